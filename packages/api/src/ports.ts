@@ -1,0 +1,181 @@
+/**
+ * What the API needs of the node, in the API's own words. `node` supplies both; tests supply fakes.
+ *
+ * Times are milliseconds since the epoch, both ends inclusive, already checked and clamped by the API.
+ * Everything that waits takes an AbortSignal: a client that goes away cancels its query.
+ */
+import type { TenantId } from "@pyromesh/base";
+import type {
+  FlameGraph,
+  FlameGraphDiff,
+  HeatmapSeries,
+  Label,
+  Labels,
+  Matcher,
+  ProfileType,
+  Receipt,
+  SampleType,
+  TimeSeries,
+} from "@pyromesh/profile";
+
+// --- in -------------------------------------------------------------------------------------------------------------
+
+/** One profile as it arrived, not yet decoded. Labels are as the client sent them: unsorted, perhaps doubled. */
+export interface ArrivedProfile {
+  readonly labels: readonly Label[];
+  /** pprof; gzip is told by its magic. The callee may take the buffer over: do not use it afterwards. */
+  readonly pprof: Uint8Array;
+  /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
+  readonly profileId: Uint8Array | undefined;
+  /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: now. */
+  readonly fallbackTimeMs: number | undefined;
+  /** From the `Idempotency-Key` header; joins the identity of a profile that has no clock of its own. */
+  readonly idempotencyKey: string | undefined;
+  /** How a pprof of /ingest names its types, and which client's quirks to mend; undefined on Push. */
+  readonly ingest: IngestHints | undefined;
+  /** What an item is called in an error: `series 0, profile 1`. */
+  readonly describe: string;
+}
+
+export interface IngestHints {
+  readonly spyName: string;
+  /** From `sample_type_config`: pprof sample type -> how the client shows it. */
+  readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>>;
+}
+
+export interface PushOutcome {
+  /** Profiles stored (or found to be stored already). */
+  readonly acceptedCount: number;
+  /** One per profile refused; the others were stored. Each is a CodedError that says what to change. */
+  readonly refused: readonly Error[];
+}
+
+export interface ProfileSink {
+  /** Resolves after everything accepted is synced. Rejects (kind `unavailable`) when nothing could be kept. */
+  push(tenant: TenantId, profiles: readonly ArrivedProfile[], signal: AbortSignal): Promise<PushOutcome>;
+}
+
+// --- out ------------------------------------------------------------------------------------------------------------
+
+/** What every query names. Reads may name several tenants. */
+export interface Scope {
+  readonly tenants: readonly TenantId[];
+  readonly startMs: number;
+  readonly endMs: number;
+  /** True: answer with what there is and name what is missing (`X-Pyromesh-Partial: allow`). */
+  readonly allowPartial: boolean;
+}
+
+export interface SeriesQuery extends Scope {
+  /** Any one of these selectors may match; empty: everything. */
+  readonly selectors: readonly (readonly Matcher[])[];
+}
+
+export interface MergeQuery extends Scope {
+  readonly profileType: ProfileType;
+  readonly selector: readonly Matcher[];
+  /** Function names from the root: only stacktraces that begin so. Empty: all. */
+  readonly callSite: readonly string[];
+  /** UUIDs (16 bytes). Empty: all. */
+  readonly profileIds: readonly Uint8Array[];
+  /** 16 hex digits each. Empty: all. */
+  readonly spanIds: readonly string[];
+  /** 32 hex digits each. Empty: all. */
+  readonly traceIds: readonly string[];
+}
+
+export interface PointsQuery extends MergeQuery {
+  readonly stepMs: number;
+  readonly groupBy: readonly string[];
+  readonly aggregation: "sum" | "average";
+  /** The series with the greatest totals; 0: all. */
+  readonly limit: number;
+  readonly exemplars: "none" | "individual" | "span";
+}
+
+export interface HeatmapQuery extends MergeQuery {
+  readonly stepMs: number;
+  readonly groupBy: readonly string[];
+  readonly limit: number;
+  readonly of: "individual" | "span";
+  readonly exemplars: "none" | "individual" | "span";
+}
+
+/** A location-level query that ends as pprof bytes. */
+export interface PprofQuery extends MergeQuery {
+  /** 0: all nodes. */
+  readonly maxNodes: number;
+  /** Go's profile-guided optimisation: keep this many leaf frames, and merge callees if asked. */
+  readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
+}
+
+export interface Answer<T> {
+  readonly value: T;
+  readonly receipt: Receipt;
+  /** What could not be read, in words; empty unless partial answers were allowed. */
+  readonly missing: readonly string[];
+  /** True when a sum went beyond int64 and was held at its end. */
+  readonly isSaturated: boolean;
+}
+
+export interface ProfileSource {
+  /** Full label sets (with the type's own labels) that have a profile in the range. */
+  series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>>;
+  flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>>;
+  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`). */
+  treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>>;
+  /** google.v1.Profile, encoded, not compressed. */
+  pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** Graphviz text; "" when nothing matched. */
+  dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>>;
+  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>>;
+  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>>;
+  stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined>;
+  analyze(query: SeriesQuery, signal: AbortSignal): Promise<QueryAnalysis>;
+}
+
+export interface QueryAnalysis {
+  readonly scopes: readonly {
+    readonly componentType: string;
+    readonly componentCount: number;
+    readonly blockCount: number;
+    readonly seriesCount: number;
+    readonly profileCount: number;
+    readonly sampleCount: number;
+    readonly indexBytes: number;
+    readonly profileBytes: number;
+    readonly symbolBytes: number;
+  }[];
+  readonly totalBytesInRange: number;
+  readonly totalSeries: number;
+}
+
+// --- the node itself ------------------------------------------------------------------------------------------------
+
+export interface QuarantineEntry {
+  readonly id: string;
+  readonly reason: string;
+  /** Times of profiles that may be missing; undefined: any time. */
+  readonly startMs: number | undefined;
+  readonly endMs: number | undefined;
+  readonly foundAtMs: number;
+}
+
+export interface NodeAdmin {
+  /** Undefined when ready, else what it waits for. */
+  notReadyBecause(): string | undefined;
+  /** Cuts and uploads now; resolves when all that was accepted before is readable in the bucket. Rejects `FLUSH_TIMEOUT` after 30 s. */
+  flush(signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }>;
+  quarantine(): readonly QuarantineEntry[];
+  /** Acknowledges the loss: queries over it are answered again. Returns how many entries went. */
+  acknowledgeQuarantine(): Promise<number>;
+  metricsText(): Promise<string>;
+  /** The settings in force as YAML, secrets hidden. */
+  configYaml(): string;
+  buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
+  /** Per-tenant limits now in force, under Pyroscope's names. */
+  tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
+}
+
+export type { SampleType };

@@ -1,0 +1,229 @@
+/**
+ * Reading and writing bytes: fixed little-endian numbers, unsigned varints (LEB128, as protobuf), length-prefixed runs.
+ * Every read is checked against the end: a short input throws `CorruptionError`, never reads past it.
+ */
+import { CorruptionError } from "./errors.ts";
+
+const utf8 = new TextDecoder("utf-8", { fatal: false });
+const utf8Encoder = new TextEncoder();
+
+export function encodeUtf8(text: string): Uint8Array {
+  return utf8Encoder.encode(text);
+}
+
+export function decodeUtf8(bytes: Uint8Array): string {
+  return utf8.decode(bytes);
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("hex");
+}
+
+/** Bytewise order, as Go and LevelDB compare; shorter first where one is a prefix. */
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  return Buffer.compare(a, b);
+}
+
+/** Grows by doubling; `finish` hands out the written part without copying. */
+export class ByteWriter {
+  #bytes: Uint8Array;
+  #view: DataView;
+  #length = 0;
+
+  constructor(capacityBytes = 256) {
+    this.#bytes = new Uint8Array(capacityBytes);
+    this.#view = new DataView(this.#bytes.buffer);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  #reserve(extraBytes: number): void {
+    const needed = this.#length + extraBytes;
+    if (needed <= this.#bytes.length) return;
+    const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
+    grown.set(this.#bytes.subarray(0, this.#length));
+    this.#bytes = grown;
+    this.#view = new DataView(grown.buffer);
+  }
+
+  u8(value: number): this {
+    this.#reserve(1);
+    this.#bytes[this.#length++] = value;
+    return this;
+  }
+
+  u16(value: number): this {
+    this.#reserve(2);
+    this.#view.setUint16(this.#length, value, true);
+    this.#length += 2;
+    return this;
+  }
+
+  u32(value: number): this {
+    this.#reserve(4);
+    this.#view.setUint32(this.#length, value, true);
+    this.#length += 4;
+    return this;
+  }
+
+  u64(value: bigint): this {
+    this.#reserve(8);
+    this.#view.setBigUint64(this.#length, value, true);
+    this.#length += 8;
+    return this;
+  }
+
+  f64(value: number): this {
+    this.#reserve(8);
+    this.#view.setFloat64(this.#length, value, true);
+    this.#length += 8;
+    return this;
+  }
+
+  /** A whole number in [0, 2^53). */
+  uvarint(value: number): this {
+    this.#reserve(10);
+    let rest = value;
+    while (rest >= 0x80) {
+      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
+      rest = Math.floor(rest / 0x80);
+    }
+    this.#bytes[this.#length++] = rest;
+    return this;
+  }
+
+  /** A whole number in [0, 2^64). */
+  uvarint64(value: bigint): this {
+    if (value <= 0x1f_ffff_ffff_ffffn) return this.uvarint(Number(value));
+    this.#reserve(10);
+    let rest = value;
+    while (rest >= 0x80n) {
+      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#bytes[this.#length++] = Number(rest);
+    return this;
+  }
+
+  raw(bytes: Uint8Array): this {
+    this.#reserve(bytes.length);
+    this.#bytes.set(bytes, this.#length);
+    this.#length += bytes.length;
+    return this;
+  }
+
+  /** uvarint length, then the bytes. */
+  prefixed(bytes: Uint8Array): this {
+    return this.uvarint(bytes.length).raw(bytes);
+  }
+
+  text(value: string): this {
+    return this.prefixed(utf8Encoder.encode(value));
+  }
+
+  /** A view of what was written; writing more may leave it stale. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length);
+  }
+}
+
+export class ByteReader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #object: string;
+  readonly #end: number;
+  #offset: number;
+
+  /** `object` names the input in errors. */
+  constructor(bytes: Uint8Array, object: string, offset = 0, end: number = bytes.length) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#object = object;
+    this.#offset = offset;
+    this.#end = end;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  get remaining(): number {
+    return this.#end - this.#offset;
+  }
+
+  fail(expected: string, found: string): never {
+    throw new CorruptionError({ object: this.#object, offset: this.#offset, expected, found });
+  }
+
+  #take(count: number): number {
+    if (count > this.#end - this.#offset) this.fail(`${count} more bytes`, `${this.#end - this.#offset}`);
+    const at = this.#offset;
+    this.#offset += count;
+    return at;
+  }
+
+  u8(): number {
+    return this.#bytes[this.#take(1)]!;
+  }
+
+  u16(): number {
+    return this.#view.getUint16(this.#take(2), true);
+  }
+
+  u32(): number {
+    return this.#view.getUint32(this.#take(4), true);
+  }
+
+  u64(): bigint {
+    return this.#view.getBigUint64(this.#take(8), true);
+  }
+
+  f64(): number {
+    return this.#view.getFloat64(this.#take(8), true);
+  }
+
+  /** A whole number below 2^53; anything larger is corrupt here. */
+  uvarint(): number {
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 8; count++) {
+      const byte = this.u8();
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) {
+        if (value > Number.MAX_SAFE_INTEGER) this.fail("a varint below 2^53", "a larger one");
+        return value;
+      }
+      scale *= 0x80;
+    }
+    return this.fail("a varint of at most 8 bytes", "a longer one");
+  }
+
+  uvarint64(): bigint {
+    let value = 0n;
+    for (let shift = 0n; shift < 70n; shift += 7n) {
+      const byte = this.u8();
+      value |= BigInt(byte & 0x7f) << shift;
+      if (byte < 0x80) {
+        if (value >= 1n << 64n) this.fail("a varint below 2^64", "a larger one");
+        return value;
+      }
+    }
+    return this.fail("a varint of at most 10 bytes", "a longer one");
+  }
+
+  /** A view into the input, not a copy. */
+  raw(count: number): Uint8Array {
+    const at = this.#take(count);
+    return this.#bytes.subarray(at, at + count);
+  }
+
+  prefixed(): Uint8Array {
+    return this.raw(this.uvarint());
+  }
+
+  text(): string {
+    return decodeUtf8(this.prefixed());
+  }
+}

@@ -1,0 +1,46 @@
+/**
+ * Time, as a module that is passed in. Only this file reads the real clock; `scripts/check-imports.mjs` refuses
+ * `Date.now` and timers elsewhere. The simulator swaps it.
+ */
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Clock {
+  /** Wall clock, milliseconds since the epoch. May jump. */
+  nowMs(): number;
+  /** Wall clock, nanoseconds since the epoch. May jump. */
+  nowNs(): bigint;
+  /** Milliseconds that only ever rise; for measuring and for timeouts. */
+  monotonicMs(): number;
+  /** Runs `run` once after `delayMs`, unless cancelled. A pending timer does not keep the process alive. */
+  after(delayMs: number, run: () => void): Timer;
+  /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
+  sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
+}
+
+export const systemClock: Clock = {
+  nowMs: () => Date.now(),
+  nowNs: () => BigInt(Date.now()) * 1_000_000n,
+  monotonicMs: () => performance.now(),
+  after(delayMs, run) {
+    const handle = setTimeout(run, delayMs);
+    handle.unref();
+    return { cancel: () => clearTimeout(handle) };
+  },
+  sleep(delayMs, signal) {
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      const onAbort = (): void => {
+        clearTimeout(handle);
+        reject(signal?.reason);
+      };
+      const handle = setTimeout(() => {
+        signal?.removeEventListener("abort", onAbort);
+        resolve();
+      }, delayMs);
+      signal?.addEventListener("abort", onAbort, { once: true });
+    });
+  },
+};

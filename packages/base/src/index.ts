@@ -1,0 +1,16 @@
+export { assert, unreachable } from "./assert.ts";
+export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex } from "./bytes.ts";
+export { crc32 } from "./checksum.ts";
+export { systemClock } from "./clock.ts";
+export type { Clock, Timer } from "./clock.ts";
+export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
+export type { CodedErrorInit, CorruptionInit, ErrorKind } from "./errors.ts";
+export { openLogger, silentLogger } from "./logger.ts";
+export type { LogFields, Logger, LogLevel } from "./logger.ts";
+export { Metrics } from "./metrics.ts";
+export type { Counter, Gauge, Histogram, MetricLabels } from "./metrics.ts";
+export { seededRandom, systemRandom } from "./random.ts";
+export type { Random } from "./random.ts";
+export { ANONYMOUS, parseTenantId } from "./tenant.ts";
+export type { TenantId } from "./tenant.ts";
+export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";

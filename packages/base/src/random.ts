@@ -1,0 +1,30 @@
+/** Chance, as a module that is passed in. A seeded one makes a run repeatable; print the seed. */
+import { randomFillSync } from "node:crypto";
+
+export interface Random {
+  /** `count` fresh random bytes. */
+  bytes(count: number): Uint8Array;
+  /** Uniform in [0, 1). */
+  float(): number;
+}
+
+export const systemRandom: Random = {
+  bytes: (count) => randomFillSync(new Uint8Array(count)),
+  float: () => randomFillSync(new Uint32Array(1))[0]! / 2 ** 32,
+};
+
+/** A repeatable source (mulberry32): 32 bits of state, good enough for tests and load, not for secrets. */
+export function seededRandom(seed: number): Random {
+  let state = seed >>> 0;
+  const next = (): number => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return (t ^ (t >>> 14)) >>> 0;
+  };
+  return {
+    float: () => next() / 2 ** 32,
+    bytes: (count) => Uint8Array.from({ length: count }, () => next() & 0xff),
+  };
+}

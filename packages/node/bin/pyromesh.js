@@ -1,0 +1,2 @@
+#!/usr/bin/env -S UV_THREADPOOL_SIZE=16 node
+import "../dist/main.js";

@@ -1,0 +1,67 @@
+/**
+ * Labels: the names and values that make a series, sorted by name (bytewise, as Go sorts), each name once.
+ * Everything that compares, hashes or prints a label set relies on that order.
+ */
+import { createHash } from "node:crypto";
+
+export interface Label {
+  readonly name: string;
+  readonly value: string;
+}
+
+/** Sorted by name, names distinct: made by `sortLabels`, kept so by everyone. */
+export type Labels = readonly Label[];
+
+/** Bytewise order of UTF-8. Differs from JavaScript's only above the surrogates. */
+export function compareText(a: string, b: string): number {
+  if (a === b) return 0;
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    if (x === y) continue;
+    const isXSurrogate = x >= 0xd800 && x <= 0xdfff;
+    const isYSurrogate = y >= 0xd800 && y <= 0xdfff;
+    if (isXSurrogate !== isYSurrogate) return isXSurrogate ? 1 : -1;
+    return x < y ? -1 : 1;
+  }
+  return a.length - b.length;
+}
+
+export function sortLabels(labels: readonly Label[]): Label[] {
+  return [...labels].sort((a, b) => compareText(a.name, b.name));
+}
+
+export function labelValue(labels: Labels, name: string): string | undefined {
+  for (const label of labels) if (label.name === name) return label.value;
+  return undefined;
+}
+
+/** `labels` with these set (replacing) or, where the value is undefined, removed. */
+export function withLabels(labels: Labels, changes: Readonly<Record<string, string | undefined>>): Labels {
+  const kept = labels.filter((label) => !(label.name in changes));
+  for (const [name, value] of Object.entries(changes)) if (value !== undefined) kept.push({ name, value });
+  return sortLabels(kept);
+}
+
+/** One string per label set: lengths keep `a="b"` apart from anything that could look like it. Used as a map key. */
+export function labelsKey(labels: Labels): string {
+  let key = "";
+  for (const { name, value } of labels) key += `${name.length}:${name}${value.length}:${value}`;
+  return key;
+}
+
+/** `{a="b", c="d"}`, as Prometheus prints it. */
+export function printLabels(labels: Labels): string {
+  return `{${labels.map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(", ")}}`;
+}
+
+/** 64 bits of SHA-256 over the canonical label set; the same on every node and in every release. */
+export function fingerprint(labels: Labels): bigint {
+  return createHash("sha256").update(labelsKey(labels)).digest().readBigUInt64LE(0);
+}
+
+/** Names that Pyroscope's readers rely on (`reference` names in COMPAT.md). */
+export const LABEL_NAME = "__name__";
+export const LABEL_SERVICE_NAME = "service_name";
+export const LABEL_PROFILE_TYPE = "__profile_type__";
