@@ -1,4 +1,15 @@
-/** Selectors: `{service_name="api", zone=~"eu.*"}`, Prometheus' own, with a linear-time regular expression engine. */
+/**
+ * Selectors: `{service_name="api", zone=~"eu.*"}`, Prometheus' own, with a linear-time regular expression engine.
+ *
+ * A regular expression must match the whole value, and its dot matches line breaks too. Errors say where, as line:column
+ * (1-based, in code units), so that a user finds the place in a long query.
+ */
+import { decodeUtf8, encodeUtf8, invalidArgument, messageOf } from "@pyromesh/base";
+import { RE2JS } from "re2js";
+import type { Labels } from "./labels.ts";
+import { LABEL_NAME, labelValue } from "./labels.ts";
+import type { ProfileType } from "./profile-type.ts";
+import { parseProfileType, printProfileType } from "./profile-type.ts";
 
 export interface Matcher {
   readonly name: string;
@@ -6,4 +17,345 @@ export interface Matcher {
   readonly value: string;
   /** True when a series whose label `name` is `value` ("" when absent) matches. */
   readonly matches: (value: string) => boolean;
+}
+
+/** A selector that names its type (or, failing that, its `__name__`) before the braces. */
+export interface ParsedQuery {
+  readonly profileType: ProfileType | undefined;
+  /** The type in its five parts, or "". */
+  readonly typeId: string;
+  readonly matchers: readonly Matcher[];
+}
+
+/** Grafana sends alternations of thousands of values; beyond this a selector is refused before it is read. */
+export const SELECTOR_LENGTH_MAX: number = 64 * 1024;
+
+/** Instructions of a compiled expression. A match costs at most this times the value's length. */
+export const REGEX_SIZE_MAX = 16_384;
+
+/** `{a="b"}` or `name{a="b"}`. Throws `SELECTOR_INVALID` or `REGEX_INVALID`. */
+export function parseSelector(text: string): Matcher[] {
+  const { name, matchers } = new SelectorParser(text).parse();
+  return name === "" ? matchers : [makeMatcher(LABEL_NAME, "=", name), ...matchers];
+}
+
+/** `process_cpu:cpu:nanoseconds:cpu:nanoseconds{a="b"}` or `memory{a="b"}`. Throws as `parseSelector`. */
+export function parseQuery(text: string): ParsedQuery {
+  const { name, matchers } = new SelectorParser(text).parse();
+  const colons = name.split(":").length;
+  if (colons === 5 || colons === 6) {
+    const profileType = parseProfileType(name);
+    return { profileType, typeId: printProfileType(profileType), matchers };
+  }
+  return {
+    profileType: undefined,
+    typeId: "",
+    matchers: name === "" ? matchers : [makeMatcher(LABEL_NAME, "=", name), ...matchers],
+  };
+}
+
+export function matchesLabels(matchers: readonly Matcher[], labels: Labels): boolean {
+  return matchers.every((matcher) => matcher.matches(labelValue(labels, matcher.name) ?? ""));
+}
+
+/** Throws `REGEX_INVALID`. */
+export function makeMatcher(name: string, operator: Matcher["operator"], value: string): Matcher {
+  return { name, operator, value, matches: testOf(operator, value) };
+}
+
+function testOf(operator: Matcher["operator"], value: string): (value: string) => boolean {
+  switch (operator) {
+    case "=":
+      return (candidate) => candidate === value;
+    case "!=":
+      return (candidate) => candidate !== value;
+    case "=~":
+      return regexTest(value);
+    case "!~": {
+      const test = regexTest(value);
+      return (candidate) => !test(candidate);
+    }
+  }
+}
+
+/** The cheapest test that says the same as the expression, anchored at both ends. */
+function regexTest(pattern: string): (value: string) => boolean {
+  const alternatives = literalAlternatives(pattern);
+  if (alternatives !== undefined) {
+    if (alternatives.length === 1) return (value) => value === alternatives[0];
+    const set = new Set(alternatives);
+    return (value) => set.has(value);
+  }
+  if (pattern === ".*") return () => true;
+  if (pattern === ".+") return (value) => value !== "";
+  if (pattern.endsWith(".*")) {
+    const isOpenBefore = pattern.startsWith(".*");
+    const inner = literalAlternatives(pattern.slice(isOpenBefore ? 2 : 0, -2));
+    if (inner?.length === 1) {
+      const text = inner[0]!;
+      return isOpenBefore ? (value) => value.includes(text) : (value) => value.startsWith(text);
+    }
+  }
+  if (pattern.endsWith(".+")) {
+    const prefix = literalAlternatives(pattern.slice(0, -2));
+    if (prefix?.length === 1) {
+      const text = prefix[0]!;
+      return (value) => value.length > text.length && value.startsWith(text);
+    }
+  }
+  if (pattern.startsWith(".*")) {
+    const suffix = literalAlternatives(pattern.slice(2));
+    if (suffix?.length === 1) {
+      const text = suffix[0]!;
+      return (value) => value.endsWith(text);
+    }
+  }
+  const regex = compile(pattern);
+  return (value) => regex.testExact(value);
+}
+
+function compile(pattern: string): RE2JS {
+  let regex: RE2JS;
+  try {
+    regex = RE2JS.compile(pattern, RE2JS.DOTALL);
+  } catch (error) {
+    // The engine puts its own flags in front of what it shows.
+    throw invalidArgument("REGEX_INVALID", messageOf(error).replace("(?s)", ""), error);
+  }
+  if (regex.programSize() > REGEX_SIZE_MAX) {
+    throw invalidArgument(
+      "REGEX_INVALID",
+      `the regular expression compiles to ${regex.programSize()} instructions, more than ${REGEX_SIZE_MAX}: use fewer repetitions`,
+    );
+  }
+  return regex;
+}
+
+/** `a|b\.c` as ["a", "b.c"]; undefined where anything but literal text and bars occurs. */
+function literalAlternatives(pattern: string): string[] | undefined {
+  const alternatives: string[] = [];
+  let text = "";
+  for (let at = 0; at < pattern.length; at++) {
+    const char = pattern[at]!;
+    if (char === "|") {
+      alternatives.push(text);
+      text = "";
+    } else if (char === "\\") {
+      const escaped = pattern[++at];
+      if (escaped === undefined || !ESCAPED_PUNCTUATION.test(escaped)) return undefined;
+      text += escaped;
+    } else if (REGEX_META.includes(char)) {
+      return undefined;
+    } else {
+      text += char;
+    }
+  }
+  alternatives.push(text);
+  return alternatives;
+}
+
+const REGEX_META = ".+*?()[]{}^$";
+const ESCAPED_PUNCTUATION = /^[!-/:-@[-`{-~]$/;
+const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
+/** Wider than Prometheus: a profile type may hold any unit a profiler came up with. */
+const METRIC_NAME = /[^\s{}"'`,=!~#]+/y;
+const SIMPLE_ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n: 10, r: 13, t: 9, v: 11, "\\": 92 };
+
+class SelectorParser {
+  readonly #text: string;
+  #at = 0;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  parse(): { readonly name: string; readonly matchers: Matcher[] } {
+    if (this.#text.length > SELECTOR_LENGTH_MAX) {
+      throw invalidArgument(
+        "SELECTOR_INVALID",
+        `the selector has ${this.#text.length} characters, more than ${SELECTOR_LENGTH_MAX}: match with a shorter regular expression`,
+      );
+    }
+    this.#skipBlank();
+    if (this.#isAtEnd()) this.#fail("unexpected end of input: an empty selector is written {}");
+    let name = this.#take(METRIC_NAME) ?? "";
+    const matchers: Matcher[] = [];
+    this.#skipBlank();
+    if (this.#char() === "{") {
+      this.#at++;
+      name = this.#parseBraces(name, matchers);
+      this.#skipBlank();
+    } else if (name === "") {
+      this.#fail(`unexpected ${this.#found()}, expected {`);
+    }
+    if (!this.#isAtEnd()) this.#fail(`unexpected ${this.#found()} after the selector`);
+    return { name, matchers };
+  }
+
+  /** From behind the opening brace to behind the closing one. Returns the metric name, which may stand inside, quoted. */
+  #parseBraces(nameBefore: string, matchers: Matcher[]): string {
+    let name = nameBefore;
+    for (;;) {
+      this.#skipBlank();
+      if (this.#char() === "}") break;
+      const start = this.#at;
+      const isQuoted = this.#isAtQuote();
+      const label = isQuoted ? this.#string() : this.#take(IDENTIFIER);
+      if (label === undefined) this.#fail(`unexpected ${this.#found()} inside braces, expected a label name or }`);
+      if (label === "") this.#fail("an empty label name", start);
+      this.#skipBlank();
+      if (isQuoted && (this.#char() === "," || this.#char() === "}")) {
+        if (name !== "") this.#fail(`the name is set twice: ${JSON.stringify(name)} and ${JSON.stringify(label)}`, start);
+        name = label;
+      } else {
+        const operator = this.#operator();
+        this.#skipBlank();
+        if (this.#isAtEnd()) this.#failAtEnd();
+        if (!this.#isAtQuote()) this.#fail(`unexpected ${this.#found()} in label matching, expected a quoted value`);
+        const value = this.#string();
+        if (label === LABEL_NAME && name !== "") this.#fail(`the name is set twice: ${JSON.stringify(name)} and ${JSON.stringify(value)}`, start);
+        try {
+          matchers.push(makeMatcher(label, operator, value));
+        } catch (error) {
+          throw invalidArgument("REGEX_INVALID", `${this.#place(start)}: parse error: ${messageOf(error)}`, error);
+        }
+        this.#skipBlank();
+      }
+      if (this.#char() === ",") this.#at++;
+      else if (this.#char() !== "}") {
+        if (this.#isAtEnd()) this.#failAtEnd();
+        this.#fail(`unexpected ${this.#found()} in label matching, expected , or }`);
+      }
+    }
+    this.#at++;
+    return name;
+  }
+
+  #operator(): Matcher["operator"] {
+    for (const operator of ["=~", "!~", "!=", "="] as const) {
+      if (!this.#text.startsWith(operator, this.#at)) continue;
+      this.#at += operator.length;
+      return operator;
+    }
+    if (this.#isAtEnd()) this.#failAtEnd();
+    return this.#fail(`unexpected ${this.#found()} in label matching, expected one of = != =~ !~`);
+  }
+
+  /** A quoted run: ' and " with escapes and without line breaks, ` as it is. */
+  #string(): string {
+    const start = this.#at;
+    const quote = this.#text[this.#at++]!;
+    if (quote === "`") {
+      const end = this.#text.indexOf(quote, this.#at);
+      if (end === -1) this.#fail("unterminated raw string", start);
+      const text = this.#text.slice(this.#at, end);
+      this.#at = end + 1;
+      return text;
+    }
+    let text = "";
+    // Escapes spell bytes, which only together make characters.
+    const bytes: number[] = [];
+    const flush = (): void => {
+      if (bytes.length === 0) return;
+      text += decodeUtf8(Uint8Array.from(bytes));
+      bytes.length = 0;
+    };
+    for (;;) {
+      const char = this.#text[this.#at];
+      if (char === undefined || char === "\n") this.#fail("unterminated quoted string", start);
+      this.#at++;
+      if (char === quote) break;
+      if (char === "\\") this.#escape(quote, bytes);
+      else {
+        flush();
+        text += char;
+      }
+    }
+    flush();
+    return text;
+  }
+
+  #escape(quote: string, bytes: number[]): void {
+    const start = this.#at - 1;
+    const char = this.#text[this.#at++];
+    if (char === undefined) this.#fail("escape sequence not terminated", start);
+    if (char === quote) {
+      bytes.push(char.charCodeAt(0));
+      return;
+    }
+    const simple = SIMPLE_ESCAPES[char];
+    if (simple !== undefined) {
+      bytes.push(simple);
+      return;
+    }
+    const [digitCount, radix] = char === "x" ? [2, 16] : char === "u" ? [4, 16] : char === "U" ? [8, 16] : /[0-7]/.test(char) ? [3, 8] : [0, 0];
+    if (digitCount === 0) this.#fail(`unknown escape sequence \\${char}: write a backslash as \\\\`, start);
+    if (radix === 8) this.#at--;
+    const digits = this.#text.slice(this.#at, this.#at + digitCount);
+    if (digits.length !== digitCount || !(radix === 8 ? /^[0-7]+$/ : /^[0-9A-Fa-f]+$/).test(digits)) {
+      this.#fail(`escape sequence wants ${digitCount} ${radix === 8 ? "octal" : "hexadecimal"} digits`, start);
+    }
+    this.#at += digitCount;
+    const code = Number.parseInt(digits, radix);
+    if (char !== "u" && char !== "U") {
+      if (code > 255) this.#fail("octal escape is above \\377", start);
+      bytes.push(code);
+      return;
+    }
+    if (code > 0x10_ffff || (code >= 0xd800 && code <= 0xdfff)) this.#fail("escape sequence is no Unicode code point", start);
+    bytes.push(...encodeUtf8(String.fromCodePoint(code)));
+  }
+
+  #take(pattern: RegExp): string | undefined {
+    pattern.lastIndex = this.#at;
+    const match = pattern.exec(this.#text);
+    if (match === null) return undefined;
+    this.#at += match[0].length;
+    return match[0];
+  }
+
+  /** White space and comments (# to the end of the line). */
+  #skipBlank(): void {
+    for (;;) {
+      const char = this.#char();
+      if (char === "#") {
+        const end = this.#text.indexOf("\n", this.#at);
+        this.#at = end === -1 ? this.#text.length : end;
+      } else if (char === " " || char === "\t" || char === "\n" || char === "\r") {
+        this.#at++;
+      } else {
+        return;
+      }
+    }
+  }
+
+  #char(): string | undefined {
+    return this.#text[this.#at];
+  }
+
+  #isAtEnd(): boolean {
+    return this.#at >= this.#text.length;
+  }
+
+  #isAtQuote(): boolean {
+    const char = this.#char();
+    return char === '"' || char === "'" || char === "`";
+  }
+
+  #found(): string {
+    return this.#isAtEnd() ? "end of input" : JSON.stringify(String.fromCodePoint(this.#text.codePointAt(this.#at)!));
+  }
+
+  #failAtEnd(): never {
+    this.#fail("unexpected end of input inside braces");
+  }
+
+  #fail(reason: string, at: number = this.#at): never {
+    throw invalidArgument("SELECTOR_INVALID", `${this.#place(at)}: parse error: ${reason}`);
+  }
+
+  #place(at: number): string {
+    const before = this.#text.slice(0, at).split("\n");
+    return `${before.length}:${before.at(-1)!.length + 1}`;
+  }
 }

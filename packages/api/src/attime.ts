@@ -1,0 +1,71 @@
+/**
+ * Times as the render and ingest routes write them: `1700000000` (seconds; 13 digits are milliseconds, 16 micro-, 19
+ * nanoseconds), `20240131` (a day, UTC), `now-1h`, `now+30min`. Two readers: one for routes where garbage has always meant
+ * now, and a strict one for routes that must not put data at a time nobody wrote.
+ */
+
+/** Milliseconds since the epoch; what cannot be read is `nowMs`, as Pyroscope's readers have it. */
+export function parseAttime(text: string, nowMs: number): number {
+  return parseAttimeStrict(text, nowMs) ?? nowMs;
+}
+
+/** Milliseconds since the epoch, or undefined for what is no time. */
+export function parseAttimeStrict(text: string, nowMs: number): number | undefined {
+  const bare = text.replace(/[_, ]/g, "");
+  if (/^\d+$/.test(bare)) return parseDigits(bare);
+  const match = /^([A-Za-z]*)(?:([+-])((?:\d+[A-Za-z]+)+))?$/.exec(bare);
+  if (match === null || bare === "") return undefined;
+  const [, reference, sign, offset] = match;
+  // The word before the sign is not looked at (`noon-1h` is `now-1h`), but a word alone must be the one that means something.
+  if (offset === undefined) return reference === "now" ? nowMs : undefined;
+  let offsetMs = 0;
+  for (const [, count, unit] of offset.matchAll(/(\d+)([A-Za-z]+)/g)) {
+    const oneMs = unitMs(unit!); // both groups are part of every match
+    if (oneMs === undefined) return undefined;
+    offsetMs += Number(count) * oneMs;
+  }
+  const timeMs = sign === "-" ? nowMs - offsetMs : nowMs + offsetMs;
+  return Number.isSafeInteger(timeMs) ? timeMs : undefined;
+}
+
+function parseDigits(digits: string): number | undefined {
+  switch (digits.length) {
+    case 8:
+      return parseDay(digits) ?? Number(digits) * 1000;
+    case 13:
+      return Number(digits);
+    case 16:
+      return Number(BigInt(digits) / 1_000n);
+    case 19:
+      return Number(BigInt(digits) / 1_000_000n);
+    default: {
+      const timeMs = Number(digits) * 1000;
+      return Number.isSafeInteger(timeMs) ? timeMs : undefined;
+    }
+  }
+}
+
+/** `20240231` is no day: it is read as seconds then. */
+function parseDay(digits: string): number | undefined {
+  const year = Number(digits.slice(0, 4));
+  const month = Number(digits.slice(4, 6));
+  const day = Number(digits.slice(6, 8));
+  const timeMs = Date.UTC(year, month - 1, day);
+  const date = new Date(timeMs);
+  const isReal = date.getUTCFullYear() === year && date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
+  return isReal ? timeMs : undefined;
+}
+
+const DAY_MS = 86_400_000;
+
+/** Case decides between minutes and months, as in Graphite: `5m` and `5M`. */
+function unitMs(unit: string): number | undefined {
+  if (unit === "M" || unit.startsWith("mon")) return 30 * DAY_MS;
+  if (unit === "m" || unit.startsWith("min")) return 60_000;
+  if (unit.startsWith("s")) return 1000;
+  if (unit.startsWith("h")) return 3_600_000;
+  if (unit.startsWith("d")) return DAY_MS;
+  if (unit.startsWith("w")) return 7 * DAY_MS;
+  if (unit.startsWith("y")) return 365 * DAY_MS;
+  return undefined;
+}

@@ -1,0 +1,57 @@
+/**
+ * What was refused, counted by reason and tenant: `pyromesh_discarded_samples_total` and `_bytes_total`, under
+ * Pyroscope's reasons, so that its dashboards and alerts work with the prefix changed.
+ *
+ * As in Pyroscope the first counts profiles: what is refused is mostly refused before its samples are known.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { Counter, Metrics, TenantId } from "@pyromesh/base";
+
+/** Tenants with a label value of their own. Later ones are counted under `OTHER_TENANTS`: a metrics page must stay bounded. */
+const TENANT_COUNT_MAX = 1_000;
+export const OTHER_TENANTS = "(other)";
+
+export class Discards {
+  readonly #profiles: Counter;
+  readonly #bytes: Counter;
+  readonly #tenants = new Set<string>();
+
+  constructor(modules: { readonly metrics: Metrics }) {
+    const labelNames = ["reason", "tenant"];
+    this.#profiles = modules.metrics.counter("pyromesh_discarded_samples_total", "Profiles that were refused.", labelNames);
+    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Bytes of profiles that were refused, before compression.", labelNames);
+  }
+
+  add(tenant: TenantId, error: unknown, sizeBytes: number): void {
+    const labels = { reason: discardReason(error), tenant: this.#tenantLabel(tenant) };
+    this.#profiles.add(labels, 1);
+    this.#bytes.add(labels, sizeBytes);
+  }
+
+  #tenantLabel(tenant: TenantId): string {
+    if (this.#tenants.has(tenant)) return tenant;
+    if (this.#tenants.size >= TENANT_COUNT_MAX) return OTHER_TENANTS;
+    this.#tenants.add(tenant);
+    return tenant;
+  }
+}
+
+/** Whoever refuses may say the reason itself, as `details.reason`; else the code decides. */
+export function discardReason(error: unknown): string {
+  if (!(error instanceof CodedError)) return "unknown";
+  const reason = error.details["reason"];
+  if (typeof reason === "string" && /^[a-z_]{1,64}$/.test(reason)) return reason;
+  return REASON_OF_CODE[error.code] ?? REASON_OF_KIND[error.kind] ?? "unknown";
+}
+
+const REASON_OF_CODE: Readonly<Record<string, string>> = {
+  RATE_LIMITED: "rate_limited",
+  PUSH_BODY_SIZE_LIMIT: "body_size_limit",
+  BODY_TOO_LARGE: "body_size_limit",
+};
+
+const REASON_OF_KIND: Readonly<Record<string, string>> = {
+  invalid_argument: "malformed_profile",
+  resource_exhausted: "rate_limited",
+  unavailable: "unavailable",
+};

@@ -1,0 +1,24 @@
+/** A request and a reply as handlers see them: no sockets, so that handlers are tested without a server. */
+import type { TenantId } from "@pyromesh/base";
+
+export interface ApiRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: URLSearchParams;
+  /** Lower-case names; a repeated header is joined by ", ". */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Writes have exactly one; reads may have several (`a|b`). */
+  readonly tenants: readonly TenantId[];
+  /** The body as sent (no content decoding), its own ArrayBuffer. Rejects BODY_TOO_LARGE (413) past `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops. */
+  body(sizeBytesMax: number): Promise<Uint8Array>;
+  /** Aborts when the client goes away or the server's time limit passes. */
+  readonly signal: AbortSignal;
+}
+
+export interface ApiReply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: Uint8Array | string;
+}
+
+export type Handler = (request: ApiRequest) => Promise<ApiReply>;

@@ -1,0 +1,215 @@
+/**
+ * POST /ingest and /pyroscope/ingest: one profile a request, its labels in the query string. What the Go, Node, Python, Ruby and
+ * Rust SDKs speak.
+ *
+ *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
+ *   format=folded | groups, or none        `main;work;sum 40` a line
+ *   format=lines                           one stack a line
+ *   anything else                          422, naming these
+ *
+ * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only `name`, `from` and `until` are 400.
+ */
+import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { foldedToPprof, LABEL_NAME, LABEL_SERVICE_NAME, parseFolded, profileOfAppName } from "@pyromesh/profile";
+import type { Label } from "@pyromesh/profile";
+import { parseAttimeStrict } from "./attime.ts";
+import { errorReplyWith, httpStatusOf, kindOf, publicMessageOf } from "./error-status.ts";
+import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import { parseIngestName } from "./ingest-name.ts";
+import type { IngestName } from "./ingest-name.ts";
+import { readMultipart } from "./multipart.ts";
+import type { ArrivedProfile, IngestHints } from "./ports.ts";
+import { bodyLimitBytes, claimedSizeBytes, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import type { WriteModules, WriteOptions } from "./push.ts";
+
+export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
+  return async (request) => {
+    try {
+      await ingest(request, options, modules);
+      return { status: 200, headers: {}, body: "" };
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      return ingestErrorReply(thrown);
+    }
+  };
+}
+
+async function ingest(request: ApiRequest, options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Promise<void> {
+  const tenant = writeTenant(request);
+  const limits = options.limitsOf(tenant);
+  const ask = readIngestQuery(request, modules.clock.nowMs());
+  const idempotencyKey = idempotencyKeyOf(request);
+  const format = ingestFormat(request);
+  const body = await request.body(bodyLimitBytes(limits));
+  // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
+  if (body.length === 0) return;
+
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
+  if (read === undefined) return;
+  const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  const limited = modules.rateLimit.take(tenant, sizeBytes);
+  if (limited !== undefined) {
+    modules.discards.add(tenant, limited, sizeBytes);
+    throw limited;
+  }
+  const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
+  const [refusal] = await deliver(tenant, [arrived], request.signal, modules);
+  if (refusal !== undefined) throw refusal;
+}
+
+// --- the query string -------------------------------------------------------------------------------------------------
+
+interface IngestQuery {
+  readonly name: IngestName;
+  readonly fromMs: number | undefined;
+  readonly sampleRate: number;
+  readonly spyName: string;
+}
+
+/** Codes whose fault lies in the query string: 400 here as there. */
+const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "INGEST_TIME_INVALID", "TENANT_NOT_ONE", "TENANT_ID_INVALID", "IDEMPOTENCY_KEY_TOO_LONG"]);
+
+function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
+  const { query } = request;
+  const name = parseIngestName(query.get("name") ?? "");
+  const fromMs = timeOf(query, "from", nowMs);
+  // The profile is filed under `from`; `until` is only checked.
+  timeOf(query, "until", nowMs);
+  return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
+}
+
+function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): number | undefined {
+  const text = query.get(key);
+  if (text === null || text === "") return undefined;
+  const timeMs = parseAttimeStrict(text, nowMs);
+  if (timeMs === undefined || !Number.isFinite(timeMs)) {
+    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is no time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
+  }
+  return timeMs;
+}
+
+/** An unreadable or negative rate is the default, as Pyroscope has it; zero means that values are no samples of a clock. */
+function sampleRateOf(text: string | null): number {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : 100;
+}
+
+// --- the format -------------------------------------------------------------------------------------------------------
+
+type IngestFormat = "pprof" | "groups" | "lines";
+
+function ingestFormat(request: ApiRequest): IngestFormat {
+  const contentType = (request.headers["content-type"] ?? "").toLowerCase();
+  const format = request.query.get("format") ?? "";
+  switch (format) {
+    case "pprof":
+    case "lines":
+      return format;
+    case "folded":
+    case "groups":
+      return "groups";
+    case "": {
+      if (contentType.startsWith("multipart/form-data")) return "pprof";
+      const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
+      if (binary !== null) throw formatUnknown(binary[1]!);
+      return "groups";
+    }
+    default:
+      throw formatUnknown(format);
+  }
+}
+
+function formatUnknown(format: string): CodedError {
+  return invalidArgument(
+    "INGEST_FORMAT_UNKNOWN",
+    `format ${JSON.stringify(format.slice(0, 100))} is not accepted: send format=pprof (as the body or as multipart/form-data), format=folded, format=groups or format=lines`,
+  );
+}
+
+type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "ingest">;
+
+/** Undefined: nothing to store. A multipart body is taken with `format=pprof` too, where Pyroscope fails to parse it. */
+function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
+  const contentType = request.headers["content-type"] ?? "";
+  let pprof = body;
+  let sampleTypes: IngestHints["sampleTypes"] = {};
+  if (contentType.toLowerCase().startsWith("multipart/form-data")) {
+    const fields = readMultipart(body, contentType);
+    if ((fields.get("prev_profile")?.length ?? 0) > 0) {
+      throw invalidArgument(
+        "INGEST_PREV_PROFILE",
+        "the field prev_profile is not supported: the server computes no differences; upgrade the client to one that sends them itself",
+      );
+    }
+    pprof = fields.get("profile") ?? new Uint8Array(0);
+    sampleTypes = readSampleTypeConfig(fields.get("sample_type_config"));
+  }
+  if (pprof.length === 0) return undefined;
+  const labels = ingestLabels(ask, ask.name.app, undefined);
+  return { labels, pprof, ingest: { spyName: ask.spyName, sampleTypes } };
+}
+
+function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery): ReadProfile | undefined {
+  const stacks = parseFolded(body, { mode: format });
+  if (stacks.length === 0) return undefined;
+  const profile = profileOfAppName(ask.name.app, ask.sampleRate);
+  return { labels: ingestLabels(ask, profile.service, profile.name), pprof: foldedToPprof(stacks, profile), ingest: undefined };
+}
+
+// --- sample_type_config -----------------------------------------------------------------------------------------------
+
+const SAMPLE_TYPE_CONFIG_BYTES_MAX = 65_536;
+
+/** `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
+function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampleTypes"] {
+  if (bytes === undefined || bytes.length === 0) return {};
+  if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
+  let root: unknown;
+  try {
+    root = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw configInvalid(messageOf(cause));
+  }
+  if (typeof root !== "object" || root === null || Array.isArray(root)) throw configInvalid("it should be a JSON object");
+  const entries = Object.entries(root).map(([type, value]: [string, unknown]): [string, { displayName?: string; units?: string }] => {
+    if (typeof value !== "object" || value === null) throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
+    const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // an object: checked just above
+    return [type, { ...(typeof displayName === "string" ? { displayName } : {}), ...(typeof units === "string" ? { units } : {}) }];
+  });
+  // No prototype: a sample type called "constructor" must not find one.
+  return Object.assign(Object.create(null) as Record<string, never>, Object.fromEntries(entries));
+}
+
+function configInvalid(why: string): CodedError {
+  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood: ${why.slice(0, 200)}`);
+}
+
+// --- labels -----------------------------------------------------------------------------------------------------------
+
+/** Private labels are the server's own: of the client's only the session id is kept. */
+const SESSION_ID = "__session_id__";
+
+function ingestLabels(ask: IngestQuery, service: string, profileName: string | undefined): Label[] {
+  const labels: Label[] = [];
+  if (profileName !== undefined) labels.push({ name: LABEL_NAME, value: profileName });
+  labels.push({ name: "__delta__", value: "false" });
+  const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
+  // A client's own service_name wins; the application is then told beside it.
+  if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
+  else if (!hasOwn("app_name")) labels.push({ name: "app_name", value: service });
+  if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
+  for (const label of ask.name.labels) if (!label.name.startsWith("__") || label.name === SESSION_ID) labels.push(label);
+  return labels;
+}
+
+// --- the reply --------------------------------------------------------------------------------------------------------
+
+function ingestErrorReply(error: CodedError): ApiReply {
+  const reply = errorReplyWith(ingestStatus(error), error);
+  return withRetryAfter(reply, error);
+}
+
+function ingestStatus(error: CodedError): number {
+  const status = httpStatusOf(error);
+  return status === 400 && !STATUS_400_CODES.has(error.code) ? 422 : status;
+}

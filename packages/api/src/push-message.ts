@@ -1,0 +1,287 @@
+/**
+ * A PushRequest, read shallowly: labels, ids, and where each raw_profile lies. No profile is decoded or copied here.
+ *
+ *   PushRequest      1 series: RawProfileSeries *
+ *   RawProfileSeries 1 labels: LabelPair{1 name, 2 value} *   2 samples: RawSample *   3 annotations (ignored)
+ *   RawSample        1 raw_profile: bytes                     2 ID: string
+ *
+ * What must stay true: never a read past the end; unknown fields are stepped over; what is held for a request is
+ * bounded by `PushMessageLimits`, not by what a hostile body spells.
+ */
+import { invalidArgument } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
+import type { Label } from "@pyromesh/profile";
+
+export interface PushMessageLimits {
+  /** Past it: PUSH_TOO_MANY_SERIES. 0 lifts it. */
+  readonly seriesCountMax: number;
+}
+
+/** One raw_profile of a request, with the labels of its series. */
+export interface PushedProfile {
+  readonly seriesIndex: number;
+  /** Within its series. */
+  readonly profileIndex: number;
+  /** As sent; shared by the profiles of one series. */
+  readonly labels: readonly Label[];
+  /** A view into the request. */
+  readonly raw: Uint8Array;
+  /** The `ID` as sent; "" when absent. */
+  readonly id: string;
+}
+
+/**
+ * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. Both are far
+ * above anything a client sends (30 labels a series is the default limit; agents send one to some dozen profiles).
+ */
+const PROFILE_COUNT_MAX = 16_384;
+const LABEL_COUNT_MAX = 1_024;
+
+/** The binary form. Throws PUSH_MALFORMED with the byte at which it stopped making sense. */
+export function readPushBinary(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
+  return new Scan(body, limits).request();
+}
+
+/** The JSON form: protobuf's own or lowerCamelCase names, unknown ones ignored. Throws PUSH_MALFORMED naming the place. */
+export function readPushJson(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
+  let root: unknown;
+  try {
+    root = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
+  } catch (cause) {
+    throw invalidArgument("PUSH_MALFORMED", `the body is not JSON: send a PushRequest, for example {"series":[...]} (${(cause as Error).message.slice(0, 200)})`, cause);
+  }
+  const profiles: PushedProfile[] = [];
+  const series = listOf(objectOf(root, "the body")["series"], "series");
+  checkSeriesCount(series.length, limits);
+  series.forEach((entry, seriesIndex) => {
+    const place = `series ${seriesIndex}`;
+    const fields = objectOf(entry, place);
+    const pairs = listOf(fields["labels"], `${place}, labels`);
+    checkLabelCount(pairs.length, seriesIndex);
+    const labels = pairs.map((pair, index): Label => {
+      const label = objectOf(pair, `${place}, label ${index}`);
+      return { name: textOf(label["name"], `${place}, label ${index}, name`), value: textOf(label["value"], `${place}, label ${index}, value`) };
+    });
+    const samples = listOf(fields["samples"], `${place}, samples`);
+    checkProfileCount(profiles.length + samples.length);
+    samples.forEach((sample, profileIndex) => {
+      const item = `${place}, profile ${profileIndex}`;
+      const values = objectOf(sample, item);
+      const raw = base64Of(values["rawProfile"] ?? values["raw_profile"], `${item}, rawProfile`);
+      const id = textOf(values["ID"] ?? values["id"], `${item}, ID`);
+      profiles.push({ seriesIndex, profileIndex, labels, raw, id });
+    });
+  });
+  return profiles;
+}
+
+/** What an item is called in errors. */
+export function describeProfile(profile: { readonly seriesIndex: number; readonly profileIndex: number }): string {
+  return `series ${profile.seriesIndex}, profile ${profile.profileIndex}`;
+}
+
+// --- binary ---------------------------------------------------------------------------------------------------------
+
+const WIRE_VARINT = 0;
+const WIRE_FIXED64 = 1;
+const WIRE_BYTES = 2;
+const WIRE_FIXED32 = 5;
+
+/** Field numbers with the wire type folded in, as they stand on the wire. */
+const FIELD_1_BYTES = (1 << 3) | WIRE_BYTES;
+const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
+
+class Scan {
+  readonly #bytes: Buffer;
+  readonly #limits: PushMessageLimits;
+  readonly #profiles: PushedProfile[] = [];
+  #at = 0;
+
+  constructor(body: Uint8Array, limits: PushMessageLimits) {
+    this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#limits = limits;
+  }
+
+  request(): PushedProfile[] {
+    const end = this.#bytes.length;
+    let seriesIndex = 0;
+    while (this.#at < end) {
+      const tag = this.#varint(end);
+      if (tag === FIELD_1_BYTES) {
+        const seriesEnd = this.#lengthEnd(end);
+        checkSeriesCount(seriesIndex + 1, this.#limits);
+        this.#series(seriesIndex++, seriesEnd);
+      } else this.#skip(tag, end);
+    }
+    return this.#profiles;
+  }
+
+  #series(seriesIndex: number, end: number): void {
+    // Labels may follow the samples on the wire: the profiles share this array, and it is full when the series ends.
+    const labels: Label[] = [];
+    let profileIndex = 0;
+    while (this.#at < end) {
+      const tag = this.#varint(end);
+      if (tag === FIELD_1_BYTES) {
+        const labelEnd = this.#lengthEnd(end);
+        checkLabelCount(labels.length + 1, seriesIndex);
+        labels.push(this.#label(labelEnd));
+      } else if (tag === FIELD_2_BYTES) {
+        const sampleEnd = this.#lengthEnd(end);
+        checkProfileCount(this.#profiles.length + 1);
+        this.#sample(seriesIndex, profileIndex++, labels, sampleEnd);
+      } else this.#skip(tag, end);
+    }
+  }
+
+  #label(end: number): Label {
+    let name = "";
+    let value = "";
+    while (this.#at < end) {
+      const tag = this.#varint(end);
+      if (tag === FIELD_1_BYTES) name = this.#text(end);
+      else if (tag === FIELD_2_BYTES) value = this.#text(end);
+      else this.#skip(tag, end);
+    }
+    return { name, value };
+  }
+
+  #sample(seriesIndex: number, profileIndex: number, labels: readonly Label[], end: number): void {
+    let from = this.#at;
+    let to = this.#at;
+    let id = "";
+    while (this.#at < end) {
+      const tag = this.#varint(end);
+      if (tag === FIELD_1_BYTES) {
+        to = this.#lengthEnd(end);
+        from = this.#at;
+        this.#at = to;
+      } else if (tag === FIELD_2_BYTES) id = this.#text(end);
+      else this.#skip(tag, end);
+    }
+    const raw = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, to - from);
+    this.#profiles.push({ seriesIndex, profileIndex, labels, raw, id });
+  }
+
+  /** Steps over a field that is not ours, or ours with a wire type that is not. */
+  #skip(tag: number, end: number): void {
+    if (tag < 8) this.#fail("a field number of at least 1");
+    switch (tag & 7) {
+      case WIRE_VARINT:
+        this.#varint(end);
+        return;
+      case WIRE_FIXED64:
+        this.#step(8, end);
+        return;
+      case WIRE_BYTES:
+        this.#at = this.#lengthEnd(end);
+        return;
+      case WIRE_FIXED32:
+        this.#step(4, end);
+        return;
+      default:
+        this.#fail(`no wire type ${tag & 7}`);
+    }
+  }
+
+  #step(count: number, end: number): void {
+    if (count > end - this.#at) this.#fail(`${count} more bytes`);
+    this.#at += count;
+  }
+
+  /** Reads a length and returns where what it measures ends. */
+  #lengthEnd(end: number): number {
+    const length = this.#varint(end);
+    if (length > end - this.#at) this.#fail(`${length} more bytes`);
+    return this.#at + length;
+  }
+
+  #text(end: number): string {
+    const to = this.#lengthEnd(end);
+    const text = this.#bytes.utf8Slice(this.#at, to);
+    // A replacement character is either the client's own or the mark of bytes that are no UTF-8: look closer.
+    if (text.includes("\ufffd")) {
+      try {
+        strictUtf8.decode(this.#bytes.subarray(this.#at, to));
+      } catch {
+        this.#fail("text in UTF-8");
+      }
+    }
+    this.#at = to;
+    return text;
+  }
+
+  /** Up to 64 bits as protobuf allows; above 2^53 only the fact that it is huge matters. */
+  #varint(end: number): number {
+    const bytes = this.#bytes;
+    let value = 0;
+    let scale = 1;
+    for (let count = 0; count < 10; count++) {
+      if (this.#at >= end) this.#fail("the rest of a number");
+      const byte = bytes[this.#at++]!;
+      value += (byte & 0x7f) * scale;
+      if (byte < 0x80) return value;
+      scale *= 0x80;
+    }
+    return this.#fail("a number of at most 10 bytes");
+  }
+
+  #fail(expected: string): never {
+    throw malformed(`the body is no PushRequest: at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+  }
+}
+
+const strictUtf8: TextDecoder = new TextDecoder("utf-8", { fatal: true });
+
+// --- JSON -----------------------------------------------------------------------------------------------------------
+
+function objectOf(value: unknown, place: string): Readonly<Record<string, unknown>> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${place} should be a JSON object`);
+  return value as Record<string, unknown>; // an object with string keys: checked just above
+}
+
+function listOf(value: unknown, place: string): readonly unknown[] {
+  if (value === undefined || value === null) return [];
+  if (!Array.isArray(value)) throw malformed(`${place} should be a list`);
+  return value;
+}
+
+function textOf(value: unknown, place: string): string {
+  if (value === undefined || value === null) return "";
+  if (typeof value !== "string") throw malformed(`${place} should be a string`);
+  return value;
+}
+
+/** Both alphabets, padded or not, as protobuf's JSON takes them. */
+function base64Of(value: unknown, place: string): Uint8Array {
+  const text = textOf(value, place);
+  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text)) throw malformed(`${place} should be base64`);
+  return Buffer.from(text, "base64");
+}
+
+// --- bounds ---------------------------------------------------------------------------------------------------------
+
+function checkSeriesCount(count: number, limits: PushMessageLimits): void {
+  if (limits.seriesCountMax > 0 && count > limits.seriesCountMax) {
+    throw invalidArgument(
+      "PUSH_TOO_MANY_SERIES",
+      `a push holds more than ${limits.seriesCountMax} series (limit push_max_concurrency): send fewer at once, or raise the limit`,
+    );
+  }
+}
+
+function checkProfileCount(count: number): void {
+  if (count > PROFILE_COUNT_MAX) {
+    throw invalidArgument("PUSH_TOO_MANY_PROFILES", `a push holds more than ${PROFILE_COUNT_MAX} profiles: send fewer at once`);
+  }
+}
+
+function checkLabelCount(count: number, seriesIndex: number): void {
+  if (count > LABEL_COUNT_MAX) {
+    throw invalidArgument("PUSH_TOO_MANY_LABELS", `series ${seriesIndex} has more than ${LABEL_COUNT_MAX} labels: send fewer`);
+  }
+}
+
+function malformed(message: string): CodedError {
+  return invalidArgument("PUSH_MALFORMED", message);
+}

@@ -1,0 +1,283 @@
+/**
+ * push.v1.PusherService/Push: many profiles in one request, each accepted or refused by itself.
+ *
+ * The order matters: body size, then what the message says (cheap), then the rate limit, then the sink (dear). A profile
+ * is never decoded here; its size before compression is what its gzip trailer claims, held to what the sink would inflate.
+ *
+ * What must stay true: a 200 means the sink kept every profile. Where some were refused the others are stored all the
+ * same, and the error names each one refused.
+ */
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import type { Discards } from "./discards.ts";
+import { errorReply, errorReplyWith } from "./error-status.ts";
+import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import type { ArrivedProfile, ProfileSink } from "./ports.ts";
+import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
+import type { PushedProfile } from "./push-message.ts";
+import type { RateLimit, RateLimits } from "./rate-limit.ts";
+
+/** Limits of a tenant's writes, Pyroscope's names in camel case; 0 lifts one. */
+export interface WriteLimits extends RateLimits {
+  /** MiB: of a body as sent, of a body inflated, and of the profiles of one push together. */
+  readonly ingestionBodyLimitMb: number;
+  /** Series in one push. */
+  readonly pushMaxConcurrency: number;
+  /** Of one profile before compression. Enforced by the sink; here it bounds what a profile can be charged. */
+  readonly maxProfileSizeBytes: number;
+}
+
+export interface WriteOptions {
+  /** The limits now in force: asked for every request. */
+  readonly limitsOf: (tenant: TenantId) => WriteLimits;
+}
+
+export interface WriteModules {
+  readonly sink: ProfileSink;
+  readonly rateLimit: RateLimit;
+  readonly discards: Discards;
+}
+
+/** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
+export function pushHandler(options: WriteOptions, modules: WriteModules): Handler {
+  return async (request) => {
+    try {
+      const isJson = isJsonRequest(request);
+      await push(request, isJson, options, modules);
+      return isJson
+        ? { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" }
+        : { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      return withRetryAfter(thrown.code === "CONTENT_TYPE_UNKNOWN" ? errorReplyWith(415, thrown) : errorReply(thrown), thrown);
+    }
+  };
+}
+
+async function push(request: ApiRequest, isJson: boolean, options: WriteOptions, modules: WriteModules): Promise<void> {
+  const tenant = writeTenant(request);
+  const limits = options.limitsOf(tenant);
+  const bodyBytesMax = bodyLimitBytes(limits);
+  const body = await inflatedBody(request, bodyBytesMax);
+  const messageLimits = { seriesCountMax: limits.pushMaxConcurrency };
+  const pushed = isJson ? readPushJson(body, messageLimits) : readPushBinary(body, messageLimits);
+  if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
+  checkTotalSize(pushed, limits, bodyBytesMax);
+
+  const idempotencyKey = idempotencyKeyOf(request);
+  const refused: unknown[] = [];
+  const arrived: ArrivedProfile[] = [];
+  for (const profile of pushed) {
+    const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes);
+    if (problem !== undefined) {
+      modules.discards.add(tenant, problem, sizeBytes);
+      refused.push(named(describeProfile(profile), problem));
+      continue;
+    }
+    arrived.push({
+      labels: profile.labels,
+      pprof: pushed.length === 1 && !isJson ? profile.raw : new Uint8Array(profile.raw), // one memcpy: a buffer of its own
+      profileId: profile.id === "" ? undefined : parseUuid(profile.id),
+      fallbackTimeMs: undefined,
+      idempotencyKey,
+      ingest: undefined,
+      describe: describeProfile(profile),
+    });
+  }
+
+  if (arrived.length > 0) refused.push(...(await deliver(tenant, arrived, request.signal, modules)));
+  if (refused.length > 0) throw summary(refused, pushed.length);
+}
+
+/** Hands profiles to the sink; returns the refusals, counted. The buffers may be gone afterwards. */
+export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], signal: AbortSignal, modules: WriteModules): Promise<readonly unknown[]> {
+  const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
+  const { refused } = await modules.sink.push(tenant, arrived, signal);
+  for (const error of refused) {
+    // The refusal says by its name which profile it means.
+    const index = arrived.length === 1 ? 0 : arrived.findIndex((profile) => messageOf(error).startsWith(`${profile.describe}:`));
+    modules.discards.add(tenant, error, sizes[index] ?? 0);
+  }
+  return refused;
+}
+
+// --- checks -----------------------------------------------------------------------------------------------------------
+
+function checkProfile(profile: PushedProfile): CodedError | undefined {
+  if (profile.raw.length === 0) return invalidArgument("PROFILE_EMPTY", "rawProfile is empty: send a pprof profile");
+  if (profile.id !== "" && parseUuid(profile.id) === undefined) {
+    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is no UUID: send one, or leave ID out`);
+  }
+  return undefined;
+}
+
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, bytesMax: number): void {
+  let totalBytes = 0;
+  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+  if (totalBytes > bytesMax) {
+    throw invalidArgument(
+      "PUSH_BODY_SIZE_LIMIT",
+      `the profiles of this push are ${totalBytes} bytes before compression, over ${bytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
+    );
+  }
+}
+
+/** 16 bytes of a UUID in any of its usual spellings (with or without hyphens, in braces, as a URN); undefined for anything else. */
+export function parseUuid(text: string): Uint8Array | undefined {
+  const match = /^(?:urn:uuid:)?([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i.exec(text.replace(/^\{(.{36})\}$/, "$1"));
+  const hex = match === null ? (/^[0-9a-f]{32}$/i.test(text) ? text : undefined) : match.slice(1).join("");
+  return hex === undefined ? undefined : new Uint8Array(Buffer.from(hex, "hex"));
+}
+
+/** Deflate cannot do better than this, so a trailer that claims more is noise. */
+const DEFLATE_RATIO_MAX = 1_032;
+
+/**
+ * What the profile will be once inflated, read from the gzip trailer in constant time. A trailer may lie: high claims are held
+ * to what the sink would inflate at most, low ones to the bytes that came; the sink's own bounds do not rely on this.
+ */
+export function claimedSizeBytes(raw: Uint8Array, profileSizeBytesMax: number): number {
+  const isGzip = raw.length >= 18 && raw[0] === 0x1f && raw[1] === 0x8b;
+  if (!isGzip) return raw.length;
+  const end = raw.length;
+  const claimed = raw[end - 4]! + raw[end - 3]! * 2 ** 8 + raw[end - 2]! * 2 ** 16 + raw[end - 1]! * 2 ** 24;
+  const possible = Math.min(claimed, end * DEFLATE_RATIO_MAX, profileSizeBytesMax > 0 ? profileSizeBytesMax : Infinity);
+  return Math.max(end, possible);
+}
+
+// --- the request ------------------------------------------------------------------------------------------------------
+
+export function writeTenant(request: ApiRequest): TenantId {
+  const [tenant, another] = request.tenants;
+  if (tenant === undefined || another !== undefined) {
+    throw invalidArgument("TENANT_NOT_ONE", `a write names exactly one tenant, this one names ${request.tenants.length}: send one id in X-Scope-OrgID`);
+  }
+  return tenant;
+}
+
+const MIB = 2 ** 20;
+
+export function bodyLimitBytes(limits: WriteLimits): number {
+  return limits.ingestionBodyLimitMb > 0 ? limits.ingestionBodyLimitMb * MIB : Number.MAX_SAFE_INTEGER;
+}
+
+const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+
+export function idempotencyKeyOf(request: ApiRequest): string | undefined {
+  const key = request.headers["idempotency-key"];
+  if (key === undefined || key === "") return undefined;
+  if (key.length > IDEMPOTENCY_KEY_LENGTH_MAX) {
+    throw invalidArgument("IDEMPOTENCY_KEY_TOO_LONG", `Idempotency-Key has ${key.length} characters: send at most ${IDEMPOTENCY_KEY_LENGTH_MAX}`);
+  }
+  return key;
+}
+
+function isJsonRequest(request: ApiRequest): boolean {
+  const type = (request.headers["content-type"] ?? "").split(";", 1)[0]!.trim().toLowerCase();
+  if (type === "application/json") return true;
+  if (type === "application/proto") return false;
+  throw new CodedError({
+    code: "CONTENT_TYPE_UNKNOWN",
+    kind: "unimplemented",
+    message: `content type ${JSON.stringify(type)} is not supported: send application/proto or application/json`,
+  });
+}
+
+const gunzipAsync = promisify(gunzip);
+
+/** The body after its Content-Encoding, its own ArrayBuffer. Off the main thread: zlib's asynchronous form. */
+async function inflatedBody(request: ApiRequest, sizeBytesMax: number): Promise<Uint8Array> {
+  const body = await request.body(sizeBytesMax);
+  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+  if (encoding === "identity" || encoding === "") return body;
+  if (encoding !== "gzip") {
+    throw new CodedError({
+      code: "CONTENT_ENCODING_UNKNOWN",
+      kind: "unimplemented",
+      message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
+    });
+  }
+  try {
+    const inflated = await gunzipAsync(body, { maxOutputLength: Math.min(sizeBytesMax, 2 ** 32) });
+    // Small results come out of Node's shared pool, which must not be handed over.
+    return inflated.byteLength === inflated.buffer.byteLength ? inflated : new Uint8Array(inflated);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw bodyTooLarge(sizeBytesMax);
+    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
+  }
+}
+
+function bodyTooLarge(sizeBytesMax: number): CodedError {
+  return new CodedError({
+    code: "BODY_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the body inflates to more than ${sizeBytesMax} bytes (limit ingestion_body_limit_mb): send fewer profiles at once, or raise the limit`,
+  });
+}
+
+// --- the reply --------------------------------------------------------------------------------------------------------
+
+/** A limit that knows when it lets a push through says so. */
+export function withRetryAfter(reply: ApiReply, error: CodedError): ApiReply {
+  const seconds = error.details["retryAfterSeconds"];
+  return typeof seconds === "number" ? { ...reply, headers: { ...reply.headers, "retry-after": String(seconds) } } : reply;
+}
+
+/** Refusals told one by one; past this they are only counted. */
+const REFUSALS_TOLD_MAX = 20;
+
+/**
+ * One error for all: the kind is the worst among them, for the caller's retry. What this node could not do makes the push worth
+ * retrying (stored profiles are known again by their identity), then what a limit held back; only then is it the caller's fault.
+ */
+export function summary(refused: readonly unknown[], profileCount: number): CodedError {
+  const first = refused[0];
+  if (profileCount === 1 && first instanceof CodedError) return first;
+  let worst = codedOf(first);
+  for (const error of refused) if (severity(codedOf(error)) > severity(worst)) worst = codedOf(error);
+  const told = refused.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
+  if (refused.length > told.length) told.push(`and ${refused.length - told.length} more`);
+  const stored = profileCount - refused.length;
+  return new CodedError({
+    code: refused.length === 1 ? worst.code : "PUSH_REFUSED",
+    kind: worst.kind,
+    message: `${refused.length} of ${profileCount} profiles were refused (${stored === 0 ? "none" : `the other ${stored}`} stored): ${told.join("; ")}`,
+    details: retryAfterOf(refused),
+    cause: worst,
+  });
+}
+
+function severity(error: CodedError): number {
+  switch (error.kind) {
+    case "unavailable":
+    case "deadline_exceeded":
+      return 3;
+    case "internal":
+    case "data_loss":
+      return 2;
+    case "resource_exhausted":
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+function codedOf(error: unknown): CodedError {
+  return error instanceof CodedError ? error : new CodedError({ code: "INTERNAL", kind: "internal", message: messageOf(error), cause: error });
+}
+
+function retryAfterOf(refused: readonly unknown[]): Readonly<Record<string, number>> {
+  let retryAfterSeconds = 0;
+  for (const error of refused) {
+    const seconds = error instanceof CodedError ? error.details["retryAfterSeconds"] : undefined;
+    if (typeof seconds === "number") retryAfterSeconds = Math.max(retryAfterSeconds, seconds);
+  }
+  return retryAfterSeconds > 0 ? { retryAfterSeconds } : {};
+}
+
+function named(name: string, error: CodedError): CodedError {
+  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
+}

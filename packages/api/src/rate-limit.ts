@@ -1,0 +1,136 @@
+/**
+ * How fast a tenant may push: a token bucket per tenant, in bytes of profiles before compression.
+ *
+ *   ingestion_rate_mb        tokens that flow in, a second      0 lifts the limit
+ *   ingestion_burst_size_mb  what the bucket holds
+ *
+ * A profile passes when the bucket holds its size; one larger than the bucket can never pass, and is told so. A bucket
+ * that is full again is as good as none: such tenants leave the map.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+
+export interface RateLimits {
+  /** MiB a second, Pyroscope's `ingestion_rate_mb`. 0: no limit. */
+  readonly ingestionRateMb: number;
+  /** MiB, Pyroscope's `ingestion_burst_size_mb`. */
+  readonly ingestionBurstSizeMb: number;
+}
+
+export interface RateLimitOptions {
+  /** The limits now in force for a tenant: asked for every profile, so an override takes hold at once. */
+  readonly limitsOf: (tenant: TenantId) => RateLimits;
+  /** Buckets kept. At the bound the full ones leave, then the one longest untouched (which starts with a full bucket when it comes back). */
+  readonly tenantCountMax?: number;
+}
+
+export class RateLimit {
+  readonly #limitsOf: (tenant: TenantId) => RateLimits;
+  readonly #tenantCountMax: number;
+  readonly #clock: Clock;
+  /** In order of last use: an entry is taken out and put back when it is touched. */
+  readonly #buckets = new Map<TenantId, Bucket>();
+
+  constructor(options: RateLimitOptions, modules: { readonly clock: Clock }) {
+    this.#limitsOf = options.limitsOf;
+    this.#tenantCountMax = options.tenantCountMax ?? 10_000;
+    this.#clock = modules.clock;
+  }
+
+  get tenantCount(): number {
+    return this.#buckets.size;
+  }
+
+  /** Undefined when `sizeBytes` may pass (and is charged), else RATE_LIMITED, whose `details.retryAfterSeconds` is when to try again. */
+  take(tenant: TenantId, sizeBytes: number): CodedError | undefined {
+    const limits = this.#limitsOf(tenant);
+    if (limits.ingestionRateMb <= 0) {
+      this.#buckets.delete(tenant);
+      return undefined;
+    }
+    const rate = rateOf(limits);
+    const nowMs = this.#clock.monotonicMs();
+    const taken = step(this.#buckets.get(tenant), { sizeBytes, nowMs, ...rate });
+    this.#keep(tenant, taken.bucket, nowMs);
+    return taken.isAllowed ? undefined : refusal(limits, rate, sizeBytes, taken);
+  }
+
+  #keep(tenant: TenantId, bucket: Bucket, nowMs: number): void {
+    this.#buckets.delete(tenant);
+    if (this.#buckets.size >= this.#tenantCountMax) this.#makeRoom(nowMs);
+    this.#buckets.set(tenant, bucket);
+  }
+
+  #makeRoom(nowMs: number): void {
+    for (const [tenant, bucket] of this.#buckets) {
+      const limits = this.#limitsOf(tenant);
+      if (limits.ingestionRateMb <= 0 || isFull(bucket, nowMs, rateOf(limits))) this.#buckets.delete(tenant);
+    }
+    if (this.#buckets.size < this.#tenantCountMax) return;
+    const oldest = this.#buckets.keys().next();
+    if (oldest.done !== true) this.#buckets.delete(oldest.value);
+  }
+}
+
+// --- the bucket, pure -------------------------------------------------------------------------------------------------
+
+export interface Bucket {
+  readonly tokenBytes: number;
+  readonly atMs: number;
+}
+
+export interface Rate {
+  readonly bytesPerSecond: number;
+  readonly burstBytes: number;
+}
+
+export interface Taken {
+  readonly bucket: Bucket;
+  readonly isAllowed: boolean;
+  /** Until it would pass; 0 when it did, Infinity when it never can. */
+  readonly retryAfterMs: number;
+}
+
+/** One request for `sizeBytes`. No bucket yet means a full one. Time that runs backwards adds nothing. */
+export function step(bucket: Bucket | undefined, ask: Rate & { readonly sizeBytes: number; readonly nowMs: number }): Taken {
+  const tokenBytes = bucket === undefined ? ask.burstBytes : filled(bucket, ask.nowMs, ask);
+  const isAllowed = ask.sizeBytes <= tokenBytes;
+  if (isAllowed) return { bucket: { tokenBytes: tokenBytes - ask.sizeBytes, atMs: ask.nowMs }, isAllowed, retryAfterMs: 0 };
+  const isHopeless = ask.sizeBytes > ask.burstBytes;
+  const retryAfterMs = isHopeless ? Infinity : ((ask.sizeBytes - tokenBytes) / ask.bytesPerSecond) * 1000;
+  return { bucket: { tokenBytes, atMs: ask.nowMs }, isAllowed, retryAfterMs };
+}
+
+function filled(bucket: Bucket, nowMs: number, rate: Rate): number {
+  const elapsedMs = Math.max(0, nowMs - bucket.atMs);
+  return Math.min(rate.burstBytes, bucket.tokenBytes + (elapsedMs / 1000) * rate.bytesPerSecond);
+}
+
+function isFull(bucket: Bucket, nowMs: number, rate: Rate): boolean {
+  return filled(bucket, nowMs, rate) >= rate.burstBytes;
+}
+
+const MIB = 2 ** 20;
+
+function rateOf(limits: RateLimits): Rate {
+  return { bytesPerSecond: limits.ingestionRateMb * MIB, burstBytes: limits.ingestionBurstSizeMb * MIB };
+}
+
+function refusal(limits: RateLimits, rate: Rate, sizeBytes: number, taken: Taken): CodedError {
+  const held = `the limits ingestion_rate_mb (${limits.ingestionRateMb} MB a second) and ingestion_burst_size_mb (${limits.ingestionBurstSizeMb} MB)`;
+  if (taken.retryAfterMs === Infinity) {
+    return new CodedError({
+      code: "RATE_LIMITED",
+      kind: "resource_exhausted",
+      message: `a profile of ${sizeBytes} bytes can never pass ${held}: raise ingestion_burst_size_mb, or send a smaller profile`,
+      details: { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes },
+    });
+  }
+  const retryAfterSeconds = Math.max(1, Math.ceil(taken.retryAfterMs / 1000));
+  return new CodedError({
+    code: "RATE_LIMITED",
+    kind: "resource_exhausted",
+    message: `a profile of ${sizeBytes} bytes exceeds ${held}: ${Math.floor(taken.bucket.tokenBytes)} bytes are free now; try again in ${retryAfterSeconds} s, or raise the limits`,
+    details: { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes, retryAfterSeconds },
+  });
+}

@@ -1,0 +1,78 @@
+/** A bucket in memory: for tests, the simulator and `--bucket memory:`. Gone with the process, so never a place for data that matters. */
+import type { Clock } from "@pyromesh/base";
+import { compareText } from "@pyromesh/profile";
+import type { Bucket, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
+import { checkKey, checkObjectSize, objectNotFound, rangeOutside } from "./bucket.ts";
+
+const PAGE_LENGTH_MAX = 1000;
+
+export class MemoryBucket implements Bucket {
+  readonly name: string = "memory:";
+  readonly #clock: Clock;
+  readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly lastModifiedMs: number }>();
+
+  constructor(modules: { readonly clock: Clock }) {
+    this.#clock = modules.clock;
+  }
+
+  async check(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
+  async get(key: string, signal: AbortSignal): Promise<Uint8Array> {
+    return this.#object(key, signal).bytes.slice();
+  }
+
+  async getRange(key: string, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    if (lengthBytes === 0) return new Uint8Array(0);
+    const { bytes } = this.#object(key, signal);
+    if (offset + lengthBytes > bytes.length) throw rangeOutside(this.name, key, offset, lengthBytes, bytes.length);
+    return bytes.slice(offset, offset + lengthBytes);
+  }
+
+  async head(key: string, signal: AbortSignal): Promise<BucketObject> {
+    const { bytes, lastModifiedMs } = this.#object(key, signal);
+    return { key, sizeBytes: bytes.length, lastModifiedMs };
+  }
+
+  async put(key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
+    signal.throwIfAborted();
+    checkKey(key);
+    checkObjectSize(this.name, key, bytes.length);
+    if (options.ifAbsent === true && this.#objects.has(key)) return { isCreated: false };
+    this.#objects.set(key, { bytes: bytes.slice(), lastModifiedMs: this.#clock.nowMs() });
+    return { isCreated: true };
+  }
+
+  async *list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
+    const { startAfter = "", limit = Infinity } = options;
+    const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && compareText(key, startAfter) > 0).sort(compareText);
+    const wanted = keys.slice(0, limit);
+    for (let at = 0; at < wanted.length; at += PAGE_LENGTH_MAX) {
+      signal.throwIfAborted();
+      const page: BucketObject[] = [];
+      for (const key of wanted.slice(at, at + PAGE_LENGTH_MAX)) {
+        const object = this.#objects.get(key);
+        if (object !== undefined) page.push({ key, sizeBytes: object.bytes.length, lastModifiedMs: object.lastModifiedMs });
+      }
+      if (page.length > 0) yield page;
+    }
+    signal.throwIfAborted();
+  }
+
+  async delete(key: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    checkKey(key);
+    this.#objects.delete(key);
+  }
+
+  async close(): Promise<void> {}
+
+  #object(key: string, signal: AbortSignal): { readonly bytes: Uint8Array; readonly lastModifiedMs: number } {
+    signal.throwIfAborted();
+    checkKey(key);
+    const object = this.#objects.get(key);
+    if (object === undefined) throw objectNotFound(this.name, key);
+    return object;
+  }
+}

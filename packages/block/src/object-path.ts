@@ -1,0 +1,120 @@
+/**
+ * The names of segments and blocks in the bucket. They carry what planning needs, so that a LIST is an index:
+ *
+ *   v1/<tenant>/<window start, UTC>/L0-<min ms>-<max ms>-<store id, hex>-<ordinal>.seg      segment
+ *   v1/<tenant>/<window start, UTC>/L<level>-<min ms>-<max ms>-<block id, hex>.blk          block, level >= 1
+ *
+ *   v1/anonymous/20260302T14/L0-1772460000000-1772460059999-0f1e2d3c4b5a69788796a5b4c3d2e1f0-0000000007.seg
+ *
+ * What must stay true: parsing gives back exactly what the name was made of, and only names made here are parsed (a
+ * number padded otherwise, another case, anything more: foreign). A name once used is never used for other bytes.
+ * Nothing but segments and blocks lies under `v1/`.
+ */
+import type { TenantId } from "@pyromesh/base";
+import { assert, parseTenantId } from "@pyromesh/base";
+
+/** What is in a name. */
+export type ObjectKey = SegmentKey | BlockKey;
+
+interface CommonKey {
+  readonly tenant: TenantId;
+  readonly windowStartMs: number;
+  /** Of the records' times, both inclusive, rounded down to milliseconds. */
+  readonly minTimeMs: number;
+  readonly maxTimeMs: number;
+}
+
+export interface SegmentKey extends CommonKey {
+  readonly kind: "segment";
+  readonly level: 0;
+  /** 16 bytes as lower-case hex: whose head it was cut from. */
+  readonly storeId: string;
+  /** Counted per store, tenant and window. */
+  readonly ordinal: number;
+}
+
+export interface BlockKey extends CommonKey {
+  readonly kind: "block";
+  /** >= 1. */
+  readonly level: number;
+  /** Lower-case hex. */
+  readonly blockId: string;
+}
+
+/** Everything that a LIST for segments and blocks asks for. */
+export const OBJECT_PREFIX = "v1/";
+/** Records are grouped by the aligned hour of their time. */
+export const WINDOW_MS = 3_600_000;
+
+export function windowStartOf(timeMs: number): number {
+  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
+}
+
+export function segmentKey(meta: Omit<SegmentKey, "kind" | "level">): string {
+  assert(/^[0-9a-f]{32}$/.test(meta.storeId), "a store id is 32 lower-case hex digits");
+  assert(Number.isSafeInteger(meta.ordinal) && meta.ordinal >= 0, "an ordinal is a whole number");
+  return `${objectStem(meta, 0)}-${meta.storeId}-${padded(meta.ordinal, ORDINAL_DIGITS)}.seg`;
+}
+
+export function blockKey(meta: Omit<BlockKey, "kind">): string {
+  assert(/^(?:[0-9a-f]{2}){8,32}$/.test(meta.blockId), "a block id is 16 to 64 lower-case hex digits");
+  assert(Number.isSafeInteger(meta.level) && meta.level >= 1 && meta.level <= 99, "a block's level is 1 to 99");
+  return `${objectStem(meta, meta.level)}-${meta.blockId}.blk`;
+}
+
+/** Undefined for a name that is none of ours. */
+export function parseObjectKey(key: string): ObjectKey | undefined {
+  const match = OBJECT_KEY.exec(key);
+  if (match === null) return undefined;
+  const { tenant, window, level, min, max, store, ordinal, block } = match.groups as Record<string, string | undefined>; // named in OBJECT_KEY
+  const windowStartMs = parseWindow(window!);
+  const common = { tenant: tenant as TenantId, windowStartMs, minTimeMs: Number(min), maxTimeMs: Number(max) }; // the tenant is parsed below
+  try {
+    parseTenantId(tenant!);
+    const parsed: ObjectKey =
+      block === undefined
+        ? { kind: "segment", level: 0, ...common, storeId: store!, ordinal: Number(ordinal) }
+        : { kind: "block", level: Number(level), ...common, blockId: block };
+    // Making the name again is the whole check: of paddings, bounds, and a window that is not a date.
+    const again = parsed.kind === "segment" ? segmentKey(parsed) : blockKey(parsed);
+    return again === key ? parsed : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The prefix of all objects of one tenant. */
+export function tenantPrefix(tenant: TenantId): string {
+  return `${OBJECT_PREFIX}${tenant}/`;
+}
+
+/** The prefix of all objects of one tenant and window. */
+export function windowPrefix(tenant: TenantId, windowStartMs: number): string {
+  return `${tenantPrefix(tenant)}${printWindow(windowStartMs)}/`;
+}
+
+/** Until 2286 and up to ten thousand million segments a window: so names of one window sort by time. */
+const TIME_DIGITS = 13;
+const ORDINAL_DIGITS = 10;
+const OBJECT_KEY =
+  /^v1\/(?<tenant>[^/]+)\/(?<window>\d{8}T\d{2})\/L(?<level>\d{1,2})-(?<min>\d{13,16})-(?<max>\d{13,16})-(?:(?<store>[0-9a-f]{32})-(?<ordinal>\d{10,16})\.seg|(?<block>[0-9a-f]{16,64})\.blk)$/;
+
+function objectStem(meta: CommonKey, level: number): string {
+  const { windowStartMs, minTimeMs, maxTimeMs } = meta;
+  assert(windowStartMs <= minTimeMs && minTimeMs <= maxTimeMs && maxTimeMs < windowStartMs + WINDOW_MS, "an object's times lie in its window");
+  return `${windowPrefix(meta.tenant, windowStartMs)}L${level}-${padded(minTimeMs, TIME_DIGITS)}-${padded(maxTimeMs, TIME_DIGITS)}`;
+}
+
+function printWindow(windowStartMs: number): string {
+  assert(windowStartMs >= 0 && windowStartMs % WINDOW_MS === 0 && windowStartMs < Date.UTC(10_000, 0), "a window begins at a full hour from 1970 to 9999");
+  const iso = new Date(windowStartMs).toISOString(); // 2026-03-02T14:00:00.000Z
+  return `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}T${iso.slice(11, 13)}`;
+}
+
+function parseWindow(text: string): number {
+  return Date.UTC(Number(text.slice(0, 4)), Number(text.slice(4, 6)) - 1, Number(text.slice(6, 8)), Number(text.slice(9, 11)));
+}
+
+function padded(value: number, digits: number): string {
+  return String(value).padStart(digits, "0");
+}

@@ -1,0 +1,44 @@
+/** One small file that is replaced as a whole: written beside, synced, renamed, the directory synced. */
+import { open, readFile, rename } from "node:fs/promises";
+import { dirname } from "node:path";
+
+export interface KeptFile {
+  read(): Promise<Uint8Array | undefined>;
+  /** Resolves when the new content survives power loss; the old one stays until then. */
+  write(bytes: Uint8Array): Promise<void>;
+}
+
+export function keptFile(path: string): KeptFile {
+  return {
+    async read() {
+      try {
+        return await readFile(path);
+      } catch (cause) {
+        if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined; // fs errors carry a code
+        throw cause;
+      }
+    },
+    async write(bytes) {
+      const beside = `${path}.new`;
+      const file = await open(beside, "w");
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(beside, path);
+      await syncDirectory(dirname(path));
+    },
+  };
+}
+
+/** Makes names made or changed in a directory survive power loss. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}

@@ -1,0 +1,186 @@
+/**
+ * LevelDB (classic-level) as an ordered store. The only file that imports it.
+ *
+ * LevelDB runs without paranoid checks and drops what it cannot read without a word: whoever stores must carry checksums
+ * and count (frame.ts, commit-entry.ts).
+ */
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { hostname } from "node:os";
+import { dirname, join } from "node:path";
+import { ClassicLevel } from "classic-level";
+import type { Clock, Logger } from "@pyromesh/base";
+import { CodedError, messageOf } from "@pyromesh/base";
+import { syncDirectory } from "./kept-file.ts";
+import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
+
+/** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
+export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; readonly logger: Logger }): StoreOpener {
+  const path = join(dir, "db");
+  const holderPath = join(dir, "holder");
+
+  const openOnce = async (): Promise<LevelStore> => {
+    try {
+      return await LevelStore.open(path);
+    } catch (cause) {
+      if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
+      throw cause;
+    }
+  };
+
+  const openMending = async (): Promise<OpenedStore> => {
+    let reason = "";
+    // Without CURRENT, LevelDB would start an empty store and delete the tables of the old one: repair comes first.
+    if (await isHeadless(path)) {
+      reason = "its CURRENT file is gone";
+    } else {
+      try {
+        return { store: await openOnce(), loss: undefined };
+      } catch (cause) {
+        if (isNotDamage(cause)) throw cause;
+        reason = fullMessage(cause);
+      }
+    }
+    modules.logger.error("the head's store does not open, repairing it", { path, reason });
+    try {
+      await ClassicLevel.repair(path);
+      return { store: await openOnce(), loss: { kind: "repaired", reason } };
+    } catch (cause) {
+      if (isNotDamage(cause)) throw cause;
+      modules.logger.error("the head's store could not be repaired", { path, reason: fullMessage(cause) });
+    }
+    const asidePath = await moveAside(dir, path);
+    modules.logger.error("the head's store was moved aside; starting with an empty one", { path, asidePath });
+    return { store: await openOnce(), loss: { kind: "replaced", reason: `${reason}; the old store lies in ${asidePath}` } };
+  };
+
+  return {
+    async open({ isMending }) {
+      await mkdir(path, { recursive: true });
+      const opened = isMending ? await openMending() : { store: await openOnce(), loss: undefined };
+      await syncDirectory(dir);
+      await syncDirectory(dirname(dir));
+      const holder: Holder = { pid: process.pid, host: hostname(), startedAt: new Date(modules.clock.nowMs()).toISOString() };
+      // Only words for the next one who is refused: the lock is LevelDB's.
+      await writeFile(holderPath, JSON.stringify(holder)).catch((error: unknown) => modules.logger.warn("could not write the holder file", { error }));
+      return opened;
+    },
+    repair: () => ClassicLevel.repair(path),
+    release: () => rm(holderPath, { force: true }),
+  };
+}
+
+class LevelStore implements OrderedStore {
+  readonly #db: ClassicLevel<Uint8Array, Uint8Array>;
+
+  private constructor(db: ClassicLevel<Uint8Array, Uint8Array>) {
+    this.#db = db;
+  }
+
+  static async open(path: string): Promise<LevelStore> {
+    const db = new ClassicLevel<Uint8Array, Uint8Array>(path, {
+      keyEncoding: "view",
+      valueEncoding: "view",
+      compression: false, // records are compressed already where it pays
+      writeBufferSize: 16 << 20, // sequential keys: larger ones only lengthen the start
+      maxFileSize: 16 << 20,
+    });
+    await db.open();
+    return new LevelStore(db);
+  }
+
+  batch(ops: readonly StoreOp[], { isSynced }: { readonly isSynced: boolean }): Promise<void> {
+    return this.#db.batch(
+      ops.map((op) => (op.kind === "put" ? { type: "put", key: op.key, value: op.value } : { type: "del", key: op.key })),
+      { sync: isSynced },
+    );
+  }
+
+  get(key: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#db.get(key, { fillCache: false });
+  }
+
+  getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]> {
+    return this.#db.getMany([...keys], { fillCache: false });
+  }
+
+  async *pages(range: KeyRange, { pageBytes }: { readonly pageBytes: number }): AsyncGenerator<readonly StoreEntry[]> {
+    const iterator = this.#db.iterator({ gte: range.from, lt: range.to, highWaterMarkBytes: pageBytes, fillCache: false });
+    try {
+      for (;;) {
+        const page = await iterator.nextv(PAGE_COUNT);
+        if (page.length === 0) return;
+        yield page.map(([key, value]) => ({ key, value }));
+      }
+    } finally {
+      await iterator.close();
+    }
+  }
+
+  compact(range: KeyRange): Promise<void> {
+    return this.#db.compactRange(range.from, range.to);
+  }
+
+  close(): Promise<void> {
+    return this.#db.close();
+  }
+}
+
+/** Entries a page at most; `pageBytes` is what counts with records. */
+const PAGE_COUNT = 1000;
+
+interface Holder {
+  readonly pid: number;
+  readonly host: string;
+  readonly startedAt: string;
+}
+
+async function lockedError(dir: string, holderPath: string, cause: unknown): Promise<CodedError> {
+  let holder = "another process";
+  try {
+    const { pid, host, startedAt } = JSON.parse(await readFile(holderPath, "utf8")) as Holder; // words only; a wrong one misleads nobody's data
+    holder = `process ${pid} on ${host}, since ${startedAt}`;
+  } catch {
+    // It has not come to writing it; the refusal stands without a name.
+  }
+  return new CodedError({
+    code: "HEAD_LOCKED",
+    kind: "failed_precondition",
+    message: `the data directory ${dir} is held by ${holder}: stop it, or give this one another --data-dir`,
+    details: { dir, holder },
+    cause,
+  });
+}
+
+/** A full or forbidden disk is not a broken store: repairing would not help, and moving it aside would lose it. */
+function isNotDamage(thrown: unknown): boolean {
+  if (thrown instanceof CodedError) return true;
+  if (codesOf(thrown).some((code) => ["EACCES", "EPERM", "ENOSPC", "EROFS", "EMFILE"].includes(code))) return true;
+  return /permission denied|no space left|too many open files|read-only file system/i.test(fullMessage(thrown));
+}
+
+function codesOf(thrown: unknown): string[] {
+  const codes: string[] = [];
+  for (let error = thrown; error instanceof Error; error = error.cause) codes.push(String((error as NodeJS.ErrnoException).code ?? ""));
+  return codes;
+}
+
+function fullMessage(thrown: unknown): string {
+  const messages: string[] = [];
+  for (let error = thrown; error !== undefined && messages.length < 5; error = error instanceof Error ? error.cause : undefined) messages.push(messageOf(error));
+  return messages.join(": ");
+}
+
+async function isHeadless(path: string): Promise<boolean> {
+  const names = await readdir(path);
+  return !names.includes("CURRENT") && names.some((name) => /\.(ldb|sst|log)$/.test(name));
+}
+
+async function moveAside(dir: string, path: string): Promise<string> {
+  const names = new Set(await readdir(dir));
+  let count = 1;
+  while (names.has(`db.lost-${count}`)) count++;
+  const asidePath = join(dir, `db.lost-${count}`);
+  await rename(path, asidePath);
+  await mkdir(path);
+  return asidePath;
+}

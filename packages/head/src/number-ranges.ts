@@ -1,0 +1,76 @@
+/** A set of whole numbers kept as sorted, disjoint, non-adjacent ranges: small where numbers come in runs. */
+import type { ByteReader, ByteWriter } from "@pyromesh/base";
+import { assert } from "@pyromesh/base";
+
+export interface NumberRange {
+  readonly from: number;
+  /** Inclusive. */
+  readonly to: number;
+}
+
+export class NumberRanges {
+  #ranges: NumberRange[];
+
+  private constructor(ranges: NumberRange[]) {
+    this.#ranges = ranges;
+  }
+
+  static of(ranges: Iterable<NumberRange>): NumberRanges {
+    const merged: { from: number; to: number }[] = [];
+    for (const range of [...ranges].sort((a, b) => a.from - b.from)) {
+      assert(range.from <= range.to, "a range ends before it begins");
+      const last = merged[merged.length - 1];
+      if (last !== undefined && range.from <= last.to + 1) last.to = Math.max(last.to, range.to);
+      else merged.push({ from: range.from, to: range.to });
+    }
+    return new NumberRanges(merged);
+  }
+
+  /** This set and these numbers; this one stays as it is. */
+  with(numbers: Iterable<number>): NumberRanges {
+    const added: NumberRange[] = [...this.#ranges];
+    for (const number of numbers) added.push({ from: number, to: number });
+    return NumberRanges.of(added);
+  }
+
+  get ranges(): readonly NumberRange[] {
+    return this.#ranges;
+  }
+
+  /** What of `from`..`to` is not in the set. */
+  gaps(from: number, to: number): NumberRange[] {
+    const gaps: NumberRange[] = [];
+    let next = from;
+    for (const range of this.#ranges) {
+      if (range.to < next) continue;
+      if (range.from > to) break;
+      if (range.from > next) gaps.push({ from: next, to: range.from - 1 });
+      next = range.to + 1;
+    }
+    if (next <= to) gaps.push({ from: next, to });
+    return gaps;
+  }
+
+  /** uvarint count, then per range its distance from the last one's end and its length. */
+  write(writer: ByteWriter): void {
+    writer.uvarint(this.#ranges.length);
+    let last = 0;
+    for (const { from, to } of this.#ranges) {
+      writer.uvarint(from - last).uvarint(to - from);
+      last = to;
+    }
+  }
+
+  static read(reader: ByteReader): NumberRanges {
+    const ranges: NumberRange[] = [];
+    let last = 0;
+    for (let left = reader.uvarint(); left > 0; left--) {
+      const from = last + reader.uvarint();
+      const to = from + reader.uvarint();
+      if (!Number.isSafeInteger(to)) reader.fail("a range below 2^53", `${to}`);
+      ranges.push({ from, to });
+      last = to;
+    }
+    return NumberRanges.of(ranges);
+  }
+}

@@ -1,0 +1,93 @@
+/** What the head holds in memory beside the store. Changed only after the store said that the change is durable. */
+import { assert } from "@pyromesh/base";
+import type { CutEntry, CutOrdinal } from "./cut-entry.ts";
+import type { NumberRanges } from "./number-ranges.ts";
+import { Tally, windowKey } from "./tally.ts";
+import type { TimeSpan } from "./time-span.ts";
+import { joinSpans } from "./time-span.ts";
+
+export interface CutState {
+  readonly entry: CutEntry;
+  readonly tally: Tally;
+}
+
+export interface SealState {
+  readonly cutId: number;
+  readonly segmentKeys: readonly string[];
+  readonly span: TimeSpan | undefined;
+}
+
+export class HeadState {
+  open: Tally = new Tally();
+  readonly cuts = new Map<number, CutState>();
+  /** By commit number. */
+  readonly seals = new Map<number, SealState>();
+  readonly sealed = new Map<string, Uint8Array>();
+  retired: NumberRanges;
+  nextCommit: number;
+  nextSeq: number;
+  ordinalFloor: number;
+  /** No ordinal at or above it was ever given. */
+  ordinalNext: number;
+  /** By `windowKey`. */
+  readonly ordinals: Map<string, number>;
+  /** Seq of each record in the head, by its identity in latin1. */
+  readonly identities = new Map<string, number>();
+  #behind: TimeSpan | undefined;
+
+  constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq" | "ordinalFloor" | "ordinalNext" | "ordinals">) {
+    this.retired = init.retired;
+    this.nextCommit = init.nextCommit;
+    this.nextSeq = init.nextSeq;
+    this.ordinalFloor = init.ordinalFloor;
+    this.ordinalNext = init.ordinalNext;
+    this.ordinals = init.ordinals;
+  }
+
+  /** Times of all that this store answers for. */
+  get alive(): TimeSpan | undefined {
+    return joinSpans(this.open.span, this.#behind);
+  }
+
+  /** Call when cuts or seals changed: there may be thousands, and every commit asks. */
+  refreshAlive(): void {
+    let behind: TimeSpan | undefined;
+    for (const { tally } of this.cuts.values()) behind = joinSpans(behind, tally.span);
+    for (const { span } of this.seals.values()) behind = joinSpans(behind, span);
+    this.#behind = behind;
+  }
+
+  /** The ordinals a cut of these records would get. */
+  nextOrdinals(tally: Tally): CutOrdinal[] {
+    return [...tally.groups].map(({ tenant, windowStartMs }) => ({
+      tenant,
+      windowStartMs,
+      ordinal: Math.max(this.ordinals.get(windowKey(tenant, windowStartMs)) ?? 0, this.ordinalFloor),
+    }));
+  }
+
+  takeOrdinals(ordinals: readonly CutOrdinal[]): void {
+    for (const { tenant, windowStartMs, ordinal } of ordinals) {
+      const key = windowKey(tenant, windowStartMs);
+      assert(ordinal >= (this.ordinals.get(key) ?? 0), "an ordinal is given once");
+      this.ordinals.set(key, ordinal + 1);
+      this.ordinalNext = Math.max(this.ordinalNext, ordinal + 1);
+    }
+  }
+
+  get cutBytes(): number {
+    let bytes = 0;
+    for (const { tally } of this.cuts.values()) bytes += tally.bytes;
+    return bytes;
+  }
+
+  get cutCount(): number {
+    let count = 0;
+    for (const { tally } of this.cuts.values()) count += tally.recordCount;
+    return count;
+  }
+}
+
+export function identityKeyOf(identity: Uint8Array): string {
+  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString("latin1");
+}

@@ -1,0 +1,86 @@
+/** What a run of records adds up to, by tenant and window: the open head has one, and each cut takes its own along. */
+import type { EncodedRecord } from "@pyromesh/profile";
+import { joinSpans } from "./time-span.ts";
+import type { TimeSpan } from "./time-span.ts";
+
+/** Records are grouped by the aligned hour of their timestamp (design, section 3). */
+export const WINDOW_MS = 3_600_000;
+
+export function windowStartOf(timeMs: number): number {
+  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
+}
+
+export interface TallyGroup {
+  readonly tenant: string;
+  readonly windowStartMs: number;
+  recordCount: number;
+  bytes: number;
+  minTimeMs: number;
+  maxTimeMs: number;
+  readonly services: Set<string>;
+}
+
+/** Where a commit's records lie. */
+export interface CommitSlots {
+  readonly number: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+export class Tally {
+  recordCount = 0;
+  bytes = 0;
+  span: TimeSpan | undefined;
+  readonly commits: CommitSlots[] = [];
+  readonly identities: string[] = [];
+  readonly #groups = new Map<string, TallyGroup>();
+
+  /** `entryBytes`: what the record takes in the store. */
+  add(record: EncodedRecord, identityKey: string, entryBytes: number): void {
+    const windowStartMs = windowStartOf(record.timeMs);
+    const key = windowKey(record.tenant, windowStartMs);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = {
+        tenant: record.tenant,
+        windowStartMs,
+        recordCount: 0,
+        bytes: 0,
+        minTimeMs: record.timeMs,
+        maxTimeMs: record.timeMs,
+        services: new Set(),
+      };
+      this.#groups.set(key, group);
+    }
+    group.recordCount++;
+    group.bytes += entryBytes;
+    group.minTimeMs = Math.min(group.minTimeMs, record.timeMs);
+    group.maxTimeMs = Math.max(group.maxTimeMs, record.timeMs);
+    group.services.add(record.service);
+    this.recordCount++;
+    this.bytes += entryBytes;
+    this.span = joinSpans(this.span, { minMs: record.timeMs, maxMs: record.timeMs });
+    this.identities.push(identityKey);
+  }
+
+  get groups(): IterableIterator<TallyGroup> {
+    return this.#groups.values();
+  }
+
+  group(tenant: string, windowStartMs: number): TallyGroup | undefined {
+    return this.#groups.get(windowKey(tenant, windowStartMs));
+  }
+
+  get firstSeq(): number {
+    return this.commits.reduce((first, commit) => Math.min(first, commit.firstSeq), Number.MAX_SAFE_INTEGER);
+  }
+
+  get lastSeq(): number {
+    return this.commits.reduce((last, commit) => Math.max(last, commit.lastSeq), 0);
+  }
+}
+
+/** A tenant id holds no slash. */
+export function windowKey(tenant: string, windowStartMs: number): string {
+  return `${tenant}/${windowStartMs}`;
+}

@@ -1,0 +1,317 @@
+/**
+ * What one lane does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
+ * and free of threads, so that the simulator runs the same code in place.
+ */
+import { constants, gunzipSync } from "node:zlib";
+import { CodedError, invalidArgument } from "@pyromesh/base";
+import type { DatasetInput } from "@pyromesh/block";
+import { encodeDataset, encodeSection, openSections, SegmentDataset } from "@pyromesh/block";
+import type { DatasetView, EncodedRecord, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import {
+  Dataset,
+  dotGraph,
+  encodePprof,
+  encodePush,
+  encodeTree,
+  flameGraph,
+  flameGraphDiff,
+  HeatmapCollector,
+  IdentitySet,
+  isGzip,
+  labelsKey,
+  LocationTreeMerger,
+  locationTreeOf,
+  makeMatcher,
+  mergeNodes,
+  NameTreeBuilder,
+  nameTreeOf,
+  PointsCollector,
+  RecordDecoder,
+  scanSeries,
+} from "@pyromesh/profile";
+import type {
+  DatasetKey,
+  EncodeTask,
+  Finished,
+  FinishSpec,
+  Generation,
+  InsertEntry,
+  PlainMatcher,
+  PlainRowQuery,
+  ScanPartial,
+  ScanTask,
+  SegmentPart,
+} from "./compute.ts";
+import { printDatasetKey } from "./compute.ts";
+
+interface HeldDataset {
+  readonly key: DatasetKey;
+  readonly dataset: Dataset;
+}
+
+/**
+ * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice. At the bound the one
+ * used longest ago leaves; it can always be opened again.
+ */
+const OPEN_DATASETS_MAX = 64;
+
+export class ComputeEngine {
+  readonly #generations = new Map<Generation, Map<string, HeldDataset>>();
+  readonly #decoder = new RecordDecoder();
+  readonly #open = new Map<string, SegmentDataset>();
+
+  encode(task: EncodeTask): EncodedRecord[] {
+    return encodePush({ ...task, pprof: inflate(task) });
+  }
+
+  insert(generation: Generation, entries: readonly InsertEntry[]): void {
+    let datasets = this.#generations.get(generation);
+    if (datasets === undefined) this.#generations.set(generation, (datasets = new Map()));
+    for (const entry of entries) {
+      const key = printDatasetKey(entry);
+      let held = datasets.get(key);
+      if (held === undefined) {
+        const { tenant, windowStartMs, service } = entry;
+        datasets.set(key, (held = { key: { tenant, windowStartMs, service }, dataset: new Dataset(service) }));
+      }
+      held.dataset.insert(this.#decoder.decode(entry.bytes, "record"));
+    }
+  }
+
+  build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] {
+    const inputs: DatasetInput[] = [];
+    for (const { key, dataset } of this.#generations.get(generation)?.values() ?? []) {
+      if (key.tenant !== tenant || key.windowStartMs !== windowStartMs) continue;
+      inputs.push({
+        service: key.service,
+        recordCount: dataset.rowCount,
+        minTimeMs: Number(dataset.minTimeNs / 1_000_000n),
+        maxTimeMs: Number(dataset.maxTimeNs / 1_000_000n),
+        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible)),
+      });
+    }
+    return inputs;
+  }
+
+  drop(generation: Generation): void {
+    this.#generations.delete(generation);
+  }
+
+  scan(task: ScanTask): ScanPartial {
+    const scan = new Scan(task);
+    // Everything that may hold the same record is read together: one set of identities per dataset and window.
+    const sources = new Map<string, DatasetView[]>();
+    const addSource = (key: string, view: DatasetView): void => {
+      const views = sources.get(key);
+      if (views === undefined) sources.set(key, [view]);
+      else views.push(view);
+    };
+    for (const part of task.parts) addSource(printDatasetKey(part), this.#openPart(part));
+    for (const generation of task.generations) {
+      for (const [printed, { key, dataset }] of this.#generations.get(generation) ?? []) {
+        if (!task.tenants.includes(key.tenant)) continue;
+        if (key.windowStartMs < task.firstWindowMs || key.windowStartMs > task.lastWindowMs) continue;
+        addSource(printed, dataset);
+      }
+    }
+    for (const views of sources.values()) scan.read(views);
+    return scan.partial();
+  }
+
+  finish(spec: FinishSpec, partials: readonly ScanPartial[]): Finished {
+    switch (spec.kind) {
+      case "flame-graph": {
+        const { graph, isSaturated } = flameGraph(mergeNames(partials), spec.maxNodes);
+        return { kind: "flame-graph", graph, isSaturated };
+      }
+      case "tree-bytes": {
+        const { bytes, isSaturated } = encodeTree(mergeNames(partials), spec.maxNodes);
+        return { kind: "tree-bytes", bytes, isSaturated };
+      }
+      case "diff": {
+        const { graph, isSaturated } = flameGraphDiff(
+          mergeNames(partials.slice(0, spec.leftCount)),
+          mergeNames(partials.slice(spec.leftCount)),
+          spec.maxNodes,
+        );
+        return { kind: "diff", graph, isSaturated };
+      }
+      case "pprof":
+      case "dot": {
+        const merger = new LocationTreeMerger();
+        for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
+        const { profileType } = spec;
+        const input = {
+          tree: merger.result({ maxNodes: spec.kind === "pprof" ? spec.maxNodes : 0, goPgo: spec.kind === "pprof" ? spec.goPgo : undefined }),
+          sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
+          periodType: { type: profileType.periodType, unit: profileType.periodUnit },
+          period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
+          timeNs: spec.timeNs,
+          durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
+        };
+        if (spec.kind === "dot") {
+          const { text, isSaturated } = dotGraph(input, spec.maxNodes);
+          return { kind: "dot", text, isSaturated };
+        }
+        const { bytes, isSaturated } = encodePprof(input);
+        return { kind: "pprof", bytes, isSaturated };
+      }
+      case "points": {
+        const collector = new PointsCollector(spec.shape);
+        for (const { points } of partials) collector.add(points);
+        return { kind: "points", series: collector.result(spec.aggregation, spec.limit) };
+      }
+      case "heatmap": {
+        const collector = new HeatmapCollector(spec.shape);
+        for (const { heatmap } of partials) collector.add(heatmap);
+        return { kind: "heatmap", series: collector.result(spec.limit) };
+      }
+    }
+  }
+
+  #openPart(part: SegmentPart): SegmentDataset {
+    const key = `${part.object}\0${part.service}`;
+    let open = this.#open.get(key);
+    if (open === undefined) {
+      const object = `${part.object} dataset ${part.service}`;
+      const raw = new Map<number, Uint8Array>();
+      open = new SegmentDataset(
+        part.service,
+        (tag) => {
+          if (!raw.has(tag)) for (const [found, bytes] of openSections(part.bytes, part.entry, [tag], object)) raw.set(found, bytes);
+          const bytes = raw.get(tag);
+          raw.delete(tag); // decoded once: the raw bytes are not kept
+          return bytes;
+        },
+        object,
+      );
+    } else {
+      this.#open.delete(key);
+    }
+    this.#open.set(key, open);
+    if (this.#open.size > OPEN_DATASETS_MAX) this.#open.delete(this.#open.keys().next().value!);
+    return open;
+  }
+}
+
+/** One query over the sources of a lane. */
+class Scan {
+  readonly #task: ScanTask;
+  readonly #query: RowQuery | undefined;
+  readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
+  readonly #seen = new IdentitySet();
+  readonly #names = new NameTreeBuilder();
+  readonly #locations = new LocationTreeMerger();
+  readonly #points: PointsCollector | undefined;
+  readonly #heatmap: HeatmapCollector | undefined;
+  readonly #series = new Map<string, Labels>();
+  #durationNs = 0n;
+  #period = 0n;
+  #hasLocations = false;
+
+  constructor(task: ScanTask) {
+    this.#task = task;
+    const { spec } = task;
+    if (spec.kind === "series") {
+      this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
+    } else {
+      this.#query = toRowQuery(spec.query);
+      if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
+      if (spec.kind === "heatmap") this.#heatmap = new HeatmapCollector(spec.shape);
+    }
+  }
+
+  read(views: readonly DatasetView[]): void {
+    const { spec } = this.#task;
+    for (const view of views) {
+      switch (spec.kind) {
+        case "series":
+          for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
+          break;
+        case "points":
+          this.#points!.scan(view, this.#query!, this.#seen);
+          break;
+        case "heatmap":
+          this.#heatmap!.scan(view, this.#query!, this.#seen);
+          break;
+        case "names": {
+          const merged = this.#merge(view);
+          if (merged !== undefined) this.#names.add(nameTreeOf(view, merged.self));
+          break;
+        }
+        case "locations": {
+          const merged = this.#merge(view);
+          if (merged === undefined) break;
+          this.#locations.add(locationTreeOf(view, merged.self));
+          this.#hasLocations = true;
+          break;
+        }
+      }
+    }
+  }
+
+  #merge(view: DatasetView): MergedNodes | undefined {
+    const merged = mergeNodes(view, this.#query!, this.#seen);
+    if (merged.rowCount === 0) return undefined;
+    this.#durationNs += merged.durationNs;
+    this.#period = merged.period;
+    return merged;
+  }
+
+  partial(): ScanPartial {
+    const { spec } = this.#task;
+    return {
+      recordCount: this.#seen.count,
+      identitySum: this.#seen.sumHex(),
+      names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
+      locations: this.#hasLocations ? this.#locations.result() : undefined,
+      durationNs: this.#durationNs,
+      period: this.#period,
+      points: this.#points?.partial() ?? [],
+      heatmap: this.#heatmap?.partial() ?? [],
+      series: [...this.#series.values()],
+    };
+  }
+}
+
+function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilder["result"]> {
+  const builder = new NameTreeBuilder();
+  for (const { names } of partials) if (names !== undefined) builder.add(names);
+  return builder.result();
+}
+
+function toMatcher({ name, operator, value }: PlainMatcher): ReturnType<typeof makeMatcher> {
+  return makeMatcher(name, operator, value);
+}
+
+function toRowQuery(query: PlainRowQuery): RowQuery {
+  return { ...query, selector: query.selector.map(toMatcher) };
+}
+
+/** The profile, inflated where it is gzip, never beyond its limit. */
+function inflate({ pprof, sizeBytesMax, describe }: EncodeTask): Uint8Array {
+  if (!isGzip(pprof)) {
+    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(describe, sizeBytesMax);
+    return pprof;
+  }
+  try {
+    return gunzipSync(pprof, {
+      ...(sizeBytesMax > 0 ? { maxOutputLength: sizeBytesMax } : {}),
+      // The room for the whole answer at once: growing it in 16 KiB steps costs as much as inflating.
+      chunkSize: Math.max(1 << 14, Math.min(1 << 20, pprof.length * 4)),
+      finishFlush: constants.Z_FINISH,
+    });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(describe, sizeBytesMax);
+    throw invalidArgument("PROFILE_GZIP_BROKEN", `${describe}: the gzip stream is torn or damaged: send the whole profile`, error);
+  }
+}
+
+function tooLarge(describe: string, sizeBytesMax: number): CodedError {
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `${describe}: the profile is larger than ${sizeBytesMax} bytes once decompressed: send a smaller one or raise limits.max_profile_size_bytes`,
+    details: { reason: "profile_size_limit" },
+  });
+}

@@ -1,0 +1,142 @@
+/**
+ * Compute: decoding, building and scanning behind one port. Worker threads in production, in-thread in the simulator.
+ *
+ * Bytes go in and bytes or typed arrays come out, never trees of objects. A dataset's interned rows live in one lane,
+ * chosen by a hash of its key, and calls to one lane are done in the order they were made: a query sent after an insert
+ * sees it. That order is what makes reads see acked writes.
+ */
+import type { DatasetInput, DatasetEntry } from "@pyromesh/block";
+import type {
+  EncodedRecord,
+  EncodePushInput,
+  FlameGraph,
+  FlameGraphDiff,
+  HeatmapSeries,
+  HeatmapShape,
+  Labels,
+  LocationTree,
+  NameTree,
+  PartialHeatmap,
+  PartialSeries,
+  PointsShape,
+  ProfileType,
+  TimeSeries,
+} from "@pyromesh/profile";
+
+/** Rows from one cut to the next; a number that only rises. */
+export type Generation = number;
+
+export interface DatasetKey {
+  readonly tenant: string;
+  readonly windowStartMs: number;
+  readonly service: string;
+}
+
+export function printDatasetKey(key: DatasetKey): string {
+  return `${key.tenant}\0${key.windowStartMs}\0${key.service}`;
+}
+
+/** A record to intern. `bytes` is handed over: its buffer may be transferred. */
+export interface InsertEntry extends DatasetKey {
+  readonly bytes: Uint8Array;
+}
+
+/** As `EncodePushInput`, but the pprof may still be compressed. */
+export interface EncodeTask extends EncodePushInput {
+  /** What the item is called in an error: `series 0, profile 1`. */
+  readonly describe: string;
+  /** Of the decompressed profile; 0: no limit. */
+  readonly sizeBytesMax: number;
+}
+
+/** One dataset of one segment, read whole. `bytes` lies in shared memory: lanes look at it, nobody writes. */
+export interface SegmentPart extends DatasetKey {
+  readonly object: string;
+  readonly bytes: Uint8Array;
+  readonly entry: DatasetEntry;
+}
+
+/** A matcher as it travels: functions do not. */
+export interface PlainMatcher {
+  readonly name: string;
+  readonly operator: "=" | "!=" | "=~" | "!~";
+  readonly value: string;
+}
+
+/** Times are nanoseconds, inclusive. */
+export interface PlainRowQuery {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly profileType: ProfileType;
+  readonly selector: readonly PlainMatcher[];
+  readonly callSite: readonly string[];
+  readonly profileIds: readonly string[];
+  readonly spanIds: readonly string[];
+  readonly traceIds: readonly string[];
+}
+
+export type ScanSpec =
+  | { readonly kind: "names"; readonly query: PlainRowQuery }
+  | { readonly kind: "locations"; readonly query: PlainRowQuery }
+  | { readonly kind: "points"; readonly query: PlainRowQuery; readonly shape: PointsShape }
+  | { readonly kind: "heatmap"; readonly query: PlainRowQuery; readonly shape: HeatmapShape }
+  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
+
+export interface ScanTask {
+  readonly spec: ScanSpec;
+  readonly tenants: readonly string[];
+  readonly firstWindowMs: number;
+  readonly lastWindowMs: number;
+  /** Generations to read from memory. */
+  readonly generations: readonly Generation[];
+  readonly parts: readonly SegmentPart[];
+}
+
+export interface ScanPartial {
+  readonly recordCount: number;
+  readonly identitySum: string;
+  readonly names: NameTree | undefined;
+  readonly locations: LocationTree | undefined;
+  readonly durationNs: bigint;
+  readonly period: bigint;
+  readonly points: readonly PartialSeries[];
+  readonly heatmap: readonly PartialHeatmap[];
+  readonly series: readonly Labels[];
+}
+
+export type FinishSpec =
+  | { readonly kind: "flame-graph"; readonly maxNodes: number }
+  | { readonly kind: "tree-bytes"; readonly maxNodes: number }
+  | { readonly kind: "diff"; readonly maxNodes: number; readonly leftCount: number }
+  | {
+      readonly kind: "pprof";
+      readonly maxNodes: number;
+      readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
+      readonly profileType: ProfileType;
+      readonly timeNs: bigint;
+    }
+  | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
+  | { readonly kind: "points"; readonly shape: PointsShape; readonly aggregation: "sum" | "average"; readonly limit: number }
+  | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number };
+
+export type Finished =
+  | { readonly kind: "flame-graph"; readonly graph: FlameGraph; readonly isSaturated: boolean }
+  | { readonly kind: "tree-bytes"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
+  | { readonly kind: "diff"; readonly graph: FlameGraphDiff; readonly isSaturated: boolean }
+  | { readonly kind: "pprof"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
+  | { readonly kind: "dot"; readonly text: string; readonly isSaturated: boolean }
+  | { readonly kind: "points"; readonly series: readonly TimeSeries[] }
+  | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] };
+
+export interface Compute {
+  encode(task: EncodeTask): Promise<readonly EncodedRecord[]>;
+  /** Returns at once; ordered before every later call that reads the same dataset. */
+  insert(generation: Generation, entries: readonly InsertEntry[]): void;
+  /** The datasets of a window, encoded, by service. */
+  build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]>;
+  drop(generation: Generation): void;
+  /** One partial a lane that had something to read. */
+  scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
+  finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
+  stop(): Promise<void>;
+}

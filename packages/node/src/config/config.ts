@@ -1,0 +1,81 @@
+/** The settings in force, in the program's own units. Made by `loadConfig`, which has checked them; printed by `printConfig`. */
+import type { LogLevel } from "@pyromesh/base";
+import type { TenantLimits } from "./limits.ts";
+import {
+  addressKind,
+  booleanKind,
+  bucketKind,
+  countKind,
+  durationKind,
+  listKind,
+  logLevelKind,
+  optionalAddressKind,
+  optionalTextKind,
+  positiveCountKind,
+  sizeKind,
+  textKind,
+} from "./setting.ts";
+import type { Address, Setting } from "./setting.ts";
+
+export interface Config extends NodeSettings {
+  readonly limits: TenantLimits;
+  /** Tenant id -> its own limits, complete (what the override leaves out is filled from `limits`). */
+  readonly overrides: ReadonlyMap<string, TenantLimits>;
+}
+
+export interface NodeSettings {
+  /** The file the YAML came from. */
+  readonly configFile: string | undefined;
+  readonly dataDir: string;
+  readonly httpAddress: Address;
+  /** Undefined: admin requests are answered to loopback peers on `httpAddress`. */
+  readonly adminAddress: Address | undefined;
+  readonly clusterAddress: Address;
+  readonly clusterAdvertise: string | undefined;
+  readonly clusterName: string | undefined;
+  readonly clusterSecretFile: string | undefined;
+  /** Always empty in this version. */
+  readonly join: readonly string[];
+  readonly replication: number;
+  /** A URL; never with credentials in it. */
+  readonly bucket: string;
+  readonly flushIntervalMs: number;
+  readonly flushSizeBytes: number;
+  /** 0: for ever. */
+  readonly retentionMs: number;
+  readonly headDiskBudgetBytes: number;
+  readonly isMultitenant: boolean;
+  /** Always undefined in this version. */
+  readonly authFile: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly isSelfProfiling: boolean;
+  /** 0: as many as the machine suggests. */
+  readonly workerCount: number;
+}
+
+export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSettings[K]> } = {
+  configFile: setting("config", { ...optionalTextKind, placeholder: "file" }, undefined, "YAML file with settings"),
+  dataDir: setting("data_dir", { ...textKind, placeholder: "dir" }, "./data", "folder for what this node keeps"),
+  httpAddress: setting("http_addr", addressKind, { host: "127.0.0.1", port: 4040 }, "where HTTP listens"),
+  adminAddress: setting("admin_addr", optionalAddressKind, undefined, "answer admin requests only here; unset: to loopback peers"),
+  clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the cluster listens"),
+  clusterAdvertise: setting("cluster_advertise", { ...optionalTextKind, placeholder: "host:port" }, undefined, "the address other members are told"),
+  clusterName: setting("cluster_name", { ...optionalTextKind, placeholder: "name" }, undefined, "members of another name are refused"),
+  clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file whose secret proves the right to join"),
+  join: setting("join", listKind, [], "member to join (repeatable)"),
+  replication: setting("replication", positiveCountKind, 3, "nodes that hold a record; at most as many as there are"),
+  bucket: setting("bucket", bucketKind, "", "file://dir or s3://bucket/prefix?endpoint=...; default: a folder in the data dir"),
+  flushIntervalMs: setting("flush_interval", durationKind, 60_000, "longest time a record waits in the head"),
+  flushSizeBytes: setting("flush_size", sizeKind, 64 * 2 ** 20, "flush earlier when the head holds this much"),
+  retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete what is older; 0 keeps for ever"),
+  headDiskBudgetBytes: setting("head_disk_budget", sizeKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what is free at start"),
+  isMultitenant: setting("multitenancy", booleanKind, false, "tell tenants apart by X-Scope-OrgID"),
+  authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
+  logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),
+  isSelfProfiling: setting("self_profile", booleanKind, false, "profile this node and store it here"),
+  workerCount: setting("workers", countKind, 0, "worker threads; 0: automatic"),
+};
+
+function setting<T>(key: string, kind: Setting<T>["kind"], byDefault: T, help: string): Setting<T> {
+  return { key, kind, default: byDefault, help };
+}

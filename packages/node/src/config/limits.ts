@@ -1,0 +1,78 @@
+/**
+ * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
+ * length or lookback here (its 24h and 7d cut off what is kept) and that a burst is 8 MB (its 2 lies below its own limit
+ * on one profile). 0 lifts a limit.
+ */
+import type { TenantId } from "@pyromesh/base";
+import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
+import type { Setting } from "./setting.ts";
+
+export interface TenantLimits {
+  readonly ingestionRateBytesPerSecond: number;
+  readonly ingestionBurstBytes: number;
+  readonly ingestionBodyBytesMax: number;
+  readonly labelCountMax: number;
+  readonly labelNameLengthMax: number;
+  readonly labelValueLengthMax: number;
+  /** 0: session ids are dropped; else they are counted modulo this. */
+  readonly sessionsPerSeriesMax: number;
+  /** In the head of one node. */
+  readonly seriesMax: number;
+  readonly profileSizeBytesMax: number;
+  readonly profileSampleCountMax: number;
+  readonly sampleLabelCountMax: number;
+  /** Deeper stacktraces lose their leaves. */
+  readonly stacktraceDepthMax: number;
+  /** Longer names keep their end. */
+  readonly symbolLengthMax: number;
+  readonly rejectOlderThanMs: number;
+  readonly rejectNewerThanMs: number;
+  readonly queryLookbackMs: number;
+  readonly queryLengthMs: number;
+  readonly flameGraphNodesDefault: number;
+  readonly flameGraphNodesMax: number;
+  /** True: the two above bound SelectMergeProfile too. */
+  readonly isMergeProfileBounded: boolean;
+}
+
+export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[K]> } = {
+  ingestionRateBytesPerSecond: limit("ingestion_rate_mb", megabytesKind, 4 * 2 ** 20, "uncompressed MB a second that a tenant may push"),
+  ingestionBurstBytes: limit("ingestion_burst_size_mb", megabytesKind, 8 * 2 ** 20, "MB that may come at once above the rate"),
+  ingestionBodyBytesMax: limit("ingestion_body_limit_mb", megabytesKind, 256 * 2 ** 20, "MB of one request, and of what it unpacks to"),
+  labelCountMax: limit("max_label_names_per_series", countKind, 30, "labels of one series"),
+  labelNameLengthMax: limit("max_label_name_length", countKind, 1024, "bytes of a label's name"),
+  labelValueLengthMax: limit("max_label_value_length", countKind, 2048, "bytes of a label's value"),
+  sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "session ids kept apart per series; 0 drops them"),
+  seriesMax: limit("max_global_series_per_tenant", countKind, 5000, "series of a tenant in the head"),
+  profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked"),
+  profileSampleCountMax: limit("max_profile_stacktrace_samples", countKind, 16_000, "samples of one profile"),
+  sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
+  stacktraceDepthMax: limit("max_profile_stacktrace_depth", countKind, 1000, "frames of a stacktrace; deeper ones are cut at the leaf"),
+  symbolLengthMax: limit("max_profile_symbol_value_length", countKind, 65_535, "bytes of a symbol; longer ones keep their end"),
+  rejectOlderThanMs: limit("reject_older_than", durationKind, 3_600_000, "refuse profiles older than this"),
+  rejectNewerThanMs: limit("reject_newer_than", durationKind, 600_000, "refuse profiles this far in the future"),
+  queryLookbackMs: limit("max_query_lookback", durationKind, 0, "how far back a query may start"),
+  queryLengthMs: limit("max_query_length", durationKind, 0, "longest range of one query"),
+  flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
+  flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes a query may ask for"),
+  isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
+};
+
+/** The tenant's own limits where `overrides:` names it, else the common ones. */
+export function limitsFor(config: { readonly limits: TenantLimits; readonly overrides: ReadonlyMap<string, TenantLimits> }, tenant: TenantId): TenantLimits {
+  return config.overrides.get(tenant) ?? config.limits;
+}
+
+/** Under Pyroscope's names, in the units those names carry: what `/api/v1/tenant_limits` shows. */
+export function printLimits(limits: TenantLimits): Record<string, number | boolean | string> {
+  const printed: Record<string, number | boolean | string> = {};
+  for (const [name, { key, kind }] of Object.entries(LIMITS) as [keyof TenantLimits, Setting<never>][]) {
+    // Every kind of a limit prints one value: none is a list, none may be absent.
+    printed[key.slice("limits.".length)] = kind.print(limits[name] as never) as number | boolean | string;
+  }
+  return printed;
+}
+
+function limit<T>(name: string, kind: Setting<T>["kind"], byDefault: T, help: string): Setting<T> {
+  return { key: `limits.${name}`, kind, default: byDefault, help };
+}

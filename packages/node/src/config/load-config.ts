@@ -1,0 +1,144 @@
+/**
+ * Settings from flags, variables and the YAML file, in that order of precedence, over the defaults.
+ *
+ * Pure: the file is read by the `readFile` that is passed in. Whatever is unknown or cannot be read is refused, all of it
+ * at once, each with its place and the nearest known name: a setting that is silently ignored is worse than no start.
+ */
+import { CodedError, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
+import { SETTINGS } from "./config.ts";
+import type { Config, NodeSettings } from "./config.ts";
+import { LIMITS } from "./limits.ts";
+import type { TenantLimits } from "./limits.ts";
+import { didYouMean } from "./nearest-name.ts";
+import { flagOf, isLoopback, printAddress, variableOf } from "./setting.ts";
+import type { Setting } from "./setting.ts";
+import { readYamlSettings } from "./yaml-settings.ts";
+import type { YamlSettings } from "./yaml-settings.ts";
+
+export interface ConfigSources {
+  /** Key (`flush_interval`) -> the texts given, in order. */
+  readonly flags: ReadonlyMap<string, readonly string[]>;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly readFile: (file: string) => string;
+}
+
+/** Throws `CONFIG_INVALID` (several lines where several things are wrong) or `CONFIG_UNREADABLE`. */
+export function loadConfig({ flags, env, readFile }: ConfigSources): Config {
+  const refusals: string[] = [];
+  const given = new Map<string, GivenValue>();
+
+  const configFile = flags.get("config")?.at(-1) ?? (env[variableOf("config")] || undefined);
+  const yaml: YamlSettings = configFile === undefined ? { settings: [], overrides: [] } : readYamlSettings(read(configFile, readFile), configFile);
+  for (const { key, values, place, keyPlace } of yaml.settings) {
+    if (key === "config") refusals.push(`${keyPlace}: a file cannot name another one: take out "config"`);
+    else if (!KNOWN_KEYS.has(key)) refusals.push(`${keyPlace}: unknown setting ${key}${didYouMean(key, KNOWN_KEYS)}`);
+    else given.set(key, { values, place });
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith("PYROMESH_") || value === undefined) continue;
+    const key = KEY_BY_VARIABLE.get(name);
+    if (key !== undefined) {
+      if (value !== "") given.set(key, { values: [value], place: name });
+    } else if (!isForeignVariable(name)) refusals.push(`${name}: unknown variable${didYouMean(name, KEY_BY_VARIABLE.keys())}`);
+  }
+  for (const [key, values] of flags) {
+    if (KNOWN_KEYS.has(key)) given.set(key, { values, place: flagOf(key) });
+    else refusals.push(`${flagOf(key)}: unknown flag${didYouMean(key, KNOWN_KEYS)}`);
+  }
+
+  const settings = readAll(SETTINGS, given, refusals) as NodeSettings; // one entry per key of SETTINGS, each of its kind
+  const limits = readAll(LIMITS, given, refusals) as TenantLimits;
+  const overrides = readOverrides(yaml, limits, refusals);
+  const config: Config = { ...settings, bucket: settings.bucket === "" ? `file://${settings.dataDir}/bucket` : settings.bucket, limits, overrides };
+  refusals.push(...refusalsTogether(config, given));
+  if (refusals.length > 0) throw invalidArgument("CONFIG_INVALID", refusals.join("\n"));
+  return config;
+}
+
+interface GivenValue {
+  readonly values: readonly string[];
+  /** Where it stands: `pyromesh.yaml:3:5`, a variable's name, a flag. */
+  readonly place: string;
+}
+
+type AnySetting = Setting<unknown>;
+
+const ALL_SETTINGS = [...Object.values(SETTINGS), ...Object.values(LIMITS)] as readonly Setting<never>[];
+const KNOWN_KEYS: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ key }) => key));
+const KEY_BY_VARIABLE: ReadonlyMap<string, string> = new Map(ALL_SETTINGS.map(({ key }) => [variableOf(key), key]));
+
+/** Variables that begin as ours do but speak to the commands and tests, or come from Kubernetes for a service of that name. */
+const FOREIGN_VARIABLE = /^PYROMESH_(URL|TENANT|CORPUS|(TEST|CRASH|BENCH)(_.*)?)$|_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP)(_.*)?)?$/;
+
+function isForeignVariable(name: string): boolean {
+  return FOREIGN_VARIABLE.test(name);
+}
+
+function read(file: string, readFile: ConfigSources["readFile"]): string {
+  try {
+    return readFile(file);
+  } catch (thrown) {
+    throw new CodedError({ code: "CONFIG_UNREADABLE", kind: "invalid_argument", message: `--config names ${file}, which cannot be read: ${messageOf(thrown)}`, cause: thrown });
+  }
+}
+
+function readAll(table: object, given: ReadonlyMap<string, GivenValue>, refusals: string[]): unknown {
+  const result: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(table) as [string, AnySetting][]) {
+    const found = given.get(setting.key);
+    result[name] = found === undefined ? setting.default : readOne(setting, found, refusals);
+  }
+  return result;
+}
+
+function readOne({ key, kind, default: byDefault }: AnySetting, { values, place }: GivenValue, refusals: string[]): unknown {
+  if (values.length > 1 && kind.isList !== true && !place.startsWith("--")) {
+    refusals.push(`${place}: ${key} takes one value, not a list`);
+    return byDefault;
+  }
+  const results = (kind.isList === true ? values : values.slice(-1)).map((text) => kind.schema.safeParse(text));
+  for (const { success, error } of results) if (!success) refusals.push(`${place}: ${key}: ${error.issues.map(({ message }) => message).join("; ")}`);
+  if (results.some(({ success }) => !success) || results.length === 0) return byDefault;
+  return kind.isList === true ? results.flatMap(({ data }) => data as unknown[]) : results[0]!.data;
+}
+
+function readOverrides(yaml: YamlSettings, limits: TenantLimits, refusals: string[]): Map<string, TenantLimits> {
+  const overrides = new Map<string, TenantLimits>();
+  const nameByKey = new Map(Object.entries(LIMITS).map(([name, { key }]) => [key.slice("limits.".length), name as keyof TenantLimits]));
+  for (const { tenant, place, settings } of yaml.overrides) {
+    const own: Record<string, unknown> = { ...limits };
+    for (const { key, values, place: valuePlace, keyPlace } of settings) {
+      const name = nameByKey.get(key);
+      if (name === undefined) refusals.push(`${keyPlace}: unknown limit ${key}${didYouMean(key, nameByKey.keys())}: overrides hold limits only`);
+      else own[name] = readOne(LIMITS[name] as AnySetting, { values, place: valuePlace }, refusals);
+    }
+    try {
+      overrides.set(parseTenantId(tenant), own as unknown as TenantLimits); // a copy of `limits` with entries of the same kinds
+    } catch (thrown) {
+      refusals.push(`${place}: ${messageOf(thrown)}`);
+    }
+  }
+  return overrides;
+}
+
+/** What no setting can be blamed for alone, and what this version does not do. */
+function refusalsTogether(config: Config, given: ReadonlyMap<string, GivenValue>): string[] {
+  const refusals: string[] = [];
+  const place = (key: string): string => given.get(key)?.place ?? flagOf(key);
+  if (config.join.length > 0) {
+    refusals.push(`${place("join")}: this version is one node: joining would promise copies that do not exist. Take out join and start it alone`);
+  }
+  if (config.authFile !== undefined) {
+    refusals.push(`${place("auth_file")}: this version does not check tokens: take out auth_file and put a proxy that does in front of it`);
+  }
+  if (!isLoopback(config.clusterAddress) && config.clusterSecretFile === undefined) {
+    refusals.push(
+      `${place("cluster_addr")}: ${printAddress(config.clusterAddress)} is open to others and there is no secret: set cluster_secret_file, or listen on 127.0.0.1`,
+    );
+  }
+  const { limits } = config;
+  if (limits.flameGraphNodesMax > 0 && limits.flameGraphNodesDefault > limits.flameGraphNodesMax) {
+    refusals.push(`${place("limits.max_flamegraph_nodes_default")}: limits.max_flamegraph_nodes_default (${limits.flameGraphNodesDefault}) is above limits.max_flamegraph_nodes_max (${limits.flameGraphNodesMax})`);
+  }
+  return refusals;
+}

@@ -1,0 +1,178 @@
+/**
+ * One setting: its name, what it may be, its default, one sentence for `--help`.
+ *
+ * A setting has one key (`flush_interval`, `limits.ingestion_rate_mb`) and three spellings made from it: YAML as it
+ * stands, `--flush-interval` as a flag, `PYROMESH_FLUSH_INTERVAL` as a variable. All three carry text, so a value means
+ * the same wherever it is written.
+ */
+import { formatDuration, formatSize, messageOf, parseDuration, parseSize } from "@pyromesh/base";
+import { z } from "zod";
+import { didYouMean } from "./nearest-name.ts";
+
+export interface Setting<T> {
+  /** Lower case, `_` between words, `.` below a group. */
+  readonly key: string;
+  readonly kind: Kind<T>;
+  readonly default: T;
+  readonly help: string;
+}
+
+export interface Kind<T> {
+  /** What `--help` shows in angle brackets. */
+  readonly placeholder: string;
+  /** Reads text, or refuses it with a sentence that shows how to write it. */
+  readonly schema: z.ZodType<T, string>;
+  /** Text that `schema` reads back. Undefined: leave it out. */
+  readonly print: (value: T) => string | number | boolean | readonly string[] | undefined;
+  /** A flag alone means this. */
+  readonly flagAlone?: string;
+  /** May be given several times; each adds to the list. */
+  readonly isList?: boolean;
+}
+
+export interface Address {
+  /** Empty: every interface. */
+  readonly host: string;
+  /** 0: any free one. */
+  readonly port: number;
+}
+
+export function flagOf(key: string): string {
+  return `--${key.replaceAll("_", "-")}`;
+}
+
+export function variableOf(key: string): string {
+  return `PYROMESH_${key.replaceAll(".", "_").toUpperCase()}`;
+}
+
+export const textKind: Kind<string> = {
+  placeholder: "text",
+  schema: z.string().min(1, "an empty value: write one or leave the setting out"),
+  print: (value) => (value === "" ? undefined : value),
+};
+
+export const optionalTextKind: Kind<string | undefined> = { placeholder: "text", schema: textKind.schema, print: (value) => value };
+
+export const listKind: Kind<readonly string[]> = {
+  placeholder: "address",
+  schema: textKind.schema.transform((text): readonly string[] => text.split(",").map((part) => part.trim())),
+  print: (value) => (value.length === 0 ? undefined : value),
+  isList: true,
+};
+
+export const booleanKind: Kind<boolean> = {
+  placeholder: "true|false",
+  schema: z.enum(["true", "false"], { error: (issue) => `${quote(issue.input)} is neither true nor false` }).transform((text) => text === "true"),
+  print: (value) => value,
+  flagAlone: "true",
+};
+
+export const durationKind: Kind<number> = {
+  placeholder: "duration",
+  schema: refusable((text) => parseDuration(text)),
+  print: (value) => formatDuration(value),
+};
+
+export const sizeKind: Kind<number> = {
+  placeholder: "size",
+  schema: refusable((text) => parseSize(text)),
+  print: (value) => formatSize(value),
+};
+
+/** Bytes, written as a number of MB without a unit: how Pyroscope writes its rates. */
+export const megabytesKind: Kind<number> = {
+  placeholder: "MB",
+  schema: refusable((text) => {
+    if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`${quote(text)} is no number of MB: write it as 4 or 0.5, without a unit`);
+    return Math.floor(Number(text) * 2 ** 20);
+  }),
+  print: (value) => value / 2 ** 20,
+};
+
+export const countKind: Kind<number> = {
+  placeholder: "count",
+  schema: refusable((text) => {
+    const count = Number(text);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new Error(`${quote(text)} is no whole number of 0 or more`);
+    return count;
+  }),
+  print: (value) => value,
+};
+
+export const positiveCountKind: Kind<number> = { ...countKind, schema: countKind.schema.refine((count) => count > 0, "0 is too few: write 1 or more") };
+
+export const addressKind: Kind<Address> = { placeholder: "host:port", schema: refusable(parseAddress), print: (value) => printAddress(value) };
+
+export const optionalAddressKind: Kind<Address | undefined> = {
+  ...addressKind,
+  print: (value) => (value === undefined ? undefined : printAddress(value)),
+};
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+
+export const logLevelKind: Kind<(typeof LOG_LEVELS)[number]> = {
+  placeholder: LOG_LEVELS.join("|"),
+  schema: z.enum(LOG_LEVELS, { error: (issue) => `${quote(issue.input)} is no log level: write one of ${LOG_LEVELS.join(", ")}` }),
+  print: (value) => value,
+};
+
+const BUCKET_PARAMETERS = ["endpoint", "region", "path-style"];
+
+/** `file://dir` or `s3://bucket/prefix?endpoint=...`. Credentials in it are refused: a URL ends up in logs. */
+export const bucketKind: Kind<string> = {
+  placeholder: "url",
+  schema: refusable((text) => {
+    if (text.startsWith("file://")) {
+      if (text === "file://") throw new Error("file:// names no folder: write it as file:///var/lib/pyromesh/bucket");
+      return text;
+    }
+    if (!text.startsWith("s3://")) throw new Error(`${quote(text)} is no bucket: write it as file://dir or s3://bucket/prefix?endpoint=...&region=...&path-style=true`);
+    const url = new URL(text);
+    if (url.hostname === "") throw new Error("s3:// names no bucket: write it as s3://bucket/prefix");
+    const endpoint = URL.parse(url.searchParams.get("endpoint") ?? "");
+    if (url.username !== "" || url.password !== "" || (endpoint !== null && (endpoint.username !== "" || endpoint.password !== ""))) {
+      throw new Error("credentials do not belong in the bucket's URL: give them as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or in the AWS profile");
+    }
+    for (const name of url.searchParams.keys()) {
+      if (!BUCKET_PARAMETERS.includes(name)) throw new Error(`the bucket's URL has no parameter ${quote(name)}${didYouMean(name, BUCKET_PARAMETERS)}: it takes ${BUCKET_PARAMETERS.join(", ")}`);
+    }
+    return text;
+  }),
+  print: (value) => hideCredentials(value),
+};
+
+/** `http://user:word@host` becomes `http://***@host`, percent-encoded inside a parameter too. */
+export function hideCredentials(text: string): string {
+  return text.replace(/(:\/\/|%3[aA]%2[fF]%2[fF])(?:[^/?&#@\s%]|%(?!40|2[fF]))*(@|%40)/g, "$1***$2");
+}
+
+/** `127.0.0.1:4040`, `[::1]:4040`, `:4040` (every interface). */
+export function parseAddress(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3]);
+  if (match === null || port > 65535) throw new Error(`${quote(text)} is no address: write it as 127.0.0.1:4040, [::1]:4040 or :4040`);
+  return { host: match[1] ?? match[2] ?? "", port };
+}
+
+export function printAddress({ host, port }: Address): string {
+  return `${host.includes(":") ? `[${host}]` : host}:${port}`;
+}
+
+export function isLoopback({ host }: Address): boolean {
+  return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
+}
+
+function refusable<T>(read: (text: string) => T): z.ZodType<T, string> {
+  return z.string().transform((text, context) => {
+    try {
+      return read(text);
+    } catch (thrown) {
+      context.addIssue(messageOf(thrown));
+      return z.NEVER;
+    }
+  });
+}
+
+function quote(value: unknown): string {
+  return JSON.stringify(value);
+}

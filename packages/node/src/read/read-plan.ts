@@ -1,0 +1,41 @@
+/**
+ * What a query reads: pure. One node: its own memory and every catalogued object that may hold the range.
+ * A cluster adds the stores of other members to the same plan.
+ */
+import type { CatalogEntry } from "@pyromesh/block";
+import type { Matcher } from "@pyromesh/profile";
+
+export const WINDOW_MS = 3_600_000;
+
+export function windowOf(timeMs: number): number {
+  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
+}
+
+export interface QuarantinedSpan {
+  readonly id: string;
+  readonly reason: string;
+  readonly startMs: number | undefined;
+  readonly endMs: number | undefined;
+}
+
+/** Quarantines that may hide a profile of the range. */
+export function quarantinesWithin(spans: readonly QuarantinedSpan[], startMs: number, endMs: number): readonly QuarantinedSpan[] {
+  return spans.filter((span) => (span.startMs ?? -Infinity) <= endMs && (span.endMs ?? Infinity) >= startMs);
+}
+
+/** Objects in the order they are read: by window, so that copies of a record meet in one batch. */
+export function objectsByWindow(entries: readonly CatalogEntry[]): readonly (readonly CatalogEntry[])[] {
+  const groups = new Map<string, CatalogEntry[]>();
+  for (const entry of entries) {
+    const key = `${entry.meta.tenant}\0${entry.meta.windowStartMs}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [entry]);
+    else group.push(entry);
+  }
+  return [...groups.values()];
+}
+
+/** False only when the selector rules the service out, so that its bytes need not be fetched. */
+export function mayHoldService(selector: readonly Matcher[], service: string): boolean {
+  return selector.every((matcher) => matcher.name !== "service_name" || matcher.matches(service));
+}

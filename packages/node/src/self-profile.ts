@@ -1,0 +1,21 @@
+/** The node profiles itself through the official SDK, over its own HTTP API. Only this file imports the SDK. */
+import type { Logger } from "@pyromesh/base";
+
+/** Short, so that the first flame graph is on the page within a minute. */
+const UPLOAD_INTERVAL_MS = 10_000;
+
+/** Undefined where the SDK does not load (no prebuilt binary for this platform): the node runs on without. */
+export async function startSelfProfile(url: string, logger: Logger): Promise<{ stop(): Promise<void> } | undefined> {
+  try {
+    const { default: sdk } = await import("@pyroscope/nodejs");
+    const pyroscope = "default" in sdk ? (sdk.default as typeof sdk) : sdk; // the package is CommonJS under a default
+    const quiet = (...args: unknown[]): void => logger.debug("self-profile", { said: args.map(String).join(" ") });
+    pyroscope.setLogger({ debug: quiet, info: quiet, error: quiet, warn: quiet } as never); // its logger type is not exported
+    pyroscope.init({ serverAddress: url, appName: "pyromesh", flushIntervalMs: UPLOAD_INTERVAL_MS, wall: { collectCpuTime: true } });
+    pyroscope.start();
+    return { stop: () => pyroscope.stop() };
+  } catch (error) {
+    logger.warn("this node cannot profile itself here", { error });
+    return undefined;
+  }
+}

@@ -1,0 +1,294 @@
+/**
+ * The flush: head -> segment -> bucket. Each step has a name, and a crash after any of them loses and doubles nothing.
+ *
+ *   cut         the head fixes which records, under which ordinals      durable in LevelDB before anything is written
+ *   build       lanes encode the datasets of each window                the same rows give the same bytes
+ *   local file  written, synced, read back: every identity of the cut must be in it
+ *   seal        one synced batch: the segments are remembered, the records dropped
+ *   upload      put under the segment's own key; a retry writes the same bytes
+ *   verify      read back from the bucket: footer and identities
+ *   unseal      the head forgets the local copy, the catalog reads from the bucket
+ *   delete      the local file goes when no query reads it
+ *
+ * A restart before `seal` finds the cut and builds it again from the same records under the same ordinals. A restart after
+ * it finds the sealed file and uploads it. While the bucket is down, sealed files wait on disk and are read from there:
+ * memory does not grow with the outage. The head's disk budget bounds them: past it pushes get 503.
+ */
+import { CodedError, messageOf, toHex, unavailable } from "@pyromesh/base";
+import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
+import type { Bucket, Catalog, LocalSegments, SegmentMeta } from "@pyromesh/block";
+import { buildSegment, metaOfKey, readIdentities, segmentKey } from "@pyromesh/block";
+import type { Head, Cut } from "@pyromesh/head";
+import type { Compute, Generation } from "../compute/compute.ts";
+import { crashPoint } from "../crash-point.ts";
+import { WINDOW_MS } from "../read/read-plan.ts";
+import { planFlush } from "./flush-plan.ts";
+import type { FlushLimits } from "./flush-plan.ts";
+import type { Generations } from "./generations.ts";
+
+/** How often the plan is asked. */
+const TICK_MS = 500;
+/** Between tries of one upload: doubled from the first to the second, for ever; there is nothing better to do. */
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 15_000;
+
+export interface FlusherModules {
+  readonly head: Head;
+  readonly compute: Compute;
+  readonly bucket: Bucket;
+  readonly local: LocalSegments;
+  readonly catalog: Catalog;
+  readonly generations: Generations;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+export class Flusher {
+  readonly #limits: FlushLimits;
+  readonly #modules: FlusherModules;
+  /** Cuts not yet sealed, by cut id. */
+  readonly #unsealed = new Map<number, Generation>();
+  /** Sealed segments not yet in the bucket: key -> size. */
+  readonly #backlog = new Map<string, number>();
+  readonly #stopped = new AbortController();
+  #sealing: Promise<void> = Promise.resolve();
+  #uploading: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #retryMs = RETRY_FIRST_MS;
+  #isForced = false;
+  readonly #flushed;
+  readonly #failed;
+
+  constructor(limits: FlushLimits, modules: FlusherModules) {
+    this.#limits = limits;
+    this.#modules = modules;
+    const { metrics } = modules;
+    metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
+    metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#backlog.size));
+    this.#flushed = metrics.counter("pyromesh_flushed_bytes_total", "Bytes of segments that are in the bucket, read back and verified.");
+    this.#failed = metrics.counter("pyromesh_flush_failures_total", "Tries of a flush step that failed and were tried again.", ["step"]);
+  }
+
+  get backlogBytes(): number {
+    let sum = 0;
+    for (const size of this.#backlog.values()) sum += size;
+    return sum;
+  }
+
+  /** A cut found at replay: its rows are in `generation` already. */
+  resumeCut(cutId: number, generation: Generation): void {
+    this.#unsealed.set(cutId, generation);
+  }
+
+  /** A sealed segment found at start: it is on local disk and in the catalog. */
+  resumeSealed(key: string, sizeBytes: number): void {
+    this.#backlog.set(key, sizeBytes);
+  }
+
+  start(): void {
+    this.#schedule(0);
+  }
+
+  async stop(): Promise<void> {
+    this.#timer?.cancel();
+    this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+    await this.#sealing.catch(() => undefined);
+    await this.#uploading?.catch(() => undefined);
+  }
+
+  /**
+   * Cuts and uploads now. Resolves when all that was accepted before is readable in the bucket.
+   * Rejects FLUSH_TIMEOUT (503) after `timeoutMs`, naming what stays; the flush goes on.
+   */
+  async flush(timeoutMs: number, signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }> {
+    const { clock } = this.#modules;
+    const deadlineMs = clock.monotonicMs() + timeoutMs;
+    let segmentCount = 0;
+    let bytes = 0;
+    const work = (async (): Promise<void> => {
+      const sealed = await this.#seal();
+      segmentCount = sealed.length;
+      for (const { sizeBytes } of sealed) bytes += sizeBytes;
+      this.#isForced = true;
+      this.#retryMs = RETRY_FIRST_MS;
+      while (this.#backlog.size > 0) {
+        await this.#drain();
+        if (this.#backlog.size > 0) await clock.sleep(RETRY_FIRST_MS, AbortSignal.any([signal, this.#stopped.signal]));
+      }
+    })();
+    work.catch(() => undefined); // whoever waits hears it below; past the deadline nobody does
+    const late = clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), signal).then(() => {
+      const waiting = [...this.#backlog.keys()];
+      throw unavailable(
+        "FLUSH_TIMEOUT",
+        `not all is in the bucket after ${timeoutMs} ms; on local disk wait ${waiting.length} segments (${waiting.slice(0, 5).join(", ")}); it goes on in the background`,
+      );
+    });
+    late.catch(() => undefined);
+    await Promise.race([work, late]);
+    return { segmentCount, bytes };
+  }
+
+  #schedule(delayMs: number): void {
+    if (this.#stopped.signal.aborted) return;
+    this.#timer = this.#modules.clock.after(delayMs, () => void this.#tick());
+  }
+
+  async #tick(): Promise<void> {
+    const { clock, head, logger } = this.#modules;
+    let delayMs = TICK_MS;
+    try {
+      const view = {
+        openBytes: head.stats.openBytes,
+        openCount: head.stats.openCount,
+        oldestAgeMs: head.stats.oldestAgeMs,
+        unsealedCount: 0,
+      };
+      if (this.#unsealed.size > 0 || planFlush(view, this.#limits) !== undefined) await this.#seal();
+    } catch (error) {
+      this.#failed.add({ step: "seal" });
+      logger.error("a cut could not be sealed and is tried again", { error });
+      delayMs = 5000;
+    }
+    if (this.#backlog.size > 0 && this.#uploading === undefined) {
+      this.#uploading = this.#drain().finally(() => (this.#uploading = undefined));
+      this.#uploading.catch(() => undefined);
+    }
+    if (clock !== undefined) this.#schedule(delayMs);
+  }
+
+  /** One at a time: seals every cut that waits, and one made now. */
+  #seal(): Promise<{ key: string; sizeBytes: number }[]> {
+    const run = async (): Promise<{ key: string; sizeBytes: number }[]> => {
+      const { generations, head } = this.#modules;
+      const sealed: { key: string; sizeBytes: number }[] = [];
+      crashPoint("flush-before-cut");
+      // Rows committed between the cut's boundary and the turn of the generation are in both: counted once, flushed again.
+      const cut = await head.cut();
+      if (cut !== undefined) this.#unsealed.set(cut.cutId, generations.turn());
+      crashPoint("flush-after-cut");
+      for (const open of head.cuts()) {
+        const generation = this.#unsealed.get(open.cutId);
+        if (generation === undefined) continue;
+        sealed.push(...(await this.#sealOne(open, generation)));
+        this.#unsealed.delete(open.cutId);
+      }
+      return sealed;
+    };
+    const sealing = this.#sealing.then(run, run);
+    this.#sealing = sealing.then(
+      () => undefined,
+      () => undefined,
+    );
+    return sealing;
+  }
+
+  async #sealOne(cut: Cut, generation: Generation): Promise<{ key: string; sizeBytes: number }[]> {
+    const { catalog, compute, generations, head, local, logger } = this.#modules;
+    const sealed: { key: string; sizeBytes: number; meta: SegmentMeta }[] = [];
+    const found = new Set<string>();
+    for (const group of cut.groups) {
+      const datasets = await compute.build(generation, group.tenant, group.windowStartMs);
+      crashPoint("flush-after-build");
+      if (datasets.length === 0) throw new Error(`cut ${cut.cutId} has records of ${group.tenant} that no lane holds`);
+      const meta: SegmentMeta = {
+        tenant: group.tenant,
+        windowStartMs: group.windowStartMs,
+        windowMs: WINDOW_MS,
+        level: 0,
+        storeId: head.storeId,
+        ordinal: group.ordinal,
+        minTimeMs: datasets.reduce((least, { minTimeMs }) => Math.min(least, minTimeMs), Infinity),
+        maxTimeMs: datasets.reduce((most, { maxTimeMs }) => Math.max(most, maxTimeMs), -Infinity),
+        recordCount: datasets.reduce((sum, { recordCount }) => sum + recordCount, 0),
+        sources: [{ storeId: head.storeId, firstOrdinal: group.ordinal, lastOrdinal: group.ordinal }],
+      };
+      const bytes = buildSegment(meta, datasets);
+      const key = segmentKey(meta);
+      await local.write(key, bytes);
+      for (const identity of await readIdentities(await local.open(key), key, this.#stopped.signal)) found.add(identity);
+      crashPoint("flush-after-local-file");
+      sealed.push({ key, sizeBytes: bytes.length, meta });
+    }
+    for (const identity of head.cutIdentities(cut.cutId)) {
+      if (!found.has(identity)) throw new Error(`record ${toHex(Buffer.from(identity, "latin1"))} of cut ${cut.cutId} is in no segment of it`);
+    }
+    for (const { key, sizeBytes, meta } of sealed) {
+      catalog.add({ key, meta, sizeBytes, place: "local" });
+      this.#backlog.set(key, sizeBytes);
+    }
+    await head.seal(
+      cut.cutId,
+      sealed.map(({ key, sizeBytes }) => ({ key, bytes: sealedEntry(sizeBytes) })),
+    );
+    crashPoint("flush-after-seal");
+    generations.leave(generation);
+    head.setSealedBytes(this.backlogBytes);
+    logger.info("sealed", { cut: cut.cutId, segments: sealed.length, bytes: sealed.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) });
+    return sealed;
+  }
+
+  /** Uploads what waits, oldest first; stops at the first failure, to be tried again. */
+  async #drain(): Promise<void> {
+    const { clock, logger } = this.#modules;
+    for (const key of [...this.#backlog.keys()]) {
+      if (this.#stopped.signal.aborted || !this.#backlog.has(key)) continue;
+      try {
+        await this.#upload(key);
+        this.#retryMs = RETRY_FIRST_MS;
+      } catch (error) {
+        if (this.#stopped.signal.aborted) return;
+        this.#failed.add({ step: "upload" });
+        logger.warn("a segment could not be uploaded and waits on disk", { key, reason: messageOf(error), retryMs: this.#retryMs });
+        if (!this.#isForced) await clock.sleep(this.#retryMs, this.#stopped.signal).catch(() => undefined);
+        this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+        return;
+      }
+    }
+    this.#isForced = false;
+  }
+
+  async #upload(key: string): Promise<void> {
+    const { bucket, catalog, head, local, logger } = this.#modules;
+    const signal = this.#stopped.signal;
+    const file = await local.open(key);
+    const bytes = await file.read(0, file.sizeBytes, signal);
+    await bucket.put(key, bytes, { ifAbsent: true }, signal);
+    crashPoint("flush-after-upload");
+    const wanted = await readIdentities(file, key, signal);
+    const stored = new Set(await readIdentities(bucketSource(bucket, key, bytes.length), key, signal));
+    if (!wanted.every((identity) => stored.has(identity))) {
+      throw new CodedError({ code: "UPLOAD_DIFFERS", kind: "data_loss", message: `${key} in the bucket lacks identities of the local segment` });
+    }
+    crashPoint("flush-after-verify");
+    catalog.replace(key, "bucket");
+    await head.unseal(key);
+    crashPoint("flush-after-unseal");
+    this.#backlog.delete(key);
+    head.setSealedBytes(this.backlogBytes);
+    this.#flushed.add({}, bytes.length);
+    catalog.whenUnused(key, () => {
+      local.delete(key).then(
+        () => crashPoint("flush-after-local-delete"),
+        (error: unknown) => logger.warn("a local segment that is in the bucket could not be deleted", { key, error }),
+      );
+    });
+    logger.info("uploaded", { key, bytes: bytes.length, records: metaOfKey(key) === undefined ? undefined : wanted.length });
+  }
+}
+
+function bucketSource(bucket: Bucket, key: string, sizeBytes: number): { sizeBytes: number; read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> } {
+  return { sizeBytes, read: (offset, length, signal) => bucket.getRange(key, offset, length, signal) };
+}
+
+/** What the head remembers of a sealed segment: its size, to tell a torn local file. u64 little-endian. */
+export function sealedEntry(sizeBytes: number): Uint8Array {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(sizeBytes), true);
+  return bytes;
+}
+
+export function sealedSizeBytes(entry: Uint8Array): number {
+  return Number(new DataView(entry.buffer, entry.byteOffset, entry.byteLength).getBigUint64(0, true));
+}

@@ -1,0 +1,98 @@
+/**
+ * The write path: what a push goes through between HTTP and its answer.
+ *
+ *   1. decode, check, normalise, split      compute.encode, in a lane
+ *   2. keep                                 head.append resolves after the sync; the same identity is kept once
+ *   3. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   4. answer
+ *
+ * The order of 2 and 3: a row that is counted before it is durable could be counted and then lost. Interning after the
+ * sync and before the answer is what makes an acked profile part of the next query.
+ * A crash between 2 and 3 loses nothing: replay interns what the head holds.
+ */
+import { CodedError, messageOf, unavailable } from "@pyromesh/base";
+import type { Clock, Random, TenantId } from "@pyromesh/base";
+import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
+import type { EncodedRecord, ProfileLimits } from "@pyromesh/profile";
+import type { Compute } from "../compute/compute.ts";
+
+/** What the writer asks of the head. */
+export interface RecordStore {
+  append(record: EncodedRecord): Promise<{ readonly isDuplicate: boolean }>;
+}
+
+export interface WriterModules {
+  readonly compute: Compute;
+  readonly head: RecordStore;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly limitsFor: (tenant: TenantId) => ProfileLimits & { readonly profileSizeBytesMax: number };
+  readonly storeIds: readonly Uint8Array[];
+  readonly onRefused: (tenant: TenantId, reason: string, bytes: number) => void;
+  /** Undefined while writes are taken, else why not. */
+  readonly refusesBecause: () => string | undefined;
+}
+
+export class Writer implements ProfileSink {
+  readonly #modules: WriterModules;
+  readonly #inFlight = new Set<Promise<unknown>>();
+
+  constructor(modules: WriterModules) {
+    this.#modules = modules;
+  }
+
+  async push(tenant: TenantId, profiles: readonly ArrivedProfile[], signal: AbortSignal): Promise<PushOutcome> {
+    const reason = this.#modules.refusesBecause();
+    if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
+    const work = Promise.all(profiles.map((profile) => this.#pushOne(tenant, profile, signal)));
+    this.#inFlight.add(work);
+    try {
+      const refused = (await work).filter((error) => error !== undefined);
+      const hopeless = refused.find((error) => error.kind === "unavailable" || error.kind === "internal");
+      if (hopeless !== undefined) throw hopeless;
+      return { acceptedCount: profiles.length - refused.length, refused };
+    } finally {
+      this.#inFlight.delete(work);
+    }
+  }
+
+  /** Resolves when every push now in flight has ended. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.#inFlight]);
+  }
+
+  /** The refusal, or undefined when all of it is kept. */
+  async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
+    const { clock, compute, head, limitsFor, onRefused, random, storeIds } = this.#modules;
+    const sizeBytes = profile.pprof.byteLength;
+    try {
+      const limits = limitsFor(tenant);
+      const nowMs = clock.nowMs();
+      const records = await compute.encode({
+        tenant,
+        labels: profile.labels,
+        pprof: profile.pprof,
+        profileId: profile.profileId,
+        fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
+        idempotencyKey: profile.idempotencyKey,
+        nonce: random.bytes(16),
+        nowMs,
+        ingest: profile.ingest,
+        limits,
+        storeIds,
+        describe: profile.describe,
+        sizeBytesMax: limits.profileSizeBytesMax,
+      });
+      signal.throwIfAborted();
+      await Promise.all(records.map((record) => head.append(record)));
+      return undefined;
+    } catch (error) {
+      const refusal =
+        error instanceof CodedError
+          ? error
+          : new CodedError({ code: "PUSH_FAILED", kind: "internal", message: `the push could not be kept: ${messageOf(error)}`, cause: error });
+      if (refusal.kind === "invalid_argument") onRefused(tenant, String(refusal.details["reason"] ?? "malformed_profile"), sizeBytes);
+      return refusal;
+    }
+  }
+}

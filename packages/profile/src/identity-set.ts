@@ -1,0 +1,91 @@
+/**
+ * Identities already counted, and the receipt over them: what makes "counted once" true whatever sources overlap.
+ * 16 bytes each in one open-addressed table, at most half full. Bounded by the rows of one query, which the query limits bound.
+ */
+import type { Receipt } from "./results.ts";
+
+export class IdentitySet {
+  #slots = new Int32Array(1 << 10).fill(-1);
+  #words = new Uint32Array(4 << 9);
+  #count = 0;
+  /** Sum of the identities mod 2^128, as four little-endian words with room to carry. */
+  #sum: [number, number, number, number] = [0, 0, 0, 0];
+
+  get count(): number {
+    return this.#count;
+  }
+
+  /** True when the identity at `offset` was not in the set before; it is now. */
+  add(bytes: Uint8Array, offset: number): boolean {
+    const a = word(bytes, offset);
+    const b = word(bytes, offset + 4);
+    const c = word(bytes, offset + 8);
+    const d = word(bytes, offset + 12);
+    const mask = this.#slots.length - 1;
+    // An identity is a SHA-256: any 32 bits of it are a good hash.
+    let slot = a & mask;
+    let at = 0;
+    while ((at = this.#slots[slot]!) !== -1) {
+      const words = this.#words;
+      if (words[at] === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return false;
+      slot = (slot + 1) & mask;
+    }
+    at = this.#count++ * 4;
+    if (at + 4 > this.#words.length) {
+      const grown = new Uint32Array(this.#words.length * 2);
+      grown.set(this.#words);
+      this.#words = grown;
+    }
+    this.#words.set([a, b, c, d], at);
+    this.#slots[slot] = at;
+    this.#addToSum(a, b, c, d);
+    if (this.#count * 2 > this.#slots.length) this.#rehash();
+    return true;
+  }
+
+  /** The receipt's part of these identities; parts of disjoint sets add up with `addIdentitySums`. */
+  sumHex(): string {
+    return [...this.#sum].reverse().map((part) => part.toString(16).padStart(8, "0")).join("");
+  }
+
+  #addToSum(a: number, b: number, c: number, d: number): void {
+    const parts = [a, b, c, d];
+    let carry = 0;
+    for (let i = 0; i < 4; i++) {
+      const total = this.#sum[i]! + parts[i]! + carry;
+      this.#sum[i] = total >>> 0;
+      carry = total >= 2 ** 32 ? 1 : 0;
+    }
+  }
+
+  #rehash(): void {
+    const slots = new Int32Array(this.#slots.length * 2).fill(-1);
+    const mask = slots.length - 1;
+    for (let at = 0; at < this.#count * 4; at += 4) {
+      let slot = this.#words[at]! & mask;
+      while (slots[slot] !== -1) slot = (slot + 1) & mask;
+      slots[slot] = at;
+    }
+    this.#slots = slots;
+  }
+}
+
+export function addIdentitySums(a: string, b: string): string {
+  const sum = (BigInt(`0x${a}`) + BigInt(`0x${b}`)) & ((1n << 128n) - 1n);
+  return sum.toString(16).padStart(32, "0");
+}
+
+export function addReceipts(a: Receipt, b: Receipt): Receipt {
+  return {
+    recordCount: a.recordCount + b.recordCount,
+    identitySum: addIdentitySums(a.identitySum, b.identitySum),
+    objectCount: a.objectCount + b.objectCount,
+    storeCount: Math.max(a.storeCount, b.storeCount),
+  };
+}
+
+export const EMPTY_RECEIPT: Receipt = { recordCount: 0, identitySum: "0".repeat(32), objectCount: 0, storeCount: 0 };
+
+function word(bytes: Uint8Array, offset: number): number {
+  return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0;
+}

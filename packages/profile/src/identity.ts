@@ -1,0 +1,19 @@
+/**
+ * Identity of a record: the first 16 bytes of SHA-256 over its body (record.ts), whose first byte is the version of the
+ * normalisation. The same push has the same identity on every node, without coordination; counting relies on nothing else.
+ */
+import { hash } from "node:crypto";
+
+export const IDENTITY_BYTES = 16;
+
+/**
+ * Rises with every change of what normalisation makes of a push (normalize.ts, split-samples.ts, relabel.ts, the body's
+ * layout), and only when every member can: two versions give one push two identities, and it would count twice.
+ *
+ * History: 1, first.
+ */
+export const NORMALISATION_VERSION = 1;
+
+export function identityOf(body: Uint8Array): Uint8Array {
+  return hash("sha256", body, "buffer").subarray(0, IDENTITY_BYTES);
+}

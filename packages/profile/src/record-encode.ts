@@ -1,0 +1,492 @@
+/**
+ * Writes records. The body is canonical: it holds what the samples refer to and nothing else, numbered in the order in
+ * which the samples, root first, refer to it. So a push that numbers, orders or compresses its own tables otherwise comes
+ * out as the same bytes.
+ *
+ *   samples --> nodes --> locations --> lines --> functions --> strings
+ *                                   \-> mappings -----------/
+ *
+ * The columns stand in that order, since each is written while the next is being numbered. A reference says how far back
+ * it points: 0 is the next new thing, n is n before the next new one; so most references take one byte.
+ * RECORD.md draws the layout; record-decode.ts reads it.
+ */
+import { crc32 } from "@pyromesh/base";
+import { identityOf, IDENTITY_BYTES, NORMALISATION_VERSION } from "./identity.ts";
+import type { Labels } from "./labels.ts";
+import { LABEL_SERVICE_NAME, labelValue } from "./labels.ts";
+import type { SampleType } from "./profile-type.ts";
+import {
+  BODY_HAS_IDEMPOTENCY_KEY,
+  BODY_HAS_NONCE,
+  BODY_HAS_PROFILE_ID,
+  BODY_HAS_SPANS,
+  BODY_HAS_TRACES,
+  millisecondsOf,
+  RECORD_MAGIC,
+  RECORD_OFFSET,
+  RECORD_VERSION,
+  writeUint32,
+} from "./record.ts";
+import type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
+import { grown } from "./scratch.ts";
+import type { StacktraceTree } from "./stacktrace-tree.ts";
+import type { Symbols } from "./symbol-table.ts";
+
+/** Symbols whose strings may lie anywhere in `stringBytes`: those of a push lie in the push itself. */
+export interface SymbolSource extends Omit<Symbols, "stringOffset"> {
+  readonly stringStart: Uint32Array;
+  readonly stringEnd: Uint32Array;
+}
+
+/** What goes into a record. Tables may hold more than the samples refer to; a node or line whose location or function is 0 is left out. */
+export interface RecordDraft {
+  readonly tenant: string;
+  /** Sorted, with `service_name`. */
+  readonly labels: Labels;
+  readonly timeNs: bigint;
+  readonly durationNs: bigint;
+  readonly period: bigint;
+  readonly periodType: SampleType;
+  readonly sampleTypes: readonly SampleType[];
+  readonly profileId: Uint8Array | undefined;
+  /** Of a push without a clock: what tells it from another just like it. */
+  readonly idempotencyKey: string | undefined;
+  /** 16 bytes, where there is neither key nor profile id. */
+  readonly nonce: Uint8Array | undefined;
+  readonly symbols: SymbolSource;
+  readonly tree: StacktraceTree;
+  /** Which samples of the columns below, in order. */
+  readonly samples: Uint32Array;
+  readonly sampleNode: Uint32Array;
+  /** One per sample type. */
+  readonly values: readonly ValueColumn[];
+  readonly sampleSpan: Uint32Array | undefined;
+  readonly spans: Uint8Array;
+  readonly sampleTrace: Uint32Array | undefined;
+  readonly traces: Uint8Array;
+}
+
+/** Longest varint of a 32-bit and of a 64-bit number. */
+const VARINT32_MAX = 5;
+const VARINT64_MAX = 10;
+
+/** Keeps its scratch between records; not for two at once. */
+export class RecordEncoder {
+  #out: Uint8Array = new Uint8Array(1 << 16);
+  /** New number + 1 by the draft's number; 0: not met yet. Back to zeros after each record. */
+  #nodeNew = new Uint32Array(1 << 12);
+  #locationNew = new Uint32Array(1 << 10);
+  #functionNew = new Uint32Array(1 << 10);
+  #mappingNew = new Uint32Array(1 << 4);
+  #stringNew = new Uint32Array(1 << 10);
+  #spanNew = new Uint32Array(1 << 4);
+  /** The draft's numbers in the order of the new ones. */
+  #nodes = new Uint32Array(1 << 12);
+  #locations = new Uint32Array(1 << 10);
+  #functions = new Uint32Array(1 << 10);
+  #mappings = new Uint32Array(1 << 4);
+  #strings = new Uint32Array(1 << 10);
+  #path = new Uint32Array(1 << 12);
+
+  encode(draft: RecordDraft): EncodedRecord {
+    const service = labelValue(draft.labels, LABEL_SERVICE_NAME) ?? "";
+    let pos = this.#front(draft, service);
+    pos = this.#columns(draft, pos);
+    const body = this.#out.subarray(0, pos);
+    const identity = identityOf(body);
+    const bytes = new Uint8Array(RECORD_OFFSET.stores + pos);
+    writeUint32(bytes, 0, RECORD_MAGIC);
+    bytes[RECORD_OFFSET.version] = RECORD_VERSION;
+    writeUint32(bytes, RECORD_OFFSET.bodyLength, pos);
+    bytes.set(identity, RECORD_OFFSET.identity);
+    bytes.set(body, RECORD_OFFSET.stores);
+    writeUint32(bytes, RECORD_OFFSET.crc, crc32(bytes.subarray(RECORD_OFFSET.bodyLength)));
+    return {
+      identity: bytes.subarray(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES),
+      tenant: draft.tenant,
+      service,
+      timeMs: millisecondsOf(draft.timeNs),
+      sampleCount: draft.samples.length,
+      bytes,
+    };
+  }
+
+  /** Everything of one value. */
+  #front(draft: RecordDraft, service: string): number {
+    const { labels, sampleTypes, profileId, idempotencyKey, nonce } = draft;
+    let textLength = draft.tenant.length + service.length + draft.periodType.type.length + draft.periodType.unit.length;
+    for (const { name, value } of labels) textLength += name.length + value.length;
+    for (const { type, unit } of sampleTypes) textLength += type.length + unit.length;
+    textLength += idempotencyKey?.length ?? 0;
+    const textCount = 4 + 2 * labels.length + 2 * sampleTypes.length + 1;
+    this.#out = grown(this.#out, 128 + 3 * textLength + VARINT32_MAX * textCount);
+    const out = this.#out;
+    let pos = 0;
+    out[pos++] = NORMALISATION_VERSION;
+    pos = putText(out, pos, draft.tenant);
+    pos = putText(out, pos, service);
+    pos = putInt64(out, pos, draft.timeNs);
+    pos = putVarint(out, pos, draft.samples.length);
+    pos = putInt64(out, pos, draft.durationNs);
+    pos = putInt64(out, pos, draft.period);
+    pos = putText(out, pos, draft.periodType.type);
+    pos = putText(out, pos, draft.periodType.unit);
+    pos = putVarint(out, pos, sampleTypes.length);
+    for (const { type, unit } of sampleTypes) {
+      pos = putText(out, pos, type);
+      pos = putText(out, pos, unit);
+    }
+    // service_name stands in front already.
+    const isServiceLabel = labels.some(({ name }) => name === LABEL_SERVICE_NAME);
+    pos = putVarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
+    for (const { name, value } of labels) {
+      if (name === LABEL_SERVICE_NAME) continue;
+      pos = putText(out, pos, name);
+      pos = putText(out, pos, value);
+    }
+    out[pos++] =
+      (profileId === undefined ? 0 : BODY_HAS_PROFILE_ID) |
+      (idempotencyKey === undefined ? 0 : BODY_HAS_IDEMPOTENCY_KEY) |
+      (nonce === undefined ? 0 : BODY_HAS_NONCE) |
+      (draft.sampleSpan === undefined ? 0 : BODY_HAS_SPANS) |
+      (draft.sampleTrace === undefined ? 0 : BODY_HAS_TRACES);
+    if (profileId !== undefined) pos = putRaw(out, pos, profileId);
+    if (idempotencyKey !== undefined) pos = putText(out, pos, idempotencyKey);
+    if (nonce !== undefined) pos = putRaw(out, pos, nonce);
+    return pos;
+  }
+
+  #columns(draft: RecordDraft, from: number): number {
+    const { symbols, tree, samples, sampleNode } = draft;
+    const sampleCount = samples.length;
+    this.#reserve(draft, from);
+    const out = this.#out;
+    const countsAt = from;
+    let pos = from + 24; // six counts, known when all is numbered
+
+    // 1. Nodes, in the order in which the samples' paths lead through them.
+    const nodeNew = this.#nodeNew;
+    const nodes = this.#nodes;
+    const path = this.#path;
+    const locationNew = this.#locationNew;
+    const locations = this.#locations;
+    const { nodeParent, nodeLocation } = tree;
+    let nodeCount = 0;
+    let nodeMet = 0; // nodes met, the ones left out included
+    let locationCount = 0;
+    nodeNew[0] = 1;
+    for (let i = 0; i < sampleCount; i++) {
+      let node = sampleNode[samples[i]!]!;
+      let depth = 0;
+      while (nodeNew[node] === 0) {
+        path[depth++] = node;
+        node = nodeParent[node]!;
+      }
+      let parent = nodeNew[node]! - 1;
+      while (depth > 0) {
+        node = path[--depth]!;
+        nodes[nodeMet++] = node;
+        const location = nodeLocation[node]!;
+        if (location !== 0) {
+          nodeCount++;
+          const back = nodeCount - 1 - parent;
+          if (back < 0x80) out[pos++] = back;
+          else pos = putVarint(out, pos, back);
+          const known = locationNew[location]!;
+          if (known === 0) {
+            locations[locationCount++] = location;
+            locationNew[location] = locationCount;
+            out[pos++] = 0;
+          } else {
+            const distance = locationCount + 1 - known;
+            if (distance < 0x80) out[pos++] = distance;
+            else if (distance < 0x4000) {
+              out[pos++] = distance | 0x80;
+              out[pos++] = distance >>> 7;
+            } else pos = putVarint(out, pos, distance);
+          }
+          parent = nodeCount;
+        }
+        nodeNew[node] = parent + 1;
+      }
+    }
+
+    // 2. Locations with their lines.
+    const functionNew = this.#functionNew;
+    const functions = this.#functions;
+    const mappingNew = this.#mappingNew;
+    const mappings = this.#mappings;
+    const { locationMapping, locationAddressLow, locationAddressHigh, locationFlags, lineStart, lineFunction, lineNumber } = symbols;
+    let functionCount = 0;
+    let mappingCount = 0;
+    let lineCount = 0;
+    for (let i = 0; i < locationCount; i++) {
+      const location = locations[i]!;
+      locationNew[location] = 0;
+      const lineTo = lineStart[location + 1]!;
+      let ownLineCount = 0;
+      for (let line = lineStart[location]!; line < lineTo; line++) if (lineFunction[line] !== 0) ownLineCount++;
+      const low = locationAddressLow[location]!;
+      const high = locationAddressHigh[location]!;
+      const hasAddress = low !== 0 || high !== 0;
+      const shape = ownLineCount * 4 + (hasAddress ? 2 : 0) + (locationFlags[location]! & 1);
+      if (shape < 0x80) out[pos++] = shape;
+      else pos = putVarint(out, pos, shape);
+      const mapping = locationMapping[location]!;
+      if (mapping === 0) out[pos++] = 0;
+      else {
+        let known = mappingNew[mapping]!;
+        if (known === 0) {
+          mappings[mappingCount++] = mapping;
+          mappingNew[mapping] = known = mappingCount;
+        }
+        pos = putVarint(out, pos, known);
+      }
+      if (hasAddress) {
+        writeUint32(out, pos, low);
+        writeUint32(out, pos + 4, high);
+        pos += 8;
+      }
+      for (let line = lineStart[location]!; line < lineTo; line++) {
+        const called = lineFunction[line]!;
+        if (called === 0) continue;
+        lineCount++;
+        const known = functionNew[called]!;
+        if (known === 0) {
+          functions[functionCount++] = called;
+          functionNew[called] = functionCount;
+          out[pos++] = 0;
+        } else pos = putVarint(out, pos, functionCount + 1 - known);
+        pos = putSigned(out, pos, lineNumber[line]!);
+      }
+    }
+
+    // 3. Functions and mappings with their strings.
+    const stringNew = this.#stringNew;
+    const strings = this.#strings;
+    const { functionName, functionSystemName, functionFilename, functionStartLine } = symbols;
+    let stringCount = 0;
+    const { stringStart, stringEnd, stringBytes } = symbols;
+    const putString = (at: number, string: number): number => {
+      if (stringStart[string] === stringEnd[string]) {
+        out[at] = 0; // empty, whatever its number
+        return at + 1;
+      }
+      const known = stringNew[string]!;
+      if (known === 0) {
+        strings[stringCount++] = string;
+        stringNew[string] = stringCount;
+        out[at] = 1;
+        return at + 1;
+      }
+      return putVarint(out, at, stringCount + 2 - known);
+    };
+    for (let i = 0; i < functionCount; i++) {
+      const called = functions[i]!;
+      functionNew[called] = 0;
+      pos = putString(pos, functionName[called]!);
+      pos = putString(pos, functionSystemName[called]!);
+      pos = putString(pos, functionFilename[called]!);
+      pos = putSigned(out, pos, functionStartLine[called]!);
+    }
+    for (let i = 0; i < mappingCount; i++) {
+      const mapping = mappings[i]!;
+      mappingNew[mapping] = 0;
+      pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingStart[mapping]!));
+      pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingLimit[mapping]!));
+      pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingFileOffset[mapping]!));
+      pos = putString(pos, symbols.mappingFilename[mapping]!);
+      pos = putString(pos, symbols.mappingBuildId[mapping]!);
+      out[pos++] = symbols.mappingFlags[mapping]!;
+    }
+
+    // 4. Strings: lengths, then bytes.
+    for (let i = 0; i < stringCount; i++) {
+      const string = strings[i]!;
+      const length = stringEnd[string]! - stringStart[string]!;
+      if (length < 0x80) out[pos++] = length;
+      else pos = putVarint(out, pos, length);
+    }
+    for (let i = 0; i < stringCount; i++) {
+      const string = strings[i]!;
+      stringNew[string] = 0;
+      const start = stringStart[string]!;
+      const end = stringEnd[string]!;
+      for (let at = start; at < end; at++) out[pos++] = stringBytes[at]!;
+    }
+
+    // 5. Samples: nodes, then a column of values per type, then spans and traces.
+    let previous = 0;
+    for (let i = 0; i < sampleCount; i++) {
+      const node = nodeNew[sampleNode[samples[i]!]!]! - 1;
+      const delta = node - previous;
+      previous = node;
+      const zigzag = (delta << 1) ^ (delta >> 31);
+      if (zigzag >>> 0 < 0x80) out[pos++] = zigzag;
+      else pos = putVarint(out, pos, zigzag >>> 0);
+    }
+    for (let i = 0; i < nodeMet; i++) nodeNew[nodes[i]!] = 0;
+    for (const column of draft.values) pos = putColumn(out, pos, column, samples);
+    if (draft.sampleSpan !== undefined) pos = this.#ids(pos, samples, draft.sampleSpan, draft.spans, 8);
+    if (draft.sampleTrace !== undefined) pos = this.#ids(pos, samples, draft.sampleTrace, draft.traces, 16);
+
+    writeUint32(out, countsAt, nodeCount);
+    writeUint32(out, countsAt + 4, locationCount);
+    writeUint32(out, countsAt + 8, lineCount);
+    writeUint32(out, countsAt + 12, functionCount);
+    writeUint32(out, countsAt + 16, mappingCount);
+    writeUint32(out, countsAt + 20, stringCount);
+    return pos;
+  }
+
+  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. */
+  #ids(from: number, samples: Uint32Array, sampleId: Uint32Array, ids: Uint8Array, sizeBytes: number): number {
+    const out = this.#out;
+    this.#spanNew = grown(this.#spanNew, ids.length / sizeBytes);
+    const idNew = this.#spanNew;
+    const met: number[] = [];
+    let pos = from;
+    for (let i = 0; i < samples.length; i++) {
+      const id = sampleId[samples[i]!]!;
+      if (id === 0) {
+        out[pos++] = 0;
+        continue;
+      }
+      const known = idNew[id]!;
+      if (known === 0) {
+        met.push(id);
+        idNew[id] = met.length;
+        out[pos++] = 1;
+      } else pos = putVarint(out, pos, met.length + 2 - known);
+    }
+    pos = putVarint(out, pos, met.length);
+    for (const id of met) {
+      idNew[id] = 0;
+      for (let i = 0; i < sizeBytes; i++) out[pos++] = ids[id * sizeBytes + i]!;
+    }
+    return pos;
+  }
+
+  /** Room for the longest the columns can come out, so that writing them need not look at the end. */
+  #reserve(draft: RecordDraft, from: number): void {
+    const { symbols, tree, samples } = draft;
+    let longest = from + 64;
+    longest += tree.nodeCount * 2 * VARINT32_MAX;
+    longest += (symbols.locationCount + 1) * (2 * VARINT32_MAX + 8);
+    longest += symbols.lineCount * (VARINT32_MAX + VARINT64_MAX);
+    longest += (symbols.functionCount + 1) * (3 * VARINT32_MAX + VARINT64_MAX);
+    longest += (symbols.mappingCount + 1) * (24 + 2 * VARINT32_MAX + 1);
+    longest += symbols.stringCount * VARINT32_MAX + symbols.stringBytes.length;
+    longest += samples.length * (3 * VARINT32_MAX + VARINT64_MAX * draft.values.length) + draft.values.length;
+    longest += draft.spans.length + draft.traces.length;
+    this.#out = grown(this.#out, longest);
+    this.#nodeNew = grown(this.#nodeNew, tree.nodeCount);
+    this.#nodes = grown(this.#nodes, tree.nodeCount);
+    this.#path = grown(this.#path, tree.nodeCount);
+    this.#locationNew = grown(this.#locationNew, symbols.locationCount + 1);
+    this.#locations = grown(this.#locations, symbols.locationCount + 1);
+    this.#functionNew = grown(this.#functionNew, symbols.functionCount + 1);
+    this.#functions = grown(this.#functions, symbols.functionCount + 1);
+    this.#mappingNew = grown(this.#mappingNew, symbols.mappingCount + 1);
+    this.#mappings = grown(this.#mappings, symbols.mappingCount + 1);
+    this.#stringNew = grown(this.#stringNew, symbols.stringCount + 1);
+    this.#strings = grown(this.#strings, symbols.stringCount + 1);
+  }
+}
+
+/** What to encode to get a record's own bytes again. */
+export function draftOf(view: RecordView, clock: Pick<RecordDraft, "idempotencyKey" | "nonce">): RecordDraft {
+  const { symbols } = view;
+  const samples = new Uint32Array(view.sampleCount);
+  for (let i = 0; i < samples.length; i++) samples[i] = i;
+  return { ...view, ...clock, samples, symbols: { ...symbols, stringStart: symbols.stringOffset, stringEnd: symbols.stringOffset.subarray(1) } };
+}
+
+/** A column: 0 and doubles' varints, or 1 and 64-bit varints where a value reaches 2^53. */
+function putColumn(out: Uint8Array, from: number, column: ValueColumn, samples: Uint32Array): number {
+  let pos = from;
+  if (column instanceof Float64Array) {
+    out[pos++] = 0;
+    for (let i = 0; i < samples.length; i++) {
+      const value = column[samples[i]!]!;
+      if (value < 0x80) out[pos++] = value;
+      else if (value < 0x4000) {
+        out[pos++] = value | 0x80;
+        out[pos++] = value >>> 7;
+      } else pos = putVarint(out, pos, value);
+    }
+    return pos;
+  }
+  let isWide = false;
+  for (let i = 0; i < samples.length; i++) if (column[samples[i]!]! > BigInt(Number.MAX_SAFE_INTEGER)) isWide = true;
+  out[pos++] = isWide ? 1 : 0;
+  for (let i = 0; i < samples.length; i++) {
+    let rest = column[samples[i]!]!;
+    while (rest >= 0x80n) {
+      out[pos++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    out[pos++] = Number(rest);
+  }
+  return pos;
+}
+
+/** A whole number in [0, 2^53]. */
+function putVarint(out: Uint8Array, from: number, value: number): number {
+  let pos = from;
+  let rest = value;
+  if (rest > 0x7fff_ffff) {
+    // Four groups of seven bits off the low end, then what is left fits 32-bit arithmetic.
+    const high = Math.floor(rest / 0x1000_0000);
+    const low = rest - high * 0x1000_0000;
+    out[pos++] = low | 0x80;
+    out[pos++] = (low >>> 7) | 0x80;
+    out[pos++] = (low >>> 14) | 0x80;
+    out[pos++] = (low >>> 21) | 0x80;
+    rest = high;
+  }
+  while (rest >= 0x80) {
+    out[pos++] = rest | 0x80;
+    rest >>>= 7;
+  }
+  out[pos++] = rest;
+  return pos;
+}
+
+/** A whole number of at most 52 bits, zigzag. */
+function putSigned(out: Uint8Array, pos: number, value: number): number {
+  if (value >= 0 && value < 0x40) {
+    out[pos] = value * 2;
+    return pos + 1;
+  }
+  return putVarint(out, pos, value >= 0 ? value * 2 : value * -2 - 1);
+}
+
+function putInt64(out: Uint8Array, pos: number, value: bigint): number {
+  writeUint32(out, pos, Number(BigInt.asUintN(32, value)));
+  writeUint32(out, pos + 4, Number(BigInt.asUintN(32, value >> 32n)));
+  return pos + 8;
+}
+
+function putRaw(out: Uint8Array, pos: number, bytes: Uint8Array): number {
+  out.set(bytes, pos);
+  return pos + bytes.length;
+}
+
+/** Length, then UTF-8. Most texts are short and ASCII. */
+function putText(out: Uint8Array, from: number, text: string): number {
+  const { length } = text;
+  if (length < 0x80) {
+    let pos = from;
+    out[pos++] = length;
+    let i = 0;
+    for (; i < length; i++) {
+      const unit = text.charCodeAt(i);
+      if (unit >= 0x80) break;
+      out[pos++] = unit;
+    }
+    if (i === length) return pos;
+  }
+  const bytes = Buffer.from(text, "utf8");
+  return putRaw(out, putVarint(out, from, bytes.length), bytes);
+}

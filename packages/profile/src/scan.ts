@@ -1,0 +1,165 @@
+/**
+ * The scan: which rows of a dataset answer a query, and what they add up to. Pure; the same code reads rows in memory
+ * and rows of a segment. Every row is counted once by its identity, whichever of several sources shows it first.
+ */
+import type { DatasetView, RowSamples } from "./dataset.ts";
+import type { IdentitySet } from "./identity-set.ts";
+import type { Labels } from "./labels.ts";
+import type { Matcher } from "./matcher.ts";
+import { matchesLabels } from "./matcher.ts";
+import { printProfileType, profileTypeOf, seriesLabels } from "./profile-type.ts";
+import type { ProfileType } from "./profile-type.ts";
+
+/** What to count. Times are nanoseconds, both ends inclusive. Empty lists mean all. */
+export interface RowQuery {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
+  readonly profileType: ProfileType;
+  readonly selector: readonly Matcher[];
+  /** Function names from the root. */
+  readonly callSite: readonly string[];
+  /** 32 hex digits each. */
+  readonly profileIds: readonly string[];
+  /** 16 hex digits each. */
+  readonly spanIds: readonly string[];
+  /** 32 hex digits each. */
+  readonly traceIds: readonly string[];
+}
+
+/** A row that answers the query. `samples` is scratch. */
+export interface ScannedRow {
+  readonly row: number;
+  readonly column: number;
+  readonly series: number;
+}
+
+export function emptyRowSamples(): RowSamples {
+  return { sampleCount: 0, node: new Uint32Array(256), value: new Float64Array(256), wide: undefined, span: undefined, trace: undefined };
+}
+
+/** Calls `visit` for each row that is in range, matches, and was not counted before. */
+export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, visit: (row: ScannedRow) => void): void {
+  const columns = matchingColumns(view, query);
+  const wantedIds = query.profileIds.length === 0 ? undefined : new Set(query.profileIds);
+  for (let row = 0; row < view.rowCount; row++) {
+    const series = view.rowSeries[row]!;
+    const column = columns[series]!;
+    if (column < 0) continue;
+    const timeNs = view.rowTimeNs[row]!;
+    if (timeNs < query.startNs || timeNs > query.endNs) continue;
+    if (wantedIds !== undefined && !wantedIds.has(profileIdHex(view, row))) continue;
+    if (!seen.add(view.identities, row * 16)) continue;
+    visit({ row, column, series });
+  }
+}
+
+/** Per series: the column of the asked type where the series matches, else -1. */
+export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">): Int32Array {
+  const columns = new Int32Array(view.series.length).fill(-1);
+  const typeId = printProfileType(query.profileType);
+  view.series.forEach((entry, index) => {
+    for (let column = 0; column < entry.sampleTypes.length; column++) {
+      const type = profileTypeOf(entry.labels, entry.sampleTypes[column]!, entry.periodType);
+      if (printProfileType(type) !== typeId) continue;
+      if (query.selector.length === 0 || matchesLabels(query.selector, seriesLabels(entry.labels, type))) columns[index] = column;
+      break;
+    }
+  });
+  return columns;
+}
+
+/** The client's id of a profile; where it gave none, its identity, so that every profile can be asked for. */
+export function profileIdHex(view: DatasetView, row: number): string {
+  return hexOf(view.profileId(row) ?? view.identities.subarray(row * 16, row * 16 + 16), 0, 16);
+}
+
+/** Which samples of a row count: by call site, span, trace. */
+export class SampleFilter {
+  readonly #nodes: Uint8Array | undefined;
+  readonly #spans: Uint8Array | undefined;
+  readonly #traces: Uint8Array | undefined;
+
+  constructor(view: DatasetView, query: Pick<RowQuery, "callSite" | "spanIds" | "traceIds">) {
+    this.#nodes = query.callSite.length === 0 ? undefined : nodesUnder(view, query.callSite);
+    this.#spans = query.spanIds.length === 0 ? undefined : chosen(view.spans, 8, query.spanIds);
+    this.#traces = query.traceIds.length === 0 ? undefined : chosen(view.traces, 16, query.traceIds);
+  }
+
+  /** True: no sample is ever left out, so row totals may be used. */
+  get isOpen(): boolean {
+    return this.#nodes === undefined && this.#spans === undefined && this.#traces === undefined;
+  }
+
+  takes(samples: RowSamples, index: number): boolean {
+    if (this.#nodes !== undefined && this.#nodes[samples.node[index]!] === 0) return false;
+    if (this.#spans !== undefined && (samples.span === undefined || this.#spans[samples.span[index]!] === 0)) return false;
+    if (this.#traces !== undefined && (samples.trace === undefined || this.#traces[samples.trace[index]!] === 0)) return false;
+    return true;
+  }
+}
+
+/** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
+export function scanSeries(
+  view: DatasetView,
+  range: { readonly startNs: bigint; readonly endNs: bigint },
+  selectors: readonly (readonly Matcher[])[],
+): Labels[] {
+  const isLive = new Uint8Array(view.series.length);
+  for (let row = 0; row < view.rowCount; row++) {
+    const timeNs = view.rowTimeNs[row]!;
+    if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
+  }
+  const found: Labels[] = [];
+  view.series.forEach((entry, index) => {
+    if (isLive[index] === 0) return;
+    for (const sampleType of entry.sampleTypes) {
+      const labels = seriesLabels(entry.labels, profileTypeOf(entry.labels, sampleType, entry.periodType));
+      if (selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, labels))) found.push(labels);
+    }
+  });
+  return found;
+}
+
+/** Lower-case hex digits of `length` bytes. */
+export function hexOf(bytes: Uint8Array, start: number, length: number): string {
+  let text = "";
+  for (let i = start; i < start + length; i++) text += (bytes[i]! < 16 ? "0" : "") + bytes[i]!.toString(16);
+  return text;
+}
+
+function chosen(table: Uint8Array, width: number, wanted: readonly string[]): Uint8Array {
+  const set = new Set(wanted.map((id) => id.toLowerCase()));
+  const flags = new Uint8Array(Math.max(1, table.length / width));
+  for (let id = 1; id < flags.length; id++) if (set.has(hexOf(table, id * width, width))) flags[id] = 1;
+  return flags;
+}
+
+/** 1 for each node whose frames from the root begin with `callSite`. */
+function nodesUnder(view: DatasetView, callSite: readonly string[]): Uint8Array {
+  const { symbols, tree } = view;
+  const decoder = new TextDecoder();
+  // depth[n]: frames of the call site matched on the way to n; -1 once a frame differed.
+  const depth = new Int32Array(tree.nodeCount);
+  const under = new Uint8Array(tree.nodeCount);
+  const nameOf = new Map<number, string>();
+  for (let node = 1; node < tree.nodeCount; node++) {
+    let matched = depth[tree.nodeParent[node]!]!;
+    if (matched >= 0 && matched < callSite.length) {
+      const location = tree.nodeLocation[node]!;
+      for (let line = symbols.lineStart[location + 1]! - 1; line >= symbols.lineStart[location]! && matched >= 0; line--) {
+        if (matched === callSite.length) break;
+        const id = symbols.functionName[symbols.lineFunction[line]!]!;
+        let name = nameOf.get(id);
+        if (name === undefined) {
+          name = decoder.decode(symbols.stringBytes.slice(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!));
+          nameOf.set(id, name);
+        }
+        matched = name === callSite[matched] ? matched + 1 : -1;
+      }
+      if (symbols.lineStart[location + 1] === symbols.lineStart[location]) matched = -1;
+    }
+    depth[node] = matched;
+    if (matched === callSite.length) under[node] = 1;
+  }
+  return under;
+}

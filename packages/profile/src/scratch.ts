@@ -1,0 +1,14 @@
+/**
+ * Scratch columns: typed arrays kept between pushes and records, so that the hot path allocates next to nothing.
+ * They grow by doubling and hold at least what is asked; what was in them is kept.
+ */
+
+type Column = Uint8Array | Uint32Array | Float64Array | BigUint64Array;
+
+export function grown<T extends Column>(column: T, lengthMin: number): T {
+  if (lengthMin <= column.length) return column;
+  const length = Math.max(lengthMin, column.length * 2);
+  const larger = new (column.constructor as new (length: number) => T)(length); // a typed array's constructor makes its own kind
+  larger.set(column as never); // same kind, so the elements fit
+  return larger;
+}

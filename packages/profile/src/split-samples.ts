@@ -1,0 +1,332 @@
+/**
+ * Splits the samples of one push by their string labels and merges equal ones (reference 2.3, 2.4).
+ *
+ *   sample --labels, less span and trace--> group (a series of its own)
+ *   samples of one group with one stacktrace, span and trace --> one merged sample, values added
+ *
+ * Series labels win over sample labels, so a label the series has does not split. Groups that end with equal labels are
+ * one group. Groups and merged samples stand in order of first appearance: identities rely on it.
+ * Sums are exact: a column that reaches 2^53 is added up again in 64 bits, and held at the end of int64.
+ */
+import type { Label, Labels } from "./labels.ts";
+import { labelsKey, sortLabels } from "./labels.ts";
+import type { PprofDecoder } from "./pprof-decode.ts";
+import type { ValueColumn } from "./record-view.ts";
+import { grown } from "./scratch.ts";
+
+export interface SplitSamples {
+  readonly groups: readonly SampleGroup[];
+  /** Of all groups together. */
+  readonly sampleCount: number;
+  readonly sampleNode: Uint32Array;
+  readonly values: readonly ValueColumn[];
+  readonly sampleSpan: Uint32Array | undefined;
+  readonly spans: Uint8Array;
+  readonly sampleTrace: Uint32Array | undefined;
+  readonly traces: Uint8Array;
+}
+
+export interface SampleGroup {
+  /** What the samples' own labels add to the series', sorted. */
+  readonly labels: Labels;
+  /** Its merged samples. */
+  readonly samples: Uint32Array;
+}
+
+/** What a sample label's key means. */
+const UNSEEN = 0;
+const SPLITS = 1;
+const SPAN = 2;
+const TRACE = 3;
+const IGNORED = 4;
+
+const INT64_MAX = (1n << 63n) - 1n;
+
+// Scratch: one push at a time is split, from decode to encoded records, without a pause.
+let nodeMerged = new Uint32Array(1 << 12);
+let target = new Uint32Array(1 << 10);
+let mergedNode = new Uint32Array(1 << 10);
+let mergedGroup = new Uint32Array(1 << 10);
+let mergedSpan = new Uint32Array(1 << 10);
+let mergedTrace = new Uint32Array(1 << 10);
+let mergeSlots = new Uint32Array(1 << 11);
+let sampleGroup = new Uint32Array(1 << 10);
+let sampleSpan = new Uint32Array(1 << 10);
+let sampleTrace = new Uint32Array(1 << 10);
+let order = new Uint32Array(1 << 10);
+let keyMeaning = new Uint8Array(1 << 10);
+let columns: Float64Array[] = [];
+const NOTHING = new Uint8Array(0);
+
+/** Lets go of the scratch: after a push far larger than most. */
+export function releaseSplitScratch(): void {
+  nodeMerged = target = mergedNode = mergedGroup = mergedSpan = mergedTrace = mergeSlots = new Uint32Array(0);
+  sampleGroup = sampleSpan = sampleTrace = order = new Uint32Array(0);
+  keyMeaning = NOTHING;
+  columns = [];
+}
+
+/** `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. */
+export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean): SplitSamples {
+  const { sampleCount } = decoded;
+  target = grown(target, sampleCount);
+  mergedNode = grown(mergedNode, sampleCount);
+  order = grown(order, sampleCount);
+  if (decoded.labelCount === 0) {
+    const mergedCount = mergeByNode(decoded);
+    for (let i = 0; i < mergedCount; i++) order[i] = i;
+    return {
+      groups: [{ labels: [], samples: order.subarray(0, mergedCount) }],
+      sampleCount: mergedCount,
+      sampleNode: mergedNode,
+      values: addUp(decoded, mergedCount),
+      sampleSpan: undefined,
+      spans: NOTHING,
+      sampleTrace: undefined,
+      traces: NOTHING,
+    };
+  }
+  mergedGroup = grown(mergedGroup, sampleCount);
+  mergedSpan = grown(mergedSpan, sampleCount);
+  mergedTrace = grown(mergedTrace, sampleCount);
+  sampleGroup = grown(sampleGroup, sampleCount);
+  sampleSpan = grown(sampleSpan, sampleCount);
+  sampleTrace = grown(sampleTrace, sampleCount);
+  const spans = new HexIds(8);
+  const traces = new HexIds(16);
+  const groupLabels = assignGroups(decoded, isOverridden, spans, traces);
+  const mergedCount = mergeByAll(decoded);
+  const groups = groupLabels.map((labels): { labels: Labels; count: number } => ({ labels, count: 0 }));
+  for (let i = 0; i < mergedCount; i++) groups[mergedGroup[i]!]!.count++;
+  const next: number[] = [];
+  let from = 0;
+  for (const { count } of groups) {
+    next.push(from);
+    from += count;
+  }
+  for (let i = 0; i < mergedCount; i++) order[next[mergedGroup[i]!]!++] = i;
+  return {
+    groups: groups.map(({ labels, count }, i): SampleGroup => ({ labels, samples: order.subarray(next[i]! - count, next[i]!) })),
+    sampleCount: mergedCount,
+    sampleNode: mergedNode,
+    values: addUp(decoded, mergedCount),
+    sampleSpan: spans.count > 1 ? mergedSpan : undefined,
+    spans: spans.bytes,
+    sampleTrace: traces.count > 1 ? mergedTrace : undefined,
+    traces: traces.bytes,
+  };
+}
+
+/** Without labels a sample is its node. */
+function mergeByNode(decoded: PprofDecoder): number {
+  const { sampleCount, sampleNode, tree } = decoded;
+  nodeMerged = grown(nodeMerged, tree.nodeCount);
+  nodeMerged.fill(0, 0, tree.nodeCount);
+  let mergedCount = 0;
+  for (let i = 0; i < sampleCount; i++) {
+    const node = sampleNode[i]!;
+    let merged = nodeMerged[node]!;
+    if (merged === 0) {
+      mergedNode[mergedCount] = node;
+      nodeMerged[node] = merged = ++mergedCount;
+    }
+    target[i] = merged - 1;
+  }
+  return mergedCount;
+}
+
+/** By node, group, span and trace. */
+function mergeByAll(decoded: PprofDecoder): number {
+  const { sampleCount, sampleNode } = decoded;
+  let slotCount = 16;
+  while (slotCount < sampleCount * 2) slotCount *= 2;
+  mergeSlots = grown(mergeSlots, slotCount);
+  mergeSlots.fill(0, 0, slotCount);
+  const mask = slotCount - 1;
+  let mergedCount = 0;
+  for (let i = 0; i < sampleCount; i++) {
+    const node = sampleNode[i]!;
+    const group = sampleGroup[i]!;
+    const span = sampleSpan[i]!;
+    const trace = sampleTrace[i]!;
+    let hash = Math.imul(node, 0x9e37_79b1) ^ Math.imul(group, 0x85eb_ca6b) ^ Math.imul(span, 0xc2b2_ae35) ^ Math.imul(trace, 0x27d4_eb2f);
+    hash ^= hash >>> 15;
+    let slot = hash & mask;
+    for (;;) {
+      const merged = mergeSlots[slot]!;
+      if (merged === 0) {
+        mergedNode[mergedCount] = node;
+        mergedGroup[mergedCount] = group;
+        mergedSpan[mergedCount] = span;
+        mergedTrace[mergedCount] = trace;
+        target[i] = mergedCount;
+        mergeSlots[slot] = ++mergedCount;
+        break;
+      }
+      const at = merged - 1;
+      if (mergedNode[at] === node && mergedGroup[at] === group && mergedSpan[at] === span && mergedTrace[at] === trace) {
+        target[i] = at;
+        break;
+      }
+      slot = (slot + 1) & mask;
+    }
+  }
+  return mergedCount;
+}
+
+/** Columns of sums by `target`. */
+function addUp(decoded: PprofDecoder, mergedCount: number): ValueColumn[] {
+  const { sampleCount, valueCount, values, bigValues } = decoded;
+  const sums: ValueColumn[] = [];
+  for (let t = 0; t < valueCount; t++) {
+    const column = (columns[t] = grown(columns[t] ?? new Float64Array(1 << 8), mergedCount));
+    column.fill(0, 0, mergedCount);
+    let isExact = true;
+    for (let i = 0, at = t; i < sampleCount; i++, at += valueCount) {
+      const merged = target[i]!;
+      const sum = column[merged]! + values[at]!;
+      column[merged] = sum;
+      // Values are not negative, so a sum that was ever inexact is still beyond 2^53 at the end.
+      if (sum > Number.MAX_SAFE_INTEGER) isExact = false;
+    }
+    if (isExact) {
+      sums.push(column);
+      continue;
+    }
+    const exact = new BigInt64Array(mergedCount);
+    for (let i = 0, at = t; i < sampleCount; i++, at += valueCount) {
+      const merged = target[i]!;
+      const sum = exact[merged]! + (bigValues?.get(at) ?? BigInt(values[at]!));
+      exact[merged] = sum > INT64_MAX ? INT64_MAX : sum;
+    }
+    sums.push(exact);
+  }
+  return sums;
+}
+
+/** Fills sampleGroup, sampleSpan and sampleTrace; returns the labels of each group. */
+function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, spans: HexIds, traces: HexIds): Labels[] {
+  const { sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
+  keyMeaning = grown(keyMeaning, decoded.stringCount);
+  keyMeaning.fill(UNSEEN, 0, decoded.stringCount);
+  const groupLabels: Labels[] = [];
+  const groupByLabels = new Map<string, number>();
+  const groupBySignature = new Map<string, number>();
+  const pairs: number[] = [];
+  let previousPairs: readonly number[] | undefined;
+  let previousGroup = 0;
+  for (let i = 0; i < sampleCount; i++) {
+    let span = 0;
+    let trace = 0;
+    pairs.length = 0;
+    for (let label = sampleLabelStart[i]!; label < sampleLabelStart[i + 1]!; label++) {
+      const key = labelKey[label]!;
+      let meaning = keyMeaning[key]!;
+      if (meaning === UNSEEN) keyMeaning[key] = meaning = meaningOf(decoded.text(key), isOverridden);
+      if (meaning === SPLITS) pairs.push(key, labelText[label]!);
+      else if (meaning === SPAN) {
+        if (span === 0) span = spans.intern(decoded, labelText[label]!);
+      } else if (meaning === TRACE) {
+        if (trace === 0) trace = traces.intern(decoded, labelText[label]!);
+      }
+    }
+    sampleSpan[i] = span;
+    sampleTrace[i] = trace;
+    // Neighbours mostly carry the same labels in the same order.
+    if (previousPairs === undefined || !areEqual(previousPairs, pairs)) {
+      const signature = pairs.join(",");
+      let group = groupBySignature.get(signature);
+      if (group === undefined) {
+        const labels = labelsOf(decoded, pairs);
+        const key = labelsKey(labels);
+        group = groupByLabels.get(key);
+        if (group === undefined) {
+          group = groupLabels.length;
+          groupLabels.push(labels);
+          groupByLabels.set(key, group);
+        }
+        groupBySignature.set(signature, group);
+      }
+      previousPairs = [...pairs];
+      previousGroup = group;
+    }
+    sampleGroup[i] = previousGroup;
+  }
+  return groupLabels;
+}
+
+function meaningOf(name: string, isOverridden: (name: string) => boolean): number {
+  if (name === "span_id" || name === "profile_id") return SPAN;
+  if (name === "trace_id") return TRACE;
+  return name === "" || isOverridden(name) ? IGNORED : SPLITS;
+}
+
+function areEqual(a: readonly number[], b: readonly number[]): boolean {
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
+}
+
+/** Of a name given twice the first counts. */
+function labelsOf(decoded: PprofDecoder, pairs: readonly number[]): Labels {
+  const labels: Label[] = [];
+  for (let i = 0; i < pairs.length; i += 2) {
+    const name = decoded.text(pairs[i]!);
+    if (!labels.some((label) => label.name === name)) labels.push({ name, value: decoded.text(pairs[i + 1]!) });
+  }
+  return sortLabels(labels);
+}
+
+/** Span or trace ids told from hex text, each once. 0: none. */
+class HexIds {
+  readonly #sizeBytes: number;
+  readonly #indexByKey = new Map<number, number[]>();
+  count = 1;
+  bytes: Uint8Array;
+
+  constructor(sizeBytes: number) {
+    this.#sizeBytes = sizeBytes;
+    this.bytes = new Uint8Array(sizeBytes * 8);
+  }
+
+  /** The index of the id that string `text` spells; 0 where it spells none, or nothing but zeros. */
+  intern(decoded: PprofDecoder, text: number): number {
+    const size = this.#sizeBytes;
+    const start = decoded.stringStart[text]!;
+    if (decoded.stringEnd[text]! - start !== size * 2) return 0;
+    const at = this.count * size;
+    this.bytes = grown(this.bytes, at + size);
+    const { bytes } = this;
+    let key = 0;
+    let isZero = true;
+    for (let i = 0; i < size; i++) {
+      const high = HEX[decoded.bytes[start + 2 * i]!]!;
+      const low = HEX[decoded.bytes[start + 2 * i + 1]!]!;
+      if ((high | low) > 15) return 0;
+      const byte = (high << 4) | low;
+      bytes[at + i] = byte;
+      if (byte !== 0) isZero = false;
+      key = (Math.imul(key, 0x0100_0193) ^ byte) | 0;
+    }
+    if (isZero) return 0;
+    const known = this.#indexByKey.get(key);
+    if (known === undefined) this.#indexByKey.set(key, [this.count]);
+    else {
+      for (const index of known) if (this.#isSame(index * size, at)) return index;
+      known.push(this.count);
+    }
+    return this.count++;
+  }
+
+  #isSame(a: number, b: number): boolean {
+    for (let i = 0; i < this.#sizeBytes; i++) if (this.bytes[a + i] !== this.bytes[b + i]) return false;
+    return true;
+  }
+}
+
+/** Value of a hex digit; 255 for everything else. */
+const HEX: Uint8Array = new Uint8Array(256).fill(255);
+for (const [i, digit] of [..."0123456789abcdef"].entries()) {
+  HEX[digit.charCodeAt(0)] = i;
+  HEX[digit.toUpperCase().charCodeAt(0)] = i;
+}

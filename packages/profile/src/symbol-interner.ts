@@ -1,0 +1,346 @@
+/**
+ * Interns symbols of many records into one table: the same string, function, location or mapping gets the same id.
+ *
+ * Hash tables are open-addressed Uint32Arrays of ids (0: empty slot; id 0 is "none" and never stored), at most half full.
+ * A hash only says where to look: equality is always checked on the columns themselves.
+ * Grows with what it is given; the caller bounds it by cutting (a generation ends with its cut).
+ */
+import type { Symbols } from "./symbol-table.ts";
+
+/** Ids of a record's symbols in this table. Valid until the next `translate`. */
+export interface Translation {
+  readonly location: Uint32Array;
+}
+
+export class SymbolInterner implements Symbols {
+  stringCount = 1;
+  stringBytes: Uint8Array = new Uint8Array(1 << 12);
+  stringOffset: Uint32Array = new Uint32Array(1 << 8);
+  mappingCount = 1;
+  mappingStart: BigUint64Array = new BigUint64Array(8);
+  mappingLimit: BigUint64Array = new BigUint64Array(8);
+  mappingFileOffset: BigUint64Array = new BigUint64Array(8);
+  mappingFilename: Uint32Array = new Uint32Array(8);
+  mappingBuildId: Uint32Array = new Uint32Array(8);
+  mappingFlags: Uint8Array = new Uint8Array(8);
+  functionCount = 1;
+  functionName: Uint32Array = new Uint32Array(1 << 8);
+  functionSystemName: Uint32Array = new Uint32Array(1 << 8);
+  functionFilename: Uint32Array = new Uint32Array(1 << 8);
+  functionStartLine: Float64Array = new Float64Array(1 << 8);
+  locationCount = 1;
+  locationMapping: Uint32Array = new Uint32Array(1 << 8);
+  locationAddressLow: Uint32Array = new Uint32Array(1 << 8);
+  locationAddressHigh: Uint32Array = new Uint32Array(1 << 8);
+  locationFlags: Uint8Array = new Uint8Array(1 << 8);
+  lineStart: Uint32Array = new Uint32Array((1 << 8) + 1);
+  lineCount = 0;
+  lineFunction: Uint32Array = new Uint32Array(1 << 8);
+  lineNumber: Float64Array = new Float64Array(1 << 8);
+
+  #stringSlots = new Uint32Array(1 << 9);
+  #functionSlots = new Uint32Array(1 << 9);
+  #locationSlots = new Uint32Array(1 << 9);
+  // Mappings are few (tens); a list walk is cheaper than a table.
+
+  #stringIds = new Uint32Array(1 << 8);
+  #mappingIds = new Uint32Array(8);
+  #functionIds = new Uint32Array(1 << 8);
+  #locationIds = new Uint32Array(1 << 8);
+
+  /** Takes in every symbol of `from` and says which id each location got. */
+  translate(from: Symbols): Translation {
+    this.#translateStrings(from);
+    this.#translateMappings(from);
+    this.#translateFunctions(from);
+    this.#translateLocations(from);
+    return { location: this.#locationIds };
+  }
+
+  /** The id of a string given as UTF-8. */
+  string(bytes: Uint8Array, start: number, end: number): number {
+    const length = end - start;
+    if (length === 0) return 0;
+    let hash = length;
+    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
+    hash = mix(hash);
+    const mask = this.#stringSlots.length - 1;
+    let slot = hash & mask;
+    for (;;) {
+      const id = this.#stringSlots[slot]!;
+      if (id === 0) break;
+      const at = this.stringOffset[id]!;
+      if (this.stringOffset[id + 1]! - at === length) {
+        const own = this.stringBytes;
+        let i = 0;
+        while (i < length && own[at + i] === bytes[start + i]) i++;
+        if (i === length) return id;
+      }
+      slot = (slot + 1) & mask;
+    }
+    const id = this.stringCount++;
+    const at = this.stringOffset[id]!;
+    this.stringOffset = grow32(this.stringOffset, id + 2);
+    if (at + length > this.stringBytes.length) {
+      const grown = new Uint8Array(Math.max(this.stringBytes.length * 2, at + length));
+      grown.set(this.stringBytes);
+      this.stringBytes = grown;
+    }
+    this.stringBytes.set(bytes.subarray(start, end), at);
+    this.stringOffset[id + 1] = at + length;
+    this.#stringSlots[slot] = id;
+    if (this.stringCount * 2 > this.#stringSlots.length) this.#rehashStrings();
+    return id;
+  }
+
+  #rehashStrings(): void {
+    const slots = new Uint32Array(this.#stringSlots.length * 2);
+    const mask = slots.length - 1;
+    for (let id = 1; id < this.stringCount; id++) {
+      const start = this.stringOffset[id]!;
+      const end = this.stringOffset[id + 1]!;
+      let hash = end - start;
+      for (let i = start; i < end; i++) hash = Math.imul(hash ^ this.stringBytes[i]!, 0x01000193);
+      let slot = mix(hash) & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = id;
+    }
+    this.#stringSlots = slots;
+  }
+
+  #translateStrings(from: Symbols): void {
+    this.#stringIds = scratch32(this.#stringIds, from.stringCount);
+    const ids = this.#stringIds;
+    ids[0] = 0;
+    for (let i = 1; i < from.stringCount; i++) ids[i] = this.string(from.stringBytes, from.stringOffset[i]!, from.stringOffset[i + 1]!);
+  }
+
+  #translateMappings(from: Symbols): void {
+    this.#mappingIds = scratch32(this.#mappingIds, from.mappingCount);
+    const ids = this.#mappingIds;
+    ids[0] = 0;
+    for (let i = 1; i < from.mappingCount; i++) {
+      const filename = this.#stringIds[from.mappingFilename[i]!]!;
+      const buildId = this.#stringIds[from.mappingBuildId[i]!]!;
+      let id = 1;
+      while (
+        id < this.mappingCount &&
+        !(
+          this.mappingFilename[id] === filename &&
+          this.mappingBuildId[id] === buildId &&
+          this.mappingFlags[id] === from.mappingFlags[i] &&
+          this.mappingStart[id] === from.mappingStart[i] &&
+          this.mappingLimit[id] === from.mappingLimit[i] &&
+          this.mappingFileOffset[id] === from.mappingFileOffset[i]
+        )
+      ) {
+        id++;
+      }
+      if (id === this.mappingCount) {
+        this.mappingCount++;
+        this.#growMappings(id + 1);
+        this.mappingStart[id] = from.mappingStart[i]!;
+        this.mappingLimit[id] = from.mappingLimit[i]!;
+        this.mappingFileOffset[id] = from.mappingFileOffset[i]!;
+        this.mappingFilename[id] = filename;
+        this.mappingBuildId[id] = buildId;
+        this.mappingFlags[id] = from.mappingFlags[i]!;
+      }
+      ids[i] = id;
+    }
+  }
+
+  #growMappings(count: number): void {
+    if (count <= this.mappingFilename.length) return;
+    this.mappingStart = grow64(this.mappingStart, count);
+    this.mappingLimit = grow64(this.mappingLimit, count);
+    this.mappingFileOffset = grow64(this.mappingFileOffset, count);
+    this.mappingFilename = grow32(this.mappingFilename, count);
+    this.mappingBuildId = grow32(this.mappingBuildId, count);
+    this.mappingFlags = grow8(this.mappingFlags, count);
+  }
+
+  #translateFunctions(from: Symbols): void {
+    this.#functionIds = scratch32(this.#functionIds, from.functionCount);
+    const ids = this.#functionIds;
+    const strings = this.#stringIds;
+    ids[0] = 0;
+    for (let i = 1; i < from.functionCount; i++) {
+      const name = strings[from.functionName[i]!]!;
+      const systemName = strings[from.functionSystemName[i]!]!;
+      const filename = strings[from.functionFilename[i]!]!;
+      const startLine = from.functionStartLine[i]!;
+      const mask = this.#functionSlots.length - 1;
+      let slot = functionHash(name, systemName, filename, startLine) & mask;
+      let id = 0;
+      while ((id = this.#functionSlots[slot]!) !== 0) {
+        if (
+          this.functionName[id] === name &&
+          this.functionFilename[id] === filename &&
+          this.functionStartLine[id] === startLine &&
+          this.functionSystemName[id] === systemName
+        ) {
+          break;
+        }
+        slot = (slot + 1) & mask;
+      }
+      if (id === 0) {
+        id = this.functionCount++;
+        this.functionName = grow32(this.functionName, id + 1);
+        this.functionSystemName = grow32(this.functionSystemName, id + 1);
+        this.functionFilename = grow32(this.functionFilename, id + 1);
+        this.functionStartLine = growF64(this.functionStartLine, id + 1);
+        this.functionName[id] = name;
+        this.functionSystemName[id] = systemName;
+        this.functionFilename[id] = filename;
+        this.functionStartLine[id] = startLine;
+        this.#functionSlots[slot] = id;
+        if (this.functionCount * 2 > this.#functionSlots.length) {
+          this.#functionSlots = rehash(this.#functionSlots.length * 2, this.functionCount, (at) =>
+            functionHash(this.functionName[at]!, this.functionSystemName[at]!, this.functionFilename[at]!, this.functionStartLine[at]!),
+          );
+        }
+      }
+      ids[i] = id;
+    }
+  }
+
+  #translateLocations(from: Symbols): void {
+    this.#locationIds = scratch32(this.#locationIds, from.locationCount);
+    const ids = this.#locationIds;
+    const functions = this.#functionIds;
+    ids[0] = 0;
+    for (let i = 1; i < from.locationCount; i++) {
+      const mapping = this.#mappingIds[from.locationMapping[i]!]!;
+      const low = from.locationAddressLow[i]!;
+      const high = from.locationAddressHigh[i]!;
+      const flags = from.locationFlags[i]!;
+      const lineFrom = from.lineStart[i]!;
+      const lineTo = from.lineStart[i + 1]!;
+      let hash = Math.imul(mapping ^ Math.imul(low, 0x9e3779b1) ^ high, 0x85ebca6b) ^ flags;
+      for (let j = lineFrom; j < lineTo; j++) {
+        hash = Math.imul(hash ^ functions[from.lineFunction[j]!]!, 0x9e3779b1);
+        hash = Math.imul(hash ^ from.lineNumber[j]!, 0x85ebca6b);
+      }
+      const mask = this.#locationSlots.length - 1;
+      let slot = mix(hash) & mask;
+      let id = 0;
+      while ((id = this.#locationSlots[slot]!) !== 0) {
+        if (
+          this.locationMapping[id] === mapping &&
+          this.locationAddressLow[id] === low &&
+          this.locationAddressHigh[id] === high &&
+          this.locationFlags[id] === flags &&
+          this.lineStart[id + 1]! - this.lineStart[id]! === lineTo - lineFrom
+        ) {
+          let own = this.lineStart[id]!;
+          let j = lineFrom;
+          while (j < lineTo && this.lineFunction[own] === functions[from.lineFunction[j]!] && this.lineNumber[own] === from.lineNumber[j]) {
+            own++;
+            j++;
+          }
+          if (j === lineTo) break;
+        }
+        slot = (slot + 1) & mask;
+      }
+      if (id === 0) {
+        id = this.#appendLocation(mapping, low, high, flags);
+        for (let j = lineFrom; j < lineTo; j++) this.#appendLine(functions[from.lineFunction[j]!]!, from.lineNumber[j]!);
+        this.lineStart[id + 1] = this.lineCount;
+        this.#locationSlots[slot] = id;
+        if (this.locationCount * 2 > this.#locationSlots.length) {
+          this.#locationSlots = rehash(this.#locationSlots.length * 2, this.locationCount, (at) => this.#locationHash(at));
+        }
+      }
+      ids[i] = id;
+    }
+  }
+
+  #appendLocation(mapping: number, low: number, high: number, flags: number): number {
+    const id = this.locationCount++;
+    this.locationMapping = grow32(this.locationMapping, id + 1);
+    this.locationAddressLow = grow32(this.locationAddressLow, id + 1);
+    this.locationAddressHigh = grow32(this.locationAddressHigh, id + 1);
+    this.locationFlags = grow8(this.locationFlags, id + 1);
+    this.lineStart = grow32(this.lineStart, id + 2);
+    this.locationMapping[id] = mapping;
+    this.locationAddressLow[id] = low;
+    this.locationAddressHigh[id] = high;
+    this.locationFlags[id] = flags;
+    return id;
+  }
+
+  #appendLine(functionId: number, lineNumber: number): void {
+    const at = this.lineCount++;
+    this.lineFunction = grow32(this.lineFunction, at + 1);
+    this.lineNumber = growF64(this.lineNumber, at + 1);
+    this.lineFunction[at] = functionId;
+    this.lineNumber[at] = lineNumber;
+  }
+
+  #locationHash(id: number): number {
+    let hash =
+      Math.imul(this.locationMapping[id]! ^ Math.imul(this.locationAddressLow[id]!, 0x9e3779b1) ^ this.locationAddressHigh[id]!, 0x85ebca6b) ^
+      this.locationFlags[id]!;
+    for (let j = this.lineStart[id]!; j < this.lineStart[id + 1]!; j++) {
+      hash = Math.imul(hash ^ this.lineFunction[j]!, 0x9e3779b1);
+      hash = Math.imul(hash ^ this.lineNumber[j]!, 0x85ebca6b);
+    }
+    return mix(hash);
+  }
+}
+
+function functionHash(name: number, systemName: number, filename: number, startLine: number): number {
+  return mix(Math.imul(Math.imul(name, 0x9e3779b1) ^ systemName, 0x85ebca6b) ^ Math.imul(filename, 0xc2b2ae35) ^ startLine);
+}
+
+/** Spreads all bits over the low ones (murmur3's finaliser), since slots take the low bits. */
+export function mix(hash: number): number {
+  let h = hash;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return (h ^ (h >>> 16)) >>> 0;
+}
+
+function rehash(slotCount: number, idCount: number, hashOf: (id: number) => number): Uint32Array<ArrayBuffer> {
+  const slots = new Uint32Array(slotCount);
+  const mask = slotCount - 1;
+  for (let id = 1; id < idCount; id++) {
+    let slot = hashOf(id) & mask;
+    while (slots[slot] !== 0) slot = (slot + 1) & mask;
+    slots[slot] = id;
+  }
+  return slots;
+}
+
+/** `array`, or a copy at least twice as long when it does not hold `count` entries. */
+export function grow32(array: Uint32Array, count: number): Uint32Array {
+  if (count <= array.length) return array;
+  const grown = new Uint32Array(Math.max(count, array.length * 2));
+  grown.set(array);
+  return grown;
+}
+
+export function grow8(array: Uint8Array, count: number): Uint8Array {
+  if (count <= array.length) return array;
+  const grown = new Uint8Array(Math.max(count, array.length * 2));
+  grown.set(array);
+  return grown;
+}
+
+export function growF64(array: Float64Array, count: number): Float64Array {
+  if (count <= array.length) return array;
+  const grown = new Float64Array(Math.max(count, array.length * 2));
+  grown.set(array);
+  return grown;
+}
+
+function grow64(array: BigUint64Array, count: number): BigUint64Array {
+  const grown = new BigUint64Array(Math.max(count, array.length * 2));
+  grown.set(array);
+  return grown;
+}
+
+function scratch32(array: Uint32Array<ArrayBuffer>, count: number): Uint32Array<ArrayBuffer> {
+  return count <= array.length ? array : new Uint32Array(Math.max(count, array.length * 2));
+}

@@ -1,0 +1,109 @@
+import { expect } from "chai";
+import { QuerierClient, QuerierError } from "./client.ts";
+
+const SPAN = { startMs: 1_795_418_940_000, endMs: 1_795_419_300_000 };
+const SELECTION = { profileType: "memory:inuse_space:bytes:space:bytes", selector: '{service_name="checkout"}', span: SPAN };
+
+describe("querier client", () => {
+  it("a flame graph is asked for as Pyroscope is asked, and its texts become numbers", async () => {
+    const { client, requests } = clientAnswering(200, { flamegraph: { names: ["total", "a"], levels: [{ values: ["0", "4", "0", "0"] }, { values: ["0", "4", "4", "1"] }], total: "4", maxSelf: "4" } }, "team-a");
+    const graph = await client.flameGraph(SELECTION, 100, signal());
+    expect(graph).to.deep.equal({ names: ["total", "a"], levels: [[0, 4, 0, 0], [0, 4, 4, 1]] });
+    expect(requests[0]!.url).to.equal("http://127.0.0.1:4040/pyro/querier.v1.QuerierService/SelectMergeStacktraces");
+    expect(JSON.parse(requests[0]!.body)).to.deep.equal({ profileTypeID: SELECTION.profileType, labelSelector: SELECTION.selector, start: SPAN.startMs, end: SPAN.endMs, maxNodes: 100 });
+    expect(requests[0]!.headers).to.include({ "content-type": "application/json", "x-scope-orgid": "team-a" });
+    expect(requests[0]!.credentials).to.equal("same-origin");
+  });
+
+  it("without a tenant no header is sent", async () => {
+    const { client, requests } = clientAnswering(200, {});
+    await client.flameGraph(SELECTION, 0, signal());
+    expect(requests[0]!.headers).not.to.have.property("x-scope-orgid");
+    expect(JSON.parse(requests[0]!.body)).not.to.have.property("maxNodes");
+  });
+
+  it("what Connect leaves out is empty", async () => {
+    const { client } = clientAnswering(200, {});
+    expect(await client.flameGraph(SELECTION, 0, signal())).to.deep.equal({ names: [], levels: [] });
+    expect(await client.services(SPAN, signal())).to.deep.equal([]);
+    expect(await client.points(SELECTION, 15_000, [], signal())).to.deep.equal([]);
+    expect(await client.stats(signal())).to.deep.equal({ hasData: false, oldestMs: 0, newestMs: 0 });
+  });
+
+  it("series become pairs of service and type", async () => {
+    const { client, requests } = clientAnswering(200, { labelsSet: [{ labels: [{ name: "__profile_type__", value: "t" }, { name: "service_name", value: "s" }] }] });
+    expect(await client.services(SPAN, signal())).to.deep.equal([{ service: "s", profileType: "t" }]);
+    expect(JSON.parse(requests[0]!.body)).to.deep.include({ labelNames: ["service_name", "__profile_type__"] });
+  });
+
+  it("points carry their labels, and the step is sent in seconds", async () => {
+    const { client, requests } = clientAnswering(200, { series: [{ labels: [{ name: "pod", value: "a" }], points: [{ value: 1.5, timestamp: "1795419000000" }, { timestamp: "1795419015000" }] }] });
+    const [series] = await client.points(SELECTION, 15_000, ["pod"], signal());
+    expect(series!.labels.get("pod")).to.equal("a");
+    expect(series!.points).to.deep.equal([{ timestampMs: 1_795_419_000_000, value: 1.5 }, { timestampMs: 1_795_419_015_000, value: 0 }]);
+    expect(JSON.parse(requests[0]!.body)).to.deep.include({ step: 15, groupBy: ["pod"] });
+  });
+
+  it("a refusal keeps the server's code and sentence", async () => {
+    const { client } = clientAnswering(400, { code: "invalid_argument", message: "the label selector ends inside its braces" });
+    expect(await refusalOf(client)).to.deep.include({ code: "invalid_argument", message: "the label selector ends inside its braces" });
+  });
+
+  it("a refusal without a sentence names the status", async () => {
+    const { client } = clientAnswering(502, "<html>");
+    expect((await refusalOf(client)).message).to.include("502");
+  });
+
+  it("401 says that a tenant is missing, whatever its body", async () => {
+    const { client } = clientAnswering(401, { code: "unknown", message: "no org id" });
+    expect((await refusalOf(client)).code).to.equal("unauthenticated");
+  });
+
+  it("an answer that is no JSON object is called unreadable", async () => {
+    const { client } = clientAnswering(200, "<html>");
+    expect((await refusalOf(client)).code).to.equal("unreadable");
+  });
+
+  it("a node that is gone is named", async () => {
+    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "" }, { fetch: () => Promise.reject(new TypeError("fetch failed")) });
+    const refusal = await refusalOf(client);
+    expect(refusal.code).to.equal("unreachable");
+    expect(refusal.message).to.include("127.0.0.1:4040");
+  });
+
+  it("an aborted question is no refusal", async () => {
+    const reason = new Error("gone");
+    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "" }, { fetch: () => Promise.reject(reason) });
+    const error = await client.stats(AbortSignal.abort(reason)).catch((caught: unknown) => caught);
+    expect(error).to.equal(reason);
+  });
+});
+
+interface SeenRequest {
+  readonly url: string;
+  readonly body: string;
+  readonly headers: Record<string, string>;
+  readonly credentials: string | undefined;
+}
+
+function clientAnswering(status: number, body: object | string, tenant = ""): { client: QuerierClient; requests: SeenRequest[] } {
+  const requests: SeenRequest[] = [];
+  const fakeFetch = ((url: string, init: RequestInit) => {
+    requests.push({ url, body: String(init.body), headers: Object.fromEntries(new Headers(init.headers).entries()), credentials: init.credentials });
+    return Promise.resolve(new Response(typeof body === "string" ? body : JSON.stringify(body), { status }));
+  }) as typeof fetch; // the client calls it in this one way
+  return { client: new QuerierClient({ baseUrl: "http://127.0.0.1:4040/pyro/", tenant }, { fetch: fakeFetch }), requests };
+}
+
+async function refusalOf(client: QuerierClient): Promise<QuerierError> {
+  const error = await client.flameGraph(SELECTION, 0, signal()).then(
+    () => undefined,
+    (caught: unknown) => caught,
+  );
+  expect(error).to.be.instanceOf(QuerierError);
+  return error as QuerierError; // checked by the line above
+}
+
+function signal(): AbortSignal {
+  return new AbortController().signal;
+}

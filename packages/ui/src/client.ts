@@ -1,0 +1,143 @@
+/**
+ * The page's side of the querier: Connect over JSON, on the origin the page came from. Answers are narrowed here, once;
+ * inside the page the types are trusted. A refusal keeps the server's own sentence, since it says what to change.
+ */
+import type { FlameGraph } from "./model/flame-graph-layout.ts";
+import type { TimeSpan } from "./model/time-range.ts";
+
+export interface QuerierOptions {
+  /** Ends in a slash: the page may be served under a prefix. */
+  readonly baseUrl: string;
+  /** Empty: no header is sent. */
+  readonly tenant: string;
+}
+
+export interface Selection {
+  readonly profileType: string;
+  readonly selector: string;
+  readonly span: TimeSpan;
+}
+
+export interface SeriesPoint {
+  readonly timestampMs: number;
+  readonly value: number;
+}
+
+export interface PointSeries {
+  readonly labels: ReadonlyMap<string, string>;
+  readonly points: readonly SeriesPoint[];
+}
+
+export interface StoreStats {
+  readonly hasData: boolean;
+  readonly oldestMs: number;
+  readonly newestMs: number;
+}
+
+export class QuerierError extends Error {
+  override readonly name = "QuerierError";
+  /** Connect's code, or `unreachable` when no answer came, or `unreadable` when it made no sense. */
+  readonly code: string;
+
+  constructor(code: string, message: string, cause?: unknown) {
+    super(message, { cause });
+    this.code = code;
+  }
+}
+
+export class QuerierClient {
+  readonly #options: QuerierOptions;
+  readonly #fetch: typeof fetch;
+
+  constructor(options: QuerierOptions, modules: { readonly fetch: typeof fetch }) {
+    this.#options = options;
+    this.#fetch = modules.fetch;
+  }
+
+  /** Every pair of service and profile type with a profile in the span. */
+  async services(span: TimeSpan, signal: AbortSignal): Promise<{ service: string; profileType: string }[]> {
+    const body = await this.#call("Series", { matchers: [], labelNames: ["service_name", "__profile_type__"], ...times(span) }, signal);
+    return listOf(body["labelsSet"]).map((set) => {
+      const labels = labelsOf(recordOf(set)["labels"]);
+      return { service: labels.get("service_name") ?? "", profileType: labels.get("__profile_type__") ?? "" };
+    });
+  }
+
+  async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<FlameGraph> {
+    const request = { ...selectionBody(selection), ...(maxNodes > 0 ? { maxNodes } : {}) };
+    const graph = recordOf((await this.#call("SelectMergeStacktraces", request, signal))["flamegraph"]);
+    return {
+      names: listOf(graph["names"]).map(String),
+      levels: listOf(graph["levels"]).map((level) => listOf(recordOf(level)["values"]).map(Number)),
+    };
+  }
+
+  async points(selection: Selection, stepMs: number, groupBy: readonly string[], signal: AbortSignal): Promise<PointSeries[]> {
+    const body = await this.#call("SelectSeries", { ...selectionBody(selection), step: stepMs / 1000, groupBy }, signal);
+    return listOf(body["series"]).map((entry) => {
+      const series = recordOf(entry);
+      const points = listOf(series["points"]).map((point) => ({
+        timestampMs: Number(recordOf(point)["timestamp"] ?? 0),
+        value: Number(recordOf(point)["value"] ?? 0), // a zero is left out of JSON
+      }));
+      return { labels: labelsOf(series["labels"]), points };
+    });
+  }
+
+  /** What the store holds at any time. */
+  async stats(signal: AbortSignal): Promise<StoreStats> {
+    const body = await this.#call("GetProfileStats", {}, signal);
+    return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
+  }
+
+  async #call(method: string, request: object, signal: AbortSignal): Promise<Record<string, unknown>> {
+    const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
+    if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
+    const url = new URL(`querier.v1.QuerierService/${method}`, this.#options.baseUrl).href;
+    let response: Response;
+    let text: string;
+    try {
+      response = await this.#fetch(url, { method: "POST", headers, body: JSON.stringify(request), credentials: "same-origin", signal });
+      text = await response.text();
+    } catch (error) {
+      if (signal.aborted) throw error;
+      throw new QuerierError("unreachable", `The node at ${new URL(url).host} did not answer. Is it running?`, error);
+    }
+    const body = parseBody(text);
+    if (response.ok && body !== undefined) return body;
+    if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is no JSON object. Is something between this page and the node?`);
+    const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
+    const message = typeof body?.["message"] === "string" && body["message"] !== "" ? body["message"] : `${method} was answered with status ${response.status}.`;
+    throw new QuerierError(response.status === 401 ? "unauthenticated" : code, message);
+  }
+}
+
+function selectionBody(selection: Selection): object {
+  return { profileTypeID: selection.profileType, labelSelector: selection.selector, ...times(selection.span) };
+}
+
+function times(span: TimeSpan): object {
+  return { start: span.startMs, end: span.endMs };
+}
+
+function parseBody(text: string): Record<string, unknown> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === "object" && value !== null && !Array.isArray(value) ? recordOf(value) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function labelsOf(value: unknown): Map<string, string> {
+  return new Map(listOf(value).map((label) => [String(recordOf(label)["name"] ?? ""), String(recordOf(label)["value"] ?? "")]));
+}
+
+/** Connect leaves empty lists and messages out, so what is missing is empty. */
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function recordOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {}; // checked: an object has string keys
+}

@@ -1,0 +1,22 @@
+/**
+ * What of a function's name is written in a box of so many characters. The end of a name tells more than its beginning
+ * (`github.com/acme/shop/cart.(*Cart).Add`), so a path is dropped before anything is cut.
+ */
+
+const TEXT_LENGTH_MIN = 3; // fewer characters say nothing
+
+/** Empty when nothing useful fits. */
+export function fitName(name: string, lengthMax: number): string {
+  if (lengthMax < TEXT_LENGTH_MIN) return "";
+  if (name.length <= lengthMax) return name;
+  const short = shortName(name);
+  return short.length <= lengthMax ? short : `${short.slice(0, lengthMax - 1)}…`;
+}
+
+/** Without the folders before the last slash, unless that leaves nothing. */
+export function shortName(name: string): string {
+  const space = name.search(/[\s([<]/); // arguments and type parameters may hold slashes of their own
+  const head = space === -1 ? name : name.slice(0, space);
+  const slash = head.lastIndexOf("/");
+  return slash === -1 || slash === name.length - 1 ? name : name.slice(slash + 1);
+}

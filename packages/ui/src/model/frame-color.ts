@@ -1,0 +1,82 @@
+/**
+ * A box's colour. Functions of one package share a colour, so that libraries show as areas; the same package has the same
+ * colour on every page, since it comes from its name alone. Text on every fill keeps a contrast of 4.5 or more (tested).
+ */
+
+export interface FramePalette {
+  readonly fills: readonly string[];
+  readonly text: string;
+  /** Boxes that a search leaves out. */
+  readonly quietFill: string;
+  readonly quietText: string;
+  /** `total` and `other`, which are no functions. */
+  readonly neutralFill: string;
+  readonly outline: string;
+  readonly background: string;
+}
+
+// Degrees on the colour wheel, warm ones first and closer together: a flame graph reads as warm.
+const HUES = [14, 28, 42, 52, 72, 100, 150, 178, 202, 224, 262, 338] as const;
+
+export const LIGHT_PALETTE: FramePalette = {
+  fills: HUES.map((hue) => hslToHex(hue, hue > 60 ? 0.42 : 0.74, hue > 60 ? 0.8 : 0.79)),
+  text: "#1b2430",
+  quietFill: "#eceef2",
+  quietText: "#5a6472",
+  neutralFill: "#d9dee6",
+  outline: "#1b2430",
+  background: "#ffffff",
+};
+
+export const DARK_PALETTE: FramePalette = {
+  fills: HUES.map((hue) => hslToHex(hue, hue > 60 ? 0.26 : 0.42, 0.33)),
+  text: "#f1f3f6",
+  quietFill: "#242a33",
+  quietText: "#9aa4b2",
+  neutralFill: "#39424f",
+  outline: "#f1f3f6",
+  background: "#171b21",
+};
+
+export function fillOf(palette: FramePalette, name: string): string {
+  if (name === "total" || name === "other") return palette.neutralFill;
+  return palette.fills[hashText(packageOf(name)) % palette.fills.length]!;
+}
+
+/**
+ * The package a function belongs to, as far as its name tells: `runtime` of `runtime.(*mheap).alloc`, `java.util` of
+ * `java.util.HashMap.get`, `github.com/acme/shop` of `github.com/acme/shop.Add`, `tokio` of `tokio::task::poll`.
+ */
+export function packageOf(name: string): string {
+  const bare = name.replace(/^[([<{*&]+/, "");
+  const colons = bare.indexOf("::");
+  if (colons > 0) return bare.slice(0, colons);
+  const space = bare.indexOf(" "); // Python sends `folder/file.py function`
+  if (space > 0 && /\.\w+$/.test(bare.slice(0, space))) return bare.slice(0, space);
+  const stop = bare.search(/[\s([<]/);
+  const head = stop === -1 ? bare : bare.slice(0, stop);
+  const slash = head.lastIndexOf("/");
+  const last = head.slice(slash + 1);
+  const parts = last.split(".");
+  if (parts.length === 1) return slash === -1 ? last : head.slice(0, slash);
+  let end = 1;
+  while (end < parts.length - 1 && /^[a-z_]/.test(parts[end]!)) end += 1;
+  return head.slice(0, slash + 1) + parts.slice(0, end).join(".");
+}
+
+/** FNV-1a over UTF-16 units: short, even, and the same everywhere. */
+function hashText(text: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return (hash ^ (hash >>> 15)) >>> 0;
+}
+
+function hslToHex(hueDegrees: number, saturation: number, lightness: number): string {
+  const reach = saturation * Math.min(lightness, 1 - lightness);
+  const channel = (offset: number): string => {
+    const turn = (offset + hueDegrees / 30) % 12;
+    const level = lightness - reach * Math.max(-1, Math.min(turn - 3, 9 - turn, 1));
+    return Math.round(level * 255).toString(16).padStart(2, "0");
+  };
+  return `#${channel(0)}${channel(8)}${channel(4)}`;
+}

@@ -1,0 +1,123 @@
+/**
+ * The page: reads its state from the URL, asks the node, hands the answers to the views. Time stands still between
+ * refreshes ("now" is read once for each), so that all answers on the page are of the same span.
+ */
+import type { JSX } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { QuerierClient } from "../client.ts";
+import { loadCatalog } from "../load-catalog.ts";
+import type { FlameGraphLayout } from "../model/flame-graph-layout.ts";
+import { layOutFlameGraph } from "../model/flame-graph-layout.ts";
+import { composeSelector } from "../model/label-selector.ts";
+import { preferredType, sampleUnitOf } from "../model/service-catalog.ts";
+import type { TimeRange } from "../model/time-range.ts";
+import { alignSpan, resolveRange, stepMsOf } from "../model/time-range.ts";
+import { EmptyStore } from "./empty-store.tsx";
+import { ErrorNote, NothingInRange } from "./notes.tsx";
+import { PointStrip } from "./point-strip.tsx";
+import { ProfilePanel } from "./profile-panel.tsx";
+import { Toolbar } from "./toolbar.tsx";
+import { useAnswer } from "./use-answer.ts";
+import { useIsDark } from "./use-is-dark.ts";
+import { useQueryState } from "./use-query-state.ts";
+
+const AUTO_REFRESH_MS = 10_000;
+
+export function App(): JSX.Element {
+  const [state, change] = useQueryState();
+  const [nowMs, setNowMs] = useState(() => Date.now());
+  const isDark = useIsDark();
+  const { tenant, service, profileType } = state;
+  const baseUrl = new URL(".", document.baseURI).href;
+  const client = useMemo(() => new QuerierClient({ baseUrl, tenant }, { fetch: (input, init) => fetch(input, init) }), [baseUrl, tenant]);
+  const span = useMemo(() => resolveRange(state.range, nowMs), [state.range, nowMs]);
+  const asked = `${tenant}\n${span.startMs}\n${span.endMs}`;
+  const refresh = (): void => setNowMs((before) => Math.max(Date.now(), before + 1)); // always a new question
+
+  const catalog = useAnswer(`${asked}\n${nowMs}`, (signal) => loadCatalog(client, span, service !== "", signal));
+  const hasServices = (catalog.value?.catalog.services.size ?? 0) > 0;
+  useEffect(() => {
+    if (catalog.isLoading || catalog.value?.suggested === undefined || (service !== "" && profileType !== "")) return;
+    const chosen = service === "" ? catalog.value.suggested : { service, profileType: preferredType(catalog.value.catalog.services.get(service) ?? []) ?? catalog.value.suggested.profileType };
+    change(chosen, "replace");
+  }, [catalog.isLoading, catalog.value, service, profileType]);
+
+  const selection = { profileType, selector: composeSelector(service, state.selector), span };
+  const selectionKey = service === "" || profileType === "" ? undefined : `${asked}\n${nowMs}\n${profileType}\n${selection.selector}\n${state.maxNodes}`;
+  const flame = useAnswer(selectionKey, async (signal) => layOutFlameGraph(await client.flameGraph(selection, state.maxNodes, signal)));
+  const stepMs = stepMsOf(span);
+  const strip = useAnswer(selectionKey, async (signal) => {
+    const stripSpan = alignSpan(span, stepMs);
+    const series = await client.points({ ...selection, span: stripSpan }, stepMs, [], signal);
+    return { points: series[0]?.points ?? [], span: stripSpan, stepMs };
+  });
+
+  const isLoading = catalog.isLoading || flame.isLoading || strip.isLoading;
+  useEffect(() => {
+    if (!state.isAutoRefresh || state.range.kind === "between") return undefined;
+    const timer = window.setInterval(() => {
+      if (!document.hidden && !isLoading) refresh();
+    }, AUTO_REFRESH_MS);
+    return () => window.clearInterval(timer);
+  }, [state.isAutoRefresh, state.range.kind, isLoading]);
+  useEffect(() => {
+    document.title = service === "" ? "Pyromesh" : `${service}, ${profileType.split(":")[1] ?? ""} · Pyromesh`;
+  }, [service, profileType]);
+
+  const error = catalog.error ?? flame.error ?? strip.error;
+  const needsTenant = error !== undefined && "code" in error && error.code === "unauthenticated";
+  const onRange = (range: TimeRange): void => change({ range });
+  const body = (): JSX.Element => {
+    if (error !== undefined) return <ErrorNote error={error} onRetry={refresh} />;
+    if (catalog.value?.stats !== undefined && !hasServices) {
+      if (catalog.value.stats.hasData) return <NothingInRange stats={catalog.value.stats} onRange={onRange} />;
+      return <EmptyStore serverUrl={baseUrl.replace(/\/$/, "")} tenant={tenant} onLook={refresh} />;
+    }
+    if (flame.value === undefined) return <p class="notice waiting">Asking the node…</p>;
+    return (
+      <>
+        {strip.value === undefined ? null : (
+          <PointStrip
+            points={strip.value.points}
+            span={strip.value.span}
+            stepMs={strip.value.stepMs}
+            sampleUnit={sampleUnitOf(profileType)}
+            isDark={isDark}
+            onPick={(picked) => onRange({ kind: "between", ...picked })}
+          />
+        )}
+        {isEmpty(flame.value) ? <NoSamples service={service} profileType={profileType} /> : <ProfilePanel layout={flame.value} state={state} isDark={isDark} onChange={change} />}
+      </>
+    );
+  };
+  return (
+    <div class={isLoading && flame.value !== undefined ? "page is-stale" : "page"} aria-busy={isLoading}>
+      <Toolbar
+        state={state}
+        catalog={catalog.value?.catalog}
+        nowMs={nowMs}
+        isLoading={isLoading}
+        hasTenantField={tenant !== "" || needsTenant}
+        onChange={change}
+        onRefresh={refresh}
+      />
+      <div class={isLoading ? "progress is-on" : "progress"} role="presentation" />
+      {body()}
+    </div>
+  );
+}
+
+function NoSamples({ service, profileType }: { readonly service: string; readonly profileType: string }): JSX.Element {
+  return (
+    <main class="notice">
+      <h2>No samples</h2>
+      <p>
+        {service} has no {profileType.split(":").slice(0, 2).join(" ")} samples that match in this time. Choose a longer time, or fewer labels.
+      </p>
+    </main>
+  );
+}
+
+function isEmpty(layout: FlameGraphLayout): boolean {
+  return layout.boxCount <= 1 && (layout.self[0] ?? 0) === 0;
+}

@@ -1,0 +1,115 @@
+/** The two views of one profile, side by side, and what they share: the search, the zoom, the total. */
+import type { JSX } from "preact";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import type { FlameGraphLayout } from "../model/flame-graph-layout.ts";
+import { boxName, boxOfPath, pathOf } from "../model/flame-graph-layout.ts";
+import type { QueryState } from "../model/query-state.ts";
+import { sampleUnitOf } from "../model/service-catalog.ts";
+import { findMatches, matchedTotal, NO_SEARCH, searchFor } from "../model/search.ts";
+import { topRows } from "../model/top-table.ts";
+import { formatShare, formatValue } from "../model/value-format.ts";
+import { FlameGraphView } from "./flame-graph-view.tsx";
+import { TopTableView } from "./top-table-view.tsx";
+import type { ChangeState } from "./use-query-state.ts";
+
+export interface ProfilePanelProps {
+  readonly layout: FlameGraphLayout;
+  readonly state: QueryState;
+  readonly isDark: boolean;
+  readonly onChange: ChangeState;
+}
+
+export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelProps): JSX.Element {
+  const unit = sampleUnitOf(state.profileType);
+  const focus = useMemo(() => boxOfPath(layout, state.zoom), [layout, state.zoom]);
+  const matches = useMemo(() => findMatches(layout, state.search), [layout, state.search]);
+  const rows = useMemo(() => topRows(layout, focus), [layout, focus]);
+  const whole = layout.total[0] ?? 0;
+  const searchInput = useRef<HTMLInputElement>(null);
+
+  // "/" leads to the search, as in many tools; not while something is being typed.
+  useEffect(() => {
+    const onKeyDown = (event: KeyboardEvent): void => {
+      const isTyping = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
+      if (event.key !== "/" || isTyping || event.ctrlKey || event.metaKey) return;
+      searchInput.current?.focus();
+      event.preventDefault();
+    };
+    window.addEventListener("keydown", onKeyDown);
+    return () => window.removeEventListener("keydown", onKeyDown);
+  }, []);
+
+  const searchText = state.search.kind === "text" ? state.search.text : state.search.kind === "function" ? state.search.name : "";
+  const onFunction = (name: string): void => {
+    const isChosen = state.search.kind === "function" && state.search.name === name;
+    onChange({ search: isChosen ? NO_SEARCH : { kind: "function", name } }, "replace");
+  };
+  const onZoom = (box: number): void => {
+    const isSame = box === focus && state.zoom.length > 0;
+    if (isSame || (box === 0 && state.zoom.length === 0)) return;
+    onChange({ zoom: pathOf(layout, box) });
+  };
+  return (
+    <main class="profile">
+      <section class="panel flame-panel" aria-label="Flame graph">
+        <div class="panel-head">
+          <label class="search">
+            <span class="off-screen">Search functions</span>
+            <input
+              ref={searchInput}
+              type="search"
+              placeholder="Search functions ( / )"
+              spellcheck={false}
+              autocomplete="off"
+              autocapitalize="off"
+              value={searchText}
+              onInput={(event) => onChange({ search: searchFor(event.currentTarget.value) }, "replace")}
+              onKeyDown={(event) => {
+                if (event.key === "Escape") onChange({ search: NO_SEARCH }, "replace");
+              }}
+            />
+          </label>
+          <span class="matched" role="status">
+            {matches === undefined ? "" : matchedText(layout, matches.functionCount, matchedTotal(layout, matches, 0), matchedTotal(layout, matches, focus), focus)}
+          </span>
+          <span class="total">
+            total <strong>{formatValue(whole, unit)}</strong>
+          </span>
+        </div>
+        {focus === 0 ? null : (
+          <div class="zoomed">
+            <button type="button" class="button" onClick={() => onZoom(0)}>
+              Reset zoom
+            </button>
+            <bdi class="zoomed-name" title={boxName(layout, focus)}>
+              {boxName(layout, focus)}
+            </bdi>
+            <span class="zoomed-cost">
+              {formatValue(layout.total[focus]!, unit)}, {formatShare(layout.total[focus]!, whole)} of total
+            </span>
+          </div>
+        )}
+        <FlameGraphView layout={layout} focus={focus} matches={matches} sampleUnit={unit} isDark={isDark} onZoom={onZoom} onClearSearch={() => onChange({ search: NO_SEARCH }, "replace")} />
+      </section>
+      <section class="panel table-panel" aria-label="Top table">
+        <TopTableView
+          rows={rows}
+          whole={whole}
+          sampleUnit={unit}
+          search={state.search}
+          sort={state.sort}
+          isDark={isDark}
+          onSort={(sort) => onChange({ sort }, "replace")}
+          onFunction={onFunction}
+        />
+      </section>
+    </main>
+  );
+}
+
+function matchedText(layout: FlameGraphLayout, functionCount: number, matched: number, matchedInZoom: number, focus: number): string {
+  if (functionCount === 0) return "no match";
+  const functions = functionCount === 1 ? "1 function" : `${functionCount} functions`;
+  const zoomed = focus === 0 ? "" : `, ${formatShare(matchedInZoom, layout.total[focus]!)} of zoomed`;
+  return `${functions}, ${formatShare(matched, layout.total[0]!)} of total${zoomed}`;
+}

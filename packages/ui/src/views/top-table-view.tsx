@@ -1,0 +1,101 @@
+/** Functions by cost, beside the flame graph. A row marks its function there; a heading sorts. */
+import type { JSX } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { DARK_PALETTE, fillOf, LIGHT_PALETTE } from "../model/frame-color.ts";
+import type { SearchTerm } from "../model/search.ts";
+import { nameTest } from "../model/search.ts";
+import type { TableSort, TopRow } from "../model/top-table.ts";
+import { nextSort, sortRows } from "../model/top-table.ts";
+import { formatShare, formatValue } from "../model/value-format.ts";
+
+export interface TopTableViewProps {
+  readonly rows: readonly TopRow[];
+  /** What shares are of: the root's total. */
+  readonly whole: number;
+  readonly sampleUnit: string;
+  readonly search: SearchTerm;
+  readonly sort: TableSort;
+  readonly isDark: boolean;
+  readonly onSort: (sort: TableSort) => void;
+  readonly onFunction: (name: string) => void;
+}
+
+// A row is a button and five cells: 150 render at once without being felt, and few readers go further.
+const ROW_PAGE = 150;
+
+export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, onSort, onFunction }: TopTableViewProps): JSX.Element {
+  const [rowCountMax, setRowCountMax] = useState(ROW_PAGE);
+  useEffect(() => setRowCountMax(ROW_PAGE), [rows, search, sort]);
+  const shown = useMemo(() => {
+    const isShown = search.kind === "text" ? nameTest(search) : () => true; // a chosen function is marked among its neighbours
+    return sortRows(
+      rows.filter(({ name }) => isShown(name)),
+      sort,
+    );
+  }, [rows, search, sort]);
+  const palette = isDark ? DARK_PALETTE : LIGHT_PALETTE;
+  const heading = (column: TableSort["column"], text: string): JSX.Element => (
+    <th scope="col" class={column} aria-sort={sort.column === column ? sort.direction : "none"}>
+      <button type="button" onClick={() => onSort(nextSort(sort, column))}>
+        {text}
+        <span class="sort-mark" aria-hidden="true">
+          {sort.column === column ? (sort.direction === "ascending" ? "▲" : "▼") : ""}
+        </span>
+      </button>
+    </th>
+  );
+  return (
+    <div class="top-scroller" tabIndex={0} role="region" aria-label="Top functions">
+      <table class="top-table">
+        <thead>
+          <tr>
+            {heading("name", "Function")}
+            {heading("self", "Self")}
+            {heading("total", "Total")}
+          </tr>
+        </thead>
+        <tbody>
+          {shown.slice(0, rowCountMax).map((row) => {
+            const isChosen = search.kind === "function" && search.name === row.name;
+            return (
+              <tr key={row.name} class={isChosen ? "chosen" : undefined} onClick={() => onFunction(row.name)}>
+                <td class="name">
+                  <button
+                    type="button"
+                    title={row.name}
+                    aria-pressed={isChosen}
+                    onClick={(event) => {
+                      event.stopPropagation();
+                      onFunction(row.name);
+                    }}
+                  >
+                    <i class="swatch" style={{ backgroundColor: fillOf(palette, row.name) }} />
+                    <bdi>{row.name}</bdi>
+                  </button>
+                </td>
+                <Cost value={row.self} whole={whole} sampleUnit={sampleUnit} />
+                <Cost value={row.total} whole={whole} sampleUnit={sampleUnit} />
+              </tr>
+            );
+          })}
+        </tbody>
+      </table>
+      {shown.length > rowCountMax ? (
+        <button type="button" class="button more" onClick={() => setRowCountMax(rowCountMax + ROW_PAGE)}>
+          Show {Math.min(ROW_PAGE, shown.length - rowCountMax)} more of {shown.length}
+        </button>
+      ) : null}
+      {shown.length === 0 ? <p class="note">No function matches.</p> : null}
+    </div>
+  );
+}
+
+function Cost({ value, whole, sampleUnit }: { readonly value: number; readonly whole: number; readonly sampleUnit: string }): JSX.Element {
+  return (
+    <td class="cost">
+      <span class="cost-value">{formatValue(value, sampleUnit)}</span>
+      <span class="cost-share">{formatShare(value, whole)}</span>
+      <i class="cost-bar" style={{ width: `${whole > 0 ? (value / whole) * 100 : 0}%` }} />
+    </td>
+  );
+}

@@ -1,0 +1,110 @@
+/**
+ * Builds: TypeScript of the packages (tsc -b), then the web page (its types, vite, its tests), each only when one of its inputs changed.
+ *
+ * What was built is remembered in .cache/ as a hash over path, size and time of change of every input, and believed only
+ * while the outputs are there. Compiled files whose source is gone are deleted, so that no test outlives its file.
+ */
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+const bin = path.join(root, "node_modules/.bin");
+
+/** True when everything is built. `isForced` builds in any case. */
+export function build({ isForced = false } = {}) {
+  return buildPackages(isForced) && buildPage(isForced);
+}
+
+function buildPackages(isForced) {
+  const projects = readProjects();
+  const inputs = [
+    ...["package-lock.json", "tsconfig.base.json", "tsconfig.json"].map((file) => path.join(root, file)),
+    ...projects.flatMap((project) => [path.join(project, "package.json"), path.join(project, "tsconfig.json"), ...listFiles(path.join(project, "src"))]),
+  ];
+  const sources = projects.flatMap((project) => listFiles(path.join(project, "src")).filter((file) => /\.tsx?$/.test(file) && !file.endsWith(".d.ts")));
+  const outputs = sources.map((file) => file.replace(`${path.sep}src${path.sep}`, `${path.sep}dist${path.sep}`).replace(/\.tsx?$/, ".js"));
+  return step("packages", { isForced, inputs, outputs }, () => {
+    pruneStale(projects, new Set(outputs));
+    return run("tsc", ["-b", ...projects.map((project) => path.relative(root, project))], root);
+  });
+}
+
+function buildPage(isForced) {
+  const folder = path.join(root, "packages/ui");
+  if (!["ts", "js", "mjs", "mts"].some((extension) => existsSync(path.join(folder, `vite.config.${extension}`)))) return true;
+  const inputs = [
+    path.join(root, "package-lock.json"),
+    ...listFiles(folder).filter((file) => !file.includes(`${path.sep}dist`) && !file.includes(`${path.sep}node_modules`) && !file.endsWith(".tsbuildinfo")),
+    ...listFiles(path.join(root, "packages/profile/src")),
+  ];
+  const testProject = "tsconfig.test.json";
+  const hasTests = existsSync(path.join(folder, testProject));
+  // Which names vite writes is its own affair; the page itself must be there.
+  const outputs = [path.join(folder, "dist/index.html"), ...(hasTests ? [path.join(folder, "dist-test")] : [])];
+  return step("page", { isForced, inputs, outputs }, () => {
+    rmSync(path.join(folder, "dist-test"), { recursive: true, force: true });
+    const isTyped = !existsSync(path.join(folder, "tsconfig.json")) || run("tsc", ["-p", "."], folder);
+    return isTyped && run("vite", ["build", "--logLevel", "warn"], folder) && (!hasTests || run("tsc", ["-p", testProject], folder));
+  });
+}
+
+/** Runs `work` unless the same inputs gave the same outputs already. */
+function step(name, { isForced, inputs, outputs }, work) {
+  const stampFile = path.join(root, ".cache", `build-${name}.stamp`);
+  const before = hashOf(inputs);
+  const isFresh = !isForced && existsSync(stampFile) && readFileSync(stampFile, "utf8") === before && outputs.every((file) => existsSync(file));
+  if (isFresh) return true;
+  console.error(`building the ${name}`);
+  if (!work()) return false;
+  mkdirSync(path.dirname(stampFile), { recursive: true });
+  writeFileSync(stampFile, before);
+  return true;
+}
+
+function hashOf(files) {
+  const hash = createHash("sha256");
+  for (const file of [...files].sort()) {
+    const info = statSync(file, { throwIfNoEntry: false });
+    hash.update(`${path.relative(root, file)}\0${info?.size ?? -1}\0${info?.mtimeMs ?? -1}\n`);
+  }
+  return hash.digest("hex");
+}
+
+/** The folders that the root tsconfig.json refers to. */
+function readProjects() {
+  const { references } = JSON.parse(readFileSync(path.join(root, "tsconfig.json"), "utf8"));
+  return references.map((reference) => path.join(root, reference.path)).filter((folder) => existsSync(path.join(folder, "tsconfig.json")));
+}
+
+function pruneStale(projects, outputs) {
+  for (const project of projects) {
+    // The page's dist is vite's.
+    if (path.basename(project) === "ui") continue;
+    for (const file of listFiles(path.join(project, "dist"))) {
+      const compiled = file.replace(/\.(js|js\.map|d\.ts|d\.ts\.map)$/, ".js");
+      if (/\.(js|js\.map|d\.ts|d\.ts\.map)$/.test(file) && !outputs.has(compiled)) rmSync(file);
+    }
+  }
+}
+
+function listFiles(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const full = path.join(folder, entry.name);
+    if (entry.isDirectory()) return entry.name === "node_modules" ? [] : listFiles(full);
+    return [full];
+  });
+}
+
+function run(tool, args, cwd) {
+  const { status, error } = spawnSync(path.join(bin, tool), args, { cwd, stdio: ["ignore", 2, 2] });
+  if (error !== undefined) console.error(`${tool} did not start: ${error.message}; run npm ci first`);
+  return status === 0;
+}
+
+if (fileURLToPath(import.meta.url) === path.resolve(process.argv[1] ?? "")) {
+  process.exitCode = build({ isForced: process.argv.includes("--force") }) ? 0 : 1;
+}

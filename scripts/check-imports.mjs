@@ -1,0 +1,396 @@
+/**
+ * The import check: holds the house's walls (docs/architecture.md) where the compiler cannot.
+ *
+ * Reads every source file of packages/*\/src once, as tokens (no TypeScript needed), and refuses:
+ *   direction    a package that imports one it must not know, a path that leaves its package, a built-in it must not touch
+ *   undeclared   an import that the package's package.json does not list
+ *   engine       an engine library (LevelDB, S3, ...) imported by a second file
+ *   ambient      the real clock, chance or a timer outside packages/base/src
+ *   testing      shipped code that imports a `testing` folder
+ *   cycle        files that import each other in a ring, types included, within and across packages
+ *   dead         a file that no entry (index.ts, main.ts, *worker.ts, *.test.ts) reaches
+ *   default      a default export
+ *   star         `export *`
+ *
+ * `checkImports(root)` returns the offences in order of file and line; run as a program it prints them and exits 1.
+ */
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { tokenize } from "./tokenize.mjs";
+
+/** What each package may import of the others. A package that is not listed may import only base. */
+const MAY_IMPORT = {
+  base: [],
+  profile: ["base"],
+  ring: ["base"],
+  gossip: ["base", "ring"],
+  head: ["base", "profile"],
+  block: ["base", "profile"],
+  api: ["base", "profile"],
+  node: ["base", "profile", "ring", "gossip", "head", "block", "api"],
+  ui: ["profile"],
+};
+
+const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];
+const DISK = ["fs", "fs/promises"];
+/** Node built-ins that a package must leave to others. Tests and `testing` folders are free. */
+const MUST_NOT_TOUCH = {
+  profile: [...NETWORK, ...DISK, "child_process", "worker_threads"],
+  ring: [...NETWORK, ...DISK, "child_process", "worker_threads"],
+  gossip: DISK,
+  head: NETWORK,
+};
+
+/** Libraries that one file hides from the rest: swapping one means changing that file. */
+const ENGINES = [
+  { name: "libp2p", matches: /^(libp2p|@libp2p\/.*|@chainsafe\/libp2p.*)$/ },
+  { name: "LevelDB", matches: /^(classic-level|level|abstract-level)$/ },
+  { name: "the S3 client", matches: /^(@aws-sdk|@smithy)\// },
+  { name: "prom-client", matches: /^prom-client$/ },
+  { name: "pino", matches: /^pino$/ },
+  { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },
+];
+
+const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
+const CHANCE = new Set(["randomBytes", "randomUUID", "randomFill", "randomFillSync", "randomInt", "getRandomValues"]);
+
+/**
+ * @typedef {{ file: string, line: number, rule: string, message: string }} Offence
+ * @typedef {{ specifier: string, line: number, isAsset: boolean }} Import
+ * @typedef {{ file: string, package: string, isTest: boolean, isTesting: boolean, imports: Import[], tokens: import("./tokenize.mjs").Token[] }} Source
+ */
+
+/** @returns {Offence[]} */
+export function checkImports(root) {
+  const packages = readPackages(root);
+  const sources = readSources(root, packages);
+  const offences = [
+    ...sources.flatMap((source) => checkDirection(source, packages)),
+    ...sources.flatMap((source) => checkUndeclared(source, packages, root)),
+    ...checkEngines(sources),
+    ...sources.flatMap(checkAmbient),
+    ...sources.flatMap((source) => checkTesting(source)),
+    ...sources.flatMap(checkExports),
+  ];
+  const edges = resolveEdges(sources, packages);
+  offences.push(...checkCycles(sources, edges), ...checkDead(sources, edges));
+  return offences.sort((a, b) => (a.file === b.file ? a.line - b.line : a.file < b.file ? -1 : 1));
+}
+
+// --- reading --------------------------------------------------------------------------------------------------------
+
+/** Folder name -> its manifest. */
+function readPackages(root) {
+  const packages = new Map();
+  const folder = path.join(root, "packages");
+  for (const name of readdirSync(folder).sort()) {
+    const manifestFile = path.join(folder, name, "package.json");
+    const manifest = existsSync(manifestFile) ? JSON.parse(readFileSync(manifestFile, "utf8")) : undefined;
+    packages.set(name, {
+      npmName: manifest?.name ?? (name === "node" ? "pyromesh" : `@pyromesh/${name}`),
+      declared: manifest && new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies, ...manifest.optionalDependencies })),
+      declaredForTests: new Set(Object.keys(manifest?.devDependencies ?? {})),
+    });
+  }
+  return packages;
+}
+
+function readSources(root, packages) {
+  const sources = [];
+  for (const name of packages.keys()) {
+    for (const file of listFiles(path.join(root, "packages", name, "src"))) {
+      if (!/\.tsx?$/.test(file) || file.endsWith(".d.ts")) continue;
+      const relative = path.relative(root, file).split(path.sep).join("/");
+      const tokens = tokenize(readFileSync(file, "utf8"));
+      sources.push({
+        file: relative,
+        package: name,
+        isTest: /\.test\.tsx?$/.test(relative),
+        isTesting: relative.includes("/src/testing/"),
+        imports: findImports(tokens),
+        tokens,
+      });
+    }
+  }
+  return sources;
+}
+
+function listFiles(folder) {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder, { withFileTypes: true })
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((entry) => {
+      const full = path.join(folder, entry.name);
+      return entry.isDirectory() ? listFiles(full) : [full];
+    });
+}
+
+/** Every way one file names another: import, export ... from, import(), import types, new URL(..., import.meta.url). */
+function findImports(tokens) {
+  const imports = [];
+  const add = (token, isAsset = false) => imports.push({ specifier: token.text, line: token.line, isAsset });
+  for (let i = 0; i < tokens.length; i++) {
+    const token = tokens[i];
+    if (token.kind !== "word" || isText(tokens[i - 1], ".")) continue;
+    if (token.text === "import") {
+      const next = tokens[i + 1];
+      if (isText(next, "(") && tokens[i + 2]?.kind === "string") add(tokens[i + 2]);
+      else if (next?.kind === "string") add(next);
+      else if (!isText(next, ".") && !isText(next, ":") && !isText(next, "(")) {
+        const from = findFrom(tokens, i + 1);
+        if (from !== undefined) add(from);
+      }
+    } else if (token.text === "export") {
+      const next = isWord(tokens[i + 1], "type") ? tokens[i + 2] : tokens[i + 1];
+      if (isText(next, "{") || isText(next, "*")) {
+        const from = findFrom(tokens, i + 1);
+        if (from !== undefined) add(from);
+      }
+    } else if (token.text === "URL" && isText(tokens[i + 1], "(") && tokens[i + 2]?.kind === "string" && isText(tokens[i + 3], ",") && isWord(tokens[i + 4], "import")) {
+      add(tokens[i + 2], true);
+    } else if (token.text === "require" && isText(tokens[i + 1], "(") && tokens[i + 2]?.kind === "string") {
+      add(tokens[i + 2]);
+    }
+  }
+  return imports;
+}
+
+/** The string after `from` of the clause that starts at `at`; undefined where the clause ends without one. */
+function findFrom(tokens, at) {
+  let depth = 0;
+  for (let i = at; i < tokens.length; i++) {
+    const token = tokens[i];
+    if (isText(token, "{")) depth++;
+    else if (isText(token, "}")) depth--;
+    else if (depth === 0 && isWord(token, "from") && tokens[i + 1]?.kind === "string") return tokens[i + 1];
+    else if (depth === 0 && (isText(token, ";") || isText(token, "=") || isText(token, "("))) return undefined;
+    else if (depth === 0 && i > at && (isWord(token, "import") || isWord(token, "export") || isWord(token, "const"))) return undefined;
+  }
+  return undefined;
+}
+
+const isText = (token, text) => token?.kind === "mark" && token.text === text;
+const isWord = (token, text) => token?.kind === "word" && token.text === text;
+
+// --- rules on one file ----------------------------------------------------------------------------------------------
+
+function packageOf(specifier, packages) {
+  for (const [name, { npmName }] of packages) {
+    if (specifier === npmName || specifier.startsWith(`${npmName}/`)) return { name, npmName };
+  }
+  return undefined;
+}
+
+function checkDirection(source, packages) {
+  const offences = [];
+  const mayImport = MAY_IMPORT[source.package] ?? ["base"];
+  const refuse = (line, message) => offences.push({ file: source.file, line, rule: "direction", message });
+  const allowedWords = mayImport.length === 0 ? "no other package" : `only ${mayImport.join(", ")}`;
+  for (const { specifier, line, isAsset } of source.imports) {
+    if (specifier.startsWith(".")) {
+      const target = path.posix.join(path.posix.dirname(source.file), specifier);
+      if (!target.startsWith(`packages/${source.package}/`)) {
+        refuse(line, `${JSON.stringify(specifier)} leaves the package: import the other package by its name`);
+      }
+      continue;
+    }
+    if (isAsset) continue;
+    if (specifier.startsWith("node:")) {
+      const builtin = specifier.slice("node:".length);
+      const forbidden = source.package === "ui" || (MUST_NOT_TOUCH[source.package] ?? []).includes(builtin);
+      if (forbidden && !source.isTest && !source.isTesting) {
+        refuse(line, `${source.package} must not import ${specifier}: take it in as a module, or move the code to the package that owns it`);
+      }
+      continue;
+    }
+    const target = packageOf(specifier, packages);
+    if (target === undefined) continue;
+    if (target.name === source.package) refuse(line, `${specifier} is this package: import the file itself`);
+    else if (!mayImport.includes(target.name)) refuse(line, `${source.package} must not import ${specifier}: it may import ${allowedWords}`);
+    else if (specifier !== target.npmName && specifier !== `${target.npmName}/testing`) {
+      refuse(line, `${specifier} is inside a package: import ${target.npmName} or ${target.npmName}/testing`);
+    }
+  }
+  return offences;
+}
+
+function checkUndeclared(source, packages, root) {
+  const own = packages.get(source.package);
+  if (own.declared === undefined) return [];
+  const offences = [];
+  for (const { specifier, line, isAsset } of source.imports) {
+    if (isAsset || specifier.startsWith(".") || specifier.startsWith("node:")) continue;
+    const name = specifier.split("/").slice(0, specifier.startsWith("@") ? 2 : 1).join("/");
+    if (own.declared.has(name)) continue;
+    if ((source.isTest || source.isTesting) && (own.declaredForTests.has(name) || rootDevDependencies(root).has(name))) continue;
+    offences.push({ file: source.file, line, rule: "undeclared", message: `${name} is not in packages/${source.package}/package.json: list it under dependencies, or do without` });
+  }
+  return offences;
+}
+
+function rootDevDependencies(root) {
+  const file = path.join(root, "package.json");
+  return new Set(existsSync(file) ? Object.keys(JSON.parse(readFileSync(file, "utf8")).devDependencies ?? {}) : []);
+}
+
+function checkAmbient(source) {
+  if (["base", "ui"].includes(source.package) || source.isTest || source.isTesting) return [];
+  const offences = [];
+  const refuse = (token, what, instead) =>
+    offences.push({ file: source.file, line: token.line, rule: "ambient", message: `${what} outside base: take a ${instead} as a module` });
+  const { tokens } = source;
+  tokens.forEach((token, i) => {
+    if (token.kind === "string" && /^(node:)?timers(\/promises)?$/.test(token.text)) refuse(token, `import of ${token.text}`, "Clock");
+    if (token.kind !== "word") return;
+    const [before, next, afterNext] = [tokens[i - 1], tokens[i + 1], tokens[i + 2]];
+    const isMember = isText(before, ".") && !isWord(tokens[i - 2], "globalThis");
+    const reads = (name) => isText(next, ".") && isWord(afterNext, name);
+    if (token.text === "Date" && !isMember) {
+      if (reads("now")) refuse(token, "Date.now", "Clock");
+      else if (isWord(before, "new") && !(isText(next, "(") && !isText(afterNext, ")"))) refuse(token, "new Date() without a time", "Clock");
+    } else if (token.text === "performance" && !isMember && reads("now")) refuse(token, "performance.now", "Clock");
+    else if (token.text === "process" && !isMember && reads("hrtime")) refuse(token, "process.hrtime", "Clock");
+    else if (token.text === "AbortSignal" && reads("timeout")) refuse(token, "AbortSignal.timeout", "Clock");
+    else if (token.text === "Math" && !isMember && reads("random")) refuse(token, "Math.random", "Random");
+    else if (TIMERS.has(token.text) && !isMember && !isDeclared(tokens, i)) refuse(token, token.text, "Clock");
+    else if (CHANCE.has(token.text) && isText(next, "(") && !isWord(before, "function")) refuse(token, token.text, "Random");
+  });
+  return offences;
+}
+
+/** A property, parameter or method of that name (`setTimeout(delayMs: number): void`) is somebody's own, not the timer. */
+function isDeclared(tokens, i) {
+  const [before, next] = [tokens[i - 1], tokens[i + 1]];
+  if (isText(next, ":")) return isText(before, "{") || isText(before, ",") || isText(before, ";") || isText(before, "(");
+  return isText(next, "(") && tokens[i + 2]?.kind === "word" && (isText(tokens[i + 3], ":") || (isText(tokens[i + 3], "?") && isText(tokens[i + 4], ":")));
+}
+
+function checkTesting(source) {
+  if (source.isTest || source.isTesting) return [];
+  return source.imports
+    .filter(({ specifier }) => /(^|\/)testing(\/|$)/.test(specifier) || /\.test\.[jt]s$/.test(specifier))
+    .map(({ specifier, line }) => ({ file: source.file, line, rule: "testing", message: `${specifier} is for tests: shipped code must not import it` }));
+}
+
+function checkExports(source) {
+  const offences = [];
+  const { tokens } = source;
+  tokens.forEach((token, i) => {
+    if (!isWord(token, "export") || isText(tokens[i - 1], ".") || isText(tokens[i + 1], ":")) return;
+    const next = isWord(tokens[i + 1], "type") ? tokens[i + 2] : tokens[i + 1];
+    if (isText(next, "*")) {
+      offences.push({ file: source.file, line: token.line, rule: "star", message: "export * hides what is public: list the names" });
+    } else if (isWord(next, "default")) {
+      offences.push({ file: source.file, line: token.line, rule: "default", message: "a default export has no name to search for: export it by name" });
+    } else if (isText(next, "{")) {
+      for (let j = i + 1; j < tokens.length && !isText(tokens[j], "}"); j++) {
+        if (isWord(tokens[j], "as") && isWord(tokens[j + 1], "default")) {
+          offences.push({ file: source.file, line: token.line, rule: "default", message: "a default export has no name to search for: export it by name" });
+        }
+      }
+    }
+  });
+  return offences;
+}
+
+// --- rules on the whole ---------------------------------------------------------------------------------------------
+
+function checkEngines(sources) {
+  const offences = [];
+  for (const engine of ENGINES) {
+    const uses = sources
+      .filter((source) => !source.isTest && !source.isTesting)
+      .flatMap((source) => source.imports.filter(({ specifier }) => engine.matches.test(specifier)).slice(0, 1).map(({ line }) => ({ file: source.file, line })));
+    for (const { file, line } of uses.slice(1)) {
+      offences.push({ file, line, rule: "engine", message: `${engine.name} is imported by ${uses[0].file} already: go through that file` });
+    }
+  }
+  return offences;
+}
+
+/** file -> the source files it names, each with the line. */
+function resolveEdges(sources, packages) {
+  const known = new Set(sources.map(({ file }) => file));
+  const edges = new Map();
+  for (const source of sources) {
+    const targets = [];
+    for (const { specifier, line, isAsset } of source.imports) {
+      const target = resolve(source.file, specifier, known, packages);
+      if (target !== undefined && target !== source.file) targets.push({ target, line, isAsset });
+    }
+    edges.set(source.file, targets);
+  }
+  return edges;
+}
+
+function resolve(from, specifier, known, packages) {
+  let base;
+  if (specifier.startsWith(".")) base = path.posix.join(path.posix.dirname(from), specifier);
+  else {
+    const target = packageOf(specifier, packages);
+    if (target === undefined) return undefined;
+    const rest = specifier.slice(target.npmName.length);
+    base = `packages/${target.name}/src${rest}/index.ts`;
+  }
+  return [base, base.replace(/\.js$/, ".ts"), base.replace(/\.js$/, ".tsx"), `${base}.ts`, `${base}.tsx`, `${base}/index.ts`].find((file) => known.has(file));
+}
+
+/** One offence a ring: the shortest way back to its first file (alphabetically). */
+function checkCycles(sources, edges) {
+  const offences = [];
+  const reported = new Set();
+  for (const { file } of sources) {
+    if (reported.has(file)) continue;
+    const ring = wayBack(file, edges);
+    if (ring === undefined) continue;
+    for (const member of ring) reported.add(member);
+    const { line } = edges.get(file).find(({ target }) => target === (ring[1] ?? file));
+    offences.push({ file, line, rule: "cycle", message: `imports go round: ${[...ring, file].join(" -> ")}; move what both need into a file of its own` });
+  }
+  return offences;
+}
+
+/** Breadth first from `start` until an edge leads back to it. A worker's URL is not an import: it starts a thread of its own. */
+function wayBack(start, edges) {
+  const cameFrom = new Map([[start, undefined]]);
+  const queue = [start];
+  for (const file of queue) {
+    for (const { target, isAsset } of edges.get(file) ?? []) {
+      if (isAsset) continue;
+      if (target === start) {
+        const ring = [];
+        for (let at = file; at !== undefined; at = cameFrom.get(at)) ring.unshift(at);
+        return ring;
+      }
+      if (!cameFrom.has(target)) {
+        cameFrom.set(target, file);
+        queue.push(target);
+      }
+    }
+  }
+  return undefined;
+}
+
+function checkDead(sources, edges) {
+  const isEntry = (source) => source.isTest || /\/src\/(testing\/)?(index|main)\.tsx?$/.test(source.file) || /worker\.tsx?$/.test(source.file);
+  const alive = new Set(sources.filter(isEntry).map(({ file }) => file));
+  for (const file of alive) for (const { target } of edges.get(file) ?? []) alive.add(target);
+  return sources
+    .filter(({ file }) => !alive.has(file))
+    .map(({ file }) => ({ file, line: 1, rule: "dead", message: "nothing imports this file: export it from index.ts, use it, or delete it" }));
+}
+
+// --- the program ----------------------------------------------------------------------------------------------------
+
+if (process.argv[1] !== undefined && fileURLToPath(import.meta.url) === path.resolve(process.argv[1])) {
+  const root = path.resolve(process.argv[2] ?? path.join(path.dirname(fileURLToPath(import.meta.url)), ".."));
+  if (!statSync(path.join(root, "packages"), { throwIfNoEntry: false })?.isDirectory()) {
+    console.error(`no packages folder in ${root}: name the root of the repository`);
+    process.exit(2);
+  }
+  const offences = checkImports(root);
+  for (const { file, line, rule, message } of offences) console.error(`${file}:${line}: ${rule}: ${message}`);
+  console.error(offences.length === 0 ? "import check: clean" : `import check: ${offences.length} offence${offences.length === 1 ? "" : "s"}`);
+  process.exitCode = offences.length === 0 ? 0 : 1;
+}

@@ -1,0 +1,41 @@
+/**
+ * Installs the dependencies, but only when what is installed is not what package-lock.json asks for.
+ * Compares the two lists of versions rather than a time stamp: a copied, half-deleted or hand-changed tree is noticed too.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
+
+/** What is missing or differs, in words; undefined when everything is in place. */
+export function notInstalledBecause(folder) {
+  const hidden = path.join(folder, "node_modules/.package-lock.json");
+  if (!existsSync(hidden)) return "nothing is installed";
+  const wanted = JSON.parse(readFileSync(path.join(folder, "package-lock.json"), "utf8")).packages;
+  const found = JSON.parse(readFileSync(hidden, "utf8")).packages;
+  for (const [where, entry] of Object.entries(wanted)) {
+    // Optional ones are for other machines; workspaces are linked, not installed.
+    if (!where.includes("node_modules/") || entry.optional || entry.devOptional) continue;
+    if (found[where] === undefined) return `${where} is missing`;
+    if (!entry.link && found[where].version !== entry.version) return `${where} is ${found[where].version}, not ${entry.version}`;
+  }
+  return undefined;
+}
+
+/** Exits the process when npm fails. */
+export function ensureInstalled() {
+  const reason = notInstalledBecause(root);
+  if (reason === undefined) return;
+  console.error(`installing dependencies (${reason})`);
+  // --include=dev: the compiler is one of them, also where NODE_ENV says production.
+  const { status, error } = spawnSync("npm", ["ci", "--include=dev", "--no-fund", "--no-audit"], { cwd: root, stdio: ["ignore", 2, 2] });
+  if (error !== undefined) console.error(`npm did not start: ${error.message}`);
+  if (status !== 0) {
+    console.error("npm ci failed; nothing was built. Mend what it says above and run the same command again.");
+    process.exit(1);
+  }
+}
+
+if (fileURLToPath(import.meta.url) === path.resolve(process.argv[1] ?? "")) ensureInstalled();
