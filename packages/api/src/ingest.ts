@@ -11,7 +11,7 @@
  */
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
-import { foldedToPprof, LABEL_NAME, LABEL_SERVICE_NAME, parseFolded, profileOfAppName } from "@pyromesh/profile";
+import { foldedToPprof, LABEL_NAME, LABEL_SERVICE_NAME, parseFolded, profileOfAppName, splitAppName } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "./attime.ts";
 import { errorReplyWith, httpStatusOf, kindOf, publicMessageOf } from "./error-status.ts";
@@ -21,7 +21,7 @@ import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
 import { bodyLimitBytes, claimedSizeBytes, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
-import type { WriteModules, WriteOptions } from "./push.ts";
+import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
   return async (request) => {
@@ -45,7 +45,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask, limits);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
   const limited = modules.rateLimit.take(tenant, sizeBytes);
@@ -149,11 +149,24 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
   return { labels, pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery): ReadProfile | undefined {
+/**
+ * Text is turned into pprof here, on the main thread: it is bounded by what a profile may be, since nothing it says would fit
+ * otherwise. Should text become common, this conversion belongs behind the sink, with the decoding.
+ */
+function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery, limits: WriteLimits): ReadProfile | undefined {
+  if (limits.maxProfileSizeBytes > 0 && body.length > limits.maxProfileSizeBytes) {
+    throw new CodedError({
+      code: "PROFILE_TOO_LARGE",
+      kind: "invalid_argument",
+      message: `the text is ${body.length} bytes and a profile may have ${limits.maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+      details: { reason: "profile_size_limit" },
+    });
+  }
+  const { service, suffix } = splitAppName(ask.name.app);
+  const profile = profileOfAppName(suffix, ask.sampleRate);
   const stacks = parseFolded(body, { mode: format });
   if (stacks.length === 0) return undefined;
-  const profile = profileOfAppName(ask.name.app, ask.sampleRate);
-  return { labels: ingestLabels(ask, profile.service, profile.name), pprof: foldedToPprof(stacks, profile), ingest: undefined };
+  return { labels: ingestLabels(ask, service, profile.name), pprof: foldedToPprof(stacks, profile), ingest: undefined };
 }
 
 // --- sample_type_config -----------------------------------------------------------------------------------------------

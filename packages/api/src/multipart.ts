@@ -29,7 +29,7 @@ export function readMultipart(body: Uint8Array, contentType: string): ReadonlyMa
     const contentAt = headersEnd(bytes, at);
     const end = nextDelimiter(bytes, delimiter, contentAt);
     if (end < 0) throw invalid("its closing boundary is missing: the upload was cut short");
-    const name = fieldName(bytes.latin1Slice(at, contentAt));
+    const name = fieldName(bytes.toString("latin1", at, contentAt));
     // The line break before a delimiter belongs to the delimiter.
     const contentEnd = Math.max(contentAt, end - (bytes[end - 2] === CR ? 2 : 1));
     if (name !== undefined && !fields.has(name)) fields.set(name, body.subarray(contentAt, contentEnd));

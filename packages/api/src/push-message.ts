@@ -198,7 +198,7 @@ class Scan {
 
   #text(end: number): string {
     const to = this.#lengthEnd(end);
-    const text = this.#bytes.utf8Slice(this.#at, to);
+    const text = this.#bytes.toString("utf8", this.#at, to);
     // A replacement character is either the client's own or the mark of bytes that are no UTF-8: look closer.
     if (text.includes("\ufffd")) {
       try {
@@ -231,7 +231,7 @@ class Scan {
   }
 }
 
-const strictUtf8: TextDecoder = new TextDecoder("utf-8", { fatal: true });
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
 
 // --- JSON -----------------------------------------------------------------------------------------------------------
 

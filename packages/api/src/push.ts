@@ -192,7 +192,7 @@ const gunzipAsync = promisify(gunzip);
 async function inflatedBody(request: ApiRequest, sizeBytesMax: number): Promise<Uint8Array> {
   const body = await request.body(sizeBytesMax);
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (encoding === "identity" || encoding === "") return body;
+  if (encoding === "identity" || encoding === "" || body.length === 0) return body;
   if (encoding !== "gzip") {
     throw new CodedError({
       code: "CONTENT_ENCODING_UNKNOWN",

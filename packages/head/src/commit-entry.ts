@@ -12,8 +12,8 @@
  * lost of an earlier commit lies inside the `alive` of any later one: that bounds what a gap may have cost.
  */
 import { ByteReader, ByteWriter, crc32, unreachable } from "@pyromesh/base";
-import { frame, unframe } from "./frame.ts";
-import { commitKey, printKey } from "./keys.ts";
+import { entryName, frame, unframe } from "./frame.ts";
+import { commitKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 import { readSpan, writeSpan } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
@@ -79,7 +79,7 @@ export function encodeCommit(commit: Commit): StoreEntry {
 /** Throws `CorruptionError`. */
 export function decodeCommit(number: number, value: Uint8Array): Commit {
   const key = commitKey(number);
-  const reader = new ByteReader(unframe(key, value), `entry ${printKey(key)}`);
+  const reader = new ByteReader(unframe(key, value), entryName(key));
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
   const kind = reader.u8();

@@ -5,8 +5,8 @@
  *   | crc32 u32 | version u8 | firstSeq | lastSeq | madeAtMs f64 | group count | tenant text, windowStartMs f64, ordinal ... |
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
-import { frame, unframe } from "./frame.ts";
-import { cutKey, printKey } from "./keys.ts";
+import { entryName, frame, unframe } from "./frame.ts";
+import { cutKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 
 export interface CutEntry {
@@ -34,7 +34,7 @@ export function encodeCut(cut: CutEntry): StoreEntry {
 /** Throws `CorruptionError`. */
 export function decodeCut(cutId: number, value: Uint8Array): CutEntry {
   const key = cutKey(cutId);
-  const reader = new ByteReader(unframe(key, value), `entry ${printKey(key)}`);
+  const reader = new ByteReader(unframe(key, value), entryName(key));
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
   const firstSeq = reader.uvarint();

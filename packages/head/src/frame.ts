@@ -27,17 +27,21 @@ export function stampFrame(key: Uint8Array, value: Buffer): number {
 
 /** The body. Throws `CorruptionError`. */
 export function unframe(key: Uint8Array, value: Uint8Array): Uint8Array {
-  const object = `entry ${printKey(key)}`;
   if (value.length < FRAME_BYTES) {
-    throw new CorruptionError({ object, offset: 0, expected: `at least ${FRAME_BYTES} bytes`, found: `${value.length}` });
+    throw new CorruptionError({ object: entryName(key), offset: 0, expected: `at least ${FRAME_BYTES} bytes`, found: `${value.length}` });
   }
   const body = value.subarray(FRAME_BYTES);
   const expected = frameSum(value);
   const found = crc32(body, crc32(key));
   if (found !== expected) {
-    throw new CorruptionError({ object, offset: 0, expected: `checksum ${expected.toString(16)}`, found: found.toString(16) });
+    throw new CorruptionError({ object: entryName(key), offset: 0, expected: `checksum ${expected.toString(16)}`, found: found.toString(16) });
   }
   return body;
+}
+
+/** How an error names the entry of a key. */
+export function entryName(key: Uint8Array): string {
+  return `entry ${printKey(key)}`;
 }
 
 /** The sum as written. */

@@ -19,7 +19,7 @@ import { encodeCut } from "./cut-entry.ts";
 import type { CutEntry } from "./cut-entry.ts";
 import { frame } from "./frame.ts";
 import type { KeptFile } from "./kept-file.ts";
-import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
+import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, recordsBetween, sealedKey } from "./keys.ts";
 import { encodeNextOrdinal, encodeRetired, encodeStoreMark, STORE_ID_BYTES } from "./meta-entry.ts";
 import { Quarantine } from "./quarantine.ts";
 import type { NewQuarantine, QuarantineEntry } from "./quarantine.ts";
@@ -35,6 +35,7 @@ import { readStructure } from "./structure.ts";
 import type { Structure } from "./structure.ts";
 import { Tally } from "./tally.ts";
 import { joinSpans } from "./time-span.ts";
+import type { TimeSpan } from "./time-span.ts";
 import type { Witness, WitnessMark } from "./witness.ts";
 
 export interface HeadOptions {
@@ -138,7 +139,7 @@ export class Head {
   #failure: WriteFailure | undefined;
   #openSinceMs: number | undefined;
   #sealedBytes = 0;
-  #deletedBytes = 0;
+  #deleted: { bytes: number; firstSeq: number; lastSeq: number } | undefined;
   #compacting: Promise<void> | undefined;
   #isClosed = false;
 
@@ -209,6 +210,8 @@ export class Head {
     }
     this.#state = state;
     this.#writeWitness();
+    // Into both slots at first: an older store's mark must not look like the later one.
+    if (unread.witness === undefined) this.#writeWitness();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) {
@@ -283,6 +286,21 @@ export class Head {
     return [...this.#replayed().cuts.values()].sort((a, b) => a.entry.firstSeq - b.entry.firstSeq).map(printCut);
   }
 
+  /** Identities of a cut's records (16 characters of latin1 each): what its segments must hold before it is sealed. */
+  cutIdentities(cutId: number): readonly string[] {
+    return this.#replayed().cuts.get(cutId)?.tally.identities ?? [];
+  }
+
+  /** Oldest and newest record of a tenant here; undefined: none. */
+  spanOf(tenant: string): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    const state = this.#replayed();
+    let span: TimeSpan | undefined;
+    for (const tally of [state.open, ...[...state.cuts.values()].map((cut) => cut.tally)]) {
+      for (const group of tally.groups) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
+    }
+    return span === undefined ? undefined : { oldestMs: span.minMs, newestMs: span.maxMs };
+  }
+
   /**
    * The cut's records are now in these segments' files (synced by the caller): remembers the segments and drops the records,
    * in one synced batch. No segments: the records were below the floor. Sealing again with the same keys does nothing.
@@ -319,7 +337,11 @@ export class Head {
           if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: tally.span });
           state.refreshAlive();
           this.#writeWitness();
-          this.#deletedBytes += tally.bytes;
+          this.#deleted = {
+            bytes: (this.#deleted?.bytes ?? 0) + tally.bytes,
+            firstSeq: Math.min(this.#deleted?.firstSeq ?? cut.entry.firstSeq, cut.entry.firstSeq),
+            lastSeq: Math.max(this.#deleted?.lastSeq ?? cut.entry.lastSeq, cut.entry.lastSeq),
+          };
         },
       });
       this.#compactWhenDue();
@@ -454,7 +476,12 @@ export class Head {
     if (this.#isClosed) return Promise.reject(unavailable("HEAD_CLOSED", "this node is stopping"));
     const state = this.#replayed();
     return new Promise<T>((resolve, reject) => {
-      this.#jobs.push(() => job(state).then(resolve, reject));
+      this.#jobs.push(async () => {
+        // Before the job looks at the state: a reopened store may turn out to hold a write that was refused.
+        const failure = await this.#reopenWhenFailed();
+        if (failure !== undefined) reject(failure);
+        else await job(state).then(resolve, reject);
+      });
       this.#run();
     });
   }
@@ -581,8 +608,7 @@ export class Head {
 
   /** Throws `HEAD_WRITE_FAILED`; then `apply` may still run later, when the reopened store turns out to hold the write. */
   async #write(write: PendingWrite): Promise<void> {
-    const failure = await this.#reopenWhenFailed();
-    if (failure !== undefined) throw failure;
+    assert(this.#failure === undefined, "no write before the store was opened again");
     try {
       await this.#store.batch(write.ops, { isSynced: true });
     } catch (cause) {
@@ -634,10 +660,11 @@ export class Head {
 
   /** LevelDB gives deleted records' disk back only when it compacts them: asked for after each 64 MiB, one at a time. */
   #compactWhenDue(): void {
-    if (this.#deletedBytes < COMPACT_BYTES || this.#compacting !== undefined) return;
-    this.#deletedBytes = 0;
+    const deleted = this.#deleted;
+    if (deleted === undefined || deleted.bytes < COMPACT_BYTES || this.#compacting !== undefined) return;
+    this.#deleted = undefined;
     this.#compacting = this.#store
-      .compact(rangeOf("record"))
+      .compact(recordsBetween(deleted.firstSeq, deleted.lastSeq))
       .catch((error: unknown) => this.#modules.logger.warn("the head's store could not be compacted", { error }))
       .finally(() => {
         this.#compacting = undefined;

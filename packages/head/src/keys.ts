@@ -80,6 +80,11 @@ export function rangeOf(kind: KeyKind): KeyRange {
   return { from, to };
 }
 
+/** The records of these seqs, both inclusive. */
+export function recordsBetween(firstSeq: number, lastSeq: number): KeyRange {
+  return { from: recordKey(firstSeq), to: recordKey(lastSeq + 1) };
+}
+
 /** The records from `seq` on. */
 export function recordsFrom(seq: number): KeyRange {
   return { from: recordKey(seq), to: rangeOf("record").to };

@@ -4,13 +4,14 @@
  * LevelDB runs without paranoid checks and drops what it cannot read without a word: whoever stores must carry checksums
  * and count (frame.ts, commit-entry.ts).
  */
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
 import { CodedError, messageOf } from "@pyromesh/base";
-import { syncDirectory } from "./kept-file.ts";
+import { keptFile, syncDirectory } from "./kept-file.ts";
+import { isTableSound, salvageTable } from "./level-table.ts";
 import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
 
 /** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
@@ -27,10 +28,21 @@ export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; 
     }
   };
 
+  /** Throws always: LEVEL_LOCKED where the store is held, something else where it is not. */
+  const probeLock = (): Promise<void> => new ClassicLevel(path, { errorIfExists: true, createIfMissing: false }).open();
+
   const openMending = async (): Promise<OpenedStore> => {
+    // 1. Nothing is touched under another process.
+    await probeLock().catch(async (cause: unknown) => {
+      if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
+    });
+    // 2. LevelDB aborts the process over a damaged table, so it never sees one.
+    const salvaged = await salvageTables(path, join(dir, "db.damaged"), modules.logger);
     let reason = "";
-    // Without CURRENT, LevelDB would start an empty store and delete the tables of the old one: repair comes first.
-    if (await isHeadless(path)) {
+    if (salvaged.length > 0) {
+      reason = `damaged tables: ${salvaged.join(", ")}`;
+    } else if (await isHeadless(path)) {
+      // Without CURRENT, LevelDB would start an empty store and delete the tables of the old one: repair comes first.
       reason = "its CURRENT file is gone";
     } else {
       try {
@@ -168,6 +180,33 @@ function fullMessage(thrown: unknown): string {
   const messages: string[] = [];
   for (let error = thrown; error !== undefined && messages.length < 5; error = error instanceof Error ? error.cause : undefined) messages.push(messageOf(error));
   return messages.join(": ");
+}
+
+/** Names of the tables that were damaged. Each is kept under `asidePath`; what is sound in it stands in its place. */
+async function salvageTables(path: string, asidePath: string, logger: Logger): Promise<readonly string[]> {
+  const damaged: string[] = [];
+  let buffer = Buffer.alloc(0); // one for all: fresh pages for each table cost more than reading it
+  for (const name of (await readdir(path)).filter((name) => /\.(ldb|sst)$/.test(name)).sort()) {
+    const file = await open(join(path, name), "r");
+    let table: Buffer;
+    try {
+      const { size } = await file.stat();
+      if (buffer.length < size) buffer = Buffer.allocUnsafe(size);
+      table = buffer.subarray(0, (await file.read(buffer, 0, size, 0)).bytesRead);
+    } finally {
+      await file.close();
+    }
+    if (isTableSound(table)) continue;
+    damaged.push(name);
+    const salvaged = salvageTable(table);
+    logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
+    // The damaged one first, so that a crash in between loses nothing.
+    await mkdir(asidePath, { recursive: true });
+    await keptFile(join(asidePath, name)).write(table);
+    if (salvaged === undefined) await rm(join(path, name));
+    else await keptFile(join(path, name)).write(salvaged);
+  }
+  return damaged;
 }
 
 async function isHeadless(path: string): Promise<boolean> {

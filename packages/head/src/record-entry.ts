@@ -9,7 +9,7 @@
 import { assert, ByteReader } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { FRAME_BYTES, frameSum, stampFrame, unframe } from "./frame.ts";
-import { printKey, recordKey } from "./keys.ts";
+import { recordKey } from "./keys.ts";
 
 export interface EncodedEntry {
   readonly key: Uint8Array;
@@ -41,7 +41,7 @@ export function encodeRecordEntry(seq: number, record: EncodedRecord): EncodedEn
 
 /** Its `bytes` are a view into `value`. Throws `CorruptionError`. */
 export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): { readonly record: EncodedRecord; readonly sum: number } {
-  const reader = new ByteReader(unframe(key, value), `entry ${printKey(key)}`);
+  const reader = new ByteReader(unframe(key, value), "a record entry");
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
   const identity = reader.raw(IDENTITY_BYTES);

@@ -19,10 +19,10 @@ export interface SealState {
 
 export class HeadState {
   open: Tally = new Tally();
-  readonly cuts = new Map<number, CutState>();
+  readonly cuts: Map<number, CutState> = new Map();
   /** By commit number. */
-  readonly seals = new Map<number, SealState>();
-  readonly sealed = new Map<string, Uint8Array>();
+  readonly seals: Map<number, SealState> = new Map();
+  readonly sealed: Map<string, Uint8Array> = new Map();
   retired: NumberRanges;
   nextCommit: number;
   nextSeq: number;
@@ -32,7 +32,7 @@ export class HeadState {
   /** By `windowKey`. */
   readonly ordinals: Map<string, number>;
   /** Seq of each record in the head, by its identity in latin1. */
-  readonly identities = new Map<string, number>();
+  readonly identities: Map<string, number> = new Map();
   #behind: TimeSpan | undefined;
 
   constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq" | "ordinalFloor" | "ordinalNext" | "ordinals">) {

@@ -21,6 +21,9 @@ export interface DotInput {
   readonly durationNs: bigint;
 }
 
+/** Frames whose calls are looked at to choose those drawn: the ones with the greatest cums, at least so many. */
+const CANDIDATES_MIN = 2000;
+
 /** Nodes drawn unless a caller says how many. */
 export const DOT_NODES_DEFAULT = 100;
 
@@ -30,10 +33,8 @@ export function dotGraph(input: DotInput, maxNodes: number): string {
   const { total } = frames;
   if (total === 0) return "";
   const keptMax = maxNodes < 1 ? DOT_NODES_DEFAULT : maxNodes;
-  const all = frames.ranked();
-  const kept = all.slice(0, keptMax);
-  const calls = frames.callsBetween(kept);
-  return new DotText(input, total, all.length).print(kept, calls);
+  const kept = frames.ranked(Math.max(CANDIDATES_MIN, keptMax)).slice(0, keptMax);
+  return new DotText(input, total, frames.count).print(kept, frames.callsBetween(kept));
 }
 
 interface Frame {
@@ -74,12 +75,16 @@ class Frames {
     this.#addUp();
   }
 
-  /** All frames with a value, those first that say the most: own value and forks, then what passes through. */
-  ranked(): Frame[] {
-    const scores = this.#scores();
-    return this.#list
-      .filter((frame) => frame.cum !== 0)
-      .sort((a, b) => scores[b.id]! - scores[a.id]! || descending(a.cum, b.cum) || compareText(a.name, b.name) || a.line - b.line);
+  get count(): number {
+    return this.#list.length;
+  }
+
+  /** The `countMax` frames with the greatest cums, those first that say the most: own value and forks, then mere passages. */
+  ranked(countMax: number): Frame[] {
+    const byCum = (a: Frame, b: Frame): number => descending(a.cum, b.cum) || compareText(a.name, b.name) || a.line - b.line;
+    const candidates = [...this.#list].sort(byCum).slice(0, countMax);
+    const scores = this.#scores(this.callsBetween(candidates));
+    return candidates.sort((a, b) => scores[b.id]! - scores[a.id]! || byCum(a, b));
   }
 
   callsBetween(kept: readonly Frame[]): Call[] {
@@ -89,8 +94,7 @@ class Frames {
   }
 
   /** Value times the entropy of how it divides among the frame itself, its callers and its callees; a mere link scores 0. */
-  #scores(): Float64Array {
-    const calls = this.#calls(() => true);
+  #scores(calls: readonly Call[]): Float64Array {
     const entropy = new Float64Array(this.#list.length);
     const share = (part: Int64, whole: Int64): number => {
       const ratio = Number(part) / Number(whole);
@@ -108,6 +112,7 @@ class Frames {
 
   #addUp(): void {
     const active: number[] = [];
+    const { self } = this.#source;
     this.#walk(
       (node, frames) => {
         for (const frame of frames) {
@@ -115,7 +120,7 @@ class Frames {
           if (active[frame.id] === 1) frame.cum = plus(frame.cum, sumAt(this.#totals, node));
         }
         const leaf = frames.at(-1);
-        if (leaf !== undefined) leaf.flat = plus(leaf.flat, sumAt(this.#source.self, node));
+        if (leaf !== undefined) leaf.flat = plus(leaf.flat, sumAt(self, node));
       },
       (frames) => {
         for (const frame of frames) active[frame.id]!--;

@@ -15,5 +15,6 @@ export const IDENTITY_BYTES = 16;
 export const NORMALISATION_VERSION = 1;
 
 export function identityOf(body: Uint8Array): Uint8Array {
-  return hash("sha256", body, "buffer").subarray(0, IDENTITY_BYTES);
+  // A copy: the identity outlives the record, whose bytes may be transferred.
+  return new Uint8Array(hash("sha256", body, "buffer").subarray(0, IDENTITY_BYTES));
 }

@@ -57,9 +57,12 @@ export function checkProfileSize(sizeBytes: number, limits: ProfileLimits): void
   }
 }
 
+/** No push has as many of anything; a number the engine compares as a small integer. */
+const UNBOUNDED = 0x3fff_ffff;
+
 /** 0 lifts a limit. */
 export function orUnbounded(limit: number): number {
-  return limit > 0 ? limit : Number.MAX_SAFE_INTEGER;
+  return limit > 0 && limit < UNBOUNDED ? limit : UNBOUNDED;
 }
 
 export function tooManySamples(sampleCountMax: number): CodedError {

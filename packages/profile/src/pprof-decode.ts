@@ -342,22 +342,23 @@ export class PprofDecoder {
   /** Reads a value of any length into #value, the exact one also into `bigValues` where a double cannot hold it. */
   #longValue(bytes: Uint8Array, from: number, end: number, at: number): number {
     let pos = from;
-    let byte = bytes[pos++]!;
-    let value = byte & 0x7f;
-    if (from + 4 < end) {
-      if (byte >= 0x80) {
+    if (from + 7 <= bytes.length) {
+      // Up to seven bytes, 49 bits, without leaving small-integer arithmetic but once. What lies beyond `end` is caught there.
+      let byte = bytes[pos++]!;
+      let value = byte & 0x7f;
+      for (let shift = 7; byte >= 0x80 && shift < 28; shift += 7) {
         byte = bytes[pos++]!;
-        value |= (byte & 0x7f) << 7;
-        if (byte >= 0x80) {
-          byte = bytes[pos++]!;
-          value |= (byte & 0x7f) << 14;
-          if (byte >= 0x80) {
-            byte = bytes[pos++]!;
-            value |= (byte & 0x7f) << 21;
-          }
-        }
+        value |= (byte & 0x7f) << shift;
       }
-      if (byte < 0x80) {
+      if (byte >= 0x80) {
+        let high = 0;
+        for (let shift = 0; byte >= 0x80 && shift < 21; shift += 7) {
+          byte = bytes[pos++]!;
+          high |= (byte & 0x7f) << shift;
+        }
+        value += high * 0x1000_0000;
+      }
+      if (byte < 0x80 && pos <= end) {
         this.#value = value;
         return pos;
       }
@@ -588,7 +589,7 @@ export class PprofDecoder {
       else if (tag === 0x30) max.mappingField = Math.max(max.mappingField, (this.mappingBuildId[index] = smallOf(lanes)));
       else {
         const bit = 1 << ((tag >> 3) - 7); // has_functions is field 7, and bit 0
-        const flags = this.mappingFlags[index]!;
+        const flags: number = this.mappingFlags[index]!;
         this.mappingFlags[index] = isTrue ? flags | bit : flags & ~bit;
       }
     }
@@ -634,10 +635,10 @@ export class PprofDecoder {
 /** Inside the other messages a field of a known number and another wire type is skipped like an unknown one. */
 const NO_WIRE_TYPES: readonly number[] = [];
 
-/** A line number is a display matter: exact to 2^53, and 0 beyond. */
+/** A line number is for display: kept up to 2^51 either way (twice that still is exact in a double), and 0 beyond. */
 function lineNumberOf(lanes: Uint32Array): number {
   const number = (lanes[1]! | 0) * 0x1_0000_0000 + lanes[0]!;
-  return Number.isSafeInteger(number) ? number : 0;
+  return Math.abs(number) <= 2 ** 51 ? number : 0;
 }
 
 function checkUtf8(bytes: Uint8Array, from: number, to: number): void {

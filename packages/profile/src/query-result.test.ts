@@ -39,7 +39,7 @@ function textOf(profile: Profile, index: number | bigint): string {
 }
 
 function typesOf({ labels, profile }: Pushed): ProfileType[] {
-  const period = { type: textOf(profile, profile.periodType.type), unit: textOf(profile, profile.periodType.unit) };
+  const period = { type: textOf(profile, profile.periodType?.type ?? 0), unit: textOf(profile, profile.periodType?.unit ?? 0) };
   return profile.sampleType.map((type) => profileTypeOf(labels, { type: textOf(profile, type.type), unit: textOf(profile, type.unit) }, period));
 }
 

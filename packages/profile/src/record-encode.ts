@@ -11,7 +11,7 @@
  * RECORD.md draws the layout; record-decode.ts reads it.
  */
 import { crc32 } from "@pyromesh/base";
-import { identityOf, IDENTITY_BYTES, NORMALISATION_VERSION } from "./identity.ts";
+import { identityOf, NORMALISATION_VERSION } from "./identity.ts";
 import type { Labels } from "./labels.ts";
 import { LABEL_SERVICE_NAME, labelValue } from "./labels.ts";
 import type { SampleType } from "./profile-type.ts";
@@ -70,6 +70,11 @@ export interface RecordDraft {
 const VARINT32_MAX = 5;
 const VARINT64_MAX = 10;
 
+/** One record. Use a `RecordEncoder` where many come one after the other. */
+export function encodeRecord(draft: RecordDraft): EncodedRecord {
+  return new RecordEncoder().encode(draft);
+}
+
 /** Keeps its scratch between records; not for two at once. */
 export class RecordEncoder {
   #out: Uint8Array = new Uint8Array(1 << 16);
@@ -102,7 +107,7 @@ export class RecordEncoder {
     bytes.set(body, RECORD_OFFSET.stores);
     writeUint32(bytes, RECORD_OFFSET.crc, crc32(bytes.subarray(RECORD_OFFSET.bodyLength)));
     return {
-      identity: bytes.subarray(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES),
+      identity,
       tenant: draft.tenant,
       service,
       timeMs: millisecondsOf(draft.timeNs),
@@ -307,12 +312,14 @@ export class RecordEncoder {
       if (length < 0x80) out[pos++] = length;
       else pos = putVarint(out, pos, length);
     }
+    const source = new DataView(stringBytes.buffer, stringBytes.byteOffset, stringBytes.byteLength);
+    const target = new DataView(out.buffer, out.byteOffset, out.byteLength);
     for (let i = 0; i < stringCount; i++) {
       const string = strings[i]!;
       stringNew[string] = 0;
-      const start = stringStart[string]!;
-      const end = stringEnd[string]!;
-      for (let at = start; at < end; at++) out[pos++] = stringBytes[at]!;
+      const length = stringEnd[string]! - stringStart[string]!;
+      copyText(source, stringStart[string]!, target, pos, length);
+      pos += length;
     }
 
     // 5. Samples: nodes, then a column of values per type, then spans and traces.
@@ -400,6 +407,14 @@ export function draftOf(view: RecordView, clock: Pick<RecordDraft, "idempotencyK
   const samples = new Uint32Array(view.sampleCount);
   for (let i = 0; i < samples.length; i++) samples[i] = i;
   return { ...view, ...clock, samples, symbols: { ...symbols, stringStart: symbols.stringOffset, stringEnd: symbols.stringOffset.subarray(1) } };
+}
+
+/** Four bytes at a time: strings are too many, and too short, for a call of `set` each. May write 3 bytes beyond: the next thing does too. */
+function copyText(source: DataView, from: number, target: DataView, to: number, length: number): void {
+  const whole = from + length + 3 <= source.byteLength ? length : length & ~3;
+  let i = 0;
+  for (; i < whole; i += 4) target.setUint32(to + i, source.getUint32(from + i, true), true);
+  for (; i < length; i++) target.setUint8(to + i, source.getUint8(from + i));
 }
 
 /** A column: 0 and doubles' varints, or 1 and 64-bit varints where a value reaches 2^53. */

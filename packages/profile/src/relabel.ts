@@ -81,7 +81,7 @@ export function checkLabels(labels: readonly Label[], limits: ProfileLimits): vo
       );
     }
     if (name === "") throw refusal("invalid_labels", `the series ${shown(labels)} has a label without a name: name it, or leave it out`);
-    if (!name.isWellFormed() || !value.isWellFormed()) {
+    if (LONE_SURROGATE.test(name) || LONE_SURROGATE.test(value)) {
       throw refusal("invalid_labels", `the label ${JSON.stringify(name)} is not valid Unicode: send names and values as UTF-8`);
     }
     if (name === previous) {
@@ -90,6 +90,9 @@ export function checkLabels(labels: readonly Label[], limits: ProfileLimits): vo
     previous = name;
   }
 }
+
+/** Half of a pair, which no UTF-8 spells. */
+const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function isLonger(text: string, lengthBytesMax: number): boolean {
   // A UTF-16 unit is at most three bytes of UTF-8.

@@ -55,6 +55,7 @@ let sampleSpan = new Uint32Array(1 << 10);
 let sampleTrace = new Uint32Array(1 << 10);
 let order = new Uint32Array(1 << 10);
 let keyMeaning = new Uint8Array(1 << 10);
+let pairs = new Uint32Array(16);
 let columns: Float64Array[] = [];
 const NOTHING = new Uint8Array(0);
 
@@ -211,48 +212,67 @@ function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boo
   keyMeaning.fill(UNSEEN, 0, decoded.stringCount);
   const groupLabels: Labels[] = [];
   const groupByLabels = new Map<string, number>();
-  const groupBySignature = new Map<string, number>();
-  const pairs: number[] = [];
-  let previousPairs: readonly number[] | undefined;
-  let previousGroup = 0;
+  const signatures = new Map<number, Signature[]>();
+  let previous: Signature | undefined;
   for (let i = 0; i < sampleCount; i++) {
     let span = 0;
     let trace = 0;
-    pairs.length = 0;
-    for (let label = sampleLabelStart[i]!; label < sampleLabelStart[i + 1]!; label++) {
+    let pairCount = 0;
+    let hash = 0;
+    const labelTo = sampleLabelStart[i + 1]!;
+    for (let label = sampleLabelStart[i]!; label < labelTo; label++) {
       const key = labelKey[label]!;
       let meaning = keyMeaning[key]!;
       if (meaning === UNSEEN) keyMeaning[key] = meaning = meaningOf(decoded.text(key), isOverridden);
-      if (meaning === SPLITS) pairs.push(key, labelText[label]!);
-      else if (meaning === SPAN) {
-        if (span === 0) span = spans.intern(decoded, labelText[label]!);
+      const text = labelText[label]!;
+      if (meaning === SPLITS) {
+        if (pairCount + 2 > pairs.length) pairs = grown(pairs, pairCount + 2);
+        pairs[pairCount++] = key;
+        pairs[pairCount++] = text;
+        hash = (Math.imul(hash, 0x9e37_79b1) + Math.imul(key, 0x85eb_ca6b) + text) | 0;
+      } else if (meaning === SPAN) {
+        if (span === 0) span = spans.intern(decoded, text);
       } else if (meaning === TRACE) {
-        if (trace === 0) trace = traces.intern(decoded, labelText[label]!);
+        if (trace === 0) trace = traces.intern(decoded, text);
       }
     }
     sampleSpan[i] = span;
     sampleTrace[i] = trace;
     // Neighbours mostly carry the same labels in the same order.
-    if (previousPairs === undefined || !areEqual(previousPairs, pairs)) {
-      const signature = pairs.join(",");
-      let group = groupBySignature.get(signature);
-      if (group === undefined) {
-        const labels = labelsOf(decoded, pairs);
+    if (previous === undefined || !isSigned(previous.pairs, pairCount)) {
+      let alike = signatures.get(hash);
+      if (alike === undefined) signatures.set(hash, (alike = []));
+      previous = alike.find((signature) => isSigned(signature.pairs, pairCount));
+      if (previous === undefined) {
+        const own = pairs.slice(0, pairCount);
+        const labels = labelsOf(decoded, own);
         const key = labelsKey(labels);
-        group = groupByLabels.get(key);
+        let group = groupByLabels.get(key);
         if (group === undefined) {
           group = groupLabels.length;
           groupLabels.push(labels);
           groupByLabels.set(key, group);
         }
-        groupBySignature.set(signature, group);
+        previous = { pairs: own, group };
+        alike.push(previous);
       }
-      previousPairs = [...pairs];
-      previousGroup = group;
     }
-    sampleGroup[i] = previousGroup;
+    sampleGroup[i] = previous.group;
   }
   return groupLabels;
+}
+
+/** String numbers of keys and values, as a sample gave them, and the group they lead to. */
+interface Signature {
+  readonly pairs: Uint32Array;
+  readonly group: number;
+}
+
+/** Whether the labels in `pairs` are these. */
+function isSigned(signature: Uint32Array, pairCount: number): boolean {
+  if (signature.length !== pairCount) return false;
+  for (let i = 0; i < pairCount; i++) if (signature[i] !== pairs[i]) return false;
+  return true;
 }
 
 function meaningOf(name: string, isOverridden: (name: string) => boolean): number {
@@ -261,14 +281,8 @@ function meaningOf(name: string, isOverridden: (name: string) => boolean): numbe
   return name === "" || isOverridden(name) ? IGNORED : SPLITS;
 }
 
-function areEqual(a: readonly number[], b: readonly number[]): boolean {
-  if (a.length !== b.length) return false;
-  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
-  return true;
-}
-
 /** Of a name given twice the first counts. */
-function labelsOf(decoded: PprofDecoder, pairs: readonly number[]): Labels {
+function labelsOf(decoded: PprofDecoder, pairs: Uint32Array): Labels {
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) {
     const name = decoded.text(pairs[i]!);
@@ -280,13 +294,15 @@ function labelsOf(decoded: PprofDecoder, pairs: readonly number[]): Labels {
 /** Span or trace ids told from hex text, each once. 0: none. */
 class HexIds {
   readonly #sizeBytes: number;
-  readonly #indexByKey = new Map<number, number[]>();
+  /** The id interned last under a hash; #next leads to the one before it. 0 ends. */
+  readonly #lastByHash = new Map<number, number>();
+  #next = new Uint32Array(64);
   count = 1;
   bytes: Uint8Array;
 
   constructor(sizeBytes: number) {
     this.#sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(sizeBytes * 8);
+    this.bytes = new Uint8Array(sizeBytes * 64);
   }
 
   /** The index of the id that string `text` spells; 0 where it spells none, or nothing but zeros. */
@@ -309,12 +325,11 @@ class HexIds {
       key = (Math.imul(key, 0x0100_0193) ^ byte) | 0;
     }
     if (isZero) return 0;
-    const known = this.#indexByKey.get(key);
-    if (known === undefined) this.#indexByKey.set(key, [this.count]);
-    else {
-      for (const index of known) if (this.#isSame(index * size, at)) return index;
-      known.push(this.count);
-    }
+    const last = this.#lastByHash.get(key) ?? 0;
+    for (let index = last; index !== 0; index = this.#next[index]!) if (this.#isSame(index * size, at)) return index;
+    this.#lastByHash.set(key, this.count);
+    this.#next = grown(this.#next, this.count + 1);
+    this.#next[this.count] = last;
     return this.count++;
   }
 

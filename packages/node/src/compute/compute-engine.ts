@@ -3,10 +3,10 @@
  * and free of threads, so that the simulator runs the same code in place.
  */
 import { constants, gunzipSync } from "node:zlib";
-import { CodedError, invalidArgument } from "@pyromesh/base";
+import { CodedError, invalidArgument, unreachable } from "@pyromesh/base";
 import type { DatasetInput } from "@pyromesh/block";
-import { encodeDataset, encodeSection, openSections, SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, EncodedRecord, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import { CODEC, encodeDataset, encodeSection, openSections, SegmentDataset } from "@pyromesh/block";
+import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
   Dataset,
   dotGraph,
@@ -15,6 +15,7 @@ import {
   encodeTree,
   flameGraph,
   flameGraphDiff,
+  goPgoLocations,
   HeatmapCollector,
   IdentitySet,
   isGzip,
@@ -28,6 +29,8 @@ import {
   PointsCollector,
   RecordDecoder,
   scanSeries,
+  truncateLocations,
+  withStoreIds,
 } from "@pyromesh/profile";
 import type {
   DatasetKey,
@@ -61,7 +64,8 @@ export class ComputeEngine {
   readonly #open = new Map<string, SegmentDataset>();
 
   encode(task: EncodeTask): EncodedRecord[] {
-    return encodePush({ ...task, pprof: inflate(task) });
+    const records = encodePush({ ...task, pprof: inflate(task) });
+    return records.map((record) => ({ ...record, bytes: withStoreIds(record.bytes, task.storeIds) }));
   }
 
   insert(generation: Generation, entries: readonly InsertEntry[]): void {
@@ -87,7 +91,7 @@ export class ComputeEngine {
         recordCount: dataset.rowCount,
         minTimeMs: Number(dataset.minTimeNs / 1_000_000n),
         maxTimeMs: Number(dataset.maxTimeNs / 1_000_000n),
-        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible)),
+        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none)),
       });
     }
     return inputs;
@@ -138,23 +142,18 @@ export class ComputeEngine {
       }
       case "pprof":
       case "dot": {
-        const merger = new LocationTreeMerger();
-        for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
         const { profileType } = spec;
         const input = {
-          tree: merger.result({ maxNodes: spec.kind === "pprof" ? spec.maxNodes : 0, goPgo: spec.kind === "pprof" ? spec.goPgo : undefined }),
+          tree: mergeLocations(partials),
           sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
           periodType: { type: profileType.periodType, unit: profileType.periodUnit },
           period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
           timeNs: spec.timeNs,
           durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
         };
-        if (spec.kind === "dot") {
-          const { text, isSaturated } = dotGraph(input, spec.maxNodes);
-          return { kind: "dot", text, isSaturated };
-        }
-        const { bytes, isSaturated } = encodePprof(input);
-        return { kind: "pprof", bytes, isSaturated };
+        if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
+        const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
+        return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes) }) };
       }
       case "points": {
         const collector = new PointsCollector(spec.shape);
@@ -166,6 +165,8 @@ export class ComputeEngine {
         for (const { heatmap } of partials) collector.add(heatmap);
         return { kind: "heatmap", series: collector.result(spec.limit) };
       }
+      default:
+        return unreachable(spec);
     }
   }
 
@@ -280,6 +281,12 @@ function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilde
   return builder.result();
 }
 
+function mergeLocations(partials: readonly ScanPartial[]): LocationTree {
+  const merger = new LocationTreeMerger();
+  for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
+  return merger.result();
+}
+
 function toMatcher({ name, operator, value }: PlainMatcher): ReturnType<typeof makeMatcher> {
   return makeMatcher(name, operator, value);
 }
@@ -289,9 +296,10 @@ function toRowQuery(query: PlainRowQuery): RowQuery {
 }
 
 /** The profile, inflated where it is gzip, never beyond its limit. */
-function inflate({ pprof, sizeBytesMax, describe }: EncodeTask): Uint8Array {
+function inflate({ pprof, limits }: EncodeTask): Uint8Array {
+  const sizeBytesMax = limits.profileSizeBytesMax;
   if (!isGzip(pprof)) {
-    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(describe, sizeBytesMax);
+    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
     return pprof;
   }
   try {
@@ -302,16 +310,16 @@ function inflate({ pprof, sizeBytesMax, describe }: EncodeTask): Uint8Array {
       finishFlush: constants.Z_FINISH,
     });
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(describe, sizeBytesMax);
-    throw invalidArgument("PROFILE_GZIP_BROKEN", `${describe}: the gzip stream is torn or damaged: send the whole profile`, error);
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(sizeBytesMax);
+    throw invalidArgument("PROFILE_GZIP_BROKEN", `the gzip stream is torn or damaged: send the whole profile`, error);
   }
 }
 
-function tooLarge(describe: string, sizeBytesMax: number): CodedError {
+function tooLarge(sizeBytesMax: number): CodedError {
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `${describe}: the profile is larger than ${sizeBytesMax} bytes once decompressed: send a smaller one or raise limits.max_profile_size_bytes`,
+    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed: send a smaller one or raise limits.max_profile_size_bytes`,
     details: { reason: "profile_size_limit" },
   });
 }

@@ -8,7 +8,7 @@
 import type { DatasetInput, DatasetEntry } from "@pyromesh/block";
 import type {
   EncodedRecord,
-  EncodePushInput,
+  PushInput,
   FlameGraph,
   FlameGraphDiff,
   HeatmapSeries,
@@ -41,12 +41,10 @@ export interface InsertEntry extends DatasetKey {
   readonly bytes: Uint8Array;
 }
 
-/** As `EncodePushInput`, but the pprof may still be compressed. */
-export interface EncodeTask extends EncodePushInput {
-  /** What the item is called in an error: `series 0, profile 1`. */
-  readonly describe: string;
-  /** Of the decompressed profile; 0: no limit. */
-  readonly sizeBytesMax: number;
+/** As `PushInput`, but the pprof may still be compressed. */
+export interface EncodeTask extends PushInput {
+  /** Whom the records are sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
+  readonly storeIds: readonly Uint8Array[];
 }
 
 /** One dataset of one segment, read whole. `bytes` lies in shared memory: lanes look at it, nobody writes. */
@@ -123,8 +121,8 @@ export type Finished =
   | { readonly kind: "flame-graph"; readonly graph: FlameGraph; readonly isSaturated: boolean }
   | { readonly kind: "tree-bytes"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "diff"; readonly graph: FlameGraphDiff; readonly isSaturated: boolean }
-  | { readonly kind: "pprof"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
-  | { readonly kind: "dot"; readonly text: string; readonly isSaturated: boolean }
+  | { readonly kind: "pprof"; readonly bytes: Uint8Array }
+  | { readonly kind: "dot"; readonly text: string }
   | { readonly kind: "points"; readonly series: readonly TimeSeries[] }
   | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] };
 
@@ -132,6 +130,8 @@ export interface Compute {
   encode(task: EncodeTask): Promise<readonly EncodedRecord[]>;
   /** Returns at once; ordered before every later call that reads the same dataset. */
   insert(generation: Generation, entries: readonly InsertEntry[]): void;
+  /** Resolves when every insert made before has been done: how replay keeps its reading in step with the lanes. */
+  settle(): Promise<void>;
   /** The datasets of a window, encoded, by service. */
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]>;
   drop(generation: Generation): void;

@@ -7,6 +7,7 @@ export function openLocalCompute(): Compute {
   return {
     encode: async (task) => engine.encode(task),
     insert: (generation, entries) => engine.insert(generation, entries),
+    settle: async () => {},
     build: async (generation, tenant, windowStartMs) => engine.build(generation, tenant, windowStartMs),
     drop: (generation) => engine.drop(generation),
     scan: async (task) => [engine.scan(task)],

@@ -53,6 +53,10 @@ export class WorkerCompute implements Compute {
     for (const entry of entries) this.#laneOf(entry).insert(generation, entry);
   }
 
+  async settle(): Promise<void> {
+    await Promise.all(this.#lanes.map((lane) => lane.call({ method: "drop", generation: -1 })));
+  }
+
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]> {
     const run = async (): Promise<readonly DatasetInput[]> => {
       const inputs: DatasetInput[] = [];

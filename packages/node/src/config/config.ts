@@ -12,7 +12,8 @@ import {
   optionalAddressKind,
   optionalTextKind,
   positiveCountKind,
-  sizeKind,
+  positiveDurationKind,
+  positiveSizeKind,
   textKind,
 } from "./setting.ts";
 import type { Address, Setting } from "./setting.ts";
@@ -65,10 +66,10 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   join: setting("join", listKind, [], "member to join (repeatable)"),
   replication: setting("replication", positiveCountKind, 3, "nodes that hold a record; at most as many as there are"),
   bucket: setting("bucket", bucketKind, "", "file://dir or s3://bucket/prefix?endpoint=...; default: a folder in the data dir"),
-  flushIntervalMs: setting("flush_interval", durationKind, 60_000, "longest time a record waits in the head"),
-  flushSizeBytes: setting("flush_size", sizeKind, 64 * 2 ** 20, "flush earlier when the head holds this much"),
+  flushIntervalMs: setting("flush_interval", positiveDurationKind, 60_000, "longest time a record waits in the head"),
+  flushSizeBytes: setting("flush_size", positiveSizeKind, 64 * 2 ** 20, "flush earlier when the head holds this much"),
   retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete what is older; 0 keeps for ever"),
-  headDiskBudgetBytes: setting("head_disk_budget", sizeKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what is free at start"),
+  headDiskBudgetBytes: setting("head_disk_budget", positiveSizeKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what is free at start"),
   isMultitenant: setting("multitenancy", booleanKind, false, "tell tenants apart by X-Scope-OrgID"),
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
   logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),

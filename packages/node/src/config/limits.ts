@@ -11,13 +11,16 @@ export interface TenantLimits {
   readonly ingestionRateBytesPerSecond: number;
   readonly ingestionBurstBytes: number;
   readonly ingestionBodyBytesMax: number;
+  readonly seriesPerPushMax: number;
   readonly labelCountMax: number;
   readonly labelNameLengthMax: number;
   readonly labelValueLengthMax: number;
   /** 0: session ids are dropped; else they are counted modulo this. */
   readonly sessionsPerSeriesMax: number;
-  /** In the head of one node. */
-  readonly seriesMax: number;
+  /** Series of a tenant in the head of one node. */
+  readonly localSeriesMax: number;
+  /** Series of a tenant in the heads of all nodes together. */
+  readonly globalSeriesMax: number;
   readonly profileSizeBytesMax: number;
   readonly profileSampleCountMax: number;
   readonly sampleLabelCountMax: number;
@@ -39,11 +42,13 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   ingestionRateBytesPerSecond: limit("ingestion_rate_mb", megabytesKind, 4 * 2 ** 20, "uncompressed MB a second that a tenant may push"),
   ingestionBurstBytes: limit("ingestion_burst_size_mb", megabytesKind, 8 * 2 ** 20, "MB that may come at once above the rate"),
   ingestionBodyBytesMax: limit("ingestion_body_limit_mb", megabytesKind, 256 * 2 ** 20, "MB of one request, and of what it unpacks to"),
+  seriesPerPushMax: limit("push_max_concurrency", countKind, 256, "series in one push"),
   labelCountMax: limit("max_label_names_per_series", countKind, 30, "labels of one series"),
   labelNameLengthMax: limit("max_label_name_length", countKind, 1024, "bytes of a label's name"),
   labelValueLengthMax: limit("max_label_value_length", countKind, 2048, "bytes of a label's value"),
   sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "session ids kept apart per series; 0 drops them"),
-  seriesMax: limit("max_global_series_per_tenant", countKind, 5000, "series of a tenant in the head"),
+  localSeriesMax: limit("max_local_series_per_tenant", countKind, 0, "series of a tenant in the head of one node"),
+  globalSeriesMax: limit("max_global_series_per_tenant", countKind, 5000, "series of a tenant in all heads together"),
   profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked"),
   profileSampleCountMax: limit("max_profile_stacktrace_samples", countKind, 16_000, "samples of one profile"),
   sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
@@ -66,9 +71,9 @@ export function limitsFor(config: { readonly limits: TenantLimits; readonly over
 /** Under Pyroscope's names, in the units those names carry: what `/api/v1/tenant_limits` shows. */
 export function printLimits(limits: TenantLimits): Record<string, number | boolean | string> {
   const printed: Record<string, number | boolean | string> = {};
-  for (const [name, { key, kind }] of Object.entries(LIMITS) as [keyof TenantLimits, Setting<never>][]) {
+  for (const [name, { key, kind }] of Object.entries(LIMITS) as [keyof TenantLimits, Setting<unknown>][]) {
     // Every kind of a limit prints one value: none is a list, none may be absent.
-    printed[key.slice("limits.".length)] = kind.print(limits[name] as never) as number | boolean | string;
+    printed[key.slice("limits.".length)] = kind.print(limits[name]) as number | boolean | string;
   }
   return printed;
 }

@@ -63,12 +63,12 @@ interface GivenValue {
 
 type AnySetting = Setting<unknown>;
 
-const ALL_SETTINGS = [...Object.values(SETTINGS), ...Object.values(LIMITS)] as readonly Setting<never>[];
+const ALL_SETTINGS = [...Object.values(SETTINGS), ...Object.values(LIMITS)] as readonly AnySetting[];
 const KNOWN_KEYS: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ key }) => key));
 const KEY_BY_VARIABLE: ReadonlyMap<string, string> = new Map(ALL_SETTINGS.map(({ key }) => [variableOf(key), key]));
 
-/** Variables that begin as ours do but speak to the commands and tests, or come from Kubernetes for a service of that name. */
-const FOREIGN_VARIABLE = /^PYROMESH_(URL|TENANT|CORPUS|(TEST|CRASH|BENCH)(_.*)?)$|_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP)(_.*)?)?$/;
+/** Variables that begin as ours do but speak to commands, builds and tests, or come from Kubernetes for a service of that name. */
+const FOREIGN_VARIABLE = /^PYROMESH_(URL|TENANT|CORPUS|REVISION|BUILD_DATE|(TEST|CRASH|BENCH)(_.*)?)$|_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP)(_.*)?)?$/;
 
 function isForeignVariable(name: string): boolean {
   return FOREIGN_VARIABLE.test(name);

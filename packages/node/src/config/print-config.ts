@@ -11,9 +11,9 @@ export const HIDDEN = "<hidden>";
 
 export function printConfig(config: Config): string {
   const printed: Record<string, unknown> = {};
-  for (const [name, { key, kind }] of Object.entries(SETTINGS) as [keyof typeof SETTINGS, Setting<never>][]) {
+  for (const [name, { key, kind }] of Object.entries(SETTINGS) as [keyof typeof SETTINGS, Setting<unknown>][]) {
     if (key === "config") continue;
-    const value = kind.print(config[name] as never);
+    const value = kind.print(config[name]);
     if (value !== undefined) printed[key] = /secret|auth|password|token/.test(key) ? HIDDEN : hide(value);
   }
   printed["limits"] = printLimits(config.limits);

@@ -23,7 +23,7 @@ export interface Kind<T> {
   /** Reads text, or refuses it with a sentence that shows how to write it. */
   readonly schema: z.ZodType<T, string>;
   /** Text that `schema` reads back. Undefined: leave it out. */
-  readonly print: (value: T) => string | number | boolean | readonly string[] | undefined;
+  print(value: T): string | number | boolean | readonly string[] | undefined;
   /** A flag alone means this. */
   readonly flagAlone?: string;
   /** May be given several times; each adds to the list. */
@@ -73,11 +73,15 @@ export const durationKind: Kind<number> = {
   print: (value) => formatDuration(value),
 };
 
+export const positiveDurationKind: Kind<number> = { ...durationKind, schema: durationKind.schema.refine((durationMs) => durationMs > 0, "0 is too short: write it as 15s") };
+
 export const sizeKind: Kind<number> = {
   placeholder: "size",
   schema: refusable((text) => parseSize(text)),
   print: (value) => formatSize(value),
 };
+
+export const positiveSizeKind: Kind<number> = { ...sizeKind, schema: sizeKind.schema.refine((sizeBytes) => sizeBytes > 0, "0 is too small: write it as 64MB") };
 
 /** Bytes, written as a number of MB without a unit: how Pyroscope writes its rates. */
 export const megabytesKind: Kind<number> = {

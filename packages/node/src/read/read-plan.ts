@@ -5,12 +5,6 @@
 import type { CatalogEntry } from "@pyromesh/block";
 import type { Matcher } from "@pyromesh/profile";
 
-export const WINDOW_MS = 3_600_000;
-
-export function windowOf(timeMs: number): number {
-  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
-}
-
 export interface QuarantinedSpan {
   readonly id: string;
   readonly reason: string;

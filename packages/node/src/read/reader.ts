@@ -14,11 +14,12 @@ import { CodedError, toHex, unavailable } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
 import type { CatalogEntry } from "@pyromesh/block";
+import { windowStartOf } from "@pyromesh/block";
 import { addIdentitySums, labelsKey } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
 import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, SegmentPart } from "../compute/compute.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { mayHoldService, objectsByWindow, quarantinesWithin, windowOf } from "./read-plan.ts";
+import { mayHoldService, objectsByWindow, quarantinesWithin } from "./read-plan.ts";
 import type { SegmentSource } from "./segment-source.ts";
 
 const PLANS_MAX = 3;
@@ -153,7 +154,7 @@ export class Reader implements ProfileSource {
     const pin = this.#modules.pin(query.tenants, query.startMs, query.endMs);
     try {
       const totalBytesInRange = pin.entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      const { value } = await this.series(query, signal);
+      const { value, receipt } = await this.series(query, signal);
       return {
         scopes: [
           {
@@ -161,7 +162,7 @@ export class Reader implements ProfileSource {
             componentCount: 1,
             blockCount: pin.entries.length,
             seriesCount: value.length,
-            profileCount: pin.entries.reduce((sum, { recordCount }) => sum + (recordCount ?? 0), 0),
+            profileCount: receipt.recordCount,
             sampleCount: 0,
             indexBytes: 0,
             profileBytes: totalBytesInRange,
@@ -244,8 +245,8 @@ export class Reader implements ProfileSource {
     if (base.generations.length === 0) return partials;
     for (const tenant of scope.tenants) {
       const covered = [...new Set(entries.filter(({ meta }) => meta.tenant === tenant).map(({ meta }) => meta.windowStartMs))].sort((a, b) => a - b);
-      let first = windowOf(scope.startMs);
-      const last = windowOf(scope.endMs);
+      let first = windowStartOf(scope.startMs);
+      const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + 1]) {
         if (window > first) {
           const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };

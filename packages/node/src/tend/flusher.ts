@@ -14,14 +14,13 @@
  * it finds the sealed file and uploads it. While the bucket is down, sealed files wait on disk and are read from there:
  * memory does not grow with the outage. The head's disk budget bounds them: past it pushes get 503.
  */
-import { CodedError, messageOf, toHex, unavailable } from "@pyromesh/base";
-import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
-import type { Bucket, Catalog, LocalSegments, SegmentMeta } from "@pyromesh/block";
-import { buildSegment, metaOfKey, readIdentities, segmentKey } from "@pyromesh/block";
+import { assert, CodedError, messageOf, toHex, unavailable } from "@pyromesh/base";
+import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
+import type { Bucket, Catalog, LocalFiles, ObjectKey, RangeSource, SegmentMeta } from "@pyromesh/block";
+import { buildSegment, parseObjectKey, readIdentities, segmentKey, WINDOW_MS } from "@pyromesh/block";
 import type { Head, Cut } from "@pyromesh/head";
 import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../crash-point.ts";
-import { WINDOW_MS } from "../read/read-plan.ts";
 import { planFlush } from "./flush-plan.ts";
 import type { FlushLimits } from "./flush-plan.ts";
 import type { Generations } from "./generations.ts";
@@ -36,7 +35,7 @@ export interface FlusherModules {
   readonly head: Head;
   readonly compute: Compute;
   readonly bucket: Bucket;
-  readonly local: LocalSegments;
+  readonly local: LocalFiles;
   readonly catalog: Catalog;
   readonly generations: Generations;
   readonly clock: Clock;
@@ -57,8 +56,8 @@ export class Flusher {
   #timer: Timer | undefined;
   #retryMs = RETRY_FIRST_MS;
   #isForced = false;
-  readonly #flushed;
-  readonly #failed;
+  readonly #flushed: Counter;
+  readonly #failed: Counter;
 
   constructor(limits: FlushLimits, modules: FlusherModules) {
     this.#limits = limits;
@@ -136,13 +135,13 @@ export class Flusher {
   }
 
   async #tick(): Promise<void> {
-    const { clock, head, logger } = this.#modules;
+    const { head, logger } = this.#modules;
     let delayMs = TICK_MS;
     try {
       const view = {
         openBytes: head.stats.openBytes,
         openCount: head.stats.openCount,
-        oldestAgeMs: head.stats.oldestAgeMs,
+        oldestAgeMs: head.stats.openAgeMs ?? 0,
         unsealedCount: 0,
       };
       if (this.#unsealed.size > 0 || planFlush(view, this.#limits) !== undefined) await this.#seal();
@@ -151,11 +150,8 @@ export class Flusher {
       logger.error("a cut could not be sealed and is tried again", { error });
       delayMs = 5000;
     }
-    if (this.#backlog.size > 0 && this.#uploading === undefined) {
-      this.#uploading = this.#drain().finally(() => (this.#uploading = undefined));
-      this.#uploading.catch(() => undefined);
-    }
-    if (clock !== undefined) this.#schedule(delayMs);
+    if (this.#backlog.size > 0) this.#drain().catch((error: unknown) => logger.error("uploading stopped short and is tried again", { error }));
+    this.#schedule(delayMs);
   }
 
   /** One at a time: seals every cut that waits, and one made now. */
@@ -186,36 +182,37 @@ export class Flusher {
 
   async #sealOne(cut: Cut, generation: Generation): Promise<{ key: string; sizeBytes: number }[]> {
     const { catalog, compute, generations, head, local, logger } = this.#modules;
-    const sealed: { key: string; sizeBytes: number; meta: SegmentMeta }[] = [];
+    const sealed: { key: string; sizeBytes: number }[] = [];
     const found = new Set<string>();
+    const storeId = toHex(head.storeId);
     for (const group of cut.groups) {
       const datasets = await compute.build(generation, group.tenant, group.windowStartMs);
       crashPoint("flush-after-build");
-      if (datasets.length === 0) throw new Error(`cut ${cut.cutId} has records of ${group.tenant} that no lane holds`);
+      if (datasets.length === 0) continue; // all of it was lost and quarantined, or the check of identities below says so
       const meta: SegmentMeta = {
-        tenant: group.tenant,
+        tenant: group.tenant as TenantId, // the API parsed it before the head took the record
         windowStartMs: group.windowStartMs,
         windowMs: WINDOW_MS,
         level: 0,
-        storeId: head.storeId,
+        storeId,
         ordinal: group.ordinal,
         minTimeMs: datasets.reduce((least, { minTimeMs }) => Math.min(least, minTimeMs), Infinity),
         maxTimeMs: datasets.reduce((most, { maxTimeMs }) => Math.max(most, maxTimeMs), -Infinity),
         recordCount: datasets.reduce((sum, { recordCount }) => sum + recordCount, 0),
-        sources: [{ storeId: head.storeId, firstOrdinal: group.ordinal, lastOrdinal: group.ordinal }],
+        sources: [{ storeId, firstOrdinal: group.ordinal, lastOrdinal: group.ordinal }],
       };
       const bytes = buildSegment(meta, datasets);
       const key = segmentKey(meta);
       await local.write(key, bytes);
-      for (const identity of await readIdentities(await local.open(key), key, this.#stopped.signal)) found.add(identity);
+      for (const identity of await readIdentities(await local.source(key), key, this.#stopped.signal)) found.add(identity);
       crashPoint("flush-after-local-file");
-      sealed.push({ key, sizeBytes: bytes.length, meta });
+      sealed.push({ key, sizeBytes: bytes.length });
     }
     for (const identity of head.cutIdentities(cut.cutId)) {
       if (!found.has(identity)) throw new Error(`record ${toHex(Buffer.from(identity, "latin1"))} of cut ${cut.cutId} is in no segment of it`);
     }
-    for (const { key, sizeBytes, meta } of sealed) {
-      catalog.add({ key, meta, sizeBytes, place: "local" });
+    for (const { key, sizeBytes } of sealed) {
+      catalog.add({ key, meta: keyMeta(key), sizeBytes, place: "local", path: local.pathOf(key) });
       this.#backlog.set(key, sizeBytes);
     }
     await head.seal(
@@ -229,8 +226,14 @@ export class Flusher {
     return sealed;
   }
 
+  /** One at a time: two uploads of one segment would delete its file under each other. */
+  #drain(): Promise<void> {
+    this.#uploading ??= this.#drainAll().finally(() => (this.#uploading = undefined));
+    return this.#uploading;
+  }
+
   /** Uploads what waits, oldest first; stops at the first failure, to be tried again. */
-  async #drain(): Promise<void> {
+  async #drainAll(): Promise<void> {
     const { clock, logger } = this.#modules;
     for (const key of [...this.#backlog.keys()]) {
       if (this.#stopped.signal.aborted || !this.#backlog.has(key)) continue;
@@ -252,7 +255,7 @@ export class Flusher {
   async #upload(key: string): Promise<void> {
     const { bucket, catalog, head, local, logger } = this.#modules;
     const signal = this.#stopped.signal;
-    const file = await local.open(key);
+    const file = await local.source(key);
     const bytes = await file.read(0, file.sizeBytes, signal);
     await bucket.put(key, bytes, { ifAbsent: true }, signal);
     crashPoint("flush-after-upload");
@@ -262,24 +265,28 @@ export class Flusher {
       throw new CodedError({ code: "UPLOAD_DIFFERS", kind: "data_loss", message: `${key} in the bucket lacks identities of the local segment` });
     }
     crashPoint("flush-after-verify");
-    catalog.replace(key, "bucket");
+    catalog.replace({ key, meta: keyMeta(key), sizeBytes: bytes.length, place: "bucket" });
     await head.unseal(key);
     crashPoint("flush-after-unseal");
     this.#backlog.delete(key);
     head.setSealedBytes(this.backlogBytes);
     this.#flushed.add({}, bytes.length);
-    catalog.whenUnused(key, () => {
-      local.delete(key).then(
-        () => crashPoint("flush-after-local-delete"),
-        (error: unknown) => logger.warn("a local segment that is in the bucket could not be deleted", { key, error }),
-      );
+    catalog.whenUnused(async () => {
+      await local.delete(key);
+      crashPoint("flush-after-local-delete");
     });
-    logger.info("uploaded", { key, bytes: bytes.length, records: metaOfKey(key) === undefined ? undefined : wanted.length });
+    logger.info("uploaded", { key, bytes: bytes.length, records: wanted.length });
   }
 }
 
-function bucketSource(bucket: Bucket, key: string, sizeBytes: number): { sizeBytes: number; read(offset: number, length: number, signal: AbortSignal): Promise<Uint8Array> } {
-  return { sizeBytes, read: (offset, length, signal) => bucket.getRange(key, offset, length, signal) };
+function bucketSource(bucket: Bucket, key: string, sizeBytes: number): RangeSource {
+  return { sizeBytes, read: (offset, lengthBytes, signal) => bucket.getRange(key, offset, lengthBytes, signal) };
+}
+
+function keyMeta(key: string): ObjectKey {
+  const meta = parseObjectKey(key);
+  assert(meta !== undefined, "a segment key made here is read back");
+  return meta;
 }
 
 /** What the head remembers of a sealed segment: its size, to tell a torn local file. u64 little-endian. */

@@ -30,11 +30,6 @@ export class Generations {
     return ended;
   }
 
-  /** A generation besides the open one: for a cut found at replay. */
-  add(): Generation {
-    return this.turn();
-  }
-
   pin(): { readonly generations: readonly Generation[]; release(): void } {
     const generations = [...this.#live];
     for (const generation of generations) this.#pins.set(generation, (this.#pins.get(generation) ?? 0) + 1);

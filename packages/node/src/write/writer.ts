@@ -13,7 +13,7 @@
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { Clock, Random, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
-import type { EncodedRecord, ProfileLimits } from "@pyromesh/profile";
+import type { AcceptanceWindow, EncodedRecord, ProfileLimits } from "@pyromesh/profile";
 import type { Compute } from "../compute/compute.ts";
 
 /** What the writer asks of the head. */
@@ -26,9 +26,8 @@ export interface WriterModules {
   readonly head: RecordStore;
   readonly clock: Clock;
   readonly random: Random;
-  readonly limitsFor: (tenant: TenantId) => ProfileLimits & { readonly profileSizeBytesMax: number };
+  readonly limitsFor: (tenant: TenantId) => { readonly profile: ProfileLimits; readonly window: AcceptanceWindow };
   readonly storeIds: readonly Uint8Array[];
-  readonly onRefused: (tenant: TenantId, reason: string, bytes: number) => void;
   /** Undefined while writes are taken, else why not. */
   readonly refusesBecause: () => string | undefined;
 }
@@ -63,8 +62,7 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
-    const { clock, compute, head, limitsFor, onRefused, random, storeIds } = this.#modules;
-    const sizeBytes = profile.pprof.byteLength;
+    const { clock, compute, head, limitsFor, random, storeIds } = this.#modules;
     try {
       const limits = limitsFor(tenant);
       const nowMs = clock.nowMs();
@@ -78,21 +76,23 @@ export class Writer implements ProfileSink {
         nonce: random.bytes(16),
         nowMs,
         ingest: profile.ingest,
-        limits,
+        limits: limits.profile,
+        window: limits.window,
         storeIds,
-        describe: profile.describe,
-        sizeBytesMax: limits.profileSizeBytesMax,
       });
       signal.throwIfAborted();
       await Promise.all(records.map((record) => head.append(record)));
       return undefined;
     } catch (error) {
-      const refusal =
-        error instanceof CodedError
-          ? error
-          : new CodedError({ code: "PUSH_FAILED", kind: "internal", message: `the push could not be kept: ${messageOf(error)}`, cause: error });
-      if (refusal.kind === "invalid_argument") onRefused(tenant, String(refusal.details["reason"] ?? "malformed_profile"), sizeBytes);
-      return refusal;
+      const known = error instanceof CodedError ? error : undefined;
+      // The API tells refusals of one push apart by the name each begins with.
+      return new CodedError({
+        code: known?.code ?? "PUSH_FAILED",
+        kind: known?.kind ?? "internal",
+        message: `${profile.describe}: ${messageOf(error)}`,
+        details: known?.details ?? {},
+        cause: error,
+      });
     }
   }
 }

@@ -56,12 +56,12 @@ export function packageOf(name: string): string {
   const stop = bare.search(/[\s([<]/);
   const head = stop === -1 ? bare : bare.slice(0, stop);
   const slash = head.lastIndexOf("/");
-  const last = head.slice(slash + 1);
-  const parts = last.split(".");
-  if (parts.length === 1) return slash === -1 ? last : head.slice(0, slash);
-  let end = 1;
-  while (end < parts.length - 1 && /^[a-z_]/.test(parts[end]!)) end += 1;
-  return head.slice(0, slash + 1) + parts.slice(0, end).join(".");
+  const parts = head.slice(slash + 1).split(".");
+  if (slash !== -1) return parts.length === 1 ? head.slice(0, slash) : head.slice(0, slash + 1) + parts[0]!;
+  // Java: packages in small letters, then a class. Anywhere else the package is what stands before the first dot.
+  const classAt = parts.findIndex((part) => !/^[a-z0-9_]+$/.test(part));
+  const isClass = classAt > 1 && classAt < parts.length - 1 && /^[A-Z]/.test(parts[classAt]!);
+  return isClass ? parts.slice(0, classAt).join(".") : parts[0]!;
 }
 
 /** FNV-1a over UTF-16 units: short, even, and the same everywhere. */

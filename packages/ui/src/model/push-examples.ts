@@ -20,7 +20,7 @@ export function pushExamples({ serverUrl, tenant }: PushTarget): PushExample[] {
     {
       id: "curl",
       title: "curl",
-      note: "Folded stacks, one a line, ending in a sample count. Paste it into a terminal: the service my-app appears within seconds.",
+      note: "Folded stacks, one a line, each with a sample count. Paste it into a terminal: my-app appears within seconds.",
       code: lines(
         "printf 'main;handle;parse 40\\nmain;handle;render 60\\nmain;idle 20\\n' |",
         `  curl --fail-with-body --data-binary @- ${hasTenant ? `-H ${shellQuote(`X-Scope-OrgID: ${tenant}`)} ` : ""}\\`,

@@ -70,7 +70,7 @@ export function App(): JSX.Element {
   const body = (): JSX.Element => {
     if (error !== undefined) return <ErrorNote error={error} onRetry={refresh} />;
     if (catalog.value?.stats !== undefined && !hasServices) {
-      if (catalog.value.stats.hasData) return <NothingInRange stats={catalog.value.stats} onRange={onRange} />;
+      if (catalog.value.stats.hasData) return <NothingInRange stats={catalog.value.stats} onRange={onRange} onLook={refresh} />;
       return <EmptyStore serverUrl={baseUrl.replace(/\/$/, "")} tenant={tenant} onLook={refresh} />;
     }
     if (flame.value === undefined) return <p class="notice waiting">Asking the node…</p>;

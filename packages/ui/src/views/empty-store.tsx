@@ -1,8 +1,9 @@
 /** What a store without a single profile shows: how to push one here, and that the page is watching for it. */
 import type { JSX } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { pushExamples } from "../model/push-examples.ts";
 import { CopyButton } from "./copy-button.tsx";
+import { useWatch } from "./use-watch.ts";
 
 export interface EmptyStoreProps {
   readonly serverUrl: string;
@@ -10,23 +11,11 @@ export interface EmptyStoreProps {
   readonly onLook: () => void;
 }
 
-const LOOK_EVERY_MS = 5_000;
-const LOOK_COUNT_MAX = 720; // an hour; then the page stops asking and offers a button
-
 export function EmptyStore({ serverUrl, tenant, onLook }: EmptyStoreProps): JSX.Element {
   const examples = pushExamples({ serverUrl, tenant });
   const [chosenId, setChosenId] = useState(examples[0]!.id);
-  const [lookCount, setLookCount] = useState(0);
+  const { isWatching, again } = useWatch(onLook);
   const tabs = useRef<HTMLDivElement>(null);
-  const isWatching = lookCount < LOOK_COUNT_MAX;
-  useEffect(() => {
-    if (!isWatching) return undefined;
-    const timer = window.setTimeout(() => {
-      if (!document.hidden) onLook();
-      setLookCount(lookCount + 1);
-    }, LOOK_EVERY_MS);
-    return () => window.clearTimeout(timer);
-  }, [lookCount, isWatching]);
   const chosen = examples.find(({ id }) => id === chosenId) ?? examples[0]!;
   const onTabKey = (event: KeyboardEvent): void => {
     const step = event.key === "ArrowRight" ? 1 : event.key === "ArrowLeft" ? -1 : 0;
@@ -39,7 +28,21 @@ export function EmptyStore({ serverUrl, tenant, onLook }: EmptyStoreProps): JSX.
   return (
     <main class="empty">
       <h2>No profiles yet</h2>
-      <p>Push one to this server, from a program or from the command line. The page turns into its flame graph by itself.</p>
+      <p>Push one to this server, from a program or from the command line: this page then shows its flame graph.</p>
+      <p class="watching" role="status">
+        {isWatching ? (
+          <>
+            <i class="pulse" aria-hidden="true" /> Watching for the first profile
+          </>
+        ) : (
+          <>
+            Stopped watching after an hour.
+            <button type="button" class="button" onClick={again}>
+              Look again
+            </button>
+          </>
+        )}
+      </p>
       <div class="tabs" role="tablist" aria-label="Clients" ref={tabs} onKeyDown={onTabKey}>
         {examples.map(({ id, title }) => (
           <button
@@ -65,27 +68,6 @@ export function EmptyStore({ serverUrl, tenant, onLook }: EmptyStoreProps): JSX.
           <CopyButton key={chosen.id} text={chosen.code} />
         </div>
       </div>
-      <p class="watching" role="status">
-        {isWatching ? (
-          <>
-            <i class="pulse" aria-hidden="true" /> Watching for the first profile
-          </>
-        ) : (
-          <>
-            Stopped watching after an hour.{" "}
-            <button
-              type="button"
-              class="button"
-              onClick={() => {
-                setLookCount(0);
-                onLook();
-              }}
-            >
-              Look again
-            </button>
-          </>
-        )}
-      </p>
     </main>
   );
 }

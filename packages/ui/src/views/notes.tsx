@@ -4,6 +4,7 @@ import { QuerierError } from "../client.ts";
 import type { StoreStats } from "../client.ts";
 import { formatFullMoment } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
+import { useWatch } from "./use-watch.ts";
 
 export function ErrorNote({ error, onRetry }: { readonly error: Error; readonly onRetry: () => void }): JSX.Element {
   const code = error instanceof QuerierError ? error.code : "page";
@@ -24,7 +25,14 @@ export function ErrorNote({ error, onRetry }: { readonly error: Error; readonly 
 
 const JUMP_MS = 15 * 60_000;
 
-export function NothingInRange({ stats, onRange }: { readonly stats: StoreStats; readonly onRange: (range: TimeRange) => void }): JSX.Element {
+export interface NothingInRangeProps {
+  readonly stats: StoreStats;
+  readonly onRange: (range: TimeRange) => void;
+  readonly onLook: () => void;
+}
+
+export function NothingInRange({ stats, onRange, onLook }: NothingInRangeProps): JSX.Element {
+  useWatch(onLook); // "the last so long" may have data at any moment: it may even have come between the two questions
   const hasTimes = stats.newestMs > 0;
   return (
     <main class="notice">

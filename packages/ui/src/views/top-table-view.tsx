@@ -1,6 +1,7 @@
 /** Functions by cost, beside the flame graph. A row marks its function there; a heading sorts. */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
+import { shortName } from "../model/box-text.ts";
 import { DARK_PALETTE, fillOf, LIGHT_PALETTE } from "../model/frame-color.ts";
 import type { SearchTerm } from "../model/search.ts";
 import { nameTest } from "../model/search.ts";
@@ -63,6 +64,7 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
                   <button
                     type="button"
                     title={row.name}
+                    aria-label={row.name}
                     aria-pressed={isChosen}
                     onClick={(event) => {
                       event.stopPropagation();
@@ -70,7 +72,7 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
                     }}
                   >
                     <i class="swatch" style={{ backgroundColor: fillOf(palette, row.name) }} />
-                    <bdi>{row.name}</bdi>
+                    <bdi>{shortName(row.name)}</bdi>
                   </button>
                 </td>
                 <Cost value={row.self} whole={whole} sampleUnit={sampleUnit} />
@@ -92,7 +94,7 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
 
 function Cost({ value, whole, sampleUnit }: { readonly value: number; readonly whole: number; readonly sampleUnit: string }): JSX.Element {
   return (
-    <td class="cost">
+    <td class={value > 0 ? "cost" : "cost none"}>
       <span class="cost-value">{formatValue(value, sampleUnit)}</span>
       <span class="cost-share">{formatShare(value, whole)}</span>
       <i class="cost-bar" style={{ width: `${whole > 0 ? (value / whole) * 100 : 0}%` }} />

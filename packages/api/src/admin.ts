@@ -1,0 +1,48 @@
+/** Routes about the node itself: probes, metrics, settings, and the few things an operator may tell it to do. */
+import { invalidArgument } from "@pyromesh/base";
+import type { ApiReply } from "./http.ts";
+import type { NodeAdmin } from "./ports.ts";
+import { route } from "./route.ts";
+import type { Route } from "./route.ts";
+
+export function adminRoutes(admin: NodeAdmin): readonly Route[] {
+  const config = (): Promise<ApiReply> => Promise.resolve(text(200, admin.configYaml()));
+  return [
+    route("GET", "/ready", () => Promise.resolve(readyReply(admin)), { isProbe: true }),
+    route("GET", "/-/healthy", () => Promise.resolve(text(200, "ok\n")), { isProbe: true }),
+    route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await admin.metricsText() }), { isProbe: true }),
+    route("GET", "/config", config),
+    route("GET", "/api/v1/status/config", config),
+    route("GET", "/api/v1/status/buildinfo", () => Promise.resolve(buildInfoReply(admin))),
+    route("GET", "/runtime_config", () => Promise.resolve(text(200, admin.runtimeConfigYaml?.() ?? "overrides: {}\n"))),
+    route("GET", "/api/v1/tenant_limits", (request) => {
+      const [tenant, another] = request.tenants;
+      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits are one tenant's: send one id in X-Scope-OrgID");
+      return Promise.resolve(json(admin.tenantLimits(tenant)));
+    }, { access: "read" }),
+    route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),
+    route("GET", "/admin/quarantine", () => Promise.resolve(json({ entries: admin.quarantine() })), { isOperator: true }),
+    route("POST", "/admin/quarantine", async () => json({ acknowledged: await admin.acknowledgeQuarantine() }), { isOperator: true }),
+  ];
+}
+
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+function readyReply(admin: NodeAdmin): ApiReply {
+  const reason = admin.notReadyBecause();
+  return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
+}
+
+/** The keys Prometheus' clients look for; this program has a Node version where they expect Go's. */
+function buildInfoReply(admin: NodeAdmin): ApiReply {
+  const { version, revision, buildDate, nodeVersion } = admin.buildInfo();
+  return json({ status: "success", data: { version, revision, branch: "", buildUser: "", buildDate, goVersion: "", nodeVersion } });
+}
+
+function text(status: number, body: string): ApiReply {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
+}
+
+function json(value: unknown): ApiReply {
+  return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}

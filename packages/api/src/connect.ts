@@ -1,0 +1,137 @@
+/**
+ * Connect's unary protocol, server side: one POST, one message in, one message out, JSON or binary by Content-Type. Errors are
+ * `{"code","message"}` in JSON whatever the request was. Streaming, gRPC and gRPC-Web are not here.
+ *
+ * What must stay true: a message is never larger than `bodyBytesMax`, before or after inflating; a caller's own time limit
+ * (`Connect-Timeout-Ms`) ends its request on time even where the handler does not listen to its signal.
+ */
+import { promisify } from "node:util";
+import { gunzip } from "node:zlib";
+import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { abortable } from "./abortable.ts";
+import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import { decodeBinary, encodeBinary } from "./proto/binary.ts";
+import { decodeJson, encodeJson } from "./proto/json.ts";
+import type { MessageSchema } from "./proto/schema.ts";
+
+export interface UnaryMethod<Request extends object, Response extends object> {
+  /** `/querier.v1.QuerierService/Series` */
+  readonly path: string;
+  readonly request: MessageSchema<Request>;
+  readonly response: MessageSchema<Response>;
+  handle(message: Request, call: UnaryCall): Promise<UnaryAnswer<Response>>;
+}
+
+/** The request without its body. */
+export type UnaryCall = Pick<ApiRequest, "headers" | "tenants" | "signal">;
+
+export interface UnaryAnswer<Response extends object> {
+  /** A Uint8Array is the response encoded already: sent as it is, or decoded where JSON is asked for. */
+  readonly message: Response | Uint8Array;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+export interface ConnectOptions {
+  /** Of a request message, as sent and inflated. */
+  readonly bodyBytesMax: number;
+}
+
+/** The server has checked that it is a POST. */
+export function unaryHandler<Request extends object, Response extends object>(
+  method: UnaryMethod<Request, Response>,
+  options: ConnectOptions,
+  modules: { readonly clock: Clock },
+): Handler {
+  return async (request) => {
+    const codec = codecOf(request.headers["content-type"]);
+    if (codec === undefined) return { status: 415, headers: { "accept-post": ACCEPT_POST }, body: "" };
+    const limit = startTimeLimit(request, modules.clock);
+    try {
+      const answer = await abortable(run(method, codec, request, limit.signal, options), limit.signal);
+      return encodeReply(method.response, codec, answer);
+    } finally {
+      limit.stop();
+    }
+  };
+}
+
+type Codec = "json" | "proto";
+
+const ACCEPT_POST = "application/json, application/json; charset=utf-8, application/proto";
+
+function codecOf(contentType: string | undefined): Codec | undefined {
+  const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
+  for (const parameter of parameters) {
+    const [name, value = ""] = parameter.split("=");
+    if (name === "charset" && !["utf-8", "utf8"].includes(value.replaceAll('"', ""))) return undefined;
+  }
+  return type === "application/json" ? "json" : type === "application/proto" ? "proto" : undefined;
+}
+
+async function run<Request extends object, Response extends object>(
+  method: UnaryMethod<Request, Response>,
+  codec: Codec,
+  request: ApiRequest,
+  signal: AbortSignal,
+  options: ConnectOptions,
+): Promise<UnaryAnswer<Response>> {
+  const body = await readBody(request, options.bodyBytesMax);
+  const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
+  return method.handle(message, { headers: request.headers, tenants: request.tenants, signal });
+}
+
+const gunzipAsync = promisify(gunzip);
+
+async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
+  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+  if (encoding !== "identity" && encoding !== "" && encoding !== "gzip") {
+    throw new CodedError({
+      code: "CONTENT_ENCODING_UNKNOWN",
+      kind: "unimplemented",
+      message: `content encoding ${JSON.stringify(encoding.slice(0, 100))} is not supported: send gzip or none`,
+    });
+  }
+  const body = await request.body(bodyBytesMax);
+  if (encoding !== "gzip" || body.length === 0) return body;
+  try {
+    return await gunzipAsync(body, { maxOutputLength: bodyBytesMax });
+  } catch (cause) {
+    // The code is Node's own, for maxOutputLength.
+    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
+      throw new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${bodyBytesMax} bytes: send a smaller request` });
+    }
+    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
+  }
+}
+
+function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {
+  const { message } = answer;
+  if (codec === "proto") {
+    const body = message instanceof Uint8Array ? message : encodeBinary(schema, message);
+    return { status: 200, headers: { ...answer.headers, "content-type": "application/proto" }, body };
+  }
+  const body = encodeJson(schema, message instanceof Uint8Array ? decodeBinary(schema, message) : message);
+  return { status: 200, headers: { ...answer.headers, "content-type": "application/json" }, body };
+}
+
+interface TimeLimit {
+  readonly signal: AbortSignal;
+  stop(): void;
+}
+
+/** Throws CONNECT_TIMEOUT_INVALID. The server's own limit holds besides. */
+function startTimeLimit(request: ApiRequest, clock: Clock): TimeLimit {
+  const header = request.headers["connect-timeout-ms"];
+  if (header === undefined || header === "") return { signal: request.signal, stop: () => {} };
+  if (!/^\d{1,10}$/.test(header)) {
+    throw invalidArgument("CONNECT_TIMEOUT_INVALID", `Connect-Timeout-Ms is ${JSON.stringify(header.slice(0, 40))}: send at most 10 digits`);
+  }
+  const controller = new AbortController();
+  const timeoutMs = Number(header);
+  const expire = (): void =>
+    controller.abort(new CodedError({ code: "DEADLINE_EXCEEDED", kind: "deadline_exceeded", message: `the request took longer than its Connect-Timeout-Ms of ${timeoutMs}` }));
+  // Timers hold 31 bits; a limit of three weeks is none.
+  const timer = timeoutMs < 2 ** 31 ? clock.after(timeoutMs, expire) : undefined;
+  return { signal: AbortSignal.any([request.signal, controller.signal]), stop: () => timer?.cancel() };
+}

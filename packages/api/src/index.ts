@@ -1,0 +1,30 @@
+export { adminRoutes } from "./admin.ts";
+export { Discards } from "./discards.ts";
+export type { ApiReply, ApiRequest, Handler } from "./http.ts";
+export { ingestHandler } from "./ingest.ts";
+export type { Page, Pages } from "./pages.ts";
+export type {
+  Answer,
+  ArrivedProfile,
+  HeatmapQuery,
+  IngestHints,
+  MergeQuery,
+  NodeAdmin,
+  PointsQuery,
+  PprofQuery,
+  ProfileSink,
+  ProfileSource,
+  PushOutcome,
+  QuarantineEntry,
+  QueryAnalysis,
+  Scope,
+  SeriesQuery,
+} from "./ports.ts";
+export { pushHandler } from "./push.ts";
+export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
+export type { QueryLimits } from "./query-limits.ts";
+export { RateLimit } from "./rate-limit.ts";
+export type { Route } from "./route.ts";
+export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
+export { ApiServer } from "./server.ts";
+export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";

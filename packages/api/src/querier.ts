@@ -1,0 +1,382 @@
+/**
+ * querier.v1.QuerierService: every RPC, from a request's fields to a question for the `ProfileSource` and back. No counting
+ * happens here: what is checked is checked before the source is asked, and what comes back is only renamed.
+ *
+ * The label endpoints are all views of one answer, `ProfileSource.series`: full label sets with the type's own labels.
+ */
+import { CodedError, invalidArgument } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+import { compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
+import type { Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Label, Labels, TimeSeries } from "@pyromesh/profile";
+import { unaryHandler } from "./connect.ts";
+import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
+import type { Handler } from "./http.ts";
+import type { Answer, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "./ports.ts";
+import * as q from "./proto/querier-v1.ts";
+import { PPROF } from "./proto/pprof-v1.ts";
+import type { PprofMessage } from "./proto/pprof-v1.ts";
+import * as t from "./proto/types-v1.ts";
+import { checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll } from "./query-limits.ts";
+import type { QueryLimits } from "./query-limits.ts";
+import { receiptHeaders } from "./receipt-headers.ts";
+import { readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import type { SelectionInput } from "./selection.ts";
+
+export interface QuerierOptions extends ConnectOptions {
+  /** Asked at each request, so that limits reload live. */
+  readonly limitsOf: (tenant: TenantId) => QueryLimits;
+}
+
+export interface QuerierModules {
+  readonly source: ProfileSource;
+  readonly clock: Clock;
+}
+
+export interface RpcRoute {
+  readonly path: string;
+  readonly handler: Handler;
+}
+
+export function querierRoutes(options: QuerierOptions, modules: QuerierModules): readonly RpcRoute[] {
+  const querier = new Querier(options, modules);
+  const route = <Request extends object, Response extends object>(
+    name: string,
+    request: UnaryMethod<Request, Response>["request"],
+    response: UnaryMethod<Request, Response>["response"],
+    handle: UnaryMethod<Request, Response>["handle"],
+  ): RpcRoute => {
+    const path = `/querier.v1.QuerierService/${name}`;
+    return { path, handler: unaryHandler({ path, request, response, handle }, options, modules) };
+  };
+  return [
+    route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),
+    route("LabelNames", t.LABEL_NAMES_REQUEST, t.LABEL_NAMES_RESPONSE, (message, call) => querier.labelNames(message, call)),
+    route("LabelValues", t.LABEL_VALUES_REQUEST, t.LABEL_VALUES_RESPONSE, (message, call) => querier.labelValues(message, call)),
+    route("Series", q.SERIES_REQUEST, q.SERIES_RESPONSE, (message, call) => querier.series(message, call)),
+    route("SelectMergeStacktraces", q.SELECT_MERGE_STACKTRACES_REQUEST, q.SELECT_MERGE_STACKTRACES_RESPONSE, (message, call) =>
+      querier.selectMergeStacktraces(message, call),
+    ),
+    route("SelectMergeProfile", q.SELECT_MERGE_PROFILE_REQUEST, PPROF, (message, call) => querier.selectMergeProfile(message, call)),
+    route("SelectMergeSpanProfile", q.SELECT_MERGE_SPAN_PROFILE_REQUEST, q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, (message, call) =>
+      querier.selectMergeSpanProfile(message, call),
+    ),
+    route("SelectSeries", q.SELECT_SERIES_REQUEST, q.SELECT_SERIES_RESPONSE, (message, call) => querier.selectSeries(message, call)),
+    route("SelectHeatmap", q.SELECT_HEATMAP_REQUEST, q.SELECT_HEATMAP_RESPONSE, (message, call) => querier.selectHeatmap(message, call)),
+    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call)),
+    route("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE, (_, call) => querier.getProfileStats(call)),
+    route("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE, (message, call) => querier.analyzeQuery(message, call)),
+  ];
+}
+
+/** `X-Pyromesh-Partial: allow`: answer with what there is, and name what is missing. */
+export function allowsPartial(headers: Readonly<Record<string, string>>): boolean {
+  return (headers["x-pyromesh-partial"] ?? "").trim().toLowerCase() === "allow";
+}
+
+/** A profile type asked for without a range means recently. */
+export const RECENT_MS = 3_600_000;
+
+/** Nodes of a drawing nobody sized: Graphviz and its reader both give up on more. */
+export const DOT_NODES_DEFAULT = 100;
+
+/** Leaf frames that profile-guided optimisation needs where the caller does not say. */
+const GO_PGO_KEEP_LOCATIONS_DEFAULT = 5;
+
+class Querier {
+  readonly #options: QuerierOptions;
+  readonly #source: ProfileSource;
+  readonly #clock: Clock;
+
+  constructor(options: QuerierOptions, modules: QuerierModules) {
+    this.#options = options;
+    this.#source = modules.source;
+    this.#clock = modules.clock;
+  }
+
+  // --- labels -------------------------------------------------------------------------------------------------------
+
+  async profileTypes(message: q.ProfileTypesRequest, call: UnaryCall): Promise<UnaryAnswer<q.ProfileTypesResponse>> {
+    const nowMs = this.#clock.nowMs();
+    const isOpen = Number(message.start) === 0 && Number(message.end) === 0;
+    const scope = isOpen ? this.#scope({ start: nowMs - RECENT_MS, end: nowMs }, call) : this.#scope(message, call);
+    const answer = await this.#source.series({ ...scope, selectors: [] }, call.signal);
+    return reply(answer, { profileTypes: profileTypeIds(answer.value).map(profileTypeMessage) });
+  }
+
+  async labelNames(message: t.LabelNamesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
+    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
+    const answer = await this.#source.series(query, call.signal);
+    const names = new Set(answer.value.flatMap((labels) => labels.map((label) => label.name)));
+    const isWanted = takesUtf8Names(call.headers["accept"]) ? () => true : (name: string) => LEGACY_NAME.test(name);
+    return reply(answer, { names: [...names].filter(isWanted).sort(compareText) });
+  }
+
+  async labelValues(message: t.LabelValuesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
+    if (message.name === "") throw invalidArgument("LABEL_NAME_MISSING", "name is required: send the label whose values you want");
+    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
+    const answer = await this.#source.series(query, call.signal);
+    return reply(answer, { names: valuesOf(answer.value, message.name) });
+  }
+
+  async series(message: q.SeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SeriesResponse>> {
+    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
+    const answer = await this.#source.series(query, call.signal);
+    return reply(answer, { labelsSet: distinctSeries(answer.value, message.labelNames).map((labels) => ({ labels })) });
+  }
+
+  // --- profiles -----------------------------------------------------------------------------------------------------
+
+  async selectMergeStacktraces(message: q.SelectMergeStacktracesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectMergeStacktracesResponse>> {
+    refuseAsync(message.async);
+    const query = this.#mergeQuery(message, message, call);
+    const goPgo = goPgoOf(message.stackTraceSelector);
+    switch (message.format) {
+      case q.FORMAT_TREE: {
+        refuseGoPgo(goPgo);
+        const answer = await this.#source.treeBytes({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
+        return reply(answer, { tree: answer.value });
+      }
+      case q.FORMAT_DOT: {
+        refuseGoPgo(goPgo);
+        const maxNodes = Number(message.maxNodes ?? 0) === 0 ? DOT_NODES_DEFAULT : this.#maxNodes(message.maxNodes, call);
+        const answer = await this.#source.dot({ ...query, maxNodes }, call.signal);
+        return reply(answer, { dot: answer.value });
+      }
+      case q.FORMAT_PPROF: {
+        const answer = await this.#source.pprof({ ...query, maxNodes: checkPprofNodes(message.maxNodes), goPgo }, call.signal);
+        return reply(answer, { pprof: { profile: answer.value } });
+      }
+      default: {
+        refuseGoPgo(goPgo);
+        if (message.format < 0 || message.format >= q.PROFILE_FORMATS.length) {
+          throw invalidArgument("FORMAT_UNKNOWN", `format ${message.format} is not known: send one of ${q.PROFILE_FORMATS.slice(1).join(", ")}`);
+        }
+        const answer = await this.#source.flameGraph({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
+        return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+      }
+    }
+  }
+
+  async selectMergeProfile(message: q.SelectMergeProfileRequest, call: UnaryCall): Promise<UnaryAnswer<PprofMessage>> {
+    const query: PprofQuery = {
+      ...this.#mergeQuery(message, message, call),
+      maxNodes: checkPprofNodes(message.maxNodes),
+      goPgo: goPgoOf(message.stackTraceSelector),
+    };
+    const answer = await this.#source.pprof(query, call.signal);
+    return { message: answer.value, headers: receiptHeaders(answer) };
+  }
+
+  async selectMergeSpanProfile(message: q.SelectMergeSpanProfileRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectMergeSpanProfileResponse>> {
+    const query = { ...this.#mergeQuery(message, message, call), maxNodes: this.#maxNodes(message.maxNodes, call) };
+    if (message.format === q.FORMAT_TREE) {
+      const answer = await this.#source.treeBytes(query, call.signal);
+      return reply(answer, { tree: answer.value });
+    }
+    if (message.format > q.FORMAT_TREE || message.format < 0) {
+      throw invalidArgument("FORMAT_UNKNOWN", "SelectMergeSpanProfile answers a flame graph or a tree: use SelectMergeStacktraces with spanSelector for other formats");
+    }
+    const answer = await this.#source.flameGraph(query, call.signal);
+    return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+  }
+
+  async diff(message: q.DiffRequest, call: UnaryCall): Promise<UnaryAnswer<q.DiffResponse>> {
+    const [left, right] = [message.left, message.right];
+    if (left === undefined || right === undefined) {
+      throw invalidArgument("DIFF_SIDE_MISSING", `${left === undefined ? "left" : "right"} is missing: send both sides, each as a SelectMergeStacktraces request`);
+    }
+    refuseAsync(left.async);
+    refuseAsync(right.async);
+    const maxNodes = Math.max(this.#maxNodes(left.maxNodes, call), this.#maxNodes(right.maxNodes, call));
+    const answer = await this.#source.diff(this.#mergeQuery(left, left, call), this.#mergeQuery(right, right, call), maxNodes, call.signal);
+    return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
+  }
+
+  // --- over time ----------------------------------------------------------------------------------------------------
+
+  async selectSeries(message: q.SelectSeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectSeriesResponse>> {
+    const query: PointsQuery = {
+      ...this.#mergeQuery(message, message, call),
+      stepMs: checkStep(message.step),
+      groupBy: message.groupBy,
+      aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
+      limit: checkSeriesLimit(message.limit),
+      exemplars: exemplarsOf(message.exemplarType),
+    };
+    const answer = await this.#source.points(query, call.signal);
+    return reply(answer, { series: answer.value.map(seriesMessage) });
+  }
+
+  async selectHeatmap(message: q.SelectHeatmapRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectHeatmapResponse>> {
+    const query = this.#mergeQuery(message, message, call);
+    if (Number(message.start) >= Number(message.end)) throw invalidArgument("TIME_RANGE_BACKWARDS", "a heatmap needs start before end");
+    const answer = await this.#source.heatmap(
+      {
+        ...query,
+        stepMs: checkStep(message.step),
+        groupBy: message.groupBy,
+        limit: checkSeriesLimit(message.limit),
+        of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
+        exemplars: exemplarsOf(message.exemplarType),
+      },
+      call.signal,
+    );
+    return reply(answer, { series: answer.value.map(heatmapMessage) });
+  }
+
+  // --- about the store ----------------------------------------------------------------------------------------------
+
+  async getProfileStats(call: UnaryCall): Promise<UnaryAnswer<t.GetProfileStatsResponse>> {
+    const [tenant, another] = call.tenants;
+    if (tenant === undefined || another !== undefined) {
+      throw invalidArgument("TENANT_NOT_ONE", `GetProfileStats is about one tenant, this request names ${call.tenants.length}: send one id in X-Scope-OrgID`);
+    }
+    const stats = await this.#source.stats(tenant, call.signal);
+    const message = { dataIngested: stats !== undefined, oldestProfileTime: stats?.oldestMs ?? 0, newestProfileTime: stats?.newestMs ?? 0 };
+    return { message, headers: {} };
+  }
+
+  async analyzeQuery(message: q.AnalyzeQueryRequest, call: UnaryCall): Promise<UnaryAnswer<q.AnalyzeQueryResponse>> {
+    const selectors = message.query.trim() === "" ? [] : [readSeriesQuery(message.query)];
+    const analysis = await this.#source.analyze({ ...this.#scope(message, call), selectors }, call.signal);
+    return {
+      message: {
+        queryScopes: analysis.scopes,
+        queryImpact: { totalBytesInTimeRange: analysis.totalBytesInRange, totalQueriedSeries: analysis.totalSeries, deduplicationNeeded: false },
+      },
+      headers: {},
+    };
+  }
+
+  // --- what every query needs ---------------------------------------------------------------------------------------
+
+  #scope(range: { readonly start: number | bigint; readonly end: number | bigint }, call: UnaryCall): Scope {
+    const { startMs, endMs } = checkRange(range.start, range.end, this.#clock.nowMs(), this.#limits(call));
+    return { tenants: call.tenants, startMs, endMs, allowPartial: allowsPartial(call.headers) };
+  }
+
+  #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall): MergeQuery {
+    return { ...readSelection(selection), ...this.#scope(range, call) };
+  }
+
+  #maxNodes(asked: number | bigint | undefined, call: UnaryCall): number {
+    return checkMaxNodes(asked, this.#limits(call));
+  }
+
+  #limits(call: UnaryCall): QueryLimits {
+    return limitsOfAll(call.tenants, this.#options.limitsOf);
+  }
+}
+
+// --- views of a series answer -----------------------------------------------------------------------------------------
+
+/** Ids of the types among these series, sorted. */
+export function profileTypeIds(series: readonly Labels[]): string[] {
+  return valuesOf(series, LABEL_PROFILE_TYPE);
+}
+
+export function valuesOf(series: readonly Labels[], name: string): string[] {
+  const values = new Set<string>();
+  for (const labels of series) {
+    const value = labelValue(labels, name);
+    if (value !== undefined) values.add(value);
+  }
+  return [...values].sort(compareText);
+}
+
+/** Each label set cut to `names` (none: all), once, sorted. A series with none of the names is left out. */
+export function distinctSeries(series: readonly Labels[], names: readonly string[]): Labels[] {
+  const wanted = new Set(names);
+  const distinct = new Map<string, Labels>();
+  for (const labels of series) {
+    const cut = names.length === 0 ? labels : labels.filter((label) => wanted.has(label.name));
+    if (cut.length > 0) distinct.set(labelsKey(cut), cut);
+  }
+  return [...distinct.values()].sort(compareLabels);
+}
+
+function compareLabels(a: Labels, b: Labels): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const order = compareText(a[i]!.name, b[i]!.name) || compareText(a[i]!.value, b[i]!.value);
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
+const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
+
+/** `Accept: *\/*;allow-utf8-labelnames=true`. A header that cannot be read means no, not an error. */
+function takesUtf8Names(accept: string | undefined): boolean {
+  return /;\s*allow-utf8-labelnames\s*=\s*"?true"?\s*(?:[;,]|$)/i.test(accept ?? "");
+}
+
+// --- from requests ----------------------------------------------------------------------------------------------------
+
+function refuseAsync(request: q.AsyncQueryRequest | undefined): void {
+  if (request === undefined || (request.type !== q.ASYNC_FORCE && request.requestId === "")) return;
+  throw new CodedError({ code: "ASYNC_UNIMPLEMENTED", kind: "unimplemented", message: "asynchronous queries are not part of Pyromesh: send the query without async" });
+}
+
+function goPgoOf(selector: t.StackTraceSelectorMessage | undefined): PprofQuery["goPgo"] {
+  const asked = selector?.goPgo;
+  if (asked === undefined) return undefined;
+  return { keepLocations: asked.keepLocations === 0 ? GO_PGO_KEEP_LOCATIONS_DEFAULT : asked.keepLocations, aggregateCallees: asked.aggregateCallees };
+}
+
+/** It shapes locations, which only a pprof has: a flame graph would silently ignore it. */
+function refuseGoPgo(goPgo: PprofQuery["goPgo"]): void {
+  if (goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo shapes a pprof: ask for PROFILE_FORMAT_PPROF, or use SelectMergeProfile");
+}
+
+function exemplarsOf(exemplarType: number): PointsQuery["exemplars"] {
+  return exemplarType === t.EXEMPLARS_INDIVIDUAL ? "individual" : exemplarType === t.EXEMPLARS_SPAN ? "span" : "none";
+}
+
+// --- to responses -----------------------------------------------------------------------------------------------------
+
+function reply<T extends object>(answer: Pick<Answer<unknown>, "receipt" | "missing" | "isSaturated">, message: T): UnaryAnswer<T> {
+  return { message, headers: receiptHeaders(answer) };
+}
+
+function profileTypeMessage(id: string): t.ProfileTypeMessage {
+  const { name, sampleType, sampleUnit, periodType, periodUnit } = parseProfileType(id);
+  return { ID: printProfileType(parseProfileType(id)), name, sampleType, sampleUnit, periodType, periodUnit };
+}
+
+function flameGraphMessage(graph: FlameGraph): q.FlameGraphMessage {
+  return { names: graph.names, levels: graph.levels.map((values) => ({ values })), total: graph.total, maxSelf: graph.maxSelf };
+}
+
+function flameGraphDiffMessage(graph: FlameGraphDiff): q.FlameGraphDiffMessage {
+  return { ...flameGraphMessage(graph), leftTicks: graph.leftTicks, rightTicks: graph.rightTicks };
+}
+
+function seriesMessage(series: TimeSeries): t.SeriesMessage {
+  return {
+    labels: series.labels,
+    points: series.points.map((point) => ({
+      value: point.value,
+      timestamp: point.timestampMs,
+      annotations: [],
+      exemplars: point.exemplars.map(exemplarMessage),
+    })),
+  };
+}
+
+function heatmapMessage(series: HeatmapSeries): t.HeatmapSeriesMessage {
+  return {
+    labels: series.labels,
+    slots: series.slots.map((slot) => ({
+      timestamp: slot.timestampMs,
+      yMin: slot.yMin,
+      counts: slot.counts,
+      exemplars: slot.exemplars.map(exemplarMessage),
+    })),
+  };
+}
+
+function exemplarMessage(exemplar: Exemplar): t.ExemplarMessage {
+  const labels: readonly Label[] = exemplar.labels;
+  const { timestampMs, profileId, spanId, traceId, value } = exemplar;
+  return { timestamp: timestampMs, profileId, spanId, value, labels, traceId };
+}

@@ -1,0 +1,106 @@
+/**
+ * What a query may ask for: its time range and its number of nodes, checked before any work is done. Names and default node
+ * counts are Pyroscope's; length and lookback are not limited by default here (0).
+ */
+import { invalidArgument } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import type { Int64 } from "@pyromesh/profile";
+
+export interface QueryLimits {
+  /** `limits.max_query_length`; 0: any. */
+  readonly maxQueryLengthMs: number;
+  /** `limits.max_query_lookback`; 0: any. Older ranges answer empty, not an error: Grafana's health check asks for 1970. */
+  readonly maxQueryLookbackMs: number;
+  /** `limits.max_flamegraph_nodes_default`. */
+  readonly maxFlamegraphNodesDefault: number;
+  /** `limits.max_flamegraph_nodes_max`; 0: any. */
+  readonly maxFlamegraphNodesMax: number;
+}
+
+export const DEFAULT_QUERY_LIMITS: QueryLimits = {
+  maxQueryLengthMs: 0,
+  maxQueryLookbackMs: 0,
+  maxFlamegraphNodesDefault: 8192,
+  maxFlamegraphNodesMax: 1_048_576,
+};
+
+/** Of several tenants the smallest positive value of each limit holds. */
+export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
+  const all = tenants.map(limitsOf);
+  const smallest = (pick: (limits: QueryLimits) => number): number => {
+    const positive = all.map(pick).filter((value) => value > 0);
+    return positive.length === 0 ? 0 : Math.min(...positive);
+  };
+  return {
+    maxQueryLengthMs: smallest((limits) => limits.maxQueryLengthMs),
+    maxQueryLookbackMs: smallest((limits) => limits.maxQueryLookbackMs),
+    maxFlamegraphNodesDefault: smallest((limits) => limits.maxFlamegraphNodesDefault),
+    maxFlamegraphNodesMax: smallest((limits) => limits.maxFlamegraphNodesMax),
+  };
+}
+
+export interface TimeRange {
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+/**
+ * Where a range lies wholly outside what may be read, this is asked for instead: an instant that holds no profile (a push
+ * without a time is given one), so every endpoint answers in its own empty form.
+ */
+const NOTHING: TimeRange = { startMs: 0, endMs: 0 };
+
+/** The last millisecond whose nanoseconds fit an int64. */
+const TIME_MS_MAX = 9_223_372_036_854;
+
+/** Throws TIME_RANGE_MISSING, TIME_RANGE_BACKWARDS or QUERY_TOO_LONG. */
+export function checkRange(start: Int64, end: Int64, nowMs: number, limits: QueryLimits): TimeRange {
+  if (Number(start) === 0 || Number(end) === 0) {
+    throw invalidArgument("TIME_RANGE_MISSING", "missing time range in the query: send start and end, in milliseconds since 1970");
+  }
+  if (start > end) throw invalidArgument("TIME_RANGE_BACKWARDS", "query start time is after end time: swap them");
+  const oldestMs = limits.maxQueryLookbackMs > 0 ? nowMs - limits.maxQueryLookbackMs : 0;
+  if (end < oldestMs || start > TIME_MS_MAX) return NOTHING;
+  const startMs = Math.max(Number(start), oldestMs, 0);
+  const endMs = Math.min(Number(end), TIME_MS_MAX);
+  if (limits.maxQueryLengthMs > 0 && endMs - startMs > limits.maxQueryLengthMs) {
+    throw invalidArgument(
+      "QUERY_TOO_LONG",
+      `the query spans ${Math.ceil((endMs - startMs) / 1000)}s, over the ${Math.floor(limits.maxQueryLengthMs / 1000)}s of max_query_length: ask for less, or raise the limit`,
+    );
+  }
+  return { startMs, endMs };
+}
+
+/** Absent or 0: the default. Throws MAX_NODES_INVALID. */
+export function checkMaxNodes(asked: Int64 | undefined, limits: QueryLimits): number {
+  const maxNodes = Number(asked ?? 0);
+  if (maxNodes < 0) throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}: send a positive number, or none for the default`);
+  if (maxNodes === 0) return limits.maxFlamegraphNodesDefault;
+  if (limits.maxFlamegraphNodesMax > 0 && maxNodes > limits.maxFlamegraphNodesMax) {
+    throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}, over the limit of ${limits.maxFlamegraphNodesMax} (max_flamegraph_nodes_max): ask for fewer`);
+  }
+  return maxNodes;
+}
+
+/** A pprof is whole unless the caller asks for less. 0: all nodes. */
+export function checkPprofNodes(asked: Int64 | undefined): number {
+  const maxNodes = Number(asked ?? 0);
+  if (maxNodes < 0) throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}: send a positive number, or none for the whole profile`);
+  return maxNodes;
+}
+
+/** `step` is in seconds. Throws STEP_INVALID. */
+export function checkStep(stepSeconds: number): number {
+  // The small addend keeps 0.07 s at 70 ms; the product alone is 70.00000000000001 or 69.99999999999999 by luck.
+  const stepMs = Math.floor(stepSeconds * 1000 + 1e-6);
+  if (!Number.isFinite(stepSeconds) || stepMs < 1) throw invalidArgument("STEP_INVALID", "step must be >= 1ms: send it in seconds, for example 15");
+  return Math.min(stepMs, TIME_MS_MAX);
+}
+
+/** Absent or 0: all series. Throws LIMIT_INVALID. */
+export function checkSeriesLimit(asked: Int64 | undefined): number {
+  const limit = Number(asked ?? 0);
+  if (limit < 0) throw invalidArgument("LIMIT_INVALID", `limit is ${limit}: send a positive number, or none for all series`);
+  return limit;
+}

@@ -1,0 +1,198 @@
+/**
+ * The render API of the older clients and of Drilldown: one GET, one flame graph with its timeline, in JSON, Graphviz or pprof.
+ *
+ * Keys of the JSON and their order are what readers know; `groups`, `heatmap` and `timeline` are always there, null where empty.
+ */
+import { promisify } from "node:util";
+import { gzip } from "node:zlib";
+import { invalidArgument } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+import { printProfileType } from "@pyromesh/profile";
+import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
+import { parseAttime } from "./attime.ts";
+import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import type { MergeQuery, ProfileSource, Scope } from "./ports.ts";
+import { allowsPartial, DOT_NODES_DEFAULT, profileTypeIds, RECENT_MS, valuesOf } from "./querier.ts";
+import { checkMaxNodes, checkRange, limitsOfAll } from "./query-limits.ts";
+import type { QueryLimits } from "./query-limits.ts";
+import { receiptHeaders } from "./receipt-headers.ts";
+import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
+import type { Timeline } from "./render-timeline.ts";
+import { readRenderQuery, readSeriesQuery } from "./selection.ts";
+
+export interface RenderOptions {
+  readonly limitsOf: (tenant: TenantId) => QueryLimits;
+}
+
+export interface RenderModules {
+  readonly source: ProfileSource;
+  readonly clock: Clock;
+}
+
+/** GET /pyroscope/render */
+export function renderHandler(options: RenderOptions, modules: RenderModules): Handler {
+  return async (request) => {
+    const { query: parameters, signal } = request;
+    const { limits, nowMs } = context(request, options, modules);
+    const query = mergeQuery(request, { query: "query", from: "from", until: "until" }, limits, nowMs);
+    const asked = maxNodesOf(parameters);
+    switch (parameters.get("format")) {
+      case "dot": {
+        const maxNodes = asked === 0 ? DOT_NODES_DEFAULT : checkMaxNodes(asked, limits);
+        const answer = await modules.source.dot({ ...query, maxNodes }, signal);
+        return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "text/plain; charset=utf-8" }, body: answer.value };
+      }
+      case "pprof": {
+        const answer = await modules.source.pprof({ ...query, maxNodes: asked === 0 ? 0 : checkMaxNodes(asked, limits), goPgo: undefined }, signal);
+        return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
+      }
+      default:
+        return renderJson(request, query, checkMaxNodes(asked, limits), modules.source);
+    }
+  };
+}
+
+async function renderJson(request: ApiRequest, query: MergeQuery, maxNodes: number, source: ProfileSource): Promise<ApiReply> {
+  const groupBy = request.query.getAll("groupBy").filter((name) => name !== "");
+  const stepS = timelineStep(query.startMs, query.endMs);
+  const aggregation = request.query.get("aggregation") === "avg" ? "average" : "sum";
+  const [graph, points] = await Promise.all([
+    source.flameGraph({ ...query, maxNodes }, request.signal),
+    source.points({ ...query, stepMs: stepS * 1000, groupBy, aggregation, limit: 0, exemplars: "none" }, request.signal),
+  ]);
+  const first = groupBy[0];
+  const range = [query.startMs, query.endMs, stepS] as const;
+  const body = printRender({
+    graph: graph.value,
+    ticks: "",
+    format: "single",
+    profileType: query.profileType,
+    timeline: printTimeline(timelineOf(points.value, ...range)),
+    groups: first === undefined ? "null" : printGroups(timelineGroups(points.value, first, ...range)),
+  });
+  return { status: 200, headers: { ...receiptHeaders(graph, points), "content-type": "application/json" }, body };
+}
+
+/** GET /pyroscope/render-diff */
+export function renderDiffHandler(options: RenderOptions, modules: RenderModules): Handler {
+  return async (request) => {
+    const { limits, nowMs } = context(request, options, modules);
+    const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs);
+    const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs);
+    const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
+    if (leftType !== rightType) {
+      throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
+    }
+    const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
+    const answer = await modules.source.diff(left, right, maxNodes, request.signal);
+    const { leftTicks, rightTicks } = answer.value;
+    const ticks = `${isZero(leftTicks) ? "" : `,"leftTicks":${leftTicks}`}${isZero(rightTicks) ? "" : `,"rightTicks":${rightTicks}`}`;
+    const body = printRender({ graph: answer.value, ticks, format: "double", profileType: left.profileType, timeline: "null", groups: "null" });
+    return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body };
+  };
+}
+
+/** GET /pyroscope/label-values: `label=__name__` gives profile types, any other label its values. */
+export function labelValuesHandler(options: RenderOptions, modules: RenderModules): Handler {
+  return async (request) => {
+    const label = request.query.get("label") ?? "";
+    if (label === "") throw invalidArgument("LABEL_NAME_MISSING", `"label" is required: name the label whose values you want`);
+    const { limits, nowMs } = context(request, options, modules);
+    const text = request.query.get("query") ?? "";
+    const selectors = text.trim() === "" ? [] : [readSeriesQuery(text)];
+    const start = timeOf(request, "from", nowMs, nowMs - RECENT_MS);
+    const end = timeOf(request, "until", nowMs, nowMs);
+    const answer = await modules.source.series({ ...scope(request, start, end, limits, nowMs), selectors }, request.signal);
+    const values = label === "__name__" ? profileTypeIds(answer.value) : valuesOf(answer.value, label);
+    return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: JSON.stringify(values) };
+  };
+}
+
+// --- parameters -------------------------------------------------------------------------------------------------------
+
+function context(request: ApiRequest, options: RenderOptions, modules: RenderModules): { limits: QueryLimits; nowMs: number } {
+  return { limits: limitsOfAll(request.tenants, options.limitsOf), nowMs: modules.clock.nowMs() };
+}
+
+interface QueryParameters {
+  readonly query: string;
+  readonly from: string;
+  readonly until: string;
+}
+
+function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLimits, nowMs: number): MergeQuery {
+  const { profileType, selector } = readRenderQuery(request.query.get(names.query), names.query);
+  const start = timeOf(request, names.from, nowMs, nowMs);
+  const end = timeOf(request, names.until, nowMs, nowMs);
+  return { ...scope(request, start, end, limits, nowMs), profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
+}
+
+function scope(request: ApiRequest, start: number, end: number, limits: QueryLimits, nowMs: number): Scope {
+  const { startMs, endMs } = checkRange(start, end, nowMs, limits);
+  return { tenants: request.tenants, startMs, endMs, allowPartial: allowsPartial(request.headers) };
+}
+
+function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: number): number {
+  const text = request.query.get(name);
+  return text === null || text === "" ? absentMs : parseAttime(text, nowMs);
+}
+
+/** What is no number counts as not sent, as it does there. */
+function maxNodesOf(parameters: URLSearchParams): number {
+  const text = parameters.get("maxNodes") ?? parameters.get("max-nodes") ?? "";
+  return /^-?\d+$/.test(text) ? Number(text) : 0;
+}
+
+// --- the reply --------------------------------------------------------------------------------------------------------
+
+const gzipAsync = promisify(gzip);
+
+/** `go tool pprof URL` reads gzip by its magic: a file, not a content encoding. */
+function pprofHeaders(type: ProfileType): Record<string, string> {
+  const name = `${type.name}-${type.sampleType}`.replace(/[^A-Za-z0-9_.-]/g, "_");
+  return { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${name}.pb.gz"` };
+}
+
+interface Render {
+  readonly graph: FlameGraph;
+  /** Members that only a diff has, each with its comma. */
+  readonly ticks: string;
+  readonly format: "single" | "double";
+  readonly profileType: ProfileType;
+  /** JSON. */
+  readonly timeline: string;
+  readonly groups: string;
+}
+
+/** By hand: values beyond 2^53 are bigints, which JSON.stringify does not take, and `join` is the fastest way anyway. */
+function printRender({ graph, ticks, format, profileType, timeline, groups }: Render): string {
+  const isEmpty = format === "single" && isZero(graph.total);
+  const names = isEmpty ? "null" : JSON.stringify(graph.names);
+  const levels = isEmpty ? "" : graph.levels.map((values) => `[${values.join(",")}]`).join(",");
+  const { units, sampleRate } = unitsOf(profileType);
+  const metadata = JSON.stringify({ format, spyName: "", sampleRate, units, name: profileType.sampleType });
+  return (
+    `{"version":1,"flamebearer":{"names":${names},"levels":[${levels}],"numTicks":${graph.total},"maxSelf":${graph.maxSelf}},` +
+    `"metadata":${metadata},"timeline":${timeline},"groups":${groups},"heatmap":null${ticks}}`
+  );
+}
+
+const COUNTED = new Set(["inuse_objects", "alloc_objects", "goroutine", "samples"]);
+
+/** A cpu profile counts nanoseconds and says so by its rate: that many samples are a second. */
+function unitsOf(type: ProfileType): { units: string; sampleRate: number } {
+  if (type.sampleType === "cpu") return { units: "samples", sampleRate: 1_000_000_000 };
+  return { units: COUNTED.has(type.sampleType) ? "objects" : type.sampleUnit, sampleRate: 100 };
+}
+
+function printTimeline({ startTime, samples, durationDelta }: Timeline): string {
+  return `{"startTime":${startTime},"samples":[${samples.join(",")}],"durationDelta":${durationDelta},"watermarks":null}`;
+}
+
+function printGroups(groups: readonly (readonly [string, Timeline])[]): string {
+  return `{${groups.map(([value, timeline]) => `${JSON.stringify(value)}:${printTimeline(timeline)}`).join(",")}}`;
+}
+
+function isZero(value: Int64): boolean {
+  return value === 0 || value === 0n;
+}

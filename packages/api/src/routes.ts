@@ -1,0 +1,53 @@
+/**
+ * Every route of the node in one place. Handlers are built elsewhere; here is only where they are reached, by whom, and what
+ * they are called in metrics.
+ */
+import type { Clock, TenantId } from "@pyromesh/base";
+import { adminRoutes } from "./admin.ts";
+import type { Handler } from "./http.ts";
+import { pageRoutes } from "./pages.ts";
+import type { Pages } from "./pages.ts";
+import type { NodeAdmin, ProfileSource } from "./ports.ts";
+import { querierRoutes } from "./querier.ts";
+import type { QueryLimits } from "./query-limits.ts";
+import { labelValuesHandler, renderDiffHandler, renderHandler } from "./render.ts";
+import { route } from "./route.ts";
+import type { Route } from "./route.ts";
+
+export interface ApiRoutesOptions {
+  readonly limitsOf: (tenant: TenantId) => QueryLimits;
+  /** Of a query's request message: selectors and ids, no data. */
+  readonly queryBodyBytesMax: number;
+}
+
+export interface ApiRoutesModules {
+  readonly source: ProfileSource;
+  readonly admin: NodeAdmin;
+  readonly clock: Clock;
+  readonly push: Handler;
+  readonly ingest: Handler;
+  /** Absent: no web page. */
+  readonly pages?: Pages;
+}
+
+export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 4 * 2 ** 20;
+
+export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules): readonly Route[] {
+  return [...dataRoutes(options, modules), ...adminRoutes(modules.admin), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
+}
+
+/** Without the node's own: for a listener beside which `--admin-addr` has another. */
+export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages">): readonly Route[] {
+  const read = { access: "read" } as const;
+  const write = { access: "write" } as const;
+  const querierOptions = { limitsOf: options.limitsOf, bodyBytesMax: options.queryBodyBytesMax };
+  return [
+    route("POST", "/push.v1.PusherService/Push", modules.push, write),
+    route("POST", "/ingest", modules.ingest, write),
+    route("POST", "/pyroscope/ingest", modules.ingest, write),
+    ...querierRoutes(querierOptions, modules).map(({ path, handler }) => route("POST", path, handler, read)),
+    route("GET", "/pyroscope/render", renderHandler(options, modules), read),
+    route("GET", "/pyroscope/render-diff", renderDiffHandler(options, modules), read),
+    route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),
+  ];
+}

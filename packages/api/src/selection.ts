@@ -1,0 +1,115 @@
+/**
+ * From what a request names (strings) to what a query means: matchers, a profile type, ids as bytes. Everything a caller can
+ * misspell in a selection is refused here, with a sentence that says how to write it.
+ */
+import { CodedError, invalidArgument } from "@pyromesh/base";
+import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector } from "@pyromesh/profile";
+import type { Matcher, ProfileType } from "@pyromesh/profile";
+import { parseUuid } from "./push.ts";
+import type { StackTraceSelectorMessage } from "./proto/types-v1.ts";
+
+/** What of the matching profiles is wanted; the fields a MergeQuery has besides its scope. */
+export interface Selection {
+  readonly profileType: ProfileType;
+  readonly selector: readonly Matcher[];
+  readonly callSite: readonly string[];
+  readonly profileIds: readonly Uint8Array[];
+  readonly spanIds: readonly string[];
+  readonly traceIds: readonly string[];
+}
+
+export interface SelectionInput {
+  readonly profileTypeID: string;
+  readonly labelSelector: string;
+  readonly stackTraceSelector?: StackTraceSelectorMessage | undefined;
+  readonly profileIdSelector?: readonly string[];
+  readonly spanSelector?: readonly string[];
+  readonly traceIdSelector?: readonly string[];
+}
+
+/** Ids in one request. A selection of more is a mistake, and each is compared with every profile read. */
+const ID_COUNT_MAX = 10_000;
+
+export function readSelection(input: SelectionInput): Selection {
+  const profileType = parseProfileType(input.profileTypeID);
+  const selector = readSelector(input.labelSelector);
+  const spanIds = checkIds(input.spanSelector ?? [], 16, "span_selector");
+  const traceIds = checkIds(input.traceIdSelector ?? [], 32, "trace_id_selector");
+  if (spanIds.length > 0 && traceIds.length > 0) {
+    throw invalidArgument("SELECTION_AMBIGUOUS", "span_selector and trace_id_selector are both set: send one of them");
+  }
+  const profileIds = bounded(input.profileIdSelector ?? [], "profile_id_selector").map((text) => {
+    const id = parseUuid(text);
+    if (id === undefined) throw invalidArgument("PROFILE_ID_INVALID", `profile_id_selector has ${quote(text)}, which is no UUID`);
+    return id;
+  });
+  // go_pgo wins over call_site, as it does there.
+  const callSite = input.stackTraceSelector?.goPgo === undefined ? (input.stackTraceSelector?.callSite ?? []).map((location) => location.name) : [];
+  return { profileType, selector, callSite, profileIds, spanIds, traceIds };
+}
+
+/** `{}` is everything; an empty text is a mistake. */
+export function readSelector(text: string): Matcher[] {
+  try {
+    return parseSelector(text);
+  } catch (thrown) {
+    throw explained(thrown, `label selector ${quote(text)}`);
+  }
+}
+
+/** Of the label endpoints, where any one may match. An empty text is everything there: Grafana sends it before a query is typed. */
+export function readSelectors(texts: readonly string[]): Matcher[][] {
+  return texts.map((text) => (text.trim() === "" ? [] : readSelector(text)));
+}
+
+export interface RenderQuery {
+  readonly profileType: ProfileType;
+  readonly selector: readonly Matcher[];
+}
+
+/** `type{selector}`, where the type must be whole. `parameter` names it in errors. */
+export function readRenderQuery(text: string | null, parameter: string): RenderQuery {
+  if (text === null || text.trim() === "") throw invalidArgument("QUERY_MISSING", `"${parameter}" is required: ${HOW_TO_QUERY}`);
+  const { profileType, matchers } = readQuery(text, `"${parameter}" ${quote(text)}`);
+  if (profileType === undefined) throw invalidArgument("QUERY_INVALID", `"${parameter}" ${quote(text)} names no profile type: ${HOW_TO_QUERY}`);
+  return { profileType, selector: matchers };
+}
+
+const HOW_TO_QUERY = `write it as process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="api"}`;
+
+/** A selector with or without a type before it, all as matchers. */
+export function readSeriesQuery(text: string): Matcher[] {
+  const { typeId, matchers } = readQuery(text, `query ${quote(text)}`);
+  return typeId === "" ? [...matchers] : [makeMatcher(LABEL_PROFILE_TYPE, "=", typeId), ...matchers];
+}
+
+function readQuery(text: string, what: string): ReturnType<typeof parseQuery> {
+  try {
+    return parseQuery(text);
+  } catch (thrown) {
+    throw explained(thrown, what);
+  }
+}
+
+function explained(thrown: unknown, what: string): unknown {
+  if (!(thrown instanceof CodedError)) return thrown;
+  return new CodedError({ code: thrown.code, kind: thrown.kind, message: `${what} cannot be read: ${thrown.message}`, details: thrown.details, cause: thrown });
+}
+
+function checkIds(texts: readonly string[], digits: number, field: string): string[] {
+  return bounded(texts, field).map((text) => {
+    if (text.length !== digits || !/^[0-9a-fA-F]+$/.test(text)) {
+      throw invalidArgument("SELECTION_ID_INVALID", `${field} has ${quote(text)}: write each id as ${digits} hex digits`);
+    }
+    return text.toLowerCase();
+  });
+}
+
+function bounded(texts: readonly string[], field: string): readonly string[] {
+  if (texts.length > ID_COUNT_MAX) throw invalidArgument("SELECTION_TOO_LARGE", `${field} has ${texts.length} ids: send at most ${ID_COUNT_MAX}`);
+  return texts;
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text.length > 200 ? `${text.slice(0, 200)}...` : text);
+}

@@ -1,0 +1,28 @@
+/** Requests without a socket, for handler tests. */
+import { ANONYMOUS, CodedError } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import type { ApiRequest } from "../http.ts";
+
+export function fakeRequest(init: {
+  readonly method?: string;
+  /** With its query string. */
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: Uint8Array | string;
+  readonly tenants?: readonly TenantId[];
+}): ApiRequest {
+  const url = new URL(init.path, "http://node");
+  const body = new Uint8Array(typeof init.body === "string" ? Buffer.from(init.body) : (init.body ?? new Uint8Array(0)));
+  return {
+    method: init.method ?? "POST",
+    path: url.pathname,
+    query: url.searchParams,
+    headers: init.headers ?? {},
+    tenants: init.tenants ?? [ANONYMOUS],
+    signal: new AbortController().signal,
+    body(sizeBytesMax) {
+      if (body.length <= sizeBytesMax) return Promise.resolve(body);
+      return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` }));
+    },
+  };
+}

@@ -1,0 +1,26 @@
+/** A sink that keeps what it was given, and refuses what its `refuse` says. For handler tests. */
+import type { TenantId } from "@pyromesh/base";
+import type { ArrivedProfile, ProfileSink, PushOutcome } from "../ports.ts";
+
+export class FakeSink implements ProfileSink {
+  readonly arrived: ArrivedProfile[] = [];
+  readonly tenants: TenantId[] = [];
+  /** Returns the error for a profile it refuses. */
+  refuse: (profile: ArrivedProfile) => Error | undefined = () => undefined;
+
+  push(tenant: TenantId, profiles: readonly ArrivedProfile[]): Promise<PushOutcome> {
+    const refused: Error[] = [];
+    let acceptedCount = 0;
+    for (const profile of profiles) {
+      const error = this.refuse(profile);
+      if (error !== undefined) {
+        refused.push(error);
+        continue;
+      }
+      acceptedCount++;
+      this.tenants.push(tenant);
+      this.arrived.push(profile);
+    }
+    return Promise.resolve({ acceptedCount, refused });
+  }
+}

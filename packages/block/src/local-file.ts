@@ -1,0 +1,166 @@
+/**
+ * Sealed segments on local disk, waiting for upload: written durably under the key they will have in the bucket, read
+ * by ranges, deleted when the bucket has them and no query reads them any more.
+ *
+ * What must stay true: `write` resolves after bytes and name are synced; a file never changes once it has its name.
+ */
+import type { FileHandle } from "node:fs/promises";
+import type { Clock, Random } from "@pyromesh/base";
+import { CodedError, CorruptionError, messageOf, unavailable } from "@pyromesh/base";
+import { checkKey } from "./bucket.ts";
+import type { TreeFile } from "./file-tree.ts";
+import { FileTree, isFileError, readFrom } from "./file-tree.ts";
+import type { RangeSource } from "./segment-reader.ts";
+
+export interface LocalFilesOptions {
+  readonly dir: string;
+  /** Files kept open for reading. At the bound the one read longest ago is closed; files in the middle of a read stay on top of it. */
+  readonly openFileCountMax?: number;
+}
+
+const OPEN_FILE_COUNT_MAX = 64;
+
+interface OpenFile {
+  readonly handle: Promise<FileHandle>;
+  readerCount: number;
+  /** Out of the cache: whoever reads last closes it. */
+  isDropped: boolean;
+}
+
+export class LocalFiles {
+  readonly #tree: FileTree;
+  readonly #openFileCountMax: number;
+  /** In order of use, the latest last. */
+  readonly #open = new Map<string, OpenFile>();
+
+  private constructor(tree: FileTree, openFileCountMax: number) {
+    this.#tree = tree;
+    this.#openFileCountMax = openFileCountMax;
+  }
+
+  static async open(options: LocalFilesOptions, modules: { readonly clock: Clock; readonly random: Random }): Promise<LocalFiles> {
+    try {
+      return new LocalFiles(await FileTree.open(options.dir, modules), options.openFileCountMax ?? OPEN_FILE_COUNT_MAX);
+    } catch (error) {
+      throw asLocalError("open", options.dir, error);
+    }
+  }
+
+  /** Where the file of `key` lies, for people. */
+  pathOf(key: string): string {
+    return this.#tree.pathOf(key);
+  }
+
+  /** False where the key is there already: a repeated seal after a crash, with the same bytes. */
+  async write(key: string, bytes: Uint8Array): Promise<boolean> {
+    checkKey(key);
+    try {
+      return await this.#tree.write(key, bytes, { ifAbsent: true });
+    } catch (error) {
+      throw asLocalError("write", key, error);
+    }
+  }
+
+  /** The size is read once: a sealed file does not change. Rejects LOCAL_FILE_MISSING. */
+  async source(key: string): Promise<RangeSource> {
+    try {
+      const { sizeBytes } = await this.#tree.stat(key);
+      return { sizeBytes, read: (offset, lengthBytes, signal) => this.read(key, offset, lengthBytes, signal) };
+    } catch (error) {
+      throw asLocalError("read", key, error);
+    }
+  }
+
+  /** Exactly `lengthBytes` bytes; a CorruptionError where the file ends before. */
+  async read(key: string, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
+    signal.throwIfAborted();
+    const file = this.#borrow(key);
+    try {
+      const bytes = await readFrom(await file.handle, offset, lengthBytes, signal);
+      if (bytes.length < lengthBytes) {
+        throw new CorruptionError({ object: this.pathOf(key), offset: offset + bytes.length, expected: `${lengthBytes - bytes.length} more bytes`, found: "the file's end" });
+      }
+      return bytes;
+    } catch (error) {
+      if (signal.aborted && error === signal.reason) throw error;
+      throw asLocalError("read", key, error);
+    } finally {
+      await this.#giveBack(key, file);
+    }
+  }
+
+  /** All files whose key begins with `prefix`, in key order. */
+  async list(prefix = ""): Promise<readonly TreeFile[]> {
+    const files: TreeFile[] = [];
+    try {
+      for await (const file of this.#tree.walk(prefix, "")) files.push(file);
+    } catch (error) {
+      throw asLocalError("list", prefix, error);
+    }
+    return files;
+  }
+
+  /** Resolves also where there was nothing. A read under way ends well: the file is open. */
+  async delete(key: string): Promise<void> {
+    const file = this.#open.get(key);
+    if (file !== undefined) await this.#drop(key, file);
+    try {
+      await this.#tree.delete(key);
+    } catch (error) {
+      throw asLocalError("delete", key, error);
+    }
+  }
+
+  async close(): Promise<void> {
+    for (const [key, file] of [...this.#open]) await this.#drop(key, file);
+  }
+
+  /** How many files the cache holds open. */
+  get openFileCount(): number {
+    return this.#open.size;
+  }
+
+  #borrow(key: string): OpenFile {
+    const found = this.#open.get(key);
+    const file = found ?? { handle: this.#tree.open(key), readerCount: 0, isDropped: false };
+    file.readerCount++;
+    this.#open.delete(key);
+    this.#open.set(key, file);
+    return file;
+  }
+
+  async #giveBack(key: string, file: OpenFile): Promise<void> {
+    file.readerCount--;
+    if (file.isDropped) {
+      if (file.readerCount === 0) await closeQuietly(file);
+      return;
+    }
+    const hasFailed = await file.handle.then(() => false, () => true);
+    if (hasFailed && this.#open.get(key) === file) this.#open.delete(key);
+    for (const [oldKey, old] of this.#open) {
+      if (this.#open.size <= this.#openFileCountMax) break;
+      if (old.readerCount === 0) await this.#drop(oldKey, old);
+    }
+  }
+
+  async #drop(key: string, file: OpenFile): Promise<void> {
+    if (file.isDropped) return;
+    file.isDropped = true;
+    if (this.#open.get(key) === file) this.#open.delete(key);
+    if (file.readerCount === 0) await closeQuietly(file);
+  }
+}
+
+/** A file only ever read from loses nothing by a failed close. */
+async function closeQuietly(file: OpenFile): Promise<void> {
+  await file.handle.then((handle) => handle.close()).catch(() => {});
+}
+
+function asLocalError(doing: string, key: string, error: unknown): unknown {
+  if (error instanceof CodedError) return error;
+  if (isFileError(error, "ENOENT", "ENOTDIR", "EISDIR")) return unavailable("LOCAL_FILE_MISSING", `there is no sealed file ${JSON.stringify(key)} on this node's disk`, error);
+  if (isFileError(error, "ENOSPC", "EDQUOT")) {
+    return unavailable("LOCAL_DISK_FULL", `no room on this node's disk to ${doing} ${JSON.stringify(key)}: free some, or lower --head-disk-budget`, error);
+  }
+  return unavailable("LOCAL_FILE_FAILED", `this node's disk could not ${doing} ${JSON.stringify(key)}: ${messageOf(error)}`, error);
+}

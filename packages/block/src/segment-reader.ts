@@ -1,0 +1,197 @@
+/**
+ * Reads a segment: trailer, footer, then only the ranges of datasets that are asked for. Everything is checked before it
+ * is believed: magic, version, lengths, checksums; whatever does not fit is a CorruptionError that says where.
+ */
+import { brotliDecompressSync, inflateRawSync } from "node:zlib";
+import { ByteReader, CorruptionError, crc32, parseTenantId, toHex } from "@pyromesh/base";
+import { TAG } from "./dataset-codec.ts";
+import { CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
+import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta } from "./format.ts";
+
+/** An object or a file, readable in ranges. */
+export interface RangeSource {
+  readonly sizeBytes: number;
+  read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
+}
+
+/** One read gets trailer and footer of most segments. */
+const TAIL_BYTES = 64 * 1024;
+
+/** Throws CorruptionError; errors of the source pass through. */
+export async function readFooter(source: RangeSource, object: string, signal: AbortSignal): Promise<SegmentFooter> {
+  const { sizeBytes } = source;
+  if (sizeBytes < HEADER_BYTES + TRAILER_BYTES) throw corrupt(object, 0, `at least ${HEADER_BYTES + TRAILER_BYTES} bytes`, `${sizeBytes}`);
+  const tailLength = Math.min(sizeBytes, TAIL_BYTES);
+  const tail = await source.read(sizeBytes - tailLength, tailLength, signal);
+  if (tail.length !== tailLength) throw corrupt(object, sizeBytes - tailLength, `${tailLength} bytes`, `${tail.length}`);
+  const trailer = new ByteReader(tail, object, tailLength - TRAILER_BYTES);
+  const footerLength = trailer.u32();
+  const crc = trailer.u32();
+  const magic = trailer.u32();
+  if (magic !== MAGIC) throw corrupt(object, sizeBytes - 4, "the magic", magic.toString(16));
+  const footerOffset = sizeBytes - TRAILER_BYTES - footerLength;
+  if (footerOffset < HEADER_BYTES) throw corrupt(object, sizeBytes - TRAILER_BYTES, "a footer within the object", `${footerLength} bytes`);
+  const footer =
+    footerLength + TRAILER_BYTES <= tailLength
+      ? tail.subarray(tailLength - TRAILER_BYTES - footerLength, tailLength - TRAILER_BYTES)
+      : await source.read(footerOffset, footerLength, signal);
+  if (crc32(footer) !== crc) throw corrupt(object, footerOffset, `a footer with crc32 ${crc.toString(16)}`, crc32(footer).toString(16));
+  return decodeFooter(footer, footerOffset, object);
+}
+
+function decodeFooter(bytes: Uint8Array, footerOffset: number, object: string): SegmentFooter {
+  const reader = new ByteReader(bytes, `${object} footer`);
+  const version = reader.u16();
+  if (version !== FORMAT_VERSION) reader.fail(`format version ${FORMAT_VERSION}`, `${version}`);
+  const builderVersion = reader.u16();
+  const meta = readMeta(reader);
+  const datasetCount = countOf(reader, 20);
+  const datasets: DatasetEntry[] = [];
+  let end = HEADER_BYTES;
+  for (let i = 0; i < datasetCount; i++) {
+    const service = reader.text();
+    const offset = reader.uvarint();
+    const length = reader.uvarint();
+    if (offset !== end || offset + length > footerOffset) reader.fail(`a dataset at ${end} that ends before ${footerOffset}`, `${offset} and ${length} bytes`);
+    const recordCount = reader.uvarint();
+    const minTimeMs = reader.f64();
+    const maxTimeMs = reader.f64();
+    const sectionCount = countOf(reader, 7);
+    const sections: SectionEntry[] = [];
+    let sectionBytes = 0;
+    for (let j = 0; j < sectionCount; j++) {
+      const section = { tag: reader.uvarint(), codec: reader.u8(), storedLength: reader.uvarint(), rawLength: reader.uvarint(), crc: reader.u32() };
+      sectionBytes += section.storedLength;
+      sections.push(section);
+    }
+    if (sectionBytes !== length) reader.fail(`sections of ${length} bytes`, `${sectionBytes}`);
+    end = offset + length;
+    datasets.push({ service, offset, length, recordCount, minTimeMs, maxTimeMs, sections });
+  }
+  if (end !== footerOffset) reader.fail(`datasets up to ${footerOffset}`, `${end}`);
+  if (reader.remaining !== 0) reader.fail("the end of the footer", `${reader.remaining} more bytes`);
+  return { meta, builderVersion, footerBytes: bytes.length, datasets };
+}
+
+function readMeta(reader: ByteReader): SegmentMeta {
+  return {
+    tenant: parseTenantId(reader.text()),
+    windowStartMs: reader.f64(),
+    windowMs: reader.uvarint(),
+    level: reader.u8(),
+    storeId: toHex(reader.raw(16)),
+    ordinal: reader.uvarint(),
+    minTimeMs: reader.f64(),
+    maxTimeMs: reader.f64(),
+    recordCount: reader.uvarint(),
+    sources: Array.from({ length: countOf(reader, 18) }, () => ({
+      storeId: toHex(reader.raw(16)),
+      firstOrdinal: reader.uvarint(),
+      lastOrdinal: reader.uvarint(),
+    })),
+  };
+}
+
+/**
+ * Sections of a dataset by tag, inflated. `bytes` is the dataset's whole range. A tag the dataset lacks is left out.
+ * Throws CorruptionError.
+ */
+export function openSections(bytes: Uint8Array, entry: DatasetEntry, tags: readonly number[], object: string): Map<number, Uint8Array> {
+  const opened = new Map<number, Uint8Array>();
+  let offset = 0;
+  for (const section of entry.sections) {
+    const start = offset;
+    offset += section.storedLength;
+    if (!tags.includes(section.tag)) continue;
+    const stored = bytes.subarray(start, offset);
+    const at = entry.offset + start;
+    if (stored.length !== section.storedLength) throw corrupt(object, at, `${section.storedLength} bytes`, `${stored.length}`);
+    const crc = crc32(stored);
+    if (crc !== section.crc) throw corrupt(object, at, `section ${section.tag} with crc32 ${section.crc.toString(16)}`, crc.toString(16));
+    opened.set(section.tag, inflate(stored, section, object, at));
+  }
+  return opened;
+}
+
+function inflate(stored: Uint8Array, section: SectionEntry, object: string, at: number): Uint8Array {
+  const { codec, rawLength } = section;
+  if (rawLength > SECTION_RAW_BYTES_MAX) throw corrupt(object, at, `a section of at most ${SECTION_RAW_BYTES_MAX} bytes`, `${rawLength}`);
+  let raw: Uint8Array;
+  try {
+    if (codec === CODEC.none) raw = stored;
+    else if (codec === CODEC.deflateRaw) raw = inflateRawSync(stored, { maxOutputLength: Math.max(1, rawLength) });
+    else if (codec === CODEC.brotli) raw = brotliDecompressSync(stored, { maxOutputLength: Math.max(1, rawLength) });
+    else throw corrupt(object, at, "a known codec", `${codec}`);
+  } catch (error) {
+    if (error instanceof CorruptionError) throw error;
+    throw new CorruptionError({ object, offset: at, expected: "a section that inflates", found: "one that does not", cause: error });
+  }
+  if (raw.length !== rawLength) throw corrupt(object, at, `${rawLength} bytes`, `${raw.length}`);
+  return raw;
+}
+
+export interface DatasetRange {
+  readonly entry: DatasetEntry;
+  /** The dataset's whole range. */
+  readonly bytes: Uint8Array;
+}
+
+/** An object that is in memory. */
+export function bytesSource(bytes: Uint8Array): RangeSource {
+  return { sizeBytes: bytes.length, read: async (offset, lengthBytes) => bytes.subarray(offset, offset + lengthBytes) };
+}
+
+export function findDataset(footer: SegmentFooter, service: string): DatasetEntry | undefined {
+  return footer.datasets.find((dataset) => dataset.service === service);
+}
+
+/** Undefined where the segment has no such dataset. */
+export async function readDataset(source: RangeSource, footer: SegmentFooter, service: string, signal: AbortSignal): Promise<DatasetRange | undefined> {
+  const entry = findDataset(footer, service);
+  return entry === undefined ? undefined : { entry, bytes: await source.read(entry.offset, entry.length, signal) };
+}
+
+/** One section, inflated; undefined where the dataset has none under that tag. */
+export function openSection(bytes: Uint8Array, entry: DatasetEntry, tag: number, object: string): Uint8Array | undefined {
+  return openSections(bytes, entry, [tag], object).get(tag);
+}
+
+/** Reads all of it and checks every checksum. */
+export async function verifySegment(source: RangeSource, object: string, signal: AbortSignal): Promise<SegmentFooter> {
+  const header = new ByteReader(await source.read(0, HEADER_BYTES, signal), object);
+  const magic = header.u32();
+  if (magic !== MAGIC) header.fail("the magic", magic.toString(16));
+  const version = header.u16();
+  if (version !== FORMAT_VERSION) header.fail(`format version ${FORMAT_VERSION}`, `${version}`);
+  const footer = await readFooter(source, object, signal);
+  for (const entry of footer.datasets) {
+    const bytes = await source.read(entry.offset, entry.length, signal);
+    openSections(bytes, entry, entry.sections.map(({ tag }) => tag), object);
+  }
+  return footer;
+}
+
+/** Every identity in a segment, 16 characters of latin1 each: what decides whether a record may be dropped elsewhere. */
+export async function readIdentities(source: RangeSource, object: string, signal: AbortSignal): Promise<string[]> {
+  const footer = await readFooter(source, object, signal);
+  const identities: string[] = [];
+  for (const dataset of footer.datasets) {
+    const bytes = await source.read(dataset.offset, dataset.length, signal);
+    // All sections are checked, not only the one that is looked into: a record is dropped because of this.
+    const tags = dataset.sections.map(({ tag }) => tag);
+    const raw = Buffer.from(openSections(bytes, dataset, tags, object).get(TAG.identities) ?? new Uint8Array(0));
+    if (raw.length !== dataset.recordCount * 16) throw corrupt(object, dataset.offset, `${dataset.recordCount} identities`, `${raw.length} bytes`);
+    for (let at = 0; at < raw.length; at += 16) identities.push(raw.toString("latin1", at, at + 16));
+  }
+  return identities;
+}
+
+function countOf(reader: ByteReader, bytesEach: number): number {
+  const count = reader.uvarint();
+  if (count > reader.remaining / bytesEach) reader.fail(`at most ${Math.floor(reader.remaining / bytesEach)} entries`, `${count}`);
+  return count;
+}
+
+function corrupt(object: string, offset: number, expected: string, found: string): CorruptionError {
+  return new CorruptionError({ object, offset, expected, found });
+}

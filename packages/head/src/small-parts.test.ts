@@ -1,0 +1,98 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import fc from "fast-check";
+import { ByteReader, ByteWriter, CorruptionError } from "@pyromesh/base";
+import { decodeCommit, encodeCommit } from "./commit-entry.ts";
+import type { Commit } from "./commit-entry.ts";
+import { decodeCut, encodeCut } from "./cut-entry.ts";
+import { NumberRanges } from "./number-ranges.ts";
+import { decodeRecordEntry, encodeRecordEntry } from "./record-entry.ts";
+import { makeRecord } from "./testing/fixtures.ts";
+import { FileWitness, SLOT_BYTES } from "./witness.ts";
+import type { WitnessMark } from "./witness.ts";
+
+describe("entries", () => {
+  const commits: Commit[] = [
+    { kind: "records", number: 7, span: { minMs: 1, maxMs: 2 }, alive: { minMs: -1, maxMs: 9 }, firstSeq: 1, lastSeq: 300, recordCount: 299, bytes: 2 ** 40, sum: 0xffffffff },
+    { kind: "cut", number: 8, span: undefined, alive: undefined },
+    { kind: "seal", number: 9, span: { minMs: 1, maxMs: 1 }, alive: undefined, cutId: 8, segmentKeys: ["a/b", "c"] },
+  ];
+  const cut = { cutId: 8, firstSeq: 1, lastSeq: 300, madeAtMs: 1.5, ordinals: [{ tenant: "t", windowStartMs: -3_600_000, ordinal: 5 }] };
+  const record = encodeRecordEntry(3, makeRecord(3));
+  const written: { readonly value: Uint8Array; readonly read: (value: Uint8Array) => unknown }[] = [
+    ...commits.map((commit) => ({ value: encodeCommit(commit).value, read: (value: Uint8Array) => decodeCommit(commit.number, value) })),
+    { value: encodeCut(cut).value, read: (value) => decodeCut(8, value) },
+    { value: record.value, read: (value) => decodeRecordEntry(record.key, value) },
+  ];
+
+  it("are read as they were written", () => {
+    for (const commit of commits) expect(decodeCommit(commit.number, encodeCommit(commit).value)).deep.equal(commit);
+    expect(decodeCut(8, encodeCut(cut).value)).deep.equal(cut);
+    expect(decodeRecordEntry(record.key, record.value).record.timeMs).equal(makeRecord(3).timeMs);
+  });
+
+  it("cut short at any byte, flipped at any byte, or under another key: corrupt, never wrong", () => {
+    for (const { value, read } of written) {
+      for (let at = 0; at < value.length; at++) {
+        expect(() => read(value.subarray(0, at))).throw(CorruptionError);
+        expect(() => read(value.map((byte, index) => (index === at ? byte ^ 0x10 : byte)))).throw(CorruptionError);
+      }
+    }
+    expect(() => decodeCommit(99, encodeCommit(commits[0]!).value)).throw(CorruptionError);
+  });
+});
+
+describe("number ranges", () => {
+  it("are the set of what was added, in the fewest ranges, and so are their gaps", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(60)), fc.array(fc.nat(60)), (first, second) => {
+        const ranges = NumberRanges.of(first.map((number) => ({ from: number, to: number }))).with(second);
+        const expected = new Set([...first, ...second]);
+        const writer = new ByteWriter();
+        ranges.write(writer);
+        expect(NumberRanges.read(new ByteReader(writer.finish(), "test")).ranges).deep.equal(ranges.ranges);
+        const held = ranges.ranges.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
+        expect(held).deep.equal([...expected].sort((a, b) => a - b));
+        const missing = ranges.gaps(5, 50).flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, i) => from + i));
+        expect(missing).deep.equal(Array.from({ length: 46 }, (_, i) => i + 5).filter((number) => !expected.has(number)));
+      }),
+    );
+  });
+});
+
+describe("witness", () => {
+  let dir = "";
+  beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), "pyromesh-witness-"))));
+  afterEach(() => rm(dir, { recursive: true, force: true }));
+  const mark = (commit: number): WitnessMark => ({ storeId: new Uint8Array(16).fill(3), commit, nextSeq: commit * 10, ordinalNext: 2, alive: commit % 2 === 0 ? undefined : { minMs: 1, maxMs: 2 } });
+
+  it("says the last mark, over reopenings", () => {
+    const path = join(dir, "witness");
+    let witness = FileWitness.open(path);
+    expect(witness.read()).equal(undefined);
+    for (let commit = 1; commit < 6; commit++) {
+      witness.write(mark(commit));
+      witness.close();
+      witness = FileWitness.open(path);
+      expect(witness.read()).deep.equal(mark(commit));
+    }
+    witness.close();
+  });
+
+  it("a torn or flipped slot leaves the mark before", async () => {
+    const path = join(dir, "witness");
+    const witness = FileWitness.open(path);
+    witness.read();
+    for (const commit of [1, 2, 3]) witness.write(mark(commit));
+    witness.close();
+    const bytes = await readFile(path);
+    for (let at = 0; at < SLOT_BYTES * 2; at++) {
+      await writeFile(path, bytes.map((byte, index) => (index === at ? byte ^ 4 : byte)));
+      const again = FileWitness.open(path);
+      expect([2, 3], `byte ${at}`).contain(again.read()?.commit);
+      again.close();
+    }
+  });
+});

@@ -1,0 +1,98 @@
+/** Records and modules for the head's tests. */
+import type { Clock, Logger } from "@pyromesh/base";
+import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
+import { Head } from "../head.ts";
+import type { HeadModules, HeadOptions } from "../head.ts";
+import type { ReplayedRecord } from "../recovery.ts";
+import { MemoryFile, MemoryWitness } from "./memory-files.ts";
+import { MemoryDisk } from "./memory-store.ts";
+
+export const HOUR_MS = 3_600_000;
+
+/** The same number is the same record: its bytes follow from it. */
+export function makeRecord(number: number, changes: Partial<EncodedRecord> = {}): EncodedRecord {
+  const random = seededRandom(number + 1);
+  const identity = new Uint8Array(16);
+  new DataView(identity.buffer).setUint32(0, number);
+  identity.set(random.bytes(12), 4);
+  return {
+    identity,
+    tenant: "anonymous",
+    service: `service-${number % 3}`,
+    timeMs: 1_700_000_000_000 + number * 1000,
+    sampleCount: number,
+    bytes: random.bytes(20 + (number % 200)),
+    ...changes,
+  };
+}
+
+export function numberOf(record: EncodedRecord): number {
+  return new DataView(record.identity.buffer, record.identity.byteOffset).getUint32(0);
+}
+
+/** A clock that moves when told. */
+export class StillClock implements Clock {
+  ms = 0;
+  nowMs(): number {
+    return 1_800_000_000_000 + this.ms;
+  }
+  nowNs(): bigint {
+    return BigInt(this.nowMs()) * 1_000_000n;
+  }
+  monotonicMs(): number {
+    return this.ms;
+  }
+  after(): never {
+    throw new Error("the head sets no timers");
+  }
+  sleep(): never {
+    throw new Error("the head does not sleep");
+  }
+}
+
+export interface MemoryWorld {
+  readonly disk: MemoryDisk;
+  readonly witness: MemoryWitness;
+  readonly quarantineFile: MemoryFile;
+  readonly clock: StillClock;
+}
+
+export function memoryWorld(): MemoryWorld {
+  return { disk: new MemoryDisk(), witness: new MemoryWitness(), quarantineFile: new MemoryFile(), clock: new StillClock() };
+}
+
+export interface Started {
+  readonly head: Head;
+  readonly replayed: ReplayedRecord[];
+  readonly quarantinedCount: number;
+}
+
+export async function startHead(world: MemoryWorld, options: Partial<HeadOptions> = {}, modules: Partial<HeadModules> = {}): Promise<Started> {
+  const head = await Head.open({ diskBudgetBytes: 1 << 30, ...options }, {
+    opener: world.disk,
+    witness: world.witness,
+    quarantineFile: world.quarantineFile,
+    clock: world.clock,
+    random: seededRandom(1),
+    logger: silentLogger,
+    metrics: new Metrics(),
+    ...modules,
+  });
+  return replayHead(head);
+}
+
+export async function replayHead(head: Head): Promise<Started> {
+  const replayed: ReplayedRecord[] = [];
+  const report = await head.replay(async (batch) => void replayed.push(...batch));
+  return { head, replayed, quarantinedCount: report.quarantinedCount };
+}
+
+/** Keeps what was logged. */
+export function listeningLogger(lines: { readonly level: string; readonly message: string; readonly fields: object }[]): Logger {
+  const take =
+    (level: string) =>
+    (message: string, fields: object = {}): void =>
+      void lines.push({ level, message, fields });
+  return { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error"), with: () => listeningLogger(lines) };
+}

@@ -1,0 +1,110 @@
+/**
+ * One call of the HTTP API, as any other client makes it. What goes wrong becomes one sentence that names the URL.
+ * A call waits at most `timeoutMs`; one that the server could not take now (429, 503) is tried again, a few times.
+ */
+import { CodedError, messageOf } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+
+export interface ClientOptions {
+  /** `http://host:port`, perhaps with a path prefix and `user:password@`. */
+  readonly url: string;
+  readonly tenant: string | undefined;
+  readonly timeoutMs: number;
+}
+
+/** Waits between tries; after the last one the refusal stands. Pushes may be repeated: the same profile counts once. */
+const RETRY_DELAYS_MS: readonly number[] = [250, 1000, 4000];
+
+export class Client {
+  readonly #base: string;
+  readonly #headers: Readonly<Record<string, string>>;
+  readonly #timeoutMs: number;
+  readonly #clock: Clock;
+  readonly #fetch: typeof globalThis.fetch;
+
+  constructor(options: ClientOptions, modules: { readonly clock: Clock; readonly fetch: typeof globalThis.fetch }) {
+    const url = URL.parse(options.url);
+    if (url === null || !/^https?:$/.test(url.protocol)) {
+      throw usage(`--url ${JSON.stringify(options.url)} is no address: write it as http://127.0.0.1:4040`);
+    }
+    const headers: Record<string, string> = {};
+    if (options.tenant !== undefined) headers["x-scope-orgid"] = options.tenant;
+    if (url.username !== "") {
+      headers["authorization"] = `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString("base64")}`;
+    }
+    url.username = "";
+    url.password = "";
+    this.#base = url.href.replace(/\/+$/, "");
+    this.#headers = headers;
+    this.#timeoutMs = options.timeoutMs;
+    this.#clock = modules.clock;
+    this.#fetch = modules.fetch;
+  }
+
+  /** `method` is `querier.v1.QuerierService/Series`. */
+  async json(method: string, request: object): Promise<unknown> {
+    const bytes = await this.#post(method, "application/json", JSON.stringify(request));
+    try {
+      return JSON.parse(new TextDecoder().decode(bytes));
+    } catch (thrown) {
+      throw new CodedError({ code: "REPLY_INVALID", kind: "internal", message: `${this.#base}/${method} answered something that is not JSON: is this a Pyromesh?`, cause: thrown });
+    }
+  }
+
+  proto(method: string, request: Uint8Array): Promise<Uint8Array> {
+    return this.#post(method, "application/proto", request);
+  }
+
+  async #post(method: string, contentType: string, body: string | Uint8Array): Promise<Uint8Array> {
+    for (const delayMs of RETRY_DELAYS_MS) {
+      const { status, bytes } = await this.#postOnce(method, contentType, body);
+      if (status === 200) return bytes;
+      if (status !== 429 && status !== 503) throw refusal(status, bytes);
+      await this.#clock.sleep(delayMs);
+    }
+    const { status, bytes } = await this.#postOnce(method, contentType, body);
+    if (status !== 200) throw refusal(status, bytes);
+    return bytes;
+  }
+
+  async #postOnce(method: string, contentType: string, body: string | Uint8Array): Promise<{ readonly status: number; readonly bytes: Uint8Array }> {
+    const url = `${this.#base}/${method}`;
+    const aborted = new AbortController();
+    const timer = this.#clock.after(this.#timeoutMs, () => aborted.abort(new Error(`no answer within ${this.#timeoutMs / 1000} s`)));
+    try {
+      const headers = { ...this.#headers, "content-type": contentType, "connect-protocol-version": "1" };
+      const reply = await this.#fetch(url, { method: "POST", headers, body, signal: aborted.signal });
+      return { status: reply.status, bytes: new Uint8Array(await reply.arrayBuffer()) };
+    } catch (thrown) {
+      const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+      throw new CodedError({ code: "UNREACHABLE", kind: "unavailable", message: `${url} cannot be reached: ${reasonOf(cause)}. Is the node running there? Name another with --url`, cause: thrown });
+    } finally {
+      timer.cancel();
+    }
+  }
+}
+
+/** The caller's own mistake: exit code 2. */
+export function usage(message: string): CodedError {
+  return new CodedError({ code: "USAGE", kind: "invalid_argument", message });
+}
+
+/** What the server said, if it said it as Connect does. */
+function refusal(status: number, bytes: Uint8Array): CodedError {
+  const text = new TextDecoder().decode(bytes);
+  let message = text.slice(0, 500).trim();
+  try {
+    const parsed: unknown = JSON.parse(text);
+    if (typeof parsed === "object" && parsed !== null && "message" in parsed && typeof parsed.message === "string") message = parsed.message;
+  } catch {
+    // Not Connect's JSON: the text itself is the message.
+  }
+  return new CodedError({ code: "REFUSED", kind: "failed_precondition", message: `the server refused (${status}): ${message === "" ? "without a reason" : message}` });
+}
+
+function reasonOf(cause: unknown): string {
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "";
+  if (code === "ECONNREFUSED") return "nothing listens there";
+  if (code === "ENOTFOUND") return "there is no host of that name";
+  return messageOf(cause) || code;
+}

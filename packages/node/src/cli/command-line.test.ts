@@ -1,0 +1,324 @@
+import { gunzipSync, gzipSync } from "node:zlib";
+import { ByteReader, systemClock } from "@pyromesh/base";
+import { expect } from "chai";
+import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
+import { runCommandLine } from "./command-line.ts";
+import { readFlameGraphReply } from "./flame-graph-reply.ts";
+import { guessName, readPprofFile, withTime } from "./pprof-file.ts";
+import { parseTime } from "./time-text.ts";
+import { formatValue } from "./top-text.ts";
+
+const NOW_MS = 1_800_000_000_000;
+
+interface Call {
+  readonly url: string;
+  readonly headers: Headers;
+  readonly body: Uint8Array;
+}
+
+interface Ran {
+  readonly exitCode: number;
+  readonly out: string;
+  readonly notes: string;
+  readonly calls: readonly Call[];
+  readonly written: ReadonlyMap<string, Uint8Array>;
+  readonly sleepsMs: readonly number[];
+}
+
+interface World {
+  readonly replies?: readonly (Response | Error)[];
+  readonly files?: Readonly<Record<string, Uint8Array>>;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly isTty?: boolean;
+}
+
+/** Runs one command in a world of its own; the last reply is given again and again. */
+async function run(args: readonly string[], { replies = [], files = {}, env = {}, isTty = false }: World = {}): Promise<Ran> {
+  let out = "";
+  let notes = "";
+  const calls: Call[] = [];
+  const written = new Map<string, Uint8Array>();
+  const sleepsMs: number[] = [];
+  const exitCode = await runCommandLine(args, {
+    clock: { ...systemClock, nowMs: () => NOW_MS, sleep: async (delayMs) => void sleepsMs.push(delayMs) },
+    terminal: {
+      out: (text) => void (out += text),
+      note: (text) => void (notes += text),
+      isOutTty: isTty,
+      isNoteTty: isTty,
+      env,
+      readFile: (file) => {
+        if (files[file] === undefined) throw new Error(`ENOENT: no such file, open '${file}'`);
+        return files[file];
+      },
+      writeFile: (file, bytes) => void written.set(file, bytes),
+    },
+    fetch: async (url, init) => {
+      const body = init?.body;
+      calls.push({ url: String(url), headers: new Headers(init?.headers), body: typeof body === "string" ? new TextEncoder().encode(body) : (body as Uint8Array) });
+      const reply = replies[Math.min(calls.length, replies.length) - 1] ?? new Error("no reply was made up");
+      if (reply instanceof Error) throw reply;
+      return reply.clone();
+    },
+  });
+  return { exitCode, out, notes, calls, written, sleepsMs };
+}
+
+const ok = (body: object | Uint8Array = {}): Response => new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body));
+const refused = (status: number, message: string): Response => new Response(JSON.stringify({ code: "x", message }), { status });
+
+/** A cpu profile of one stack, encoded by pprof-format. */
+function cpuProfile(types: readonly string[] = ["samples", "cpu"]): Uint8Array {
+  const strings = new StringTable();
+  const main = new PprofFunction({ id: 1, name: strings.dedup("main") });
+  return new Profile({
+    sampleType: types.map((type) => new ValueType({ type: strings.dedup(type), unit: strings.dedup("nanoseconds") })),
+    sample: [new Sample({ locationId: [1], value: types.map(() => 7) })],
+    location: [new Location({ id: 1, line: [new Line({ functionId: 1, line: 3 })] })],
+    function: [main],
+    stringTable: strings,
+    timeNanos: 5n,
+    durationNanos: 10n,
+  }).encode();
+}
+
+/** PushRequest as label text and raw profiles, read field by field. */
+function readPush(body: Uint8Array): { labels: string[]; raw: Uint8Array } {
+  const request = new ByteReader(body, "push");
+  expect(request.uvarint()).to.equal(10);
+  const series = new ByteReader(request.prefixed(), "series");
+  const labels: string[] = [];
+  let raw: Uint8Array | undefined;
+  while (series.remaining > 0) {
+    const key = series.uvarint();
+    const part = new ByteReader(series.prefixed(), "part");
+    if (key === 10) {
+      expect(part.uvarint()).to.equal(10);
+      const name = part.text();
+      expect(part.uvarint()).to.equal(18);
+      labels.push(`${name}=${part.text()}`);
+    } else {
+      expect([key, part.uvarint()]).to.deep.equal([18, 10]);
+      raw = part.prefixed();
+    }
+  }
+  return { labels, raw: raw! };
+}
+
+const FLAME_GRAPH = {
+  flamegraph: {
+    names: ["total", "main", "work", "idle"],
+    // main 10 { work 6 { work 2 } }, idle 4 after a gap of 0
+    levels: [{ values: ["0", "14", "0", "0"] }, { values: ["0", "10", "4", "1", "0", "4", "4", "3"] }, { values: ["0", "6", "4", "2"] }, { values: ["0", "2", "2", "2"] }],
+    total: "14",
+    maxSelf: "4",
+  },
+};
+
+describe("pyromesh push", () => {
+  it("sends each file as one push, with its labels and a guessed name", async () => {
+    const ran = await run(["push", "a.pb.gz", "--service", "api", "--label", "zone=eu=1", "--tenant", "t", "--url", "http://h:1/prefix/"], {
+      files: { "a.pb.gz": gzipSync(cpuProfile()) },
+      replies: [ok()],
+    });
+    expect([ran.exitCode, ran.out, ran.notes]).to.deep.equal([0, "", "pushed 1 file as process_cpu (1KB unpacked)\n"]);
+    const [call] = ran.calls;
+    expect(call!.url).to.equal("http://h:1/prefix/push.v1.PusherService/Push");
+    expect(call!.headers.get("x-scope-orgid")).to.equal("t");
+    expect(call!.headers.get("content-type")).to.equal("application/proto");
+    const { labels, raw } = readPush(call!.body);
+    expect(labels).to.deep.equal(["zone=eu=1", "service_name=api", "__name__=process_cpu"]);
+    expect(BigInt(Profile.decode(gunzipSync(raw)).timeNanos)).to.equal(5n);
+  });
+
+  it("--time now and --time RFC3339 replace the time and nothing else", async () => {
+    for (const [time, timeMs] of [["now", NOW_MS], ["2026-01-31T12:00:00Z", Date.UTC(2026, 0, 31, 12)]] as const) {
+      const { calls } = await run(["push", "a", "--time", time], { files: { a: cpuProfile() }, replies: [ok()] });
+      const profile = Profile.decode(gunzipSync(readPush(calls[0]!.body).raw));
+      expect(BigInt(profile.timeNanos)).to.equal(BigInt(timeMs) * 1_000_000n);
+      expect([profile.durationNanos, profile.sample[0]!.value, profile.function.length]).to.deep.equal([10, [7, 7], 1]);
+    }
+  });
+
+  it("names what failed, sends the rest, and exits 1", async () => {
+    const ran = await run(["push", "bad", "gone", "good"], { files: { bad: new TextEncoder().encode("hello there"), good: cpuProfile() }, replies: [ok()] });
+    expect(ran.exitCode).to.equal(1);
+    expect(ran.calls).to.have.length(1);
+    expect(ran.notes).to.match(/^bad is no pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
+  });
+
+  it("says what the server refused, and how to push an old file", async () => {
+    const ran = await run(["push", "a"], { files: { a: cpuProfile() }, replies: [refused(400, "the profile's time is 9 s in the past")] });
+    expect([ran.exitCode, ran.sleepsMs.length]).to.deep.equal([1, 0]);
+    expect(ran.notes).to.include("a: the server refused (400): the profile's time is 9 s in the past (an old file? --time now pushes it as of now)");
+  });
+
+  it("tries again where the server cannot take it now, and not for ever", async () => {
+    const good = await run(["push", "a"], { files: { a: cpuProfile() }, replies: [refused(503, "later"), ok()] });
+    expect([good.exitCode, good.sleepsMs.length]).to.deep.equal([0, 1]);
+    const bad = await run(["push", "a"], { files: { a: cpuProfile() }, replies: [refused(429, "slow down")] });
+    expect([bad.exitCode, bad.calls.length]).to.deep.equal([1, 4]);
+    expect(bad.notes).to.include("slow down");
+  });
+
+  it("is a usage error where a flag makes no sense", async () => {
+    for (const args of [["push"], ["push", "a", "--label", "x"], ["push", "a", "--time", "soon"], ["push", "a", "--url", "nowhere"], ["push", "a", "--flag"], ["push", "a", "--name", "x", "--label", "__name__=y"]]) {
+      const ran = await run(args, { files: { a: cpuProfile() }, replies: [ok()] });
+      expect(ran.exitCode, args.join(" ")).to.equal(2);
+      expect(ran.notes, args.join(" ")).to.match(/\S/);
+    }
+  });
+
+  it("guesses the name that Pyroscope's clients use", () => {
+    expect(guessName(["samples", "wall", "cpu"], "x")).to.equal("wall");
+    expect(guessName(["alloc_objects", "alloc_space"], "x")).to.equal("memory");
+    expect(guessName(["contentions", "delay"], "go.block.pb.gz")).to.equal("block");
+    expect(guessName(["contentions", "delay"], "x")).to.equal("mutex");
+    expect(guessName(["exceptions"], "x")).to.equal("exceptions");
+  });
+});
+
+describe("pyromesh push: pprof files", () => {
+  it("cut at any byte are refused or read, never a crash of another kind", () => {
+    const bytes = cpuProfile();
+    for (let length = 0; length < bytes.length; length++) {
+      try {
+        readPprofFile(bytes.subarray(0, length), "f");
+      } catch (thrown) {
+        expect(thrown).to.have.property("code", "FILE_NOT_PPROF");
+      }
+    }
+  });
+
+  it("keep their one time field when it is set twice", () => {
+    const twice = withTime(withTime(cpuProfile(), 1000), 2000);
+    expect(BigInt(Profile.decode(twice).timeNanos)).to.equal(2_000_000_000n);
+    expect(twice.length).to.equal(withTime(cpuProfile(), 2000).length);
+  });
+});
+
+describe("pyromesh query", () => {
+  const QUERY = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="x"}';
+
+  it("prints a top table: selfs first, a function that calls itself counted once", async () => {
+    const ran = await run(["query", "--query", QUERY, "--limit", "2"], { replies: [ok(FLAME_GRAPH)] });
+    expect(ran.exitCode).to.equal(0);
+    expect(ran.out).to.equal(["self  self%  total  total%  name", "6 ns   42.9   6 ns    42.9  work", "4 ns   28.6  10 ns    71.4  main", "14 ns in all, 1 more name (--limit 0 shows all)", ""].join("\n"));
+    expect(JSON.parse(new TextDecoder().decode(ran.calls[0]!.body))).to.deep.equal({
+      profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+      labelSelector: '{service_name="x"}',
+      start: NOW_MS - 3_600_000,
+      end: NOW_MS,
+    });
+  });
+
+  it("colours for a person only", async () => {
+    const colour = (text: string): boolean => text.includes("\u001b[");
+    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)], isTty: true })).out)).to.equal(true);
+    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)] })).out)).to.equal(false);
+  });
+
+  it("prints folded stacktraces and the API's JSON", async () => {
+    const folded = await run(["query", "--query", QUERY, "--output", "folded"], { replies: [ok(FLAME_GRAPH)] });
+    expect(folded.out.split("\n").sort()).to.deep.equal(["", "idle 4", "main 4", "main;work 4", "main;work;work 2"]);
+    const json = await run(["query", "--query", QUERY, "--output", "json"], { replies: [ok(FLAME_GRAPH)] });
+    expect(JSON.parse(json.out)).to.deep.equal(FLAME_GRAPH);
+  });
+
+  it("writes pprof, gzipped", async () => {
+    const ran = await run(["query", "--query", QUERY, "--output", "pprof=out.pb.gz", "--from", "100", "--until", "200"], { replies: [ok(cpuProfile())] });
+    expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);
+    expect(gunzipSync(ran.written.get("out.pb.gz")!).equals(cpuProfile())).to.equal(true);
+    expect(ran.calls[0]!.url).to.match(/SelectMergeProfile$/);
+    const request = new ByteReader(ran.calls[0]!.body, "request");
+    const fields = [request.uvarint(), request.text(), request.uvarint(), request.text(), request.uvarint(), request.uvarint(), request.uvarint(), request.uvarint()];
+    expect(fields).to.deep.equal([10, QUERY.split("{")[0], 18, '{service_name="x"}', 24, 100_000, 32, 200_000]);
+  });
+
+  it("lists types, labels, values and series", async () => {
+    expect((await run(["query", "types"], { replies: [ok({ profileTypes: [{ ID: "a:b:c:d:e" }] })] })).out).to.equal("a:b:c:d:e\n");
+    expect((await run(["query", "labels"], { replies: [ok({ names: ["a", "b"] })] })).out).to.equal("a\nb\n");
+    const values = await run(["query", "labels", "zone", "--query", '{a="b"}'], { replies: [ok({ names: ["eu"] })] });
+    expect(values.out).to.equal("eu\n");
+    expect(JSON.parse(new TextDecoder().decode(values.calls[0]!.body))).to.include({ name: "zone" }).and.deep.include({ matchers: ['{a="b"}'] });
+    const series = await run(["query", "series"], { replies: [ok({ labelsSet: [{ labels: [{ name: "b", value: '"' }] }, { labels: [{ name: "a", value: "1" }] }] })] });
+    expect(series.out).to.equal('{a="1"}\n{b="\\""}\n');
+    expect((await run(["query", "types"], { replies: [ok({})] })).notes).to.include("nothing in this time range");
+  });
+
+  it("says so when nothing matched, and exits 0", async () => {
+    const ran = await run(["query", "--query", QUERY], { replies: [ok({ flamegraph: { names: ["total"], levels: [{ values: ["0", "0", "0", "0"] }], total: "0", maxSelf: "0" } })] });
+    expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);
+    expect(ran.notes).to.include("nothing matched");
+  });
+
+  it("says where it could not reach a node, and exits 1", async () => {
+    const cause = Object.assign(new Error("connect ECONNREFUSED"), { code: "ECONNREFUSED" });
+    const ran = await run(["query", "types"], { env: { PYROMESH_URL: "http://127.0.0.1:1" }, replies: [new TypeError("fetch failed", { cause })] });
+    expect(ran.exitCode).to.equal(1);
+    expect(ran.notes).to.include("http://127.0.0.1:1/querier.v1.QuerierService/ProfileTypes cannot be reached: nothing listens there").and.not.include("    at ");
+  });
+
+  it("is a usage error where the question makes no sense", async () => {
+    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", QUERY, "--output", "pprof="]]) {
+      const ran = await run(args, { replies: [ok(FLAME_GRAPH)] });
+      expect(ran.exitCode, args.join(" ")).to.equal(2);
+    }
+  });
+
+  it("refuses a flame graph that is none", () => {
+    for (const reply of [{ flamegraph: { names: ["a"], levels: [{ values: ["0", "1"] }] } }, { flamegraph: { names: ["a"], levels: [{ values: ["0", "1", "1", "9"] }] } }, { flamegraph: { names: 7 } }, { flamegraph: { names: ["a"], levels: [{ values: ["x", "1", "1", "0"] }] } }]) {
+      expect(() => readFlameGraphReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
+    }
+  });
+
+  it("keeps sums past 2^53 exact", () => {
+    const value = String(2n ** 60n + 1n);
+    const { stacktraces } = readFlameGraphReply({ flamegraph: { names: ["total", "f"], levels: [{ values: ["0", value, "0", "0"] }, { values: ["0", value, value, "1"] }], total: value } });
+    expect(stacktraces).to.deep.equal([{ names: ["f"], self: 2n ** 60n + 1n }]);
+  });
+});
+
+describe("pyromesh: command line", () => {
+  it("prints help when asked (0) and for want of a command (2)", async () => {
+    expect(await run(["--help"])).to.include({ exitCode: 0 });
+    expect((await run(["--help"])).out).to.include("check-config").and.include("query");
+    expect((await run([])).exitCode).to.equal(2);
+    expect((await run(["srve"])).exitCode).to.equal(2);
+    expect((await run(["serve", "--help"])).out).to.include("--limits.ingestion-rate-mb <MB>").and.include("PYROMESH_FLUSH_INTERVAL");
+  });
+
+  it("prints the version", async () => {
+    for (const args of [["version"], ["--version"]]) expect((await run(args)).out).to.match(/^pyromesh \d+\.\d+\.\d+ on Node\.js v/);
+  });
+
+  it("check-config prints what would be in force, or refuses it with 2", async () => {
+    const yaml = new TextEncoder().encode("retention: 7d\n");
+    const good = await run(["check-config", "--config", "p.yaml", "--multitenancy", "--limits.ingestion-rate-mb", "9"], { files: { "p.yaml": yaml } });
+    expect(good.exitCode).to.equal(0);
+    expect(good.out).to.include("retention: 7d").and.include("multitenancy: true").and.include("ingestion_rate_mb: 9");
+    const bad = await run(["check-config", "--config", "p.yaml", "--workers", "many"], { files: { "p.yaml": new TextEncoder().encode("retenton: 7d\n") } });
+    expect(bad.exitCode).to.equal(2);
+    expect(bad.notes).to.include("p.yaml:1:1: unknown setting retenton (did you mean retention?)").and.include("--workers").and.not.include("    at ");
+    expect((await run(["serve", "--join", "a:1", "--join", "b:2"])).exitCode).to.equal(2);
+  });
+});
+
+describe("pyromesh: times and values", () => {
+  it("times are now, relative, RFC 3339 or numbers", () => {
+    expect(parseTime("now-1h30m", NOW_MS, "--from")).to.equal(NOW_MS - 5_400_000);
+    expect(parseTime("now+5s", NOW_MS, "--from")).to.equal(NOW_MS + 5000);
+    expect(parseTime("1700000000", 0, "--from")).to.equal(1_700_000_000_000);
+    expect(parseTime("1700000000123", 0, "--from")).to.equal(1_700_000_000_123);
+    expect(parseTime("2026-01-31T12:00:00+01:00", 0, "--from")).to.equal(Date.UTC(2026, 0, 31, 11));
+    for (const text of ["", "yesterday", "now-", "now-x", "12:00", "2026-99-99"]) expect(() => parseTime(text, 0, "--from"), text).to.throw("--from");
+  });
+
+  it("values carry the unit of their type", () => {
+    expect(formatValue(1.5e9, "nanoseconds")).to.equal("1.50 s");
+    expect(formatValue(999, "nanoseconds")).to.equal("999 ns");
+    expect(formatValue(3 * 2 ** 20, "bytes")).to.equal("3.00 MiB");
+    expect(formatValue(0, "bytes")).to.equal("0 B");
+    expect(formatValue(12345, "count")).to.equal("12345");
+  });
+});

@@ -1,0 +1,65 @@
+/**
+ * The command line: which command is meant, and what its end means to the caller.
+ *
+ * Exit codes: 0 done, 1 failed, 2 asked wrongly (an unknown flag, a setting that is refused). Only the module of the
+ * command that runs is loaded, so that `query` does not pay for the store.
+ */
+import { CodedError, messageOf } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { Command, CommanderError } from "commander";
+import type { Terminal } from "./terminal.ts";
+
+export interface CommandModules {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  readonly fetch: typeof globalThis.fetch;
+}
+
+export const EXIT_FAILED = 1;
+export const EXIT_USAGE = 2;
+
+/** Adds itself to `program`; what it does resolves to its exit code through `done`. */
+export type AddCommand = (program: Command, modules: CommandModules, done: (exitCode: number) => void) => void;
+
+const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
+  serve: async () => (await import("./serve-command.ts")).addServe,
+  push: async () => (await import("./push-command.ts")).addPush,
+  query: async () => (await import("./query-command.ts")).addQuery,
+  "check-config": async () => (await import("./check-config-command.ts")).addCheckConfig,
+  version: async () => (await import("./version-command.ts")).addVersion,
+};
+
+/** Resolves to the exit code. Rejects never: what goes wrong is said on `terminal.note`. */
+export async function runCommandLine(args: readonly string[], modules: CommandModules): Promise<number> {
+  const { terminal } = modules;
+  let exitCode = 0;
+  try {
+    const program = new Command("pyromesh")
+      .description("A durable store for continuous profiles that speaks Pyroscope's API.")
+      .exitOverride()
+      .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.note(text) })
+      .showSuggestionAfterError(true);
+    const named = COMMANDS[args[0] ?? ""];
+    for (const load of named === undefined ? Object.values(COMMANDS) : [named]) {
+      (await load())(program, modules, (code) => {
+        exitCode = code;
+      });
+    }
+    if (args[0] === "--version" || args[0] === "-V") args = ["version"];
+    await program.parseAsync([...args], { from: "user" });
+    return exitCode;
+  } catch (thrown) {
+    if (thrown instanceof CommanderError) {
+      // commander has said it already; help asked for is no failure, help for want of a command is.
+      return thrown.exitCode === 0 ? 0 : EXIT_USAGE;
+    }
+    terminal.note(`${describe(thrown)}\n`);
+    return thrown instanceof CodedError && (thrown.code.startsWith("CONFIG_") || thrown.code === "USAGE") ? EXIT_USAGE : EXIT_FAILED;
+  }
+}
+
+/** A coded error is a sentence for the user; anything else is our bug and keeps its stack. */
+function describe(thrown: unknown): string {
+  if (thrown instanceof CodedError) return `pyromesh: ${thrown.message}`;
+  return `pyromesh: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}`;
+}

@@ -1,0 +1,24 @@
+/** The flags of every command that talks to a node: where it is, as whom, how long to wait. */
+import { parseDuration } from "@pyromesh/base";
+import type { Command } from "commander";
+import { Client } from "./client.ts";
+import type { CommandModules } from "./command-line.ts";
+
+export interface ConnectionFlags {
+  readonly url?: string;
+  readonly tenant?: string;
+  readonly timeout: string;
+}
+
+export function addConnectionFlags(command: Command): Command {
+  return command
+    .option("--url <url>", "where the node is (PYROMESH_URL; default http://127.0.0.1:4040)")
+    .option("--tenant <id>", "tenant to act as (PYROMESH_TENANT)")
+    .option("--timeout <duration>", "longest wait for one answer", "60s");
+}
+
+export function openClient(flags: ConnectionFlags, { terminal, clock, fetch }: CommandModules): Client {
+  const url = flags.url ?? (terminal.env["PYROMESH_URL"] || "http://127.0.0.1:4040");
+  const tenant = flags.tenant ?? (terminal.env["PYROMESH_TENANT"] || undefined);
+  return new Client({ url, tenant, timeoutMs: parseDuration(flags.timeout) }, { clock, fetch });
+}

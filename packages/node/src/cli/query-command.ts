@@ -1,0 +1,140 @@
+/** `pyromesh query`: a top table, folded stacktraces, a pprof file or the API's own JSON; or what there is to ask for. */
+import { gzipSync } from "node:zlib";
+import { ByteWriter } from "@pyromesh/base";
+import { NameTreeBuilder, parseProfileType, topTable } from "@pyromesh/profile";
+import { usage } from "./client.ts";
+import type { Client } from "./client.ts";
+import type { AddCommand, CommandModules } from "./command-line.ts";
+import { addConnectionFlags, openClient } from "./connection-flags.ts";
+import type { ConnectionFlags } from "./connection-flags.ts";
+import { printFolded, readFlameGraphReply } from "./flame-graph-reply.ts";
+import { parseTime } from "./time-text.ts";
+import { printTop } from "./top-text.ts";
+
+const SERVICE = "querier.v1.QuerierService";
+
+interface QueryFlags extends ConnectionFlags {
+  readonly query?: string;
+  readonly from: string;
+  readonly until: string;
+  readonly output: string;
+  readonly limit: string;
+  readonly maxNodes?: string;
+}
+
+interface Range {
+  readonly start: number;
+  readonly end: number;
+}
+
+export const addQuery: AddCommand = (program, modules, done) => {
+  const command = program
+    .command("query")
+    .description("ask for profiles, or with types, labels or series for what there is")
+    .argument("[listing]", "types, labels (names, or the values of one) or series")
+    .argument("[label]", "with labels: the label whose values are wanted")
+    .option("--query <query>", `profile type and selector: 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="api"}'`)
+    .option("--from <time>", "now-1h, RFC 3339, or seconds since 1970", "now-1h")
+    .option("--until <time>", "the same", "now")
+    .option("--output <form>", "top, folded, json or pprof=FILE", "top")
+    .option("--limit <count>", "rows of the top table; 0: all", "30")
+    .option("--max-nodes <count>", "nodes to keep; the rest is summed up as other (default: the server's)");
+  addConnectionFlags(command).action(async (listing: string | undefined, label: string | undefined, flags: QueryFlags) => {
+    await query(listing, label, flags, modules);
+    done(0);
+  });
+};
+
+async function query(listing: string | undefined, label: string | undefined, flags: QueryFlags, modules: CommandModules): Promise<void> {
+  const nowMs = modules.clock.nowMs();
+  const range: Range = { start: parseTime(flags.from, nowMs, "--from"), end: parseTime(flags.until, nowMs, "--until") };
+  if (range.start > range.end) throw usage(`--from ${flags.from} is after --until ${flags.until}: swap them`);
+  const client = openClient(flags, modules);
+  switch (listing) {
+    case undefined:
+      if (flags.query === undefined) throw usage(`--query is missing: write --query 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="..."}'; pyromesh query types lists the types`);
+      return await profileQuery(client, flags.query, range, flags, modules);
+    case "types":
+      return print(modules, strings(await client.json(`${SERVICE}/ProfileTypes`, range), "profileTypes", "ID"));
+    case "labels": {
+      const matchers = flags.query === undefined ? [] : [flags.query];
+      const reply =
+        label === undefined
+          ? await client.json(`${SERVICE}/LabelNames`, { matchers, ...range })
+          : await client.json(`${SERVICE}/LabelValues`, { name: label, matchers, ...range });
+      return print(modules, strings(reply, "names"));
+    }
+    case "series":
+      return print(modules, seriesLines(await client.json(`${SERVICE}/Series`, { matchers: flags.query === undefined ? [] : [flags.query], labelNames: [], ...range })));
+    default:
+      throw usage(`query ${JSON.stringify(listing)} is no listing: write types, labels or series, or --query for profiles`);
+  }
+}
+
+async function profileQuery(client: Client, text: string, range: Range, flags: QueryFlags, { terminal }: CommandModules): Promise<void> {
+  const { profileType, selector } = splitQuery(text);
+  const { sampleUnit } = parseProfileType(profileType);
+  const maxNodes = flags.maxNodes === undefined ? {} : { maxNodes: count(flags.maxNodes, "--max-nodes") };
+  const limit = count(flags.limit, "--limit");
+  const request = { profileTypeID: profileType, labelSelector: selector, ...range, ...maxNodes };
+  if (flags.output.startsWith("pprof=")) {
+    const file = flags.output.slice("pprof=".length);
+    if (file === "") throw usage("--output pprof= names no file: write it as pprof=cpu.pb.gz");
+    const bytes = await client.proto(`${SERVICE}/SelectMergeProfile`, encodeMergeRequest(profileType, selector, range, maxNodes.maxNodes));
+    terminal.writeFile(file, gzipSync(bytes));
+    terminal.note(bytes.length === 0 ? `nothing matched; ${file} is an empty profile\n` : `wrote ${file}\n`);
+    return;
+  }
+  if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is no form: write top, folded, json or pprof=FILE`);
+  const reply = await client.json(`${SERVICE}/SelectMergeStacktraces`, request);
+  if (flags.output === "json") return terminal.out(`${JSON.stringify(reply)}\n`);
+  const { stacktraces } = readFlameGraphReply(reply);
+  if (stacktraces.length === 0) return terminal.note("nothing matched: a longer --from, or pyromesh query series, shows what there is\n");
+  if (flags.output === "folded") return terminal.out(printFolded(stacktraces));
+  const tree = new NameTreeBuilder();
+  for (const { names, self } of stacktraces) tree.addStacktrace(names, self);
+  terminal.out(printTop(topTable(tree.result(), limit), sampleUnit, terminal.isOutTty));
+}
+
+/** `type{selector}`; a type alone takes everything of it. */
+function splitQuery(text: string): { readonly profileType: string; readonly selector: string } {
+  const at = text.indexOf("{");
+  const profileType = (at === -1 ? text : text.slice(0, at)).trim();
+  if (profileType === "") throw usage(`--query ${text} names no profile type before its {: write process_cpu:cpu:nanoseconds:cpu:nanoseconds${text}`);
+  return { profileType, selector: at === -1 ? "{}" : text.slice(at) };
+}
+
+/** SelectMergeProfileRequest: 1 profile_typeID, 2 label_selector, 3 start, 4 end, 5 max_nodes. */
+function encodeMergeRequest(profileType: string, selector: string, range: Range, maxNodes: number | undefined): Uint8Array {
+  const request = new ByteWriter().uvarint(10).text(profileType).uvarint(18).text(selector);
+  request.uvarint(24).uvarint(range.start).uvarint(32).uvarint(range.end);
+  if (maxNodes !== undefined) request.uvarint(40).uvarint(maxNodes);
+  return request.finish();
+}
+
+function count(text: string, flag: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw usage(`${flag} ${JSON.stringify(text)} is no whole number`);
+  return Number(text);
+}
+
+function print({ terminal }: CommandModules, lines: readonly string[]): void {
+  if (lines.length === 0) terminal.note("nothing in this time range\n");
+  terminal.out(lines.map((line) => `${line}\n`).join(""));
+}
+
+/** reply[list], each as it is or by its property. */
+function strings(reply: unknown, list: string, property?: string): string[] {
+  return items(reply, list).map((item) => String(property === undefined ? item : (item as Record<string, unknown>)[property]));
+}
+
+/** `{a="b", c="d"}` a line, sorted. */
+function seriesLines(reply: unknown): string[] {
+  return items(reply, "labelsSet")
+    .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(", ")}}`)
+    .sort();
+}
+
+function items(reply: unknown, list: string): readonly unknown[] {
+  const found = typeof reply === "object" && reply !== null ? (reply as Record<string, unknown>)[list] : undefined;
+  return Array.isArray(found) ? found : [];
+}

@@ -1,0 +1,14 @@
+/** `pyromesh serve`: runs the node until it is told to stop. */
+import type { AddCommand } from "./command-line.ts";
+import { addSettingFlags } from "./setting-flags.ts";
+
+export const addServe: AddCommand = (program, { terminal }) => {
+  const command = program.command("serve").description("run the node").allowExcessArguments(false);
+  const load = addSettingFlags(command, terminal);
+  command.action(async () => {
+    const config = load();
+    // The store is loaded after the settings are known to be good: a refusal comes at once.
+    const { runServe } = await import("../serve.ts");
+    await runServe(config);
+  });
+};

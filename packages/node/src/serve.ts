@@ -1,0 +1,147 @@
+/** `pyromesh serve`: the real clock, disk, bucket and threads, and the signals that end it. */
+import { availableParallelism } from "node:os";
+import { mkdir, statfs } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
+import type { Clock, Logger, TenantId } from "@pyromesh/base";
+import { LocalFiles, openBucket } from "@pyromesh/block";
+import { openHead } from "@pyromesh/head";
+import { readBuildInfo } from "./build-info.ts";
+import { WorkerCompute } from "./compute/worker-compute.ts";
+import type { Config } from "./config/config.ts";
+import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
+import { watchEventLoopLag } from "./event-loop-lag.ts";
+import { Node } from "./node.ts";
+import { loadPages } from "./pages.ts";
+import { startSelfProfile } from "./self-profile.ts";
+
+/** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
+const STOP_TIMEOUT_MS = 14_000;
+/** More lanes than this only cost memory: the main thread is the next bound. */
+const LANES_MAX = 8;
+
+export async function runServe(config: Config): Promise<void> {
+  const logger = openLogger(config.logLevel);
+  const clock = systemClock;
+  const random = systemRandom;
+  const metrics = new Metrics();
+  const buildInfo = readBuildInfo();
+  metrics.gauge("pyromesh_build_info", "What this build is; always 1.", ["version", "revision", "node_version"], (gauge) =>
+    gauge.set({ version: buildInfo.version, revision: buildInfo.revision, node_version: buildInfo.nodeVersion }, 1),
+  );
+  const lag = watchEventLoopLag(metrics);
+  await mkdir(config.dataDir, { recursive: true });
+
+  const compute = new WorkerCompute(
+    { laneCount: laneCountOf(config) },
+    {
+      logger,
+      onLaneLost: (error) => {
+        logger.error("a worker thread died; the node ends, and its restart replays what was accepted", { error });
+        process.exit(1);
+      },
+    },
+  );
+  const bucket = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
+  const local = await LocalFiles.open({ dir: join(config.dataDir, "sealed") }, { clock, random });
+  const diskBudgetBytes = await diskBudgetOf(config, logger);
+  const node = await Node.open(config, {
+    clock,
+    random,
+    logger,
+    metrics,
+    bucket,
+    compute,
+    local,
+    buildInfo,
+    openHead: (modules) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...modules }),
+  });
+  const listeners = await listen(config, node, { clock, logger, metrics });
+  const stopped = stopOnSignal(async () => {
+    await selfProfile?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
+    await Promise.all(listeners.map((listener) => listener.stop()));
+    await node.stop();
+    lag.stop();
+  }, logger);
+  await node.start();
+  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
+  logger.info("listening", { url });
+  const selfProfile = config.isSelfProfiling ? await startSelfProfile(url, logger) : undefined;
+  await stopped;
+}
+
+/** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
+async function listen(config: Config, node: Node, modules: { clock: Clock; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
+  const { clock, metrics } = modules;
+  const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(config, tenant) };
+  const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
+  const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(config, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
+  const pages = loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url)));
+  const routesModules = {
+    source: node.source,
+    admin: node.admin,
+    clock,
+    push: pushHandler(writeOptions, write),
+    ingest: ingestHandler(writeOptions, { ...write, clock }),
+    pages,
+  };
+  const { host, port } = config.httpAddress;
+  const { isMultitenant, adminAddress } = config;
+  if (adminAddress === undefined) {
+    const routes = apiRoutes(routesOptions, routesModules);
+    return [await ApiServer.open({ host, port, isMultitenant, operators: "loopback" }, { ...modules, routes })];
+  }
+  return [
+    await ApiServer.open({ host, port, isMultitenant, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
+    await ApiServer.open(
+      { host: adminAddress.host, port: adminAddress.port, isMultitenant, operators: "anyone" },
+      // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
+    ),
+  ];
+}
+
+function laneCountOf(config: Config): number {
+  if (config.workerCount > 0) return config.workerCount;
+  // At least two, so that a lane that builds a segment never stands in the way of a push.
+  return Math.max(2, Math.min(LANES_MAX, availableParallelism()));
+}
+
+/** At most 80 % of what is free at start: a full disk would stop more than this node. */
+async function diskBudgetOf(config: Config, logger: Logger): Promise<number> {
+  const { bavail, bsize } = await statfs(config.dataDir);
+  const free = Math.floor(bavail * bsize * 0.8);
+  if (free < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes: free });
+  return Math.min(config.headDiskBudgetBytes, free);
+}
+
+/** Resolves after the first SIGTERM or SIGINT and a clean stop; exits 1 when that takes too long. */
+function stopOnSignal(stop: () => Promise<void>, logger: Logger): Promise<void> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const onSignal = (signal: string): void => {
+      if (isStopping) return;
+      isStopping = true;
+      logger.info("stopping", { signal });
+      systemClock.after(STOP_TIMEOUT_MS, () => {
+        logger.error("the node did not stop in time; what was accepted is on disk", { timeoutMs: STOP_TIMEOUT_MS });
+        process.exit(1);
+      });
+      stop().then(
+        () => {
+          logger.info("stopped");
+          resolve();
+          process.exit(0);
+        },
+        (error: unknown) => {
+          logger.error("the node stopped with an error", { reason: messageOf(error), error });
+          process.exit(1);
+        },
+      );
+    };
+    process.on("SIGTERM", onSignal);
+    process.on("SIGINT", onSignal);
+  });
+}

@@ -1,0 +1,226 @@
+/**
+ * One push, from pprof bytes to encoded records: decode, normalise, split, encode, name. Pure and synchronous: it runs in
+ * a worker, one push at a time, on scratch that is kept from one push to the next.
+ *
+ *   pprof bytes --decode--> columns --normalise--> the same, mended --split--> groups --encode--> one record each
+ *
+ * A push that holds nothing (no samples, or none but zeros) gives no records and is no error. Whatever is wrong with the
+ * input is a refusal (refusal.ts); the records of one push stand or fall together.
+ */
+import { assert } from "@pyromesh/base";
+import type { IngestQuirks } from "./ingest-name.ts";
+import { ingestName } from "./ingest-name.ts";
+import type { Label, Labels } from "./labels.ts";
+import { LABEL_NAME, labelValue, sortLabels, withLabels } from "./labels.ts";
+import type { AcceptanceWindow, ProfileLimits } from "./limits.ts";
+import { checkProfileSize, checkTime } from "./limits.ts";
+import { normalize } from "./normalize.ts";
+import type { NormalizedTypes } from "./normalize.ts";
+import { PprofDecoder } from "./pprof-decode.ts";
+import type { SymbolSource } from "./record-encode.ts";
+import { RecordEncoder } from "./record-encode.ts";
+import type { EncodedRecord, ValueColumn } from "./record-view.ts";
+import { malformed } from "./refusal.ts";
+import { checkLabels, isKeptLabel, nameOfColumn, receivedLabels, renamed } from "./relabel.ts";
+import type { SampleGroup, SplitSamples } from "./split-samples.ts";
+import { releaseSplitScratch, splitSamples } from "./split-samples.ts";
+
+export interface PushInput {
+  readonly tenant: string;
+  /** As the client sent them: unsorted, perhaps doubled. Of /ingest without `__name__`. */
+  readonly labels: readonly Label[];
+  /** Not compressed. Not kept: the records are copies. */
+  readonly pprof: Uint8Array;
+  /** The client's UUID, 16 bytes; joins the identity. */
+  readonly profileId?: Uint8Array | undefined;
+  /** The time of a profile that has none of its own. */
+  readonly fallbackTimeNs: bigint;
+  /** Joins the identity of a profile without a time of its own. */
+  readonly idempotencyKey?: string | undefined;
+  /** 16 random bytes: join the identity where there is neither time nor key nor profile id. Also seed the hash table. */
+  readonly nonce: Uint8Array;
+  readonly nowMs: number;
+  /** Set for what came by /ingest. */
+  readonly ingest?: IngestQuirks | undefined;
+  readonly limits: ProfileLimits;
+  readonly window: AcceptanceWindow;
+}
+
+/** /ingest clients without a clock count from 1970: less than a year after it is no time. */
+const NS_OF_1970 = 365n * 86_400n * 1_000_000_000n;
+
+/** Pushes above this are rare; scratch that grew with one is let go after it. */
+const SCRATCH_PUSH_BYTES_MAX = 4 * 1024 * 1024;
+
+let decoder = new PprofDecoder();
+let encoder = new RecordEncoder();
+
+/** Throws a refusal: `details.reason` is Pyroscope's discard reason. */
+export function encodePush(input: PushInput): EncodedRecord[] {
+  assert(input.nonce.length === 16, "a nonce has 16 bytes");
+  assert(input.profileId === undefined || input.profileId.length === 16, "a profile id has 16 bytes");
+  checkProfileSize(input.pprof.length, input.limits);
+  if (input.pprof.length === 0) {
+    if (input.ingest !== undefined) return [];
+    throw malformed("the profile is empty: send a pprof profile");
+  }
+  try {
+    return encode(input);
+  } finally {
+    if (input.pprof.length > SCRATCH_PUSH_BYTES_MAX) {
+      decoder = new PprofDecoder();
+      encoder = new RecordEncoder();
+      releaseSplitScratch();
+    }
+  }
+}
+
+/** Told by its magic, as pprof itself does. */
+export function isGzip(bytes: Uint8Array): boolean {
+  return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
+}
+
+/** The head of every record of one push. */
+interface Common {
+  readonly tenant: string;
+  readonly timeNs: bigint;
+  readonly durationNs: bigint;
+  readonly period: bigint;
+  readonly periodType: NormalizedTypes["periodType"];
+  readonly profileId: Uint8Array | undefined;
+  readonly idempotencyKey: string | undefined;
+  readonly nonce: Uint8Array | undefined;
+}
+
+function encode(input: PushInput): EncodedRecord[] {
+  const { nonce, limits, ingest } = input;
+  const hashSeed = nonce[0]! | (nonce[1]! << 8) | (nonce[2]! << 16) | (nonce[3]! << 24);
+  decoder.decode(input.pprof, limits, hashSeed);
+  const types = normalize(decoder, limits, ingest);
+  const common = commonOf(input, types);
+  const labels = pushLabels(input, types);
+  if (decoder.sampleCount === 0) return [];
+  const names = new Set(labels.map(({ name }) => name));
+  const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name));
+  const symbols = symbolsOf(decoder);
+  const records: EncodedRecord[] = [];
+  for (const group of split.groups) {
+    const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
+    if (group.labels.length > 0) checkLabels(groupLabels, limits);
+    encodeGroup(common, groupLabels, types, split, group, symbols, records);
+  }
+  return records;
+}
+
+function commonOf(input: PushInput, types: NormalizedTypes): Common {
+  const { timeNs } = decoder;
+  const hasClock = timeNs > 0n && !(input.ingest !== undefined && timeNs < NS_OF_1970);
+  const time = hasClock ? timeNs : input.fallbackTimeNs;
+  checkTime(time, input.nowMs, input.window);
+  const hasKey = input.idempotencyKey !== undefined || input.profileId !== undefined;
+  return {
+    tenant: input.tenant,
+    timeNs: time,
+    durationNs: decoder.durationNs,
+    period: decoder.period,
+    periodType: types.periodType,
+    profileId: input.profileId,
+    idempotencyKey: hasClock ? undefined : input.idempotencyKey,
+    nonce: hasClock || hasKey ? undefined : input.nonce,
+  };
+}
+
+/** The series labels of the push, checked. */
+function pushLabels(input: PushInput, types: NormalizedTypes): Labels {
+  let labels: Labels = receivedLabels(input.labels);
+  if (input.ingest !== undefined && labelValue(labels, LABEL_NAME) === undefined) {
+    labels = sortLabels([...labels, { name: LABEL_NAME, value: ingestName(types.sampleTypes, input.ingest) }]);
+  }
+  checkLabels(labels, input.limits);
+  return renamed(labels);
+}
+
+function symbolsOf(decoded: PprofDecoder): SymbolSource {
+  return {
+    stringCount: decoded.stringCount,
+    stringBytes: decoded.bytes,
+    stringStart: decoded.stringStart,
+    stringEnd: decoded.stringEnd,
+    mappingCount: decoded.mappingCount + 1,
+    mappingStart: decoded.mappingStart,
+    mappingLimit: decoded.mappingLimit,
+    mappingFileOffset: decoded.mappingFileOffset,
+    mappingFilename: decoded.mappingFilename,
+    mappingBuildId: decoded.mappingBuildId,
+    mappingFlags: decoded.mappingFlags,
+    functionCount: decoded.functionCount + 1,
+    functionName: decoded.functionName,
+    functionSystemName: decoded.functionSystemName,
+    functionFilename: decoded.functionFilename,
+    functionStartLine: decoded.functionStartLine,
+    locationCount: decoded.locationCount + 1,
+    locationMapping: decoded.locationMapping,
+    locationAddressLow: decoded.locationAddressLow,
+    locationAddressHigh: decoded.locationAddressHigh,
+    locationFlags: decoded.locationFlags,
+    lineStart: decoded.lineStart,
+    lineCount: decoded.lineCount,
+    lineFunction: decoded.lineFunction,
+    lineNumber: decoded.lineNumber,
+  };
+}
+
+/** One record of a group for each `__name__` its columns go by: one, but for the `cpu` column of a wall profile. */
+function encodeGroup(
+  common: Common,
+  labels: Labels,
+  types: NormalizedTypes,
+  split: SplitSamples,
+  group: SampleGroup,
+  symbols: SymbolSource,
+  records: EncodedRecord[],
+): void {
+  const name = labelValue(labels, LABEL_NAME) ?? "";
+  const columnsByName = new Map<string, number[]>();
+  for (const [column, { type }] of types.sampleTypes.entries()) {
+    // A column of zeros holds nothing: no series of that type appears for it.
+    if (!hasValue(split.values[column]!, group.samples)) continue;
+    const columnName = nameOfColumn(name, type);
+    const columns = columnsByName.get(columnName);
+    if (columns === undefined) columnsByName.set(columnName, [column]);
+    else columns.push(column);
+  }
+  for (const [columnName, columns] of columnsByName) {
+    const values = columns.map((column) => split.values[column]!); // column indexes come from the same list
+    const samples = columnsByName.size === 1 ? group.samples : group.samples.filter((sample) => values.some((column) => Number(column[sample]) !== 0));
+    records.push(
+      encoder.encode({
+        ...common,
+        labels: columnName === name ? labels : withLabels(labels, { [LABEL_NAME]: columnName }),
+        sampleTypes: columns.map((column) => types.sampleTypes[column]!),
+        symbols,
+        tree: decoder.tree,
+        samples,
+        sampleNode: split.sampleNode,
+        values,
+        sampleSpan: idsOf(split.sampleSpan, samples),
+        spans: split.spans,
+        sampleTrace: idsOf(split.sampleTrace, samples),
+        traces: split.traces,
+      }),
+    );
+  }
+}
+
+function hasValue(column: ValueColumn, samples: Uint32Array): boolean {
+  if (column instanceof Float64Array) {
+    for (let i = 0; i < samples.length; i++) if (column[samples[i]!] !== 0) return true;
+  } else for (let i = 0; i < samples.length; i++) if (column[samples[i]!] !== 0n) return true;
+  return false;
+}
+
+/** Undefined where none of these samples has one. */
+function idsOf(ids: Uint32Array | undefined, samples: Uint32Array): Uint32Array | undefined {
+  if (ids !== undefined) for (let i = 0; i < samples.length; i++) if (ids[samples[i]!] !== 0) return ids;
+  return undefined;
+}

@@ -1,0 +1,242 @@
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { createHash } from "node:crypto";
+import { expect } from "chai";
+import fc from "fast-check";
+import { CorruptionError } from "@pyromesh/base";
+import { encodePush } from "./encode-push.ts";
+import { NORMALISATION_VERSION } from "./identity.ts";
+import { DEFAULT_PROFILE_LIMITS } from "./limits.ts";
+import { PprofWriter } from "./pprof-write.ts";
+import type { EncodedRecord } from "./record-view.ts";
+import { encodedRecordOf, RECORD_MAGIC, RECORD_OFFSET, RECORD_VERSION, recordHeader, withStoreIds, writeChecksum } from "./record.ts";
+import { decodeRecord, RecordDecoder } from "./record-decode.ts";
+import { draftOf, encodeRecord } from "./record-encode.ts";
+import { addViewSums, corpusPath, corpusPprof, corpusPprofFiles, recordSums } from "./testing/pprof-oracle.ts";
+import type { Sums } from "./testing/pprof-oracle.ts";
+
+const NOW_MS = 1_700_000_000_000;
+
+/** A small record with one of everything: spans, traces, a column beyond 2^53, a nonce, a service among labels. */
+function small(): EncodedRecord {
+  const writer = new PprofWriter({
+    sampleTypes: [
+      { type: "cpu", unit: "nanoseconds" },
+      { type: "samples", unit: "count" },
+    ],
+    periodType: { type: "cpu", unit: "nanoseconds" },
+    period: 10_000_000,
+    timeNs: 0n,
+    durationNs: 10_000_000_000n,
+  });
+  const main = writer.frame("main", "main.go", 10);
+  const work = writer.frame("work", "main.go", 200);
+  writer.sample([work, main], [(1n << 60n) + 1n, 2], [{ name: "span_id", value: "0123456789abcdef" }]);
+  writer.sample([main], [10_000_000, 1], [{ name: "trace_id", value: "00112233445566778899aabbccddeeff" }]);
+  writer.sample([writer.frame("idle"), main], [5, 300]);
+  return encodePush({
+    tenant: "acme",
+    labels: [
+      { name: "pod", value: "a-1" },
+      { name: "__name__", value: "process_cpu" },
+      { name: "service_name", value: "shop" },
+      { name: "zone", value: "eu" },
+    ],
+    pprof: writer.finish(),
+    fallbackTimeNs: 1_699_999_999_123_456_789n,
+    nonce: Uint8Array.from({ length: 16 }, (_, i) => i),
+    nowMs: NOW_MS,
+    limits: DEFAULT_PROFILE_LIMITS,
+    window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
+  })[0]!; // one group, and a sample in it
+}
+
+/** Reads or throws CorruptionError; anything else fails the test. */
+function readOrRefuse(bytes: Uint8Array): "read" | "refused" {
+  try {
+    const view = new RecordDecoder().decode(bytes, "a damaged record");
+    const sums: Sums = new Map();
+    addViewSums(sums, view, new Set()); // whatever was accepted can be walked
+    return "read";
+  } catch (thrown) {
+    expect(thrown, (thrown as Error).stack).instanceOf(CorruptionError);
+    return "refused";
+  }
+}
+
+describe("record", () => {
+  it("reads back what was written", () => {
+    const record = small();
+    const view = decodeRecord(record.bytes, "r");
+    expect(view.tenant).equal("acme");
+    expect(view.labels.map(({ name, value }) => `${name}=${value}`)).deep.equal(["__name__=process_cpu", "pod=a-1", "service_name=shop", "zone=eu"]);
+    expect(view.timeNs).equal(1_699_999_999_123_456_789n);
+    expect([view.durationNs, view.period]).deep.equal([10_000_000_000n, 10_000_000n]);
+    expect(view.sampleTypes.map(({ type }) => type)).deep.equal(["cpu", "samples"]);
+    expect(view.values[0]).instanceOf(BigInt64Array);
+    expect([...view.values[0]!]).deep.equal([(1n << 60n) + 1n, 10_000_000n, 5n]);
+    expect([...view.values[1]!.subarray(0, 3)]).deep.equal([2, 1, 300]);
+    expect([...view.sampleNode.subarray(0, 3)]).deep.equal([2, 1, 3]);
+    expect([...view.sampleSpan!.subarray(0, 3)]).deep.equal([1, 0, 0]);
+    expect([...view.sampleTrace!.subarray(0, 3)]).deep.equal([0, 1, 0]);
+    expect(Buffer.from(view.identity).equals(record.identity)).equal(true);
+    expect(view.nonce).deep.equal(Uint8Array.from({ length: 16 }, (_, i) => i));
+    expect(record.timeMs).equal(1_699_999_999_123);
+  });
+
+  it("the identity is the body's hash", () => {
+    const { bytes, identity } = small();
+    const body = bytes.subarray(RECORD_OFFSET.stores);
+    expect(body[0]).equal(NORMALISATION_VERSION);
+    expect(createHash("sha256").update(body).digest("hex").slice(0, 32)).equal(Buffer.from(identity).toString("hex"));
+  });
+
+  it("the header says the same without decoding", () => {
+    const record = small();
+    const header = recordHeader(record.bytes);
+    expect(header).deep.include({ tenant: "acme", service: "shop", timeMs: record.timeMs, sampleCount: 3, storeIds: [] });
+    const again = encodedRecordOf(record.bytes);
+    expect({ ...again, identity: [...again.identity] }).deep.equal({ ...record, identity: [...record.identity] });
+  });
+
+  it("store ids keep their order, can be replaced, and leave the identity alone", () => {
+    const record = small();
+    const ids = [3, 1, 2].map((fill) => new Uint8Array(16).fill(fill));
+    const sent = withStoreIds(record.bytes, ids);
+    expect(recordHeader(sent).storeIds.map((id) => id[0])).deep.equal([3, 1, 2]);
+    expect([...recordHeader(sent).identity]).deep.equal([...record.identity]);
+    expect(recordSums([encodedRecordOf(sent)], new Set())).deep.equal(recordSums([record], new Set()));
+    expect([...withStoreIds(sent, [])]).deep.equal([...record.bytes]);
+    expect(() => withStoreIds(record.bytes, [new Uint8Array(15)])).throw(RangeError);
+  });
+
+  it("encoding a view gives the same bytes, on every corpus profile", function () {
+    const corpus = corpusPath();
+    if (corpus === undefined) return this.skip();
+    const decoder = new RecordDecoder();
+    let count = 0;
+    for (const path of corpusPprofFiles(corpus)) {
+      if (path.includes("invalid_utf8") || path.includes("dotnet")) continue;
+      const records = encodePush({
+        tenant: "t",
+        labels: [{ name: "__name__", value: "x" }],
+        pprof: corpusPprof(path),
+        fallbackTimeNs: 1n,
+        nonce: new Uint8Array(16),
+        nowMs: NOW_MS,
+        limits: DEFAULT_PROFILE_LIMITS,
+        window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
+      });
+      for (const record of records) {
+        const view = decoder.decode(record.bytes, path);
+        const again = encodeRecord(draftOf(view, view));
+        expect(Buffer.compare(again.bytes, record.bytes), path).equal(0);
+        count++;
+      }
+    }
+    expect(count).greaterThan(18);
+  });
+
+  it("truncated at any byte it is refused", () => {
+    const { bytes } = small();
+    for (let length = 0; length < bytes.length; length++) expect(readOrRefuse(bytes.subarray(0, length)), `${length}`).equal("refused");
+    expect(readOrRefuse(Buffer.concat([bytes, Uint8Array.of(0)]))).equal("refused");
+  });
+
+  it("with any bit flipped it is refused", () => {
+    const { bytes } = small();
+    for (let bit = 0; bit < bytes.length * 8; bit++) {
+      const flipped = bytes.slice();
+      flipped[bit >> 3]! ^= 1 << (bit & 7);
+      expect(readOrRefuse(flipped), `bit ${bit}`).equal("refused");
+    }
+  });
+
+  it("wrong bytes under a right checksum are refused or read, never anything else", () => {
+    const { bytes } = small();
+    const damaged = (change: (copy: Uint8Array) => Uint8Array): void => {
+      const copy = change(bytes.slice());
+      if (copy.length >= RECORD_OFFSET.stores) {
+        new DataView(copy.buffer).setUint32(RECORD_OFFSET.bodyLength, copy.length - RECORD_OFFSET.stores, true);
+        writeChecksum(copy);
+      }
+      readOrRefuse(copy);
+    };
+    for (let at = RECORD_OFFSET.stores; at < bytes.length; at++) {
+      for (const byte of [0, 1, 0x7f, 0x80, 0xff, bytes[at]! ^ 1]) {
+        damaged((copy) => {
+          copy[at] = byte;
+          return copy;
+        });
+      }
+      damaged((copy) => copy.slice(0, at));
+    }
+    fc.assert(
+      fc.property(fc.nat(), fc.uint8Array({ maxLength: 60 }), (from, noise) => {
+        damaged((copy) => {
+          copy.set(noise, Math.min(RECORD_OFFSET.stores + (from % 200), copy.length - noise.length));
+          return copy;
+        });
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("counts beyond the bytes are refused before memory is taken for them", () => {
+    const { bytes } = small();
+    for (let at = RECORD_OFFSET.stores; at + 4 < bytes.length; at++) {
+      const copy = bytes.slice();
+      copy.set([0xff, 0xff, 0xff, 0xff], at);
+      writeChecksum(copy);
+      readOrRefuse(copy);
+    }
+  });
+
+  it("a decoder used again says nothing of the record before", () => {
+    const corpus = corpusPath();
+    const decoder = new RecordDecoder();
+    const record = small();
+    const alone = new Map<string, bigint>();
+    addViewSums(alone, decodeRecord(record.bytes, "r"), new Set());
+    if (corpus !== undefined) decoder.decode(largeOf(corpus).bytes, "large");
+    const after: Sums = new Map();
+    addViewSums(after, decoder.decode(record.bytes, "r"), new Set());
+    expect(after).deep.equal(alone);
+  });
+
+  it("version 1 stays readable: the golden record", () => {
+    const path = fileURLToPath(new URL("../testdata/record-v1.bin", import.meta.url));
+    const record = small();
+    if (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path)) writeFileSync(path, record.bytes);
+    const golden = new Uint8Array(readFileSync(path));
+    expect(recordSums([encodedRecordOf(golden)], new Set())).deep.equal(recordSums([record], new Set()));
+    // The same push must have this identity for ever, or NORMALISATION_VERSION must rise.
+    expect(Buffer.from(recordHeader(golden).identity).toString("hex")).equal(Buffer.from(record.identity).toString("hex"));
+  });
+
+  it("RECORD.md says what the code does", () => {
+    const text = readFileSync(fileURLToPath(new URL("../RECORD.md", import.meta.url)), "utf8");
+    const example = /```hex\n([^`]*)```/.exec(text)?.[1];
+    const documented = (example ?? "").replace(/^.*\|/gm, "").replace(/\s+/g, "");
+    expect(documented).equal(Buffer.from(small().bytes).toString("hex"));
+    const magic = Buffer.alloc(4);
+    magic.writeUInt32LE(RECORD_MAGIC);
+    expect(text).contain(`\`${magic.toString("latin1")}\``);
+    expect(text).contain(`record version ${RECORD_VERSION}`);
+    expect(text).contain(`normalisation version ${NORMALISATION_VERSION}`);
+    for (const [field, offset] of Object.entries(RECORD_OFFSET)) expect(text, field).match(new RegExp(`\\| *${offset} *\\|.*\`${field}\``));
+  });
+});
+
+function largeOf(corpus: string): EncodedRecord {
+  return encodePush({
+    tenant: "t",
+    labels: [{ name: "__name__", value: "x" }],
+    pprof: corpusPprof(`${corpus}/pprof/heap.pb.gz`),
+    fallbackTimeNs: 1n,
+    nonce: new Uint8Array(16),
+    nowMs: NOW_MS,
+    limits: DEFAULT_PROFILE_LIMITS,
+    window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
+  })[0]!; // a heap profile has samples
+}

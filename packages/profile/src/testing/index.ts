@@ -1,0 +1,2 @@
+export { recordView } from "./record-view.ts";
+export type { RecordSpec } from "./record-view.ts";

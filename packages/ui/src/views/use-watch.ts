@@ -1,0 +1,26 @@
+/**
+ * Looks again every 5 seconds while there is nothing to show; not while the page is hidden. After an hour of looking it
+ * stops, so that a forgotten tab does not ask for ever: `again` starts anew.
+ */
+import { useEffect, useState } from "preact/hooks";
+
+const LOOK_EVERY_MS = 5_000;
+const LOOK_COUNT_MAX = 720;
+
+export function useWatch(look: () => void): { readonly isWatching: boolean; readonly again: () => void } {
+  const [lookCount, setLookCount] = useState(0);
+  const isWatching = lookCount < LOOK_COUNT_MAX;
+  useEffect(() => {
+    if (!isWatching) return undefined;
+    const timer = window.setTimeout(() => {
+      if (!document.hidden) look();
+      setLookCount(lookCount + 1);
+    }, LOOK_EVERY_MS);
+    return () => window.clearTimeout(timer);
+  }, [lookCount, isWatching]);
+  const again = (): void => {
+    setLookCount(0);
+    look();
+  };
+  return { isWatching, again };
+}
