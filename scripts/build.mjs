@@ -66,7 +66,7 @@ function step(name, { isForced, inputs, outputs }, work) {
 
 function hashOf(files) {
   const hash = createHash("sha256");
-  for (const file of [...files].sort()) {
+  for (const file of files) {
     const info = statSync(file, { throwIfNoEntry: false });
     hash.update(`${path.relative(root, file)}\0${info?.size ?? -1}\0${info?.mtimeMs ?? -1}\n`);
   }
@@ -92,7 +92,8 @@ function pruneStale(projects, outputs) {
 
 function listFiles(folder) {
   if (!existsSync(folder)) return [];
-  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+  const entries = readdirSync(folder, { withFileTypes: true }).sort((a, b) => (a.name < b.name ? -1 : 1));
+  return entries.flatMap((entry) => {
     const full = path.join(folder, entry.name);
     if (entry.isDirectory()) return entry.name === "node_modules" ? [] : listFiles(full);
     return [full];

@@ -13,6 +13,8 @@ export const HEAP = "memory:inuse_space:bytes:space:bytes";
 export const WALL = "wall:wall:nanoseconds:wall:nanoseconds";
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/ui/dist");
+// What a node sends (packages/node), so that what it forbids fails here too.
+const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
 /** `answers`: method name -> (request body, headers) => a body, or {status, body}, or a promise of either. Tests replace what they need. */
@@ -53,7 +55,7 @@ function serveFile(pathname, response) {
   const file = path.join(dist, pathname === "/" ? "index.html" : path.normalize(pathname));
   const type = TYPES[path.extname(file)];
   if (!file.startsWith(dist) || type === undefined || !existsSync(file)) return void response.writeHead(404).end();
-  response.writeHead(200, { "content-type": type, "content-security-policy": "default-src 'self'", "x-content-type-options": "nosniff" });
+  response.writeHead(200, { "content-type": type, "content-security-policy": POLICY, "x-content-type-options": "nosniff" });
   createReadStream(file).pipe(response);
 }
 

@@ -146,6 +146,7 @@ describe("page", function () {
       expect(await page.locator(".flame-line").innerText()).to.match(/^net\/http\.\(\*conn\)\.serve: total 4\.2[45] s/);
       await page.keyboard.press("ArrowRight");
       expect(await page.locator(".flame-line").innerText()).to.match(/^runtime\.gcBgMarkWorker: /);
+      expect(await page.locator(".flame-panel").evaluate((panel) => getComputedStyle(panel).outlineStyle)).to.equal("solid");
       await view.shoot("keyboard");
       await page.keyboard.press("Enter");
       expect(await page.locator(".zoomed-name").innerText()).to.equal("runtime.gcBgMarkWorker");

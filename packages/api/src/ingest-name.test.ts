@@ -1,4 +1,4 @@
-import { CodedError } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
 import { parseIngestName } from "./ingest-name.ts";

@@ -22,7 +22,7 @@ const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
 interface Rig {
   readonly sink: FakeSink;
   readonly metrics: Metrics;
-  post(path: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>): Promise<ApiReply>;
+  readonly post: (path: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>) => Promise<ApiReply>;
 }
 
 function rig(limits: Partial<WriteLimits> = {}): Rig {
@@ -209,7 +209,7 @@ describe("ingest", () => {
       sink.refuse = () => new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "profile: invalid UTF-8", details: { reason: "malformed_profile" } });
       const reply = await post("/ingest?name=a&format=pprof", "12345");
       expect(reply.status).to.equal(422);
-      expect(errorOf(reply).message).to.equal("profile: invalid UTF-8");
+      expect(errorOf(reply)).to.deep.equal({ code: "unknown", message: "profile: invalid UTF-8" });
       expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
       sink.refuse = () => unavailable("HEAD_FULL", "full");
       expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(503);

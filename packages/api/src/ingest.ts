@@ -14,7 +14,7 @@ import type { Clock } from "@pyromesh/base";
 import { foldedToPprof, LABEL_NAME, LABEL_SERVICE_NAME, parseFolded, profileOfAppName, splitAppName } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "./attime.ts";
-import { errorReplyWith, httpStatusOf, kindOf, publicMessageOf } from "./error-status.ts";
+import { errorReplyWith, httpStatusOf } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
@@ -217,9 +217,12 @@ function ingestLabels(ask: IngestQuery, service: string, profileName: string | u
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 
+/** Pyroscope tells the code from the status here, and has no word for these two: clients that look see the same. */
+const STATUS_UNKNOWN: ReadonlySet<number> = new Set([408, 422]);
+
 function ingestErrorReply(error: CodedError): ApiReply {
-  const reply = errorReplyWith(ingestStatus(error), error);
-  return withRetryAfter(reply, error);
+  const reply = withRetryAfter(errorReplyWith(ingestStatus(error), error), error);
+  return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
 function ingestStatus(error: CodedError): number {

@@ -19,7 +19,7 @@ const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 interface Rig {
   readonly sink: FakeSink;
   readonly metrics: Metrics;
-  push(body: Uint8Array | string, headers: Readonly<Record<string, string>>, tenants?: readonly TenantId[]): Promise<ApiReply>;
+  readonly push: (body: Uint8Array | string, headers: Readonly<Record<string, string>>, tenants?: readonly TenantId[]) => Promise<ApiReply>;
 }
 
 function rig(limits: Partial<WriteLimits> = {}): Rig {

@@ -1,7 +1,6 @@
 import { expect } from "chai";
 import { CodedError, Metrics } from "@pyromesh/base";
-import { Head } from "./head.ts";
-import type { CommittedRecord } from "./head.ts";
+import type { CommittedRecord, Head } from "./head.ts";
 import { commitKey, cutKey, recordKey, sealedKey } from "./keys.ts";
 import { HOUR_MS, listeningLogger, makeRecord, memoryWorld, numberOf, startHead } from "./testing/fixtures.ts";
 import type { MemoryWorld } from "./testing/fixtures.ts";

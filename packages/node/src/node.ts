@@ -27,6 +27,8 @@ import { Writer } from "./write/writer.ts";
 
 /** The truth of the catalog is the bucket; it is listed this often. */
 const LIST_INTERVAL_MS = 60_000;
+/** Until the first LIST has succeeded. */
+const LIST_RETRY_MS = 2_000;
 const FLUSH_TIMEOUT_MS = 30_000;
 /** Of dataset ranges kept in memory for queries. */
 const SEGMENT_CACHE_BYTES = 64 * 2 ** 20;
@@ -56,6 +58,8 @@ export class Node {
   readonly #flusher: Flusher;
   readonly #stopped = new AbortController();
   #notReady: string | undefined = "starting";
+  /** Why the catalog may lack objects; undefined once the bucket was listed. */
+  #unlisted: string | undefined = "the bucket was not listed yet";
   #isStopping = false;
 
   /** Replays the head. The node answers queries and takes writes once it has resolved. */
@@ -127,6 +131,7 @@ export class Node {
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => this.#refresh(signal),
       quarantine: () => head.quarantine(),
+      incompleteBecause: () => this.#unlisted,
       headSpan: (tenant) => head.spanOf(tenant),
     });
     this.admin = this.#makeAdmin();
@@ -198,6 +203,7 @@ export class Node {
       } catch (error) {
         if (this.#stopped.signal.aborted) throw error;
         const isRefused = error instanceof CodedError && ["BUCKET_FORBIDDEN", "BUCKET_MISSING"].includes(error.code);
+        this.#unlisted = `the bucket could not be listed: ${messageOf(error)}`;
         if (isRefused && !hasData) {
           throw new CodedError({
             code: "BUCKET_REFUSED",
@@ -217,7 +223,7 @@ export class Node {
 
   #listLater(): void {
     const { clock, logger } = this.#modules;
-    clock.after(LIST_INTERVAL_MS, () => {
+    clock.after(this.#unlisted === undefined ? LIST_INTERVAL_MS : LIST_RETRY_MS, () => {
       if (this.#stopped.signal.aborted) return;
       this.#refresh(this.#stopped.signal)
         .catch((error: unknown) => logger.warn("the bucket could not be listed", { reason: messageOf(error) }))
@@ -227,6 +233,7 @@ export class Node {
 
   async #refresh(signal: AbortSignal): Promise<void> {
     await this.#catalog.refresh(signal);
+    this.#unlisted = undefined;
   }
 
   #makeAdmin(): NodeAdmin {

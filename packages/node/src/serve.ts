@@ -9,11 +9,13 @@ import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, openBucket } from "@pyromesh/block";
 import { openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
+import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { Node } from "./node.ts";
+import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
 import { startSelfProfile } from "./self-profile.ts";
 
@@ -44,26 +46,34 @@ export async function runServe(config: Config): Promise<void> {
       },
     },
   );
+  try {
+    await serve(config, compute, { clock, random, logger, metrics, buildInfo });
+  } catch (error) {
+    // The lanes would keep the process alive.
+    await compute.stop();
+    throw error;
+  } finally {
+    lag.stop();
+  }
+}
+
+async function serve(config: Config, compute: Compute, modules: Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo">): Promise<void> {
+  const { clock, logger, metrics, random } = modules;
   const bucket = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
   const local = await LocalFiles.open({ dir: join(config.dataDir, "sealed") }, { clock, random });
   const diskBudgetBytes = await diskBudgetOf(config, logger);
   const node = await Node.open(config, {
-    clock,
-    random,
-    logger,
-    metrics,
+    ...modules,
     bucket,
     compute,
     local,
-    buildInfo,
-    openHead: (modules) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...modules }),
+    openHead: (hooks) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks }),
   });
   const listeners = await listen(config, node, { clock, logger, metrics });
   const stopped = stopOnSignal(async () => {
     await selfProfile?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
     await Promise.all(listeners.map((listener) => listener.stop()));
     await node.stop();
-    lag.stop();
   }, logger);
   await node.start();
   const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;

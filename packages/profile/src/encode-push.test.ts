@@ -571,6 +571,33 @@ describe("encodePush: content", () => {
     expect(view.values[0]![0]).equal(5);
   });
 
+  it("a sample ending in a frame without a location is the sample ending before it", () => {
+    const types = [0x0a, 4, 8, 1, 16, 2];
+    const strings = [0x32, 0, 0x32, 1, 0x61, 0x32, 1, 0x62];
+    const samples = [0x12, 7, 0x0a, 2, 7, 1, 0x12, 1, 5, 0x12, 6, 0x0a, 1, 1, 0x12, 1, 6];
+    const bytes = Uint8Array.from([...types, ...samples, 0x22, 6, 8, 1, 0x22, 2, 8, 1, 0x2a, 4, 8, 1, 16, 1, ...strings]);
+    const view = decodeRecord(push(bytes)[0]!.bytes, "r");
+    expect([view.sampleCount, view.values[0]![0]]).deep.equal([1, 11]);
+  });
+
+  it("a .NET client's functions without ids are told by their order, on /ingest only", () => {
+    const types = [0x0a, 4, 8, 1, 16, 2];
+    const strings = [0x32, 0, 0x32, 3, 0x61, 0x2d, 0x62, 0x32, 1, 0x62, 0x32, 1, 0x63];
+    const locations = [0x22, 4, 8, 1, 0x22, 0, 0x22, 4, 8, 2, 0x22, 0];
+    const bytes = Uint8Array.from([...types, 0x12, 7, 0x0a, 2, 2, 1, 0x12, 1, 5, ...locations, 0x2a, 2, 16, 2, 0x2a, 2, 16, 3, ...strings]);
+    expect(refused(bytes)).equal("malformed_profile");
+    const view = decodeRecord(push(bytes, { labels: [], ingest: { spyName: "dotnetspy", sampleTypes: {} } })[0]!.bytes, "r");
+    expect(stackOf(view, view.sampleNode[0]!)).deep.equal(["b :0", "c :0"]);
+    expect(view.sampleTypes).deep.equal([{ type: "a_b", unit: "b" }]);
+  });
+
+  it("labels that split a push into more bytes than a push may become are refused", () => {
+    const name = "x".repeat(60_000);
+    const samples = Array.from({ length: 1200 }, (_, i) => ({ stack: [name], values: [1], labels: [{ name: "id", value: `${i}` }] }));
+    expect(refused(profileOf(samples))).equal("profile_size_limit");
+    expect(refused(profileOf(samples.slice(0, 100)))).equal("accepted");
+  });
+
   it("a push larger than the kept scratch is read and the next one too", () => {
     const limits = { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 0 };
     const large = profileOf([{ stack: ["x".repeat(5_000_000)], values: [1] }]);

@@ -7,7 +7,7 @@
  * A push that holds nothing (no samples, or none but zeros) gives no records and is no error. Whatever is wrong with the
  * input is a refusal (refusal.ts); the records of one push stand or fall together.
  */
-import { assert } from "@pyromesh/base";
+import { assert, CodedError } from "@pyromesh/base";
 import type { IngestQuirks } from "./ingest-name.ts";
 import { ingestName } from "./ingest-name.ts";
 import type { Label, Labels } from "./labels.ts";
@@ -20,7 +20,7 @@ import { PprofDecoder } from "./pprof-decode.ts";
 import type { SymbolSource } from "./record-encode.ts";
 import { RecordEncoder } from "./record-encode.ts";
 import type { EncodedRecord, ValueColumn } from "./record-view.ts";
-import { malformed } from "./refusal.ts";
+import { malformed, refusal } from "./refusal.ts";
 import { checkLabels, isKeptLabel, nameOfColumn, receivedLabels, renamed } from "./relabel.ts";
 import type { SampleGroup, SplitSamples } from "./split-samples.ts";
 import { releaseSplitScratch, splitSamples } from "./split-samples.ts";
@@ -66,14 +66,25 @@ export function encodePush(input: PushInput): EncodedRecord[] {
   }
   try {
     return encode(input);
+  } catch (thrown) {
+    if (!(thrown instanceof CodedError)) releaseScratch(); // a bug of ours: the scratch may be half written
+    throw thrown;
   } finally {
-    if (input.pprof.length > SCRATCH_PUSH_BYTES_MAX) {
-      decoder = new PprofDecoder();
-      encoder = new RecordEncoder();
-      releaseSplitScratch();
-    }
+    if (input.pprof.length > SCRATCH_PUSH_BYTES_MAX) releaseScratch();
   }
 }
+
+function releaseScratch(): void {
+  decoder = new PprofDecoder();
+  encoder = new RecordEncoder();
+  releaseSplitScratch();
+}
+
+/**
+ * Every record carries its own symbols, so that sample labels which split a push finely repeat them: beyond this the push
+ * is refused. Its samples' labels then are ids of some kind, which no store of series wants.
+ */
+const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
 /** Told by its magic, as pprof itself does. */
 export function isGzip(bytes: Uint8Array): boolean {
@@ -104,10 +115,19 @@ function encode(input: PushInput): EncodedRecord[] {
   const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name));
   const symbols = symbolsOf(decoder);
   const records: EncodedRecord[] = [];
+  let recordBytes = 0;
   for (const group of split.groups) {
+    const before = records.length;
     const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
     if (group.labels.length > 0) checkLabels(groupLabels, limits);
     encodeGroup(common, groupLabels, types, split, group, symbols, records);
+    for (let i = before; i < records.length; i++) recordBytes += records[i]!.bytes.length;
+    if (recordBytes > RECORD_BYTES_MAX) {
+      throw refusal(
+        "profile_size_limit",
+        `the samples' labels split the profile into more than ${records.length} series, ${RECORD_BYTES_MAX} bytes and more: leave out labels that differ from sample to sample`,
+      );
+    }
   }
   return records;
 }

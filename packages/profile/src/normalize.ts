@@ -92,10 +92,21 @@ function resolveIds(decoded: PprofDecoder): void {
   }
   idTable.build(locationId, locationCount);
   idTable.resolve(tree.nodeLocation, 1, tree.nodeCount);
+  endAtKnownLocations(decoded);
   idTable.build(functionId, functionCount);
   idTable.resolve(lineFunction, 0, lineCount);
   idTable.build(decoded.mappingId, mappingCount);
   idTable.resolve(decoded.locationMapping, 1, locationCount + 1);
+}
+
+/** A sample whose leaf is left out ends at the frame before it, so that equal stacktraces stay one node. */
+function endAtKnownLocations({ sampleCount, sampleNode, tree }: PprofDecoder): void {
+  const { nodeParent, nodeLocation } = tree;
+  for (let i = 0; i < sampleCount; i++) {
+    let node = sampleNode[i]!;
+    while (node !== 0 && nodeLocation[node] === 0) node = nodeParent[node]!;
+    sampleNode[i] = node;
+  }
 }
 
 /** A string that is too long keeps its end: there stand the function and the file, before them only packages. */

@@ -641,7 +641,15 @@ function lineNumberOf(lanes: Uint32Array): number {
   return Math.abs(number) <= 2 ** 51 ? number : 0;
 }
 
+/** A run up to this long is looked at here first: the call of `isUtf8` costs as much as some 200 bytes of ASCII. */
+const SHORT_RUN_BYTES = 200;
+
 function checkUtf8(bytes: Uint8Array, from: number, to: number): void {
+  if (to - from <= SHORT_RUN_BYTES) {
+    let seen = 0;
+    for (let i = from; i < to; i++) seen |= bytes[i]!;
+    if (seen < 0x80) return;
+  }
   if (!isUtf8(bytes.subarray(from, to))) {
     throw malformed("the profile's string table holds text that is not UTF-8: encode its strings as UTF-8");
   }

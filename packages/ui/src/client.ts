@@ -67,7 +67,7 @@ export class QuerierClient {
     const request = { ...selectionBody(selection), ...(maxNodes > 0 ? { maxNodes } : {}) };
     const graph = recordOf((await this.#call("SelectMergeStacktraces", request, signal))["flamegraph"]);
     return {
-      names: listOf(graph["names"]).map(String),
+      names: listOf(graph["names"]).map(textOf),
       levels: listOf(graph["levels"]).map((level) => listOf(recordOf(level)["values"]).map(Number)),
     };
   }
@@ -130,7 +130,11 @@ function parseBody(text: string): Record<string, unknown> | undefined {
 }
 
 function labelsOf(value: unknown): Map<string, string> {
-  return new Map(listOf(value).map((label) => [String(recordOf(label)["name"] ?? ""), String(recordOf(label)["value"] ?? "")]));
+  return new Map(listOf(value).map((label) => [textOf(recordOf(label)["name"]), textOf(recordOf(label)["value"])]));
+}
+
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value : "";
 }
 
 /** Connect leaves empty lists and messages out, so what is missing is empty. */

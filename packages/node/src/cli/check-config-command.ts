@@ -1,6 +1,6 @@
 /** `pyromesh check-config`: reads the settings as `serve` would and prints what would be in force. */
 import { printConfig } from "../config/print-config.ts";
-import type { AddCommand } from "./command-line.ts";
+import type { AddCommand } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 
 export const addCheckConfig: AddCommand = (program, { terminal }) => {

@@ -1,25 +1,12 @@
 /**
  * The command line: which command is meant, and what its end means to the caller.
  *
- * Exit codes: 0 done, 1 failed, 2 asked wrongly (an unknown flag, a setting that is refused). Only the module of the
- * command that runs is loaded, so that `query` does not pay for the store.
+ * Only the module of the command that runs is loaded, so that `query` does not pay for the store.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
 import { Command, CommanderError } from "commander";
-import type { Terminal } from "./terminal.ts";
-
-export interface CommandModules {
-  readonly terminal: Terminal;
-  readonly clock: Clock;
-  readonly fetch: typeof globalThis.fetch;
-}
-
-export const EXIT_FAILED = 1;
-export const EXIT_USAGE = 2;
-
-/** Adds itself to `program`; what it does resolves to its exit code through `done`. */
-export type AddCommand = (program: Command, modules: CommandModules, done: (exitCode: number) => void) => void;
+import { EXIT_FAILED, EXIT_USAGE } from "./command.ts";
+import type { AddCommand, CommandModules } from "./command.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
   serve: async () => (await import("./serve-command.ts")).addServe,

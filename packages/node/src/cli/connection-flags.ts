@@ -2,7 +2,7 @@
 import { parseDuration } from "@pyromesh/base";
 import type { Command } from "commander";
 import { Client } from "./client.ts";
-import type { CommandModules } from "./command-line.ts";
+import type { CommandModules } from "./command.ts";
 
 export interface ConnectionFlags {
   readonly url?: string;

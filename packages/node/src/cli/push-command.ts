@@ -8,8 +8,8 @@ import { ByteWriter, formatSize, messageOf } from "@pyromesh/base";
 import { openClient, addConnectionFlags } from "./connection-flags.ts";
 import type { ConnectionFlags } from "./connection-flags.ts";
 import { usage } from "./client.ts";
-import { EXIT_FAILED } from "./command-line.ts";
-import type { AddCommand, CommandModules } from "./command-line.ts";
+import { EXIT_FAILED } from "./command.ts";
+import type { AddCommand, CommandModules } from "./command.ts";
 import { guessName, readPprofFile, withTime } from "./pprof-file.ts";
 import { parseTime } from "./time-text.ts";
 

@@ -4,7 +4,7 @@ import { ByteWriter } from "@pyromesh/base";
 import { NameTreeBuilder, parseProfileType, topTable } from "@pyromesh/profile";
 import { usage } from "./client.ts";
 import type { Client } from "./client.ts";
-import type { AddCommand, CommandModules } from "./command-line.ts";
+import type { AddCommand, CommandModules } from "./command.ts";
 import { addConnectionFlags, openClient } from "./connection-flags.ts";
 import type { ConnectionFlags } from "./connection-flags.ts";
 import { printFolded, readFlameGraphReply } from "./flame-graph-reply.ts";

@@ -1,5 +1,5 @@
 /** `pyromesh serve`: runs the node until it is told to stop. */
-import type { AddCommand } from "./command-line.ts";
+import type { AddCommand } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 
 export const addServe: AddCommand = (program, { terminal }) => {

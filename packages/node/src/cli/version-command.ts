@@ -1,6 +1,6 @@
 /** `pyromesh version`: what this build is. */
 import { readBuildInfo } from "../build-info.ts";
-import type { AddCommand } from "./command-line.ts";
+import type { AddCommand } from "./command.ts";
 
 export const addVersion: AddCommand = (program, { terminal }) => {
   program

@@ -40,6 +40,8 @@ export interface ReaderModules {
   /** Lists the bucket again. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
   readonly quarantine: () => readonly QuarantinedSpan[];
+  /** Undefined while the catalog knows every object, else why it may not. */
+  readonly incompleteBecause: () => string | undefined;
   /** Oldest and newest profile of a tenant that memory holds. */
   readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
 }
@@ -203,7 +205,7 @@ export class Reader implements ProfileSource {
   }
 
   async #scanOnce(scope: Scope, selectors: readonly (readonly Matcher[])[], spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
-    const missing = this.#quarantined(scope);
+    const missing = this.#gapsOf(scope);
     const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
     try {
       const partials: ScanPartial[] = [];
@@ -286,11 +288,16 @@ export class Reader implements ProfileSource {
     }
   }
 
-  #quarantined(scope: Scope): string[] {
+  #gapsOf(scope: Scope): string[] {
+    const unknown = this.#modules.incompleteBecause();
+    if (unknown !== undefined && !scope.allowPartial) {
+      throw unavailable("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${unknown}): try again, or send X-Pyromesh-Partial: allow`);
+    }
+    const gaps = unknown === undefined ? [] : [unknown];
     const spans = quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs);
-    if (spans.length === 0) return [];
+    if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
-    if (scope.allowPartial) return named;
+    if (scope.allowPartial) return [...gaps, ...named];
     throw unavailable(
       "QUARANTINED",
       `profiles of this time may be lost (${named.join("; ")}): acknowledge with POST /admin/quarantine, or send X-Pyromesh-Partial: allow`,

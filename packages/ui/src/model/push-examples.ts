@@ -30,10 +30,10 @@ export function pushExamples({ serverUrl, tenant }: PushTarget): PushExample[] {
     {
       id: "cli",
       title: "pyromesh push",
-      note: "Sends a pprof file, gzipped or not. Run it in the folder of the Pyromesh checkout.",
+      note: "Sends pprof files, gzipped or not, as if taken now. Run it in the folder of the Pyromesh checkout.",
       code: lines(
         `node_modules/.bin/pyromesh push --url ${shellQuote(serverUrl)} \\`,
-        `  ${hasTenant ? `--tenant ${shellQuote(tenant)} ` : ""}--label service_name=my-app profile.pb.gz`,
+        `  ${hasTenant ? `--tenant ${shellQuote(tenant)} ` : ""}--service my-app --time now profile.pb.gz`,
       ),
     },
     {

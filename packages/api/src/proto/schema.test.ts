@@ -1,0 +1,96 @@
+import { readFileSync } from "node:fs";
+import { expect } from "chai";
+import * as pprofSchemas from "./pprof-v1.ts";
+import * as querierSchemas from "./querier-v1.ts";
+import type { MessageSchema } from "./schema.ts";
+import * as typesSchemas from "./types-v1.ts";
+
+const FOLDER = new URL("../../proto/", import.meta.url);
+const FILES = ["types/v1/types.proto", "querier/v1/querier.proto", "google/v1/profile.proto", "push/v1/push.proto"];
+
+interface ProtoField {
+  readonly number: number;
+  readonly name: string;
+  readonly type: string;
+  readonly isRepeated: boolean;
+  readonly isOptional: boolean;
+}
+
+/** Enough of the language for our own files. */
+function parseProtos(): { messages: Map<string, ProtoField[]>; enums: Map<string, string[]> } {
+  const messages = new Map<string, ProtoField[]>();
+  const enums = new Map<string, string[]>();
+  for (const file of FILES) {
+    const text = readFileSync(new URL(file, FOLDER), "utf8").replace(/\/\/.*$/gm, "");
+    const packageName = /^package ([\w.]+);/m.exec(text)![1]!;
+    for (const [, kind, name, body] of text.matchAll(/^(message|enum) (\w+) \{([^}]*)\}/gm)) {
+      const full = `${packageName}.${name}`;
+      if (kind === "enum") {
+        enums.set(full, [...body!.matchAll(/(\w+) = \d+;/g)].map((match) => match[1]!));
+        continue;
+      }
+      messages.set(
+        full,
+        [...body!.matchAll(/^\s*(repeated |optional )?([\w.]+) (\w+) = (\d+);/gm)].map(([, rule = "", type, field, number]) => ({
+          number: Number(number),
+          name: field!,
+          type: type!,
+          isRepeated: rule === "repeated ",
+          isOptional: rule === "optional ",
+        })),
+      );
+    }
+  }
+  return { messages, enums };
+}
+
+function allSchemas(): Map<string, MessageSchema<object>> {
+  const found = new Map<string, MessageSchema<object>>();
+  const visit = (schema: MessageSchema<object>): void => {
+    if (found.has(schema.name)) return;
+    found.set(schema.name, schema);
+    for (const field of schema.fields) if (field.message !== undefined) visit(field.message);
+  };
+  for (const exported of [typesSchemas, querierSchemas, pprofSchemas].flatMap((module) => Object.values(module))) {
+    if (typeof exported === "object" && exported !== null && "fields" in exported) visit(exported as MessageSchema<object>);
+  }
+  return found;
+}
+
+describe("field tables", () => {
+  const { messages, enums } = parseProtos();
+  const schemas = allSchemas();
+
+  it("cover every message of types.v1, querier.v1 and google.v1", () => {
+    const named = [...messages.keys()].filter((name) => !name.startsWith("push.v1."));
+    expect([...schemas.keys()].sort()).to.deep.equal(named.sort());
+  });
+
+  for (const [name, schema] of schemas) {
+    it(`${name} is as its .proto file has it`, () => {
+      const packageName = name.slice(0, name.lastIndexOf("."));
+      const qualify = (type: string): string => (type.includes(".") ? type : `${packageName}.${type}`);
+      const expected = messages.get(name)!.map((field) => {
+        const enumNames = enums.get(qualify(field.type));
+        const isMessage = messages.has(qualify(field.type));
+        return {
+          number: field.number,
+          name: field.name,
+          kind: isMessage ? "message" : enumNames !== undefined ? "enum" : field.type,
+          of: isMessage ? qualify(field.type) : enumNames,
+          isRepeated: field.isRepeated,
+          isOptional: field.isOptional,
+        };
+      });
+      const actual = schema.fields.map(({ number, name: field, kind, message, enumNames, isRepeated, isOptional }) => ({
+        number,
+        name: field,
+        kind,
+        of: message?.name ?? (enumNames === undefined ? undefined : [...enumNames]),
+        isRepeated,
+        isOptional,
+      }));
+      expect(actual).to.deep.equal(expected);
+    });
+  }
+});

@@ -1,0 +1,95 @@
+/** A ProfileSource that notes what it was asked and answers what it was given. Only `series` looks at the question: it matches selectors. */
+import type { TenantId } from "@pyromesh/base";
+import { matchesLabels } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries } from "@pyromesh/profile";
+import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "../ports.ts";
+
+export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
+
+const EMPTY_GRAPH: FlameGraph = { names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 };
+
+export class FakeSource implements ProfileSource {
+  readonly seriesQueries: SeriesQuery[] = [];
+  readonly mergeQueries: (MergeQuery & { readonly maxNodes?: number })[] = [];
+  readonly pointsQueries: PointsQuery[] = [];
+  readonly heatmapQueries: HeatmapQuery[] = [];
+  readonly pprofQueries: PprofQuery[] = [];
+  readonly diffs: { readonly left: MergeQuery; readonly right: MergeQuery; readonly maxNodes: number }[] = [];
+
+  labelSets: readonly Labels[] = [];
+  graph: FlameGraph = EMPTY_GRAPH;
+  graphDiff: FlameGraphDiff = { ...EMPTY_GRAPH, levels: [[0, 0, 0, 0, 0, 0, 0]], leftTicks: 0, rightTicks: 0 };
+  tree: Uint8Array = new Uint8Array(0);
+  pprofBytes: Uint8Array = new Uint8Array(0);
+  drawing = "";
+  timeSeries: readonly TimeSeries[] = [];
+  heatmapSeries: readonly HeatmapSeries[] = [];
+  age: { readonly oldestMs: number; readonly newestMs: number } | undefined = undefined;
+  analysis: QueryAnalysis = { scopes: [], totalBytesInRange: 0, totalSeries: 0 };
+  missing: readonly string[] = [];
+  isSaturated = false;
+  /** Thrown by every query while set. */
+  failure: unknown = undefined;
+  /** Awaited by every query: a source that takes its time. */
+  gate: Promise<void> | undefined = undefined;
+  readonly signals: AbortSignal[] = [];
+
+  async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
+    this.seriesQueries.push(query);
+    const matching = this.labelSets.filter(
+      (labels) => query.selectors.length === 0 || query.selectors.some((selector) => matchesLabels(selector, labels)),
+    );
+    return this.#answer(matching, signal);
+  }
+
+  flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
+    this.mergeQueries.push(query);
+    return this.#answer(this.graph, signal);
+  }
+
+  treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    this.mergeQueries.push(query);
+    return this.#answer(this.tree, signal);
+  }
+
+  diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>> {
+    this.diffs.push({ left, right, maxNodes });
+    return this.#answer(this.graphDiff, signal);
+  }
+
+  pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    this.pprofQueries.push(query);
+    return this.#answer(this.pprofBytes, signal);
+  }
+
+  dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>> {
+    this.mergeQueries.push(query);
+    return this.#answer(this.drawing, signal);
+  }
+
+  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>> {
+    this.pointsQueries.push(query);
+    return this.#answer(this.timeSeries, signal);
+  }
+
+  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>> {
+    this.heatmapQueries.push(query);
+    return this.#answer(this.heatmapSeries, signal);
+  }
+
+  stats(_tenant: TenantId, _signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
+    return Promise.resolve(this.age);
+  }
+
+  analyze(query: SeriesQuery, _signal: AbortSignal): Promise<QueryAnalysis> {
+    this.seriesQueries.push(query);
+    return Promise.resolve(this.analysis);
+  }
+
+  async #answer<T>(value: T, signal: AbortSignal): Promise<Answer<T>> {
+    this.signals.push(signal);
+    await this.gate;
+    if (this.failure !== undefined) throw this.failure;
+    return { value, receipt: FAKE_RECEIPT, missing: this.missing, isSaturated: this.isSaturated };
+  }
+}

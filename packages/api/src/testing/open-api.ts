@@ -1,0 +1,112 @@
+/** The real server on a free port, with fakes behind it. */
+import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import type { Handler } from "../http.ts";
+import type { Pages } from "../pages.ts";
+import type { NodeAdmin, QuarantineEntry } from "../ports.ts";
+import { DEFAULT_QUERY_LIMITS } from "../query-limits.ts";
+import type { QueryLimits } from "../query-limits.ts";
+import type { Route } from "../route.ts";
+import { apiRoutes } from "../routes.ts";
+import { ApiServer } from "../server.ts";
+import type { ServerLimits } from "../server.ts";
+import { FakeSource } from "./fake-source.ts";
+
+export class FakeAdmin implements NodeAdmin {
+  waitsFor: string | undefined = undefined;
+  entries: readonly QuarantineEntry[] = [];
+  flushCount = 0;
+  readonly #metrics: Metrics;
+
+  constructor(metrics: Metrics) {
+    this.#metrics = metrics;
+  }
+
+  notReadyBecause(): string | undefined {
+    return this.waitsFor;
+  }
+  flush(): Promise<{ readonly segmentCount: number; readonly bytes: number }> {
+    this.flushCount++;
+    return Promise.resolve({ segmentCount: 2, bytes: 1234 });
+  }
+  quarantine(): readonly QuarantineEntry[] {
+    return this.entries;
+  }
+  acknowledgeQuarantine(): Promise<number> {
+    const count = this.entries.length;
+    this.entries = [];
+    return Promise.resolve(count);
+  }
+  metricsText(): Promise<string> {
+    return this.#metrics.text();
+  }
+  configYaml(): string {
+    return "http-addr: 127.0.0.1:4040\n";
+  }
+  buildInfo(): ReturnType<NodeAdmin["buildInfo"]> {
+    return { version: "0.1.0", revision: "abc", buildDate: "2026-01-01", nodeVersion: "v20" };
+  }
+  tenantLimits(): Readonly<Record<string, number | boolean | string>> {
+    return { ingestion_rate_mb: 4 };
+  }
+}
+
+export interface OpenApi {
+  readonly server: ApiServer;
+  readonly source: FakeSource;
+  readonly admin: FakeAdmin;
+  readonly metrics: Metrics;
+  readonly url: string;
+  /** POST of JSON to a querier RPC. */
+  rpc(method: string, message: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
+  get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
+}
+
+export interface OpenApiInit {
+  readonly isMultitenant?: boolean;
+  readonly operators?: "loopback" | "anyone";
+  readonly limits?: Partial<ServerLimits>;
+  readonly queryLimits?: Partial<QueryLimits>;
+  readonly pages?: Pages;
+  readonly push?: Handler;
+  readonly clock?: Clock;
+  readonly more?: readonly Route[];
+}
+
+export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
+  const metrics = new Metrics();
+  const source = new FakeSource();
+  const admin = new FakeAdmin(metrics);
+  const clock = init.clock ?? systemClock;
+  const store: Handler = init.push ?? (() => Promise.resolve({ status: 200, headers: {}, body: "" }));
+  const queryLimits = { ...DEFAULT_QUERY_LIMITS, ...init.queryLimits };
+  const routes = apiRoutes(
+    { limitsOf: () => queryLimits, queryBodyBytesMax: 1024 * 1024 },
+    { source, admin, clock, push: store, ingest: store, ...(init.pages === undefined ? {} : { pages: init.pages }) },
+  );
+  const server = await ApiServer.open(
+    {
+      host: "127.0.0.1",
+      port: 0,
+      isMultitenant: init.isMultitenant ?? false,
+      operators: init.operators ?? "loopback",
+      limits: { stopTimeoutMs: 2000, ...init.limits },
+    },
+    { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])] },
+  );
+  const url = `http://127.0.0.1:${server.port}`;
+  return {
+    server,
+    source,
+    admin,
+    metrics,
+    url,
+    rpc: (method, message, headers = {}) =>
+      fetch(`${url}/querier.v1.QuerierService/${method}`, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: typeof message === "string" ? message : JSON.stringify(message),
+      }),
+    get: (path, headers = {}) => fetch(`${url}${path}`, { headers: { ...headers }, redirect: "manual" }),
+  };
+}

@@ -1,0 +1,29 @@
+/**
+ * The corpus of real profiles and recorded exchanges, which is not part of this repository: PYROMESH_CORPUS, else
+ * `../shared/corpus` beside it. Whoever uses it skips, and is counted as skipped, where it is missing.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
+const folder = process.env["PYROMESH_CORPUS"] ?? path.join(root, "../shared/corpus");
+
+export function hasCorpus(...parts) {
+  return existsSync(path.join(folder, ...parts));
+}
+
+export function corpusFile(...parts) {
+  return readFileSync(path.join(folder, ...parts));
+}
+
+export function corpusNames(...parts) {
+  return hasCorpus(...parts) ? readdirSync(path.join(folder, ...parts)).sort() : [];
+}
+
+/** One recorded request and its answer; `number` is the order they were made in. */
+export function recordedExchanges() {
+  return corpusNames("recorded")
+    .filter((name) => /^\d+-.*\.json$/.test(name))
+    .map((name) => ({ number: Number.parseInt(name, 10), ...JSON.parse(corpusFile("recorded", name).toString()) }));
+}

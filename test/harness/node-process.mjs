@@ -1,0 +1,60 @@
+/** A real `pyromesh serve` for tests: its own data dir and port, killed and started again at will. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
+const READY_TIMEOUT_MS = 30_000;
+
+export function freshDataDir() {
+  const dir = mkdtempSync(path.join(tmpdir(), "pyromesh-test-"));
+  return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
+}
+
+/** Resolves once /ready answers 200. `flags` are added to the command line, `env` to the environment. */
+export async function startNode({ dataDir, flags = [], env = {} }) {
+  const child = spawn(process.execPath, [BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags], {
+    env: { ...process.env, ...env },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  const exited = new Promise((resolve) => child.once("exit", (code, signal) => resolve({ code, signal })));
+  const log = [];
+  const url = await new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`not listening after ${READY_TIMEOUT_MS} ms:\n${log.join("\n")}`)), READY_TIMEOUT_MS);
+    createInterface({ input: child.stderr }).on("line", (line) => {
+      log.push(line);
+      if (log.length > 500) log.shift();
+      const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
+      if (found === null) return;
+      clearTimeout(timer);
+      resolve(found[1]);
+    });
+    exited.then(({ code, signal }) => {
+      clearTimeout(timer);
+      reject(new Error(`the node ended (${code ?? signal}) before it listened:\n${log.join("\n")}`));
+    });
+  });
+  return {
+    url,
+    pid: child.pid,
+    log,
+    exited,
+    async kill() {
+      child.kill("SIGKILL");
+      return exited;
+    },
+    async stop() {
+      child.kill("SIGTERM");
+      return exited;
+    },
+  };
+}
+
+/** Connect JSON. */
+export async function call(node, method, message) {
+  const reply = await fetch(`${node.url}/${method}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(message) });
+  return { status: reply.status, headers: reply.headers, body: await reply.json() };
+}

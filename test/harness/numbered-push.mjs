@@ -1,0 +1,56 @@
+/** Pushes that can be told apart afterwards: push n holds one stacktrace of its own, `main;push-<n>`, with value n + 1. */
+import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
+import { call } from "./node-process.mjs";
+
+export function numberedProfile(n, timeMs) {
+  const strings = new StringTable();
+  const id = (text) => strings.dedup(text);
+  const names = ["main", `push-${n}`];
+  const period = new ValueType({ type: id("cpu"), unit: id("nanoseconds") });
+  return new Profile({
+    sampleType: [period],
+    periodType: period,
+    period: 1,
+    timeNanos: BigInt(timeMs) * 1_000_000n + BigInt(n),
+    function: names.map((name, index) => new PprofFunction({ id: index + 1, name: id(name), systemName: id(name), filename: id("main.go") })),
+    location: names.map((_, index) => new Location({ id: index + 1, line: [new Line({ functionId: index + 1, line: 1 })] })),
+    sample: [new Sample({ locationId: [2, 1], value: [n + 1] })],
+    stringTable: strings,
+  }).encode();
+}
+
+/** Resolves to the status, or undefined when the node went away without an answer. */
+export async function pushNumbered(node, n, timeMs) {
+  const labels = [
+    { name: "__name__", value: "process_cpu" },
+    { name: "service_name", value: `service-${n % 3}` },
+    { name: "pod", value: `pod-${n % 7}` },
+  ];
+  const rawProfile = Buffer.from(numberedProfile(n, timeMs)).toString("base64");
+  try {
+    return (await call(node, "push.v1.PusherService/Push", { series: [{ labels, samples: [{ rawProfile }] }] })).status;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a query counts: push number -> value, and the receipt's number of records. */
+export async function countedPushes(node, startMs, endMs) {
+  const reply = await call(node, "querier.v1.QuerierService/SelectMergeStacktraces", {
+    profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
+    labelSelector: "{}",
+    start: String(startMs),
+    end: String(endMs),
+    maxNodes: "1000000",
+  });
+  if (reply.status !== 200) throw new Error(`the query was answered ${reply.status}: ${JSON.stringify(reply.body)}`);
+  const counted = new Map();
+  const { names = [], levels = [] } = reply.body.flamegraph ?? {};
+  for (const { values } of levels) {
+    for (let at = 0; at < values.length; at += 4) {
+      const found = /^push-(\d+)$/.exec(names[Number(values[at + 3])]);
+      if (found !== null) counted.set(Number(found[1]), Number(values[at + 1]));
+    }
+  }
+  return { counted, recordCount: Number(reply.headers.get("x-pyromesh-records")) };
+}
