@@ -134,7 +134,7 @@ function asBucketError(bucket: string, doing: string, key: string, error: unknow
   if (isFileError(error, "EACCES", "EPERM", "EROFS")) {
     return new BucketError("BUCKET_FORBIDDEN", key, `${bucket} does not let us ${doing} ${JSON.stringify(key)}: give the user of this process the right to read and write the folder (${messageOf(error)})`, error);
   }
-  if (isFileError(error, "ENAMETOOLONG", "ENOTDIR", "EISDIR")) {
+  if (isFileError(error, "ENAMETOOLONG", "ENOTDIR", "EISDIR", "EEXIST")) {
     return new BucketError("BUCKET_KEY_INVALID", key, `${bucket} cannot keep ${JSON.stringify(key)}: a segment is too long for this file system, or a key is a folder of another (${messageOf(error)})`, error);
   }
   if (isFileError(error, "ENOENT")) {

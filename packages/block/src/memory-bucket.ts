@@ -40,7 +40,8 @@ export class MemoryBucket implements Bucket {
     checkKey(key);
     checkObjectSize(this.name, key, bytes.length);
     if (options.ifAbsent === true && this.#objects.has(key)) return { isCreated: false };
-    this.#objects.set(key, { bytes: bytes.slice(), lastModifiedMs: this.#clock.nowMs() });
+    // Not `slice`: that of a Buffer is a view.
+    this.#objects.set(key, { bytes: new Uint8Array(bytes), lastModifiedMs: this.#clock.nowMs() });
     return { isCreated: true };
   }
 

@@ -318,7 +318,8 @@ export class RecordEncoder {
       const string = strings[i]!;
       stringNew[string] = 0;
       const length = stringEnd[string]! - stringStart[string]!;
-      copyText(source, stringStart[string]!, target, pos, length);
+      if (length > LONG_TEXT_BYTES) out.set(stringBytes.subarray(stringStart[string], stringEnd[string]), pos);
+      else copyText(source, stringStart[string]!, target, pos, length);
       pos += length;
     }
 
@@ -408,6 +409,9 @@ export function draftOf(view: RecordView, clock: Pick<RecordDraft, "idempotencyK
   for (let i = 0; i < samples.length; i++) samples[i] = i;
   return { ...view, ...clock, samples, symbols: { ...symbols, stringStart: symbols.stringOffset, stringEnd: symbols.stringOffset.subarray(1) } };
 }
+
+/** From here on a call of `set` costs less than copying by hand. */
+const LONG_TEXT_BYTES = 512;
 
 /** Four bytes at a time: strings are too many, and too short, for a call of `set` each. May write 3 bytes beyond: the next thing does too. */
 function copyText(source: DataView, from: number, target: DataView, to: number, length: number): void {

@@ -1,0 +1,136 @@
+/**
+ * What the server should hold: per pod, sample and column, the sums of what was acknowledged, and beside them of what may or may
+ * not have been kept (a push that got no answer). A right answer lies between the first and both together.
+ *
+ * Worked out from the workload, never from what the server or our own decoder said.
+ */
+import { readFileSync, writeFileSync } from "node:fs";
+import type { PushGenerator } from "./generator.ts";
+import type { Workload } from "./options.ts";
+import type { Program } from "./program.ts";
+
+/** What `--ledger` keeps between pushing and verifying. */
+export interface LedgerFile {
+  readonly version: 1;
+  readonly workload: Workload;
+  /** Answered with a client's error: not kept. */
+  readonly refused: readonly number[];
+  /** No answer, or a server's error: kept or not. */
+  readonly unsure: readonly number[];
+}
+
+export function writeLedgerFile(file: string, ledger: LedgerFile): void {
+  writeFileSync(file, `${JSON.stringify(ledger)}\n`);
+}
+
+export function readLedgerFile(file: string): LedgerFile {
+  const ledger = JSON.parse(readFileSync(file, "utf8")) as LedgerFile;
+  if (ledger.version !== 1) throw new Error(`${file} is no ledger of this version: push again`);
+  return ledger;
+}
+
+/** Expected sums by key: at least `least`, at most `most`. */
+export type Expected = Map<string, { least: number; most: number }>;
+
+interface PodSums {
+  readonly program: Program;
+  readonly service: string;
+  readonly least: Float64Array;
+  /** Only where a push was unsure. */
+  unsure: Float64Array | undefined;
+}
+
+export class Ledger {
+  readonly #pods: PodSums[];
+  readonly #podName: (pod: number) => string;
+
+  private constructor(pods: PodSums[], podName: (pod: number) => string) {
+    this.#pods = pods;
+    this.#podName = podName;
+  }
+
+  /** Draws every push again: 20,000 take about two seconds. */
+  static of(generator: PushGenerator, outcome: { readonly refused: readonly number[]; readonly unsure: readonly number[] }): Ledger {
+    const refused = new Set(outcome.refused);
+    const unsure = new Set(outcome.unsure);
+    const { podCount, pushCount } = generator.workload;
+    const pods = Array.from({ length: podCount }, (_, pod): PodSums => {
+      const program = generator.programOfPod(pod);
+      return { program, service: generator.serviceOfPod(pod), least: new Float64Array(program.values.length), unsure: undefined };
+    });
+    for (let index = 0; index < pushCount; index++) {
+      if (refused.has(index)) continue;
+      const plan = generator.plan(index);
+      const pod = pods[plan.pod]!;
+      const sums = unsure.has(index) ? (pod.unsure ??= new Float64Array(pod.least.length)) : pod.least;
+      const columnCount = pod.program.divisors.length;
+      const { keptCount, kept, values } = generator.draw(plan);
+      for (let i = 0; i < keptCount; i++) {
+        const at = kept[i]! * columnCount;
+        for (let column = 0; column < columnCount; column++) sums[at + column]! += values[i * columnCount + column]!;
+      }
+    }
+    return new Ledger(pods, (pod) => generator.podName(pod));
+  }
+
+  services(): string[] {
+    return [...new Set(this.#pods.map(({ service }) => service))];
+  }
+
+  typesOf(service: string): string[] {
+    return [...new Set(this.#pods.filter((pod) => pod.service === service).flatMap(({ program }) => program.profileTypes))].sort();
+  }
+
+  podNames(): string[] {
+    return this.#pods.map((_, pod) => this.#podName(pod));
+  }
+
+  typesOfPod(pod: number): readonly string[] {
+    return this.#pods[pod]!.program.profileTypes;
+  }
+
+  serviceOfPod(pod: number): string {
+    return this.#pods[pod]!.service;
+  }
+
+  /** By stack of function names, over the pods of a service. */
+  byNames(service: string, profileType: string): Expected {
+    return this.#collect(profileType, (pod) => (pod.service === service ? pod.program.nameStacks : undefined));
+  }
+
+  /** By full stack of one pod. */
+  byFullStack(pod: number, profileType: string): Expected {
+    const wanted = this.#pods[pod];
+    return this.#collect(profileType, (found) => (found === wanted ? found.program.fullStacks : undefined));
+  }
+
+  /** Totals by pod name, over the pods of a service. */
+  totals(service: string, profileType: string): Expected {
+    return this.#collect(profileType, (pod, index) => (pod.service === service ? this.#podName(index) : undefined));
+  }
+
+  #collect(profileType: string, keysOf: (pod: PodSums, index: number) => readonly string[] | string | undefined): Expected {
+    const expected: Expected = new Map();
+    this.#pods.forEach((pod, index) => {
+      const column = pod.program.profileTypes.indexOf(profileType);
+      const keys = column < 0 ? undefined : keysOf(pod, index);
+      if (keys === undefined) return;
+      const columnCount = pod.program.divisors.length;
+      for (let sample = 0; sample < pod.program.sampleCount; sample++) {
+        const at = sample * columnCount + column;
+        const least = pod.least[at]!;
+        const most = least + (pod.unsure?.[at] ?? 0);
+        if (most === 0) continue;
+        const key = typeof keys === "string" ? keys : keys[sample]!;
+        const sum = expected.get(key);
+        if (sum === undefined) expected.set(key, { least, most });
+        else {
+          sum.least += least;
+          sum.most += most;
+          if (!Number.isSafeInteger(sum.most)) throw new Error("a sum of the ledger is beyond 2^53: use fewer pushes");
+        }
+      }
+    });
+    return expected;
+  }
+}

@@ -1,0 +1,11 @@
+/** `npm run bench -- <what> [options]`: what to measure, by name. */
+import { runLoadCommand } from "./load/command.ts";
+
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand };
+
+const [name = "", ...args] = process.argv.slice(2);
+const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
+if (bench === undefined) {
+  process.stderr.write(`usage: npm run bench -- <${Object.keys(BENCHES).join(" | ")}> [options]; --help says which\n`);
+  process.exitCode = 2;
+} else process.exitCode = await bench(args);

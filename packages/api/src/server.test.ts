@@ -1,0 +1,344 @@
+import { connect } from "node:net";
+import { request as httpRequest } from "node:http";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { expect } from "chai";
+import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import { route } from "./route.ts";
+import { openApi } from "./testing/open-api.ts";
+import type { OpenApi, OpenApiInit } from "./testing/open-api.ts";
+
+const RANGE = { start: "1795418940000", end: "1795419300000" };
+
+interface Held {
+  readonly handler: Handler;
+  /** The next request that came, once it came. */
+  arrived(): Promise<ApiRequest>;
+  release(): void;
+}
+
+/** A handler that answers only when told to. */
+function held(): Held {
+  let release!: () => void;
+  let arrive!: (request: ApiRequest) => void;
+  const arrived = new Promise<ApiRequest>((resolve) => (arrive = resolve));
+  const released = new Promise<void>((resolve) => (release = resolve));
+  const handler: Handler = async (request): Promise<ApiReply> => {
+    arrive(request);
+    await released;
+    return { status: 200, headers: { "content-type": "text/plain" }, body: "done" };
+  };
+  return { handler, arrived: () => arrived, release };
+}
+
+/** Echoes the length of its body, and whether it had an ArrayBuffer of its own. */
+const measure: Handler = async (request) => {
+  const body = await request.body(100_000);
+  return { status: 200, headers: { "content-type": "text/plain" }, body: `${body.length} ${body.buffer.byteLength}` };
+};
+
+function exchange(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.write(text));
+    let received = "";
+    socket.on("data", (chunk) => (received += chunk.toString("latin1")));
+    socket.on("close", () => resolve(received));
+    socket.on("error", reject);
+  });
+}
+
+describe("server", () => {
+  let api: OpenApi;
+  const open = async (init: OpenApiInit = {}): Promise<OpenApi> => (api = await openApi(init));
+  afterEach(() => api.server.stop());
+
+  describe("routes", () => {
+    it("an unknown path is 404 in words, a known one under another method 405 with what it takes", async () => {
+      await open();
+      const missing = await api.get("/nope");
+      expect([missing.status, await missing.text()]).to.deep.equal([404, "404 page not found\n"]);
+      const wrong = await fetch(`${api.url}/ingest`, { method: "PUT" });
+      expect([wrong.status, wrong.headers.get("allow")]).to.deep.equal([405, "POST"]);
+    });
+
+    it("a proxy may send the whole URL", async () => {
+      await open();
+      const reply = await exchange(api.server.port, "GET http://somewhere.example/-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+      expect(reply).to.match(/^HTTP\/1.1 200 /);
+    });
+
+    it("HEAD is a GET without its body", async () => {
+      await open();
+      const response = await fetch(`${api.url}/-/healthy`, { method: "HEAD" });
+      expect([response.status, response.headers.get("content-length"), await response.text()]).to.deep.equal([200, "3", ""]);
+    });
+
+    it("the same path twice is a bug of ours", async () => {
+      await open();
+      const twice = route("GET", "/ready", measure);
+      const error = await openApi({ more: [twice] }).then(
+        () => undefined,
+        (thrown: unknown) => thrown,
+      );
+      expect(String(error)).to.contain("two routes");
+    });
+  });
+
+  describe("tenants", () => {
+    it("with multitenancy a request without one is 401, and the handler never runs", async () => {
+      await open({ isMultitenant: true });
+      const response = await api.rpc("LabelNames", RANGE);
+      expect(response.status).to.equal(401);
+      expect(await response.json()).to.have.property("code", "unauthenticated");
+      expect(api.source.seriesQueries).to.have.length(0);
+      expect((await api.get("/ready")).status).to.equal(200);
+    });
+
+    it("reads of several reach the source sorted, writes of several are refused", async () => {
+      await open({ isMultitenant: true });
+      await api.rpc("LabelNames", RANGE, { "x-scope-orgid": "b|a|b" });
+      expect(api.source.seriesQueries[0]!.tenants).to.deep.equal(["a", "b"]);
+      const write = await fetch(`${api.url}/ingest?name=x`, { method: "POST", headers: { "x-scope-orgid": "a|b" } });
+      expect(write.status).to.equal(400);
+      expect((await api.rpc("GetProfileStats", {}, { "x-scope-orgid": "a|b" })).status).to.equal(400);
+    });
+  });
+
+  describe("bodies", () => {
+    const post = (body: BodyInit, headers: Readonly<Record<string, string>> = {}): Promise<Response> =>
+      fetch(`${api.url}/ingest?name=x`, { method: "POST", body, headers, ...({ duplex: "half" } as object) });
+
+    it("has a buffer of its own, whether its length was told or not", async () => {
+      await open({ push: measure });
+      expect(await (await post(new Uint8Array(70_000))).text()).to.equal("70000 70000");
+      const stream = new ReadableStream<Uint8Array>({
+        start(controller): void {
+          for (let i = 0; i < 7; i++) controller.enqueue(new Uint8Array(10_000));
+          controller.close();
+        },
+      });
+      expect(await (await post(stream)).text()).to.equal("70000 70000");
+    });
+
+    it("none is empty", async () => {
+      await open({ push: measure });
+      expect(await (await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).text()).to.equal("0 0");
+    });
+
+    it("too large is 413, told before it was sent and while it is", async () => {
+      await open({ push: measure });
+      expect((await post(new Uint8Array(100_001))).status).to.equal(413);
+      const endless = new ReadableStream<Uint8Array>({
+        pull: (controller) => controller.enqueue(new Uint8Array(50_000)),
+      });
+      const status = await post(endless).then(
+        (response) => response.status,
+        () => 413, // the client noticed the closed connection before it read the reply
+      );
+      expect(status).to.equal(413);
+    });
+
+    it("too many at once are 503, and one that is done makes room", async () => {
+      const first = held();
+      const readThenHold: Handler = async (request) => {
+        await request.body(100_000);
+        return request.query.get("name") === "first" ? first.handler(request) : { status: 200, headers: {}, body: "" };
+      };
+      await open({ push: readThenHold, limits: { bodyBytesInFlightMax: 1000 } });
+      const send = (name: string): Promise<Response> => fetch(`${api.url}/ingest?name=${name}`, { method: "POST", body: new Uint8Array(900) });
+      const running = send("first");
+      await first.arrived();
+      const refused = await send("second");
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "1"]);
+      first.release();
+      expect((await running).status).to.equal(200);
+      expect((await send("third")).status).to.equal(200);
+    });
+
+    it("one that stops arriving is 408", async () => {
+      await open({ push: measure, limits: { bodyTimeoutMs: 50 } });
+      const reply = await exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
+      expect(reply).to.match(/^HTTP\/1.1 408 /);
+      expect(reply).to.contain("did not arrive");
+    });
+
+    it("gzip is undone within bounds; another encoding is 501", async () => {
+      await open();
+      const rpc = (body: Uint8Array, encoding: string): Promise<Response> =>
+        fetch(`${api.url}/querier.v1.QuerierService/LabelNames`, {
+          method: "POST",
+          headers: { "content-type": "application/json; charset=utf-8", "content-encoding": encoding },
+          body: new Uint8Array(body),
+        });
+      expect((await rpc(gzipSync(JSON.stringify(RANGE)), "gzip")).status).to.equal(200);
+      expect((await rpc(gzipSync(JSON.stringify(RANGE)).subarray(0, 20), "gzip")).status).to.equal(400);
+      expect((await rpc(gzipSync(new Uint8Array(2 * 1024 * 1024)), "gzip")).status).to.equal(413);
+      const unknown = await rpc(new Uint8Array(4), "br");
+      expect([unknown.status, ((await unknown.json()) as { code: string }).code]).to.deep.equal([501, "unimplemented"]);
+    });
+  });
+
+  describe("replies", () => {
+    it("large JSON is compressed for who accepts it, small or refused it is not", async () => {
+      await open();
+      const names = Array.from({ length: 500 }, (_, index) => `function_${index}`);
+      api.source.graph = { names, levels: [[0, 1, 0, 0]], total: 1, maxSelf: 0 };
+      const message = { profileTypeID: "a:b:c:d:e", labelSelector: "{}", ...RANGE };
+      const raw = (accept: string): Promise<{ encoding: string | undefined; body: Buffer }> =>
+        new Promise((resolve, reject) => {
+          const request = httpRequest(
+            `${api.url}/querier.v1.QuerierService/SelectMergeStacktraces`,
+            { method: "POST", headers: { "content-type": "application/json", "accept-encoding": accept } },
+            (response) => {
+              const chunks: Buffer[] = [];
+              response.on("data", (chunk: Buffer) => chunks.push(chunk));
+              response.on("end", () => resolve({ encoding: response.headers["content-encoding"], body: Buffer.concat(chunks) }));
+            },
+          );
+          request.on("error", reject);
+          request.end(JSON.stringify(message));
+        });
+      const packed = await raw("gzip, br");
+      expect(packed.encoding).to.equal("gzip");
+      expect(JSON.parse(gunzipSync(packed.body).toString())).to.have.nested.property("flamegraph.names.length", 500);
+      expect((await raw("gzip;q=0")).encoding).to.equal(undefined);
+      expect((await raw("br")).encoding).to.equal(undefined);
+      api.source.graph = { names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 };
+      expect((await raw("gzip")).encoding).to.equal(undefined);
+    });
+
+    it("a bug of ours is 500 and keeps its words", async () => {
+      await open();
+      api.source.failure = new TypeError("inner detail");
+      const response = await api.rpc("LabelNames", RANGE);
+      expect(response.status).to.equal(500);
+      expect(await response.text()).to.not.contain("inner detail");
+    });
+
+    it("a header that cannot be written costs its request, not the node", async () => {
+      const broken: Handler = () => Promise.resolve({ status: 200, headers: { "x-a": "b\nc" }, body: "" });
+      await open({ push: broken });
+      await fetch(`${api.url}/ingest?name=x`, { method: "POST" }).then(
+        () => expect.fail("a reply"),
+        () => undefined,
+      );
+      expect((await api.get("/ready")).status).to.equal(200);
+    });
+
+    it("are counted by method, route and status, never by path", async () => {
+      await open();
+      await api.get("/nope/1");
+      await api.get("/nope/2");
+      await api.rpc("LabelNames", "{");
+      const text = await (await api.get("/metrics")).text();
+      expect(text).to.contain('pyromesh_request_duration_seconds_count{method="GET",route="unmatched",status_code="404"} 2');
+      expect(text).to.contain('pyromesh_request_duration_seconds_count{method="POST",route="/querier.v1.QuerierService/LabelNames",status_code="400"} 1');
+    });
+  });
+
+  describe("time", () => {
+    it("Connect-Timeout-Ms ends a request whose source does not listen", async () => {
+      await open();
+      api.source.gate = new Promise(() => {});
+      const response = await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "20" });
+      expect([response.status, ((await response.json()) as { code: string }).code]).to.deep.equal([504, "deadline_exceeded"]);
+      expect(api.source.signals[0]!.aborted).to.equal(true);
+      expect((await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "soon" })).status).to.equal(400);
+    });
+
+    it("the server's own limit does the same for every route", async () => {
+      await open({ push: held().handler, limits: { requestTimeoutMs: 20 } });
+      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+    });
+
+    it("a client that goes away aborts its query", async () => {
+      await open();
+      const slow = held();
+      api.source.gate = slow.handler({} as ApiRequest).then(() => undefined);
+      const controller = new AbortController();
+      const asked = fetch(`${api.url}/querier.v1.QuerierService/LabelNames`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(RANGE),
+        signal: controller.signal,
+      }).catch(() => undefined);
+      while (api.source.signals.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      const [signal] = api.source.signals;
+      const aborted = new Promise((resolve) => signal!.addEventListener("abort", resolve));
+      controller.abort();
+      await Promise.all([asked, aborted]);
+      expect((signal!.reason as { code: string }).code).to.equal("CLIENT_GONE");
+      slow.release();
+    });
+  });
+
+  describe("bounds", () => {
+    it("full is 503 with when to come back, and probes are still answered", async () => {
+      const slow = held();
+      await open({ push: slow.handler, limits: { concurrentRequestsMax: 1 } });
+      const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      const refused = await api.rpc("LabelNames", RANGE);
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "1"]);
+      for (const probe of ["/ready", "/-/healthy", "/metrics"]) expect((await api.get(probe)).status, probe).to.equal(200);
+      slow.release();
+      expect((await running).status).to.equal(200);
+      expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
+    });
+
+    it("a request given up still counts until its handler ends", async () => {
+      const slow = held();
+      await open({ push: slow.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
+      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+      expect((await api.rpc("LabelNames", RANGE)).status).to.equal(503);
+      slow.release();
+      while ((await api.rpc("LabelNames", RANGE)).status === 503) await new Promise((resolve) => setImmediate(resolve));
+    });
+
+    it("headers beyond their bound are 431, noise is 400", async () => {
+      await open({ limits: { headerBytesMax: 2048 } });
+      expect(await exchange(api.server.port, `GET /ready HTTP/1.1\r\nhost: x\r\nx-a: ${"a".repeat(4000)}\r\n\r\n`)).to.match(/^HTTP\/1.1 431 /);
+      expect(await exchange(api.server.port, "\x00\x01\x02\r\n\r\n")).to.match(/^HTTP\/1.1 400 /);
+      expect((await api.get("/ready")).status).to.equal(200);
+    });
+  });
+
+  describe("stop", () => {
+    it("what is in flight ends, what is new is not taken, and then nothing listens", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      const { port } = api.server;
+      const stopped = api.server.stop();
+      await fetch(`http://127.0.0.1:${port}/ready`).then(
+        () => expect.fail("taken"),
+        () => undefined,
+      );
+      slow.release();
+      const response = await running;
+      expect([response.status, await response.text()]).to.deep.equal([200, "done"]);
+      await stopped;
+      await api.server.stop();
+    });
+
+    it("what never ends is cut off", async () => {
+      const slow = held();
+      await open({ push: slow.handler, limits: { stopTimeoutMs: 20 } });
+      const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" }).catch(() => "cut");
+      await slow.arrived();
+      await api.server.stop();
+      expect(await running).to.equal("cut");
+    });
+
+    it("an address in use is said with the setting to change", async () => {
+      await open();
+      const { ApiServer } = await import("./server.ts");
+      const { Metrics, silentLogger, systemClock } = await import("@pyromesh/base");
+      const error = await ApiServer.open(
+        { host: "127.0.0.1", port: api.server.port, isMultitenant: false, operators: "loopback" },
+        { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] },
+      ).catch((thrown: unknown) => thrown);
+      expect(String(error)).to.contain("--http-addr");
+    });
+  });
+});
