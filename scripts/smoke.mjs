@@ -18,6 +18,8 @@ import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable
 const NODE_VERSIONS = ["20.19.6", "24.21.0"];
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
+/** Of the one profile that is pushed; a number nothing else would give. */
+const SUM = 123_456_789;
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const cacheDir = process.env["PYROMESH_TEST_CACHE"] ?? path.join(process.env["XDG_CACHE_HOME"] ?? path.join(homedir(), ".cache"), "pyromesh-test");
@@ -69,8 +71,6 @@ function installNode(version) {
   if (error !== undefined || stdout.trim() !== `v${version}`) throw new Error(`${binary} does not run as Node.js ${version}`);
   return binary;
 }
-
-const SUM = 123_456_789;
 
 async function firstRun(binary, dataDir) {
   await withNode(binary, dataDir, async (url) => {

@@ -111,8 +111,16 @@ function encodeReply<Response extends object>(schema: MessageSchema<Response>, c
     const body = message instanceof Uint8Array ? message : encodeBinary(schema, message);
     return { status: 200, headers: { ...answer.headers, "content-type": "application/proto" }, body };
   }
-  const body = encodeJson(schema, message instanceof Uint8Array ? decodeBinary(schema, message) : message);
-  return { status: 200, headers: { ...answer.headers, "content-type": "application/json" }, body };
+  return { status: 200, headers: { ...answer.headers, "content-type": "application/json" }, body: printJson(schema, message) };
+}
+
+function printJson<Response extends object>(schema: MessageSchema<Response>, message: Response | Uint8Array): string {
+  try {
+    return encodeJson(schema, message instanceof Uint8Array ? decodeBinary(schema, message) : message);
+  } catch (cause) {
+    // Bytes of our own that do not decode are our fault, never the caller's.
+    throw new Error(`an encoded ${schema.name} of ours could not be decoded`, { cause });
+  }
 }
 
 interface TimeLimit {

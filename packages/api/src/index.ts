@@ -22,9 +22,11 @@ export type {
 } from "./ports.ts";
 export { pushHandler } from "./push.ts";
 export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
+export { DEFAULT_QUERY_LIMITS } from "./query-limits.ts";
 export type { QueryLimits } from "./query-limits.ts";
 export { RateLimit } from "./rate-limit.ts";
+export { route } from "./route.ts";
 export type { Route } from "./route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
-export { ApiServer } from "./server.ts";
+export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";

@@ -1,6 +1,7 @@
 /**
  * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take, and writes
- * the reply; what a request means is the handlers' business. Written on node:http alone: a push costs few microseconds here.
+ * the reply; what a request means is the handlers' business. Written on node:http alone: measured with pushes of 20 KB, it adds some
+ * 50 to 100 microseconds of CPU to what node:http itself takes.
  *
  *   socket -> parser (header bounds) -> full? -> route? -> tenant? -> handler -> gzip? -> reply
  *

@@ -88,8 +88,8 @@ describe("file bucket", () => {
   it("a folder that is gone is BUCKET_MISSING, for every call", async () => {
     const bucket = await open(path.join(dir, "inner"));
     await rm(path.join(dir, "inner"), { recursive: true });
-    for (const work of [bucket.check(never), bucket.get("k", never), bucket.head("k", never), bucket.put("k", Buffer.from("x"), {}, never)]) {
-      const error = await work.then(() => undefined, (reason: unknown) => reason);
+    for (const work of [() => bucket.check(never), () => bucket.get("k", never), () => bucket.head("k", never), () => bucket.put("k", Buffer.from("x"), {}, never)]) {
+      const error = await work().then((): unknown => undefined, (reason: unknown) => reason);
       assert.isTrue(isBucketError(error, "BUCKET_MISSING"), String(error));
     }
   });

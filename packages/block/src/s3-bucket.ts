@@ -7,6 +7,7 @@
  * size its headers promise; nothing relies on a checksum header or on conditional puts.
  */
 import { createHash } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import type { Readable } from "node:stream";
 import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
@@ -303,6 +304,7 @@ class Patience {
   constructor(clock: Clock, limitMs: number, caller: AbortSignal) {
     const controller = new AbortController();
     const onAbort = (): void => controller.abort(caller.reason);
+    setMaxListeners(0, caller); // a query reads many ranges under one signal; each takes its listener away again
     caller.addEventListener("abort", onAbort, { once: true });
     this.signal = controller.signal;
     this.#clock = clock;

@@ -3,7 +3,9 @@
  * is believed: magic, version, lengths, checksums; whatever does not fit is a CorruptionError that says where.
  */
 import { brotliDecompressSync, inflateRawSync } from "node:zlib";
-import { ByteReader, CorruptionError, crc32, parseTenantId, toHex } from "@pyromesh/base";
+import { ByteReader, CorruptionError, crc32, messageOf, parseTenantId, toHex } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { compareText } from "@pyromesh/profile";
 import { TAG } from "./dataset-codec.ts";
 import { CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
 import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta } from "./format.ts";
@@ -50,6 +52,8 @@ function decodeFooter(bytes: Uint8Array, footerOffset: number, object: string): 
   let end = HEADER_BYTES;
   for (let i = 0; i < datasetCount; i++) {
     const service = reader.text();
+    const before = datasets.at(-1);
+    if (before !== undefined && compareText(before.service, service) >= 0) reader.fail("services in order, each once", JSON.stringify(service));
     const offset = reader.uvarint();
     const length = reader.uvarint();
     if (offset !== end || offset + length > footerOffset) reader.fail(`a dataset at ${end} that ends before ${footerOffset}`, `${offset} and ${length} bytes`);
@@ -58,9 +62,12 @@ function decodeFooter(bytes: Uint8Array, footerOffset: number, object: string): 
     const maxTimeMs = reader.f64();
     const sectionCount = countOf(reader, 7);
     const sections: SectionEntry[] = [];
+    const tags = new Set<number>();
     let sectionBytes = 0;
     for (let j = 0; j < sectionCount; j++) {
       const section = { tag: reader.uvarint(), codec: reader.u8(), storedLength: reader.uvarint(), rawLength: reader.uvarint(), crc: reader.u32() };
+      if (tags.has(section.tag)) reader.fail("each tag once in a dataset", `tag ${section.tag} again`);
+      tags.add(section.tag);
       sectionBytes += section.storedLength;
       sections.push(section);
     }
@@ -75,7 +82,7 @@ function decodeFooter(bytes: Uint8Array, footerOffset: number, object: string): 
 
 function readMeta(reader: ByteReader): SegmentMeta {
   return {
-    tenant: parseTenantId(reader.text()),
+    tenant: readTenant(reader),
     windowStartMs: reader.f64(),
     windowMs: reader.uvarint(),
     level: reader.u8(),
@@ -90,6 +97,15 @@ function readMeta(reader: ByteReader): SegmentMeta {
       lastOrdinal: reader.uvarint(),
     })),
   };
+}
+
+function readTenant(reader: ByteReader): TenantId {
+  const text = reader.text();
+  try {
+    return parseTenantId(text);
+  } catch {
+    return reader.fail("a tenant id", JSON.stringify(text.slice(0, 160)));
+  }
 }
 
 /**
@@ -124,7 +140,7 @@ function inflate(stored: Uint8Array, section: SectionEntry, object: string, at: 
     else throw corrupt(object, at, "a known codec", `${codec}`);
   } catch (error) {
     if (error instanceof CorruptionError) throw error;
-    throw new CorruptionError({ object, offset: at, expected: "a section that inflates", found: "one that does not", cause: error });
+    throw new CorruptionError({ object, offset: at, expected: `a section that inflates to ${rawLength} bytes`, found: messageOf(error), cause: error });
   }
   if (raw.length !== rawLength) throw corrupt(object, at, `${rawLength} bytes`, `${raw.length}`);
   return raw;
@@ -163,6 +179,8 @@ export async function verifySegment(source: RangeSource, object: string, signal:
   if (magic !== MAGIC) header.fail("the magic", magic.toString(16));
   const version = header.u16();
   if (version !== FORMAT_VERSION) header.fail(`format version ${FORMAT_VERSION}`, `${version}`);
+  const reserved = header.u16();
+  if (reserved !== 0) header.fail("zero in the reserved bytes", `${reserved}`);
   const footer = await readFooter(source, object, signal);
   for (const entry of footer.datasets) {
     const bytes = await source.read(entry.offset, entry.length, signal);

@@ -2,7 +2,7 @@
  * Writes a segment: header, datasets back to back, footer, trailer. The same input gives the same bytes.
  */
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
-import { ByteWriter, crc32 } from "@pyromesh/base";
+import { assert, ByteWriter, crc32 } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import { BUILDER_VERSION, CODEC, FORMAT_VERSION, MAGIC } from "./format.ts";
 import type { DatasetInput, SectionInput, SegmentMeta } from "./format.ts";
@@ -17,7 +17,7 @@ export function encodeSection(tag: number, raw: Uint8Array, codec: number = CODE
     if (bytes.length < raw.length) return { tag, codec, rawLength: raw.length, bytes };
   }
   // Copied: `raw` may be a view of a writer's larger buffer.
-  return { tag, codec: CODEC.none, rawLength: raw.length, bytes: raw.slice() };
+  return { tag, codec: CODEC.none, rawLength: raw.length, bytes: new Uint8Array(raw) };
 }
 
 function compress(raw: Uint8Array, codec: number, quality: number): Uint8Array {
@@ -33,6 +33,10 @@ function compress(raw: Uint8Array, codec: number, quality: number): Uint8Array {
 
 export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[]): Uint8Array {
   const sorted = [...datasets].sort((a, b) => compareText(a.service, b.service));
+  sorted.forEach(({ service, sections }, i) => {
+    assert(i === 0 || sorted[i - 1]!.service !== service, "a service has one dataset in a segment");
+    assert(new Set(sections.map(({ tag }) => tag)).size === sections.length, "a tag stands once in a dataset");
+  });
   const out = new ByteWriter(sorted.reduce((sum, { sections }) => sections.reduce((size, { bytes }) => size + bytes.length, sum), 4096));
   out.u32(MAGIC).u16(FORMAT_VERSION).u16(0);
   const footer = new ByteWriter(4096);

@@ -86,7 +86,8 @@ export class Node {
             cutId = record.cutId;
           }
           const { tenant, service, bytes } = record;
-          compute.insert(generations.open, [{ tenant, service, windowStartMs: windowStartOf(record.timeMs), bytes }]);
+          // Copied: a replayed record is a view of a whole page of the store.
+          compute.insert(generations.open, [{ tenant, service, windowStartMs: windowStartOf(record.timeMs), bytes: bytes.slice() }]);
         }
         // One batch ahead: the lanes intern while the next is read, and no more than two batches are ever held.
         const before = interned;
@@ -141,6 +142,7 @@ export class Node {
   async start(): Promise<void> {
     const { local, logger } = this.#modules;
     const sealed = new Set<string>();
+    const torn: string[] = [];
     const onDisk = new Map((await local.list()).map((file) => [file.key, file.sizeBytes]));
     for (const { key, bytes } of this.#head.sealed()) {
       sealed.add(key);
@@ -148,7 +150,7 @@ export class Node {
       const meta = parseObjectKey(key);
       const found = onDisk.get(key);
       if (meta === undefined || found !== sizeBytes) {
-        await this.#head.addQuarantine(`sealed segment ${key} has ${found ?? "no"} bytes on disk, ${sizeBytes} were written`, meta?.minTimeMs, meta?.maxTimeMs);
+        torn.push(key);
         continue;
       }
       this.#catalog.add({ key, meta, sizeBytes, place: "local", path: local.pathOf(key) });
@@ -158,6 +160,7 @@ export class Node {
     for (const key of onDisk.keys()) if (!sealed.has(key)) await local.delete(key);
     this.#head.setSealedBytes(this.#flusher.backlogBytes);
     await this.#listFirst();
+    for (const key of torn) await this.#missLocal(key, onDisk.get(key));
     this.#notReady = undefined;
     this.#flusher.start();
     this.#listLater();
@@ -175,6 +178,18 @@ export class Node {
     await this.#modules.compute.stop();
     await this.#modules.local.close();
     await this.#modules.bucket.close();
+  }
+
+  /** A sealed segment whose local file is not what was written: in the bucket already, or lost. */
+  async #missLocal(key: string, sizeBytes: number | undefined): Promise<void> {
+    if (this.#catalog.get(key)?.place === "bucket") {
+      await this.#head.unseal(key);
+      return;
+    }
+    const meta = parseObjectKey(key);
+    const found = sizeBytes === undefined ? "is not on disk" : `has ${sizeBytes} bytes on disk, another number than was written`;
+    await this.#head.addQuarantine(`sealed segment ${key} ${found}`, meta?.minTimeMs, meta?.maxTimeMs);
+    await this.#head.unseal(key);
   }
 
   #pin(tenants: readonly TenantId[], startMs: number, endMs: number): Pin {

@@ -93,21 +93,28 @@ class Frames {
     return this.#calls((frame) => isKept[frame.id] === 1);
   }
 
-  /** Value times the entropy of how it divides among the frame itself, its callers and its callees; a mere link scores 0. */
+  /**
+   * Value times the entropy, in bits, of how it divides among callers and among callees and the frame itself: a mere link
+   * scores 0. Where a stacktrace begins or ends counts as one bit, as in pprof, so that entries and leaves are drawn.
+   */
   #scores(calls: readonly Call[]): Float64Array {
-    const entropy = new Float64Array(this.#list.length);
-    const share = (part: Int64, whole: Int64): number => {
-      const ratio = Number(part) / Number(whole);
-      return ratio > 0 && ratio < 1 ? -ratio * Math.log2(ratio) : 0;
-    };
+    const callersSum = new Float64Array(this.#list.length);
+    const calleesSum = Float64Array.from(this.#list, ({ flat }) => Number(flat));
+    const hasCallees = new Uint8Array(this.#list.length);
     for (const { from, to, weight } of calls) {
-      entropy[from.id]! += share(weight, from.cum);
-      entropy[to.id]! += share(weight, to.cum);
+      callersSum[to.id]! += Number(weight);
+      calleesSum[from.id]! += Number(weight);
+      hasCallees[from.id] = 1;
     }
-    return entropy.map((bits, id) => {
-      const frame = this.#list[id]!;
-      return Number(frame.cum) * (bits + share(frame.flat, frame.cum)) + Number(frame.flat);
+    const share = (part: number, whole: number): number => (part > 0 && part < whole ? -(part / whole) * Math.log2(part / whole) : 0);
+    const bits = Float64Array.from(this.#list, ({ flat, id }) => {
+      return (callersSum[id] === 0 ? 1 : 0) + (hasCallees[id] === 0 ? 1 : share(Number(flat), calleesSum[id]!));
     });
+    for (const { from, to, weight } of calls) {
+      bits[from.id]! += share(Number(weight), calleesSum[from.id]!);
+      bits[to.id]! += share(Number(weight), callersSum[to.id]!);
+    }
+    return bits.map((score, id) => Number(this.#list[id]!.cum) * score + Number(this.#list[id]!.flat));
   }
 
   #addUp(): void {

@@ -56,5 +56,6 @@ export function seriesLabels(labels: Labels, type: ProfileType): Labels {
     { name: "__period_type__", value: type.periodType },
     { name: "__period_unit__", value: type.periodUnit },
   ];
-  return sortLabels(all);
+  // A label without a value is no label: py-spy's profiles have no period type.
+  return sortLabels(all.filter(({ value }) => value !== ""));
 }

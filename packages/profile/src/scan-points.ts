@@ -44,6 +44,7 @@ export class PointsCollector {
     const filter = new SampleFilter(view, query);
     const samples = emptyRowSamples();
     const groupOf = new Map<number, PartialSeries>();
+    const exemplarsOf = new Map<PartialPoint, Map<string, Exemplar>>();
     scanRows(view, query, seen, ({ row, column, series }) => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
@@ -61,9 +62,15 @@ export class PointsCollector {
         }
         if (value === 0) return;
       }
-      const exemplar = shape.exemplars === "none" ? undefined : exemplarOf(view, row, column, series, timeMs, value, shape, samples);
-      mergePoint(group.points, edge, { sum: value, count: 1, exemplar });
+      const point = mergePoint(group.points, edge, { sum: value, count: 1, exemplar: undefined });
+      if (shape.exemplars === "none") return;
+      const exemplar = exemplarOf(view, row, column, series, timeMs, value, shape, samples);
+      if (exemplar === undefined) return;
+      joinExemplar(getOrMake(exemplarsOf, point, () => new Map<string, Exemplar>()), exemplar);
     });
+    for (const [point, exemplars] of exemplarsOf) {
+      for (const exemplar of exemplars.values()) offerExemplar(point, exemplar);
+    }
   }
 
   add(partial: readonly PartialSeries[]): void {
@@ -127,6 +134,7 @@ export interface HeatmapShape {
 interface HeatmapValue {
   readonly edge: number;
   readonly value: number;
+  /** Undefined: none was asked for. */
   readonly exemplar: Exemplar | undefined;
 }
 
@@ -151,20 +159,21 @@ export class HeatmapCollector {
     const filter = new SampleFilter(view, query);
     const samples = emptyRowSamples();
     const groupOf = new Map<number, PartialHeatmap>();
+    /** What a cell counts, by bucket: profiles, or spans of a profile. */
+    const countedOf = new Map<PartialHeatmap, Map<number, Map<string, Exemplar>>>();
     scanRows(view, query, seen, ({ row, column, series }) => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
       if (edge === undefined) return;
       let group = groupOf.get(series);
       if (group === undefined) groupOf.set(series, (group = this.#group(groupLabels(view, series, column, shape.groupBy))));
+      const byEdge = getOrMake(countedOf, group, () => new Map<number, Map<string, Exemplar>>());
+      const counted = getOrMake(byEdge, edge, () => new Map<string, Exemplar>());
       const labels = shape.exemplars === "none" ? [] : exemplarLabels(view, series, column, shape.groupBy);
-      const exemplar = (value: Int64, spanId: string): Exemplar | undefined =>
-        shape.exemplars === "none"
-          ? undefined
-          : { timestampMs: timeMs, profileId: uuidText(profileIdHex(view, row)), spanId, traceId: "", value, labels };
+      const profileId = uuidText(profileIdHex(view, row));
+      const count = (value: Int64, spanId: string): void => joinExemplar(counted, { timestampMs: timeMs, profileId, spanId, traceId: "", value, labels });
       if (shape.of === "individual" && filter.isOpen) {
-        const value = view.total(row, column);
-        group.values.push({ edge, value: Number(value), exemplar: exemplar(value, "") });
+        count(view.total(row, column), "");
         return;
       }
       view.read(row, column, samples);
@@ -178,13 +187,20 @@ export class HeatmapCollector {
         if (span !== 0) bySpan.set(span, addInt64(bySpan.get(span) ?? 0, value));
       }
       if (shape.of === "individual") {
-        if (total !== 0) group.values.push({ edge, value: Number(total), exemplar: exemplar(total, "") });
+        if (total !== 0) count(total, "");
         return;
       }
       for (const [span, value] of bySpan) {
-        if (value !== 0) group.values.push({ edge, value: Number(value), exemplar: exemplar(value, hexOf(view.spans, span * 8, 8)) });
+        if (value !== 0) count(value, hexOf(view.spans, span * 8, 8));
       }
     });
+    for (const [group, byEdge] of countedOf) {
+      for (const [edge, counted] of byEdge) {
+        for (const exemplar of counted.values()) {
+          group.values.push({ edge, value: Number(exemplar.value), exemplar: shape.exemplars === "none" ? undefined : exemplar });
+        }
+      }
+    }
   }
 
   add(partial: readonly PartialHeatmap[]): void {
@@ -257,15 +273,41 @@ function mean(point: PartialPoint): number {
   return Number(point.sum) / point.count;
 }
 
-function mergePoint(points: Map<number, PartialPoint>, edge: number, from: PartialPoint): void {
-  const point = points.get(edge);
+function mergePoint(points: Map<number, PartialPoint>, edge: number, from: PartialPoint): PartialPoint {
+  let point = points.get(edge);
   if (point === undefined) {
-    points.set(edge, { ...from });
-    return;
+    points.set(edge, (point = { ...from }));
+    return point;
   }
   point.sum = addInt64(point.sum, from.sum);
   point.count += from.count;
-  if (from.exemplar !== undefined && (point.exemplar === undefined || from.exemplar.value > point.exemplar.value)) point.exemplar = from.exemplar;
+  if (from.exemplar !== undefined) offerExemplar(point, from.exemplar);
+  return point;
+}
+
+function offerExemplar(point: PartialPoint, exemplar: Exemplar): void {
+  if (point.exemplar === undefined || exemplar.value > point.exemplar.value) point.exemplar = exemplar;
+}
+
+/**
+ * Adds a row's exemplar to those of its bucket. A profile whose samples have labels is stored as several rows of one id: as an
+ * exemplar it is one again, with the labels that all of its rows share.
+ */
+function joinExemplar(exemplars: Map<string, Exemplar>, exemplar: Exemplar): void {
+  const key = `${exemplar.profileId} ${exemplar.spanId} ${exemplar.timestampMs}`;
+  const known = exemplars.get(key);
+  if (known === undefined) {
+    exemplars.set(key, exemplar);
+    return;
+  }
+  const labels = known.labels.filter(({ name, value }) => labelValue(exemplar.labels, name) === value);
+  exemplars.set(key, { ...known, value: addInt64(known.value, exemplar.value), labels });
+}
+
+function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, (value = make()));
+  return value;
 }
 
 function groupLabels(view: DatasetView, series: number, column: number, groupBy: readonly string[]): Labels {

@@ -1,3 +1,5 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
@@ -5,7 +7,11 @@ import { decodeBinary, encodeBinary } from "./binary.ts";
 import { decodeJson, encodeJson } from "./json.ts";
 import { PPROF } from "./pprof-v1.ts";
 import * as q from "./querier-v1.ts";
-import { LABEL_VALUES_REQUEST, SERIES } from "./types-v1.ts";
+import type { MessageSchema } from "./schema.ts";
+import * as t from "./types-v1.ts";
+import { corpusFolder } from "../testing/recorded.ts";
+
+const { LABEL_VALUES_REQUEST, SERIES } = t;
 
 const json = (text: string): Uint8Array => encodeUtf8(text);
 
@@ -181,4 +187,37 @@ describe("JSON codec", () => {
       pprof: { profile: { sample: [{ locationId: ["1", "2"], value: ["5"] }], mapping: [{ id: "1", hasFunctions: true }], stringTable: ["", "cpu"] } },
     });
   });
+});
+
+/** Real answers: our tables must know every field in them, in JSON and through the binary form. */
+describe("recorded answers", () => {
+  const RESPONSES: Readonly<Record<string, MessageSchema<object>>> = {
+    ProfileTypes: q.PROFILE_TYPES_RESPONSE,
+    LabelNames: t.LABEL_NAMES_RESPONSE,
+    LabelValues: t.LABEL_VALUES_RESPONSE,
+    Series: q.SERIES_RESPONSE,
+    SelectMergeStacktraces: q.SELECT_MERGE_STACKTRACES_RESPONSE,
+    SelectMergeProfile: PPROF,
+    SelectMergeSpanProfile: q.SELECT_MERGE_SPAN_PROFILE_RESPONSE,
+    SelectSeries: q.SELECT_SERIES_RESPONSE,
+    SelectHeatmap: q.SELECT_HEATMAP_RESPONSE,
+    Diff: q.DIFF_RESPONSE,
+  };
+  const corpus = corpusFolder();
+  const folder = corpus === undefined ? undefined : path.join(corpus, "recorded");
+  if (folder === undefined || !existsSync(folder)) {
+    it("are read back where the corpus is", function () {
+      this.skip();
+    });
+    return;
+  }
+  for (const file of readdirSync(folder).filter((name) => /^(0[89]|[123]\d)-/.test(name))) {
+    it(file, () => {
+      const { request, response } = JSON.parse(readFileSync(path.join(folder, file), "utf8")) as { request: { path: string }; response: { body: object } };
+      const schema = RESPONSES[request.path.slice(request.path.lastIndexOf("/") + 1)]!;
+      const message = decodeJson(schema, json(JSON.stringify(response.body)));
+      expect(JSON.parse(encodeJson(schema, message))).to.deep.equal(response.body);
+      expect(decodeBinary(schema, encodeBinary(schema, message))).to.deep.equal(message);
+    });
+  }
 });

@@ -45,8 +45,8 @@ export async function runCommandLine(args: readonly string[], modules: CommandMo
   }
 }
 
-/** A coded error is a sentence for the user; anything else is our bug and keeps its stack. */
+/** A coded error is a sentence for the user, with its code to look up; anything else is our bug and keeps its stack. */
 function describe(thrown: unknown): string {
-  if (thrown instanceof CodedError) return `pyromesh: ${thrown.message}`;
+  if (thrown instanceof CodedError) return thrown.code === "USAGE" ? `pyromesh: ${thrown.message}` : `pyromesh: ${thrown.message} (${thrown.code})`;
   return `pyromesh: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}`;
 }

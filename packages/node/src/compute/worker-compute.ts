@@ -44,8 +44,9 @@ export class WorkerCompute implements Compute {
   }
 
   encode(task: Parameters<Compute["encode"]>[0]): Promise<readonly EncodedRecord[]> {
+    // The caller gave the profile away with the buffer it lies in. (Node's small-buffer pool is copied, not moved.)
     const { buffer } = task.pprof;
-    const transfer = buffer instanceof ArrayBuffer && buffer.byteLength === task.pprof.byteLength ? [buffer] : [];
+    const transfer = buffer instanceof ArrayBuffer ? [buffer] : [];
     return this.#idlest().call<readonly EncodedRecord[]>({ method: "encode", task }, transfer);
   }
 

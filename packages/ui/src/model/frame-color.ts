@@ -49,6 +49,9 @@ export function fillOf(palette: FramePalette, name: string): string {
  */
 export function packageOf(name: string): string {
   const bare = name.replace(/^[([<{*&]+/, "");
+  const module = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/:]+)/.exec(bare)?.[1];
+  if (module !== undefined) return module;
+  if (bare.startsWith("node:")) return "node";
   const colons = bare.indexOf("::");
   if (colons > 0) return bare.slice(0, colons);
   const space = bare.indexOf(" "); // Python sends `folder/file.py function`
@@ -57,7 +60,10 @@ export function packageOf(name: string): string {
   const head = stop === -1 ? bare : bare.slice(0, stop);
   const slash = head.lastIndexOf("/");
   const parts = head.slice(slash + 1).split(".");
-  if (slash !== -1) return parts.length === 1 ? head.slice(0, slash) : head.slice(0, slash + 1) + parts[0]!;
+  if (slash !== -1) {
+    const isFolder = parts.length === 1 || /^[A-Z]/.test(parts[0]!); // `java/util/HashMap.get`: the class is not the package
+    return isFolder ? head.slice(0, slash) : head.slice(0, slash + 1) + parts[0]!;
+  }
   // Java: packages in small letters, then a class. Anywhere else the package is what stands before the first dot.
   const classAt = parts.findIndex((part) => !/^[a-z0-9_]+$/.test(part));
   const isClass = classAt > 1 && classAt < parts.length - 1 && /^[A-Z]/.test(parts[classAt]!);

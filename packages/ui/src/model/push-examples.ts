@@ -23,7 +23,7 @@ export function pushExamples({ serverUrl, tenant }: PushTarget): PushExample[] {
       note: "Folded stacks, one a line, each with a sample count. Paste it into a terminal: my-app appears within seconds.",
       code: lines(
         "printf 'main;handle;parse 40\\nmain;handle;render 60\\nmain;idle 20\\n' |",
-        `  curl --fail-with-body --data-binary @- ${hasTenant ? `-H ${shellQuote(`X-Scope-OrgID: ${tenant}`)} ` : ""}\\`,
+        `  curl -sS --fail-with-body --data-binary @- ${hasTenant ? `-H ${shellQuote(`X-Scope-OrgID: ${tenant}`)} ` : ""}\\`,
         `    ${shellQuote(`${serverUrl}/ingest?name=my-app&format=folded`)}`,
       ),
     },

@@ -22,11 +22,12 @@ describe("service catalog", () => {
     ]);
   });
 
-  it("CPU comes before wall, and wall before anything else", () => {
+  it("CPU comes before wall, wall before memory in use, and that before anything else", () => {
     expect(preferredType([HEAP, WALL, SAMPLES, CPU])).to.equal(CPU);
     expect(preferredType([HEAP, WALL, SAMPLES])).to.equal(SAMPLES);
     expect(preferredType([HEAP, WALL])).to.equal(WALL);
-    expect(preferredType([HEAP])).to.equal(HEAP);
+    expect(preferredType(["memory:alloc_objects:count:space:bytes", HEAP])).to.equal(HEAP);
+    expect(preferredType([SAMPLES])).to.equal(SAMPLES);
     expect(preferredType([])).to.equal(undefined);
   });
 

@@ -22,13 +22,14 @@ export function catalogOf(pairs: readonly { readonly service: string; readonly p
   return { services: new Map(names.map((name) => [name, [...types.get(name)!].sort()])) };
 }
 
-/** CPU before wall before anything else: it is what most come to see. */
+/** CPU, then wall, then memory in use, then the first: what most come to see. */
 export function preferredType(types: readonly string[]): string | undefined {
   const wishes: ((type: string) => boolean)[] = [
     (type) => type.startsWith("process_cpu:cpu:"),
     (type) => type.startsWith("process_cpu:"),
     (type) => type.startsWith("wall:wall:"),
     (type) => type.startsWith("wall:"),
+    (type) => type.startsWith("memory:inuse_space:"),
     () => true,
   ];
   for (const wish of wishes) {

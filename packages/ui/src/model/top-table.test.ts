@@ -45,6 +45,15 @@ describe("top table", () => {
     ]);
   });
 
+  it("functions without self are ordered by their total", () => {
+    const rows = [
+      { name: "a", self: 0, total: 1 },
+      { name: "b", self: 0, total: 9 },
+      { name: "c", self: 1, total: 1 },
+    ];
+    expect(sortRows(rows, DEFAULT_SORT).map(({ name }) => name)).to.deep.equal(["c", "b", "a"]);
+  });
+
   it("equal costs are ordered by name in either direction", () => {
     const rows = ["c", "a", "b"].map((name) => ({ name, self: 1, total: 1 }));
     expect(sortRows(rows, { column: "self", direction: "descending" }).map(({ name }) => name)).to.deep.equal(["a", "b", "c"]);

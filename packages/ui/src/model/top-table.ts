@@ -46,14 +46,15 @@ export function topRows(layout: FlameGraphLayout, root: number): TopRow[] {
   return rows;
 }
 
-/** A new array; equal values are ordered by name, so that the order never depends on the server's. */
+/** A new array. Equal costs are ordered by the other cost, then by name: the order never depends on the server's. */
 export function sortRows(rows: readonly TopRow[], sort: TableSort): TopRow[] {
   const sign = sort.direction === "ascending" ? 1 : -1;
   const { column } = sort;
   return rows.toSorted((left, right) => {
     const byName = left.name < right.name ? -1 : left.name > right.name ? 1 : 0;
     if (column === "name") return sign * byName;
-    return sign * (left[column] - right[column]) || byName;
+    const other = column === "self" ? "total" : "self";
+    return sign * (left[column] - right[column]) || right[other] - left[other] || byName;
   });
 }
 

@@ -32,8 +32,10 @@ describe("value format", () => {
   it("shares keep their small ends", () => {
     expect(formatShare(1, 3)).to.equal("33.3 %");
     expect(formatShare(1, 30)).to.equal("3.33 %");
-    expect(formatShare(1, 1e6)).to.equal("< 0.01 %");
+    expect(formatShare(1, 1e6)).to.equal("<0.01 %");
     expect(formatShare(3, 3)).to.equal("100 %");
+    expect(formatShare(9996, 10_000)).to.equal("100 %");
+    expect(formatShare(9994, 10_000)).to.equal("99.9 %");
     expect(formatShare(0, 3)).to.equal("0 %");
     expect(formatShare(1, 0)).to.equal("0 %");
   });

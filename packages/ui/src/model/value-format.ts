@@ -39,8 +39,8 @@ export function formatValue(value: number, sampleUnit: string): string {
 export function formatShare(part: number, whole: number): string {
   if (whole <= 0 || part <= 0) return "0 %";
   const percent = (part / whole) * 100;
-  if (percent < 0.01) return "< 0.01 %";
-  if (percent >= 99.995) return "100 %";
+  if (percent < 0.01) return "<0.01 %";
+  if (percent >= 99.95) return "100 %";
   return `${percent.toFixed(percent < 10 ? 2 : 1)} %`;
 }
 
