@@ -36,6 +36,7 @@ const { status } = spawnSync(
     ...process.argv.slice(2),
     "packages/*/dist/**/*.test.js",
     "packages/*/dist-test/**/*.test.js",
+    "bench/dist/**/*.test.js",
     "test/**/*.test.mjs",
   ],
   { cwd: root, stdio: "inherit" },

@@ -32,7 +32,7 @@ export async function startNode({ dataDir, flags = [], env = {} }) {
       clearTimeout(timer);
       resolve(found[1]);
     });
-    exited.then(({ code, signal }) => {
+    void exited.then(({ code, signal }) => {
       clearTimeout(timer);
       reject(new Error(`the node ended (${code ?? signal}) before it listened:\n${log.join("\n")}`));
     });

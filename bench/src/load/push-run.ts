@@ -29,6 +29,7 @@ export interface PushRunResult {
   readonly rawBytes: number;
   /** Request bodies, of what was acknowledged. */
   readonly sentBytes: number;
+  /** Of what was acknowledged. */
   readonly latenciesMs: Float64Array;
   /** From the first push to the last answer; undefined without a pid, or when it is gone. */
   readonly cpuMs: number | undefined;
@@ -47,7 +48,7 @@ export async function runPushes(
 ): Promise<PushRunResult> {
   const { generator, client, progress } = modules;
   const { pushCount } = generator.workload;
-  const latenciesMs = new Float64Array(pushCount);
+  const latenciesMs = new Float64Array(pushCount).fill(NaN);
   const refused: number[] = [];
   const unsure: number[] = [];
   const failures: string[] = [];
@@ -78,7 +79,7 @@ export async function runPushes(
       ((error as NodeJS.ErrnoException).code === "ECONNREFUSED" ? refused : unsure).push(index);
       failure = `push ${index}: ${(error as Error).message}`;
     }
-    latenciesMs[index] = performance.now() - startMs;
+    if (failure === undefined) latenciesMs[index] = performance.now() - startMs;
     if (failure !== undefined && failures.length < FAILURES_TOLD_MAX) failures.push(failure);
   };
 
@@ -121,7 +122,7 @@ export async function runPushes(
     elapsedMs,
     rawBytes,
     sentBytes,
-    latenciesMs,
+    latenciesMs: latenciesMs.filter((latencyMs) => !Number.isNaN(latencyMs)),
     cpuMs,
     peak: before === undefined ? undefined : { anonymousBytes: peak.anonymousBytes, residentBytes: peak.residentBytes },
     gunzipMs,

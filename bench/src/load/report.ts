@@ -58,7 +58,7 @@ function pushReportOf(run: PushRunResult): PushReport {
   const elapsedS = run.elapsedMs / 1000;
   const cpuMsPerPush = run.cpuMs === undefined || run.ackedCount === 0 ? undefined : run.cpuMs / run.ackedCount;
   const sorted = run.latenciesMs.slice().sort();
-  const quantile = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))]!;
+  const quantile = (q: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0;
   return {
     pushCount: run.pushCount,
     ackedCount: run.ackedCount,
@@ -73,7 +73,7 @@ function pushReportOf(run: PushRunResult): PushReport {
     gunzipMsPerPush: run.gunzipMs,
     cpuMsPerPush,
     cpuPerPushInG: cpuMsPerPush === undefined ? undefined : cpuMsPerPush / run.gunzipMs,
-    latencyMs: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: sorted[sorted.length - 1]! },
+    latencyMs: { p50: quantile(0.5), p90: quantile(0.9), p99: quantile(0.99), max: sorted[sorted.length - 1] ?? 0 },
     peakAnonymousMb: run.peak === undefined ? undefined : run.peak.anonymousBytes / MB,
     peakResidentMb: run.peak === undefined ? undefined : run.peak.residentBytes / MB,
     flush: run.flush,

@@ -23,6 +23,7 @@ import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { Flusher, sealedSizeBytes } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
 /** The truth of the catalog is the bucket; it is listed this often. */
@@ -120,7 +121,7 @@ export class Node {
       head,
       clock,
       random,
-      storeIds: [head.storeId],
+      placement: placeOnSelf(head.storeId),
       limitsFor: (tenant) => profileLimitsOf(config, tenant),
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
     });

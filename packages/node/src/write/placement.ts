@@ -1,9 +1,10 @@
-/** Who keeps a record. On one node: this store. A cluster's ring answers through the same port. */
+/** Who keeps a push's records. On one node: this store. A cluster's ring answers through the same port. */
 import type { TenantId } from "@pyromesh/base";
+import type { Label } from "@pyromesh/profile";
 
 export interface Placement {
-  /** Ordered store ids, rank 0 first. 16 bytes each. */
-  replicaSet(tenant: TenantId, service: string, labelsFingerprint: bigint): readonly Uint8Array[];
+  /** Ordered store ids, rank 0 first; 16 bytes each. `labels` are as the client sent them. */
+  replicaSet(tenant: TenantId, labels: readonly Label[]): readonly Uint8Array[];
 }
 
 export function placeOnSelf(storeId: Uint8Array): Placement {

@@ -15,6 +15,7 @@ import type { Clock, Random, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
 import type { AcceptanceWindow, EncodedRecord, ProfileLimits } from "@pyromesh/profile";
 import type { Compute } from "../compute/compute.ts";
+import type { Placement } from "./placement.ts";
 
 /** What the writer asks of the head. */
 export interface RecordStore {
@@ -27,7 +28,7 @@ export interface WriterModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly limitsFor: (tenant: TenantId) => { readonly profile: ProfileLimits; readonly window: AcceptanceWindow };
-  readonly storeIds: readonly Uint8Array[];
+  readonly placement: Placement;
   /** Undefined while writes are taken, else why not. */
   readonly refusesBecause: () => string | undefined;
 }
@@ -62,7 +63,7 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
-    const { clock, compute, head, limitsFor, random, storeIds } = this.#modules;
+    const { clock, compute, head, limitsFor, placement, random } = this.#modules;
     try {
       const limits = limitsFor(tenant);
       const nowMs = clock.nowMs();
@@ -78,7 +79,7 @@ export class Writer implements ProfileSink {
         ingest: profile.ingest,
         limits: limits.profile,
         window: limits.window,
-        storeIds,
+        storeIds: placement.replicaSet(tenant, profile.labels),
       });
       signal.throwIfAborted();
       await Promise.all(records.map((record) => head.append(record)));

@@ -1,6 +1,6 @@
 /** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one lane. */
-import type { Compute } from "./compute.ts";
-import { ComputeEngine } from "./compute-engine.ts";
+import type { Compute } from "../compute/compute.ts";
+import { ComputeEngine } from "../compute/compute-engine.ts";
 
 export function openLocalCompute(): Compute {
   const engine = new ComputeEngine();

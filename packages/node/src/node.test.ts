@@ -1,0 +1,181 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { LocalFiles, MemoryBucket } from "@pyromesh/block";
+import type { Bucket } from "@pyromesh/block";
+import { FaultyBucket } from "@pyromesh/block/testing";
+import { Head } from "@pyromesh/head";
+import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { parseProfileType, PprofWriter } from "@pyromesh/profile";
+import { expect } from "chai";
+import { loadConfig } from "./config/load-config.ts";
+import { Node } from "./node.ts";
+import { openLocalCompute } from "./testing/index.ts";
+
+const HOUR_MS = 3_600_000;
+const signal = new AbortController().signal;
+
+/** A node on a fake world: memory for the head and the bucket, lanes in place. */
+class World {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-node-"));
+  readonly disk: MemoryDisk = new MemoryDisk();
+  readonly witness: MemoryWitness = new MemoryWitness();
+  readonly file: MemoryFile = new MemoryFile();
+  readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
+  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
+  node: Node | undefined;
+
+  async start(bucket: Bucket = this.bucket): Promise<Node> {
+    const random = seededRandom(7);
+    const metrics = new Metrics();
+    const modules = { clock: systemClock, random, logger: silentLogger, metrics };
+    this.node = await Node.open(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
+      ...modules,
+      bucket,
+      compute: openLocalCompute(),
+      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
+      openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file }),
+    });
+    await this.node.start();
+    return this.node;
+  }
+
+  async stop(): Promise<void> {
+    await this.node?.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+async function push(node: Node, timeMs: number, value: number): Promise<void> {
+  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
+  const writer = new PprofWriter(types);
+  writer.sample([writer.frame("work"), writer.frame("main")], [value]);
+  const profile = {
+    labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }],
+    pprof: writer.finish(),
+    profileId: undefined,
+    fallbackTimeMs: undefined,
+    idempotencyKey: undefined,
+    ingest: undefined,
+    describe: "series 0, profile 0",
+  };
+  const outcome = await node.sink.push(ANONYMOUS, [profile], signal);
+  expect(outcome.refused).to.deep.equal([]);
+}
+
+async function total(node: Node, allowPartial = false): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
+  const nowMs = systemClock.nowMs();
+  const answer = await node.source.flameGraph(
+    {
+      tenants: [ANONYMOUS],
+      startMs: nowMs - HOUR_MS,
+      endMs: nowMs + HOUR_MS,
+      allowPartial,
+      profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
+      selector: [],
+      callSite: [],
+      profileIds: [],
+      spanIds: [],
+      traceIds: [],
+      maxNodes: 100,
+    },
+    signal,
+  );
+  return { total: Number(answer.value.total), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
+}
+
+describe("node", function () {
+  this.timeout(20_000);
+  let world: World;
+
+  beforeEach(() => {
+    world = new World();
+  });
+  afterEach(() => world.stop());
+
+  it("gives the same receipt from memory, from segments, and across both", async () => {
+    const node = await world.start();
+    const nowMs = systemClock.nowMs();
+    await push(node, nowMs, 1);
+    await push(node, nowMs - 1000, 2);
+    const inHead = await total(node);
+    expect(inHead).to.include({ total: 3, records: 2 });
+    await node.admin.flush(signal);
+    expect(await total(node)).to.deep.equal(inHead);
+    await push(node, nowMs, 1);
+    expect(await total(node), "the same push again").to.deep.equal(inHead);
+    await push(node, nowMs - 2000, 4);
+    expect(await total(node)).to.include({ total: 7, records: 3 });
+  });
+
+  it("answers exactly while a flush runs", async () => {
+    const node = await world.start();
+    const nowMs = systemClock.nowMs();
+    for (let round = 1; round <= 5; round++) {
+      for (let i = 0; i < 10; i++) await push(node, nowMs - round * 1000 - i, 1);
+      const flushing = node.admin.flush(signal);
+      for (let i = 0; i < 10; i++) expect(await total(node)).to.include({ total: round * 10, records: round * 10 });
+      await flushing;
+    }
+  });
+
+  it("keeps taking pushes while the bucket is down, reads what waits from local disk, and drains by itself", async () => {
+    const node = await world.start();
+    const nowMs = systemClock.nowMs();
+    world.bucket.goDown();
+    await push(node, nowMs, 1);
+    const flushing = node.admin.flush(signal);
+    while (!(await node.admin.metricsText()).includes("pyromesh_flush_backlog_segments 1")) await systemClock.sleep(10);
+    await push(node, nowMs - 1, 2);
+    expect(await total(node)).to.include({ total: 3, records: 2 });
+    world.bucket.heal();
+    await flushing;
+    expect(await node.admin.metricsText()).to.include("pyromesh_flush_backlog_segments 0");
+    expect(await total(node)).to.include({ total: 3, records: 2 });
+  });
+
+  it("refuses a query that needs an unreadable object, and says what is missing where partial is allowed", async () => {
+    const node = await world.start();
+    await push(node, systemClock.nowMs(), 1);
+    await node.admin.flush(signal);
+    world.bucket.goDown();
+    const refusal = await total(node).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refusal).to.include({ code: "OBJECT_UNREADABLE", kind: "unavailable" });
+    const partial = await total(node, true);
+    expect(partial.total).to.equal(0);
+    expect(partial.missing.join()).to.include(".seg");
+  });
+
+  it("refuses a query over quarantined time until the loss is acknowledged", async () => {
+    let node = await world.start();
+    const nowMs = systemClock.nowMs();
+    await push(node, nowMs, 1);
+    await push(node, nowMs - 1000, 2);
+    await node.stop();
+    const record = world.disk.keys().find((key) => key[0] === "r".charCodeAt(0));
+    world.disk.tamper(record!, (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));
+    node = await world.start();
+    const refusal = await total(node).then(
+      () => undefined,
+      (error: unknown) => error,
+    );
+    expect(refusal).to.include({ code: "QUARANTINED", kind: "unavailable" });
+    expect((await total(node, true)).records).to.equal(1);
+    expect(await node.admin.acknowledgeQuarantine()).to.equal(1);
+    expect((await total(node)).records).to.equal(1);
+  });
+
+  it("keeps what is unflushed over a restart", async () => {
+    let node = await world.start();
+    await push(node, systemClock.nowMs(), 5);
+    const before = await total(node);
+    await node.stop();
+    node = await world.start();
+    expect(await total(node)).to.deep.equal(before);
+  });
+});

@@ -1,0 +1,1 @@
+export { openLocalCompute } from "./local-compute.ts";
