@@ -137,7 +137,10 @@ export function heatmapCounts(body) {
   );
 }
 
-/** A google.v1.Profile as protobuf's JSON: its types, and `stack -> value` with the line of each frame, root first. */
+/**
+ * A google.v1.Profile as protobuf's JSON: its types, and `stack -> value` with the line of each frame, root first. Not its
+ * period: ours is the profile's own, where Pyroscope writes one second for every cpu profile.
+ */
 export function pprofMeaning(body) {
   const text = (index) => body.stringTable[Number(index ?? 0)];
   const type = (value) => (value === undefined ? "" : `${text(value.type)}:${text(value.unit)}`);
@@ -148,7 +151,7 @@ export function pprofMeaning(body) {
   return {
     sampleTypes: (body.sampleType ?? []).map(type),
     periodType: type(body.periodType),
-    period: Number(body.period ?? 0),
+    total: (body.sample ?? []).reduce((sum, { value }) => sum + Number(value[0]), 0),
     stacks: printNodes(stacks),
   };
 }

@@ -37,6 +37,21 @@ describe("install", () => {
   });
 });
 
+describe("lock file", () => {
+  const { packages } = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"));
+
+  // npm leaves out the binaries of other machines that its registry did not have when the lock was written; then npm ci refuses the lock.
+  it("holds each optional package, of every machine", () => {
+    const present = new Set(Object.keys(packages).map((where) => where.split("node_modules/").at(-1)));
+    const missing = Object.values(packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies).filter((name) => !present.has(name)));
+    expect(missing).to.deep.equal([]);
+  });
+
+  it("names no registry", () => {
+    expect(Object.values(packages).filter(({ resolved }) => /^https?:/.test(resolved ?? ""))).to.deep.equal([]);
+  });
+});
+
 describe("report", () => {
   const report = (...args) =>
     spawnSync(process.execPath, [path.join(root, "node_modules/mocha/bin/mocha.js"), "--reporter", "scripts/reporter.cjs", ...args, "scripts/fixtures/reporter/three-ends.fixture.mjs"], { cwd: root, encoding: "utf8" });
@@ -71,7 +86,7 @@ describe("documents", () => {
 
   it("name source files that are there", () => {
     const sources = readdirSync(path.join(root, "packages"))
-      .flatMap((name) => readdirSync(path.join(root, "packages", name), { recursive: true }).map((file) => `${name}/${file}`))
+      .flatMap((name) => readdirSync(path.join(root, "packages", name), { recursive: true }).map((file) => `${name}/${String(file)}`))
       .filter((file) => !/node_modules|dist/.test(file));
     const missing = documents.flatMap((file) =>
       [...readFileSync(path.join(root, file), "utf8").matchAll(/`((?:[\w.-]+\/)*[\w.-]+\.tsx?)`/g)]
@@ -96,6 +111,6 @@ describe("documents", () => {
 
 function listDocuments(folder) {
   return readdirSync(path.join(root, folder), { recursive: true })
-    .filter((file) => file.endsWith(".md"))
-    .map((file) => `${folder}/${file}`);
+    .map((file) => `${folder}/${String(file)}`)
+    .filter((file) => file.endsWith(".md"));
 }

@@ -438,6 +438,26 @@ describe("encodePush: time and identity", () => {
     expect(decodeRecord(push(clockless)[0]!.bytes, "r").timeNs).equal(NOW_NS);
   });
 
+  it("records of one profile share an id, the client's or one of their own, which another profile has not", () => {
+    const samples = (leaf: number): SampleSpec[] => [
+      { stack: ["main"], values: [leaf], labels: [{ name: "handler", value: "a" }] },
+      { stack: ["main"], values: [2], labels: [{ name: "handler", value: "b" }] },
+    ];
+    const ids = (leaf: number, changes: Partial<PushInput> = {}): (string | undefined)[] =>
+      push(profileOf(samples(leaf)), changes).map(({ bytes }) => {
+        const { profileId } = decodeRecord(bytes, "a test record");
+        return profileId === undefined ? undefined : Buffer.from(profileId).toString("hex");
+      });
+    const [first, second] = ids(1);
+    expect(first).a("string");
+    expect(second).equal(first);
+    expect(ids(1)).deep.equal([first, first]);
+    expect(ids(3)).not.include(first);
+    expect(ids(1, { labels: [...SERIES, { name: "pod", value: "x" }] })).not.include(first);
+    expect(ids(1, { profileId: new Uint8Array(16).fill(0xab) })).deep.equal(["ab".repeat(16), "ab".repeat(16)]);
+    expect(push(ONE).map(({ bytes }) => decodeRecord(bytes, "a test record").profileId)).deep.equal([undefined]);
+  });
+
   it("an identity outlives its record's bytes", () => {
     const [record] = push(ONE);
     expect(record!.identity.buffer).not.equal(record!.bytes.buffer);

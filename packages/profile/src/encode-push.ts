@@ -7,11 +7,13 @@
  * A push that holds nothing (no samples, or none but zeros) gives no records and is no error. Whatever is wrong with the
  * input is a refusal (refusal.ts); the records of one push stand or fall together.
  */
+import { hash } from "node:crypto";
 import { assert, CodedError } from "@pyromesh/base";
+import { columnTotal } from "./dataset.ts";
 import type { IngestQuirks } from "./ingest-name.ts";
 import { ingestName } from "./ingest-name.ts";
 import type { Label, Labels } from "./labels.ts";
-import { LABEL_NAME, labelValue, sortLabels, withLabels } from "./labels.ts";
+import { LABEL_NAME, labelsKey, labelValue, sortLabels, withLabels } from "./labels.ts";
 import type { AcceptanceWindow, ProfileLimits } from "./limits.ts";
 import { checkProfileSize, checkTime } from "./limits.ts";
 import { normalize } from "./normalize.ts";
@@ -51,6 +53,9 @@ const NS_OF_1970 = 365n * 86_400n * 1_000_000_000n;
 
 /** Pushes above this are rare; scratch that grew with one is let go after it. */
 const SCRATCH_PUSH_BYTES_MAX = 4 * 1024 * 1024;
+
+/** A UUID's. */
+const PROFILE_ID_BYTES = 16;
 
 let decoder = new PprofDecoder();
 let encoder = new RecordEncoder();
@@ -113,6 +118,8 @@ function encode(input: PushInput): EncodedRecord[] {
   if (decoder.sampleCount === 0) return [];
   const names = new Set(labels.map(({ name }) => name));
   const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name));
+  const isSplit = split.groups.length > 1;
+  const head = common.profileId === undefined && isSplit ? { ...common, profileId: sharedProfileId(common, labels, split) } : common;
   const symbols = symbolsOf(decoder);
   const records: EncodedRecord[] = [];
   let recordBytes = 0;
@@ -120,7 +127,7 @@ function encode(input: PushInput): EncodedRecord[] {
     const before = records.length;
     const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
     if (group.labels.length > 0) checkLabels(groupLabels, limits);
-    encodeGroup(common, groupLabels, types, split, group, symbols, records);
+    encodeGroup(head, groupLabels, types, split, group, symbols, records);
     for (let i = before; i < records.length; i++) recordBytes += records[i]!.bytes.length;
     if (recordBytes > RECORD_BYTES_MAX) {
       throw refusal(
@@ -148,6 +155,17 @@ function commonOf(input: PushInput, types: NormalizedTypes): Common {
     idempotencyKey: hasClock ? undefined : input.idempotencyKey,
     nonce: hasClock || hasKey ? undefined : input.nonce,
   };
+}
+
+/**
+ * For a profile without an id that becomes several records: by it readers know them for one profile. Made of what every
+ * sending of the profile shares, in whatever order it is written.
+ */
+function sharedProfileId(common: Common, labels: Labels, split: SplitSamples): Uint8Array {
+  const totals = split.values.map((column) => columnTotal(column, split.sampleCount));
+  const { tenant, timeNs, durationNs, idempotencyKey = "", nonce = [] } = common;
+  const facts = [tenant, labelsKey(labels), timeNs, durationNs, split.sampleCount, ...totals, idempotencyKey, nonce];
+  return new Uint8Array(hash("sha256", JSON.stringify(facts.map(String)), "buffer").subarray(0, PROFILE_ID_BYTES));
 }
 
 /** The series labels of the push, checked. */
