@@ -453,7 +453,7 @@ describe("encodePush: time and identity", () => {
     expect(second).equal(first);
     expect(ids(1)).deep.equal([first, first]);
     expect(ids(3)).not.include(first);
-    expect(ids(1, { labels: [...SERIES, { name: "pod", value: "x" }] })).not.include(first);
+    expect(ids(1, { labels: [...SERIES, { name: "zone", value: "x" }] })).not.include(first);
     expect(ids(1, { profileId: new Uint8Array(16).fill(0xab) })).deep.equal(["ab".repeat(16), "ab".repeat(16)]);
     expect(push(ONE).map(({ bytes }) => decodeRecord(bytes, "a test record").profileId)).deep.equal([undefined]);
   });
