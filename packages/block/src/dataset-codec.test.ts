@@ -1,0 +1,120 @@
+import { CorruptionError, seededRandom } from "@pyromesh/base";
+import { Dataset, emptyRowSamples } from "@pyromesh/profile";
+import type { DatasetView } from "@pyromesh/profile";
+import { recordView } from "@pyromesh/profile/testing";
+import { expect } from "chai";
+import { encodeDataset, SegmentDataset, TAG } from "./dataset-codec.ts";
+
+/** A dataset with what the format has a case for: two series, two columns, spans, ids, wide values, common divisors. */
+function sampleDataset(): Dataset {
+  const dataset = new Dataset("api");
+  const types = [
+    { type: "samples", unit: "count" },
+    { type: "cpu", unit: "nanoseconds" },
+  ];
+  for (let i = 0; i < 12; i++) {
+    dataset.insert(
+      recordView({
+        labels: { __name__: "process_cpu", service_name: "api", pod: `p${i % 2}` },
+        timeNs: BigInt(1_700_000_000_000_000_000) + BigInt((i * 7919) % 12) * 1_000_000_000n,
+        types,
+        ...(i % 3 === 0 ? { profileId: new Uint8Array(16).fill(i) } : {}),
+        samples: [
+          { stack: ["main", "work", `leaf-${i % 4}`], values: [i + 1, (i + 1) * 10_000_000], ...(i % 2 === 0 ? { span: `00000000000000a${i % 10}` } : {}) },
+          { stack: ["main"], values: [i === 5 ? 2n ** 61n + 1n : 3, 0] },
+        ],
+      }),
+    );
+  }
+  return dataset;
+}
+
+function open(sections: ReadonlyMap<number, Uint8Array>): SegmentDataset {
+  return new SegmentDataset("api", (tag) => sections.get(tag), "test object");
+}
+
+function sectionsOf(dataset: Dataset): Map<number, Uint8Array> {
+  return new Map(encodeDataset(dataset).map(({ tag, raw }) => [tag, raw.slice()]));
+}
+
+/** Every row by its identity, with every column's samples by stack. */
+function contents(view: DatasetView): Map<string, unknown> {
+  const decoder = new TextDecoder();
+  const nameOf = (node: number): string => {
+    const path: string[] = [];
+    for (let at = node; at !== 0; at = view.tree.nodeParent[at]!) {
+      const line = view.symbols.lineStart[view.tree.nodeLocation[at]!]!;
+      const id = view.symbols.functionName[view.symbols.lineFunction[line]!]!;
+      path.unshift(decoder.decode(view.symbols.stringBytes.slice(view.symbols.stringOffset[id]!, view.symbols.stringOffset[id + 1]!)));
+    }
+    return path.join(";");
+  };
+  const rows = new Map<string, unknown>();
+  const read = emptyRowSamples();
+  for (let row = 0; row < view.rowCount; row++) {
+    const series = view.series[view.rowSeries[row]!]!;
+    const columns = series.sampleTypes.map((_, column) => {
+      view.read(row, column, read);
+      const samples = Array.from({ length: read.sampleCount }, (__, i) => {
+        const span = read.span?.[i] ?? 0;
+        return [nameOf(read.node[i]!), String(read.wide?.[i] ?? read.value[i]), Buffer.from(view.spans.slice(span * 8, span * 8 + 8)).toString("hex")].join(" ");
+      });
+      return { total: String(view.total(row, column)), samples: samples.sort() };
+    });
+    rows.set(Buffer.from(view.identities.slice(row * 16, row * 16 + 16)).toString("hex"), {
+      labels: series.labels,
+      types: series.sampleTypes,
+      period: series.periodType,
+      timeNs: String(view.rowTimeNs[row]),
+      durationNs: String(view.durationNs(row)),
+      periodValue: String(view.period(row)),
+      profileId: view.profileId(row) === undefined ? undefined : Buffer.from(view.profileId(row)!).toString("hex"),
+      columns,
+    });
+  }
+  return rows;
+}
+
+describe("dataset codec", () => {
+  it("reads back every row, sample, span and id that was inserted", () => {
+    const dataset = sampleDataset();
+    expect(contents(open(sectionsOf(dataset)))).to.deep.equal(contents(dataset));
+  });
+
+  it("gives the same bytes for the same rows", () => {
+    expect(sectionsOf(sampleDataset())).to.deep.equal(sectionsOf(sampleDataset()));
+  });
+
+  it("reads a time series without stacks: totals need no sample section", () => {
+    const sections = sectionsOf(sampleDataset());
+    for (const tag of [TAG.strings, TAG.locations, TAG.tree, TAG.stacks, TAG.samples, TAG.values, TAG.values + 1]) sections.delete(tag);
+    const view = open(sections);
+    expect(view.total(0, 1)).to.be.a("number");
+  });
+
+  it("refuses every section cut short at every byte", () => {
+    const sections = sectionsOf(sampleDataset());
+    for (const [tag, raw] of sections) {
+      for (let length = 0; length < raw.length; length++) {
+        const torn = new Map(sections).set(tag, raw.subarray(0, length));
+        expect(() => contents(open(torn)), `tag ${tag} at ${length}`).to.throw(CorruptionError);
+      }
+    }
+  });
+
+  it("meets noise with CorruptionError or with rows, never with anything else", () => {
+    const sections = sectionsOf(sampleDataset());
+    const random = seededRandom(11);
+    for (let round = 0; round < 3000; round++) {
+      const tags = [...sections.keys()];
+      const tag = tags[Math.floor(random.float() * tags.length)]!;
+      const raw = sections.get(tag)!.slice();
+      for (let i = 0; i < 3; i++) raw[Math.floor(random.float() * raw.length)] = Math.floor(random.float() * 256);
+      try {
+        contents(open(new Map(sections).set(tag, raw)));
+      } catch (error) {
+        expect(error, `round ${round}, tag ${tag}`).to.be.instanceOf(CorruptionError);
+      }
+    }
+  });
+});

@@ -1,0 +1,253 @@
+/**
+ * What the recordings do not prove: selecting by span and by profile id, the facts about stored profiles and queries, tenants
+ * kept apart, and Go's own pprof as a client. Profiles are made here, so that every expected figure can be seen.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { corpusFile, hasCorpus } from "./corpus.mjs";
+import { dotMeaning, flameGraphNodes, heatmapCounts, labelSet } from "./meaning.mjs";
+import { RunningNode } from "./node.mjs";
+import { collapsed, cpuProfile, decodePprof, total } from "./pprof-oracle.mjs";
+
+const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+const TIME_MS = 1795419000000;
+const RANGE = { start: String(TIME_MS - 60_000), end: String(TIME_MS + 300_000) };
+const SPAN_A = "00000000000000aa";
+const SPAN_B = "b0b0b0b0b0b0b0b0";
+const ID_1 = "11111111-1111-4111-8111-111111111111";
+const ID_2 = "22222222-2222-4222-8222-222222222222";
+
+const asked = (service, more = {}) => ({ profileTypeID: TYPE, labelSelector: `{service_name="${service}"}`, ...RANGE, ...more });
+const series = (service, pprof, more = {}) => ({ labels: { __name__: "process_cpu", service_name: service, ...more.labels }, pprof, id: more.id });
+
+async function pushed(node, all, headers) {
+  const { status, text } = await node.push(all, headers);
+  expect(status, text).to.equal(200);
+}
+
+/** Runs the tests twice: over the head, then over segments. */
+function inHeadAndSegments(getNode, tests) {
+  describe("in the head", () => tests());
+  describe("in segments", () => {
+    before(() => getNode().flush());
+    tests();
+  });
+}
+
+describe("beyond the recordings", function () {
+  this.timeout(60_000);
+  let node;
+
+  before(async () => {
+    node = await RunningNode.start();
+    const spans = cpuProfile(
+      [
+        { stack: ["main", "serve"], value: 10, labels: { span_id: SPAN_A } },
+        { stack: ["main", "serve", "parse"], value: 5, labels: { span_id: SPAN_A } },
+        { stack: ["main", "serve"], value: 100, labels: { profile_id: SPAN_B } },
+        { stack: ["main", "idle"], value: 1000 },
+      ],
+      { timeMs: TIME_MS },
+    );
+    await pushed(node, [series("spans", spans)]);
+    const one = (value, timeMs) => cpuProfile([{ stack: ["main", "work"], value }], { timeMs });
+    await pushed(node, [series("ids", one(3, TIME_MS), { id: ID_1 }), series("ids", one(4, TIME_MS + 10_000), { id: ID_2 })]);
+    if (hasCorpus("pprof")) await pushed(node, [series("exemplars", corpusFile("pprof", "cpu-exemplars.pb.gz"))]);
+  });
+  after(() => node?.close());
+
+  inHeadAndSegments(
+    () => node,
+    () => {
+      it("a span's profile is that of the samples which carry its id, under either label", async () => {
+        const ofSpans = async (...spanSelector) => flameGraphNodes((await node.call("SelectMergeSpanProfile", asked("spans", { spanSelector }))).flamegraph);
+        expect(await ofSpans(SPAN_A)).to.deep.equal({ total: 15, nodes: { main: "15 0", "main;serve": "15 10", "main;serve;parse": "5 5" } });
+        expect(await ofSpans(SPAN_B)).to.deep.equal({ total: 100, nodes: { main: "100 0", "main;serve": "100 100" } });
+        expect((await ofSpans(SPAN_A, SPAN_B)).total).to.equal(115);
+        expect(await ofSpans("0123456789abcdef")).to.deep.equal({ total: 0, nodes: {} });
+        expect((await ofSpans()).total).to.equal(1115);
+      });
+
+      it("span ids select in SelectMergeStacktraces too, and never became labels", async () => {
+        const { flamegraph } = await node.call("SelectMergeStacktraces", asked("spans", { spanSelector: [SPAN_A] }));
+        expect(flameGraphNodes(flamegraph).total).to.equal(15);
+        const { names } = await node.call("LabelNames", { matchers: ['{service_name="spans"}'], ...RANGE });
+        expect(names).to.not.include.members(["span_id"]);
+        expect(names).to.not.include.members(["profile_id"]);
+      });
+
+      it("a span id that is none is refused", async () => {
+        for (const spanSelector of [["1"], ["zzzzzzzzzzzzzzzz"], [`${SPAN_A}00`]]) {
+          const { status, text } = await node.post("/querier.v1.QuerierService/SelectMergeSpanProfile", JSON.stringify(asked("spans", { spanSelector })), { "content-type": "application/json" });
+          expect(status, text).to.equal(400);
+          expect(JSON.parse(text).code).to.equal("invalid_argument");
+        }
+      });
+
+      it("span exemplars name the heaviest span; the span heatmap counts spans", async () => {
+        const points = await node.call("SelectSeries", asked("spans", { step: 15, exemplarType: "EXEMPLAR_TYPE_SPAN" }));
+        const [point] = points.series[0].points;
+        expect([Number(point.value), point.exemplars.map(({ spanId, value }) => [spanId, Number(value)])]).to.deep.equal([1115, [[SPAN_B, 100]]]);
+        const heatmap = await node.call("SelectHeatmap", asked("spans", { step: 15, queryType: "HEATMAP_QUERY_TYPE_SPAN" }));
+        expect(heatmapCounts(heatmap)).to.deep.equal({ "": { [TIME_MS]: 2 } });
+      });
+
+      it("each span of a real profile holds what pprof-format says it holds", async function () {
+        if (!hasCorpus("pprof")) this.skip();
+        const file = decodePprof(corpusFile("pprof", "cpu-exemplars.pb.gz"));
+        const column = file.sampleTypes.findIndex(({ type }) => type === "cpu");
+        const spans = [...new Set(file.samples.map(({ labels }) => labels.get("profile_id")))].filter((id) => id !== undefined);
+        expect(spans.length).to.be.greaterThan(20);
+        const range = { start: "1654798900000", end: "1654799000000" };
+        const totalOf = async (spanSelector) => flameGraphNodes((await node.call("SelectMergeSpanProfile", { ...asked("exemplars"), ...range, spanSelector })).flamegraph).total;
+        for (const span of spans.slice(0, 20)) expect(await totalOf([span]), span).to.equal(total(file, column, ({ labels }) => labels.get("profile_id") === span));
+        expect(await totalOf(spans)).to.equal(total(file, column, ({ labels }) => labels.has("profile_id")));
+      });
+
+      it("a profile id selects the one profile that was pushed with it", async () => {
+        const totalOf = async (...profileIdSelector) => flameGraphNodes((await node.call("SelectMergeStacktraces", asked("ids", { profileIdSelector }))).flamegraph).total;
+        expect([await totalOf(ID_1), await totalOf(ID_2), await totalOf(ID_1, ID_2), await totalOf()]).to.deep.equal([3, 4, 7, 7]);
+        expect(await totalOf("33333333-3333-4333-8333-333333333333")).to.equal(0);
+        const pprof = await node.call("SelectMergeProfile", asked("ids", { profileIdSelector: [ID_2] }));
+        expect(pprof.sample.map(({ value }) => value)).to.deep.equal([["4"]]);
+        const { status } = await node.post("/querier.v1.QuerierService/SelectMergeStacktraces", JSON.stringify(asked("ids", { profileIdSelector: ["no-uuid"] })), { "content-type": "application/json" });
+        expect(status).to.equal(400);
+      });
+
+      it("an exemplar's id selects the profile it stands for, whether the client named it or not", async () => {
+        for (const service of ["ids", "spans"]) {
+          const { series: found } = await node.call("SelectSeries", asked(service, { step: 15, exemplarType: "EXEMPLAR_TYPE_INDIVIDUAL" }));
+          const exemplars = found.flatMap(({ points }) => points.flatMap((point) => point.exemplars));
+          expect(exemplars.length).to.be.greaterThan(0);
+          for (const { profileId, value, labels } of exemplars) {
+            const { flamegraph } = await node.call("SelectMergeStacktraces", asked(service, { profileIdSelector: [profileId] }));
+            expect(flameGraphNodes(flamegraph).total).to.equal(Number(value));
+            expect(labelSet(labels)).to.include(`service_name="${service}"`);
+          }
+        }
+      });
+
+      it("GetProfileStats tells the oldest and the newest profile", async () => {
+        const { dataIngested, oldestProfileTime, newestProfileTime } = await node.call("GetProfileStats", {});
+        expect(dataIngested).to.equal(true);
+        expect(Number(oldestProfileTime)).to.equal(hasCorpus("pprof") ? 1654798932062 : TIME_MS);
+        expect(Number(newestProfileTime)).to.equal(TIME_MS + 10_000);
+      });
+
+      it("AnalyzeQuery counts the series and bytes a query would read", async () => {
+        const { queryScopes, queryImpact } = await node.call("AnalyzeQuery", { ...RANGE, query: `${TYPE}{service_name="ids"}` });
+        expect(Number(queryImpact.totalQueriedSeries)).to.equal(1);
+        expect(Number(queryImpact.totalBytesInTimeRange)).to.be.greaterThan(0);
+        expect(queryScopes.reduce((sum, { profileCount = 0 }) => sum + Number(profileCount), 0)).to.be.at.least(2);
+      });
+    },
+  );
+
+  it("Go's own pprof reads the render API", async function () {
+    if (spawnSync("go", ["version"]).status !== 0) this.skip();
+    const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
+    try {
+      const url = `${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}&format=pprof`;
+      // Not spawnSync: this process waits for the answer, but must go on reading the node's log.
+      const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder, GOFLAGS: "-mod=mod" });
+      expect(code, out).to.equal(0);
+      expect(out).to.match(/Type: cpu/);
+      expect(out).to.match(/1000ns 89\.69% 89\.69%\s+1000ns 89\.69%\s+idle/);
+      expect(out).to.match(/1115ns\s+100%\s+main/);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+
+  it("Go's own pprof draws the same call graph from our pprof as we do", async function () {
+    if (spawnSync("go", ["version"]).status !== 0) this.skip();
+    const query = `query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}`;
+    const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
+    try {
+      const ours = dotMeaning(await (await fetch(`${node.url}/pyroscope/render?${query}&format=dot`)).text());
+      const { code, out } = await run("go", ["tool", "pprof", "-dot", `${node.url}/pyroscope/render?${query}&format=pprof`], { ...process.env, PPROF_TMPDIR: folder, GOFLAGS: "-mod=mod" });
+      expect(code, out).to.equal(0);
+      expect([...out.matchAll(/^N\d+ \[.*tooltip="(\S+) /gm)].map(([, name]) => name).sort()).to.deep.equal(ours.functions);
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
+  });
+});
+
+describe("tenants", function () {
+  this.timeout(60_000);
+  let node;
+  const as = (tenant) => ({ "x-scope-orgid": tenant });
+  const profileOf = (leaf, value) => cpuProfile([{ stack: ["main", leaf], value }], { timeMs: TIME_MS });
+
+  before(async () => {
+    node = await RunningNode.start(["--multitenancy"]);
+    await pushed(node, [series("shop", profileOf("left", 1))], as("a"));
+    await pushed(node, [series("shop", profileOf("right", 20))], as("b"));
+    await pushed(node, [series("only-b", profileOf("right", 300))], as("b"));
+  });
+  after(() => node?.close());
+
+  inHeadAndSegments(
+    () => node,
+    () => {
+      const graph = async (tenant) => flameGraphNodes((await node.call("SelectMergeStacktraces", asked("shop"), as(tenant))).flamegraph);
+
+      it("each sees its own, and none the other's", async () => {
+        expect(await graph("a")).to.deep.equal({ total: 1, nodes: { main: "1 0", "main;left": "1 1" } });
+        expect(await graph("b")).to.deep.equal({ total: 20, nodes: { main: "20 0", "main;right": "20 20" } });
+        expect(await graph("c")).to.deep.equal({ total: 0, nodes: {} });
+        const services = async (tenant) => (await node.call("LabelValues", { name: "service_name", ...RANGE }, as(tenant))).names ?? [];
+        expect([await services("a"), await services("b"), await services("c")]).to.deep.equal([["shop"], ["only-b", "shop"], []]);
+      });
+
+      it("a read may name several, each once however often it is named", async () => {
+        const both = { total: 21, nodes: { main: "21 0", "main;left": "1 1", "main;right": "20 20" } };
+        expect(await graph("a|b")).to.deep.equal(both);
+        expect(await graph("b|a|b")).to.deep.equal(both);
+        expect((await node.call("LabelValues", { name: "service_name", ...RANGE }, as("a|b"))).names).to.deep.equal(["only-b", "shop"]);
+      });
+
+      it("GetProfileStats is asked of exactly one", async () => {
+        const { status, text } = await node.post("/querier.v1.QuerierService/GetProfileStats", "{}", { "content-type": "application/json", ...as("a|b") });
+        expect([status, JSON.parse(text).code]).to.deep.equal([400, "invalid_argument"]);
+        expect((await node.call("GetProfileStats", {}, as("a"))).dataIngested).to.equal(true);
+        expect((await node.call("GetProfileStats", {}, as("c"))).dataIngested ?? false).to.equal(false);
+      });
+    },
+  );
+
+  it("a request without a tenant is refused with 401, wherever it goes", async () => {
+    const json = { "content-type": "application/json" };
+    const answers = [
+      await node.push([series("shop", profileOf("left", 1))]),
+      await node.post("/ingest?name=shop&format=folded", "main;left 1\n"),
+      await node.post("/querier.v1.QuerierService/SelectMergeStacktraces", JSON.stringify(asked("shop")), json),
+      await node.post("/querier.v1.QuerierService/ProfileTypes", JSON.stringify(RANGE), json),
+    ];
+    for (const { status, text } of answers) expect([status, JSON.parse(text).code]).to.deep.equal([401, "unauthenticated"]);
+    const render = await fetch(`${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{}`)}&from=${RANGE.start}&until=${RANGE.end}`);
+    expect([render.status, (await render.json()).code]).to.deep.equal([401, "unauthenticated"]);
+  });
+
+  it("a write for several tenants is refused, and stored for none", async () => {
+    const { status } = await node.push([series("shared", profileOf("left", 1))], as("a|b"));
+    expect(status).to.equal(400);
+    const { names } = await node.call("LabelValues", { name: "service_name", ...RANGE }, as("a|b"));
+    expect(names).to.not.include("shared");
+  });
+});
+
+function run(command, args, env) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
+    let out = "";
+    child.stdout.on("data", (chunk) => (out += chunk));
+    child.stderr.on("data", (chunk) => (out += chunk));
+    child.once("error", reject);
+    child.once("close", (code) => resolve({ code, out }));
+  });
+}
