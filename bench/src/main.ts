@@ -1,7 +1,8 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
 import { runLoadCommand } from "./load/command.ts";
+import { runSectionsCommand } from "./sections/command.ts";
 
-const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand };
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand, sections: runSectionsCommand };
 
 const [name = "", ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;

@@ -156,10 +156,15 @@ export function pprofMeaning(body) {
   };
 }
 
+/** Functions that have a node in a Graphviz text of ours, Pyroscope's or Go's own. */
+export function drawnFunctions(text) {
+  return [...text.matchAll(/^N\d+ \[.*tooltip="(\S+) /gm)].map(([, name]) => name).sort();
+}
+
 /** Totals of the legend, and the functions drawn. */
 export function dotMeaning(text) {
   const [, shown, percent, total] = /accounting for (\S+), ([\d.]+)% of (\S+) total/.exec(text) ?? [];
-  return { shown, percent, total, functions: [...text.matchAll(/^N\d+ \[.*tooltip="(\S+) /gm)].map(([, name]) => name).sort() };
+  return { shown, percent, total, functions: drawnFunctions(text) };
 }
 
 /** The answer of /pyroscope/render and render-diff: all but how the flame graph is written down. */

@@ -8,7 +8,8 @@ export function decodePprof(bytes) {
   const raw = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
   const profile = Profile.decode(raw);
   const text = (index) => profile.stringTable.strings[Number(index)] ?? "";
-  const functions = new Map(profile.function.map((called) => [Number(called.id), called]));
+  // dotnet's profiler numbers no function, and means each by its place.
+  const functions = new Map(profile.function.map((called, index) => [Number(called.id) || index + 1, called]));
   const linesOf = new Map(profile.location.map(({ id, line }) => [Number(id), line]));
   return {
     profile,

@@ -47,6 +47,9 @@ import type {
 } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 
+/** Brotli 1: 9 % more bytes than 5 for a twentieth of the time; a segment is soon compacted (docs/decisions/0004-segment-layout.md). */
+const SEGMENT_QUALITY = 1;
+
 interface HeldDataset {
   readonly key: DatasetKey;
   readonly dataset: Dataset;
@@ -91,7 +94,7 @@ export class ComputeEngine {
         recordCount: dataset.rowCount,
         minTimeMs: Number(dataset.minTimeNs / 1_000_000n),
         maxTimeMs: Number(dataset.maxTimeNs / 1_000_000n),
-        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none)),
+        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none, SEGMENT_QUALITY)),
       });
     }
     return inputs;
