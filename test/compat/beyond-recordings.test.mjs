@@ -53,6 +53,8 @@ describe("beyond the recordings", function () {
       { timeMs: TIME_MS },
     );
     await pushed(node, [series("spans", spans)]);
+    const labelled = ["a", "b"].map((route, index) => ({ stack: ["main", "serve"], value: 7 + index, labels: { route } }));
+    await pushed(node, [series("labelled", cpuProfile(labelled, { timeMs: TIME_MS }))]);
     const one = (value, timeMs) => cpuProfile([{ stack: ["main", "work"], value }], { timeMs });
     await pushed(node, [series("ids", one(3, TIME_MS), { id: ID_1 }), series("ids", one(4, TIME_MS + 10_000), { id: ID_2 })]);
     if (hasCorpus("pprof")) await pushed(node, [series("exemplars", corpusFile("pprof", "cpu-exemplars.pb.gz"))]);
@@ -118,7 +120,7 @@ describe("beyond the recordings", function () {
       });
 
       it("an exemplar's id selects the profile it stands for, whether the client named it or not", async () => {
-        for (const service of ["ids", "spans"]) {
+        for (const service of ["ids", "spans", "labelled"]) {
           const { series: found } = await node.call("SelectSeries", asked(service, { step: 15, exemplarType: "EXEMPLAR_TYPE_INDIVIDUAL" }));
           const exemplars = found.flatMap(({ points }) => points.flatMap((point) => point.exemplars));
           expect(exemplars.length).to.be.greaterThan(0);
@@ -128,6 +130,20 @@ describe("beyond the recordings", function () {
             expect(labelSet(labels)).to.include(`service_name="${service}"`);
           }
         }
+      });
+
+      it("a profile whose samples' labels make several series counts, and is an exemplar, once", async () => {
+        expect((await node.call("Series", { matchers: ['{service_name="labelled"}'], ...RANGE })).labelsSet.length).to.equal(2);
+        const heatmap = await node.call("SelectHeatmap", asked("labelled", { step: 15, queryType: "HEATMAP_QUERY_TYPE_INDIVIDUAL" }));
+        expect(heatmapCounts(heatmap)).to.deep.equal({ "": { [TIME_MS]: 1 } });
+        const exemplarsBy = async (...groupBy) => {
+          const { series: found } = await node.call("SelectSeries", asked("labelled", { step: 15, groupBy, exemplarType: "EXEMPLAR_TYPE_INDIVIDUAL" }));
+          return found.flatMap(({ points }) => points.flatMap((point) => point.exemplars));
+        };
+        const [whole, ...rest] = await exemplarsBy();
+        expect([Number(whole.value), rest]).to.deep.equal([15, []]);
+        expect(labelSet(whole.labels)).to.not.include("route=");
+        expect((await exemplarsBy("route")).map(({ value }) => Number(value))).to.deep.equal([7, 8]);
       });
 
       it("GetProfileStats tells the oldest and the newest profile", async () => {
@@ -162,7 +178,7 @@ describe("beyond the recordings", function () {
     try {
       const url = `${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}&format=pprof`;
       // Not spawnSync: this process waits for the answer, but must go on reading the node's log.
-      const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder, GOFLAGS: "-mod=mod" });
+      const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder });
       expect(code, out).to.equal(0);
       expect(out).to.match(/Type: cpu/);
       expect(out).to.match(/1000ns 89\.69% 89\.69%\s+1000ns 89\.69%\s+idle/);
@@ -178,7 +194,7 @@ describe("beyond the recordings", function () {
     const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
     try {
       const ours = await (await fetch(`${node.url}/pyroscope/render?${query}&format=dot`)).text();
-      const { code, out } = await run("go", ["tool", "pprof", "-dot", `${node.url}/pyroscope/render?${query}&format=pprof`], { ...process.env, PPROF_TMPDIR: folder, GOFLAGS: "-mod=mod" });
+      const { code, out } = await run("go", ["tool", "pprof", "-dot", `${node.url}/pyroscope/render?${query}&format=pprof`], { ...process.env, PPROF_TMPDIR: folder });
       expect(code, out).to.equal(0);
       expect(drawnFunctions(ours)).to.deep.equal(["idle", "main", "parse", "serve"]);
       expect(drawnFunctions(out)).to.deep.equal(drawnFunctions(ours));
