@@ -1,0 +1,112 @@
+/**
+ * The real node on a real S3 server that goes away: pushes go on, what waits is read from local disk, memory stays flat, and the
+ * backlog drains by itself. 20 s of fault here; PYROMESH_TEST_FAULT_S=300 for the long run.
+ */
+import { readFileSync } from "node:fs";
+import { createServer, request } from "node:http";
+import { expect } from "chai";
+import { RADOSGW_MISSING, startRadosgw } from "../../packages/block/dist/testing/index.js";
+import { freshDataDir, startNode } from "../harness/node-process.mjs";
+import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
+
+const FAULT_MS = Number(process.env.PYROMESH_TEST_FAULT_S ?? 20) * 1000;
+const PUSHES_PER_SECOND = 50;
+const HOUR_MS = 3_600_000;
+const ANON_GROWTH_MB_MAX = 100;
+
+/** Stands before the S3 server, and while `fault` is set answers in its place. */
+function faultyProxy(target) {
+  const proxy = { fault: undefined, server: undefined, port: 0 };
+  proxy.server = createServer((incoming, outgoing) => {
+    const { fault } = proxy;
+    if (fault === "drop") return incoming.socket.destroy();
+    if (typeof fault === "number") {
+      incoming.resume();
+      return outgoing.writeHead(fault, { "content-type": "application/xml" }).end("<Error><Code>Fault</Code></Error>");
+    }
+    const onward = request({ host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: incoming.headers }, (reply) => {
+      outgoing.writeHead(reply.statusCode, reply.headers);
+      reply.pipe(outgoing);
+    });
+    onward.on("error", () => outgoing.destroy());
+    incoming.pipe(onward);
+  });
+  return new Promise((resolve) => {
+    proxy.server.listen(0, "127.0.0.1", () => {
+      proxy.port = proxy.server.address().port;
+      resolve(proxy);
+    });
+  });
+}
+
+const anonMb = (pid) => Number(/RssAnon:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
+const backlog = async (node) => Number(/^pyromesh_flush_backlog_segments (\d+)/m.exec(await (await fetch(`${node.url}/metrics`)).text())[1]);
+
+describe("durability: the bucket fails", function () {
+  this.timeout(FAULT_MS * 4 + 180_000);
+  let rados;
+  let bucketName;
+  let proxy;
+  let data;
+  let node;
+
+  before(async function () {
+    rados = await startRadosgw();
+    if (rados === undefined) {
+      console.log(`  ${RADOSGW_MISSING}`);
+      this.skip();
+    }
+    proxy = await faultyProxy(new URL(rados.endpoint));
+    bucketName = await rados.makeBucket();
+  });
+  after(async () => {
+    proxy?.server.close();
+    proxy?.server.closeAllConnections();
+    await rados?.stop();
+  });
+  beforeEach(() => {
+    data = freshDataDir();
+  });
+  afterEach(async () => {
+    await node?.kill();
+    data.remove();
+  });
+
+  for (const fault of ["drop", 500, 503, 403]) {
+    it(`pushes go on, memory stays, the backlog drains: ${fault === "drop" ? "no answer at all" : fault}`, async () => {
+      const endpoint = encodeURIComponent(`http://127.0.0.1:${proxy.port}`);
+      const bucket = `s3://${bucketName}/fault-${fault}?endpoint=${endpoint}&region=us-east-1&path-style=true`;
+      const env = { AWS_ACCESS_KEY_ID: rados.accessKey, AWS_SECRET_ACCESS_KEY: rados.secretKey };
+      proxy.fault = undefined;
+      node = await startNode({ dataDir: data.dir, flags: ["--bucket", bucket, "--flush-interval", "2s"], env });
+      const nowMs = Date.now();
+      const acked = new Set();
+      let n = 0;
+      const pushFor = async (durationMs) => {
+        const startMs = Date.now();
+        for (let sent = 0; Date.now() - startMs < durationMs; sent++) {
+          const dueMs = startMs + (sent * 1000) / PUSHES_PER_SECOND;
+          if (dueMs > Date.now()) await new Promise((resolve) => setTimeout(resolve, dueMs - Date.now()));
+          const mine = n++;
+          expect(await pushNumbered(node, mine, nowMs), `push ${mine}`).to.equal(200);
+          acked.add(mine);
+        }
+      };
+      await pushFor(6000);
+      const beforeMb = anonMb(node.pid);
+      proxy.fault = fault;
+      await pushFor(FAULT_MS);
+      expect(await backlog(node)).to.be.greaterThan(0);
+      expect(anonMb(node.pid) - beforeMb).to.be.lessThan(ANON_GROWTH_MB_MAX);
+      proxy.fault = undefined;
+      for (const endMs = Date.now() + 60_000; (await backlog(node)) > 0; ) {
+        expect(Date.now(), "the backlog drains within a minute").to.be.lessThan(endMs);
+        await new Promise((resolve) => setTimeout(resolve, 200));
+      }
+      expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
+      const { counted, recordCount } = await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS);
+      expect(recordCount).to.equal(acked.size);
+      for (const mine of acked) expect(counted.get(mine)).to.equal(mine + 1);
+    });
+  }
+});
