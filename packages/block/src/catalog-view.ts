@@ -8,10 +8,10 @@
  */
 import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
-import { compareText } from "@pyromesh/profile";
+import { compareText, WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
 import type { ObjectKey } from "./object-path.ts";
-import { parseObjectKey, WINDOW_MS } from "./object-path.ts";
+import { parseObjectKey } from "./object-path.ts";
 
 /** Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {

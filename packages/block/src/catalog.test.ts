@@ -1,3 +1,4 @@
+import { WINDOW_MS } from "@pyromesh/profile";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -13,7 +14,7 @@ import type { SegmentFooter } from "./format.ts";
 import { LocalFiles } from "./local-file.ts";
 import { MemoryBucket } from "./memory-bucket.ts";
 import type { ObjectKey } from "./object-path.ts";
-import { parseObjectKey, segmentKey, WINDOW_MS } from "./object-path.ts";
+import { parseObjectKey, segmentKey } from "./object-path.ts";
 import { buildSegment, encodeSection } from "./segment-writer.ts";
 import { Snapshots } from "./snapshots.ts";
 import { FaultyBucket, ManualClock } from "./testing/index.ts";

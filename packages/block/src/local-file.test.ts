@@ -1,10 +1,11 @@
+import { WINDOW_MS } from "@pyromesh/profile";
 import { mkdtemp, readFile, rm, truncate } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { CodedError, CorruptionError, parseTenantId, systemClock, systemRandom } from "@pyromesh/base";
 import { assert } from "chai";
 import { LocalFiles } from "./local-file.ts";
-import { segmentKey, WINDOW_MS } from "./object-path.ts";
+import { segmentKey } from "./object-path.ts";
 
 const never = new AbortController().signal;
 

@@ -1,8 +1,9 @@
+import { WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import { parseTenantId } from "@pyromesh/base";
 import { assert } from "chai";
 import fc from "fast-check";
 import { checkKey } from "./bucket.ts";
-import { blockKey, parseObjectKey, segmentKey, tenantPrefix, WINDOW_MS, windowPrefix, windowStartOf } from "./object-path.ts";
+import { blockKey, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);
 const STORE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";

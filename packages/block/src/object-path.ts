@@ -12,6 +12,7 @@
  */
 import type { TenantId } from "@pyromesh/base";
 import { assert, parseTenantId } from "@pyromesh/base";
+import { WINDOW_MS } from "@pyromesh/profile";
 
 /** What is in a name. */
 export type ObjectKey = SegmentKey | BlockKey;
@@ -43,13 +44,6 @@ export interface BlockKey extends CommonKey {
 
 /** Everything that a LIST for segments and blocks asks for. */
 export const OBJECT_PREFIX = "v1/";
-/** Records are grouped by the aligned hour of their time. */
-export const WINDOW_MS = 3_600_000;
-
-export function windowStartOf(timeMs: number): number {
-  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
-}
-
 export function segmentKey(meta: Omit<SegmentKey, "kind" | "level">): string {
   assert(/^[0-9a-f]{32}$/.test(meta.storeId), "a store id is 32 lower-case hex digits");
   assert(Number.isSafeInteger(meta.ordinal) && meta.ordinal >= 0, "an ordinal is a whole number");

@@ -16,6 +16,5 @@ export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
 export type { ReplayedRecord } from "./recovery.ts";
 export type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./store.ts";
-export { WINDOW_MS, windowStartOf } from "./tally.ts";
 export type { TimeSpan } from "./time-span.ts";
 export type { Witness, WitnessMark } from "./witness.ts";

@@ -1,14 +1,8 @@
 /** What a run of records adds up to, by tenant and window: the open head has one, and each cut takes its own along. */
+import { windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { joinSpans } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
-
-/** Records are grouped by the aligned hour of their timestamp (design, section 3). */
-export const WINDOW_MS = 3_600_000;
-
-export function windowStartOf(timeMs: number): number {
-  return Math.floor(timeMs / WINDOW_MS) * WINDOW_MS;
-}
 
 export interface TallyGroup {
   readonly tenant: string;

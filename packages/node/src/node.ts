@@ -10,8 +10,9 @@ import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@py
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, parseObjectKey, windowStartOf } from "@pyromesh/block";
+import { Catalog, parseObjectKey } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
+import { windowStartOf } from "@pyromesh/profile";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { profileLimitsOf } from "./config/api-limits.ts";

@@ -64,3 +64,4 @@ export type { RecordDraft, SymbolSource } from "./record-encode.ts";
 export { refusal } from "./refusal.ts";
 export type { DiscardReason } from "./refusal.ts";
 export { UNKNOWN_SERVICE } from "./relabel.ts";
+export { WINDOW_MS, windowStartOf } from "./window.ts";

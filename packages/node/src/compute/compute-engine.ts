@@ -5,7 +5,7 @@
 import { constants, gunzipSync } from "node:zlib";
 import { CodedError, invalidArgument, unreachable } from "@pyromesh/base";
 import type { DatasetInput } from "@pyromesh/block";
-import { CODEC, encodeDataset, encodeSection, openSections, SegmentDataset } from "@pyromesh/block";
+import { CODEC, encodeDataset, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
   Dataset,
@@ -56,15 +56,21 @@ interface HeldDataset {
 }
 
 /**
- * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice. At the bound the one
- * used longest ago leaves; it can always be opened again.
+ * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice: so many bytes of sections,
+ * stored and raw (decoded columns weigh a few times that). At the bound the one used longest ago leaves; it can be opened again.
  */
-const OPEN_DATASETS_MAX = 64;
+const OPEN_BYTES_MAX = 24 * 2 ** 20;
+
+interface OpenDataset {
+  readonly dataset: SegmentDataset;
+  readonly weightBytes: number;
+}
 
 export class ComputeEngine {
   readonly #generations = new Map<Generation, Map<string, HeldDataset>>();
   readonly #decoder = new RecordDecoder();
-  readonly #open = new Map<string, SegmentDataset>();
+  readonly #open = new Map<string, OpenDataset>();
+  #openBytes = 0;
 
   encode(task: EncodeTask): EncodedRecord[] {
     const records = encodePush({ ...task, pprof: inflate(task) });
@@ -175,26 +181,21 @@ export class ComputeEngine {
 
   #openPart(part: SegmentPart): SegmentDataset {
     const key = `${part.object}\0${part.service}`;
+    const object = `${part.object} dataset ${part.service}`;
     let open = this.#open.get(key);
     if (open === undefined) {
-      const object = `${part.object} dataset ${part.service}`;
-      const raw = new Map<number, Uint8Array>();
-      open = new SegmentDataset(
-        part.service,
-        (tag) => {
-          if (!raw.has(tag)) for (const [found, bytes] of openSections(part.bytes, part.entry, [tag], object)) raw.set(found, bytes);
-          const bytes = raw.get(tag);
-          raw.delete(tag); // decoded once: the raw bytes are not kept
-          return bytes;
-        },
-        object,
-      );
-    } else {
-      this.#open.delete(key);
+      const dataset = new SegmentDataset(part.service, (tag) => openSection(part.bytes, part.entry, tag, object), object);
+      open = { dataset, weightBytes: part.entry.sections.reduce((sum, { rawLength }) => sum + rawLength, part.bytes.length) };
+      this.#openBytes += open.weightBytes;
     }
+    this.#open.delete(key);
     this.#open.set(key, open);
-    if (this.#open.size > OPEN_DATASETS_MAX) this.#open.delete(this.#open.keys().next().value!);
-    return open;
+    for (const [oldKey, { weightBytes }] of this.#open) {
+      if (this.#openBytes <= OPEN_BYTES_MAX || this.#open.size === 1) break;
+      this.#open.delete(oldKey);
+      this.#openBytes -= weightBytes;
+    }
+    return open.dataset;
   }
 }
 

@@ -17,7 +17,8 @@
 import { assert, CodedError, messageOf, toHex, unavailable } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles, ObjectKey, RangeSource, SegmentMeta } from "@pyromesh/block";
-import { buildSegment, parseObjectKey, readIdentities, segmentKey, WINDOW_MS } from "@pyromesh/block";
+import { buildSegment, parseObjectKey, readIdentities, segmentKey } from "@pyromesh/block";
+import { WINDOW_MS } from "@pyromesh/profile";
 import type { Head, Cut } from "@pyromesh/head";
 import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../crash-point.ts";
