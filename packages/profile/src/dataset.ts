@@ -66,6 +66,13 @@ export interface DatasetView {
   profileId(row: number): Uint8Array | undefined;
 }
 
+/** A row on its way into the dataset that prepared it. */
+export interface PreparedRow extends SeriesEntry {
+  readonly timeNs: bigint;
+  readonly identity: Uint8Array;
+  readonly packed: Uint8Array;
+}
+
 const FLAG_PROFILE_ID = 1;
 const FLAG_SPANS = 2;
 const FLAG_TRACES = 4;
@@ -106,17 +113,44 @@ export class Dataset implements DatasetView {
     return this.#chunks.length * CHUNK_BYTES + this.symbols.stringBytes.length * 2 + this.tree.nodeParent.length * 12 + this.rowSeries.length * 36;
   }
 
+  /** Takes the record in: one row more. */
   insert(record: RecordView): void {
-    const { location } = this.symbols.translate(record.symbols);
-    const nodes = this.#translateNodes(record.tree, location);
+    const length = this.#pack(record);
+    this.#add(record, packScratch, length);
+  }
+
+  /**
+   * Interns the record's symbols and packs its row, which nobody sees before `add`. A row that is never added leaves its
+   * symbols here, referred to by none: the caller bounds how much of that it lets happen.
+   */
+  prepare(record: RecordView): PreparedRow {
+    const length = this.#pack(record);
+    const { labels, sampleTypes, periodType, timeNs, identity } = record;
+    return { labels, sampleTypes, periodType, timeNs, identity, packed: packScratch.slice(0, length) };
+  }
+
+  /** Adds a row that this dataset prepared. */
+  add(row: PreparedRow): void {
+    this.#add(row, row.packed, row.packed.length);
+  }
+
+  #add(head: Omit<PreparedRow, "packed">, packed: Uint8Array, length: number): void {
     const row = this.rowCount++;
     this.#growRows(this.rowCount);
-    this.rowSeries[row] = this.#seriesOf(record);
-    this.rowTimeNs[row] = record.timeNs;
-    this.identities.set(record.identity, row * 16);
-    if (row === 0 || record.timeNs < this.minTimeNs) this.minTimeNs = record.timeNs;
-    if (row === 0 || record.timeNs > this.maxTimeNs) this.maxTimeNs = record.timeNs;
-    this.#pack(row, record, nodes);
+    this.rowSeries[row] = this.#seriesOf(head);
+    this.rowTimeNs[row] = head.timeNs;
+    this.identities.set(head.identity, row * 16);
+    if (row === 0 || head.timeNs < this.minTimeNs) this.minTimeNs = head.timeNs;
+    if (row === 0 || head.timeNs > this.maxTimeNs) this.maxTimeNs = head.timeNs;
+    let chunk = this.#chunks[this.#chunks.length - 1];
+    if (chunk === undefined || this.#chunkLength + length > chunk.length) {
+      this.#chunks.push((chunk = new Uint8Array(Math.max(CHUNK_BYTES, length))));
+      this.#chunkLength = 0;
+    }
+    chunk.set(packed.subarray(0, length), this.#chunkLength);
+    this.#rowChunk[row] = this.#chunks.length - 1;
+    this.#rowOffset[row] = this.#chunkLength;
+    this.#chunkLength += length;
   }
 
   total(row: number, column: number): number | bigint {
@@ -164,7 +198,7 @@ export class Dataset implements DatasetView {
     return nodes;
   }
 
-  #seriesOf(record: RecordView): number {
+  #seriesOf(record: SeriesEntry): number {
     let key = labelsKey(record.labels);
     for (const { type, unit } of record.sampleTypes) key += `|${type.length}:${type}${unit}`;
     key += `|${record.periodType.type.length}:${record.periodType.type}${record.periodType.unit}`;
@@ -193,31 +227,15 @@ export class Dataset implements DatasetView {
     this.identities = copy(new Uint8Array(capacity * 16), this.identities);
   }
 
-  #pack(row: number, record: RecordView, nodes: Uint32Array): void {
+  /** Packs the row into scratch; returns its length. */
+  #pack(record: RecordView): number {
+    const { location } = this.symbols.translate(record.symbols);
+    const nodes = this.#translateNodes(record.tree, location);
     const columnCount = record.values.length;
-    // Ten bytes is the longest varint; the row is written into room for its worst case and the unused rest given back.
+    // Ten bytes is the longest varint.
     const worstBytes = 64 + columnCount * 10 + record.sampleCount * (5 + columnCount * 10 + 10);
-    if (this.#chunks.length === 0 || this.#chunkLength + worstBytes > this.#chunks[this.#chunks.length - 1]!.length) {
-      // A row that could not fit is written to scratch first and then placed where its true length fits.
-      packScratch = packScratch.length < worstBytes ? new Uint8Array(worstBytes * 2) : packScratch;
-      const length = packRow(packScratch, 0, record, nodes, this);
-      const last = this.#chunks[this.#chunks.length - 1];
-      if (last !== undefined && this.#chunkLength + length <= last.length) {
-        last.set(packScratch.subarray(0, length), this.#chunkLength);
-      } else {
-        const chunk = new Uint8Array(Math.max(CHUNK_BYTES, length));
-        chunk.set(packScratch.subarray(0, length));
-        this.#chunks.push(chunk);
-        this.#chunkLength = 0;
-      }
-      this.#rowChunk[row] = this.#chunks.length - 1;
-      this.#rowOffset[row] = this.#chunkLength;
-      this.#chunkLength += length;
-      return;
-    }
-    this.#rowChunk[row] = this.#chunks.length - 1;
-    this.#rowOffset[row] = this.#chunkLength;
-    this.#chunkLength = packRow(this.#chunks[this.#chunks.length - 1]!, this.#chunkLength, record, nodes, this);
+    if (packScratch.length < worstBytes) packScratch = new Uint8Array(worstBytes * 2);
+    return packRow(packScratch, 0, record, nodes, this);
   }
 
   /** The id of a span, interned as its bytes. Bounded with the dataset by its cut. */

@@ -19,7 +19,7 @@ import { checkProfileSize, checkTime } from "./limits.ts";
 import { normalize } from "./normalize.ts";
 import type { NormalizedTypes } from "./normalize.ts";
 import { PprofDecoder } from "./pprof-decode.ts";
-import type { SymbolSource } from "./record-encode.ts";
+import type { RecordUse, SymbolSource } from "./record-encode.ts";
 import { RecordEncoder } from "./record-encode.ts";
 import type { EncodedRecord, ValueColumn } from "./record-view.ts";
 import { malformed, refusal } from "./refusal.ts";
@@ -61,7 +61,7 @@ let decoder = new PprofDecoder();
 let encoder = new RecordEncoder();
 
 /** Throws a refusal: `details.reason` is Pyroscope's discard reason. */
-export function encodePush(input: PushInput): EncodedRecord[] {
+export function encodePush(input: PushInput, use?: RecordUse): EncodedRecord[] {
   assert(input.nonce.length === 16, "a nonce has 16 bytes");
   assert(input.profileId === undefined || input.profileId.length === 16, "a profile id has 16 bytes");
   checkProfileSize(input.pprof.length, input.limits);
@@ -70,7 +70,7 @@ export function encodePush(input: PushInput): EncodedRecord[] {
     throw malformed("the profile is empty: send a pprof profile");
   }
   try {
-    return encode(input);
+    return encode(input, use);
   } catch (thrown) {
     if (!(thrown instanceof CodedError)) releaseScratch(); // a bug of ours: the scratch may be half written
     throw thrown;
@@ -108,7 +108,7 @@ interface Common {
   readonly nonce: Uint8Array | undefined;
 }
 
-function encode(input: PushInput): EncodedRecord[] {
+function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const { nonce, limits, ingest } = input;
   const hashSeed = nonce[0]! | (nonce[1]! << 8) | (nonce[2]! << 16) | (nonce[3]! << 24);
   decoder.decode(input.pprof, limits, hashSeed);
@@ -127,7 +127,7 @@ function encode(input: PushInput): EncodedRecord[] {
     const before = records.length;
     const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
     if (group.labels.length > 0) checkLabels(groupLabels, limits);
-    encodeGroup(head, groupLabels, types, split, group, symbols, records);
+    encodeGroup(head, groupLabels, types, split, group, symbols, use, records);
     for (let i = before; i < records.length; i++) recordBytes += records[i]!.bytes.length;
     if (recordBytes > RECORD_BYTES_MAX) {
       throw refusal(
@@ -216,6 +216,7 @@ function encodeGroup(
   split: SplitSamples,
   group: SampleGroup,
   symbols: SymbolSource,
+  use: RecordUse | undefined,
   records: EncodedRecord[],
 ): void {
   const name = labelValue(labels, LABEL_NAME) ?? "";
@@ -232,20 +233,23 @@ function encodeGroup(
     const values = columns.map((column) => split.values[column]!); // column indexes come from the same list
     const samples = columnsByName.size === 1 ? group.samples : group.samples.filter((sample) => values.some((column) => Number(column[sample]) !== 0));
     records.push(
-      encoder.encode({
-        ...common,
-        labels: columnName === name ? labels : withLabels(labels, { [LABEL_NAME]: columnName }),
-        sampleTypes: columns.map((column) => types.sampleTypes[column]!),
-        symbols,
-        tree: decoder.tree,
-        samples,
-        sampleNode: split.sampleNode,
-        values,
-        sampleSpan: idsOf(split.sampleSpan, samples),
-        spans: split.spans,
-        sampleTrace: idsOf(split.sampleTrace, samples),
-        traces: split.traces,
-      }),
+      encoder.encode(
+        {
+          ...common,
+          labels: columnName === name ? labels : withLabels(labels, { [LABEL_NAME]: columnName }),
+          sampleTypes: columns.map((column) => types.sampleTypes[column]!),
+          symbols,
+          tree: decoder.tree,
+          samples,
+          sampleNode: split.sampleNode,
+          values,
+          sampleSpan: idsOf(split.sampleSpan, samples),
+          spans: split.spans,
+          sampleTrace: idsOf(split.sampleTrace, samples),
+          traces: split.traces,
+        },
+        use,
+      ),
     );
   }
 }

@@ -20,6 +20,7 @@ import {
   FrontReader,
   RECORD_OFFSET,
 } from "./record.ts";
+import { RecordColumns } from "./record-columns.ts";
 import type { RecordView, ValueColumn } from "./record-view.ts";
 import { grown } from "./scratch.ts";
 
@@ -41,30 +42,7 @@ export class RecordDecoder {
   #object = "";
   #number = 0;
 
-  #nodeParent = new Uint32Array(64);
-  #nodeLocation = new Uint32Array(64);
-  #locationMapping = new Uint32Array(64);
-  #locationAddressLow = new Uint32Array(64);
-  #locationAddressHigh = new Uint32Array(64);
-  #locationFlags: Uint8Array = new Uint8Array(64);
-  #lineStart = new Uint32Array(64);
-  #lineFunction = new Uint32Array(64);
-  #lineNumber = new Float64Array(64);
-  #functionName = new Uint32Array(64);
-  #functionSystemName = new Uint32Array(64);
-  #functionFilename = new Uint32Array(64);
-  #functionStartLine = new Float64Array(64);
-  #mappingStart = new BigUint64Array(4);
-  #mappingLimit = new BigUint64Array(4);
-  #mappingFileOffset = new BigUint64Array(4);
-  #mappingFilename = new Uint32Array(4);
-  #mappingBuildId = new Uint32Array(4);
-  #mappingFlags: Uint8Array = new Uint8Array(4);
-  #stringOffset = new Uint32Array(64);
-  #sampleNode = new Uint32Array(64);
-  #sampleSpan = new Uint32Array(0);
-  #sampleTrace = new Uint32Array(0);
-  #columns: Float64Array[] = [];
+  readonly #to = new RecordColumns();
 
   /** The view is valid until the next decode, and as long as `bytes` are not touched. */
   decode(bytes: Uint8Array, object: string): DecodedRecord {
@@ -109,8 +87,9 @@ export class RecordDecoder {
     pos = this.#functionsAndMappings(pos, functionCount, mappingCount, stringCount);
     pos = this.#stringLengths(pos, stringCount);
     const stringsAt = pos;
-    pos += this.#stringOffset[stringCount + 1]!;
+    pos += this.#to.stringOffset[stringCount + 1]!;
     this.#mustNotPass(pos, "strings");
+    this.#to.reserveSamples(sampleCount, typeCount);
     pos = this.#samples(pos, sampleCount, nodeCount);
     const values: ValueColumn[] = [];
     for (let t = 0; t < typeCount; t++) pos = this.#column(pos, sampleCount, t, values);
@@ -120,14 +99,14 @@ export class RecordDecoder {
     const hasSpans = (keys & BODY_HAS_SPANS) !== 0;
     const hasTraces = (keys & BODY_HAS_TRACES) !== 0;
     if (hasSpans) {
-      this.#sampleSpan = grown(this.#sampleSpan, sampleCount);
-      const count = (pos = this.#references(pos, sampleCount, this.#sampleSpan), this.#number);
+      this.#to.sampleSpan = grown(this.#to.sampleSpan, sampleCount);
+      const count = (pos = this.#references(pos, sampleCount, this.#to.sampleSpan), this.#number);
       spans = this.#ids(pos, count, 8);
       pos += count * 8;
     }
     if (hasTraces) {
-      this.#sampleTrace = grown(this.#sampleTrace, sampleCount);
-      const count = (pos = this.#references(pos, sampleCount, this.#sampleTrace), this.#number);
+      this.#to.sampleTrace = grown(this.#to.sampleTrace, sampleCount);
+      const count = (pos = this.#references(pos, sampleCount, this.#to.sampleTrace), this.#number);
       traces = this.#ids(pos, count, 16);
       pos += count * 16;
     }
@@ -146,47 +125,23 @@ export class RecordDecoder {
       profileId,
       idempotencyKey,
       nonce,
-      symbols: {
-        stringCount: stringCount + 1,
-        stringBytes: input.subarray(stringsAt, stringsAt + this.#stringOffset[stringCount + 1]!),
-        stringOffset: this.#stringOffset,
-        mappingCount: mappingCount + 1,
-        mappingStart: this.#mappingStart,
-        mappingLimit: this.#mappingLimit,
-        mappingFileOffset: this.#mappingFileOffset,
-        mappingFilename: this.#mappingFilename,
-        mappingBuildId: this.#mappingBuildId,
-        mappingFlags: this.#mappingFlags,
-        functionCount: functionCount + 1,
-        functionName: this.#functionName,
-        functionSystemName: this.#functionSystemName,
-        functionFilename: this.#functionFilename,
-        functionStartLine: this.#functionStartLine,
-        locationCount: locationCount + 1,
-        locationMapping: this.#locationMapping,
-        locationAddressLow: this.#locationAddressLow,
-        locationAddressHigh: this.#locationAddressHigh,
-        locationFlags: this.#locationFlags,
-        lineStart: this.#lineStart,
-        lineCount,
-        lineFunction: this.#lineFunction,
-        lineNumber: this.#lineNumber,
-      },
-      tree: { nodeCount: nodeCount + 1, nodeParent: this.#nodeParent, nodeLocation: this.#nodeLocation },
+      ...this.#to.view(
+        { nodes: nodeCount, locations: locationCount, lines: lineCount, functions: functionCount, mappings: mappingCount, strings: stringCount },
+        input.subarray(stringsAt, stringsAt + this.#to.stringOffset[stringCount + 1]!),
+      ),
       sampleCount,
-      sampleNode: this.#sampleNode,
       values,
-      sampleSpan: hasSpans ? this.#sampleSpan : undefined,
+      sampleSpan: hasSpans ? this.#to.sampleSpan : undefined,
       spans,
-      sampleTrace: hasTraces ? this.#sampleTrace : undefined,
+      sampleTrace: hasTraces ? this.#to.sampleTrace : undefined,
       traces,
     };
   }
 
   #nodes(from: number, nodeCount: number, locationCount: number): number {
     const bytes = this.#bytes;
-    const parent = (this.#nodeParent = grown(this.#nodeParent, nodeCount + 1));
-    const location = (this.#nodeLocation = grown(this.#nodeLocation, nodeCount + 1));
+    this.#to.reserveNodes(nodeCount);
+    const { nodeParent: parent, nodeLocation: location } = this.#to;
     parent[0] = location[0] = 0;
     let nextLocation = 1;
     let pos = from;
@@ -218,14 +173,9 @@ export class RecordDecoder {
 
   #locations(from: number, locationCount: number, lineCount: number, functionCount: number, mappingCount: number): number {
     const bytes = this.#bytes;
-    const mappings = (this.#locationMapping = grown(this.#locationMapping, locationCount + 1));
-    const addressLow = (this.#locationAddressLow = grown(this.#locationAddressLow, locationCount + 1));
-    const addressHigh = (this.#locationAddressHigh = grown(this.#locationAddressHigh, locationCount + 1));
-    const flags = (this.#locationFlags = grown(this.#locationFlags, locationCount + 1));
-    const lineStart = (this.#lineStart = grown(this.#lineStart, locationCount + 2));
-    const lineFunction = (this.#lineFunction = grown(this.#lineFunction, lineCount + 1));
-    const lineNumber = (this.#lineNumber = grown(this.#lineNumber, lineCount + 1));
-    mappings[0] = addressLow[0] = addressHigh[0] = flags[0] = lineStart[0] = 0;
+    this.#to.reserveLocations(locationCount, lineCount);
+    const { locationMapping: mappings, locationAddressLow: addressLow, locationAddressHigh: addressHigh, locationFlags: flags } = this.#to;
+    const { lineStart, lineFunction, lineNumber } = this.#to;
     let line = 0;
     let nextFunction = 1;
     let mappingSeen = 0;
@@ -291,11 +241,8 @@ export class RecordDecoder {
 
   #functionsAndMappings(from: number, functionCount: number, mappingCount: number, stringCount: number): number {
     const bytes = this.#bytes;
-    const names = (this.#functionName = grown(this.#functionName, functionCount + 1));
-    const systemNames = (this.#functionSystemName = grown(this.#functionSystemName, functionCount + 1));
-    const filenames = (this.#functionFilename = grown(this.#functionFilename, functionCount + 1));
-    const startLines = (this.#functionStartLine = grown(this.#functionStartLine, functionCount + 1));
-    names[0] = systemNames[0] = filenames[0] = startLines[0] = 0;
+    this.#to.reserveFunctions(functionCount);
+    const { functionName: names, functionSystemName: systemNames, functionFilename: filenames, functionStartLine: startLines } = this.#to;
     let next = 1;
     let pos = from;
     for (let called = 1; called <= functionCount; called++) {
@@ -319,16 +266,7 @@ export class RecordDecoder {
       startLines[called] = number % 2 === 0 ? number / 2 : -(number + 1) / 2;
     }
     this.#mustNotPass(pos, "functions");
-    if (mappingCount >= this.#mappingFilename.length) {
-      this.#mappingStart = grown(this.#mappingStart, mappingCount + 1);
-      this.#mappingLimit = grown(this.#mappingLimit, mappingCount + 1);
-      this.#mappingFileOffset = grown(this.#mappingFileOffset, mappingCount + 1);
-      this.#mappingFilename = grown(this.#mappingFilename, mappingCount + 1);
-      this.#mappingBuildId = grown(this.#mappingBuildId, mappingCount + 1);
-      this.#mappingFlags = grown(this.#mappingFlags, mappingCount + 1);
-    }
-    this.#mappingStart[0] = this.#mappingLimit[0] = this.#mappingFileOffset[0] = 0n;
-    this.#mappingFilename[0] = this.#mappingBuildId[0] = this.#mappingFlags[0] = 0;
+    this.#to.reserveMappings(mappingCount);
     if (mappingCount > 0) {
       const reader = new FrontReader(bytes, this.#object, pos);
       const string = (): number => {
@@ -337,12 +275,12 @@ export class RecordDecoder {
         return distance === 0 ? 0 : distance === 1 ? next++ : next + 1 - distance;
       };
       for (let mapping = 1; mapping <= mappingCount; mapping++) {
-        this.#mappingStart[mapping] = reader.uint64();
-        this.#mappingLimit[mapping] = reader.uint64();
-        this.#mappingFileOffset[mapping] = reader.uint64();
-        this.#mappingFilename[mapping] = string();
-        this.#mappingBuildId[mapping] = string();
-        this.#mappingFlags[mapping] = reader.byte();
+        this.#to.mappingStart[mapping] = reader.uint64();
+        this.#to.mappingLimit[mapping] = reader.uint64();
+        this.#to.mappingFileOffset[mapping] = reader.uint64();
+        this.#to.mappingFilename[mapping] = string();
+        this.#to.mappingBuildId[mapping] = string();
+        this.#to.mappingFlags[mapping] = reader.byte();
       }
       pos = reader.pos;
     }
@@ -352,7 +290,8 @@ export class RecordDecoder {
 
   #stringLengths(from: number, stringCount: number): number {
     const bytes = this.#bytes;
-    const offsets = (this.#stringOffset = grown(this.#stringOffset, stringCount + 2));
+    this.#to.reserveStrings(stringCount);
+    const offsets = this.#to.stringOffset;
     offsets[0] = offsets[1] = 0;
     let offset = 0;
     let pos = from;
@@ -372,7 +311,7 @@ export class RecordDecoder {
 
   #samples(from: number, sampleCount: number, nodeCount: number): number {
     const bytes = this.#bytes;
-    const nodes = (this.#sampleNode = grown(this.#sampleNode, sampleCount));
+    const nodes = this.#to.sampleNode;
     let node = 0;
     let pos = from;
     for (let i = 0; i < sampleCount; i++) {
@@ -418,7 +357,7 @@ export class RecordDecoder {
       return pos;
     }
     if (width !== 0) this.#fail(pos - 1, "a column's width of 0 or 1", `${width}`);
-    const column = (this.#columns[type] = grown(this.#columns[type] ?? new Float64Array(64), sampleCount));
+    const column = this.#to.values[type]!;
     for (let i = 0; i < sampleCount; i++) {
       let value = bytes[pos++]!;
       if (value >= 0x80) {

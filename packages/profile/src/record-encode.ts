@@ -21,12 +21,16 @@ import {
   BODY_HAS_PROFILE_ID,
   BODY_HAS_SPANS,
   BODY_HAS_TRACES,
+  checkStoreIds,
   millisecondsOf,
   RECORD_MAGIC,
   RECORD_OFFSET,
   RECORD_VERSION,
+  STORE_ID_BYTES,
   writeUint32,
 } from "./record.ts";
+import { RecordColumns } from "./record-columns.ts";
+import type { RecordCounts } from "./record-columns.ts";
 import type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 import { grown } from "./scratch.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
@@ -66,9 +70,23 @@ export interface RecordDraft {
   readonly traces: Uint8Array;
 }
 
+const NOTHING: Uint8Array = new Uint8Array(0);
+
 /** Longest varint of a 32-bit and of a 64-bit number. */
 const VARINT32_MAX = 5;
 const VARINT64_MAX = 10;
+
+/** What a record is written for. */
+export interface RecordUse {
+  /** Whom it is sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
+  readonly storeIds: readonly Uint8Array[];
+  /** Where its bytes go: `lengthBytes` long, all of which is overwritten. */
+  readonly room: (lengthBytes: number) => Uint8Array;
+  /** Hears of each record as its columns, which are valid until it returns. */
+  readonly onRecord: (record: EncodedRecord, view: RecordView) => void;
+}
+
+const NO_USE: RecordUse = { storeIds: [], room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} };
 
 /** One record. Use a `RecordEncoder` where many come one after the other. */
 export function encodeRecord(draft: RecordDraft): EncodedRecord {
@@ -92,21 +110,31 @@ export class RecordEncoder {
   #mappings = new Uint32Array(1 << 4);
   #strings = new Uint32Array(1 << 10);
   #path = new Uint32Array(1 << 12);
+  /** The record's columns, by its own numbers, and where its strings lie in #out. */
+  readonly #to = new RecordColumns();
+  #counts: RecordCounts = { nodes: 0, locations: 0, lines: 0, functions: 0, mappings: 0, strings: 0 };
+  #values: ValueColumn[] = [];
+  #stringsAt = 0;
 
-  encode(draft: RecordDraft): EncodedRecord {
+  encode(draft: RecordDraft, use: RecordUse = NO_USE): EncodedRecord {
+    const { storeIds } = use;
+    checkStoreIds(storeIds);
     const service = labelValue(draft.labels, LABEL_SERVICE_NAME) ?? "";
-    let pos = this.#front(draft, service);
-    pos = this.#columns(draft, pos);
-    const body = this.#out.subarray(0, pos);
-    const identity = identityOf(body);
-    const bytes = new Uint8Array(RECORD_OFFSET.stores + pos);
-    writeUint32(bytes, 0, RECORD_MAGIC);
-    bytes[RECORD_OFFSET.version] = RECORD_VERSION;
-    writeUint32(bytes, RECORD_OFFSET.bodyLength, pos);
-    bytes.set(identity, RECORD_OFFSET.identity);
-    bytes.set(body, RECORD_OFFSET.stores);
-    writeUint32(bytes, RECORD_OFFSET.crc, crc32(bytes.subarray(RECORD_OFFSET.bodyLength)));
-    return {
+    const bodyFrom = RECORD_OFFSET.stores + STORE_ID_BYTES * storeIds.length;
+    const end = this.#columns(draft, this.#front(draft, service, bodyFrom));
+    const out = this.#out;
+    const identity = identityOf(out.subarray(bodyFrom, end));
+    writeUint32(out, 0, RECORD_MAGIC);
+    out[RECORD_OFFSET.version] = RECORD_VERSION;
+    out[RECORD_OFFSET.flags] = 0;
+    writeUint32(out, RECORD_OFFSET.bodyLength, end - bodyFrom);
+    out.set(identity, RECORD_OFFSET.identity);
+    out[RECORD_OFFSET.storeCount] = storeIds.length;
+    for (const [rank, id] of storeIds.entries()) out.set(id, RECORD_OFFSET.stores + STORE_ID_BYTES * rank);
+    writeUint32(out, RECORD_OFFSET.crc, crc32(out.subarray(RECORD_OFFSET.bodyLength, end)));
+    const bytes = use.room(end);
+    bytes.set(out.subarray(0, end));
+    const record: EncodedRecord = {
       identity,
       tenant: draft.tenant,
       service,
@@ -114,19 +142,45 @@ export class RecordEncoder {
       sampleCount: draft.samples.length,
       bytes,
     };
+    use.onRecord(record, this.#view(draft, identity));
+    return record;
+  }
+
+  /** The record as decoding its bytes would give it. */
+  #view(draft: RecordDraft, identity: Uint8Array): RecordView {
+    const { tenant, labels, timeNs, durationNs, period, periodType, sampleTypes, profileId, spans, traces, samples } = draft;
+    const to = this.#to;
+    return {
+      ...to.view(this.#counts, this.#out.subarray(this.#stringsAt, this.#stringsAt + to.stringOffset[this.#counts.strings + 1]!)),
+      identity,
+      tenant,
+      labels,
+      timeNs,
+      durationNs,
+      period,
+      periodType,
+      sampleTypes,
+      profileId,
+      sampleCount: samples.length,
+      values: this.#values,
+      sampleSpan: draft.sampleSpan === undefined ? undefined : to.sampleSpan,
+      spans: draft.sampleSpan === undefined ? NOTHING : spans,
+      sampleTrace: draft.sampleTrace === undefined ? undefined : to.sampleTrace,
+      traces: draft.sampleTrace === undefined ? NOTHING : traces,
+    };
   }
 
   /** Everything of one value. */
-  #front(draft: RecordDraft, service: string): number {
+  #front(draft: RecordDraft, service: string, from: number): number {
     const { labels, sampleTypes, profileId, idempotencyKey, nonce } = draft;
     let textLength = draft.tenant.length + service.length + draft.periodType.type.length + draft.periodType.unit.length;
     for (const { name, value } of labels) textLength += name.length + value.length;
     for (const { type, unit } of sampleTypes) textLength += type.length + unit.length;
     textLength += idempotencyKey?.length ?? 0;
     const textCount = 4 + 2 * labels.length + 2 * sampleTypes.length + 1;
-    this.#out = grown(this.#out, 128 + 3 * textLength + VARINT32_MAX * textCount);
+    this.#out = grown(this.#out, from + 128 + 3 * textLength + VARINT32_MAX * textCount);
     const out = this.#out;
-    let pos = 0;
+    let pos = from;
     out[pos++] = NORMALISATION_VERSION;
     pos = putText(out, pos, draft.tenant);
     pos = putText(out, pos, service);
@@ -166,6 +220,7 @@ export class RecordEncoder {
     const sampleCount = samples.length;
     this.#reserve(draft, from);
     const out = this.#out;
+    const to = this.#to;
     const countsAt = from;
     let pos = from + 24; // six counts, known when all is numbered
 
@@ -176,6 +231,7 @@ export class RecordEncoder {
     const locationNew = this.#locationNew;
     const locations = this.#locations;
     const { nodeParent, nodeLocation } = tree;
+    const { nodeParent: parentTo, nodeLocation: locationTo } = to;
     let nodeCount = 0;
     let nodeMet = 0; // nodes met, the ones left out included
     let locationCount = 0;
@@ -194,15 +250,17 @@ export class RecordEncoder {
         const location = nodeLocation[node]!;
         if (location !== 0) {
           nodeCount++;
+          parentTo[nodeCount] = parent;
           const back = nodeCount - 1 - parent;
           if (back < 0x80) out[pos++] = back;
           else pos = putVarint(out, pos, back);
           const known = locationNew[location]!;
           if (known === 0) {
             locations[locationCount++] = location;
-            locationNew[location] = locationCount;
+            locationNew[location] = locationTo[nodeCount] = locationCount;
             out[pos++] = 0;
           } else {
+            locationTo[nodeCount] = known;
             const distance = locationCount + 1 - known;
             if (distance < 0x80) out[pos++] = distance;
             else if (distance < 0x4000) {
@@ -222,31 +280,41 @@ export class RecordEncoder {
     const mappingNew = this.#mappingNew;
     const mappings = this.#mappings;
     const { locationMapping, locationAddressLow, locationAddressHigh, locationFlags, lineStart, lineFunction, lineNumber } = symbols;
+    to.reserveLocations(locationCount, symbols.lineCount);
+    const { locationMapping: mappingTo, locationAddressLow: lowTo, locationAddressHigh: highTo, locationFlags: flagsTo } = to;
+    const { lineStart: lineStartTo, lineFunction: functionTo, lineNumber: lineNumberTo } = to;
     let functionCount = 0;
     let mappingCount = 0;
     let lineCount = 0;
     for (let i = 0; i < locationCount; i++) {
       const location = locations[i]!;
       locationNew[location] = 0;
+      lineStartTo[i + 1] = lineCount;
       const lineTo = lineStart[location + 1]!;
       let ownLineCount = 0;
       for (let line = lineStart[location]!; line < lineTo; line++) if (lineFunction[line] !== 0) ownLineCount++;
       const low = locationAddressLow[location]!;
       const high = locationAddressHigh[location]!;
       const hasAddress = low !== 0 || high !== 0;
-      const shape = ownLineCount * 4 + (hasAddress ? 2 : 0) + (locationFlags[location]! & 1);
+      const isFolded = locationFlags[location]! & 1;
+      lowTo[i + 1] = low;
+      highTo[i + 1] = high;
+      flagsTo[i + 1] = isFolded;
+      const shape = ownLineCount * 4 + (hasAddress ? 2 : 0) + isFolded;
       if (shape < 0x80) out[pos++] = shape;
       else pos = putVarint(out, pos, shape);
       const mapping = locationMapping[location]!;
+      let mappingKnown = 0;
       if (mapping === 0) out[pos++] = 0;
       else {
-        let known = mappingNew[mapping]!;
-        if (known === 0) {
+        mappingKnown = mappingNew[mapping]!;
+        if (mappingKnown === 0) {
           mappings[mappingCount++] = mapping;
-          mappingNew[mapping] = known = mappingCount;
+          mappingNew[mapping] = mappingKnown = mappingCount;
         }
-        pos = putVarint(out, pos, known);
+        pos = putVarint(out, pos, mappingKnown);
       }
+      mappingTo[i + 1] = mappingKnown;
       if (hasAddress) {
         writeUint32(out, pos, low);
         writeUint32(out, pos + 4, high);
@@ -255,16 +323,22 @@ export class RecordEncoder {
       for (let line = lineStart[location]!; line < lineTo; line++) {
         const called = lineFunction[line]!;
         if (called === 0) continue;
-        lineCount++;
         const known = functionNew[called]!;
+        const number = lineNumber[line]!;
+        lineNumberTo[lineCount] = number;
         if (known === 0) {
           functions[functionCount++] = called;
-          functionNew[called] = functionCount;
+          functionNew[called] = functionTo[lineCount] = functionCount;
           out[pos++] = 0;
-        } else pos = putVarint(out, pos, functionCount + 1 - known);
-        pos = putSigned(out, pos, lineNumber[line]!);
+        } else {
+          functionTo[lineCount] = known;
+          pos = putVarint(out, pos, functionCount + 1 - known);
+        }
+        pos = putSigned(out, pos, number);
+        lineCount++;
       }
     }
+    lineStartTo[locationCount + 1] = lineCount;
 
     // 3. Functions and mappings with their strings.
     const stringNew = this.#stringNew;
@@ -272,46 +346,66 @@ export class RecordEncoder {
     const { functionName, functionSystemName, functionFilename, functionStartLine } = symbols;
     let stringCount = 0;
     const { stringStart, stringEnd, stringBytes } = symbols;
+    to.reserveFunctions(functionCount);
+    to.reserveMappings(mappingCount);
+    let stringId = 0; // of the string put last
     const putString = (at: number, string: number): number => {
       if (stringStart[string] === stringEnd[string]) {
-        out[at] = 0; // empty, whatever its number
+        stringId = 0; // empty, whatever its number
+        out[at] = 0;
         return at + 1;
       }
-      const known = stringNew[string]!;
-      if (known === 0) {
+      stringId = stringNew[string]!;
+      if (stringId === 0) {
         strings[stringCount++] = string;
-        stringNew[string] = stringCount;
+        stringNew[string] = stringId = stringCount;
         out[at] = 1;
         return at + 1;
       }
-      return putVarint(out, at, stringCount + 2 - known);
+      return putVarint(out, at, stringCount + 2 - stringId);
     };
     for (let i = 0; i < functionCount; i++) {
       const called = functions[i]!;
+      const startLine = functionStartLine[called]!;
       functionNew[called] = 0;
       pos = putString(pos, functionName[called]!);
+      to.functionName[i + 1] = stringId;
       pos = putString(pos, functionSystemName[called]!);
+      to.functionSystemName[i + 1] = stringId;
       pos = putString(pos, functionFilename[called]!);
-      pos = putSigned(out, pos, functionStartLine[called]!);
+      to.functionFilename[i + 1] = stringId;
+      pos = putSigned(out, pos, startLine);
+      to.functionStartLine[i + 1] = startLine;
     }
     for (let i = 0; i < mappingCount; i++) {
       const mapping = mappings[i]!;
       mappingNew[mapping] = 0;
+      to.mappingStart[i + 1] = symbols.mappingStart[mapping]!;
+      to.mappingLimit[i + 1] = symbols.mappingLimit[mapping]!;
+      to.mappingFileOffset[i + 1] = symbols.mappingFileOffset[mapping]!;
+      to.mappingFlags[i + 1] = symbols.mappingFlags[mapping]!;
       pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingStart[mapping]!));
       pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingLimit[mapping]!));
       pos = putInt64(out, pos, BigInt.asIntN(64, symbols.mappingFileOffset[mapping]!));
       pos = putString(pos, symbols.mappingFilename[mapping]!);
+      to.mappingFilename[i + 1] = stringId;
       pos = putString(pos, symbols.mappingBuildId[mapping]!);
+      to.mappingBuildId[i + 1] = stringId;
       out[pos++] = symbols.mappingFlags[mapping]!;
     }
 
     // 4. Strings: lengths, then bytes.
+    to.reserveStrings(stringCount);
+    const { stringOffset: offsetTo } = to;
+    offsetTo[0] = offsetTo[1] = 0;
     for (let i = 0; i < stringCount; i++) {
       const string = strings[i]!;
       const length = stringEnd[string]! - stringStart[string]!;
+      offsetTo[i + 2] = offsetTo[i + 1]! + length;
       if (length < 0x80) out[pos++] = length;
       else pos = putVarint(out, pos, length);
     }
+    this.#stringsAt = pos;
     const source = new DataView(stringBytes.buffer, stringBytes.byteOffset, stringBytes.byteLength);
     const target = new DataView(out.buffer, out.byteOffset, out.byteLength);
     for (let i = 0; i < stringCount; i++) {
@@ -324,9 +418,12 @@ export class RecordEncoder {
     }
 
     // 5. Samples: nodes, then a column of values per type, then spans and traces.
+    to.reserveSamples(sampleCount, draft.values.length);
+    const { sampleNode: nodeTo } = to;
     let previous = 0;
     for (let i = 0; i < sampleCount; i++) {
       const node = nodeNew[sampleNode[samples[i]!]!]! - 1;
+      nodeTo[i] = node;
       const delta = node - previous;
       previous = node;
       const zigzag = (delta << 1) ^ (delta >> 31);
@@ -334,9 +431,17 @@ export class RecordEncoder {
       else pos = putVarint(out, pos, zigzag >>> 0);
     }
     for (let i = 0; i < nodeMet; i++) nodeNew[nodes[i]!] = 0;
-    for (const column of draft.values) pos = putColumn(out, pos, column, samples);
-    if (draft.sampleSpan !== undefined) pos = this.#ids(pos, samples, draft.sampleSpan, draft.spans, 8);
-    if (draft.sampleTrace !== undefined) pos = this.#ids(pos, samples, draft.sampleTrace, draft.traces, 16);
+    this.#values = [];
+    for (const [type, column] of draft.values.entries()) pos = this.#column(pos, column, samples, to.values[type]!);
+    if (draft.sampleSpan !== undefined) {
+      to.sampleSpan = grown(to.sampleSpan, sampleCount);
+      pos = this.#ids(pos, samples, draft.sampleSpan, draft.spans, 8, to.sampleSpan);
+    }
+    if (draft.sampleTrace !== undefined) {
+      to.sampleTrace = grown(to.sampleTrace, sampleCount);
+      pos = this.#ids(pos, samples, draft.sampleTrace, draft.traces, 16, to.sampleTrace);
+    }
+    this.#counts = { nodes: nodeCount, locations: locationCount, lines: lineCount, functions: functionCount, mappings: mappingCount, strings: stringCount };
 
     writeUint32(out, countsAt, nodeCount);
     writeUint32(out, countsAt + 4, locationCount);
@@ -347,8 +452,46 @@ export class RecordEncoder {
     return pos;
   }
 
-  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. */
-  #ids(from: number, samples: Uint32Array, sampleId: Uint32Array, ids: Uint8Array, sizeBytes: number): number {
+  /** A column: 0 and doubles' varints, or 1 and 64-bit varints where a value reaches 2^53. */
+  #column(from: number, column: ValueColumn, samples: Uint32Array, into: Float64Array): number {
+    const out = this.#out;
+    let pos = from;
+    if (column instanceof Float64Array) {
+      out[pos++] = 0;
+      for (let i = 0; i < samples.length; i++) {
+        const value = column[samples[i]!]!;
+        into[i] = value;
+        if (value < 0x80) out[pos++] = value;
+        else if (value < 0x4000) {
+          out[pos++] = value | 0x80;
+          out[pos++] = value >>> 7;
+        } else pos = putVarint(out, pos, value);
+      }
+      this.#values.push(into);
+      return pos;
+    }
+    const exact = new BigInt64Array(samples.length);
+    let isWide = false;
+    for (let i = 0; i < samples.length; i++) {
+      exact[i] = column[samples[i]!]!;
+      if (exact[i]! > BigInt(Number.MAX_SAFE_INTEGER)) isWide = true;
+    }
+    out[pos++] = isWide ? 1 : 0;
+    for (let i = 0; i < samples.length; i++) {
+      let rest = exact[i]!;
+      into[i] = Number(rest);
+      while (rest >= 0x80n) {
+        out[pos++] = Number(rest & 0x7fn) | 0x80;
+        rest >>= 7n;
+      }
+      out[pos++] = Number(rest);
+    }
+    this.#values.push(isWide ? exact : into);
+    return pos;
+  }
+
+  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. `into` gets the draft's own numbers. */
+  #ids(from: number, samples: Uint32Array, sampleId: Uint32Array, ids: Uint8Array, sizeBytes: number, into: Uint32Array): number {
     const out = this.#out;
     this.#spanNew = grown(this.#spanNew, ids.length / sizeBytes);
     const idNew = this.#spanNew;
@@ -356,6 +499,7 @@ export class RecordEncoder {
     let pos = from;
     for (let i = 0; i < samples.length; i++) {
       const id = sampleId[samples[i]!]!;
+      into[i] = id;
       if (id === 0) {
         out[pos++] = 0;
         continue;
@@ -391,6 +535,7 @@ export class RecordEncoder {
     this.#nodeNew = grown(this.#nodeNew, tree.nodeCount);
     this.#nodes = grown(this.#nodes, tree.nodeCount);
     this.#path = grown(this.#path, tree.nodeCount);
+    this.#to.reserveNodes(tree.nodeCount);
     this.#locationNew = grown(this.#locationNew, symbols.locationCount + 1);
     this.#locations = grown(this.#locations, symbols.locationCount + 1);
     this.#functionNew = grown(this.#functionNew, symbols.functionCount + 1);
@@ -419,35 +564,6 @@ function copyText(source: DataView, from: number, target: DataView, to: number, 
   let i = 0;
   for (; i < whole; i += 4) target.setUint32(to + i, source.getUint32(from + i, true), true);
   for (; i < length; i++) target.setUint8(to + i, source.getUint8(from + i));
-}
-
-/** A column: 0 and doubles' varints, or 1 and 64-bit varints where a value reaches 2^53. */
-function putColumn(out: Uint8Array, from: number, column: ValueColumn, samples: Uint32Array): number {
-  let pos = from;
-  if (column instanceof Float64Array) {
-    out[pos++] = 0;
-    for (let i = 0; i < samples.length; i++) {
-      const value = column[samples[i]!]!;
-      if (value < 0x80) out[pos++] = value;
-      else if (value < 0x4000) {
-        out[pos++] = value | 0x80;
-        out[pos++] = value >>> 7;
-      } else pos = putVarint(out, pos, value);
-    }
-    return pos;
-  }
-  let isWide = false;
-  for (let i = 0; i < samples.length; i++) if (column[samples[i]!]! > BigInt(Number.MAX_SAFE_INTEGER)) isWide = true;
-  out[pos++] = isWide ? 1 : 0;
-  for (let i = 0; i < samples.length; i++) {
-    let rest = column[samples[i]!]!;
-    while (rest >= 0x80n) {
-      out[pos++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
-    }
-    out[pos++] = Number(rest);
-  }
-  return pos;
 }
 
 /** A whole number in [0, 2^53]. */

@@ -73,9 +73,7 @@ export function encodedRecordOf(bytes: Uint8Array, object = "a record"): Encoded
 
 /** The record with these store ids instead of its own: a copy, with a new checksum and the same identity. */
 export function withStoreIds(bytes: Uint8Array, storeIds: readonly Uint8Array[], object = "a record"): Uint8Array {
-  if (storeIds.length > STORE_COUNT_MAX || storeIds.some((id) => id.length !== STORE_ID_BYTES)) {
-    throw new RangeError(`a record takes at most ${STORE_COUNT_MAX} store ids of ${STORE_ID_BYTES} bytes`);
-  }
+  checkStoreIds(storeIds);
   const body = bytes.subarray(bodyOffset(bytes, object));
   const bodyFrom = RECORD_OFFSET.stores + STORE_ID_BYTES * storeIds.length;
   const copy = new Uint8Array(bodyFrom + body.length);
@@ -85,6 +83,12 @@ export function withStoreIds(bytes: Uint8Array, storeIds: readonly Uint8Array[],
   copy.set(body, bodyFrom);
   writeChecksum(copy);
   return copy;
+}
+
+export function checkStoreIds(storeIds: readonly Uint8Array[]): void {
+  if (storeIds.length > STORE_COUNT_MAX || storeIds.some((id) => id.length !== STORE_ID_BYTES)) {
+    throw new RangeError(`a record takes at most ${STORE_COUNT_MAX} store ids of ${STORE_ID_BYTES} bytes`);
+  }
 }
 
 export function writeChecksum(bytes: Uint8Array): void {
