@@ -33,7 +33,7 @@ class World {
     this.node = await Node.open(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
       ...modules,
       bucket,
-      compute: openLocalCompute(),
+      compute: openLocalCompute({ random }),
       local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file }),

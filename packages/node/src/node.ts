@@ -12,10 +12,9 @@ import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, parseObjectKey } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
-import { windowStartOf } from "@pyromesh/profile";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
-import { profileLimitsOf } from "./config/api-limits.ts";
+import { encodeSettingsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import { printConfig } from "./config/print-config.ts";
@@ -72,7 +71,7 @@ export class Node {
       onCommitted: (entries) => {
         compute.insert(
           generations.open,
-          entries.map(({ record }) => ({ tenant: record.tenant, service: record.service, windowStartMs: windowStartOf(record.timeMs), bytes: record.bytes })),
+          entries.map(({ record }) => record),
         );
       },
     });
@@ -87,9 +86,9 @@ export class Node {
             if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
             cutId = record.cutId;
           }
-          const { tenant, service, bytes } = record;
+          const { tenant, service, timeMs, bytes } = record;
           // Copied: a replayed record is a view of a whole page of the store.
-          compute.insert(generations.open, [{ tenant, service, windowStartMs: windowStartOf(record.timeMs), bytes: bytes.slice() }]);
+          compute.insert(generations.open, [{ tenant, service, timeMs, bytes: bytes.slice() }]);
         }
         // One batch ahead: the lanes intern while the next is read, and no more than two batches are ever held.
         const before = interned;
@@ -106,7 +105,7 @@ export class Node {
   }
 
   private constructor(config: Config, modules: NodeModules, head: Head, generations: Generations, cutGenerations: ReadonlyMap<number, number>) {
-    const { bucket, clock, compute, local, logger, metrics, random } = modules;
+    const { bucket, clock, compute, local, logger, metrics } = modules;
     this.#config = config;
     this.#modules = modules;
     this.#head = head;
@@ -121,9 +120,9 @@ export class Node {
       compute,
       head,
       clock,
-      random,
       placement: placeOnSelf(head.storeId),
-      limitsFor: (tenant) => profileLimitsOf(config, tenant),
+      settingsFor: (tenant) => encodeSettingsOf(config, tenant),
+      openGeneration: () => generations.open,
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
     });
     this.sink = this.#writer;

@@ -39,7 +39,6 @@ export async function runServe(config: Config): Promise<void> {
   const compute = new WorkerCompute(
     { laneCount: laneCountOf(config) },
     {
-      logger,
       onLaneLost: (error) => {
         logger.error("a worker thread died; the node ends, and its restart replays what was accepted", { error });
         process.exit(1);
@@ -115,8 +114,8 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; logge
 
 function laneCountOf(config: Config): number {
   if (config.workerCount > 0) return config.workerCount;
-  // At least two, so that a lane that builds a segment never stands in the way of a push.
-  return Math.max(2, Math.min(LANES_MAX, availableParallelism()));
+  // One core is the main thread's: a lane more than there are cores left only costs switches, and its code compiled once more.
+  return Math.max(1, Math.min(LANES_MAX, availableParallelism() - 1));
 }
 
 /** At most 80 % of what is free at start: a full disk would stop more than this node. */

@@ -65,6 +65,11 @@ export function recordHeader(bytes: Uint8Array, object = "a record"): RecordHead
   };
 }
 
+/** A copy: it outlives the record's bytes. */
+export function recordIdentity(bytes: Uint8Array): Uint8Array {
+  return bytes.slice(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES);
+}
+
 /** A record read back from where it was kept, with what `EncodedRecord` says beside the bytes. */
 export function encodedRecordOf(bytes: Uint8Array, object = "a record"): EncodedRecord {
   const { identity, tenant, service, timeMs, sampleCount } = recordHeader(bytes, object);

@@ -7,9 +7,17 @@ export class StacktraceInterner implements StacktraceTree {
   nodeCount = 1;
   nodeParent: Uint32Array = new Uint32Array(1 << 10);
   nodeLocation: Uint32Array = new Uint32Array(1 << 10);
+  /** The child asked for last: most nodes have but one. */
+  #lastChild: Uint32Array = new Uint32Array(1 << 10);
   #slots = new Uint32Array(1 << 11);
 
   child(parent: number, location: number): number {
+    const guess = this.#lastChild[parent]!;
+    if (guess !== 0 && this.nodeLocation[guess] === location) return guess;
+    return (this.#lastChild[parent] = this.#find(parent, location));
+  }
+
+  #find(parent: number, location: number): number {
     const mask = this.#slots.length - 1;
     let slot = nodeHash(parent, location) & mask;
     let id = 0;
@@ -20,6 +28,7 @@ export class StacktraceInterner implements StacktraceTree {
     id = this.nodeCount++;
     this.nodeParent = grow32(this.nodeParent, id + 1);
     this.nodeLocation = grow32(this.nodeLocation, id + 1);
+    this.#lastChild = grow32(this.#lastChild, id + 1);
     this.nodeParent[id] = parent;
     this.nodeLocation[id] = location;
     this.#slots[slot] = id;

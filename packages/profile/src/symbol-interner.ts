@@ -39,6 +39,10 @@ export class SymbolInterner implements Symbols {
   lineNumber: Float64Array = new Float64Array(1 << 8);
 
   #stringSlots = new Uint32Array(1 << 9);
+  #stringWords = new DataView(this.stringBytes.buffer);
+  /** By string: which came after it last time. */
+  #stringNext: Uint32Array = new Uint32Array(1 << 8);
+  #stringLast = 0;
   #functionSlots = new Uint32Array(1 << 9);
   #locationSlots = new Uint32Array(1 << 9);
   // Mappings are few (tens); a list walk is cheaper than a table.
@@ -59,38 +63,54 @@ export class SymbolInterner implements Symbols {
 
   /** The id of a string given as UTF-8. */
   string(bytes: Uint8Array, start: number, end: number): number {
+    return this.#string(new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), bytes, start, end);
+  }
+
+  #string(words: DataView, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     if (length === 0) return 0;
-    let hash = length;
-    for (let i = start; i < end; i++) hash = Math.imul(hash ^ bytes[i]!, 0x01000193);
-    hash = mix(hash);
+    // Records of one program name their strings in much the same order: the one that followed last time is looked at first.
+    const guess = this.#stringNext[this.#stringLast]!;
+    if (guess !== 0 && this.#isString(guess, words, start, length)) return (this.#stringLast = guess);
+    const id = this.#findString(words, bytes, start, length);
+    this.#stringNext[this.#stringLast] = id;
+    return (this.#stringLast = id);
+  }
+
+  #findString(words: DataView, bytes: Uint8Array, start: number, length: number): number {
     const mask = this.#stringSlots.length - 1;
-    let slot = hash & mask;
+    let slot = stringHash(words, start, length) & mask;
     for (;;) {
       const id = this.#stringSlots[slot]!;
       if (id === 0) break;
-      const at = this.stringOffset[id]!;
-      if (this.stringOffset[id + 1]! - at === length) {
-        const own = this.stringBytes;
-        let i = 0;
-        while (i < length && own[at + i] === bytes[start + i]) i++;
-        if (i === length) return id;
-      }
+      if (this.#isString(id, words, start, length)) return id;
       slot = (slot + 1) & mask;
     }
     const id = this.stringCount++;
     const at = this.stringOffset[id]!;
     this.stringOffset = grow32(this.stringOffset, id + 2);
+    this.#stringNext = grow32(this.#stringNext, id + 1);
     if (at + length > this.stringBytes.length) {
       const grown = new Uint8Array(Math.max(this.stringBytes.length * 2, at + length));
       grown.set(this.stringBytes);
       this.stringBytes = grown;
+      this.#stringWords = new DataView(grown.buffer);
     }
-    this.stringBytes.set(bytes.subarray(start, end), at);
+    this.stringBytes.set(bytes.subarray(start, start + length), at);
     this.stringOffset[id + 1] = at + length;
     this.#stringSlots[slot] = id;
     if (this.stringCount * 2 > this.#stringSlots.length) this.#rehashStrings();
     return id;
+  }
+
+  #isString(id: number, words: DataView, start: number, length: number): boolean {
+    const at = this.stringOffset[id]!;
+    if (this.stringOffset[id + 1]! - at !== length) return false;
+    const own = this.#stringWords;
+    let i = 0;
+    for (; i + 4 <= length; i += 4) if (own.getUint32(at + i, true) !== words.getUint32(start + i, true)) return false;
+    for (; i < length; i++) if (own.getUint8(at + i) !== words.getUint8(start + i)) return false;
+    return true;
   }
 
   #rehashStrings(): void {
@@ -99,9 +119,7 @@ export class SymbolInterner implements Symbols {
     for (let id = 1; id < this.stringCount; id++) {
       const start = this.stringOffset[id]!;
       const end = this.stringOffset[id + 1]!;
-      let hash = end - start;
-      for (let i = start; i < end; i++) hash = Math.imul(hash ^ this.stringBytes[i]!, 0x01000193);
-      let slot = mix(hash) & mask;
+      let slot = stringHash(this.#stringWords, start, end - start) & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = id;
     }
@@ -111,8 +129,11 @@ export class SymbolInterner implements Symbols {
   #translateStrings(from: Symbols): void {
     this.#stringIds = scratch32(this.#stringIds, from.stringCount);
     const ids = this.#stringIds;
+    const { stringBytes, stringOffset, stringCount } = from;
+    const words = new DataView(stringBytes.buffer, stringBytes.byteOffset, stringBytes.byteLength);
+    this.#stringLast = 0;
     ids[0] = 0;
-    for (let i = 1; i < from.stringCount; i++) ids[i] = this.string(from.stringBytes, from.stringOffset[i]!, from.stringOffset[i + 1]!);
+    for (let i = 1; i < stringCount; i++) ids[i] = this.#string(words, stringBytes, stringOffset[i]!, stringOffset[i + 1]!);
   }
 
   #translateMappings(from: Symbols): void {
@@ -288,6 +309,18 @@ export class SymbolInterner implements Symbols {
     }
     return mix(hash);
   }
+}
+
+/** Four bytes at a time. A hash only says where to look, so no order of bytes matters but that it is always the same. */
+function stringHash(words: DataView, start: number, length: number): number {
+  let hash = length;
+  let i = 0;
+  for (; i + 4 <= length; i += 4) {
+    hash = Math.imul(hash ^ words.getUint32(start + i, true), 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  for (; i < length; i++) hash = Math.imul(hash ^ words.getUint8(start + i), 0x01000193);
+  return mix(hash);
 }
 
 function functionHash(name: number, systemName: number, filename: number, startLine: number): number {

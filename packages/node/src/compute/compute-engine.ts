@@ -3,10 +3,11 @@
  * and free of threads, so that the simulator runs the same code in place.
  */
 import { constants, gunzipSync } from "node:zlib";
-import { CodedError, invalidArgument, unreachable } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument, unreachable } from "@pyromesh/base";
+import type { Random } from "@pyromesh/base";
 import type { DatasetInput } from "@pyromesh/block";
 import { CODEC, encodeDataset, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, RowQuery } from "@pyromesh/profile";
+import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, PreparedRow, RecordView, RowQuery } from "@pyromesh/profile";
 import {
   Dataset,
   dotGraph,
@@ -30,7 +31,7 @@ import {
   RecordDecoder,
   scanSeries,
   truncateLocations,
-  withStoreIds,
+  windowStartOf,
 } from "@pyromesh/profile";
 import type {
   DatasetKey,
@@ -38,7 +39,7 @@ import type {
   Finished,
   FinishSpec,
   Generation,
-  InsertEntry,
+  InsertedRecord,
   PlainMatcher,
   PlainRowQuery,
   ScanPartial,
@@ -53,6 +54,31 @@ const SEGMENT_QUALITY = 1;
 interface HeldDataset {
   readonly key: DatasetKey;
   readonly dataset: Dataset;
+  /** Of records whose rows were made ready and dropped: their symbols stay in the dataset. */
+  droppedBytes: number;
+}
+
+/** A row between `encode` and `insertRows`. Pushes in flight bound how many there are. */
+interface ReadyRow {
+  readonly generation: Generation;
+  readonly held: HeldDataset;
+  readonly row: PreparedRow;
+  readonly sizeBytes: number;
+}
+
+/** Past it a dataset makes no more rows ready: its records are decoded when they are inserted, and leave nothing behind when not. */
+const DROPPED_BYTES_MAX = 8 * 2 ** 20;
+
+export interface EngineModules {
+  readonly random: Random;
+  /** Whether datasets of this record's tenant and service lie in this lane. */
+  readonly isMine: (record: Pick<EncodedRecord, "tenant" | "service">) => boolean;
+}
+
+export interface EncodedPush {
+  readonly records: readonly EncodedRecord[];
+  /** One a record: of its row made ready, or 0. */
+  readonly rows: readonly number[];
 }
 
 /**
@@ -67,34 +93,88 @@ interface OpenDataset {
 }
 
 export class ComputeEngine {
+  readonly #modules: EngineModules;
   readonly #generations = new Map<Generation, Map<string, HeldDataset>>();
+  readonly #ready = new Map<number, ReadyRow>();
+  #nextRow = 1;
   readonly #decoder = new RecordDecoder();
   readonly #open = new Map<string, OpenDataset>();
   #openBytes = 0;
 
-  encode(task: EncodeTask): EncodedRecord[] {
-    const records = encodePush({ ...task, pprof: inflate(task) });
-    return records.map((record) => ({ ...record, bytes: withStoreIds(record.bytes, task.storeIds) }));
+  constructor(modules: EngineModules) {
+    this.#modules = modules;
   }
 
-  insert(generation: Generation, entries: readonly InsertEntry[]): void {
+  /** `room`: where a record's bytes go. Called after the pprof was read: it may give out the very memory that holds it. */
+  encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
+    const rows: number[] = [];
+    const { settings, generation, storeIds } = task;
+    const input = { ...task, ...settings, pprof: this.#inflate(task), nonce: this.#modules.random.bytes(16) };
+    const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#makeReady(generation, record, view));
+    try {
+      return { records: encodePush(input, { storeIds, room, onRecord }), rows };
+    } catch (error) {
+      this.releaseRows(rows);
+      throw error;
+    }
+  }
+
+  insert(generation: Generation, records: readonly InsertedRecord[]): void {
+    for (const record of records) this.#hold(generation, record).dataset.insert(this.#decoder.decode(record.bytes, "record"));
+  }
+
+  /** Rows that `encode` made ready for this generation. */
+  insertRows(generation: Generation, rows: readonly number[]): void {
+    for (const id of rows) {
+      const ready = this.#ready.get(id);
+      assert(ready !== undefined && ready.generation === generation, "a ready row is inserted once, into the generation it was made for");
+      this.#ready.delete(id);
+      ready.held.dataset.add(ready.row);
+    }
+  }
+
+  /** Drops rows that were made ready and were not inserted. */
+  releaseRows(rows: readonly number[]): void {
+    for (const id of rows) {
+      const ready = this.#ready.get(id);
+      if (ready === undefined) continue;
+      this.#ready.delete(id);
+      ready.held.droppedBytes += ready.sizeBytes;
+    }
+  }
+
+  /** 0 where the dataset is another lane's, or has dropped too much already. */
+  #makeReady(generation: Generation, record: EncodedRecord, view: RecordView): number {
+    if (!this.#modules.isMine(record)) return 0;
+    const held = this.#hold(generation, record);
+    if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
+    const id = this.#nextRow++;
+    this.#ready.set(id, { generation, held, row: held.dataset.prepare(view), sizeBytes: record.bytes.length });
+    return id;
+  }
+
+  #hold(generation: Generation, { tenant, service, timeMs }: InsertedRecord): HeldDataset {
     let datasets = this.#generations.get(generation);
     if (datasets === undefined) this.#generations.set(generation, (datasets = new Map()));
-    for (const entry of entries) {
-      const key = printDatasetKey(entry);
-      let held = datasets.get(key);
-      if (held === undefined) {
-        const { tenant, windowStartMs, service } = entry;
-        datasets.set(key, (held = { key: { tenant, windowStartMs, service }, dataset: new Dataset(service) }));
-      }
-      held.dataset.insert(this.#decoder.decode(entry.bytes, "record"));
-    }
+    const key = { tenant, service, windowStartMs: windowStartOf(timeMs) };
+    const printed = printDatasetKey(key);
+    let held = datasets.get(printed);
+    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), droppedBytes: 0 }));
+    return held;
+  }
+
+  /** The profile, inflated where it is gzip, never beyond its limit; never in memory that `room` may give out. */
+  #inflate({ pprof, settings }: EncodeTask): Uint8Array {
+    const sizeBytesMax = settings.limits.profileSizeBytesMax;
+    if (isGzip(pprof)) return inflate(pprof, sizeBytesMax);
+    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+    return pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
   }
 
   build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] {
     const inputs: DatasetInput[] = [];
     for (const { key, dataset } of this.#generations.get(generation)?.values() ?? []) {
-      if (key.tenant !== tenant || key.windowStartMs !== windowStartMs) continue;
+      if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
       inputs.push({
         service: key.service,
         recordCount: dataset.rowCount,
@@ -108,6 +188,7 @@ export class ComputeEngine {
 
   drop(generation: Generation): void {
     this.#generations.delete(generation);
+    for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
   }
 
   scan(task: ScanTask): ScanPartial {
@@ -299,18 +380,12 @@ function toRowQuery(query: PlainRowQuery): RowQuery {
   return { ...query, selector: query.selector.map(toMatcher) };
 }
 
-/** The profile, inflated where it is gzip, never beyond its limit. */
-function inflate({ pprof, limits }: EncodeTask): Uint8Array {
-  const sizeBytesMax = limits.profileSizeBytesMax;
-  if (!isGzip(pprof)) {
-    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-    return pprof;
-  }
+function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
   try {
-    return gunzipSync(pprof, {
+    return gunzipSync(gzip, {
       ...(sizeBytesMax > 0 ? { maxOutputLength: sizeBytesMax } : {}),
       // The room for the whole answer at once: growing it in 16 KiB steps costs as much as inflating.
-      chunkSize: Math.max(1 << 14, Math.min(1 << 20, pprof.length * 4)),
+      chunkSize: Math.max(1 << 14, Math.min(1 << 20, gzip.length * 4)),
       finishFlush: constants.Z_FINISH,
     });
   } catch (error) {

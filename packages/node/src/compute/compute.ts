@@ -2,11 +2,12 @@
  * Compute: decoding, building and scanning behind one port. Worker threads in production, in-thread in the simulator.
  *
  * Bytes go in and bytes or typed arrays come out, never trees of objects. A dataset's interned rows live in one lane,
- * chosen by a hash of its key, and calls to one lane are done in the order they were made: a query sent after an insert
+ * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
 import type { DatasetInput, DatasetEntry } from "@pyromesh/block";
 import type {
+  AcceptanceWindow,
   EncodedRecord,
   PushInput,
   FlameGraph,
@@ -19,6 +20,7 @@ import type {
   PartialHeatmap,
   PartialSeries,
   PointsShape,
+  ProfileLimits,
   ProfileType,
   TimeSeries,
 } from "@pyromesh/profile";
@@ -36,16 +38,23 @@ export function printDatasetKey(key: DatasetKey): string {
   return `${key.tenant}\0${key.windowStartMs}\0${key.service}`;
 }
 
-/** A record to intern. `bytes` is handed over: its buffer may be transferred. */
-export interface InsertEntry extends DatasetKey {
-  readonly bytes: Uint8Array;
+/** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a lane once. */
+export interface EncodeSettings {
+  readonly limits: ProfileLimits;
+  readonly window: AcceptanceWindow;
 }
 
-/** As `PushInput`, but the pprof may still be compressed. */
-export interface EncodeTask extends PushInput {
+/** As `PushInput`, but the pprof may still be compressed. Its buffer may be taken over. */
+export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
+  readonly settings: EncodeSettings;
   /** Whom the records are sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
   readonly storeIds: readonly Uint8Array[];
+  /** Into which the records are likely to be inserted: their rows are made ready for it on the way. */
+  readonly generation: Generation;
 }
+
+/** A record to intern. Where it is not one that `encode` gave, its buffer may be taken over. */
+export type InsertedRecord = Pick<EncodedRecord, "tenant" | "service" | "timeMs" | "bytes">;
 
 /** One dataset of one segment, read whole. `bytes` lies in shared memory: lanes look at it, nobody writes. */
 export interface SegmentPart extends DatasetKey {
@@ -127,9 +136,12 @@ export type Finished =
   | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] };
 
 export interface Compute {
+  /** The records of one push. Their bytes are lent: `release` them once they are kept or refused. */
   encode(task: EncodeTask): Promise<readonly EncodedRecord[]>;
   /** Returns at once; ordered before every later call that reads the same dataset. */
-  insert(generation: Generation, entries: readonly InsertEntry[]): void;
+  insert(generation: Generation, records: readonly InsertedRecord[]): void;
+  /** Takes back what `encode` lent: the bytes are overwritten, and rows that were made ready and not inserted are dropped. */
+  release(records: readonly EncodedRecord[]): void;
   /** Resolves when every insert made before has been done: how replay keeps its reading in step with the lanes. */
   settle(): Promise<void>;
   /** The datasets of a window, encoded, by service. */

@@ -1,11 +1,23 @@
-/** What travels between the main thread and a lane: batches of calls one way, batches of outcomes the other. */
+/**
+ * What travels between the main thread and a lane: batches of calls one way, batches of outcomes the other.
+ *
+ * A push is the call that comes by the thousand, so it travels as one flat list of numbers and texts (an object costs its
+ * keys' names at both ends), with its settings named by number and its bytes in lent memory (lent-memory.ts).
+ */
 import { CodedError } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
-import type { EncodeTask, FinishSpec, Generation, InsertEntry, ScanPartial, ScanTask } from "./compute.ts";
+import { recordIdentity, STORE_ID_BYTES } from "@pyromesh/profile";
+import type { EncodedRecord, Label } from "@pyromesh/profile";
+import type { EncodedPush } from "./compute-engine.ts";
+import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 
 export type LaneCall =
-  | { readonly method: "encode"; readonly task: EncodeTask }
-  | { readonly method: "insert"; readonly generation: Generation; readonly entries: readonly InsertEntry[] }
+  | { readonly method: "encode"; readonly push: PackedPush }
+  /** The settings that pushes name by this number from now on; the first of a new list ends the one before. */
+  | { readonly method: "settings"; readonly number: number; readonly settings: EncodeSettings; readonly isFirst: boolean }
+  | { readonly method: "insert"; readonly generation: Generation; readonly records: readonly InsertedRecord[] }
+  | { readonly method: "rows"; readonly generation: Generation; readonly rows: readonly number[] }
+  | { readonly method: "release"; readonly rows: readonly number[] }
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
   | { readonly method: "scan"; readonly task: ScanTask }
@@ -19,6 +31,86 @@ export interface LaneRequest {
 export type LaneOutcome =
   | { readonly id: number; readonly value: unknown }
   | { readonly id: number; readonly error: PlainError };
+
+/** What a lane is started with. */
+export interface LaneStart {
+  readonly lane: number;
+  readonly laneCount: number;
+  readonly shared: SharedArrayBuffer;
+}
+
+/** Bytes in lent memory, by where they begin, or a buffer of their own. */
+type Place = number | Uint8Array;
+
+export type PackedPush = readonly [
+  pprof: Place,
+  pprofBytes: number,
+  settings: number,
+  generation: Generation,
+  tenant: string,
+  /** Names and values in turn. */
+  labels: readonly string[],
+  profileId: Uint8Array | undefined,
+  fallbackTimeNs: bigint,
+  idempotencyKey: string | undefined,
+  nowMs: number,
+  ingest: EncodeTask["ingest"],
+  /** Latin1, 16 characters each. */
+  storeIds: string,
+];
+
+export function packPush(task: EncodeTask, pprof: Place, settings: number): PackedPush {
+  const labels: string[] = [];
+  for (const { name, value } of task.labels) labels.push(name, value);
+  let storeIds = "";
+  for (const id of task.storeIds) storeIds += Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1");
+  const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest } = task;
+  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, storeIds];
+}
+
+export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
+  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, ids] = push;
+  const labels: Label[] = [];
+  for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
+  const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, storeIds: unpackStoreIds(ids) };
+}
+
+let lastIds = "";
+let lastStoreIds: readonly Uint8Array[] = [];
+
+/** Neighbours in a row mostly go to the same stores. */
+function unpackStoreIds(ids: string): readonly Uint8Array[] {
+  if (ids === lastIds) return lastStoreIds;
+  const storeIds: Uint8Array[] = [];
+  for (let i = 0; i < ids.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(ids.slice(i, i + STORE_ID_BYTES), "latin1")));
+  lastIds = ids;
+  lastStoreIds = storeIds;
+  return storeIds;
+}
+
+/** Six entries a record: where its bytes are, how many, service, time, samples, row. */
+export type PackedRecords = readonly (Place | string)[];
+
+export function packRecords({ records, rows }: EncodedPush, placeOf: (bytes: Uint8Array) => Place): PackedRecords {
+  const packed: (Place | string)[] = [];
+  for (const [index, { bytes, service, timeMs, sampleCount }] of records.entries()) {
+    packed.push(placeOf(bytes), bytes.length, service, timeMs, sampleCount, rows[index]!);
+  }
+  return packed;
+}
+
+export function unpackRecords(packed: PackedRecords, tenant: string, view: (at: number, lengthBytes: number) => Uint8Array): EncodedPush {
+  const records: EncodedRecord[] = [];
+  const rows: number[] = [];
+  for (let i = 0; i < packed.length; i += 6) {
+    const [place, lengthBytes, service, timeMs, sampleCount, row] = packed.slice(i, i + 6) as [Place, number, string, number, number, number];
+    const bytes = typeof place === "number" ? view(place, lengthBytes) : place;
+    records.push({ identity: recordIdentity(bytes), tenant, service, timeMs, sampleCount, bytes });
+    rows.push(row);
+  }
+  return { records, rows };
+}
 
 export interface PlainError {
   readonly code: string;

@@ -1,14 +1,18 @@
 /** A lane's own thread: takes batches of calls in order, answers each batch at once. */
-import { parentPort } from "node:worker_threads";
-import { assert, unreachable } from "@pyromesh/base";
-import type { EncodedRecord } from "@pyromesh/profile";
+import { parentPort, workerData } from "node:worker_threads";
+import { assert, systemRandom, unreachable } from "@pyromesh/base";
 import { ComputeEngine } from "./compute-engine.ts";
-import type { LaneCall, LaneOutcome, LaneRequest } from "./lane-protocol.ts";
-import { toPlainError } from "./lane-protocol.ts";
+import type { EncodeSettings } from "./compute.ts";
+import { laneOf } from "./lane-of.ts";
+import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
+import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
+import { SLOT_BYTES } from "./lent-memory.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const engine = new ComputeEngine();
+const { lane, laneCount, shared } = workerData as LaneStart; // worker-compute.ts starts us
+const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
+const settings = new Map<number, EncodeSettings>();
 
 port.on("message", (requests: readonly LaneRequest[]) => {
   const outcomes: LaneOutcome[] = [];
@@ -25,13 +29,18 @@ port.on("message", (requests: readonly LaneRequest[]) => {
 
 function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
   switch (call.method) {
-    case "encode": {
-      const records = engine.encode(call.task);
-      for (const { bytes } of records) giveAway(bytes, transfer);
-      return records satisfies readonly EncodedRecord[];
-    }
+    case "encode":
+      return encode(call.push, transfer);
+    case "settings":
+      if (call.isFirst) settings.clear();
+      settings.set(call.number, call.settings);
+      return undefined;
     case "insert":
-      return engine.insert(call.generation, call.entries);
+      return engine.insert(call.generation, call.records);
+    case "rows":
+      return engine.insertRows(call.generation, call.rows);
+    case "release":
+      return engine.releaseRows(call.rows);
     case "build":
       return engine.build(call.generation, call.tenant, call.windowStartMs);
     case "drop":
@@ -45,8 +54,26 @@ function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
   }
 }
 
-/** Transfers a buffer that holds nothing else. */
-function giveAway(bytes: Uint8Array, transfer: ArrayBuffer[]): void {
-  const { buffer } = bytes;
-  if (buffer instanceof ArrayBuffer && buffer.byteLength === bytes.byteLength && !transfer.includes(buffer)) transfer.push(buffer);
+/** The records lie where the pprof lay, as far as they fit. */
+function encode(push: PackedPush, transfer: ArrayBuffer[]): PackedRecords {
+  const [place] = push;
+  const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
+  let next = typeof place === "number" ? place : 0;
+  const end = typeof place === "number" ? place + SLOT_BYTES : 0;
+  const room = (lengthBytes: number): Uint8Array => {
+    if (next + lengthBytes > end) return new Uint8Array(lengthBytes);
+    next += lengthBytes;
+    return new Uint8Array(shared, next - lengthBytes, lengthBytes);
+  };
+  return packRecords(engine.encode(task, room), (bytes) => {
+    if (bytes.buffer instanceof SharedArrayBuffer) return bytes.byteOffset;
+    transfer.push(bytes.buffer as ArrayBuffer); // `room` made it: it holds nothing else
+    return bytes;
+  });
+}
+
+function settingsOf(number: number): EncodeSettings {
+  const found = settings.get(number);
+  assert(found !== undefined, "settings are sent before the first push that names them");
+  return found;
 }

@@ -1,60 +1,109 @@
 /**
- * Compute on worker threads.
+ * Compute on worker threads: which lane does what (lane.ts is one lane).
  *
- *   caller --> lane queue --> batch (at most BATCHES_IN_FLIGHT away) --> worker --> outcomes
- *
- * Calls to a lane keep their order. Those that need no dataset (`encode`, `finish`) go to the first lane that is not at a long
- * task and has few calls waiting: pushes that meet in one lane travel together, and waking a thread costs as much as decoding
- * a small push. Builds run one at a time, so that a lane is always left for pushes.
- * Inserts wait to travel with the next call of their lane, or until INSERT_BYTES_MAX of them wait: nobody awaits an insert.
- * A lane queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503).
+ * A push goes to the lane where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
+ * where that lane is busy it goes to another, and its records are decoded again on insert. `finish` goes to any lane.
+ * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
+ * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  */
-import { Worker } from "node:worker_threads";
-import { CodedError, unavailable } from "@pyromesh/base";
-import type { Logger } from "@pyromesh/base";
+import { setFlagsFromString } from "node:v8";
 import type { DatasetInput } from "@pyromesh/block";
-import type { Compute, DatasetKey, Finished, Generation, InsertEntry, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
-import { printDatasetKey } from "./compute.ts";
+import { LABEL_SERVICE_NAME, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { fromPlainError } from "./lane-protocol.ts";
-import type { LaneCall, LaneOutcome, LaneRequest } from "./lane-protocol.ts";
+import type { Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
+import { Lane } from "./lane.ts";
+import { laneOf } from "./lane-of.ts";
+import { packPush, unpackRecords } from "./lane-protocol.ts";
+import type { PackedRecords } from "./lane-protocol.ts";
+import { LentMemory } from "./lent-memory.ts";
 
-/** One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
-const BATCHES_IN_FLIGHT = 1;
 /** A lane with more calls waiting than a batch holds has enough to do. */
 const LANE_CALLS_MAX = 8;
-/** Outcomes of a batch travel together, so a batch is short; what takes long travels alone. */
-const BATCH_CALLS_MAX = 8;
-const QUEUE_MAX = 4096;
-const INSERT_BYTES_MAX = 1 << 20;
+/**
+ * The old space of a lane's heap may reach this before its first full collection. V8 begins small and would collect, and forget
+ * what it learned of the code, several times a second: datasets and buffers are outside of the heap and yet count towards it.
+ */
+const LANE_HEAP_MB = 64;
 
 export interface WorkerComputeOptions {
   readonly laneCount: number;
 }
 
 export interface WorkerComputeModules {
-  readonly logger: Logger;
   /** Called when a lane dies: its rows are gone, so the node must stop; a restart replays them. */
   readonly onLaneLost: (error: Error) => void;
 }
 
+/** What a record of `encode` holds until it is released. */
+interface Loan {
+  readonly lane: Lane;
+  readonly generation: Generation;
+  /** 0: none, or inserted already. */
+  row: number;
+  readonly slot: SlotLoan | undefined;
+}
+
+/** One slot, shared by the records of a push. */
+interface SlotLoan {
+  readonly at: number;
+  recordCount: number;
+}
+
 export class WorkerCompute implements Compute {
   readonly #lanes: Lane[];
+  readonly #memory = new LentMemory();
+  /** By record; pushes in flight bound it. */
+  readonly #loans = new Map<InsertedRecord, Loan>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor(options: WorkerComputeOptions, modules: WorkerComputeModules) {
-    this.#lanes = Array.from({ length: options.laneCount }, () => new Lane(modules));
+  constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
+    setFlagsFromString(`--initial-old-space-size=${LANE_HEAP_MB}`);
+    const { shared } = this.#memory;
+    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared }, modules.onLaneLost));
   }
 
-  encode(task: Parameters<Compute["encode"]>[0]): Promise<readonly EncodedRecord[]> {
-    // The caller gave the profile away with the buffer it lies in. (Node's small-buffer pool is copied, not moved.)
+  async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
+    const lane = this.#laneFor(task);
+    const settings = lane.settingsNumber(task.settings);
+    const at = this.#memory.lend(task.pprof);
+    // What fits no slot moves with the buffer it lies in. (Node's small-buffer pool is copied, not moved.)
     const { buffer } = task.pprof;
-    const transfer = buffer instanceof ArrayBuffer ? [buffer] : [];
-    return this.#free().call<readonly EncodedRecord[]>({ method: "encode", task }, transfer);
+    const transfer = at === undefined && buffer instanceof ArrayBuffer ? [buffer] : [];
+    const slot = at === undefined ? undefined : { at, recordCount: 0 };
+    try {
+      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? task.pprof, settings) }, transfer);
+      const { records, rows } = unpackRecords(packed, task.tenant, (from, lengthBytes) => this.#memory.view(from, lengthBytes));
+      if (slot !== undefined) slot.recordCount = records.length;
+      for (const [index, record] of records.entries()) this.#loans.set(record, { lane, generation: task.generation, row: rows[index]!, slot });
+      return records;
+    } finally {
+      if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
+    }
   }
 
-  insert(generation: Generation, entries: readonly InsertEntry[]): void {
-    for (const entry of entries) this.#laneOf(entry).insert(generation, entry);
+  insert(generation: Generation, records: readonly InsertedRecord[]): void {
+    for (const record of records) {
+      const loan = this.#loans.get(record);
+      if (loan !== undefined && loan.row !== 0 && loan.generation === generation) {
+        loan.lane.insertRow(generation, loan.row);
+        loan.row = 0;
+        continue;
+      }
+      const { tenant, service, timeMs, bytes } = record;
+      // Lent memory is overwritten after the release.
+      const owned = bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes;
+      this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: owned });
+    }
+  }
+
+  release(records: readonly EncodedRecord[]): void {
+    for (const record of records) {
+      const loan = this.#loans.get(record);
+      if (loan === undefined) continue;
+      this.#loans.delete(record);
+      if (loan.row !== 0) loan.lane.releaseRow(loan.row);
+      if (loan.slot !== undefined && --loan.slot.recordCount === 0) this.#memory.takeBack(loan.slot.at);
+    }
   }
 
   async settle(): Promise<void> {
@@ -80,7 +129,7 @@ export class WorkerCompute implements Compute {
 
   async scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]> {
     const parts = new Map<Lane, SegmentPart[]>(this.#lanes.map((lane) => [lane, []]));
-    for (const part of task.parts) parts.get(this.#laneOf(part))!.push(part);
+    for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
     const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
     return Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, [], signal)));
   }
@@ -93,6 +142,12 @@ export class WorkerCompute implements Compute {
     await Promise.all(this.#lanes.map((lane) => lane.stop()));
   }
 
+  #laneFor({ tenant, labels }: EncodeTask): Lane {
+    const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
+    const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
+    return !home.isLong && home.load < LANE_CALLS_MAX ? home : this.#free();
+  }
+
   #free(): Lane {
     let best = this.#lanes[0]!;
     for (const lane of this.#lanes) {
@@ -101,177 +156,4 @@ export class WorkerCompute implements Compute {
     }
     return best;
   }
-
-  #laneOf(key: DatasetKey): Lane {
-    const text = printDatasetKey(key);
-    let hash = 0;
-    for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-    return this.#lanes[(hash >>> 0) % this.#lanes.length]!;
-  }
-}
-
-interface Waiting {
-  readonly request: LaneRequest;
-  readonly transfer: readonly ArrayBuffer[];
-}
-
-interface Pending {
-  readonly resolve: (value: never) => void;
-  readonly reject: (error: Error) => void;
-  readonly isLong: boolean;
-}
-
-class Lane {
-  readonly #worker: Worker;
-  readonly #pending = new Map<number, Pending>();
-  #waiting: Waiting[] = [];
-  #inserts: InsertEntry[] = [];
-  #insertGeneration: Generation = -1;
-  #insertBytes = 0;
-  #batchesInFlight = 0;
-  #nextId = 1;
-  #lost: Error | undefined;
-  #isStopping = false;
-  #isSendDue = false;
-  #longCount = 0;
-  readonly #onLaneLost: (error: Error) => void;
-
-  constructor(modules: WorkerComputeModules) {
-    this.#onLaneLost = modules.onLaneLost;
-    this.#worker = new Worker(new URL("./lane.worker.js", import.meta.url));
-    this.#worker.on("message", (outcomes: readonly LaneOutcome[]) => this.#onOutcomes(outcomes));
-    const lose = (error: Error): void => this.#lose(error);
-    this.#worker.on("error", lose);
-    this.#worker.on("exit", (code) => lose(new Error(`worker exited with ${code}`)));
-  }
-
-  #lose(error: Error): void {
-    if (this.#isStopping || this.#lost !== undefined) return;
-    this.#lost = unavailable("COMPUTE_LANE_LOST", `a worker thread died (${error.message}): the node restarts and replays its rows`, error);
-    for (const { reject } of this.#pending.values()) reject(this.#lost);
-    this.#pending.clear();
-    this.#onLaneLost(error);
-  }
-
-  get load(): number {
-    return this.#pending.size;
-  }
-
-  /** True while a task that takes long is waiting or at work here. */
-  get isLong(): boolean {
-    return this.#longCount > 0;
-  }
-
-  insert(generation: Generation, entry: InsertEntry): void {
-    if (generation !== this.#insertGeneration) this.#flushInserts();
-    this.#insertGeneration = generation;
-    this.#inserts.push(entry);
-    this.#insertBytes += entry.bytes.byteLength;
-    if (this.#insertBytes >= INSERT_BYTES_MAX) {
-      this.#flushInserts();
-      this.#sendSoon();
-    }
-  }
-
-  call<T>(call: LaneCall, transfer: readonly ArrayBuffer[] = [], signal?: AbortSignal): Promise<T> {
-    if (this.#lost !== undefined) return Promise.reject(this.#lost);
-    if (signal?.aborted) return Promise.reject(canceled());
-    if (this.#pending.size >= QUEUE_MAX) {
-      return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
-    }
-    this.#flushInserts();
-    return new Promise<T>((resolve, reject) => {
-      const isLong = !isShort(call);
-      if (isLong) this.#longCount++;
-      const id = this.#push(call, transfer, { resolve, reject, isLong });
-      signal?.addEventListener("abort", () => this.#cancel(id), { once: true });
-      this.#sendSoon();
-    });
-  }
-
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    await this.#worker.terminate();
-  }
-
-  #push(call: LaneCall, transfer: readonly ArrayBuffer[], pending: Pending): number {
-    const id = this.#nextId++;
-    this.#waiting.push({ request: { id, call }, transfer });
-    this.#pending.set(id, pending);
-    return id;
-  }
-
-  #flushInserts(): void {
-    if (this.#inserts.length === 0) return;
-    const entries = this.#inserts;
-    this.#inserts = [];
-    this.#insertBytes = 0;
-    const transfer = entries.map(({ bytes }) => bytes).filter((bytes) => bytes.buffer.byteLength === bytes.byteLength);
-    // Rows that could not be interned would make answers wrong without a word.
-    const failed = (error: Error): void => this.#lose(new Error(`an accepted record could not be interned: ${error.message}`, { cause: error }));
-    const buffers = transfer.map((bytes) => bytes.buffer).filter((buffer) => buffer instanceof ArrayBuffer);
-    this.#push({ method: "insert", generation: this.#insertGeneration, entries }, buffers, { resolve: () => {}, reject: failed, isLong: false });
-  }
-
-  /** At the end of this turn of the loop: what arrives together travels together. */
-  #sendSoon(): void {
-    if (this.#isSendDue) return;
-    this.#isSendDue = true;
-    queueMicrotask(() => {
-      this.#isSendDue = false;
-      this.#send();
-    });
-  }
-
-  #send(): void {
-    while (this.#batchesInFlight < BATCHES_IN_FLIGHT && this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, batchLength(this.#waiting));
-      this.#batchesInFlight++;
-      this.#worker.postMessage(
-        batch.map(({ request }) => request),
-        batch.flatMap(({ transfer }) => [...transfer]),
-      );
-    }
-  }
-
-  #onOutcomes(outcomes: readonly LaneOutcome[]): void {
-    this.#batchesInFlight--;
-    this.#send();
-    for (const outcome of outcomes) {
-      const pending = this.#take(outcome.id);
-      if (pending === undefined) continue; // cancelled meanwhile
-      if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
-      else pending.resolve(outcome.value as never); // the lane answers each method with its own type
-    }
-  }
-
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    this.#pending.delete(id);
-    if (pending?.isLong === true) this.#longCount--;
-    return pending;
-  }
-
-  /** A call still waiting is taken back; one already with the worker ends there and is not heard. */
-  #cancel(id: number): void {
-    const pending = this.#take(id);
-    if (pending === undefined) return;
-    this.#waiting = this.#waiting.filter(({ request }) => request.id !== id);
-    pending.reject(canceled());
-  }
-}
-
-function canceled(): CodedError {
-  return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
-}
-
-/** How many of the waiting calls travel next: short ones together, a long one alone. */
-function batchLength(waiting: readonly Waiting[]): number {
-  let length = 0;
-  while (length < BATCH_CALLS_MAX && length < waiting.length && isShort(waiting[length]!.request.call)) length++;
-  return Math.max(1, length);
-}
-
-function isShort(call: LaneCall): boolean {
-  return call.method === "encode" || call.method === "insert" || call.method === "drop";
 }

@@ -1,9 +1,10 @@
 /** A tenant's limits as the API's parts ask for them. */
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
 import type { TenantId } from "@pyromesh/base";
-import type { AcceptanceWindow, ProfileLimits } from "@pyromesh/profile";
+import type { EncodeSettings } from "../compute/compute.ts";
 import type { Config } from "./config.ts";
 import { limitsFor } from "./limits.ts";
+import type { TenantLimits } from "./limits.ts";
 
 const MB = 2 ** 20;
 /** Series in one push: Pyroscope's push_max_concurrency. */
@@ -30,19 +31,27 @@ export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
   };
 }
 
-export function profileLimitsOf(config: Config, tenant: TenantId): { readonly profile: ProfileLimits; readonly window: AcceptanceWindow } {
+/** The same object for the same limits: lanes are sent each once. */
+const settingsByLimits = new WeakMap<TenantLimits, EncodeSettings>();
+
+export function encodeSettingsOf(config: Config, tenant: TenantId): EncodeSettings {
   const limits = limitsFor(config, tenant);
-  return {
-    profile: {
-      profileSizeBytesMax: limits.profileSizeBytesMax,
-      sampleCountMax: limits.profileSampleCountMax,
-      sampleLabelCountMax: limits.sampleLabelCountMax,
-      stacktraceDepthMax: limits.stacktraceDepthMax,
-      symbolLengthBytesMax: limits.symbolLengthMax,
-      labelCountMax: limits.labelCountMax,
-      labelNameLengthBytesMax: limits.labelNameLengthMax,
-      labelValueLengthBytesMax: limits.labelValueLengthMax,
-    },
-    window: { rejectOlderThanMs: limits.rejectOlderThanMs, rejectNewerThanMs: limits.rejectNewerThanMs },
-  };
+  let settings = settingsByLimits.get(limits);
+  if (settings === undefined) {
+    settings = {
+      limits: {
+        profileSizeBytesMax: limits.profileSizeBytesMax,
+        sampleCountMax: limits.profileSampleCountMax,
+        sampleLabelCountMax: limits.sampleLabelCountMax,
+        stacktraceDepthMax: limits.stacktraceDepthMax,
+        symbolLengthBytesMax: limits.symbolLengthMax,
+        labelCountMax: limits.labelCountMax,
+        labelNameLengthBytesMax: limits.labelNameLengthMax,
+        labelValueLengthBytesMax: limits.labelValueLengthMax,
+      },
+      window: { rejectOlderThanMs: limits.rejectOlderThanMs, rejectNewerThanMs: limits.rejectNewerThanMs },
+    };
+    settingsByLimits.set(limits, settings);
+  }
+  return settings;
 }

@@ -1,12 +1,30 @@
 /** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one lane. */
-import type { Compute } from "../compute/compute.ts";
+import type { Random } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
+import type { Compute, InsertedRecord } from "../compute/compute.ts";
 import { ComputeEngine } from "../compute/compute-engine.ts";
 
-export function openLocalCompute(): Compute {
-  const engine = new ComputeEngine();
+export function openLocalCompute(modules: { readonly random: Random }): Compute {
+  const engine = new ComputeEngine({ ...modules, isMine: () => true });
+  const rows = new Map<InsertedRecord, { readonly generation: number; readonly row: number }>();
   return {
-    encode: async (task) => engine.encode(task),
-    insert: (generation, entries) => engine.insert(generation, entries),
+    encode: async (task) => {
+      const encoded = engine.encode(task, (lengthBytes) => new Uint8Array(lengthBytes));
+      for (const [index, record] of encoded.records.entries()) rows.set(record, { generation: task.generation, row: encoded.rows[index]! });
+      return encoded.records;
+    },
+    insert: (generation, records) => {
+      for (const record of records) {
+        const ready = rows.get(record);
+        rows.delete(record);
+        if (ready?.generation === generation && ready.row !== 0) engine.insertRows(generation, [ready.row]);
+        else engine.insert(generation, [record]);
+      }
+    },
+    release: (records: readonly EncodedRecord[]) => {
+      for (const record of records) engine.releaseRows([rows.get(record)?.row ?? 0]);
+      for (const record of records) rows.delete(record);
+    },
     settle: async () => {},
     build: async (generation, tenant, windowStartMs) => engine.build(generation, tenant, windowStartMs),
     drop: (generation) => engine.drop(generation),

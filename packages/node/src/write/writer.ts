@@ -1,7 +1,7 @@
 /**
  * The write path: what a push goes through between HTTP and its answer.
  *
- *   1. decode, check, normalise, split      compute.encode, in a lane
+ *   1. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready
  *   2. keep                                 head.append resolves after the sync; the same identity is kept once
  *   3. intern                               compute.insert, from the head's commit hook, before any append resolves
  *   4. answer
@@ -11,14 +11,15 @@
  * A crash between 2 and 3 loses nothing: replay interns what the head holds.
  */
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
-import type { Clock, Random, TenantId } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
-import type { AcceptanceWindow, EncodedRecord, ProfileLimits } from "@pyromesh/profile";
-import type { Compute } from "../compute/compute.ts";
+import type { EncodedRecord } from "@pyromesh/profile";
+import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { Placement } from "./placement.ts";
 
 /** What the writer asks of the head. */
 export interface RecordStore {
+  /** `record.bytes` may be overwritten once it has settled. */
   append(record: EncodedRecord): Promise<{ readonly isDuplicate: boolean }>;
 }
 
@@ -26,8 +27,9 @@ export interface WriterModules {
   readonly compute: Compute;
   readonly head: RecordStore;
   readonly clock: Clock;
-  readonly random: Random;
-  readonly limitsFor: (tenant: TenantId) => { readonly profile: ProfileLimits; readonly window: AcceptanceWindow };
+  readonly settingsFor: (tenant: TenantId) => EncodeSettings;
+  /** Where a record goes that is kept now. */
+  readonly openGeneration: () => Generation;
   readonly placement: Placement;
   /** Undefined while writes are taken, else why not. */
   readonly refusesBecause: () => string | undefined;
@@ -63,9 +65,8 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
-    const { clock, compute, head, limitsFor, placement, random } = this.#modules;
+    const { clock, compute, head, openGeneration, placement, settingsFor } = this.#modules;
     try {
-      const limits = limitsFor(tenant);
       const nowMs = clock.nowMs();
       const records = await compute.encode({
         tenant,
@@ -74,15 +75,18 @@ export class Writer implements ProfileSink {
         profileId: profile.profileId,
         fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
         idempotencyKey: profile.idempotencyKey,
-        nonce: random.bytes(16),
         nowMs,
         ingest: profile.ingest,
-        limits: limits.profile,
-        window: limits.window,
+        settings: settingsFor(tenant),
         storeIds: placement.replicaSet(tenant, profile.labels),
+        generation: openGeneration(),
       });
-      signal.throwIfAborted();
-      await Promise.all(records.map((record) => head.append(record)));
+      try {
+        signal.throwIfAborted();
+        await allOf(records.map((record) => head.append(record)));
+      } finally {
+        compute.release(records);
+      }
       return undefined;
     } catch (error) {
       const known = error instanceof CodedError ? error : undefined;
@@ -96,4 +100,10 @@ export class Writer implements ProfileSink {
       });
     }
   }
+}
+
+/** Waits for all of them, also when one fails: until then the head looks at their bytes. */
+async function allOf(appends: readonly Promise<unknown>[]): Promise<void> {
+  if (appends.length === 1) return void (await appends[0]);
+  for (const outcome of await Promise.allSettled(appends)) if (outcome.status === "rejected") throw outcome.reason;
 }

@@ -1,0 +1,240 @@
+/**
+ * One lane as the main thread sees it: a queue of calls to a worker thread, done in the order in which they were made.
+ *
+ *   call --> queue --> batch (at most BATCHES_IN_FLIGHT away) --> worker --> outcomes
+ *
+ * Inserts and releases wait to travel with the next call, or until many of them wait: nobody awaits them.
+ * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503).
+ */
+import { Worker } from "node:worker_threads";
+import { CodedError, unavailable } from "@pyromesh/base";
+import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
+import { fromPlainError } from "./lane-protocol.ts";
+import type { LaneCall, LaneOutcome, LaneRequest, LaneStart } from "./lane-protocol.ts";
+
+/** One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
+const BATCHES_IN_FLIGHT = 1;
+/** Outcomes of a batch travel together, so a batch is short; what takes long travels alone. */
+const BATCH_CALLS_MAX = 8;
+const QUEUE_MAX = 4096;
+/** Inserts and releases that wait. */
+const DEFERRED_BYTES_MAX = 1 << 20;
+const DEFERRED_ROWS_MAX = 256;
+/** Settings a lane remembers. At the bound it forgets all of them, and those still in use are sent again. */
+const SETTINGS_MAX = 256;
+
+interface Waiting {
+  readonly request: LaneRequest;
+  readonly transfer: readonly ArrayBuffer[];
+}
+
+interface Pending {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: Error) => void;
+  readonly isLong: boolean;
+}
+
+export class Lane {
+  readonly #worker: Worker;
+  readonly #onLost: (error: Error) => void;
+  readonly #pending = new Map<number, Pending>();
+  #waiting: Waiting[] = [];
+  #generation: Generation = -1;
+  #records: InsertedRecord[] = [];
+  #recordBytes = 0;
+  #rows: number[] = [];
+  #released: number[] = [];
+  readonly #settings = new Map<EncodeSettings, number>();
+  #nextSettings = 1;
+  #batchesInFlight = 0;
+  #nextId = 1;
+  #lost: Error | undefined;
+  #isStopping = false;
+  #isSendDue = false;
+  #longCount = 0;
+
+  /** `onLost`: the thread died, and its rows with it. */
+  constructor(start: LaneStart, onLost: (error: Error) => void) {
+    this.#onLost = onLost;
+    this.#worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: start });
+    this.#worker.on("message", (outcomes: readonly LaneOutcome[]) => this.#onOutcomes(outcomes));
+    const lose = (error: Error): void => this.#lose(error);
+    this.#worker.on("error", lose);
+    this.#worker.on("exit", (code) => lose(new Error(`worker exited with ${code}`)));
+  }
+
+  get load(): number {
+    return this.#pending.size;
+  }
+
+  /** True while a task that takes long is waiting or at work here. */
+  get isLong(): boolean {
+    return this.#longCount > 0;
+  }
+
+  /** `record.bytes` is handed over. */
+  insert(generation: Generation, record: InsertedRecord): void {
+    this.#turnTo(generation);
+    this.#records.push(record);
+    this.#recordBytes += record.bytes.byteLength;
+    if (this.#recordBytes >= DEFERRED_BYTES_MAX) this.#flush();
+  }
+
+  /** A row that a push made ready here, in this generation. */
+  insertRow(generation: Generation, row: number): void {
+    this.#turnTo(generation);
+    this.#rows.push(row);
+    if (this.#rows.length >= DEFERRED_ROWS_MAX) this.#flush();
+  }
+
+  /** A row that was made ready and will not be inserted. */
+  releaseRow(row: number): void {
+    this.#released.push(row);
+    if (this.#released.length >= DEFERRED_ROWS_MAX) this.#flush();
+  }
+
+  /** By what number a push to this lane names its settings. */
+  settingsNumber(settings: EncodeSettings): number {
+    let number = this.#settings.get(settings);
+    if (number !== undefined) return number;
+    if (this.#settings.size >= SETTINGS_MAX) this.#settings.clear();
+    number = this.#nextSettings++;
+    this.#post({ method: "settings", number, settings, isFirst: this.#settings.size === 0 });
+    this.#settings.set(settings, number);
+    return number;
+  }
+
+  call<T>(call: LaneCall, transfer: readonly ArrayBuffer[] = [], signal?: AbortSignal): Promise<T> {
+    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    if (signal?.aborted) return Promise.reject(canceled());
+    if (this.#pending.size >= QUEUE_MAX) {
+      return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
+    }
+    this.#defer();
+    return new Promise<T>((resolve, reject) => {
+      const isLong = !isShort(call);
+      if (isLong) this.#longCount++;
+      const id = this.#push(call, transfer, { resolve, reject, isLong });
+      signal?.addEventListener("abort", () => this.#cancel(id), { once: true });
+      this.#sendSoon();
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    await this.#worker.terminate();
+  }
+
+  #lose(error: Error): void {
+    if (this.#isStopping || this.#lost !== undefined) return;
+    this.#lost = unavailable("COMPUTE_LANE_LOST", `a worker thread died (${error.message}): the node restarts and replays its rows`, error);
+    for (const { reject } of this.#pending.values()) reject(this.#lost);
+    this.#pending.clear();
+    this.#onLost(error);
+  }
+
+  #push(call: LaneCall, transfer: readonly ArrayBuffer[], pending: Pending): number {
+    const id = this.#nextId++;
+    this.#waiting.push({ request: { id, call }, transfer });
+    this.#pending.set(id, pending);
+    return id;
+  }
+
+  /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
+  #post(call: LaneCall, transfer: readonly ArrayBuffer[] = []): void {
+    const reject = (error: Error): void => this.#lose(new Error(`an accepted record could not be interned: ${error.message}`, { cause: error }));
+    this.#push(call, transfer, { resolve: () => {}, reject, isLong: false });
+  }
+
+  #turnTo(generation: Generation): void {
+    if (generation !== this.#generation) this.#defer();
+    this.#generation = generation;
+  }
+
+  #flush(): void {
+    this.#defer();
+    this.#sendSoon();
+  }
+
+  /** Queues the inserts and releases that wait. */
+  #defer(): void {
+    const generation = this.#generation;
+    if (this.#records.length > 0) {
+      const records = this.#records;
+      this.#records = [];
+      this.#recordBytes = 0;
+      const owned = records.map(({ bytes }) => bytes).filter((bytes) => bytes.buffer.byteLength === bytes.byteLength);
+      this.#post({ method: "insert", generation, records }, owned.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer));
+    }
+    if (this.#rows.length > 0) {
+      this.#post({ method: "rows", generation, rows: this.#rows });
+      this.#rows = [];
+    }
+    if (this.#released.length > 0) {
+      this.#post({ method: "release", rows: this.#released });
+      this.#released = [];
+    }
+  }
+
+  /** At the end of this turn of the loop: what arrives together travels together. */
+  #sendSoon(): void {
+    if (this.#isSendDue) return;
+    this.#isSendDue = true;
+    queueMicrotask(() => {
+      this.#isSendDue = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    while (this.#batchesInFlight < BATCHES_IN_FLIGHT && this.#waiting.length > 0) {
+      const batch = this.#waiting.splice(0, batchLength(this.#waiting));
+      this.#batchesInFlight++;
+      this.#worker.postMessage(
+        batch.map(({ request }) => request),
+        batch.flatMap(({ transfer }) => transfer),
+      );
+    }
+  }
+
+  #onOutcomes(outcomes: readonly LaneOutcome[]): void {
+    this.#batchesInFlight--;
+    this.#send();
+    for (const outcome of outcomes) {
+      const pending = this.#take(outcome.id);
+      if (pending === undefined) continue; // cancelled meanwhile
+      if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
+      else pending.resolve(outcome.value as never); // the lane answers each method with its own type
+    }
+  }
+
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    if (pending?.isLong === true) this.#longCount--;
+    return pending;
+  }
+
+  /** A call still waiting is taken back; one already with the worker ends there and is not heard. */
+  #cancel(id: number): void {
+    const pending = this.#take(id);
+    if (pending === undefined) return;
+    this.#waiting = this.#waiting.filter(({ request }) => request.id !== id);
+    pending.reject(canceled());
+  }
+}
+
+function canceled(): CodedError {
+  return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
+}
+
+/** How many of the waiting calls travel next: short ones together, a long one alone. */
+function batchLength(waiting: readonly Waiting[]): number {
+  let length = 0;
+  while (length < BATCH_CALLS_MAX && length < waiting.length && isShort(waiting[length]!.request.call)) length++;
+  return Math.max(1, length);
+}
+
+function isShort({ method }: LaneCall): boolean {
+  return method !== "build" && method !== "scan" && method !== "finish";
+}

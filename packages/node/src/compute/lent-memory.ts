@@ -1,0 +1,33 @@
+/**
+ * Memory that the main thread and the lanes share, lent a slot at a time: a push's body lies in one on its way to a lane, and
+ * its records in the same one on their way back. Nothing is handed over or copied by the threads' messages, and nothing
+ * becomes garbage.
+ *
+ * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
+ */
+
+/** A larger body, or records that do not fit, travel in buffers of their own. */
+export const SLOT_BYTES: number = 64 * 2 ** 10;
+/** Pushes beyond so many in flight travel in buffers of their own. */
+const SLOT_COUNT = 64;
+
+export class LentMemory {
+  readonly shared: SharedArrayBuffer = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
+  readonly #free: number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot * SLOT_BYTES);
+
+  /** Where a slot begins that now holds `bytes`; undefined when they do not fit or none is free. */
+  lend(bytes: Uint8Array): number | undefined {
+    if (bytes.length > SLOT_BYTES) return undefined;
+    const at = this.#free.pop();
+    if (at !== undefined) new Uint8Array(this.shared, at, bytes.length).set(bytes);
+    return at;
+  }
+
+  takeBack(at: number): void {
+    this.#free.push(at);
+  }
+
+  view(at: number, lengthBytes: number): Uint8Array {
+    return new Uint8Array(this.shared, at, lengthBytes);
+  }
+}
