@@ -4,6 +4,7 @@ export {
   LABEL_NAME,
   LABEL_PROFILE_TYPE,
   LABEL_SERVICE_NAME,
+  LABEL_SESSION_ID,
   labelsKey,
   labelValue,
   printLabels,
@@ -61,6 +62,7 @@ export { decodeRecord, RecordDecoder } from "./record-decode.ts";
 export type { DecodedRecord } from "./record-decode.ts";
 export { draftOf, encodeRecord, RecordEncoder } from "./record-encode.ts";
 export type { RecordDraft, SymbolSource } from "./record-encode.ts";
+export { recordSeries } from "./record-series.ts";
 export { refusal } from "./refusal.ts";
 export type { DiscardReason } from "./refusal.ts";
 export { UNKNOWN_SERVICE } from "./relabel.ts";
