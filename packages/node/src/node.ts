@@ -15,15 +15,17 @@ import type { Head, HeadModules } from "@pyromesh/head";
 import { windowStartOf } from "@pyromesh/profile";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
-import { profileLimitsOf } from "./config/api-limits.ts";
+import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
-import { printConfig } from "./config/print-config.ts";
+import type { LimitsInForce } from "./config/limits.ts";
+import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { Flusher, sealedSizeBytes } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { ActiveSeries } from "./write/active-series.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
@@ -45,6 +47,16 @@ export interface NodeModules {
   readonly local: LocalFiles;
   readonly openHead: (modules: Pick<HeadModules, "onCommitted">) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: the configuration's, for good. */
+  readonly limits?: { readonly inForce: LimitsInForce };
+}
+
+/** What the replay leaves behind. */
+interface Replayed {
+  readonly head: Head;
+  readonly generations: Generations;
+  readonly cutGenerations: ReadonlyMap<number, number>;
+  readonly activeSeries: ActiveSeries;
 }
 
 export class Node {
@@ -67,6 +79,7 @@ export class Node {
   /** Replays the head. The node answers queries and takes writes once it has resolved. */
   static async open(config: Config, modules: NodeModules): Promise<Node> {
     const { compute, logger } = modules;
+    const activeSeries = new ActiveSeries({}, modules);
     const generations = new Generations((generation) => compute.drop(generation));
     const head = await modules.openHead({
       onCommitted: (entries) => {
@@ -88,6 +101,7 @@ export class Node {
             cutId = record.cutId;
           }
           const { tenant, service, bytes } = record;
+          activeSeries.resume(tenant, bytes);
           // Copied: a replayed record is a view of a whole page of the store.
           compute.insert(generations.open, [{ tenant, service, windowStartMs: windowStartOf(record.timeMs), bytes: bytes.slice() }]);
         }
@@ -102,10 +116,10 @@ export class Node {
     await interned;
     // A cut of which nothing could be read back is sealed empty.
     for (const cut of head.cuts()) if (!cutGenerations.has(cut.cutId)) cutGenerations.set(cut.cutId, generations.turn());
-    return new Node(config, modules, head, generations, cutGenerations);
+    return new Node(config, modules, { head, generations, cutGenerations, activeSeries });
   }
 
-  private constructor(config: Config, modules: NodeModules, head: Head, generations: Generations, cutGenerations: ReadonlyMap<number, number>) {
+  private constructor(config: Config, modules: NodeModules, { head, generations, cutGenerations, activeSeries }: Replayed) {
     const { bucket, clock, compute, local, logger, metrics, random } = modules;
     this.#config = config;
     this.#modules = modules;
@@ -118,12 +132,13 @@ export class Node {
     );
     for (const [cutId, generation] of cutGenerations) this.#flusher.resumeCut(cutId, generation);
     this.#writer = new Writer({
+      activeSeries,
       compute,
       head,
       clock,
       random,
       placement: placeOnSelf(head.storeId),
-      limitsFor: (tenant) => profileLimitsOf(config, tenant),
+      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
     });
     this.sink = this.#writer;
@@ -253,6 +268,10 @@ export class Node {
     this.#unlisted = undefined;
   }
 
+  get #limits(): LimitsInForce {
+    return this.#modules.limits?.inForce ?? this.#config;
+  }
+
   #makeAdmin(): NodeAdmin {
     return {
       notReadyBecause: () => this.#notReady,
@@ -260,9 +279,10 @@ export class Node {
       quarantine: (): readonly QuarantineEntry[] => this.#head.quarantine(),
       acknowledgeQuarantine: () => this.#head.acknowledgeQuarantine(),
       metricsText: () => this.#modules.metrics.text(),
-      configYaml: () => printConfig(this.#config),
+      configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
+      runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
-      tenantLimits: (tenant) => printLimits(limitsFor(this.#config, tenant)),
+      tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
     };
   }
 }

@@ -1,27 +1,25 @@
 /** A tenant's limits as the API's parts ask for them. */
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
 import type { TenantId } from "@pyromesh/base";
-import type { AcceptanceWindow, ProfileLimits } from "@pyromesh/profile";
-import type { Config } from "./config.ts";
+import type { WriterLimits } from "../write/writer.ts";
 import { limitsFor } from "./limits.ts";
+import type { LimitsInForce } from "./limits.ts";
 
 const MB = 2 ** 20;
-/** Series in one push: Pyroscope's push_max_concurrency. */
-const PUSH_SERIES_MAX = 256;
 
-export function writeLimitsOf(config: Config, tenant: TenantId): WriteLimits {
-  const limits = limitsFor(config, tenant);
+export function writeLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriteLimits {
+  const limits = limitsFor(inForce, tenant);
   return {
     ingestionRateMb: limits.ingestionRateBytesPerSecond / MB,
     ingestionBurstSizeMb: limits.ingestionBurstBytes / MB,
     ingestionBodyLimitMb: limits.ingestionBodyBytesMax / MB,
-    pushMaxConcurrency: PUSH_SERIES_MAX,
+    pushMaxConcurrency: limits.seriesPerPushMax,
     maxProfileSizeBytes: limits.profileSizeBytesMax,
   };
 }
 
-export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
-  const limits = limitsFor(config, tenant);
+export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLimits {
+  const limits = limitsFor(inForce, tenant);
   return {
     maxQueryLengthMs: limits.queryLengthMs,
     maxQueryLookbackMs: limits.queryLookbackMs,
@@ -30,8 +28,8 @@ export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
   };
 }
 
-export function profileLimitsOf(config: Config, tenant: TenantId): { readonly profile: ProfileLimits; readonly window: AcceptanceWindow } {
-  const limits = limitsFor(config, tenant);
+export function writerLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriterLimits {
+  const limits = limitsFor(inForce, tenant);
   return {
     profile: {
       profileSizeBytesMax: limits.profileSizeBytesMax,
@@ -44,5 +42,7 @@ export function profileLimitsOf(config: Config, tenant: TenantId): { readonly pr
       labelValueLengthBytesMax: limits.labelValueLengthMax,
     },
     window: { rejectOlderThanMs: limits.rejectOlderThanMs, rejectNewerThanMs: limits.rejectNewerThanMs },
+    series: { localSeriesMax: limits.localSeriesMax, globalSeriesMax: limits.globalSeriesMax },
+    sessionsPerSeriesMax: limits.sessionsPerSeriesMax,
   };
 }

@@ -2,20 +2,24 @@
  * The write path: what a push goes through between HTTP and its answer.
  *
  *   1. decode, check, normalise, split      compute.encode, in a lane
- *   2. keep                                 head.append resolves after the sync; the same identity is kept once
- *   3. intern                               compute.insert, from the head's commit hook, before any append resolves
- *   4. answer
+ *   2. count the series                     a new one past the tenant's limit is refused, the others go on
+ *   3. keep                                 head.append resolves after the sync; the same identity is kept once
+ *   4. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   5. answer
  *
- * The order of 2 and 3: a row that is counted before it is durable could be counted and then lost. Interning after the
+ * The order of 3 and 4: a row that is counted before it is durable could be counted and then lost. Interning after the
  * sync and before the answer is what makes an acked profile part of the next query.
- * A crash between 2 and 3 loses nothing: replay interns what the head holds.
+ * A crash between 3 and 4 loses nothing: replay interns what the head holds.
  */
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { Clock, Random, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
 import type { AcceptanceWindow, EncodedRecord, ProfileLimits } from "@pyromesh/profile";
 import type { Compute } from "../compute/compute.ts";
+import type { ActiveSeries } from "./active-series.ts";
 import type { Placement } from "./placement.ts";
+import type { SeriesLimits } from "./series-limit.ts";
+import { foldSessions } from "./session-label.ts";
 
 /** What the writer asks of the head. */
 export interface RecordStore {
@@ -27,10 +31,18 @@ export interface WriterModules {
   readonly head: RecordStore;
   readonly clock: Clock;
   readonly random: Random;
-  readonly limitsFor: (tenant: TenantId) => { readonly profile: ProfileLimits; readonly window: AcceptanceWindow };
+  readonly activeSeries: ActiveSeries;
+  readonly limitsFor: (tenant: TenantId) => WriterLimits;
   readonly placement: Placement;
   /** Undefined while writes are taken, else why not. */
   readonly refusesBecause: () => string | undefined;
+}
+
+export interface WriterLimits {
+  readonly profile: ProfileLimits;
+  readonly window: AcceptanceWindow;
+  readonly series: SeriesLimits;
+  readonly sessionsPerSeriesMax: number;
 }
 
 export class Writer implements ProfileSink {
@@ -63,13 +75,13 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
-    const { clock, compute, head, limitsFor, placement, random } = this.#modules;
+    const { activeSeries, clock, compute, head, limitsFor, placement, random } = this.#modules;
     try {
       const limits = limitsFor(tenant);
       const nowMs = clock.nowMs();
       const records = await compute.encode({
         tenant,
-        labels: profile.labels,
+        labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
         pprof: profile.pprof,
         profileId: profile.profileId,
         fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
@@ -82,7 +94,9 @@ export class Writer implements ProfileSink {
         storeIds: placement.replicaSet(tenant, profile.labels),
       });
       signal.throwIfAborted();
-      await Promise.all(records.map((record) => head.append(record)));
+      const admitted = activeSeries.admit(tenant, records, limits.series);
+      await Promise.all(admitted.records.map((record) => head.append(record)));
+      if (admitted.refusal !== undefined) throw admitted.refusal;
       return undefined;
     } catch (error) {
       const known = error instanceof CodedError ? error : undefined;
