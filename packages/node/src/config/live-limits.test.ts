@@ -34,6 +34,12 @@ class World {
     this.live = new LiveLimits(load(this.text as string), { clock: this.clock, logger, metrics: this.metrics, readFile, load });
   }
 
+  /** Changed text is taken over when it is read a second time. */
+  async reload(): Promise<void> {
+    await this.live.reload();
+    await this.live.reload();
+  }
+
   rateMb(tenant = TEAM): number {
     return limitsFor(this.live.inForce, tenant).ingestionRateBytesPerSecond / MB;
   }
@@ -50,10 +56,10 @@ describe("live limits", () => {
     const world = new World();
     expect([world.rateMb(), world.rateMb(OTHER)]).to.deep.equal([16, 4]);
     world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 32\n  team-b:\n    ingestion_rate_mb: 1\n";
-    await world.live.reload();
+    await world.reload();
     expect([world.rateMb(), world.rateMb(OTHER)]).to.deep.equal([32, 1]);
     world.text = "overrides:\n";
-    await world.live.reload();
+    await world.reload();
     expect([world.rateMb(), world.rateMb(OTHER)]).to.deep.equal([4, 4]);
     expect(world.logged).to.deep.equal([]);
   });
@@ -61,7 +67,7 @@ describe("live limits", () => {
   it("common limits too, below flags as at the start", async () => {
     const world = new World({ "limits.max_label_names_per_series": "40" });
     world.text = "limits:\n  ingestion_rate_mb: 9\n  max_label_names_per_series: 50\n";
-    await world.live.reload();
+    await world.reload();
     expect(world.rateMb()).to.equal(9);
     expect(world.live.inForce.limits.labelCountMax).to.equal(40);
   });
@@ -70,13 +76,13 @@ describe("live limits", () => {
     const world = new World();
     expect(await world.isLastGood()).to.equal("1");
     world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 99\n  team-b:\n    ingestion_rate_mbs: 1\n";
-    for (let i = 0; i < 3; i++) await world.live.reload();
+    for (let i = 0; i < 3; i++) await world.reload();
     expect([world.rateMb(), world.rateMb(OTHER)]).to.deep.equal([16, 4]);
     expect(await world.isLastGood()).to.equal("0");
     expect(world.logged).to.have.lengthOf(1);
     expect(world.logged[0]).to.match(/^error: .*pyromesh\.yaml:5:5: unknown limit ingestion_rate_mbs \(did you mean ingestion_rate_mb\?\)/);
     world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 17\n";
-    await world.live.reload();
+    await world.reload();
     expect([world.rateMb(), await world.isLastGood()]).to.deep.equal([17, "1"]);
     expect(world.logged.slice(1).map((line) => line.slice(0, 38))).to.deep.equal(["info: the configuration file is good a"]);
   });
@@ -84,32 +90,45 @@ describe("live limits", () => {
   it("a file that is gone keeps the limits; back with the same text it is good again", async () => {
     const world = new World();
     const { text } = world;
-    await world.live.reload();
+    await world.reload();
     world.text = new Error("ENOENT: no such file");
-    for (let i = 0; i < 3; i++) await world.live.reload();
+    for (let i = 0; i < 3; i++) await world.reload();
     expect([world.rateMb(), await world.isLastGood(), world.logged.length]).to.deep.equal([16, "0", 1]);
     world.text = text;
-    await world.live.reload();
+    await world.reload();
     expect([world.rateMb(), await world.isLastGood(), world.logged.length]).to.deep.equal([16, "1", 2]);
   });
 
   it("a broken file turned back to what it was is good again", async () => {
     const world = new World();
     const { text } = world;
-    await world.live.reload();
+    await world.reload();
     world.text = "overrides: [";
-    await world.live.reload();
+    await world.reload();
     world.text = text;
-    await world.live.reload();
+    await world.reload();
     expect([world.rateMb(), await world.isLastGood()]).to.deep.equal([16, "1"]);
+  });
+
+  it("a file that is being written is left alone until it reads the same twice", async () => {
+    const world = new World();
+    await world.reload();
+    for (const half of ["", "overrides:\n", "overrides:\n  team-a:\n    ingestion_rate_mb: 1"]) {
+      world.text = half;
+      await world.live.reload();
+      expect(world.rateMb(), JSON.stringify(half)).to.equal(16);
+    }
+    world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 18\n";
+    await world.reload();
+    expect(world.rateMb()).to.equal(18);
   });
 
   it("other settings wait for the next start, and that is said once", async () => {
     const world = new World();
     world.text = "flush_interval: 5s\nlimits:\n  ingestion_rate_mb: 9\n";
-    await world.live.reload();
+    await world.reload();
     world.text += "# a remark\n";
-    await world.live.reload();
+    await world.reload();
     expect(world.rateMb()).to.equal(9);
     expect(world.logged).to.have.lengthOf(1);
     expect(world.logged[0]).to.match(/^warn: .*"settings":"flush_interval"/);
@@ -118,15 +137,17 @@ describe("live limits", () => {
   it("reads every so often until stopped; an interval of 0 reads never", async () => {
     const world = new World({ config_reload_interval: "30s" });
     world.live.start();
-    for (let i = 0; i < 3; i++) {
-      world.clock.advance(30_000);
+    const after = async (delayMs: number): Promise<number> => {
+      world.clock.advance(delayMs);
       await turn();
-    }
-    expect(world.readCount).to.equal(3);
+      return world.readCount;
+    };
+    expect([await after(29_999), await after(1), await after(499), await after(1)], "read, and again as it was never read before").to.deep.equal([0, 1, 1, 2]);
+    expect([await after(29_999), await after(1), await after(30_000)], "unchanged").to.deep.equal([2, 3, 4]);
+    world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 5\n";
+    expect([await after(30_000), world.rateMb(), await after(500), world.rateMb()]).to.deep.equal([5, 16, 6, 5]);
     world.live.stop();
-    world.clock.advance(300_000);
-    await turn();
-    expect(world.readCount).to.equal(3);
+    expect(await after(300_000)).to.equal(6);
 
     const never = new World({ config_reload_interval: "0" });
     never.live.start();

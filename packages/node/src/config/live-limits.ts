@@ -3,13 +3,17 @@
  *
  * What must stay true: a file that cannot be read or is refused changes nothing, all of it or none takes hold, and no request
  * waits for it. Flags and variables still beat the file. The file is read whole every so often and compared: that sees a
- * mounted folder's switched link as well as an editor's rename, and costs a small read.
+ * mounted folder's switched link as well as an editor's rename, and costs a small read. Changed text is looked at once it was
+ * read twice: half of a file that is being written may be good YAML, and would lift the overrides in its other half.
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Gauge, Logger, Metrics, Timer } from "@pyromesh/base";
 import { changedSettings } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { LimitsInForce } from "./limits.ts";
+
+/** Between the two readings of changed text. */
+const SETTLE_MS = 500;
 
 export interface LiveLimitsModules {
   readonly clock: Clock;
@@ -25,8 +29,10 @@ export class LiveLimits {
   readonly #modules: LiveLimitsModules;
   readonly #isLastGood: Gauge | undefined;
   #inForce: LimitsInForce;
-  /** What was read last, taken over or refused. */
+  /** What was taken over or refused last. */
   #text: string | undefined;
+  /** Changed text that was read once. */
+  #unsettled: string | undefined;
   #problem: string | undefined;
   #unheeded = "";
   #timer: Timer | undefined;
@@ -50,7 +56,8 @@ export class LiveLimits {
   start(): void {
     const { configFile, configReloadIntervalMs } = this.#config;
     if (configFile === undefined || configReloadIntervalMs === 0 || this.#isStopped) return;
-    this.#timer = this.#modules.clock.after(configReloadIntervalMs, () => void this.reload().finally(() => this.start()));
+    const delayMs = this.#unsettled === undefined ? configReloadIntervalMs : Math.min(SETTLE_MS, configReloadIntervalMs);
+    this.#timer = this.#modules.clock.after(delayMs, () => void this.reload().finally(() => this.start()));
   }
 
   stop(): void {
@@ -58,17 +65,19 @@ export class LiveLimits {
     this.#timer?.cancel();
   }
 
-  /** Never rejects: what is wrong is logged once and shown by the metric until it is mended. */
+  /** One reading. Never rejects: what is wrong is logged once and shown by the metric until it is mended. */
   async reload(): Promise<void> {
     const { load, logger, readFile } = this.#modules;
     const { configFile } = this.#config;
     if (configFile === undefined) return;
     try {
       const text = await readFile(configFile).catch((thrown: unknown) => {
-        this.#text = undefined; // when it is back, it is looked at whatever it holds
+        this.#text = this.#unsettled = undefined; // when it is back, it is looked at whatever it holds
         throw thrown;
       });
-      if (text === this.#text) return;
+      const isSettled = text === this.#unsettled;
+      this.#unsettled = isSettled || text === this.#text ? undefined : text;
+      if (!isSettled || text === this.#text) return;
       this.#text = text;
       const config = load(text);
       this.#warnOfUnheeded(config);

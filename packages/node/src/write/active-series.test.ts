@@ -4,6 +4,7 @@ import { ManualClock } from "@pyromesh/block/testing";
 import { DEFAULT_PROFILE_LIMITS, encodePush, PprofWriter } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
+import fc from "fast-check";
 import { ActiveSeries } from "./active-series.ts";
 import type { ActiveSeriesOptions } from "./active-series.ts";
 
@@ -114,6 +115,36 @@ describe("active series", () => {
     clock.advance(11 * MINUTE_MS);
     expect(admit(B, ["x"], atMost(1))).to.equal("1 of 1 ok");
     expect(active.count(B)).to.equal(1);
+  });
+
+  it("any pushes over any time: as a list of last pushes would decide", () => {
+    const pods = ["a", "b", "c", "d", "e"];
+    const known = new Map(pods.map((pod) => [pod, records([pod])]));
+    const step = fc.oneof(
+      fc.record({ kind: fc.constant("push" as const), pod: fc.constantFrom(...pods), max: fc.integer({ min: 0, max: 4 }) }),
+      fc.record({ kind: fc.constant("wait" as const), minutes: fc.integer({ min: 1, max: 7 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+        open();
+        const last = new Map<string, number>();
+        let minute = 0;
+        for (const each of steps) {
+          if (each.kind === "wait") {
+            clock.advance(each.minutes * MINUTE_MS);
+            minute += each.minutes;
+            continue;
+          }
+          // Whole minutes, so every push is after a sweep of its minute.
+          for (const [pod, atMinute] of last) if (minute - atMinute > 10) last.delete(pod);
+          const isKept = last.has(each.pod) || each.max === 0 || last.size < each.max;
+          if (isKept) last.set(each.pod, minute);
+          const { refusal } = active.admit(A, known.get(each.pod)!, atMost(each.max));
+          expect(refusal === undefined).to.equal(isKept);
+          expect(active.count(A)).to.equal(last.size);
+        }
+      }),
+    );
   });
 
   it("no more than so many leave at once; the rest leave a second later", () => {
