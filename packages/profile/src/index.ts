@@ -19,6 +19,7 @@ export type { LocationTree, NameTree, StacktraceTree, Sums } from "./stacktrace-
 export type { Symbols } from "./symbol-table.ts";
 export type { Matcher } from "./matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
+export { recordSeries } from "./record-series.ts";
 export { columnTotal, Dataset } from "./dataset.ts";
 export type { DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 export { addIdentitySums, addReceipts, EMPTY_RECEIPT, IdentitySet } from "./identity-set.ts";
@@ -62,7 +63,6 @@ export { decodeRecord, RecordDecoder } from "./record-decode.ts";
 export type { DecodedRecord } from "./record-decode.ts";
 export { draftOf, encodeRecord, RecordEncoder } from "./record-encode.ts";
 export type { RecordDraft, SymbolSource } from "./record-encode.ts";
-export { recordSeries } from "./record-series.ts";
 export { refusal } from "./refusal.ts";
 export type { DiscardReason } from "./refusal.ts";
 export { UNKNOWN_SERVICE } from "./relabel.ts";

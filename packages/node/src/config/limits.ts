@@ -34,7 +34,7 @@ export interface TenantLimits {
   readonly queryLengthMs: number;
   readonly flameGraphNodesDefault: number;
   readonly flameGraphNodesMax: number;
-  /** Without effect: SelectMergeProfile answers all nodes, and `max_nodes` of a request is heeded. */
+  /** True: the two above bound SelectMergeProfile too. */
   readonly isMergeProfileBounded: boolean;
 }
 
@@ -60,7 +60,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   queryLengthMs: limit("max_query_length", durationKind, 0, "longest range of one query"),
   flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
   flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes a query may ask for"),
-  isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "taken for compatibility, without effect: SelectMergeProfile cuts nothing unless asked"),
+  isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
 };
 
 /** All limits at one moment. What asks holds no copy: they change while the node runs (live-limits.ts). */
