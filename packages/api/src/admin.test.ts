@@ -38,7 +38,9 @@ describe("admin", () => {
       data: { version: "0.1.0", revision: "abc", branch: "", buildUser: "", buildDate: "2026-01-01", goVersion: "", nodeVersion: "v20" },
     });
     expect(await (await api.get("/api/v1/tenant_limits")).json()).to.deep.equal({ ingestion_rate_mb: 4 });
-    expect(await (await api.get("/runtime_config")).text()).to.equal("overrides: {}\n");
+    for (const [query, mode] of [["", "full"], ["?mode=diff", "diff"], ["?mode=other", "full"]]) {
+      expect(await (await api.get(`/runtime_config${query}`)).text()).to.equal(`overrides: {} # ${mode}\n`);
+    }
     expect((await api.get("/metrics")).headers.get("content-type")).to.match(/^text\/plain; version=0.0.4/);
   });
 

@@ -14,7 +14,10 @@ export function adminRoutes(admin: NodeAdmin): readonly Route[] {
     route("GET", "/config", config),
     route("GET", "/api/v1/status/config", config),
     route("GET", "/api/v1/status/buildinfo", () => Promise.resolve(buildInfoReply(admin))),
-    route("GET", "/runtime_config", () => Promise.resolve(text(200, admin.runtimeConfigYaml?.() ?? "overrides: {}\n"))),
+    route("GET", "/runtime_config", (request) => {
+      const mode = request.query.get("mode") === "diff" ? "diff" : "full"; // Pyroscope takes any other for full
+      return Promise.resolve(text(200, admin.runtimeConfigYaml?.(mode) ?? "overrides: {}\n"));
+    }),
     route("GET", "/api/v1/tenant_limits", (request) => {
       const [tenant, another] = request.tenants;
       if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits are one tenant's: send one id in X-Scope-OrgID");

@@ -173,8 +173,8 @@ export interface NodeAdmin {
   metricsText(): Promise<string>;
   /** The settings in force as YAML, secrets hidden. */
   configYaml(): string;
-  /** Per-tenant overrides in force, as YAML. Absent: there are none. */
-  runtimeConfigYaml?(): string;
+  /** Per-tenant overrides in force, as YAML: complete limits, or what differs from the common ones. Absent: there are none. */
+  runtimeConfigYaml?(mode: "full" | "diff"): string;
   buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
   /** Per-tenant limits now in force, under Pyroscope's names. */
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;

@@ -11,6 +11,7 @@ export type { DatasetEntry, DatasetInput, SectionEntry, SectionInput, SegmentFoo
 export { LocalFiles } from "./local-file.ts";
 export type { LocalFilesOptions } from "./local-file.ts";
 export { MemoryBucket } from "./memory-bucket.ts";
+export { MeteredBucket } from "./metered-bucket.ts";
 export { blockKey, OBJECT_PREFIX, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
 export type { BlockKey, ObjectKey, SegmentKey } from "./object-path.ts";
 export { openBucket, parseBucketUrl } from "./open-bucket.ts";

@@ -14,15 +14,17 @@ import { Catalog, parseObjectKey } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
-import { encodeSettingsOf } from "./config/api-limits.ts";
+import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
-import { printConfig } from "./config/print-config.ts";
+import type { LimitsInForce } from "./config/limits.ts";
+import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { Flusher, sealedSizeBytes } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { ActiveSeries } from "./write/active-series.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
@@ -44,6 +46,16 @@ export interface NodeModules {
   readonly local: LocalFiles;
   readonly openHead: (modules: Pick<HeadModules, "onCommitted">) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: the configuration's, for good. */
+  readonly limits?: { readonly inForce: LimitsInForce };
+}
+
+/** What the replay leaves behind. */
+interface Replayed {
+  readonly head: Head;
+  readonly generations: Generations;
+  readonly cutGenerations: ReadonlyMap<number, number>;
+  readonly activeSeries: ActiveSeries;
 }
 
 export class Node {
@@ -66,6 +78,7 @@ export class Node {
   /** Replays the head. The node answers queries and takes writes once it has resolved. */
   static async open(config: Config, modules: NodeModules): Promise<Node> {
     const { compute, logger } = modules;
+    const activeSeries = new ActiveSeries({}, modules);
     const generations = new Generations((generation) => compute.drop(generation));
     const head = await modules.openHead({
       onCommitted: (entries) => {
@@ -87,6 +100,7 @@ export class Node {
             cutId = record.cutId;
           }
           const { tenant, service, timeMs, bytes } = record;
+          activeSeries.resume(tenant, bytes);
           // Copied: a replayed record is a view of a whole page of the store.
           compute.insert(generations.open, [{ tenant, service, timeMs, bytes: bytes.slice() }]);
         }
@@ -101,10 +115,10 @@ export class Node {
     await interned;
     // A cut of which nothing could be read back is sealed empty.
     for (const cut of head.cuts()) if (!cutGenerations.has(cut.cutId)) cutGenerations.set(cut.cutId, generations.turn());
-    return new Node(config, modules, head, generations, cutGenerations);
+    return new Node(config, modules, { head, generations, cutGenerations, activeSeries });
   }
 
-  private constructor(config: Config, modules: NodeModules, head: Head, generations: Generations, cutGenerations: ReadonlyMap<number, number>) {
+  private constructor(config: Config, modules: NodeModules, { head, generations, cutGenerations, activeSeries }: Replayed) {
     const { bucket, clock, compute, local, logger, metrics } = modules;
     this.#config = config;
     this.#modules = modules;
@@ -117,11 +131,12 @@ export class Node {
     );
     for (const [cutId, generation] of cutGenerations) this.#flusher.resumeCut(cutId, generation);
     this.#writer = new Writer({
+      activeSeries,
       compute,
       head,
       clock,
       placement: placeOnSelf(head.storeId),
-      settingsFor: (tenant) => encodeSettingsOf(config, tenant),
+      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
     });
@@ -252,6 +267,10 @@ export class Node {
     this.#unlisted = undefined;
   }
 
+  get #limits(): LimitsInForce {
+    return this.#modules.limits?.inForce ?? this.#config;
+  }
+
   #makeAdmin(): NodeAdmin {
     return {
       notReadyBecause: () => this.#notReady,
@@ -259,9 +278,10 @@ export class Node {
       quarantine: (): readonly QuarantineEntry[] => this.#head.quarantine(),
       acknowledgeQuarantine: () => this.#head.acknowledgeQuarantine(),
       metricsText: () => this.#modules.metrics.text(),
-      configYaml: () => printConfig(this.#config),
+      configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
+      runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
-      tenantLimits: (tenant) => printLimits(limitsFor(this.#config, tenant)),
+      tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
     };
   }
 }

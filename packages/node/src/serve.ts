@@ -1,18 +1,19 @@
 /** `pyromesh serve`: the real clock, disk, bucket and threads, and the signals that end it. */
 import { availableParallelism } from "node:os";
-import { mkdir, statfs } from "node:fs/promises";
+import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import { messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
-import { LocalFiles, openBucket } from "@pyromesh/block";
+import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
 import { openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
+import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
@@ -24,7 +25,8 @@ const STOP_TIMEOUT_MS = 14_000;
 /** More lanes than this only cost memory: the main thread is the next bound. */
 const LANES_MAX = 8;
 
-export async function runServe(config: Config): Promise<void> {
+/** `load` reads the settings anew, with another text in the configuration file. */
+export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -45,20 +47,25 @@ export async function runServe(config: Config): Promise<void> {
       },
     },
   );
+  const limits = new LiveLimits(config, { clock, logger, metrics, readFile: (file) => readFile(file, "utf8"), load });
   try {
-    await serve(config, compute, { clock, random, logger, metrics, buildInfo });
+    await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits });
   } catch (error) {
     // The lanes would keep the process alive.
     await compute.stop();
     throw error;
   } finally {
+    limits.stop();
     lag.stop();
   }
 }
 
-async function serve(config: Config, compute: Compute, modules: Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo">): Promise<void> {
-  const { clock, logger, metrics, random } = modules;
-  const bucket = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & { readonly limits: LiveLimits };
+
+async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
+  const { clock, limits, logger, metrics, random } = modules;
+  const opened = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
+  const bucket = new MeteredBucket(opened, { clock, metrics });
   const local = await LocalFiles.open({ dir: join(config.dataDir, "sealed") }, { clock, random });
   const diskBudgetBytes = await diskBudgetOf(config, logger);
   const node = await Node.open(config, {
@@ -68,7 +75,8 @@ async function serve(config: Config, compute: Compute, modules: Pick<NodeModules
     local,
     openHead: (hooks) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks }),
   });
-  const listeners = await listen(config, node, { clock, logger, metrics });
+  const listeners = await listen(config, node, { clock, limits, logger, metrics });
+  limits.start();
   const stopped = stopOnSignal(async () => {
     await selfProfile?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
     await Promise.all(listeners.map((listener) => listener.stop()));
@@ -82,11 +90,11 @@ async function serve(config: Config, compute: Compute, modules: Pick<NodeModules
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
-  const { clock, metrics } = modules;
-  const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(config, tenant) };
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
+  const { clock, limits, metrics } = modules;
+  const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
-  const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(config, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
+  const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
   const pages = loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url)));
   const routesModules = {
     source: node.source,

@@ -349,10 +349,18 @@ describe("encodePush: labels", () => {
     expect(refused(ONE, { labels: labelled(N, S, "=c") })).equal("invalid_labels");
   });
 
-  it("__delta__, __session_id__ and the store's own labels are dropped; the order sent does not matter", () => {
-    const [record] = push(ONE, { labels: labelled("z=1", S, "__delta__=false", N, "__session_id__=5", "__profile_type__=q") });
+  it("__delta__ and the store's own labels are dropped; the order sent does not matter", () => {
+    const [record] = push(ONE, { labels: labelled("z=1", S, "__delta__=false", N, "__profile_type__=q") });
     expect(decodeRecord(record!.bytes, "r").labels).deep.equal(labelled(N, S, "z=1"));
     expect(identities([record!])).deep.equal(identities(push(ONE, { labels: labelled(N, "z=1", S) })));
+  });
+
+  it("a session id is kept on the series, where it was folded before, and never on samples", () => {
+    const pprof = profileOf([{ stack: ["a"], values: [1], labels: [{ name: "__session_id__", value: "7" }] }]);
+    const labels = push(pprof, { labels: labelled(N, S) }).map(({ bytes }) => decodeRecord(bytes, "r").labels);
+    expect(labels).deep.equal([labelled(N, S)]);
+    const [record] = push(ONE, { labels: labelled(S, N, "__session_id__=0100000000000000") });
+    expect(decodeRecord(record!.bytes, "r").labels).deep.equal(labelled(N, "__session_id__=0100000000000000", S));
   });
 
   it("godeltaprof_X is kept as X and says so", () => {

@@ -4,6 +4,7 @@ export {
   LABEL_NAME,
   LABEL_PROFILE_TYPE,
   LABEL_SERVICE_NAME,
+  LABEL_SESSION_ID,
   labelsKey,
   labelValue,
   printLabels,
@@ -18,6 +19,7 @@ export type { LocationTree, NameTree, StacktraceTree, Sums } from "./stacktrace-
 export type { Symbols } from "./symbol-table.ts";
 export type { Matcher } from "./matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
+export { recordSeries } from "./record-series.ts";
 export { columnTotal, Dataset } from "./dataset.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";
 export { addIdentitySums, addReceipts, EMPTY_RECEIPT, IdentitySet } from "./identity-set.ts";

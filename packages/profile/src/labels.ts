@@ -64,4 +64,5 @@ export function fingerprint(labels: Labels): bigint {
 /** Names that Pyroscope's readers rely on (`reference` names in COMPAT.md). */
 export const LABEL_NAME = "__name__";
 export const LABEL_SERVICE_NAME = "service_name";
+export const LABEL_SESSION_ID = "__session_id__";
 export const LABEL_PROFILE_TYPE = "__profile_type__";

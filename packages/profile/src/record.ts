@@ -109,7 +109,8 @@ export function checkEnvelope(bytes: Uint8Array, object: string): number {
   return bodyFrom;
 }
 
-function bodyOffset(bytes: Uint8Array, object: string): number {
+/** Where the body begins; magic, version, flags and length are checked. */
+export function bodyOffset(bytes: Uint8Array, object: string): number {
   if (bytes.length < RECORD_OFFSET.stores) corrupt(object, 0, `at least ${RECORD_OFFSET.stores} bytes`, `${bytes.length}`);
   const magic = readUint32(bytes, 0);
   if (magic !== RECORD_MAGIC) corrupt(object, 0, `magic ${hex(RECORD_MAGIC)}`, hex(magic));

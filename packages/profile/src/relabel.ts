@@ -3,7 +3,7 @@
  * of the default relabel rules (reference 2.1, 2.7).
  */
 import type { Label, Labels } from "./labels.ts";
-import { LABEL_NAME, LABEL_SERVICE_NAME, labelValue, printLabels, sortLabels, withLabels } from "./labels.ts";
+import { LABEL_NAME, LABEL_SERVICE_NAME, LABEL_SESSION_ID, labelValue, printLabels, sortLabels, withLabels } from "./labels.ts";
 import type { ProfileLimits } from "./limits.ts";
 import { orUnbounded } from "./limits.ts";
 import { refusal } from "./refusal.ts";
@@ -17,7 +17,7 @@ const NOT_KEPT: ReadonlySet<string> = new Set([
   "__period_type__",
   "__period_unit__",
   "__delta__",
-  "__session_id__",
+  LABEL_SESSION_ID,
 ]);
 
 export function isKeptLabel(name: string): boolean {
@@ -29,9 +29,12 @@ export const UNKNOWN_SERVICE = "unknown_service";
 /** godeltaprof's names for what is otherwise known without the prefix. */
 const DELTA_PREFIX = "godeltaprof_";
 
-/** The labels of a push, sorted, with a `service_name`. Doubled names are still in: `checkLabels` refuses them. */
+/**
+ * The labels of a push, sorted, with a `service_name`. Doubled names are still in: `checkLabels` refuses them. A session id
+ * is kept here and not on samples: whoever takes the push in has folded or dropped the client's, which would be a series each.
+ */
 export function receivedLabels(labels: readonly Label[]): Label[] {
-  const kept = labels.filter(({ name }) => isKeptLabel(name));
+  const kept = labels.filter(({ name }) => isKeptLabel(name) || name === LABEL_SESSION_ID);
   if (!kept.some(({ name }) => name === LABEL_SERVICE_NAME)) kept.push({ name: LABEL_SERVICE_NAME, value: UNKNOWN_SERVICE });
   return sortLabels(kept);
 }

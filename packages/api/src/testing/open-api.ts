@@ -43,6 +43,9 @@ export class FakeAdmin implements NodeAdmin {
   configYaml(): string {
     return "http-addr: 127.0.0.1:4040\n";
   }
+  runtimeConfigYaml(mode: "full" | "diff"): string {
+    return `overrides: {} # ${mode}\n`;
+  }
   buildInfo(): ReturnType<NodeAdmin["buildInfo"]> {
     return { version: "0.1.0", revision: "abc", buildDate: "2026-01-01", nodeVersion: "v20" };
   }

@@ -9,6 +9,6 @@ export const addServe: AddCommand = (program, { terminal }) => {
     const config = load();
     // The store is loaded after the settings are known to be good: a refusal comes at once.
     const { runServe } = await import("../serve.ts");
-    await runServe(config);
+    await runServe(config, load);
   });
 };

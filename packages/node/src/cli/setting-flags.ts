@@ -9,8 +9,10 @@ import { flagOf, variableOf } from "../config/setting.ts";
 import type { Setting } from "../config/setting.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Returns what loads the configuration from the flags parsed until then. */
-export function addSettingFlags(command: Command, terminal: Terminal): () => Config {
+/** Loads the configuration from the flags parsed until then; with `fileText` in place of what its file holds. */
+export type LoadSettings = (fileText?: string) => Config;
+
+export function addSettingFlags(command: Command, terminal: Terminal): LoadSettings {
   const flags = new Map<string, string[]>();
   for (const { key, kind, default: byDefault, help } of [...Object.values(SETTINGS), ...Object.values(LIMITS)] as readonly Setting<unknown>[]) {
     const value = kind.flagAlone === undefined ? `<${kind.placeholder}>` : `[${kind.placeholder}]`;
@@ -30,5 +32,5 @@ export function addSettingFlags(command: Command, terminal: Terminal): () => Con
     `\nEach flag is also a variable (${flagOf("flush_interval")}: ${variableOf("flush_interval")}) and a line of the YAML file (flush_interval: 60s).\nA flag beats a variable, a variable beats the file.`,
   );
   const decoder = new TextDecoder();
-  return () => loadConfig({ flags, env: terminal.env, readFile: (file) => decoder.decode(terminal.readFile(file)) });
+  return (fileText) => loadConfig({ flags, env: terminal.env, readFile: (file) => fileText ?? decoder.decode(terminal.readFile(file)) });
 }

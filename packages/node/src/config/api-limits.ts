@@ -1,28 +1,25 @@
 /** A tenant's limits as the API's parts ask for them. */
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
 import type { TenantId } from "@pyromesh/base";
-import type { EncodeSettings } from "../compute/compute.ts";
-import type { Config } from "./config.ts";
+import type { WriterLimits } from "../write/writer.ts";
 import { limitsFor } from "./limits.ts";
-import type { TenantLimits } from "./limits.ts";
+import type { LimitsInForce, TenantLimits } from "./limits.ts";
 
 const MB = 2 ** 20;
-/** Series in one push: Pyroscope's push_max_concurrency. */
-const PUSH_SERIES_MAX = 256;
 
-export function writeLimitsOf(config: Config, tenant: TenantId): WriteLimits {
-  const limits = limitsFor(config, tenant);
+export function writeLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriteLimits {
+  const limits = limitsFor(inForce, tenant);
   return {
     ingestionRateMb: limits.ingestionRateBytesPerSecond / MB,
     ingestionBurstSizeMb: limits.ingestionBurstBytes / MB,
     ingestionBodyLimitMb: limits.ingestionBodyBytesMax / MB,
-    pushMaxConcurrency: PUSH_SERIES_MAX,
+    pushMaxConcurrency: limits.seriesPerPushMax,
     maxProfileSizeBytes: limits.profileSizeBytesMax,
   };
 }
 
-export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
-  const limits = limitsFor(config, tenant);
+export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLimits {
+  const limits = limitsFor(inForce, tenant);
   return {
     maxQueryLengthMs: limits.queryLengthMs,
     maxQueryLookbackMs: limits.queryLookbackMs,
@@ -31,14 +28,15 @@ export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
   };
 }
 
-/** The same object for the same limits: lanes are sent each once. */
-const settingsByLimits = new WeakMap<TenantLimits, EncodeSettings>();
+/** The same object for the same limits: what of them the lanes go by is sent to each once. */
+const writerLimits = new WeakMap<TenantLimits, WriterLimits>();
 
-export function encodeSettingsOf(config: Config, tenant: TenantId): EncodeSettings {
-  const limits = limitsFor(config, tenant);
-  let settings = settingsByLimits.get(limits);
-  if (settings === undefined) {
-    settings = {
+export function writerLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriterLimits {
+  const limits = limitsFor(inForce, tenant);
+  const known = writerLimits.get(limits);
+  if (known !== undefined) return known;
+  const made: WriterLimits = {
+    encode: {
       limits: {
         profileSizeBytesMax: limits.profileSizeBytesMax,
         sampleCountMax: limits.profileSampleCountMax,
@@ -50,8 +48,10 @@ export function encodeSettingsOf(config: Config, tenant: TenantId): EncodeSettin
         labelValueLengthBytesMax: limits.labelValueLengthMax,
       },
       window: { rejectOlderThanMs: limits.rejectOlderThanMs, rejectNewerThanMs: limits.rejectNewerThanMs },
-    };
-    settingsByLimits.set(limits, settings);
-  }
-  return settings;
+    },
+    series: { localSeriesMax: limits.localSeriesMax, globalSeriesMax: limits.globalSeriesMax },
+    sessionsPerSeriesMax: limits.sessionsPerSeriesMax,
+  };
+  writerLimits.set(limits, made);
+  return made;
 }

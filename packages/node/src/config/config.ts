@@ -1,6 +1,6 @@
 /** The settings in force, in the program's own units. Made by `loadConfig`, which has checked them; printed by `printConfig`. */
 import type { LogLevel } from "@pyromesh/base";
-import type { TenantLimits } from "./limits.ts";
+import type { LimitsInForce } from "./limits.ts";
 import {
   addressKind,
   booleanKind,
@@ -18,15 +18,14 @@ import {
 } from "./setting.ts";
 import type { Address, Setting } from "./setting.ts";
 
-export interface Config extends NodeSettings {
-  readonly limits: TenantLimits;
-  /** Tenant id -> its own limits, complete (what the override leaves out is filled from `limits`). */
-  readonly overrides: ReadonlyMap<string, TenantLimits>;
-}
+/** The limits are those at start; `LiveLimits` has what is in force. */
+export interface Config extends NodeSettings, LimitsInForce {}
 
 export interface NodeSettings {
   /** The file the YAML came from. */
   readonly configFile: string | undefined;
+  /** 0: the file is read at start only. */
+  readonly configReloadIntervalMs: number;
   readonly dataDir: string;
   readonly httpAddress: Address;
   /** Undefined: admin requests are answered to loopback peers on `httpAddress`. */
@@ -56,6 +55,7 @@ export interface NodeSettings {
 
 export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSettings[K]> } = {
   configFile: setting("config", { ...optionalTextKind, placeholder: "file" }, undefined, "YAML file with settings"),
+  configReloadIntervalMs: setting("config_reload_interval", durationKind, 10_000, "how often limits and overrides are read again from that file; 0: never"),
   dataDir: setting("data_dir", { ...textKind, placeholder: "dir" }, "./data", "folder for what this node keeps"),
   httpAddress: setting("http_addr", addressKind, { host: "127.0.0.1", port: 4040 }, "where HTTP listens"),
   adminAddress: setting("admin_addr", optionalAddressKind, undefined, "answer admin requests only here; unset: to loopback peers"),
@@ -76,6 +76,12 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   isSelfProfiling: setting("self_profile", booleanKind, false, "profile this node and store it here"),
   workerCount: setting("workers", countKind, 0, "worker threads; 0: automatic"),
 };
+
+/** Keys of the settings that differ; limits are not among them. */
+export function changedSettings(before: NodeSettings, after: NodeSettings): string[] {
+  const printed = (settings: NodeSettings, name: keyof NodeSettings): string => JSON.stringify((SETTINGS[name] as Setting<unknown>).kind.print(settings[name]) ?? null);
+  return (Object.keys(SETTINGS) as (keyof NodeSettings)[]).filter((name) => printed(before, name) !== printed(after, name)).map((name) => SETTINGS[name].key);
+}
 
 function setting<T>(key: string, kind: Setting<T>["kind"], byDefault: T, help: string): Setting<T> {
   return { key, kind, default: byDefault, help };

@@ -17,9 +17,9 @@ export interface TenantLimits {
   readonly labelValueLengthMax: number;
   /** 0: session ids are dropped; else they are counted modulo this. */
   readonly sessionsPerSeriesMax: number;
-  /** Series of a tenant in the head of one node. */
+  /** Active series of a tenant on one node. */
   readonly localSeriesMax: number;
-  /** Series of a tenant in the heads of all nodes together. */
+  /** Active series of a tenant on all nodes together. */
   readonly globalSeriesMax: number;
   readonly profileSizeBytesMax: number;
   readonly profileSampleCountMax: number;
@@ -46,9 +46,9 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   labelCountMax: limit("max_label_names_per_series", countKind, 30, "labels of one series"),
   labelNameLengthMax: limit("max_label_name_length", countKind, 1024, "bytes of a label's name"),
   labelValueLengthMax: limit("max_label_value_length", countKind, 2048, "bytes of a label's value"),
-  sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "session ids kept apart per series; 0 drops them"),
-  localSeriesMax: limit("max_local_series_per_tenant", countKind, 0, "series of a tenant in the head of one node"),
-  globalSeriesMax: limit("max_global_series_per_tenant", countKind, 5000, "series of a tenant in all heads together"),
+  sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "values of __session_id__ kept apart per series; 0 drops the label"),
+  localSeriesMax: limit("max_local_series_per_tenant", countKind, 0, "active series of a tenant on one node; a series is active until 10m after its last push"),
+  globalSeriesMax: limit("max_global_series_per_tenant", countKind, 5000, "active series of a tenant on all nodes together"),
   profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked"),
   profileSampleCountMax: limit("max_profile_stacktrace_samples", countKind, 16_000, "samples of one profile"),
   sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
@@ -63,9 +63,16 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
 };
 
+/** All limits at one moment. What asks holds no copy: they change while the node runs (live-limits.ts). */
+export interface LimitsInForce {
+  readonly limits: TenantLimits;
+  /** Tenant id -> its own limits, complete (what the override leaves out is filled from `limits`). */
+  readonly overrides: ReadonlyMap<string, TenantLimits>;
+}
+
 /** The tenant's own limits where `overrides:` names it, else the common ones. */
-export function limitsFor(config: { readonly limits: TenantLimits; readonly overrides: ReadonlyMap<string, TenantLimits> }, tenant: TenantId): TenantLimits {
-  return config.overrides.get(tenant) ?? config.limits;
+export function limitsFor(inForce: LimitsInForce, tenant: TenantId): TenantLimits {
+  return inForce.overrides.get(tenant) ?? inForce.limits;
 }
 
 /** Under Pyroscope's names, in the units those names carry: what `/api/v1/tenant_limits` shows. */

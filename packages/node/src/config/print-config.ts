@@ -3,7 +3,7 @@ import { stringify } from "yaml";
 import { SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
 import { printLimits } from "./limits.ts";
-import type { TenantLimits } from "./limits.ts";
+import type { LimitsInForce, TenantLimits } from "./limits.ts";
 import { hideCredentials } from "./setting.ts";
 import type { Setting } from "./setting.ts";
 
@@ -20,6 +20,12 @@ export function printConfig(config: Config): string {
   const overrides = [...config.overrides].map(([tenant, limits]) => [tenant, differences(limits, config.limits)]);
   if (overrides.length > 0) printed["overrides"] = Object.fromEntries(overrides);
   return stringify(printed, { lineWidth: 0 });
+}
+
+/** The overrides in force: each tenant's limits complete, or what differs from the common ones. As Pyroscope shows them. */
+export function printRuntimeConfig({ limits, overrides }: LimitsInForce, mode: "full" | "diff"): string {
+  const tenants = [...overrides].map(([tenant, own]) => [tenant, mode === "full" ? printLimits(own) : differences(own, limits)]);
+  return stringify({ overrides: Object.fromEntries(tenants) }, { lineWidth: 0 });
 }
 
 function hide(value: string | number | boolean | readonly string[]): unknown {

@@ -2,20 +2,24 @@
  * The write path: what a push goes through between HTTP and its answer.
  *
  *   1. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready
- *   2. keep                                 head.append resolves after the sync; the same identity is kept once
- *   3. intern                               compute.insert, from the head's commit hook, before any append resolves
- *   4. answer
+ *   2. count the series                     a new one past the tenant's limit is refused, the others go on
+ *   3. keep                                 head.append resolves after the sync; the same identity is kept once
+ *   4. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   5. answer
  *
- * The order of 2 and 3: a row that is counted before it is durable could be counted and then lost. Interning after the
+ * The order of 3 and 4: a row that is counted before it is durable could be counted and then lost. Interning after the
  * sync and before the answer is what makes an acked profile part of the next query.
- * A crash between 2 and 3 loses nothing: replay interns what the head holds.
+ * A crash between 3 and 4 loses nothing: replay interns what the head holds.
  */
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
+import type { ActiveSeries } from "./active-series.ts";
 import type { Placement } from "./placement.ts";
+import type { SeriesLimits } from "./series-limit.ts";
+import { foldSessions } from "./session-label.ts";
 
 /** What the writer asks of the head. */
 export interface RecordStore {
@@ -27,12 +31,20 @@ export interface WriterModules {
   readonly compute: Compute;
   readonly head: RecordStore;
   readonly clock: Clock;
-  readonly settingsFor: (tenant: TenantId) => EncodeSettings;
+  readonly activeSeries: ActiveSeries;
+  readonly limitsFor: (tenant: TenantId) => WriterLimits;
   /** Where a record goes that is kept now. */
   readonly openGeneration: () => Generation;
   readonly placement: Placement;
   /** Undefined while writes are taken, else why not. */
   readonly refusesBecause: () => string | undefined;
+}
+
+/** The same object for the same limits. */
+export interface WriterLimits {
+  readonly encode: EncodeSettings;
+  readonly series: SeriesLimits;
+  readonly sessionsPerSeriesMax: number;
 }
 
 export class Writer implements ProfileSink {
@@ -65,25 +77,28 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
-    const { clock, compute, head, openGeneration, placement, settingsFor } = this.#modules;
+    const { activeSeries, clock, compute, head, limitsFor, openGeneration, placement } = this.#modules;
     try {
+      const limits = limitsFor(tenant);
       const nowMs = clock.nowMs();
       const records = await compute.encode({
         tenant,
-        labels: profile.labels,
+        labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
         pprof: profile.pprof,
         profileId: profile.profileId,
         fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
         idempotencyKey: profile.idempotencyKey,
         nowMs,
         ingest: profile.ingest,
-        settings: settingsFor(tenant),
+        settings: limits.encode,
         storeIds: placement.replicaSet(tenant, profile.labels),
         generation: openGeneration(),
       });
       try {
         signal.throwIfAborted();
-        await allOf(records.map((record) => head.append(record)));
+        const admitted = activeSeries.admit(tenant, records, limits.series);
+        await allOf(admitted.records.map((record) => head.append(record)));
+        if (admitted.refusal !== undefined) throw admitted.refusal;
       } finally {
         compute.release(records);
       }

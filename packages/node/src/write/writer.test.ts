@@ -1,0 +1,124 @@
+import { ANONYMOUS, CodedError, Metrics, seededRandom } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/block/testing";
+import type { EncodedRecord, Label } from "@pyromesh/profile";
+import { decodeRecord, DEFAULT_PROFILE_LIMITS, labelValue, PprofWriter } from "@pyromesh/profile";
+import type { ArrivedProfile } from "@pyromesh/api";
+import { expect } from "chai";
+import { openLocalCompute } from "../testing/index.ts";
+import { ActiveSeries } from "./active-series.ts";
+import { placeOnSelf } from "./placement.ts";
+import { Writer } from "./writer.ts";
+import type { WriterLimits } from "./writer.ts";
+
+const signal = new AbortController().signal;
+
+/** A writer over a head that keeps each identity once, in memory, or refuses. */
+class World {
+  readonly clock: ManualClock = new ManualClock();
+  readonly kept: Map<string, EncodedRecord> = new Map();
+  readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
+  headRefusal: CodedError | undefined;
+  limits: WriterLimits = {
+    encode: { limits: DEFAULT_PROFILE_LIMITS, window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 } },
+    series: { localSeriesMax: 0, globalSeriesMax: 2 },
+    sessionsPerSeriesMax: 0,
+  };
+  readonly writer: Writer = new Writer({
+    compute: openLocalCompute({ random: seededRandom(1) }),
+    head: {
+      append: async (record) => {
+        if (this.headRefusal !== undefined) throw this.headRefusal;
+        const key = Buffer.from(record.identity).toString("hex");
+        const isDuplicate = this.kept.has(key);
+        this.kept.set(key, record);
+        return { isDuplicate };
+      },
+    },
+    clock: this.clock,
+    activeSeries: this.activeSeries,
+    limitsFor: () => this.limits,
+    openGeneration: () => 0,
+    placement: placeOnSelf(new Uint8Array(16)),
+    refusesBecause: () => undefined,
+  });
+
+  /** The codes of the refusals of one push. */
+  async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
+    const { refused } = await this.writer.push(ANONYMOUS, profiles, signal);
+    return refused.map((error) => (error as CodedError).code);
+  }
+
+  /** Values of a label over all that was kept. */
+  values(name: string): (string | undefined)[] {
+    return [...this.kept.values()].map(({ bytes }) => labelValue(decodeRecord(bytes, "r").labels, name)).sort();
+  }
+}
+
+/** A profile with a sample for each endpoint, which splits it. */
+function profile(endpoints: readonly string[], timeNs = 1n, labels: readonly Label[] = []): ArrivedProfile {
+  const cpu = { type: "cpu", unit: "nanoseconds" };
+  const writer = new PprofWriter({ sampleTypes: [cpu], periodType: cpu, period: 1, timeNs, durationNs: 0n });
+  for (const endpoint of endpoints) writer.sample([writer.frame("work")], [1], [{ name: "endpoint", value: endpoint }]);
+  return {
+    labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }, ...labels],
+    pprof: writer.finish(),
+    profileId: undefined,
+    fallbackTimeMs: undefined,
+    idempotencyKey: undefined,
+    ingest: undefined,
+    describe: `profile of ${endpoints.join()}`,
+  };
+}
+
+describe("writer: limits on series and sessions", () => {
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+  });
+
+  it("a refused series keeps nothing, and the others of the same push are kept", async () => {
+    expect(await world.push(profile(["/a"]), profile(["/b"]))).to.deep.equal([]);
+    expect(await world.push(profile(["/c"], 2n), profile(["/a"], 2n))).to.deep.equal(["SERIES_LIMIT"]);
+    expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b"]);
+  });
+
+  it("the refusal names its profile, and carries Pyroscope's reason", async () => {
+    await world.push(profile(["/a", "/b"]));
+    const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, [profile(["/c"])], signal);
+    const [error] = refused as CodedError[];
+    expect(acceptedCount).to.equal(0);
+    expect(error!.message).to.match(/^profile of \/c: the profile would begin a new series/);
+    expect([error!.kind, error!.details["reason"]]).to.deep.equal(["resource_exhausted", "series_limit"]);
+  });
+
+  it("of a split profile the part within the limit is kept once, however often it is sent", async () => {
+    await world.push(profile(["/a"]));
+    for (let i = 0; i < 3; i++) expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal(["SERIES_LIMIT"]);
+    expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b"]);
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 } };
+    expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal([]);
+    expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b", "/c"]);
+  });
+
+  it("pushes at the same moment do not slip past the limit together", async () => {
+    const codes = await Promise.all(["/a", "/b", "/c", "/d", "/e"].map((endpoint) => world.push(profile([endpoint]))));
+    expect(codes.flat()).to.deep.equal(["SERIES_LIMIT", "SERIES_LIMIT", "SERIES_LIMIT"]);
+    expect(world.kept.size).to.equal(2);
+  });
+
+  it("what the head refuses is the head's refusal, not the limit's", async () => {
+    world.headRefusal = new CodedError({ code: "HEAD_FULL", kind: "unavailable", message: "full" });
+    const code = await world.push(profile(["/a", "/b", "/c"])).then(() => "taken", (error: CodedError) => error.code);
+    expect(code).to.equal("HEAD_FULL");
+  });
+
+  it("sessions are folded before the series are counted", async () => {
+    const session = (n: number): Label => ({ name: "__session_id__", value: `0${n}00000000000000` });
+    for (let n = 0; n < 8; n++) expect(await world.push(profile(["/a"], BigInt(n + 1), [session(n)])), "all dropped: one series").to.deep.equal([]);
+    expect(world.activeSeries.count(ANONYMOUS)).to.equal(1);
+    expect(new Set(world.values("__session_id__"))).to.deep.equal(new Set([undefined]));
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 }, sessionsPerSeriesMax: 2 };
+    for (let n = 0; n < 8; n++) await world.push(profile(["/a"], BigInt(n + 1), [session(n)]));
+    expect(world.activeSeries.count(ANONYMOUS)).to.equal(3);
+  });
+});
