@@ -263,7 +263,9 @@ export class ApiServer {
     } else {
       await new Promise<void>((resolve) => {
         response.once("close", resolve);
-        response.end(bytes, () => resolve());
+        // Nothing after the headers: one write to the socket, not a gathered one.
+        if (bytes.length === 0) response.end(resolve);
+        else response.end(bytes, () => resolve());
       });
     }
   }

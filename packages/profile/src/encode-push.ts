@@ -235,7 +235,14 @@ function encodeGroup(
     records.push(
       encoder.encode(
         {
-          ...common,
+          tenant: common.tenant,
+          timeNs: common.timeNs,
+          durationNs: common.durationNs,
+          period: common.period,
+          periodType: common.periodType,
+          profileId: common.profileId,
+          idempotencyKey: common.idempotencyKey,
+          nonce: common.nonce,
           labels: columnName === name ? labels : withLabels(labels, { [LABEL_NAME]: columnName }),
           sampleTypes: columns.map((column) => types.sampleTypes[column]!),
           symbols,

@@ -5,7 +5,6 @@
  *
  * Entry 0 of nodes, locations, functions, mappings and strings is "none".
  */
-import type { RecordView } from "./record-view.ts";
 import { grown } from "./scratch.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
 import type { Symbols } from "./symbol-table.ts";
@@ -87,17 +86,13 @@ export class RecordColumns {
     for (let type = 0; type < typeCount; type++) this.values[type] = grown(this.values[type] ?? new Float64Array(64), count);
   }
 
-  /** The view's part that lies here. Valid until the columns are filled again. */
-  view(counts: RecordCounts, stringBytes: Uint8Array): Pick<RecordView, "symbols" | "tree" | "sampleNode"> {
-    return { symbols: this.#symbols(counts, stringBytes), tree: this.#tree(counts.nodes), sampleNode: this.sampleNode };
-  }
-
-  #tree(nodeCount: number): StacktraceTree {
+  /** Valid, like the symbols, until the columns are filled again. */
+  tree(nodeCount: number): StacktraceTree {
     this.nodeParent[0] = this.nodeLocation[0] = 0;
     return { nodeCount: nodeCount + 1, nodeParent: this.nodeParent, nodeLocation: this.nodeLocation };
   }
 
-  #symbols(counts: RecordCounts, stringBytes: Uint8Array): Symbols {
+  symbols(counts: RecordCounts, stringBytes: Uint8Array): Symbols {
     this.locationMapping[0] = this.locationAddressLow[0] = this.locationAddressHigh[0] = this.locationFlags[0] = this.lineStart[0] = 0;
     this.functionName[0] = this.functionSystemName[0] = this.functionFilename[0] = this.functionStartLine[0] = 0;
     this.mappingStart[0] = this.mappingLimit[0] = this.mappingFileOffset[0] = 0n;

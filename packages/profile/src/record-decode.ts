@@ -125,10 +125,12 @@ export class RecordDecoder {
       profileId,
       idempotencyKey,
       nonce,
-      ...this.#to.view(
+      symbols: this.#to.symbols(
         { nodes: nodeCount, locations: locationCount, lines: lineCount, functions: functionCount, mappings: mappingCount, strings: stringCount },
         input.subarray(stringsAt, stringsAt + this.#to.stringOffset[stringCount + 1]!),
       ),
+      tree: this.#to.tree(nodeCount),
+      sampleNode: this.#to.sampleNode,
       sampleCount,
       values,
       sampleSpan: hasSpans ? this.#to.sampleSpan : undefined,

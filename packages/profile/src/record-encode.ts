@@ -151,7 +151,8 @@ export class RecordEncoder {
     const { tenant, labels, timeNs, durationNs, period, periodType, sampleTypes, profileId, spans, traces, samples } = draft;
     const to = this.#to;
     return {
-      ...to.view(this.#counts, this.#out.subarray(this.#stringsAt, this.#stringsAt + to.stringOffset[this.#counts.strings + 1]!)),
+      symbols: to.symbols(this.#counts, this.#out.subarray(this.#stringsAt, this.#stringsAt + to.stringOffset[this.#counts.strings + 1]!)),
+      tree: to.tree(this.#counts.nodes),
       identity,
       tenant,
       labels,
@@ -162,6 +163,7 @@ export class RecordEncoder {
       sampleTypes,
       profileId,
       sampleCount: samples.length,
+      sampleNode: to.sampleNode,
       values: this.#values,
       sampleSpan: draft.sampleSpan === undefined ? undefined : to.sampleSpan,
       spans: draft.sampleSpan === undefined ? NOTHING : spans,
