@@ -23,7 +23,10 @@ import type {
 /** One profile as it arrived, not yet decoded. Labels are as the client sent them: unsorted, perhaps doubled. */
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
-  /** pprof; gzip is told by its magic. The callee may take the buffer over: do not use it afterwards. */
+  /**
+   * pprof; gzip is told by its magic. Valid until the push settles. The callee may take over the buffer of one larger than
+   * LENT_BODY_BYTES_MAX (a smaller one lies in memory that is used again): do not use it afterwards.
+   */
   readonly pprof: Uint8Array;
   /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
   readonly profileId: Uint8Array | undefined;

@@ -1,8 +1,10 @@
 /**
- * A request's body, read into one ArrayBuffer of its own, since a worker will take that buffer over. Where the length is known
- * the bytes go straight to their place; where it is not (chunked) they are joined at the end.
+ * A request's body in one piece. Where the length is known the bytes go straight to their place; where it is not (chunked) they
+ * are joined at the end. A small one lies in memory that is used again and again, so that pushes leave no garbage outside the
+ * heap (V8 answers that with full collections); a larger one has an ArrayBuffer of its own, which a worker may take over.
  *
- * What must stay true: never more than `sizeBytesMax` of one body, nor more than the gate's bound of all bodies together.
+ * What must stay true: never more than `sizeBytesMax` of one body, nor more than the gate's bound of all bodies together; nobody
+ * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
  */
 import type { IncomingMessage } from "node:http";
 import { CodedError, unavailable } from "@pyromesh/base";
@@ -13,9 +15,15 @@ export interface BodyOptions {
   readonly timeoutMs: number;
 }
 
+/** A body up to this lies in lent memory (ports.ts says so to who takes profiles). */
+export const LENT_BODY_BYTES_MAX: number = 64 * 2 ** 10;
+/** Lent memory kept for the next body: 4 MiB. */
+const FREE_COUNT_MAX = 64;
+
 /** What all bodies in flight hold. At the bound a new body is refused (503): the client tries again when others are done. */
 export class BodyGate {
   readonly #bytesMax: number;
+  readonly #free: Uint8Array[] = [];
   #bytes = 0;
 
   constructor(bytesMax: number) {
@@ -36,6 +44,17 @@ export class BodyGate {
   give(bytes: number): void {
     this.#bytes -= bytes;
   }
+
+  /** Room for a body: lent memory for a small one. */
+  lend(sizeBytes: number): Uint8Array {
+    if (sizeBytes === 0 || sizeBytes > LENT_BODY_BYTES_MAX) return new Uint8Array(sizeBytes);
+    return (this.#free.pop() ?? new Uint8Array(LENT_BODY_BYTES_MAX)).subarray(0, sizeBytes);
+  }
+
+  /** What `lend` gave. Past FREE_COUNT_MAX it is garbage. */
+  takeBack({ buffer }: Uint8Array): void {
+    if (buffer.byteLength === LENT_BODY_BYTES_MAX && this.#free.length < FREE_COUNT_MAX) this.#free.push(new Uint8Array(buffer));
+  }
 }
 
 export class RequestBody {
@@ -45,6 +64,8 @@ export class RequestBody {
   readonly #options: BodyOptions;
   #takenBytes = 0;
   #isStarted = false;
+  /** Lent, and no longer written to. */
+  #lent: Uint8Array | undefined;
 
   constructor(options: BodyOptions, modules: { readonly request: IncomingMessage; readonly gate: BodyGate; readonly clock: Clock }) {
     this.#options = options;
@@ -62,13 +83,15 @@ export class RequestBody {
     const sizeBytes = length === undefined ? undefined : Number(length);
     if (sizeBytes !== undefined && sizeBytes > sizeBytesMax) return Promise.reject(tooLarge(sizeBytesMax));
     if (sizeBytes !== undefined && !this.#take(sizeBytes)) return Promise.reject(tooMany());
-    return this.#collect(sizeBytes === undefined ? new Chunks() : new Filled(sizeBytes), sizeBytesMax, sizeBytes === undefined);
+    return this.#collect(sizeBytes === undefined ? new Chunks() : new Filled(this.#gate.lend(sizeBytes)), sizeBytesMax, sizeBytes === undefined);
   }
 
-  /** Call once the request is done with: what it held counts no more. */
+  /** Call once the request is done with, by its handler too: what it held counts no more and may hold another body. */
   release(): void {
     this.#gate.give(this.#takenBytes);
     this.#takenBytes = 0;
+    if (this.#lent !== undefined) this.#gate.takeBack(this.#lent);
+    this.#lent = undefined;
   }
 
   #take(bytes: number): boolean {
@@ -100,7 +123,8 @@ export class RequestBody {
       };
       const onEnd = (): void => {
         stop();
-        resolve(into.finish());
+        this.#lent = into.finish();
+        resolve(this.#lent);
       };
       const onClose = (): void => fail(readFailed("the client stopped before its body was whole: send it again"));
       const timer = this.#clock.after(this.#options.timeoutMs, () =>
@@ -121,8 +145,8 @@ class Filled implements Collector {
   readonly #bytes: Uint8Array;
   #length = 0;
 
-  constructor(sizeBytes: number) {
-    this.#bytes = new Uint8Array(sizeBytes);
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
   }
 
   add(chunk: Uint8Array): void {

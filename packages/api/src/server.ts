@@ -191,7 +191,6 @@ export class ApiServer {
       thrown = error;
       reply = errorReply(error);
     }
-    body.release();
     await this.#write(request, response, reply);
     const route = found.kind === "found" ? found.route.path : found.kind === "wrong-method" ? found.path : "unmatched";
     this.#account(knownMethod(method), route, reply, thrown, this.#clock.monotonicMs() - startMs, target.path);
@@ -227,7 +226,10 @@ export class ApiServer {
     this.#runningCount++;
     const work = startHandler(route, apiRequest);
     // Counted until it ends, not until it is given up: what it holds is held until then.
-    const ended = (): void => void this.#runningCount--;
+    const ended = (): void => {
+      this.#runningCount--;
+      body.release();
+    };
     work.then(ended, ended);
     try {
       return await abortable(work, controller.signal);

@@ -36,7 +36,9 @@ export type LaneOutcome =
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
+  /** Lent memory, and how much of it one push may use. */
   readonly shared: SharedArrayBuffer;
+  readonly slotBytes: number;
 }
 
 /** Bytes in lent memory, by where they begin, or a buffer of their own. */

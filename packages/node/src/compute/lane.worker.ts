@@ -6,11 +6,10 @@ import type { EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
-import { SLOT_BYTES } from "./lent-memory.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared } = workerData as LaneStart; // worker-compute.ts starts us
+const { lane, laneCount, shared, slotBytes } = workerData as LaneStart; // worker-compute.ts starts us
 const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
@@ -59,7 +58,7 @@ function encode(push: PackedPush, transfer: ArrayBuffer[]): PackedRecords {
   const [place] = push;
   const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
   let next = typeof place === "number" ? place : 0;
-  const end = typeof place === "number" ? place + SLOT_BYTES : 0;
+  const end = typeof place === "number" ? place + slotBytes : 0;
   const room = (lengthBytes: number): Uint8Array => {
     if (next + lengthBytes > end) return new Uint8Array(lengthBytes);
     next += lengthBytes;

@@ -5,9 +5,10 @@
  *
  * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
  */
+import { LENT_BODY_BYTES_MAX } from "@pyromesh/api";
 
-/** A larger body, or records that do not fit, travel in buffers of their own. */
-export const SLOT_BYTES: number = 64 * 2 ** 10;
+/** A larger profile, or records that do not fit, travel in buffers of their own. */
+export const SLOT_BYTES: number = LENT_BODY_BYTES_MAX;
 /** Pushes beyond so many in flight travel in buffers of their own. */
 const SLOT_COUNT = 64;
 

@@ -15,7 +15,7 @@ import { Lane } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
 import { packPush, unpackRecords } from "./lane-protocol.ts";
 import type { PackedRecords } from "./lane-protocol.ts";
-import { LentMemory } from "./lent-memory.ts";
+import { LentMemory, SLOT_BYTES } from "./lent-memory.ts";
 
 /** A lane with more calls waiting than a batch holds has enough to do. */
 const LANE_CALLS_MAX = 8;
@@ -59,19 +59,19 @@ export class WorkerCompute implements Compute {
   constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
     setFlagsFromString(`--initial-old-space-size=${LANE_HEAP_MB}`);
     const { shared } = this.#memory;
-    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared }, modules.onLaneLost));
+    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared, slotBytes: SLOT_BYTES }, modules.onLaneLost));
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
     const lane = this.#laneFor(task);
     const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
-    // What fits no slot moves with the buffer it lies in. (Node's small-buffer pool is copied, not moved.)
-    const { buffer } = task.pprof;
-    const transfer = at === undefined && buffer instanceof ArrayBuffer ? [buffer] : [];
+    // What fits no slot moves with the buffer it lies in; what only found none free is copied: the API uses its memory again.
+    const moved = at !== undefined || task.pprof.length > SLOT_BYTES ? task.pprof : task.pprof.slice();
+    const transfer = at === undefined && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : [];
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     try {
-      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? task.pprof, settings) }, transfer);
+      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? moved, settings) }, transfer);
       const { records, rows } = unpackRecords(packed, task.tenant, (from, lengthBytes) => this.#memory.view(from, lengthBytes));
       if (slot !== undefined) slot.recordCount = records.length;
       for (const [index, record] of records.entries()) this.#loans.set(record, { lane, generation: task.generation, row: rows[index]!, slot });
