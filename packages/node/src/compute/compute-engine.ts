@@ -167,7 +167,7 @@ export class ComputeEngine {
       case "points": {
         const collector = new PointsCollector(spec.shape);
         for (const { points } of partials) collector.add(points);
-        return { kind: "points", series: collector.result(spec.aggregation, spec.limit) };
+        return { kind: "points", series: collector.result(spec.limit) };
       }
       case "heatmap": {
         const collector = new HeatmapCollector(spec.shape);

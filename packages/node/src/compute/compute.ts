@@ -114,7 +114,7 @@ export type FinishSpec =
       readonly timeNs: bigint;
     }
   | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
-  | { readonly kind: "points"; readonly shape: PointsShape; readonly aggregation: "sum" | "average"; readonly limit: number }
+  | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
   | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number };
 
 export type Finished =

@@ -117,13 +117,12 @@ export class Reader implements ProfileSource {
   }
 
   async points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>> {
-    const { startMs, endMs, stepMs, groupBy, exemplars } = query;
-    const shape = { startMs, endMs, stepMs, groupBy, exemplars };
+    const { startMs, endMs, stepMs, groupBy, aggregation, exemplars, limit } = query;
+    const shape = { startMs, endMs, stepMs, groupBy, aggregation, exemplars };
     // The first bucket, at start, holds what lies within one step before it.
     const wide = { ...query, startMs: startMs - stepMs + 1 };
     const scanned = await this.#scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, signal);
-    const { aggregation, limit } = query;
-    const finished = await this.#modules.compute.finish({ kind: "points", shape, aggregation, limit }, scanned.partials, signal);
+    const finished = await this.#modules.compute.finish({ kind: "points", shape, limit }, scanned.partials, signal);
     return { value: expectKind(finished, "points").series, receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
   }
 
