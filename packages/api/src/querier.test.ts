@@ -324,6 +324,16 @@ describe("querier", () => {
     });
   });
 
+  it("max_flamegraph_nodes_on_select_merge_profile: the default holds for every pprof", async () => {
+    await api.server.stop();
+    api = await openApi({ queryLimits: { isMergeProfileBounded: true, maxFlamegraphNodesDefault: 12, maxFlamegraphNodesMax: 20 } });
+    await answer("SelectMergeProfile", MERGE);
+    await answer("SelectMergeStacktraces", { ...MERGE, format: "PROFILE_FORMAT_PPROF", maxNodes: 20 });
+    await api.get(`/pyroscope/render?format=pprof&from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
+    expect(api.source.pprofQueries.map(({ maxNodes }) => maxNodes)).to.deep.equal([12, 20, 12]);
+    expect((await api.rpc("SelectMergeProfile", { ...MERGE, maxNodes: 21 })).status).to.equal(400);
+  });
+
   it("lookback: an older range is answered empty, not refused", async () => {
     await api.server.stop();
     api = await openApi({ queryLimits: { maxQueryLookbackMs: 1000 } });

@@ -27,6 +27,7 @@ export function queryLimitsOf(config: Config, tenant: TenantId): QueryLimits {
     maxQueryLookbackMs: limits.queryLookbackMs,
     maxFlamegraphNodesDefault: limits.flameGraphNodesDefault,
     maxFlamegraphNodesMax: limits.flameGraphNodesMax,
+    isMergeProfileBounded: limits.isMergeProfileBounded,
   };
 }
 
