@@ -238,14 +238,12 @@ class Querier {
 
   async analyzeQuery(message: q.AnalyzeQueryRequest, call: UnaryCall): Promise<UnaryAnswer<q.AnalyzeQueryResponse>> {
     const selectors = message.query.trim() === "" ? [] : [readSeriesQuery(message.query)];
-    const analysis = await this.#source.analyze({ ...this.#scope(message, call), selectors }, call.signal);
-    return {
-      message: {
-        queryScopes: analysis.scopes,
-        queryImpact: { totalBytesInTimeRange: analysis.totalBytesInRange, totalQueriedSeries: analysis.totalSeries, deduplicationNeeded: false },
-      },
-      headers: {},
-    };
+    const answer = await this.#source.analyze({ ...this.#scope(message, call), selectors }, call.signal);
+    const { scopes, totalBytesInRange, totalSeries } = answer.value;
+    return reply(answer, {
+      queryScopes: scopes,
+      queryImpact: { totalBytesInTimeRange: totalBytesInRange, totalQueriedSeries: totalSeries, deduplicationNeeded: false },
+    });
   }
 
   // --- what every query needs ---------------------------------------------------------------------------------------

@@ -21,7 +21,7 @@ export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 export { columnTotal, Dataset } from "./dataset.ts";
 export type { DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 export { addIdentitySums, addReceipts, EMPTY_RECEIPT, IdentitySet } from "./identity-set.ts";
-export { emptyRowSamples, matchingColumns, profileIdHex, SampleFilter, scanRows, scanSeries } from "./scan.ts";
+export { countSamples, emptyRowSamples, matchingColumns, profileIdHex, SampleFilter, scanRows, scanSeries } from "./scan.ts";
 export type { RowQuery, ScannedRow } from "./scan.ts";
 export { bucketEdge, HeatmapCollector, PointsCollector } from "./scan-points.ts";
 export type { HeatmapShape, PartialHeatmap, PartialPoint, PartialSeries, PointsShape } from "./scan-points.ts";

@@ -99,6 +99,28 @@ export class SampleFilter {
   }
 }
 
+/** Adds every row in range that matches one of the selectors to `seen`; returns the samples of those that were not in it. */
+export function countSamples(
+  view: DatasetView,
+  range: { readonly startNs: bigint; readonly endNs: bigint },
+  selectors: readonly (readonly Matcher[])[],
+  seen: IdentitySet,
+): number {
+  const isWanted = view.series.map(({ labels, sampleTypes, periodType }) =>
+    sampleTypes.some((sampleType) => {
+      const own = seriesLabels(labels, profileTypeOf(labels, sampleType, periodType));
+      return selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own));
+    }),
+  );
+  let sampleCount = 0;
+  for (let row = 0; row < view.rowCount; row++) {
+    const timeNs = view.rowTimeNs[row]!;
+    if (timeNs < range.startNs || timeNs > range.endNs || isWanted[view.rowSeries[row]!] !== true) continue;
+    if (seen.add(view.identities, row * 16)) sampleCount += view.sampleCount(row);
+  }
+  return sampleCount;
+}
+
 /** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
 export function scanSeries(
   view: DatasetView,

@@ -8,6 +8,7 @@ import type { DatasetInput } from "@pyromesh/block";
 import { CODEC, encodeDataset, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
+  countSamples,
   Dataset,
   dotGraph,
   encodePprof,
@@ -213,6 +214,7 @@ class Scan {
   #durationNs = 0n;
   #period = 0n;
   #hasLocations = false;
+  #sampleCount = 0;
 
   constructor(task: ScanTask) {
     this.#task = task;
@@ -232,6 +234,7 @@ class Scan {
       switch (spec.kind) {
         case "series":
           for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
+          if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
           break;
         case "points":
           this.#points!.scan(view, this.#query!, this.#seen);
@@ -275,6 +278,7 @@ class Scan {
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
       series: [...this.#series.values()],
+      sampleCount: this.#sampleCount,
     };
   }
 }

@@ -78,7 +78,7 @@ export type ScanSpec =
   | { readonly kind: "locations"; readonly query: PlainRowQuery }
   | { readonly kind: "points"; readonly query: PlainRowQuery; readonly shape: PointsShape }
   | { readonly kind: "heatmap"; readonly query: PlainRowQuery; readonly shape: HeatmapShape }
-  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
+  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[]; readonly countsSamples: boolean };
 
 export interface ScanTask {
   readonly spec: ScanSpec;
@@ -100,6 +100,8 @@ export interface ScanPartial {
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];
   readonly series: readonly Labels[];
+  /** Counted where a series scan asks for it. */
+  readonly sampleCount: number;
 }
 
 export type FinishSpec =
