@@ -289,6 +289,29 @@ describe("reader", function () {
     });
   });
 
+  describe("what cannot be read", () => {
+    it("a damaged dataset is refused, named and offered; allowed to be missing, the others are answered", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS, routes: { a: 1 }, service: "api" });
+      await push(node, { timeMs: BASE_MS, routes: { a: 20 }, service: "web" });
+      await flush(node);
+      const [object] = world.bucket.calls.filter(({ operation }) => operation === "put");
+      const bytes = (await world.bucket.get(object!.key, never)).slice();
+      bytes[20]! ^= 1; // the first dataset, of api
+      await world.bucket.delete(object!.key, never);
+      await world.bucket.put(object!.key, bytes, {}, never);
+      const refusal = await refusalOf(node.source.flameGraph(whole, never));
+      expect(refusal).to.include({ code: "OBJECT_UNREADABLE", kind: "unavailable" });
+      expect((refusal as CodedError).details).to.deep.equal({ canBePartial: true });
+      const partial = await node.source.flameGraph({ ...whole, allowPartial: true }, never);
+      expect(Number(partial.value.total)).to.equal(20);
+      expect(partial.missing.length).to.equal(1);
+      expect(partial.missing[0]).to.include("dataset api").and.to.include("corrupt");
+      const beside = await node.source.flameGraph({ ...whole, selector: [makeMatcher("service_name", "=", "web")] }, never);
+      expect([Number(beside.value.total), beside.missing]).to.deep.equal([20, []]);
+    });
+  });
+
   describe("about the store", () => {
     const analyze = async (node: Node, more: Partial<MergeQuery> = {}): Promise<Record<string, number>[]> => {
       const { value } = await node.source.analyze({ ...whole, ...more, selectors: [more.selector ?? []] }, never);

@@ -11,13 +11,13 @@
  * An object that vanished under the plan means plan again, PLANS_MAX times, then refuse. A query that would read more bytes
  * than its tenant may is refused before it reads any; one whose caller went away reads no further.
  */
-import { CodedError, formatSize, invalidArgument, messageOf, toHex, unavailable } from "@pyromesh/base";
+import { CodedError, formatSize, invalidArgument, messageOf, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
 import type { CatalogEntry } from "@pyromesh/block";
 import { addIdentitySums, labelsKey, windowStartOf } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
-import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, SegmentPart } from "../compute/compute.ts";
+import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
 import type { DatasetSizes } from "./dataset-sizes.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
@@ -258,14 +258,31 @@ export class Reader implements ProfileSource {
         signal.throwIfAborted();
         const { windowStartMs, tenant } = group[0]!.meta;
         // Memory of the same tenant and window is read with its objects: that is where copies meet.
-        partials.push(
-          ...(await this.#modules.compute.scan({ ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts }, signal)),
-        );
+        const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
+        partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
       }
       partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
       return { partials, receipt: receiptOf(partials, objectCount), missing };
     } finally {
       pin.release();
+    }
+  }
+
+  /** Damage inside a dataset shows when a lane opens it. Where partial answers are allowed it is left out, one dataset at a time, until the rest is whole. */
+  async #scanIntact(task: ScanTask, scope: Scope, missing: string[], signal: AbortSignal): Promise<readonly ScanPartial[]> {
+    let { parts } = task;
+    for (;;) {
+      try {
+        return await this.#modules.compute.scan({ ...task, parts }, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof CodedError) || error.code !== "CORRUPTION") throw error;
+        const found = String(error.details["object"]);
+        const intact = parts.filter(({ object, service }) => !found.startsWith(`${object} dataset ${service}`));
+        if (intact.length === parts.length) throw error;
+        if (!scope.allowPartial) throw unreadable(found, error.message, error);
+        missing.push(error.message);
+        parts = intact;
+      }
     }
   }
 
@@ -325,7 +342,7 @@ export class Reader implements ProfileSource {
         missing.push(`${entry.key}: ${reason}`);
         return undefined;
       }
-      throw unavailable("OBJECT_UNREADABLE", `the answer would lack ${entry.key} (${reason}); try again, or send X-Pyromesh-Partial: allow to do without it`, error);
+      throw unreadable(entry.key, reason, error);
     }
   }
 
@@ -337,7 +354,7 @@ export class Reader implements ProfileSource {
     if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
     if (scope.allowPartial) return [...gaps, ...named];
-    throw unavailable(
+    throw partly(
       "QUARANTINED",
       `profiles of this time may be lost (${named.join("; ")}): acknowledge with POST /admin/quarantine, or send X-Pyromesh-Partial: allow`,
     );
@@ -384,8 +401,17 @@ function tooLarge(bytesMax: number): CodedError {
   );
 }
 
+function unreadable(object: string, reason: string, cause: unknown): CodedError {
+  return partly("OBJECT_UNREADABLE", `the answer would lack ${object} (${reason}); try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
+}
+
+/** A refusal that a caller who allows a partial answer does not get. */
+function partly(code: string, message: string, cause?: unknown): CodedError {
+  return new CodedError({ code, kind: "unavailable", message, details: { canBePartial: true }, cause });
+}
+
 function incomplete(reason: string): CodedError {
-  return unavailable("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
+  return partly("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
 }
 
 function seriesSpec(query: SeriesQuery): Extract<ScanSpec, { readonly kind: "series" }> {
