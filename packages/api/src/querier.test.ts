@@ -305,11 +305,11 @@ describe("querier", () => {
     });
 
     it("a partial answer is given only to who allows it, and names what is missing", async () => {
-      api.source.missing = ["store 4f", "object a/b\nc"];
+      api.source.missing = ["store 4f; gone", "object a/b\nc"];
       api.source.isSaturated = true;
       const { headers } = await api.rpc("SelectMergeStacktraces", MERGE, { "X-Pyromesh-Partial": "allow" });
       expect(api.source.mergeQueries[0]!.allowPartial).to.equal(true);
-      expect(headers.get("x-pyromesh-missing")).to.equal("store 4f; object a/b?c");
+      expect(headers.get("x-pyromesh-missing")).to.equal("store 4f, gone; object a/b?c");
       expect(headers.get("x-pyromesh-saturated")).to.equal("true");
       await api.rpc("LabelNames", RANGE);
       expect(api.source.seriesQueries[0]!.allowPartial).to.equal(false);

@@ -279,7 +279,7 @@ export class Reader implements ProfileSource {
         const found = String(error.details["object"]);
         const intact = parts.filter(({ object, service }) => !found.startsWith(`${object} dataset ${service}`));
         if (intact.length === parts.length) throw error;
-        if (!scope.allowPartial) throw unreadable(found, error.message, error);
+        if (!scope.allowPartial) throw unreadable(error.message, error);
         missing.push(error.message);
         parts = intact;
       }
@@ -338,11 +338,10 @@ export class Reader implements ProfileSource {
       if (signal.aborted) throw error;
       if (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND") throw error;
       const reason = messageOf(error);
-      if (scope.allowPartial) {
-        missing.push(`${entry.key}: ${reason}`);
-        return undefined;
-      }
-      throw unreadable(entry.key, reason, error);
+      const lost = reason.includes(entry.key) ? reason : `${entry.key}: ${reason}`;
+      if (!scope.allowPartial) throw unreadable(lost, error);
+      missing.push(lost);
+      return undefined;
     }
   }
 
@@ -401,8 +400,8 @@ function tooLarge(bytesMax: number): CodedError {
   );
 }
 
-function unreadable(object: string, reason: string, cause: unknown): CodedError {
-  return partly("OBJECT_UNREADABLE", `the answer would lack ${object} (${reason}); try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
+function unreadable(lost: string, cause: unknown): CodedError {
+  return partly("OBJECT_UNREADABLE", `the answer would lack what cannot be read (${lost}): try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
 }
 
 /** A refusal that a caller who allows a partial answer does not get. */
