@@ -9,16 +9,16 @@ export interface DatasetSizes {
 }
 
 const INDEX_TAGS: ReadonlySet<number> = new Set([TAG.series, TAG.rows, TAG.identities]);
-const PROFILE_TAGS: ReadonlySet<number> = new Set([TAG.totals, TAG.samples, TAG.spans, TAG.sampleSpans, TAG.traces, TAG.sampleTraces]);
+/** Names, locations, trees: what makes a stacktrace of a number. */
+const SYMBOL_TAGS: ReadonlySet<number> = new Set([TAG.strings, TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks]);
 
 /** A footer is read whole, whichever of its datasets are wanted; it counts as index. */
 export function sizesOf({ footerBytes }: SegmentFooter, datasets: readonly DatasetEntry[]): DatasetSizes {
   let [indexBytes, profileBytes, symbolBytes] = [footerBytes, 0, 0];
   for (const { tag, storedLength } of datasets.flatMap(({ sections }) => sections)) {
     if (INDEX_TAGS.has(tag)) indexBytes += storedLength;
-    else if (PROFILE_TAGS.has(tag) || tag >= TAG.values) profileBytes += storedLength;
-    // Names, locations, trees: what makes a stacktrace of a number.
-    else symbolBytes += storedLength;
+    else if (SYMBOL_TAGS.has(tag)) symbolBytes += storedLength;
+    else profileBytes += storedLength;
   }
   return { indexBytes, profileBytes, symbolBytes };
 }
