@@ -17,7 +17,7 @@ const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../pack
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
-/** `answers`: method name -> (request body, headers) => a body, or {status, body}, or a promise of either. Tests replace what they need. */
+/** `answers`: method name -> (request body, headers) => a body, or {status, headers, body}, or a promise of either. Tests replace what they need. */
 export async function startFakeNode(answers) {
   if (!existsSync(path.join(dist, "index.html"))) throw new Error("packages/ui/dist is missing: run npm run build first");
   const node = { answers, requests: [], url: "", close: undefined };
@@ -47,8 +47,8 @@ async function serve(node, request, response) {
     seen.isAborted = !response.writableFinished;
   });
   const answer = await node.answers[method]?.(body, request.headers);
-  const { status, body: answerBody } = answer === undefined ? { status: 404, body: { code: "unimplemented", message: `no ${method} here` } } : "status" in answer ? answer : { status: 200, body: answer };
-  response.writeHead(status, { "content-type": "application/json" }).end(JSON.stringify(answerBody));
+  const { status, headers, body: answerBody } = answer === undefined ? { status: 404, body: { code: "unimplemented", message: `no ${method} here` } } : "status" in answer ? answer : { status: 200, body: answer };
+  response.writeHead(status, { "content-type": "application/json", ...headers }).end(JSON.stringify(answerBody));
 }
 
 function serveFile(pathname, response) {

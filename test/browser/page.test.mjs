@@ -464,6 +464,80 @@ describe("page", function () {
       await page.locator(".flame-canvas").waitFor();
     });
 
+    describe("data that cannot be read", () => {
+      const reason = "quarantine 3: 12 records of 10:00 did not pass their checksum";
+      const object = "blocks/anonymous/a.seg: the object is corrupt at byte 812";
+      /** As a real node: refused, unless a part is allowed; then named in a header. */
+      const lossy = (isLossy) => {
+        const loaded = loadedAnswers();
+        node.answers = Object.fromEntries(
+          Object.entries(loaded).map(([method, answer]) => [
+            method,
+            (body, headers) => {
+              if (method === "GetProfileStats" || !isLossy(method)) return answer(body);
+              if (headers["x-pyromesh-partial"] === "allow") return { status: 200, headers: { "x-pyromesh-missing": `${reason}; ${object}` }, body: answer(body) };
+              const message = `profiles of this time may be lost (${reason}): acknowledge with POST /admin/quarantine, or send X-Pyromesh-Partial: allow`;
+              return { status: 503, headers: { "x-pyromesh-partial": "possible" }, body: { code: "unavailable", message } };
+            },
+          ]),
+        );
+      };
+
+      for (const colorScheme of ["light", "dark"]) {
+        it(`is said in words; what is there is shown if asked, under a banner that names the rest, ${colorScheme}`, async () => {
+          lossy(() => true);
+          const page = await open("", { colorScheme });
+          await page.getByRole("heading", { name: "The answer would not be complete" }).waitFor();
+          expect(await page.getByRole("alert").innerText()).to.include(reason);
+          expect(node.requests.every(({ headers }) => headers["x-pyromesh-partial"] === undefined)).to.equal(true);
+          expect(await lowContrast(page)).to.deep.equal([]);
+          await view.shoot(`incomplete-${colorScheme}`);
+
+          await page.getByRole("button", { name: "Show what is there" }).click();
+          await page.locator(".flame-canvas").waitFor();
+          await drawn(page);
+          const banner = page.locator(".missing");
+          expect(await banner.innerText()).to.match(/^Not everything is here: sums may be too small\./);
+          expect(await banner.locator("li").allInnerTexts()).to.deep.equal([reason, object]);
+          expect(paramsOf(page).partial).to.equal("allow");
+          expect(await lowContrast(page)).to.deep.equal([]);
+          expect(await namelessControls(page)).to.deep.equal([]);
+          await view.shoot(`partial-${colorScheme}`);
+
+          await page.getByRole("button", { name: "Whole answers only" }).click();
+          await page.getByRole("heading", { name: "The answer would not be complete" }).waitFor();
+          expect(paramsOf(page)).to.not.have.property("partial");
+          await page.goBack();
+          await page.locator(".missing").waitFor();
+        });
+      }
+
+      it("one answer that lacks something is enough for the banner, each thing once", async () => {
+        lossy((method) => method === "SelectSeries");
+        const page = await openLoaded("?partial=allow&service=shop");
+        expect(await page.locator(".missing li").allInnerTexts()).to.deep.equal([reason, object]);
+      });
+
+      it("a link that allows a part has no banner where nothing is missing", async () => {
+        const page = await openLoaded("?partial=allow");
+        expect(await page.locator(".missing").count()).to.equal(0);
+      });
+
+      it("another refusal offers no part", async () => {
+        node.answers.Series = () => ({ status: 503, body: { code: "unavailable", message: "4096 tasks wait for a worker thread already" } });
+        const page = await open();
+        expect(await page.getByRole("alert").innerText()).to.include("4096 tasks");
+        expect(await page.getByRole("button", { name: "Show what is there" }).count()).to.equal(0);
+      });
+
+      it("the banner fits a narrow page", async () => {
+        lossy(() => true);
+        const page = await openLoaded("?partial=allow", { width: 390, height: 800 });
+        expect(await page.evaluate(() => document.documentElement.scrollWidth)).to.equal(390);
+        await view.shoot("partial-narrow");
+      });
+    });
+
     it("a node that is gone is named, and asked again", async () => {
       const page = await openLoaded();
       await page.route("**/querier.v1.QuerierService/*", (route) => route.abort());

@@ -153,7 +153,10 @@ describe("beyond the recordings", function () {
         expect(Number(newestProfileTime)).to.equal(TIME_MS + 10_000);
       });
 
-      it("AnalyzeQuery counts the series of a query", async () => {
+      it("AnalyzeQuery counts the series, profiles and samples of a query", async () => {
+        const { queryScopes } = await node.call("AnalyzeQuery", { ...RANGE, query: `${TYPE}{service_name="spans"}` });
+        const countsOf = (field) => queryScopes.map((scope) => Number(scope[field] ?? 0)).sort();
+        expect([countsOf("seriesCount"), countsOf("profileCount"), countsOf("sampleCount")]).to.deep.equal([[0, 1], [0, 1], [0, 4]]);
         const seriesCount = async (query) => Number((await node.call("AnalyzeQuery", { ...RANGE, query })).queryImpact?.totalQueriedSeries ?? 0);
         expect(await seriesCount(`${TYPE}{service_name="ids"}`)).to.equal(1);
         expect(await seriesCount(`${TYPE}{service_name=~"ids|spans"}`)).to.equal(2);
@@ -162,45 +165,101 @@ describe("beyond the recordings", function () {
     },
   );
 
-  it("AnalyzeQuery counts the objects in range and their bytes, and none beside it", async () => {
+  // A suite of its own: mocha runs tests before the suites beside them, and these flush.
+  describe("then", () => {
+    it("AnalyzeQuery counts the objects in range and their bytes, and none beside it", async () => {
+      await node.flush();
+      const query = `${TYPE}{service_name="ids"}`;
+      const { queryScopes, queryImpact } = await node.call("AnalyzeQuery", { ...RANGE, query });
+      expect(Number(queryImpact.totalBytesInTimeRange)).to.be.greaterThan(100);
+      expect(queryScopes.map(({ componentType, blockCount }) => [componentType, Number(blockCount ?? 0)])).to.deep.equal([["head", 0], ["segments", 1]]);
+      const [, { indexBytes, profileBytes, symbolBytes }] = queryScopes;
+      for (const bytes of [indexBytes, profileBytes, symbolBytes]) expect(Number(bytes)).to.be.greaterThan(0);
+      expect(Number(indexBytes) + Number(profileBytes) + Number(symbolBytes)).to.equal(Number(queryImpact.totalBytesInTimeRange));
+      const beside = await node.call("AnalyzeQuery", { start: "1000", end: "2000", query });
+      expect(Number(beside.queryImpact?.totalBytesInTimeRange ?? 0)).to.equal(0);
+    });
+
+    it("a profile of which a segment, the head and another service each hold a part is one: its mean, its exemplar, its cell", async () => {
+      const part = (service, route, value) =>
+        series(service, cpuProfile([{ stack: ["main"], value, labels: { route } }], { timeMs: TIME_MS + 20_000 }), { id: "44444444-4444-4444-8444-444444444444" });
+      await pushed(node, [part("parts", "a", 1)]);
+      await node.flush();
+      await pushed(node, [part("parts", "b", 2), part("parts-too", "c", 3)]);
+      await pushed(node, [series("parts", cpuProfile([{ stack: ["main"], value: 10 }], { timeMs: TIME_MS + 21_000 }))]);
+      const all = { ...asked("parts", { step: 60 }), labelSelector: '{service_name=~"parts.*"}' };
+      const { series: found } = await node.call("SelectSeries", { ...all, aggregation: "TIME_SERIES_AGGREGATION_TYPE_AVERAGE", exemplarType: "EXEMPLAR_TYPE_INDIVIDUAL" });
+      expect(found.map(({ points }) => points.map(({ value, exemplars }) => [value, exemplars.length]))).to.deep.equal([[[8, 1]]]);
+      const { flamegraph } = await node.call("SelectMergeStacktraces", { ...all, profileIdSelector: ["44444444-4444-4444-8444-444444444444"] });
+      expect(flameGraphNodes(flamegraph).total).to.equal(6);
+      const heatmap = await node.call("SelectHeatmap", { ...all, queryType: "HEATMAP_QUERY_TYPE_INDIVIDUAL" });
+      expect(Object.values(heatmapCounts(heatmap)[""])).to.deep.equal([2]);
+    });
+
+    it("Go's own pprof reads the render API", async function () {
+      if (spawnSync("go", ["version"]).status !== 0) this.skip();
+      const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
+      try {
+        const url = `${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}&format=pprof`;
+        // Not spawnSync: this process waits for the answer, but must go on reading the node's log.
+        const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder });
+        expect(code, out).to.equal(0);
+        expect(out).to.match(/Type: cpu/);
+        expect(out).to.match(/1000ns 89\.69% 89\.69%\s+1000ns 89\.69%\s+idle/);
+        expect(out).to.match(/1115ns\s+100%\s+main/);
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+
+    it("Go's own pprof draws the same call graph from our pprof as we do", async function () {
+      if (spawnSync("go", ["version"]).status !== 0) this.skip();
+      const query = `query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}`;
+      const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
+      try {
+        const ours = await (await fetch(`${node.url}/pyroscope/render?${query}&format=dot`)).text();
+        const { code, out } = await run("go", ["tool", "pprof", "-dot", `${node.url}/pyroscope/render?${query}&format=pprof`], { ...process.env, PPROF_TMPDIR: folder });
+        expect(code, out).to.equal(0);
+        expect(drawnFunctions(ours)).to.deep.equal(["idle", "main", "parse", "serve"]);
+        expect(drawnFunctions(out)).to.deep.equal(drawnFunctions(ours));
+      } finally {
+        rmSync(folder, { recursive: true, force: true });
+      }
+    });
+  });
+});
+
+describe("limits on queries", function () {
+  this.timeout(60_000);
+  let node;
+
+  before(async () => {
+    node = await RunningNode.start(["--limits.max-flamegraph-nodes-on-select-merge-profile", "--limits.max-flamegraph-nodes-default", "3", "--limits.max-flamegraph-nodes-max", "5", "--limits.max-query-bytes", "100"]);
+    const stacks = Array.from({ length: 8 }, (_, index) => ({ stack: ["main", `leaf${index}`], value: 100 - index }));
+    await pushed(node, [series("wide", cpuProfile(stacks, { timeMs: TIME_MS }))]);
+  });
+  after(() => node?.close());
+
+  it("a pprof is cut to the nodes a flame graph may have, and keeps its total", async () => {
+    const functionsOf = async (maxNodes) => {
+      const { bytes, status } = await node.post("/querier.v1.QuerierService/SelectMergeProfile", JSON.stringify(asked("wide", { maxNodes })), { "content-type": "application/json" });
+      expect(status).to.equal(200);
+      const { function: functions, stringTable, sample } = JSON.parse(bytes.toString());
+      expect(sample.reduce((sum, { value }) => sum + Number(value[0]), 0)).to.equal(772);
+      return functions.map(({ name }) => stringTable[Number(name)]).sort();
+    };
+    expect(await functionsOf(undefined)).to.deep.equal(["leaf0", "leaf1", "main", "other"]);
+    expect(await functionsOf(5)).to.deep.equal(["leaf0", "leaf1", "leaf2", "leaf3", "main", "other"]);
+    const { status, text } = await node.post("/querier.v1.QuerierService/SelectMergeProfile", JSON.stringify(asked("wide", { maxNodes: 6 })), { "content-type": "application/json" });
+    expect([status, JSON.parse(text).code]).to.deep.equal([400, "invalid_argument"]);
+  });
+
+  it("a query that would read more than max_query_bytes is 400 and names the limit", async () => {
     await node.flush();
-    const query = `${TYPE}{service_name="ids"}`;
-    const { queryScopes, queryImpact } = await node.call("AnalyzeQuery", { ...RANGE, query });
-    expect(Number(queryImpact.totalBytesInTimeRange)).to.be.greaterThan(100);
-    expect(queryScopes.map(({ blockCount }) => Number(blockCount))).to.deep.equal([1]);
-    const beside = await node.call("AnalyzeQuery", { start: "1000", end: "2000", query });
-    expect(Number(beside.queryImpact?.totalBytesInTimeRange ?? 0)).to.equal(0);
-  });
-
-  it("Go's own pprof reads the render API", async function () {
-    if (spawnSync("go", ["version"]).status !== 0) this.skip();
-    const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
-    try {
-      const url = `${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}&format=pprof`;
-      // Not spawnSync: this process waits for the answer, but must go on reading the node's log.
-      const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder });
-      expect(code, out).to.equal(0);
-      expect(out).to.match(/Type: cpu/);
-      expect(out).to.match(/1000ns 89\.69% 89\.69%\s+1000ns 89\.69%\s+idle/);
-      expect(out).to.match(/1115ns\s+100%\s+main/);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
-  });
-
-  it("Go's own pprof draws the same call graph from our pprof as we do", async function () {
-    if (spawnSync("go", ["version"]).status !== 0) this.skip();
-    const query = `query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}`;
-    const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
-    try {
-      const ours = await (await fetch(`${node.url}/pyroscope/render?${query}&format=dot`)).text();
-      const { code, out } = await run("go", ["tool", "pprof", "-dot", `${node.url}/pyroscope/render?${query}&format=pprof`], { ...process.env, PPROF_TMPDIR: folder });
-      expect(code, out).to.equal(0);
-      expect(drawnFunctions(ours)).to.deep.equal(["idle", "main", "parse", "serve"]);
-      expect(drawnFunctions(out)).to.deep.equal(drawnFunctions(ours));
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
+    const { status, text } = await node.post("/querier.v1.QuerierService/SelectMergeStacktraces", JSON.stringify(asked("wide")), { "content-type": "application/json" });
+    expect([status, JSON.parse(text).code]).to.deep.equal([400, "invalid_argument"]);
+    expect(JSON.parse(text).message).to.include("max_query_bytes");
+    expect((await (await fetch(`${node.url}/api/v1/tenant_limits`)).text())).to.include("max_query_bytes");
   });
 });
 

@@ -41,7 +41,9 @@ export class RunningNode {
     const port = await freePort();
     this.url = `http://127.0.0.1:${port}`;
     const args = [BINARY, "serve", "--data-dir", this.#dataDir, "--http-addr", `127.0.0.1:${port}`, ...LIMITS_LIFTED, "--log-level", "warn", ...this.#flags];
-    this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"] });
+    // The tests' own variables (PYROMESH_CORPUS, ...) are no settings: a node refuses what it does not know.
+    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PYROMESH_")));
+    this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env });
     const keep = (chunk) => (this.#log = (this.#log + chunk).slice(-LOG_CHARS_MAX));
     this.#child.stdout.on("data", keep);
     this.#child.stderr.on("data", keep);

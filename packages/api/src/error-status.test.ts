@@ -40,6 +40,12 @@ describe("error status", () => {
     expect(JSON.parse(reply.body as string)).to.deep.equal({ code: "unavailable", message: "come back" });
   });
 
+  it("a refusal says where part of the answer could be had", () => {
+    expect(errorReply(unavailable("X", "come back")).headers).to.not.have.property("x-pyromesh-partial");
+    const reply = errorReply(new CodedError({ code: "X", kind: "unavailable", message: "come back", details: { canBePartial: true } }));
+    expect(reply.headers["x-pyromesh-partial"]).to.equal("possible");
+  });
+
   it("a route may answer the same error under another status", () => {
     expect(errorReplyWith(422, invalidArgument("X", "y")).status).to.equal(422);
   });

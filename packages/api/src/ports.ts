@@ -135,7 +135,8 @@ export interface ProfileSource {
   points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>>;
   heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>>;
   stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined>;
-  analyze(query: SeriesQuery, signal: AbortSignal): Promise<QueryAnalysis>;
+  /** What the query would read, by where it lies. */
+  analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>>;
 }
 
 export interface QueryAnalysis {
@@ -150,6 +151,7 @@ export interface QueryAnalysis {
     readonly profileBytes: number;
     readonly symbolBytes: number;
   }[];
+  /** What the query would fetch; what a head holds in memory is not fetched. */
   readonly totalBytesInRange: number;
   readonly totalSeries: number;
 }

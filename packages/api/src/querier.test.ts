@@ -305,11 +305,11 @@ describe("querier", () => {
     });
 
     it("a partial answer is given only to who allows it, and names what is missing", async () => {
-      api.source.missing = ["store 4f", "object a/b\nc"];
+      api.source.missing = ["store 4f; gone", "object a/b\nc"];
       api.source.isSaturated = true;
       const { headers } = await api.rpc("SelectMergeStacktraces", MERGE, { "X-Pyromesh-Partial": "allow" });
       expect(api.source.mergeQueries[0]!.allowPartial).to.equal(true);
-      expect(headers.get("x-pyromesh-missing")).to.equal("store 4f; object a/b?c");
+      expect(headers.get("x-pyromesh-missing")).to.equal("store 4f, gone; object a/b?c");
       expect(headers.get("x-pyromesh-saturated")).to.equal("true");
       await api.rpc("LabelNames", RANGE);
       expect(api.source.seriesQueries[0]!.allowPartial).to.equal(false);
@@ -322,6 +322,16 @@ describe("querier", () => {
       expect(response.headers.get("retry-after")).to.equal("1");
       expect(await response.json()).to.deep.equal({ code: "unavailable", message: "store 4f did not answer" });
     });
+  });
+
+  it("max_flamegraph_nodes_on_select_merge_profile: the default holds for every pprof", async () => {
+    await api.server.stop();
+    api = await openApi({ queryLimits: { isMergeProfileBounded: true, maxFlamegraphNodesDefault: 12, maxFlamegraphNodesMax: 20 } });
+    await answer("SelectMergeProfile", MERGE);
+    await answer("SelectMergeStacktraces", { ...MERGE, format: "PROFILE_FORMAT_PPROF", maxNodes: 20 });
+    await api.get(`/pyroscope/render?format=pprof&from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
+    expect(api.source.pprofQueries.map(({ maxNodes }) => maxNodes)).to.deep.equal([12, 20, 12]);
+    expect((await api.rpc("SelectMergeProfile", { ...MERGE, maxNodes: 21 })).status).to.equal(400);
   });
 
   it("lookback: an older range is answered empty, not refused", async () => {

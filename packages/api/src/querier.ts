@@ -143,7 +143,7 @@ class Querier {
         return reply(answer, { dot: answer.value });
       }
       case q.FORMAT_PPROF: {
-        const answer = await this.#source.pprof({ ...query, maxNodes: checkPprofNodes(message.maxNodes), goPgo }, call.signal);
+        const answer = await this.#source.pprof({ ...query, maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)), goPgo }, call.signal);
         return reply(answer, { pprof: { profile: answer.value } });
       }
       default: {
@@ -160,7 +160,7 @@ class Querier {
   async selectMergeProfile(message: q.SelectMergeProfileRequest, call: UnaryCall): Promise<UnaryAnswer<PprofMessage>> {
     const query: PprofQuery = {
       ...this.#mergeQuery(message, message, call),
-      maxNodes: checkPprofNodes(message.maxNodes),
+      maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)),
       goPgo: goPgoOf(message.stackTraceSelector),
     };
     const answer = await this.#source.pprof(query, call.signal);
@@ -197,7 +197,7 @@ class Querier {
   async selectSeries(message: q.SelectSeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectSeriesResponse>> {
     const query: PointsQuery = {
       ...this.#mergeQuery(message, message, call),
-      stepMs: checkStep(message.step),
+      stepMs: checkStep(message.step, this.#limits(call)),
       groupBy: message.groupBy,
       aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
       limit: checkSeriesLimit(message.limit),
@@ -213,7 +213,7 @@ class Querier {
     const answer = await this.#source.heatmap(
       {
         ...query,
-        stepMs: checkStep(message.step),
+        stepMs: checkStep(message.step, this.#limits(call)),
         groupBy: message.groupBy,
         limit: checkSeriesLimit(message.limit),
         of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
@@ -238,14 +238,12 @@ class Querier {
 
   async analyzeQuery(message: q.AnalyzeQueryRequest, call: UnaryCall): Promise<UnaryAnswer<q.AnalyzeQueryResponse>> {
     const selectors = message.query.trim() === "" ? [] : [readSeriesQuery(message.query)];
-    const analysis = await this.#source.analyze({ ...this.#scope(message, call), selectors }, call.signal);
-    return {
-      message: {
-        queryScopes: analysis.scopes,
-        queryImpact: { totalBytesInTimeRange: analysis.totalBytesInRange, totalQueriedSeries: analysis.totalSeries, deduplicationNeeded: false },
-      },
-      headers: {},
-    };
+    const answer = await this.#source.analyze({ ...this.#scope(message, call), selectors }, call.signal);
+    const { scopes, totalBytesInRange, totalSeries } = answer.value;
+    return reply(answer, {
+      queryScopes: scopes,
+      queryImpact: { totalBytesInTimeRange: totalBytesInRange, totalQueriedSeries: totalSeries, deduplicationNeeded: false },
+    });
   }
 
   // --- what every query needs ---------------------------------------------------------------------------------------

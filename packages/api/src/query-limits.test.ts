@@ -1,6 +1,6 @@
 import type { TenantId } from "@pyromesh/base";
 import { expect } from "chai";
-import { checkMaxNodes, checkRange, checkStep, DEFAULT_QUERY_LIMITS, limitsOfAll } from "./query-limits.ts";
+import { checkMaxNodes, checkPprofNodes, checkRange, checkStep, DEFAULT_QUERY_LIMITS, limitsOfAll } from "./query-limits.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const DAY_MS = 86_400_000;
@@ -43,10 +43,28 @@ describe("query limits", () => {
   });
 
   it("step: at least a millisecond, and the millisecond that was meant", () => {
-    expect(checkStep(15)).to.equal(15_000);
-    expect(checkStep(0.07)).to.equal(70);
-    expect(checkStep(0.001)).to.equal(1);
-    for (const bad of [0, 0.0009, -1, NaN, Infinity]) expect(() => checkStep(bad), String(bad)).to.throw(">= 1ms");
+    expect(checkStep(15, DEFAULT_QUERY_LIMITS)).to.equal(15_000);
+    expect(checkStep(0.07, DEFAULT_QUERY_LIMITS)).to.equal(70);
+    expect(checkStep(0.001, DEFAULT_QUERY_LIMITS)).to.equal(1);
+    for (const bad of [0, 0.0009, -1, NaN, Infinity]) expect(() => checkStep(bad, DEFAULT_QUERY_LIMITS), String(bad)).to.throw(">= 1ms");
+  });
+
+  it("step: no way around the length and the lookback", () => {
+    const day = DAY_MS / 1000;
+    expect(checkStep(10_000 * day, DEFAULT_QUERY_LIMITS)).to.equal(10_000 * DAY_MS);
+    for (const name of ["maxQueryLengthMs", "maxQueryLookbackMs"] as const) {
+      const limits = { ...DEFAULT_QUERY_LIMITS, [name]: DAY_MS };
+      expect(checkStep(day, limits)).to.equal(DAY_MS);
+      expect(() => checkStep(day + 1, limits)).to.throw("over the 86400s of max_query_");
+    }
+  });
+
+  it("a pprof is whole, unless its tenant's limits hold for it too", () => {
+    const bounded = { ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: true };
+    expect([0, undefined, 5, 2_000_000].map((asked) => checkPprofNodes(asked, DEFAULT_QUERY_LIMITS))).to.deep.equal([0, 0, 5, 2_000_000]);
+    expect([0, undefined, 5].map((asked) => checkPprofNodes(asked, bounded))).to.deep.equal([8192, 8192, 5]);
+    expect(() => checkPprofNodes(2_000_000, bounded)).to.throw("max_flamegraph_nodes_max");
+    for (const limits of [bounded, DEFAULT_QUERY_LIMITS]) expect(() => checkPprofNodes(-1, limits)).to.throw("positive");
   });
 
   it("several tenants: the smallest positive limit of each kind holds", () => {
@@ -54,5 +72,8 @@ describe("query limits", () => {
     const all = limitsOfAll(["a", "b", "c"] as TenantId[], (tenant) => ({ ...DEFAULT_QUERY_LIMITS, maxQueryLengthMs: limits[tenant]! }));
     expect(all.maxQueryLengthMs).to.equal(DAY_MS);
     expect(all.maxQueryLookbackMs).to.equal(0);
+    expect(all.isMergeProfileBounded).to.equal(false);
+    const boundsB = (tenant: TenantId): typeof DEFAULT_QUERY_LIMITS => ({ ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: tenant === "b" });
+    expect(limitsOfAll(["a", "b"] as TenantId[], boundsB).isMergeProfileBounded).to.equal(true);
   });
 });

@@ -15,6 +15,8 @@ export interface QueryLimits {
   readonly maxFlamegraphNodesDefault: number;
   /** `limits.max_flamegraph_nodes_max`; 0: any. */
   readonly maxFlamegraphNodesMax: number;
+  /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two above hold for a pprof too. */
+  readonly isMergeProfileBounded: boolean;
 }
 
 export const DEFAULT_QUERY_LIMITS: QueryLimits = {
@@ -22,9 +24,10 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   maxQueryLookbackMs: 0,
   maxFlamegraphNodesDefault: 8192,
   maxFlamegraphNodesMax: 1_048_576,
+  isMergeProfileBounded: false,
 };
 
-/** Of several tenants the smallest positive value of each limit holds. */
+/** Of several tenants the smallest positive value of each limit holds, and what one of them bounds is bounded. */
 export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
   const all = tenants.map(limitsOf);
   const smallest = (pick: (limits: QueryLimits) => number): number => {
@@ -36,6 +39,7 @@ export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: Ten
     maxQueryLookbackMs: smallest((limits) => limits.maxQueryLookbackMs),
     maxFlamegraphNodesDefault: smallest((limits) => limits.maxFlamegraphNodesDefault),
     maxFlamegraphNodesMax: smallest((limits) => limits.maxFlamegraphNodesMax),
+    isMergeProfileBounded: all.some((limits) => limits.isMergeProfileBounded),
   };
 }
 
@@ -83,18 +87,24 @@ export function checkMaxNodes(asked: Int64 | undefined, limits: QueryLimits): nu
   return maxNodes;
 }
 
-/** A pprof is whole unless the caller asks for less. 0: all nodes. */
-export function checkPprofNodes(asked: Int64 | undefined): number {
+/** A pprof is whole unless the caller asks for less, or the tenant's limits hold for it. 0: all nodes. */
+export function checkPprofNodes(asked: Int64 | undefined, limits: QueryLimits): number {
+  if (limits.isMergeProfileBounded) return checkMaxNodes(asked, limits);
   const maxNodes = Number(asked ?? 0);
   if (maxNodes < 0) throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}: send a positive number, or none for the whole profile`);
   return maxNodes;
 }
 
-/** `step` is in seconds. Throws STEP_INVALID. */
-export function checkStep(stepSeconds: number): number {
+/** `step` is in seconds. Throws STEP_INVALID, or QUERY_TOO_LONG: the first point reads one step before the range. */
+export function checkStep(stepSeconds: number, limits: QueryLimits): number {
   // The small addend keeps 0.07 s at 70 ms; the product alone is 70.00000000000001 or 69.99999999999999 by luck.
   const stepMs = Math.floor(stepSeconds * 1000 + 1e-6);
   if (!Number.isFinite(stepSeconds) || stepMs < 1) throw invalidArgument("STEP_INVALID", "step must be >= 1ms: send it in seconds, for example 15");
+  for (const [name, lengthMsMax] of [["max_query_length", limits.maxQueryLengthMs], ["max_query_lookback", limits.maxQueryLookbackMs]] as const) {
+    if (lengthMsMax > 0 && stepMs > lengthMsMax) {
+      throw invalidArgument("QUERY_TOO_LONG", `a step of ${stepSeconds}s is over the ${Math.floor(lengthMsMax / 1000)}s of ${name}: ask for a shorter one, or raise the limit`);
+    }
+  }
   return Math.min(stepMs, TIME_MS_MAX);
 }
 

@@ -22,7 +22,8 @@ function writeReceipt(receipt: Receipt, headers: Record<string, string>): void {
 /** Clients refuse headers beyond some 8 KiB: past this the list is cut, and says so. */
 const MISSING_LENGTH_MAX = 4096;
 
+/** Parts are separated by `; `, which none of them holds. */
 function headerText(parts: readonly string[]): string {
-  const text = parts.join("; ").replace(/[^\x20-\x7e]/g, "?");
+  const text = parts.map((part) => part.replaceAll("; ", ", ")).join("; ").replace(/[^\x20-\x7e]/g, "?");
   return text.length <= MISSING_LENGTH_MAX ? text : `${text.slice(0, MISSING_LENGTH_MAX)}... and more`;
 }

@@ -13,7 +13,7 @@ import { parseAttime } from "./attime.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { MergeQuery, ProfileSource, Scope } from "./ports.ts";
 import { allowsPartial, DOT_NODES_DEFAULT, profileTypeIds, RECENT_MS, valuesOf } from "./querier.ts";
-import { checkMaxNodes, checkRange, limitsOfAll } from "./query-limits.ts";
+import { checkMaxNodes, checkPprofNodes, checkRange, limitsOfAll } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { receiptHeaders } from "./receipt-headers.ts";
 import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
@@ -43,7 +43,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
         return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "text/plain; charset=utf-8" }, body: answer.value };
       }
       case "pprof": {
-        const answer = await modules.source.pprof({ ...query, maxNodes: asked === 0 ? 0 : checkMaxNodes(asked, limits), goPgo: undefined }, signal);
+        const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined }, signal);
         return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
       }
       default:

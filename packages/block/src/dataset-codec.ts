@@ -159,6 +159,10 @@ export class SegmentDataset implements DatasetView {
     return this.#rows.profileId(row);
   }
 
+  sampleCount(row: number): number {
+    return this.#rows.sampleCount(row);
+  }
+
   #must(tag: number): Uint8Array {
     const raw = this.#open(tag);
     if (raw === undefined) throw new CorruptionError({ object: this.#object, offset: -1, expected: `a section with tag ${tag}`, found: "none" });

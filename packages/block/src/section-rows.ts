@@ -327,6 +327,10 @@ export class SegmentRows implements RowView {
     return this.#profileIdAt.get(row);
   }
 
+  sampleCount(row: number): number {
+    return this.#sampleCounts[row]!;
+  }
+
   read(row: number, column: number, into: RowSamples): void {
     const count = this.#sampleCounts[row]!;
     this.#stacks ??= this.#decodeStacks();

@@ -1,4 +1,5 @@
 import { expect } from "chai";
+import fc from "fast-check";
 import { Dataset } from "./dataset.ts";
 import { IdentitySet } from "./identity-set.ts";
 import { parseProfileType } from "./profile-type.ts";
@@ -100,6 +101,19 @@ describe("dataset", () => {
     expect(merged(dataset, { ...ALL, endNs: 2999n })).to.deep.equal({ "main;a;x": 1, "main;b;x": 2, "other;a": 4 });
   });
 
+  it("a call site keeps whole stacktraces that begin so, and nothing else", () => {
+    const name = fc.constantFrom("a", "b", "c");
+    const stacktraces = fc.dictionary(fc.array(name, { minLength: 1, maxLength: 4 }).map((path) => path.join(";")), fc.integer({ min: 1, max: 9 }), { minKeys: 1 });
+    fc.assert(
+      fc.property(stacktraces, fc.array(name, { maxLength: 3 }), (stacks, callSite) => {
+        const dataset = new Dataset("api");
+        dataset.insert(recordView({ labels: LABELS, timeNs: 1n, samples: Object.entries(stacks).map(([path, value]) => ({ stack: path.split(";"), values: [value] })) }));
+        const expected = Object.fromEntries(Object.entries(stacks).filter(([path]) => callSite.every((frame, index) => path.split(";")[index] === frame)));
+        expect(merged(dataset, { ...ALL, callSite })).to.deep.equal(expected);
+      }),
+    );
+  });
+
   it("gives a series the labels of its type, and only while a row is in range", () => {
     const dataset = new Dataset("api");
     dataset.insert(recordView({ labels: LABELS, timeNs: 1000n, samples: [{ stack: ["a"], values: [1] }] }));
@@ -114,10 +128,10 @@ describe("dataset", () => {
     for (const [time, value] of [[10n, 4], [15n, 6], [16n, 100]] as const) {
       dataset.insert(recordView({ labels: LABELS, timeNs: time * second, samples: [{ stack: ["a"], values: [value] }] }));
     }
-    const shape = { startMs: 0, endMs: 30_000, stepMs: 15_000, groupBy: ["pod", "absent"], exemplars: "individual" as const };
+    const shape = { startMs: 0, endMs: 30_000, stepMs: 15_000, groupBy: ["pod", "absent"], aggregation: "average" as const, exemplars: "individual" as const };
     const collector = new PointsCollector(shape);
     collector.scan(dataset, ALL, new IdentitySet());
-    const [series] = collector.result("average", 0);
+    const [series] = collector.result(0);
     expect(series?.labels).to.deep.equal([{ name: "pod", value: "a" }]);
     expect(series?.points.map(({ timestampMs, value }) => [timestampMs, value])).to.deep.equal([[15_000, 5], [30_000, 100]]);
     expect(series?.points[0]?.exemplars[0]?.value).to.equal(6);

@@ -64,6 +64,7 @@ export interface DatasetView {
   durationNs(row: number): bigint;
   period(row: number): bigint;
   profileId(row: number): Uint8Array | undefined;
+  sampleCount(row: number): number;
 }
 
 /** A row on its way into the dataset that prepared it. */
@@ -169,6 +170,10 @@ export class Dataset implements DatasetView {
 
   profileId(row: number): Uint8Array | undefined {
     return this.#openHeader(row).profileId;
+  }
+
+  sampleCount(row: number): number {
+    return this.#openHeader(row).sampleCount;
   }
 
   read(row: number, column: number, into: RowSamples): void {

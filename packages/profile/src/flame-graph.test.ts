@@ -1,7 +1,6 @@
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
-import { underCallSite } from "./call-site.ts";
 import { flameGraphDiff } from "./flame-graph-diff.ts";
 import { flameGraph } from "./flame-graph.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
@@ -195,19 +194,6 @@ describe("name trees", () => {
         expect(big(merge([merge(trees.slice(0, 2)), merge(trees.slice(2).reverse())]))).to.deep.equal(expected);
         const [graph, again] = [merge(trees), merge([...trees].reverse())].map((tree) => flameGraph(tree, 10).graph);
         expect(again).to.deep.equal(graph);
-      }),
-    );
-  });
-
-  it("call sites keep whole stacktraces that begin so, and nothing else", () => {
-    fc.assert(
-      fc.property(stacktraces, fc.array(fc.constantFrom("a", "b", "c", "other"), { maxLength: 3 }), (stacks, callSite) => {
-        const expected = Object.fromEntries(
-          Object.entries(stacks)
-            .filter(([path]) => path.split(";").slice(0, callSite.length).join(";") === callSite.join(";"))
-            .map(([path, value]) => [path, value]),
-        );
-        expect(selfsOf(underCallSite(treeOf(stacks), callSite))).to.deep.equal(expected);
       }),
     );
   });

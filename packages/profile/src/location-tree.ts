@@ -64,47 +64,6 @@ export function truncateLocations(source: LocationTree, maxNodes: number): Locat
   return { tree, self: self.view(), symbols };
 }
 
-/** The stacktraces that begin with these function names, whole, from the root; inlined functions count as callers and callees. */
-export function locationsUnderCallSite(source: LocationTree, callSite: readonly string[]): LocationTree {
-  if (callSite.length === 0) return source;
-  const { nodeCount, nodeParent, nodeLocation } = source.tree;
-  const { symbols } = source;
-  const names = callSite.map((name) => encodeUtf8(name));
-  const matched = new Int32Array(nodeCount);
-  for (let node = 1; node < nodeCount; node++) {
-    let now = matched[nodeParent[node]!]!;
-    const location = nodeLocation[node]!;
-    const lineFirst = symbols.lineStart[location]!;
-    const lineEnd = symbols.lineStart[location + 1]!;
-    if (lineFirst === lineEnd && now >= 0 && now < names.length) {
-      now = addressName(symbols, location) === callSite[now] ? now + 1 : -1;
-    }
-    // The caller-most function of a location is its last line.
-    for (let line = lineEnd - 1; line >= lineFirst; line--) {
-      if (now === -1 || now === names.length) break;
-      now = isString(symbols, symbols.functionName[symbols.lineFunction[line]!]!, names[now]!) ? now + 1 : -1;
-    }
-    matched[node] = now;
-  }
-  const isKept = new Uint8Array(nodeCount);
-  for (let node = nodeCount - 1; node > 0; node--) {
-    if (matched[node] !== names.length && isKept[node] === 0) continue;
-    isKept[node] = 1;
-    isKept[nodeParent[node]!] = 1;
-  }
-  const tree = new StacktraceInterner();
-  const self = new SumColumn(1);
-  self.raise(sumOf(source.self, nodeCount));
-  const target = new Uint32Array(nodeCount);
-  for (let node = 1; node < nodeCount; node++) {
-    if (isKept[node] === 0) continue;
-    target[node] = tree.child(target[nodeParent[node]!]!, nodeLocation[node]!);
-    self.grow(tree.nodeCount);
-    if (matched[node] === names.length) self.addFrom(target[node]!, source.self, node);
-  }
-  return { tree, self: self.view(), symbols };
-}
-
 export interface GoPgo {
   /** So many locations from the leaf; 0: all. */
   readonly keepLocations: number;
@@ -149,13 +108,6 @@ export function addressName(symbols: Symbols, location: number): string {
   const high = symbols.locationAddressHigh[location]!;
   const low = symbols.locationAddressLow[location]!;
   return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
-}
-
-function isString(symbols: Symbols, id: number, bytes: Uint8Array): boolean {
-  const start = symbols.stringOffset[id]!;
-  if (symbols.stringOffset[id + 1]! - start !== bytes.length) return false;
-  for (let i = 0; i < bytes.length; i++) if (symbols.stringBytes[start + i] !== bytes[i]) return false;
-  return true;
 }
 
 /** One location (1) with one line in a function of this name and nothing else. */

@@ -1,8 +1,9 @@
 import { expect } from "chai";
 import { Profile } from "pprof-format";
 import { dotGraph } from "./dot.ts";
-import { goPgoLocations, LocationTreeMerger, locationsUnderCallSite, truncateLocations } from "./location-tree.ts";
+import { goPgoLocations, LocationTreeMerger, truncateLocations } from "./location-tree.ts";
 import { encodePprof } from "./pprof-encode.ts";
+import { emptyRowSamples, SampleFilter } from "./scan.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { INT64_MAX, SumColumn, sumAt, sumOf } from "./sums.ts";
 import type { Int64 } from "./results.ts";
@@ -150,9 +151,11 @@ describe("location trees", () => {
   });
 
   it("call sites see inlined functions, and addresses where there is no name", () => {
-    const under = (...callSite: string[]): Int64 => {
-      const kept = locationsUnderCallSite(tree([0, 1, 2, 4, 8]), callSite);
-      return sumOf(kept.self, kept.tree.nodeCount);
+    const under = (...callSite: string[]): number => {
+      const source = tree([0, 1, 2, 4, 8]);
+      const filter = new SampleFilter({ ...source, spans: new Uint8Array(8), traces: new Uint8Array(16) }, { callSite, spanIds: [], traceIds: [] });
+      const samples = { ...emptyRowSamples(), sampleCount: 4, node: Uint32Array.of(1, 2, 3, 4) };
+      return [0, 1, 2, 3].reduce((sum, at) => sum + (filter.takes(samples, at) ? Number(sumAt(source.self, at + 1)) : 0), 0);
     };
     expect([under(), under("main"), under("main", "work"), under("main", "work", "sum"), under("main", "sum")]).to.deep.equal([15, 15, 6, 6, 0]);
     expect([under("main", "ffffffff9abcdef0"), under("work"), under("main", "work", "sum", "x")]).to.deep.equal([8, 0, 0]);

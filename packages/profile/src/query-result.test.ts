@@ -7,13 +7,12 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
-import { underCallSite } from "./call-site.ts";
 import { dotGraph } from "./dot.ts";
 import { flameGraphDiff } from "./flame-graph-diff.ts";
 import { flameGraph } from "./flame-graph.ts";
 import type { Label } from "./labels.ts";
 import { sortLabels } from "./labels.ts";
-import { goPgoLocations, LocationTreeMerger, locationsUnderCallSite, stringAt, truncateLocations } from "./location-tree.ts";
+import { goPgoLocations, LocationTreeMerger, stringAt, truncateLocations } from "./location-tree.ts";
 import { matchesLabels, parseQuery, parseSelector } from "./matcher.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
 import { encodePprof } from "./pprof-encode.ts";
@@ -58,12 +57,15 @@ function stacktracesOf(profile: Profile, column: number): { names: string[]; val
     .filter(({ value }) => value > 0n);
 }
 
-function nameTreeOf(profiles: readonly [Profile, number][]): NameTree {
+/** Of the stacktraces that begin with `callSite`. */
+function nameTreeOf(profiles: readonly [Profile, number][], callSite: readonly string[] = []): NameTree {
   const builder = new NameTreeBuilder();
   for (const [profile, column] of profiles) {
     // One builder a profile, so that merging is exercised too.
     const one = new NameTreeBuilder();
-    for (const { names, value } of stacktracesOf(profile, column)) one.addStacktrace(names, value < 2n ** 53n ? Number(value) : value);
+    for (const { names, value } of stacktracesOf(profile, column)) {
+      if (callSite.every((name, index) => names[index] === name)) one.addStacktrace(names, value < 2n ** 53n ? Number(value) : value);
+    }
     builder.add(one.result());
   }
   return builder.result();
@@ -215,7 +217,7 @@ describe("query results", () => {
       const { request, response } = exchange(number);
       const asked = request.json as unknown as MergeRequest;
       const expected = (response.body as { flamegraph: { names: string[]; levels: { values: string[] }[]; total?: string; maxSelf?: string } }).flamegraph;
-      const tree = underCallSite(nameTreeOf(selected(asked)), (asked.stackTraceSelector?.callSite ?? []).map(({ name }) => name));
+      const tree = nameTreeOf(selected(asked), (asked.stackTraceSelector?.callSite ?? []).map(({ name }) => name));
       const { graph, isSaturated } = flameGraph(tree, Number(asked.maxNodes ?? 8192));
       expect(isSaturated).to.equal(false);
       expect(String(graph.total)).to.equal(expected.total ?? "0");
@@ -321,18 +323,6 @@ describe("query results", () => {
     // 64 nodes asked for; ties at the threshold and one "other" per node are the only ones more.
     expect(profile.location.length).to.be.lessThan(130);
     expect([...ours.keys()].some((path) => path.endsWith(";other"))).to.equal(true);
-  });
-
-  it("a pprof call site keeps what a flame graph's keeps (27)", () => {
-    const asked = exchange(27).request.json as unknown as MergeRequest;
-    const callSite = asked.stackTraceSelector!.callSite.map(({ name }) => name);
-    const { self, tree } = locationsUnderCallSite(mergedLocations(asked), callSite);
-    expect(sumOf(self, tree.nodeCount)).to.equal(1310265303);
-    const deep = [...callSite, "main.main"];
-    const kept = locationsUnderCallSite(mergedLocations(asked), deep);
-    expect(sumOf(kept.self, kept.tree.nodeCount)).to.equal(1308672000);
-    const byName = underCallSite(nameTreeOf(selected(asked)), deep);
-    expect(sumOf(byName.self, byName.nodeCount)).to.equal(1308672000);
   });
 
   it("go-pgo keeps the leaves' side and the total", () => {

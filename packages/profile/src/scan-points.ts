@@ -1,6 +1,7 @@
 /**
  * Points over time: rows fall into buckets by their right edge, (edge - step, edge], summed or averaged per group.
- * A partial answer is mergeable: sums, counts and the best exemplar per bucket, so that workers and nodes can each do part.
+ * A partial answer is mergeable, so that workers and nodes can each do part: sums by bucket, and the profiles that a mean
+ * divides by or an exemplar stands for.
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
@@ -8,31 +9,43 @@ import { compareText, labelsKey, labelValue } from "./labels.ts";
 import type { Label, Labels } from "./labels.ts";
 import { profileTypeOf, seriesLabels } from "./profile-type.ts";
 import type { Exemplar, HeatmapSeries, HeatmapSlot, Int64, TimeSeries } from "./results.ts";
-import { emptyRowSamples, hexOf, profileIdHex, SampleFilter, scanRows } from "./scan.ts";
+import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
 import type { RowQuery } from "./scan.ts";
+import { exemplarOf, outranks, ProfileTable } from "./scan-profiles.ts";
+import type { PartialProfiles } from "./scan-profiles.ts";
+import { plus } from "./sums.ts";
 
 export interface PointsShape {
   readonly startMs: number;
   readonly endMs: number;
   readonly stepMs: number;
   readonly groupBy: readonly string[];
+  readonly aggregation: "sum" | "average";
   readonly exemplars: "none" | "individual" | "span";
 }
 
 export interface PartialPoint {
   sum: Int64;
-  /** Profiles in the bucket: what a mean divides by. */
+  /** Profiles that are one row; those that may be several are in the group's table. Not counted where neither a mean nor exemplars are asked for. */
   count: number;
+  /** The heaviest of those. */
   exemplar: Exemplar | undefined;
 }
 
 export interface PartialSeries {
   readonly labels: Labels;
+  readonly points: ReadonlyMap<number, PartialPoint>;
+  readonly profiles: PartialProfiles;
+}
+
+interface PointsGroup {
+  readonly labels: Labels;
   readonly points: Map<number, PartialPoint>;
+  readonly profiles: ProfileTable;
 }
 
 export class PointsCollector {
-  readonly groups: Map<string, PartialSeries> = new Map();
+  readonly #groups = new Map<string, PointsGroup>();
   readonly #shape: PointsShape;
 
   constructor(shape: PointsShape) {
@@ -41,60 +54,70 @@ export class PointsCollector {
 
   scan(view: DatasetView, query: RowQuery, seen: IdentitySet): void {
     const shape = this.#shape;
+    const countsProfiles = shape.aggregation === "average" || shape.exemplars !== "none";
     const filter = new SampleFilter(view, query);
     const samples = emptyRowSamples();
-    const groupOf = new Map<number, PartialSeries>();
-    const exemplarsOf = new Map<PartialPoint, Map<string, Exemplar>>();
+    const groupOf = new Map<number, PointsGroup & { readonly exemplarLabels: Labels; readonly labelSet: number }>();
     scanRows(view, query, seen, ({ row, column, series }) => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
       if (edge === undefined) return;
-      let group = groupOf.get(series);
-      if (group === undefined) groupOf.set(series, (group = this.#group(groupLabels(view, series, column, shape.groupBy))));
-      let value: Int64;
-      if (filter.isOpen && shape.exemplars !== "span") {
-        value = view.total(row, column);
-      } else {
-        view.read(row, column, samples);
-        value = 0;
-        for (let i = 0; i < samples.sampleCount; i++) {
-          if (filter.takes(samples, i)) value = addInt64(value, samples.wide?.[i] ?? samples.value[i]!);
-        }
-        if (value === 0) return;
+      const { points, profiles, exemplarLabels, labelSet } = getOrMake(groupOf, series, () => {
+        const group = this.#group(groupLabels(view, series, column, shape.groupBy));
+        const labels = shape.exemplars === "none" ? [] : labelsBeyond(view, series, column, shape.groupBy);
+        return { ...group, exemplarLabels: labels, labelSet: group.profiles.labelSet(labels) };
+      });
+      const isWhole = filter.isOpen && shape.exemplars !== "span";
+      if (!isWhole) view.read(row, column, samples);
+      const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
+      if (value === 0) return;
+      const point = mergePoint(points, edge, value);
+      if (!countsProfiles) return;
+      const spans = shape.exemplars === "span" ? spanSums(samples, filter) : NO_SPANS;
+      const profileId = view.profileId(row);
+      if (profileId !== undefined) {
+        profiles.add(profileId, undefined, timeMs, value, labelSet);
+        for (const [span, spanValue] of spans) profiles.add(profileId, spanBytes(view, span), timeMs, spanValue, labelSet);
+        return;
       }
-      const point = mergePoint(group.points, edge, { sum: value, count: 1, exemplar: undefined });
-      if (shape.exemplars === "none") return;
-      const exemplar = exemplarOf(view, row, column, series, timeMs, value, shape, samples);
-      if (exemplar === undefined) return;
-      joinExemplar(getOrMake(exemplarsOf, point, () => new Map<string, Exemplar>()), exemplar);
+      // No other row belongs to this profile: it need not be remembered.
+      point.count++;
+      const identity = view.identities.subarray(row * 16, row * 16 + 16);
+      if (shape.exemplars === "individual" && isHeavier(value, point)) offerExemplar(point, exemplarOf(identity, undefined, timeMs, value, exemplarLabels));
+      for (const [span, spanValue] of spans) {
+        if (isHeavier(spanValue, point)) offerExemplar(point, exemplarOf(identity, spanBytes(view, span), timeMs, spanValue, exemplarLabels));
+      }
     });
-    for (const [point, exemplars] of exemplarsOf) {
-      for (const exemplar of exemplars.values()) offerExemplar(point, exemplar);
-    }
   }
 
   add(partial: readonly PartialSeries[]): void {
-    for (const { labels, points } of partial) {
+    for (const { labels, points, profiles } of partial) {
       const group = this.#group(labels);
-      for (const [edge, point] of points) mergePoint(group.points, edge, point);
+      for (const [edge, { sum, count, exemplar }] of points) {
+        const point = mergePoint(group.points, edge, sum);
+        point.count += count;
+        if (exemplar !== undefined) offerExemplar(point, exemplar);
+      }
+      group.profiles.addAll(profiles);
     }
   }
 
   partial(): PartialSeries[] {
-    return [...this.groups.values()];
+    return [...this.#groups.values()].map(({ labels, points, profiles }) => ({ labels, points, profiles: profiles.partial() }));
   }
 
-  result(aggregation: "sum" | "average", limit: number): TimeSeries[] {
-    const all = [...this.groups.values()].map(({ labels, points }) => {
-      const sorted = [...points].sort(([a], [b]) => a - b);
+  result(limit: number): TimeSeries[] {
+    const { aggregation } = this.#shape;
+    const all = [...this.#groups.values()].map((group) => {
+      const points = this.#counted(group);
       return {
-        total: sorted.reduce((sum, [, point]) => sum + Number(point.sum), 0),
+        total: points.reduce((sum, [, point]) => sum + Number(point.sum), 0),
         series: {
-          labels,
-          points: sorted.map(([timestampMs, point]) => ({
+          labels: group.labels,
+          points: points.map(([timestampMs, { sum, count, exemplar }]) => ({
             timestampMs,
-            value: aggregation === "sum" ? Number(point.sum) : mean(point),
-            exemplars: point.exemplar === undefined ? [] : [point.exemplar],
+            value: aggregation === "sum" ? Number(sum) : Number(sum) / count,
+            exemplars: exemplar === undefined ? [] : [exemplar],
           })),
         },
       };
@@ -107,11 +130,23 @@ export class PointsCollector {
     return all.map(({ series }) => series).sort((a, b) => byLabels(a.labels, b.labels));
   }
 
-  #group(labels: Labels): PartialSeries {
-    const key = labelsKey(labels);
-    let group = this.groups.get(key);
-    if (group === undefined) this.groups.set(key, (group = { labels, points: new Map() }));
-    return group;
+  /** A group's points by time, with the profiles of its table counted in. */
+  #counted({ points, profiles }: PointsGroup): [number, PartialPoint][] {
+    const shape = this.#shape;
+    const counted = new Map([...points].map(([edge, point]): [number, PartialPoint] => [edge, { ...point }]));
+    for (let i = 0; i < profiles.count; i++) {
+      const point = counted.get(bucketEdge(profiles.timeMs(i), shape) ?? Number.NaN);
+      if (point === undefined) continue; // its row made the point: never
+      const isSpan = profiles.isSpan(i);
+      if (!isSpan) point.count++;
+      if (shape.exemplars === "none" || isSpan !== (shape.exemplars === "span")) continue;
+      if (isHeavier(profiles.value(i), point)) offerExemplar(point, profiles.exemplar(i));
+    }
+    return [...counted].sort(([a], [b]) => a - b);
+  }
+
+  #group(labels: Labels): PointsGroup {
+    return getOrMake(this.#groups, labelsKey(labels), () => ({ labels, points: new Map<number, PartialPoint>(), profiles: new ProfileTable() }));
   }
 }
 
@@ -131,16 +166,15 @@ export interface HeatmapShape {
   readonly exemplars: "none" | "individual" | "span";
 }
 
-interface HeatmapValue {
-  readonly edge: number;
-  readonly value: number;
-  /** Undefined: none was asked for. */
-  readonly exemplar: Exemplar | undefined;
-}
-
 export interface PartialHeatmap {
   readonly labels: Labels;
-  readonly values: HeatmapValue[];
+  readonly profiles: PartialProfiles;
+}
+
+interface HeatmapGroup {
+  readonly labels: Labels;
+  /** What cells count: profiles, or spans of profiles. */
+  readonly profiles: ProfileTable;
 }
 
 /** Pyroscope draws 20 rows; ours span the values found, evenly. */
@@ -148,7 +182,7 @@ const HEATMAP_ROW_COUNT = 20;
 
 export class HeatmapCollector {
   readonly #shape: HeatmapShape;
-  readonly #groups = new Map<string, PartialHeatmap>();
+  readonly #groups = new Map<string, HeatmapGroup>();
 
   constructor(shape: HeatmapShape) {
     this.#shape = shape;
@@ -158,72 +192,45 @@ export class HeatmapCollector {
     const shape = this.#shape;
     const filter = new SampleFilter(view, query);
     const samples = emptyRowSamples();
-    const groupOf = new Map<number, PartialHeatmap>();
-    /** What a cell counts, by bucket: profiles, or spans of a profile. */
-    const countedOf = new Map<PartialHeatmap, Map<number, Map<string, Exemplar>>>();
+    const groupOf = new Map<number, HeatmapGroup>();
+    const labelsOf = new Map<number, number>();
     scanRows(view, query, seen, ({ row, column, series }) => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
-      const edge = bucketEdge(timeMs, shape);
-      if (edge === undefined) return;
-      let group = groupOf.get(series);
-      if (group === undefined) groupOf.set(series, (group = this.#group(groupLabels(view, series, column, shape.groupBy))));
-      const byEdge = getOrMake(countedOf, group, () => new Map<number, Map<string, Exemplar>>());
-      const counted = getOrMake(byEdge, edge, () => new Map<string, Exemplar>());
-      const labels = shape.exemplars === "none" ? [] : exemplarLabels(view, series, column, shape.groupBy);
-      const profileId = uuidText(profileIdHex(view, row));
-      const count = (value: Int64, spanId: string): void => joinExemplar(counted, { timestampMs: timeMs, profileId, spanId, traceId: "", value, labels });
-      if (shape.of === "individual" && filter.isOpen) {
-        count(view.total(row, column), "");
+      if (bucketEdge(timeMs, shape) === undefined) return;
+      const { profiles } = getOrMake(groupOf, series, () => this.#group(groupLabels(view, series, column, shape.groupBy)));
+      const labels = getOrMake(labelsOf, series, () => profiles.labelSet(shape.exemplars === "none" ? [] : labelsBeyond(view, series, column, shape.groupBy)));
+      const profileId = view.profileId(row) ?? view.identities.subarray(row * 16, row * 16 + 16);
+      const isWhole = filter.isOpen && shape.of === "individual";
+      if (!isWhole) view.read(row, column, samples);
+      if (shape.of === "span") {
+        for (const [span, value] of spanSums(samples, filter)) profiles.add(profileId, spanBytes(view, span), timeMs, value, labels);
         return;
       }
-      view.read(row, column, samples);
-      const bySpan = new Map<number, Int64>();
-      let total: Int64 = 0;
-      for (let i = 0; i < samples.sampleCount; i++) {
-        if (!filter.takes(samples, i)) continue;
-        const value = samples.wide?.[i] ?? samples.value[i]!;
-        total = addInt64(total, value);
-        const span = samples.span?.[i] ?? 0;
-        if (span !== 0) bySpan.set(span, addInt64(bySpan.get(span) ?? 0, value));
-      }
-      if (shape.of === "individual") {
-        if (total !== 0) count(total, "");
-        return;
-      }
-      for (const [span, value] of bySpan) {
-        if (value !== 0) count(value, hexOf(view.spans, span * 8, 8));
-      }
+      const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
+      if (value !== 0) profiles.add(profileId, undefined, timeMs, value, labels);
     });
-    for (const [group, byEdge] of countedOf) {
-      for (const [edge, counted] of byEdge) {
-        for (const exemplar of counted.values()) {
-          group.values.push({ edge, value: Number(exemplar.value), exemplar: shape.exemplars === "none" ? undefined : exemplar });
-        }
-      }
-    }
   }
 
   add(partial: readonly PartialHeatmap[]): void {
-    for (const { labels, values } of partial) {
-      const group = this.#group(labels);
-      for (const value of values) group.values.push(value);
-    }
+    for (const { labels, profiles } of partial) this.#group(labels).profiles.addAll(profiles);
   }
 
   partial(): PartialHeatmap[] {
-    return [...this.#groups.values()];
+    return [...this.#groups.values()].map(({ labels, profiles }) => ({ labels, profiles: profiles.partial() }));
   }
 
   result(limit: number): HeatmapSeries[] {
-    let groups = [...this.#groups.values()].filter(({ values }) => values.length > 0);
+    let groups = [...this.#groups.values()].filter(({ profiles }) => profiles.count > 0).sort((a, b) => compareText(labelsKey(a.labels), labelsKey(b.labels)));
     if (limit > 0 && groups.length > limit) {
-      const total = (group: PartialHeatmap): number => group.values.reduce((sum, { value }) => sum + value, 0);
-      groups = groups.sort((a, b) => total(b) - total(a)).slice(0, limit);
+      const totals = new Map(groups.map((group) => [group, totalOf(group)]));
+      groups = groups.sort((a, b) => totals.get(b)! - totals.get(a)!).slice(0, limit);
+      groups.sort((a, b) => compareText(labelsKey(a.labels), labelsKey(b.labels)));
     }
     let low = Infinity;
     let high = -Infinity;
-    for (const { values } of groups) {
-      for (const { value } of values) {
+    for (const { profiles } of groups) {
+      for (let i = 0; i < profiles.count; i++) {
+        const value = Number(profiles.value(i));
         if (value < low) low = value;
         if (value > high) high = value;
       }
@@ -231,77 +238,79 @@ export class HeatmapCollector {
     const height = (high - low) / HEATMAP_ROW_COUNT;
     const yMin = Array.from({ length: HEATMAP_ROW_COUNT }, (_, index) => low + index * height);
     const rowOf = (value: number): number => (height === 0 ? HEATMAP_ROW_COUNT - 1 : Math.min(HEATMAP_ROW_COUNT - 1, Math.floor((value - low) / height)));
-    return groups
-      .sort((a, b) => compareText(labelsKey(a.labels), labelsKey(b.labels)))
-      .map(({ labels, values }) => {
-        const slots = new Map<number, HeatmapSlot & { counts: number[]; exemplars: Exemplar[] }>();
-        for (const { edge, value, exemplar } of values) {
-          let slot = slots.get(edge);
-          if (slot === undefined) {
-            slots.set(edge, (slot = { timestampMs: edge, yMin, counts: new Array<number>(HEATMAP_ROW_COUNT).fill(0), exemplars: [] }));
-          }
-          slot.counts[rowOf(value)]!++;
-          // One exemplar a cell at most: twenty a slot.
-          if (exemplar !== undefined && slot.counts[rowOf(value)] === 1) slot.exemplars.push(exemplar);
-        }
-        return { labels, slots: [...slots.values()].sort((a, b) => a.timestampMs - b.timestampMs) };
-      });
+    return groups.map(({ labels, profiles }) => ({ labels, slots: this.#slots(profiles, yMin, rowOf) }));
   }
 
-  #group(labels: Labels): PartialHeatmap {
-    const key = labelsKey(labels);
-    let group = this.#groups.get(key);
-    if (group === undefined) this.#groups.set(key, (group = { labels, values: [] }));
-    return group;
+  #slots(profiles: ProfileTable, yMin: readonly number[], rowOf: (value: number) => number): HeatmapSlot[] {
+    const shape = this.#shape;
+    const slots = new Map<number, { readonly counts: number[]; readonly exemplars: (Exemplar | undefined)[] }>();
+    for (let i = 0; i < profiles.count; i++) {
+      const edge = bucketEdge(profiles.timeMs(i), shape);
+      if (edge === undefined) continue; // only rows with an edge were added
+      const slot = getOrMake(slots, edge, () => ({ counts: new Array<number>(HEATMAP_ROW_COUNT).fill(0), exemplars: [] }));
+      const row = rowOf(Number(profiles.value(i)));
+      slot.counts[row]!++;
+      if (shape.exemplars === "none") continue;
+      // One exemplar a cell: twenty a slot at most.
+      const exemplar = profiles.exemplar(i);
+      if (outranks(exemplar, slot.exemplars[row])) slot.exemplars[row] = exemplar;
+    }
+    return [...slots]
+      .sort(([a], [b]) => a - b)
+      .map(([timestampMs, { counts, exemplars }]) => ({ timestampMs, yMin, counts, exemplars: exemplars.filter((exemplar) => exemplar !== undefined) }));
+  }
+
+  #group(labels: Labels): HeatmapGroup {
+    return getOrMake(this.#groups, labelsKey(labels), () => ({ labels, profiles: new ProfileTable() }));
   }
 }
 
-export function addInt64(a: Int64, b: Int64): Int64 {
-  if (typeof a === "number" && typeof b === "number") {
-    const sum = a + b;
-    if (sum < 2 ** 53) return sum;
+function totalOf({ profiles }: HeatmapGroup): number {
+  let total = 0;
+  for (let i = 0; i < profiles.count; i++) total += Number(profiles.value(i));
+  return total;
+}
+
+const NO_SPANS: ReadonlyMap<number, Int64> = new Map();
+
+type Samples = ReturnType<typeof emptyRowSamples>;
+
+function sumTaken(samples: Samples, filter: SampleFilter): Int64 {
+  let sum: Int64 = 0;
+  for (let i = 0; i < samples.sampleCount; i++) {
+    if (filter.takes(samples, i)) sum = plus(sum, samples.wide?.[i] ?? samples.value[i]!);
   }
-  return BigInt(a) + BigInt(b);
+  return sum;
 }
 
-/** `00112233-4455-...` of 32 hex digits. */
-export function uuidText(hex: string): string {
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
-}
-
-function mean(point: PartialPoint): number {
-  return Number(point.sum) / point.count;
-}
-
-function mergePoint(points: Map<number, PartialPoint>, edge: number, from: PartialPoint): PartialPoint {
-  let point = points.get(edge);
-  if (point === undefined) {
-    points.set(edge, (point = { ...from }));
-    return point;
+/** What each span of a row adds up to, by the dataset's span number; spans of nothing are left out. */
+function spanSums(samples: Samples, filter: SampleFilter): Map<number, Int64> {
+  const sums = new Map<number, Int64>();
+  for (let i = 0; i < samples.sampleCount; i++) {
+    const span = samples.span?.[i] ?? 0;
+    const value = samples.wide?.[i] ?? samples.value[i]!;
+    if (span !== 0 && value !== 0 && filter.takes(samples, i)) sums.set(span, plus(sums.get(span) ?? 0, value));
   }
-  point.sum = addInt64(point.sum, from.sum);
-  point.count += from.count;
-  if (from.exemplar !== undefined) offerExemplar(point, from.exemplar);
+  return sums;
+}
+
+function spanBytes(view: DatasetView, span: number): Uint8Array {
+  return view.spans.subarray(span * 8, span * 8 + 8);
+}
+
+function mergePoint(points: Map<number, PartialPoint>, edge: number, value: Int64): PartialPoint {
+  const point = getOrMake(points, edge, (): PartialPoint => ({ sum: 0, count: 0, exemplar: undefined }));
+  point.sum = plus(point.sum, value);
   return point;
 }
 
-function offerExemplar(point: PartialPoint, exemplar: Exemplar): void {
-  if (point.exemplar === undefined || exemplar.value > point.exemplar.value) point.exemplar = exemplar;
+/** False where an exemplar of this value could not stand for the point: it need not be made. */
+function isHeavier(value: Int64, point: PartialPoint): boolean {
+  return point.exemplar === undefined || value >= point.exemplar.value;
 }
 
-/**
- * Adds a row's exemplar to those of its bucket. A profile whose samples have labels is stored as several rows of one id: as an
- * exemplar it is one again, with the labels that all of its rows share.
- */
-function joinExemplar(exemplars: Map<string, Exemplar>, exemplar: Exemplar): void {
-  const key = `${exemplar.profileId} ${exemplar.spanId} ${exemplar.timestampMs}`;
-  const known = exemplars.get(key);
-  if (known === undefined) {
-    exemplars.set(key, exemplar);
-    return;
-  }
-  const labels = known.labels.filter(({ name, value }) => labelValue(exemplar.labels, name) === value);
-  exemplars.set(key, { ...known, value: addInt64(known.value, exemplar.value), labels });
+function offerExemplar(point: PartialPoint, exemplar: Exemplar): void {
+  if (outranks(exemplar, point.exemplar)) point.exemplar = exemplar;
 }
 
 function getOrMake<K, V>(map: Map<K, V>, key: K, make: () => V): V {
@@ -322,31 +331,9 @@ function groupLabels(view: DatasetView, series: number, column: number, groupBy:
   return group;
 }
 
-function exemplarLabels(view: DatasetView, series: number, column: number, groupBy: readonly string[]): Labels {
+/** What an exemplar adds to the labels of its group. */
+function labelsBeyond(view: DatasetView, series: number, column: number, groupBy: readonly string[]): Labels {
   const entry = view.series[series]!;
   const labels = seriesLabels(entry.labels, profileTypeOf(entry.labels, entry.sampleTypes[column]!, entry.periodType));
   return labels.filter(({ name }) => !groupBy.includes(name));
-}
-
-function exemplarOf(
-  view: DatasetView,
-  row: number,
-  column: number,
-  series: number,
-  timeMs: number,
-  value: Int64,
-  shape: PointsShape,
-  samples: ReturnType<typeof emptyRowSamples>,
-): Exemplar | undefined {
-  const base = { timestampMs: timeMs, profileId: uuidText(profileIdHex(view, row)), traceId: "", labels: exemplarLabels(view, series, column, shape.groupBy) };
-  if (shape.exemplars === "individual") return { ...base, spanId: "", value };
-  // The heaviest span of the profile stands for it; `samples` holds the row already.
-  const bySpan = new Map<number, Int64>();
-  for (let i = 0; i < samples.sampleCount; i++) {
-    const span = samples.span?.[i] ?? 0;
-    if (span !== 0) bySpan.set(span, addInt64(bySpan.get(span) ?? 0, samples.wide?.[i] ?? samples.value[i]!));
-  }
-  let best: [number, Int64] | undefined;
-  for (const entry of bySpan) if (best === undefined || entry[1] > best[1]) best = entry;
-  return best === undefined ? undefined : { ...base, spanId: hexOf(view.spans, best[0] * 8, 8), value: best[1] };
 }

@@ -5,6 +5,7 @@
 import type { DatasetView, RowSamples } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Labels } from "./labels.ts";
+import { addressName, stringAt } from "./location-tree.ts";
 import type { Matcher } from "./matcher.ts";
 import { matchesLabels } from "./matcher.ts";
 import { printProfileType, profileTypeOf, seriesLabels } from "./profile-type.ts";
@@ -79,7 +80,7 @@ export class SampleFilter {
   readonly #spans: Uint8Array | undefined;
   readonly #traces: Uint8Array | undefined;
 
-  constructor(view: DatasetView, query: Pick<RowQuery, "callSite" | "spanIds" | "traceIds">) {
+  constructor(view: Pick<DatasetView, "symbols" | "tree" | "spans" | "traces">, query: Pick<RowQuery, "callSite" | "spanIds" | "traceIds">) {
     this.#nodes = query.callSite.length === 0 ? undefined : nodesUnder(view, query.callSite);
     this.#spans = query.spanIds.length === 0 ? undefined : chosen(view.spans, 8, query.spanIds);
     this.#traces = query.traceIds.length === 0 ? undefined : chosen(view.traces, 16, query.traceIds);
@@ -96,6 +97,28 @@ export class SampleFilter {
     if (this.#traces !== undefined && (samples.trace === undefined || this.#traces[samples.trace[index]!] === 0)) return false;
     return true;
   }
+}
+
+/** Adds every row in range that matches one of the selectors to `seen`; returns the samples of those that were not in it. */
+export function countSamples(
+  view: DatasetView,
+  range: { readonly startNs: bigint; readonly endNs: bigint },
+  selectors: readonly (readonly Matcher[])[],
+  seen: IdentitySet,
+): number {
+  const isWanted = view.series.map(({ labels, sampleTypes, periodType }) =>
+    sampleTypes.some((sampleType) => {
+      const own = seriesLabels(labels, profileTypeOf(labels, sampleType, periodType));
+      return selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own));
+    }),
+  );
+  let sampleCount = 0;
+  for (let row = 0; row < view.rowCount; row++) {
+    const timeNs = view.rowTimeNs[row]!;
+    if (timeNs < range.startNs || timeNs > range.endNs || isWanted[view.rowSeries[row]!] !== true) continue;
+    if (seen.add(view.identities, row * 16)) sampleCount += view.sampleCount(row);
+  }
+  return sampleCount;
 }
 
 /** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
@@ -134,29 +157,26 @@ function chosen(table: Uint8Array, width: number, wanted: readonly string[]): Ui
   return flags;
 }
 
-/** 1 for each node whose frames from the root begin with `callSite`. */
-function nodesUnder(view: DatasetView, callSite: readonly string[]): Uint8Array {
-  const { symbols, tree } = view;
-  const decoder = new TextDecoder();
-  // depth[n]: frames of the call site matched on the way to n; -1 once a frame differed.
+/** 1 for each node whose frames from the root begin with `callSite`; inlined functions are frames, and so is an address without a name. */
+function nodesUnder({ symbols, tree }: Pick<DatasetView, "symbols" | "tree">, callSite: readonly string[]): Uint8Array {
+  // How many names of the call site the way to a node spells; -1 where it left it.
   const depth = new Int32Array(tree.nodeCount);
   const under = new Uint8Array(tree.nodeCount);
   const nameOf = new Map<number, string>();
   for (let node = 1; node < tree.nodeCount; node++) {
     let matched = depth[tree.nodeParent[node]!]!;
-    if (matched >= 0 && matched < callSite.length) {
-      const location = tree.nodeLocation[node]!;
-      for (let line = symbols.lineStart[location + 1]! - 1; line >= symbols.lineStart[location]! && matched >= 0; line--) {
-        if (matched === callSite.length) break;
-        const id = symbols.functionName[symbols.lineFunction[line]!]!;
-        let name = nameOf.get(id);
-        if (name === undefined) {
-          name = decoder.decode(symbols.stringBytes.slice(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!));
-          nameOf.set(id, name);
-        }
-        matched = name === callSite[matched] ? matched + 1 : -1;
-      }
-      if (symbols.lineStart[location + 1] === symbols.lineStart[location]) matched = -1;
+    const location = tree.nodeLocation[node]!;
+    const first = symbols.lineStart[location]!;
+    const end = symbols.lineStart[location + 1]!;
+    if (first === end && matched >= 0 && matched < callSite.length) {
+      matched = addressName(symbols, location) === callSite[matched] ? matched + 1 : -1;
+    }
+    // The caller-most function of a location is its last line.
+    for (let line = end - 1; line >= first && matched >= 0 && matched < callSite.length; line--) {
+      const id = symbols.functionName[symbols.lineFunction[line]!]!;
+      let name = nameOf.get(id);
+      if (name === undefined) nameOf.set(id, (name = stringAt(symbols, id)));
+      matched = name === callSite[matched] ? matched + 1 : -1;
     }
     depth[node] = matched;
     if (matched === callSite.length) under[node] = 1;

@@ -6,9 +6,10 @@ const SELECTION = { profileType: "memory:inuse_space:bytes:space:bytes", selecto
 
 describe("querier client", () => {
   it("a flame graph is asked for as Pyroscope is asked, and its texts become numbers", async () => {
-    const { client, requests } = clientAnswering(200, { flamegraph: { names: ["total", "a"], levels: [{ values: ["0", "4", "0", "0"] }, { values: ["0", "4", "4", "1"] }], total: "4", maxSelf: "4" } }, "team-a");
+    const { client, requests } = clientAnswering(200, { flamegraph: { names: ["total", "a"], levels: [{ values: ["0", "4", "0", "0"] }, { values: ["0", "4", "4", "1"] }], total: "4", maxSelf: "4" } }, { tenant: "team-a" });
     const graph = await client.flameGraph(SELECTION, 100, signal());
-    expect(graph).to.deep.equal({ names: ["total", "a"], levels: [[0, 4, 0, 0], [0, 4, 4, 1]] });
+    expect(graph.missing).to.equal("");
+    expect(graph.value).to.deep.equal({ names: ["total", "a"], levels: [[0, 4, 0, 0], [0, 4, 4, 1]] });
     expect(requests[0]!.url).to.equal("http://127.0.0.1:4040/pyro/querier.v1.QuerierService/SelectMergeStacktraces");
     expect(JSON.parse(requests[0]!.body)).to.deep.equal({ profileTypeID: SELECTION.profileType, labelSelector: SELECTION.selector, start: SPAN.startMs, end: SPAN.endMs, maxNodes: 100 });
     expect(requests[0]!.headers).to.include({ "content-type": "application/json", "x-scope-orgid": "team-a" });
@@ -24,21 +25,21 @@ describe("querier client", () => {
 
   it("what Connect leaves out is empty", async () => {
     const { client } = clientAnswering(200, {});
-    expect(await client.flameGraph(SELECTION, 0, signal())).to.deep.equal({ names: [], levels: [] });
-    expect(await client.services(SPAN, signal())).to.deep.equal([]);
-    expect(await client.points(SELECTION, 15_000, [], signal())).to.deep.equal([]);
+    expect((await client.flameGraph(SELECTION, 0, signal())).value).to.deep.equal({ names: [], levels: [] });
+    expect((await client.services(SPAN, signal())).value).to.deep.equal([]);
+    expect((await client.points(SELECTION, 15_000, [], signal())).value).to.deep.equal([]);
     expect(await client.stats(signal())).to.deep.equal({ hasData: false, oldestMs: 0, newestMs: 0 });
   });
 
   it("series become pairs of service and type", async () => {
     const { client, requests } = clientAnswering(200, { labelsSet: [{ labels: [{ name: "__profile_type__", value: "t" }, { name: "service_name", value: "s" }] }] });
-    expect(await client.services(SPAN, signal())).to.deep.equal([{ service: "s", profileType: "t" }]);
+    expect((await client.services(SPAN, signal())).value).to.deep.equal([{ service: "s", profileType: "t" }]);
     expect(JSON.parse(requests[0]!.body)).to.deep.include({ labelNames: ["service_name", "__profile_type__"] });
   });
 
   it("points carry their labels, and the step is sent in seconds", async () => {
     const { client, requests } = clientAnswering(200, { series: [{ labels: [{ name: "pod", value: "a" }], points: [{ value: 1.5, timestamp: "1795419000000" }, { timestamp: "1795419015000" }] }] });
-    const [series] = await client.points(SELECTION, 15_000, ["pod"], signal());
+    const [series] = (await client.points(SELECTION, 15_000, ["pod"], signal())).value;
     expect(series!.labels.get("pod")).to.equal("a");
     expect(series!.points).to.deep.equal([{ timestampMs: 1_795_419_000_000, value: 1.5 }, { timestampMs: 1_795_419_015_000, value: 0 }]);
     expect(JSON.parse(requests[0]!.body)).to.deep.include({ step: 15, groupBy: ["pod"] });
@@ -54,6 +55,23 @@ describe("querier client", () => {
     expect((await refusalOf(client)).message).to.include("502");
   });
 
+  it("a partial answer is asked for only where it is allowed, and says what it lacks", async () => {
+    const whole = clientAnswering(200, {});
+    await whole.client.flameGraph(SELECTION, 0, signal());
+    expect(whole.requests[0]!.headers).not.to.have.property("x-pyromesh-partial");
+    const { client, requests } = clientAnswering(200, {}, { allowsPartial: true, headers: { "X-Pyromesh-Missing": "quarantine 7: lost" } });
+    expect((await client.flameGraph(SELECTION, 0, signal())).missing).to.equal("quarantine 7: lost");
+    expect((await client.points(SELECTION, 15_000, [], signal())).missing).to.equal("quarantine 7: lost");
+    expect((await client.services(SPAN, signal())).missing).to.equal("quarantine 7: lost");
+    for (const { headers } of requests) expect(headers).to.include({ "x-pyromesh-partial": "allow" });
+  });
+
+  it("a refusal says whether part of the answer could be had", async () => {
+    const body = { code: "unavailable", message: "an object is unreadable" };
+    expect((await refusalOf(clientAnswering(503, body).client)).canBePartial).to.equal(false);
+    expect((await refusalOf(clientAnswering(503, body, { headers: { "X-Pyromesh-Partial": "possible" } }).client)).canBePartial).to.equal(true);
+  });
+
   it("401 says that a tenant is missing, whatever its body", async () => {
     const { client } = clientAnswering(401, { code: "unknown", message: "no org id" });
     expect((await refusalOf(client)).code).to.equal("unauthenticated");
@@ -65,7 +83,7 @@ describe("querier client", () => {
   });
 
   it("a node that is gone is named", async () => {
-    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "" }, { fetch: () => Promise.reject(new TypeError("fetch failed")) });
+    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "", allowsPartial: false }, { fetch: () => Promise.reject(new TypeError("fetch failed")) });
     const refusal = await refusalOf(client);
     expect(refusal.code).to.equal("unreachable");
     expect(refusal.message).to.include("127.0.0.1:4040");
@@ -73,7 +91,7 @@ describe("querier client", () => {
 
   it("an aborted question is no refusal", async () => {
     const reason = new Error("gone");
-    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "" }, { fetch: () => Promise.reject(reason) });
+    const client = new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "", allowsPartial: false }, { fetch: () => Promise.reject(reason) });
     const error = await client.stats(AbortSignal.abort(reason)).catch((caught: unknown) => caught);
     expect(error).to.equal(reason);
   });
@@ -86,13 +104,19 @@ interface SeenRequest {
   readonly credentials: string | undefined;
 }
 
-function clientAnswering(status: number, body: object | string, tenant = ""): { client: QuerierClient; requests: SeenRequest[] } {
+interface Answering {
+  readonly tenant?: string;
+  readonly allowsPartial?: boolean;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function clientAnswering(status: number, body: object | string, { tenant = "", allowsPartial = false, headers = {} }: Answering = {}): { client: QuerierClient; requests: SeenRequest[] } {
   const requests: SeenRequest[] = [];
   const fakeFetch = ((url: string, init: RequestInit) => {
     requests.push({ url, body: String(init.body), headers: Object.fromEntries(new Headers(init.headers).entries()), credentials: init.credentials });
-    return Promise.resolve(new Response(typeof body === "string" ? body : JSON.stringify(body), { status }));
+    return Promise.resolve(new Response(typeof body === "string" ? body : JSON.stringify(body), { status, headers }));
   }) as typeof fetch; // the client calls it in this one way
-  return { client: new QuerierClient({ baseUrl: "http://127.0.0.1:4040/pyro/", tenant }, { fetch: fakeFetch }), requests };
+  return { client: new QuerierClient({ baseUrl: "http://127.0.0.1:4040/pyro/", tenant, allowsPartial }, { fetch: fakeFetch }), requests };
 }
 
 async function refusalOf(client: QuerierClient): Promise<QuerierError> {

@@ -10,6 +10,14 @@ export interface QuerierOptions {
   readonly baseUrl: string;
   /** Empty: no header is sent. */
   readonly tenant: string;
+  /** True: where the node cannot give the whole answer it gives what it has, and says what is missing. */
+  readonly allowsPartial: boolean;
+}
+
+export interface Answered<T> {
+  readonly value: T;
+  /** What the answer lacks, in the node's words; empty when it is whole. */
+  readonly missing: string;
 }
 
 export interface Selection {
@@ -38,10 +46,13 @@ export class QuerierError extends Error {
   override readonly name = "QuerierError";
   /** Connect's code, or `unreachable` when no answer came, or `unreadable` when it made no sense. */
   readonly code: string;
+  /** The node has part of the answer, and would give it to who allows that. */
+  readonly canBePartial: boolean;
 
-  constructor(code: string, message: string, cause?: unknown) {
-    super(message, { cause });
+  constructor(code: string, message: string, more: { readonly cause?: unknown; readonly canBePartial?: boolean } = {}) {
+    super(message, { cause: more.cause });
     this.code = code;
+    this.canBePartial = more.canBePartial ?? false;
   }
 }
 
@@ -55,26 +66,29 @@ export class QuerierClient {
   }
 
   /** Every pair of service and profile type with a profile in the span. */
-  async services(span: TimeSpan, signal: AbortSignal): Promise<{ service: string; profileType: string }[]> {
-    const body = await this.#call("Series", { matchers: [], labelNames: ["service_name", "__profile_type__"], ...times(span) }, signal);
-    return listOf(body["labelsSet"]).map((set) => {
+  async services(span: TimeSpan, signal: AbortSignal): Promise<Answered<{ service: string; profileType: string }[]>> {
+    const { body, missing } = await this.#call("Series", { matchers: [], labelNames: ["service_name", "__profile_type__"], ...times(span) }, signal);
+    const value = listOf(body["labelsSet"]).map((set) => {
       const labels = labelsOf(recordOf(set)["labels"]);
       return { service: labels.get("service_name") ?? "", profileType: labels.get("__profile_type__") ?? "" };
     });
+    return { value, missing };
   }
 
-  async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<FlameGraph> {
+  async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<Answered<FlameGraph>> {
     const request = { ...selectionBody(selection), ...(maxNodes > 0 ? { maxNodes } : {}) };
-    const graph = recordOf((await this.#call("SelectMergeStacktraces", request, signal))["flamegraph"]);
-    return {
+    const { body, missing } = await this.#call("SelectMergeStacktraces", request, signal);
+    const graph = recordOf(body["flamegraph"]);
+    const value = {
       names: listOf(graph["names"]).map(textOf),
       levels: listOf(graph["levels"]).map((level) => listOf(recordOf(level)["values"]).map(Number)),
     };
+    return { value, missing };
   }
 
-  async points(selection: Selection, stepMs: number, groupBy: readonly string[], signal: AbortSignal): Promise<PointSeries[]> {
-    const body = await this.#call("SelectSeries", { ...selectionBody(selection), step: stepMs / 1000, groupBy }, signal);
-    return listOf(body["series"]).map((entry) => {
+  async points(selection: Selection, stepMs: number, groupBy: readonly string[], signal: AbortSignal): Promise<Answered<PointSeries[]>> {
+    const { body, missing } = await this.#call("SelectSeries", { ...selectionBody(selection), step: stepMs / 1000, groupBy }, signal);
+    const value = listOf(body["series"]).map((entry) => {
       const series = recordOf(entry);
       const points = listOf(series["points"]).map((point) => ({
         timestampMs: Number(recordOf(point)["timestamp"] ?? 0),
@@ -82,17 +96,19 @@ export class QuerierClient {
       }));
       return { labels: labelsOf(series["labels"]), points };
     });
+    return { value, missing };
   }
 
   /** What the store holds at any time. */
   async stats(signal: AbortSignal): Promise<StoreStats> {
-    const body = await this.#call("GetProfileStats", {}, signal);
+    const { body } = await this.#call("GetProfileStats", {}, signal);
     return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
   }
 
-  async #call(method: string, request: object, signal: AbortSignal): Promise<Record<string, unknown>> {
+  async #call(method: string, request: object, signal: AbortSignal): Promise<{ body: Record<string, unknown>; missing: string }> {
     const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
     if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
+    if (this.#options.allowsPartial) headers["x-pyromesh-partial"] = "allow";
     const url = new URL(`querier.v1.QuerierService/${method}`, this.#options.baseUrl).href;
     let response: Response;
     let text: string;
@@ -101,14 +117,15 @@ export class QuerierClient {
       text = await response.text();
     } catch (error) {
       if (signal.aborted) throw error;
-      throw new QuerierError("unreachable", `The node at ${new URL(url).host} did not answer. Is it running?`, error);
+      throw new QuerierError("unreachable", `The node at ${new URL(url).host} did not answer. Is it running?`, { cause: error });
     }
     const body = parseBody(text);
-    if (response.ok && body !== undefined) return body;
+    if (response.ok && body !== undefined) return { body, missing: response.headers.get("x-pyromesh-missing") ?? "" };
     if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is no JSON object. Is something between this page and the node?`);
     const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
     const message = typeof body?.["message"] === "string" && body["message"] !== "" ? body["message"] : `${method} was answered with status ${response.status}.`;
-    throw new QuerierError(response.status === 401 ? "unauthenticated" : code, message);
+    const canBePartial = response.headers.get("x-pyromesh-partial") === "possible";
+    throw new QuerierError(response.status === 401 ? "unauthenticated" : code, message, { canBePartial });
   }
 }
 

@@ -48,7 +48,7 @@ function clientOf(answers: Readonly<Record<string, object>>): { client: QuerierC
     const answer = answers[method];
     return Promise.resolve(answer === undefined ? new Response('{"code":"unimplemented","message":"not here"}', { status: 501 }) : new Response(JSON.stringify(answer)));
   }) as typeof fetch; // the client calls it in this one way
-  return { client: new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "" }, { fetch: fakeFetch }), asked };
+  return { client: new QuerierClient({ baseUrl: "http://127.0.0.1:4040/", tenant: "", allowsPartial: false }, { fetch: fakeFetch }), asked };
 }
 
 function labelled(service: string): object {

@@ -14,14 +14,17 @@ export interface LoadedCatalog {
   readonly suggested: { readonly service: string; readonly profileType: string } | undefined;
   /** Asked for only when the catalog is empty. */
   readonly stats: StoreStats | undefined;
+  /** What the services lack; empty when they are whole. */
+  readonly missing: string;
 }
 
 export async function loadCatalog(client: QuerierClient, span: TimeSpan, hasChoice: boolean, signal: AbortSignal): Promise<LoadedCatalog> {
-  const catalog = catalogOf(await client.services(span, signal));
-  if (catalog.services.size === 0) return { catalog, suggested: undefined, stats: await loadStats(client, span, signal) };
+  const { value: pairs, missing } = await client.services(span, signal);
+  const catalog = catalogOf(pairs);
+  if (catalog.services.size === 0) return { catalog, suggested: undefined, stats: await loadStats(client, span, signal), missing };
   const activity = hasChoice || catalog.services.size === 1 ? [] : await loadActivity(client, catalog, span, signal);
   const service = preferredService(catalog, activity)!; // the catalog is not empty
-  return { catalog, suggested: { service, profileType: preferredType(catalog.services.get(service)!)! }, stats: undefined };
+  return { catalog, suggested: { service, profileType: preferredType(catalog.services.get(service)!)! }, stats: undefined, missing };
 }
 
 /** Only to begin with a busy service: without an answer the page begins with the first by name. */
@@ -30,7 +33,7 @@ async function loadActivity(client: QuerierClient, catalog: ServiceCatalog, span
   if (profileType === undefined) return [];
   const stepMs = stepMsOf(span);
   try {
-    const series = await client.points({ profileType, selector: "{}", span: alignSpan(span, stepMs) }, stepMs, ["service_name"], signal);
+    const { value: series } = await client.points({ profileType, selector: "{}", span: alignSpan(span, stepMs) }, stepMs, ["service_name"], signal);
     return series.map(({ labels, points }) => ({
       service: labels.get("service_name") ?? "",
       newestMs: points.reduce((newest, { timestampMs }) => Math.max(newest, timestampMs), 0),
@@ -48,7 +51,7 @@ async function loadStats(client: QuerierClient, span: TimeSpan, signal: AbortSig
     return await client.stats(signal);
   } catch (error) {
     if (signal.aborted) throw error;
-    const pairs = await client.services({ startMs: 1, endMs: span.endMs }, signal);
+    const { value: pairs } = await client.services({ startMs: 1, endMs: span.endMs }, signal);
     return { hasData: pairs.length > 0, oldestMs: 0, newestMs: 0 };
   }
 }

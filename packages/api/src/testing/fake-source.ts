@@ -81,9 +81,9 @@ export class FakeSource implements ProfileSource {
     return Promise.resolve(this.age);
   }
 
-  analyze(query: SeriesQuery, _signal: AbortSignal): Promise<QueryAnalysis> {
+  analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
     this.seriesQueries.push(query);
-    return Promise.resolve(this.analysis);
+    return this.#answer(this.analysis, signal);
   }
 
   async #answer<T>(value: T, signal: AbortSignal): Promise<Answer<T>> {

@@ -9,6 +9,7 @@ import type { DatasetInput } from "@pyromesh/block";
 import { CODEC, encodeDataset, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, PreparedRow, PushInput, RecordView, RowQuery } from "@pyromesh/profile";
 import {
+  countSamples,
   Dataset,
   dotGraph,
   encodePprof,
@@ -251,7 +252,7 @@ export class ComputeEngine {
       case "points": {
         const collector = new PointsCollector(spec.shape);
         for (const { points } of partials) collector.add(points);
-        return { kind: "points", series: collector.result(spec.aggregation, spec.limit) };
+        return { kind: "points", series: collector.result(spec.limit) };
       }
       case "heatmap": {
         const collector = new HeatmapCollector(spec.shape);
@@ -297,6 +298,7 @@ class Scan {
   #durationNs = 0n;
   #period = 0n;
   #hasLocations = false;
+  #sampleCount = 0;
 
   constructor(task: ScanTask) {
     this.#task = task;
@@ -316,6 +318,7 @@ class Scan {
       switch (spec.kind) {
         case "series":
           for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
+          if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
           break;
         case "points":
           this.#points!.scan(view, this.#query!, this.#seen);
@@ -359,6 +362,7 @@ class Scan {
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
       series: [...this.#series.values()],
+      sampleCount: this.#sampleCount,
     };
   }
 }

@@ -87,7 +87,7 @@ export type ScanSpec =
   | { readonly kind: "locations"; readonly query: PlainRowQuery }
   | { readonly kind: "points"; readonly query: PlainRowQuery; readonly shape: PointsShape }
   | { readonly kind: "heatmap"; readonly query: PlainRowQuery; readonly shape: HeatmapShape }
-  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
+  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[]; readonly countsSamples: boolean };
 
 export interface ScanTask {
   readonly spec: ScanSpec;
@@ -109,6 +109,8 @@ export interface ScanPartial {
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];
   readonly series: readonly Labels[];
+  /** Counted where a series scan asks for it. */
+  readonly sampleCount: number;
 }
 
 export type FinishSpec =
@@ -123,7 +125,7 @@ export type FinishSpec =
       readonly timeNs: bigint;
     }
   | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
-  | { readonly kind: "points"; readonly shape: PointsShape; readonly aggregation: "sum" | "average"; readonly limit: number }
+  | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
   | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number };
 
 export type Finished =

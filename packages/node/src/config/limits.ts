@@ -1,7 +1,7 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
- * length or lookback here (its 24h and 7d cut off what is kept) and that a burst is 8 MB (its 2 lies below its own limit
- * on one profile). 0 lifts a limit.
+ * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
+ * on one profile), and that `max_query_bytes` is ours. 0 lifts a limit.
  */
 import type { TenantId } from "@pyromesh/base";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
@@ -32,6 +32,8 @@ export interface TenantLimits {
   readonly rejectNewerThanMs: number;
   readonly queryLookbackMs: number;
   readonly queryLengthMs: number;
+  /** Of segments, as stored, that one query may read. */
+  readonly queryBytesMax: number;
   readonly flameGraphNodesDefault: number;
   readonly flameGraphNodesMax: number;
   /** True: the two above bound SelectMergeProfile too. */
@@ -58,6 +60,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   rejectNewerThanMs: limit("reject_newer_than", durationKind, 600_000, "refuse profiles this far in the future"),
   queryLookbackMs: limit("max_query_lookback", durationKind, 0, "how far back a query may start"),
   queryLengthMs: limit("max_query_length", durationKind, 0, "longest range of one query"),
+  queryBytesMax: limit("max_query_bytes", countKind, 4 * 2 ** 30, "bytes of segments that one query may read"),
   flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
   flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes a query may ask for"),
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),

@@ -2,7 +2,7 @@
  * What a query reads: pure. One node: its own memory and every catalogued object that may hold the range.
  * A cluster adds the stores of other members to the same plan.
  */
-import type { CatalogEntry } from "@pyromesh/block";
+import type { CatalogEntry, DatasetEntry } from "@pyromesh/block";
 import type { Matcher } from "@pyromesh/profile";
 
 export interface QuarantinedSpan {
@@ -29,7 +29,16 @@ export function objectsByWindow(entries: readonly CatalogEntry[]): readonly (rea
   return [...groups.values()];
 }
 
-/** False only when the selector rules the service out, so that its bytes need not be fetched. */
-export function mayHoldService(selector: readonly Matcher[], service: string): boolean {
+/** Datasets whose bytes a query needs: those that may hold its time and, for one of its selectors, its service. No selectors: any service. */
+export function datasetFilter(
+  range: { readonly startMs: number; readonly endMs: number },
+  selectors: readonly (readonly Matcher[])[],
+): (dataset: Pick<DatasetEntry, "service" | "minTimeMs" | "maxTimeMs">) => boolean {
+  return ({ service, minTimeMs, maxTimeMs }) =>
+    maxTimeMs >= range.startMs && minTimeMs <= range.endMs && (selectors.length === 0 || selectors.some((selector) => mayHoldService(selector, service)));
+}
+
+/** False only when the selector rules the service out. */
+function mayHoldService(selector: readonly Matcher[], service: string): boolean {
   return selector.every((matcher) => matcher.name !== "service_name" || matcher.matches(service));
 }

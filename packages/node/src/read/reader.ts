@@ -8,27 +8,32 @@
  *
  * The pin of step 1 is what makes answers exact while a flush runs: a generation is dropped, and a local segment file
  * deleted, only when no query that planned it is left. A record seen in memory and in a segment is counted once.
- * An object that vanished under the plan means plan again, PLANS_MAX times, then refuse.
+ * An object that vanished under the plan means plan again, PLANS_MAX times, then refuse. A query that would read more bytes
+ * than its tenant may is refused before it reads any; one whose caller went away reads no further.
  */
-import { CodedError, toHex, unavailable } from "@pyromesh/base";
+import { CodedError, formatSize, invalidArgument, messageOf, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
 import type { CatalogEntry } from "@pyromesh/block";
 import { addIdentitySums, labelsKey, windowStartOf } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
-import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, SegmentPart } from "../compute/compute.ts";
+import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
+import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
+import type { DatasetSizes } from "./dataset-sizes.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { mayHoldService, objectsByWindow, quarantinesWithin } from "./read-plan.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin } from "./read-plan.ts";
 import type { SegmentSource } from "./segment-source.ts";
 
 const PLANS_MAX = 3;
-/** A query that would read more is refused with QUERY_TOO_LARGE: narrow the range or the selector. */
-const QUERY_BYTES_MAX = 4 * 2 ** 30;
 
-/** Everything a query may read, held still until released. */
-export interface Pin {
+/** What a query reads. */
+interface Sources {
   readonly entries: readonly CatalogEntry[];
   readonly generations: readonly Generation[];
+}
+
+/** Everything a query may read, held still until released. */
+export interface Pin extends Sources {
   release(): void;
 }
 
@@ -38,6 +43,8 @@ export interface ReaderModules {
   readonly pin: (tenants: readonly TenantId[], startMs: number, endMs: number) => Pin;
   /** Lists the bucket again. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
+  /** Bytes of segments that one query of the tenant may read; 0: any. Of several tenants the smallest holds. */
+  readonly queryBytesMaxOf: (tenant: TenantId) => number;
   readonly quarantine: () => readonly QuarantinedSpan[];
   /** Undefined while the catalog knows every object, else why it may not. */
   readonly incompleteBecause: () => string | undefined;
@@ -59,16 +66,8 @@ export class Reader implements ProfileSource {
   }
 
   async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
-    const spec: ScanSpec = {
-      kind: "series",
-      startNs: BigInt(query.startMs) * 1_000_000n,
-      endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,
-      selectors: query.selectors.map(plain),
-    };
-    const scanned = await this.#scan(query, query.selectors, spec, signal);
-    const found = new Map<string, Labels>();
-    for (const { series } of scanned.partials) for (const labels of series) found.set(labelsKey(labels), labels);
-    return { value: [...found.values()], receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
+    const scanned = await this.#scan(query, query.selectors, seriesSpec(query), signal);
+    return { value: seriesOf(scanned.partials), receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
   }
 
   async flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
@@ -117,13 +116,12 @@ export class Reader implements ProfileSource {
   }
 
   async points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>> {
-    const { startMs, endMs, stepMs, groupBy, exemplars } = query;
-    const shape = { startMs, endMs, stepMs, groupBy, exemplars };
+    const { startMs, endMs, stepMs, groupBy, aggregation, exemplars, limit } = query;
+    const shape = { startMs, endMs, stepMs, groupBy, aggregation, exemplars };
     // The first bucket, at start, holds what lies within one step before it.
     const wide = { ...query, startMs: startMs - stepMs + 1 };
     const scanned = await this.#scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, signal);
-    const { aggregation, limit } = query;
-    const finished = await this.#modules.compute.finish({ kind: "points", shape, aggregation, limit }, scanned.partials, signal);
+    const finished = await this.#modules.compute.finish({ kind: "points", shape, limit }, scanned.partials, signal);
     return { value: expectKind(finished, "points").series, receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
   }
 
@@ -136,7 +134,10 @@ export class Reader implements ProfileSource {
     return { value: expectKind(finished, "heatmap").series, receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
   }
 
+  /** Refused while objects may be unknown: "no data" would send a reader away. */
   async stats(tenant: TenantId): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
+    const unknown = this.#modules.incompleteBecause();
+    if (unknown !== undefined) throw incomplete(unknown);
     const pin = this.#modules.pin([tenant], -8.64e15, 8.64e15);
     pin.release();
     const head = this.#modules.headSpan(tenant);
@@ -151,32 +152,51 @@ export class Reader implements ProfileSource {
     };
   }
 
-  /** Bytes are those of the objects in range: what the head holds is read without fetching anything. Rows are not counted: 0. */
-  async analyze(query: SeriesQuery, signal: AbortSignal): Promise<QueryAnalysis> {
+  /**
+   * Bytes and objects from the footers of what the query would fetch; series, records and samples are counted, in each scope
+   * apart. The head's bytes are none: it is read where it lies, in memory.
+   */
+  async analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
+    const spec: ScanSpec = { ...seriesSpec(query), countsSamples: true };
+    const missing: string[] = [];
+    let sizes = NO_BYTES;
+    let blockCount = 0;
+    const inHead = await this.#scan(query, query.selectors, spec, signal, ({ generations }) => ({ entries: [], generations }));
+    const inSegments = await this.#scan(query, query.selectors, spec, signal, ({ entries }) => ({ entries, generations: [] }));
     const pin = this.#modules.pin(query.tenants, query.startMs, query.endMs);
     try {
-      const totalBytesInRange = pin.entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
-      const { value } = await this.series(query, signal);
-      return {
-        scopes: [
-          {
-            componentType: "store",
-            componentCount: 1,
-            blockCount: pin.entries.length,
-            seriesCount: value.length,
-            profileCount: 0,
-            sampleCount: 0,
-            indexBytes: 0,
-            profileBytes: totalBytesInRange,
-            symbolBytes: 0,
-          },
-        ],
-        totalBytesInRange,
-        totalSeries: value.length,
-      };
+      for (const entry of pin.entries) {
+        signal.throwIfAborted();
+        const footer = await this.#tryRead(entry, query, missing, signal, () => this.#modules.segments.footer(entry, signal));
+        const wanted = footer?.datasets.filter(datasetFilter(query, query.selectors)) ?? [];
+        if (footer === undefined || wanted.length === 0) continue;
+        blockCount++;
+        sizes = addSizes(sizes, sizesOf(footer, wanted));
+      }
     } finally {
       pin.release();
     }
+    const found = new Set([inHead, inSegments].flatMap(({ partials }) => seriesOf(partials).map(labelsKey)));
+    const scopeOf = (componentType: string, { partials, receipt }: Scanned): Omit<QueryAnalysis["scopes"][number], "blockCount" | keyof DatasetSizes> => ({
+      componentType,
+      componentCount: 1,
+      seriesCount: seriesOf(partials).length,
+      profileCount: receipt.recordCount,
+      sampleCount: partials.reduce((sum, { sampleCount }) => sum + sampleCount, 0),
+    });
+    return {
+      value: {
+        scopes: [
+          { ...scopeOf("head", inHead), ...NO_BYTES, blockCount: 0 },
+          { ...scopeOf("segments", inSegments), ...sizes, blockCount },
+        ],
+        totalBytesInRange: sizes.indexBytes + sizes.profileBytes + sizes.symbolBytes,
+        totalSeries: found.size,
+      },
+      receipt: receiptOf([...inHead.partials, ...inSegments.partials], blockCount),
+      missing: [...new Set([...inHead.missing, ...inSegments.missing, ...missing])],
+      isSaturated: false,
+    };
   }
 
   async #merge(
@@ -191,11 +211,17 @@ export class Reader implements ProfileSource {
     return { finished, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
   }
 
-  /** `selectors`: one of them must admit a service for its bytes to be read; none: all are. */
-  async #scan(scope: Scope, selectors: readonly (readonly Matcher[])[], spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
+  /** `selectors`: one of them must admit a service for its bytes to be read; none: all are. `narrow`: what of the pin is read. */
+  async #scan(
+    scope: Scope,
+    selectors: readonly (readonly Matcher[])[],
+    spec: ScanSpec,
+    signal: AbortSignal,
+    narrow: (pin: Sources) => Sources = (pin) => pin,
+  ): Promise<Scanned> {
     for (let plan = 1; ; plan++) {
       try {
-        return await this.#scanOnce(scope, selectors, spec, signal);
+        return await this.#scanOnce(scope, selectors, spec, signal, narrow);
       } catch (error) {
         const vanished = error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
         if (!vanished || plan === PLANS_MAX) throw error;
@@ -204,35 +230,78 @@ export class Reader implements ProfileSource {
     }
   }
 
-  async #scanOnce(scope: Scope, selectors: readonly (readonly Matcher[])[], spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
+  async #scanOnce(
+    scope: Scope,
+    selectors: readonly (readonly Matcher[])[],
+    spec: ScanSpec,
+    signal: AbortSignal,
+    narrow: (pin: Sources) => Sources,
+  ): Promise<Scanned> {
     const missing = this.#gapsOf(scope);
     const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
     try {
+      const { entries, generations } = narrow(pin);
+      await this.#checkBytes(entries, scope, selectors, signal);
       const partials: ScanPartial[] = [];
       let objectCount = 0;
-      let readBytes = 0;
-      const base = { spec, tenants: scope.tenants, generations: pin.generations };
-      for (const group of objectsByWindow(pin.entries)) {
+      const base = { spec, tenants: scope.tenants, generations };
+      for (const group of objectsByWindow(entries)) {
         const parts: SegmentPart[] = [];
         for (const entry of group) {
-          const fetched = await this.#fetch(entry, scope, selectors, missing, signal);
+          // A caller who went away has nothing more read: not between windows, nor between objects.
+          signal.throwIfAborted();
+          const read = (): Promise<SegmentPart[]> => this.#modules.segments.parts(entry, datasetFilter(scope, selectors), signal);
+          const fetched = (await this.#tryRead(entry, scope, missing, signal, read)) ?? [];
           if (fetched.length > 0) objectCount++;
-          for (const part of fetched) {
-            readBytes += part.bytes.byteLength;
-            parts.push(part);
-          }
-          if (readBytes > QUERY_BYTES_MAX) throw tooLarge();
+          parts.push(...fetched);
         }
+        signal.throwIfAborted();
         const { windowStartMs, tenant } = group[0]!.meta;
         // Memory of the same tenant and window is read with its objects: that is where copies meet.
-        partials.push(
-          ...(await this.#modules.compute.scan({ ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts }, signal)),
-        );
+        const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
+        partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
       }
-      partials.push(...(await this.#scanMemoryBetween(base, scope, pin.entries, signal)));
+      partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
       return { partials, receipt: receiptOf(partials, objectCount), missing };
     } finally {
       pin.release();
+    }
+  }
+
+  /** Damage inside a dataset shows when a lane opens it. Where partial answers are allowed it is left out, one dataset at a time, until the rest is whole. */
+  async #scanIntact(task: ScanTask, scope: Scope, missing: string[], signal: AbortSignal): Promise<readonly ScanPartial[]> {
+    let { parts } = task;
+    for (;;) {
+      try {
+        return await this.#modules.compute.scan({ ...task, parts }, signal);
+      } catch (error) {
+        if (signal.aborted || !(error instanceof CodedError) || error.code !== "CORRUPTION") throw error;
+        const found = String(error.details["object"]);
+        const intact = parts.filter(({ object, service }) => !found.startsWith(`${object} dataset ${service}`));
+        if (intact.length === parts.length) throw error;
+        if (!scope.allowPartial) throw unreadable(error.message, error);
+        missing.push(error.message);
+        parts = intact;
+      }
+    }
+  }
+
+  /**
+   * Refuses a query before it reads more than its tenants may. Objects that are small together need no closer look; else
+   * footers say how much of them the selector leaves.
+   */
+  async #checkBytes(entries: readonly CatalogEntry[], scope: Scope, selectors: readonly (readonly Matcher[])[], signal: AbortSignal): Promise<void> {
+    const bounds = scope.tenants.map((tenant) => this.#modules.queryBytesMaxOf(tenant)).filter((bound) => bound > 0);
+    const bytesMax = Math.min(...bounds);
+    if (entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) <= bytesMax) return;
+    const wants = datasetFilter(scope, selectors);
+    let bytes = 0;
+    for (const entry of entries) {
+      signal.throwIfAborted();
+      // What is unreadable is said, or left out, where it is read.
+      const footer = await this.#tryRead(entry, { ...scope, allowPartial: true }, [], signal, () => this.#modules.segments.footer(entry, signal));
+      for (const dataset of footer?.datasets ?? []) if (wants(dataset)) bytes += dataset.length;
+      if (bytes > bytesMax) throw tooLarge(bytesMax);
     }
   }
 
@@ -251,6 +320,7 @@ export class Reader implements ProfileSource {
       const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + 1]) {
         if (window > first) {
+          signal.throwIfAborted();
           const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
           partials.push(...(await this.#modules.compute.scan(task, signal)));
         }
@@ -260,45 +330,30 @@ export class Reader implements ProfileSource {
     return partials;
   }
 
-  async #fetch(
-    entry: CatalogEntry,
-    scope: Scope,
-    selectors: readonly (readonly Matcher[])[],
-    missing: string[],
-    signal: AbortSignal,
-  ): Promise<SegmentPart[]> {
+  /** Undefined, and named in `missing`, where it cannot be read and partial answers are allowed. */
+  async #tryRead<T>(entry: CatalogEntry, scope: Scope, missing: string[], signal: AbortSignal, read: () => Promise<T>): Promise<T | undefined> {
     try {
-      return await this.#modules.segments.parts(
-        entry,
-        (dataset) =>
-          dataset.maxTimeMs >= scope.startMs &&
-          dataset.minTimeMs <= scope.endMs &&
-          (selectors.length === 0 || selectors.some((selector) => mayHoldService(selector, dataset.service))),
-        signal,
-      );
+      return await read();
     } catch (error) {
       if (signal.aborted) throw error;
       if (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND") throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      if (scope.allowPartial) {
-        missing.push(`${entry.key}: ${reason}`);
-        return [];
-      }
-      throw unavailable("OBJECT_UNREADABLE", `the answer would lack ${entry.key} (${reason}); try again, or send X-Pyromesh-Partial: allow to do without it`, error);
+      const reason = messageOf(error);
+      const lost = reason.includes(entry.key) ? reason : `${entry.key}: ${reason}`;
+      if (!scope.allowPartial) throw unreadable(lost, error);
+      missing.push(lost);
+      return undefined;
     }
   }
 
   #gapsOf(scope: Scope): string[] {
     const unknown = this.#modules.incompleteBecause();
-    if (unknown !== undefined && !scope.allowPartial) {
-      throw unavailable("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${unknown}): try again, or send X-Pyromesh-Partial: allow`);
-    }
+    if (unknown !== undefined && !scope.allowPartial) throw incomplete(unknown);
     const gaps = unknown === undefined ? [] : [unknown];
     const spans = quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs);
     if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
     if (scope.allowPartial) return [...gaps, ...named];
-    throw unavailable(
+    throw partly(
       "QUARANTINED",
       `profiles of this time may be lost (${named.join("; ")}): acknowledge with POST /admin/quarantine, or send X-Pyromesh-Partial: allow`,
     );
@@ -337,10 +392,40 @@ function plainQuery(query: MergeQuery): PlainRowQuery {
   };
 }
 
-function tooLarge(): CodedError {
-  return new CodedError({
-    code: "QUERY_TOO_LARGE",
-    kind: "resource_exhausted",
-    message: `the query would read more than ${QUERY_BYTES_MAX} bytes of segments: narrow its time range or its selector`,
-  });
+/** 400, as a query that is too long: the same question again is refused again. */
+function tooLarge(bytesMax: number): CodedError {
+  return invalidArgument(
+    "QUERY_TOO_LARGE",
+    `the query would read more than the ${formatSize(bytesMax)} of max_query_bytes from segments: narrow its time range or name a service in its selector, or raise the limit`,
+  );
+}
+
+function unreadable(lost: string, cause: unknown): CodedError {
+  return partly("OBJECT_UNREADABLE", `the answer would lack what cannot be read (${lost}): try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
+}
+
+/** A refusal that a caller who allows a partial answer does not get. */
+function partly(code: string, message: string, cause?: unknown): CodedError {
+  return new CodedError({ code, kind: "unavailable", message, details: { canBePartial: true }, cause });
+}
+
+function incomplete(reason: string): CodedError {
+  return partly("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
+}
+
+function seriesSpec(query: SeriesQuery): Extract<ScanSpec, { readonly kind: "series" }> {
+  return {
+    kind: "series",
+    startNs: BigInt(query.startMs) * 1_000_000n,
+    endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,
+    selectors: query.selectors.map(plain),
+    countsSamples: false,
+  };
+}
+
+/** Each label set once. */
+function seriesOf(partials: readonly ScanPartial[]): Labels[] {
+  const found = new Map<string, Labels>();
+  for (const { series } of partials) for (const labels of series) found.set(labelsKey(labels), labels);
+  return [...found.values()];
 }

@@ -2,7 +2,7 @@
  * Datasets of segments as bytes, from local disk or the bucket, kept in a bounded cache.
  * Ranges lie in shared memory, so that lanes read them without copies.
  */
-import type { Catalog, CatalogEntry, DatasetEntry } from "@pyromesh/block";
+import type { Catalog, CatalogEntry, DatasetEntry, SegmentFooter } from "@pyromesh/block";
 import type { SegmentPart } from "../compute/compute.ts";
 
 export interface SegmentSourceOptions {
@@ -21,9 +21,13 @@ export class SegmentSource {
     this.#catalog = modules.catalog;
   }
 
+  footer(entry: CatalogEntry, signal: AbortSignal): Promise<SegmentFooter> {
+    return this.#catalog.footer(entry, signal);
+  }
+
   /** The datasets of an object that `wants` says yes to. */
   async parts(entry: CatalogEntry, wants: (dataset: DatasetEntry) => boolean, signal: AbortSignal): Promise<SegmentPart[]> {
-    const footer = await this.#catalog.footer(entry, signal);
+    const footer = await this.footer(entry, signal);
     const parts: SegmentPart[] = [];
     for (const dataset of footer.datasets) {
       if (!wants(dataset)) continue;

@@ -22,6 +22,7 @@ const states: fc.Arbitrary<QueryState> = fc.record({
   zoom: fc.array(text, { maxLength: 5 }),
   sort: fc.record({ column: fc.constantFrom("name", "self", "total"), direction: fc.constantFrom("ascending", "descending") }),
   isAutoRefresh: fc.boolean(),
+  allowsPartial: fc.boolean(),
   maxNodes: fc.nat(1_000_000),
 });
 

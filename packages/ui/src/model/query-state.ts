@@ -23,6 +23,8 @@ export interface QueryState {
   readonly zoom: readonly string[];
   readonly sort: TableSort;
   readonly isAutoRefresh: boolean;
+  /** Show what there is where the node cannot give everything. */
+  readonly allowsPartial: boolean;
   /** 0: the server's default. */
   readonly maxNodes: number;
 }
@@ -37,6 +39,7 @@ export const DEFAULT_STATE: QueryState = {
   zoom: [],
   sort: DEFAULT_SORT,
   isAutoRefresh: false,
+  allowsPartial: false,
   maxNodes: 0,
 };
 
@@ -62,6 +65,7 @@ export function printQueryState(state: QueryState): string {
   if (encodeURIComponent(state.zoom.join("")).length <= ZOOM_LENGTH_MAX) for (const name of state.zoom) params.append("zoom", name);
   put("sort", `${state.sort.column}-${state.sort.direction}`, state.sort.column === DEFAULT_SORT.column && state.sort.direction === DEFAULT_SORT.direction);
   put("refresh", "10s", !state.isAutoRefresh);
+  put("partial", "allow", !state.allowsPartial);
   put("max-nodes", String(state.maxNodes), state.maxNodes === 0);
   return params.toString();
 }
@@ -79,6 +83,7 @@ export function parseQueryState(params: URLSearchParams): QueryState {
     zoom: params.getAll("zoom"),
     sort: parseSort(params.get("sort")),
     isAutoRefresh: params.get("refresh") === "10s",
+    allowsPartial: params.get("partial") === "allow",
     maxNodes: parseCount(params.get("max-nodes")),
   };
 }

@@ -13,7 +13,7 @@ import { preferredType, sampleUnitOf } from "../model/service-catalog.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { alignSpan, resolveRange, stepMsOf } from "../model/time-range.ts";
 import { EmptyStore } from "./empty-store.tsx";
-import { ErrorNote, NothingInRange } from "./notes.tsx";
+import { ErrorNote, MissingNote, NothingInRange } from "./notes.tsx";
 import { PointStrip } from "./point-strip.tsx";
 import { ProfilePanel } from "./profile-panel.tsx";
 import { Toolbar } from "./toolbar.tsx";
@@ -27,11 +27,11 @@ export function App(): JSX.Element {
   const [state, change] = useQueryState();
   const [nowMs, setNowMs] = useState(() => Date.now());
   const isDark = useIsDark();
-  const { tenant, service, profileType } = state;
+  const { tenant, service, profileType, allowsPartial } = state;
   const baseUrl = new URL(".", document.baseURI).href;
-  const client = useMemo(() => new QuerierClient({ baseUrl, tenant }, { fetch: (input, init) => fetch(input, init) }), [baseUrl, tenant]);
+  const client = useMemo(() => new QuerierClient({ baseUrl, tenant, allowsPartial }, { fetch: (input, init) => fetch(input, init) }), [baseUrl, tenant, allowsPartial]);
   const span = useMemo(() => resolveRange(state.range, nowMs), [state.range, nowMs]);
-  const asked = `${tenant}\n${span.startMs}\n${span.endMs}`;
+  const asked = `${tenant}\n${allowsPartial}\n${span.startMs}\n${span.endMs}`;
   const refresh = (): void => setNowMs((before) => Math.max(Date.now(), before + 1)); // always a new question
 
   const catalog = useAnswer(`${asked}\n${nowMs}`, (signal) => loadCatalog(client, span, service !== "", signal));
@@ -44,12 +44,15 @@ export function App(): JSX.Element {
 
   const selection = { profileType, selector: composeSelector(service, state.selector), span };
   const selectionKey = service === "" || profileType === "" ? undefined : `${asked}\n${nowMs}\n${profileType}\n${selection.selector}\n${state.maxNodes}`;
-  const flame = useAnswer(selectionKey, async (signal) => layOutFlameGraph(await client.flameGraph(selection, state.maxNodes, signal)));
+  const flame = useAnswer(selectionKey, async (signal) => {
+    const { value, missing } = await client.flameGraph(selection, state.maxNodes, signal);
+    return { layout: layOutFlameGraph(value), missing };
+  });
   const stepMs = stepMsOf(span);
   const strip = useAnswer(selectionKey, async (signal) => {
     const stripSpan = alignSpan(span, stepMs);
-    const series = await client.points({ ...selection, span: stripSpan }, stepMs, [], signal);
-    return { points: series[0]?.points ?? [], span: stripSpan, stepMs };
+    const { value: series, missing } = await client.points({ ...selection, span: stripSpan }, stepMs, [], signal);
+    return { points: series[0]?.points ?? [], span: stripSpan, stepMs, missing };
   });
 
   const isLoading = catalog.isLoading || flame.isLoading || strip.isLoading;
@@ -65,10 +68,11 @@ export function App(): JSX.Element {
   }, [service, profileType]);
 
   const error = catalog.error ?? flame.error ?? strip.error;
+  const missing = error === undefined ? missingOf([catalog.value?.missing, flame.value?.missing, strip.value?.missing]) : [];
   const needsTenant = error !== undefined && "code" in error && error.code === "unauthenticated";
   const onRange = (range: TimeRange): void => change({ range });
   const body = (): JSX.Element => {
-    if (error !== undefined) return <ErrorNote error={error} onRetry={refresh} />;
+    if (error !== undefined) return <ErrorNote error={error} onRetry={refresh} onPartial={() => change({ allowsPartial: true })} />;
     if (catalog.value?.stats !== undefined && !hasServices) {
       if (catalog.value.stats.hasData) return <NothingInRange stats={catalog.value.stats} onRange={onRange} onLook={refresh} />;
       return <EmptyStore serverUrl={baseUrl.replace(/\/$/, "")} tenant={tenant} onLook={refresh} />;
@@ -86,7 +90,7 @@ export function App(): JSX.Element {
             onPick={(picked) => onRange({ kind: "between", ...picked })}
           />
         )}
-        {isEmpty(flame.value) ? <NoSamples service={service} profileType={profileType} /> : <ProfilePanel layout={flame.value} state={state} isDark={isDark} onChange={change} />}
+        {isEmpty(flame.value.layout) ? <NoSamples service={service} profileType={profileType} /> : <ProfilePanel layout={flame.value.layout} state={state} isDark={isDark} onChange={change} />}
       </>
     );
   };
@@ -102,6 +106,7 @@ export function App(): JSX.Element {
         onRefresh={refresh}
       />
       <div class={isLoading ? "progress is-on" : "progress"} role="presentation" />
+      {missing.length === 0 ? null : <MissingNote missing={missing} onWhole={() => change({ allowsPartial: false })} />}
       {body()}
     </div>
   );
@@ -116,6 +121,11 @@ function NoSamples({ service, profileType }: { readonly service: string; readonl
       </p>
     </main>
   );
+}
+
+/** What any of the page's answers lacks, each thing once; they are separated as the node separates them. */
+function missingOf(texts: readonly (string | undefined)[]): string[] {
+  return [...new Set(texts.flatMap((text) => (text ?? "").split("; ")).filter((one) => one !== ""))];
 }
 
 function isEmpty(layout: FlameGraphLayout): boolean {

@@ -6,19 +6,51 @@ import { formatFullMoment } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { useWatch } from "./use-watch.ts";
 
-export function ErrorNote({ error, onRetry }: { readonly error: Error; readonly onRetry: () => void }): JSX.Element {
+export interface ErrorNoteProps {
+  readonly error: Error;
+  readonly onRetry: () => void;
+  readonly onPartial: () => void;
+}
+
+export function ErrorNote({ error, onRetry, onPartial }: ErrorNoteProps): JSX.Element {
   const code = error instanceof QuerierError ? error.code : "page";
+  const canBePartial = error instanceof QuerierError && error.canBePartial;
   return (
     <div class="notice failed" role="alert">
-      <h2>{titleOf(code)}</h2>
+      <h2>{canBePartial ? "The answer would not be complete" : titleOf(code)}</h2>
       <p class="sentence">{error.message}</p>
       {code === "unauthenticated" ? <p>Write a tenant into the field above.</p> : null}
+      {canBePartial ? <p>Some of what was asked for cannot be read. What is there can be shown without it: its sums may then be too small.</p> : null}
       <p>
+        {canBePartial ? (
+          <button type="button" class="button first" onClick={onPartial}>
+            Show what is there
+          </button>
+        ) : null}
         <button type="button" class="button" onClick={onRetry}>
           Try again
         </button>
         <span class="code-name">{code}</span>
       </p>
+    </div>
+  );
+}
+
+/** Above an answer that lacks something: nobody shall take it for the whole. */
+export function MissingNote({ missing, onWhole }: { readonly missing: readonly string[]; readonly onWhole: () => void }): JSX.Element {
+  return (
+    <div class="missing" role="status">
+      <div class="missing-words">
+        <strong>Not everything is here: sums may be too small.</strong> The node could not read
+        <ul>
+          {missing.map((one) => (
+            <li key={one}>{one}</li>
+          ))}
+        </ul>
+      </div>
+      <button type="button" class="button" onClick={onWhole}>
+        Whole answers only
+      </button>
     </div>
   );
 }

@@ -1,0 +1,30 @@
+/** What a query would fetch of datasets, by kind, told by their footers alone: pure. */
+import { TAG } from "@pyromesh/block";
+import type { DatasetEntry, SegmentFooter } from "@pyromesh/block";
+
+export interface DatasetSizes {
+  readonly indexBytes: number;
+  readonly profileBytes: number;
+  readonly symbolBytes: number;
+}
+
+const INDEX_TAGS: ReadonlySet<number> = new Set([TAG.series, TAG.rows, TAG.identities]);
+/** Names, locations, trees: what makes a stacktrace of a number. */
+const SYMBOL_TAGS: ReadonlySet<number> = new Set([TAG.strings, TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks]);
+
+/** A footer is read whole, whichever of its datasets are wanted; it counts as index. */
+export function sizesOf({ footerBytes }: SegmentFooter, datasets: readonly DatasetEntry[]): DatasetSizes {
+  let [indexBytes, profileBytes, symbolBytes] = [footerBytes, 0, 0];
+  for (const { tag, storedLength } of datasets.flatMap(({ sections }) => sections)) {
+    if (INDEX_TAGS.has(tag)) indexBytes += storedLength;
+    else if (SYMBOL_TAGS.has(tag)) symbolBytes += storedLength;
+    else profileBytes += storedLength;
+  }
+  return { indexBytes, profileBytes, symbolBytes };
+}
+
+export function addSizes(a: DatasetSizes, b: DatasetSizes): DatasetSizes {
+  return { indexBytes: a.indexBytes + b.indexBytes, profileBytes: a.profileBytes + b.profileBytes, symbolBytes: a.symbolBytes + b.symbolBytes };
+}
+
+export const NO_BYTES: DatasetSizes = { indexBytes: 0, profileBytes: 0, symbolBytes: 0 };

@@ -1,0 +1,365 @@
+/** The read path of a whole node over a fake world: what is counted, what is bounded, what a caller that leaves stops. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { MergeQuery, PointsQuery } from "@pyromesh/api";
+import { ANONYMOUS, CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { LocalFiles, MemoryBucket } from "@pyromesh/block";
+import { FaultyBucket } from "@pyromesh/block/testing";
+import { Head } from "@pyromesh/head";
+import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { makeMatcher, parseProfileType, PprofWriter } from "@pyromesh/profile";
+import { expect } from "chai";
+import type { Compute, ScanTask } from "../compute/compute.ts";
+import { loadConfig } from "../config/load-config.ts";
+import { Node } from "../node.ts";
+import { openLocalCompute } from "../testing/index.ts";
+
+const HOUR_MS = 3_600_000;
+const BASE_MS = 500_000 * HOUR_MS;
+const never = new AbortController().signal;
+const ID_A = new Uint8Array(16).fill(0xa1);
+
+class World {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-reader-"));
+  readonly bucket: FaultyBucket = new FaultyBucket(new MemoryBucket({ clock: systemClock }), { clock: systemClock });
+  readonly scans: ScanTask[] = [];
+  onScan: () => void = () => {};
+  #node: Node | undefined;
+
+  async start(flags: Readonly<Record<string, string>> = {}, yaml = ""): Promise<Node> {
+    const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
+    const given = { flush_interval: "1h", "limits.reject_older_than": "0", "limits.reject_newer_than": "0", ...(yaml === "" ? {} : { config: "c.yaml" }), ...flags };
+    const config = loadConfig({ flags: new Map(Object.entries(given).map(([key, value]) => [key, [value]])), env: {}, readFile: () => yaml });
+    const local = openLocalCompute();
+    const compute: Compute = {
+      ...local,
+      scan: (task, signal) => {
+        this.scans.push(task);
+        this.onScan();
+        return local.scan(task, signal);
+      },
+    };
+    this.#node = await Node.open(config, {
+      ...modules,
+      bucket: this.bucket,
+      compute,
+      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
+      openHead: (hooks) =>
+        Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: new MemoryDisk(), witness: new MemoryWitness(), quarantineFile: new MemoryFile() }),
+    });
+    await this.#node.start();
+    return this.#node;
+  }
+
+  /** Ranges read of segments, by key. */
+  rangesRead(): string[] {
+    return this.bucket.calls.filter(({ operation }) => operation === "getRange").map(({ key }) => key);
+  }
+
+  async stop(): Promise<void> {
+    await this.#node?.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+interface Push {
+  readonly timeMs: number;
+  /** Value of one sample each, under a sample label `route`. */
+  readonly routes: Readonly<Record<string, number>>;
+  readonly service?: string;
+  readonly profileId?: Uint8Array;
+  readonly tenant?: TenantId;
+}
+
+async function push(node: Node, { timeMs, routes, service = "api", profileId, tenant = ANONYMOUS }: Push): Promise<void> {
+  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
+  const writer = new PprofWriter(types);
+  for (const [route, value] of Object.entries(routes)) writer.sample([writer.frame("work"), writer.frame("main")], [value], [{ name: "route", value: route }]);
+  const profile = {
+    labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }],
+    pprof: writer.finish(),
+    profileId,
+    fallbackTimeMs: undefined,
+    idempotencyKey: undefined,
+    ingest: undefined,
+    describe: "series 0, profile 0",
+  };
+  expect((await node.sink.push(tenant, [profile], never)).refused).to.deep.equal([]);
+}
+
+function query(startMs: number, endMs: number, more: Partial<MergeQuery> = {}): MergeQuery {
+  return {
+    tenants: [ANONYMOUS],
+    startMs,
+    endMs,
+    allowPartial: false,
+    profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
+    selector: [],
+    callSite: [],
+    profileIds: [],
+    spanIds: [],
+    traceIds: [],
+    ...more,
+  };
+}
+
+const whole = { ...query(BASE_MS, BASE_MS + 24 * HOUR_MS), maxNodes: 100 };
+
+/** A signal of its own each time: one that lives for the whole run would gather listeners. */
+const flush = (node: Node): Promise<unknown> => node.admin.flush(new AbortController().signal);
+
+const refusalOf = (asked: Promise<unknown>): Promise<unknown> =>
+  asked.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+
+describe("reader", function () {
+  this.timeout(20_000);
+  let world: World;
+
+  beforeEach(() => {
+    world = new World();
+  });
+  afterEach(() => world.stop());
+
+  describe("profiles that are several records", () => {
+    const step: Pick<PointsQuery, "stepMs" | "groupBy" | "aggregation" | "limit" | "exemplars"> = { stepMs: 60_000, groupBy: [], aggregation: "average", limit: 0, exemplars: "individual" };
+    const means = async (node: Node, more: Partial<PointsQuery> = {}): Promise<unknown> => {
+      const { value } = await node.source.points({ ...query(BASE_MS, BASE_MS + HOUR_MS), ...step, ...more }, never);
+      return value.map(({ labels, points }) => [labels.map((label) => label.value).join(), ...points.map((point) => [point.value, point.exemplars.map((exemplar) => Number(exemplar.value))])]);
+    };
+    const counts = async (node: Node): Promise<number> => {
+      const { value } = await node.source.heatmap({ ...query(BASE_MS, BASE_MS + HOUR_MS), ...step, of: "individual", exemplars: "none" }, never);
+      return value.flatMap(({ slots }) => slots.flatMap((slot) => slot.counts)).reduce((sum, count) => sum + count, 0);
+    };
+    /** One profile of 1 + 2 + 3, one of 10: the mean is 8. */
+    const expectBoth = async (node: Node): Promise<void> => {
+      expect(await means(node)).to.deep.equal([["", [8, [10]]]]);
+      expect(await counts(node)).to.equal(2);
+      expect(await means(node, { groupBy: ["route"] })).to.deep.equal([["a", [5.5, [10]]], ["b", [2, [2]]], ["c", [3, [3]]]]);
+    };
+
+    it("count once in the head, and in a segment", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 1, b: 2, c: 3 } });
+      await push(node, { timeMs: BASE_MS + 2000, routes: { a: 10 } });
+      await expectBoth(node);
+      await flush(node);
+      await expectBoth(node);
+    });
+
+    it("count once where a segment, another segment and the head each hold a part", async () => {
+      const node = await world.start();
+      const part = (routes: Readonly<Record<string, number>>): Promise<void> => push(node, { timeMs: BASE_MS + 1000, routes, profileId: ID_A });
+      await part({ a: 1 });
+      await flush(node);
+      await part({ b: 2 });
+      await flush(node);
+      await push(node, { timeMs: BASE_MS + 2000, routes: { a: 10 } });
+      await part({ c: 3 });
+      await expectBoth(node);
+      await flush(node);
+      await expectBoth(node);
+    });
+
+    it("count once where two services hold a part each", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 1 }, service: "one", profileId: ID_A });
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 5 }, service: "two", profileId: ID_A });
+      await push(node, { timeMs: BASE_MS + 2000, routes: { a: 2 }, service: "two" });
+      expect(await means(node)).to.deep.equal([["", [4, [6]]]]);
+      expect(await means(node, { groupBy: ["service_name"] })).to.deep.equal([["one", [1, [1]]], ["two", [3.5, [5]]]]);
+      expect(await counts(node)).to.equal(2);
+    });
+  });
+
+  describe("bounds", () => {
+    /** Four windows with a segment each, of two services. */
+    const fill = async (node: Node, tenant?: TenantId): Promise<void> => {
+      for (let hour = 0; hour < 4; hour++) {
+        for (const service of ["api", "web"]) {
+          await push(node, { timeMs: BASE_MS + hour * HOUR_MS, routes: { a: 1 }, service, ...(tenant === undefined ? {} : { tenant }) });
+        }
+      }
+      await flush(node);
+    };
+    /** What one window's dataset weighs: two of them less one, so that their common footer is left out. */
+    const datasetBytes = async (node: Node): Promise<number> => {
+      const bytesOf = async (service: string): Promise<number> => {
+        const { value } = await node.source.analyze({ ...query(BASE_MS, BASE_MS + HOUR_MS - 1), selectors: [[makeMatcher("service_name", "=~", service)]] }, never);
+        return value.totalBytesInRange;
+      };
+      return (await bytesOf("api|web")) - (await bytesOf("api"));
+    };
+
+    it("max_query_bytes: a query that would read more is refused before it reads, a narrower one is answered", async () => {
+      const first = await world.start();
+      await fill(first);
+      const bytes = await datasetBytes(first);
+      await world.stop();
+      world = new World();
+      const node = await world.start({ "limits.max_query_bytes": String(Math.floor(bytes * 2.5)) });
+      await fill(node);
+      world.bucket.calls.length = 0;
+      const refusal = await refusalOf(node.source.flameGraph(whole, never));
+      expect(refusal).to.be.instanceOf(CodedError);
+      expect(refusal).to.include({ code: "QUERY_TOO_LARGE", kind: "invalid_argument" });
+      expect((refusal as Error).message).to.include("max_query_bytes");
+      expect(world.scans).to.deep.equal([]);
+      // Each object's footer at most, and no dataset.
+      expect(world.rangesRead().length).to.equal(new Set(world.rangesRead()).size);
+
+      const oneService = { ...query(BASE_MS, BASE_MS + 2 * HOUR_MS - 1), selector: [makeMatcher("service_name", "=", "api")], maxNodes: 100 };
+      expect(Number((await node.source.flameGraph(oneService, never)).value.total)).to.equal(2);
+      expect(await refusalOf(node.source.flameGraph({ ...oneService, endMs: whole.endMs }, never))).to.include({ code: "QUERY_TOO_LARGE" });
+    });
+
+    it("max_query_bytes is each tenant's own; of several the smallest holds; 0 lifts it", async () => {
+      const [small, large] = [parseTenantId("small"), parseTenantId("large")];
+      const node = await world.start({ multitenancy: "true" }, "limits:\n  max_query_bytes: 0\noverrides:\n  small:\n    max_query_bytes: 10\n");
+      await fill(node, small);
+      await fill(node, large);
+      expect(Number((await node.source.flameGraph({ ...whole, tenants: [large] }, never)).value.total)).to.equal(8);
+      for (const tenants of [[small], [large, small]]) expect(await refusalOf(node.source.flameGraph({ ...whole, tenants }, never))).to.include({ code: "QUERY_TOO_LARGE" });
+    });
+
+    it("every kind of query is bounded", async () => {
+      const node = await world.start({ "limits.max_query_bytes": "10" });
+      await fill(node);
+      const points = { ...whole, stepMs: 1000, groupBy: [], aggregation: "sum", limit: 0, exemplars: "none" } as const;
+      const asked = [
+        node.source.treeBytes(whole, never),
+        node.source.dot(whole, never),
+        node.source.pprof({ ...whole, goPgo: undefined }, never),
+        node.source.diff(whole, whole, 10, never),
+        node.source.points(points, never),
+        node.source.heatmap({ ...points, of: "individual" }, never),
+        node.source.series({ ...whole, selectors: [] }, never),
+      ];
+      for (const one of asked) expect(await refusalOf(one)).to.include({ code: "QUERY_TOO_LARGE" });
+    });
+
+    it("a caller that goes away in the middle has nothing more read, nor scanned", async () => {
+      const node = await world.start();
+      await fill(node);
+      const controller = new AbortController();
+      const gone = new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "the client closed its connection" });
+      const hanging = new Promise<void>((resolve) => {
+        world.bucket.schedule(({ operation }) => {
+          // The second object's first read hangs, and the caller leaves while it does.
+          if (operation !== "getRange" || new Set(world.rangesRead()).size < 2) return undefined;
+          resolve();
+          return { kind: "hang" };
+        });
+      });
+      world.bucket.calls.length = 0;
+      const asked = refusalOf(node.source.flameGraph(whole, controller.signal));
+      await hanging;
+      const callCount = world.bucket.calls.length;
+      expect(world.scans.length).to.equal(1);
+      controller.abort(gone);
+      expect(await asked).to.equal(gone);
+      world.bucket.heal();
+      // What was asked for later ran to its end: had the first query gone on, its reads would be here too.
+      expect(Number((await node.source.flameGraph({ ...whole, startMs: BASE_MS + 20 * HOUR_MS }, never)).value.total)).to.equal(0);
+      expect(world.bucket.calls.length).to.equal(callCount);
+      expect(world.scans.length).to.equal(2);
+    });
+
+    it("a caller that goes away during a scan has no later window read", async () => {
+      const node = await world.start();
+      await fill(node);
+      const controller = new AbortController();
+      world.bucket.calls.length = 0;
+      world.onScan = () => controller.abort(new Error("gone"));
+      expect(await refusalOf(node.source.flameGraph(whole, controller.signal))).to.have.property("message", "gone");
+      expect([new Set(world.rangesRead()).size, world.scans.length]).to.deep.equal([1, 1]);
+    });
+
+    it("a query whose caller left before it began reads nothing", async () => {
+      const node = await world.start();
+      await fill(node);
+      const before = world.bucket.calls.length;
+      expect(await refusalOf(node.source.flameGraph(whole, AbortSignal.abort(new Error("gone"))))).to.have.property("message", "gone");
+      expect([world.bucket.calls.length, world.scans.length]).to.deep.equal([before, 0]);
+    });
+  });
+
+  describe("what cannot be read", () => {
+    it("a damaged dataset is refused, named and offered; allowed to be missing, the others are answered", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS, routes: { a: 1 }, service: "api" });
+      await push(node, { timeMs: BASE_MS, routes: { a: 20 }, service: "web" });
+      await flush(node);
+      const [object] = world.bucket.calls.filter(({ operation }) => operation === "put");
+      const bytes = (await world.bucket.get(object!.key, never)).slice();
+      bytes[20]! ^= 1; // the first dataset, of api
+      await world.bucket.delete(object!.key, never);
+      await world.bucket.put(object!.key, bytes, {}, never);
+      const refusal = await refusalOf(node.source.flameGraph(whole, never));
+      expect(refusal).to.include({ code: "OBJECT_UNREADABLE", kind: "unavailable" });
+      expect((refusal as CodedError).details).to.deep.equal({ canBePartial: true });
+      const partial = await node.source.flameGraph({ ...whole, allowPartial: true }, never);
+      expect(Number(partial.value.total)).to.equal(20);
+      expect(partial.missing.length).to.equal(1);
+      expect(partial.missing[0]).to.include("dataset api").and.to.include("corrupt");
+      const beside = await node.source.flameGraph({ ...whole, selector: [makeMatcher("service_name", "=", "web")] }, never);
+      expect([Number(beside.value.total), beside.missing]).to.deep.equal([20, []]);
+    });
+  });
+
+  describe("about the store", () => {
+    const analyze = async (node: Node, more: Partial<MergeQuery> = {}): Promise<Record<string, number>[]> => {
+      const { value } = await node.source.analyze({ ...whole, ...more, selectors: [more.selector ?? []] }, never);
+      const [head, segments] = value.scopes;
+      const sum = value.scopes.reduce((bytes, scope) => bytes + scope.indexBytes + scope.profileBytes + scope.symbolBytes, 0);
+      expect(value.totalBytesInRange).to.equal(sum);
+      return [head!, segments!].map(({ blockCount, seriesCount, profileCount, sampleCount }) => ({ blockCount, seriesCount, profileCount, sampleCount }));
+    };
+    const nothing = { blockCount: 0, seriesCount: 0, profileCount: 0, sampleCount: 0 };
+
+    it("an analysis counts what the query would read, in the head and in segments apart", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS, routes: { a: 1, b: 2 } });
+      await push(node, { timeMs: BASE_MS + HOUR_MS, routes: { a: 1 }, service: "web" });
+      expect(await analyze(node)).to.deep.equal([{ blockCount: 0, seriesCount: 3, profileCount: 3, sampleCount: 3 }, nothing]);
+      await flush(node);
+      expect(await analyze(node)).to.deep.equal([nothing, { blockCount: 2, seriesCount: 3, profileCount: 3, sampleCount: 3 }]);
+      await push(node, { timeMs: BASE_MS + 5000, routes: { a: 1 } });
+      expect(await analyze(node)).to.deep.equal([
+        { blockCount: 0, seriesCount: 1, profileCount: 1, sampleCount: 1 },
+        { blockCount: 2, seriesCount: 3, profileCount: 3, sampleCount: 3 },
+      ]);
+      expect(await analyze(node, { selector: [makeMatcher("service_name", "=", "web")] })).to.deep.equal([nothing, { blockCount: 1, seriesCount: 1, profileCount: 1, sampleCount: 1 }]);
+      expect(await analyze(node, { startMs: 1, endMs: 2 })).to.deep.equal([nothing, nothing]);
+      const { value } = await node.source.analyze({ ...whole, selectors: [] }, never);
+      expect(value.totalSeries).to.equal(3);
+    });
+
+    it("an analysis's bytes are those of the objects, to the last but their headers", async () => {
+      const node = await world.start();
+      await push(node, { timeMs: BASE_MS, routes: { a: 1, b: 2 } });
+      await flush(node);
+      const { value } = await node.source.analyze({ ...whole, selectors: [] }, never);
+      const [object] = world.bucket.calls.filter(({ operation }) => operation === "put");
+      const { sizeBytes } = await world.bucket.head(object!.key, never);
+      for (const kind of ["indexBytes", "profileBytes", "symbolBytes"] as const) expect(value.scopes[1]![kind], kind).to.be.greaterThan(5);
+      expect(value.totalBytesInRange).to.equal(sizeBytes - 8 - 12);
+    });
+
+    it("ages span the head and segments; a store whose bucket was not listed yet is not called empty", async () => {
+      const node = await world.start();
+      expect(await node.source.stats(ANONYMOUS, never)).to.equal(undefined);
+      await push(node, { timeMs: BASE_MS + HOUR_MS, routes: { a: 1 } });
+      expect(await node.source.stats(ANONYMOUS, never)).to.deep.equal({ oldestMs: BASE_MS + HOUR_MS, newestMs: BASE_MS + HOUR_MS });
+      await flush(node);
+      await push(node, { timeMs: BASE_MS, routes: { a: 1 } });
+      expect(await node.source.stats(ANONYMOUS, never)).to.deep.equal({ oldestMs: BASE_MS, newestMs: BASE_MS + HOUR_MS });
+      expect(await node.source.stats(parseTenantId("other"), never)).to.equal(undefined);
+    });
+  });
+});

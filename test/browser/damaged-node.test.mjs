@@ -1,0 +1,75 @@
+/** The page on a real node one of whose objects was damaged: refused in words, then what is there under a banner. */
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { expect } from "chai";
+import { RunningNode } from "../compat/node.mjs";
+import { cpuProfile } from "../compat/pprof-oracle.mjs";
+import { openBrowser } from "./browser.mjs";
+
+/** Two hours apart: two windows, so two objects. */
+const DAMAGED_MS = 1795419000000;
+const INTACT_MS = DAMAGED_MS + 2 * 3_600_000;
+
+describe("the page of a node with a damaged object", function () {
+  this.timeout(60_000);
+  let browser;
+  let node;
+  let bucket;
+
+  before(async function () {
+    browser = await openBrowser(this);
+    bucket = mkdtempSync(path.join(tmpdir(), "pyromesh-damaged-"));
+    node = await RunningNode.start(["--bucket", `file://${bucket}`]);
+    for (const [timeMs, leaf, value] of [
+      [DAMAGED_MS, "lost", 5_000_000_000],
+      [INTACT_MS, "kept", 2_000_000_000],
+    ]) {
+      const pushed = await node.push([{ labels: { __name__: "process_cpu", service_name: "shop" }, pprof: cpuProfile([{ stack: ["main", leaf], value }], { timeMs }) }]);
+      expect(pushed.status, pushed.text).to.equal(200);
+    }
+    await node.flush();
+    damageFirst(bucket);
+    await node.restart(); // what was read before may be kept in memory
+  });
+  after(async () => {
+    await node?.close();
+    await browser?.close();
+    if (bucket !== undefined) rmSync(bucket, { recursive: true, force: true });
+  });
+
+  it("says that the answer would not be complete, and shows the rest if asked", async () => {
+    const { page, complaints, shoot, close } = await browser.openPage();
+    await page.goto(`${node.url}/?service=shop&from=${DAMAGED_MS - 60_000}&until=${INTACT_MS + 60_000}`);
+    await page.getByRole("heading", { name: "The answer would not be complete" }).waitFor();
+    expect(await page.getByRole("alert").innerText()).to.match(/the answer would lack .*corrupt/);
+    await shoot("damaged-refused");
+    await page.getByRole("button", { name: "Show what is there" }).click();
+    await page.locator(".flame-canvas").waitFor();
+    expect(await page.locator("span.total").innerText()).to.equal("total 2 s");
+    expect((await page.locator(".top-table tbody tr").allInnerTexts()).join()).to.include("kept").and.not.include("lost");
+    expect(await page.locator(".missing li").allInnerTexts()).to.have.length.above(0);
+    expect(await page.locator(".missing").innerText()).to.include("corrupt");
+    await shoot("damaged-partial");
+    expect(complaints).to.deep.equal([]);
+    await close();
+  });
+
+  it("a time beside the damage is answered whole", async () => {
+    const { page, close } = await browser.openPage();
+    await page.goto(`${node.url}/?service=shop&from=${INTACT_MS - 60_000}&until=${INTACT_MS + 60_000}`);
+    await page.locator(".flame-canvas").waitFor();
+    expect(await page.locator("span.total").innerText()).to.equal("total 2 s");
+    expect(await page.locator(".missing").count()).to.equal(0);
+    await close();
+  });
+});
+
+/** Turns one bit of the first dataset in the oldest window's object. */
+function damageFirst(folder) {
+  const objects = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && entry.name.endsWith(".seg"));
+  const [first] = objects.map((entry) => path.join(entry.parentPath, entry.name)).sort();
+  const bytes = readFileSync(first);
+  bytes[20] ^= 1;
+  writeFileSync(first, bytes);
+}
