@@ -21,6 +21,7 @@ import type { ProfileLimits } from "./limits.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
 import type { SampleType } from "./profile-type.ts";
 import { malformed } from "./refusal.ts";
+import { putServiceVersion } from "./service-version.ts";
 
 export interface NormalizedTypes {
   readonly sampleTypes: readonly SampleType[];
@@ -56,6 +57,7 @@ export function normalize(
   collapseGoTypeParameters(decoded);
   limitSymbolLength(decoded, limits.symbolLengthBytesMax);
   clearAddresses(decoded);
+  putServiceVersion(decoded, labels);
   return {
     sampleTypes,
     periodType: { type: decoded.text(decoded.periodTypeType), unit: decoded.text(decoded.periodTypeUnit) },
