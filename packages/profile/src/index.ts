@@ -66,4 +66,5 @@ export type { RecordDraft, RecordUse, SymbolSource } from "./record-encode.ts";
 export { refusal } from "./refusal.ts";
 export type { DiscardReason } from "./refusal.ts";
 export { UNKNOWN_SERVICE } from "./relabel.ts";
+export { parseUuid } from "./uuid.ts";
 export { WINDOW_MS, windowStartOf } from "./window.ts";
