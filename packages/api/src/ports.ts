@@ -8,6 +8,7 @@ import type { TenantId } from "@pyromesh/base";
 import type {
   FlameGraph,
   FlameGraphDiff,
+  FoldedText,
   HeatmapSeries,
   Label,
   Labels,
@@ -23,8 +24,10 @@ import type {
 /** One profile as it arrived, not yet decoded. Labels are as the client sent them: unsorted, perhaps doubled. */
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
-  /** pprof; gzip is told by its magic. The callee may take the buffer over: do not use it afterwards. */
+  /** pprof; gzip is told by its magic. Text where `folded` is set. The callee may take the buffer over: do not use it afterwards. */
   readonly pprof: Uint8Array;
+  /** How the text becomes a pprof: done with the decoding, off the main thread. */
+  readonly folded?: FoldedText | undefined;
   /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
   readonly profileId: Uint8Array | undefined;
   /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: now. */
