@@ -31,9 +31,10 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
     frames.set(
       id,
       location.line
-        .map((line) => {
-          const called = functions.get(BigInt(line.functionId))!;
-          return frameText(text(called.name).replace(/\[go\.shape\..*\]/, ""), text(called.filename), Number(line.line));
+        .flatMap((line) => {
+          const called = functions.get(BigInt(line.functionId));
+          // A line whose function is missing is left out, and so is a frame whose location is.
+          return called === undefined ? [] : frameText(text(called.name).replace(/\[go\.shape\..*\]/, ""), text(called.filename), Number(line.line));
         })
         .reverse(),
     );
@@ -60,9 +61,9 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
         if (new RegExp(name === "trace_id" ? "^[0-9a-fA-F]{32}$" : "^[0-9a-fA-F]{16}$").test(value) && !/^0*$/.test(value)) {
           idTexts.push(`${name === "trace_id" ? "trace" : "span"}=${value.toLowerCase()} `);
         }
-      } else if (!seriesNames.has(name)) labels.push({ name, value });
+      } else if (name !== "" && !seriesNames.has(name)) labels.push({ name, value });
     }
-    const stack = [...prefixes[i]!, ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id))!);
+    const stack = [...prefixes[i]!, ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
     for (const [column, type] of profile.sampleType.entries()) {
       if (values[column] === 0n) continue;
       const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), idTexts.sort().join(""), stack);
