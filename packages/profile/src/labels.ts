@@ -32,7 +32,7 @@ export function sortLabels(labels: readonly Label[]): Label[] {
   return [...labels].sort((a, b) => compareText(a.name, b.name));
 }
 
-export function labelValue(labels: readonly Label[], name: string): string | undefined {
+export function labelValue(labels: Labels, name: string): string | undefined {
   for (const label of labels) if (label.name === name) return label.value;
   return undefined;
 }
