@@ -5,7 +5,7 @@
 import { expect } from "chai";
 import { corpusFile, corpusNames, hasCorpus } from "./corpus.mjs";
 import { RunningNode } from "./node.mjs";
-import { collapsed, decodePprof, protoMessage } from "./pprof-oracle.mjs";
+import { collapsed, decodePprof, mended, protoMessage } from "./pprof-oracle.mjs";
 
 const MEMORY = ["alloc_objects:count", "alloc_space:bytes", "inuse_objects:count", "inuse_space:bytes"].map((type) => `memory:${type}:space:bytes`);
 const GO_CPU = ["process_cpu:samples:count:cpu:nanoseconds", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"];
@@ -68,7 +68,7 @@ describe("pprof files", function () {
   /** Every type asked for and found, in the node's head or segments, equals the file's own column. */
   const expectStored = async (service, types, bytes, nameOf) => {
     expect(await typesOf(service)).to.include.members(types);
-    const file = decodePprof(bytes);
+    const file = mended(decodePprof(bytes));
     for (const [column, type] of types.entries()) {
       const merged = await mergedPprof(type, service);
       expect(merged.sampleTypes.map(({ type: name, unit }) => `${name}:${unit}`)).to.deep.equal([type.split(":").slice(1, 3).join(":")]);
@@ -126,7 +126,7 @@ describe("pprof files", function () {
     }
   });
 
-  it("truncated Go stacks are mended, and keep their total", async () => {
+  it("truncated Go stacktraces are mended: fewer roots, the same total", async () => {
     for (const [file, name] of [
       ["cpu_go_truncated_1.pb.gz", "process_cpu"],
       ["heap_go_truncated_4.pb.gz", "memory"],
@@ -136,12 +136,17 @@ describe("pprof files", function () {
       const { status, text } = await node.push([{ labels: { __name__: name, service_name: service }, pprof: bytes }]);
       expect(status, text).to.equal(200);
       const own = decodePprof(bytes);
+      const whole = mended(own);
       const types = await typesOf(service);
       expect(types.length).to.equal(own.sampleTypes.length);
       for (const [column, { type }] of own.sampleTypes.entries()) {
         const sum = (stacks) => Object.values(stacks).reduce((all, value) => all + BigInt(value), 0n);
-        const merged = await mergedPprof(types.find((id) => id.split(":")[1] === type), service);
-        expect(sum(collapsed(merged, 0)), `${file} ${type}`).to.equal(sum(collapsed(own, column)));
+        const rootCount = (stacks) => new Set(Object.keys(stacks).map((stack) => stack.split(";", 1)[0])).size;
+        const merged = collapsed(await mergedPprof(types.find((id) => id.split(":")[1] === type), service), 0);
+        const sent = collapsed(own, column);
+        expect(merged, `${file} ${type}`).to.deep.equal(collapsed(whole, column));
+        expect(sum(merged), `${file} ${type}`).to.equal(sum(sent));
+        expect(rootCount(merged), `${file} ${type}`).to.be.lessThan(rootCount(sent));
       }
     }
   });

@@ -3,6 +3,7 @@
  */
 import { gunzipSync } from "node:zlib";
 import { Function, Label, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
+import { goPrefixes } from "../../packages/profile/dist/testing/index.js";
 
 export function decodePprof(bytes) {
   const raw = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
@@ -11,14 +12,17 @@ export function decodePprof(bytes) {
   // dotnet's profiler numbers no function, and means each by its place.
   const functions = new Map(profile.function.map((called, index) => [Number(called.id) || index + 1, called]));
   const linesOf = new Map(profile.location.map(({ id, line }) => [Number(id), line]));
+  const framesOf = (id) => linesOf.get(Number(id)).toReversed().map((line) => functions.get(Number(line.functionId)));
   return {
     profile,
     text,
+    framesOf,
     sampleTypes: profile.sampleType.map(({ type, unit }) => ({ type: text(type), unit: text(unit) })),
-    /** `[{frames, values, labels}]`, frames from the root; samples that every store drops are left out. */
+    /** `[{ids, frames, values, labels}]`, ids and frames from the root; samples that every store drops are left out. */
     samples: profile.sample
       .map((sample) => ({
-        frames: sample.locationId.toReversed().flatMap((id) => linesOf.get(Number(id)).toReversed().map((line) => functions.get(Number(line.functionId)))),
+        ids: sample.locationId.map(String).toReversed(),
+        frames: sample.locationId.toReversed().flatMap(framesOf),
         values: sample.value.map((value) => BigInt.asIntN(64, BigInt(value))),
         labels: new Map(sample.label.filter(({ str }) => Number(str) !== 0).map(({ key, str }) => [text(key), text(str)])),
       }))
@@ -30,7 +34,7 @@ export function decodePprof(bytes) {
 export function collapsed({ samples, text }, column, nameOf = (called) => text(called.name)) {
   const sums = new Map();
   for (const { frames, values } of samples) {
-    const stack = frames.map((called) => nameOf(called).replace(/\[go\.shape\..*\]/, "[...]")).join(";");
+    const stack = frames.map((called) => nameOf(called).replace(/\[go\.shape\..*\]/, "")).join(";");
     if (values[column] !== 0n) sums.set(stack, (sums.get(stack) ?? 0n) + values[column]);
   }
   return Object.fromEntries([...sums].map(([stack, sum]) => [stack, String(sum)]).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -38,6 +42,17 @@ export function collapsed({ samples, text }, column, nameOf = (called) => text(c
 
 export function total({ samples }, column, takes = () => true) {
   return Number(samples.filter(takes).reduce((sum, { values }) => sum + values[column], 0n));
+}
+
+/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them. */
+export function mended(decoded) {
+  const { profile, text, samples } = decoded;
+  const prefixes = goPrefixes(
+    samples.map(({ ids }) => ids),
+    decoded.sampleTypes.map(({ type }) => type),
+    profile.function.map(({ filename }) => text(filename)),
+  );
+  return { ...decoded, samples: samples.map((sample, i) => ({ ...sample, frames: [...prefixes[i].flatMap(decoded.framesOf), ...sample.frames] })) };
 }
 
 /** A cpu profile of `[{stack: ["root", "leaf"], value, labels}]`. */

@@ -3,6 +3,7 @@ import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { CodedError, invalidArgument, Metrics, systemClock, unavailable } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
+import { pprofOfText } from "@pyromesh/profile";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
 import { Discards } from "./discards.ts";
@@ -42,9 +43,9 @@ function labelsOf(profile: ArrivedProfile): Record<string, string> {
   return Object.fromEntries(profile.labels.map(({ name, value }) => [name, value]));
 }
 
-/** Collapsed stacks from the root and their values, read by another's decoder. */
-function readPprof(pprof: Uint8Array): { types: string[]; period: string; stacks: Record<string, number[]> } {
-  const profile = Profile.decode(pprof);
+/** Collapsed stacks from the root and their values of what the sink makes of text, read by another's decoder. */
+function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
+  const profile = Profile.decode(pprofOfText(pprof, folded!));
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
   const names = new Map(profile.function.map((found) => [Number(found.id), text(found.name)]));
   const frames = new Map(profile.location.map((found) => [Number(found.id), names.get(Number(found.line[0]!.functionId))!]));
@@ -149,7 +150,7 @@ describe("ingest", () => {
         const [arrived] = sink.arrived;
         expect(labelsOf(arrived!)).to.deep.equal({ __name__: "process_cpu", __delta__: "false", env: "prod", pyroscope_spy: "unknown", service_name: "shell" });
         expect(arrived!.fallbackTimeMs).to.equal(1_795_419_000_000);
-        expect(readPprof(arrived!.pprof)).to.deep.equal({
+        expect(readText(arrived!)).to.deep.equal({
           types: ["cpu:nanoseconds"],
           period: "cpu:nanoseconds",
           stacks: { "main;work;sum": [400_000_000], "main;work;read": [600_000_000], "main;idle": [70_000_000] },
@@ -160,7 +161,7 @@ describe("ingest", () => {
     it("an unreadable or negative sampleRate is 100, zero leaves counts", async () => {
       const { sink, post } = rig();
       for (const rate of ["x", "-5", "0"]) await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
-      expect(sink.arrived.map(({ pprof }) => Object.values(readPprof(pprof).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]]]);
+      expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]]]);
     });
 
     it("an application whose suffix is no profile type is 422", async () => {
@@ -176,10 +177,22 @@ describe("ingest", () => {
       expect(errorOf(reply).message).to.contain("max_profile_size_bytes");
     });
 
-    it("nothing but blank lines is 200 and stores nothing", async () => {
+    it("nothing but blank lines is 200, and a profile without samples", async () => {
       const { sink, post } = rig();
       expect((await post("/ingest?name=a&format=lines", "\n\n")).status).to.equal(200);
-      expect(sink.arrived).to.have.length(0);
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({});
+    });
+
+    it("text reaches the sink as it came, unread: it is converted where profiles are decoded", async () => {
+      const { sink, post, metrics } = rig();
+      await post("/ingest?name=a.alloc_space&format=lines", "x;y\nx;y\n");
+      expect(Buffer.from(sink.arrived[0]!.pprof).toString()).to.equal("x;y\nx;y\n");
+      expect(sink.arrived[0]!.folded).to.deep.include({ mode: "lines" });
+      expect(sink.arrived[0]!.folded!.profile).to.deep.include({ name: "memory", sampleType: { type: "alloc_space", unit: "bytes" } });
+      const reply = await post("/ingest?name=a", "main three\n");
+      expect([reply.status, errorOf(reply).code]).to.deep.equal([422, "unknown"]);
+      expect(errorOf(reply).message).to.contain('line 1 ends in "three"');
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 11');
     });
   });
 
@@ -259,7 +272,7 @@ describe("ingest", () => {
       const { sink, post } = rig();
       await post(exchange.path, exchange.body, exchange.headers);
       expect(labelsOf(sink.arrived[0]!)).to.include({ __name__: "process_cpu", service_name: "lines" });
-      expect(readPprof(sink.arrived[0]!.pprof).stacks).to.deep.equal({ "main;a": [20_000_000], "main;b": [10_000_000] });
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({ "main;a": [20_000_000], "main;b": [10_000_000] });
     });
 
     it("what the Node SDK sends arrives whole, under its own labels", async function () {

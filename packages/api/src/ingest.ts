@@ -11,7 +11,7 @@
  */
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
-import { foldedToPprof, LABEL_NAME, LABEL_SERVICE_NAME, parseFolded, profileOfAppName, splitAppName } from "@pyromesh/profile";
+import { LABEL_NAME, LABEL_SERVICE_NAME, profileOfAppName, splitAppName } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import { parseAttimeStrict } from "./attime.ts";
 import { errorReplyWith, httpStatusOf } from "./error-status.ts";
@@ -126,7 +126,7 @@ function formatUnknown(format: string): CodedError {
   );
 }
 
-type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "ingest">;
+type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
 
 /** Undefined: nothing to store. A multipart body is taken with `format=pprof` too, where Pyroscope fails to parse it. */
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
@@ -149,11 +149,8 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
   return { labels, pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-/**
- * Text is turned into pprof here, on the main thread: it is bounded by what a profile may be, since nothing it says would fit
- * otherwise. Should text become common, this conversion belongs behind the sink, with the decoding.
- */
-function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery, limits: WriteLimits): ReadProfile | undefined {
+/** Text is not read here: it becomes pprof where that is decoded. It is bounded by what a profile may be. */
+function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery, limits: WriteLimits): ReadProfile {
   if (limits.maxProfileSizeBytes > 0 && body.length > limits.maxProfileSizeBytes) {
     throw new CodedError({
       code: "PROFILE_TOO_LARGE",
@@ -164,9 +161,7 @@ function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery
   }
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
-  const stacks = parseFolded(body, { mode: format });
-  if (stacks.length === 0) return undefined;
-  return { labels: ingestLabels(ask, service, profile.name), pprof: foldedToPprof(stacks, profile), ingest: undefined };
+  return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile }, ingest: undefined };
 }
 
 // --- sample_type_config -----------------------------------------------------------------------------------------------

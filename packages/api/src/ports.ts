@@ -8,6 +8,7 @@ import type { TenantId } from "@pyromesh/base";
 import type {
   FlameGraph,
   FlameGraphDiff,
+  FoldedText,
   HeatmapSeries,
   Label,
   Labels,
@@ -24,10 +25,12 @@ import type {
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
   /**
-   * pprof; gzip is told by its magic. Valid until the push settles. The callee may take over the buffer of one larger than
+   * pprof, where gzip is told by its magic, or text where `folded` is set. Valid until the push settles. The callee may take over the buffer of one larger than
    * LENT_BODY_BYTES_MAX (a smaller one lies in memory that is used again): do not use it afterwards.
    */
   readonly pprof: Uint8Array;
+  /** How the text becomes a pprof: done with the decoding, off the main thread. */
+  readonly folded?: FoldedText | undefined;
   /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
   readonly profileId: Uint8Array | undefined;
   /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: now. */

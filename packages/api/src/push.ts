@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
+import { parseUuid } from "@pyromesh/profile";
 import type { Discards } from "./discards.ts";
 import { errorReply, errorReplyWith } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
@@ -66,10 +67,10 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   checkTotalSize(pushed, limits, bodyBytesMax);
 
-  const idempotencyKey = idempotencyKeyOf(request);
+  const requestKey = idempotencyKeyOf(request);
   const refused: unknown[] = [];
   const arrived: ArrivedProfile[] = [];
-  for (const profile of pushed) {
+  for (const [index, profile] of pushed.entries()) {
     const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
     const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes);
     if (problem !== undefined) {
@@ -77,12 +78,14 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
       refused.push(named(describeProfile(profile), problem));
       continue;
     }
+    // The key is the request's: with its place in the request a profile is told from another just like it, and found again in a retry,
+    // which the refused ones must not change.
     arrived.push({
       labels: profile.labels,
       pprof: pushed.length === 1 && !isJson ? profile.raw : new Uint8Array(profile.raw), // one memcpy: a buffer of its own
       profileId: profile.id === "" ? undefined : parseUuid(profile.id),
       fallbackTimeMs: undefined,
-      idempotencyKey,
+      idempotencyKey: requestKey === undefined || pushed.length === 1 ? requestKey : `${requestKey}#${index}`,
       ingest: undefined,
       describe: describeProfile(profile),
     });
@@ -123,13 +126,6 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, b
       `the profiles of this push are ${totalBytes} bytes before compression, over ${bytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
     );
   }
-}
-
-/** 16 bytes of a UUID in any of its usual spellings (with or without hyphens, in braces, as a URN); undefined for anything else. */
-export function parseUuid(text: string): Uint8Array | undefined {
-  const match = /^(?:urn:uuid:)?([0-9a-f]{8})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{4})-([0-9a-f]{12})$/i.exec(text.replace(/^\{(.{36})\}$/, "$1"));
-  const hex = match === null ? (/^[0-9a-f]{32}$/i.test(text) ? text : undefined) : match.slice(1).join("");
-  return hex === undefined ? undefined : new Uint8Array(Buffer.from(hex, "hex"));
 }
 
 /** Deflate cannot do better than this, so a trailer that claims more is noise. */

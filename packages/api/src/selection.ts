@@ -3,9 +3,8 @@
  * misspell in a selection is refused here, with a sentence that says how to write it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector } from "@pyromesh/profile";
+import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
-import { parseUuid } from "./push.ts";
 import type { StackTraceSelectorMessage } from "./proto/types-v1.ts";
 
 /** What of the matching profiles is wanted; the fields a MergeQuery has besides its scope. */

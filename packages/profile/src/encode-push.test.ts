@@ -505,11 +505,18 @@ describe("encodePush: content", () => {
   });
 
   it("Go's shapes of type parameters are one function", () => {
-    const names = ["main.Map[go.shape.string].Get", "main.Map[go.shape.int,go.shape.[]uint8].Get", "main.plain"];
+    const names = [
+      "main.Map[go.shape.string].Get",
+      "main.Map[go.shape.int,go.shape.[]uint8].Get",
+      "main.plain",
+      "main.A[go.shape.struct { B []go.shape.int }].Each[go.shape.[4]uint8].func1",
+      "main.Open[go.shape.int",
+      "main.List[int].Len",
+    ];
     const view = decodeRecord(push(profileOf(names.map((name) => ({ stack: [name], values: [1] }))))[0]!.bytes, "r");
     const symbols = view.symbols;
     const kept = Array.from({ length: symbols.functionCount - 1 }, (_, i) => stringOf(view, symbols.functionName[i + 1]!));
-    expect(kept).deep.equal(["main.Map[...].Get", "main.Map[...].Get", "main.plain"]);
+    expect(kept).deep.equal(["main.Map.Get", "main.Map.Get", "main.plain", "main.A.Each.func1", "main.Open[go.shape.int", "main.List[int].Len"]);
     expect(symbols.functionName[1]).equal(symbols.functionName[2]);
   });
 

@@ -112,7 +112,7 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const { nonce, limits, ingest } = input;
   const hashSeed = nonce[0]! | (nonce[1]! << 8) | (nonce[2]! << 16) | (nonce[3]! << 24);
   decoder.decode(input.pprof, limits, hashSeed);
-  const types = normalize(decoder, limits, ingest);
+  const types = normalize(decoder, limits, ingest, input.labels);
   const common = commonOf(input, types);
   const labels = pushLabels(input, types);
   if (decoder.sampleCount === 0) return [];

@@ -1,6 +1,7 @@
 /**
- * Mends Go profiles: generic functions are named once per shape of their type parameters
- * (`Map[go.shape.string,go.shape.int].Get`), so that one source function would be many; they are collapsed to `Map[...].Get`.
+ * Mends the names in Go profiles: generic functions are named once per shape of their type parameters
+ * (`Map[go.shape.string,go.shape.int].Get`), so that one source function would be many; they are collapsed to `Map.Get`.
+ * Stacktraces that Go's runtime cut off are mended in fix-go-truncated.ts.
  */
 import type { PprofDecoder } from "./pprof-decode.ts";
 import { StringRewrite } from "./string-rewrite.ts";
@@ -32,10 +33,53 @@ export function collapseGoTypeParameters(decoded: PprofDecoder): void {
   rewrite.finish();
 }
 
-/** From the first shape to the last closing bracket, as brackets nest. */
+/** Brackets nest within a shape. A bracket that is never closed stays, and what follows it. */
 export function withoutTypeParameters(name: string): string {
-  const from = name.indexOf(SHAPE);
-  if (from < 0) return name;
-  const to = name.lastIndexOf("]");
-  return to < from ? name : `${name.slice(0, from)}[...]${name.slice(to + 1)}`;
+  let kept = "";
+  let pos = 0;
+  for (;;) {
+    const from = name.indexOf(SHAPE, pos);
+    const to = from < 0 ? -1 : closingBracket(name, from);
+    if (to < 0) return kept + name.slice(pos);
+    kept += name.slice(pos, from);
+    pos = to + 1;
+  }
+}
+
+/** Where the bracket at `from` is closed; -1: nowhere. */
+function closingBracket(name: string, from: number): number {
+  let depth = 0;
+  for (let i = from; i < name.length; i++) {
+    if (name[i] === "[") depth++;
+    else if (name[i] === "]" && --depth === 0) return i;
+  }
+  return -1;
+}
+
+/** Spies that say of themselves which language they watch (reference 2.4: Go's mends are for Go profiles alone). */
+const SPIES_OF_OTHERS: ReadonlySet<string> = new Set([
+  "dotnetspy",
+  "grafana-agent.java",
+  "javaspy",
+  "nodespy",
+  "phpspy",
+  "pyroscope-rs",
+  "pyspy",
+  "rbspy",
+]);
+
+/**
+ * By the spy's name, else by a function in a `.go` file. (Pyroscope takes the first string that looks like any language;
+ * here the order in which a client writes its strings must decide nothing, since identities would depend on it.)
+ */
+export function isGo({ bytes, functionCount, functionFilename, stringStart, stringEnd }: PprofDecoder, spyName: string): boolean {
+  if (spyName === "gospy") return true;
+  if (SPIES_OF_OTHERS.has(spyName)) return false;
+  for (let i = 1; i <= functionCount; i++) {
+    const filename = functionFilename[i]!;
+    const end = stringEnd[filename]!;
+    // ".go"
+    if (end - stringStart[filename]! >= 3 && bytes[end - 3] === 0x2e && bytes[end - 2] === 0x67 && bytes[end - 1] === 0x6f) return true;
+  }
+  return false;
 }

@@ -12,6 +12,17 @@ import { PprofWriter } from "./pprof-write.ts";
 import type { SampleType } from "./profile-type.ts";
 import { malformed } from "./refusal.ts";
 
+/** How a text is read, and as what. Plain data: it travels with the text to where profiles are decoded. */
+export interface FoldedText {
+  readonly mode: "groups" | "lines";
+  readonly profile: AppProfile;
+}
+
+/** Throws a refusal. A text without stacks gives a profile without samples. */
+export function pprofOfText(bytes: Uint8Array, { mode, profile }: FoldedText): Uint8Array {
+  return foldedToPprof(parseFolded(bytes, { mode }), profile);
+}
+
 export interface FoldedStack {
   /** Function names from the root, joined by ";". */
   readonly stack: string;

@@ -11,7 +11,7 @@ export class IdTable {
   #count = 0;
   #indexes: Uint32Array | Map<number, number> | undefined;
 
-  /** ids[1 .. count]. Of an id that occurs twice the first counts. */
+  /** ids[1 .. count]. Of an id that occurs twice the last counts, as in Pyroscope. */
   build(ids: Uint32Array, count: number): void {
     this.#ids = ids;
     this.#count = count;
@@ -23,11 +23,11 @@ export class IdTable {
     for (i = 1; i <= count; i++) if (ids[i]! > max) max = ids[i]!;
     if (max <= count * SPARSENESS_MAX + 1024) {
       const table = new Uint32Array(max + 1);
-      for (i = count; i >= 1; i--) table[ids[i]!] = i;
+      for (i = 1; i <= count; i++) table[ids[i]!] = i;
       this.#indexes = table;
     } else {
       const table = new Map<number, number>();
-      for (i = count; i >= 1; i--) table.set(ids[i]!, i);
+      for (i = 1; i <= count; i++) table.set(ids[i]!, i);
       this.#indexes = table;
     }
   }

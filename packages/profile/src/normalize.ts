@@ -11,13 +11,17 @@
  * Changing any rule here changes identities: raise NORMALISATION_VERSION (identity.ts) with it.
  */
 import { collapseGoTypeParameters } from "./fix-go.ts";
+import { mendGoTruncated } from "./fix-go-truncated.ts";
 import { fixDotnetFunctionIds, isDotnet, prefixFunctionsWithFile, spyNamesFilesInFunctions } from "./fix-spy.ts";
 import { IdTable } from "./id-table.ts";
 import type { IngestQuirks } from "./ingest-name.ts";
+import type { Label } from "./labels.ts";
+import { labelValue } from "./labels.ts";
 import type { ProfileLimits } from "./limits.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
 import type { SampleType } from "./profile-type.ts";
 import { malformed } from "./refusal.ts";
+import { putServiceVersion } from "./service-version.ts";
 
 export interface NormalizedTypes {
   readonly sampleTypes: readonly SampleType[];
@@ -29,7 +33,13 @@ const HAS_FUNCTIONS = 1;
 
 const idTable = new IdTable();
 
-export function normalize(decoded: PprofDecoder, limits: ProfileLimits, ingest: IngestQuirks | undefined): NormalizedTypes {
+/** `labels`: the series' own, as they came. */
+export function normalize(
+  decoded: PprofDecoder,
+  limits: ProfileLimits,
+  ingest: IngestQuirks | undefined,
+  labels: readonly Label[],
+): NormalizedTypes {
   checkReferences(decoded);
   let sampleTypes = readTypes(decoded);
   if (ingest !== undefined && isDotnet(ingest)) {
@@ -41,11 +51,13 @@ export function normalize(decoded: PprofDecoder, limits: ProfileLimits, ingest: 
       throw malformed(`sample type ${JSON.stringify(type)} contains "-", which profile types may not: write it with "_"`);
     }
   }
+  mendGoTruncated(decoded, sampleTypes, labelValue(labels, "pyroscope_spy") ?? "");
   resolveIds(decoded);
   if (ingest !== undefined && spyNamesFilesInFunctions(ingest.spyName)) prefixFunctionsWithFile(decoded, ingest.spyName);
   collapseGoTypeParameters(decoded);
   limitSymbolLength(decoded, limits.symbolLengthBytesMax);
   clearAddresses(decoded);
+  putServiceVersion(decoded, labels);
   return {
     sampleTypes,
     periodType: { type: decoded.text(decoded.periodTypeType), unit: decoded.text(decoded.periodTypeUnit) },

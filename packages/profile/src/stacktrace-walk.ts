@@ -124,6 +124,22 @@ export class StacktraceWalk {
     return parent;
   }
 
+  /** The child at a location (the push's own id), made where there is none. Not after `normalize` has turned ids into indexes. */
+  childAt(parent: number, location: number): number {
+    return this.#child(parent, location);
+  }
+
+  /** As `childAt`, but 0 where there is none. */
+  findChild(parent: number, location: number): number {
+    const mask = this.#slotCount - 1;
+    let slot = hash(parent, location ^ this.#seed) & mask;
+    for (;;) {
+      const id = this.#slots[slot]!;
+      if (id === 0 || (this.nodeParent[id] === parent && this.nodeLocation[id] === location)) return id;
+      slot = (slot + 1) & mask;
+    }
+  }
+
   #child(parent: number, location: number): number {
     const nodeParent = this.nodeParent;
     const nodeLocation = this.nodeLocation;

@@ -1,5 +1,7 @@
-/** A sink that keeps what it was given, and refuses what its `refuse` says. For handler tests. */
+/** A sink that keeps what it was given, and refuses what its `refuse` says, and text that is none. For handler tests. */
+import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
+import { pprofOfText } from "@pyromesh/profile";
 import type { ArrivedProfile, ProfileSink, PushOutcome } from "../ports.ts";
 
 export class FakeSink implements ProfileSink {
@@ -12,7 +14,7 @@ export class FakeSink implements ProfileSink {
     const refused: Error[] = [];
     let acceptedCount = 0;
     for (const profile of profiles) {
-      const error = this.refuse(profile);
+      const error = this.refuse(profile) ?? textError(profile);
       if (error !== undefined) {
         refused.push(error);
         continue;
@@ -22,5 +24,16 @@ export class FakeSink implements ProfileSink {
       this.arrived.push(profile);
     }
     return Promise.resolve({ acceptedCount, refused });
+  }
+}
+
+function textError({ pprof, folded }: ArrivedProfile): Error | undefined {
+  if (folded === undefined) return undefined;
+  try {
+    pprofOfText(pprof, folded);
+    return undefined;
+  } catch (thrown) {
+    if (thrown instanceof CodedError) return thrown;
+    throw thrown;
   }
 }

@@ -29,6 +29,7 @@ import {
   NameTreeBuilder,
   nameTreeOf,
   PointsCollector,
+  pprofOfText,
   RecordDecoder,
   scanSeries,
   truncateLocations,
@@ -167,12 +168,14 @@ export class ComputeEngine {
     return held;
   }
 
-  /** The profile, inflated where it is gzip, never beyond its limit; never in memory that `room` may give out. */
-  #inflate({ pprof, settings }: EncodeTask): Uint8Array {
+  /** The profile, inflated where it is gzip and converted where it is text, never beyond its limit; never in memory that `room` may give out. */
+  #inflate({ pprof, folded, settings }: EncodeTask): Uint8Array {
     const sizeBytesMax = settings.limits.profileSizeBytesMax;
-    if (isGzip(pprof)) return inflate(pprof, sizeBytesMax);
-    if (sizeBytesMax > 0 && pprof.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
-    return pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
+    if (folded === undefined && isGzip(pprof)) return inflate(pprof, sizeBytesMax);
+    const own = pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
+    const raw = folded === undefined ? own : pprofOfText(own, folded);
+    if (sizeBytesMax > 0 && raw.length > sizeBytesMax) throw tooLarge(sizeBytesMax);
+    return raw;
   }
 
   build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] {

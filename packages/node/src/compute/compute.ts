@@ -12,6 +12,7 @@ import type {
   PushInput,
   FlameGraph,
   FlameGraphDiff,
+  FoldedText,
   HeatmapSeries,
   HeatmapShape,
   Labels,
@@ -44,8 +45,10 @@ export interface EncodeSettings {
   readonly window: AcceptanceWindow;
 }
 
-/** As `PushInput`, but the pprof may still be compressed. Its buffer may be taken over. */
+/** As `PushInput`, but the pprof may still be compressed, or text. Its buffer may be taken over. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
+  /** Set for text: how it becomes a pprof. */
+  readonly folded: FoldedText | undefined;
   readonly settings: EncodeSettings;
   /** Whom the records are sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
   readonly storeIds: readonly Uint8Array[];

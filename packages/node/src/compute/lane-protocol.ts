@@ -57,6 +57,7 @@ export type PackedPush = readonly [
   idempotencyKey: string | undefined,
   nowMs: number,
   ingest: EncodeTask["ingest"],
+  folded: EncodeTask["folded"],
   /** Latin1, 16 characters each. */
   storeIds: string,
 ];
@@ -66,16 +67,16 @@ export function packPush(task: EncodeTask, pprof: Place, settings: number): Pack
   for (const { name, value } of task.labels) labels.push(name, value);
   let storeIds = "";
   for (const id of task.storeIds) storeIds += Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1");
-  const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest } = task;
-  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, storeIds];
+  const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded } = task;
+  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds];
 }
 
 export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
-  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, ids] = push;
+  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, ids] = push;
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
   const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
-  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, storeIds: unpackStoreIds(ids) };
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: unpackStoreIds(ids) };
 }
 
 let lastIds = "";

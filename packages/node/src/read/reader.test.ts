@@ -32,7 +32,7 @@ class World {
     const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
     const given = { flush_interval: "1h", "limits.reject_older_than": "0", "limits.reject_newer_than": "0", ...(yaml === "" ? {} : { config: "c.yaml" }), ...flags };
     const config = loadConfig({ flags: new Map(Object.entries(given).map(([key, value]) => [key, [value]])), env: {}, readFile: () => yaml });
-    const local = openLocalCompute();
+    const local = openLocalCompute(modules);
     const compute: Compute = {
       ...local,
       scan: (task, signal) => {

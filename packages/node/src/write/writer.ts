@@ -85,6 +85,7 @@ export class Writer implements ProfileSink {
         tenant,
         labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
         pprof: profile.pprof,
+        folded: profile.folded,
         profileId: profile.profileId,
         fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
         idempotencyKey: profile.idempotencyKey,

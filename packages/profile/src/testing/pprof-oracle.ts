@@ -11,6 +11,7 @@ import type { Label } from "../labels.ts";
 import { printLabels, sortLabels } from "../labels.ts";
 import { decodeRecord } from "../record-decode.ts";
 import type { EncodedRecord, RecordView } from "../record-view.ts";
+import { goPrefixes } from "./go-truncated-oracle.ts";
 
 /** `{labels} type:unit span/trace` + stack -> sum. */
 export type Sums = Map<string, bigint>;
@@ -18,7 +19,7 @@ export type Sums = Map<string, bigint>;
 /** Labels on samples that never become series labels. */
 const ID_LABELS = new Set(["span_id", "profile_id", "trace_id"]);
 
-/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. */
+/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels; cut Go stacktraces are mended. */
 export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set()): Sums {
   const profile = Profile.decode(pprof);
   const strings = profile.stringTable.strings;
@@ -30,17 +31,26 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
     frames.set(
       id,
       location.line
-        .map((line) => {
-          const called = functions.get(BigInt(line.functionId))!;
-          return frameText(text(called.name).replace(/\[go\.shape\..*\]/, "[...]"), text(called.filename), Number(line.line));
+        .flatMap((line) => {
+          const called = functions.get(BigInt(line.functionId));
+          // A line whose function is missing is left out, and so is a frame whose location is.
+          return called === undefined ? [] : frameText(text(called.name).replace(/\[go\.shape\..*\]/, ""), text(called.filename), Number(line.line));
         })
         .reverse(),
     );
   }
   const sums: Sums = new Map();
-  for (const sample of profile.sample) {
+  const kept = profile.sample.filter(({ value }) => {
+    const values = value.map((one) => BigInt.asIntN(64, BigInt(one)));
+    return values.every((one) => one >= 0n) && values.some((one) => one > 0n);
+  });
+  const prefixes = goPrefixes(
+    kept.map(({ locationId }) => locationId.map(String).reverse()),
+    profile.sampleType.map(({ type }) => text(type)),
+    profile.function.map(({ filename }) => text(filename)),
+  );
+  for (const [i, sample] of kept.entries()) {
     const values = sample.value.map((value) => BigInt.asIntN(64, BigInt(value)));
-    if (values.some((value) => value < 0n) || values.every((value) => value === 0n)) continue;
     const labels: Label[] = [];
     const idTexts: string[] = [];
     for (const label of sample.label) {
@@ -51,13 +61,13 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
         if (new RegExp(name === "trace_id" ? "^[0-9a-fA-F]{32}$" : "^[0-9a-fA-F]{16}$").test(value) && !/^0*$/.test(value)) {
           idTexts.push(`${name === "trace_id" ? "trace" : "span"}=${value.toLowerCase()} `);
         }
-      } else if (!seriesNames.has(name)) labels.push({ name, value });
+      } else if (name !== "" && !seriesNames.has(name)) labels.push({ name, value });
     }
-    const stack = [...sample.locationId].reverse().flatMap((id) => frames.get(BigInt(id))!);
-    for (const [i, type] of profile.sampleType.entries()) {
-      if (values[i] === 0n) continue;
+    const stack = [...prefixes[i]!, ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
+    for (const [column, type] of profile.sampleType.entries()) {
+      if (values[column] === 0n) continue;
       const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), idTexts.sort().join(""), stack);
-      sums.set(key, (sums.get(key) ?? 0n) + values[i]!);
+      sums.set(key, (sums.get(key) ?? 0n) + values[column]!);
     }
   }
   return sums;

@@ -1,0 +1,67 @@
+import { gzipSync } from "node:zlib";
+import { CodedError, seededRandom } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName } from "@pyromesh/profile";
+import { expect } from "chai";
+import type { EncodeTask } from "./compute.ts";
+import { ComputeEngine } from "./compute-engine.ts";
+import { packPush, unpackPush } from "./lane-protocol.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+
+function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): EncodeTask {
+  return {
+    tenant: "t1",
+    labels: [
+      { name: "service_name", value: "shop" },
+      { name: "__name__", value: "process_cpu" },
+    ],
+    pprof: new Uint8Array(Buffer.from(text)),
+    folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
+    fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
+    idempotencyKey: "k",
+    nowMs: NOW_MS,
+    settings: SETTINGS,
+    storeIds: [],
+    generation: 1,
+    ...changes,
+  };
+}
+
+function codeOf(call: () => unknown): string {
+  try {
+    call();
+  } catch (thrown) {
+    if (thrown instanceof CodedError) return thrown.code;
+    throw thrown;
+  }
+  return "none";
+}
+
+describe("compute engine: text", () => {
+  const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+  const encode = (given: EncodeTask): readonly EncodedRecord[] => engine.encode(given, (lengthBytes) => new Uint8Array(lengthBytes)).records;
+
+  it("becomes records where profiles are decoded", () => {
+    const view = decodeRecord(encode(task("main;work 3\nmain;work 4\n"))[0]!.bytes, "r");
+    expect([view.sampleCount, view.values[0]![0], view.sampleTypes[0]!.type]).deep.equal([1, 70_000_000, "cpu"]);
+    expect(encode(task("\n\n"))).deep.equal([]);
+  });
+
+  it("travels to a lane with how it is read, and may lie in shared memory", () => {
+    const own = task("main;work 3\n");
+    const shared = new Uint8Array(new SharedArrayBuffer(own.pprof.length));
+    shared.set(own.pprof);
+    const arrived = unpackPush(structuredClone(packPush(own, 0, 1)), () => shared, () => SETTINGS);
+    expect(arrived.folded).deep.equal(own.folded);
+    expect(encode(arrived)[0]!.identity).deep.equal(encode(own)[0]!.identity);
+  });
+
+  it("is refused as text, gzip too, and held to the size of a profile once converted", () => {
+    expect(codeOf(() => encode(task("main three\n")))).equal("PROFILE_MALFORMED");
+    expect(codeOf(() => encode(task(gzipSync("main;work 3\n"))))).equal("PROFILE_MALFORMED");
+    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 40 } };
+    expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
+  });
+});
