@@ -1,6 +1,6 @@
 import { CorruptionError, seededRandom } from "@pyromesh/base";
-import { Dataset, emptyRowSamples } from "@pyromesh/profile";
-import type { DatasetView } from "@pyromesh/profile";
+import { Dataset, emptyRowSamples, IdentitySet, mergeNodes, NameTreeBuilder, nameTreeOf, parseProfileType, sumAt } from "@pyromesh/profile";
+import type { DatasetView, RecordView, RowQuery } from "@pyromesh/profile";
 import { recordView } from "@pyromesh/profile/testing";
 import { expect } from "chai";
 import { encodeDataset, SegmentDataset, TAG } from "./dataset-codec.ts";
@@ -75,7 +75,67 @@ function contents(view: DatasetView): Map<string, unknown> {
   return rows;
 }
 
+const CPU = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
+
+function queryOf(over: Partial<RowQuery>): RowQuery {
+  return { startNs: 0n, endNs: 1n << 62n, profileType: CPU, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], ...over };
+}
+
+/** The flame graph of a view as "root;..;leaf" -> self. */
+function flames(view: DatasetView, over: Partial<RowQuery> = {}): Record<string, string> {
+  const builder = new NameTreeBuilder();
+  builder.add(nameTreeOf(view, mergeNodes(view, queryOf(over), new IdentitySet()).self));
+  const tree = builder.result();
+  const paths: string[] = [""];
+  const found: Record<string, string> = {};
+  for (let node = 1; node < tree.nodeCount; node++) {
+    paths[node] = `${paths[tree.nodeParent[node]!]!};${tree.names[tree.nodeName[node]!]!}`;
+    const self = sumAt(tree.self, node);
+    if (self !== 0) found[paths[node]!] = String(self);
+  }
+  return found;
+}
+
+/** `main` calls `b` inlined in `a`, which calls an address; and `main` calls itself. */
+function oddFrames(index: number): RecordView {
+  const record = recordView({
+    labels: { __name__: "process_cpu", service_name: "api" },
+    timeNs: 1_700_000_000_000_000_000n + BigInt(index),
+    samples: [
+      { stack: ["main", "b", "a"], values: [5 + index] },
+      { stack: ["main", "main", "main"], values: [3] },
+      { stack: ["main", "b"], values: [2] },
+    ],
+  });
+  const { symbols } = record;
+  // Locations 1, 2, 3 had a line each: now 2 has those of 2 and 3, and 3 none.
+  symbols.lineStart.set([0, 0, 1, 3, 3]);
+  symbols.locationAddressLow[3] = 0xbeef;
+  return record;
+}
+
 describe("dataset codec", () => {
+  it("gives the same flame graphs by name as by location: inlined frames, addresses, recursion, call sites, spans", () => {
+    const dataset = new Dataset("api");
+    for (let i = 0; i < 3; i++) dataset.insert(oddFrames(i));
+    const view = open(sectionsOf(dataset));
+    expect(flames(dataset)).to.deep.equal({ ";main;a;b;beef": "18", ";main;main;main": "9", ";main;a;b": "6" });
+    expect(flames(view.byName)).to.deep.equal(flames(dataset));
+    expect(flames(view.byName, { callSite: ["main", "a"] })).to.deep.equal({ ";main;a;b;beef": "18", ";main;a;b": "6" });
+
+    const spanned = sampleDataset();
+    const named = open(sectionsOf(spanned)).byName;
+    for (const over of [{}, { callSite: ["main", "work"] }, { spanIds: ["00000000000000a2"] }]) {
+      expect(flames(named, over), JSON.stringify(over)).to.deep.equal(flames(spanned, over)).and.not.empty;
+    }
+  });
+
+  it("draws a flame graph without locations: only names, strings, samples and one column are opened", () => {
+    const sections = sectionsOf(sampleDataset());
+    for (const tag of [TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.values]) sections.delete(tag);
+    expect(flames(open(sections).byName)).to.deep.equal(flames(sampleDataset()));
+  });
+
   it("reads back every row, sample, span and id that was inserted", () => {
     const dataset = sampleDataset();
     expect(contents(open(sectionsOf(dataset)))).to.deep.equal(contents(dataset));
@@ -94,10 +154,11 @@ describe("dataset codec", () => {
 
   it("refuses every section cut short at every byte", () => {
     const sections = sectionsOf(sampleDataset());
+    const readAll = (view: SegmentDataset): void => void [contents(view), contents(view.byName)];
     for (const [tag, raw] of sections) {
       for (let length = 0; length < raw.length; length++) {
         const torn = new Map(sections).set(tag, raw.subarray(0, length));
-        expect(() => contents(open(torn)), `tag ${tag} at ${length}`).to.throw(CorruptionError);
+        expect(() => readAll(open(torn)), `tag ${tag} at ${length}`).to.throw(CorruptionError);
       }
     }
   });
@@ -111,7 +172,9 @@ describe("dataset codec", () => {
       const raw = sections.get(tag)!.slice();
       for (let i = 0; i < 3; i++) raw[Math.floor(random.float() * raw.length)] = Math.floor(random.float() * 256);
       try {
-        contents(open(new Map(sections).set(tag, raw)));
+        const view = open(new Map(sections).set(tag, raw));
+        contents(view);
+        contents(view.byName);
       } catch (error) {
         expect(error, `round ${round}, tag ${tag}`).to.be.instanceOf(CorruptionError);
       }

@@ -1,11 +1,13 @@
 /**
  * A dataset as sections, and back: which section holds what, under which tag, compressed how.
- * section-symbols.ts and section-rows.ts hold the layouts; FORMAT.md draws them; docs/decisions has the measurements
+ * section-symbols.ts, section-names.ts and section-rows.ts hold the layouts; FORMAT.md draws them; docs/decisions has the measurements
  * that chose codecs and orders.
  */
 import { CorruptionError } from "@pyromesh/base";
 import type { Dataset, DatasetView, RowSamples, StacktraceTree, Symbols } from "@pyromesh/profile";
-import { encodeRows, SegmentRows } from "./section-rows.ts";
+import type { Frames } from "./frames.ts";
+import { decodeNames, encodeNames } from "./section-names.ts";
+import { decodeStacks, encodeRows, SegmentRows } from "./section-rows.ts";
 import { decodeStrings, decodeSymbols, decodeTree, encodeFunctions, encodeLocations, encodeMappings, encodeStrings, encodeTree } from "./section-symbols.ts";
 
 /** Append only: a number once used keeps its meaning for ever. */
@@ -25,6 +27,7 @@ export const TAG = {
   sampleSpans: 13,
   traces: 14,
   sampleTraces: 15,
+  names: 16,
   /** VALUES of column k have tag `values + k`. */
   values: 32,
 } as const;
@@ -48,6 +51,7 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
   add(TAG.functions, encodeFunctions(dataset.symbols));
   add(TAG.locations, encodeLocations(dataset.symbols));
   add(TAG.tree, encodeTree(dataset.tree));
+  add(TAG.names, encodeNames(dataset.symbols, dataset.tree, rows.stackNodes));
   add(TAG.series, rows.series);
   add(TAG.rows, rows.rows);
   add(TAG.identities, rows.identities, false);
@@ -65,50 +69,25 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
 /** Opens sections by tag when they are first needed; undefined where the dataset has none under that tag. */
 export type SectionOpener = (tag: number) => Uint8Array | undefined;
 
-/** A dataset of a segment, ready for scans. Symbols and stacks are decoded when a query first needs them. */
-export class SegmentDataset implements DatasetView {
+/** Rows of a segment over one kind of frames, which are decoded when a query first needs them. */
+class FramedRows implements DatasetView {
   readonly service: string;
-  readonly #open: SectionOpener;
-  readonly #object: string;
   readonly #rows: SegmentRows;
-  #symbols: Symbols | undefined;
-  #tree: StacktraceTree | undefined;
+  readonly #decode: () => Frames;
+  #frames: Frames | undefined;
 
-  constructor(service: string, open: SectionOpener, object: string) {
+  constructor(service: string, rows: SegmentRows, decode: () => Frames) {
     this.service = service;
-    this.#open = open;
-    this.#object = object;
-    this.#rows = new SegmentRows(
-      {
-        series: this.#must(TAG.series),
-        rows: this.#must(TAG.rows),
-        identities: this.#must(TAG.identities),
-        totals: this.#must(TAG.totals),
-        stacks: () => this.#must(TAG.stacks),
-        samples: () => this.#must(TAG.samples),
-        values: (column) => this.#must(TAG.values + column),
-        spans: () => open(TAG.spans),
-        sampleSpans: () => open(TAG.sampleSpans),
-        traces: () => open(TAG.traces),
-        sampleTraces: () => open(TAG.sampleTraces),
-      },
-      () => this.tree.nodeCount,
-      object,
-    );
+    this.#rows = rows;
+    this.#decode = decode;
   }
 
   get symbols(): Symbols {
-    this.#symbols ??= decodeSymbols(
-      { mappings: this.#must(TAG.mappings), functions: this.#must(TAG.functions), locations: this.#must(TAG.locations) },
-      decodeStrings(this.#must(TAG.strings), this.#object),
-      this.#object,
-    );
-    return this.#symbols;
+    return this.#opened().symbols;
   }
 
   get tree(): StacktraceTree {
-    this.#tree ??= decodeTree(this.#must(TAG.tree), this.symbols.locationCount, this.#object);
-    return this.#tree;
+    return this.#opened().tree;
   }
 
   get series(): DatasetView["series"] {
@@ -144,7 +123,7 @@ export class SegmentDataset implements DatasetView {
   }
 
   read(row: number, column: number, into: RowSamples): void {
-    this.#rows.read(row, column, into);
+    this.#rows.read(row, column, this.#opened().stacks, into);
   }
 
   durationNs(row: number): bigint {
@@ -163,9 +142,44 @@ export class SegmentDataset implements DatasetView {
     return this.#rows.sampleCount(row);
   }
 
-  #must(tag: number): Uint8Array {
-    const raw = this.#open(tag);
-    if (raw === undefined) throw new CorruptionError({ object: this.#object, offset: -1, expected: `a section with tag ${tag}`, found: "none" });
-    return raw;
+  #opened(): Frames {
+    this.#frames ??= this.#decode();
+    return this.#frames;
+  }
+}
+
+/** A dataset of a segment, ready for scans, its stacktraces by location. */
+export class SegmentDataset extends FramedRows {
+  /** The same rows, their stacktraces by function name: what a flame graph reads, and no more. */
+  readonly byName: DatasetView;
+
+  constructor(service: string, open: SectionOpener, object: string) {
+    const must = (tag: number): Uint8Array => {
+      const raw = open(tag);
+      if (raw === undefined) throw new CorruptionError({ object, offset: -1, expected: `a section with tag ${tag}`, found: "none" });
+      return raw;
+    };
+    const rows = new SegmentRows(
+      {
+        series: must(TAG.series),
+        rows: must(TAG.rows),
+        identities: must(TAG.identities),
+        totals: must(TAG.totals),
+        samples: () => must(TAG.samples),
+        values: (column) => must(TAG.values + column),
+        spans: () => open(TAG.spans),
+        sampleSpans: () => open(TAG.sampleSpans),
+        traces: () => open(TAG.traces),
+        sampleTraces: () => open(TAG.sampleTraces),
+      },
+      object,
+    );
+    super(service, rows, () => {
+      const sections = { mappings: must(TAG.mappings), functions: must(TAG.functions), locations: must(TAG.locations) };
+      const symbols = decodeSymbols(sections, decodeStrings(must(TAG.strings), object), object);
+      const tree = decodeTree(must(TAG.tree), symbols.locationCount, object);
+      return { symbols, tree, stacks: decodeStacks(must(TAG.stacks), tree.nodeCount, object) };
+    });
+    this.byName = new FramedRows(service, rows, () => decodeNames(must(TAG.names), decodeStrings(must(TAG.strings), object), object));
   }
 }

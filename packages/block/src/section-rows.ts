@@ -297,7 +297,6 @@ export interface RowSections {
   readonly rows: Uint8Array;
   readonly identities: Uint8Array;
   readonly totals: Uint8Array;
-  readonly stacks: () => Uint8Array;
   readonly samples: () => Uint8Array;
   readonly values: (column: number) => Uint8Array;
   readonly spans: () => Uint8Array | undefined;
@@ -306,7 +305,7 @@ export interface RowSections {
   readonly sampleTraces: () => Uint8Array | undefined;
 }
 
-type RowView = Omit<DatasetView, "service" | "symbols" | "tree">;
+type RowView = Omit<DatasetView, "service" | "symbols" | "tree" | "read">;
 
 /** Rows of a segment. Sections of samples are opened when first read; every index is checked against its table. */
 export class SegmentRows implements RowView {
@@ -317,7 +316,6 @@ export class SegmentRows implements RowView {
   readonly identities: Uint8Array;
   readonly #object: string;
   readonly #sections: RowSections;
-  readonly #nodeCount: () => number;
   readonly #durations: BigUint64Array;
   readonly #periods: BigUint64Array;
   readonly #sampleCounts: Uint32Array;
@@ -327,7 +325,6 @@ export class SegmentRows implements RowView {
   readonly #divisors: number[] = [];
   /** Where a row's columns begin in #totals and #divisors. */
   readonly #columnStart: Uint32Array;
-  #stacks: Uint32Array | undefined;
   #samples: Stream | undefined;
   readonly #values: (Stream | undefined)[] = [];
   #spanStream: Stream | undefined;
@@ -335,9 +332,8 @@ export class SegmentRows implements RowView {
   #spans: Uint8Array | undefined;
   #traces: Uint8Array | undefined;
 
-  constructor(sections: RowSections, nodeCount: () => number, object: string) {
+  constructor(sections: RowSections, object: string) {
     this.#sections = sections;
-    this.#nodeCount = nodeCount;
     this.#object = object;
     this.series = decodeSeries(sections.series, object);
     const reader = new ByteReader(sections.rows, `${object} ROWS`);
@@ -417,9 +413,9 @@ export class SegmentRows implements RowView {
     return this.#sampleCounts[row]!;
   }
 
-  read(row: number, column: number, into: RowSamples): void {
+  /** `stacks` says which node each stack is. */
+  read(row: number, column: number, stacks: Uint32Array, into: RowSamples): void {
     const count = this.#sampleCounts[row]!;
-    this.#stacks ??= this.#decodeStacks();
     // Opened before anything is allocated: it checks that every row's count fits its bytes.
     this.#samples ??= this.#stream(this.#sections.samples(), "SAMPLES", () => true);
     if (into.node.length < count) {
@@ -427,7 +423,6 @@ export class SegmentRows implements RowView {
       into.value = new Float64Array(count * 2);
     }
     into.sampleCount = count;
-    const stacks = this.#stacks;
     const reader = this.#samples.at(row);
     let stack = 0;
     for (let i = 0; i < count; i++) {
@@ -483,22 +478,21 @@ export class SegmentRows implements RowView {
   #stream(bytes: Uint8Array, name: string, holds: (row: number) => boolean): Stream {
     return new Stream(bytes, `${this.#object} ${name}`, this.#sampleCounts, holds);
   }
+}
 
-  #decodeStacks(): Uint32Array {
-    const reader = new ByteReader(this.#sections.stacks(), `${this.#object} STACKS`);
-    const count = reader.uvarint();
-    if (count > reader.remaining) reader.fail("no more stacks than bytes", `${count}`);
-    const stacks = new Uint32Array(count);
-    const nodeCount = this.#nodeCount();
-    let node = 0;
-    for (let i = 0; i < count; i++) {
-      node += reader.uvarint();
-      if (node >= nodeCount) reader.fail(`a node below ${nodeCount}`, `${node}`);
-      stacks[i] = node;
-    }
-    endOf(reader);
-    return stacks;
+export function decodeStacks(raw: Uint8Array, nodeCount: number, object: string): Uint32Array {
+  const reader = new ByteReader(raw, `${object} STACKS`);
+  const count = reader.uvarint();
+  if (count > reader.remaining) reader.fail("no more stacks than bytes", `${count}`);
+  const stacks = new Uint32Array(count);
+  let node = 0;
+  for (let i = 0; i < count; i++) {
+    node += reader.uvarint();
+    if (node >= nodeCount) reader.fail(`a node below ${nodeCount}`, `${node}`);
+    stacks[i] = node;
   }
+  endOf(reader);
+  return stacks;
 }
 
 /** Varints of all rows, back to back. Where each row begins is found once, by counting varint ends. */

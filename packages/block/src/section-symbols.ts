@@ -162,6 +162,13 @@ export function encodeTree(tree: StacktraceTree): Uint8Array {
 
 export function decodeTree(raw: Uint8Array, locationCount: number, object: string): StacktraceTree {
   const reader = new ByteReader(raw, `${object} TREE`);
+  const tree = readTree(reader, locationCount);
+  endOf(reader);
+  return tree;
+}
+
+/** Leaves the reader behind the tree. */
+export function readTree(reader: ByteReader, locationCount: number): StacktraceTree {
   const nodeCount = countOf(reader, 2);
   const nodeParent = new Uint32Array(nodeCount);
   for (let node = 1; node < nodeCount; node++) {
@@ -170,7 +177,6 @@ export function decodeTree(raw: Uint8Array, locationCount: number, object: strin
     nodeParent[node] = node - distance;
   }
   const nodeLocation = column(reader, nodeCount, Math.max(1, locationCount));
-  endOf(reader);
   return { nodeCount, nodeParent, nodeLocation };
 }
 

@@ -330,8 +330,10 @@ class Scan {
           this.#heatmap!.scan(view, this.#query!, this.#seen);
           break;
         case "names": {
-          const merged = this.#merge(view);
-          if (merged !== undefined) this.#names.add(nameTreeOf(view, merged.self));
+          // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
+          const named = view instanceof SegmentDataset ? view.byName : view;
+          const merged = this.#merge(named);
+          if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self));
           break;
         }
         case "locations": {
