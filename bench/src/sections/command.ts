@@ -72,6 +72,6 @@ export async function runSectionsCommand(files: readonly string[]): Promise<numb
 }
 
 function nameOf(tag: number): string {
-  if (tag >= TAG.values) return `VALUES + ${tag - TAG.values}`;
+  if (tag >= TAG.columns) return `columns + ${tag - TAG.columns}`;
   return Object.entries(TAG).find(([, value]) => value === tag)?.[0] ?? String(tag);
 }

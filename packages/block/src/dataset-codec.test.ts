@@ -3,6 +3,7 @@ import { Dataset, emptyRowSamples, IdentitySet, mergeNodes, NameTreeBuilder, nam
 import type { DatasetView, RecordView, RowQuery } from "@pyromesh/profile";
 import { recordView } from "@pyromesh/profile/testing";
 import { expect } from "chai";
+import { COLUMN_SETS_MAX } from "./column-sets.ts";
 import { encodeDataset, SegmentDataset, TAG } from "./dataset-codec.ts";
 
 /** A dataset with what the format has a case for: two series, two columns, spans, ids, wide values, common divisors. */
@@ -132,7 +133,7 @@ describe("dataset codec", () => {
 
   it("draws a flame graph without locations: only names, strings, samples and one column are opened", () => {
     const sections = sectionsOf(sampleDataset());
-    for (const tag of [TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.values]) sections.delete(tag);
+    for (const tag of [TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.columns + 1]) sections.delete(tag);
     expect(flames(open(sections).byName)).to.deep.equal(flames(sampleDataset()));
   });
 
@@ -141,13 +142,25 @@ describe("dataset codec", () => {
     expect(contents(open(sectionsOf(dataset)))).to.deep.equal(contents(dataset));
   });
 
+  it("reads back more kinds of profiles than there are column sets, each with columns of its own", () => {
+    const dataset = new Dataset("api");
+    for (let i = 0; i < COLUMN_SETS_MAX + 6; i++) {
+      const types = Array.from({ length: 1 + (i % 3) }, (_, column) => ({ type: `t${column}`, unit: "count" }));
+      const values = types.map((_, column) => i * 10 + column + 1);
+      dataset.insert(recordView({ labels: { __name__: `kind_${i}`, service_name: "api" }, timeNs: BigInt(i), types, samples: [{ stack: ["main", `leaf-${i % 5}`], values }] }));
+    }
+    const view = open(sectionsOf(dataset));
+    expect(contents(view)).to.deep.equal(contents(dataset));
+    expect(contents(view)).to.have.lengthOf(COLUMN_SETS_MAX + 6);
+  });
+
   it("gives the same bytes for the same rows", () => {
     expect(sectionsOf(sampleDataset())).to.deep.equal(sectionsOf(sampleDataset()));
   });
 
   it("reads a time series without stacks: totals need no sample section", () => {
     const sections = sectionsOf(sampleDataset());
-    for (const tag of [TAG.strings, TAG.locations, TAG.tree, TAG.stacks, TAG.samples, TAG.values, TAG.values + 1]) sections.delete(tag);
+    for (const tag of [TAG.strings, TAG.locations, TAG.tree, TAG.stacks, TAG.columns, TAG.columns + 1, TAG.columns + 2]) sections.delete(tag);
     const view = open(sections);
     expect(view.total(0, 1)).to.be.a("number");
   });

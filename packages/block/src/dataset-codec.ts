@@ -22,14 +22,14 @@ export const TAG = {
   identities: 8,
   totals: 9,
   stacks: 10,
-  samples: 11,
+  // 11 was given up before the format was frozen.
   spans: 12,
   sampleSpans: 13,
   traces: 14,
   sampleTraces: 15,
   names: 16,
-  /** VALUES of column k have tag `values + k`. */
-  values: 32,
+  /** From here on, for each column set of the dataset: its SAMPLES, then VALUES of each of its columns. */
+  columns: 32,
 } as const;
 
 export interface RawSection {
@@ -57,12 +57,15 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
   add(TAG.identities, rows.identities, false);
   add(TAG.totals, rows.totals);
   add(TAG.stacks, rows.stacks);
-  add(TAG.samples, rows.samples);
   add(TAG.spans, rows.spans, false);
   add(TAG.sampleSpans, rows.sampleSpans);
   add(TAG.traces, rows.traces, false);
   add(TAG.sampleTraces, rows.sampleTraces);
-  rows.values.forEach((values, column) => add(TAG.values + column, values));
+  let tag: number = TAG.columns;
+  for (const { samples, values } of rows.columnSets) {
+    add(tag++, samples);
+    for (const column of values) add(tag++, column);
+  }
   return sections;
 }
 
@@ -165,8 +168,7 @@ export class SegmentDataset extends FramedRows {
         rows: must(TAG.rows),
         identities: must(TAG.identities),
         totals: must(TAG.totals),
-        samples: () => must(TAG.samples),
-        values: (column) => must(TAG.values + column),
+        columns: (place) => must(TAG.columns + place),
         spans: () => open(TAG.spans),
         sampleSpans: () => open(TAG.sampleSpans),
         traces: () => open(TAG.traces),

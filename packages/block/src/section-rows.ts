@@ -8,16 +8,18 @@
  *   IDENTITIES  16 bytes a row
  *   TOTALS      per row and column: total / divisor, then divisor (the greatest common divisor of the column's values)
  *   STACKS      count | node ids, each minus the one before: the nodes that end a stacktrace, ascending
- *   SAMPLES     per row: its stacks (indexes into STACKS), ascending, each minus the one before
- *   VALUES + k  per row that has a column k: its values in sample order, each divided by the divisor
+ *   SAMPLES     per row of a column set: its stacks (indexes into STACKS), ascending, each minus the one before
+ *   VALUES k    per row of a column set that has a column k: its values in sample order, each divided by the divisor
  *   SPANS       count | 8 bytes each (entry 0 not stored) ; SAMPLE_SPANS  per row with flag 2: an index a sample
  *   TRACES      count | 16 bytes each                     ; SAMPLE_TRACES per row with flag 4: an index a sample
  *
- * A time series reads ROWS, IDENTITIES and TOTALS and no stacks; a flame graph of one type reads one VALUES section.
+ * A time series reads ROWS, IDENTITIES and TOTALS and no stacks; a flame graph of one type reads one SAMPLES and one VALUES
+ * section: column-sets.ts says which.
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
 import type { Dataset, DatasetView, RowSamples, SampleType, SeriesEntry } from "@pyromesh/profile";
 import { emptyRowSamples } from "@pyromesh/profile";
+import { columnSetsOf, sectionStarts } from "./column-sets.ts";
 import { countOf, endOf } from "./section-symbols.ts";
 import { VarintWriter } from "./varint-writer.ts";
 
@@ -29,8 +31,8 @@ export interface EncodedRows {
   readonly identities: Uint8Array;
   readonly totals: Uint8Array;
   readonly stacks: Uint8Array;
-  readonly samples: Uint8Array;
-  readonly values: readonly Uint8Array[];
+  /** By column set. */
+  readonly columnSets: readonly { readonly samples: Uint8Array; readonly values: readonly Uint8Array[] }[];
   readonly spans: Uint8Array | undefined;
   readonly sampleSpans: Uint8Array | undefined;
   readonly traces: Uint8Array | undefined;
@@ -41,11 +43,13 @@ export function encodeRows(dataset: Dataset): EncodedRows {
   const { rowCount, series, rowSeries } = dataset;
   const order = rowOrder(dataset);
   const { stackNodes, stackOf, sampleCounts, flags } = survey(dataset);
-  const columnCountMax = series.reduce((most, { sampleTypes }) => Math.max(most, sampleTypes.length), 0);
+  const { columnCounts, ofSeries } = columnSetsOf(series);
+  const columnSets = columnCounts.map((count) => ({
+    samples: new VarintWriter(0),
+    values: Array.from({ length: count }, () => new VarintWriter(0)),
+  }));
   const identities = new Uint8Array(rowCount * 16);
   const totals = new ByteWriter(rowCount * 8);
-  const samples = new VarintWriter(rowCount * 64);
-  const values = Array.from({ length: columnCountMax }, () => new VarintWriter(rowCount * 64));
   const sampleSpans = new VarintWriter(0);
   const sampleTraces = new VarintWriter(0);
   const read = emptyRowSamples();
@@ -55,6 +59,7 @@ export function encodeRows(dataset: Dataset): EncodedRows {
     identities.set(dataset.identities.subarray(row * 16, row * 16 + 16), at * 16);
     const count = sampleCounts[row]!;
     if (reduced.length < count) reduced = new Float64Array(count * 2);
+    const { samples, values } = columnSets[ofSeries[rowSeries[row]!]!]!;
     const columnCount = series[rowSeries[row]!]!.sampleTypes.length;
     for (let column = 0; column < columnCount; column++) {
       dataset.read(row, column, read);
@@ -85,8 +90,7 @@ export function encodeRows(dataset: Dataset): EncodedRows {
     identities,
     totals: totals.finish(),
     stacks: encodeStacks(stackNodes),
-    samples: samples.finish(),
-    values: values.map((writer) => writer.finish()),
+    columnSets: columnSets.map(({ samples, values }) => ({ samples: samples.finish(), values: values.map((writer) => writer.finish()) })),
     spans: hasSpans ? encodeFixed(dataset.spans, dataset.spanCount, 8) : undefined,
     sampleSpans: hasSpans ? sampleSpans.finish() : undefined,
     traces: hasTraces ? encodeFixed(dataset.traces, dataset.traceCount, 16) : undefined,
@@ -297,8 +301,8 @@ export interface RowSections {
   readonly rows: Uint8Array;
   readonly identities: Uint8Array;
   readonly totals: Uint8Array;
-  readonly samples: () => Uint8Array;
-  readonly values: (column: number) => Uint8Array;
+  /** SAMPLES and VALUES of all column sets, one after another. */
+  readonly columns: (place: number) => Uint8Array;
   readonly spans: () => Uint8Array | undefined;
   readonly sampleSpans: () => Uint8Array | undefined;
   readonly traces: () => Uint8Array | undefined;
@@ -325,8 +329,11 @@ export class SegmentRows implements RowView {
   readonly #divisors: number[] = [];
   /** Where a row's columns begin in #totals and #divisors. */
   readonly #columnStart: Uint32Array;
-  #samples: Stream | undefined;
-  readonly #values: (Stream | undefined)[] = [];
+  readonly #setOfSeries: Uint32Array;
+  /** By column set. */
+  readonly #sectionStarts: readonly number[];
+  /** As they lie: of each set its samples, then its columns. */
+  readonly #streams: (Stream | undefined)[] = [];
   #spanStream: Stream | undefined;
   #traceStream: Stream | undefined;
   #spans: Uint8Array | undefined;
@@ -336,6 +343,9 @@ export class SegmentRows implements RowView {
     this.#sections = sections;
     this.#object = object;
     this.series = decodeSeries(sections.series, object);
+    const sets = columnSetsOf(this.series);
+    this.#setOfSeries = sets.ofSeries;
+    this.#sectionStarts = sectionStarts(sets);
     const reader = new ByteReader(sections.rows, `${object} ROWS`);
     const count = reader.uvarint();
     if (count > reader.remaining / 5 + 1) reader.fail("no more rows than bytes", `${count}`);
@@ -416,14 +426,16 @@ export class SegmentRows implements RowView {
   /** `stacks` says which node each stack is. */
   read(row: number, column: number, stacks: Uint32Array, into: RowSamples): void {
     const count = this.#sampleCounts[row]!;
+    const set = this.#setOf(row);
+    const place = this.#sectionStarts[set]!;
     // Opened before anything is allocated: it checks that every row's count fits its bytes.
-    this.#samples ??= this.#stream(this.#sections.samples(), "SAMPLES", () => true);
+    const samples = (this.#streams[place] ??= this.#stream(this.#sections.columns(place), `SAMPLES ${set}`, (at) => this.#setOf(at) === set));
     if (into.node.length < count) {
       into.node = new Uint32Array(count * 2);
       into.value = new Float64Array(count * 2);
     }
     into.sampleCount = count;
-    const reader = this.#samples.at(row);
+    const reader = samples.at(row);
     let stack = 0;
     for (let i = 0; i < count; i++) {
       stack += reader.next();
@@ -436,10 +448,12 @@ export class SegmentRows implements RowView {
   }
 
   #readValues(row: number, column: number, count: number, into: RowSamples): void {
-    const stream = (this.#values[column] ??= this.#stream(
-      this.#sections.values(column),
-      `VALUES+${column}`,
-      (at) => this.series[this.rowSeries[at]!]!.sampleTypes.length > column,
+    const set = this.#setOf(row);
+    const place = this.#sectionStarts[set]! + 1 + column;
+    const stream = (this.#streams[place] ??= this.#stream(
+      this.#sections.columns(place),
+      `VALUES ${set}.${column}`,
+      (at) => this.#setOf(at) === set && this.series[this.rowSeries[at]!]!.sampleTypes.length > column,
     ));
     const divisor = this.#divisors[this.#columnStart[row]! + column]!;
     const reader = stream.at(row);
@@ -456,6 +470,10 @@ export class SegmentRows implements RowView {
     if (into.wide === undefined) return;
     reader.offset = start;
     for (let i = 0; i < count; i++) into.wide[i] = reader.exact() * BigInt(divisor);
+  }
+
+  #setOf(row: number): number {
+    return this.#setOfSeries[this.rowSeries[row]!]!;
   }
 
   #indexes(row: number, count: number, what: "span" | "trace"): Uint32Array {
@@ -497,7 +515,7 @@ export function decodeStacks(raw: Uint8Array, nodeCount: number, object: string)
 
 /** Varints of all rows, back to back. Where each row begins is found once, by counting varint ends. */
 class Stream {
-  readonly #starts: Float64Array;
+  readonly #starts: Uint32Array;
   readonly #bytes: Uint8Array;
   readonly #object: string;
   offset = 0;
@@ -505,7 +523,7 @@ class Stream {
   constructor(bytes: Uint8Array, object: string, counts: Uint32Array, holds: (row: number) => boolean) {
     this.#bytes = bytes;
     this.#object = object;
-    this.#starts = new Float64Array(counts.length);
+    this.#starts = new Uint32Array(counts.length);
     let at = 0;
     for (let row = 0; row < counts.length; row++) {
       this.#starts[row] = at;

@@ -95,7 +95,7 @@ describe("segment container", () => {
     assert.equal(toHex(openSection(web.bytes, web.entry, TAG.strings, "k")!), toHex(text));
     assert.equal(toHex(openSection(web.bytes, web.entry, TAG.rows, "k")!), toHex(text));
     assert.lengthOf(openSection(web.bytes, web.entry, TAG.mappings, "k")!, 0);
-    assert.isUndefined(openSection(web.bytes, web.entry, TAG.values, "k"));
+    assert.isUndefined(openSection(web.bytes, web.entry, TAG.columns, "k"));
     assert.isUndefined(await readDataset(source, footer, "none", never));
     assert.equal(findDataset(footer, "api")?.recordCount, 1);
   });
