@@ -1,8 +1,9 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
+import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
-const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand, sections: runSectionsCommand };
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand, sections: runSectionsCommand, layouts: runLayoutsCommand };
 
 const [name = "", ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
