@@ -5,6 +5,7 @@
  *   root/
  *     v1/anonymous/20260101T00/L0-...seg     a key's segments are folders and a file, escaped (see `escapeSegment`)
  *     %tmp/6f0c...                           a write in progress; no escaped name can begin "%t"
+ *     %rot/v1/anonymous/...                  files that are not what was written, kept for people; never listed, never deleted
  *
  * What must stay true: when `write` resolves, the bytes, the name and every folder on the way have been synced; a name
  * never leads outside the root.
@@ -25,6 +26,7 @@ export interface TreeFile {
 }
 
 const TEMPORARY = "%tmp";
+const ROTTEN = "%rot";
 /** Far longer than any write takes, so another process that shares the folder keeps its own. */
 const TEMPORARY_AGE_MS_MAX = 3_600_000;
 /** A folder may vanish under a write when its last file is deleted; each try makes it again. */
@@ -144,6 +146,26 @@ export class FileTree {
       }
     }
     return true;
+  }
+
+  /**
+   * Takes a file out of the tree for good, synced when it resolves, and says where it lies now. A key that was set aside before
+   * keeps both files. Undefined where there was nothing.
+   */
+  async setAside(key: string): Promise<string | undefined> {
+    const from = this.pathOf(key);
+    const aside = path.join(this.root, ROTTEN, path.relative(this.root, from));
+    await makeFolder(path.dirname(aside));
+    const to = (await exists(aside)) ? `${aside}.${toHex(this.#random.bytes(8))}` : aside;
+    try {
+      await rename(from, to);
+    } catch (error) {
+      if (isFileError(error, "ENOENT", "ENOTDIR")) return undefined;
+      throw error;
+    }
+    await syncFolder(path.dirname(to));
+    await syncFolder(path.dirname(from));
+    return to;
   }
 
   /** Files after `startAfter` whose key begins with `prefix`, in key order. Holds one folder's names a level. */

@@ -55,6 +55,22 @@ describe("local files", () => {
     assert.deepEqual((await files.list()).map(({ key }) => key), ["v1/a/3", "v1/b/2"]);
   });
 
+  it("a file set aside is in no list and cannot be read, but its bytes stay on disk, however often and over another start", async () => {
+    const places: string[] = [];
+    for (const text of ["first", "second"]) {
+      await files.write("v1/a/1", Buffer.from(text));
+      await read("v1/a/1", 0, 5);
+      places.push((await files.setAside("v1/a/1"))!);
+      const error: unknown = await files.read("v1/a/1", 0, 1, never).catch((thrown: unknown) => thrown);
+      assert.equal((error as CodedError).code, "LOCAL_FILE_MISSING");
+    }
+    assert.isUndefined(await files.setAside("v1/a/1"), "there is nothing any more");
+    await files.close();
+    files = await open();
+    assert.deepEqual(await files.list(), []);
+    assert.deepEqual(await Promise.all(places.map(async (place) => (await readFile(place)).toString())), ["first", "second"]);
+  });
+
   it("no more files stay open than allowed, whatever is read", async () => {
     const keys = Array.from({ length: 20 }, (_, i) => `k/${i}`);
     for (const key of keys) await files.write(key, Buffer.from(key.padEnd(10)));

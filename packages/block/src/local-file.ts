@@ -2,7 +2,8 @@
  * Sealed segments on local disk, waiting for upload: written durably under the key they will have in the bucket, read
  * by ranges, deleted when the bucket has them and no query reads them any more.
  *
- * What must stay true: `write` resolves after bytes and name are synced; a file never changes once it has its name.
+ * What must stay true: `write` resolves after bytes and name are synced; a file never changes once it has its name. One that
+ * did change (rot) is set aside: out of every list, and on disk until a person removes it.
  */
 import type { FileHandle } from "node:fs/promises";
 import type { Clock, Random } from "@pyromesh/base";
@@ -108,6 +109,17 @@ export class LocalFiles {
       await this.#tree.delete(key);
     } catch (error) {
       throw asLocalError("delete", key, error);
+    }
+  }
+
+  /** For a file that is not what was written. Where it lies now, for people; undefined where there was none. */
+  async setAside(key: string): Promise<string | undefined> {
+    const file = this.#open.get(key);
+    if (file !== undefined) await this.#drop(key, file);
+    try {
+      return await this.#tree.setAside(key);
+    } catch (error) {
+      throw asLocalError("set aside", key, error);
     }
   }
 

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
@@ -178,4 +178,106 @@ describe("node", function () {
     node = await world.start();
     expect(await total(node)).to.deep.equal(before);
   });
+
+  describe("a sealed file that rots on disk", () => {
+    /** One record, sealed and waiting for a bucket that is down. The file's path. */
+    async function sealOne(): Promise<string> {
+      const node = await world.start();
+      world.bucket.goDown();
+      await push(node, systemClock.nowMs(), 5);
+      node.admin.flush(signal).catch(() => undefined); // the node is stopped under it, or it ends
+      await until(() => node.admin.metricsText().then((text) => text.includes("pyromesh_flush_backlog_segments 1")));
+      return filesUnder("sealed").find((file) => file.endsWith(".seg"))!;
+    }
+
+    const filesUnder = (folder: string): string[] =>
+      readdirSync(join(world.dir, folder), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => join(entry.parentPath, entry.name));
+
+    function flipByte(file: string): Buffer {
+      const bytes = readFileSync(file);
+      bytes[40]! ^= 1;
+      writeFileSync(file, bytes);
+      return bytes;
+    }
+
+    const bucketKeys = async (): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const page of world.memory.list("", {}, signal)) for (const { key } of page) keys.push(key);
+      return keys;
+    };
+
+    const codeOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => undefined, (error: unknown) => (error as { code?: string }).code);
+
+    it("is found before the upload: quarantined, set aside, and never in the bucket", async () => {
+      const file = await sealOne();
+      const rotten = flipByte(file);
+      world.bucket.heal();
+      const node = world.node!;
+      await until(() => node.admin.quarantine().length === 1);
+      expect(node.admin.quarantine()[0]!.reason).to.match(/^sealed segment .*\.seg has crc32 \w+ on disk instead of \w+$/);
+      await until(() => !existsSync(file));
+      await node.admin.flush(signal);
+      expect(await bucketKeys()).to.deep.equal([]);
+      const aside = filesUnder("sealed/%rot");
+      expect(aside.map((path) => readFileSync(path).equals(rotten))).to.deep.equal([true]);
+      expect(await codeOf(total(node))).to.equal("QUARANTINED");
+      expect((await total(node, true)).missing.join()).to.include("on disk instead of");
+      expect(await node.admin.metricsText()).to.include("pyromesh_quarantined_records_total 1").and.to.include("pyromesh_flush_backlog_segments 0");
+    });
+
+    it("is found after a start while the bucket is down, and stays found, once, over another start", async () => {
+      const file = await sealOne();
+      await world.node!.stop();
+      flipByte(file);
+      let node = await world.start();
+      await until(() => node.admin.quarantine().length === 1 && !existsSync(file));
+      await node.stop();
+      world.bucket.heal();
+      node = await world.start();
+      expect(node.admin.quarantine()).to.have.lengthOf(1);
+      expect(filesUnder("sealed/%rot")).to.have.lengthOf(1);
+      expect(await codeOf(total(node))).to.equal("QUARANTINED");
+      await push(node, systemClock.nowMs(), 7);
+      await node.admin.acknowledgeQuarantine();
+      expect(await total(node)).to.include({ total: 7, records: 1 });
+    });
+
+    it("costs nothing where the bucket has the segment whole: a crash came between upload and unseal", async () => {
+      const file = await sealOne();
+      const node = world.node!;
+      const before = await total(node);
+      await node.stop();
+      const key = file.slice(join(world.dir, "sealed").length + 1);
+      await world.memory.put(key, readFileSync(file), { ifAbsent: true }, signal);
+      flipByte(file);
+      world.bucket.heal();
+      const next = await world.start();
+      await until(() => !existsSync(file));
+      expect(next.admin.quarantine()).to.deep.equal([]);
+      expect(await total(next)).to.deep.equal(before);
+    });
+
+    it("is quarantined as well when it is gone, or cut short", async () => {
+      for (const harm of [(file: string) => rmSync(file), (file: string) => writeFileSync(file, readFileSync(file).subarray(0, -1))]) {
+        const file = await sealOne();
+        await world.node!.stop();
+        harm(file);
+        world.bucket.heal();
+        const node = await world.start();
+        await until(() => node.admin.quarantine().length === 1);
+        expect(node.admin.quarantine()[0]!.reason).to.match(/is not on disk|has \d+ bytes on disk instead of \d+/);
+        await until(() => !existsSync(file));
+        expect(await codeOf(total(node))).to.equal("QUARANTINED");
+        await node.admin.acknowledgeQuarantine();
+        await node.stop();
+      }
+      expect(await bucketKeys()).to.deep.equal([]);
+    });
+  });
 });
+
+async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await systemClock.sleep(5);
+}

@@ -7,7 +7,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { assert, CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, parseObjectKey } from "@pyromesh/block";
@@ -22,8 +22,9 @@ import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
-import { Flusher, sealedSizeBytes } from "./tend/flusher.ts";
+import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { decodeSealedEntry } from "./tend/sealed-entry.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
@@ -159,25 +160,19 @@ export class Node {
   async start(): Promise<void> {
     const { local, logger } = this.#modules;
     const sealed = new Set<string>();
-    const torn: string[] = [];
-    const onDisk = new Map((await local.list()).map((file) => [file.key, file.sizeBytes]));
+    const onDisk = await local.list();
     for (const { key, bytes } of this.#head.sealed()) {
       sealed.add(key);
-      const sizeBytes = sealedSizeBytes(bytes);
       const meta = parseObjectKey(key);
-      const found = onDisk.get(key);
-      if (meta === undefined || found !== sizeBytes) {
-        torn.push(key);
-        continue;
-      }
-      this.#catalog.add({ key, meta, sizeBytes, place: "local", path: local.pathOf(key) });
-      this.#flusher.resumeSealed(key, sizeBytes);
+      assert(meta !== undefined, "the head names a segment by a key that the flusher made");
+      const entry = decodeSealedEntry(bytes);
+      this.#catalog.add({ key, meta, sizeBytes: entry.sizeBytes, place: "local", path: local.pathOf(key) });
+      this.#flusher.resumeSealed(key, entry);
     }
     // A local file that no entry names was left by a crash: before its seal it is built again, after its unseal it is in the bucket.
-    for (const key of onDisk.keys()) if (!sealed.has(key)) await local.delete(key);
+    for (const { key } of onDisk) if (!sealed.has(key)) await local.delete(key);
     this.#head.setSealedBytes(this.#flusher.backlogBytes);
     await this.#listFirst();
-    for (const key of torn) await this.#missLocal(key, onDisk.get(key));
     this.#notReady = undefined;
     this.#flusher.start();
     this.#listLater();
@@ -195,18 +190,6 @@ export class Node {
     await this.#modules.compute.stop();
     await this.#modules.local.close();
     await this.#modules.bucket.close();
-  }
-
-  /** A sealed segment whose local file is not what was written: in the bucket already, or lost. */
-  async #missLocal(key: string, sizeBytes: number | undefined): Promise<void> {
-    if (this.#catalog.get(key)?.place === "bucket") {
-      await this.#head.unseal(key);
-      return;
-    }
-    const meta = parseObjectKey(key);
-    const found = sizeBytes === undefined ? "is not on disk" : `has ${sizeBytes} bytes on disk, another number than was written`;
-    await this.#head.addQuarantine(`sealed segment ${key} ${found}`, meta?.minTimeMs, meta?.maxTimeMs);
-    await this.#head.unseal(key);
   }
 
   #pin(tenants: readonly TenantId[], startMs: number, endMs: number): Pin {

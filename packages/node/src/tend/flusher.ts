@@ -4,7 +4,8 @@
  *   cut         the head fixes which records, under which ordinals      durable in LevelDB before anything is written
  *   build       lanes encode the datasets of each window                the same rows give the same bytes
  *   local file  written, synced, read back: every identity of the cut must be in it
- *   seal        one synced batch: the segments are remembered, the records dropped
+ *   seal        one synced batch: the segments are remembered with size and checksum, the records dropped
+ *   check       the local file is read again: what is not what was sealed is never uploaded
  *   upload      put under the segment's own key; a retry writes the same bytes
  *   verify      read back from the bucket: footer and identities
  *   unseal      the head forgets the local copy, the catalog reads from the bucket
@@ -13,11 +14,15 @@
  * A restart before `seal` finds the cut and builds it again from the same records under the same ordinals. A restart after
  * it finds the sealed file and uploads it. While the bucket is down, sealed files wait on disk and are read from there:
  * memory does not grow with the outage. The head's disk budget bounds them: past it pushes get 503.
+ *
+ * A sealed file may be the only copy of its records. One that rotted is quarantined: queries over its time are refused
+ * until an operator acknowledges the loss, and the file is set aside, neither uploaded nor deleted. It is looked for before each
+ * upload, and once after a start, in the background, since with the bucket down the upload may be days away.
  */
-import { assert, CodedError, messageOf, toHex, unavailable } from "@pyromesh/base";
+import { assert, CodedError, crc32, messageOf, toHex, unavailable } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles, ObjectKey, RangeSource, SegmentMeta } from "@pyromesh/block";
-import { buildSegment, parseObjectKey, readIdentities, segmentKey } from "@pyromesh/block";
+import { buildSegment, bytesSource, parseObjectKey, readIdentities, segmentKey } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Head, Cut } from "@pyromesh/head";
 import type { Compute, Generation } from "../compute/compute.ts";
@@ -25,6 +30,8 @@ import { crashPoint } from "../crash-point.ts";
 import { planFlush } from "./flush-plan.ts";
 import type { FlushLimits } from "./flush-plan.ts";
 import type { Generations } from "./generations.ts";
+import { encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
+import type { SealedEntry } from "./sealed-entry.ts";
 
 /** How often the plan is asked. */
 const TICK_MS = 500;
@@ -49,11 +56,14 @@ export class Flusher {
   readonly #modules: FlusherModules;
   /** Cuts not yet sealed, by cut id. */
   readonly #unsealed = new Map<number, Generation>();
-  /** Sealed segments not yet in the bucket: key -> size. */
-  readonly #backlog = new Map<string, number>();
+  /** Sealed segments not yet in the bucket, by key. */
+  readonly #backlog = new Map<string, SealedEntry>();
+  /** Of those, what an earlier process sealed and this one has not looked at yet. */
+  readonly #unchecked = new Set<string>();
   readonly #stopped = new AbortController();
   #sealing: Promise<void> = Promise.resolve();
   #uploading: Promise<void> | undefined;
+  #checking: Promise<void> = Promise.resolve();
   #timer: Timer | undefined;
   #retryMs = RETRY_FIRST_MS;
   #isForced = false;
@@ -72,7 +82,7 @@ export class Flusher {
 
   get backlogBytes(): number {
     let sum = 0;
-    for (const size of this.#backlog.values()) sum += size;
+    for (const { sizeBytes } of this.#backlog.values()) sum += sizeBytes;
     return sum;
   }
 
@@ -82,12 +92,14 @@ export class Flusher {
   }
 
   /** A sealed segment found at start: it is on local disk and in the catalog. */
-  resumeSealed(key: string, sizeBytes: number): void {
-    this.#backlog.set(key, sizeBytes);
+  resumeSealed(key: string, entry: SealedEntry): void {
+    this.#backlog.set(key, entry);
+    this.#unchecked.add(key);
   }
 
   start(): void {
     this.#schedule(0);
+    this.#checking = this.#checkAll();
   }
 
   async stop(): Promise<void> {
@@ -95,6 +107,7 @@ export class Flusher {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     await this.#sealing.catch(() => undefined);
     await this.#uploading?.catch(() => undefined);
+    await this.#checking;
   }
 
   /**
@@ -183,7 +196,7 @@ export class Flusher {
 
   async #sealOne(cut: Cut, generation: Generation): Promise<{ key: string; sizeBytes: number }[]> {
     const { catalog, compute, generations, head, local, logger } = this.#modules;
-    const sealed: { key: string; sizeBytes: number }[] = [];
+    const sealed: { key: string; sizeBytes: number; entry: SealedEntry }[] = [];
     const found = new Set<string>();
     const storeId = toHex(head.storeId);
     for (const group of cut.groups) {
@@ -205,20 +218,27 @@ export class Flusher {
       const bytes = buildSegment(meta, datasets);
       const key = segmentKey(meta);
       await local.write(key, bytes);
-      for (const identity of await readIdentities(await local.source(key), key, this.#stopped.signal)) found.add(identity);
+      const entry = sealedEntryOf(bytes);
+      const written = await this.#readLocal(key);
+      const rot = rotOf(sealedEntryOf(written), entry);
+      if (rot !== undefined) {
+        await local.delete(key); // the head still has its records: it is written again
+        throw new CodedError({ code: "LOCAL_FILE_DIFFERS", kind: "data_loss", message: `${local.pathOf(key)}, just written, ${rot}: check this node's disk` });
+      }
+      for (const identity of await readIdentities(bytesSource(written), key, this.#stopped.signal)) found.add(identity);
       crashPoint("flush-after-local-file");
-      sealed.push({ key, sizeBytes: bytes.length });
+      sealed.push({ key, sizeBytes: bytes.length, entry });
     }
     for (const identity of head.cutIdentities(cut.cutId)) {
       if (!found.has(identity)) throw new Error(`record ${toHex(Buffer.from(identity, "latin1"))} of cut ${cut.cutId} is in no segment of it`);
     }
-    for (const { key, sizeBytes } of sealed) {
+    for (const { key, sizeBytes, entry } of sealed) {
       catalog.add({ key, meta: keyMeta(key), sizeBytes, place: "local", path: local.pathOf(key) });
-      this.#backlog.set(key, sizeBytes);
+      this.#backlog.set(key, entry);
     }
     await head.seal(
       cut.cutId,
-      sealed.map(({ key, sizeBytes }) => ({ key, bytes: sealedEntry(sizeBytes) })),
+      sealed.map(({ key, entry }) => ({ key, bytes: encodeSealedEntry(entry) })),
     );
     crashPoint("flush-after-seal");
     generations.leave(generation);
@@ -256,11 +276,12 @@ export class Flusher {
   async #upload(key: string): Promise<void> {
     const { bucket, catalog, head, local, logger } = this.#modules;
     const signal = this.#stopped.signal;
-    const file = await local.source(key);
-    const bytes = await file.read(0, file.sizeBytes, signal);
+    const entry = this.#backlog.get(key)!; // one upload at a time, and only it and #lose take a key out
+    const bytes = await this.#sound(key, entry);
+    if (bytes === undefined) return;
     await bucket.put(key, bytes, { ifAbsent: true }, signal);
     crashPoint("flush-after-upload");
-    const wanted = await readIdentities(file, key, signal);
+    const wanted = await readIdentities(bytesSource(bytes), key, signal);
     const stored = new Set(await readIdentities(bucketSource(bucket, key, bytes.length), key, signal));
     if (!wanted.every((identity) => stored.has(identity))) {
       throw new CodedError({ code: "UPLOAD_DIFFERS", kind: "data_loss", message: `${key} in the bucket lacks identities of the local segment` });
@@ -278,6 +299,72 @@ export class Flusher {
     });
     logger.info("uploaded", { key, bytes: bytes.length, records: wanted.length });
   }
+
+  /** Looks at what an earlier process sealed, a file at a time, so that rot is told today and not when the bucket is back. */
+  async #checkAll(): Promise<void> {
+    for (const key of [...this.#unchecked]) {
+      if (this.#stopped.signal.aborted) return;
+      const entry = this.#backlog.get(key);
+      if (entry === undefined || !this.#unchecked.has(key)) continue; // an upload came first
+      try {
+        await this.#sound(key, entry);
+      } catch (error) {
+        if (!this.#stopped.signal.aborted) this.#modules.logger.warn("a sealed segment could not be checked; its upload will", { key, reason: messageOf(error) });
+      }
+    }
+  }
+
+  /** The bytes of a sealed file that is what was sealed; undefined, after it was dealt with, where it is not. */
+  async #sound(key: string, entry: SealedEntry): Promise<Uint8Array | undefined> {
+    let bytes: Uint8Array | undefined;
+    try {
+      bytes = await this.#readLocal(key);
+    } catch (error) {
+      if (!(error instanceof CodedError) || error.code !== "LOCAL_FILE_MISSING") throw error;
+    }
+    this.#unchecked.delete(key);
+    if (!this.#backlog.has(key)) return undefined; // the other of check and upload was quicker
+    const rot = rotOf(bytes === undefined ? undefined : sealedEntryOf(bytes), entry);
+    if (rot === undefined) return bytes;
+    await this.#lose(key, entry, rot);
+    return undefined;
+  }
+
+  /**
+   * The order matters: a crash before the last step finds the sealed entry again, and raises the quarantine a second time
+   * rather than never.
+   */
+  async #lose(key: string, entry: SealedEntry, rot: string): Promise<void> {
+    const { catalog, head, local, logger } = this.#modules;
+    this.#backlog.delete(key);
+    this.#failed.add({ step: "check" });
+    const meta = keyMeta(key);
+    if (await this.#isInBucket(key, entry)) {
+      logger.warn("a sealed segment rotted on disk after it had come to the bucket whole", { key, rot });
+      catalog.replace({ key, meta, sizeBytes: entry.sizeBytes, place: "bucket" });
+    } else {
+      await head.addQuarantine(`sealed segment ${key} ${rot}`, meta.minTimeMs, meta.maxTimeMs);
+      catalog.remove(key);
+    }
+    const aside = await local.setAside(key);
+    if (aside !== undefined) logger.error("a rotten sealed segment was set aside; it stays on disk until you remove it", { key, path: aside });
+    await head.unseal(key);
+    head.setSealedBytes(this.backlogBytes);
+  }
+
+  /** A crash between upload and unseal leaves both. A bucket that does not answer counts as one that has it not. */
+  async #isInBucket(key: string, { sizeBytes, crc }: SealedEntry): Promise<boolean> {
+    try {
+      return crc32(await this.#modules.bucket.getRange(key, 0, sizeBytes, this.#stopped.signal)) === crc;
+    } catch {
+      return false;
+    }
+  }
+
+  async #readLocal(key: string): Promise<Uint8Array> {
+    const file = await this.#modules.local.source(key);
+    return file.read(0, file.sizeBytes, this.#stopped.signal);
+  }
 }
 
 function bucketSource(bucket: Bucket, key: string, sizeBytes: number): RangeSource {
@@ -288,15 +375,4 @@ function keyMeta(key: string): ObjectKey {
   const meta = parseObjectKey(key);
   assert(meta !== undefined, "a segment key made here is read back");
   return meta;
-}
-
-/** What the head remembers of a sealed segment: its size, to tell a torn local file. u64 little-endian. */
-export function sealedEntry(sizeBytes: number): Uint8Array {
-  const bytes = new Uint8Array(8);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(sizeBytes), true);
-  return bytes;
-}
-
-export function sealedSizeBytes(entry: Uint8Array): number {
-  return Number(new DataView(entry.buffer, entry.byteOffset, entry.byteLength).getBigUint64(0, true));
 }

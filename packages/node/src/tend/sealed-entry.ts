@@ -1,0 +1,40 @@
+/**
+ * What the head remembers of a sealed segment: enough to tell a local file that is no longer what was written.
+ *
+ *   size u64 │ crc32 of all its bytes u32        little-endian
+ *
+ * The segment's own checksums could not do it: they do not know a whole segment from another whole one, and to check them
+ * all a file is inflated.
+ */
+import { crc32 } from "@pyromesh/base";
+
+export interface SealedEntry {
+  readonly sizeBytes: number;
+  readonly crc: number;
+}
+
+export function sealedEntryOf(bytes: Uint8Array): SealedEntry {
+  return { sizeBytes: bytes.length, crc: crc32(bytes) };
+}
+
+export function encodeSealedEntry({ sizeBytes, crc }: SealedEntry): Uint8Array {
+  const bytes = new Uint8Array(12);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, BigInt(sizeBytes), true);
+  view.setUint32(8, crc, true);
+  return bytes;
+}
+
+/** Trusts the bytes: the head keeps them under a checksum of its own. */
+export function decodeSealedEntry(entry: Uint8Array): SealedEntry {
+  const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
+  return { sizeBytes: Number(view.getBigUint64(0, true)), crc: view.getUint32(8, true) };
+}
+
+/** Why a file is not what was sealed; undefined where it is. `found` undefined: there is no file. */
+export function rotOf(found: SealedEntry | undefined, sealed: SealedEntry): string | undefined {
+  if (found === undefined) return "is not on disk";
+  if (found.sizeBytes !== sealed.sizeBytes) return `has ${found.sizeBytes} bytes on disk instead of ${sealed.sizeBytes}`;
+  if (found.crc !== sealed.crc) return `has crc32 ${found.crc.toString(16)} on disk instead of ${sealed.crc.toString(16)}`;
+  return undefined;
+}
