@@ -21,6 +21,7 @@ import type { Dataset, DatasetView, RowSamples, SampleType, SeriesEntry } from "
 import { emptyRowSamples } from "@pyromesh/profile";
 import { columnSetsOf, sectionStarts } from "./column-sets.ts";
 import { countOf, endOf } from "./section-symbols.ts";
+import { VarintReader } from "./varint-reader.ts";
 import { VarintWriter } from "./varint-writer.ts";
 
 export interface EncodedRows {
@@ -346,51 +347,51 @@ export class SegmentRows implements RowView {
     const sets = columnSetsOf(this.series);
     this.#setOfSeries = sets.ofSeries;
     this.#sectionStarts = sectionStarts(sets);
-    const reader = new ByteReader(sections.rows, `${object} ROWS`);
-    const count = reader.uvarint();
+    const reader = new VarintReader(sections.rows, `${object} ROWS`);
+    const count = reader.number();
     if (count > reader.remaining / 5 + 1) reader.fail("no more rows than bytes", `${count}`);
     this.rowCount = count;
     this.rowSeries = new Uint32Array(count);
     this.rowTimeNs = new BigInt64Array(count);
     let series = 0;
     for (let row = 0; row < count; row++) {
-      series += reader.uvarint();
+      series += reader.number();
       if (series >= this.series.length) reader.fail(`a series below ${this.series.length}`, `${series}`);
       this.rowSeries[row] = series;
     }
     let time = 0n;
     for (let row = 0; row < count; row++) {
-      const raw = reader.uvarint64();
+      const raw = BigInt(reader.int64());
       if (row > 0 && this.rowSeries[row] === this.rowSeries[row - 1]) time += raw;
       else time = (raw & 1n) === 0n ? raw >> 1n : -((raw + 1n) >> 1n);
       this.rowTimeNs[row] = time;
     }
     this.#durations = new BigUint64Array(count);
-    for (let row = 0; row < count; row++) this.#durations[row] = reader.uvarint64();
+    for (let row = 0; row < count; row++) this.#durations[row] = BigInt(reader.int64());
     this.#periods = new BigUint64Array(count);
-    for (let row = 0; row < count; row++) this.#periods[row] = reader.uvarint64();
+    for (let row = 0; row < count; row++) this.#periods[row] = BigInt(reader.int64());
     this.#sampleCounts = new Uint32Array(count);
-    for (let row = 0; row < count; row++) this.#sampleCounts[row] = reader.uvarint();
+    for (let row = 0; row < count; row++) this.#sampleCounts[row] = reader.number();
     this.#flags = reader.raw(count);
     for (let row = 0; row < count; row++) if ((this.#flags[row]! & 1) !== 0) this.#profileIdAt.set(row, reader.raw(16));
-    endOf(reader);
+    reader.end();
     if (sections.identities.length !== count * 16) reader.fail(`${count * 16} bytes of identities`, `${sections.identities.length}`);
     this.identities = sections.identities;
     this.#columnStart = new Uint32Array(count + 1);
-    const totals = new ByteReader(sections.totals, `${object} TOTALS`);
+    const totals = new VarintReader(sections.totals, `${object} TOTALS`);
     for (let row = 0; row < count; row++) {
       const columns = this.series[this.rowSeries[row]!]!.sampleTypes.length;
       for (let column = 0; column < columns; column++) {
-        const reduced = totals.uvarint64();
-        const divisor = totals.uvarint();
+        const reduced = totals.int64();
+        const divisor = totals.number();
         if (divisor === 0) totals.fail("a divisor of at least 1", "0");
-        const total = reduced * BigInt(divisor);
-        this.#totals.push(total <= 9007199254740991n ? Number(total) : total);
+        const total = typeof reduced === "number" ? reduced * divisor : Infinity;
+        this.#totals.push(total < 2 ** 53 ? total : BigInt(reduced) * BigInt(divisor));
         this.#divisors.push(divisor);
       }
       this.#columnStart[row + 1] = this.#totals.length;
     }
-    endOf(totals);
+    totals.end();
   }
 
   get spans(): Uint8Array {
