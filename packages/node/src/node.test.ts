@@ -214,7 +214,7 @@ describe("node", function () {
       const file = await sealOne();
       const rotten = flipByte(file);
       const node = world.node!;
-      expect(await codeOf(total(node)), "a query that reads it before anyone else").to.equal("CORRUPTION");
+      expect(await codeOf(total(node)), "a query that reads it before anyone else").to.equal("OBJECT_UNREADABLE");
       world.bucket.heal();
       await until(() => node.admin.quarantine().length === 1);
       expect(node.admin.quarantine()[0]!.reason).to.match(/^sealed segment .*\.seg has crc32 \w+ on disk instead of \w+$/);

@@ -10,7 +10,7 @@ export interface DatasetSizes {
 
 const INDEX_TAGS: ReadonlySet<number> = new Set([TAG.series, TAG.rows, TAG.identities]);
 /** Names, locations, trees: what makes a stacktrace of a number. */
-const SYMBOL_TAGS: ReadonlySet<number> = new Set([TAG.strings, TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks]);
+const SYMBOL_TAGS: ReadonlySet<number> = new Set([TAG.strings, TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.names]);
 
 /** A footer is read whole, whichever of its datasets are wanted; it counts as index. */
 export function sizesOf({ footerBytes }: SegmentFooter, datasets: readonly DatasetEntry[]): DatasetSizes {
