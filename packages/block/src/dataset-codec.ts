@@ -41,7 +41,16 @@ export interface RawSection {
 
 /** Deterministic: the same rows, inserted in the same order, give the same bytes. */
 export function encodeDataset(dataset: Dataset): RawSection[] {
-  const rows = encodeRows(dataset);
+  const steps = encodeDatasetInSteps(dataset);
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** The same, some milliseconds a step. The dataset must not change meanwhile. */
+export function* encodeDatasetInSteps(dataset: Dataset): Generator<undefined, RawSection[]> {
+  const rows = yield* encodeRows(dataset);
   const sections: RawSection[] = [];
   const add = (tag: number, raw: Uint8Array | undefined, isCompressible = true): void => {
     if (raw !== undefined) sections.push({ tag, raw, isCompressible });
@@ -51,7 +60,9 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
   add(TAG.functions, encodeFunctions(dataset.symbols));
   add(TAG.locations, encodeLocations(dataset.symbols));
   add(TAG.tree, encodeTree(dataset.tree));
+  yield;
   add(TAG.names, encodeNames(dataset.symbols, dataset.tree, rows.stackNodes));
+  yield;
   add(TAG.series, rows.series);
   add(TAG.rows, rows.rows);
   add(TAG.identities, rows.identities, false);

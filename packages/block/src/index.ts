@@ -3,7 +3,7 @@ export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } f
 export { Catalog } from "./catalog.ts";
 export type { CatalogModules, CatalogOptions, CatalogSnapshot } from "./catalog.ts";
 export type { CatalogEntry, RefreshOutcome } from "./catalog-view.ts";
-export { encodeDataset, SegmentDataset, TAG } from "./dataset-codec.ts";
+export { encodeDataset, encodeDatasetInSteps, SegmentDataset, TAG } from "./dataset-codec.ts";
 export type { RawSection, SectionOpener } from "./dataset-codec.ts";
 export { FileBucket } from "./file-bucket.ts";
 export { CODEC, FORMAT_VERSION } from "./format.ts";

@@ -40,10 +40,15 @@ export interface EncodedRows {
   readonly sampleTraces: Uint8Array | undefined;
 }
 
-export function encodeRows(dataset: Dataset): EncodedRows {
+/** Rows between two pauses: some milliseconds. */
+const ROWS_A_STEP = 128;
+
+/** In steps, so that whoever runs them can do something else between two. */
+export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows> {
   const { rowCount, series, rowSeries } = dataset;
   const order = rowOrder(dataset);
-  const { stackNodes, stackOf, sampleCounts, flags } = survey(dataset);
+  yield;
+  const { stackNodes, stackOf, sampleCounts, flags } = yield* survey(dataset);
   const { columnCounts, ofSeries } = columnSetsOf(series);
   const columnSets = columnCounts.map((count) => ({
     samples: new VarintWriter(0),
@@ -56,32 +61,31 @@ export function encodeRows(dataset: Dataset): EncodedRows {
   const read = emptyRowSamples();
   const sorted = new SampleOrder(stackNodes.length);
   let reduced: Float64Array = new Float64Array(1024);
-  order.forEach((row, at) => {
+  for (let at = 0; at < rowCount; at++) {
+    if (at % ROWS_A_STEP === 0) yield;
+    const row = order[at]!;
     identities.set(dataset.identities.subarray(row * 16, row * 16 + 16), at * 16);
     const count = sampleCounts[row]!;
     if (reduced.length < count) reduced = new Float64Array(count * 2);
     const { samples, values } = columnSets[ofSeries[rowSeries[row]!]!]!;
-    const columnCount = series[rowSeries[row]!]!.sampleTypes.length;
-    for (let column = 0; column < columnCount; column++) {
-      dataset.read(row, column, read);
-      if (column === 0) {
-        sorted.sort(read, stackOf);
-        samples.deltas(sorted.stack, count);
-        if (read.span !== undefined) sampleSpans.numbers(sorted.permuted(read.span, count), count);
-        if (read.trace !== undefined) sampleTraces.numbers(sorted.permuted(read.trace, count), count);
-      }
+    dataset.readNodes(row, read);
+    sorted.sort(read, stackOf);
+    samples.deltas(sorted.stack, count);
+    if (read.span !== undefined) sampleSpans.numbers(sorted.permuted(read.span, count), count);
+    if (read.trace !== undefined) sampleTraces.numbers(sorted.permuted(read.trace, count), count);
+    dataset.readColumns(row, read, (column, total) => {
       if (read.wide === undefined) {
         const divisor = divide(read.value, sorted, count, reduced);
         values[column]!.numbers(reduced, count);
-        putInt64(totals, quotient(dataset.total(row, column), divisor));
+        putInt64(totals, quotient(total, divisor));
         totals.uvarint(divisor);
       } else {
         values[column]!.exact(read.wide, sorted.place, count);
-        putInt64(totals, dataset.total(row, column));
+        putInt64(totals, total);
         totals.uvarint(1);
       }
-    }
-  });
+    });
+  }
   const hasSpans = dataset.spanCount > 1 || sampleSpans.length > 0;
   const hasTraces = dataset.traceCount > 1 || sampleTraces.length > 0;
   return {
@@ -219,14 +223,15 @@ interface Survey {
 }
 
 /** One look at every row: which nodes end a stacktrace, and what each row has. */
-function survey(dataset: Dataset): Survey {
+function* survey(dataset: Dataset): Generator<undefined, Survey> {
   const { rowCount, tree } = dataset;
   const isLeaf = new Uint8Array(tree.nodeCount);
   const sampleCounts = new Uint32Array(rowCount);
   const flags = new Uint8Array(rowCount);
   const read = emptyRowSamples();
   for (let row = 0; row < rowCount; row++) {
-    dataset.read(row, 0, read);
+    if (row % (ROWS_A_STEP * 4) === 0) yield;
+    dataset.readNodes(row, read);
     const { node, sampleCount } = read;
     for (let i = 0; i < sampleCount; i++) isLeaf[node[i]!] = 1;
     sampleCounts[row] = sampleCount;

@@ -182,17 +182,42 @@ export class Dataset implements DatasetView {
     const columnCount = this.series[this.rowSeries[row]!]!.sampleTypes.length;
     assert(column < columnCount, "a row is read in a column it has");
     cursor.skip(columnCount);
-    if (into.node.length < sampleCount) {
-      into.node = new Uint32Array(sampleCount * 2);
-      into.value = new Float64Array(sampleCount * 2);
-    }
-    into.sampleCount = sampleCount;
+    makeRoom(into, sampleCount);
     cursor.deltas(into.node, sampleCount);
     cursor.skip(column * sampleCount);
     into.wide = cursor.values(into.value, sampleCount);
     cursor.skip((columnCount - column - 1) * sampleCount);
     into.span = (flags & FLAG_SPANS) === 0 ? undefined : cursor.indexes(sampleCount);
     into.trace = (flags & FLAG_TRACES) === 0 ? undefined : cursor.indexes(sampleCount);
+  }
+
+  /** The row without its values. */
+  readNodes(row: number, into: RowSamples): void {
+    const cursor = this.#open(row);
+    const { sampleCount, flags } = cursor;
+    const columnCount = this.series[this.rowSeries[row]!]!.sampleTypes.length;
+    cursor.skip(columnCount);
+    makeRoom(into, sampleCount);
+    cursor.deltas(into.node, sampleCount);
+    into.wide = undefined;
+    if ((flags & (FLAG_SPANS | FLAG_TRACES)) !== 0) cursor.skip(columnCount * sampleCount);
+    into.span = (flags & FLAG_SPANS) === 0 ? undefined : cursor.indexes(sampleCount);
+    into.trace = (flags & FLAG_TRACES) === 0 ? undefined : cursor.indexes(sampleCount);
+  }
+
+  /** The row's values, column after column, into the same scratch. */
+  readColumns(row: number, into: RowSamples, visit: (column: number, total: number | bigint) => void): void {
+    const cursor = this.#open(row);
+    const { sampleCount } = cursor;
+    const columnCount = this.series[this.rowSeries[row]!]!.sampleTypes.length;
+    makeRoom(into, sampleCount);
+    const totals: (number | bigint)[] = [];
+    for (let column = 0; column < columnCount; column++) totals.push(cursor.int64());
+    cursor.skip(sampleCount); // nodes
+    for (let column = 0; column < columnCount; column++) {
+      into.wide = cursor.values(into.value, sampleCount);
+      visit(column, totals[column]!);
+    }
   }
 
   #translateNodes(tree: StacktraceTree, location: Uint32Array): Uint32Array {
@@ -271,6 +296,14 @@ export class Dataset implements DatasetView {
   #open(row: number): RowCursor {
     return this.#openHeader(row);
   }
+}
+
+function makeRoom(into: RowSamples, sampleCount: number): void {
+  if (into.node.length < sampleCount) {
+    into.node = new Uint32Array(sampleCount * 2);
+    into.value = new Float64Array(sampleCount * 2);
+  }
+  into.sampleCount = sampleCount;
 }
 
 let packScratch = new Uint8Array(1 << 16);

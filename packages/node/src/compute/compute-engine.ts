@@ -6,7 +6,7 @@ import { constants, gunzipSync } from "node:zlib";
 import { assert, CodedError, invalidArgument, unreachable } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import type { DatasetInput } from "@pyromesh/block";
-import { CODEC, encodeDataset, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
+import { CODEC, encodeDatasetInSteps, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, PreparedRow, PushInput, RecordView, RowQuery } from "@pyromesh/profile";
 import {
   countSamples,
@@ -98,6 +98,10 @@ export class ComputeEngine {
   readonly #modules: EngineModules;
   readonly #generations = new Map<Generation, Map<string, HeldDataset>>();
   readonly #ready = new Map<number, ReadyRow>();
+  /** The latest generation that was built or dropped: it and those before it take no more rows. */
+  #closed: Generation = -1;
+  /** Builds under way. */
+  readonly #builds = new Map<string, Generator<undefined, DatasetInput[]>>();
   #nextRow = 1;
   readonly #decoder = new RecordDecoder();
   readonly #open = new Map<string, OpenDataset>();
@@ -148,9 +152,11 @@ export class ComputeEngine {
     }
   }
 
-  /** 0 where the dataset is another lane's, or has dropped too much already. */
+  /** 0 where the dataset is another lane's, is being built, or has dropped too much already. */
   #makeReady(generation: Generation, record: EncodedRecord, view: RecordView): number {
-    if (!this.#modules.isMine(record)) return 0;
+    // A dataset that is being built must not change, nor one that is gone come back: a push that was on its way when its
+    // generation ended comes here late.
+    if (!this.#modules.isMine(record) || generation <= this.#closed) return 0;
     const held = this.#hold(generation, record);
     if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
     const id = this.#nextRow++;
@@ -178,16 +184,38 @@ export class ComputeEngine {
     return raw;
   }
 
-  build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] {
+  /** Some milliseconds of the build, so that pushes get their turn; undefined until it is done. Call again with the same. */
+  build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] | undefined {
+    const key = printDatasetKey({ tenant, windowStartMs, service: String(generation) });
+    let steps = this.#builds.get(key);
+    if (steps === undefined) this.#builds.set(key, (steps = this.#buildSteps(generation, tenant, windowStartMs)));
+    this.#closed = Math.max(this.#closed, generation);
+    try {
+      const step = steps.next();
+      if (step.done !== true) return undefined;
+      this.#builds.delete(key);
+      return step.value;
+    } catch (error) {
+      this.#builds.delete(key);
+      throw error;
+    }
+  }
+
+  *#buildSteps(generation: Generation, tenant: string, windowStartMs: number): Generator<undefined, DatasetInput[]> {
     const inputs: DatasetInput[] = [];
     for (const { key, dataset } of this.#generations.get(generation)?.values() ?? []) {
       if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
+      const sections: DatasetInput["sections"][number][] = [];
+      for (const { tag, raw, isCompressible } of yield* encodeDatasetInSteps(dataset)) {
+        yield;
+        sections.push(encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none, SEGMENT_QUALITY));
+      }
       inputs.push({
         service: key.service,
         recordCount: dataset.rowCount,
         minTimeMs: Number(dataset.minTimeNs / 1_000_000n),
         maxTimeMs: Number(dataset.maxTimeNs / 1_000_000n),
-        sections: encodeDataset(dataset).map(({ tag, raw, isCompressible }) => encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none, SEGMENT_QUALITY)),
+        sections,
       });
     }
     return inputs;
@@ -195,6 +223,7 @@ export class ComputeEngine {
 
   drop(generation: Generation): void {
     this.#generations.delete(generation);
+    this.#closed = Math.max(this.#closed, generation);
     for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
   }
 

@@ -18,6 +18,7 @@ export type LaneCall =
   | { readonly method: "insert"; readonly generation: Generation; readonly records: readonly InsertedRecord[] }
   | { readonly method: "rows"; readonly generation: Generation; readonly rows: readonly number[] }
   | { readonly method: "release"; readonly rows: readonly number[] }
+  /** One step; its outcome is undefined until the build is done. */
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
   | { readonly method: "scan"; readonly task: ScanTask }

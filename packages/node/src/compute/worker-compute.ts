@@ -114,13 +114,16 @@ export class WorkerCompute implements Compute {
     const run = async (): Promise<readonly DatasetInput[]> => {
       const inputs: DatasetInput[] = [];
       for (const lane of this.#lanes) {
-        inputs.push(...(await lane.call<readonly DatasetInput[]>({ method: "build", generation, tenant, windowStartMs })));
+        // A step at a time: pushes that wait in the lane go in between.
+        let built: readonly DatasetInput[] | undefined;
+        while (built === undefined) built = await lane.call<readonly DatasetInput[] | undefined>({ method: "build", generation, tenant, windowStartMs });
+        inputs.push(...built);
       }
       return inputs;
     };
-    const built = this.#building.then(run, run);
-    this.#building = built.catch(() => undefined);
-    return built;
+    const done = this.#building.then(run, run);
+    this.#building = done.catch(() => undefined);
+    return done;
   }
 
   drop(generation: Generation): void {

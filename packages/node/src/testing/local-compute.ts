@@ -26,7 +26,12 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
       for (const record of records) rows.delete(record);
     },
     settle: async () => {},
-    build: async (generation, tenant, windowStartMs) => engine.build(generation, tenant, windowStartMs),
+    build: async (generation, tenant, windowStartMs) => {
+      for (;;) {
+        const built = engine.build(generation, tenant, windowStartMs);
+        if (built !== undefined) return built;
+      }
+    },
     drop: (generation) => engine.drop(generation),
     scan: async (task) => [engine.scan(task)],
     finish: async (spec, partials) => engine.finish(spec, partials),
