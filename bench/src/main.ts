@@ -1,8 +1,13 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
+import { runCommitsCommand } from "./commits/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 
-const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand, sections: runSectionsCommand };
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  commits: runCommitsCommand,
+  load: runLoadCommand,
+  sections: runSectionsCommand,
+};
 
 const [name = "", ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;
