@@ -67,8 +67,14 @@ export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; 
 
   return {
     async open({ isMending }) {
-      await mkdir(path, { recursive: true });
-      const opened = isMending ? await openMending() : { store: await openOnce(), loss: undefined };
+      let opened: OpenedStore;
+      try {
+        await mkdir(path, { recursive: true });
+        opened = isMending ? await openMending() : { store: await openOnce(), loss: undefined };
+      } catch (cause) {
+        // LevelDB writes what its log holds into a table before it opens.
+        throw isDiskFull(cause) ? diskFullError(dir, cause) : cause;
+      }
       await syncDirectory(dir);
       await syncDirectory(dirname(dir));
       const holder: Holder = { pid: process.pid, host: hostname(), startedAt: new Date(modules.clock.nowMs()).toISOString() };
@@ -93,8 +99,8 @@ class LevelStore implements OrderedStore {
       keyEncoding: "view",
       valueEncoding: "view",
       compression: false, // records are compressed already where it pays
-      writeBufferSize: 16 << 20, // sequential keys: larger ones only lengthen the start
-      maxFileSize: 16 << 20,
+      writeBufferSize: WRITE_BUFFER_BYTES,
+      maxFileSize: WRITE_BUFFER_BYTES,
     });
     await db.open();
     return new LevelStore(db);
@@ -140,6 +146,7 @@ class LevelStore implements OrderedStore {
   }
 }
 
+const WRITE_BUFFER_BYTES = 16 << 20;
 /** Entries a page at most; `pageBytes` is what counts with records. */
 const PAGE_COUNT = 1000;
 
@@ -166,11 +173,26 @@ async function lockedError(dir: string, holderPath: string, cause: unknown): Pro
   });
 }
 
+function isDiskFull(thrown: unknown): boolean {
+  return codesOf(thrown).some((code) => code === "ENOSPC" || code === "EDQUOT") || /no space left|disk quota exceeded/i.test(fullMessage(thrown));
+}
+
+function diskFullError(dir: string, cause: unknown): CodedError {
+  return new CodedError({
+    code: "HEAD_DISK_FULL",
+    kind: "unavailable",
+    message: `the disk of ${dir} is full, and opening the head takes up to some ${(2 * WRITE_BUFFER_BYTES) >> 20} MB of it: free some and start again; nothing is lost`,
+    details: { dir },
+    cause,
+  });
+}
+
 /** A full or forbidden disk is not a broken store: repairing would not help, and moving it aside would lose it. */
 function isNotDamage(thrown: unknown): boolean {
   if (thrown instanceof CodedError) return true;
-  if (codesOf(thrown).some((code) => ["EACCES", "EPERM", "ENOSPC", "EROFS", "EMFILE"].includes(code))) return true;
-  return /permission denied|no space left|too many open files|read-only file system/i.test(fullMessage(thrown));
+  if (isDiskFull(thrown)) return true;
+  if (codesOf(thrown).some((code) => ["EACCES", "EPERM", "EROFS", "EMFILE"].includes(code))) return true;
+  return /permission denied|too many open files|read-only file system/i.test(fullMessage(thrown));
 }
 
 function codesOf(thrown: unknown): string[] {
