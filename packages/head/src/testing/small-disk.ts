@@ -46,6 +46,7 @@ async function tryMount(sizeBytes: number, flags: string): Promise<SmallDisk | s
     fill: (leaveBytes = 0) => fillUp(filler, leaveBytes),
     free: () => rmSync(filler, { force: true }),
     unmount: async () => {
+      holder.ref();
       holder.stdin.end();
       await gone;
       rmSync(point, { recursive: true, force: true });
@@ -54,10 +55,10 @@ async function tryMount(sizeBytes: number, flags: string): Promise<SmallDisk | s
 }
 
 function fillUp(path: string, leaveBytes: number): void {
+  const file = openSync(path, "w"); // which empties one that is there
   const room = openSync(`${path}.room`, "w");
-  writeSync(room, Buffer.alloc(Math.max(1, leaveBytes)));
-  const file = openSync(path, "w");
   try {
+    if (leaveBytes > 0) writeSync(room, Buffer.alloc(leaveBytes));
     for (;;) writeSync(file, Buffer.alloc(4096)); // a page of a tmpfs
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
