@@ -439,6 +439,7 @@ export class Head {
     const startMs = clock.monotonicMs();
     await this.#writer.write({
       ops: groupCommitOps(commit, this.#encoder),
+      sizeBytes: commit.bytes,
       probe: { key: commitKey(commit.number), isAppliedWhenPresent: true },
       apply: () => {
         state.take(commit);

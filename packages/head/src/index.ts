@@ -6,7 +6,7 @@ export { openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
 export type { ReplayedRecord } from "./recovery.ts";
-export type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./store.ts";
+export type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./store.ts";
 export type { TimeSpan } from "./time-span.ts";
 export type { Witness, WitnessMark } from "./witness.ts";
 export type { Appended } from "./write-queue.ts";

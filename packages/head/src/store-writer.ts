@@ -14,6 +14,8 @@ import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
 
 export interface StoreWrite {
   readonly ops: Iterable<StoreOp>;
+  /** See `BatchOptions`. */
+  readonly sizeBytes?: number;
   /** What to ask a reopened store to learn whether it holds the write. */
   readonly probe: { readonly key: Uint8Array; readonly isAppliedWhenPresent: boolean };
   /** Brings memory up to the store. */
@@ -49,10 +51,10 @@ export class StoreWriter {
   }
 
   /** Throws `HEAD_WRITE_FAILED`; then `apply` may still run later, when the reopened store turns out to hold the write. */
-  async write({ ops, probe, apply }: StoreWrite): Promise<void> {
+  async write({ ops, sizeBytes = 0, probe, apply }: StoreWrite): Promise<void> {
     assert(this.#failure === undefined, "no write before the store was opened again");
     try {
-      await this.#store.batch(ops, { isSynced: true });
+      await this.#store.batch(ops, { isSynced: true, sizeBytes });
     } catch (cause) {
       this.#modules.logger.error("the head's store refused a write", { error: cause });
       this.#failure = { cause, doubt: { probe, apply }, retryAtMs: this.#modules.clock.monotonicMs() + RETRY_PAUSE_MS };
