@@ -1,9 +1,15 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
+import { runCommitsCommand } from "./commits/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
-const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = { load: runLoadCommand, sections: runSectionsCommand, layouts: runLayoutsCommand };
+const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  commits: runCommitsCommand,
+  layouts: runLayoutsCommand,
+  load: runLoadCommand,
+  sections: runSectionsCommand,
+};
 
 const [name = "", ...args] = process.argv.slice(2);
 const bench = Object.hasOwn(BENCHES, name) ? BENCHES[name] : undefined;

@@ -4,6 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
+import { Transform } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { RADOSGW_MISSING, startRadosgw } from "../../packages/block/dist/testing/index.js";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
@@ -13,8 +15,13 @@ const FAULT_MS = Number(process.env.PYROMESH_TEST_FAULT_S ?? 20) * 1000;
 const PUSHES_PER_SECOND = 50;
 const HOUR_MS = 3_600_000;
 const ANON_GROWTH_MB_MAX = 100;
+const FAULT_NAMES = { drop: "no answer at all", slow: "uploads take many seconds" };
 
-/** Stands before the S3 server, and while `fault` is set answers in its place. */
+/** A slow line's bytes: 2 KB a second each way, so that a segment of a few seconds' pushes takes longer than they did. */
+const SLOW_CHUNK_BYTES = 512;
+const SLOW_CHUNK_MS = 250;
+
+/** Stands before the S3 server; while `fault` is set answers in its place, or passes each body on at a trickle. */
 function faultyProxy(target) {
   const proxy = { fault: undefined, server: undefined, port: 0 };
   proxy.server = createServer((incoming, outgoing) => {
@@ -26,16 +33,30 @@ function faultyProxy(target) {
     }
     const onward = request({ host: target.hostname, port: target.port, method: incoming.method, path: incoming.url, headers: incoming.headers }, (reply) => {
       outgoing.writeHead(reply.statusCode, reply.headers);
-      reply.pipe(outgoing);
+      reply.pipe(trickle(proxy)).pipe(outgoing);
     });
     onward.on("error", () => outgoing.destroy());
-    incoming.pipe(onward);
+    incoming.pipe(trickle(proxy)).pipe(onward);
   });
   return new Promise((resolve) => {
     proxy.server.listen(0, "127.0.0.1", () => {
       proxy.port = proxy.server.address().port;
       resolve(proxy);
     });
+  });
+}
+
+/** At once as soon as the fault is gone, also in the middle of a body. */
+function trickle(proxy) {
+  return new Transform({
+    async transform(chunk, _encoding, done) {
+      let at = 0;
+      for (; proxy.fault === "slow" && at < chunk.length; at += SLOW_CHUNK_BYTES) {
+        await sleep(SLOW_CHUNK_MS);
+        this.push(chunk.subarray(at, at + SLOW_CHUNK_BYTES));
+      }
+      done(null, chunk.subarray(Math.min(at, chunk.length)));
+    },
   });
 }
 
@@ -72,8 +93,8 @@ describe("durability: the bucket fails", function () {
     data.remove();
   });
 
-  for (const fault of ["drop", 500, 503, 403]) {
-    it(`pushes go on, memory stays, the backlog drains: ${fault === "drop" ? "no answer at all" : fault}`, async () => {
+  for (const fault of ["drop", "slow", 500, 503, 403]) {
+    it(`pushes go on, memory stays, the backlog drains: ${FAULT_NAMES[fault] ?? fault}`, async () => {
       const endpoint = encodeURIComponent(`http://127.0.0.1:${proxy.port}`);
       const bucket = `s3://${bucketName}/fault-${fault}?endpoint=${endpoint}&region=us-east-1&path-style=true`;
       const env = { AWS_ACCESS_KEY_ID: rados.accessKey, AWS_SECRET_ACCESS_KEY: rados.secretKey };
@@ -86,7 +107,7 @@ describe("durability: the bucket fails", function () {
         const startMs = Date.now();
         for (let sent = 0; Date.now() - startMs < durationMs; sent++) {
           const dueMs = startMs + (sent * 1000) / PUSHES_PER_SECOND;
-          if (dueMs > Date.now()) await new Promise((resolve) => setTimeout(resolve, dueMs - Date.now()));
+          if (dueMs > Date.now()) await sleep(dueMs - Date.now());
           const mine = n++;
           expect(await pushNumbered(node, mine, nowMs), `push ${mine}`).to.equal(200);
           acked.add(mine);
@@ -96,12 +117,12 @@ describe("durability: the bucket fails", function () {
       const beforeMb = anonMb(node.pid);
       proxy.fault = fault;
       await pushFor(FAULT_MS);
-      expect(await backlog(node)).to.be.greaterThan(0);
+      expect(await backlog(node), "segments wait").to.be.greaterThan(fault === "slow" ? 2 : 0);
       expect(anonMb(node.pid) - beforeMb).to.be.lessThan(ANON_GROWTH_MB_MAX);
       proxy.fault = undefined;
       for (const endMs = Date.now() + 60_000; (await backlog(node)) > 0; ) {
         expect(Date.now(), "the backlog drains within a minute").to.be.lessThan(endMs);
-        await new Promise((resolve) => setTimeout(resolve, 200));
+        await sleep(200);
       }
       expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
       const { counted, recordCount } = await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS);

@@ -51,7 +51,7 @@ export type Commit = RecordsCommit | CutCommit | SealCommit;
 /** The sum a records commit carries. */
 export function sumOf(recordSums: readonly number[]): number {
   const bytes = Buffer.allocUnsafe(recordSums.length * 4);
-  for (const [index, sum] of recordSums.entries()) bytes.writeUInt32LE(sum, index * 4);
+  recordSums.forEach((sum, index) => bytes.writeUInt32LE(sum, index * 4));
   return crc32(bytes);
 }
 

@@ -182,6 +182,19 @@ describe("head", () => {
       expect(again.quarantinedCount).equal(0);
     });
 
+    it("a refused write that the store kept is told with the bytes it was given, whatever became of them since", async () => {
+      const told: Uint8Array[] = [];
+      const { head } = await startHead(world, {}, { onCommitted: (entries: readonly CommittedRecord[]) => void told.push(...entries.map(({ record }) => record.bytes)) });
+      world.disk.onBatch = () => "after";
+      const lent = makeRecord(1);
+      expect(await codeOf(head.append(lent))).equal("unavailable: HEAD_WRITE_FAILED");
+      lent.bytes.fill(0xee);
+      world.disk.onBatch = undefined;
+      world.clock.ms += 1000;
+      await head.append(makeRecord(2));
+      expect(told).deep.equal([makeRecord(1).bytes, makeRecord(2).bytes]);
+    });
+
     it("a cut and a seal that were refused but kept are in memory after the next write", async () => {
       const { head } = await startHead(world);
       await appendAll(head, 0, 3);

@@ -3,49 +3,51 @@
  *
  * What must stay true:
  *   - an append resolves only after its record is synced, together with the numbered entry that would give a loss away;
- *   - one write is in flight at a time, and the next one takes everything that queued meanwhile (no timer);
- *   - memory changes only after the store said that the change is durable;
- *   - after a refused write the store is in an unknown state: nothing is written before it was opened again and asked
- *     whether that write is in it.
+ *   - memory changes only after the store said that the change is durable.
  *
  *   append ──▶ queue ──▶ commit (r/ + g/, synced) ──▶ witness ──▶ onCommitted ──▶ the append resolves
  *                          open ──cut──▶ cut ──seal──▶ sealed ──unseal──▶ (in the bucket)
+ *
+ * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused.
  */
 import type { Clock, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, CodedError, messageOf, unavailable } from "@pyromesh/base";
+import { assert, CodedError, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { encodeCommit, sumOf } from "./commit-entry.ts";
+import { encodeCommit } from "./commit-entry.ts";
+import type { SealCommit } from "./commit-entry.ts";
 import { encodeCut } from "./cut-entry.ts";
 import type { CutEntry } from "./cut-entry.ts";
+import { printCut } from "./cut.ts";
+import type { Cut } from "./cut.ts";
+import { findStore } from "./found-store.ts";
+import type { FoundStore } from "./found-store.ts";
 import { frame } from "./frame.ts";
+import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts";
+import type { GroupCommit } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
-import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, recordsBetween, sealedKey } from "./keys.ts";
-import { encodeNextOrdinal, encodeRetired, encodeStoreMark, STORE_ID_BYTES } from "./meta-entry.ts";
+import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
+import { encodeNextOrdinal, encodeRetired } from "./meta-entry.ts";
+import type { NumberRanges } from "./number-ranges.ts";
 import { Quarantine } from "./quarantine.ts";
-import type { NewQuarantine, QuarantineEntry } from "./quarantine.ts";
-import { decodeRecordEntry, encodeRecordEntry, recordEntryBytes } from "./record-entry.ts";
+import type { QuarantineEntry } from "./quarantine.ts";
+import { decodeRecordEntry, RecordEntryEncoder, recordEntryBytes } from "./record-entry.ts";
 import { recover } from "./recovery.ts";
 import type { ReplayedRecord } from "./recovery.ts";
-import { planReplay } from "./replay.ts";
-import type { ReplayPlan } from "./replay.ts";
 import { identityKeyOf } from "./state.ts";
-import type { CutState, HeadState } from "./state.ts";
+import type { HeadState } from "./state.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
-import { readStructure } from "./structure.ts";
-import type { Structure } from "./structure.ts";
+import { StoreWriter } from "./store-writer.ts";
 import { Tally } from "./tally.ts";
 import { joinSpans } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
-import type { Witness, WitnessMark } from "./witness.ts";
+import type { Witness } from "./witness.ts";
+import { WriteQueue } from "./write-queue.ts";
+import type { Appended, PendingAppend, QueueLimits } from "./write-queue.ts";
 
-export interface HeadOptions {
+/** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
+export interface HeadOptions extends Partial<QueueLimits> {
   /** Records, cuts and sealed files together; past it an append is refused with `HEAD_FULL`. */
   readonly diskBudgetBytes: number;
-  /** What one commit takes at most (a larger record goes alone). */
-  readonly commitBytesMax?: number;
-  readonly commitCountMax?: number;
-  /** What may wait for a commit; past it an append is refused with `HEAD_BUSY`. */
-  readonly queueBytesMax?: number;
 }
 
 export interface HeadModules {
@@ -63,33 +65,6 @@ export interface HeadModules {
 export interface CommittedRecord {
   readonly seq: number;
   readonly record: EncodedRecord;
-}
-
-export interface Appended {
-  readonly seq: number;
-  /** The head held this identity already; no second copy was made. */
-  readonly isDuplicate: boolean;
-}
-
-export interface Cut {
-  readonly cutId: number;
-  readonly firstSeq: number;
-  readonly lastSeq: number;
-  readonly madeAtMs: number;
-  readonly groups: readonly CutGroup[];
-}
-
-/** What becomes one segment. */
-export interface CutGroup {
-  readonly tenant: string;
-  readonly windowStartMs: number;
-  /** Counts this store's segments of this tenant and window; fixed when the cut is made. */
-  readonly ordinal: number;
-  readonly recordCount: number;
-  readonly bytes: number;
-  readonly minTimeMs: number;
-  readonly maxTimeMs: number;
-  readonly services: readonly string[];
 }
 
 export interface SealedSegment {
@@ -121,35 +96,40 @@ export interface HeadStats {
 export class Head {
   readonly storeId: Uint8Array;
   readonly #modules: HeadModules;
-  readonly #limits: Required<HeadOptions>;
+  readonly #diskBudgetBytes: number;
   readonly #quarantine: Quarantine;
+  readonly #writer: StoreWriter;
+  readonly #queue: WriteQueue;
+  readonly #encoder = new RecordEntryEncoder();
   readonly #commitSeconds: Histogram;
   readonly #commitRecords: Histogram;
   readonly #countQuarantined: (count: number) => void;
 
-  #store: OrderedStore;
+  /** Undefined once replayed. */
+  #found: FoundStore | undefined;
+  /** Undefined until replayed. */
   #state: HeadState | undefined;
-  #unread: Unread | undefined;
-  #queue: PendingAppend[] = [];
-  #queuedBytes = 0;
-  #jobs: (() => Promise<void>)[] = [];
-  #pending = new Map<string, PendingAppend>();
-  #isRunning = false;
-  #running: Promise<void> = Promise.resolve();
-  #failure: WriteFailure | undefined;
   #openSinceMs: number | undefined;
   #sealedBytes = 0;
-  #deleted: { bytes: number; firstSeq: number; lastSeq: number } | undefined;
-  #compacting: Promise<void> | undefined;
   #isClosed = false;
 
-  private constructor(options: HeadOptions, modules: HeadModules, parts: { store: OrderedStore; storeId: Uint8Array; quarantine: Quarantine; unread: Unread }) {
+  private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
+    const { diskBudgetBytes, ...limits } = options;
     this.#modules = modules;
-    this.#limits = { commitBytesMax: 4 << 20, commitCountMax: 256, queueBytesMax: 32 << 20, ...options };
-    this.#store = parts.store;
-    this.storeId = parts.storeId;
+    this.#diskBudgetBytes = diskBudgetBytes;
+    this.#writer = new StoreWriter(parts.store, modules);
+    this.#queue = new WriteQueue(
+      { commitBytesMax: 4 << 20, commitCountMax: 256, queueBytesMax: 32 << 20, ...limits },
+      {
+        prepare: () => this.#writer.prepare(),
+        commit: (group) => this.#commit(group),
+        seqOf: (identityKey) => this.#seqOf(identityKey),
+        onRefused: ({ identityKey }) => void this.#replayed().identities.delete(identityKey),
+      },
+    );
     this.#quarantine = parts.quarantine;
-    this.#unread = parts.unread;
+    this.#found = parts.found;
+    this.storeId = parts.found.storeId;
 
     const { metrics } = modules;
     metrics.gauge("pyromesh_head_bytes", "Bytes of records in the head: open and cut, not yet sealed.", [], (gauge) => gauge.set({}, this.stats.openBytes + this.stats.cutBytes));
@@ -167,9 +147,8 @@ export class Head {
     const opened = await opener.open({ isMending: true });
     try {
       const quarantine = await Quarantine.open({ file: modules.quarantineFile, clock: modules.clock, logger });
-      const found = await findStore(opened.store, opened.loss?.kind === "replaced" ? undefined : modules.witness.read(), opened.loss !== undefined, modules);
-      if (opened.loss?.kind === "replaced") found.unread.quarantines.push({ reason: `the head's store was replaced by an empty one: ${opened.loss.reason}`, startMs: undefined, endMs: undefined });
-      return new Head(options, modules, { store: opened.store, quarantine, ...found });
+      const found = await findStore(opened, modules);
+      return new Head(options, modules, { store: opened.store, quarantine, found });
     } catch (cause) {
       await opened.store.close();
       await opener.release();
@@ -185,44 +164,36 @@ export class Head {
     visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
     onProgress: (progress: { readonly recordCount: number; readonly bytes: number }) => void = () => {},
   ): Promise<ReplayReport> {
-    const unread = this.#unread;
-    assert(unread !== undefined && this.#state === undefined, "the head is replayed once, first");
-    this.#unread = undefined;
-    const { clock, logger, opener } = this.#modules;
+    const found = this.#found;
+    assert(found !== undefined, "the head is replayed once, first");
+    this.#found = undefined;
+    const { clock, logger } = this.#modules;
     const startMs = clock.monotonicMs();
-    const { state, mending, quarantines, ...report } = await recover({ store: this.#store, ...unread }, { clock, logger }, visit, onProgress);
+    const { state, mending, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger }, visit, onProgress);
 
     // 1. Say it before mending it, so that a crash in between raises it again.
-    const all = [...unread.quarantines, ...quarantines];
-    const quarantinedCount = report.quarantinedCount + unread.quarantines.length;
+    const all = [...found.quarantines, ...quarantines];
+    const quarantinedCount = report.quarantinedCount + found.quarantines.length;
     if (quarantinedCount > 0) this.#countQuarantined(quarantinedCount);
     const isKept = await this.#quarantine.add(all);
 
     // 2. Then make the store consistent with itself, so that the next start does not find the same loss again.
-    const ops = [...unread.mending, ...mending];
+    const ops = [...found.mending, ...mending];
     if (ops.length > 0 && isKept) {
       try {
-        await this.#store.batch(ops, { isSynced: true });
+        await this.#writer.store.batch(ops, { isSynced: true });
       } catch (cause) {
         logger.error("the head's store could not be mended; the loss will be raised again at the next start", { error: cause });
-        this.#failure = { cause, write: undefined, retryAtMs: clock.monotonicMs() };
+        this.#writer.distrust(cause);
       }
     }
     this.#state = state;
     this.#writeWitness();
     // Into both slots at first: an older store's mark must not look like the later one.
-    if (unread.witness === undefined) this.#writeWitness();
+    if (found.witness === undefined) this.#writeWitness();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
-    if (report.needsRepair) {
-      try {
-        await this.#store.close();
-        await opener.repair();
-      } catch (error) {
-        logger.error("the head's store could not be repaired", { error });
-      }
-      this.#store = (await opener.open({ isMending: true })).store;
-    }
+    if (report.needsRepair) await this.#writer.repair();
     if (state.open.recordCount > 0) this.#openSinceMs = clock.monotonicMs();
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
@@ -230,25 +201,22 @@ export class Head {
   }
 
   /**
-   * Resolves after the record is synced. An identity that is in the head, or on its way, makes no second copy: that append
-   * resolves when the first one is durable. Rejects (kind `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`,
+   * Resolves after the record is synced; until it settles `record.bytes` must not change. An identity that is in the head, or
+   * on its way, makes no second copy: that append resolves when the first one is durable. Rejects (kind `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`,
    * `HEAD_CLOSED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
   append(record: EncodedRecord): Promise<Appended> {
     const state = this.#replayed();
     const identityKey = identityKeyOf(record.identity);
-    const seq = state.identities.get(identityKey);
-    if (seq !== undefined) return Promise.resolve({ seq, isDuplicate: true });
-    const first = this.#pending.get(identityKey);
-    if (first !== undefined) return first.promise.then((appended) => ({ seq: appended.seq, isDuplicate: true }));
-    const refusal = this.#refusal(record);
+    const held = state.identities.get(identityKey);
+    if (typeof held === "number") return Promise.resolve({ seq: held, isDuplicate: true });
+    if (held !== undefined) return held.promise.then(({ seq }) => ({ seq, isDuplicate: true }));
+    const entryBytes = recordEntryBytes(record);
+    const refusal = this.#refusal(entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
-    const append = pendingAppend(record, identityKey);
-    this.#pending.set(identityKey, append);
-    this.#queue.push(append);
-    this.#queuedBytes += append.entryBytes;
-    this.#run();
+    const append = this.#queue.push(record, identityKey, entryBytes);
+    state.identities.set(identityKey, append);
     return append.promise;
   }
 
@@ -264,7 +232,7 @@ export class Head {
         { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: tally.span, alive: state.alive }) },
         ...entry.ordinals.map(({ tenant, windowStartMs, ordinal }): StoreOp => ({ kind: "put", ...encodeNextOrdinal(tenant, windowStartMs, ordinal + 1) })),
       ];
-      await this.#write({
+      await this.#writer.write({
         ops,
         probe: { key: commitKey(cutId), isAppliedWhenPresent: true },
         apply: () => {
@@ -317,16 +285,9 @@ export class Head {
       const segmentKeys = segments.map(({ key }) => key);
       // A seal without segments leaves nothing to answer for: its number retires at once.
       const retired = state.retired.with([cutId, ...tally.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
-      const ops: StoreOp[] = [];
-      for (const commit of tally.commits) {
-        for (let seq = commit.firstSeq; seq <= commit.lastSeq; seq++) ops.push({ kind: "delete", key: recordKey(seq) });
-        ops.push({ kind: "delete", key: commitKey(commit.number) });
-      }
-      ops.push({ kind: "delete", key: commitKey(cutId) }, { kind: "delete", key: cutKey(cutId) }, { kind: "put", ...encodeRetired(retired) });
-      for (const { key, bytes } of segments) ops.push({ kind: "put", key: sealedKey(key), value: frame(sealedKey(key), bytes) });
-      if (segments.length > 0) ops.push({ kind: "put", ...encodeCommit({ kind: "seal", number, span: tally.span, alive: state.alive, cutId, segmentKeys }) });
-      await this.#write({
-        ops,
+      const seal: SealCommit = { kind: "seal", number, span: tally.span, alive: state.alive, cutId, segmentKeys };
+      await this.#writer.write({
+        ops: sealOps(tally, seal, retired, segments),
         probe: { key: cutKey(cutId), isAppliedWhenPresent: false },
         apply: () => {
           state.nextCommit = number + 1;
@@ -337,14 +298,9 @@ export class Head {
           if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: tally.span });
           state.refreshAlive();
           this.#writeWitness();
-          this.#deleted = {
-            bytes: (this.#deleted?.bytes ?? 0) + tally.bytes,
-            firstSeq: Math.min(this.#deleted?.firstSeq ?? cut.entry.firstSeq, cut.entry.firstSeq),
-            lastSeq: Math.max(this.#deleted?.lastSeq ?? cut.entry.lastSeq, cut.entry.lastSeq),
-          };
         },
       });
-      this.#compactWhenDue();
+      this.#writer.reclaim({ bytes: tally.bytes, firstSeq: cut.entry.firstSeq, lastSeq: cut.entry.lastSeq });
     });
   }
 
@@ -371,7 +327,7 @@ export class Head {
           ops.push({ kind: "delete", key: commitKey(number) }, { kind: "put", ...encodeRetired(retired) });
         }
       }
-      await this.#write({
+      await this.#writer.write({
         ops,
         probe: { key, isAppliedWhenPresent: false },
         apply: () => {
@@ -390,7 +346,7 @@ export class Head {
   /** Records by seq, read from the store; undefined where there is none. Throws `CorruptionError` for one that is not what was written. */
   async read(seqs: readonly number[]): Promise<readonly (EncodedRecord | undefined)[]> {
     const keys = seqs.map(recordKey);
-    const values = await this.#store.getMany(keys);
+    const values = await this.#writer.store.getMany(keys);
     return values.map((value, index) => (value === undefined ? undefined : decodeRecordEntry(keys[index]!, value).record));
   }
 
@@ -410,8 +366,8 @@ export class Head {
       cutBytes,
       cutCount: state?.cutCount ?? 0,
       sealedBytes: this.#sealedBytes,
-      queuedBytes: this.#queuedBytes,
-      diskBytes: openBytes + cutBytes + this.#sealedBytes + this.#queuedBytes,
+      queuedBytes: this.#queue.bytes,
+      diskBytes: this.#diskBytes,
     };
   }
 
@@ -431,10 +387,10 @@ export class Head {
     const count = await this.#quarantine.acknowledge();
     await this.#job(async () => {
       const ops: StoreOp[] = [];
-      for await (const page of this.#store.pages(rangeOf("quarantined"), { pageBytes: 1 << 20 })) {
+      for await (const page of this.#writer.store.pages(rangeOf("quarantined"), { pageBytes: 1 << 20 })) {
         for (const { key } of page) ops.push({ kind: "delete", key });
       }
-      if (ops.length > 0) await this.#write({ ops, probe: { key: quarantinedKey(0), isAppliedWhenPresent: true }, apply: () => {} });
+      if (ops.length > 0) await this.#writer.write({ ops, probe: { key: quarantinedKey(0), isAppliedWhenPresent: true }, apply: () => {} });
     }).catch((error: unknown) => this.#modules.logger.warn("the bytes of corrupt records stay until the next acknowledgement", { error }));
     return count;
   }
@@ -443,9 +399,8 @@ export class Head {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#running;
-    await this.#compacting;
-    await this.#store.close().catch((error: unknown) => this.#modules.logger.warn("the head's store did not close cleanly", { error }));
+    await this.#queue.settle();
+    await this.#writer.close();
     this.#modules.witness.close();
     await this.#modules.opener.release();
   }
@@ -457,299 +412,91 @@ export class Head {
     return this.#state;
   }
 
-  #refusal(record: EncodedRecord): CodedError | undefined {
+  #refusal(entryBytes: number): CodedError | undefined {
     if (this.#isClosed) return unavailable("HEAD_CLOSED", "this node is stopping: push to another one");
-    if (this.#failure !== undefined && this.#modules.clock.monotonicMs() < this.#failure.retryAtMs) return writeFailed(this.#failure.cause);
-    const entryBytes = recordEntryBytes(record);
-    const { diskBytes } = this.stats;
-    if (diskBytes + entryBytes > this.#limits.diskBudgetBytes) {
-      return unavailable("HEAD_FULL", `the head holds ${diskBytes} bytes of at most ${this.#limits.diskBudgetBytes}: it empties when the bucket takes its segments; raise --head-disk-budget or mend the bucket`);
+    const refusal = this.#writer.refusal;
+    if (refusal !== undefined) return refusal;
+    const diskBytes = this.#diskBytes;
+    if (diskBytes + entryBytes > this.#diskBudgetBytes) {
+      return unavailable("HEAD_FULL", `the head holds ${diskBytes} bytes of at most ${this.#diskBudgetBytes}: it empties when the bucket takes its segments; raise --head-disk-budget or mend the bucket`);
     }
-    if (this.#queuedBytes > 0 && this.#queuedBytes + entryBytes > this.#limits.queueBytesMax) {
-      return unavailable("HEAD_BUSY", `${this.#queuedBytes} bytes already wait for the disk: try again`);
+    if (this.#queue.isFull(entryBytes)) {
+      return unavailable("HEAD_BUSY", `${this.#queue.bytes} bytes already wait for the disk: try again`);
     }
     return undefined;
   }
 
-  /** Runs `job` between two commits, before any that waits. */
   #job<T>(job: (state: HeadState) => Promise<T>): Promise<T> {
     if (this.#isClosed) return Promise.reject(unavailable("HEAD_CLOSED", "this node is stopping"));
     const state = this.#replayed();
-    return new Promise<T>((resolve, reject) => {
-      this.#jobs.push(async () => {
-        // Before the job looks at the state: a reopened store may turn out to hold a write that was refused.
-        const failure = await this.#reopenWhenFailed();
-        if (failure !== undefined) reject(failure);
-        else await job(state).then(resolve, reject);
-      });
-      this.#run();
-    });
+    return this.#queue.job(() => job(state));
   }
 
-  #run(): void {
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    this.#running = this.#runUntilIdle();
-  }
-
-  async #runUntilIdle(): Promise<void> {
-    await Promise.resolve(); // what is appended in the same turn goes into one commit
-    for (;;) {
-      const job = this.#jobs.shift();
-      if (job !== undefined) {
-        await job();
-      } else if (this.#queue.length > 0) {
-        await this.#commitSome();
-      } else {
-        this.#isRunning = false;
-        return;
-      }
-    }
-  }
-
-  /** One group commit of what waits, up to the bounds; the rest waits for the next. */
-  async #commitSome(): Promise<void> {
+  async #commit(group: readonly PendingAppend[]): Promise<number> {
+    const { clock } = this.#modules;
     const state = this.#replayed();
-    // Before taking the group: a reopened store may turn out to hold some of it from a write that was refused.
-    const failure = await this.#reopenWhenFailed();
-    const group = this.#takeGroup(state);
-    if (group.length === 0) return;
-    if (failure !== undefined) return this.#refuse(group, failure);
-
-    const number = state.nextCommit;
-    const firstSeq = state.nextSeq;
-    const ops: StoreOp[] = [];
-    const sums: number[] = [];
-    const committed: CommittedRecord[] = [];
-    let bytes = 0;
-    let span = joinSpans(undefined, undefined);
-    for (const [index, { record }] of group.entries()) {
-      const { key, value, sum } = encodeRecordEntry(firstSeq + index, record);
-      ops.push({ kind: "put", key, value });
-      sums.push(sum);
-      bytes += value.length;
-      span = joinSpans(span, { minMs: record.timeMs, maxMs: record.timeMs });
-      committed.push({ seq: firstSeq + index, record });
-    }
-    const lastSeq = firstSeq + group.length - 1;
-    ops.push({
-      kind: "put",
-      ...encodeCommit({ kind: "records", number, span, alive: joinSpans(state.alive, span), firstSeq, lastSeq, recordCount: group.length, bytes, sum: sumOf(sums) }),
-    });
-
-    const startMs = this.#modules.clock.monotonicMs();
+    let commit = planGroupCommit(group, state);
+    const startMs = clock.monotonicMs();
     try {
-      await this.#write({
-        ops,
-        probe: { key: commitKey(number), isAppliedWhenPresent: true },
+      await this.#writer.write({
+        ops: groupCommitOps(commit, this.#encoder),
+        sizeBytes: commit.bytes,
+        probe: { key: commitKey(commit.number), isAppliedWhenPresent: true },
         apply: () => {
-          state.nextCommit = number + 1;
-          state.nextSeq = lastSeq + 1;
-          state.open.commits.push({ number, firstSeq, lastSeq });
-          for (const [index, { record, identityKey }] of group.entries()) {
-            state.identities.set(identityKey, firstSeq + index);
-            state.open.add(record, identityKey, (ops[index] as { value: Uint8Array }).value.length); // the group's puts come first
-          }
-          this.#openSinceMs ??= this.#modules.clock.monotonicMs();
+          state.take(commit);
+          this.#openSinceMs ??= clock.monotonicMs();
           this.#writeWitness();
-          this.#tellCommitted(committed);
+          this.#tellCommitted(commit);
         },
       });
     } catch (error) {
-      return this.#refuse(group, error);
+      // `apply` may run yet, when these bytes are the pusher's again.
+      commit = withOwnBytes(commit);
+      throw error;
     }
-    this.#commitSeconds.observe({}, (this.#modules.clock.monotonicMs() - startMs) / 1000);
+    this.#commitSeconds.observe({}, (clock.monotonicMs() - startMs) / 1000);
     this.#commitRecords.observe({}, group.length);
-    this.#release(group);
-    for (const [index, append] of group.entries()) append.resolve({ seq: firstSeq + index, isDuplicate: false });
+    return commit.firstSeq;
   }
 
-  /** Takes from the queue; resolves at once what a write thought lost turned out to hold. */
-  #takeGroup(state: HeadState): PendingAppend[] {
-    const group: PendingAppend[] = [];
-    let bytes = 0;
-    let count = 0;
-    for (const append of this.#queue) {
-      const seq = state.identities.get(append.identityKey);
-      if (seq !== undefined) {
-        this.#release([append]);
-        append.resolve({ seq, isDuplicate: true });
-      } else {
-        if (group.length > 0 && (group.length >= this.#limits.commitCountMax || bytes + append.entryBytes > this.#limits.commitBytesMax)) break;
-        group.push(append);
-        bytes += append.entryBytes;
-      }
-      count++;
-    }
-    this.#queue.splice(0, count);
-    return group;
-  }
-
-  #release(appends: readonly PendingAppend[]): void {
-    for (const { identityKey, entryBytes } of appends) {
-      this.#pending.delete(identityKey);
-      this.#queuedBytes -= entryBytes;
-    }
-  }
-
-  #refuse(appends: readonly PendingAppend[], error: unknown): void {
-    this.#release(appends);
-    for (const append of appends) append.reject(error);
-  }
-
-  #tellCommitted(committed: readonly CommittedRecord[]): void {
+  #tellCommitted({ group, firstSeq }: GroupCommit): void {
     try {
-      this.#modules.onCommitted?.(committed);
+      this.#modules.onCommitted?.(group.map(({ record }, index) => ({ seq: firstSeq + index, record })));
     } catch (error) {
       // The records are durable whatever the listener does; refusing them now would be the greater lie.
       this.#modules.logger.error("the listener of commits threw", { error });
     }
   }
 
-  /** Throws `HEAD_WRITE_FAILED`; then `apply` may still run later, when the reopened store turns out to hold the write. */
-  async #write(write: PendingWrite): Promise<void> {
-    assert(this.#failure === undefined, "no write before the store was opened again");
-    try {
-      await this.#store.batch(write.ops, { isSynced: true });
-    } catch (cause) {
-      this.#modules.logger.error("the head's store refused a write", { error: cause });
-      this.#failure = { cause, write, retryAtMs: this.#modules.clock.monotonicMs() + RETRY_PAUSE_MS };
-      throw writeFailed(cause);
-    }
-    write.apply();
+  #seqOf(identityKey: string): number | undefined {
+    const held = this.#replayed().identities.get(identityKey);
+    return typeof held === "number" ? held : undefined;
   }
 
-  /**
-   * After a refused write LevelDB's log may end in half a record, and what it would append behind that could be dropped at
-   * the next start. So the store is opened again, which begins a new log, and asked whether the write is in it.
-   * At most one try a second; between tries everything is refused.
-   */
-  async #reopenWhenFailed(): Promise<CodedError | undefined> {
-    const failure = this.#failure;
-    if (failure === undefined) return undefined;
-    const { clock, logger, opener } = this.#modules;
-    if (clock.monotonicMs() < failure.retryAtMs) return writeFailed(failure.cause);
-    try {
-      await this.#compacting;
-      await this.#store.close().catch(() => undefined); // it may be closed already, after a try that failed
-      const { store } = await opener.open({ isMending: false });
-      this.#store = store;
-      if (failure.write !== undefined) {
-        const { key, isAppliedWhenPresent } = failure.write.probe;
-        const isPresent = (await store.get(key)) !== undefined;
-        if (isPresent === isAppliedWhenPresent) failure.write.apply();
-      }
-      this.#failure = undefined;
-      logger.info("the head's store takes writes again");
-      return undefined;
-    } catch (cause) {
-      logger.error("the head's store could not be opened again", { error: cause });
-      this.#failure = { ...failure, cause, retryAtMs: clock.monotonicMs() + RETRY_PAUSE_MS };
-      return writeFailed(cause);
-    }
+  get #diskBytes(): number {
+    return (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#sealedBytes + this.#queue.bytes;
   }
 
   #writeWitness(): void {
     const state = this.#replayed();
     try {
-      this.#modules.witness.write(witnessMark(this.storeId, state));
+      const { nextCommit, nextSeq, ordinalNext, alive } = state;
+      this.#modules.witness.write({ storeId: this.storeId, commit: nextCommit - 1, nextSeq, ordinalNext, alive });
     } catch (error) {
       this.#modules.logger.warn("the witness could not be written; a lost tail would go unnoticed", { error });
     }
   }
+}
 
-  /** LevelDB gives deleted records' disk back only when it compacts them: asked for after each 64 MiB, one at a time. */
-  #compactWhenDue(): void {
-    const deleted = this.#deleted;
-    if (deleted === undefined || deleted.bytes < COMPACT_BYTES || this.#compacting !== undefined) return;
-    this.#deleted = undefined;
-    this.#compacting = this.#store
-      .compact(recordsBetween(deleted.firstSeq, deleted.lastSeq))
-      .catch((error: unknown) => this.#modules.logger.warn("the head's store could not be compacted", { error }))
-      .finally(() => {
-        this.#compacting = undefined;
-      });
+/** Drops the cut and its records, remembers its segments. */
+function* sealOps(tally: Tally, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[]): Generator<StoreOp, void> {
+  for (const { number, firstSeq, lastSeq } of tally.commits) {
+    for (let seq = firstSeq; seq <= lastSeq; seq++) yield { kind: "delete", key: recordKey(seq) };
+    yield { kind: "delete", key: commitKey(number) };
   }
-}
-
-/** One reopening a second: opening replays LevelDB's log, which is not free. */
-const RETRY_PAUSE_MS = 1000;
-const COMPACT_BYTES = 64 << 20;
-
-interface PendingAppend {
-  readonly record: EncodedRecord;
-  readonly identityKey: string;
-  readonly entryBytes: number;
-  readonly promise: Promise<Appended>;
-  readonly resolve: (appended: Appended) => void;
-  readonly reject: (error: unknown) => void;
-}
-
-interface PendingWrite {
-  readonly ops: readonly StoreOp[];
-  /** What to ask a reopened store to learn whether it holds the write. */
-  readonly probe: { readonly key: Uint8Array; readonly isAppliedWhenPresent: boolean };
-  /** Brings memory up to the store. */
-  readonly apply: () => void;
-}
-
-interface WriteFailure {
-  readonly cause: unknown;
-  /** The write whose fate is unknown. */
-  readonly write: PendingWrite | undefined;
-  readonly retryAtMs: number;
-}
-
-/** What was found at opening and is replayed next. */
-interface Unread {
-  readonly structure: Structure;
-  readonly plan: ReplayPlan;
-  readonly witness: WitnessMark | undefined;
-  readonly quarantines: NewQuarantine[];
-  readonly mending: StoreOp[];
-}
-
-/** Reads the structure and settles whose store this is. */
-async function findStore(store: OrderedStore, mark: WitnessMark | undefined, isDamaged: boolean, modules: HeadModules): Promise<{ storeId: Uint8Array; unread: Unread }> {
-  const { logger, random } = modules;
-  const structure = await readStructure(store, mark?.commit ?? 0, logger);
-  const storeId = structure.storeId ?? mark?.storeId ?? random.bytes(STORE_ID_BYTES);
-  let witness = mark;
-  if (mark !== undefined && Buffer.compare(mark.storeId, storeId) !== 0) {
-    logger.warn("the witness beside the head's store belongs to another store and is not heard");
-    witness = undefined;
-  }
-  const isMarkLost = structure.storeId === undefined && (!structure.isEmpty || mark !== undefined);
-  const mending: StoreOp[] = structure.storeId === undefined ? [{ kind: "put", ...encodeStoreMark(storeId) }] : [];
-  const plan = planReplay(structure, witness, isDamaged || isMarkLost);
-  return { storeId, unread: { structure, plan, witness, quarantines: [], mending } };
-}
-
-function witnessMark(storeId: Uint8Array, state: HeadState): WitnessMark {
-  return { storeId, commit: state.nextCommit - 1, nextSeq: state.nextSeq, ordinalNext: state.ordinalNext, alive: state.alive };
-}
-
-function pendingAppend(record: EncodedRecord, identityKey: string): PendingAppend {
-  let resolve!: (appended: Appended) => void; // both are set before the constructor returns
-  let reject!: (error: unknown) => void;
-  const promise = new Promise<Appended>((resolveIt, rejectIt) => {
-    resolve = resolveIt;
-    reject = rejectIt;
-  });
-  return { record, identityKey, entryBytes: recordEntryBytes(record), promise, resolve, reject };
-}
-
-function printCut({ entry, tally }: CutState): Cut {
-  const groups = entry.ordinals.flatMap(({ tenant, windowStartMs, ordinal }): CutGroup[] => {
-    const group = tally.group(tenant, windowStartMs);
-    // Its records may all have been quarantined.
-    if (group === undefined) return [];
-    const { recordCount, bytes, minTimeMs, maxTimeMs, services } = group;
-    return [{ tenant, windowStartMs, ordinal, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() }];
-  });
-  return { cutId: entry.cutId, firstSeq: entry.firstSeq, lastSeq: entry.lastSeq, madeAtMs: entry.madeAtMs, groups };
-}
-
-function writeFailed(cause: unknown): CodedError {
-  return unavailable("HEAD_WRITE_FAILED", `the disk refused a write (${messageOf(cause)}): nothing was acknowledged, try again`, cause);
+  yield { kind: "delete", key: commitKey(seal.cutId) };
+  yield { kind: "delete", key: cutKey(seal.cutId) };
+  yield { kind: "put", ...encodeRetired(retired) };
+  for (const { key, bytes } of segments) yield { kind: "put", key: sealedKey(key), value: frame(sealedKey(key), bytes) };
+  if (segments.length > 0) yield { kind: "put", ...encodeCommit(seal) };
 }

@@ -8,7 +8,7 @@ import { decodeCommit, encodeCommit } from "./commit-entry.ts";
 import type { Commit } from "./commit-entry.ts";
 import { decodeCut, encodeCut } from "./cut-entry.ts";
 import { NumberRanges } from "./number-ranges.ts";
-import { decodeRecordEntry, encodeRecordEntry } from "./record-entry.ts";
+import { decodeRecordEntry, RecordEntryEncoder } from "./record-entry.ts";
 import { makeRecord } from "./testing/fixtures.ts";
 import { FileWitness, SLOT_BYTES } from "./witness.ts";
 import type { WitnessMark } from "./witness.ts";
@@ -20,7 +20,7 @@ describe("entries", () => {
     { kind: "seal", number: 9, span: { minMs: 1, maxMs: 1 }, alive: undefined, cutId: 8, segmentKeys: ["a/b", "c"] },
   ];
   const cut = { cutId: 8, firstSeq: 1, lastSeq: 300, madeAtMs: 1.5, ordinals: [{ tenant: "t", windowStartMs: -3_600_000, ordinal: 5 }] };
-  const record = encodeRecordEntry(3, makeRecord(3));
+  const record = new RecordEntryEncoder().encode(3, makeRecord(3));
   const written: { readonly value: Uint8Array; readonly read: (value: Uint8Array) => unknown }[] = [
     ...commits.map((commit) => ({ value: encodeCommit(commit).value, read: (value: Uint8Array) => decodeCommit(commit.number, value) })),
     { value: encodeCut(cut).value, read: (value) => decodeCut(8, value) },

@@ -1,10 +1,12 @@
 /** What the head holds in memory beside the store. Changed only after the store said that the change is durable. */
 import { assert } from "@pyromesh/base";
 import type { CutEntry, CutOrdinal } from "./cut-entry.ts";
+import type { GroupCommit } from "./group-commit.ts";
 import type { NumberRanges } from "./number-ranges.ts";
 import { Tally, windowKey } from "./tally.ts";
 import type { TimeSpan } from "./time-span.ts";
 import { joinSpans } from "./time-span.ts";
+import type { PendingAppend } from "./write-queue.ts";
 
 export interface CutState {
   readonly entry: CutEntry;
@@ -31,8 +33,8 @@ export class HeadState {
   ordinalNext: number;
   /** By `windowKey`. */
   readonly ordinals: Map<string, number>;
-  /** Seq of each record in the head, by its identity in latin1. */
-  readonly identities: Map<string, number> = new Map();
+  /** By identity in latin1: the record's seq, or the append that is bringing it (the one thing here that is not durable yet). */
+  readonly identities: Map<string, number | PendingAppend> = new Map();
   #behind: TimeSpan | undefined;
 
   constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq" | "ordinalFloor" | "ordinalNext" | "ordinals">) {
@@ -55,6 +57,18 @@ export class HeadState {
     for (const { tally } of this.cuts.values()) behind = joinSpans(behind, tally.span);
     for (const { span } of this.seals.values()) behind = joinSpans(behind, span);
     this.#behind = behind;
+  }
+
+  /** Takes in a commit that is durable. */
+  take({ group, number, firstSeq, lastSeq }: GroupCommit): void {
+    this.nextCommit = number + 1;
+    this.nextSeq = lastSeq + 1;
+    this.open.commits.push({ number, firstSeq, lastSeq });
+    for (let index = 0; index < group.length; index++) {
+      const { record, identityKey, entryBytes } = group[index]!;
+      this.identities.set(identityKey, firstSeq + index);
+      this.open.add(record, identityKey, entryBytes);
+    }
   }
 
   /** The ordinals a cut of these records would get. */

@@ -6,8 +6,8 @@
  */
 
 export interface OrderedStore {
-  /** All of `ops` or none of them, in order. */
-  batch(ops: readonly StoreOp[], options: { readonly isSynced: boolean }): Promise<void>;
+  /** All of `ops` or none of them, in order. Takes an op's bytes before it asks for the next, so that they may share one buffer. */
+  batch(ops: Iterable<StoreOp>, options: BatchOptions): Promise<void>;
   get(key: Uint8Array): Promise<Uint8Array | undefined>;
   getMany(keys: readonly Uint8Array[]): Promise<readonly (Uint8Array | undefined)[]>;
   /** Every entry of the range in key order, some `pageBytes` at a time. Throws where the store cannot read on. */
@@ -15,6 +15,12 @@ export interface OrderedStore {
   /** Gives back the disk of what was deleted in the range. */
   compact(range: KeyRange): Promise<void>;
   close(): Promise<void>;
+}
+
+export interface BatchOptions {
+  readonly isSynced: boolean;
+  /** What its values come to, where that is known and may be much. */
+  readonly sizeBytes?: number;
 }
 
 export type StoreOp =

@@ -1,7 +1,7 @@
 /** What a run of records adds up to, by tenant and window: the open head has one, and each cut takes its own along. */
 import { windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { joinSpans } from "./time-span.ts";
+import { widenSpan } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
 
 export interface TallyGroup {
@@ -28,33 +28,35 @@ export class Tally {
   readonly commits: CommitSlots[] = [];
   readonly identities: string[] = [];
   readonly #groups = new Map<string, TallyGroup>();
+  #last: TallyGroup | undefined;
 
   /** `entryBytes`: what the record takes in the store. */
   add(record: EncodedRecord, identityKey: string, entryBytes: number): void {
-    const windowStartMs = windowStartOf(record.timeMs);
-    const key = windowKey(record.tenant, windowStartMs);
-    let group = this.#groups.get(key);
-    if (group === undefined) {
-      group = {
-        tenant: record.tenant,
-        windowStartMs,
-        recordCount: 0,
-        bytes: 0,
-        minTimeMs: record.timeMs,
-        maxTimeMs: record.timeMs,
-        services: new Set(),
-      };
-      this.#groups.set(key, group);
-    }
+    const { timeMs } = record;
+    const group = this.#groupOf(record);
     group.recordCount++;
     group.bytes += entryBytes;
-    group.minTimeMs = Math.min(group.minTimeMs, record.timeMs);
-    group.maxTimeMs = Math.max(group.maxTimeMs, record.timeMs);
+    if (timeMs < group.minTimeMs) group.minTimeMs = timeMs;
+    if (timeMs > group.maxTimeMs) group.maxTimeMs = timeMs;
     group.services.add(record.service);
     this.recordCount++;
     this.bytes += entryBytes;
-    this.span = joinSpans(this.span, { minMs: record.timeMs, maxMs: record.timeMs });
+    this.span = widenSpan(this.span, timeMs);
     this.identities.push(identityKey);
+  }
+
+  #groupOf({ tenant, timeMs }: EncodedRecord): TallyGroup {
+    const windowStartMs = windowStartOf(timeMs);
+    const last = this.#last; // mostly the same one
+    if (last?.windowStartMs === windowStartMs && last.tenant === tenant) return last;
+    const key = windowKey(tenant, windowStartMs);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = { tenant, windowStartMs, recordCount: 0, bytes: 0, minTimeMs: timeMs, maxTimeMs: timeMs, services: new Set() };
+      this.#groups.set(key, group);
+    }
+    this.#last = group;
+    return group;
   }
 
   get groups(): IterableIterator<TallyGroup> {

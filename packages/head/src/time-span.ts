@@ -13,6 +13,14 @@ export function joinSpans(a: TimeSpan | undefined, b: TimeSpan | undefined): Tim
   return { minMs: Math.min(a.minMs, b.minMs), maxMs: Math.max(a.maxMs, b.maxMs) };
 }
 
+/** The smallest span over `span` and one time. */
+export function widenSpan(span: TimeSpan | undefined, timeMs: number): TimeSpan {
+  if (span === undefined) return { minMs: timeMs, maxMs: timeMs };
+  if (timeMs < span.minMs) return { minMs: timeMs, maxMs: span.maxMs };
+  if (timeMs > span.maxMs) return { minMs: span.minMs, maxMs: timeMs };
+  return span;
+}
+
 export function writeSpan(writer: ByteWriter, span: TimeSpan | undefined): void {
   writer.f64(span?.minMs ?? Number.NaN).f64(span?.maxMs ?? Number.NaN);
 }

@@ -8,8 +8,8 @@
  *   slot (64 bytes): | magic u32 | store id 16 | commit u64 | nextSeq u64 | ordinalNext u64 | alive span 2 x f64 | crc32 u32 |
  */
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
-import { ByteReader, ByteWriter, crc32 } from "@pyromesh/base";
-import { readSpan, writeSpan } from "./time-span.ts";
+import { ByteReader, crc32 } from "@pyromesh/base";
+import { readSpan } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
 
 export interface WitnessMark {
@@ -34,6 +34,7 @@ export interface Witness {
 /** A pwrite of 64 bytes into the page cache: some 5 microseconds, so it is done where it is, without the thread pool. */
 export class FileWitness implements Witness {
   readonly #descriptor: number;
+  readonly #bytes = Buffer.alloc(SLOT_BYTES);
   #slot = 0;
 
   private constructor(descriptor: number) {
@@ -57,7 +58,7 @@ export class FileWitness implements Witness {
   }
 
   write(mark: WitnessMark): void {
-    writeSync(this.#descriptor, encodeMark(mark), 0, SLOT_BYTES, this.#slot * SLOT_BYTES);
+    writeSync(this.#descriptor, encodeMark(mark, this.#bytes), 0, SLOT_BYTES, this.#slot * SLOT_BYTES);
     this.#slot = 1 - this.#slot;
   }
 
@@ -69,10 +70,23 @@ export class FileWitness implements Witness {
 export const SLOT_BYTES = 64;
 const MAGIC = 0x57_52_59_50; // "PYRW"
 
-export function encodeMark(mark: WitnessMark): Uint8Array {
-  const writer = new ByteWriter(SLOT_BYTES).u32(MAGIC).raw(mark.storeId).u64(BigInt(mark.commit)).u64(BigInt(mark.nextSeq)).u64(BigInt(mark.ordinalNext));
-  writeSpan(writer, mark.alive);
-  return writer.u32(crc32(writer.finish())).finish();
+/** Into `slot`: one is written with each commit. */
+export function encodeMark(mark: WitnessMark, slot: Buffer = Buffer.alloc(SLOT_BYTES)): Buffer {
+  slot.writeUInt32LE(MAGIC, 0);
+  slot.set(mark.storeId, 4);
+  writeNumber(slot, 20, mark.commit);
+  writeNumber(slot, 28, mark.nextSeq);
+  writeNumber(slot, 36, mark.ordinalNext);
+  slot.writeDoubleLE(mark.alive?.minMs ?? Number.NaN, 44);
+  slot.writeDoubleLE(mark.alive?.maxMs ?? Number.NaN, 52);
+  slot.writeUInt32LE(crc32(slot.subarray(0, SLOT_BYTES - 4)), SLOT_BYTES - 4);
+  return slot;
+}
+
+/** A u64. */
+function writeNumber(slot: Buffer, at: number, value: number): void {
+  slot.writeUInt32LE(value % 2 ** 32, at);
+  slot.writeUInt32LE(Math.floor(value / 2 ** 32), at + 4);
 }
 
 /** Undefined for a slot that was never written or is not what was written. */

@@ -1,3 +1,5 @@
 export { MemoryDisk } from "./memory-store.ts";
 export { MemoryFile, MemoryWitness } from "./memory-files.ts";
+export { mountSmallDisk } from "./small-disk.ts";
+export type { SmallDisk } from "./small-disk.ts";
 export { describeStore } from "./store-suite.ts";

@@ -55,7 +55,7 @@ export class MemoryDisk implements StoreOpener {
     };
     const apply = (map: Map<string, Uint8Array>, ops: readonly StoreOp[]): void => {
       for (const op of ops) {
-        if (op.kind === "put") map.set(textOf(op.key), Uint8Array.from(op.value));
+        if (op.kind === "put") map.set(textOf(op.key), op.value);
         else map.delete(textOf(op.key));
       }
     };
@@ -65,8 +65,9 @@ export class MemoryDisk implements StoreOpener {
         .filter(({ key }) => compareBytes(key, range.from) >= 0 && compareBytes(key, range.to) < 0)
         .sort((a, b) => compareBytes(a.key, b.key));
     return {
-      batch: async (ops, { isSynced }) => {
+      batch: async (given, { isSynced }) => {
         check();
+        const ops = Array.from(given, copyOf);
         this.batchCount++;
         const verdict = await this.onBatch?.(ops);
         check();
@@ -114,6 +115,11 @@ async function* pagesOf(entries: readonly StoreEntry[], pageBytes: number): Asyn
     }
   }
   if (page.length > 0) yield page;
+}
+
+function copyOf(op: StoreOp): StoreOp {
+  const key = Uint8Array.from(op.key);
+  return op.kind === "put" ? { kind: "put", key, value: Uint8Array.from(op.value) } : { kind: "delete", key };
 }
 
 function textOf(key: Uint8Array): string {

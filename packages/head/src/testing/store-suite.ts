@@ -38,6 +38,25 @@ export function describeStore(name: string, make: () => Promise<{ store: Ordered
       expect(await read("a", "z")).deep.equal(["a=2"]);
     });
 
+    for (const sizeBytes of [0, 1 << 20]) {
+      it(`takes an op's bytes before it asks for the next, so that they may share one buffer (${sizeBytes} bytes said)`, async () => {
+        const key = Uint8Array.of(0x61);
+        const value = Uint8Array.of(0x30);
+        function* ops(): Generator<StoreOp, void> {
+          for (let turn = 0; turn < 3; turn++) {
+            yield { kind: "put", key, value };
+            key[0]!++;
+            value[0]!++;
+          }
+          key[0] = 0x61;
+          yield { kind: "delete", key };
+          key[0] = 0x7a;
+        }
+        await store.batch(ops(), { isSynced: true, sizeBytes });
+        expect(await read("a", "z")).deep.equal(["b=1", "c=2"]);
+      });
+    }
+
     it("walks a range in bytewise order, from inclusive, to exclusive", async () => {
       await store.batch(["b", "a/2", "a/1", "a0", "a"].map((key) => put(key, "x")), { isSynced: true });
       expect(await read("a", "b")).deep.equal(["a=x", "a/1=x", "a/2=x", "a0=x"]);

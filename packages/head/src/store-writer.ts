@@ -1,0 +1,153 @@
+/**
+ * The store as the head writes it: one write at a time, and back by itself after a refusal.
+ *
+ * What must stay true: after a refused write the store is in an unknown state, so nothing is written before it was opened
+ * again and asked whether that write is in it; memory changes (`apply`) only once the write is known to be durable.
+ *
+ * LevelDB's log may end in half a record then, and what it would append behind that could be dropped at the next start.
+ * Opening again begins a new log. At most one try a second; between tries everything is refused.
+ */
+import type { Clock, CodedError, Logger } from "@pyromesh/base";
+import { assert, messageOf, unavailable } from "@pyromesh/base";
+import { recordsBetween } from "./keys.ts";
+import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
+
+export interface StoreWrite {
+  readonly ops: Iterable<StoreOp>;
+  /** See `BatchOptions`. */
+  readonly sizeBytes?: number;
+  /** What to ask a reopened store to learn whether it holds the write. */
+  readonly probe: { readonly key: Uint8Array; readonly isAppliedWhenPresent: boolean };
+  /** Brings memory up to the store. */
+  readonly apply: () => void;
+}
+
+export interface StoreWriterModules {
+  readonly opener: StoreOpener;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class StoreWriter {
+  readonly #modules: StoreWriterModules;
+  #store: OrderedStore;
+  #failure: WriteFailure | undefined;
+  #deleted: DeletedRecords | undefined;
+  #compacting: Promise<void> | undefined;
+
+  constructor(store: OrderedStore, modules: StoreWriterModules) {
+    this.#store = store;
+    this.#modules = modules;
+  }
+
+  /** For reading. Another one after a refused write. */
+  get store(): OrderedStore {
+    return this.#store;
+  }
+
+  /** Why nothing is taken just now. */
+  get refusal(): CodedError | undefined {
+    return this.#failure !== undefined && this.#modules.clock.monotonicMs() < this.#failure.retryAtMs ? writeFailed(this.#failure.cause) : undefined;
+  }
+
+  /** Throws `HEAD_WRITE_FAILED`; then `apply` may still run later, when the reopened store turns out to hold the write. */
+  async write({ ops, sizeBytes = 0, probe, apply }: StoreWrite): Promise<void> {
+    assert(this.#failure === undefined, "no write before the store was opened again");
+    try {
+      await this.#store.batch(ops, { isSynced: true, sizeBytes });
+    } catch (cause) {
+      this.#modules.logger.error("the head's store refused a write", { error: cause });
+      this.#failure = { cause, doubt: { probe, apply }, retryAtMs: this.#modules.clock.monotonicMs() + RETRY_PAUSE_MS };
+      throw writeFailed(cause);
+    }
+    apply();
+  }
+
+  /** A write that nobody needs an answer to was refused: the store is opened again before the next. */
+  distrust(cause: unknown): void {
+    this.#failure = { cause, doubt: undefined, retryAtMs: this.#modules.clock.monotonicMs() };
+  }
+
+  /** Call before each write: opens the store again where the last one was refused. */
+  async prepare(): Promise<"ready" | "reopened" | CodedError> {
+    const failure = this.#failure;
+    if (failure === undefined) return "ready";
+    const { clock, logger, opener } = this.#modules;
+    if (clock.monotonicMs() < failure.retryAtMs) return writeFailed(failure.cause);
+    try {
+      await this.#compacting;
+      await this.#store.close().catch(() => undefined); // it may be closed already, after a try that failed
+      const { store } = await opener.open({ isMending: false });
+      this.#store = store;
+      if (failure.doubt !== undefined) {
+        const { key, isAppliedWhenPresent } = failure.doubt.probe;
+        const isPresent = (await store.get(key)) !== undefined;
+        if (isPresent === isAppliedWhenPresent) failure.doubt.apply();
+      }
+      this.#failure = undefined;
+      logger.info("the head's store takes writes again");
+      return "reopened";
+    } catch (cause) {
+      logger.error("the head's store could not be opened again", { error: cause });
+      this.#failure = { ...failure, cause, retryAtMs: clock.monotonicMs() + RETRY_PAUSE_MS };
+      return writeFailed(cause);
+    }
+  }
+
+  /** LevelDB gives deleted records' disk back only when it compacts them: asked for after each 64 MiB, one at a time. */
+  reclaim(deleted: DeletedRecords): void {
+    const before = this.#deleted;
+    this.#deleted = {
+      bytes: (before?.bytes ?? 0) + deleted.bytes,
+      firstSeq: Math.min(before?.firstSeq ?? deleted.firstSeq, deleted.firstSeq),
+      lastSeq: Math.max(before?.lastSeq ?? deleted.lastSeq, deleted.lastSeq),
+    };
+    if (this.#deleted.bytes < COMPACT_BYTES || this.#compacting !== undefined) return;
+    const { firstSeq, lastSeq } = this.#deleted;
+    this.#deleted = undefined;
+    this.#compacting = this.#store
+      .compact(recordsBetween(firstSeq, lastSeq))
+      .catch((error: unknown) => this.#modules.logger.warn("the head's store could not be compacted", { error }))
+      .finally(() => {
+        this.#compacting = undefined;
+      });
+  }
+
+  /** Rewrites the store without what it cannot read. */
+  async repair(): Promise<void> {
+    const { logger, opener } = this.#modules;
+    try {
+      await this.#store.close();
+      await opener.repair();
+    } catch (error) {
+      logger.error("the head's store could not be repaired", { error });
+    }
+    this.#store = (await opener.open({ isMending: true })).store;
+  }
+
+  async close(): Promise<void> {
+    await this.#compacting;
+    await this.#store.close().catch((error: unknown) => this.#modules.logger.warn("the head's store did not close cleanly", { error }));
+  }
+}
+
+/** One reopening a second: opening replays LevelDB's log, which is not free. */
+const RETRY_PAUSE_MS = 1000;
+const COMPACT_BYTES = 64 << 20;
+
+interface WriteFailure {
+  readonly cause: unknown;
+  /** The write whose fate is unknown. */
+  readonly doubt: Pick<StoreWrite, "probe" | "apply"> | undefined;
+  readonly retryAtMs: number;
+}
+
+export interface DeletedRecords {
+  readonly bytes: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+}
+
+function writeFailed(cause: unknown): CodedError {
+  return unavailable("HEAD_WRITE_FAILED", `the disk refused a write (${messageOf(cause)}): nothing was acknowledged, try again`, cause);
+}

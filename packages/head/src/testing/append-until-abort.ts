@@ -1,0 +1,46 @@
+/**
+ * A process whose disk goes bad: appends, saying each number after its ack, rots every table LevelDB has written once there are
+ * two, and appends on until LevelDB merges them. Used by a test: `node append-until-abort.js <dir>`.
+ */
+import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { Metrics, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
+import { Head } from "../head.ts";
+import { keptFile } from "../kept-file.ts";
+import { levelStoreOpener } from "../level-store.ts";
+import { FileWitness } from "../witness.ts";
+import { makeRecord } from "./fixtures.ts";
+
+const NUMBER_MAX = 4000;
+const dir = process.argv[2]!;
+const modules = { clock: systemClock, random: systemRandom, logger: silentLogger, metrics: new Metrics() };
+const head = await Head.open(
+  { diskBudgetBytes: 1 << 30 },
+  {
+    ...modules,
+    opener: levelStoreOpener(dir, modules, { writeBufferBytes: 1 << 20 }),
+    witness: FileWitness.open(join(dir, "witness")),
+    quarantineFile: keptFile(join(dir, "quarantine.json")),
+  },
+);
+await head.replay(async () => {});
+let isRotten = false;
+for (let number = 0; number < NUMBER_MAX; number++) {
+  await head.append(makeRecord(number, { bytes: new Uint8Array(5000).fill(number) }));
+  writeSync(1, `${number}\n`); // at once: what is said has been acked
+  if (isRotten || number % 100 !== 0) continue;
+  const tables = readdirSync(join(dir, "db")).filter((name) => name.endsWith(".ldb"));
+  isRotten = tables.length >= 2;
+  if (isRotten) for (const table of tables) rot(join(dir, "db", table));
+}
+process.exit(0);
+
+/** Turns the tenth record's key into one that belongs elsewhere. */
+function rot(path: string): void {
+  const table = readFileSync(path);
+  let at = -1;
+  for (let count = 0; count < 10; count++) at = table.indexOf("r/", at + 1, "latin1");
+  const file = openSync(path, "r+");
+  writeSync(file, Buffer.from("a"), 0, 1, at);
+  closeSync(file);
+}

@@ -1,0 +1,176 @@
+/**
+ * What waits for the store: appends, taken in groups, and jobs, which go before them.
+ *
+ * What must stay true: one step is under way at a time; the next group takes everything that queued meanwhile, so that the
+ * disk sets its size (no timer); every append and every job resolves or rejects once.
+ *
+ * Bounds: whoever pushes asks `isFull` first and refuses; a group takes what fits its bounds and leaves the rest to the next.
+ * Jobs have none: the flusher is the only one who asks for them, and waits for each.
+ */
+import type { CodedError } from "@pyromesh/base";
+import { assert } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
+
+export interface QueueLimits {
+  /** What one commit takes at most (a larger record goes alone). */
+  readonly commitBytesMax: number;
+  readonly commitCountMax: number;
+  /** What may wait for a commit. */
+  readonly queueBytesMax: number;
+}
+
+export interface QueueSteps {
+  /** Before each step; a refusal refuses the step. Reopened: the store may hold appends that were refused before. */
+  readonly prepare: () => Promise<"ready" | "reopened" | CodedError>;
+  /** Makes the group durable and resolves with the first one's seq. Rejecting refuses all of it. */
+  readonly commit: (group: readonly PendingAppend[]) => Promise<number>;
+  /** Where an identity is after all. */
+  readonly seqOf: (identityKey: string) => number | undefined;
+  /** The append was refused and is forgotten. */
+  readonly onRefused: (append: PendingAppend) => void;
+}
+
+export interface Appended {
+  readonly seq: number;
+  /** The head held this identity already; no second copy was made. */
+  readonly isDuplicate: boolean;
+}
+
+export interface PendingAppend {
+  readonly record: EncodedRecord;
+  readonly identityKey: string;
+  readonly entryBytes: number;
+  readonly promise: Promise<Appended>;
+  readonly resolve: (appended: Appended) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+export class WriteQueue {
+  readonly #limits: QueueLimits;
+  readonly #steps: QueueSteps;
+  #appends: PendingAppend[] = [];
+  #jobs: (() => Promise<void>)[] = [];
+  #bytes = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(limits: QueueLimits, steps: QueueSteps) {
+    this.#limits = limits;
+    this.#steps = steps;
+  }
+
+  /** Of appends that wait or are being committed. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Whether a record of this size must be refused. One alone is always taken. */
+  isFull(entryBytes: number): boolean {
+    return this.#bytes > 0 && this.#bytes + entryBytes > this.#limits.queueBytesMax;
+  }
+
+  push(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
+    const append = pendingAppend(record, identityKey, entryBytes);
+    this.#appends.push(append);
+    this.#bytes += entryBytes;
+    this.#run();
+    return append;
+  }
+
+  /** Runs `job` between two commits, before any that waits. */
+  job<T>(job: () => Promise<T>): Promise<T> {
+    return new Promise<T>((resolve, reject) => {
+      this.#jobs.push(async () => {
+        const outcome = await this.#steps.prepare();
+        if (typeof outcome !== "string") reject(outcome);
+        else {
+          if (outcome === "reopened") this.#releaseKept();
+          await job().then(resolve, reject);
+        }
+      });
+      this.#run();
+    });
+  }
+
+  /** Resolves when nothing waits. */
+  async settle(): Promise<void> {
+    await this.#running;
+  }
+
+  #run(): void {
+    this.#running ??= this.#runUntilIdle();
+  }
+
+  async #runUntilIdle(): Promise<void> {
+    await Promise.resolve(); // what is appended in the same turn goes into one commit
+    for (;;) {
+      const job = this.#jobs.shift();
+      if (job !== undefined) {
+        await job();
+      } else if (this.#appends.length > 0) {
+        await this.#commitSome();
+      } else {
+        this.#running = undefined;
+        return;
+      }
+    }
+  }
+
+  /** One group commit of what waits, up to the bounds; the rest waits for the next. */
+  async #commitSome(): Promise<void> {
+    const outcome = await this.#steps.prepare();
+    if (outcome === "reopened") this.#releaseKept();
+    const group = this.#takeGroup();
+    if (group.length === 0) return;
+    let firstSeq: number;
+    try {
+      if (typeof outcome !== "string") throw outcome;
+      firstSeq = await this.#steps.commit(group);
+    } catch (error) {
+      for (const append of group) {
+        this.#bytes -= append.entryBytes;
+        this.#steps.onRefused(append);
+        append.reject(error);
+      }
+      return;
+    }
+    for (let index = 0; index < group.length; index++) {
+      const append = group[index]!;
+      this.#bytes -= append.entryBytes;
+      append.resolve({ seq: firstSeq + index, isDuplicate: false });
+    }
+  }
+
+  #takeGroup(): PendingAppend[] {
+    const { commitBytesMax, commitCountMax } = this.#limits;
+    let bytes = 0;
+    let count = 0;
+    for (const { entryBytes } of this.#appends) {
+      if (count > 0 && (count >= commitCountMax || bytes + entryBytes > commitBytesMax)) break;
+      bytes += entryBytes;
+      count++;
+    }
+    return this.#appends.splice(0, count);
+  }
+
+  /** A write that was refused turned out to be in the store: its records' retries, which wait here, need no second copy. */
+  #releaseKept(): void {
+    this.#appends = this.#appends.filter((append) => {
+      const seq = this.#steps.seqOf(append.identityKey);
+      if (seq === undefined) return true;
+      this.#bytes -= append.entryBytes;
+      append.resolve({ seq, isDuplicate: true });
+      return false;
+    });
+    assert(this.#bytes >= 0, "what is released was queued");
+  }
+}
+
+function pendingAppend(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
+  let resolve!: (appended: Appended) => void; // both are set before the constructor returns
+  let reject!: (error: unknown) => void;
+  const promise = new Promise<Appended>((resolveIt, rejectIt) => {
+    resolve = resolveIt;
+    reject = rejectIt;
+  });
+  return { record, identityKey, entryBytes, promise, resolve, reject };
+}
