@@ -1,5 +1,6 @@
 /** A request and a reply as handlers see them: no sockets, so that handlers are tested without a server. */
 import type { TenantId } from "@pyromesh/base";
+import type { Caller } from "./ports.ts";
 
 export interface ApiRequest {
   readonly method: string;
@@ -11,8 +12,10 @@ export interface ApiRequest {
   readonly tenants: readonly TenantId[];
   /** The body as sent (no content decoding), its own ArrayBuffer. Rejects BODY_TOO_LARGE (413) past `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops. */
   body(sizeBytesMax: number): Promise<Uint8Array>;
-  /** Aborts when the client goes away or the server's time limit passes. */
+  /** Aborts when the client goes away or the server's time limit passes. Made when it is first asked for: `caller` costs less. */
   readonly signal: AbortSignal;
+  /** The same, for who only looks. */
+  readonly caller: Caller;
 }
 
 export interface ApiReply {

@@ -6,6 +6,7 @@ export type { Page, Pages } from "./pages.ts";
 export type {
   Answer,
   ArrivedProfile,
+  Caller,
   HeatmapQuery,
   IngestHints,
   MergeQuery,

@@ -54,7 +54,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
-  const [refusal] = await deliver(tenant, [arrived], request.signal, modules);
+  const [refusal] = await deliver(tenant, [arrived], request.caller, modules);
   if (refusal !== undefined) throw refusal;
 }
 

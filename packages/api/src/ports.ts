@@ -56,9 +56,15 @@ export interface PushOutcome {
   readonly refused: readonly Error[];
 }
 
+/** Who waits for an answer. An AbortSignal is one. */
+export interface Caller {
+  /** Throws why nobody waits any more, once that is so. */
+  throwIfAborted(): void;
+}
+
 export interface ProfileSink {
   /** Resolves after everything accepted is synced. Rejects (kind `unavailable`) when nothing could be kept. */
-  push(tenant: TenantId, profiles: readonly ArrivedProfile[], signal: AbortSignal): Promise<PushOutcome>;
+  push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome>;
 }
 
 // --- out ------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import { parseUuid } from "@pyromesh/profile";
 import type { Discards } from "./discards.ts";
 import { errorReply, errorReplyWith } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { ArrivedProfile, ProfileSink } from "./ports.ts";
+import type { ArrivedProfile, Caller, ProfileSink } from "./ports.ts";
 import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
 import type { PushedProfile } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
@@ -91,14 +91,14 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
     });
   }
 
-  if (arrived.length > 0) refused.push(...(await deliver(tenant, arrived, request.signal, modules)));
+  if (arrived.length > 0) refused.push(...(await deliver(tenant, arrived, request.caller, modules)));
   if (refused.length > 0) throw summary(refused, pushed.length);
 }
 
 /** Hands profiles to the sink; returns the refusals, counted. The buffers may be gone afterwards. */
-export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], signal: AbortSignal, modules: WriteModules): Promise<readonly unknown[]> {
+export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], caller: Caller, modules: WriteModules): Promise<readonly unknown[]> {
   const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
-  const { refused } = await modules.sink.push(tenant, arrived, signal);
+  const { refused } = await modules.sink.push(tenant, arrived, caller);
   for (const error of refused) {
     // The refusal says by its name which profile it means.
     const index = arrived.length === 1 ? 0 : arrived.findIndex((profile) => messageOf(error).startsWith(`${profile.describe}:`));

@@ -18,10 +18,10 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
-import { abortable } from "./abortable.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
+import { RequestAbort } from "./request-abort.ts";
 import { BodyGate, RequestBody } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
 import type { Route } from "./route.ts";
@@ -208,12 +208,12 @@ export class ApiServer {
     }
     const tenants = route.access === "none" ? [] : readTenants(headers["x-scope-orgid"], route.access, this.#options);
 
-    const controller = new AbortController();
+    const abort = new RequestAbort();
     const onClose = (): void => {
-      if (!response.writableFinished) controller.abort(clientGone());
+      if (!response.writableFinished) abort.abort(clientGone());
     };
     response.on("close", onClose);
-    const timer = this.#clock.after(this.#limits.requestTimeoutMs, () => controller.abort(tookTooLong(this.#limits.requestTimeoutMs)));
+    const timer = this.#clock.after(this.#limits.requestTimeoutMs, () => abort.abort(tookTooLong(this.#limits.requestTimeoutMs)));
     const apiRequest: ApiRequest = {
       method: request.method ?? "",
       path: target.path,
@@ -221,7 +221,10 @@ export class ApiServer {
       headers,
       tenants,
       body: (sizeBytesMax) => body.read(sizeBytesMax),
-      signal: controller.signal,
+      caller: abort,
+      get signal(): AbortSignal {
+        return abort.signal;
+      },
     };
     this.#runningCount++;
     const work = startHandler(route, apiRequest);
@@ -232,7 +235,7 @@ export class ApiServer {
     };
     work.then(ended, ended);
     try {
-      return await abortable(work, controller.signal);
+      return await abort.bound(work);
     } finally {
       timer.cancel();
       response.off("close", onClose);

@@ -119,14 +119,18 @@ export function openSections(bytes: Uint8Array, entry: DatasetEntry, tags: reado
     const start = offset;
     offset += section.storedLength;
     if (!tags.includes(section.tag)) continue;
-    const stored = bytes.subarray(start, offset);
     const at = entry.offset + start;
-    if (stored.length !== section.storedLength) throw corrupt(object, at, `${section.storedLength} bytes`, `${stored.length}`);
-    const crc = crc32(stored);
-    if (crc !== section.crc) throw corrupt(object, at, `section ${section.tag} with crc32 ${section.crc.toString(16)}`, crc.toString(16));
-    opened.set(section.tag, inflate(stored, section, object, at));
+    opened.set(section.tag, inflate(checkedSection(bytes.subarray(start, offset), section, object, at), section, object, at));
   }
   return opened;
+}
+
+/** The stored bytes of a section, when they are what was written. */
+function checkedSection(stored: Uint8Array, section: SectionEntry, object: string, at: number): Uint8Array {
+  if (stored.length !== section.storedLength) throw corrupt(object, at, `${section.storedLength} bytes`, `${stored.length}`);
+  const crc = crc32(stored);
+  if (crc !== section.crc) throw corrupt(object, at, `section ${section.tag} with crc32 ${section.crc.toString(16)}`, crc.toString(16));
+  return stored;
 }
 
 function inflate(stored: Uint8Array, section: SectionEntry, object: string, at: number): Uint8Array {
@@ -195,9 +199,14 @@ export async function readIdentities(source: RangeSource, object: string, signal
   const identities: string[] = [];
   for (const dataset of footer.datasets) {
     const bytes = await source.read(dataset.offset, dataset.length, signal);
-    // All sections are checked, not only the one that is looked into: a record is dropped because of this.
-    const tags = dataset.sections.map(({ tag }) => tag);
-    const raw = Buffer.from(openSections(bytes, dataset, tags, object).get(TAG.identities) ?? new Uint8Array(0));
+    // The checksum of every section, not only of the one that is looked into: a record is dropped because of this. Inflating
+    // them as well would hold up the main thread for tens of milliseconds a segment.
+    let start = 0;
+    for (const section of dataset.sections) {
+      checkedSection(bytes.subarray(start, start + section.storedLength), section, object, dataset.offset + start);
+      start += section.storedLength;
+    }
+    const raw = Buffer.from(openSection(bytes, dataset, TAG.identities, object) ?? new Uint8Array(0));
     if (raw.length !== dataset.recordCount * 16) throw corrupt(object, dataset.offset, `${dataset.recordCount} identities`, `${raw.length} bytes`);
     for (let at = 0; at < raw.length; at += 16) identities.push(raw.toString("latin1", at, at + 16));
   }

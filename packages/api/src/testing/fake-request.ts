@@ -12,6 +12,7 @@ export function fakeRequest(init: {
   readonly tenants?: readonly TenantId[];
 }): ApiRequest {
   const url = new URL(init.path, "http://node");
+  const { signal } = new AbortController();
   const body = new Uint8Array(typeof init.body === "string" ? Buffer.from(init.body) : (init.body ?? new Uint8Array(0)));
   return {
     method: init.method ?? "POST",
@@ -19,7 +20,8 @@ export function fakeRequest(init: {
     query: url.searchParams,
     headers: init.headers ?? {},
     tenants: init.tenants ?? [ANONYMOUS],
-    signal: new AbortController().signal,
+    signal,
+    caller: signal,
     body(sizeBytesMax) {
       if (body.length <= sizeBytesMax) return Promise.resolve(body);
       return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` }));

@@ -13,7 +13,7 @@
  */
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import type { ArrivedProfile, ProfileSink, PushOutcome } from "@pyromesh/api";
+import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries } from "./active-series.ts";
@@ -55,10 +55,10 @@ export class Writer implements ProfileSink {
     this.#modules = modules;
   }
 
-  async push(tenant: TenantId, profiles: readonly ArrivedProfile[], signal: AbortSignal): Promise<PushOutcome> {
+  async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
     const reason = this.#modules.refusesBecause();
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
-    const work = Promise.all(profiles.map((profile) => this.#pushOne(tenant, profile, signal)));
+    const work = Promise.all(profiles.map((profile) => this.#pushOne(tenant, profile, caller)));
     this.#inFlight.add(work);
     try {
       const refused = (await work).filter((error) => error !== undefined);
@@ -76,7 +76,7 @@ export class Writer implements ProfileSink {
   }
 
   /** The refusal, or undefined when all of it is kept. */
-  async #pushOne(tenant: TenantId, profile: ArrivedProfile, signal: AbortSignal): Promise<CodedError | undefined> {
+  async #pushOne(tenant: TenantId, profile: ArrivedProfile, caller: Caller): Promise<CodedError | undefined> {
     const { activeSeries, clock, compute, head, limitsFor, openGeneration, placement } = this.#modules;
     try {
       const limits = limitsFor(tenant);
@@ -96,7 +96,7 @@ export class Writer implements ProfileSink {
         generation: openGeneration(),
       });
       try {
-        signal.throwIfAborted();
+        caller.throwIfAborted();
         const admitted = activeSeries.admit(tenant, records, limits.series);
         await allOf(admitted.records.map((record) => head.append(record)));
         if (admitted.refusal !== undefined) throw admitted.refusal;
