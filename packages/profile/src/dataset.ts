@@ -354,16 +354,26 @@ function packRow(out: Uint8Array, start: number, record: RecordView, nodes: Uint
     }
   }
   if (record.sampleSpan !== undefined) {
-    for (let i = 0; i < sampleCount; i++) {
-      const span = record.sampleSpan[i]!;
-      at = putVarint(out, at, span === 0 ? 0 : dataset.spanId(record.spans, span * 8));
-    }
+    at = putIds(out, at, record.sampleSpan, sampleCount, record.spans.length / 8, (span) => dataset.spanId(record.spans, span * 8));
   }
   if (record.sampleTrace !== undefined) {
-    for (let i = 0; i < sampleCount; i++) {
-      const trace = record.sampleTrace[i]!;
-      at = putVarint(out, at, trace === 0 ? 0 : dataset.traceId(record.traces, trace * 16));
-    }
+    at = putIds(out, at, record.sampleTrace, sampleCount, record.traces.length / 16, (trace) => dataset.traceId(record.traces, trace * 16));
+  }
+  return at;
+}
+
+/** What an id of the record is in the dataset; 0: not asked yet. */
+let knownIds: Uint32Array = new Uint32Array(64);
+
+function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {
+  if (knownIds.length < idCount) knownIds = new Uint32Array(idCount * 2);
+  else knownIds.fill(0, 0, idCount);
+  let at = start;
+  for (let i = 0; i < count; i++) {
+    const id = ids[i]!;
+    let known = knownIds[id]!;
+    if (known === 0 && id !== 0) knownIds[id] = known = find(id);
+    at = putVarint(out, at, known);
   }
   return at;
 }

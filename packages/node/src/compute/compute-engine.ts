@@ -421,10 +421,13 @@ function toRowQuery(query: PlainRowQuery): RowQuery {
   return { ...query, selector: query.selector.map(toMatcher) };
 }
 
+/** A limit of 0 lifts it; a buffer holds no more. */
+const OUTPUT_BYTES_MAX = 2 ** 32;
+
 function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
   try {
     return gunzipSync(gzip, {
-      ...(sizeBytesMax > 0 ? { maxOutputLength: sizeBytesMax } : {}),
+      maxOutputLength: sizeBytesMax > 0 ? sizeBytesMax : OUTPUT_BYTES_MAX,
       // The room for the whole answer at once: growing it in 16 KiB steps costs as much as inflating.
       chunkSize: Math.max(1 << 14, Math.min(1 << 20, gzip.length * 4)),
       finishFlush: constants.Z_FINISH,
