@@ -44,13 +44,12 @@ export function total({ samples }, column, takes = () => true) {
   return Number(samples.filter(takes).reduce((sum, { values }) => sum + values[column], 0n));
 }
 
-/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them. */
+/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them (here: for the Go SDK). */
 export function mended(decoded) {
-  const { profile, text, samples } = decoded;
+  const { samples } = decoded;
   const prefixes = goPrefixes(
     samples.map(({ ids }) => ids),
     decoded.sampleTypes.map(({ type }) => type),
-    profile.function.map(({ filename }) => text(filename)),
   );
   return { ...decoded, samples: samples.map((sample, i) => ({ ...sample, frames: [...prefixes[i].flatMap(decoded.framesOf), ...sample.frames] })) };
 }

@@ -18,10 +18,15 @@
  *
  * Bounds: nodes made are at most OVERLAP for each old one and a copy; a stacktrace grows by at most SHIFT_MAX * STEPS_MAX frames.
  */
-import { isGo } from "./fix-go.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
 import type { SampleType } from "./profile-type.ts";
 import type { StacktraceWalk } from "./stacktrace-walk.ts";
+
+/**
+ * The official Go SDK, by the label that /ingest puts on what it sends. Pyroscope also guesses Go from the names of files; what
+ * is mended on a guess is no longer what was sent, stacktrace by stacktrace, so here the client must say it.
+ */
+const GO_SPY = "gospy";
 
 /** Frames that must agree: fewer, and recursion would look like a cut. All lengths here are Pyroscope's. */
 const OVERLAP = 16;
@@ -44,7 +49,7 @@ export function mendGoTruncated(decoded: PprofDecoder, sampleTypes: readonly Sam
   if (!isAllocation && !sampleTypes.some(({ type }) => type === "cpu")) return;
   const { tree } = decoded;
   const depthMin = isAllocation ? ALLOCATION_DEPTH_MIN : CPU_DEPTH_MIN;
-  if (tree.nodeCount <= depthMin || !isGo(decoded, spyName)) return;
+  if (tree.nodeCount <= depthMin || spyName !== GO_SPY) return;
   const depths = depthsOf(tree);
   let depthMax = 0;
   for (let node = 1; node < depths.length; node++) if (depths[node]! > depthMax) depthMax = depths[node]!;

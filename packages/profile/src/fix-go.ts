@@ -55,31 +55,3 @@ function closingBracket(name: string, from: number): number {
   }
   return -1;
 }
-
-/** Spies that say of themselves which language they watch (reference 2.4: Go's mends are for Go profiles alone). */
-const SPIES_OF_OTHERS: ReadonlySet<string> = new Set([
-  "dotnetspy",
-  "grafana-agent.java",
-  "javaspy",
-  "nodespy",
-  "phpspy",
-  "pyroscope-rs",
-  "pyspy",
-  "rbspy",
-]);
-
-/**
- * By the spy's name, else by a function in a `.go` file. (Pyroscope takes the first string that looks like any language;
- * here the order in which a client writes its strings must decide nothing, since identities would depend on it.)
- */
-export function isGo({ bytes, functionCount, functionFilename, stringStart, stringEnd }: PprofDecoder, spyName: string): boolean {
-  if (spyName === "gospy") return true;
-  if (SPIES_OF_OTHERS.has(spyName)) return false;
-  for (let i = 1; i <= functionCount; i++) {
-    const filename = functionFilename[i]!;
-    const end = stringEnd[filename]!;
-    // ".go"
-    if (end - stringStart[filename]! >= 3 && bytes[end - 3] === 0x2e && bytes[end - 2] === 0x67 && bytes[end - 1] === 0x6f) return true;
-  }
-  return false;
-}

@@ -4,12 +4,11 @@
  */
 
 /** Which locations come before each stacktrace's root. `types` and `filenames` say whether the profile is one to mend. */
-export function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[], filenames: readonly string[]): string[][] {
+export function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[]): string[][] {
   const isAllocation = types.some((type) => ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"].includes(type));
   const deepest = stacks.reduce((depth, stack) => Math.max(depth, stack.length), 0);
   const isDeep = isAllocation ? deepest >= 28 && deepest <= 32 : types.includes("cpu") && deepest >= 60;
-  if (!isDeep || !filenames.some((filename) => filename.endsWith(".go"))) return stacks.map(() => []);
-  return prefixesOf(stacks);
+  return isDeep ? prefixesOf(stacks) : stacks.map(() => []);
 }
 
 interface Link {

@@ -19,8 +19,8 @@ export type Sums = Map<string, bigint>;
 /** Labels on samples that never become series labels. */
 const ID_LABELS = new Set(["span_id", "profile_id", "trace_id"]);
 
-/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels; cut Go stacktraces are mended. */
-export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set()): Sums {
+/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. `isMended`: of the Go SDK, whose cut stacktraces are mended. */
+export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set(), isMended = false): Sums {
   const profile = Profile.decode(pprof);
   const strings = profile.stringTable.strings;
   const text = (index: unknown): string => strings[Number(index)] ?? "";
@@ -47,7 +47,6 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
   const prefixes = goPrefixes(
     kept.map(({ locationId }) => locationId.map(String).reverse()),
     profile.sampleType.map(({ type }) => text(type)),
-    profile.function.map(({ filename }) => text(filename)),
   );
   for (const [i, sample] of kept.entries()) {
     const values = sample.value.map((value) => BigInt.asIntN(64, BigInt(value)));
@@ -63,7 +62,7 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
         }
       } else if (name !== "" && !seriesNames.has(name)) labels.push({ name, value });
     }
-    const stack = [...prefixes[i]!, ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
+    const stack = [...(isMended ? prefixes[i]! : []), ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
     for (const [column, type] of profile.sampleType.entries()) {
       if (values[column] === 0n) continue;
       const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), idTexts.sort().join(""), stack);
