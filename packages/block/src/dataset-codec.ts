@@ -48,7 +48,7 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
   }
 }
 
-/** The same, some milliseconds a step. The dataset must not change meanwhile. */
+/** The same, a millisecond or two a step. The dataset must not change meanwhile. */
 export function* encodeDatasetInSteps(dataset: Dataset): Generator<undefined, RawSection[]> {
   const rows = yield* encodeRows(dataset);
   const sections: RawSection[] = [];

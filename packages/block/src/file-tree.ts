@@ -219,15 +219,22 @@ export function isFileError(thrown: unknown, ...codes: readonly string[]): boole
   return thrown instanceof Error && "code" in thrown && codes.includes(String(thrown.code));
 }
 
-/** How much one read or write asks of the disk, so that an abort is seen within some 10 ms. */
+/** How much one read asks of the disk, so that an abort is seen within some 10 ms. */
 const CHUNK_BYTES = 8 * 2 ** 20;
+
+/**
+ * How much of a file is written before it is synced: the file system's journal writes out what all files hold back, so a commit
+ * of the head that falls into the sync of a whole segment waits for all of it (measured: 30 to 70 ms for 5 MB).
+ */
+const SYNC_BYTES = 2 ** 19;
 
 async function writeAll(handle: FileHandle, bytes: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
   let done = 0;
   while (done < bytes.length) {
     signal?.throwIfAborted();
-    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.length - done, CHUNK_BYTES));
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(bytes.length - done, SYNC_BYTES));
     done += bytesWritten;
+    if (done < bytes.length) await handle.datasync();
   }
 }
 

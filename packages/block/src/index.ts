@@ -18,4 +18,4 @@ export { openBucket, parseBucketUrl } from "./open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./open-bucket.ts";
 export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment-reader.ts";
-export { buildSegment, encodeSection } from "./segment-writer.ts";
+export { buildSegment, encodeSection, encodeSectionAside } from "./segment-writer.ts";

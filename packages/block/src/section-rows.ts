@@ -40,8 +40,8 @@ export interface EncodedRows {
   readonly sampleTraces: Uint8Array | undefined;
 }
 
-/** Rows between two pauses: some milliseconds. */
-const ROWS_A_STEP = 128;
+/** Rows between two pauses: about a millisecond. */
+const ROWS_A_STEP = 32;
 
 /** In steps, so that whoever runs them can do something else between two. */
 export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows> {

@@ -1,7 +1,9 @@
 /**
  * Writes a segment: header, datasets back to back, footer, trailer. The same input gives the same bytes.
  */
-import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
+import { promisify } from "node:util";
+import { brotliCompress, brotliCompressSync, constants, deflateRaw, deflateRawSync } from "node:zlib";
+import type { BrotliOptions, InputType, ZlibOptions } from "node:zlib";
 import { assert, ByteWriter, crc32 } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import { BUILDER_VERSION, CODEC, FORMAT_VERSION, MAGIC } from "./format.ts";
@@ -12,23 +14,43 @@ const COMPRESS_BYTES_MIN = 64;
 
 /** Stored as it is where compressing does not pay. */
 export function encodeSection(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): SectionInput {
-  if (codec !== CODEC.none && raw.length >= COMPRESS_BYTES_MIN) {
-    const bytes = compress(raw, codec, quality);
-    if (bytes.length < raw.length) return { tag, codec, rawLength: raw.length, bytes };
-  }
+  return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? compress(raw, codec, quality) : undefined);
+}
+
+/** The same on the thread pool, where it stands in nobody's way. `raw` must not change meanwhile. */
+export async function encodeSectionAside(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): Promise<SectionInput> {
+  return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? await compressAside(raw, codec, quality) : undefined);
+}
+
+function isWorthIt(raw: Uint8Array, codec: number): boolean {
+  return codec !== CODEC.none && raw.length >= COMPRESS_BYTES_MIN;
+}
+
+function sectionOf(tag: number, raw: Uint8Array, codec: number, compressed: Uint8Array | undefined): SectionInput {
+  if (compressed !== undefined && compressed.length < raw.length) return { tag, codec, rawLength: raw.length, bytes: compressed };
   // Copied: `raw` may be a view of a writer's larger buffer.
   return { tag, codec: CODEC.none, rawLength: raw.length, bytes: new Uint8Array(raw) };
 }
 
 function compress(raw: Uint8Array, codec: number, quality: number): Uint8Array {
-  if (codec === CODEC.deflateRaw) return deflateRawSync(raw, { level: quality });
-  return brotliCompressSync(raw, {
+  return codec === CODEC.deflateRaw ? deflateRawSync(raw, { level: quality }) : brotliCompressSync(raw, brotliOptions(raw, quality));
+}
+
+function compressAside(raw: Uint8Array, codec: number, quality: number): Promise<Uint8Array> {
+  return codec === CODEC.deflateRaw ? deflateRawAside(raw, { level: quality }) : brotliCompressAside(raw, brotliOptions(raw, quality));
+}
+
+const deflateRawAside = promisify<InputType, ZlibOptions, Uint8Array>(deflateRaw);
+const brotliCompressAside = promisify<InputType, BrotliOptions, Uint8Array>(brotliCompress);
+
+function brotliOptions(raw: Uint8Array, quality: number): BrotliOptions {
+  return {
     params: {
       [constants.BROTLI_PARAM_QUALITY]: quality,
       [constants.BROTLI_PARAM_SIZE_HINT]: raw.length,
       [constants.BROTLI_PARAM_LGWIN]: 22,
     },
-  });
+  };
 }
 
 export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[]): Uint8Array {

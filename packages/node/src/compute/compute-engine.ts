@@ -5,8 +5,7 @@
 import { constants, gunzipSync } from "node:zlib";
 import { assert, CodedError, invalidArgument, unreachable } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import type { DatasetInput } from "@pyromesh/block";
-import { CODEC, encodeDatasetInSteps, encodeSection, openSection, SegmentDataset } from "@pyromesh/block";
+import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, PreparedRow, PushInput, RecordView, RowQuery } from "@pyromesh/profile";
 import {
   countSamples,
@@ -36,6 +35,7 @@ import {
   windowStartOf,
 } from "@pyromesh/profile";
 import type {
+  BuiltDataset,
   DatasetKey,
   EncodeTask,
   Finished,
@@ -49,9 +49,6 @@ import type {
   SegmentPart,
 } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
-
-/** Brotli 1: 9 % more bytes than 5 for a twentieth of the time; a segment is soon compacted (docs/decisions/0004-segment-layout.md). */
-const SEGMENT_QUALITY = 1;
 
 interface HeldDataset {
   readonly key: DatasetKey;
@@ -101,7 +98,7 @@ export class ComputeEngine {
   /** The latest generation that was built or dropped: it and those before it take no more rows. */
   #closed: Generation = -1;
   /** Builds under way. */
-  readonly #builds = new Map<string, Generator<undefined, DatasetInput[]>>();
+  readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
   #nextRow = 1;
   readonly #decoder = new RecordDecoder();
   readonly #open = new Map<string, OpenDataset>();
@@ -184,8 +181,8 @@ export class ComputeEngine {
     return raw;
   }
 
-  /** Some milliseconds of the build, so that pushes get their turn; undefined until it is done. Call again with the same. */
-  build(generation: Generation, tenant: string, windowStartMs: number): DatasetInput[] | undefined {
+  /** A millisecond or two of the build, so that pushes get their turn; undefined until it is done. Call again with the same. */
+  build(generation: Generation, tenant: string, windowStartMs: number): BuiltDataset[] | undefined {
     const key = printDatasetKey({ tenant, windowStartMs, service: String(generation) });
     let steps = this.#builds.get(key);
     if (steps === undefined) this.#builds.set(key, (steps = this.#buildSteps(generation, tenant, windowStartMs)));
@@ -201,16 +198,13 @@ export class ComputeEngine {
     }
   }
 
-  *#buildSteps(generation: Generation, tenant: string, windowStartMs: number): Generator<undefined, DatasetInput[]> {
-    const inputs: DatasetInput[] = [];
+  *#buildSteps(generation: Generation, tenant: string, windowStartMs: number): Generator<undefined, BuiltDataset[]> {
+    const built: BuiltDataset[] = [];
     for (const { key, dataset } of this.#generations.get(generation)?.values() ?? []) {
       if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
-      const sections: DatasetInput["sections"][number][] = [];
-      for (const { tag, raw, isCompressible } of yield* encodeDatasetInSteps(dataset)) {
-        yield;
-        sections.push(encodeSection(tag, raw, isCompressible ? CODEC.brotli : CODEC.none, SEGMENT_QUALITY));
-      }
-      inputs.push({
+      const sections = yield* encodeDatasetInSteps(dataset);
+      yield;
+      built.push({
         service: key.service,
         recordCount: dataset.rowCount,
         minTimeMs: Number(dataset.minTimeNs / 1_000_000n),
@@ -218,7 +212,7 @@ export class ComputeEngine {
         sections,
       });
     }
-    return inputs;
+    return built;
   }
 
   drop(generation: Generation): void {

@@ -5,7 +5,7 @@
  * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
-import type { DatasetInput, DatasetEntry } from "@pyromesh/block";
+import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type {
   AcceptanceWindow,
   EncodedRecord,
@@ -37,6 +37,11 @@ export interface DatasetKey {
 
 export function printDatasetKey(key: DatasetKey): string {
   return `${key.tenant}\0${key.windowStartMs}\0${key.service}`;
+}
+
+/** A dataset of a segment, not yet compressed. */
+export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
+  readonly sections: readonly RawSection[];
 }
 
 /** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a lane once. */

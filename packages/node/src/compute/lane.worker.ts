@@ -2,7 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable } from "@pyromesh/base";
 import { ComputeEngine } from "./compute-engine.ts";
-import type { EncodeSettings } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
@@ -41,7 +41,7 @@ function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
     case "release":
       return engine.releaseRows(call.rows);
     case "build":
-      return engine.build(call.generation, call.tenant, call.windowStartMs);
+      return build(call, transfer);
     case "drop":
       return engine.drop(call.generation);
     case "scan":
@@ -51,6 +51,15 @@ function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
     default:
       return unreachable(call);
   }
+}
+
+/** Sections are views of writers' larger buffers: what travels is no more than they hold. */
+function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>, transfer: ArrayBuffer[]): BuiltDataset[] | undefined {
+  return engine.build(generation, tenant, windowStartMs)?.map((dataset) => {
+    const sections = dataset.sections.map((section) => ({ ...section, raw: section.raw.slice() }));
+    for (const { raw } of sections) transfer.push(raw.buffer);
+    return { ...dataset, sections };
+  });
 }
 
 /** The records lie where the pprof lay, as far as they fit. */

@@ -7,15 +7,17 @@
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  */
 import { setFlagsFromString } from "node:v8";
-import type { DatasetInput } from "@pyromesh/block";
+import { encodeSectionAside } from "@pyromesh/block";
+import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import type { Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { Lane } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
 import { packPush, unpackRecords } from "./lane-protocol.ts";
 import type { PackedRecords } from "./lane-protocol.ts";
 import { LentMemory, SLOT_BYTES } from "./lent-memory.ts";
+import { codecOf } from "./section-codec.ts";
 
 /** A lane with more calls waiting than a batch holds has enough to do. */
 const LANE_CALLS_MAX = 8;
@@ -115,9 +117,14 @@ export class WorkerCompute implements Compute {
       const inputs: DatasetInput[] = [];
       for (const lane of this.#lanes) {
         // A step at a time: pushes that wait in the lane go in between.
-        let built: readonly DatasetInput[] | undefined;
-        while (built === undefined) built = await lane.call<readonly DatasetInput[] | undefined>({ method: "build", generation, tenant, windowStartMs });
-        inputs.push(...built);
+        let built: readonly BuiltDataset[] | undefined;
+        while (built === undefined) built = await lane.call<readonly BuiltDataset[] | undefined>({ method: "build", generation, tenant, windowStartMs });
+        for (const dataset of built) {
+          const sections: SectionInput[] = [];
+          // One after the other: the other threads of the pool stay free for commits.
+          for (const section of dataset.sections) sections.push(await encodeSectionAside(section.tag, section.raw, ...codecOf(section)));
+          inputs.push({ ...dataset, sections });
+        }
       }
       return inputs;
     };

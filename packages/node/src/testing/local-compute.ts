@@ -1,8 +1,10 @@
 /** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one lane. */
 import type { Random } from "@pyromesh/base";
+import { encodeSection } from "@pyromesh/block";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, InsertedRecord } from "../compute/compute.ts";
 import { ComputeEngine } from "../compute/compute-engine.ts";
+import { codecOf } from "../compute/section-codec.ts";
 
 export function openLocalCompute(modules: { readonly random: Random }): Compute {
   const engine = new ComputeEngine({ ...modules, isMine: () => true });
@@ -29,7 +31,8 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
     build: async (generation, tenant, windowStartMs) => {
       for (;;) {
         const built = engine.build(generation, tenant, windowStartMs);
-        if (built !== undefined) return built;
+        if (built === undefined) continue;
+        return built.map((dataset) => ({ ...dataset, sections: dataset.sections.map((section) => encodeSection(section.tag, section.raw, ...codecOf(section))) }));
       }
     },
     drop: (generation) => engine.drop(generation),
