@@ -148,7 +148,7 @@ export class Node {
       segments,
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => this.#refresh(signal),
-      queryBytesMaxOf: (tenant) => limitsFor(config, tenant).queryBytesMax,
+      queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => this.#unlisted,
       headSpan: (tenant) => head.spanOf(tenant),

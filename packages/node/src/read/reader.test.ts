@@ -12,6 +12,8 @@ import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { makeMatcher, parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { Compute, ScanTask } from "../compute/compute.ts";
+import type { Config } from "../config/config.ts";
+import type { LimitsInForce } from "../config/limits.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { Node } from "../node.ts";
 import { openLocalCompute } from "../testing/index.ts";
@@ -26,12 +28,19 @@ class World {
   readonly bucket: FaultyBucket = new FaultyBucket(new MemoryBucket({ clock: systemClock }), { clock: systemClock });
   readonly scans: ScanTask[] = [];
   onScan: () => void = () => {};
+  /** Of the node that was started; another `inForce` takes hold at once. */
+  limits: { inForce: LimitsInForce } | undefined;
   #node: Node | undefined;
+
+  settings(flags: Readonly<Record<string, string>> = {}, yaml = ""): Config {
+    const given = { flush_interval: "1h", "limits.reject_older_than": "0", "limits.reject_newer_than": "0", ...(yaml === "" ? {} : { config: "c.yaml" }), ...flags };
+    return loadConfig({ flags: new Map(Object.entries(given).map(([key, value]) => [key, [value]])), env: {}, readFile: () => yaml });
+  }
 
   async start(flags: Readonly<Record<string, string>> = {}, yaml = ""): Promise<Node> {
     const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
-    const given = { flush_interval: "1h", "limits.reject_older_than": "0", "limits.reject_newer_than": "0", ...(yaml === "" ? {} : { config: "c.yaml" }), ...flags };
-    const config = loadConfig({ flags: new Map(Object.entries(given).map(([key, value]) => [key, [value]])), env: {}, readFile: () => yaml });
+    const config = this.settings(flags, yaml);
+    this.limits = { inForce: config };
     const local = openLocalCompute(modules);
     const compute: Compute = {
       ...local,
@@ -43,6 +52,7 @@ class World {
     };
     this.#node = await Node.open(config, {
       ...modules,
+      limits: this.limits,
       bucket: this.bucket,
       compute,
       local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
@@ -225,6 +235,15 @@ describe("reader", function () {
       await fill(node, large);
       expect(Number((await node.source.flameGraph({ ...whole, tenants: [large] }, never)).value.total)).to.equal(8);
       for (const tenants of [[small], [large, small]]) expect(await refusalOf(node.source.flameGraph({ ...whole, tenants }, never))).to.include({ code: "QUERY_TOO_LARGE" });
+    });
+
+    it("max_query_bytes: another one in the configuration file bounds the next query", async () => {
+      // The reader once kept the limits of the start, while every other limit followed the file.
+      const node = await world.start();
+      await fill(node);
+      expect(Number((await node.source.flameGraph(whole, never)).value.total)).to.equal(8);
+      world.limits!.inForce = world.settings({ "limits.max_query_bytes": "10" });
+      expect(await refusalOf(node.source.flameGraph(whole, never))).to.include({ code: "QUERY_TOO_LARGE" });
     });
 
     it("every kind of query is bounded", async () => {
