@@ -10,7 +10,7 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Writes have exactly one; reads may have several (`a|b`). */
   readonly tenants: readonly TenantId[];
-  /** The body as sent (no content decoding), its own ArrayBuffer. Rejects BODY_TOO_LARGE (413) past `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops. */
+  /** The body as sent (no content decoding), valid until the handler ends: a small one lies in memory that is used again. Rejects BODY_TOO_LARGE (413) past `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops. */
   body(sizeBytesMax: number): Promise<Uint8Array>;
   /** Aborts when the client goes away or the server's time limit passes. Made when it is first asked for: `caller` costs less. */
   readonly signal: AbortSignal;
