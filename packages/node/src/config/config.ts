@@ -49,7 +49,7 @@ export interface NodeSettings {
   readonly authFile: string | undefined;
   readonly logLevel: LogLevel;
   readonly isSelfProfiling: boolean;
-  /** 0: as many as the machine suggests. */
+  /** 0: one less than there are cores, at least 1, at most 8. */
   readonly workerCount: number;
 }
 
@@ -74,7 +74,7 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
   logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),
   isSelfProfiling: setting("self_profile", booleanKind, false, "profile this node and store it here"),
-  workerCount: setting("workers", countKind, 0, "worker threads; 0: automatic"),
+  workerCount: setting("workers", countKind, 0, "worker threads; 0: one less than there are cores, at least 1, at most 8"),
 };
 
 /** Keys of the settings that differ; limits are not among them. */
