@@ -1,7 +1,7 @@
 /**
  * The node: composes engines, gives the API its ports, starts and stops everything in order.
  *
- * Start: bucket known, head replayed into the lanes, local segments and the bucket's LIST in the catalog, then HTTP.
+ * Start: bucket opened, head replayed into the lanes, HTTP, local segments and the bucket's LIST in the catalog; then it is ready.
  * Stop, in reverse: take no more, finish what is in flight, end the flush, close the head. What is unflushed stays on disk.
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
