@@ -99,10 +99,12 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
 export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], caller: Caller, modules: WriteModules): Promise<readonly unknown[]> {
   const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
   const { refused } = await modules.sink.push(tenant, arrived, caller);
+  if (refused.length === 0) return refused;
+  // A refusal says by the name it begins with which profile it means.
+  const sizeOf = new Map(arrived.map(({ describe }, index) => [describe, sizes[index]!]));
   for (const error of refused) {
-    // The refusal says by its name which profile it means.
-    const index = arrived.length === 1 ? 0 : arrived.findIndex((profile) => messageOf(error).startsWith(`${profile.describe}:`));
-    modules.discards.add(tenant, error, sizes[index] ?? 0);
+    const [name = ""] = messageOf(error).split(":", 1);
+    modules.discards.add(tenant, error, (arrived.length === 1 ? sizes[0] : sizeOf.get(name)) ?? 0);
   }
   return refused;
 }

@@ -65,3 +65,40 @@ describe("compute engine: text", () => {
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
   });
 });
+
+describe("compute engine: rows that are made ready and dropped", () => {
+  const room = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes);
+  const named = (service: string, text = "main;work 3\n"): EncodeTask => task(text, { labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }] });
+
+  it("leave no dataset behind, whatever services refused pushes name; one with rows stays", () => {
+    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    const kept = engine.encode(named("kept"), room);
+    const waiting = engine.encode(named("waiting"), room);
+    for (let i = 0; i < 100; i++) engine.releaseRows(engine.encode(named(`refused-${i}`), room).rows);
+    expect(engine.datasetCount).equal(2);
+    engine.insertRows(1, kept.rows);
+    engine.releaseRows(engine.encode(named("kept"), room).rows);
+    engine.releaseRows(waiting.rows);
+    expect(engine.datasetCount).equal(1);
+    engine.insertRows(1, engine.encode(named("waiting"), room).rows);
+    expect(engine.datasetCount).equal(2);
+  });
+
+  it("of one service are bounded: past the bound none is made ready until the generation turns, and records are still taken", () => {
+    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    engine.insertRows(1, engine.encode(named("shop"), room).rows);
+    const large = named("shop", `main;${"x".repeat(1 << 20)} 1\n`);
+    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 } };
+    let readyCount = 0;
+    for (let i = 0; i < 12; i++) {
+      const { rows } = engine.encode({ ...large, settings }, room);
+      if (rows[0] !== 0) readyCount++;
+      engine.releaseRows(rows);
+    }
+    expect(readyCount).within(7, 9);
+    const { records, rows } = engine.encode(named("shop"), room);
+    expect(rows).deep.equal([0]);
+    engine.insert(1, records);
+    expect(engine.encode({ ...named("shop"), generation: 2 }, room).rows[0]).above(0);
+  });
+});

@@ -53,6 +53,8 @@ import { printDatasetKey } from "./compute.ts";
 interface HeldDataset {
   readonly key: DatasetKey;
   readonly dataset: Dataset;
+  /** Rows made ready and neither inserted nor dropped yet. */
+  readyCount: number;
   /** Of records whose rows were made ready and dropped: their symbols stay in the dataset. */
   droppedBytes: number;
 }
@@ -67,6 +69,14 @@ interface ReadyRow {
 
 /** Past it a dataset makes no more rows ready: its records are decoded when they are inserted, and leave nothing behind when not. */
 const DROPPED_BYTES_MAX = 8 * 2 ** 20;
+/** The same for all datasets of a generation together: while every push is refused nothing is cut, and the generation does not end. */
+const GENERATION_DROPPED_BYTES_MAX = 64 * 2 ** 20;
+
+interface HeldGeneration {
+  /** By printed key. */
+  readonly datasets: Map<string, HeldDataset>;
+  droppedBytes: number;
+}
 
 export interface EngineModules {
   readonly random: Random;
@@ -93,7 +103,7 @@ interface OpenDataset {
 
 export class ComputeEngine {
   readonly #modules: EngineModules;
-  readonly #generations = new Map<Generation, Map<string, HeldDataset>>();
+  readonly #generations = new Map<Generation, HeldGeneration>();
   readonly #ready = new Map<number, ReadyRow>();
   /** The latest generation that was built or dropped: it and those before it take no more rows. */
   #closed: Generation = -1;
@@ -106,6 +116,13 @@ export class ComputeEngine {
 
   constructor(modules: EngineModules) {
     this.#modules = modules;
+  }
+
+  /** Held in memory, of all generations. */
+  get datasetCount(): number {
+    let count = 0;
+    for (const { datasets } of this.#generations.values()) count += datasets.size;
+    return count;
   }
 
   /** `room`: where a record's bytes go. Called after the pprof was read: it may give out the very memory that holds it. */
@@ -135,6 +152,7 @@ export class ComputeEngine {
       const ready = this.#ready.get(id);
       assert(ready !== undefined && ready.generation === generation, "a ready row is inserted once, into the generation it was made for");
       this.#ready.delete(id);
+      ready.held.readyCount--;
       ready.held.dataset.add(ready.row);
     }
   }
@@ -145,7 +163,14 @@ export class ComputeEngine {
       const ready = this.#ready.get(id);
       if (ready === undefined) continue;
       this.#ready.delete(id);
-      ready.held.droppedBytes += ready.sizeBytes;
+      const { generation, held, sizeBytes } = ready;
+      held.readyCount--;
+      held.droppedBytes += sizeBytes;
+      const owner = this.#generations.get(generation);
+      if (owner === undefined) continue;
+      owner.droppedBytes += sizeBytes;
+      // A client that is refused may name another service each time.
+      if (held.dataset.rowCount === 0 && held.readyCount === 0) owner.datasets.delete(printDatasetKey(held.key));
     }
   }
 
@@ -154,20 +179,23 @@ export class ComputeEngine {
     // A dataset that is being built must not change, nor one that is gone come back: a push that was on its way when its
     // generation ended comes here late.
     if (!this.#modules.isMine(record) || generation <= this.#closed) return 0;
+    if ((this.#generations.get(generation)?.droppedBytes ?? 0) > GENERATION_DROPPED_BYTES_MAX) return 0;
     const held = this.#hold(generation, record);
     if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
     const id = this.#nextRow++;
     this.#ready.set(id, { generation, held, row: held.dataset.prepare(view), sizeBytes: record.bytes.length });
+    held.readyCount++;
     return id;
   }
 
   #hold(generation: Generation, { tenant, service, timeMs }: InsertedRecord): HeldDataset {
-    let datasets = this.#generations.get(generation);
-    if (datasets === undefined) this.#generations.set(generation, (datasets = new Map()));
+    let owner = this.#generations.get(generation);
+    if (owner === undefined) this.#generations.set(generation, (owner = { datasets: new Map(), droppedBytes: 0 }));
+    const { datasets } = owner;
     const key = { tenant, service, windowStartMs: windowStartOf(timeMs) };
     const printed = printDatasetKey(key);
     let held = datasets.get(printed);
-    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), droppedBytes: 0 }));
+    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), readyCount: 0, droppedBytes: 0 }));
     return held;
   }
 
@@ -200,7 +228,7 @@ export class ComputeEngine {
 
   *#buildSteps(generation: Generation, tenant: string, windowStartMs: number): Generator<undefined, BuiltDataset[]> {
     const built: BuiltDataset[] = [];
-    for (const { key, dataset } of this.#generations.get(generation)?.values() ?? []) {
+    for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
       if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
       const sections = yield* encodeDatasetInSteps(dataset);
       yield;
@@ -232,7 +260,7 @@ export class ComputeEngine {
     };
     for (const part of task.parts) addSource(printDatasetKey(part), this.#openPart(part));
     for (const generation of task.generations) {
-      for (const [printed, { key, dataset }] of this.#generations.get(generation) ?? []) {
+      for (const [printed, { key, dataset }] of this.#generations.get(generation)?.datasets ?? []) {
         if (!task.tenants.includes(key.tenant)) continue;
         if (key.windowStartMs < task.firstWindowMs || key.windowStartMs > task.lastWindowMs) continue;
         addSource(printed, dataset);

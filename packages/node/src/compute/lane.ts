@@ -4,7 +4,8 @@
  *   call --> queue --> batch (at most BATCHES_IN_FLIGHT away) --> worker --> outcomes
  *
  * Inserts and releases wait to travel with the next call, or until many of them wait: nobody awaits them.
- * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503).
+ * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
+ * there is as much of it as there were pushes and generations.
  */
 import { Worker } from "node:worker_threads";
 import { CodedError, unavailable } from "@pyromesh/base";
@@ -32,6 +33,8 @@ interface Pending {
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
   readonly isLong: boolean;
+  /** Called once, however it ends. */
+  readonly onEnd?: () => void;
 }
 
 export class Lane {
@@ -48,7 +51,8 @@ export class Lane {
   #nextSettings = 1;
   #batchesInFlight = 0;
   #nextId = 1;
-  #lost: Error | undefined;
+  /** Why nothing is taken any more: the thread died, or the node stops. */
+  #refusal: CodedError | undefined;
   #isStopping = false;
   #isSendDue = false;
   #longCount = 0;
@@ -105,7 +109,7 @@ export class Lane {
   }
 
   call<T>(call: LaneCall, transfer: readonly ArrayBuffer[] = [], signal?: AbortSignal): Promise<T> {
-    if (this.#lost !== undefined) return Promise.reject(this.#lost);
+    if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(canceled());
     if (this.#pending.size >= QUEUE_MAX) {
       return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
@@ -114,23 +118,38 @@ export class Lane {
     return new Promise<T>((resolve, reject) => {
       const isLong = !isShort(call);
       if (isLong) this.#longCount++;
-      const id = this.#push(call, transfer, { resolve, reject, isLong });
-      signal?.addEventListener("abort", () => this.#cancel(id), { once: true });
+      const onAbort = (): void => this.#cancel(id);
+      const id = this.#push(call, transfer, { resolve, reject, isLong, onEnd: () => signal?.removeEventListener("abort", onAbort) });
+      signal?.addEventListener("abort", onAbort, { once: true });
       this.#sendSoon();
     });
   }
 
+  /** Never refused, however much waits: a generation that nobody drops stays in memory. */
+  drop(generation: Generation): void {
+    this.#defer();
+    this.#post({ method: "drop", generation });
+    this.#sendSoon();
+  }
+
+  /** What still waits is refused: nobody would answer it. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    this.#refuseAll(unavailable("COMPUTE_STOPPED", "this node is stopping: ask another"));
     await this.#worker.terminate();
   }
 
   #lose(error: Error): void {
-    if (this.#isStopping || this.#lost !== undefined) return;
-    this.#lost = unavailable("COMPUTE_LANE_LOST", `a worker thread died (${error.message}): the node restarts and replays its rows`, error);
-    for (const { reject } of this.#pending.values()) reject(this.#lost);
-    this.#pending.clear();
+    if (this.#isStopping || this.#refusal !== undefined) return;
+    this.#refuseAll(unavailable("COMPUTE_LANE_LOST", `a worker thread died (${error.message}): the node restarts and replays its rows`, error));
     this.#onLost(error);
+  }
+
+  /** From now on, too. */
+  #refuseAll(reason: CodedError): void {
+    this.#refusal ??= reason;
+    this.#waiting = [];
+    for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(reason);
   }
 
   #push(call: LaneCall, transfer: readonly ArrayBuffer[], pending: Pending): number {
@@ -142,6 +161,7 @@ export class Lane {
 
   /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
   #post(call: LaneCall, transfer: readonly ArrayBuffer[] = []): void {
+    if (this.#refusal !== undefined) return;
     const reject = (error: Error): void => this.#lose(new Error(`an accepted record could not be interned: ${error.message}`, { cause: error }));
     this.#push(call, transfer, { resolve: () => {}, reject, isLong: false });
   }
@@ -212,6 +232,7 @@ export class Lane {
     const pending = this.#pending.get(id);
     this.#pending.delete(id);
     if (pending?.isLong === true) this.#longCount--;
+    pending?.onEnd?.();
     return pending;
   }
 

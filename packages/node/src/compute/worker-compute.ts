@@ -134,7 +134,7 @@ export class WorkerCompute implements Compute {
   }
 
   drop(generation: Generation): void {
-    for (const lane of this.#lanes) lane.call({ method: "drop", generation }).catch(() => undefined); // a lost lane says so itself
+    for (const lane of this.#lanes) lane.drop(generation);
   }
 
   async scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]> {

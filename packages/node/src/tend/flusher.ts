@@ -131,7 +131,8 @@ export class Flusher {
       }
     })();
     work.catch(() => undefined); // whoever waits hears it below; past the deadline nobody does
-    const late = clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), signal).then(() => {
+    const ended = new AbortController(); // else the timer, and its listener on the caller's signal, would outlive the answer
+    const late = clock.sleep(Math.max(0, deadlineMs - clock.monotonicMs()), AbortSignal.any([signal, ended.signal])).then(() => {
       const waiting = [...this.#backlog.keys()];
       throw unavailable(
         "FLUSH_TIMEOUT",
@@ -139,7 +140,11 @@ export class Flusher {
       );
     });
     late.catch(() => undefined);
-    await Promise.race([work, late]);
+    try {
+      await Promise.race([work, late]);
+    } finally {
+      ended.abort();
+    }
     return { segmentCount, bytes };
   }
 

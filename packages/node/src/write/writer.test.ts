@@ -122,3 +122,12 @@ describe("writer: limits on series and sessions", () => {
     expect(world.activeSeries.count(ANONYMOUS)).to.equal(3);
   });
 });
+
+describe("writer: a push of many profiles", () => {
+  it("takes them in turns, all of them", async () => {
+    const world = new World();
+    const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
+    expect(await world.push(...profiles)).to.deep.equal([]);
+    expect(world.kept.size).to.equal(600);
+  });
+});

@@ -47,6 +47,9 @@ export interface WriterLimits {
   readonly sessionsPerSeriesMax: number;
 }
 
+/** Of one push. Agents send some dozens. */
+const PROFILES_AT_ONCE_MAX = 256;
+
 export class Writer implements ProfileSink {
   readonly #modules: WriterModules;
   readonly #inFlight = new Set<Promise<unknown>>();
@@ -58,7 +61,7 @@ export class Writer implements ProfileSink {
   async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
     const reason = this.#modules.refusesBecause();
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
-    const work = Promise.all(profiles.map((profile) => this.#pushOne(tenant, profile, caller)));
+    const work = this.#pushAll(tenant, profiles, caller);
     this.#inFlight.add(work);
     try {
       const refused = (await work).filter((error) => error !== undefined);
@@ -68,6 +71,16 @@ export class Writer implements ProfileSink {
     } finally {
       this.#inFlight.delete(work);
     }
+  }
+
+  /** In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. */
+  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<readonly (CodedError | undefined)[]> {
+    const outcomes: (CodedError | undefined)[] = [];
+    for (let at = 0; at < profiles.length; at += PROFILES_AT_ONCE_MAX) {
+      const turn = profiles.slice(at, at + PROFILES_AT_ONCE_MAX);
+      outcomes.push(...(await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)))));
+    }
+    return outcomes;
   }
 
   /** Resolves when every push now in flight has ended. */

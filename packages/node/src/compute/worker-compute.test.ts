@@ -1,0 +1,277 @@
+import { CodedError } from "@pyromesh/base";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, PprofWriter, windowStartOf } from "@pyromesh/profile";
+import type { EncodedRecord } from "@pyromesh/profile";
+import { expect } from "chai";
+import type { EncodeTask, Generation, ScanTask } from "./compute.ts";
+import { laneOf } from "./lane-of.ts";
+import { WorkerCompute } from "./worker-compute.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const LANE_COUNT = 2;
+/** As in lent-memory.ts. */
+const SLOT_COUNT = 64;
+const SLOT_BYTES = 64 * 2 ** 10;
+const CPU = { type: "cpu", unit: "nanoseconds" };
+const never = new AbortController().signal;
+
+interface Push {
+  /** Tells its record from others: its name and its value. */
+  readonly number: number;
+  readonly service?: string;
+  readonly generation?: Generation;
+  /** Distinct function names, for size. */
+  readonly frameCount?: number;
+  /** Each splits off a record of its own. */
+  readonly endpoints?: readonly string[];
+}
+
+function taskOf({ number, service = "shop", generation = 0, frameCount = 1, endpoints = ["/"] }: Push): EncodeTask {
+  const writer = new PprofWriter({ sampleTypes: [CPU], periodType: CPU, period: 1, timeNs: BigInt(NOW_MS + number) * 1_000_000n, durationNs: 0n });
+  for (const endpoint of endpoints) {
+    for (let frame = 0; frame < frameCount; frame++) writer.sample([writer.frame(nameOf(number, frame))], [number], [{ name: "endpoint", value: endpoint }]);
+  }
+  return {
+    tenant: "t1",
+    labels: [
+      { name: "__name__", value: "process_cpu" },
+      { name: "service_name", value: service },
+    ],
+    pprof: writer.finish(),
+    folded: undefined,
+    profileId: undefined,
+    fallbackTimeNs: 1n,
+    idempotencyKey: undefined,
+    nowMs: NOW_MS,
+    ingest: undefined,
+    settings: SETTINGS,
+    storeIds: [],
+    generation,
+  };
+}
+
+/** Some 60 bytes; records are not compressed. */
+function nameOf(number: number, frame: number): string {
+  return `push-${number}-frame-${frame}-${"x".repeat(40)}`;
+}
+
+function scanOf(generations: readonly Generation[]): ScanTask {
+  const query = {
+    startNs: 0n,
+    endNs: 2n ** 62n,
+    profileType: { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit },
+    selector: [],
+    callSite: [],
+    profileIds: [],
+    spanIds: [],
+    traceIds: [],
+  };
+  return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
+}
+
+/** What a record says in its own bytes: whose push it is, in every string and value. */
+function expectIntact(record: EncodedRecord, { number, frameCount = 1 }: Push): void {
+  const { symbols, values, sampleCount } = decodeRecord(record.bytes, "r");
+  const text = Buffer.from(symbols.stringBytes.buffer, symbols.stringBytes.byteOffset, symbols.stringBytes.length).toString();
+  expect(text.match(/push-\d+/g)).to.deep.equal(Array.from({ length: frameCount }, () => `push-${number}`));
+  expect([...values[0]!.subarray(0, sampleCount)]).to.deep.equal(Array.from({ length: frameCount }, () => number));
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => "none",
+    (error: unknown) => (error instanceof CodedError ? error.code : String(error)),
+  );
+}
+
+describe("worker compute", () => {
+  let compute: WorkerCompute;
+  let lost: Error | undefined;
+  beforeEach(() => {
+    lost = undefined;
+    compute = new WorkerCompute({ laneCount: LANE_COUNT }, { onLaneLost: (error) => (lost = error) });
+  });
+  afterEach(async () => {
+    await compute.stop();
+    expect(lost, "no lane died").to.equal(undefined);
+  });
+
+  const recordCount = async (...generations: Generation[]): Promise<number> => {
+    const partials = await compute.scan(scanOf(generations), never);
+    return partials.reduce((sum, partial) => sum + partial.recordCount, 0);
+  };
+  const isLent = ({ bytes }: EncodedRecord): boolean => bytes.buffer instanceof SharedArrayBuffer;
+  /** A service whose datasets lie in that lane. */
+  const serviceOf = (lane: number): string => {
+    for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
+  };
+
+  it("lent memory is used again after the release, and not before", async () => {
+    const held = { number: 1_000 };
+    const [first] = await compute.encode(taskOf(held));
+    for (let number = 1; number <= SLOT_COUNT * 2; number++) {
+      const records = await compute.encode(taskOf({ number }));
+      expect(isLent(records[0]!), "each finds a free slot").to.equal(true);
+      expectIntact(records[0]!, { number });
+      compute.insert(0, records);
+      compute.release(records);
+    }
+    expectIntact(first!, held);
+    compute.insert(0, [first!]);
+    compute.release([first!]);
+    expect(await recordCount(0)).to.equal(SLOT_COUNT * 2 + 1);
+  });
+
+  it("a release made twice gives a slot back once", async () => {
+    const records = await compute.encode(taskOf({ number: 1 }));
+    compute.release(records);
+    compute.release(records);
+    const pushes = Array.from({ length: SLOT_COUNT + 1 }, (_, number) => ({ number: number + 2 }));
+    const encoded = await Promise.all(pushes.map((push) => compute.encode(taskOf(push))));
+    expect(encoded.filter(([record]) => isLent(record!)).length).to.equal(SLOT_COUNT);
+    for (const [index, [record]] of encoded.entries()) expectIntact(record!, pushes[index]!);
+  });
+
+  it("where no slot is free pushes travel in buffers of their own, and leave the pusher's memory alone", async () => {
+    const pushes = Array.from({ length: SLOT_COUNT + 20 }, (_, number) => ({ number: number + 1 }));
+    const tasks = pushes.map(taskOf);
+    const before = tasks.map(({ pprof }) => Buffer.from(pprof).toString("hex"));
+    const encoded = await Promise.all(tasks.map((task) => compute.encode(task)));
+    expect(tasks.map(({ pprof }) => Buffer.from(pprof).toString("hex"))).to.deep.equal(before);
+    for (const [index, [record]] of encoded.entries()) expectIntact(record!, pushes[index]!);
+    compute.insert(0, encoded.flat());
+    for (const records of encoded) compute.release(records);
+    expect(await recordCount(0)).to.equal(pushes.length);
+    const [again] = await compute.encode(taskOf({ number: 1_000 }));
+    expect(isLent(again!), "all are back").to.equal(true);
+  });
+
+  it("a profile larger than a slot, and records that do not fit into theirs, arrive whole", async () => {
+    const large = { number: 1, frameCount: 2_000 };
+    const task = taskOf(large);
+    expect(task.pprof.length).to.be.above(SLOT_BYTES);
+    // A third of a slot as pprof, and one record of that for each endpoint: together more than a slot.
+    const split = { number: 2, frameCount: 300, endpoints: ["/a", "/b", "/c", "/d", "/e"] };
+    const [alone, parts] = await Promise.all([compute.encode(task), compute.encode(taskOf(split))]);
+    expectIntact(alone[0]!, large);
+    expect(parts.length).to.equal(split.endpoints.length);
+    expect(new Set(parts.map(isLent)), "some fit and some do not").to.deep.equal(new Set([true, false]));
+    for (const part of parts) expectIntact(part, split);
+    compute.insert(0, [...alone, ...parts]);
+    compute.release(alone);
+    compute.release(parts);
+    expect(await recordCount(0)).to.equal(1 + split.endpoints.length);
+  });
+
+  it("a slot is free again only when all records of its push are released", async () => {
+    const split = { number: 1, endpoints: ["/a", "/b"] };
+    const [first, second] = await compute.encode(taskOf(split));
+    compute.release([first!]);
+    const others = await Promise.all(Array.from({ length: SLOT_COUNT }, (_, i) => compute.encode(taskOf({ number: i + 2 }))));
+    expect(others.filter(([record]) => isLent(record!)).length).to.equal(SLOT_COUNT - 1);
+    expectIntact(second!, split);
+  });
+
+  it("what was released without an insert is never seen, neither by a query nor by a build", async () => {
+    const kept = await compute.encode(taskOf({ number: 1 }));
+    const refused = await compute.encode(taskOf({ number: 2 }));
+    const partly = await compute.encode(taskOf({ number: 3, endpoints: ["/a", "/b", "/c"] }));
+    compute.insert(0, kept);
+    compute.insert(0, [partly[1]!]);
+    for (const records of [kept, refused, partly]) compute.release(records);
+    expect(await recordCount(0)).to.equal(2);
+    const built = await compute.build(0, "t1", windowStartOf(NOW_MS));
+    expect(built.map((dataset) => dataset.recordCount)).to.deep.equal([2]);
+  });
+
+  it("a generation that turned between encode and insert: the row goes into the new one, once", async () => {
+    const before = await compute.encode(taskOf({ number: 1, generation: 0 }));
+    const late = await compute.encode(taskOf({ number: 2, generation: 0 }));
+    compute.insert(0, before);
+    compute.insert(1, late);
+    for (const records of [before, late]) compute.release(records);
+    expect([await recordCount(0), await recordCount(1), await recordCount(0, 1)]).to.deep.equal([1, 1, 2]);
+  });
+
+  it("a push on its way while its generation is built or dropped: it changes neither, and is kept in the next", async () => {
+    const first = await compute.encode(taskOf({ number: 1, generation: 0 }));
+    compute.insert(0, first);
+    compute.release(first);
+    const building = compute.build(0, "t1", windowStartOf(NOW_MS));
+    const late = await compute.encode(taskOf({ number: 2, generation: 0 }));
+    compute.insert(1, late);
+    compute.release(late);
+    expect((await building).map((dataset) => dataset.recordCount)).to.deep.equal([1]);
+    compute.drop(0);
+    const later = await compute.encode(taskOf({ number: 3, generation: 0 }));
+    compute.insert(1, later);
+    compute.release(later);
+    expect([await recordCount(0), await recordCount(1)]).to.deep.equal([0, 2]);
+  });
+
+  it("pushes that a busy lane passes on to another lie with their service in the end, once each", async () => {
+    const pushes = Array.from({ length: 40 }, (_, number) => ({ number: number + 1, service: serviceOf(0) }));
+    const encoded = await Promise.all(pushes.map((push) => compute.encode(taskOf(push))));
+    compute.insert(0, encoded.flat());
+    for (const records of encoded) compute.release(records);
+    const partials = await compute.scan(scanOf([0]), never);
+    expect(partials.map((partial) => partial.recordCount)).to.deep.equal([pushes.length, 0]);
+    const built = await compute.build(0, "t1", windowStartOf(NOW_MS));
+    expect(built.map((dataset) => dataset.recordCount)).to.deep.equal([pushes.length]);
+  });
+
+  it("a push that is refused gives its slot back, and the next one works", async () => {
+    for (let i = 0; i < SLOT_COUNT * 2; i++) {
+      expect(await codeOf(compute.encode({ ...taskOf({ number: 1 }), pprof: Uint8Array.of(0x1f, 0x8b, 1, 2, 3) }))).to.equal("PROFILE_GZIP_BROKEN");
+    }
+    const records = await compute.encode(taskOf({ number: 7 }));
+    expect(isLent(records[0]!)).to.equal(true);
+    expectIntact(records[0]!, { number: 7 });
+    compute.insert(0, records);
+    compute.release(records);
+    expect(await recordCount(0)).to.equal(1);
+  });
+
+  it("settings beyond what a lane remembers are sent again, and each push is held to its own", async () => {
+    const settings = Array.from({ length: 600 }, (_, i) => ({ ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: i % 2 === 0 ? 1 : 2 ** 20 } }));
+    const codes = await Promise.all(settings.map((own) => codeOf(compute.encode({ ...taskOf({ number: 1 }), settings: own }).then((records) => compute.release(records)))));
+    expect(codes).to.deep.equal(settings.map((_, i) => (i % 2 === 0 ? "PROFILE_TOO_LARGE" : "none")));
+  });
+
+  it("a query leaves no listener on its signal, whether it ends or is cancelled", async () => {
+    const caller = new AbortController();
+    let count = 0;
+    const { signal } = caller;
+    const add = signal.addEventListener.bind(signal);
+    const remove = signal.removeEventListener.bind(signal);
+    signal.addEventListener = (...args: Parameters<typeof add>): void => (count++, add(...args));
+    signal.removeEventListener = (...args: Parameters<typeof remove>): void => (count--, remove(...args));
+    await compute.scan(scanOf([0]), signal);
+    expect(count).to.equal(0);
+    const canceled = codeOf(compute.scan(scanOf([0]), signal));
+    expect(count).to.equal(LANE_COUNT);
+    caller.abort();
+    expect(await canceled).to.equal("QUERY_CANCELED");
+    expect(count).to.equal(0);
+    expect(await recordCount(0), "the lane goes on").to.equal(0);
+  });
+
+  it("a full queue refuses pushes, and yet a generation is dropped", async () => {
+    const first = await compute.encode(taskOf({ number: 1 }));
+    compute.insert(0, first);
+    compute.release(first);
+    expect(await recordCount(0)).to.equal(1);
+    // Empty generations: nothing but the waiting costs time.
+    const flood = Array.from({ length: 4096 }, () => codeOf(compute.scan(scanOf([7]), never)));
+    expect(await codeOf(compute.encode(taskOf({ number: 2 })))).to.equal("COMPUTE_BUSY");
+    compute.drop(0);
+    expect(new Set(await Promise.all(flood))).to.deep.equal(new Set(["none"]));
+    expect(await recordCount(0)).to.equal(0);
+  });
+
+  it("what still waits when it stops is refused", async () => {
+    const waiting = codeOf(compute.encode(taskOf({ number: 1 })));
+    await compute.stop();
+    expect([await waiting, await codeOf(compute.encode(taskOf({ number: 2 })))]).to.deep.equal(["COMPUTE_STOPPED", "COMPUTE_STOPPED"]);
+  });
+});
