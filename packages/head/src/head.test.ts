@@ -166,6 +166,13 @@ describe("head", () => {
       expect((await head.append(makeRecord(1))).isDuplicate).equal(false);
     });
 
+    it("a service name that no entry can hold is refused alone, not with its group", async () => {
+      const { head } = await startHead(world);
+      const [kept, refused] = await Promise.all([codeOf(head.append(makeRecord(1))), codeOf(head.append(makeRecord(2, { service: "é".repeat(32_768) })))]);
+      expect([kept, refused]).deep.equal(["resolved", "invalid_argument: SERVICE_NAME_TOO_LONG"]);
+      expect(await codeOf(head.append(makeRecord(3, { service: "x".repeat(65_535) })))).equal("resolved");
+    });
+
     it("a refused write that the store kept after all is there once, and its retry is a duplicate", async () => {
       const told: number[] = [];
       const { head } = await startHead(world, {}, { onCommitted: (entries: readonly CommittedRecord[]) => void told.push(...entries.map(({ seq }) => seq)) });

@@ -11,7 +11,7 @@
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused.
  */
 import type { Clock, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, CodedError, unavailable } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { encodeCommit } from "./commit-entry.ts";
 import type { SealCommit } from "./commit-entry.ts";
@@ -30,7 +30,7 @@ import { encodeNextOrdinal, encodeRetired } from "./meta-entry.ts";
 import type { NumberRanges } from "./number-ranges.ts";
 import { Quarantine } from "./quarantine.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
-import { decodeRecordEntry, RecordEntryEncoder, recordEntryBytes } from "./record-entry.ts";
+import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./record-entry.ts";
 import { recover } from "./recovery.ts";
 import type { ReplayedRecord } from "./recovery.ts";
 import { identityKeyOf } from "./state.ts";
@@ -203,7 +203,7 @@ export class Head {
   /**
    * Resolves after the record is synced; until it settles `record.bytes` must not change. An identity that is in the head, or
    * on its way, makes no second copy: that append resolves when the first one is durable. Rejects (kind `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`,
-   * `HEAD_CLOSED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
+   * `HEAD_CLOSED`, or (kind `invalid_argument`) with `SERVICE_NAME_TOO_LONG`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
   append(record: EncodedRecord): Promise<Appended> {
     const state = this.#replayed();
@@ -212,7 +212,7 @@ export class Head {
     if (typeof held === "number") return Promise.resolve({ seq: held, isDuplicate: true });
     if (held !== undefined) return held.promise.then(({ seq }) => ({ seq, isDuplicate: true }));
     const entryBytes = recordEntryBytes(record);
-    const refusal = this.#refusal(entryBytes);
+    const refusal = this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
     const append = this.#queue.push(record, identityKey, entryBytes);
@@ -412,8 +412,10 @@ export class Head {
     return this.#state;
   }
 
-  #refusal(entryBytes: number): CodedError | undefined {
+  #refusal(record: EncodedRecord, entryBytes: number): CodedError | undefined {
     if (this.#isClosed) return unavailable("HEAD_CLOSED", "this node is stopping: push to another one");
+    // Only where limits on labels are lifted; in a commit it would take the other records of the group with it.
+    if (!isNameKept(record.service)) return invalidArgument("SERVICE_NAME_TOO_LONG", `service_name is longer than ${NAME_BYTES_MAX} bytes: shorten it`);
     const refusal = this.#writer.refusal;
     if (refusal !== undefined) return refusal;
     const diskBytes = this.#diskBytes;

@@ -58,6 +58,13 @@ export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): { readonl
   return { record: { identity, tenant, service, timeMs, sampleCount, bytes }, sum: frameSum(value) };
 }
 
+/** A tenant or a service: its length is a u16. */
+export const NAME_BYTES_MAX = 0xffff;
+
+export function isNameKept(name: string): boolean {
+  return name.length * 3 <= NAME_BYTES_MAX || Buffer.byteLength(name) <= NAME_BYTES_MAX;
+}
+
 /** What a record takes in the store. */
 export function recordEntryBytes(record: EncodedRecord): number {
   return FIXED_BYTES + 4 + Buffer.byteLength(record.tenant) + Buffer.byteLength(record.service) + record.bytes.length;
@@ -65,7 +72,6 @@ export function recordEntryBytes(record: EncodedRecord): number {
 
 const VERSION = 1;
 const IDENTITY_BYTES = 16;
-const TEXT_BYTES_MAX = 0xffff;
 const FIXED_BYTES = FRAME_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
 const SCRATCH_BYTES = 16 << 10;
 /** Larger entries, which are rare, get a buffer of their own. */
@@ -74,7 +80,7 @@ const SCRATCH_BYTES_MAX = 1 << 20;
 /** Where the next thing begins. */
 function writeText(value: Buffer, at: number, text: string): number {
   const length = value.write(text, at + 2, "utf8");
-  assert(length <= TEXT_BYTES_MAX, "tenant and service fit in 65535 bytes");
+  assert(length <= NAME_BYTES_MAX, "tenant and service fit in 65535 bytes");
   value.writeUInt16LE(length, at);
   return at + 2 + length;
 }

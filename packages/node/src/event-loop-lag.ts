@@ -10,7 +10,7 @@ export function watchEventLoopLag(metrics: Metrics): { stop(): void } {
   metrics.gauge("pyromesh_event_loop_lag_seconds", "How late the main thread's event loop ran, by quantile.", ["quantile"], (gauge) => {
     // The histogram holds the timer's own period too.
     const lag = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolutionMs / 1000);
-    for (const quantile of [50, 99, 99.9]) gauge.set({ quantile: String(quantile / 100) }, lag(histogram.percentile(quantile)));
+    for (const quantile of ["0.5", "0.99", "0.999"]) gauge.set({ quantile }, lag(histogram.percentile(Number(quantile) * 100)));
     gauge.set({ quantile: "1" }, lag(histogram.max));
   });
   return { stop: () => histogram.disable() };
