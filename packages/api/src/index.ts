@@ -31,4 +31,3 @@ export type { Route } from "./route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
-export { LENT_BODY_BYTES_MAX } from "./request-body.ts";

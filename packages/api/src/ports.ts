@@ -24,10 +24,7 @@ import type {
 /** One profile as it arrived, not yet decoded. Labels are as the client sent them: unsorted, perhaps doubled. */
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
-  /**
-   * pprof, where gzip is told by its magic, or text where `folded` is set. Valid until the push settles. The callee may take over the buffer of one larger than
-   * LENT_BODY_BYTES_MAX (a smaller one lies in memory that is used again): do not use it afterwards.
-   */
+  /** pprof, where gzip is told by its magic, or text where `folded` is set. Valid until the push settles: its memory is used again. */
   readonly pprof: Uint8Array;
   /** How the text becomes a pprof: done with the decoding, off the main thread. */
   readonly folded?: FoldedText | undefined;

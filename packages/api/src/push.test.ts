@@ -67,17 +67,7 @@ describe("push", () => {
     expect(arrived!.ingest).to.equal(undefined);
   });
 
-  it("every profile has a buffer of its own, so that one may be handed to a worker without the rest", async () => {
-    for (const encoding of ["identity", "gzip"]) {
-      const { sink, push } = rig();
-      const body = encoding === "gzip" ? gzipSync(TWO) : TWO;
-      expect((await push(body, { ...PROTO_TYPE, "content-encoding": encoding })).status).to.equal(200);
-      expect(new Set(sink.arrived.map(({ pprof }) => pprof.buffer)).size).to.equal(3);
-      for (const { pprof } of sink.arrived) structuredClone(pprof, { transfer: [pprof.buffer as ArrayBuffer] });
-    }
-  });
-
-  it("one profile is not copied, and its buffer can be handed over, compressed or not, JSON or not", async () => {
+  it("profiles arrive as they were sent, compressed or not, JSON or not, one or several", async () => {
     const json = JSON.stringify({ series: [{ labels: [], samples: [{ rawProfile: Buffer.from(RAW).toString("base64") }] }] });
     const bodies: [Uint8Array | string, Record<string, string>][] = [
       [ONE, PROTO_TYPE],
@@ -88,10 +78,11 @@ describe("push", () => {
     for (const [body, headers] of bodies) {
       const { sink, push } = rig();
       expect((await push(body, headers)).status).to.equal(200);
-      const { pprof } = sink.arrived[0]!;
-      const kept = structuredClone(pprof, { transfer: [pprof.buffer as ArrayBuffer] });
-      expect(Buffer.from(kept).equals(RAW)).to.equal(true);
+      expect(Buffer.from(sink.arrived[0]!.pprof).equals(RAW)).to.equal(true);
     }
+    const { sink, push } = rig();
+    expect((await push(TWO, PROTO_TYPE)).status).to.equal(200);
+    expect(sink.arrived.length).to.equal(3);
   });
 
   it("JSON: the reply is {}", async () => {

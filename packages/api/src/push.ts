@@ -82,7 +82,7 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
     // which the refused ones must not change.
     arrived.push({
       labels: profile.labels,
-      pprof: pushed.length === 1 && !isJson ? profile.raw : new Uint8Array(profile.raw), // one memcpy: a buffer of its own
+      pprof: profile.raw,
       profileId: profile.id === "" ? undefined : parseUuid(profile.id),
       fallbackTimeMs: undefined,
       idempotencyKey: requestKey === undefined || pushed.length === 1 ? requestKey : `${requestKey}#${index}`,
@@ -95,7 +95,7 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
   if (refused.length > 0) throw summary(refused, pushed.length);
 }
 
-/** Hands profiles to the sink; returns the refusals, counted. The buffers may be gone afterwards. */
+/** Hands profiles to the sink; returns the refusals, counted. */
 export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], caller: Caller, modules: WriteModules): Promise<readonly unknown[]> {
   const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
   const { refused } = await modules.sink.push(tenant, arrived, caller);

@@ -1,7 +1,7 @@
 /**
  * A request's body in one piece. Where the length is known the bytes go straight to their place; where it is not (chunked) they
  * are joined at the end. A small one lies in memory that is used again and again, so that pushes leave no garbage outside the
- * heap (V8 answers that with full collections); a larger one has an ArrayBuffer of its own, which a worker may take over.
+ * heap (V8 answers that with full collections).
  *
  * What must stay true: never more than `sizeBytesMax` of one body, nor more than the gate's bound of all bodies together; nobody
  * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
@@ -15,8 +15,8 @@ export interface BodyOptions {
   readonly timeoutMs: number;
 }
 
-/** A body up to this lies in lent memory (ports.ts says so to who takes profiles). */
-export const LENT_BODY_BYTES_MAX: number = 64 * 2 ** 10;
+/** A body up to this lies in lent memory. */
+const LENT_BODY_BYTES_MAX = 64 * 2 ** 10;
 /** Lent memory kept for the next body: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 

@@ -30,7 +30,7 @@ function held(): Held {
   return { handler, arrived: () => arrived, release };
 }
 
-/** Echoes the length of its body, and whether it had an ArrayBuffer of its own. */
+/** Echoes the length of its body, and of the buffer it lies in. */
 const measure: Handler = async (request) => {
   const body = await request.body(100_000);
   return { status: 200, headers: { "content-type": "text/plain" }, body: `${body.length} ${body.buffer.byteLength}` };
@@ -107,7 +107,7 @@ describe("server", () => {
     const post = (body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): Promise<Response> =>
       fetch(`${api.url}/ingest?name=x`, { method: "POST", body, duplex: "half" });
 
-    it("has a buffer of its own, whether its length was told or not", async () => {
+    it("a large one has a buffer of its own, whether its length was told or not", async () => {
       await open({ push: measure });
       expect(await (await post(new Uint8Array(70_000))).text()).to.equal("70000 70000");
       const stream = new ReadableStream<Uint8Array>({

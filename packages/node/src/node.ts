@@ -102,8 +102,7 @@ export class Node {
           }
           const { tenant, service, timeMs, bytes } = record;
           activeSeries.resume(tenant, bytes);
-          // Copied: a replayed record is a view of a whole page of the store.
-          compute.insert(generations.open, [{ tenant, service, timeMs, bytes: bytes.slice() }]);
+          compute.insert(generations.open, [{ tenant, service, timeMs, bytes }]);
         }
         // One batch ahead: the lanes intern while the next is read, and no more than two batches are ever held.
         const before = interned;

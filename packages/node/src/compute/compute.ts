@@ -50,7 +50,7 @@ export interface EncodeSettings {
   readonly window: AcceptanceWindow;
 }
 
-/** As `PushInput`, but the pprof may still be compressed, or text. Its buffer may be taken over. */
+/** As `PushInput`, but the pprof may still be compressed, or text. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
   /** Set for text: how it becomes a pprof. */
   readonly folded: FoldedText | undefined;
@@ -61,7 +61,7 @@ export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window
   readonly generation: Generation;
 }
 
-/** A record to intern. Where it is not one that `encode` gave, its buffer may be taken over. */
+/** A record to intern. Its bytes are looked at before `insert` returns, and not kept. */
 export type InsertedRecord = Pick<EncodedRecord, "tenant" | "service" | "timeMs" | "bytes">;
 
 /** One dataset of one segment, read whole. `bytes` lies in shared memory: lanes look at it, nobody writes. */

@@ -42,7 +42,7 @@ export interface LaneStart {
   readonly slotBytes: number;
 }
 
-/** Bytes in lent memory, by where they begin, or a buffer of their own. */
+/** Bytes in lent memory, by where they begin, or in shared memory of their own. */
 type Place = number | Uint8Array;
 
 export type PackedPush = readonly [

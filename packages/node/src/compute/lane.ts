@@ -24,11 +24,6 @@ const DEFERRED_ROWS_MAX = 256;
 /** Settings a lane remembers. At the bound it forgets all of them, and those still in use are sent again. */
 const SETTINGS_MAX = 256;
 
-interface Waiting {
-  readonly request: LaneRequest;
-  readonly transfer: readonly ArrayBuffer[];
-}
-
 interface Pending {
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
@@ -41,7 +36,7 @@ export class Lane {
   readonly #worker: Worker;
   readonly #onLost: (error: Error) => void;
   readonly #pending = new Map<number, Pending>();
-  #waiting: Waiting[] = [];
+  #waiting: LaneRequest[] = [];
   #generation: Generation = -1;
   #records: InsertedRecord[] = [];
   #recordBytes = 0;
@@ -76,7 +71,7 @@ export class Lane {
     return this.#longCount > 0;
   }
 
-  /** `record.bytes` is handed over. */
+  /** `record.bytes` lie in shared memory and stay as they are. */
   insert(generation: Generation, record: InsertedRecord): void {
     this.#turnTo(generation);
     this.#records.push(record);
@@ -108,7 +103,7 @@ export class Lane {
     return number;
   }
 
-  call<T>(call: LaneCall, transfer: readonly ArrayBuffer[] = [], signal?: AbortSignal): Promise<T> {
+  call<T>(call: LaneCall, signal?: AbortSignal): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(canceled());
     if (this.#pending.size >= QUEUE_MAX) {
@@ -119,7 +114,7 @@ export class Lane {
       const isLong = !isShort(call);
       if (isLong) this.#longCount++;
       const onAbort = (): void => this.#cancel(id);
-      const id = this.#push(call, transfer, { resolve, reject, isLong, onEnd: () => signal?.removeEventListener("abort", onAbort) });
+      const id = this.#push(call, { resolve, reject, isLong, onEnd: () => signal?.removeEventListener("abort", onAbort) });
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#sendSoon();
     });
@@ -152,18 +147,18 @@ export class Lane {
     for (const id of [...this.#pending.keys()]) this.#take(id)?.reject(reason);
   }
 
-  #push(call: LaneCall, transfer: readonly ArrayBuffer[], pending: Pending): number {
+  #push(call: LaneCall, pending: Pending): number {
     const id = this.#nextId++;
-    this.#waiting.push({ request: { id, call }, transfer });
+    this.#waiting.push({ id, call });
     this.#pending.set(id, pending);
     return id;
   }
 
   /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
-  #post(call: LaneCall, transfer: readonly ArrayBuffer[] = []): void {
+  #post(call: LaneCall): void {
     if (this.#refusal !== undefined) return;
     const reject = (error: Error): void => this.#lose(new Error(`an accepted record could not be interned: ${error.message}`, { cause: error }));
-    this.#push(call, transfer, { resolve: () => {}, reject, isLong: false });
+    this.#push(call, { resolve: () => {}, reject, isLong: false });
   }
 
   #turnTo(generation: Generation): void {
@@ -180,11 +175,9 @@ export class Lane {
   #defer(): void {
     const generation = this.#generation;
     if (this.#records.length > 0) {
-      const records = this.#records;
+      this.#post({ method: "insert", generation, records: this.#records });
       this.#records = [];
       this.#recordBytes = 0;
-      const owned = records.map(({ bytes }) => bytes).filter((bytes) => bytes.buffer.byteLength === bytes.byteLength);
-      this.#post({ method: "insert", generation, records }, owned.map(({ buffer }) => buffer).filter((buffer) => buffer instanceof ArrayBuffer));
     }
     if (this.#rows.length > 0) {
       this.#post({ method: "rows", generation, rows: this.#rows });
@@ -210,10 +203,7 @@ export class Lane {
     while (this.#batchesInFlight < BATCHES_IN_FLIGHT && this.#waiting.length > 0) {
       const batch = this.#waiting.splice(0, batchLength(this.#waiting));
       this.#batchesInFlight++;
-      this.#worker.postMessage(
-        batch.map(({ request }) => request),
-        batch.flatMap(({ transfer }) => transfer),
-      );
+      this.#worker.postMessage(batch);
     }
   }
 
@@ -240,7 +230,7 @@ export class Lane {
   #cancel(id: number): void {
     const pending = this.#take(id);
     if (pending === undefined) return;
-    this.#waiting = this.#waiting.filter(({ request }) => request.id !== id);
+    this.#waiting = this.#waiting.filter((request) => request.id !== id);
     pending.reject(canceled());
   }
 }
@@ -250,9 +240,9 @@ function canceled(): CodedError {
 }
 
 /** How many of the waiting calls travel next: short ones together, a long one alone. */
-function batchLength(waiting: readonly Waiting[]): number {
+function batchLength(waiting: readonly LaneRequest[]): number {
   let length = 0;
-  while (length < BATCH_CALLS_MAX && length < waiting.length && isShort(waiting[length]!.request.call)) length++;
+  while (length < BATCH_CALLS_MAX && length < waiting.length && isShort(waiting[length]!.call)) length++;
   return Math.max(1, length);
 }
 

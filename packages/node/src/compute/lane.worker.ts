@@ -6,6 +6,7 @@ import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
+import { sharedCopy } from "./shared-copy.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
@@ -15,21 +16,20 @@ const settings = new Map<number, EncodeSettings>();
 
 port.on("message", (requests: readonly LaneRequest[]) => {
   const outcomes: LaneOutcome[] = [];
-  const transfer: ArrayBuffer[] = [];
   for (const { id, call } of requests) {
     try {
-      outcomes.push({ id, value: run(call, transfer) });
+      outcomes.push({ id, value: run(call) });
     } catch (thrown) {
       outcomes.push({ id, error: toPlainError(thrown) });
     }
   }
-  port.postMessage(outcomes, transfer);
+  port.postMessage(outcomes);
 });
 
-function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
+function run(call: LaneCall): unknown {
   switch (call.method) {
     case "encode":
-      return encode(call.push, transfer);
+      return encode(call.push);
     case "settings":
       if (call.isFirst) settings.clear();
       settings.set(call.number, call.settings);
@@ -41,7 +41,7 @@ function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
     case "release":
       return engine.releaseRows(call.rows);
     case "build":
-      return build(call, transfer);
+      return build(call);
     case "drop":
       return engine.drop(call.generation);
     case "scan":
@@ -54,30 +54,25 @@ function run(call: LaneCall, transfer: ArrayBuffer[]): unknown {
 }
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */
-function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>, transfer: ArrayBuffer[]): BuiltDataset[] | undefined {
-  return engine.build(generation, tenant, windowStartMs)?.map((dataset) => {
-    const sections = dataset.sections.map((section) => ({ ...section, raw: section.raw.slice() }));
-    for (const { raw } of sections) transfer.push(raw.buffer);
-    return { ...dataset, sections };
-  });
+function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>): BuiltDataset[] | undefined {
+  return engine.build(generation, tenant, windowStartMs)?.map((dataset) => ({
+    ...dataset,
+    sections: dataset.sections.map((section) => ({ ...section, raw: sharedCopy(section.raw) })),
+  }));
 }
 
 /** The records lie where the pprof lay, as far as they fit. */
-function encode(push: PackedPush, transfer: ArrayBuffer[]): PackedRecords {
+function encode(push: PackedPush): PackedRecords {
   const [place] = push;
   const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
   let next = typeof place === "number" ? place : 0;
   const end = typeof place === "number" ? place + slotBytes : 0;
   const room = (lengthBytes: number): Uint8Array => {
-    if (next + lengthBytes > end) return new Uint8Array(lengthBytes);
+    if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
     next += lengthBytes;
     return new Uint8Array(shared, next - lengthBytes, lengthBytes);
   };
-  return packRecords(engine.encode(task, room), (bytes) => {
-    if (bytes.buffer instanceof SharedArrayBuffer) return bytes.byteOffset;
-    transfer.push(bytes.buffer as ArrayBuffer); // `room` made it: it holds nothing else
-    return bytes;
-  });
+  return packRecords(engine.encode(task, room), (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
 }
 
 function settingsOf(number: number): EncodeSettings {

@@ -5,11 +5,10 @@
  *
  * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
  */
-import { LENT_BODY_BYTES_MAX } from "@pyromesh/api";
 
-/** A larger profile, or records that do not fit, travel in buffers of their own. */
-export const SLOT_BYTES: number = LENT_BODY_BYTES_MAX;
-/** Pushes beyond so many in flight travel in buffers of their own. */
+/** A larger profile, or records that do not fit, travel in shared memory of their own (shared-copy.ts). */
+export const SLOT_BYTES: number = 64 * 2 ** 10;
+/** Pushes beyond so many in flight do, too. */
 const SLOT_COUNT = 64;
 
 export class LentMemory {

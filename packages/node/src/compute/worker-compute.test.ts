@@ -100,7 +100,7 @@ describe("worker compute", () => {
     const partials = await compute.scan(scanOf(generations), never);
     return partials.reduce((sum, partial) => sum + partial.recordCount, 0);
   };
-  const isLent = ({ bytes }: EncodedRecord): boolean => bytes.buffer instanceof SharedArrayBuffer;
+  const isLent = ({ bytes }: EncodedRecord): boolean => bytes.buffer.byteLength === SLOT_BYTES * SLOT_COUNT;
   /** A service whose datasets lie in that lane. */
   const serviceOf = (lane: number): string => {
     for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
@@ -132,7 +132,7 @@ describe("worker compute", () => {
     for (const [index, [record]] of encoded.entries()) expectIntact(record!, pushes[index]!);
   });
 
-  it("where no slot is free pushes travel in buffers of their own, and leave the pusher's memory alone", async () => {
+  it("where no slot is free pushes travel in memory of their own, and leave the pusher's memory alone", async () => {
     const pushes = Array.from({ length: SLOT_COUNT + 20 }, (_, number) => ({ number: number + 1 }));
     const tasks = pushes.map(taskOf);
     const before = tasks.map(({ pprof }) => Buffer.from(pprof).toString("hex"));

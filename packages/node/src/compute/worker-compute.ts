@@ -18,6 +18,7 @@ import { packPush, unpackRecords } from "./lane-protocol.ts";
 import type { PackedRecords } from "./lane-protocol.ts";
 import { LentMemory, SLOT_BYTES } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
+import { sharedCopy } from "./shared-copy.ts";
 
 /** A lane with more calls waiting than a batch holds has enough to do. */
 const LANE_CALLS_MAX = 8;
@@ -68,12 +69,9 @@ export class WorkerCompute implements Compute {
     const lane = this.#laneFor(task);
     const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
-    // What fits no slot moves with the buffer it lies in; what only found none free is copied: the API uses its memory again.
-    const moved = at !== undefined || task.pprof.length > SLOT_BYTES ? task.pprof : task.pprof.slice();
-    const transfer = at === undefined && moved.buffer instanceof ArrayBuffer ? [moved.buffer] : [];
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     try {
-      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? moved, settings) }, transfer);
+      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? sharedCopy(task.pprof), settings) });
       const { records, rows } = unpackRecords(packed, task.tenant, (from, lengthBytes) => this.#memory.view(from, lengthBytes));
       if (slot !== undefined) slot.recordCount = records.length;
       for (const [index, record] of records.entries()) this.#loans.set(record, { lane, generation: task.generation, row: rows[index]!, slot });
@@ -92,9 +90,7 @@ export class WorkerCompute implements Compute {
         continue;
       }
       const { tenant, service, timeMs, bytes } = record;
-      // Lent memory is overwritten after the release.
-      const owned = bytes.buffer instanceof SharedArrayBuffer ? bytes.slice() : bytes;
-      this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: owned });
+      this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
     }
   }
 
@@ -141,11 +137,11 @@ export class WorkerCompute implements Compute {
     const parts = new Map<Lane, SegmentPart[]>(this.#lanes.map((lane) => [lane, []]));
     for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
     const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
-    return Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, [], signal)));
+    return Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, signal)));
   }
 
   finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
-    return this.#free().call<Finished>({ method: "finish", spec, partials }, [], signal);
+    return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
   async stop(): Promise<void> {
