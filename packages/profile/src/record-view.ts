@@ -49,6 +49,6 @@ export interface EncodedRecord {
   readonly service: string;
   readonly timeMs: number;
   readonly sampleCount: number;
-  /** record.ts gives the layout. Its own ArrayBuffer: it may be transferred. */
+  /** record.ts gives the layout. May be lent: valid until who gave it takes it back. */
   readonly bytes: Uint8Array;
 }
