@@ -23,10 +23,12 @@ const CODECS: readonly Codec[] = [
   })),
 ];
 
+const USAGE = "usage: npm run bench -- sections FILE.seg ...\n";
+
 export async function runSectionsCommand(files: readonly string[]): Promise<number> {
-  if (files.length === 0) {
-    process.stderr.write("usage: npm run bench -- sections FILE.seg ...\n");
-    return 2;
+  if (files.length === 0 || files.includes("--help")) {
+    (files.length === 0 ? process.stderr : process.stdout).write(USAGE);
+    return files.length === 0 ? 2 : 0;
   }
   const rawByTag = new Map<number, Uint8Array[]>();
   let recordCount = 0;

@@ -23,7 +23,11 @@ const CODECS: readonly { readonly name: string; readonly compress: (raw: Uint8Ar
 const ROUNDS = 3;
 
 export async function runLayoutsCommand(args: readonly string[]): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { pushes: { type: "string", default: "5000" }, corpus: { type: "string" } } });
+  const { values } = parseArgs({ args: [...args], options: { pushes: { type: "string", default: "5000" }, corpus: { type: "string" }, help: { type: "boolean" } } });
+  if (values.help === true) {
+    process.stdout.write("usage: npm run bench -- layouts [--pushes 5000] [--corpus DIR]\n");
+    return 0;
+  }
   const corpus = values.corpus ?? defaultCorpusFolder();
   if (!hasCorpus(corpus)) {
     process.stderr.write(`no profiles in ${corpus}: set PYROMESH_CORPUS or give --corpus\n`);
