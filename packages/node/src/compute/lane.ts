@@ -7,6 +7,7 @@
  * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
  * there is as much of it as there were pushes and generations.
  */
+import { setMaxListeners } from "node:events";
 import { Worker } from "node:worker_threads";
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
@@ -115,7 +116,10 @@ export class Lane {
       if (isLong) this.#longCount++;
       const onAbort = (): void => this.#cancel(id);
       const id = this.#push(call, { resolve, reject, isLong, onEnd: () => signal?.removeEventListener("abort", onAbort) });
-      signal?.addEventListener("abort", onAbort, { once: true });
+      if (signal !== undefined) {
+        setMaxListeners(0, signal); // a query has a call for each window and lane; each takes its listener back
+        signal.addEventListener("abort", onAbort, { once: true });
+      }
       this.#sendSoon();
     });
   }

@@ -184,6 +184,12 @@ describe("worker compute", () => {
     expect(built.map((dataset) => dataset.recordCount)).to.deep.equal([2]);
   });
 
+  it("a durable record that cannot be handed to a lane ends the node, which replays it", () => {
+    compute.insert(0, [{ tenant: "t1", service: "s", timeMs: NOW_MS, bytes: { length: -1 } as never }]);
+    expect(lost?.message).to.match(/^an accepted record could not be handed to a lane: /);
+    lost = undefined;
+  });
+
   it("a generation that turned between encode and insert: the row goes into the new one, once", async () => {
     const before = await compute.encode(taskOf({ number: 1, generation: 0 }));
     const late = await compute.encode(taskOf({ number: 2, generation: 0 }));

@@ -7,6 +7,7 @@
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  */
 import { setFlagsFromString } from "node:v8";
+import { messageOf } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, UNKNOWN_SERVICE } from "@pyromesh/profile";
@@ -33,7 +34,7 @@ export interface WorkerComputeOptions {
 }
 
 export interface WorkerComputeModules {
-  /** Called when a lane dies: its rows are gone, so the node must stop; a restart replays them. */
+  /** Called when a lane dies, or rows cannot reach it: they are gone, so the node must stop; a restart replays them. */
   readonly onLaneLost: (error: Error) => void;
 }
 
@@ -57,9 +58,11 @@ export class WorkerCompute implements Compute {
   readonly #memory = new LentMemory();
   /** By record; pushes in flight bound it. */
   readonly #loans = new Map<InsertedRecord, Loan>();
+  readonly #onLaneLost: (error: Error) => void;
   #building: Promise<unknown> = Promise.resolve();
 
   constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
+    this.#onLaneLost = modules.onLaneLost;
     setFlagsFromString(`--initial-old-space-size=${LANE_HEAP_MB}`);
     const { shared } = this.#memory;
     this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared, slotBytes: SLOT_BYTES }, modules.onLaneLost));
@@ -82,16 +85,23 @@ export class WorkerCompute implements Compute {
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
-    for (const record of records) {
-      const loan = this.#loans.get(record);
-      if (loan !== undefined && loan.row !== 0 && loan.generation === generation) {
-        loan.lane.insertRow(generation, loan.row);
-        loan.row = 0;
-        continue;
-      }
-      const { tenant, service, timeMs, bytes } = record;
-      this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
+    try {
+      for (const record of records) this.#insert(generation, record);
+    } catch (error) {
+      // Out of memory, for instance. Rows that are durable and not interned would be missing from answers without a word.
+      this.#onLaneLost(new Error(`an accepted record could not be handed to a lane: ${messageOf(error)}`, { cause: error }));
     }
+  }
+
+  #insert(generation: Generation, record: InsertedRecord): void {
+    const loan = this.#loans.get(record);
+    if (loan !== undefined && loan.row !== 0 && loan.generation === generation) {
+      loan.lane.insertRow(generation, loan.row);
+      loan.row = 0;
+      return;
+    }
+    const { tenant, service, timeMs, bytes } = record;
+    this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
   }
 
   release(records: readonly EncodedRecord[]): void {
