@@ -21,7 +21,7 @@ import { LentMemory, SLOT_BYTES } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
-/** A lane with more calls waiting than a batch holds has enough to do. */
+/** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
 /**
  * The old space of a lane's heap may reach this before its first full collection. V8 begins small and would collect, and forget
