@@ -17,8 +17,8 @@ import type { LaneCall, LaneOutcome, LaneRequest, LaneStart } from "./lane-proto
 /** One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
 const BATCHES_IN_FLIGHT = 1;
 /**
- * Outcomes of a batch travel together, so the first waits for the last; what takes long travels alone. (With 8 in flight, p99 of
- * a push was 28 to 30 ms with 4 and 29 to 38 with 8, at the same CPU: while one half is committed the other is decoded.)
+ * Outcomes of a batch travel together, so the first waits for the last; what takes long travels alone. (With 8 pushes in flight
+ * the median p99 of several runs was 30 ms with 4 and 32 with 8, at the same CPU: one half is committed while the other is decoded.)
  */
 const BATCH_CALLS_MAX = 4;
 const QUEUE_MAX = 4096;
