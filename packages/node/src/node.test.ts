@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
@@ -187,6 +187,8 @@ describe("node", function () {
       await push(node, systemClock.nowMs(), 5);
       node.admin.flush(signal).catch(() => undefined); // the node is stopped under it, or it ends
       await until(() => node.admin.metricsText().then((text) => text.includes("pyromesh_flush_backlog_segments 1")));
+      // The first upload has read the file, and the next tries half a second later: what comes now meets no reader.
+      await until(() => world.bucket.calls.some(({ operation }) => operation === "put"));
       return filesUnder("sealed").find((file) => file.endsWith(".seg"))!;
     }
 
@@ -198,7 +200,9 @@ describe("node", function () {
     function flipByte(file: string): Buffer {
       const bytes = readFileSync(file);
       bytes[12]! ^= 1; // in the first section, the strings, which every flame graph opens
-      writeFileSync(file, bytes);
+      const descriptor = openSync(file, "r+"); // in place: who reads meanwhile sees no shorter file
+      writeSync(descriptor, bytes, 12, 1, 12);
+      closeSync(descriptor);
       return bytes;
     }
 
