@@ -2,7 +2,6 @@
  * Identities already counted, and the receipt over them: what makes "counted once" true whatever sources overlap.
  * 16 bytes each in one open-addressed table, at most half full. Bounded by the rows of one query, which the query limits bound.
  */
-import type { Receipt } from "./results.ts";
 
 export class IdentitySet {
   #slots = new Int32Array(1 << 10).fill(-1);
@@ -74,17 +73,6 @@ export function addIdentitySums(a: string, b: string): string {
   const sum = (BigInt(`0x${a}`) + BigInt(`0x${b}`)) & ((1n << 128n) - 1n);
   return sum.toString(16).padStart(32, "0");
 }
-
-export function addReceipts(a: Receipt, b: Receipt): Receipt {
-  return {
-    recordCount: a.recordCount + b.recordCount,
-    identitySum: addIdentitySums(a.identitySum, b.identitySum),
-    objectCount: a.objectCount + b.objectCount,
-    storeCount: Math.max(a.storeCount, b.storeCount),
-  };
-}
-
-export const EMPTY_RECEIPT: Receipt = { recordCount: 0, identitySum: "0".repeat(32), objectCount: 0, storeCount: 0 };
 
 function word(bytes: Uint8Array, offset: number): number {
   return (bytes[offset]! | (bytes[offset + 1]! << 8) | (bytes[offset + 2]! << 16) | (bytes[offset + 3]! << 24)) >>> 0;

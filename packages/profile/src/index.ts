@@ -1,6 +1,5 @@
 export {
   compareText,
-  fingerprint,
   LABEL_NAME,
   LABEL_PROFILE_TYPE,
   LABEL_SERVICE_NAME,
@@ -22,7 +21,7 @@ export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 export { recordSeries } from "./record-series.ts";
 export { columnTotal, Dataset } from "./dataset.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";
-export { addIdentitySums, addReceipts, EMPTY_RECEIPT, IdentitySet } from "./identity-set.ts";
+export { addIdentitySums, IdentitySet } from "./identity-set.ts";
 export { countSamples, emptyRowSamples, matchingColumns, profileIdHex, SampleFilter, scanRows, scanSeries } from "./scan.ts";
 export type { RowQuery, ScannedRow } from "./scan.ts";
 export { bucketEdge, HeatmapCollector, PointsCollector } from "./scan-points.ts";

@@ -2,7 +2,6 @@
  * Labels: the names and values that make a series, sorted by name (bytewise, as Go sorts), each name once.
  * Everything that compares, hashes or prints a label set relies on that order.
  */
-import { createHash } from "node:crypto";
 
 export interface Label {
   readonly name: string;
@@ -54,11 +53,6 @@ export function labelsKey(labels: Labels): string {
 /** `{a="b", c="d"}`, as Prometheus prints it. */
 export function printLabels(labels: Labels): string {
   return `{${labels.map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(", ")}}`;
-}
-
-/** 64 bits of SHA-256 over the canonical label set; the same on every node and in every release. */
-export function fingerprint(labels: Labels): bigint {
-  return createHash("sha256").update(labelsKey(labels)).digest().readBigUInt64LE(0);
 }
 
 /** Names that Pyroscope's readers rely on (`reference` names in COMPAT.md). */

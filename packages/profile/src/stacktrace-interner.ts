@@ -1,6 +1,7 @@
 /** Interns stacktraces into one prefix tree: the child of a node at a location always has the same id, and a higher one. */
+import { grown } from "./scratch.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
-import { grow32, mix } from "./symbol-interner.ts";
+import { mix } from "./symbol-interner.ts";
 
 export class StacktraceInterner implements StacktraceTree {
   /** Node 0 is the root. */
@@ -26,9 +27,9 @@ export class StacktraceInterner implements StacktraceTree {
       slot = (slot + 1) & mask;
     }
     id = this.nodeCount++;
-    this.nodeParent = grow32(this.nodeParent, id + 1);
-    this.nodeLocation = grow32(this.nodeLocation, id + 1);
-    this.#lastChild = grow32(this.#lastChild, id + 1);
+    this.nodeParent = grown(this.nodeParent, id + 1);
+    this.nodeLocation = grown(this.nodeLocation, id + 1);
+    this.#lastChild = grown(this.#lastChild, id + 1);
     this.nodeParent[id] = parent;
     this.nodeLocation[id] = location;
     this.#slots[slot] = id;

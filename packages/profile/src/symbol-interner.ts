@@ -5,6 +5,7 @@
  * A hash only says where to look: equality is always checked on the columns themselves.
  * Grows with what it is given; the caller bounds it by cutting (a generation ends with its cut).
  */
+import { grown } from "./scratch.ts";
 import type { Symbols } from "./symbol-table.ts";
 
 /** Ids of a record's symbols in this table. Valid until the next `translate`. */
@@ -88,13 +89,11 @@ export class SymbolInterner implements Symbols {
     }
     const id = this.stringCount++;
     const at = this.stringOffset[id]!;
-    this.stringOffset = grow32(this.stringOffset, id + 2);
-    this.#stringNext = grow32(this.#stringNext, id + 1);
+    this.stringOffset = grown(this.stringOffset, id + 2);
+    this.#stringNext = grown(this.#stringNext, id + 1);
     if (at + length > this.stringBytes.length) {
-      const grown = new Uint8Array(Math.max(this.stringBytes.length * 2, at + length));
-      grown.set(this.stringBytes);
-      this.stringBytes = grown;
-      this.#stringWords = new DataView(grown.buffer);
+      this.stringBytes = grown(this.stringBytes, at + length);
+      this.#stringWords = new DataView(this.stringBytes.buffer);
     }
     this.stringBytes.set(bytes.subarray(start, start + length), at);
     this.stringOffset[id + 1] = at + length;
@@ -127,7 +126,7 @@ export class SymbolInterner implements Symbols {
   }
 
   #translateStrings(from: Symbols): void {
-    this.#stringIds = scratch32(this.#stringIds, from.stringCount);
+    this.#stringIds = grown(this.#stringIds, from.stringCount);
     const ids = this.#stringIds;
     const { stringBytes, stringOffset, stringCount } = from;
     const words = new DataView(stringBytes.buffer, stringBytes.byteOffset, stringBytes.byteLength);
@@ -137,7 +136,7 @@ export class SymbolInterner implements Symbols {
   }
 
   #translateMappings(from: Symbols): void {
-    this.#mappingIds = scratch32(this.#mappingIds, from.mappingCount);
+    this.#mappingIds = grown(this.#mappingIds, from.mappingCount);
     const ids = this.#mappingIds;
     ids[0] = 0;
     for (let i = 1; i < from.mappingCount; i++) {
@@ -173,16 +172,16 @@ export class SymbolInterner implements Symbols {
 
   #growMappings(count: number): void {
     if (count <= this.mappingFilename.length) return;
-    this.mappingStart = grow64(this.mappingStart, count);
-    this.mappingLimit = grow64(this.mappingLimit, count);
-    this.mappingFileOffset = grow64(this.mappingFileOffset, count);
-    this.mappingFilename = grow32(this.mappingFilename, count);
-    this.mappingBuildId = grow32(this.mappingBuildId, count);
-    this.mappingFlags = grow8(this.mappingFlags, count);
+    this.mappingStart = grown(this.mappingStart, count);
+    this.mappingLimit = grown(this.mappingLimit, count);
+    this.mappingFileOffset = grown(this.mappingFileOffset, count);
+    this.mappingFilename = grown(this.mappingFilename, count);
+    this.mappingBuildId = grown(this.mappingBuildId, count);
+    this.mappingFlags = grown(this.mappingFlags, count);
   }
 
   #translateFunctions(from: Symbols): void {
-    this.#functionIds = scratch32(this.#functionIds, from.functionCount);
+    this.#functionIds = grown(this.#functionIds, from.functionCount);
     const ids = this.#functionIds;
     const strings = this.#stringIds;
     ids[0] = 0;
@@ -207,10 +206,10 @@ export class SymbolInterner implements Symbols {
       }
       if (id === 0) {
         id = this.functionCount++;
-        this.functionName = grow32(this.functionName, id + 1);
-        this.functionSystemName = grow32(this.functionSystemName, id + 1);
-        this.functionFilename = grow32(this.functionFilename, id + 1);
-        this.functionStartLine = growF64(this.functionStartLine, id + 1);
+        this.functionName = grown(this.functionName, id + 1);
+        this.functionSystemName = grown(this.functionSystemName, id + 1);
+        this.functionFilename = grown(this.functionFilename, id + 1);
+        this.functionStartLine = grown(this.functionStartLine, id + 1);
         this.functionName[id] = name;
         this.functionSystemName[id] = systemName;
         this.functionFilename[id] = filename;
@@ -227,7 +226,7 @@ export class SymbolInterner implements Symbols {
   }
 
   #translateLocations(from: Symbols): void {
-    this.#locationIds = scratch32(this.#locationIds, from.locationCount);
+    this.#locationIds = grown(this.#locationIds, from.locationCount);
     const ids = this.#locationIds;
     const functions = this.#functionIds;
     ids[0] = 0;
@@ -279,11 +278,11 @@ export class SymbolInterner implements Symbols {
 
   #appendLocation(mapping: number, low: number, high: number, flags: number): number {
     const id = this.locationCount++;
-    this.locationMapping = grow32(this.locationMapping, id + 1);
-    this.locationAddressLow = grow32(this.locationAddressLow, id + 1);
-    this.locationAddressHigh = grow32(this.locationAddressHigh, id + 1);
-    this.locationFlags = grow8(this.locationFlags, id + 1);
-    this.lineStart = grow32(this.lineStart, id + 2);
+    this.locationMapping = grown(this.locationMapping, id + 1);
+    this.locationAddressLow = grown(this.locationAddressLow, id + 1);
+    this.locationAddressHigh = grown(this.locationAddressHigh, id + 1);
+    this.locationFlags = grown(this.locationFlags, id + 1);
+    this.lineStart = grown(this.lineStart, id + 2);
     this.locationMapping[id] = mapping;
     this.locationAddressLow[id] = low;
     this.locationAddressHigh[id] = high;
@@ -293,8 +292,8 @@ export class SymbolInterner implements Symbols {
 
   #appendLine(functionId: number, lineNumber: number): void {
     const at = this.lineCount++;
-    this.lineFunction = grow32(this.lineFunction, at + 1);
-    this.lineNumber = growF64(this.lineNumber, at + 1);
+    this.lineFunction = grown(this.lineFunction, at + 1);
+    this.lineNumber = grown(this.lineNumber, at + 1);
     this.lineFunction[at] = functionId;
     this.lineNumber[at] = lineNumber;
   }
@@ -344,36 +343,4 @@ function rehash(slotCount: number, idCount: number, hashOf: (id: number) => numb
     slots[slot] = id;
   }
   return slots;
-}
-
-/** `array`, or a copy at least twice as long when it does not hold `count` entries. */
-export function grow32(array: Uint32Array, count: number): Uint32Array {
-  if (count <= array.length) return array;
-  const grown = new Uint32Array(Math.max(count, array.length * 2));
-  grown.set(array);
-  return grown;
-}
-
-export function grow8(array: Uint8Array, count: number): Uint8Array {
-  if (count <= array.length) return array;
-  const grown = new Uint8Array(Math.max(count, array.length * 2));
-  grown.set(array);
-  return grown;
-}
-
-export function growF64(array: Float64Array, count: number): Float64Array {
-  if (count <= array.length) return array;
-  const grown = new Float64Array(Math.max(count, array.length * 2));
-  grown.set(array);
-  return grown;
-}
-
-function grow64(array: BigUint64Array, count: number): BigUint64Array {
-  const grown = new BigUint64Array(Math.max(count, array.length * 2));
-  grown.set(array);
-  return grown;
-}
-
-function scratch32(array: Uint32Array<ArrayBuffer>, count: number): Uint32Array<ArrayBuffer> {
-  return count <= array.length ? array : new Uint32Array(Math.max(count, array.length * 2));
 }
