@@ -9,7 +9,6 @@
  */
 import { hash } from "node:crypto";
 import { assert, CodedError } from "@pyromesh/base";
-import { columnTotal } from "./dataset.ts";
 import type { IngestQuirks } from "./ingest-name.ts";
 import { ingestName } from "./ingest-name.ts";
 import type { Label, Labels } from "./labels.ts";
@@ -18,6 +17,7 @@ import type { AcceptanceWindow, ProfileLimits } from "./limits.ts";
 import { checkProfileSize, checkTime } from "./limits.ts";
 import { normalize } from "./normalize.ts";
 import type { NormalizedTypes } from "./normalize.ts";
+import { columnTotal } from "./packed-row.ts";
 import { PprofDecoder } from "./pprof-decode.ts";
 import type { RecordUse, SymbolSource } from "./record-encode.ts";
 import { RecordEncoder } from "./record-encode.ts";
