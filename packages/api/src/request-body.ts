@@ -15,7 +15,7 @@ export interface BodyOptions {
   readonly timeoutMs: number;
 }
 
-/** A body up to this lies in lent memory. */
+/** A body up to this lies in lent memory. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
 const LENT_BODY_BYTES_MAX = 64 * 2 ** 10;
 /** Lent memory kept for the next body: 4 MiB. */
 const FREE_COUNT_MAX = 64;

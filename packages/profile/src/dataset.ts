@@ -151,19 +151,19 @@ export class Dataset implements DatasetView {
   }
 
   durationNs(row: number): bigint {
-    return BigInt(this.#openHeader(row).duration);
+    return BigInt(this.#open(row).duration);
   }
 
   period(row: number): bigint {
-    return BigInt(this.#openHeader(row).period);
+    return BigInt(this.#open(row).period);
   }
 
   profileId(row: number): Uint8Array | undefined {
-    return this.#openHeader(row).profileId;
+    return this.#open(row).profileId;
   }
 
   sampleCount(row: number): number {
-    return this.#openHeader(row).sampleCount;
+    return this.#open(row).sampleCount;
   }
 
   read(row: number, column: number, into: RowSamples): void {
@@ -273,16 +273,12 @@ export class Dataset implements DatasetView {
     return this.#traceIds.size + 1;
   }
 
-  #openHeader(row: number): RowCursor {
+  #open(row: number): RowCursor {
     const cursor = this.#cursor;
     cursor.bytes = this.#chunks[this.#rowChunk[row]!]!;
     cursor.offset = this.#rowOffset[row]!;
     cursor.header();
     return cursor;
-  }
-
-  #open(row: number): RowCursor {
-    return this.#openHeader(row);
   }
 }
 

@@ -3,52 +3,14 @@
  * and free of threads, so that the simulator runs the same code in place.
  */
 import { constants, gunzipSync } from "node:zlib";
-import { assert, CodedError, invalidArgument, unreachable } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, EncodedRecord, Labels, LocationTree, MergedNodes, PreparedRow, PushInput, RecordView, RowQuery } from "@pyromesh/profile";
-import {
-  countSamples,
-  Dataset,
-  dotGraph,
-  encodePprof,
-  encodePush,
-  encodeTree,
-  flameGraph,
-  flameGraphDiff,
-  goPgoLocations,
-  HeatmapCollector,
-  IdentitySet,
-  isGzip,
-  labelsKey,
-  LocationTreeMerger,
-  locationTreeOf,
-  makeMatcher,
-  mergeNodes,
-  NameTreeBuilder,
-  nameTreeOf,
-  PointsCollector,
-  pprofOfText,
-  RecordDecoder,
-  scanSeries,
-  truncateLocations,
-  windowStartOf,
-} from "@pyromesh/profile";
-import type {
-  BuiltDataset,
-  DatasetKey,
-  EncodeTask,
-  Finished,
-  FinishSpec,
-  Generation,
-  InsertedRecord,
-  PlainMatcher,
-  PlainRowQuery,
-  ScanPartial,
-  ScanTask,
-  SegmentPart,
-} from "./compute.ts";
+import type { EncodedRecord, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
+import { Dataset, encodePush, isGzip, pprofOfText, RecordDecoder, windowStartOf } from "@pyromesh/profile";
+import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
+import { LaneScan } from "./lane-scan.ts";
 
 interface HeldDataset {
   readonly key: DatasetKey;
@@ -250,72 +212,16 @@ export class ComputeEngine {
   }
 
   scan(task: ScanTask): ScanPartial {
-    const scan = new Scan(task);
-    // Everything that may hold the same record is read together: one set of identities per dataset and window.
-    const sources = new Map<string, DatasetView[]>();
-    const addSource = (key: string, view: DatasetView): void => {
-      const views = sources.get(key);
-      if (views === undefined) sources.set(key, [view]);
-      else views.push(view);
-    };
-    for (const part of task.parts) addSource(printDatasetKey(part), this.#openPart(part));
+    const scan = new LaneScan(task);
+    for (const part of task.parts) scan.read(this.#openPart(part));
     for (const generation of task.generations) {
-      for (const [printed, { key, dataset }] of this.#generations.get(generation)?.datasets ?? []) {
+      for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
         if (!task.tenants.includes(key.tenant)) continue;
         if (key.windowStartMs < task.firstWindowMs || key.windowStartMs > task.lastWindowMs) continue;
-        addSource(printed, dataset);
+        scan.read(dataset);
       }
     }
-    for (const views of sources.values()) scan.read(views);
     return scan.partial();
-  }
-
-  finish(spec: FinishSpec, partials: readonly ScanPartial[]): Finished {
-    switch (spec.kind) {
-      case "flame-graph": {
-        const { graph, isSaturated } = flameGraph(mergeNames(partials), spec.maxNodes);
-        return { kind: "flame-graph", graph, isSaturated };
-      }
-      case "tree-bytes": {
-        const { bytes, isSaturated } = encodeTree(mergeNames(partials), spec.maxNodes);
-        return { kind: "tree-bytes", bytes, isSaturated };
-      }
-      case "diff": {
-        const { graph, isSaturated } = flameGraphDiff(
-          mergeNames(partials.slice(0, spec.leftCount)),
-          mergeNames(partials.slice(spec.leftCount)),
-          spec.maxNodes,
-        );
-        return { kind: "diff", graph, isSaturated };
-      }
-      case "pprof":
-      case "dot": {
-        const { profileType } = spec;
-        const input = {
-          tree: mergeLocations(partials),
-          sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
-          periodType: { type: profileType.periodType, unit: profileType.periodUnit },
-          period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
-          timeNs: spec.timeNs,
-          durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
-        };
-        if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
-        const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
-        return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes) }) };
-      }
-      case "points": {
-        const collector = new PointsCollector(spec.shape);
-        for (const { points } of partials) collector.add(points);
-        return { kind: "points", series: collector.result(spec.limit) };
-      }
-      case "heatmap": {
-        const collector = new HeatmapCollector(spec.shape);
-        for (const { heatmap } of partials) collector.add(heatmap);
-        return { kind: "heatmap", series: collector.result(spec.limit) };
-      }
-      default:
-        return unreachable(spec);
-    }
   }
 
   #openPart(part: SegmentPart): SegmentDataset {
@@ -336,111 +242,6 @@ export class ComputeEngine {
     }
     return open.dataset;
   }
-}
-
-/** One query over the sources of a lane. */
-class Scan {
-  readonly #task: ScanTask;
-  readonly #query: RowQuery | undefined;
-  readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
-  readonly #seen = new IdentitySet();
-  readonly #names = new NameTreeBuilder();
-  readonly #locations = new LocationTreeMerger();
-  readonly #points: PointsCollector | undefined;
-  readonly #heatmap: HeatmapCollector | undefined;
-  readonly #series = new Map<string, Labels>();
-  #durationNs = 0n;
-  #period = 0n;
-  #hasLocations = false;
-  #sampleCount = 0;
-
-  constructor(task: ScanTask) {
-    this.#task = task;
-    const { spec } = task;
-    if (spec.kind === "series") {
-      this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
-    } else {
-      this.#query = toRowQuery(spec.query);
-      if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
-      if (spec.kind === "heatmap") this.#heatmap = new HeatmapCollector(spec.shape);
-    }
-  }
-
-  read(views: readonly DatasetView[]): void {
-    const { spec } = this.#task;
-    for (const view of views) {
-      switch (spec.kind) {
-        case "series":
-          for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
-          if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
-          break;
-        case "points":
-          this.#points!.scan(view, this.#query!, this.#seen);
-          break;
-        case "heatmap":
-          this.#heatmap!.scan(view, this.#query!, this.#seen);
-          break;
-        case "names": {
-          // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
-          const named = view instanceof SegmentDataset ? view.byName : view;
-          const merged = this.#merge(named);
-          if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self));
-          break;
-        }
-        case "locations": {
-          const merged = this.#merge(view);
-          if (merged === undefined) break;
-          this.#locations.add(locationTreeOf(view, merged.self));
-          this.#hasLocations = true;
-          break;
-        }
-      }
-    }
-  }
-
-  #merge(view: DatasetView): MergedNodes | undefined {
-    const merged = mergeNodes(view, this.#query!, this.#seen);
-    if (merged.rowCount === 0) return undefined;
-    this.#durationNs += merged.durationNs;
-    this.#period = merged.period;
-    return merged;
-  }
-
-  partial(): ScanPartial {
-    const { spec } = this.#task;
-    return {
-      recordCount: this.#seen.count,
-      identitySum: this.#seen.sumHex(),
-      names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
-      locations: this.#hasLocations ? this.#locations.result() : undefined,
-      durationNs: this.#durationNs,
-      period: this.#period,
-      points: this.#points?.partial() ?? [],
-      heatmap: this.#heatmap?.partial() ?? [],
-      series: [...this.#series.values()],
-      sampleCount: this.#sampleCount,
-    };
-  }
-}
-
-function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilder["result"]> {
-  const builder = new NameTreeBuilder();
-  for (const { names } of partials) if (names !== undefined) builder.add(names);
-  return builder.result();
-}
-
-function mergeLocations(partials: readonly ScanPartial[]): LocationTree {
-  const merger = new LocationTreeMerger();
-  for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
-  return merger.result();
-}
-
-function toMatcher({ name, operator, value }: PlainMatcher): ReturnType<typeof makeMatcher> {
-  return makeMatcher(name, operator, value);
-}
-
-function toRowQuery(query: PlainRowQuery): RowQuery {
-  return { ...query, selector: query.selector.map(toMatcher) };
 }
 
 /** A limit of 0 lifts it; a buffer holds no more. */

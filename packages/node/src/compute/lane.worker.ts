@@ -2,6 +2,7 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable } from "@pyromesh/base";
 import { ComputeEngine } from "./compute-engine.ts";
+import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
@@ -47,7 +48,7 @@ function run(call: LaneCall): unknown {
     case "scan":
       return engine.scan(call.task);
     case "finish":
-      return engine.finish(call.spec, call.partials);
+      return finishQuery(call.spec, call.partials);
     default:
       return unreachable(call);
   }

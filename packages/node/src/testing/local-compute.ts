@@ -4,6 +4,7 @@ import { encodeSection } from "@pyromesh/block";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, InsertedRecord } from "../compute/compute.ts";
 import { ComputeEngine } from "../compute/compute-engine.ts";
+import { finishQuery } from "../compute/finish-query.ts";
 import { codecOf } from "../compute/section-codec.ts";
 
 export function openLocalCompute(modules: { readonly random: Random }): Compute {
@@ -37,7 +38,7 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
     },
     drop: (generation) => engine.drop(generation),
     scan: async (task) => [engine.scan(task)],
-    finish: async (spec, partials) => engine.finish(spec, partials),
+    finish: async (spec, partials) => finishQuery(spec, partials),
     stop: async () => {},
   };
 }

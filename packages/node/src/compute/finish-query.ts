@@ -1,0 +1,77 @@
+/** The answer of a query from the partial answers of its lanes and windows. */
+import { unreachable } from "@pyromesh/base";
+import type { LocationTree } from "@pyromesh/profile";
+import {
+  dotGraph,
+  encodePprof,
+  encodeTree,
+  flameGraph,
+  flameGraphDiff,
+  goPgoLocations,
+  HeatmapCollector,
+  LocationTreeMerger,
+  NameTreeBuilder,
+  PointsCollector,
+  truncateLocations,
+} from "@pyromesh/profile";
+import type { Finished, FinishSpec, ScanPartial } from "./compute.ts";
+
+export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[]): Finished {
+  switch (spec.kind) {
+    case "flame-graph": {
+      const { graph, isSaturated } = flameGraph(mergeNames(partials), spec.maxNodes);
+      return { kind: "flame-graph", graph, isSaturated };
+    }
+    case "tree-bytes": {
+      const { bytes, isSaturated } = encodeTree(mergeNames(partials), spec.maxNodes);
+      return { kind: "tree-bytes", bytes, isSaturated };
+    }
+    case "diff": {
+      const { graph, isSaturated } = flameGraphDiff(
+        mergeNames(partials.slice(0, spec.leftCount)),
+        mergeNames(partials.slice(spec.leftCount)),
+        spec.maxNodes,
+      );
+      return { kind: "diff", graph, isSaturated };
+    }
+    case "pprof":
+    case "dot": {
+      const { profileType } = spec;
+      const input = {
+        tree: mergeLocations(partials),
+        sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
+        periodType: { type: profileType.periodType, unit: profileType.periodUnit },
+        period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
+        timeNs: spec.timeNs,
+        durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
+      };
+      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
+      const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
+      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes) }) };
+    }
+    case "points": {
+      const collector = new PointsCollector(spec.shape);
+      for (const { points } of partials) collector.add(points);
+      return { kind: "points", series: collector.result(spec.limit) };
+    }
+    case "heatmap": {
+      const collector = new HeatmapCollector(spec.shape);
+      for (const { heatmap } of partials) collector.add(heatmap);
+      return { kind: "heatmap", series: collector.result(spec.limit) };
+    }
+    default:
+      return unreachable(spec);
+  }
+}
+
+function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilder["result"]> {
+  const builder = new NameTreeBuilder();
+  for (const { names } of partials) if (names !== undefined) builder.add(names);
+  return builder.result();
+}
+
+function mergeLocations(partials: readonly ScanPartial[]): LocationTree {
+  const merger = new LocationTreeMerger();
+  for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
+  return merger.result();
+}

@@ -1,0 +1,109 @@
+/** One query over what a lane holds of it: datasets in memory and in segments, each record once, into one partial answer. */
+import { SegmentDataset } from "@pyromesh/block";
+import type { DatasetView, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import {
+  countSamples,
+  HeatmapCollector,
+  IdentitySet,
+  labelsKey,
+  LocationTreeMerger,
+  locationTreeOf,
+  makeMatcher,
+  mergeNodes,
+  NameTreeBuilder,
+  nameTreeOf,
+  PointsCollector,
+  scanSeries,
+} from "@pyromesh/profile";
+import type { PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
+
+export class LaneScan {
+  readonly #task: ScanTask;
+  readonly #query: RowQuery | undefined;
+  readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
+  readonly #seen = new IdentitySet();
+  readonly #names = new NameTreeBuilder();
+  readonly #locations = new LocationTreeMerger();
+  readonly #points: PointsCollector | undefined;
+  readonly #heatmap: HeatmapCollector | undefined;
+  readonly #series = new Map<string, Labels>();
+  #durationNs = 0n;
+  #period = 0n;
+  #hasLocations = false;
+  #sampleCount = 0;
+
+  constructor(task: ScanTask) {
+    this.#task = task;
+    const { spec } = task;
+    if (spec.kind === "series") {
+      this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
+    } else {
+      this.#query = toRowQuery(spec.query);
+      if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
+      if (spec.kind === "heatmap") this.#heatmap = new HeatmapCollector(spec.shape);
+    }
+  }
+
+  /** In any order: a record that lies in several views counts in the one that is read first. */
+  read(view: DatasetView): void {
+    const { spec } = this.#task;
+    switch (spec.kind) {
+      case "series":
+        for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
+        if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
+        break;
+      case "points":
+        this.#points!.scan(view, this.#query!, this.#seen);
+        break;
+      case "heatmap":
+        this.#heatmap!.scan(view, this.#query!, this.#seen);
+        break;
+      case "names": {
+        // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
+        const named = view instanceof SegmentDataset ? view.byName : view;
+        const merged = this.#merge(named);
+        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self));
+        break;
+      }
+      case "locations": {
+        const merged = this.#merge(view);
+        if (merged === undefined) break;
+        this.#locations.add(locationTreeOf(view, merged.self));
+        this.#hasLocations = true;
+        break;
+      }
+    }
+  }
+
+  #merge(view: DatasetView): MergedNodes | undefined {
+    const merged = mergeNodes(view, this.#query!, this.#seen);
+    if (merged.rowCount === 0) return undefined;
+    this.#durationNs += merged.durationNs;
+    this.#period = merged.period;
+    return merged;
+  }
+
+  partial(): ScanPartial {
+    const { spec } = this.#task;
+    return {
+      recordCount: this.#seen.count,
+      identitySum: this.#seen.sumHex(),
+      names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
+      locations: this.#hasLocations ? this.#locations.result() : undefined,
+      durationNs: this.#durationNs,
+      period: this.#period,
+      points: this.#points?.partial() ?? [],
+      heatmap: this.#heatmap?.partial() ?? [],
+      series: [...this.#series.values()],
+      sampleCount: this.#sampleCount,
+    };
+  }
+}
+
+function toMatcher({ name, operator, value }: PlainMatcher): ReturnType<typeof makeMatcher> {
+  return makeMatcher(name, operator, value);
+}
+
+function toRowQuery(query: PlainRowQuery): RowQuery {
+  return { ...query, selector: query.selector.map(toMatcher) };
+}
