@@ -24,7 +24,7 @@ stop() {
   local dir=$1 file pid left tries
   for file in "$dir"/run/*.pid; do
     [ -f "$file" ] || continue
-    pid=$(cat "$file")
+    pid=$(cat "$file" 2>/dev/null) || continue # its daemon ended, and took the file with it
     [ -n "$pid" ] && kill "$pid" 2>/dev/null || true
   done
   # They hold nothing worth waiting for: what does not go in 5 s is killed.
@@ -32,7 +32,7 @@ stop() {
     left=""
     for file in "$dir"/run/*.pid; do
       [ -f "$file" ] || continue
-      pid=$(cat "$file")
+      pid=$(cat "$file" 2>/dev/null) || continue
       [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null && left="$left $pid"
     done
     [ -z "$left" ] && return 0
