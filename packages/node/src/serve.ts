@@ -19,6 +19,7 @@ import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
 import { startSelfProfile } from "./self-profile.ts";
+import { setV8Flags } from "./v8-flags.ts";
 
 /** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
 const STOP_TIMEOUT_MS = 14_000;
@@ -38,6 +39,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const lag = watchEventLoopLag(metrics);
   await mkdir(config.dataDir, { recursive: true });
 
+  setV8Flags();
   const compute = new WorkerCompute(
     { laneCount: laneCountOf(config) },
     {

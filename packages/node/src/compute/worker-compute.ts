@@ -6,7 +6,6 @@
  * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  */
-import { setFlagsFromString } from "node:v8";
 import { messageOf } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
@@ -23,11 +22,6 @@ import { sharedCopy } from "./shared-copy.ts";
 
 /** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
-/**
- * The old space of a lane's heap may reach this before its first full collection. V8 begins small and would collect, and forget
- * what it learned of the code, several times a second: datasets and buffers are outside of the heap and yet count towards it.
- */
-const LANE_HEAP_MB = 64;
 
 export interface WorkerComputeOptions {
   readonly laneCount: number;
@@ -63,7 +57,6 @@ export class WorkerCompute implements Compute {
 
   constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#onLaneLost = modules.onLaneLost;
-    setFlagsFromString(`--initial-old-space-size=${LANE_HEAP_MB}`);
     const { shared } = this.#memory;
     this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared, slotBytes: SLOT_BYTES }, modules.onLaneLost));
   }

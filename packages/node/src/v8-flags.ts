@@ -1,0 +1,24 @@
+/**
+ * How V8 is asked to work in the node's process: small heaps beside much memory outside of them, one busy thread a core.
+ * For the whole process, so only `serve` sets them, and before lanes start: a heap reads some of them when it is made.
+ *
+ * Only flags that may change while V8 runs (concurrent and parallel marking may not: V8 aborts). One that a later V8 does not
+ * know is ignored but for a line on stderr. decisions/0006 has what each was worth.
+ */
+import { setFlagsFromString } from "node:v8";
+
+export const V8_FLAGS: readonly string[] = [
+  // V8 begins with a small old space and would collect, and forget what it learned of the code, several times a second:
+  // datasets and buffers are outside of the heap and yet count towards it. MiB, of a lane.
+  "--initial-old-space-size=64",
+  // The old space may grow to four times what is alive (V8's own bound) before it is collected, whatever V8 makes of its own pace.
+  "--heap-growing-percent=300",
+  // A young collection is a millisecond's work; its helpers would wait for cores that pushes keep busy.
+  "--no-parallel-scavenge",
+  // A third of V8's own 920: half of the compiler's time went into code that was inlined and hardly ran.
+  "--max-inlined-bytecode-size-cumulative=300",
+];
+
+export function setV8Flags(): void {
+  for (const flag of V8_FLAGS) setFlagsFromString(flag);
+}
