@@ -6,6 +6,7 @@ import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
+import { ArrivalTimes } from "./arrival-times.ts";
 import { placeOnSelf } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
@@ -17,6 +18,7 @@ class World {
   readonly clock: ManualClock = new ManualClock();
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
+  readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
   limits: WriterLimits = {
     encode: { limits: DEFAULT_PROFILE_LIMITS, window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 } },
@@ -36,6 +38,7 @@ class World {
     },
     clock: this.clock,
     activeSeries: this.activeSeries,
+    arrivalTimes: this.arrivalTimes,
     limitsFor: () => this.limits,
     openGeneration: () => 0,
     placement: placeOnSelf(new Uint8Array(16)),
