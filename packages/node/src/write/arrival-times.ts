@@ -8,9 +8,9 @@
  * a record of the head is left to compare with, comes out as that very record (`settle`).
  *
  * Bounds, of all tenants together: names lie in two halves, and the older half is forgotten when the newer one is full or an hour
- * old. So the last ARRIVALS_MAX pushes of the last hour are known at least, and twice as many at most (some 250 bytes each, 700 by the
- * longest names).
- * One that is forgotten counts once more when it is sent again. A push that turns out to have a clock leaves at once.
+ * old. So the last ARRIVALS_MAX pushes of the last hour are known at least, and twice as many at most (260 bytes each, 700 by the
+ * longest names). One that is forgotten counts once more when it is sent again. A push that turns out to have a clock leaves at once:
+ * it costs 1 to 2 µs, and one that stays 17 (12 KB, mostly to hash it; Node 20, 2 cores).
  */
 import { createHash } from "node:crypto";
 import { CorruptionError } from "@pyromesh/base";
@@ -25,8 +25,10 @@ const AGE_MAX_MS = 3_600_000;
 /** What was pushed, as far as it is compared. */
 export type PushedContent = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
 
+export type PushedNames = Pick<ArrivedProfile, "fallbackTimeMs" | "idempotencyKey" | "profileId">;
+
 /** What a push goes by; undefined where nothing names it, or the client says the time. */
-export function arrivalName(tenant: string, { fallbackTimeMs, idempotencyKey, profileId }: Pick<ArrivedProfile, "fallbackTimeMs" | "idempotencyKey" | "profileId">): string | undefined {
+export function arrivalName(tenant: string, { fallbackTimeMs, idempotencyKey, profileId }: PushedNames): string | undefined {
   return fallbackTimeMs === undefined ? nameOf(tenant, idempotencyKey, profileId) : undefined;
 }
 
@@ -104,7 +106,8 @@ export class ArrivalTimes {
   }
 
   #forget(arrival: Arrival): void {
-    for (const half of [this.#newer, this.#older]) if (half.get(arrival.name) === arrival) half.delete(arrival.name);
+    const half = this.#newer.get(arrival.name) === arrival ? this.#newer : this.#older;
+    if (half.get(arrival.name) === arrival) half.delete(arrival.name);
     arrival.pushed = undefined;
   }
 
