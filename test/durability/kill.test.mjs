@@ -4,7 +4,7 @@
  */
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
-import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
+import { countedPushes, pushNumbered, pushText } from "../harness/numbered-push.mjs";
 
 const CRASH_POINTS = [
   "flush-before-cut",
@@ -102,6 +102,33 @@ describe("durability: kill -9", function () {
       await fetch(`${node.url}/flush`, { method: "POST" });
       await expectExactly(node, all, all, nowMs);
     }
+  });
+
+  it("a push without a clock is counted once by its id or key, before and after a kill, and flushed in between", async () => {
+    const nowMs = Date.now();
+    const flags = ["--flush-interval", "1h"];
+    const all = new Set([0, 1, 2]);
+    const pushAll = async () => {
+      const statuses = [
+        await pushNumbered(node, 0, 0, { sample: { ID: "7d9f8a52-1b5a-4a7e-9d5c-0d5b6f0f4b11" } }),
+        await pushNumbered(node, 1, 0, { headers: { "idempotency-key": "one" } }),
+        await pushText(node, 2, { "idempotency-key": "two" }),
+      ];
+      expect(statuses).to.deep.equal([200, 200, 200]);
+      await expectExactly(node, all, all, nowMs);
+    };
+    node = await startNode({ dataDir: data.dir, flags });
+    for (let round = 0; round < 2; round++) await pushAll();
+    await node.kill();
+    node = await startNode({ dataDir: data.dir, flags });
+    for (let round = 0; round < 2; round++) {
+      await pushAll();
+      expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
+      await expectExactly(node, all, all, nowMs);
+    }
+    expect(await pushNumbered(node, 1, 0, { headers: { "idempotency-key": "another" } })).to.equal(200);
+    const { counted } = await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS);
+    expect(counted.get(1), "by another key it is another").to.equal(4);
   });
 
   it("SIGTERM ends with 0 and keeps what is unflushed", async () => {

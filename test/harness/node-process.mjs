@@ -54,7 +54,7 @@ export async function startNode({ dataDir, flags = [], env = {} }) {
 }
 
 /** Connect JSON. */
-export async function call(node, method, message) {
-  const reply = await fetch(`${node.url}/${method}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(message) });
+export async function call(node, method, message, headers = {}) {
+  const reply = await fetch(`${node.url}/${method}`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(message) });
   return { status: reply.status, headers: reply.headers, body: await reply.json() };
 }

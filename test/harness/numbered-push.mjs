@@ -2,6 +2,7 @@
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { call } from "./node-process.mjs";
 
+/** `timeMs` 0: without a clock. */
 export function numberedProfile(n, timeMs) {
   const strings = new StringTable();
   const id = (text) => strings.dedup(text);
@@ -11,7 +12,7 @@ export function numberedProfile(n, timeMs) {
     sampleType: [period],
     periodType: period,
     period: 1,
-    timeNanos: BigInt(timeMs) * 1_000_000n + BigInt(n),
+    timeNanos: timeMs === 0 ? 0 : BigInt(timeMs) * 1_000_000n + BigInt(n),
     function: names.map((name, index) => new PprofFunction({ id: index + 1, name: id(name), systemName: id(name), filename: id("main.go") })),
     location: names.map((_, index) => new Location({ id: index + 1, line: [new Line({ functionId: index + 1, line: 1 })] })),
     sample: [new Sample({ locationId: [2, 1], value: [n + 1] })],
@@ -19,8 +20,11 @@ export function numberedProfile(n, timeMs) {
   }).encode();
 }
 
-/** Resolves to the status, or undefined when the node went away without an answer. */
-export async function pushNumbered(node, n, timeMs) {
+/**
+ * Resolves to the status, or undefined when the node went away without an answer.
+ * `sample`: what the push says beside the profile, as `ID`. `headers` are added.
+ */
+export async function pushNumbered(node, n, timeMs, { sample = {}, headers = {} } = {}) {
   const labels = [
     { name: "__name__", value: "process_cpu" },
     { name: "service_name", value: `service-${n % 3}` },
@@ -28,10 +32,18 @@ export async function pushNumbered(node, n, timeMs) {
   ];
   const rawProfile = Buffer.from(numberedProfile(n, timeMs)).toString("base64");
   try {
-    return (await call(node, "push.v1.PusherService/Push", { series: [{ labels, samples: [{ rawProfile }] }] })).status;
+    return (await call(node, "push.v1.PusherService/Push", { series: [{ labels, samples: [{ rawProfile, ...sample }] }] }, headers)).status;
   } catch {
     return undefined;
   }
+}
+
+/** As text, which has no clock, by /ingest. At this rate a sample is a nanosecond. */
+export async function pushText(node, n, headers) {
+  const url = `${node.url}/ingest?name=service-text.cpu&sampleRate=999999999`;
+  const reply = await fetch(url, { method: "POST", headers, body: `main;push-${n} ${n + 1}\n` });
+  await reply.arrayBuffer();
+  return reply.status;
 }
 
 /** What a query counts: push number -> value, and the receipt's number of records. */

@@ -30,7 +30,7 @@ export interface ArrivedProfile {
   readonly folded?: FoldedText | undefined;
   /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
   readonly profileId: Uint8Array | undefined;
-  /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: now. */
+  /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: when it came, the first time where it is named. */
   readonly fallbackTimeMs: number | undefined;
   /** From the `Idempotency-Key` header; joins the identity of a profile that has no clock of its own. */
   readonly idempotencyKey: string | undefined;

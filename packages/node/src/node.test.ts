@@ -8,6 +8,7 @@ import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
 import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
+import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
@@ -24,12 +25,15 @@ class World {
   readonly file: MemoryFile = new MemoryFile();
   readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
   readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
+  /** How far the node's clock is ahead. */
+  aheadMs = 0;
   node: Node | undefined;
 
   async start(bucket: Bucket = this.bucket): Promise<Node> {
     const random = seededRandom(7);
     const metrics = new Metrics();
-    const modules = { clock: systemClock, random, logger: silentLogger, metrics };
+    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs };
+    const modules = { clock, random, logger: silentLogger, metrics };
     this.node = await Node.open(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
       ...modules,
       bucket,
@@ -48,7 +52,8 @@ class World {
   }
 }
 
-async function push(node: Node, timeMs: number, value: number): Promise<void> {
+/** Without a clock where `timeMs` is 0. */
+async function push(node: Node, timeMs: number, value: number, name: Partial<Pick<ArrivedProfile, "profileId" | "idempotencyKey">> = {}): Promise<void> {
   const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
   const writer = new PprofWriter(types);
   writer.sample([writer.frame("work"), writer.frame("main")], [value]);
@@ -60,6 +65,7 @@ async function push(node: Node, timeMs: number, value: number): Promise<void> {
     idempotencyKey: undefined,
     ingest: undefined,
     describe: "series 0, profile 0",
+    ...name,
   };
   const outcome = await node.sink.push(ANONYMOUS, [profile], signal);
   expect(outcome.refused).to.deep.equal([]);
@@ -168,6 +174,33 @@ describe("node", function () {
     expect((await total(node, true)).records).to.equal(1);
     expect(await node.admin.acknowledgeQuarantine()).to.equal(1);
     expect((await total(node)).records).to.equal(1);
+  });
+
+  it("counts a push without a clock once, however long after it comes again by its name: in the head, flushed, and after a start", async () => {
+    let node = await world.start();
+    const byId = { profileId: new Uint8Array(16).fill(7) };
+    const byKey = { idempotencyKey: "k" };
+    const again = async (): Promise<void> => {
+      world.aheadMs += 11 * 60_000; // over the bounds of windows, too
+      await push(node, 0, 1, byId);
+      await push(node, 0, 2, byKey);
+    };
+    await again();
+    const first = await total(node);
+    expect(first).to.include({ total: 3, records: 2 });
+    await again();
+    expect(await total(node), "in the head").to.deep.equal(first);
+    await node.stop();
+    node = await world.start();
+    await again();
+    expect(await total(node), "after a start").to.deep.equal(first);
+    await node.admin.flush(signal);
+    await again();
+    expect(await total(node), "across a flush").to.deep.equal(first);
+    await node.admin.flush(signal);
+    expect(await total(node), "in two segments").to.deep.equal(first);
+    await push(node, 0, 2, { idempotencyKey: "l" });
+    expect(await total(node)).to.include({ total: 5, records: 3 });
   });
 
   it("keeps what is unflushed over a restart", async () => {

@@ -26,6 +26,7 @@ import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { decodeSealedEntry } from "./tend/sealed-entry.ts";
 import { ActiveSeries } from "./write/active-series.ts";
+import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
@@ -57,6 +58,7 @@ interface Replayed {
   readonly generations: Generations;
   readonly cutGenerations: ReadonlyMap<number, number>;
   readonly activeSeries: ActiveSeries;
+  readonly arrivalTimes: ArrivalTimes;
 }
 
 export class Node {
@@ -78,8 +80,9 @@ export class Node {
 
   /** Replays the head. The node answers queries and takes writes once it has resolved. */
   static async open(config: Config, modules: NodeModules): Promise<Node> {
-    const { compute, logger } = modules;
+    const { clock, compute, logger } = modules;
     const activeSeries = new ActiveSeries({}, modules);
+    const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     const head = await modules.openHead({
       onCommitted: (entries) => {
@@ -102,6 +105,7 @@ export class Node {
           }
           const { tenant, service, timeMs, bytes } = record;
           activeSeries.resume(tenant, bytes);
+          arrivalTimes.resume(bytes, clock.nowMs());
           compute.insert(generations.open, [{ tenant, service, timeMs, bytes }]);
         }
         // One batch ahead: the lanes intern while the next is read, and no more than two batches are ever held.
@@ -115,10 +119,10 @@ export class Node {
     await interned;
     // A cut of which nothing could be read back is sealed empty.
     for (const cut of head.cuts()) if (!cutGenerations.has(cut.cutId)) cutGenerations.set(cut.cutId, generations.turn());
-    return new Node(config, modules, { head, generations, cutGenerations, activeSeries });
+    return new Node(config, modules, { head, generations, cutGenerations, activeSeries, arrivalTimes });
   }
 
-  private constructor(config: Config, modules: NodeModules, { head, generations, cutGenerations, activeSeries }: Replayed) {
+  private constructor(config: Config, modules: NodeModules, { head, generations, cutGenerations, activeSeries, arrivalTimes }: Replayed) {
     const { bucket, clock, compute, local, logger, metrics } = modules;
     this.#config = config;
     this.#modules = modules;
@@ -132,6 +136,7 @@ export class Node {
     for (const [cutId, generation] of cutGenerations) this.#flusher.resumeCut(cutId, generation);
     this.#writer = new Writer({
       activeSeries,
+      arrivalTimes,
       compute,
       head,
       clock,

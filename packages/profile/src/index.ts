@@ -19,6 +19,8 @@ export type { Symbols } from "./symbol-table.ts";
 export type { Matcher } from "./matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 export { recordSeries } from "./record-series.ts";
+export { recordArrival } from "./record-arrival.ts";
+export type { RecordArrival } from "./record-arrival.ts";
 export { Dataset } from "./dataset.ts";
 export { columnTotal } from "./packed-row.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";

@@ -11,27 +11,27 @@ import { bodyOffset, FrontReader } from "./record.ts";
 /** The series of one record, in the order of its sample types. Checks the envelope's sizes, not its checksum. */
 export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   const front = new FrontReader(bytes, object, bodyOffset(bytes, object) + 1); // behind the normalisation version
-  skipText(front); // tenant
+  front.skipText(); // tenant
   const serviceAt = front.pos;
-  skipText(front);
+  front.skipText();
   const serviceTo = front.pos;
   front.take(8); // time
   front.count(); // samples
   front.take(16); // duration, period
   const periodAt = front.pos;
-  skipText(front);
-  skipText(front);
+  front.skipText();
+  front.skipText();
   const periodTo = front.pos;
   const typeCount = front.count();
   const typesAt = front.pos;
   for (let i = 0; i < typeCount; i++) {
-    skipText(front);
-    skipText(front);
+    front.skipText();
+    front.skipText();
   }
   const labelsAt = front.pos;
   for (let left = front.count(); left > 0; left--) {
-    skipText(front);
-    skipText(front);
+    front.skipText();
+    front.skipText();
   }
 
   low = 0x811c_9dc5;
@@ -44,8 +44,8 @@ export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   front.pos = typesAt;
   for (let i = 0; i < typeCount; i++) {
     const from = front.pos;
-    skipText(front);
-    skipText(front);
+    front.skipText();
+    front.skipText();
     low = lowBefore;
     high = highBefore;
     mix(bytes, from, front.pos);
@@ -78,8 +78,4 @@ function number53(): number {
   let b = Math.imul(high ^ (high >>> 15), 0x27d4_eb2f) ^ low;
   b ^= b >>> 16;
   return (b & 0x1f_ffff) * 2 ** 32 + ((a ^ (a >>> 16)) >>> 0);
-}
-
-function skipText(front: FrontReader): void {
-  front.take(front.count());
 }

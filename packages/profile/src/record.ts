@@ -203,6 +203,10 @@ export class FrontReader {
     return this.#buffer.toString("utf8", at, at + length);
   }
 
+  skipText(): void {
+    this.take(this.count());
+  }
+
   raw(length: number): Uint8Array {
     const at = this.take(length);
     return this.#bytes.subarray(at, at + length);

@@ -1,11 +1,13 @@
 import { ANONYMOUS, CodedError, Metrics, seededRandom } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
-import { decodeRecord, DEFAULT_PROFILE_LIMITS, labelValue, PprofWriter } from "@pyromesh/profile";
+import { decodeRecord, DEFAULT_PROFILE_LIMITS, labelValue, PprofWriter, profileOfAppName } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
+import type { Compute } from "../compute/compute.ts";
 import { openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
+import { ArrivalTimes } from "./arrival-times.ts";
 import { placeOnSelf } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
@@ -17,14 +19,17 @@ class World {
   readonly clock: ManualClock = new ManualClock();
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
+  readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
   limits: WriterLimits = {
     encode: { limits: DEFAULT_PROFILE_LIMITS, window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 } },
     series: { localSeriesMax: 0, globalSeriesMax: 2 },
     sessionsPerSeriesMax: 0,
   };
+  /** Records that were encoded and not yet given back. */
+  lentCount = 0;
   readonly writer: Writer = new Writer({
-    compute: openLocalCompute({ random: seededRandom(1) }),
+    compute: this.#countLent(openLocalCompute({ random: seededRandom(1) })),
     head: {
       append: async (record) => {
         if (this.headRefusal !== undefined) throw this.headRefusal;
@@ -36,15 +41,32 @@ class World {
     },
     clock: this.clock,
     activeSeries: this.activeSeries,
+    arrivalTimes: this.arrivalTimes,
     limitsFor: () => this.limits,
     openGeneration: () => 0,
     placement: placeOnSelf(new Uint8Array(16)),
     refusesBecause: () => undefined,
   });
 
+  #countLent(compute: Compute): Compute {
+    const { encode, release } = compute;
+    compute.encode = async (task) => {
+      const records = await encode.call(compute, task);
+      this.lentCount += records.length;
+      return records;
+    };
+    compute.release = (records) => {
+      this.lentCount -= records.length;
+      release.call(compute, records);
+    };
+    return compute;
+  }
+
   /** The codes of the refusals of one push. */
   async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
-    const { refused } = await this.writer.push(ANONYMOUS, profiles, signal);
+    const lent = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
+    const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
+    for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
     return refused.map((error) => (error as CodedError).code);
   }
 
@@ -129,5 +151,97 @@ describe("writer: a push of many profiles", () => {
     const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
     expect(world.kept.size).to.equal(600);
+  });
+});
+
+describe("writer: pushes without a clock", () => {
+  const ID = new Uint8Array(16).fill(7);
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 } };
+  });
+
+  const clockless = (name: Partial<ArrivedProfile>, endpoints: readonly string[] = ["/a"]): ArrivedProfile => ({ ...profile(endpoints, 0n), ...name });
+
+  /** Pushes each a minute after the one before. How many records are kept then. */
+  async function keptAfter(...pushes: readonly ArrivedProfile[]): Promise<number> {
+    for (const one of pushes) {
+      expect(await world.push(one)).to.deep.equal([]);
+      world.clock.advance(60_000);
+    }
+    return world.kept.size;
+  }
+
+  it("sent again by the same id or key, each is kept once, at the time it came first", async () => {
+    const startMs = world.clock.nowMs();
+    expect(await keptAfter(clockless({ profileId: ID }), clockless({ profileId: ID }))).to.equal(1);
+    expect([...world.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([startMs]);
+    expect(await keptAfter(clockless({ idempotencyKey: "k" }), clockless({ idempotencyKey: "k" }))).to.equal(2);
+    expect(await keptAfter(clockless({ idempotencyKey: "k", profileId: ID }), clockless({ idempotencyKey: "k", profileId: ID })), "another id is another profile").to.equal(3);
+  });
+
+  it("by another key, with another content or without a name each is kept", async () => {
+    expect(await keptAfter(clockless({ idempotencyKey: "k" }), clockless({ idempotencyKey: "l" }))).to.equal(2);
+    expect(await keptAfter(clockless({ idempotencyKey: "k" }, ["/b"]))).to.equal(3);
+    expect([...world.kept.values()][2]!.timeMs).to.equal(world.clock.nowMs() - 60_000);
+    expect(await keptAfter(clockless({}), clockless({}))).to.equal(5);
+  });
+
+  it("a profile that its samples split is kept once, each part", async () => {
+    const split = clockless({ idempotencyKey: "k" }, ["/a", "/b", "/c"]);
+    expect(await keptAfter(split, split)).to.equal(3);
+  });
+
+  it("text is kept once as well", async () => {
+    const text: ArrivedProfile = {
+      ...clockless({ idempotencyKey: "k" }),
+      pprof: new TextEncoder().encode("main;work 5\n"),
+      folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
+    };
+    expect(await keptAfter(text, text)).to.equal(1);
+  });
+
+  it("two copies in flight at once are kept once", async () => {
+    const first = world.push(clockless({ profileId: ID }));
+    world.clock.advance(1_500);
+    expect(await Promise.all([first, world.push(clockless({ profileId: ID }))])).to.deep.equal([[], []]);
+    expect(world.kept.size).to.equal(1);
+  });
+
+  it("what was refused is kept at the time it came first, and with it what was not", async () => {
+    const startMs = world.clock.nowMs();
+    world.headRefusal = new CodedError({ code: "HEAD_FULL", kind: "unavailable", message: "full" });
+    const full = await world.push(clockless({ profileId: ID })).then(() => "taken", (error: CodedError) => error.code);
+    expect(full).to.equal("HEAD_FULL");
+    world.headRefusal = undefined;
+    const { encode } = world.limits;
+    world.limits = { ...world.limits, encode: { ...encode, limits: { ...encode.limits, profileSizeBytesMax: 1 } } };
+    expect(await world.push(clockless({ idempotencyKey: "k" })), "refused before it is decoded").to.have.lengthOf(1);
+    world.limits = { ...world.limits, encode };
+    world.clock.advance(60_000);
+    expect(await keptAfter(clockless({ profileId: ID }), clockless({ idempotencyKey: "k" }))).to.equal(2);
+    expect([...world.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([startMs, startMs]);
+  });
+
+  it("a push with a clock, and one whose time the client says, are not remembered", async () => {
+    await keptAfter({ ...profile(["/a"], 5_000_000_001n), profileId: ID }, clockless({ idempotencyKey: "k", fallbackTimeMs: 1_000 }));
+    expect([...world.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([5_000, 1_000]);
+    expect(world.arrivalTimes.count).to.equal(0);
+  });
+
+  it("after a start, a record's name keeps no other profile at its time, and every lent record is given back", async () => {
+    await keptAfter(clockless({ profileId: ID }));
+    const [record] = [...world.kept.values()];
+    const restarted = new World();
+    restarted.limits = world.limits;
+    restarted.clock.advance(120_000);
+    restarted.arrivalTimes.resume(record!.bytes, restarted.clock.nowMs());
+    await restarted.push(clockless({ profileId: ID }, ["/b"]));
+    expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs()]);
+    restarted.arrivalTimes.resume(record!.bytes, restarted.clock.nowMs());
+    await restarted.push(clockless({ profileId: ID }));
+    expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs(), record!.timeMs]);
+    expect(restarted.lentCount).to.equal(0);
   });
 });

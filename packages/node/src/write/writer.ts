@@ -1,7 +1,8 @@
 /**
  * The write path: what a push goes through between HTTP and its answer.
  *
- *   1. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready
+ *   1. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready; a push without a clock
+ *                                           gets its time before (arrival-times.ts)
  *   2. count the series                     a new one past the tenant's limit is refused, the others go on
  *   3. keep                                 head.append resolves after the sync; the same identity is kept once
  *   4. intern                               compute.insert, from the head's commit hook, before any append resolves
@@ -17,6 +18,8 @@ import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries } from "./active-series.ts";
+import { arrivalName } from "./arrival-times.ts";
+import type { ArrivalTimes } from "./arrival-times.ts";
 import type { Placement } from "./placement.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
@@ -32,6 +35,7 @@ export interface WriterModules {
   readonly head: RecordStore;
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
+  readonly arrivalTimes: ArrivalTimes;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
   /** Where a record goes that is kept now. */
   readonly openGeneration: () => Generation;
@@ -90,24 +94,10 @@ export class Writer implements ProfileSink {
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, caller: Caller): Promise<CodedError | undefined> {
-    const { activeSeries, clock, compute, head, limitsFor, openGeneration, placement } = this.#modules;
+    const { activeSeries, compute, head, limitsFor } = this.#modules;
     try {
       const limits = limitsFor(tenant);
-      const nowMs = clock.nowMs();
-      const records = await compute.encode({
-        tenant,
-        labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
-        pprof: profile.pprof,
-        folded: profile.folded,
-        profileId: profile.profileId,
-        fallbackTimeNs: BigInt(profile.fallbackTimeMs ?? nowMs) * 1_000_000n,
-        idempotencyKey: profile.idempotencyKey,
-        nowMs,
-        ingest: profile.ingest,
-        settings: limits.encode,
-        storeIds: placement.replicaSet(tenant, profile.labels),
-        generation: openGeneration(),
-      });
+      const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
         const admitted = activeSeries.admit(tenant, records, limits.series);
@@ -128,6 +118,45 @@ export class Writer implements ProfileSink {
         cause: error,
       });
     }
+  }
+
+  /** The time of a push without a clock is settled before it is encoded: copies that are in flight together get the same one. */
+  async #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+    const { arrivalTimes, clock, compute } = this.#modules;
+    const nowMs = clock.nowMs();
+    const name = arrivalName(tenant, profile);
+    if (name === undefined) return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
+    // Once; after a start perhaps again, where a record of the head went by the same name and is another profile.
+    for (;;) {
+      const arrival = arrivalTimes.take(name, profile, nowMs, limits.encode.window);
+      let records: readonly EncodedRecord[];
+      try {
+        records = await this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
+      } catch (error) {
+        arrivalTimes.keep(arrival);
+        throw error;
+      }
+      if (arrivalTimes.settle(arrival, profile, records)) return records;
+      compute.release(records);
+    }
+  }
+
+  #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+    const { compute, openGeneration, placement } = this.#modules;
+    return compute.encode({
+      tenant,
+      labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
+      pprof: profile.pprof,
+      folded: profile.folded,
+      profileId: profile.profileId,
+      fallbackTimeNs: BigInt(fallbackTimeMs) * 1_000_000n,
+      idempotencyKey: profile.idempotencyKey,
+      nowMs,
+      ingest: profile.ingest,
+      settings: limits.encode,
+      storeIds: placement.replicaSet(tenant, profile.labels),
+      generation: openGeneration(),
+    });
   }
 }
 
