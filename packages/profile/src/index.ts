@@ -20,6 +20,7 @@ export type { Matcher } from "./matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 export { recordSeries } from "./record-series.ts";
 export { Dataset } from "./dataset.ts";
+export { pruneInSteps } from "./pruned-dataset.ts";
 export { columnTotal } from "./packed-row.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";
 export { addIdentitySums, IdentitySet } from "./identity-set.ts";
