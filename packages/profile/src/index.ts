@@ -58,7 +58,7 @@ export { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./limits.ts";
 export type { AcceptanceWindow, ProfileLimits } from "./limits.ts";
 export { PprofWriter } from "./pprof-write.ts";
 export type { Frame, PprofHead } from "./pprof-write.ts";
-export { encodedRecordOf, recordHeader, recordIdentity, STORE_ID_BYTES, withStoreIds } from "./record.ts";
+export { encodedRecordOf, recordHeader, recordIdentity, STORE_ID_BYTES } from "./record.ts";
 export type { RecordHeader } from "./record.ts";
 export { decodeRecord, RecordDecoder } from "./record-decode.ts";
 export type { DecodedRecord } from "./record-decode.ts";
