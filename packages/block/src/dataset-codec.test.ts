@@ -1,5 +1,5 @@
 import { CorruptionError, seededRandom } from "@pyromesh/base";
-import { Dataset } from "@pyromesh/profile";
+import { Dataset, pruneInSteps } from "@pyromesh/profile";
 import type { RecordView } from "@pyromesh/profile";
 import { recordView } from "@pyromesh/profile/testing";
 import { expect } from "chai";
@@ -98,6 +98,24 @@ describe("dataset codec", () => {
 
   it("gives the same bytes for the same rows", () => {
     expect(sectionsOf(sampleDataset())).to.deep.equal(sectionsOf(sampleDataset()));
+  });
+
+  it("gives the same bytes where rows were prepared and never added, once it is pruned", () => {
+    const labels = { __name__: "process_cpu", service_name: "api" };
+    const refused = recordView({ labels, timeNs: 1n, samples: [{ stack: ["refused-root", "main", "work"], values: [1], span: "00000000000000ff" }] });
+    const kept = [0, 1, 2].map(oddFrames);
+    const clean = new Dataset("api");
+    const dataset = new Dataset("api");
+    dataset.prepare(refused);
+    for (const record of kept) {
+      clean.insert(record);
+      dataset.add(dataset.prepare(record));
+    }
+    expect(Buffer.from(sectionsOf(dataset).get(TAG.strings)!).includes("refused-root")).equal(true);
+    const steps = pruneInSteps(dataset);
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    expect(sectionsOf(step.value)).to.deep.equal(sectionsOf(clean));
   });
 
   it("reads a time series without stacks: totals need no sample section", () => {

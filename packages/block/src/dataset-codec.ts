@@ -39,7 +39,7 @@ export interface RawSection {
   readonly isCompressible: boolean;
 }
 
-/** Deterministic: the same rows, inserted in the same order, give the same bytes, where no row was prepared and then not added. */
+/** Deterministic: the same rows, inserted in the same order, give the same bytes. Rows prepared and never added leave symbols: prune before. */
 export function encodeDataset(dataset: Dataset): RawSection[] {
   const steps = encodeDatasetInSteps(dataset);
   for (;;) {

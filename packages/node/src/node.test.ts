@@ -2,7 +2,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
-import { LocalFiles, MemoryBucket } from "@pyromesh/block";
+import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -52,11 +52,17 @@ class World {
   }
 }
 
+interface PushParts {
+  readonly name?: Partial<Pick<ArrivedProfile, "profileId" | "idempotencyKey">>;
+  readonly leaf?: string;
+  readonly caller?: AbortSignal;
+}
+
 /** Without a clock where `timeMs` is 0. */
-async function push(node: Node, timeMs: number, value: number, name: Partial<Pick<ArrivedProfile, "profileId" | "idempotencyKey">> = {}): Promise<void> {
+async function push(node: Node, timeMs: number, value: number, { name = {}, leaf = "work", caller = signal }: PushParts = {}): Promise<void> {
   const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
   const writer = new PprofWriter(types);
-  writer.sample([writer.frame("work"), writer.frame("main")], [value]);
+  writer.sample([writer.frame(leaf), writer.frame("main")], [value]);
   const profile = {
     labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }],
     pprof: writer.finish(),
@@ -67,8 +73,24 @@ async function push(node: Node, timeMs: number, value: number, name: Partial<Pic
     describe: "series 0, profile 0",
     ...name,
   };
-  const outcome = await node.sink.push(ANONYMOUS, [profile], signal);
+  const outcome = await node.sink.push(ANONYMOUS, [profile], caller);
   expect(outcome.refused).to.deep.equal([]);
+}
+
+/** The strings of every dataset in the bucket. */
+async function stringsIn(bucket: Bucket): Promise<string[]> {
+  const found: string[] = [];
+  for await (const page of bucket.list(OBJECT_PREFIX, {}, signal)) {
+    for (const { key } of page) {
+      const source = bytesSource(await bucket.get(key, signal));
+      const footer = await readFooter(source, key, signal);
+      for (const { service } of footer.datasets) {
+        const { bytes, entry } = (await readDataset(source, footer, service, signal))!;
+        found.push(Buffer.from(openSection(bytes, entry, TAG.strings, key)!).toString("latin1"));
+      }
+    }
+  }
+  return found;
 }
 
 async function total(node: Node, allowPartial = false): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
@@ -182,8 +204,8 @@ describe("node", function () {
     const byKey = { idempotencyKey: "k" };
     const again = async (): Promise<void> => {
       world.aheadMs += 11 * 60_000; // over the bounds of windows, too
-      await push(node, 0, 1, byId);
-      await push(node, 0, 2, byKey);
+      await push(node, 0, 1, { name: byId });
+      await push(node, 0, 2, { name: byKey });
     };
     await again();
     const first = await total(node);
@@ -199,8 +221,22 @@ describe("node", function () {
     expect(await total(node), "across a flush").to.deep.equal(first);
     await node.admin.flush(signal);
     expect(await total(node), "in two segments").to.deep.equal(first);
-    await push(node, 0, 2, { idempotencyKey: "l" });
+    await push(node, 0, 2, { name: { idempotencyKey: "l" } });
     expect(await total(node)).to.include({ total: 5, records: 3 });
+  });
+
+  it("writes no name to the bucket that only a refused push had", async () => {
+    const node = await world.start();
+    const nowMs = systemClock.nowMs();
+    await push(node, nowMs, 1);
+    const gone = await push(node, nowMs, 2, { leaf: "refused", caller: AbortSignal.abort() }).then(() => "taken", () => "refused");
+    await push(node, nowMs, 3, { leaf: "other" });
+    await node.admin.flush(signal);
+    expect(gone).to.equal("refused");
+    const strings = await stringsIn(world.memory);
+    expect(strings).to.have.lengthOf(1);
+    expect(strings[0]).to.match(/work/).and.match(/other/).and.not.match(/refused/);
+    expect(await total(node)).to.include({ total: 4, records: 2 });
   });
 
   it("keeps what is unflushed over a restart", async () => {

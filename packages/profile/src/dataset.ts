@@ -66,6 +66,8 @@ export interface PreparedRow extends SeriesEntry {
   readonly timeNs: bigint;
   readonly identity: Uint8Array;
   readonly packed: Uint8Array;
+  /** It brought nodes, spans or traces that no record before it had; any other symbol comes with a new node. */
+  readonly isFirstWithSome: boolean;
 }
 
 const CHUNK_BYTES = 1 << 18;
@@ -104,20 +106,24 @@ export class Dataset implements DatasetView {
     return this.#chunks.length * CHUNK_BYTES + this.symbols.stringBytes.length * 2 + this.tree.nodeParent.length * 12 + this.rowSeries.length * 36;
   }
 
-  /** Takes the record in: one row more. */
-  insert(record: RecordView): void {
-    const length = this.#pack(record);
+  /** Takes the record in: one row more. `nodes`: this dataset's node by the record's, where the caller knows them. */
+  insert(record: RecordView, nodes: Uint32Array = this.intern(record)): void {
+    const length = this.#pack(record, nodes);
     this.#add(record, packScratch, length);
   }
 
   /**
    * Interns the record's symbols and packs its row, which nobody sees before `add`. A row that is never added leaves its
-   * symbols here, referred to by none: the caller bounds how much of that it lets happen.
+   * symbols here, referred to by none: the caller bounds how much of that it lets happen, and prunes (pruned-dataset.ts)
+   * before they are written anywhere.
    */
   prepare(record: RecordView): PreparedRow {
-    const length = this.#pack(record);
+    const nodeCount = this.tree.nodeCount;
+    const idCount = this.spanCount + this.traceCount;
+    const length = this.#pack(record, this.intern(record));
+    const isFirstWithSome = this.tree.nodeCount > nodeCount || this.spanCount + this.traceCount > idCount;
     const { labels, sampleTypes, periodType, timeNs, identity } = record;
-    return { labels, sampleTypes, periodType, timeNs, identity, packed: packScratch.slice(0, length) };
+    return { labels, sampleTypes, periodType, timeNs, identity, packed: packScratch.slice(0, length), isFirstWithSome };
   }
 
   /** Adds a row that this dataset prepared. */
@@ -125,7 +131,7 @@ export class Dataset implements DatasetView {
     this.#add(row, row.packed, row.packed.length);
   }
 
-  #add(head: Omit<PreparedRow, "packed">, packed: Uint8Array, length: number): void {
+  #add(head: Omit<PreparedRow, "packed" | "isFirstWithSome">, packed: Uint8Array, length: number): void {
     const row = this.rowCount++;
     this.#growRows(this.rowCount);
     this.rowSeries[row] = this.#seriesOf(head);
@@ -210,7 +216,9 @@ export class Dataset implements DatasetView {
     }
   }
 
-  #translateNodes(tree: StacktraceTree, location: Uint32Array): Uint32Array {
+  /** Takes in all symbols and nodes; says which node each became. Valid until the next call. */
+  intern({ symbols, tree }: Pick<RecordView, "symbols" | "tree">): Uint32Array {
+    const { location } = this.symbols.translate(symbols);
     if (this.#nodeIds.length < tree.nodeCount) this.#nodeIds = new Uint32Array(tree.nodeCount * 2);
     const nodes = this.#nodeIds;
     nodes[0] = 0;
@@ -248,9 +256,7 @@ export class Dataset implements DatasetView {
   }
 
   /** Packs the row into scratch; returns its length. */
-  #pack(record: RecordView): number {
-    const { location } = this.symbols.translate(record.symbols);
-    const nodes = this.#translateNodes(record.tree, location);
+  #pack(record: RecordView, nodes: Uint32Array): number {
     const worstBytes = packedBytesMax(record);
     if (packScratch.length < worstBytes) packScratch = new Uint8Array(worstBytes * 2);
     return packRow(packScratch, 0, record, nodes, this);

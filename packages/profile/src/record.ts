@@ -76,28 +76,10 @@ export function encodedRecordOf(bytes: Uint8Array, object = "a record"): Encoded
   return { identity, tenant, service, timeMs, sampleCount, bytes };
 }
 
-/** The record with these store ids instead of its own: a copy, with a new checksum and the same identity. */
-export function withStoreIds(bytes: Uint8Array, storeIds: readonly Uint8Array[], object = "a record"): Uint8Array {
-  checkStoreIds(storeIds);
-  const body = bytes.subarray(bodyOffset(bytes, object));
-  const bodyFrom = RECORD_OFFSET.stores + STORE_ID_BYTES * storeIds.length;
-  const copy = new Uint8Array(bodyFrom + body.length);
-  copy.set(bytes.subarray(0, RECORD_OFFSET.storeCount));
-  for (const [i, id] of storeIds.entries()) copy.set(id, RECORD_OFFSET.stores + STORE_ID_BYTES * i);
-  copy[RECORD_OFFSET.storeCount] = storeIds.length;
-  copy.set(body, bodyFrom);
-  writeChecksum(copy);
-  return copy;
-}
-
 export function checkStoreIds(storeIds: readonly Uint8Array[]): void {
   if (storeIds.length > STORE_COUNT_MAX || storeIds.some((id) => id.length !== STORE_ID_BYTES)) {
     throw new RangeError(`a record takes at most ${STORE_COUNT_MAX} store ids of ${STORE_ID_BYTES} bytes`);
   }
-}
-
-export function writeChecksum(bytes: Uint8Array): void {
-  writeUint32(bytes, RECORD_OFFSET.crc, crc32(bytes.subarray(RECORD_OFFSET.bodyLength)));
 }
 
 /** Checks what the envelope promises, the checksum included; returns where the body begins. */

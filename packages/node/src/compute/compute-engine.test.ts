@@ -1,9 +1,9 @@
 import { gzipSync } from "node:zlib";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName } from "@pyromesh/profile";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName, windowStartOf } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask } from "./compute.ts";
+import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
 import { packPush, unpackPush } from "./lane-protocol.ts";
 
@@ -66,6 +66,14 @@ describe("compute engine: text", () => {
   });
 });
 
+/** All of it, and in how many steps. */
+function build(engine: ComputeEngine, generation = 1): { readonly built: readonly BuiltDataset[]; readonly stepCount: number } {
+  for (let stepCount = 1; ; stepCount++) {
+    const built = engine.build(generation, "t1", windowStartOf(NOW_MS));
+    if (built !== undefined) return { built, stepCount };
+  }
+}
+
 describe("compute engine: rows that are made ready and dropped", () => {
   const room = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes);
   const named = (service: string, text = "main;work 3\n"): EncodeTask => task(text, { labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }] });
@@ -82,6 +90,38 @@ describe("compute engine: rows that are made ready and dropped", () => {
     expect(engine.datasetCount).equal(1);
     engine.insertRows(1, engine.encode(named("waiting"), room).rows);
     expect(engine.datasetCount).equal(2);
+  });
+
+  it("do not reach the segment, by no name and in no other byte; refused or still on their way", () => {
+    for (const fate of ["refused", "on its way"]) {
+      const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+      const clean = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+      const refused = engine.encode(named("shop", "main;refused 3\nsecret;work 1\n"), room);
+      if (fate === "refused") engine.releaseRows(refused.rows);
+      for (const text of ["main;work 3\n", "main;work 4\nmain;wait 1\n"]) {
+        engine.insertRows(1, engine.encode(named("shop", text), room).rows);
+        clean.insertRows(1, clean.encode(named("shop", text), room).rows);
+      }
+      const { built } = build(engine);
+      expect(Buffer.concat(built.flatMap(({ sections }) => sections.map(({ raw }) => raw))).toString("latin1"), fate).match(/work/).not.match(/refused|secret/);
+      expect(built, fate).deep.equal(build(clean).built);
+      expect(built[0]!.recordCount, fate).equal(2);
+    }
+  });
+
+  it("cost a build nothing where what they name was in a record before", () => {
+    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    const many = Array.from({ length: 3000 }, (_, i) => `main;work-${i} 1\n`).join("");
+    const stepsWith = (generation: number, others: readonly string[]): number => {
+      const rowsOf = (text: string): readonly number[] => engine.encode({ ...named("shop", text), generation }, room).rows;
+      engine.insertRows(generation, rowsOf(many));
+      for (const text of others) engine.releaseRows(rowsOf(text));
+      for (const text of others) rowsOf(text);
+      return build(engine, generation).stepCount;
+    };
+    const stepCount = stepsWith(1, []);
+    expect(stepsWith(2, ["main;work-0 9\n", "main 8\n"])).equal(stepCount);
+    expect(stepsWith(3, ["main;new 9\n"]), "pruning takes steps").above(stepCount);
   });
 
   it("of one service are bounded: past the bound none is made ready until the generation turns, and records are still taken", () => {

@@ -7,7 +7,7 @@ import { assert, CodedError, invalidArgument } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
 import type { EncodedRecord, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, encodePush, isGzip, pprofOfText, RecordDecoder, windowStartOf } from "@pyromesh/profile";
+import { Dataset, encodePush, isGzip, pprofOfText, pruneInSteps, RecordDecoder, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
@@ -17,8 +17,10 @@ interface HeldDataset {
   readonly dataset: Dataset;
   /** Rows made ready and neither inserted nor dropped yet. */
   readyCount: number;
-  /** Of records whose rows were made ready and dropped: their symbols stay in the dataset. */
+  /** Of records whose rows were made ready and dropped: their symbols stay in the dataset, though not in what is built of it. */
   droppedBytes: number;
+  /** One of those rows was the first with some of its symbols. */
+  hasDroppedFirst: boolean;
 }
 
 /** A row between `encode` and `insertRows`. Pushes in flight bound how many there are. */
@@ -125,9 +127,10 @@ export class ComputeEngine {
       const ready = this.#ready.get(id);
       if (ready === undefined) continue;
       this.#ready.delete(id);
-      const { generation, held, sizeBytes } = ready;
+      const { generation, held, row, sizeBytes } = ready;
       held.readyCount--;
       held.droppedBytes += sizeBytes;
+      if (row.isFirstWithSome) held.hasDroppedFirst = true;
       const owner = this.#generations.get(generation);
       if (owner === undefined) continue;
       owner.droppedBytes += sizeBytes;
@@ -157,7 +160,7 @@ export class ComputeEngine {
     const key = { tenant, service, windowStartMs: windowStartOf(timeMs) };
     const printed = printDatasetKey(key);
     let held = datasets.get(printed);
-    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), readyCount: 0, droppedBytes: 0 }));
+    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), readyCount: 0, droppedBytes: 0, hasDroppedFirst: false }));
     return held;
   }
 
@@ -190,9 +193,11 @@ export class ComputeEngine {
 
   *#buildSteps(generation: Generation, tenant: string, windowStartMs: number): Generator<undefined, BuiltDataset[]> {
     const built: BuiltDataset[] = [];
-    for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
+    for (const held of this.#generations.get(generation)?.datasets.values() ?? []) {
+      const { key, dataset } = held;
       if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
-      const sections = yield* encodeDatasetInSteps(dataset);
+      // What was refused must not reach the bucket, not even as a name that no row refers to.
+      const sections = yield* encodeDatasetInSteps(this.#holdsMoreThanRows(held) ? yield* pruneInSteps(dataset) : dataset);
       yield;
       built.push({
         service: key.service,
@@ -203,6 +208,14 @@ export class ComputeEngine {
       });
     }
     return built;
+  }
+
+  /** Rows still on their way count: they come too late to be inserted here, and may be refused yet. */
+  #holdsMoreThanRows(held: HeldDataset): boolean {
+    if (held.hasDroppedFirst) return true;
+    if (held.readyCount === 0) return false;
+    for (const ready of this.#ready.values()) if (ready.held === held && ready.row.isFirstWithSome) return true;
+    return false;
   }
 
   drop(generation: Generation): void {
