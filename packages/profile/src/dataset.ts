@@ -7,12 +7,12 @@
  * Rows are only added; a dataset is dropped whole after its cut is sealed.
  */
 import { assert } from "@pyromesh/base";
+import { FixedIds } from "./fixed-ids.ts";
 import type { Labels } from "./labels.ts";
 import { labelsKey } from "./labels.ts";
 import { FLAG_SPANS, FLAG_TRACES, packedBytesMax, packRow, RowCursor } from "./packed-row.ts";
 import type { SampleType } from "./profile-type.ts";
 import type { RecordView } from "./record-view.ts";
-import { grown } from "./scratch.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
 import { SymbolInterner } from "./symbol-interner.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
@@ -81,14 +81,12 @@ export class Dataset implements DatasetView {
   rowSeries: Uint32Array = new Uint32Array(64);
   rowTimeNs: BigInt64Array = new BigInt64Array(64);
   identities: Uint8Array = new Uint8Array(64 * 16);
-  spans: Uint8Array = new Uint8Array(8);
-  traces: Uint8Array = new Uint8Array(16);
   minTimeNs = 0n;
   maxTimeNs = 0n;
 
   #seriesIds = new Map<string, number>();
-  #spanIds = new Map<string, number>();
-  #traceIds = new Map<string, number>();
+  readonly #spans: FixedIds;
+  readonly #traces: FixedIds;
   /** Rows lie in chunks of CHUNK_BYTES (a longer row gets a chunk of its own), so that growing copies nothing. */
   #chunks: Uint8Array[] = [];
   #chunkLength = 0;
@@ -97,8 +95,11 @@ export class Dataset implements DatasetView {
   #nodeIds = new Uint32Array(256);
   #cursor: RowCursor = new RowCursor();
 
-  constructor(service: string) {
+  /** `hashSeed`: any 32 bits that clients cannot know; they change nothing that is held. */
+  constructor(service: string, hashSeed = 0) {
     this.service = service;
+    this.#spans = new FixedIds(8, hashSeed);
+    this.#traces = new FixedIds(16, hashSeed);
   }
 
   /** Bytes held, roughly: for bounds and metrics. */
@@ -262,21 +263,29 @@ export class Dataset implements DatasetView {
     return packRow(packScratch, 0, record, nodes, this);
   }
 
-  /** The id of a span, interned as its bytes. Bounded with the dataset by its cut. */
+  /** The number of a span. Bounded with the dataset by its cut. */
   spanId(bytes: Uint8Array, at: number): number {
-    return internFixed(this.#spanIds, bytes, at, 8, () => this.spans, (table) => (this.spans = table));
+    return this.#spans.intern(bytes, at);
   }
 
   traceId(bytes: Uint8Array, at: number): number {
-    return internFixed(this.#traceIds, bytes, at, 16, () => this.traces, (table) => (this.traces = table));
+    return this.#traces.intern(bytes, at);
+  }
+
+  get spans(): Uint8Array {
+    return this.#spans.bytes;
+  }
+
+  get traces(): Uint8Array {
+    return this.#traces.bytes;
   }
 
   get spanCount(): number {
-    return this.#spanIds.size + 1;
+    return this.#spans.count;
   }
 
   get traceCount(): number {
-    return this.#traceIds.size + 1;
+    return this.#traces.count;
   }
 
   #open(row: number): RowCursor {
@@ -297,16 +306,3 @@ function makeRoom(into: RowSamples, sampleCount: number): void {
 }
 
 let packScratch = new Uint8Array(1 << 16);
-
-function internFixed(ids: Map<string, number>, bytes: Uint8Array, at: number, width: number, get: () => Uint8Array, set: (table: Uint8Array) => void): number {
-  let key = "";
-  for (let i = 0; i < width; i++) key += String.fromCharCode(bytes[at + i]!);
-  let id = ids.get(key);
-  if (id !== undefined) return id;
-  id = ids.size + 1;
-  ids.set(key, id);
-  let table = get();
-  if ((id + 1) * width > table.length) set((table = grown(table, (id + 1) * width)));
-  table.set(bytes.subarray(at, at + width), id * width);
-  return id;
-}

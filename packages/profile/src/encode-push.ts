@@ -117,7 +117,7 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const labels = pushLabels(input, types);
   if (decoder.sampleCount === 0) return [];
   const names = new Set(labels.map(({ name }) => name));
-  const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name));
+  const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name), hashSeed);
   const isSplit = split.groups.length > 1;
   const head = common.profileId === undefined && isSplit ? { ...common, profileId: sharedProfileId(common, labels, split) } : common;
   const symbols = symbolsOf(decoder);

@@ -8,6 +8,7 @@
  * one group. Groups and merged samples stand in order of first appearance: identities rely on it.
  * Sums are exact: a column that reaches 2^53 is added up again in 64 bits, and held at the end of int64.
  */
+import { FixedIds } from "./fixed-ids.ts";
 import type { Label, Labels } from "./labels.ts";
 import { labelsKey, sortLabels } from "./labels.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
@@ -55,6 +56,8 @@ let sampleSpan = new Uint32Array(1 << 10);
 let sampleTrace = new Uint32Array(1 << 10);
 let order = new Uint32Array(1 << 10);
 let keyMeaning = new Uint8Array(1 << 10);
+let textSpan = new Uint32Array(1 << 10);
+let textTrace = new Uint32Array(1 << 10);
 let pairs = new Uint32Array(16);
 let columns: Float64Array[] = [];
 const NOTHING = new Uint8Array(0);
@@ -62,13 +65,16 @@ const NOTHING = new Uint8Array(0);
 /** Lets go of the scratch: after a push far larger than most. */
 export function releaseSplitScratch(): void {
   nodeMerged = target = mergedNode = mergedGroup = mergedSpan = mergedTrace = mergeSlots = new Uint32Array(0);
-  sampleGroup = sampleSpan = sampleTrace = order = new Uint32Array(0);
+  sampleGroup = sampleSpan = sampleTrace = order = textSpan = textTrace = new Uint32Array(0);
   keyMeaning = NOTHING;
   columns = [];
 }
 
-/** `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. */
-export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean): SplitSamples {
+/**
+ * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `hashSeed`: any 32 bits
+ * the sender cannot know; they change no result.
+ */
+export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number): SplitSamples {
   const { sampleCount } = decoded;
   target = grown(target, sampleCount);
   mergedNode = grown(mergedNode, sampleCount);
@@ -93,8 +99,10 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
   sampleGroup = grown(sampleGroup, sampleCount);
   sampleSpan = grown(sampleSpan, sampleCount);
   sampleTrace = grown(sampleTrace, sampleCount);
-  const spans = new HexIds(8);
-  const traces = new HexIds(16);
+  textSpan = cleared(textSpan, decoded.stringCount);
+  textTrace = cleared(textTrace, decoded.stringCount);
+  const spans = new HexIds(8, textSpan, hashSeed);
+  const traces = new HexIds(16, textTrace, hashSeed);
   const groupLabels = assignGroups(decoded, isOverridden, spans, traces);
   const mergedCount = mergeByAll(decoded);
   const groups = groupLabels.map((labels): { labels: Labels; count: number } => ({ labels, count: 0 }));
@@ -118,11 +126,17 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
   };
 }
 
+/** The column with room for `length`, and zeros there. */
+function cleared<T extends Uint8Array | Uint32Array>(column: T, length: number): T {
+  const scratch = grown(column, length);
+  scratch.fill(0, 0, length);
+  return scratch;
+}
+
 /** Without labels a sample is its node. */
 function mergeByNode(decoded: PprofDecoder): number {
   const { sampleCount, sampleNode, tree } = decoded;
-  nodeMerged = grown(nodeMerged, tree.nodeCount);
-  nodeMerged.fill(0, 0, tree.nodeCount);
+  nodeMerged = cleared(nodeMerged, tree.nodeCount);
   let mergedCount = 0;
   for (let i = 0; i < sampleCount; i++) {
     const node = sampleNode[i]!;
@@ -141,8 +155,7 @@ function mergeByAll(decoded: PprofDecoder): number {
   const { sampleCount, sampleNode } = decoded;
   let slotCount = 16;
   while (slotCount < sampleCount * 2) slotCount *= 2;
-  mergeSlots = grown(mergeSlots, slotCount);
-  mergeSlots.fill(0, 0, slotCount);
+  mergeSlots = cleared(mergeSlots, slotCount);
   const mask = slotCount - 1;
   let mergedCount = 0;
   for (let i = 0; i < sampleCount; i++) {
@@ -208,8 +221,7 @@ function addUp(decoded: PprofDecoder, mergedCount: number): ValueColumn[] {
 /** Fills sampleGroup, sampleSpan and sampleTrace; returns the labels of each group. */
 function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, spans: HexIds, traces: HexIds): Labels[] {
   const { sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
-  keyMeaning = grown(keyMeaning, decoded.stringCount);
-  keyMeaning.fill(UNSEEN, 0, decoded.stringCount);
+  keyMeaning = cleared(keyMeaning, decoded.stringCount); // to UNSEEN
   const groupLabels: Labels[] = [];
   const groupByLabels = new Map<string, number>();
   const signatures = new Map<number, Signature[]>();
@@ -231,9 +243,9 @@ function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boo
         pairs[pairCount++] = text;
         hash = (Math.imul(hash, 0x9e37_79b1) + Math.imul(key, 0x85eb_ca6b) + text) | 0;
       } else if (meaning === SPAN) {
-        if (span === 0) span = spans.intern(decoded, text);
+        if (span === 0) span = spans.numberOf(decoded, text);
       } else if (meaning === TRACE) {
-        if (trace === 0) trace = traces.intern(decoded, text);
+        if (trace === 0) trace = traces.numberOf(decoded, text);
       }
     }
     sampleSpan[i] = span;
@@ -291,53 +303,51 @@ function labelsOf(decoded: PprofDecoder, pairs: Uint32Array): Labels {
   return sortLabels(labels);
 }
 
-/** Span or trace ids told from hex text, each once. 0: none. */
+/** Span or trace ids told from hex text. */
 class HexIds {
-  readonly #sizeBytes: number;
-  /** The id interned last under a hash; #next leads to the one before it. 0 ends. */
-  readonly #lastByHash = new Map<number, number>();
-  #next = new Uint32Array(64);
-  count = 1;
-  bytes: Uint8Array;
+  readonly #widthBytes: number;
+  readonly #table: FixedIds;
+  /** By string: the number of the id it spells, plus 1. 0: not read yet. */
+  readonly #known: Uint32Array;
 
-  constructor(sizeBytes: number) {
-    this.#sizeBytes = sizeBytes;
-    this.bytes = new Uint8Array(sizeBytes * 64);
+  constructor(widthBytes: number, known: Uint32Array, hashSeed: number) {
+    this.#widthBytes = widthBytes;
+    this.#known = known;
+    this.#table = new FixedIds(widthBytes, hashSeed);
   }
 
-  /** The index of the id that string `text` spells; 0 where it spells none, or nothing but zeros. */
-  intern(decoded: PprofDecoder, text: number): number {
-    const size = this.#sizeBytes;
-    const start = decoded.stringStart[text]!;
-    if (decoded.stringEnd[text]! - start !== size * 2) return 0;
-    const at = this.count * size;
-    this.bytes = grown(this.bytes, at + size);
-    const { bytes } = this;
-    let key = 0;
+  /** The number of the id that string `text` spells; 0 where it spells none, or nothing but zeros. */
+  numberOf(decoded: PprofDecoder, text: number): number {
+    const known = this.#known;
+    if (known[text] === 0) known[text] = this.#read(decoded.bytes, decoded.stringStart[text]!, decoded.stringEnd[text]!) + 1;
+    return known[text]! - 1;
+  }
+
+  #read(bytes: Uint8Array, start: number, end: number): number {
+    const width = this.#widthBytes;
+    if (end - start !== width * 2) return 0;
     let isZero = true;
-    for (let i = 0; i < size; i++) {
-      const high = HEX[decoded.bytes[start + 2 * i]!]!;
-      const low = HEX[decoded.bytes[start + 2 * i + 1]!]!;
+    for (let i = 0; i < width; i++) {
+      const high = HEX[bytes[start + 2 * i]!]!;
+      const low = HEX[bytes[start + 2 * i + 1]!]!;
       if ((high | low) > 15) return 0;
-      const byte = (high << 4) | low;
-      bytes[at + i] = byte;
-      if (byte !== 0) isZero = false;
-      key = (Math.imul(key, 0x0100_0193) ^ byte) | 0;
+      hexBytes[i] = (high << 4) | low;
+      if ((high | low) !== 0) isZero = false;
     }
-    if (isZero) return 0;
-    const last = this.#lastByHash.get(key) ?? 0;
-    for (let index = last; index !== 0; index = this.#next[index]!) if (this.#isSame(index * size, at)) return index;
-    this.#lastByHash.set(key, this.count);
-    this.#next = grown(this.#next, this.count + 1);
-    this.#next[this.count] = last;
-    return this.count++;
+    return isZero ? 0 : this.#table.intern(hexBytes, 0);
   }
 
-  #isSame(a: number, b: number): boolean {
-    for (let i = 0; i < this.#sizeBytes; i++) if (this.bytes[a + i] !== this.bytes[b + i]) return false;
-    return true;
+  /** None included. */
+  get count(): number {
+    return this.#table.count;
+  }
+
+  get bytes(): Uint8Array {
+    return this.#table.bytes;
   }
 }
+
+const hexBytes = new Uint8Array(16);
 
 /** Value of a hex digit; 255 for everything else. */
 const HEX: Uint8Array = new Uint8Array(256).fill(255);

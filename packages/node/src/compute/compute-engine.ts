@@ -77,9 +77,12 @@ export class ComputeEngine {
   readonly #decoder = new RecordDecoder();
   readonly #open = new Map<string, OpenDataset>();
   #openBytes = 0;
+  /** Of the datasets' tables of ids that clients choose. */
+  readonly #hashSeed: number;
 
   constructor(modules: EngineModules) {
     this.#modules = modules;
+    this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
   }
 
   /** Held in memory, of all generations. */
@@ -160,7 +163,7 @@ export class ComputeEngine {
     const key = { tenant, service, windowStartMs: windowStartOf(timeMs) };
     const printed = printDatasetKey(key);
     let held = datasets.get(printed);
-    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service), readyCount: 0, droppedBytes: 0, hasDroppedFirst: false }));
+    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service, this.#hashSeed), readyCount: 0, droppedBytes: 0, hasDroppedFirst: false }));
     return held;
   }
 
@@ -260,12 +263,21 @@ export class ComputeEngine {
 /** A limit of 0 lifts it; a buffer holds no more. */
 const OUTPUT_BYTES_MAX = 2 ** 32;
 
+/** Room for the whole answer at once, where the trailer tells its length: growing it in steps costs as much as inflating. A lie costs no more than this. */
+const INFLATE_STEP_MIN = 1 << 12;
+const INFLATE_STEP_MAX = 1 << 20;
+
+/** Of the last member of the gzip stream, modulo 2^32. */
+function claimedBytes(gzip: Uint8Array): number {
+  const end = gzip.length;
+  return end < 4 ? 0 : gzip[end - 4]! + gzip[end - 3]! * 2 ** 8 + gzip[end - 2]! * 2 ** 16 + gzip[end - 1]! * 2 ** 24;
+}
+
 function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
   try {
     return gunzipSync(gzip, {
       maxOutputLength: sizeBytesMax > 0 ? sizeBytesMax : OUTPUT_BYTES_MAX,
-      // The room for the whole answer at once: growing it in 16 KiB steps costs as much as inflating.
-      chunkSize: Math.max(1 << 14, Math.min(1 << 20, gzip.length * 4)),
+      chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedBytes(gzip) + 1)),
       finishFlush: constants.Z_FINISH,
     });
   } catch (error) {
