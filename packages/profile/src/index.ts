@@ -28,6 +28,8 @@ export type { RowQuery, ScannedRow } from "./scan.ts";
 export { bucketEdge, HeatmapCollector, PointsCollector } from "./scan-points.ts";
 export type { HeatmapShape, PartialHeatmap, PartialPoint, PartialSeries, PointsShape } from "./scan-points.ts";
 export type { PartialProfiles } from "./scan-profiles.ts";
+export { ProfileDurations } from "./profile-durations.ts";
+export type { PartialDurations } from "./profile-durations.ts";
 export { locationTreeOf, mergeNodes, nameTreeOf } from "./scan-tree.ts";
 export type { MergedNodes } from "./scan-tree.ts";
 export { StacktraceInterner } from "./stacktrace-interner.ts";

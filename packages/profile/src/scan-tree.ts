@@ -4,6 +4,7 @@
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { ProfileDurations } from "./profile-durations.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
 import type { RowQuery } from "./scan.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
@@ -14,25 +15,23 @@ import type { Symbols } from "./symbol-table.ts";
 export interface MergedNodes {
   /** Self value by node of the dataset's tree. */
   readonly self: SumColumn;
-  /** What the newest row says, for a pprof's own fields. */
-  readonly durationNs: bigint;
+  /** What the last row says, for a pprof's own field. */
   readonly period: bigint;
   readonly rowCount: number;
 }
 
-/** Sums the samples of every row that answers `query`, by leaf node. */
-export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet): MergedNodes {
+/** Sums the samples of every row that answers `query`, by leaf node. `durations`, where they are wanted, learn of each row. */
+export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet, durations?: ProfileDurations): MergedNodes {
   const self = new SumColumn(view.tree.nodeCount);
   const filter = new SampleFilter(view, query);
   const samples = emptyRowSamples();
-  let durationNs = 0n;
-  let period = 0n;
+  let lastRow = -1;
   let rowCount = 0;
   scanRows(view, query, seen, ({ row, column }) => {
     view.read(row, column, samples);
     rowCount++;
-    durationNs += view.durationNs(row);
-    period = view.period(row);
+    lastRow = row;
+    durations?.addRow(view, row);
     self.raise(view.total(row, column));
     const { sampleCount, node, value, wide } = samples;
     if (wide === undefined && filter.isOpen) {
@@ -45,7 +44,7 @@ export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet
       else self.addBig(node[i]!, wide[i]!);
     }
   });
-  return { self, durationNs, period, rowCount };
+  return { self, period: lastRow < 0 ? 0n : view.period(lastRow), rowCount };
 }
 
 /** 1 for each node that has a value or an ancestor's place above one. */

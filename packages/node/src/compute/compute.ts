@@ -18,6 +18,7 @@ import type {
   Labels,
   LocationTree,
   NameTree,
+  PartialDurations,
   PartialHeatmap,
   PartialSeries,
   PointsShape,
@@ -112,7 +113,8 @@ export interface ScanPartial {
   readonly identitySum: string;
   readonly names: NameTree | undefined;
   readonly locations: LocationTree | undefined;
-  readonly durationNs: bigint;
+  /** Of a location scan: a pprof tells them. */
+  readonly durations: PartialDurations | undefined;
   readonly period: bigint;
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];

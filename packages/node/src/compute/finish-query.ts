@@ -12,6 +12,7 @@ import {
   LocationTreeMerger,
   NameTreeBuilder,
   PointsCollector,
+  ProfileDurations,
   truncateLocations,
 } from "@pyromesh/profile";
 import type { Finished, FinishSpec, ScanPartial } from "./compute.ts";
@@ -43,7 +44,7 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[]):
         periodType: { type: profileType.periodType, unit: profileType.periodUnit },
         period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
         timeNs: spec.timeNs,
-        durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
+        durationNs: totalDurationNs(partials),
       };
       if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
       const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
@@ -68,6 +69,13 @@ function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilde
   const builder = new NameTreeBuilder();
   for (const { names } of partials) if (names !== undefined) builder.add(names);
   return builder.result();
+}
+
+/** Parts of one profile may lie in several lanes. */
+function totalDurationNs(partials: readonly ScanPartial[]): bigint {
+  const all = new ProfileDurations();
+  for (const { durations } of partials) if (durations !== undefined) all.addAll(durations);
+  return all.totalNs();
 }
 
 function mergeLocations(partials: readonly ScanPartial[]): LocationTree {

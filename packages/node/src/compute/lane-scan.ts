@@ -13,6 +13,7 @@ import {
   NameTreeBuilder,
   nameTreeOf,
   PointsCollector,
+  ProfileDurations,
   scanSeries,
 } from "@pyromesh/profile";
 import type { PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
@@ -27,7 +28,7 @@ export class LaneScan {
   readonly #points: PointsCollector | undefined;
   readonly #heatmap: HeatmapCollector | undefined;
   readonly #series = new Map<string, Labels>();
-  #durationNs = 0n;
+  readonly #durations = new ProfileDurations();
   #period = 0n;
   #hasLocations = false;
   #sampleCount = 0;
@@ -66,7 +67,7 @@ export class LaneScan {
         break;
       }
       case "locations": {
-        const merged = this.#merge(view);
+        const merged = this.#merge(view, this.#durations);
         if (merged === undefined) break;
         this.#locations.add(locationTreeOf(view, merged.self));
         this.#hasLocations = true;
@@ -75,10 +76,9 @@ export class LaneScan {
     }
   }
 
-  #merge(view: DatasetView): MergedNodes | undefined {
-    const merged = mergeNodes(view, this.#query!, this.#seen);
+  #merge(view: DatasetView, durations?: ProfileDurations): MergedNodes | undefined {
+    const merged = mergeNodes(view, this.#query!, this.#seen, durations);
     if (merged.rowCount === 0) return undefined;
-    this.#durationNs += merged.durationNs;
     this.#period = merged.period;
     return merged;
   }
@@ -90,7 +90,7 @@ export class LaneScan {
       identitySum: this.#seen.sumHex(),
       names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
       locations: this.#hasLocations ? this.#locations.result() : undefined,
-      durationNs: this.#durationNs,
+      durations: this.#hasLocations ? this.#durations.partial() : undefined,
       period: this.#period,
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],

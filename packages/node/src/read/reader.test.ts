@@ -11,6 +11,7 @@ import { Head } from "@pyromesh/head";
 import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { makeMatcher, parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
+import { Profile } from "pprof-format";
 import type { Compute, ScanTask } from "../compute/compute.ts";
 import type { Config } from "../config/config.ts";
 import type { LimitsInForce } from "../config/limits.ts";
@@ -82,10 +83,11 @@ interface Push {
   readonly service?: string;
   readonly profileId?: Uint8Array;
   readonly tenant?: TenantId;
+  readonly durationS?: number;
 }
 
-async function push(node: Node, { timeMs, routes, service = "api", profileId, tenant = ANONYMOUS }: Push): Promise<void> {
-  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
+async function push(node: Node, { timeMs, routes, service = "api", profileId, tenant = ANONYMOUS, durationS = 0 }: Push): Promise<void> {
+  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: BigInt(durationS) * 1_000_000_000n };
   const writer = new PprofWriter(types);
   for (const [route, value] of Object.entries(routes)) writer.sample([writer.frame("work"), writer.frame("main")], [value], [{ name: "route", value: route }]);
   const profile = {
@@ -174,6 +176,29 @@ describe("reader", function () {
       await expectBoth(node);
       await flush(node);
       await expectBoth(node);
+    });
+
+    it("take their time once in a pprof and in its drawing, in the head, in segments and over both", async () => {
+      const node = await world.start();
+      const seconds = async (): Promise<readonly (number | undefined)[]> => {
+        const { value: pprof } = await node.source.pprof({ ...whole, goPgo: undefined }, never);
+        const { value: dot } = await node.source.dot(whole, never);
+        return [Number(Profile.decode(pprof).durationNanos) / 1e9, Number(/Duration: ([\d.]+)s/.exec(dot)?.[1])];
+      };
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 1, b: 2, c: 3 }, durationS: 10 });
+      expect(await seconds()).to.deep.equal([10, 10]);
+      await push(node, { timeMs: BASE_MS + 2000, routes: { a: 1 }, durationS: 10 });
+      const part = (routes: Readonly<Record<string, number>>, service: string): Promise<void> =>
+        push(node, { timeMs: BASE_MS + 3000, routes, service, profileId: ID_A, durationS: 10 });
+      await part({ a: 1 }, "api");
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await flush(node);
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await part({ b: 1 }, "api");
+      await part({ c: 1 }, "another");
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await flush(node);
+      expect(await seconds()).to.deep.equal([30, 30]);
     });
 
     it("count once where two services hold a part each", async () => {
