@@ -2,7 +2,7 @@
  * The scan: which rows of a dataset answer a query, and what they add up to. Pure; the same code reads rows in memory
  * and rows of a segment. Every row is counted once by its identity, whichever of several sources shows it first.
  */
-import type { DatasetView, RowSamples } from "./dataset.ts";
+import type { DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Labels } from "./labels.ts";
 import { addressName, stringAt } from "./location-tree.ts";
@@ -99,48 +99,26 @@ export class SampleFilter {
   }
 }
 
-/** Adds every row in range that matches one of the selectors to `seen`; returns the samples of those that were not in it. */
-export function countSamples(
-  view: DatasetView,
-  range: { readonly startNs: bigint; readonly endNs: bigint },
-  selectors: readonly (readonly Matcher[])[],
-  seen: IdentitySet,
-): number {
-  const isWanted = view.series.map(({ labels, sampleTypes, periodType }) =>
-    sampleTypes.some((sampleType) => {
-      const own = seriesLabels(labels, profileTypeOf(labels, sampleType, periodType));
-      return selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own));
-    }),
-  );
-  let sampleCount = 0;
-  for (let row = 0; row < view.rowCount; row++) {
-    const timeNs = view.rowTimeNs[row]!;
-    if (timeNs < range.startNs || timeNs > range.endNs || isWanted[view.rowSeries[row]!] !== true) continue;
-    if (seen.add(view.identities, row * 16)) sampleCount += view.sampleCount(row);
-  }
-  return sampleCount;
+export interface TimeRange {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
 }
 
 /** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
-export function scanSeries(
-  view: DatasetView,
-  range: { readonly startNs: bigint; readonly endNs: bigint },
-  selectors: readonly (readonly Matcher[])[],
-): Labels[] {
+export function scanSeries(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[]): Labels[] {
   const isLive = new Uint8Array(view.series.length);
   for (let row = 0; row < view.rowCount; row++) {
     const timeNs = view.rowTimeNs[row]!;
     if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
   }
-  const found: Labels[] = [];
-  view.series.forEach((entry, index) => {
-    if (isLive[index] === 0) return;
-    for (const sampleType of entry.sampleTypes) {
-      const labels = seriesLabels(entry.labels, profileTypeOf(entry.labels, sampleType, entry.periodType));
-      if (selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, labels))) found.push(labels);
-    }
-  });
-  return found;
+  return view.series.flatMap((entry, index) => (isLive[index] === 0 ? [] : seriesMatching(entry, selectors)));
+}
+
+/** The label sets of a series, one for each of its types, that match one of the selectors; no selectors: all. */
+export function seriesMatching({ labels, sampleTypes, periodType }: SeriesEntry, selectors: readonly (readonly Matcher[])[]): Labels[] {
+  return sampleTypes
+    .map((sampleType) => seriesLabels(labels, profileTypeOf(labels, sampleType, periodType)))
+    .filter((own) => selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own)));
 }
 
 /** Lower-case hex digits of `length` bytes. */

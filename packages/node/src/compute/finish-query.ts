@@ -2,6 +2,7 @@
 import { unreachable } from "@pyromesh/base";
 import type { LocationTree } from "@pyromesh/profile";
 import {
+  Census,
   dotGraph,
   encodePprof,
   encodeTree,
@@ -59,6 +60,17 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[]):
       const collector = new HeatmapCollector(spec.shape);
       for (const { heatmap } of partials) collector.add(heatmap);
       return { kind: "heatmap", series: collector.result(spec.limit) };
+    }
+    case "census": {
+      const [segments, head, both] = [new Census(), new Census(), new Census()];
+      for (const { census } of partials) {
+        if (census === undefined) continue;
+        segments.add(census.segments);
+        head.add(census.head);
+        both.add(census.segments);
+        both.add(census.head);
+      }
+      return { kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount };
     }
     default:
       return unreachable(spec);

@@ -2,7 +2,7 @@
 import { SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
-  countSamples,
+  Census,
   HeatmapCollector,
   IdentitySet,
   labelsKey,
@@ -16,7 +16,7 @@ import {
   ProfileDurations,
   scanSeries,
 } from "@pyromesh/profile";
-import type { PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
+import type { ByPlace, PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
 
 export class LaneScan {
   readonly #task: ScanTask;
@@ -31,13 +31,14 @@ export class LaneScan {
   readonly #durations = new ProfileDurations();
   #period = 0n;
   #hasLocations = false;
-  #sampleCount = 0;
+  readonly #census: ByPlace<Census> | undefined;
 
   constructor(task: ScanTask) {
     this.#task = task;
     const { spec } = task;
-    if (spec.kind === "series") {
+    if (spec.kind === "series" || spec.kind === "census") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
+      if (spec.kind === "census") this.#census = { segments: new Census(), head: new Census() };
     } else {
       this.#query = toRowQuery(spec.query);
       if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
@@ -51,7 +52,9 @@ export class LaneScan {
     switch (spec.kind) {
       case "series":
         for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
-        if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
+        break;
+      case "census":
+        this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen);
         break;
       case "points":
         this.#points!.scan(view, this.#query!, this.#seen);
@@ -95,7 +98,7 @@ export class LaneScan {
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
       series: [...this.#series.values()],
-      sampleCount: this.#sampleCount,
+      census: this.#census === undefined ? undefined : { segments: this.#census.segments.partial(), head: this.#census.head.partial() },
     };
   }
 }
