@@ -4,6 +4,8 @@
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { Labels } from "./labels.ts";
 import { labelsKey } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
@@ -35,12 +37,16 @@ export class Census {
   #sampleCount = 0;
 
   /** Counts every row in range that matches one of the selectors (none: any row) and is not in `seen`, and adds it there. */
-  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], seen: IdentitySet): void {
-    const matching = view.series.map((entry) => seriesMatching(entry, selectors));
+  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], seen: IdentitySet, interrupt: Interrupt = UNINTERRUPTED): void {
+    const matching = view.series.map((entry) => {
+      interrupt.after(SERIES_STEPS);
+      return seriesMatching(entry, selectors);
+    });
     const isLive = new Uint8Array(view.series.length);
     for (let row = 0; row < view.rowCount; row++) {
       const timeNs = view.rowTimeNs[row]!;
       const series = view.rowSeries[row]!;
+      interrupt.after(1);
       if (timeNs < range.startNs || timeNs > range.endNs || matching[series]!.length === 0) continue;
       if (!seen.add(view.identities, row * 16)) continue;
       isLive[series] = 1;

@@ -22,6 +22,7 @@ export { recordSeries } from "./record-series.ts";
 export { Dataset } from "./dataset.ts";
 export { columnTotal } from "./packed-row.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";
+export { Interrupt, UNINTERRUPTED } from "./interrupt.ts";
 export { addIdentitySums, IdentitySet } from "./identity-set.ts";
 export { Census } from "./census.ts";
 export type { Counts, PartialCensus } from "./census.ts";

@@ -4,6 +4,8 @@
  */
 import { decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { OTHER } from "./flame-graph.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
@@ -16,11 +18,13 @@ export class LocationTreeMerger {
   readonly #tree = new StacktraceInterner();
   readonly #self = new SumColumn(1);
 
-  add(added: LocationTree): void {
+  /** One that is interrupted is of no more use. */
+  add(added: LocationTree, interrupt: Interrupt = UNINTERRUPTED): void {
     const { location } = this.#symbols.translate(added.symbols);
     const { nodeCount, nodeParent, nodeLocation } = added.tree;
     const target = new Uint32Array(nodeCount);
     for (let node = 1; node < nodeCount; node++) {
+      interrupt.after(1);
       target[node] = this.#tree.child(target[nodeParent[node]!]!, location[nodeLocation[node]!]!);
     }
     this.#self.grow(this.#tree.nodeCount);

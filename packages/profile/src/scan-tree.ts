@@ -4,9 +4,11 @@
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { ProfileDurations } from "./profile-durations.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
-import type { RowQuery } from "./scan.ts";
+import type { RowQuery, ScannedRow } from "./scan.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
 import type { LocationTree, NameTree, StacktraceTree } from "./stacktrace-tree.ts";
 import { SumColumn } from "./sums.ts";
@@ -21,14 +23,15 @@ export interface MergedNodes {
 }
 
 /** Sums the samples of every row that answers `query`, by leaf node. `durations`, where they are wanted, learn of each row. */
-export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet, durations?: ProfileDurations): MergedNodes {
+export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet, durations?: ProfileDurations, interrupt: Interrupt = UNINTERRUPTED): MergedNodes {
   const self = new SumColumn(view.tree.nodeCount);
-  const filter = new SampleFilter(view, query);
+  const filter = new SampleFilter(view, query, interrupt);
   const samples = emptyRowSamples();
   let lastRow = -1;
   let rowCount = 0;
-  scanRows(view, query, seen, ({ row, column }) => {
+  const visit = ({ row, column }: ScannedRow): void => {
     view.read(row, column, samples);
+    interrupt.after(samples.sampleCount);
     rowCount++;
     lastRow = row;
     durations?.addRow(view, row);
@@ -43,7 +46,8 @@ export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet
       if (wide === undefined) self.add(node[i]!, value[i]!);
       else self.addBig(node[i]!, wide[i]!);
     }
-  });
+  };
+  scanRows(view, query, seen, visit, interrupt);
   return { self, period: lastRow < 0 ? 0n : view.period(lastRow), rowCount };
 }
 
@@ -60,7 +64,7 @@ function nodesHit(tree: StacktraceTree, self: SumColumn): Uint8Array {
 }
 
 /** The same stacktraces by function name: inlined frames become nodes, a location without lines its address. */
-export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn): NameTree {
+export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): NameTree {
   const { symbols, tree } = view;
   const isHit = nodesHit(tree, self);
   const names = new FrameNames(symbols);
@@ -68,6 +72,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
   const nameNode = new Uint32Array(tree.nodeCount);
   for (let node = 1; node < tree.nodeCount; node++) {
     if (isHit[node] === 0) continue;
+    interrupt.after(1);
     let at = nameNode[tree.nodeParent[node]!]!;
     const location = tree.nodeLocation[node]!;
     const first = symbols.lineStart[location]!;
@@ -89,7 +94,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
 }
 
 /** The hit part of the location tree, with ids of its own, over the dataset's symbols. */
-export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn): LocationTree {
+export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { tree } = view;
   const isHit = nodesHit(tree, self);
   const ids = new Uint32Array(tree.nodeCount);
@@ -101,6 +106,7 @@ export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self
   for (let node = 1; node < tree.nodeCount; node++) {
     const id = ids[node]!;
     if (id === 0) continue;
+    interrupt.after(1);
     nodeParent[id] = ids[tree.nodeParent[node]!]!;
     nodeLocation[id] = tree.nodeLocation[node]!;
     const value = self.at(node);

@@ -1,6 +1,6 @@
 /** One query over what a lane holds of it: datasets in memory and in segments, each record once, into one partial answer. */
 import { SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import type { DatasetView, Interrupt, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
   Census,
   HeatmapCollector,
@@ -20,6 +20,7 @@ import type { ByPlace, PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from
 
 export class LaneScan {
   readonly #task: ScanTask;
+  readonly #interrupt: Interrupt;
   readonly #query: RowQuery | undefined;
   readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
   readonly #seen = new IdentitySet();
@@ -33,8 +34,9 @@ export class LaneScan {
   #hasLocations = false;
   readonly #census: ByPlace<Census> | undefined;
 
-  constructor(task: ScanTask) {
+  constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
+    this.#interrupt = interrupt;
     const { spec } = task;
     if (spec.kind === "series" || spec.kind === "census") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
@@ -49,30 +51,32 @@ export class LaneScan {
   /** In any order: a record that lies in several views counts in the one that is read first. */
   read(view: DatasetView): void {
     const { spec } = this.#task;
+    const interrupt = this.#interrupt;
+    interrupt.now(); // what comes next may have to be opened
     switch (spec.kind) {
       case "series":
-        for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
+        for (const labels of scanSeries(view, spec, this.#selectors, interrupt)) this.#series.set(labelsKey(labels), labels);
         break;
       case "census":
-        this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen);
+        this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
         break;
       case "points":
-        this.#points!.scan(view, this.#query!, this.#seen);
+        this.#points!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "heatmap":
-        this.#heatmap!.scan(view, this.#query!, this.#seen);
+        this.#heatmap!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "names": {
         // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
         const named = view instanceof SegmentDataset ? view.byName : view;
         const merged = this.#merge(named);
-        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self));
+        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self, interrupt), interrupt);
         break;
       }
       case "locations": {
         const merged = this.#merge(view, this.#durations);
         if (merged === undefined) break;
-        this.#locations.add(locationTreeOf(view, merged.self));
+        this.#locations.add(locationTreeOf(view, merged.self, interrupt), interrupt);
         this.#hasLocations = true;
         break;
       }
@@ -80,7 +84,7 @@ export class LaneScan {
   }
 
   #merge(view: DatasetView, durations?: ProfileDurations): MergedNodes | undefined {
-    const merged = mergeNodes(view, this.#query!, this.#seen, durations);
+    const merged = mergeNodes(view, this.#query!, this.#seen, durations, this.#interrupt);
     if (merged.rowCount === 0) return undefined;
     this.#period = merged.period;
     return merged;
