@@ -2,10 +2,13 @@
 import { expect } from "chai";
 import { Census } from "./census.ts";
 import { Dataset } from "./dataset.ts";
+import { dotGraph } from "./dot.ts";
+import { flameGraphDiff } from "./flame-graph-diff.ts";
 import { IdentitySet } from "./identity-set.ts";
 import { Interrupt } from "./interrupt.ts";
-import { LocationTreeMerger } from "./location-tree.ts";
+import { goPgoLocations, LocationTreeMerger, truncateLocations } from "./location-tree.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
+import { encodePprof } from "./pprof-encode.ts";
 import { parseProfileType } from "./profile-type.ts";
 import { scanSeries } from "./scan.ts";
 import type { RowQuery } from "./scan.ts";
@@ -47,10 +50,23 @@ function manyNodes(): Dataset {
   return dataset;
 }
 
+/** One row of many functions. */
+function manyNames(): Dataset {
+  const dataset = new Dataset("api");
+  const samples = Array.from({ length: 10_000 }, (_, i) => ({ stack: [`f${i}`], values: [1] }));
+  dataset.insert(recordView({ labels: { __name__: "process_cpu", service_name: "api" }, timeNs: 1_000_000n, samples }));
+  return dataset;
+}
+
 describe("interrupt", () => {
   const rows = manyRows();
   const nodes = manyNodes();
   const { self } = mergeNodes(nodes, ALL, new IdentitySet());
+  const many = manyNames();
+  const { self: manySelf } = mergeNodes(many, ALL, new IdentitySet());
+  const named = locationTreeOf(many, manySelf);
+  const cpu = { type: "cpu", unit: "nanoseconds" };
+  const facts = { sampleType: cpu, periodType: cpu, period: 1n, timeNs: 1n, durationNs: 1n };
   const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "individual" } as const;
   const work: Readonly<Record<string, (interrupt: Interrupt) => unknown>> = {
     "a merge of many rows": (interrupt) => mergeNodes(rows, ALL, new IdentitySet(), undefined, interrupt),
@@ -70,14 +86,21 @@ describe("interrupt", () => {
     "a location tree": (interrupt) => locationTreeOf(nodes, self, interrupt),
     "merged name trees": (interrupt) => new NameTreeBuilder().add(nameTreeOf(nodes, self), interrupt),
     "merged location trees": (interrupt) => new LocationTreeMerger().add(locationTreeOf(nodes, self), interrupt),
+    "merged symbols": (interrupt) => new LocationTreeMerger().add(named, interrupt),
+    "merged names": (interrupt) => new NameTreeBuilder().add(nameTreeOf(many, manySelf), interrupt),
+    "a diff": (interrupt) => flameGraphDiff(nameTreeOf(nodes, self), nameTreeOf(nodes, self), 10, interrupt),
+    "a location tree cut down": (interrupt) => truncateLocations(locationTreeOf(nodes, self), 10, interrupt),
+    "a location tree for Go's PGO": (interrupt) => goPgoLocations(locationTreeOf(nodes, self), { keepLocations: 1, aggregateCallees: false }, interrupt),
+    "a pprof": (interrupt) => encodePprof({ ...facts, tree: locationTreeOf(nodes, self) }, interrupt),
+    "a drawing": (interrupt) => dotGraph({ ...facts, tree: locationTreeOf(nodes, self) }, 10, interrupt),
   };
 
   for (const [name, run] of Object.entries(work)) {
-    it(`${name}: ends at the check that says so, and asks at least every 25,000 steps`, () => {
+    it(`${name}: asks on its way, and ends at the check that says so`, () => {
       let checkCount = 0;
       run(new Interrupt(() => void checkCount++));
       expect(checkCount).to.be.at.least(2);
-      for (let last = 1; last <= checkCount; last++) {
+      for (const last of new Set([1, 2, Math.ceil(checkCount / 2), checkCount])) {
         let left = last;
         const gone = new Error("gone");
         const interrupt = new Interrupt(() => {

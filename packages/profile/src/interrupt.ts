@@ -17,6 +17,11 @@ export class Interrupt {
     if (this.#left <= 0) this.now();
   }
 
+  /** For loops that pushes run too, and where a step is dear: `at` is the loop's own index. Every 4096 are a check. */
+  at(index: number): void {
+    if ((index & 0xfff) === 0) this.now();
+  }
+
   now(): void {
     this.#left = STEPS_BETWEEN;
     this.#check();

@@ -79,7 +79,10 @@ export class NameNodes {
   /** Makes every node of `tree` and says where each one is now. */
   place(tree: NameTree, interrupt: Interrupt = UNINTERRUPTED): Uint32Array {
     const nameOf = new Uint32Array(tree.names.length);
-    for (let i = 0; i < tree.names.length; i++) nameOf[i] = this.name(tree.names[i]!);
+    for (let i = 0; i < tree.names.length; i++) {
+      interrupt.at(i);
+      nameOf[i] = this.name(tree.names[i]!);
+    }
     const target = new Uint32Array(tree.nodeCount);
     for (let node = 1; node < tree.nodeCount; node++) {
       interrupt.after(1);

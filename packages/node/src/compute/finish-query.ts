@@ -34,6 +34,7 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         mergeNames(partials.slice(0, spec.leftCount), interrupt),
         mergeNames(partials.slice(spec.leftCount), interrupt),
         spec.maxNodes,
+        interrupt,
       );
       return { kind: "diff", graph, isSaturated };
     }
@@ -48,9 +49,9 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         timeNs: spec.timeNs,
         durationNs: totalDurationNs(partials, interrupt),
       };
-      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
-      const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
-      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes) }) };
+      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes, interrupt) };
+      const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo, interrupt);
+      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes, interrupt) }, interrupt) };
     }
     case "points": {
       const collector = new PointsCollector(spec.shape);
