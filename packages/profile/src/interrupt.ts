@@ -17,7 +17,7 @@ export class Interrupt {
     if (this.#left <= 0) this.now();
   }
 
-  /** For loops that pushes run too, and where a step is dear: `at` is the loop's own index. Every 4096 are a check. */
+  /** For loops whose steps are dear: `index` is the loop's own, and every 4096th is a check. */
   at(index: number): void {
     if ((index & 0xfff) === 0) this.now();
   }
