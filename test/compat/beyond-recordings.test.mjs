@@ -132,7 +132,8 @@ describe("beyond the recordings", function () {
         }
       });
 
-      it("a profile whose samples' labels make several series counts, and is an exemplar, once", async () => {
+      it("a profile whose samples' labels make several series counts, takes its time and is an exemplar, once", async () => {
+        expect(Number((await node.call("SelectMergeProfile", asked("labelled"))).durationNanos)).to.equal(10_000_000_000);
         expect((await node.call("Series", { matchers: ['{service_name="labelled"}'], ...RANGE })).labelsSet.length).to.equal(2);
         const heatmap = await node.call("SelectHeatmap", asked("labelled", { step: 15, queryType: "HEATMAP_QUERY_TYPE_INDIVIDUAL" }));
         expect(heatmapCounts(heatmap)).to.deep.equal({ "": { [TIME_MS]: 1 } });
@@ -157,6 +158,8 @@ describe("beyond the recordings", function () {
         const { queryScopes } = await node.call("AnalyzeQuery", { ...RANGE, query: `${TYPE}{service_name="spans"}` });
         const countsOf = (field) => queryScopes.map((scope) => Number(scope[field] ?? 0)).sort();
         expect([countsOf("seriesCount"), countsOf("profileCount"), countsOf("sampleCount")]).to.deep.equal([[0, 1], [0, 1], [0, 4]]);
+        const labelled = await node.call("AnalyzeQuery", { ...RANGE, query: `${TYPE}{service_name="labelled"}` });
+        expect(labelled.queryScopes.map(({ seriesCount, profileCount }) => [Number(seriesCount ?? 0), Number(profileCount ?? 0)]).sort()).to.deep.equal([[0, 0], [2, 1]]);
         const seriesCount = async (query) => Number((await node.call("AnalyzeQuery", { ...RANGE, query })).queryImpact?.totalQueriedSeries ?? 0);
         expect(await seriesCount(`${TYPE}{service_name="ids"}`)).to.equal(1);
         expect(await seriesCount(`${TYPE}{service_name=~"ids|spans"}`)).to.equal(2);

@@ -4,6 +4,8 @@
  *
  * A node's "cum" counts each stacktrace once, however often it recurses; so does an edge's weight.
  */
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { addressName, stringAt } from "./location-tree.ts";
 import { compareText } from "./labels.ts";
 import { childLists } from "./name-tree.ts";
@@ -21,6 +23,9 @@ export interface DotInput {
   readonly durationNs: bigint;
 }
 
+/** Steps that one node of a walk takes: frames are looked up by their texts. */
+const NODE_STEPS = 32;
+
 /** Frames whose calls are looked at to choose those drawn: the ones with the greatest cums, at least so many. */
 const CANDIDATES_MIN = 2000;
 
@@ -28,8 +33,8 @@ const CANDIDATES_MIN = 2000;
 export const DOT_NODES_DEFAULT = 100;
 
 /** The `maxNodes` most telling functions (below 1: 100) and the calls between them; "" when there is no value at all. */
-export function dotGraph(input: DotInput, maxNodes: number): string {
-  const frames = new Frames(input.tree);
+export function dotGraph(input: DotInput, maxNodes: number, interrupt: Interrupt = UNINTERRUPTED): string {
+  const frames = new Frames(input.tree, interrupt);
   const { total } = frames;
   if (total === 0) return "";
   const keptMax = maxNodes < 1 ? DOT_NODES_DEFAULT : maxNodes;
@@ -62,13 +67,15 @@ interface Call {
 class Frames {
   readonly total: Int64;
   readonly #source: LocationTree;
+  readonly #interrupt: Interrupt;
   readonly #totals: ReturnType<typeof totalsOf>;
   readonly #list: Frame[] = [];
   /** By location: its frames from the caller-most to the leaf-most. */
   readonly #framesOf: (readonly Frame[])[] = [];
 
-  constructor(source: LocationTree) {
+  constructor(source: LocationTree, interrupt: Interrupt) {
     this.#source = source;
+    this.#interrupt = interrupt;
     const { nodeCount, nodeParent } = source.tree;
     this.#totals = totalsOf(nodeParent, nodeCount, source.self);
     this.total = sumAt(this.#totals, 0);
@@ -187,6 +194,7 @@ class Frames {
         const below = child[next[node]!++]!;
         if (sumAt(this.#totals, below) === 0) continue;
         node = below;
+        this.#interrupt.after(NODE_STEPS);
         enter(node, this.#framesAt(nodeLocation[node]!));
       } else {
         if (node === 0) break;

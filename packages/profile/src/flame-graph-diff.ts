@@ -6,6 +6,8 @@
  * A node stays when either side reaches the threshold, or when it is called "other".
  */
 import { OTHER } from "./flame-graph.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { compareText } from "./labels.ts";
 import { childLists, NameNodes } from "./name-tree.ts";
 import type { FlameGraphDiff, Int64 } from "./results.ts";
@@ -27,10 +29,11 @@ export function flameGraphDiff(
   left: NameTree,
   right: NameTree,
   maxNodes: number,
+  interrupt: Interrupt = UNINTERRUPTED,
 ): { readonly graph: FlameGraphDiff; readonly isSaturated: boolean } {
   const nodes = new NameNodes();
-  const leftTarget = nodes.place(left);
-  const rightTarget = nodes.place(right);
+  const leftTarget = nodes.place(left, interrupt);
+  const rightTarget = nodes.place(right, interrupt);
   const { nodeCount, nodeParent, nodeName } = nodes;
   const leftColumn = new SumColumn(nodeCount);
   const rightColumn = new SumColumn(nodeCount);

@@ -4,6 +4,8 @@
  */
 import { decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { OTHER } from "./flame-graph.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
@@ -16,11 +18,13 @@ export class LocationTreeMerger {
   readonly #tree = new StacktraceInterner();
   readonly #self = new SumColumn(1);
 
-  add(added: LocationTree): void {
-    const { location } = this.#symbols.translate(added.symbols);
+  /** One that is interrupted is of no more use. */
+  add(added: LocationTree, interrupt: Interrupt = UNINTERRUPTED): void {
+    const { location } = this.#symbols.translate(added.symbols, interrupt);
     const { nodeCount, nodeParent, nodeLocation } = added.tree;
     const target = new Uint32Array(nodeCount);
     for (let node = 1; node < nodeCount; node++) {
+      interrupt.after(1);
       target[node] = this.#tree.child(target[nodeParent[node]!]!, location[nodeLocation[node]!]!);
     }
     this.#self.grow(this.#tree.nodeCount);
@@ -34,13 +38,13 @@ export class LocationTreeMerger {
 }
 
 /** Keeps the `maxNodes` nodes with the greatest totals; the rest of each parent becomes one frame `other`. Below 1: keeps all. */
-export function truncateLocations(source: LocationTree, maxNodes: number): LocationTree {
+export function truncateLocations(source: LocationTree, maxNodes: number, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { nodeCount, nodeParent, nodeLocation } = source.tree;
   const totals = totalsOf(nodeParent, nodeCount, source.self);
   const threshold = thresholdOf(nodeCount - 1, (index) => sumAt(totals, index + 1), maxNodes);
   if (threshold === 0) return source;
   const symbols = new SymbolInterner();
-  const location = symbols.translate(source.symbols).location.slice();
+  const location = symbols.translate(source.symbols, interrupt).location.slice();
   const other = symbols.translate(symbolsOf(OTHER)).location[1]!;
   const tree = new StacktraceInterner();
   const self = new SumColumn(1);
@@ -49,6 +53,7 @@ export function truncateLocations(source: LocationTree, maxNodes: number): Locat
   const isLeft = new Uint8Array(nodeCount);
   self.addFrom(0, source.self, 0);
   for (let node = 1; node < nodeCount; node++) {
+    interrupt.after(1);
     const parent = nodeParent[node]!;
     const total = sumAt(totals, node);
     if (isLeft[parent] === 1 || total === 0) {
@@ -72,10 +77,10 @@ export interface GoPgo {
 }
 
 /** Stacktraces shortened for Go's profile-guided optimisation, which looks at hot call edges near the leaves only. */
-export function goPgoLocations(source: LocationTree, goPgo: GoPgo): LocationTree {
+export function goPgoLocations(source: LocationTree, goPgo: GoPgo, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { nodeCount, nodeParent, nodeLocation } = source.tree;
   const symbols = new SymbolInterner();
-  const location = symbols.translate(source.symbols).location.slice();
+  const location = symbols.translate(source.symbols, interrupt).location.slice();
   const leafLocation = goPgo.aggregateCallees ? symbols.translate(withoutLeafLines(source.symbols)).location.slice() : location;
   const tree = new StacktraceInterner();
   const self = new SumColumn(1);
@@ -84,6 +89,7 @@ export function goPgoLocations(source: LocationTree, goPgo: GoPgo): LocationTree
   const kept: number[] = [];
   for (let leaf = 1; leaf < nodeCount; leaf++) {
     if (sumAt(source.self, leaf) === 0) continue;
+    interrupt.after(8);
     kept.length = 0;
     for (let node = leaf; node !== 0; node = nodeParent[node]!) {
       if (goPgo.keepLocations > 0 && kept.length === goPgo.keepLocations) break;

@@ -2,6 +2,8 @@
  * Name trees: stacktraces by function name, merged. Two nodes of one parent never share a name here, and a parent's id is
  * below its children's. Children are found by a hash over (parent, name); nothing recurses, so depth costs no stack.
  */
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { Int64 } from "./results.ts";
 import type { NameTree } from "./stacktrace-tree.ts";
 import { SumColumn } from "./sums.ts";
@@ -11,8 +13,9 @@ export class NameTreeBuilder {
   readonly #nodes = new NameNodes();
   readonly #self = new SumColumn(1);
 
-  add(tree: NameTree): void {
-    const target = this.#nodes.place(tree);
+  /** One that is interrupted is of no more use. */
+  add(tree: NameTree, interrupt: Interrupt = UNINTERRUPTED): void {
+    const target = this.#nodes.place(tree, interrupt);
     this.#self.grow(this.#nodes.nodeCount);
     this.#self.addAll(tree.self, tree.nodeCount, target);
   }
@@ -74,11 +77,15 @@ export class NameNodes {
   }
 
   /** Makes every node of `tree` and says where each one is now. */
-  place(tree: NameTree): Uint32Array {
+  place(tree: NameTree, interrupt: Interrupt = UNINTERRUPTED): Uint32Array {
     const nameOf = new Uint32Array(tree.names.length);
-    for (let i = 0; i < tree.names.length; i++) nameOf[i] = this.name(tree.names[i]!);
+    for (let i = 0; i < tree.names.length; i++) {
+      interrupt.at(i);
+      nameOf[i] = this.name(tree.names[i]!);
+    }
     const target = new Uint32Array(tree.nodeCount);
     for (let node = 1; node < tree.nodeCount; node++) {
+      interrupt.after(1);
       target[node] = this.child(target[tree.nodeParent[node]!]!, nameOf[tree.nodeName[node]!]!);
     }
     return target;

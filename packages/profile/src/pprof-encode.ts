@@ -6,6 +6,8 @@
  * them all, and nothing is moved afterwards.
  */
 import { encodeUtf8 } from "@pyromesh/base";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { SampleType } from "./profile-type.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { Saturation, sumAt } from "./sums.ts";
@@ -20,7 +22,7 @@ export interface PprofInput {
 }
 
 /** A sample beyond int64 is held at its end. */
-export function encodePprof(input: PprofInput): Uint8Array {
+export function encodePprof(input: PprofInput, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
   const { tree, self, symbols } = input.tree;
   const { nodeCount, nodeParent, nodeLocation } = tree;
 
@@ -45,6 +47,7 @@ export function encodePprof(input: PprofInput): Uint8Array {
   out.message(1, () => writeValueType(out, strings, input.sampleType));
 
   for (let node = 1; node < nodeCount; node++) {
+    interrupt.at(node);
     if (isReached[node] === 0) continue;
     const value = saturation.hold(sumAt(self, node));
     if (value === 0) continue;
@@ -65,6 +68,7 @@ export function encodePprof(input: PprofInput): Uint8Array {
   const mappings = new DenseIds(symbols.mappingCount);
   const functions = new DenseIds(symbols.functionCount);
   for (let id = 1; id <= locations.count; id++) {
+    interrupt.at(id);
     const location = locations.source(id);
     out.message(4, () => {
       out.number(1, id);
@@ -95,6 +99,7 @@ export function encodePprof(input: PprofInput): Uint8Array {
     });
   }
   for (let id = 1; id <= functions.count; id++) {
+    interrupt.at(id);
     const source = functions.source(id);
     out.message(5, () => {
       out.number(1, id);

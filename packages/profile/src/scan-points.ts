@@ -5,12 +5,14 @@
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { compareText, labelsKey, labelValue } from "./labels.ts";
 import type { Label, Labels } from "./labels.ts";
 import { profileTypeOf, seriesLabels } from "./profile-type.ts";
 import type { Exemplar, HeatmapSeries, HeatmapSlot, Int64, TimeSeries } from "./results.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
-import type { RowQuery } from "./scan.ts";
+import type { RowQuery, ScannedRow } from "./scan.ts";
 import { exemplarOf, outranks, ProfileTable } from "./scan-profiles.ts";
 import type { PartialProfiles } from "./scan-profiles.ts";
 import { plus } from "./sums.ts";
@@ -52,13 +54,13 @@ export class PointsCollector {
     this.#shape = shape;
   }
 
-  scan(view: DatasetView, query: RowQuery, seen: IdentitySet): void {
+  scan(view: DatasetView, query: RowQuery, seen: IdentitySet, interrupt: Interrupt = UNINTERRUPTED): void {
     const shape = this.#shape;
     const countsProfiles = shape.aggregation === "average" || shape.exemplars !== "none";
-    const filter = new SampleFilter(view, query);
+    const filter = new SampleFilter(view, query, interrupt);
     const samples = emptyRowSamples();
     const groupOf = new Map<number, PointsGroup & { readonly exemplarLabels: Labels; readonly labelSet: number }>();
-    scanRows(view, query, seen, ({ row, column, series }) => {
+    const visit = ({ row, column, series }: ScannedRow): void => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
       if (edge === undefined) return;
@@ -68,7 +70,10 @@ export class PointsCollector {
         return { ...group, exemplarLabels: labels, labelSet: group.profiles.labelSet(labels) };
       });
       const isWhole = filter.isOpen && shape.exemplars !== "span";
-      if (!isWhole) view.read(row, column, samples);
+      if (!isWhole) {
+        view.read(row, column, samples);
+        interrupt.after(samples.sampleCount);
+      }
       const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
       if (value === 0) return;
       const point = mergePoint(points, edge, value);
@@ -87,7 +92,8 @@ export class PointsCollector {
       for (const [span, spanValue] of spans) {
         if (isHeavier(spanValue, point)) offerExemplar(point, exemplarOf(identity, spanBytes(view, span), timeMs, spanValue, exemplarLabels));
       }
-    });
+    };
+    scanRows(view, query, seen, visit, interrupt);
   }
 
   add(partial: readonly PartialSeries[]): void {
@@ -188,27 +194,31 @@ export class HeatmapCollector {
     this.#shape = shape;
   }
 
-  scan(view: DatasetView, query: RowQuery, seen: IdentitySet): void {
+  scan(view: DatasetView, query: RowQuery, seen: IdentitySet, interrupt: Interrupt = UNINTERRUPTED): void {
     const shape = this.#shape;
-    const filter = new SampleFilter(view, query);
+    const filter = new SampleFilter(view, query, interrupt);
     const samples = emptyRowSamples();
     const groupOf = new Map<number, HeatmapGroup>();
     const labelsOf = new Map<number, number>();
-    scanRows(view, query, seen, ({ row, column, series }) => {
+    const visit = ({ row, column, series }: ScannedRow): void => {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       if (bucketEdge(timeMs, shape) === undefined) return;
       const { profiles } = getOrMake(groupOf, series, () => this.#group(groupLabels(view, series, column, shape.groupBy)));
       const labels = getOrMake(labelsOf, series, () => profiles.labelSet(shape.exemplars === "none" ? [] : labelsBeyond(view, series, column, shape.groupBy)));
       const profileId = view.profileId(row) ?? view.identities.subarray(row * 16, row * 16 + 16);
       const isWhole = filter.isOpen && shape.of === "individual";
-      if (!isWhole) view.read(row, column, samples);
+      if (!isWhole) {
+        view.read(row, column, samples);
+        interrupt.after(samples.sampleCount);
+      }
       if (shape.of === "span") {
         for (const [span, value] of spanSums(samples, filter)) profiles.add(profileId, spanBytes(view, span), timeMs, value, labels);
         return;
       }
       const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
       if (value !== 0) profiles.add(profileId, undefined, timeMs, value, labels);
-    });
+    };
+    scanRows(view, query, seen, visit, interrupt);
   }
 
   add(partial: readonly PartialHeatmap[]): void {

@@ -4,8 +4,8 @@
  *   push --labels of its samples--> rows that share a profile id --ProfileTable--> one profile again
  *
  * Rows of one push may lie in several datasets, segments, lanes and nodes. What must stay true: whatever order they are
- * added in, and through however many partial tables, the profiles are the same, each with the sum of its rows and with the
- * labels that all of them share. Bounded by the rows of one query, which the query limits bound: some 100 bytes a profile.
+ * added in, and through however many partial tables, the profiles are the same, each with the sum of its rows (or what else they are
+ * joined by) and with the labels that all of them share. Bounded by the rows of one query, which the query limits bound: some 100 bytes a profile.
  */
 import type { Label, Labels } from "./labels.ts";
 import { labelsKey, labelValue } from "./labels.ts";
@@ -35,8 +35,15 @@ export class ProfileTable {
   readonly #labelSets: Labels[] = [];
   readonly #labelSetIds = new Map<string, number>();
   readonly #sharedIds = new Map<string, number>();
+  readonly #joinValues: (a: Int64, b: Int64) => Int64;
   readonly #key = new Uint8Array(KEY_BYTES);
+  readonly #units = new Uint16Array(this.#key.buffer);
   #keys = new Uint8Array(KEY_BYTES * 16);
+
+  /** What two rows of a profile come to: in any order the same. */
+  constructor(joinValues: (a: Int64, b: Int64) => Int64 = plus) {
+    this.#joinValues = joinValues;
+  }
 
   get count(): number {
     return this.#values.length;
@@ -102,10 +109,10 @@ export class ProfileTable {
 
   /** Adds a part under the key in `#key`. */
   #join(timeMs: number, value: Int64, labels: number): void {
-    const text = `${String.fromCharCode(...this.#key)}${timeMs}`;
+    const text = this.#text(timeMs);
     const known = this.#indexes.get(text);
     if (known !== undefined) {
-      this.#values[known] = plus(this.#values[known]!, value);
+      this.#values[known] = this.#joinValues(this.#values[known]!, value);
       this.#labels[known] = this.#shared(this.#labels[known]!, labels);
       return;
     }
@@ -120,6 +127,14 @@ export class ProfileTable {
     this.#timesMs.push(timeMs);
     this.#values.push(value);
     this.#labels.push(labels);
+  }
+
+  /** The key and the time as one text of 15 units. (Written out: spread and joined it took three times as long, more than the row's scan.) */
+  #text(timeMs: number): string {
+    const u = this.#units;
+    const high = Math.floor(timeMs / 2 ** 32);
+    // A typed array's 12 units are all there.
+    return String.fromCharCode(u[0]!, u[1]!, u[2]!, u[3]!, u[4]!, u[5]!, u[6]!, u[7]!, u[8]!, u[9]!, u[10]!, u[11]!, timeMs >>> 16, timeMs, high);
   }
 
   /** The label set of what both sets say. */

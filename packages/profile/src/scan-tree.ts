@@ -4,8 +4,11 @@
  */
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
+import type { ProfileDurations } from "./profile-durations.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
-import type { RowQuery } from "./scan.ts";
+import type { RowQuery, ScannedRow } from "./scan.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
 import type { LocationTree, NameTree, StacktraceTree } from "./stacktrace-tree.ts";
 import { SumColumn } from "./sums.ts";
@@ -14,25 +17,24 @@ import type { Symbols } from "./symbol-table.ts";
 export interface MergedNodes {
   /** Self value by node of the dataset's tree. */
   readonly self: SumColumn;
-  /** What the newest row says, for a pprof's own fields. */
-  readonly durationNs: bigint;
+  /** What the last row says, for a pprof's own field. */
   readonly period: bigint;
   readonly rowCount: number;
 }
 
-/** Sums the samples of every row that answers `query`, by leaf node. */
-export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet): MergedNodes {
+/** Sums the samples of every row that answers `query`, by leaf node. `durations`, where they are wanted, learn of each row. */
+export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet, durations?: ProfileDurations, interrupt: Interrupt = UNINTERRUPTED): MergedNodes {
   const self = new SumColumn(view.tree.nodeCount);
-  const filter = new SampleFilter(view, query);
+  const filter = new SampleFilter(view, query, interrupt);
   const samples = emptyRowSamples();
-  let durationNs = 0n;
-  let period = 0n;
+  let lastRow = -1;
   let rowCount = 0;
-  scanRows(view, query, seen, ({ row, column }) => {
+  const visit = ({ row, column }: ScannedRow): void => {
     view.read(row, column, samples);
+    interrupt.after(samples.sampleCount);
     rowCount++;
-    durationNs += view.durationNs(row);
-    period = view.period(row);
+    lastRow = row;
+    durations?.addRow(view, row);
     self.raise(view.total(row, column));
     const { sampleCount, node, value, wide } = samples;
     if (wide === undefined && filter.isOpen) {
@@ -44,8 +46,9 @@ export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet
       if (wide === undefined) self.add(node[i]!, value[i]!);
       else self.addBig(node[i]!, wide[i]!);
     }
-  });
-  return { self, durationNs, period, rowCount };
+  };
+  scanRows(view, query, seen, visit, interrupt);
+  return { self, period: lastRow < 0 ? 0n : view.period(lastRow), rowCount };
 }
 
 /** 1 for each node that has a value or an ancestor's place above one. */
@@ -61,7 +64,7 @@ function nodesHit(tree: StacktraceTree, self: SumColumn): Uint8Array {
 }
 
 /** The same stacktraces by function name: inlined frames become nodes, a location without lines its address. */
-export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn): NameTree {
+export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): NameTree {
   const { symbols, tree } = view;
   const isHit = nodesHit(tree, self);
   const names = new FrameNames(symbols);
@@ -69,6 +72,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
   const nameNode = new Uint32Array(tree.nodeCount);
   for (let node = 1; node < tree.nodeCount; node++) {
     if (isHit[node] === 0) continue;
+    interrupt.after(1);
     let at = nameNode[tree.nodeParent[node]!]!;
     const location = tree.nodeLocation[node]!;
     const first = symbols.lineStart[location]!;
@@ -90,7 +94,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
 }
 
 /** The hit part of the location tree, with ids of its own, over the dataset's symbols. */
-export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn): LocationTree {
+export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { tree } = view;
   const isHit = nodesHit(tree, self);
   const ids = new Uint32Array(tree.nodeCount);
@@ -102,6 +106,7 @@ export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self
   for (let node = 1; node < tree.nodeCount; node++) {
     const id = ids[node]!;
     if (id === 0) continue;
+    interrupt.after(1);
     nodeParent[id] = ids[tree.nodeParent[node]!]!;
     nodeLocation[id] = tree.nodeLocation[node]!;
     const value = self.at(node);

@@ -2,8 +2,10 @@
  * The scan: which rows of a dataset answer a query, and what they add up to. Pure; the same code reads rows in memory
  * and rows of a segment. Every row is counted once by its identity, whichever of several sources shows it first.
  */
-import type { DatasetView, RowSamples } from "./dataset.ts";
+import type { DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { Labels } from "./labels.ts";
 import { addressName, stringAt } from "./location-tree.ts";
 import type { Matcher } from "./matcher.ts";
@@ -39,12 +41,13 @@ export function emptyRowSamples(): RowSamples {
 }
 
 /** Calls `visit` for each row that is in range, matches, and was not counted before. */
-export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, visit: (row: ScannedRow) => void): void {
-  const columns = matchingColumns(view, query);
+export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, visit: (row: ScannedRow) => void, interrupt: Interrupt = UNINTERRUPTED): void {
+  const columns = matchingColumns(view, query, interrupt);
   const wantedIds = query.profileIds.length === 0 ? undefined : new Set(query.profileIds);
   for (let row = 0; row < view.rowCount; row++) {
     const series = view.rowSeries[row]!;
     const column = columns[series]!;
+    interrupt.after(1);
     if (column < 0) continue;
     const timeNs = view.rowTimeNs[row]!;
     if (timeNs < query.startNs || timeNs > query.endNs) continue;
@@ -55,10 +58,11 @@ export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, 
 }
 
 /** Per series: the column of the asked type where the series matches, else -1. */
-export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">): Int32Array {
+export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">, interrupt: Interrupt = UNINTERRUPTED): Int32Array {
   const columns = new Int32Array(view.series.length).fill(-1);
   const typeId = printProfileType(query.profileType);
   view.series.forEach((entry, index) => {
+    interrupt.after(SERIES_STEPS);
     for (let column = 0; column < entry.sampleTypes.length; column++) {
       const type = profileTypeOf(entry.labels, entry.sampleTypes[column]!, entry.periodType);
       if (printProfileType(type) !== typeId) continue;
@@ -80,10 +84,10 @@ export class SampleFilter {
   readonly #spans: Uint8Array | undefined;
   readonly #traces: Uint8Array | undefined;
 
-  constructor(view: Pick<DatasetView, "symbols" | "tree" | "spans" | "traces">, query: Pick<RowQuery, "callSite" | "spanIds" | "traceIds">) {
-    this.#nodes = query.callSite.length === 0 ? undefined : nodesUnder(view, query.callSite);
-    this.#spans = query.spanIds.length === 0 ? undefined : chosen(view.spans, 8, query.spanIds);
-    this.#traces = query.traceIds.length === 0 ? undefined : chosen(view.traces, 16, query.traceIds);
+  constructor(view: Pick<DatasetView, "symbols" | "tree" | "spans" | "traces">, query: Pick<RowQuery, "callSite" | "spanIds" | "traceIds">, interrupt: Interrupt = UNINTERRUPTED) {
+    this.#nodes = query.callSite.length === 0 ? undefined : nodesUnder(view, query.callSite, interrupt);
+    this.#spans = query.spanIds.length === 0 ? undefined : chosen(view.spans, 8, query.spanIds, interrupt);
+    this.#traces = query.traceIds.length === 0 ? undefined : chosen(view.traces, 16, query.traceIds, interrupt);
   }
 
   /** True: no sample is ever left out, so row totals may be used. */
@@ -99,48 +103,30 @@ export class SampleFilter {
   }
 }
 
-/** Adds every row in range that matches one of the selectors to `seen`; returns the samples of those that were not in it. */
-export function countSamples(
-  view: DatasetView,
-  range: { readonly startNs: bigint; readonly endNs: bigint },
-  selectors: readonly (readonly Matcher[])[],
-  seen: IdentitySet,
-): number {
-  const isWanted = view.series.map(({ labels, sampleTypes, periodType }) =>
-    sampleTypes.some((sampleType) => {
-      const own = seriesLabels(labels, profileTypeOf(labels, sampleType, periodType));
-      return selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own));
-    }),
-  );
-  let sampleCount = 0;
-  for (let row = 0; row < view.rowCount; row++) {
-    const timeNs = view.rowTimeNs[row]!;
-    if (timeNs < range.startNs || timeNs > range.endNs || isWanted[view.rowSeries[row]!] !== true) continue;
-    if (seen.add(view.identities, row * 16)) sampleCount += view.sampleCount(row);
-  }
-  return sampleCount;
+export interface TimeRange {
+  readonly startNs: bigint;
+  readonly endNs: bigint;
 }
 
 /** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
-export function scanSeries(
-  view: DatasetView,
-  range: { readonly startNs: bigint; readonly endNs: bigint },
-  selectors: readonly (readonly Matcher[])[],
-): Labels[] {
+export function scanSeries(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): Labels[] {
   const isLive = new Uint8Array(view.series.length);
   for (let row = 0; row < view.rowCount; row++) {
     const timeNs = view.rowTimeNs[row]!;
+    interrupt.after(1);
     if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
   }
-  const found: Labels[] = [];
-  view.series.forEach((entry, index) => {
-    if (isLive[index] === 0) return;
-    for (const sampleType of entry.sampleTypes) {
-      const labels = seriesLabels(entry.labels, profileTypeOf(entry.labels, sampleType, entry.periodType));
-      if (selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, labels))) found.push(labels);
-    }
+  return view.series.flatMap((entry, index) => {
+    interrupt.after(SERIES_STEPS);
+    return isLive[index] === 0 ? [] : seriesMatching(entry, selectors);
   });
-  return found;
+}
+
+/** The label sets of a series, one for each of its types, that match one of the selectors; no selectors: all. */
+export function seriesMatching({ labels, sampleTypes, periodType }: SeriesEntry, selectors: readonly (readonly Matcher[])[]): Labels[] {
+  return sampleTypes
+    .map((sampleType) => seriesLabels(labels, profileTypeOf(labels, sampleType, periodType)))
+    .filter((own) => selectors.length === 0 || selectors.some((selector) => matchesLabels(selector, own)));
 }
 
 /** Lower-case hex digits of `length` bytes. */
@@ -150,21 +136,25 @@ export function hexOf(bytes: Uint8Array, start: number, length: number): string 
   return text;
 }
 
-function chosen(table: Uint8Array, width: number, wanted: readonly string[]): Uint8Array {
+function chosen(table: Uint8Array, width: number, wanted: readonly string[], interrupt: Interrupt): Uint8Array {
   const set = new Set(wanted.map((id) => id.toLowerCase()));
   const flags = new Uint8Array(Math.max(1, table.length / width));
-  for (let id = 1; id < flags.length; id++) if (set.has(hexOf(table, id * width, width))) flags[id] = 1;
+  for (let id = 1; id < flags.length; id++) {
+    interrupt.after(width);
+    if (set.has(hexOf(table, id * width, width))) flags[id] = 1;
+  }
   return flags;
 }
 
 /** 1 for each node whose frames from the root begin with `callSite`; inlined functions are frames, and so is an address without a name. */
-function nodesUnder({ symbols, tree }: Pick<DatasetView, "symbols" | "tree">, callSite: readonly string[]): Uint8Array {
+function nodesUnder({ symbols, tree }: Pick<DatasetView, "symbols" | "tree">, callSite: readonly string[], interrupt: Interrupt): Uint8Array {
   // How many names of the call site the way to a node spells; -1 where it left it.
   const depth = new Int32Array(tree.nodeCount);
   const under = new Uint8Array(tree.nodeCount);
   const nameOf = new Map<number, string>();
   for (let node = 1; node < tree.nodeCount; node++) {
     let matched = depth[tree.nodeParent[node]!]!;
+    interrupt.after(1);
     const location = tree.nodeLocation[node]!;
     const first = symbols.lineStart[location]!;
     const end = symbols.lineStart[location + 1]!;

@@ -5,6 +5,8 @@
  * A hash only says where to look: equality is always checked on the columns themselves.
  * Grows with what it is given; the caller bounds it by cutting (a generation ends with its cut).
  */
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { grown } from "./scratch.ts";
 import type { Symbols } from "./symbol-table.ts";
 
@@ -53,12 +55,13 @@ export class SymbolInterner implements Symbols {
   #functionIds = new Uint32Array(1 << 8);
   #locationIds = new Uint32Array(1 << 8);
 
-  /** Takes in every symbol of `from` and says which id each location got. */
-  translate(from: Symbols): Translation {
-    this.#translateStrings(from);
+  /** Takes in every symbol of `from` and says which id each location got. One that is interrupted is of no more use. */
+  translate(from: Symbols, interrupt: Interrupt = UNINTERRUPTED): Translation {
+    this.#stringLast = 0;
+    inRuns(from.stringCount, interrupt, (first, end) => this.#translateStrings(from, first, end));
     this.#translateMappings(from);
-    this.#translateFunctions(from);
-    this.#translateLocations(from);
+    inRuns(from.functionCount, interrupt, (first, end) => this.#translateFunctions(from, first, end));
+    inRuns(from.locationCount, interrupt, (first, end) => this.#translateLocations(from, first, end));
     return { location: this.#locationIds };
   }
 
@@ -125,14 +128,13 @@ export class SymbolInterner implements Symbols {
     this.#stringSlots = slots;
   }
 
-  #translateStrings(from: Symbols): void {
+  #translateStrings(from: Symbols, first: number, end: number): void {
     this.#stringIds = grown(this.#stringIds, from.stringCount);
     const ids = this.#stringIds;
-    const { stringBytes, stringOffset, stringCount } = from;
+    const { stringBytes, stringOffset } = from;
     const words = new DataView(stringBytes.buffer, stringBytes.byteOffset, stringBytes.byteLength);
-    this.#stringLast = 0;
     ids[0] = 0;
-    for (let i = 1; i < stringCount; i++) ids[i] = this.#string(words, stringBytes, stringOffset[i]!, stringOffset[i + 1]!);
+    for (let i = first; i < end; i++) ids[i] = this.#string(words, stringBytes, stringOffset[i]!, stringOffset[i + 1]!);
   }
 
   #translateMappings(from: Symbols): void {
@@ -180,12 +182,12 @@ export class SymbolInterner implements Symbols {
     this.mappingFlags = grown(this.mappingFlags, count);
   }
 
-  #translateFunctions(from: Symbols): void {
+  #translateFunctions(from: Symbols, first: number, end: number): void {
     this.#functionIds = grown(this.#functionIds, from.functionCount);
     const ids = this.#functionIds;
     const strings = this.#stringIds;
     ids[0] = 0;
-    for (let i = 1; i < from.functionCount; i++) {
+    for (let i = first; i < end; i++) {
       const name = strings[from.functionName[i]!]!;
       const systemName = strings[from.functionSystemName[i]!]!;
       const filename = strings[from.functionFilename[i]!]!;
@@ -225,12 +227,12 @@ export class SymbolInterner implements Symbols {
     }
   }
 
-  #translateLocations(from: Symbols): void {
+  #translateLocations(from: Symbols, first: number, end: number): void {
     this.#locationIds = grown(this.#locationIds, from.locationCount);
     const ids = this.#locationIds;
     const functions = this.#functionIds;
     ids[0] = 0;
-    for (let i = 1; i < from.locationCount; i++) {
+    for (let i = first; i < end; i++) {
       const mapping = this.#mappingIds[from.locationMapping[i]!]!;
       const low = from.locationAddressLow[i]!;
       const high = from.locationAddressHigh[i]!;
@@ -307,6 +309,18 @@ export class SymbolInterner implements Symbols {
       hash = Math.imul(hash ^ this.lineNumber[j]!, 0x85ebca6b);
     }
     return mix(hash);
+  }
+}
+
+/** Symbols between two checks, a millisecond or so: more than most pushes have, which so pay nothing for them. */
+const RUN_LENGTH = 4096;
+
+/** Ids from 1 in runs; `run` is called once at least. */
+function inRuns(count: number, interrupt: Interrupt, run: (first: number, end: number) => void): void {
+  run(1, Math.min(count, 1 + RUN_LENGTH));
+  for (let first = 1 + RUN_LENGTH; first < count; first += RUN_LENGTH) {
+    interrupt.now();
+    run(first, Math.min(count, first + RUN_LENGTH));
   }
 }
 

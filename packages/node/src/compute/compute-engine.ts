@@ -6,8 +6,8 @@ import { constants, gunzipSync } from "node:zlib";
 import { assert, CodedError, invalidArgument } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
-import type { EncodedRecord, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, encodePush, isGzip, pprofOfText, pruneInSteps, RecordDecoder, windowStartOf } from "@pyromesh/profile";
+import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
+import { Dataset, encodePush, isGzip, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
@@ -227,8 +227,9 @@ export class ComputeEngine {
     for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
   }
 
-  scan(task: ScanTask): ScanPartial {
-    const scan = new LaneScan(task);
+  /** One that is interrupted leaves the datasets as they were. */
+  scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
+    const scan = new LaneScan(task, interrupt);
     for (const part of task.parts) scan.read(this.#openPart(part));
     for (const generation of task.generations) {
       for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {

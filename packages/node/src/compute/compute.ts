@@ -8,6 +8,7 @@
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type {
   AcceptanceWindow,
+  Counts,
   EncodedRecord,
   PushInput,
   FlameGraph,
@@ -18,6 +19,8 @@ import type {
   Labels,
   LocationTree,
   NameTree,
+  PartialCensus,
+  PartialDurations,
   PartialHeatmap,
   PartialSeries,
   PointsShape,
@@ -95,7 +98,9 @@ export type ScanSpec =
   | { readonly kind: "locations"; readonly query: PlainRowQuery }
   | { readonly kind: "points"; readonly query: PlainRowQuery; readonly shape: PointsShape }
   | { readonly kind: "heatmap"; readonly query: PlainRowQuery; readonly shape: HeatmapShape }
-  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[]; readonly countsSamples: boolean };
+  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] }
+  /** As `series`, and counted, in segments and in memory apart. */
+  | { readonly kind: "census"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
 
 export interface ScanTask {
   readonly spec: ScanSpec;
@@ -107,18 +112,24 @@ export interface ScanTask {
   readonly parts: readonly SegmentPart[];
 }
 
+/** A record that lies in both counts in segments. */
+export interface ByPlace<T> {
+  readonly segments: T;
+  readonly head: T;
+}
+
 export interface ScanPartial {
   readonly recordCount: number;
   readonly identitySum: string;
   readonly names: NameTree | undefined;
   readonly locations: LocationTree | undefined;
-  readonly durationNs: bigint;
+  /** Of a location scan: a pprof tells them. */
+  readonly durations: PartialDurations | undefined;
   readonly period: bigint;
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];
   readonly series: readonly Labels[];
-  /** Counted where a series scan asks for it. */
-  readonly sampleCount: number;
+  readonly census: ByPlace<PartialCensus> | undefined;
 }
 
 export type FinishSpec =
@@ -134,7 +145,8 @@ export type FinishSpec =
     }
   | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
   | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
-  | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number };
+  | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number }
+  | { readonly kind: "census" };
 
 export type Finished =
   | { readonly kind: "flame-graph"; readonly graph: FlameGraph; readonly isSaturated: boolean }
@@ -143,7 +155,9 @@ export type Finished =
   | { readonly kind: "pprof"; readonly bytes: Uint8Array }
   | { readonly kind: "dot"; readonly text: string }
   | { readonly kind: "points"; readonly series: readonly TimeSeries[] }
-  | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] };
+  | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] }
+  /** `seriesCount`: of both, each once. */
+  | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
 export interface Compute {
   /** The records of one push. Their bytes are lent: `release` them once they are kept or refused. */

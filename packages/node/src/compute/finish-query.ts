@@ -1,7 +1,8 @@
 /** The answer of a query from the partial answers of its lanes and windows. */
 import { unreachable } from "@pyromesh/base";
-import type { LocationTree } from "@pyromesh/profile";
+import type { Interrupt, LocationTree } from "@pyromesh/profile";
 import {
+  Census,
   dotGraph,
   encodePprof,
   encodeTree,
@@ -12,25 +13,28 @@ import {
   LocationTreeMerger,
   NameTreeBuilder,
   PointsCollector,
+  ProfileDurations,
   truncateLocations,
+  UNINTERRUPTED,
 } from "@pyromesh/profile";
 import type { Finished, FinishSpec, ScanPartial } from "./compute.ts";
 
-export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[]): Finished {
+export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], interrupt: Interrupt = UNINTERRUPTED): Finished {
   switch (spec.kind) {
     case "flame-graph": {
-      const { graph, isSaturated } = flameGraph(mergeNames(partials), spec.maxNodes);
+      const { graph, isSaturated } = flameGraph(mergeNames(partials, interrupt), spec.maxNodes);
       return { kind: "flame-graph", graph, isSaturated };
     }
     case "tree-bytes": {
-      const { bytes, isSaturated } = encodeTree(mergeNames(partials), spec.maxNodes);
+      const { bytes, isSaturated } = encodeTree(mergeNames(partials, interrupt), spec.maxNodes);
       return { kind: "tree-bytes", bytes, isSaturated };
     }
     case "diff": {
       const { graph, isSaturated } = flameGraphDiff(
-        mergeNames(partials.slice(0, spec.leftCount)),
-        mergeNames(partials.slice(spec.leftCount)),
+        mergeNames(partials.slice(0, spec.leftCount), interrupt),
+        mergeNames(partials.slice(spec.leftCount), interrupt),
         spec.maxNodes,
+        interrupt,
       );
       return { kind: "diff", graph, isSaturated };
     }
@@ -38,40 +42,70 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[]):
     case "dot": {
       const { profileType } = spec;
       const input = {
-        tree: mergeLocations(partials),
+        tree: mergeLocations(partials, interrupt),
         sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
         periodType: { type: profileType.periodType, unit: profileType.periodUnit },
         period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
         timeNs: spec.timeNs,
-        durationNs: partials.reduce((sum, { durationNs }) => sum + durationNs, 0n),
+        durationNs: totalDurationNs(partials, interrupt),
       };
-      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes) };
-      const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo);
-      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes) }) };
+      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes, interrupt) };
+      const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo, interrupt);
+      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes, interrupt) }, interrupt) };
     }
     case "points": {
       const collector = new PointsCollector(spec.shape);
-      for (const { points } of partials) collector.add(points);
+      for (const { points } of partials) {
+        interrupt.now();
+        collector.add(points);
+      }
       return { kind: "points", series: collector.result(spec.limit) };
     }
     case "heatmap": {
       const collector = new HeatmapCollector(spec.shape);
-      for (const { heatmap } of partials) collector.add(heatmap);
+      for (const { heatmap } of partials) {
+        interrupt.now();
+        collector.add(heatmap);
+      }
       return { kind: "heatmap", series: collector.result(spec.limit) };
+    }
+    case "census": {
+      const [segments, head, both] = [new Census(), new Census(), new Census()];
+      for (const { census } of partials) {
+        interrupt.now();
+        if (census === undefined) continue;
+        segments.add(census.segments);
+        head.add(census.head);
+        both.add(census.segments);
+        both.add(census.head);
+      }
+      return { kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount };
     }
     default:
       return unreachable(spec);
   }
 }
 
-function mergeNames(partials: readonly ScanPartial[]): ReturnType<NameTreeBuilder["result"]> {
+function mergeNames(partials: readonly ScanPartial[], interrupt: Interrupt): ReturnType<NameTreeBuilder["result"]> {
   const builder = new NameTreeBuilder();
-  for (const { names } of partials) if (names !== undefined) builder.add(names);
+  for (const { names } of partials) if (names !== undefined) builder.add(names, interrupt);
+  interrupt.now();
   return builder.result();
 }
 
-function mergeLocations(partials: readonly ScanPartial[]): LocationTree {
+/** Parts of one profile may lie in several lanes. */
+function totalDurationNs(partials: readonly ScanPartial[], interrupt: Interrupt): bigint {
+  const all = new ProfileDurations();
+  for (const { durations } of partials) {
+    interrupt.now();
+    if (durations !== undefined) all.addAll(durations);
+  }
+  return all.totalNs();
+}
+
+function mergeLocations(partials: readonly ScanPartial[], interrupt: Interrupt): LocationTree {
   const merger = new LocationTreeMerger();
-  for (const { locations } of partials) if (locations !== undefined) merger.add(locations);
+  for (const { locations } of partials) if (locations !== undefined) merger.add(locations, interrupt);
+  interrupt.now();
   return merger.result();
 }

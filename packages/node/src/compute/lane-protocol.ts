@@ -40,6 +40,8 @@ export interface LaneStart {
   /** Lent memory, and how much of it one push may use. */
   readonly shared: SharedArrayBuffer;
   readonly slotBytes: number;
+  /** Shared: the id of a call, already with the lane, that nobody waits for any more. One place is enough: what can be cancelled travels alone. */
+  readonly canceled: BigInt64Array;
 }
 
 /** Bytes in lent memory, by where they begin, or in shared memory of their own. */
@@ -114,6 +116,10 @@ export function unpackRecords(packed: PackedRecords, tenant: string, view: (at: 
     rows.push(row);
   }
   return { records, rows };
+}
+
+export function queryCanceled(): CodedError {
+  return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
 }
 
 export interface PlainError {

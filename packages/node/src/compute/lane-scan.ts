@@ -1,8 +1,8 @@
 /** One query over what a lane holds of it: datasets in memory and in segments, each record once, into one partial answer. */
 import { SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import type { DatasetView, Interrupt, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
-  countSamples,
+  Census,
   HeatmapCollector,
   IdentitySet,
   labelsKey,
@@ -13,12 +13,14 @@ import {
   NameTreeBuilder,
   nameTreeOf,
   PointsCollector,
+  ProfileDurations,
   scanSeries,
 } from "@pyromesh/profile";
-import type { PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
+import type { ByPlace, PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
 
 export class LaneScan {
   readonly #task: ScanTask;
+  readonly #interrupt: Interrupt;
   readonly #query: RowQuery | undefined;
   readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
   readonly #seen = new IdentitySet();
@@ -27,16 +29,18 @@ export class LaneScan {
   readonly #points: PointsCollector | undefined;
   readonly #heatmap: HeatmapCollector | undefined;
   readonly #series = new Map<string, Labels>();
-  #durationNs = 0n;
+  readonly #durations = new ProfileDurations();
   #period = 0n;
   #hasLocations = false;
-  #sampleCount = 0;
+  readonly #census: ByPlace<Census> | undefined;
 
-  constructor(task: ScanTask) {
+  constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
+    this.#interrupt = interrupt;
     const { spec } = task;
-    if (spec.kind === "series") {
+    if (spec.kind === "series" || spec.kind === "census") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
+      if (spec.kind === "census") this.#census = { segments: new Census(), head: new Census() };
     } else {
       this.#query = toRowQuery(spec.query);
       if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
@@ -47,38 +51,41 @@ export class LaneScan {
   /** In any order: a record that lies in several views counts in the one that is read first. */
   read(view: DatasetView): void {
     const { spec } = this.#task;
+    const interrupt = this.#interrupt;
+    interrupt.now(); // what comes next may have to be opened
     switch (spec.kind) {
       case "series":
-        for (const labels of scanSeries(view, spec, this.#selectors)) this.#series.set(labelsKey(labels), labels);
-        if (spec.countsSamples) this.#sampleCount += countSamples(view, spec, this.#selectors, this.#seen);
+        for (const labels of scanSeries(view, spec, this.#selectors, interrupt)) this.#series.set(labelsKey(labels), labels);
+        break;
+      case "census":
+        this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
         break;
       case "points":
-        this.#points!.scan(view, this.#query!, this.#seen);
+        this.#points!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "heatmap":
-        this.#heatmap!.scan(view, this.#query!, this.#seen);
+        this.#heatmap!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "names": {
         // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
         const named = view instanceof SegmentDataset ? view.byName : view;
         const merged = this.#merge(named);
-        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self));
+        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self, interrupt), interrupt);
         break;
       }
       case "locations": {
-        const merged = this.#merge(view);
+        const merged = this.#merge(view, this.#durations);
         if (merged === undefined) break;
-        this.#locations.add(locationTreeOf(view, merged.self));
+        this.#locations.add(locationTreeOf(view, merged.self, interrupt), interrupt);
         this.#hasLocations = true;
         break;
       }
     }
   }
 
-  #merge(view: DatasetView): MergedNodes | undefined {
-    const merged = mergeNodes(view, this.#query!, this.#seen);
+  #merge(view: DatasetView, durations?: ProfileDurations): MergedNodes | undefined {
+    const merged = mergeNodes(view, this.#query!, this.#seen, durations, this.#interrupt);
     if (merged.rowCount === 0) return undefined;
-    this.#durationNs += merged.durationNs;
     this.#period = merged.period;
     return merged;
   }
@@ -90,12 +97,12 @@ export class LaneScan {
       identitySum: this.#seen.sumHex(),
       names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
       locations: this.#hasLocations ? this.#locations.result() : undefined,
-      durationNs: this.#durationNs,
+      durations: this.#hasLocations ? this.#durations.partial() : undefined,
       period: this.#period,
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
       series: [...this.#series.values()],
-      sampleCount: this.#sampleCount,
+      census: this.#census === undefined ? undefined : { segments: this.#census.segments.partial(), head: this.#census.head.partial() },
     };
   }
 }

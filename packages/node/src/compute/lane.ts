@@ -9,9 +9,10 @@
  */
 import { setMaxListeners } from "node:events";
 import { Worker } from "node:worker_threads";
-import { CodedError, unavailable } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
+import { unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
-import { fromPlainError } from "./lane-protocol.ts";
+import { fromPlainError, queryCanceled } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart } from "./lane-protocol.ts";
 
 /** One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
@@ -38,6 +39,7 @@ interface Pending {
 
 export class Lane {
   readonly #worker: Worker;
+  readonly #canceled = new BigInt64Array(new SharedArrayBuffer(8));
   readonly #onLost: (error: Error) => void;
   readonly #pending = new Map<number, Pending>();
   #waiting: LaneRequest[] = [];
@@ -57,9 +59,9 @@ export class Lane {
   #longCount = 0;
 
   /** `onLost`: the thread died, and its rows with it. */
-  constructor(start: LaneStart, onLost: (error: Error) => void) {
+  constructor(start: Omit<LaneStart, "canceled">, onLost: (error: Error) => void) {
     this.#onLost = onLost;
-    this.#worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: start });
+    this.#worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: { ...start, canceled: this.#canceled } satisfies LaneStart });
     this.#worker.on("message", (outcomes: readonly LaneOutcome[]) => this.#onOutcomes(outcomes));
     const lose = (error: Error): void => this.#lose(error);
     this.#worker.on("error", lose);
@@ -109,7 +111,7 @@ export class Lane {
 
   call<T>(call: LaneCall, signal?: AbortSignal): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
-    if (signal?.aborted) return Promise.reject(canceled());
+    if (signal?.aborted) return Promise.reject(queryCanceled());
     if (this.#pending.size >= QUEUE_MAX) {
       return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
     }
@@ -233,17 +235,15 @@ export class Lane {
     return pending;
   }
 
-  /** A call still waiting is taken back; one already with the worker ends there and is not heard. */
+  /** A call still waiting is taken back; one already with the worker is ended there, soon, and not heard. */
   #cancel(id: number): void {
     const pending = this.#take(id);
     if (pending === undefined) return;
-    this.#waiting = this.#waiting.filter((request) => request.id !== id);
-    pending.reject(canceled());
+    const waiting = this.#waiting.filter((request) => request.id !== id);
+    if (waiting.length === this.#waiting.length) Atomics.store(this.#canceled, 0, BigInt(id));
+    this.#waiting = waiting;
+    pending.reject(queryCanceled());
   }
-}
-
-function canceled(): CodedError {
-  return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
 }
 
 /** How many of the waiting calls travel next: short ones together, a long one alone. */

@@ -1,17 +1,18 @@
 /** A lane's own thread: takes batches of calls in order, answers each batch at once. */
 import { parentPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable } from "@pyromesh/base";
+import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
-import { packRecords, toPlainError, unpackPush } from "./lane-protocol.ts";
+import { packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared, slotBytes } = workerData as LaneStart; // worker-compute.ts starts us
+const { lane, laneCount, shared, slotBytes, canceled } = workerData as LaneStart; // worker-compute.ts starts us
 const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
@@ -19,7 +20,7 @@ port.on("message", (requests: readonly LaneRequest[]) => {
   const outcomes: LaneOutcome[] = [];
   for (const { id, call } of requests) {
     try {
-      outcomes.push({ id, value: run(call) });
+      outcomes.push({ id, value: run(id, call) });
     } catch (thrown) {
       outcomes.push({ id, error: toPlainError(thrown) });
     }
@@ -27,7 +28,7 @@ port.on("message", (requests: readonly LaneRequest[]) => {
   port.postMessage(outcomes);
 });
 
-function run(call: LaneCall): unknown {
+function run(id: number, call: LaneCall): unknown {
   switch (call.method) {
     case "encode":
       return encode(call.push);
@@ -46,12 +47,20 @@ function run(call: LaneCall): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return engine.scan(call.task);
+      return engine.scan(call.task, interruptOf(id));
     case "finish":
-      return finishQuery(call.spec, call.partials);
+      return finishQuery(call.spec, call.partials, interruptOf(id));
     default:
       return unreachable(call);
   }
+}
+
+/** Ends a call that was cancelled while it is at work here. */
+function interruptOf(id: number): Interrupt {
+  const own = BigInt(id);
+  return new Interrupt(() => {
+    if (Atomics.load(canceled, 0) === own) throw queryCanceled();
+  });
 }
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */

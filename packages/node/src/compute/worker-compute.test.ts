@@ -262,6 +262,70 @@ describe("worker compute", () => {
     expect(await recordCount(0), "the lane goes on").to.equal(0);
   });
 
+  describe("a query whose caller goes away", () => {
+    const ROW_COUNT = 2_000;
+    /** All rows in one lane, and the lanes idle. */
+    const fill = async (): Promise<void> => {
+      const endpoints = Array.from({ length: 100 }, (_, i) => `/${i}`);
+      for (let number = 1; number <= ROW_COUNT / endpoints.length; number++) {
+        const records = await compute.encode(taskOf({ number, endpoints }));
+        compute.insert(0, records);
+        compute.release(records);
+      }
+      expect(await recordCount(0)).to.equal(ROW_COUNT);
+    };
+    /** The one dataset again and again: half a minute for a million times, longer than mocha waits for a test. */
+    const longScan = (times = 1_000_000): ScanTask => scanOf(Array.from({ length: times }, () => 0));
+    /** By then the lane has what it was sent. */
+    const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+
+    it("leaves its lane free, long before its scan would have ended, and the next scan is whole", async () => {
+      await fill();
+      const caller = new AbortController();
+      const canceled = codeOf(compute.scan(longScan(), caller.signal));
+      await turn();
+      caller.abort();
+      expect(await canceled).to.equal("QUERY_CANCELED");
+      // Behind it, in the same lane.
+      expect([await recordCount(0), await recordCount(0)]).to.deep.equal([ROW_COUNT, ROW_COUNT]);
+    });
+
+    it("and that is still waiting does not end the one at work, nor let an ended one go on", async () => {
+      await fill();
+      const [atWork, waiting] = [new AbortController(), new AbortController()];
+      const first = compute.scan(longScan(1_000), atWork.signal);
+      await turn();
+      const second = codeOf(compute.scan(longScan(), waiting.signal));
+      waiting.abort();
+      expect(await second).to.equal("QUERY_CANCELED");
+      expect((await first).reduce((sum, partial) => sum + partial.recordCount, 0)).to.equal(ROW_COUNT);
+
+      const [ended, behind] = [new AbortController(), new AbortController()];
+      const third = codeOf(compute.scan(longScan(), ended.signal));
+      await turn();
+      const fourth = codeOf(compute.scan(longScan(), behind.signal));
+      ended.abort();
+      behind.abort();
+      expect([await third, await fourth]).to.deep.equal(["QUERY_CANCELED", "QUERY_CANCELED"]);
+      expect(await recordCount(0)).to.equal(ROW_COUNT);
+    });
+
+    it("leaves its lane free of its finish as well", async () => {
+      await fill();
+      const wide = await compute.encode(taskOf({ number: ROW_COUNT, frameCount: 4_000 }));
+      compute.insert(0, wide);
+      compute.release(wide);
+      const [partial] = (await compute.scan(scanOf([0]), never)).filter((one) => one.recordCount > 0);
+      const partials = Array.from({ length: 1_000_000 }, () => partial!);
+      const caller = new AbortController();
+      const canceled = codeOf(compute.finish({ kind: "flame-graph", maxNodes: 10 }, partials, caller.signal));
+      await turn();
+      caller.abort();
+      expect(await canceled).to.equal("QUERY_CANCELED");
+      expect(await recordCount(0)).to.equal(ROW_COUNT + 1);
+    });
+  });
+
   it("a full queue refuses pushes, and yet a generation is dropped", async () => {
     const first = await compute.encode(taskOf({ number: 1 }));
     compute.insert(0, first);

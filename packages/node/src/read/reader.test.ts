@@ -11,6 +11,7 @@ import { Head } from "@pyromesh/head";
 import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { makeMatcher, parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
+import { Profile } from "pprof-format";
 import type { Compute, ScanTask } from "../compute/compute.ts";
 import type { Config } from "../config/config.ts";
 import type { LimitsInForce } from "../config/limits.ts";
@@ -27,7 +28,7 @@ class World {
   readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-reader-"));
   readonly bucket: FaultyBucket = new FaultyBucket(new MemoryBucket({ clock: systemClock }), { clock: systemClock });
   readonly scans: ScanTask[] = [];
-  onScan: () => void = () => {};
+  onScan: () => void | Promise<void> = () => {};
   /** Of the node that was started; another `inForce` takes hold at once. */
   limits: { inForce: LimitsInForce } | undefined;
   #node: Node | undefined;
@@ -44,9 +45,9 @@ class World {
     const local = openLocalCompute(modules);
     const compute: Compute = {
       ...local,
-      scan: (task, signal) => {
+      scan: async (task, signal) => {
         this.scans.push(task);
-        this.onScan();
+        await this.onScan();
         return local.scan(task, signal);
       },
     };
@@ -82,10 +83,11 @@ interface Push {
   readonly service?: string;
   readonly profileId?: Uint8Array;
   readonly tenant?: TenantId;
+  readonly durationS?: number;
 }
 
-async function push(node: Node, { timeMs, routes, service = "api", profileId, tenant = ANONYMOUS }: Push): Promise<void> {
-  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n };
+async function push(node: Node, { timeMs, routes, service = "api", profileId, tenant = ANONYMOUS, durationS = 0 }: Push): Promise<void> {
+  const types = { sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: BigInt(durationS) * 1_000_000_000n };
   const writer = new PprofWriter(types);
   for (const [route, value] of Object.entries(routes)) writer.sample([writer.frame("work"), writer.frame("main")], [value], [{ name: "route", value: route }]);
   const profile = {
@@ -174,6 +176,29 @@ describe("reader", function () {
       await expectBoth(node);
       await flush(node);
       await expectBoth(node);
+    });
+
+    it("take their time once in a pprof and in its drawing, in the head, in segments and over both", async () => {
+      const node = await world.start();
+      const seconds = async (): Promise<readonly (number | undefined)[]> => {
+        const { value: pprof } = await node.source.pprof({ ...whole, goPgo: undefined }, never);
+        const { value: dot } = await node.source.dot(whole, never);
+        return [Number(Profile.decode(pprof).durationNanos) / 1e9, Number(/Duration: ([\d.]+)s/.exec(dot)?.[1])];
+      };
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 1, b: 2, c: 3 }, durationS: 10 });
+      expect(await seconds()).to.deep.equal([10, 10]);
+      await push(node, { timeMs: BASE_MS + 2000, routes: { a: 1 }, durationS: 10 });
+      const part = (routes: Readonly<Record<string, number>>, service: string): Promise<void> =>
+        push(node, { timeMs: BASE_MS + 3000, routes, service, profileId: ID_A, durationS: 10 });
+      await part({ a: 1 }, "api");
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await flush(node);
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await part({ b: 1 }, "api");
+      await part({ c: 1 }, "another");
+      expect(await seconds()).to.deep.equal([30, 30]);
+      await flush(node);
+      expect(await seconds()).to.deep.equal([30, 30]);
     });
 
     it("count once where two services hold a part each", async () => {
@@ -345,18 +370,37 @@ describe("reader", function () {
       const node = await world.start();
       await push(node, { timeMs: BASE_MS, routes: { a: 1, b: 2 } });
       await push(node, { timeMs: BASE_MS + HOUR_MS, routes: { a: 1 }, service: "web" });
-      expect(await analyze(node)).to.deep.equal([{ blockCount: 0, seriesCount: 3, profileCount: 3, sampleCount: 3 }, nothing]);
+      // The first push is one profile, though its samples' labels make two records of it.
+      expect(await analyze(node)).to.deep.equal([{ blockCount: 0, seriesCount: 3, profileCount: 2, sampleCount: 3 }, nothing]);
       await flush(node);
-      expect(await analyze(node)).to.deep.equal([nothing, { blockCount: 2, seriesCount: 3, profileCount: 3, sampleCount: 3 }]);
+      expect(await analyze(node)).to.deep.equal([nothing, { blockCount: 2, seriesCount: 3, profileCount: 2, sampleCount: 3 }]);
       await push(node, { timeMs: BASE_MS + 5000, routes: { a: 1 } });
       expect(await analyze(node)).to.deep.equal([
         { blockCount: 0, seriesCount: 1, profileCount: 1, sampleCount: 1 },
-        { blockCount: 2, seriesCount: 3, profileCount: 3, sampleCount: 3 },
+        { blockCount: 2, seriesCount: 3, profileCount: 2, sampleCount: 3 },
       ]);
       expect(await analyze(node, { selector: [makeMatcher("service_name", "=", "web")] })).to.deep.equal([nothing, { blockCount: 1, seriesCount: 1, profileCount: 1, sampleCount: 1 }]);
       expect(await analyze(node, { startMs: 1, endMs: 2 })).to.deep.equal([nothing, nothing]);
       const { value } = await node.source.analyze({ ...whole, selectors: [] }, never);
       expect(value.totalSeries).to.equal(3);
+    });
+
+    it("an analysis counts each record once while a flush runs under it, and where a segment and the head hold the same one", async () => {
+      const node = await world.start();
+      const once = { timeMs: BASE_MS, routes: { a: 1, b: 2 }, profileId: ID_A };
+      await push(node, once);
+      await push(node, { timeMs: BASE_MS + 1000, routes: { a: 1 } });
+      let flushCount = 0;
+      world.onScan = async () => {
+        if (flushCount++ === 0) await flush(node);
+      };
+      const counted = { seriesCount: 2, profileCount: 2, sampleCount: 3 };
+      expect(await analyze(node)).to.deep.equal([{ blockCount: 0, ...counted }, nothing]);
+      expect(await analyze(node), "all is flushed").to.deep.equal([nothing, { blockCount: 1, ...counted }]);
+      await push(node, once);
+      expect(await analyze(node), "sent again").to.deep.equal([nothing, { blockCount: 1, ...counted }]);
+      const { value, receipt } = await node.source.analyze({ ...whole, selectors: [] }, never);
+      expect([value.totalSeries, receipt.recordCount, receipt.objectCount]).to.deep.equal([2, 3, 1]);
     });
 
     it("an analysis's bytes are those of the objects, to the last but their headers", async () => {

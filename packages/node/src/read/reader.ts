@@ -153,50 +153,45 @@ export class Reader implements ProfileSource {
   }
 
   /**
-   * Bytes and objects from the footers of what the query would fetch; series, records and samples are counted, in each scope
-   * apart. The head's bytes are none: it is read where it lies, in memory.
+   * Over one pin: bytes and objects from the footers of what the query would fetch; series, profiles and samples are counted by a
+   * scan, in each scope apart, and a record that lies in both in segments only. The head's bytes are none: it is read where it
+   * lies, in memory.
    */
   async analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
-    const spec: ScanSpec = { ...seriesSpec(query), countsSamples: true };
-    const missing: string[] = [];
-    let sizes = NO_BYTES;
-    let blockCount = 0;
-    const inHead = await this.#scan(query, query.selectors, spec, signal, ({ generations }) => ({ entries: [], generations }));
-    const inSegments = await this.#scan(query, query.selectors, spec, signal, ({ entries }) => ({ entries, generations: [] }));
-    const pin = this.#modules.pin(query.tenants, query.startMs, query.endMs);
-    try {
-      for (const entry of pin.entries) {
-        signal.throwIfAborted();
-        const footer = await this.#tryRead(entry, query, missing, signal, () => this.#modules.segments.footer(entry, signal));
-        const wanted = footer?.datasets.filter(datasetFilter(query, query.selectors)) ?? [];
-        if (footer === undefined || wanted.length === 0) continue;
-        blockCount++;
-        sizes = addSizes(sizes, sizesOf(footer, wanted));
-      }
-    } finally {
-      pin.release();
-    }
-    const found = new Set([inHead, inSegments].flatMap(({ partials }) => seriesOf(partials).map(labelsKey)));
-    const scopeOf = (componentType: string, { partials, receipt }: Scanned): Omit<QueryAnalysis["scopes"][number], "blockCount" | keyof DatasetSizes> => ({
-      componentType,
-      componentCount: 1,
-      seriesCount: seriesOf(partials).length,
-      profileCount: receipt.recordCount,
-      sampleCount: partials.reduce((sum, { sampleCount }) => sum + sampleCount, 0),
+    const spec: ScanSpec = { ...seriesSpec(query), kind: "census" };
+    const { scanned, sizes, blockCount } = await this.#planned(query, signal, async (pin, missing) => {
+      const found = await this.#scanPinned(pin, missing, query, query.selectors, spec, signal);
+      return { scanned: found, ...(await this.#sizesWithin(pin, missing, query, signal)) };
     });
+    const { counts, seriesCount } = expectKind(await this.#modules.compute.finish({ kind: "census" }, scanned.partials, signal), "census");
     return {
       value: {
         scopes: [
-          { ...scopeOf("head", inHead), ...NO_BYTES, blockCount: 0 },
-          { ...scopeOf("segments", inSegments), ...sizes, blockCount },
+          { componentType: "head", componentCount: 1, ...counts.head, ...NO_BYTES, blockCount: 0 },
+          { componentType: "segments", componentCount: 1, ...counts.segments, ...sizes, blockCount },
         ],
         totalBytesInRange: sizes.indexBytes + sizes.profileBytes + sizes.symbolBytes,
-        totalSeries: found.size,
+        totalSeries: seriesCount,
       },
-      receipt: receiptOf([...inHead.partials, ...inSegments.partials], blockCount),
-      missing: [...new Set([...inHead.missing, ...inSegments.missing, ...missing])],
+      receipt: scanned.receipt,
+      missing: [...new Set(scanned.missing)], // an object that cannot be read is found out twice
       isSaturated: false,
     };
+  }
+
+  /** What a query would fetch of the pinned objects, and of how many. */
+  async #sizesWithin({ entries }: Sources, missing: string[], query: SeriesQuery, signal: AbortSignal): Promise<{ readonly sizes: DatasetSizes; readonly blockCount: number }> {
+    let sizes = NO_BYTES;
+    let blockCount = 0;
+    for (const entry of entries) {
+      signal.throwIfAborted();
+      const footer = await this.#tryRead(entry, query, missing, signal, () => this.#modules.segments.footer(entry, signal));
+      const wanted = footer?.datasets.filter(datasetFilter(query, query.selectors)) ?? [];
+      if (footer === undefined || wanted.length === 0) continue;
+      blockCount++;
+      sizes = addSizes(sizes, sizesOf(footer, wanted));
+    }
+    return { sizes, blockCount };
   }
 
   async #merge(
@@ -211,61 +206,58 @@ export class Reader implements ProfileSource {
     return { finished, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
   }
 
-  /** `selectors`: one of them must admit a service for its bytes to be read; none: all are. `narrow`: what of the pin is read. */
-  async #scan(
-    scope: Scope,
-    selectors: readonly (readonly Matcher[])[],
-    spec: ScanSpec,
-    signal: AbortSignal,
-    narrow: (pin: Sources) => Sources = (pin) => pin,
-  ): Promise<Scanned> {
+  /** `selectors`: one of them must admit a service for its bytes to be read; none: all are. */
+  #scan(scope: Scope, selectors: readonly (readonly Matcher[])[], spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
+    return this.#planned(scope, signal, (pin, missing) => this.#scanPinned(pin, missing, scope, selectors, spec, signal));
+  }
+
+  /** Runs over all that the scope may read, pinned together; where an object vanished under the pin, over another one. */
+  async #planned<T>(scope: Scope, signal: AbortSignal, run: (pin: Sources, missing: string[]) => Promise<T>): Promise<T> {
     for (let plan = 1; ; plan++) {
+      const missing = this.#gapsOf(scope);
+      const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
       try {
-        return await this.#scanOnce(scope, selectors, spec, signal, narrow);
+        return await run(pin, missing);
       } catch (error) {
         const vanished = error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
         if (!vanished || plan === PLANS_MAX) throw error;
-        await this.#modules.refresh(signal);
+      } finally {
+        pin.release();
       }
+      await this.#modules.refresh(signal);
     }
   }
 
-  async #scanOnce(
+  async #scanPinned(
+    { entries, generations }: Sources,
+    missing: string[],
     scope: Scope,
     selectors: readonly (readonly Matcher[])[],
     spec: ScanSpec,
     signal: AbortSignal,
-    narrow: (pin: Sources) => Sources,
   ): Promise<Scanned> {
-    const missing = this.#gapsOf(scope);
-    const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
-    try {
-      const { entries, generations } = narrow(pin);
-      await this.#checkBytes(entries, scope, selectors, signal);
-      const partials: ScanPartial[] = [];
-      let objectCount = 0;
-      const base = { spec, tenants: scope.tenants, generations };
-      for (const group of objectsByWindow(entries)) {
-        const parts: SegmentPart[] = [];
-        for (const entry of group) {
-          // A caller who went away has nothing more read: not between windows, nor between objects.
-          signal.throwIfAborted();
-          const read = (): Promise<SegmentPart[]> => this.#modules.segments.parts(entry, datasetFilter(scope, selectors), signal);
-          const fetched = (await this.#tryRead(entry, scope, missing, signal, read)) ?? [];
-          if (fetched.length > 0) objectCount++;
-          parts.push(...fetched);
-        }
+    await this.#checkBytes(entries, scope, selectors, signal);
+    const partials: ScanPartial[] = [];
+    let objectCount = 0;
+    const base = { spec, tenants: scope.tenants, generations };
+    for (const group of objectsByWindow(entries)) {
+      const parts: SegmentPart[] = [];
+      for (const entry of group) {
+        // A caller who went away has nothing more read: not between windows, nor between objects.
         signal.throwIfAborted();
-        const { windowStartMs, tenant } = group[0]!.meta;
-        // Memory of the same tenant and window is read with its objects: that is where copies meet.
-        const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
-        partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
+        const read = (): Promise<SegmentPart[]> => this.#modules.segments.parts(entry, datasetFilter(scope, selectors), signal);
+        const fetched = (await this.#tryRead(entry, scope, missing, signal, read)) ?? [];
+        if (fetched.length > 0) objectCount++;
+        parts.push(...fetched);
       }
-      partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
-      return { partials, receipt: receiptOf(partials, objectCount), missing };
-    } finally {
-      pin.release();
+      signal.throwIfAborted();
+      const { windowStartMs, tenant } = group[0]!.meta;
+      // Memory of the same tenant and window is read with its objects: that is where copies meet.
+      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
+      partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
     }
+    partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
+    return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
 
   /** Damage inside a dataset shows when a lane opens it. Where partial answers are allowed it is left out, one dataset at a time, until the rest is whole. */
@@ -419,7 +411,6 @@ function seriesSpec(query: SeriesQuery): Extract<ScanSpec, { readonly kind: "ser
     startNs: BigInt(query.startMs) * 1_000_000n,
     endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,
     selectors: query.selectors.map(plain),
-    countsSamples: false,
   };
 }
 

@@ -1,0 +1,48 @@
+import { Census, HeatmapCollector, Interrupt, LocationTreeMerger, NameTreeBuilder, parseProfileType, PointsCollector, ProfileDurations } from "@pyromesh/profile";
+import { expect } from "chai";
+import type { FinishSpec, ScanPartial } from "./compute.ts";
+import { finishQuery } from "./finish-query.ts";
+
+const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
+const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "none" } as const;
+const points = { ...shape, aggregation: "sum" } as const;
+const heatmap = { ...shape, of: "individual" } as const;
+const SPECS: readonly FinishSpec[] = [
+  { kind: "flame-graph", maxNodes: 10 },
+  { kind: "tree-bytes", maxNodes: 10 },
+  { kind: "diff", maxNodes: 10, leftCount: 1 },
+  { kind: "pprof", maxNodes: 10, goPgo: undefined, profileType, timeNs: 1n },
+  { kind: "dot", maxNodes: 10, profileType, timeNs: 1n },
+  { kind: "points", shape: points, limit: 0 },
+  { kind: "heatmap", shape: heatmap, limit: 0 },
+  { kind: "census" },
+];
+
+function partialOf(): ScanPartial {
+  return {
+    recordCount: 0,
+    identitySum: "0".repeat(32),
+    names: new NameTreeBuilder().result(),
+    locations: new LocationTreeMerger().result(),
+    durations: new ProfileDurations().partial(),
+    period: 0n,
+    points: new PointsCollector(points).partial(),
+    heatmap: new HeatmapCollector(heatmap).partial(),
+    series: [],
+    census: { segments: new Census().partial(), head: new Census().partial() },
+  };
+}
+
+describe("finish query", () => {
+  for (const spec of SPECS) {
+    it(`${spec.kind}: ends where nobody waits for it`, () => {
+      const partials = [partialOf(), partialOf()];
+      expect(finishQuery(spec, partials).kind).to.equal(spec.kind);
+      const gone = new Error("gone");
+      const interrupt = new Interrupt(() => {
+        throw gone;
+      });
+      expect(() => finishQuery(spec, partials, interrupt)).to.throw(gone);
+    });
+  }
+});
