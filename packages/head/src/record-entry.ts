@@ -20,13 +20,13 @@ export interface EncodedEntry {
 
 /** One for many records: its buffer is as large as the largest of them, up to a bound. Not for two at once. */
 export class RecordEntryEncoder {
-  #scratch = Buffer.allocUnsafe(SCRATCH_BYTES);
+  #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
   /** Valid until the next one. */
   encode(seq: number, record: EncodedRecord): EncodedEntry {
     assert(record.identity.length === IDENTITY_BYTES, "an identity has 16 bytes");
     const key = recordKey(seq);
-    const value = this.#room(recordEntryBytes(record));
+    const value = this.#room(recordEntryBytes(record), record.bytes);
     value[FRAME_BYTES] = VERSION;
     value.set(record.identity, 5);
     value.writeDoubleLE(record.timeMs, 21);
@@ -37,10 +37,13 @@ export class RecordEntryEncoder {
     return { key, value, sum: stampFrame(key, value) };
   }
 
-  #room(sizeBytes: number): Buffer {
+  #room(sizeBytes: number, { byteOffset, length }: Uint8Array): Buffer {
     if (sizeBytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafe(sizeBytes);
-    if (sizeBytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafe(Math.min(sizeBytes * 2, SCRATCH_BYTES_MAX));
-    return this.#scratch.subarray(0, sizeBytes);
+    const roomBytes = WORD_BYTES + sizeBytes;
+    if (roomBytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(Math.min(sizeBytes * 2, SCRATCH_BYTES_MAX) + WORD_BYTES);
+    // The record's bytes are to lie in their words as they do where they come from: V8 copies shared memory a byte at a time otherwise.
+    const from = (byteOffset + length - sizeBytes) & (WORD_BYTES - 1);
+    return this.#scratch.subarray(from, from + sizeBytes);
   }
 }
 
@@ -74,6 +77,7 @@ const VERSION = 1;
 const IDENTITY_BYTES = 16;
 const FIXED_BYTES = FRAME_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
 const SCRATCH_BYTES = 16 << 10;
+const WORD_BYTES = 8;
 /** Larger entries, which are rare, get a buffer of their own. */
 const SCRATCH_BYTES_MAX = 1 << 20;
 

@@ -15,8 +15,6 @@ export const V8_FLAGS: readonly string[] = [
   "--heap-growing-percent=300",
   // A young collection is a millisecond's work; its helpers would wait for cores that pushes keep busy.
   "--no-parallel-scavenge",
-  // A third of V8's own 920: half of the compiler's time went into code that was inlined and hardly ran.
-  "--max-inlined-bytecode-size-cumulative=300",
 ];
 
 export function setV8Flags(): void {

@@ -37,9 +37,8 @@ export type LaneOutcome =
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
-  /** Lent memory, and how much of it one push may use. */
+  /** Lent memory. */
   readonly shared: SharedArrayBuffer;
-  readonly slotBytes: number;
   /** Shared: the id of a call, already with the lane, that nobody waits for any more. One place is enough: what can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
 }

@@ -8,11 +8,12 @@ import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import { packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
+import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared, slotBytes, canceled } = workerData as LaneStart; // worker-compute.ts starts us
+const { lane, laneCount, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
 const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
@@ -75,12 +76,13 @@ function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method
 function encode(push: PackedPush): PackedRecords {
   const [place] = push;
   const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
-  let next = typeof place === "number" ? place : 0;
-  const end = typeof place === "number" ? place + slotBytes : 0;
+  let next = typeof place === "number" ? slotOf(place) : 0;
+  const end = typeof place === "number" ? next + SLOT_BYTES : 0;
   const room = (lengthBytes: number): Uint8Array => {
     if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
-    next += lengthBytes;
-    return new Uint8Array(shared, next - lengthBytes, lengthBytes);
+    const at = next;
+    next += Math.ceil(lengthBytes / 8) * 8; // each begins with a word (shared-copy.ts)
+    return new Uint8Array(shared, at, lengthBytes);
   };
   return packRecords(engine.encode(task, room), (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
 }

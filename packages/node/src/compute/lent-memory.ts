@@ -5,6 +5,7 @@
  *
  * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
  */
+import { skewOf } from "./shared-copy.ts";
 
 /** A larger profile, or records that do not fit, travel in shared memory of their own (shared-copy.ts). */
 export const SLOT_BYTES: number = 64 * 2 ** 10;
@@ -15,19 +16,27 @@ export class LentMemory {
   readonly shared: SharedArrayBuffer = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
   readonly #free: number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot * SLOT_BYTES);
 
-  /** Where a slot begins that now holds `bytes`; undefined when they do not fit or none is free. */
+  /** Where `bytes` now lie, within the first bytes of a slot; undefined when they do not fit or none is free. */
   lend(bytes: Uint8Array): number | undefined {
-    if (bytes.length > SLOT_BYTES) return undefined;
-    const at = this.#free.pop();
-    if (at !== undefined) new Uint8Array(this.shared, at, bytes.length).set(bytes);
-    return at;
+    const skew = skewOf(bytes);
+    if (skew + bytes.length > SLOT_BYTES) return undefined;
+    const slot = this.#free.pop();
+    if (slot === undefined) return undefined;
+    new Uint8Array(this.shared, slot + skew, bytes.length).set(bytes);
+    return slot + skew;
   }
 
+  /** The slot in which `at` lies. */
   takeBack(at: number): void {
-    this.#free.push(at);
+    this.#free.push(slotOf(at));
   }
 
   view(at: number, lengthBytes: number): Uint8Array {
     return new Uint8Array(this.shared, at, lengthBytes);
   }
+}
+
+/** Where the slot begins in which `at` lies. */
+export function slotOf(at: number): number {
+  return at - (at % SLOT_BYTES);
 }

@@ -5,7 +5,16 @@
  * has compiled for typed arrays, and compiles it with a check on every access (measured: a lane stood for 100 ms and stayed slower).
  */
 export function sharedCopy(bytes: Uint8Array): Uint8Array<SharedArrayBuffer> {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  const skew = skewOf(bytes);
+  const copy = new Uint8Array(new SharedArrayBuffer(skew + bytes.length), skew);
   copy.set(bytes);
   return copy;
+}
+
+/**
+ * Where bytes lie within their word of eight. Into and out of shared memory V8 copies words where both sides lie alike, else single
+ * bytes: 0.5 or 4.2 µs for 15 KB.
+ */
+export function skewOf({ byteOffset }: Uint8Array): number {
+  return byteOffset % 8;
 }

@@ -185,7 +185,7 @@ describe("worker compute", () => {
   });
 
   it("a durable record that cannot be handed to a lane ends the node, which replays it", () => {
-    compute.insert(0, [{ tenant: "t1", service: "s", timeMs: NOW_MS, bytes: { length: -1 } as never }]);
+    compute.insert(0, [{ tenant: "t1", service: "s", timeMs: NOW_MS, bytes: { length: -1, byteOffset: 0 } as never }]);
     expect(lost?.message).to.match(/^an accepted record could not be handed to a lane: /);
     lost = undefined;
   });

@@ -16,7 +16,7 @@ import { Lane } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
 import { packPush, unpackRecords } from "./lane-protocol.ts";
 import type { PackedRecords } from "./lane-protocol.ts";
-import { LentMemory, SLOT_BYTES } from "./lent-memory.ts";
+import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
@@ -58,7 +58,7 @@ export class WorkerCompute implements Compute {
   constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#onLaneLost = modules.onLaneLost;
     const { shared } = this.#memory;
-    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared, slotBytes: SLOT_BYTES }, modules.onLaneLost));
+    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared }, modules.onLaneLost));
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
