@@ -9,23 +9,12 @@ import { Interrupt } from "./interrupt.ts";
 import { goPgoLocations, LocationTreeMerger, truncateLocations } from "./location-tree.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
 import { encodePprof } from "./pprof-encode.ts";
-import { parseProfileType } from "./profile-type.ts";
 import { scanSeries } from "./scan.ts";
-import type { RowQuery } from "./scan.ts";
 import { HeatmapCollector, PointsCollector } from "./scan-points.ts";
 import { locationTreeOf, mergeNodes, nameTreeOf } from "./scan-tree.ts";
+import { ALL_ROWS } from "./testing/all-rows.ts";
 import { recordView } from "./testing/record-view.ts";
 
-const ALL: RowQuery = {
-  startNs: 0n,
-  endNs: 10n ** 18n,
-  profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
-  selector: [],
-  callSite: [],
-  profileIds: [],
-  spanIds: [],
-  traceIds: [],
-};
 const ROW_COUNT = 50_000;
 const NODE_COUNT = 50_000;
 
@@ -61,27 +50,27 @@ function manyNames(): Dataset {
 describe("interrupt", () => {
   const rows = manyRows();
   const nodes = manyNodes();
-  const { self } = mergeNodes(nodes, ALL, new IdentitySet());
+  const { self } = mergeNodes(nodes, ALL_ROWS, new IdentitySet());
   const many = manyNames();
-  const { self: manySelf } = mergeNodes(many, ALL, new IdentitySet());
+  const { self: manySelf } = mergeNodes(many, ALL_ROWS, new IdentitySet());
   const named = locationTreeOf(many, manySelf);
   const cpu = { type: "cpu", unit: "nanoseconds" };
   const facts = { sampleType: cpu, periodType: cpu, period: 1n, timeNs: 1n, durationNs: 1n };
   const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "individual" } as const;
   const work: Readonly<Record<string, (interrupt: Interrupt) => unknown>> = {
-    "a merge of many rows": (interrupt) => mergeNodes(rows, ALL, new IdentitySet(), undefined, interrupt),
-    "a merge of one long row after another": (interrupt) => [1, 2, 3].map(() => mergeNodes(nodes, ALL, new IdentitySet(), undefined, interrupt)),
+    "a merge of many rows": (interrupt) => mergeNodes(rows, ALL_ROWS, new IdentitySet(), undefined, interrupt),
+    "a merge of one long row after another": (interrupt) => [1, 2, 3].map(() => mergeNodes(nodes, ALL_ROWS, new IdentitySet(), undefined, interrupt)),
     "rows that were seen before": (interrupt) => {
       const seen = new IdentitySet();
-      mergeNodes(rows, ALL, seen);
-      mergeNodes(rows, ALL, seen, undefined, interrupt);
+      mergeNodes(rows, ALL_ROWS, seen);
+      mergeNodes(rows, ALL_ROWS, seen, undefined, interrupt);
     },
-    "rows out of range": (interrupt) => mergeNodes(rows, { ...ALL, startNs: 10n ** 17n }, new IdentitySet(), undefined, interrupt),
-    "a call site": (interrupt) => mergeNodes(nodes, { ...ALL, callSite: ["f1"], startNs: 10n ** 17n }, new IdentitySet(), undefined, interrupt),
-    "points": (interrupt) => new PointsCollector({ ...shape, aggregation: "sum" }).scan(rows, ALL, new IdentitySet(), interrupt),
-    "a heatmap": (interrupt) => new HeatmapCollector({ ...shape, of: "individual" }).scan(rows, ALL, new IdentitySet(), interrupt),
-    "series": (interrupt) => scanSeries(rows, ALL, [], interrupt),
-    "a census": (interrupt) => new Census().scan(rows, ALL, [], new IdentitySet(), interrupt),
+    "rows out of range": (interrupt) => mergeNodes(rows, { ...ALL_ROWS, startNs: 10n ** 17n }, new IdentitySet(), undefined, interrupt),
+    "a call site": (interrupt) => mergeNodes(nodes, { ...ALL_ROWS, callSite: ["f1"], startNs: 10n ** 17n }, new IdentitySet(), undefined, interrupt),
+    "points": (interrupt) => new PointsCollector({ ...shape, aggregation: "sum" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
+    "a heatmap": (interrupt) => new HeatmapCollector({ ...shape, of: "individual" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
+    "series": (interrupt) => scanSeries(rows, ALL_ROWS, [], interrupt),
+    "a census": (interrupt) => new Census().scan(rows, ALL_ROWS, [], new IdentitySet(), interrupt),
     "a name tree": (interrupt) => nameTreeOf(nodes, self, interrupt),
     "a location tree": (interrupt) => locationTreeOf(nodes, self, interrupt),
     "merged name trees": (interrupt) => new NameTreeBuilder().add(nameTreeOf(nodes, self), interrupt),
@@ -120,8 +109,8 @@ describe("interrupt", () => {
       if (isCanceled) throw new Error("gone");
       isCanceled = true;
     });
-    expect(() => mergeNodes(rows, ALL, seen, undefined, interrupt)).to.throw("gone");
+    expect(() => mergeNodes(rows, ALL_ROWS, seen, undefined, interrupt)).to.throw("gone");
     expect(seen.count).to.be.within(1, ROW_COUNT * 0.75);
-    expect(mergeNodes(rows, ALL, new IdentitySet()).rowCount).to.equal(ROW_COUNT);
+    expect(mergeNodes(rows, ALL_ROWS, new IdentitySet()).rowCount).to.equal(ROW_COUNT);
   });
 });

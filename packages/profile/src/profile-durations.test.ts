@@ -2,22 +2,11 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { Dataset } from "./dataset.ts";
 import { IdentitySet } from "./identity-set.ts";
-import { parseProfileType } from "./profile-type.ts";
 import { ProfileDurations } from "./profile-durations.ts";
-import type { RowQuery } from "./scan.ts";
 import { mergeNodes } from "./scan-tree.ts";
+import { ALL_ROWS } from "./testing/all-rows.ts";
 import { recordView } from "./testing/record-view.ts";
 
-const ALL: RowQuery = {
-  startNs: 0n,
-  endNs: 10n ** 18n,
-  profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
-  selector: [],
-  callSite: [],
-  profileIds: [],
-  spanIds: [],
-  traceIds: [],
-};
 
 interface Row {
   /** Even ones have an id, and may be several rows; odd ones are one row each. */
@@ -41,7 +30,7 @@ function durationsOf(all: readonly Row[], order: readonly number[]): bigint {
   const whole = new ProfileDurations();
   for (const place of order) {
     const part = new ProfileDurations();
-    mergeNodes(datasets[place]!, ALL, new IdentitySet(), part);
+    mergeNodes(datasets[place]!, ALL_ROWS, new IdentitySet(), part);
     // As between threads: nothing of the lane's own memory arrives.
     whole.addAll(structuredClone(part.partial()));
   }

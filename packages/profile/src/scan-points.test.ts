@@ -3,23 +3,13 @@ import fc from "fast-check";
 import { Dataset } from "./dataset.ts";
 import { IdentitySet } from "./identity-set.ts";
 import type { Label } from "./labels.ts";
-import { parseProfileType } from "./profile-type.ts";
 import type { Exemplar } from "./results.ts";
 import type { RowQuery } from "./scan.ts";
 import { HeatmapCollector, PointsCollector } from "./scan-points.ts";
 import type { HeatmapShape, PointsShape } from "./scan-points.ts";
+import { ALL_ROWS } from "./testing/all-rows.ts";
 import { recordView } from "./testing/record-view.ts";
 
-const ALL: RowQuery = {
-  startNs: 0n,
-  endNs: 10n ** 18n,
-  profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
-  selector: [],
-  callSite: [],
-  profileIds: [],
-  spanIds: [],
-  traceIds: [],
-};
 const BASE: PointsShape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], aggregation: "sum", exemplars: "none" };
 
 interface Row {
@@ -72,7 +62,7 @@ function answer<T>(datasets: readonly Dataset[], order: readonly number[], open:
   for (const lane of [order.slice(0, 2), order.slice(2)]) {
     const part = open();
     const seen = new IdentitySet();
-    for (const place of lane) part.scan(datasets[place]!, ALL, seen);
+    for (const place of lane) part.scan(datasets[place]!, ALL_ROWS, seen);
     // As between threads: nothing of the lane's own memory arrives.
     whole.add(structuredClone(part.partial()));
   }
@@ -118,7 +108,7 @@ describe("points over profiles that are several rows", () => {
         const expected = [...byKey(all, edgeOf)].map(([edge, group]) => [edge, sumOf(group)]);
         expect(sums).to.deep.equal(expected.sort(([a], [b]) => a! - b!));
         const part = new PointsCollector(BASE);
-        for (const dataset of datasets) part.scan(dataset, ALL, new IdentitySet());
+        for (const dataset of datasets) part.scan(dataset, ALL_ROWS, new IdentitySet());
         for (const { profiles } of part.partial()) expect(profiles.values).to.deep.equal([]);
       }),
     );
@@ -187,7 +177,7 @@ describe("points over profiles that are several rows", () => {
       dataset.insert(recordView({ labels, timeNs: 1_000_000_000n, profileId: idOf(0), samples: [{ stack: ["main"], values: [2n ** 60n + 1n] }] }));
     });
     const collector = new PointsCollector({ ...BASE, exemplars: "individual" });
-    for (const dataset of datasets) collector.scan(dataset, ALL, new IdentitySet());
+    for (const dataset of datasets) collector.scan(dataset, ALL_ROWS, new IdentitySet());
     const exemplars: readonly Exemplar[] = collector.result(0)[0]!.points[0]!.exemplars;
     expect(exemplars.map(({ value }) => value)).to.deep.equal([2n ** 61n + 2n]);
   });
