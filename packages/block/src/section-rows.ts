@@ -232,32 +232,23 @@ function* survey(dataset: Dataset): Generator<undefined, Survey> {
   const sampleCounts = new Uint32Array(rowCount);
   const flags = new Uint8Array(rowCount);
   const read = emptyRowSamples();
-  for (let row = 0; row < rowCount; row += ROWS_A_STEP * 4) {
-    yield;
-    surveyRows(dataset, row, Math.min(rowCount, row + ROWS_A_STEP * 4), read, isLeaf, sampleCounts, flags);
-  }
-  const stackOf = new Uint32Array(tree.nodeCount);
-  let count = 0;
-  for (let node = 0; node < isLeaf.length; node++) count += isLeaf[node]!;
-  const stackNodes = new Uint32Array(count);
-  count = 0;
-  for (let node = 0; node < isLeaf.length; node++) {
-    if (isLeaf[node] === 0) continue;
-    stackOf[node] = count;
-    stackNodes[count++] = node;
-  }
-  return { stackNodes, stackOf, sampleCounts, flags };
-}
-
-/** A function of its own: V8 compiles a loop in a generator anew for each build. */
-function surveyRows(dataset: Dataset, first: number, end: number, read: RowSamples, isLeaf: Uint8Array, sampleCounts: Uint32Array, flags: Uint8Array): void {
-  for (let row = first; row < end; row++) {
+  for (let row = 0; row < rowCount; row++) {
+    if (row % (ROWS_A_STEP * 4) === 0) yield;
     dataset.readNodes(row, read);
     const { node, sampleCount } = read;
     for (let i = 0; i < sampleCount; i++) isLeaf[node[i]!] = 1;
     sampleCounts[row] = sampleCount;
     flags[row] = (dataset.profileId(row) === undefined ? 0 : 1) | (read.span === undefined ? 0 : 2) | (read.trace === undefined ? 0 : 4);
   }
+  const stackOf = new Uint32Array(tree.nodeCount);
+  const stackNodes = new Uint32Array(isLeaf.reduce((count, flag) => count + flag, 0));
+  let count = 0;
+  for (let node = 0; node < isLeaf.length; node++) {
+    if (isLeaf[node] === 0) continue;
+    stackOf[node] = count;
+    stackNodes[count++] = node;
+  }
+  return { stackNodes, stackOf, sampleCounts, flags };
 }
 
 function encodeStacks(stackNodes: Uint32Array): Uint8Array {
