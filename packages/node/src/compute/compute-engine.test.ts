@@ -103,7 +103,7 @@ describe("compute engine: rows that are made ready and dropped", () => {
         clean.insertRows(1, clean.encode(named("shop", text), room).rows);
       }
       const { built } = build(engine);
-      expect(Buffer.concat(built.flatMap(({ sections }) => sections.map(({ raw }) => raw))).toString("latin1"), fate).match(/work/).not.match(/refused|secret/);
+      expect(Buffer.concat(built.flatMap(({ sections }) => sections.map(({ raw }) => raw))).toString("latin1"), fate).includes("work").not.match(/refused|secret/);
       expect(built, fate).deep.equal(build(clean).built);
       expect(built[0]!.recordCount, fate).equal(2);
     }
