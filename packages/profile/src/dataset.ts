@@ -74,6 +74,7 @@ const CHUNK_BYTES = 1 << 18;
 
 export class Dataset implements DatasetView {
   readonly service: string;
+  readonly hashSeed: number;
   readonly symbols: SymbolInterner = new SymbolInterner();
   readonly tree: StacktraceInterner = new StacktraceInterner();
   readonly series: SeriesEntry[] = [];
@@ -98,6 +99,7 @@ export class Dataset implements DatasetView {
   /** `hashSeed`: any 32 bits that clients cannot know; they change nothing that is held. */
   constructor(service: string, hashSeed = 0) {
     this.service = service;
+    this.hashSeed = hashSeed;
     this.#spans = new FixedIds(8, hashSeed);
     this.#traces = new FixedIds(16, hashSeed);
   }

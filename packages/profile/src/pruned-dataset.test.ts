@@ -124,6 +124,10 @@ describe("pruned dataset", () => {
     );
   });
 
+  it("keeps the seed that clients cannot know", () => {
+    expect(prune(new Dataset("api", 77)).pruned.hashSeed).equal(77);
+  });
+
   it("is made in steps, however many rows or new stacktraces there are", () => {
     const dataset = new Dataset("api");
     const samples = (from: number): { stack: string[]; values: number[] }[] => Array.from({ length: 100 }, (_, i) => ({ stack: [`f${from + i}`], values: [1] }));

@@ -21,7 +21,7 @@ const NODE_WORK = 16;
 
 /** In steps, so that whoever runs them can do something else between two. The dataset must not change meanwhile; it stays as it is. */
 export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
-  const pruned = new Dataset(dataset.service);
+  const pruned = new Dataset(dataset.service, dataset.hashSeed);
   const encoder = new RecordEncoder();
   const read = emptyRowSamples();
   /** The pruned dataset's node by the dataset's own, for those that end a stacktrace; 0: not met yet. */
