@@ -227,3 +227,13 @@ export class ByteReader {
     return decodeUtf8(this.prefixed());
   }
 }
+
+/**
+ * Where bytes lie within their word of eight. Into and out of shared memory V8 copies words where both sides lie alike, else single
+ * bytes: 0.5 or 4.2 µs for 15 KB.
+ */
+export function wordSkew({ byteOffset }: Uint8Array): number {
+  return byteOffset % WORD_BYTES;
+}
+
+export const WORD_BYTES = 8;

@@ -1,10 +1,11 @@
 export { assert, unreachable } from "./assert.ts";
-export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex } from "./bytes.ts";
+export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex, WORD_BYTES, wordSkew } from "./bytes.ts";
 export { crc32 } from "./checksum.ts";
 export { systemClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
 export type { CodedErrorInit, CorruptionInit, ErrorKind } from "./errors.ts";
+export { claimedInflatedBytes, isGzip } from "./gzip.ts";
 export { openLogger, silentLogger } from "./logger.ts";
 export type { LogFields, Logger, LogLevel } from "./logger.ts";
 export { Metrics } from "./metrics.ts";

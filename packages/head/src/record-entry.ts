@@ -7,7 +7,7 @@
  * The copy this takes goes into a buffer that is used again and stays in the processor's cache: with the checksum some 3 µs for
  * 10 KiB, measured. A buffer for each record cost 20 µs more, most of it collecting them.
  */
-import { assert, ByteReader } from "@pyromesh/base";
+import { assert, ByteReader, WORD_BYTES, wordSkew } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { FRAME_BYTES, frameSum, stampFrame, unframe } from "./frame.ts";
 import { recordKey } from "./keys.ts";
@@ -20,6 +20,7 @@ export interface EncodedEntry {
 
 /** One for many records: its buffer is as large as the largest of them, up to a bound. Not for two at once. */
 export class RecordEntryEncoder {
+  /** Not of Node's pool: it begins with a word. */
   #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
   /** Valid until the next one. */
@@ -37,12 +38,13 @@ export class RecordEntryEncoder {
     return { key, value, sum: stampFrame(key, value) };
   }
 
-  #room(sizeBytes: number, { byteOffset, length }: Uint8Array): Buffer {
+  /** For an entry that ends with `bytes`. */
+  #room(sizeBytes: number, bytes: Uint8Array): Buffer {
     if (sizeBytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafe(sizeBytes);
     const roomBytes = WORD_BYTES + sizeBytes;
     if (roomBytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(Math.min(sizeBytes * 2, SCRATCH_BYTES_MAX) + WORD_BYTES);
-    // The record's bytes are to lie in their words as they do where they come from: V8 copies shared memory a byte at a time otherwise.
-    const from = (byteOffset + length - sizeBytes) & (WORD_BYTES - 1);
+    // The record is to lie in its words as it does where it comes from (`wordSkew`).
+    const from = (wordSkew(bytes) + bytes.length - sizeBytes) & (WORD_BYTES - 1);
     return this.#scratch.subarray(from, from + sizeBytes);
   }
 }
@@ -77,7 +79,6 @@ const VERSION = 1;
 const IDENTITY_BYTES = 16;
 const FIXED_BYTES = FRAME_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
 const SCRATCH_BYTES = 16 << 10;
-const WORD_BYTES = 8;
 /** Larger entries, which are rare, get a buffer of their own. */
 const SCRATCH_BYTES_MAX = 1 << 20;
 

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
-import { ByteReader, ByteWriter, CorruptionError } from "@pyromesh/base";
+import { ByteReader, ByteWriter, CorruptionError, WORD_BYTES, wordSkew } from "@pyromesh/base";
 import { decodeCommit, encodeCommit } from "./commit-entry.ts";
 import type { Commit } from "./commit-entry.ts";
 import { decodeCut, encodeCut } from "./cut-entry.ts";
@@ -31,6 +31,22 @@ describe("entries", () => {
     for (const commit of commits) expect(decodeCommit(commit.number, encodeCommit(commit).value)).deep.equal(commit);
     expect(decodeCut(8, encodeCut(cut).value)).deep.equal(cut);
     expect(decodeRecordEntry(record.key, record.value).record.timeMs).equal(makeRecord(3).timeMs);
+  });
+
+  it("a record lies in its words as it did where it came from, whatever stands before it", () => {
+    const encoder = new RecordEntryEncoder();
+    const plain = makeRecord(3);
+    for (let skew = 0; skew < WORD_BYTES; skew++) {
+      for (const service of ["s", "shop", "a-longer-name"]) {
+        const bytes = new Uint8Array(new SharedArrayBuffer(skew + plain.bytes.length), skew);
+        bytes.set(plain.bytes);
+        const { key, value } = encoder.encode(3, { ...plain, service, bytes });
+        const read = decodeRecordEntry(key, value).record;
+        expect(Buffer.compare(read.bytes, plain.bytes)).equal(0);
+        expect(read.service).equal(service);
+        expect(wordSkew(read.bytes)).equal(skew);
+      }
+    }
   });
 
   it("cut short at any byte, flipped at any byte, or under another key: corrupt, never wrong", () => {

@@ -1,6 +1,6 @@
 /** A lane's own thread: takes batches of calls in order, answers each batch at once. */
 import { parentPort, workerData } from "node:worker_threads";
-import { assert, systemRandom, unreachable } from "@pyromesh/base";
+import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
@@ -81,7 +81,7 @@ function encode(push: PackedPush): PackedRecords {
   const room = (lengthBytes: number): Uint8Array => {
     if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
     const at = next;
-    next += Math.ceil(lengthBytes / 8) * 8; // each begins with a word (shared-copy.ts)
+    next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
     return new Uint8Array(shared, at, lengthBytes);
   };
   return packRecords(engine.encode(task, room), (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));

@@ -5,7 +5,7 @@
  *
  * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
  */
-import { skewOf } from "./shared-copy.ts";
+import { wordSkew } from "@pyromesh/base";
 
 /** A larger profile, or records that do not fit, travel in shared memory of their own (shared-copy.ts). */
 export const SLOT_BYTES: number = 64 * 2 ** 10;
@@ -18,7 +18,7 @@ export class LentMemory {
 
   /** Where `bytes` now lie, within the first bytes of a slot; undefined when they do not fit or none is free. */
   lend(bytes: Uint8Array): number | undefined {
-    const skew = skewOf(bytes);
+    const skew = wordSkew(bytes);
     if (skew + bytes.length > SLOT_BYTES) return undefined;
     const slot = this.#free.pop();
     if (slot === undefined) return undefined;
