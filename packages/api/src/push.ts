@@ -9,7 +9,7 @@
  */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
-import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
 import type { Discards } from "./discards.ts";
@@ -119,6 +119,9 @@ function checkProfile(profile: PushedProfile): CodedError | undefined {
   return undefined;
 }
 
+/** Header and trailer. */
+const GZIP_BYTES_MIN = 18;
+
 function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, bytesMax: number): void {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
@@ -130,20 +133,13 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, b
   }
 }
 
-/** Deflate cannot do better than this, so a trailer that claims more is noise. */
-const DEFLATE_RATIO_MAX = 1_032;
-
 /**
- * What the profile will be once inflated, read from the gzip trailer in constant time. A trailer may lie: high claims are held
- * to what the sink would inflate at most, low ones to the bytes that came; the sink's own bounds do not rely on this.
+ * What the profile will be once inflated, as its gzip trailer claims. A trailer may lie: high claims are held to what the sink would
+ * inflate at most, low ones to the bytes that came; the sink's own bounds do not rely on this.
  */
 export function claimedSizeBytes(raw: Uint8Array, profileSizeBytesMax: number): number {
-  const isGzip = raw.length >= 18 && raw[0] === 0x1f && raw[1] === 0x8b;
-  if (!isGzip) return raw.length;
-  const end = raw.length;
-  const claimed = raw[end - 4]! + raw[end - 3]! * 2 ** 8 + raw[end - 2]! * 2 ** 16 + raw[end - 1]! * 2 ** 24;
-  const possible = Math.min(claimed, end * DEFLATE_RATIO_MAX, profileSizeBytesMax > 0 ? profileSizeBytesMax : Infinity);
-  return Math.max(end, possible);
+  if (raw.length < GZIP_BYTES_MIN || !isGzip(raw)) return raw.length;
+  return Math.max(raw.length, Math.min(claimedInflatedBytes(raw), profileSizeBytesMax > 0 ? profileSizeBytesMax : Infinity));
 }
 
 // --- the request ------------------------------------------------------------------------------------------------------

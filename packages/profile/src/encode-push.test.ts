@@ -5,7 +5,7 @@ import fc from "fast-check";
 import { Function as PprofFunction, Label as PprofLabel, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { CodedError } from "@pyromesh/base";
 import type { PushInput } from "./encode-push.ts";
-import { encodePush, isGzip } from "./encode-push.ts";
+import { encodePush } from "./encode-push.ts";
 import type { Label } from "./labels.ts";
 import { labelValue } from "./labels.ts";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./limits.ts";
@@ -638,11 +638,5 @@ describe("encodePush: content", () => {
     const large = profileOf([{ stack: ["x".repeat(5_000_000)], values: [1] }]);
     expect(push(large, { limits }).length).equal(1);
     expect(identities(push(ONE))).deep.equal(identities(push(ONE)));
-  });
-
-  it("gzip is told by its magic", () => {
-    expect(isGzip(Uint8Array.from([0x1f, 0x8b, 8]))).equal(true);
-    expect(isGzip(ONE)).equal(false);
-    expect(isGzip(Uint8Array.from([0x1f]))).equal(false);
   });
 });

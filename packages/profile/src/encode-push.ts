@@ -91,11 +91,6 @@ function releaseScratch(): void {
  */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Told by its magic, as pprof itself does. */
-export function isGzip(bytes: Uint8Array): boolean {
-  return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
-}
-
 /** The head of every record of one push. */
 interface Common {
   readonly tenant: string;

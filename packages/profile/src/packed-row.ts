@@ -10,6 +10,7 @@
  * Packed rows cost some 1.5 KB a push of the bench mix; plain typed arrays would cost 12 bytes a sample. Values are >= 0.
  */
 import type { RecordView } from "./record-view.ts";
+import { cleared } from "./scratch.ts";
 
 export const FLAG_PROFILE_ID = 1;
 export const FLAG_SPANS = 2;
@@ -86,8 +87,7 @@ export function packRow(out: Uint8Array, start: number, record: RecordView, node
 let knownIds: Uint32Array = new Uint32Array(64);
 
 function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {
-  if (knownIds.length < idCount) knownIds = new Uint32Array(idCount * 2);
-  else knownIds.fill(0, 0, idCount);
+  knownIds = cleared(knownIds, idCount);
   let at = start;
   for (let i = 0; i < count; i++) {
     const id = ids[i]!;

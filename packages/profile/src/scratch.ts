@@ -12,3 +12,10 @@ export function grown<T extends Column>(column: T, lengthMin: number): T {
   larger.set(column as never); // same kind, so the elements fit
   return larger;
 }
+
+/** As `grown`, with zeros in the first `length`. */
+export function cleared<T extends Uint8Array | Uint32Array>(column: T, length: number): T {
+  const scratch = grown(column, length);
+  scratch.fill(0, 0, length);
+  return scratch;
+}

@@ -13,7 +13,7 @@ import type { Label, Labels } from "./labels.ts";
 import { labelsKey, sortLabels } from "./labels.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
 import type { ValueColumn } from "./record-view.ts";
-import { grown } from "./scratch.ts";
+import { cleared, grown } from "./scratch.ts";
 
 export interface SplitSamples {
   readonly groups: readonly SampleGroup[];
@@ -124,13 +124,6 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
     sampleTrace: traces.count > 1 ? mergedTrace : undefined,
     traces: traces.bytes,
   };
-}
-
-/** The column with room for `length`, and zeros there. */
-function cleared<T extends Uint8Array | Uint32Array>(column: T, length: number): T {
-  const scratch = grown(column, length);
-  scratch.fill(0, 0, length);
-  return scratch;
 }
 
 /** Without labels a sample is its node. */

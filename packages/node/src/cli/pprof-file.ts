@@ -5,7 +5,7 @@
  *   Profile: 1 sample_type { 1 type, 2 unit }   6 string_table   9 time_nanos
  */
 import { gunzipSync } from "node:zlib";
-import { ByteReader, ByteWriter, CodedError } from "@pyromesh/base";
+import { ByteReader, ByteWriter, CodedError, isGzip } from "@pyromesh/base";
 
 export interface PprofFile {
   /** Not compressed. */
@@ -20,8 +20,7 @@ const SIZE_BYTES_MAX = 256 * 2 ** 20;
 /** Throws `FILE_NOT_PPROF`. `file` names it in the refusal. */
 export function readPprofFile(content: Uint8Array, file: string): PprofFile {
   try {
-    const isGzip = content[0] === 0x1f && content[1] === 0x8b;
-    const bytes = isGzip ? gunzipSync(content, { maxOutputLength: SIZE_BYTES_MAX }) : content;
+    const bytes = isGzip(content) ? gunzipSync(content, { maxOutputLength: SIZE_BYTES_MAX }) : content;
     const typeIndexes: number[] = [];
     const strings: string[] = [];
     for (const { field, payload } of fieldsOf(bytes, file)) {

@@ -1,7 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, profileOfAppName, windowStartOf } from "@pyromesh/profile";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofOfText, profileOfAppName, windowStartOf } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
@@ -63,6 +63,30 @@ describe("compute engine: text", () => {
     expect(codeOf(() => encode(task(gzipSync("main;work 3\n"))))).equal("PROFILE_MALFORMED");
     const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 40 } };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
+  });
+});
+
+describe("compute engine: gzip", () => {
+  const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+  const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));
+  const pprof = pprofOfText(given.pprof, given.folded!);
+  const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
+
+  it("inflates to the same whatever its trailer made us expect: one member, or several of which the last is the shortest or the longest", () => {
+    const { identity } = encode(pprof);
+    for (const at of [0, 10, pprof.length >> 1, pprof.length - 1]) {
+      const members = Buffer.concat([gzipSync(pprof.subarray(0, at)), gzipSync(pprof.subarray(at))]);
+      expect(encode(members).identity).deep.equal(identity);
+    }
+    expect(encode(gzipSync(pprof)).identity).deep.equal(identity);
+  });
+
+  it("a trailer that lies is a broken stream", () => {
+    for (const claim of [0, 1, 0xffff_ffff]) {
+      const lying = gzipSync(pprof);
+      lying.writeUInt32LE(claim, lying.length - 4);
+      expect(codeOf(() => encode(lying))).equal("PROFILE_GZIP_BROKEN");
+    }
   });
 });
 

@@ -3,11 +3,11 @@
  * and free of threads, so that the simulator runs the same code in place.
  */
 import { constants, gunzipSync } from "node:zlib";
-import { assert, CodedError, invalidArgument } from "@pyromesh/base";
+import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
 import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, encodePush, isGzip, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { Dataset, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
@@ -268,17 +268,11 @@ const OUTPUT_BYTES_MAX = 2 ** 32;
 const INFLATE_STEP_MIN = 1 << 12;
 const INFLATE_STEP_MAX = 1 << 20;
 
-/** Of the last member of the gzip stream, modulo 2^32. */
-function claimedBytes(gzip: Uint8Array): number {
-  const end = gzip.length;
-  return end < 4 ? 0 : gzip[end - 4]! + gzip[end - 3]! * 2 ** 8 + gzip[end - 2]! * 2 ** 16 + gzip[end - 1]! * 2 ** 24;
-}
-
 function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
   try {
     return gunzipSync(gzip, {
       maxOutputLength: sizeBytesMax > 0 ? sizeBytesMax : OUTPUT_BYTES_MAX,
-      chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedBytes(gzip) + 1)),
+      chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedInflatedBytes(gzip) + 1)),
       finishFlush: constants.Z_FINISH,
     });
   } catch (error) {
