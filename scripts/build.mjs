@@ -1,5 +1,6 @@
 /**
- * Builds: TypeScript of the packages (tsc -b), then the web page (its types, vite, its tests), each only when one of its inputs changed.
+ * Builds: the kernel of packages/profile (AssemblyScript, to WebAssembly in a module of its own), TypeScript of the packages
+ * (tsc -b), then the web page (its types, vite, its tests), each only when one of its inputs changed.
  *
  * What was built is remembered in .cache/ as a hash over path, size and time of change of every input, and believed only
  * while the outputs are there. Compiled files whose source is gone are deleted, so that no test outlives its file.
@@ -15,7 +16,24 @@ const bin = path.join(root, "node_modules/.bin");
 
 /** True when everything is built. `isForced` builds in any case. */
 export function build({ isForced = false } = {}) {
-  return buildPackages(isForced) && buildPage(isForced);
+  return buildKernel(isForced) && buildPackages(isForced) && buildPage(isForced);
+}
+
+function buildKernel(isForced) {
+  const folder = path.join(root, "packages/profile/kernel");
+  const output = path.join(root, "packages/profile/src/gen/kernel-bytes.ts");
+  const inputs = [path.join(root, "package-lock.json"), ...listFiles(folder)];
+  return step("kernel", { isForced, inputs, outputs: [output] }, () => {
+    const compiled = path.join(root, ".cache/kernel.wasm");
+    mkdirSync(path.dirname(compiled), { recursive: true });
+    // No runtime: the kernel allocates nothing. What it reads and writes is bounded by what is laid out for it, so no assertions either.
+    const isCompiled = run("asc", ["index.ts", "-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--outFile", path.relative(folder, compiled)], folder);
+    if (!isCompiled) return false;
+    mkdirSync(path.dirname(output), { recursive: true });
+    const bytes = readFileSync(compiled).toString("base64");
+    writeFileSync(output, `/** Compiled from ../../kernel by scripts/build.mjs. */\nexport const KERNEL_BYTES: string =\n  "${bytes}";\n`);
+    return true;
+  });
 }
 
 function buildPackages(isForced) {

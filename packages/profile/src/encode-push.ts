@@ -19,9 +19,10 @@ import { normalize } from "./normalize.ts";
 import type { NormalizedTypes } from "./normalize.ts";
 import { columnTotal } from "./packed-row.ts";
 import { PprofDecoder } from "./pprof-decode.ts";
-import type { RecordUse, SymbolSource } from "./record-encode.ts";
+import type { PprofKernel } from "./pprof-kernel.ts";
+import type { RecordUse } from "./record-encode.ts";
 import { RecordEncoder } from "./record-encode.ts";
-import type { EncodedRecord, ValueColumn } from "./record-view.ts";
+import type { EncodedRecord } from "./record-view.ts";
 import { malformed, refusal } from "./refusal.ts";
 import { checkLabels, isKeptLabel, nameOfColumn, receivedLabels, renamed } from "./relabel.ts";
 import type { SampleGroup, SplitSamples } from "./split-samples.ts";
@@ -115,14 +116,13 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name), hashSeed);
   const isSplit = split.groups.length > 1;
   const head = common.profileId === undefined && isSplit ? { ...common, profileId: sharedProfileId(common, labels, split) } : common;
-  const symbols = symbolsOf(decoder);
   const records: EncodedRecord[] = [];
   let recordBytes = 0;
   for (const group of split.groups) {
     const before = records.length;
     const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
     if (group.labels.length > 0) checkLabels(groupLabels, limits);
-    encodeGroup(head, groupLabels, types, split, group, symbols, use, records);
+    encodeGroup(head, groupLabels, types, split, group, use, records);
     for (let i = before; i < records.length; i++) recordBytes += records[i]!.bytes.length;
     if (recordBytes > RECORD_BYTES_MAX) {
       throw refusal(
@@ -173,36 +173,6 @@ function pushLabels(input: PushInput, types: NormalizedTypes): Labels {
   return renamed(labels);
 }
 
-function symbolsOf(decoded: PprofDecoder): SymbolSource {
-  return {
-    stringCount: decoded.stringCount,
-    stringBytes: decoded.bytes,
-    stringStart: decoded.stringStart,
-    stringEnd: decoded.stringEnd,
-    mappingCount: decoded.mappingCount + 1,
-    mappingStart: decoded.mappingStart,
-    mappingLimit: decoded.mappingLimit,
-    mappingFileOffset: decoded.mappingFileOffset,
-    mappingFilename: decoded.mappingFilename,
-    mappingBuildId: decoded.mappingBuildId,
-    mappingFlags: decoded.mappingFlags,
-    functionCount: decoded.functionCount + 1,
-    functionName: decoded.functionName,
-    functionSystemName: decoded.functionSystemName,
-    functionFilename: decoded.functionFilename,
-    functionStartLine: decoded.functionStartLine,
-    locationCount: decoded.locationCount + 1,
-    locationMapping: decoded.locationMapping,
-    locationAddressLow: decoded.locationAddressLow,
-    locationAddressHigh: decoded.locationAddressHigh,
-    locationFlags: decoded.locationFlags,
-    lineStart: decoded.lineStart,
-    lineCount: decoded.lineCount,
-    lineFunction: decoded.lineFunction,
-    lineNumber: decoded.lineNumber,
-  };
-}
-
 /** One record of a group for each `__name__` its columns go by: one, but for the `cpu` column of a wall profile. */
 function encodeGroup(
   common: Common,
@@ -210,25 +180,25 @@ function encodeGroup(
   types: NormalizedTypes,
   split: SplitSamples,
   group: SampleGroup,
-  symbols: SymbolSource,
   use: RecordUse | undefined,
   records: EncodedRecord[],
 ): void {
+  const { kernel } = decoder;
   const name = labelValue(labels, LABEL_NAME) ?? "";
   const columnsByName = new Map<string, number[]>();
   for (const [column, { type }] of types.sampleTypes.entries()) {
     // A column of zeros holds nothing: no series of that type appears for it.
-    if (!hasValue(split.values[column]!, group.samples)) continue;
+    if (!kernel.hasValue(column, split.sampleCount, group.samples)) continue;
     const columnName = nameOfColumn(name, type);
     const columns = columnsByName.get(columnName);
     if (columns === undefined) columnsByName.set(columnName, [column]);
     else columns.push(column);
   }
   for (const [columnName, columns] of columnsByName) {
-    const values = columns.map((column) => split.values[column]!); // column indexes come from the same list
-    const samples = columnsByName.size === 1 ? group.samples : group.samples.filter((sample) => values.some((column) => Number(column[sample]) !== 0));
+    const samples = columnsByName.size === 1 ? group.samples : samplesWithValue(kernel, split, group, columns);
     records.push(
       encoder.encode(
+        kernel,
         {
           tenant: common.tenant,
           timeNs: common.timeNs,
@@ -240,11 +210,9 @@ function encodeGroup(
           nonce: common.nonce,
           labels: columnName === name ? labels : withLabels(labels, { [LABEL_NAME]: columnName }),
           sampleTypes: columns.map((column) => types.sampleTypes[column]!),
-          symbols,
-          tree: decoder.tree,
           samples,
-          sampleNode: split.sampleNode,
-          values,
+          mergedCount: split.sampleCount,
+          columns,
           sampleSpan: idsOf(split.sampleSpan, samples),
           spans: split.spans,
           sampleTrace: idsOf(split.sampleTrace, samples),
@@ -256,11 +224,13 @@ function encodeGroup(
   }
 }
 
-function hasValue(column: ValueColumn, samples: Uint32Array): boolean {
-  if (column instanceof Float64Array) {
-    for (let i = 0; i < samples.length; i++) if (column[samples[i]!] !== 0) return true;
-  } else for (let i = 0; i < samples.length; i++) if (column[samples[i]!] !== 0n) return true;
-  return false;
+/** Those of a group that have a value in one of the columns. */
+function samplesWithValue(kernel: PprofKernel, split: SplitSamples, group: SampleGroup, columns: readonly number[]): Uint32Array {
+  const { selection } = kernel.memory.columns;
+  const values = columns.map((column) => split.values[column]!); // column indexes come from the same list
+  let count = 0;
+  for (const sample of group.samples) if (values.some((column) => Number(column[sample]) !== 0)) selection[count++] = sample;
+  return selection.subarray(0, count);
 }
 
 /** Undefined where none of these samples has one. */

@@ -30,7 +30,6 @@ export function collapseGoTypeParameters(decoded: PprofDecoder): void {
     functionName[i] = collapsed.get(functionName[i]!) ?? functionName[i]!;
     functionSystemName[i] = collapsed.get(functionSystemName[i]!) ?? functionSystemName[i]!;
   }
-  rewrite.finish();
 }
 
 /** Brackets nest within a shape. A bracket that is never closed stays, and what follows it. */

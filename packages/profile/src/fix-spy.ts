@@ -17,7 +17,6 @@ export function prefixFunctionsWithFile(decoded: PprofDecoder, spyName: string):
     if (filename === "" || (spyName === "pyspy" && filename.startsWith("/"))) continue;
     functionName[i] = rewrite.add(`${filename} ${decoded.text(functionName[i]!)}`);
   }
-  rewrite.finish();
 }
 
 /** Older .NET clients give no spy name, but a configuration with names that only they use. */

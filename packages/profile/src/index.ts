@@ -69,8 +69,7 @@ export { encodedRecordOf, recordHeader, recordIdentity, STORE_ID_BYTES } from ".
 export type { RecordHeader } from "./record.ts";
 export { decodeRecord, RecordDecoder } from "./record-decode.ts";
 export type { DecodedRecord } from "./record-decode.ts";
-export { draftOf, encodeRecord, RecordEncoder } from "./record-encode.ts";
-export type { RecordDraft, RecordUse, SymbolSource } from "./record-encode.ts";
+export type { RecordUse } from "./record-encode.ts";
 export { refusal } from "./refusal.ts";
 export type { DiscardReason } from "./refusal.ts";
 export { UNKNOWN_SERVICE } from "./relabel.ts";

@@ -4,7 +4,7 @@ import { Dataset } from "./dataset.ts";
 import type { PreparedRow } from "./dataset.ts";
 import { pruneInSteps } from "./pruned-dataset.ts";
 import { decodeRecord } from "./record-decode.ts";
-import { draftOf, encodeRecord } from "./record-encode.ts";
+import { encodeView } from "./testing/encode-view.ts";
 import type { RecordView } from "./record-view.ts";
 import { emptyRowSamples } from "./scan.ts";
 import { SymbolInterner } from "./symbol-interner.ts";
@@ -50,7 +50,7 @@ function recordOf({ stacks, pod, span, trace, value, mapping, hasProfileId }: Sp
     symbols.locationMapping.fill(1, 1, symbols.locationCount);
   }
   const ids = trace === undefined ? {} : { sampleTrace: new Uint32Array(stacks.length).fill(1), traces: new Uint8Array(32).fill(trace, 16) };
-  return decodeRecord(encodeRecord(draftOf({ ...view, ...ids }, { idempotencyKey: undefined, nonce: new Uint8Array(16).fill(index) })).bytes, "r");
+  return decodeRecord(encodeView({ ...view, ...ids }, { idempotencyKey: undefined, nonce: new Uint8Array(16).fill(index) }).bytes, "r");
 }
 
 function prune(dataset: Dataset): { readonly pruned: Dataset; readonly stepCount: number } {

@@ -2,17 +2,17 @@
  * The same rows in a dataset of their own, which holds what they refer to and nothing else: what a build encodes where rows
  * were prepared and never added, since their symbols belong to pushes that were refused.
  *
- *   rows, in order --> stacktraces not met yet --> as the columns of a record --> interned as those of a push
+ *   rows, in order --> stacktraces not met yet --> with their symbols (symbol-subset.ts) --> interned as those of a push
  *
  * What must stay true: it comes out as if only these records had ever been inserted, number for number. A record's columns
- * are numbered by first use, root first (record-encode.ts), and leaving out stacktraces that are known already does not
+ * are numbered by first use, root first, and leaving out stacktraces that are known already does not
  * change the order in which the others are met.
  */
 import type { RowSamples } from "./dataset.ts";
 import { Dataset } from "./dataset.ts";
-import { draftOf, RecordEncoder } from "./record-encode.ts";
 import type { RecordView, ValueColumn } from "./record-view.ts";
 import { emptyRowSamples } from "./scan.ts";
+import { SymbolSubset } from "./symbol-subset.ts";
 
 /** Between two pauses: about a millisecond, or a row that takes longer. */
 const WORK_A_STEP = 1 << 14;
@@ -22,7 +22,7 @@ const NODE_WORK = 16;
 /** In steps, so that whoever runs them can do something else between two. The dataset must not change meanwhile; it stays as it is. */
 export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
   const pruned = new Dataset(dataset.service, dataset.hashSeed);
-  const encoder = new RecordEncoder();
+  const subset = new SymbolSubset(dataset.symbols, dataset.tree);
   const read = emptyRowSamples();
   /** The pruned dataset's node by the dataset's own, for those that end a stacktrace; 0: not met yet. */
   const nodeOf = new Uint32Array(dataset.tree.nodeCount);
@@ -32,12 +32,9 @@ export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
     const record = recordOf(dataset, row, read);
     const unmet = unmetStacks(record, nodeOf);
     if (unmet.length > 0) {
-      const draft = { ...draftOf(record, { idempotencyKey: undefined, nonce: undefined }), samples: unmet, values: [], sampleSpan: undefined, sampleTrace: undefined };
-      const onRecord = (_: unknown, { symbols, tree, sampleNode }: RecordView): void => {
-        const nodes = pruned.intern({ symbols, tree });
-        for (let i = 0; i < unmet.length; i++) nodeOf[record.sampleNode[unmet[i]!]!] = nodes[sampleNode[i]!]!;
-      };
-      encoder.encode(draft, { storeIds: [], room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord });
+      const { symbols, tree, nodes } = subset.take(unmet);
+      const interned = pruned.intern({ symbols, tree });
+      for (let i = 0; i < unmet.length; i++) nodeOf[unmet[i]!] = interned[nodes[i]!]!;
     }
     pruned.insert(record, nodeOf);
     work += record.sampleCount * (1 + record.values.length);
@@ -48,10 +45,10 @@ export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
   return pruned;
 }
 
-/** The samples whose stacktraces were not met in an earlier row. */
+/** The stacktraces of a row that were not met in an earlier one. */
 function unmetStacks({ sampleNode, sampleCount }: RecordView, nodeOf: Uint32Array): Uint32Array {
   const unmet: number[] = [];
-  for (let i = 0; i < sampleCount; i++) if (sampleNode[i] !== 0 && nodeOf[sampleNode[i]!] === 0) unmet.push(i);
+  for (let i = 0; i < sampleCount; i++) if (sampleNode[i] !== 0 && nodeOf[sampleNode[i]!] === 0) unmet.push(sampleNode[i]!);
   return Uint32Array.from(unmet);
 }
 

@@ -14,7 +14,7 @@ import { StringRewrite } from "./string-rewrite.ts";
  * Every build id repeats the version, so a push of many mappings and long labels would grow a thousandfold. Past this, far beyond
  * any real program, build ids stay as they came: what is lost is a link to sources.
  */
-const BUILD_IDS_LENGTH_MAX = 1 << 20;
+const BUILD_IDS_BYTES_MAX = 1 << 20;
 
 /** After strings were held to their limit: the version does not count towards it. */
 export function putServiceVersion(decoded: PprofDecoder, labels: readonly Label[]): void {
@@ -24,18 +24,17 @@ export function putServiceVersion(decoded: PprofDecoder, labels: readonly Label[
   if (repository === "" && gitRef === "" && rootPath === "") return;
   const { mappingCount, mappingBuildId } = decoded;
   const versions = new Map<number, string>();
-  let length = 0;
+  let sizeBytes = 0;
   for (let i = 1; i <= mappingCount; i++) {
     const buildId = mappingBuildId[i]!;
     if (versions.has(buildId)) continue;
     const version = goJson({ repository, git_ref: gitRef, build_id: decoded.text(buildId), root_path: rootPath });
-    length += version.length;
-    if (length > BUILD_IDS_LENGTH_MAX) return;
+    sizeBytes += Buffer.byteLength(version);
+    if (sizeBytes > BUILD_IDS_BYTES_MAX) return;
     versions.set(buildId, version);
   }
   const rewrite = new StringRewrite(decoded);
   for (let i = 1; i <= mappingCount; i++) mappingBuildId[i] = rewrite.add(versions.get(mappingBuildId[i]!)!);
-  rewrite.finish();
 }
 
 /** As Go writes it: without what is empty, and safe to stand in HTML. */

@@ -6,7 +6,7 @@
  *
  * Series labels win over sample labels, so a label the series has does not split. Groups that end with equal labels are
  * one group. Groups and merged samples stand in order of first appearance: identities rely on it.
- * Sums are exact: a column that reaches 2^53 is added up again in 64 bits, and held at the end of int64.
+ * Merging and adding up are the kernel's (../kernel/split.ts).
  */
 import { FixedIds } from "./fixed-ids.ts";
 import type { Label, Labels } from "./labels.ts";
@@ -19,7 +19,7 @@ export interface SplitSamples {
   readonly groups: readonly SampleGroup[];
   /** Of all groups together. */
   readonly sampleCount: number;
-  readonly sampleNode: Uint32Array;
+  /** Columns by merged sample. */
   readonly values: readonly ValueColumn[];
   readonly sampleSpan: Uint32Array | undefined;
   readonly spans: Uint8Array;
@@ -30,7 +30,7 @@ export interface SplitSamples {
 export interface SampleGroup {
   /** What the samples' own labels add to the series', sorted. */
   readonly labels: Labels;
-  /** Its merged samples. */
+  /** Its merged samples; in the kernel's memory. */
   readonly samples: Uint32Array;
 }
 
@@ -41,33 +41,17 @@ const SPAN = 2;
 const TRACE = 3;
 const IGNORED = 4;
 
-const INT64_MAX = (1n << 63n) - 1n;
-
 // Scratch: one push at a time is split, from decode to encoded records, without a pause.
-let nodeMerged = new Uint32Array(1 << 12);
-let target = new Uint32Array(1 << 10);
-let mergedNode = new Uint32Array(1 << 10);
-let mergedGroup = new Uint32Array(1 << 10);
-let mergedSpan = new Uint32Array(1 << 10);
-let mergedTrace = new Uint32Array(1 << 10);
-let mergeSlots = new Uint32Array(1 << 11);
-let sampleGroup = new Uint32Array(1 << 10);
-let sampleSpan = new Uint32Array(1 << 10);
-let sampleTrace = new Uint32Array(1 << 10);
-let order = new Uint32Array(1 << 10);
 let keyMeaning = new Uint8Array(1 << 10);
 let textSpan = new Uint32Array(1 << 10);
 let textTrace = new Uint32Array(1 << 10);
 let pairs = new Uint32Array(16);
-let columns: Float64Array[] = [];
 const NOTHING = new Uint8Array(0);
 
 /** Lets go of the scratch: after a push far larger than most. */
 export function releaseSplitScratch(): void {
-  nodeMerged = target = mergedNode = mergedGroup = mergedSpan = mergedTrace = mergeSlots = new Uint32Array(0);
-  sampleGroup = sampleSpan = sampleTrace = order = textSpan = textTrace = new Uint32Array(0);
+  textSpan = textTrace = new Uint32Array(0);
   keyMeaning = NOTHING;
-  columns = [];
 }
 
 /**
@@ -75,36 +59,27 @@ export function releaseSplitScratch(): void {
  * the sender cannot know; they change no result.
  */
 export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number): SplitSamples {
-  const { sampleCount } = decoded;
-  target = grown(target, sampleCount);
-  mergedNode = grown(mergedNode, sampleCount);
-  order = grown(order, sampleCount);
+  const { kernel, sampleCount, valueCount } = decoded;
+  const { list, mergedGroup, mergedSpan, mergedTrace } = kernel.memory.columns;
   if (decoded.labelCount === 0) {
-    const mergedCount = mergeByNode(decoded);
-    for (let i = 0; i < mergedCount; i++) order[i] = i;
+    const mergedCount = kernel.merge(sampleCount, false);
+    for (let i = 0; i < mergedCount; i++) list[i] = i;
     return {
-      groups: [{ labels: [], samples: order.subarray(0, mergedCount) }],
+      groups: [{ labels: [], samples: list.subarray(0, mergedCount) }],
       sampleCount: mergedCount,
-      sampleNode: mergedNode,
-      values: addUp(decoded, mergedCount),
+      values: kernel.addUp(sampleCount, valueCount, mergedCount),
       sampleSpan: undefined,
       spans: NOTHING,
       sampleTrace: undefined,
       traces: NOTHING,
     };
   }
-  mergedGroup = grown(mergedGroup, sampleCount);
-  mergedSpan = grown(mergedSpan, sampleCount);
-  mergedTrace = grown(mergedTrace, sampleCount);
-  sampleGroup = grown(sampleGroup, sampleCount);
-  sampleSpan = grown(sampleSpan, sampleCount);
-  sampleTrace = grown(sampleTrace, sampleCount);
   textSpan = cleared(textSpan, decoded.stringCount);
   textTrace = cleared(textTrace, decoded.stringCount);
   const spans = new HexIds(8, textSpan, hashSeed);
   const traces = new HexIds(16, textTrace, hashSeed);
   const groupLabels = assignGroups(decoded, isOverridden, spans, traces);
-  const mergedCount = mergeByAll(decoded);
+  const mergedCount = kernel.merge(sampleCount, true);
   const groups = groupLabels.map((labels): { labels: Labels; count: number } => ({ labels, count: 0 }));
   for (let i = 0; i < mergedCount; i++) groups[mergedGroup[i]!]!.count++;
   const next: number[] = [];
@@ -113,12 +88,11 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
     next.push(from);
     from += count;
   }
-  for (let i = 0; i < mergedCount; i++) order[next[mergedGroup[i]!]!++] = i;
+  for (let i = 0; i < mergedCount; i++) list[next[mergedGroup[i]!]!++] = i;
   return {
-    groups: groups.map(({ labels, count }, i): SampleGroup => ({ labels, samples: order.subarray(next[i]! - count, next[i]!) })),
+    groups: groups.map(({ labels, count }, i): SampleGroup => ({ labels, samples: list.subarray(next[i]! - count, next[i]!) })),
     sampleCount: mergedCount,
-    sampleNode: mergedNode,
-    values: addUp(decoded, mergedCount),
+    values: kernel.addUp(sampleCount, valueCount, mergedCount),
     sampleSpan: spans.count > 1 ? mergedSpan : undefined,
     spans: spans.bytes,
     sampleTrace: traces.count > 1 ? mergedTrace : undefined,
@@ -126,94 +100,10 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
   };
 }
 
-/** Without labels a sample is its node. */
-function mergeByNode(decoded: PprofDecoder): number {
-  const { sampleCount, sampleNode, tree } = decoded;
-  nodeMerged = cleared(nodeMerged, tree.nodeCount);
-  let mergedCount = 0;
-  for (let i = 0; i < sampleCount; i++) {
-    const node = sampleNode[i]!;
-    let merged = nodeMerged[node]!;
-    if (merged === 0) {
-      mergedNode[mergedCount] = node;
-      nodeMerged[node] = merged = ++mergedCount;
-    }
-    target[i] = merged - 1;
-  }
-  return mergedCount;
-}
-
-/** By node, group, span and trace. */
-function mergeByAll(decoded: PprofDecoder): number {
-  const { sampleCount, sampleNode } = decoded;
-  let slotCount = 16;
-  while (slotCount < sampleCount * 2) slotCount *= 2;
-  mergeSlots = cleared(mergeSlots, slotCount);
-  const mask = slotCount - 1;
-  let mergedCount = 0;
-  for (let i = 0; i < sampleCount; i++) {
-    const node = sampleNode[i]!;
-    const group = sampleGroup[i]!;
-    const span = sampleSpan[i]!;
-    const trace = sampleTrace[i]!;
-    let hash = Math.imul(node, 0x9e37_79b1) ^ Math.imul(group, 0x85eb_ca6b) ^ Math.imul(span, 0xc2b2_ae35) ^ Math.imul(trace, 0x27d4_eb2f);
-    hash ^= hash >>> 15;
-    let slot = hash & mask;
-    for (;;) {
-      const merged = mergeSlots[slot]!;
-      if (merged === 0) {
-        mergedNode[mergedCount] = node;
-        mergedGroup[mergedCount] = group;
-        mergedSpan[mergedCount] = span;
-        mergedTrace[mergedCount] = trace;
-        target[i] = mergedCount;
-        mergeSlots[slot] = ++mergedCount;
-        break;
-      }
-      const at = merged - 1;
-      if (mergedNode[at] === node && mergedGroup[at] === group && mergedSpan[at] === span && mergedTrace[at] === trace) {
-        target[i] = at;
-        break;
-      }
-      slot = (slot + 1) & mask;
-    }
-  }
-  return mergedCount;
-}
-
-/** Columns of sums by `target`. */
-function addUp(decoded: PprofDecoder, mergedCount: number): ValueColumn[] {
-  const { sampleCount, valueCount, values, bigValues } = decoded;
-  const sums: ValueColumn[] = [];
-  for (let t = 0; t < valueCount; t++) {
-    const column = (columns[t] = grown(columns[t] ?? new Float64Array(1 << 8), mergedCount));
-    column.fill(0, 0, mergedCount);
-    let isExact = true;
-    for (let i = 0, at = t; i < sampleCount; i++, at += valueCount) {
-      const merged = target[i]!;
-      const sum = column[merged]! + values[at]!;
-      column[merged] = sum;
-      // Values are not negative, so a sum that was ever inexact is still beyond 2^53 at the end.
-      if (sum > Number.MAX_SAFE_INTEGER) isExact = false;
-    }
-    if (isExact) {
-      sums.push(column);
-      continue;
-    }
-    const exact = new BigInt64Array(mergedCount);
-    for (let i = 0, at = t; i < sampleCount; i++, at += valueCount) {
-      const merged = target[i]!;
-      const sum = exact[merged]! + (bigValues?.get(at) ?? BigInt(values[at]!));
-      exact[merged] = sum > INT64_MAX ? INT64_MAX : sum;
-    }
-    sums.push(exact);
-  }
-  return sums;
-}
-
 /** Fills sampleGroup, sampleSpan and sampleTrace; returns the labels of each group. */
 function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, spans: HexIds, traces: HexIds): Labels[] {
-  const { sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
+  const { kernel, sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
+  const { sampleGroup, sampleSpan, sampleTrace } = kernel.memory.columns;
   keyMeaning = cleared(keyMeaning, decoded.stringCount); // to UNSEEN
   const groupLabels: Labels[] = [];
   const groupByLabels = new Map<string, number>();

@@ -1,48 +1,39 @@
 /**
- * Gives strings of a decoded push another text. The new texts are put behind the input (one copy per push that needs it,
- * which few do), equal texts once; `finish` points the functions at them.
+ * New strings for a push that was decoded: they are put behind the input, in the kernel's memory, where the old ones stay as they are.
+ *
+ * Bounded: what is added may be four times the push, and a MiB more. A push that wants more (a long file name put in front of
+ * thousands of functions) is refused.
  */
 import type { PprofDecoder } from "./pprof-decode.ts";
-import { grown } from "./scratch.ts";
+import { refusal } from "./refusal.ts";
 
 export class StringRewrite {
   readonly #decoded: PprofDecoder;
-  readonly #added: Buffer[] = [];
-  #addedBytes = 0;
   readonly #indexByText = new Map<string, number>();
 
   constructor(decoded: PprofDecoder) {
     this.#decoded = decoded;
   }
 
-  /** The index of a string with this text. Its bytes may be read after `finish`. */
+  /** The index of a string with this text. */
   add(text: string): number {
     const known = this.#indexByText.get(text);
     if (known !== undefined) return known;
     const decoded = this.#decoded;
-    const bytes = Buffer.from(text, "utf8");
+    const { input } = decoded.kernel.memory.columns;
+    const start = decoded.bytes.length;
+    const { read, written } = encoder.encodeInto(text, input.subarray(start));
+    if (read < text.length || decoded.stringCount >= decoded.stringStart.length) {
+      throw refusal("profile_size_limit", "the profile's names become several times as long as all of it when files or versions are put into them: shorten file names");
+    }
     const index = decoded.stringCount++;
-    decoded.stringStart = grown(decoded.stringStart, index + 1);
-    decoded.stringEnd = grown(decoded.stringEnd, index + 1);
-    decoded.stringStart[index] = decoded.bytes.length + this.#addedBytes;
-    this.#addedBytes += bytes.length;
-    decoded.stringEnd[index] = decoded.bytes.length + this.#addedBytes;
-    if (bytes.length > decoded.stringLengthMax) decoded.stringLengthMax = bytes.length;
-    this.#added.push(bytes);
+    decoded.bytes = input.subarray(0, start + written);
+    decoded.stringStart[index] = start;
+    decoded.stringEnd[index] = start + written;
+    if (written > decoded.stringLengthMax) decoded.stringLengthMax = written;
     this.#indexByText.set(text, index);
     return index;
   }
-
-  finish(): void {
-    if (this.#added.length === 0) return;
-    const { bytes } = this.#decoded;
-    const joined = new Uint8Array(bytes.length + this.#addedBytes);
-    joined.set(bytes);
-    let at = bytes.length;
-    for (const added of this.#added) {
-      joined.set(added, at);
-      at += added.length;
-    }
-    this.#decoded.bytes = joined;
-  }
 }
+
+const encoder = new TextEncoder();

@@ -1,0 +1,123 @@
+/**
+ * Merges the samples of one push that are equal: of one stacktrace and, where samples have labels, of one group, span and trace
+ * (src/split-samples.ts gives these). Merged samples stand in order of first appearance: identities rely on it.
+ * Sums are exact; one beyond int64 is held at its end.
+ */
+import {
+  mergedGroupAt,
+  mergedNodeAt,
+  mergedSpanAt,
+  mergedTraceAt,
+  mergeSlotsAt,
+  nodeMergedAt,
+  sampleGroupAt,
+  sampleNodeAt,
+  sampleSpanAt,
+  sampleTraceAt,
+  sumIsWideAt,
+  sumsAt,
+  targetAt,
+  valuesAt,
+} from "./memory";
+import { nodeCount } from "./walk";
+
+const INT64_MAX: u64 = 0x7fff_ffff_ffff_ffff;
+const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
+
+@inline
+function at32(column: usize, index: u32): u32 {
+  return load<u32>(column + (<usize>index << 2));
+}
+
+@inline
+function put32(column: usize, index: u32, value: u32): void {
+  store<u32>(column + (<usize>index << 2), value);
+}
+
+/** Without labels a sample is its node. Returns how many merged samples there are. */
+export function mergeByNode(sampleCount: u32): u32 {
+  memory.fill(nodeMergedAt, 0, <usize>nodeCount << 2);
+  let mergedCount: u32 = 0;
+  for (let i: u32 = 0; i < sampleCount; i++) {
+    const node = at32(sampleNodeAt, i);
+    let merged = at32(nodeMergedAt, node);
+    if (merged === 0) {
+      put32(mergedNodeAt, mergedCount, node);
+      merged = ++mergedCount;
+      put32(nodeMergedAt, node, merged);
+    }
+    put32(targetAt, i, merged - 1);
+  }
+  return mergedCount;
+}
+
+/** By node, group, span and trace. */
+export function mergeByAll(sampleCount: u32): u32 {
+  let slotCount: u32 = 16;
+  while (slotCount < sampleCount * 2) slotCount *= 2;
+  memory.fill(mergeSlotsAt, 0, <usize>slotCount << 2);
+  const mask = slotCount - 1;
+  let mergedCount: u32 = 0;
+  for (let i: u32 = 0; i < sampleCount; i++) {
+    const node = at32(sampleNodeAt, i);
+    const group = at32(sampleGroupAt, i);
+    const span = at32(sampleSpanAt, i);
+    const trace = at32(sampleTraceAt, i);
+    let hash = (node * 0x9e37_79b1) ^ (group * 0x85eb_ca6b) ^ (span * 0xc2b2_ae35) ^ (trace * 0x27d4_eb2f);
+    hash ^= hash >> 15;
+    let slot = hash & mask;
+    let merged = at32(mergeSlotsAt, slot);
+    while (
+      merged !== 0 &&
+      (at32(mergedNodeAt, merged - 1) !== node ||
+        at32(mergedGroupAt, merged - 1) !== group ||
+        at32(mergedSpanAt, merged - 1) !== span ||
+        at32(mergedTraceAt, merged - 1) !== trace)
+    ) {
+      slot = (slot + 1) & mask;
+      merged = at32(mergeSlotsAt, slot);
+    }
+    if (merged === 0) {
+      put32(mergedNodeAt, mergedCount, node);
+      put32(mergedGroupAt, mergedCount, group);
+      put32(mergedSpanAt, mergedCount, span);
+      put32(mergedTraceAt, mergedCount, trace);
+      merged = ++mergedCount;
+      put32(mergeSlotsAt, slot, merged);
+    }
+    put32(targetAt, i, merged - 1);
+  }
+  return mergedCount;
+}
+
+/** A column of sums per value of a sample, `mergedCount` entries each: doubles, or, where one of them would not be exact, 64-bit numbers. */
+export function addUp(sampleCount: u32, valueCount: u32, mergedCount: u32): void {
+  memory.fill(sumsAt, 0, <usize>(mergedCount * valueCount) << 3);
+  let valueAt = valuesAt;
+  const columnBytes = <usize>mergedCount << 3;
+  for (let i: u32 = 0; i < sampleCount; i++) {
+    let sumAt = sumsAt + (<usize>at32(targetAt, i) << 3);
+    for (let t: u32 = 0; t < valueCount; t++) {
+      const sum = load<u64>(sumAt) + load<u64>(valueAt); // neither reaches 2^63
+      store<u64>(sumAt, sum > INT64_MAX ? INT64_MAX : sum);
+      sumAt += columnBytes;
+      valueAt += 8;
+    }
+  }
+  for (let t: u32 = 0; t < valueCount; t++) {
+    const from = sumsAt + <usize>t * columnBytes;
+    const to = from + columnBytes;
+    let isWide = false;
+    for (let at = from; at < to; at += 8) if (load<u64>(at) > SAFE_INTEGER_MAX) isWide = true;
+    store<u8>(sumIsWideAt + t, u8(isWide));
+    if (!isWide) for (let at = from; at < to; at += 8) store<f64>(at, <f64>load<u64>(at));
+  }
+}
+
+/** Whether one of these merged samples has a value in that column. */
+export function hasValue(column: u32, mergedCount: u32, list: usize, count: u32): bool {
+  // All bits of 0 are 0, as a double and as a whole number.
+  const from = sumsAt + ((<usize>column * mergedCount) << 3);
+  for (let i: u32 = 0; i < count; i++) if (load<u64>(from + (<usize>at32(list, i) << 3)) !== 0) return true;
+  return false;
+}
