@@ -16,7 +16,7 @@ import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "./testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, pushMaxConcurrency: 256, maxProfileSizeBytes: 100_000 };
+const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
 const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
 

@@ -6,16 +6,11 @@
  *   RawSample        1 raw_profile: bytes                     2 ID: string
  *
  * What must stay true: never a read past the end; unknown fields are stepped over; what is held for a request is
- * bounded by `PushMessageLimits`, not by what a hostile body spells.
+ * bounded by the counts below, not by what a hostile body spells.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
-
-export interface PushMessageLimits {
-  /** Past it: PUSH_TOO_MANY_SERIES. 0 lifts it. */
-  readonly seriesCountMax: number;
-}
 
 /** One raw_profile of a request, with the labels of its series. */
 export interface PushedProfile {
@@ -31,19 +26,20 @@ export interface PushedProfile {
 }
 
 /**
- * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. Both are far
+ * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. All are far
  * above anything a client sends (30 labels a series is the default limit; agents send one to some dozen profiles).
  */
+const SERIES_COUNT_MAX = 16_384;
 const PROFILE_COUNT_MAX = 16_384;
 const LABEL_COUNT_MAX = 1_024;
 
 /** The binary form. Throws PUSH_MALFORMED with the byte at which it stopped making sense. */
-export function readPushBinary(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
-  return new Scan(body, limits).request();
+export function readPushBinary(body: Uint8Array): PushedProfile[] {
+  return new Scan(body).request();
 }
 
 /** The JSON form: protobuf's own or lowerCamelCase names, unknown ones ignored. Throws PUSH_MALFORMED naming the place. */
-export function readPushJson(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
+export function readPushJson(body: Uint8Array): PushedProfile[] {
   let root: unknown;
   try {
     root = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -52,7 +48,7 @@ export function readPushJson(body: Uint8Array, limits: PushMessageLimits): Pushe
   }
   const profiles: PushedProfile[] = [];
   const series = listOf(objectOf(root, "the body")["series"], "series");
-  checkSeriesCount(series.length, limits);
+  checkSeriesCount(series.length);
   series.forEach((entry, seriesIndex) => {
     const place = `series ${seriesIndex}`;
     const fields = objectOf(entry, place);
@@ -93,13 +89,11 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
 class Scan {
   readonly #bytes: Buffer;
-  readonly #limits: PushMessageLimits;
   readonly #profiles: PushedProfile[] = [];
   #at = 0;
 
-  constructor(body: Uint8Array, limits: PushMessageLimits) {
+  constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    this.#limits = limits;
   }
 
   request(): PushedProfile[] {
@@ -109,7 +103,7 @@ class Scan {
       const tag = this.#varint(end);
       if (tag === FIELD_1_BYTES) {
         const seriesEnd = this.#lengthEnd(end);
-        checkSeriesCount(seriesIndex + 1, this.#limits);
+        checkSeriesCount(seriesIndex + 1);
         this.#series(seriesIndex++, seriesEnd);
       } else this.#skip(tag, end);
     }
@@ -261,12 +255,9 @@ function base64Of(value: unknown, place: string): Uint8Array {
 
 // --- bounds ---------------------------------------------------------------------------------------------------------
 
-function checkSeriesCount(count: number, limits: PushMessageLimits): void {
-  if (limits.seriesCountMax > 0 && count > limits.seriesCountMax) {
-    throw invalidArgument(
-      "PUSH_TOO_MANY_SERIES",
-      `a push holds more than ${limits.seriesCountMax} series (limit push_max_concurrency): send fewer at once, or raise the limit`,
-    );
+function checkSeriesCount(count: number): void {
+  if (count > SERIES_COUNT_MAX) {
+    throw invalidArgument("PUSH_TOO_MANY_SERIES", `a push holds more than ${SERIES_COUNT_MAX} series: send fewer at once`);
   }
 }
 

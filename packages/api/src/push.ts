@@ -24,8 +24,6 @@ import type { RateLimit, RateLimits } from "./rate-limit.ts";
 export interface WriteLimits extends RateLimits {
   /** MiB: of a body as sent, of a body inflated, and of the profiles of one push together. */
   readonly ingestionBodyLimitMb: number;
-  /** Series in one push. */
-  readonly pushMaxConcurrency: number;
   /** Of one profile before compression. Enforced by the sink; here it bounds what a profile can be charged. */
   readonly maxProfileSizeBytes: number;
 }
@@ -62,8 +60,7 @@ async function push(request: ApiRequest, isJson: boolean, options: WriteOptions,
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
   const body = await inflatedBody(request, bodyBytesMax);
-  const messageLimits = { seriesCountMax: limits.pushMaxConcurrency };
-  const pushed = isJson ? readPushJson(body, messageLimits) : readPushBinary(body, messageLimits);
+  const pushed = isJson ? readPushJson(body) : readPushBinary(body);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   checkTotalSize(pushed, limits, bodyBytesMax);
 
