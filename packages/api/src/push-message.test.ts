@@ -130,6 +130,13 @@ describe("push message", () => {
     ]);
   });
 
+  it("JSON: base64 as the command of that name prints it, in lines, is read; blanks and more padding are not", () => {
+    const rawOf = (rawProfile: string): Uint8Array => readPushJson(encodeUtf8(JSON.stringify({ series: [{ samples: [{ rawProfile }] }] })))[0]!.raw;
+    expect(Buffer.from(rawOf("dHdv\r\nIGxp\nbmVz\n")).toString()).to.equal("two lines");
+    expect(Buffer.from(rawOf("YQ=\n=\n")).toString()).to.equal("a");
+    for (const text of ["dHdv IGxp", "YQ===", "Y=Q="]) expect(codeOf(() => rawOf(text)), text).to.equal("PUSH_MALFORMED");
+  });
+
   it("JSON of the wrong shape is refused with the place", () => {
     const refusal = (value: unknown): string => {
       try {

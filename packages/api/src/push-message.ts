@@ -246,10 +246,10 @@ function textOf(value: unknown, place: string): string {
   return value;
 }
 
-/** Both alphabets, padded or not, as protobuf's JSON takes them. */
+/** Both alphabets, padded or not, line breaks (as `base64` prints them) stepped over: as protobuf's JSON takes them in Go. */
 function base64Of(value: unknown, place: string): Uint8Array {
   const text = textOf(value, place);
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text)) throw malformed(`${place} should be base64`);
+  if (!/^[A-Za-z0-9+/_\r\n-]*(=[\r\n]*){0,2}$/.test(text)) throw malformed(`${place} should be base64`);
   return Buffer.from(text, "base64");
 }
 

@@ -159,7 +159,11 @@ describe("push", () => {
   it("torn gzip, an unknown encoding, an unknown content type and no tenant of its own are refused", async () => {
     expect((await rig().push(gzipSync(ONE).subarray(0, 50), { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(400);
     expect((await rig().push(ONE, { ...PROTO_TYPE, "content-encoding": "br" })).status).to.equal(501);
-    expect((await rig().push(ONE, { "content-type": "text/plain" })).status).to.equal(415);
+    for (const type of ["text/plain", "", "application/json; charset=latin1"]) {
+      const reply = await rig().push(ONE, { "content-type": type });
+      expect([reply.status, textOf(reply)], type).to.deep.equal([415, ""]);
+      expect(reply.headers["accept-post"]).to.contain("application/json").and.to.contain("application/proto");
+    }
     expect((await rig().push(ONE, PROTO_TYPE, [parseTenantId("a"), parseTenantId("b")])).status).to.equal(400);
   });
 
