@@ -73,7 +73,7 @@ describe("ingest", () => {
       const [arrived] = sink.arrived;
       expect(labelsOf(arrived!)).to.deep.equal({ __delta__: "false", __session_id__: "s", env: "prod", pyroscope_spy: "nodespy", service_name: "web" });
       expect(Buffer.from(arrived!.pprof).equals(body)).to.equal(true);
-      expect(arrived!.ingest).to.deep.equal({ spyName: "nodespy", sampleTypes: {} });
+      expect(arrived!.ingest).to.deep.equal({ spyName: "nodespy", sampleTypes: undefined });
       expect(arrived!.fallbackTimeMs).to.equal(1_795_419_000_000);
       expect(arrived!.idempotencyKey).to.equal("k");
       expect(arrived!.describe).to.equal("profile");
@@ -85,10 +85,13 @@ describe("ingest", () => {
       expect(labelsOf(sink.arrived[0]!)["service_name"]).to.equal("demo.node");
     });
 
-    it("a client's own service_name wins, and the application goes to app_name", async () => {
+    it("a client's own service_name wins, and of a text the application goes to app_name", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=app{service_name=mine}&format=pprof", "x");
-      expect(labelsOf(sink.arrived[0]!)).to.deep.equal({ __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
+      await post("/ingest?name=app.cpu{service_name=mine}", "a 1");
+      const [pprof, text] = sink.arrived.map(labelsOf);
+      expect(pprof).to.deep.equal({ __delta__: "false", pyroscope_spy: "unknown", service_name: "mine" });
+      expect(text).to.deep.equal({ __name__: "process_cpu", __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
     });
 
     it("without from the time is now; in nanoseconds it is read too", async () => {
@@ -133,11 +136,17 @@ describe("ingest", () => {
       expect(sink.arrived).to.have.length(0);
     });
 
+    it("a configuration that is null is none; a type whose configuration is null has no other name; an empty one names nothing", async () => {
+      const { sink, post } = rig();
+      for (const sample_type_config of ["null", '{"cpu":null}', "{}"]) expect((await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config }))).status).to.equal(200);
+      expect(sink.arrived.map(({ ingest }) => ingest!.sampleTypes && { ...ingest!.sampleTypes })).to.deep.equal([undefined, { cpu: {} }, {}]);
+    });
+
     it("a sample type called as a property of every object finds no configuration", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: "{}" }));
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: '{"__proto__":{"display-name":"x"}}' }));
-      for (const { ingest } of sink.arrived) expect(ingest!.sampleTypes["constructor"]).to.equal(undefined);
+      for (const { ingest } of sink.arrived) expect(ingest!.sampleTypes!["constructor"]).to.equal(undefined);
     });
   });
 

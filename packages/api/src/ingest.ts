@@ -132,7 +132,7 @@ type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest"
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
   const contentType = request.headers["content-type"] ?? "";
   let pprof = body;
-  let sampleTypes: IngestHints["sampleTypes"] = {};
+  let sampleTypes: IngestHints["sampleTypes"];
   if (contentType.toLowerCase().startsWith("multipart/form-data")) {
     const fields = readMultipart(body, contentType);
     if ((fields.get("prev_profile")?.length ?? 0) > 0) {
@@ -145,8 +145,7 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
     sampleTypes = readSampleTypeConfig(fields.get("sample_type_config"));
   }
   if (pprof.length === 0) return undefined;
-  const labels = ingestLabels(ask, ask.name.app, undefined);
-  return { labels, pprof, ingest: { spyName: ask.spyName, sampleTypes } };
+  return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
 /** Text is not read here: it becomes pprof where that is decoded. It is bounded by what a profile may be. */
@@ -170,7 +169,7 @@ const SAMPLE_TYPE_CONFIG_BYTES_MAX = 65_536;
 
 /** `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
 function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampleTypes"] {
-  if (bytes === undefined || bytes.length === 0) return {};
+  if (bytes === undefined || bytes.length === 0) return undefined;
   if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
   let root: unknown;
   try {
@@ -178,9 +177,12 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
   } catch (cause) {
     throw configInvalid(messageOf(cause));
   }
-  if (typeof root !== "object" || root === null || Array.isArray(root)) throw configInvalid("it should be a JSON object");
+  // Clients without a configuration, or without one of a type, may write null.
+  if (root === null) return undefined;
+  if (typeof root !== "object" || Array.isArray(root)) throw configInvalid("it should be a JSON object");
   const entries = Object.entries(root).map(([type, value]: [string, unknown]): [string, { displayName?: string; units?: string }] => {
-    if (typeof value !== "object" || value === null) throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
+    if (value === null) return [type, {}];
+    if (typeof value !== "object") throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
     const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // an object: checked just above
     return [type, { ...(typeof displayName === "string" ? { displayName } : {}), ...(typeof units === "string" ? { units } : {}) }];
   });
@@ -197,14 +199,15 @@ function configInvalid(why: string): CodedError {
 /** Private labels are the server's own: of the client's only the session id is kept. */
 const SESSION_ID = "__session_id__";
 
-function ingestLabels(ask: IngestQuery, service: string, profileName: string | undefined): Label[] {
+/** `textName`: the `__name__` of a text; a pprof names itself by its sample types. */
+function ingestLabels(ask: IngestQuery, service: string, textName?: string): Label[] {
   const labels: Label[] = [];
-  if (profileName !== undefined) labels.push({ name: LABEL_NAME, value: profileName });
+  if (textName !== undefined) labels.push({ name: LABEL_NAME, value: textName });
   labels.push({ name: "__delta__", value: "false" });
   const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
-  // A client's own service_name wins; the application is then told beside it.
+  // A client's own service_name wins; of a text the application is then told beside it.
   if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
-  else if (!hasOwn("app_name")) labels.push({ name: "app_name", value: service });
+  else if (textName !== undefined && !hasOwn("app_name")) labels.push({ name: "app_name", value: service });
   if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
   for (const label of ask.name.labels) if (!label.name.startsWith("__") || label.name === SESSION_ID) labels.push(label);
   return labels;
