@@ -94,11 +94,12 @@ describe("ingest", () => {
       expect(text).to.deep.equal({ __name__: "process_cpu", __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
     });
 
-    it("without from the time is now; in nanoseconds it is read too", async () => {
+    it("without from, or with from=0, the time is now; in nanoseconds it is read too", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=a&format=pprof", "x");
+      await post("/ingest?name=a&format=pprof&from=0", "x");
       await post("/ingest?name=a&format=pprof&from=1795419000123456789", "x");
-      expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, 1_795_419_000_123]);
+      expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, undefined, 1_795_419_000_123]);
     });
 
     for (const format of ["", "&format=pprof"]) {

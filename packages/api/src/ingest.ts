@@ -73,7 +73,9 @@ const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "I
 function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
-  const fromMs = timeOf(query, "from", nowMs);
+  const givenMs = timeOf(query, "from", nowMs);
+  // As a pprof's own: what is not after 1970's first moment is no time.
+  const fromMs = givenMs !== undefined && givenMs > 0 ? givenMs : undefined;
   // The profile is filed under `from`; `until` is only checked.
   timeOf(query, "until", nowMs);
   return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
