@@ -182,9 +182,11 @@ describe("ingest", () => {
     });
 
     it("text beyond the size of a profile is 422, before it is read", async () => {
-      const reply = await rig().post("/ingest?name=a", "a 1\n".repeat(30_000));
+      const { metrics, post } = rig();
+      const reply = await post("/ingest?name=a", "a 1\n".repeat(30_000));
       expect(reply.status).to.equal(422);
       expect(errorOf(reply).message).to.contain("max_profile_size_bytes");
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="profile_size_limit",tenant="anonymous"} 120000');
     });
 
     it("nothing but blank lines is 200, and a profile without samples", async () => {
@@ -225,6 +227,12 @@ describe("ingest", () => {
         expect(reply.status, query).to.equal(400);
         expect(errorOf(reply).code).to.equal("invalid_argument");
       }
+    });
+
+    it("a body that is too large is 413, and one discard", async () => {
+      const { metrics, post } = rig();
+      expect((await post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
+      expect(await metrics.text()).to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${2 ** 20}`);
     });
 
     it("what the sink refuses is 422, its trouble 503, and discards are counted", async () => {

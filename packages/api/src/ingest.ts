@@ -20,7 +20,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, countingOversize, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -41,14 +41,15 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const ask = readIngestQuery(request, modules.clock.nowMs());
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
-  const body = await request.body(bodyLimitBytes(limits));
+  const sizeBytesMax = bodyLimitBytes(limits);
+  const body = await countingOversize(request.body(sizeBytesMax), { tenant, sizeBytesMax }, modules);
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask, limits);
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
-  const limited = modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -150,16 +151,19 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
   return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-/** Text is not read here: it becomes pprof where that is decoded. It is bounded by what a profile may be. */
-function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery, limits: WriteLimits): ReadProfile {
-  if (limits.maxProfileSizeBytes > 0 && body.length > limits.maxProfileSizeBytes) {
-    throw new CodedError({
-      code: "PROFILE_TOO_LARGE",
-      kind: "invalid_argument",
-      message: `the text is ${body.length} bytes and a profile may have ${limits.maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
-      details: { reason: "profile_size_limit" },
-    });
-  }
+/** Text is bounded by what a profile may be. */
+function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): CodedError | undefined {
+  if (maxProfileSizeBytes <= 0 || text.length <= maxProfileSizeBytes) return undefined;
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the text is ${text.length} bytes and a profile may have ${maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    details: { reason: "profile_size_limit" },
+  });
+}
+
+/** Text is not read here: it becomes pprof where that is decoded. */
+function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery): ReadProfile {
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
   return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile }, ingest: undefined };

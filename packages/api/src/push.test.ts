@@ -149,11 +149,15 @@ describe("push", () => {
     expect((await rig(tight).push(bomb, { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(413);
     const raw = gzipSync(new Uint8Array(300_000));
     const many = encodePushRequest([{ labels: {}, profiles: Array.from({ length: 4 }, () => ({ raw })) }]);
-    const { sink, push } = rig(tight);
+    const { sink, push, metrics } = rig(tight);
     const reply = await push(many, PROTO_TYPE);
     expect(reply.status).to.equal(400);
     expect(messageOf(reply)).to.contain("ingestion_body_limit_mb");
     expect(sink.arrived).to.have.length(0);
+    await push(bomb, { ...PROTO_TYPE, "content-encoding": "gzip" });
+    expect(await metrics.text())
+      .to.contain('pyromesh_discarded_samples_total{reason="body_size_limit_exceeded",tenant="anonymous"} 5')
+      .and.to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${4 * 300_000 + 2 ** 20}`);
   });
 
   it("torn gzip, an unknown encoding, an unknown content type and no tenant of its own are refused", async () => {

@@ -63,10 +63,10 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
-  const body = await inflatedBody(request, bodyBytesMax);
+  const body = await countingOversize(inflatedBody(request, bodyBytesMax), { tenant, sizeBytesMax: bodyBytesMax }, modules);
   const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
-  checkTotalSize(pushed, limits, bodyBytesMax);
+  checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
   const requestKey = idempotencyKeyOf(request);
   const refused: unknown[] = [];
@@ -123,14 +123,30 @@ function checkProfile(profile: PushedProfile): CodedError | undefined {
 /** Header and trailer. */
 const GZIP_BYTES_MIN = 18;
 
-function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, bytesMax: number): void {
+interface BodyBound {
+  readonly tenant: TenantId;
+  readonly sizeBytesMax: number;
+}
+
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-  if (totalBytes > bytesMax) {
-    throw invalidArgument(
-      "PUSH_BODY_SIZE_LIMIT",
-      `the profiles of this push are ${totalBytes} bytes before compression, over ${bytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
-    );
+  if (totalBytes <= sizeBytesMax) return;
+  const refusal = invalidArgument(
+    "PUSH_BODY_SIZE_LIMIT",
+    `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
+  );
+  discards.add(tenant, refusal, totalBytes, pushed.length);
+  throw refusal;
+}
+
+/** A body that is too large is one discard, of as many bytes as it might have had: what else is in it nobody has read. */
+export async function countingOversize(body: Promise<Uint8Array>, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): Promise<Uint8Array> {
+  try {
+    return await body;
+  } catch (thrown) {
+    if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
+    throw thrown;
   }
 }
 
