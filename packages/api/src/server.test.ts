@@ -67,6 +67,19 @@ describe("server", () => {
       expect(reply).to.match(/^HTTP\/1.1 200 /);
     });
 
+    it("requests sent one behind the other are answered in turn, also where a later one is ready first", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const replies = exchange(
+        api.server.port,
+        "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\naGET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\nGET /nope HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+      );
+      await slow.arrived();
+      await api.get("/-/healthy");
+      slow.release();
+      expect((await replies).match(/HTTP\/1\.1 \d+|done|ok$|404 page/gm)).to.deep.equal(["HTTP/1.1 200", "done", "HTTP/1.1 200", "ok", "HTTP/1.1 404", "404 page"]);
+    });
+
     it("HEAD is a GET without its body", async () => {
       await open();
       const response = await fetch(`${api.url}/-/healthy`, { method: "HEAD" });

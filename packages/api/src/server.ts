@@ -251,7 +251,8 @@ export class ApiServer {
   // --- the reply ----------------------------------------------------------------------------------------------------
 
   async #write(request: IncomingMessage, response: ServerResponse, reply: ApiReply): Promise<void> {
-    if (response.destroyed || response.socket === null) return;
+    // The request's socket: a response has none while it waits for those before it on the connection.
+    if (response.destroyed || request.socket.destroyed) return;
     // Names and values in turn: an object costs a copy and a walk over its keys.
     const headers: string[] = ["x-content-type-options", "nosniff"];
     for (const name in reply.headers) headers.push(name, reply.headers[name]!);
