@@ -102,8 +102,8 @@ describe("ingest", () => {
       expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, undefined, 1_795_419_000_123]);
     });
 
-    for (const format of ["", "&format=pprof"]) {
-      it(`multipart as the Go SDK sends it${format === "" ? "" : ", with format=pprof besides"}: profile and sample_type_config`, async () => {
+    for (const format of ["", "&format=pprof", "&format=folded"]) {
+      it(`multipart as the Go SDK sends it${format === "" ? "" : `, with ${format.slice(1)} besides`}: profile and sample_type_config`, async () => {
         const form = new FormData();
         form.append("profile", new Blob([gzipSync("a profile")]), "profile.pprof");
         form.append("sample_type_config", new Blob(['{"inuse_space":{"units":"bytes","display-name":"inuse_space","aggregation":"average"},"x":{}}']), "sample_type_config.json");

@@ -1,10 +1,10 @@
 /**
  * POST /ingest and /pyroscope/ingest: one profile a request, its labels in the query string. What the Go, Node, Python, Ruby and
- * Rust SDKs speak.
+ * Rust SDKs speak. The first that fits says what the body is:
  *
+ *   format=lines                           one stack a line
  *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
  *   format=folded | groups, or none        `main;work;sum 40` a line
- *   format=lines                           one stack a line
  *   anything else                          422, naming these
  *
  * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only `name`, `from` and `until` are 400.
@@ -110,7 +110,7 @@ function ingestFormat(request: ApiRequest): IngestFormat {
       return format;
     case "folded":
     case "groups":
-      return "groups";
+      return contentType.startsWith("multipart/form-data") ? "pprof" : "groups";
     case "": {
       if (contentType.startsWith("multipart/form-data")) return "pprof";
       const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);

@@ -149,6 +149,7 @@ describe("push message", () => {
     expect(refusal([])).to.contain("the body should be a JSON object");
     expect(refusal({ series: {} })).to.contain("series should be a list");
     expect(refusal({ series: [{ labels: [{ name: 1 }] }] })).to.contain("series 0, label 0, name should be a string");
+    expect(refusal({ series: [{ samples: [{ rawProfile: "aGk=", raw_profile: "aGk=" }] }] })).to.contain("series 0, profile 0 has both rawProfile and raw_profile: send one");
     expect(refusal({ series: [{ samples: [{ rawProfile: "%%" }] }] })).to.contain("series 0, profile 0, rawProfile should be base64");
   });
 });

@@ -63,6 +63,7 @@ export function readPushJson(body: Uint8Array): PushedProfile[] {
     samples.forEach((sample, profileIndex) => {
       const item = `${place}, profile ${profileIndex}`;
       const values = objectOf(sample, item);
+      if (Object.hasOwn(values, "rawProfile") && Object.hasOwn(values, "raw_profile")) throw malformed(`${item} has both rawProfile and raw_profile: send one`);
       const raw = base64Of(values["rawProfile"] ?? values["raw_profile"], `${item}, rawProfile`);
       const id = textOf(values["ID"] ?? values["id"], `${item}, ID`);
       profiles.push({ seriesIndex, profileIndex, labels, raw, id });
