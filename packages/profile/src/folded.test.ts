@@ -34,6 +34,10 @@ describe("folded stacks", () => {
       { stack: "a;b", count: 10 },
       { stack: "a", count: 1 },
     ]);
+    expect(parseFolded(encodeUtf8("a 9007199254740991\na +1\nb -0\n"), { mode: "groups" })).deep.equal([
+      { stack: "a", count: 9007199254740992n },
+      { stack: "b", count: 0 },
+    ]);
     expect(parseFolded(encodeUtf8("a 9223372036854775807\na -1\n"), { mode: "groups" })).deep.equal([{ stack: "a", count: 9223372036854775806n }]);
     expect(() => parseFolded(encodeUtf8("a 9223372036854775807\na 1\n"), { mode: "groups" })).throw(CodedError, "line 2");
   });

@@ -51,12 +51,25 @@ function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
       throw malformed(`line ${i + 1} ends in ${JSON.stringify(digits.slice(0, 40))}: end it with a space and a whole number, as in "main;work 12"`);
     }
     const stack = withoutLastSemicolon(text.slice(0, space));
-    const sum = BigInt(counts.get(stack) ?? 0) + BigInt(digits.startsWith("+") ? digits.slice(1) : digits);
-    if (!isInt64(sum)) throw malformed(`line ${i + 1} has a count beyond 64 bits, by itself or with those of its stack before: send a smaller one`);
-    const count = Number(sum);
-    counts.set(stack, Number.isSafeInteger(count) ? count : sum);
+    const sum = plus(counts.get(stack) ?? 0, digits);
+    if (typeof sum === "bigint" && !isInt64(sum)) throw malformed(`line ${i + 1} has a count beyond 64 bits, by itself or with those of its stack before: send a smaller one`);
+    counts.set(stack, sum);
   }
   return counts;
+}
+
+/** Digits that a number holds exactly. */
+const EXACT_DIGITS_MAX = 15;
+
+/** In numbers as long as they are exact: most counts are small. */
+function plus(count: number | bigint, digits: string): number | bigint {
+  if (typeof count === "number" && digits.length <= EXACT_DIGITS_MAX) {
+    const sum = count + Number(digits);
+    if (Number.isSafeInteger(sum)) return sum;
+  }
+  const exact = BigInt(count) + BigInt(digits.startsWith("+") ? digits.slice(1) : digits);
+  const sum = Number(exact);
+  return Number.isSafeInteger(sum) ? sum : exact;
 }
 
 function countLines(lines: readonly string[]): Map<string, number> {
