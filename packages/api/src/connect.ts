@@ -4,12 +4,12 @@
  *
  * What must stay true: a message is never larger than `bodyBytesMax`, before or after inflating; a caller's own time limit
  * (`Connect-Timeout-Ms`) ends its request on time even where the handler does not listen to its signal.
+ *
+ * Push has a handler of its own (`push.ts`) and shares what stands here about content types and the caller's time limit.
  */
 import { promisify } from "node:util";
 import { gunzip } from "node:zlib";
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
-import { abortable } from "./abortable.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { decodeBinary, encodeBinary } from "./proto/binary.ts";
 import { decodeJson, encodeJson } from "./proto/json.ts";
@@ -41,26 +41,25 @@ export interface ConnectOptions {
 export function unaryHandler<Request extends object, Response extends object>(
   method: UnaryMethod<Request, Response>,
   options: ConnectOptions,
-  modules: { readonly clock: Clock },
 ): Handler {
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
-    if (codec === undefined) return { status: 415, headers: { "accept-post": ACCEPT_POST }, body: "" };
-    const limit = startTimeLimit(request, modules.clock);
-    try {
-      const answer = await abortable(run(method, codec, request, limit.signal, options), limit.signal);
-      return encodeReply(method.response, codec, answer);
-    } finally {
-      limit.stop();
-    }
+    if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
+    heedTimeLimit(request);
+    return encodeReply(method.response, codec, await run(method, codec, request, options));
   };
 }
 
-type Codec = "json" | "proto";
+export type Codec = "json" | "proto";
 
-const ACCEPT_POST = "application/json, application/json; charset=utf-8, application/proto";
+/** The reply to a content type that is no codec's. */
+export const CONTENT_TYPE_UNKNOWN: ApiReply = {
+  status: 415,
+  headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto" },
+  body: "",
+};
 
-function codecOf(contentType: string | undefined): Codec | undefined {
+export function codecOf(contentType: string | undefined): Codec | undefined {
   const [type = "", ...parameters] = (contentType ?? "").toLowerCase().split(";").map((part) => part.trim());
   for (const parameter of parameters) {
     const [name, value = ""] = parameter.split("=");
@@ -73,12 +72,11 @@ async function run<Request extends object, Response extends object>(
   method: UnaryMethod<Request, Response>,
   codec: Codec,
   request: ApiRequest,
-  signal: AbortSignal,
   options: ConnectOptions,
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
-  return method.handle(message, { headers: request.headers, tenants: request.tenants, signal });
+  return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal });
 }
 
 const gunzipAsync = promisify(gunzip);
@@ -123,23 +121,16 @@ function printJson<Response extends object>(schema: MessageSchema<Response>, mes
   }
 }
 
-interface TimeLimit {
-  readonly signal: AbortSignal;
-  stop(): void;
-}
-
-/** Throws CONNECT_TIMEOUT_INVALID. The server's own limit holds besides. */
-function startTimeLimit(request: ApiRequest, clock: Clock): TimeLimit {
+/** Holds a request to its caller's own time limit. Throws CONNECT_TIMEOUT_INVALID. The server's holds besides. */
+export function heedTimeLimit(request: ApiRequest): void {
   const header = request.headers["connect-timeout-ms"];
-  if (header === undefined || header === "") return { signal: request.signal, stop: () => {} };
+  if (header === undefined || header === "") return;
   if (!/^\d{1,10}$/.test(header)) {
     throw invalidArgument("CONNECT_TIMEOUT_INVALID", `Connect-Timeout-Ms is ${JSON.stringify(header.slice(0, 40))}: send at most 10 digits`);
   }
-  const controller = new AbortController();
   const timeoutMs = Number(header);
-  const expire = (): void =>
-    controller.abort(new CodedError({ code: "DEADLINE_EXCEEDED", kind: "deadline_exceeded", message: `the request took longer than its Connect-Timeout-Ms of ${timeoutMs}` }));
-  // Timers hold 31 bits; a limit of three weeks is none.
-  const timer = timeoutMs < 2 ** 31 ? clock.after(timeoutMs, expire) : undefined;
-  return { signal: AbortSignal.any([request.signal, controller.signal]), stop: () => timer?.cancel() };
+  request.endAfter(
+    timeoutMs,
+    new CodedError({ code: "DEADLINE_EXCEEDED", kind: "deadline_exceeded", message: `the request took longer than its Connect-Timeout-Ms of ${timeoutMs}` }),
+  );
 }

@@ -22,9 +22,10 @@ export class Discards {
     this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Bytes of profiles that were refused, before compression.", labelNames);
   }
 
-  add(tenant: TenantId, error: unknown, sizeBytes: number): void {
+  /** `sizeBytes`: of the profiles together. */
+  add(tenant: TenantId, error: unknown, sizeBytes: number, profileCount = 1): void {
     const labels = { reason: discardReason(error), tenant: this.#tenantLabel(tenant) };
-    this.#profiles.add(labels, 1);
+    this.#profiles.add(labels, profileCount);
     this.#bytes.add(labels, sizeBytes);
   }
 
@@ -46,8 +47,8 @@ export function discardReason(error: unknown): string {
 
 const REASON_OF_CODE: Readonly<Record<string, string>> = {
   RATE_LIMITED: "rate_limited",
-  PUSH_BODY_SIZE_LIMIT: "body_size_limit",
-  BODY_TOO_LARGE: "body_size_limit",
+  PUSH_BODY_SIZE_LIMIT: "body_size_limit_exceeded",
+  BODY_TOO_LARGE: "body_size_limit_exceeded",
 };
 
 const REASON_OF_KIND: Readonly<Record<string, string>> = {

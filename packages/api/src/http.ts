@@ -1,5 +1,5 @@
 /** A request and a reply as handlers see them: no sockets, so that handlers are tested without a server. */
-import type { TenantId } from "@pyromesh/base";
+import type { CodedError, TenantId } from "@pyromesh/base";
 import type { Caller } from "./ports.ts";
 
 export interface ApiRequest {
@@ -16,6 +16,8 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** The same, for who only looks. */
   readonly caller: Caller;
+  /** Answers with `reason` at that time, as at the server's own limit; the handler's work goes on unheard. */
+  endAfter(timeoutMs: number, reason: CodedError): void;
 }
 
 export interface ApiReply {

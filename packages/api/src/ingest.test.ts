@@ -16,7 +16,7 @@ import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "./testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, pushMaxConcurrency: 256, maxProfileSizeBytes: 100_000 };
+const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
 const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
 
@@ -73,7 +73,7 @@ describe("ingest", () => {
       const [arrived] = sink.arrived;
       expect(labelsOf(arrived!)).to.deep.equal({ __delta__: "false", __session_id__: "s", env: "prod", pyroscope_spy: "nodespy", service_name: "web" });
       expect(Buffer.from(arrived!.pprof).equals(body)).to.equal(true);
-      expect(arrived!.ingest).to.deep.equal({ spyName: "nodespy", sampleTypes: {} });
+      expect(arrived!.ingest).to.deep.equal({ spyName: "nodespy", sampleTypes: undefined });
       expect(arrived!.fallbackTimeMs).to.equal(1_795_419_000_000);
       expect(arrived!.idempotencyKey).to.equal("k");
       expect(arrived!.describe).to.equal("profile");
@@ -85,21 +85,25 @@ describe("ingest", () => {
       expect(labelsOf(sink.arrived[0]!)["service_name"]).to.equal("demo.node");
     });
 
-    it("a client's own service_name wins, and the application goes to app_name", async () => {
+    it("a client's own service_name wins, and of a text the application goes to app_name", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=app{service_name=mine}&format=pprof", "x");
-      expect(labelsOf(sink.arrived[0]!)).to.deep.equal({ __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
+      await post("/ingest?name=app.cpu{service_name=mine}", "a 1");
+      const [pprof, text] = sink.arrived.map(labelsOf);
+      expect(pprof).to.deep.equal({ __delta__: "false", pyroscope_spy: "unknown", service_name: "mine" });
+      expect(text).to.deep.equal({ __name__: "process_cpu", __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
     });
 
-    it("without from the time is now; in nanoseconds it is read too", async () => {
+    it("without from, or with from=0, the time is now; in nanoseconds it is read too", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=a&format=pprof", "x");
+      await post("/ingest?name=a&format=pprof&from=0", "x");
       await post("/ingest?name=a&format=pprof&from=1795419000123456789", "x");
-      expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, 1_795_419_000_123]);
+      expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, undefined, 1_795_419_000_123]);
     });
 
-    for (const format of ["", "&format=pprof"]) {
-      it(`multipart as the Go SDK sends it${format === "" ? "" : ", with format=pprof besides"}: profile and sample_type_config`, async () => {
+    for (const format of ["", "&format=pprof", "&format=folded"]) {
+      it(`multipart as the Go SDK sends it${format === "" ? "" : `, with ${format.slice(1)} besides`}: profile and sample_type_config`, async () => {
         const form = new FormData();
         form.append("profile", new Blob([gzipSync("a profile")]), "profile.pprof");
         form.append("sample_type_config", new Blob(['{"inuse_space":{"units":"bytes","display-name":"inuse_space","aggregation":"average"},"x":{}}']), "sample_type_config.json");
@@ -133,11 +137,17 @@ describe("ingest", () => {
       expect(sink.arrived).to.have.length(0);
     });
 
+    it("a configuration that is null is none; a type whose configuration is null has no other name; an empty one names nothing", async () => {
+      const { sink, post } = rig();
+      for (const sample_type_config of ["null", '{"cpu":null}', "{}"]) expect((await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config }))).status).to.equal(200);
+      expect(sink.arrived.map(({ ingest }) => ingest!.sampleTypes && { ...ingest!.sampleTypes })).to.deep.equal([undefined, { cpu: {} }, {}]);
+    });
+
     it("a sample type called as a property of every object finds no configuration", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: "{}" }));
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: '{"__proto__":{"display-name":"x"}}' }));
-      for (const { ingest } of sink.arrived) expect(ingest!.sampleTypes["constructor"]).to.equal(undefined);
+      for (const { ingest } of sink.arrived) expect(ingest!.sampleTypes!["constructor"]).to.equal(undefined);
     });
   });
 
@@ -172,9 +182,11 @@ describe("ingest", () => {
     });
 
     it("text beyond the size of a profile is 422, before it is read", async () => {
-      const reply = await rig().post("/ingest?name=a", "a 1\n".repeat(30_000));
+      const { metrics, post } = rig();
+      const reply = await post("/ingest?name=a", "a 1\n".repeat(30_000));
       expect(reply.status).to.equal(422);
       expect(errorOf(reply).message).to.contain("max_profile_size_bytes");
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="profile_size_limit",tenant="anonymous"} 120000');
     });
 
     it("nothing but blank lines is 200, and a profile without samples", async () => {
@@ -215,6 +227,12 @@ describe("ingest", () => {
         expect(reply.status, query).to.equal(400);
         expect(errorOf(reply).code).to.equal("invalid_argument");
       }
+    });
+
+    it("a body that is too large is 413, and one discard", async () => {
+      const { metrics, post } = rig();
+      expect((await post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
+      expect(await metrics.text()).to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${2 ** 20}`);
     });
 
     it("what the sink refuses is 422, its trouble 503, and discards are counted", async () => {

@@ -1,10 +1,10 @@
 /**
  * POST /ingest and /pyroscope/ingest: one profile a request, its labels in the query string. What the Go, Node, Python, Ruby and
- * Rust SDKs speak.
+ * Rust SDKs speak. The first that fits says what the body is:
  *
+ *   format=lines                           one stack a line
  *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
  *   format=folded | groups, or none        `main;work;sum 40` a line
- *   format=lines                           one stack a line
  *   anything else                          422, naming these
  *
  * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only `name`, `from` and `until` are 400.
@@ -20,7 +20,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, countingOversize, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -41,14 +41,15 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const ask = readIngestQuery(request, modules.clock.nowMs());
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
-  const body = await request.body(bodyLimitBytes(limits));
+  const sizeBytesMax = bodyLimitBytes(limits);
+  const body = await countingOversize(request.body(sizeBytesMax), { tenant, sizeBytesMax }, modules);
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask, limits);
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
-  const limited = modules.rateLimit.take(tenant, sizeBytes);
+  const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
@@ -73,7 +74,9 @@ const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "I
 function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
-  const fromMs = timeOf(query, "from", nowMs);
+  const givenMs = timeOf(query, "from", nowMs);
+  // As a pprof's own: what is not after 1970's first moment is no time.
+  const fromMs = givenMs !== undefined && givenMs > 0 ? givenMs : undefined;
   // The profile is filed under `from`; `until` is only checked.
   timeOf(query, "until", nowMs);
   return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
@@ -107,7 +110,7 @@ function ingestFormat(request: ApiRequest): IngestFormat {
       return format;
     case "folded":
     case "groups":
-      return "groups";
+      return contentType.startsWith("multipart/form-data") ? "pprof" : "groups";
     case "": {
       if (contentType.startsWith("multipart/form-data")) return "pprof";
       const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
@@ -132,7 +135,7 @@ type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest"
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
   const contentType = request.headers["content-type"] ?? "";
   let pprof = body;
-  let sampleTypes: IngestHints["sampleTypes"] = {};
+  let sampleTypes: IngestHints["sampleTypes"];
   if (contentType.toLowerCase().startsWith("multipart/form-data")) {
     const fields = readMultipart(body, contentType);
     if ((fields.get("prev_profile")?.length ?? 0) > 0) {
@@ -145,20 +148,22 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
     sampleTypes = readSampleTypeConfig(fields.get("sample_type_config"));
   }
   if (pprof.length === 0) return undefined;
-  const labels = ingestLabels(ask, ask.name.app, undefined);
-  return { labels, pprof, ingest: { spyName: ask.spyName, sampleTypes } };
+  return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-/** Text is not read here: it becomes pprof where that is decoded. It is bounded by what a profile may be. */
-function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery, limits: WriteLimits): ReadProfile {
-  if (limits.maxProfileSizeBytes > 0 && body.length > limits.maxProfileSizeBytes) {
-    throw new CodedError({
-      code: "PROFILE_TOO_LARGE",
-      kind: "invalid_argument",
-      message: `the text is ${body.length} bytes and a profile may have ${limits.maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
-      details: { reason: "profile_size_limit" },
-    });
-  }
+/** Text is bounded by what a profile may be. */
+function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): CodedError | undefined {
+  if (maxProfileSizeBytes <= 0 || text.length <= maxProfileSizeBytes) return undefined;
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the text is ${text.length} bytes and a profile may have ${maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    details: { reason: "profile_size_limit" },
+  });
+}
+
+/** Text is not read here: it becomes pprof where that is decoded. */
+function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery): ReadProfile {
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
   return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile }, ingest: undefined };
@@ -170,7 +175,7 @@ const SAMPLE_TYPE_CONFIG_BYTES_MAX = 65_536;
 
 /** `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
 function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampleTypes"] {
-  if (bytes === undefined || bytes.length === 0) return {};
+  if (bytes === undefined || bytes.length === 0) return undefined;
   if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
   let root: unknown;
   try {
@@ -178,9 +183,12 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
   } catch (cause) {
     throw configInvalid(messageOf(cause));
   }
-  if (typeof root !== "object" || root === null || Array.isArray(root)) throw configInvalid("it should be a JSON object");
+  // Clients without a configuration, or without one of a type, may write null.
+  if (root === null) return undefined;
+  if (typeof root !== "object" || Array.isArray(root)) throw configInvalid("it should be a JSON object");
   const entries = Object.entries(root).map(([type, value]: [string, unknown]): [string, { displayName?: string; units?: string }] => {
-    if (typeof value !== "object" || value === null) throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
+    if (value === null) return [type, {}];
+    if (typeof value !== "object") throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
     const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // an object: checked just above
     return [type, { ...(typeof displayName === "string" ? { displayName } : {}), ...(typeof units === "string" ? { units } : {}) }];
   });
@@ -197,14 +205,15 @@ function configInvalid(why: string): CodedError {
 /** Private labels are the server's own: of the client's only the session id is kept. */
 const SESSION_ID = "__session_id__";
 
-function ingestLabels(ask: IngestQuery, service: string, profileName: string | undefined): Label[] {
+/** `textName`: the `__name__` of a text; a pprof names itself by its sample types. */
+function ingestLabels(ask: IngestQuery, service: string, textName?: string): Label[] {
   const labels: Label[] = [];
-  if (profileName !== undefined) labels.push({ name: LABEL_NAME, value: profileName });
+  if (textName !== undefined) labels.push({ name: LABEL_NAME, value: textName });
   labels.push({ name: "__delta__", value: "false" });
   const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
-  // A client's own service_name wins; the application is then told beside it.
+  // A client's own service_name wins; of a text the application is then told beside it.
   if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
-  else if (!hasOwn("app_name")) labels.push({ name: "app_name", value: service });
+  else if (textName !== undefined && !hasOwn("app_name")) labels.push({ name: "app_name", value: service });
   if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
   for (const label of ask.name.labels) if (!label.name.startsWith("__") || label.name === SESSION_ID) labels.push(label);
   return labels;

@@ -42,8 +42,8 @@ export interface ArrivedProfile {
 
 export interface IngestHints {
   readonly spyName: string;
-  /** From `sample_type_config`: pprof sample type -> how the client shows it. */
-  readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>>;
+  /** From `sample_type_config`: pprof sample type -> how the client shows it. Undefined: none was sent. */
+  readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>> | undefined;
 }
 
 export interface PushOutcome {

@@ -6,16 +6,11 @@
  *   RawSample        1 raw_profile: bytes                     2 ID: string
  *
  * What must stay true: never a read past the end; unknown fields are stepped over; what is held for a request is
- * bounded by `PushMessageLimits`, not by what a hostile body spells.
+ * bounded by the counts below, not by what a hostile body spells.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
-
-export interface PushMessageLimits {
-  /** Past it: PUSH_TOO_MANY_SERIES. 0 lifts it. */
-  readonly seriesCountMax: number;
-}
 
 /** One raw_profile of a request, with the labels of its series. */
 export interface PushedProfile {
@@ -31,19 +26,20 @@ export interface PushedProfile {
 }
 
 /**
- * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. Both are far
+ * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. All are far
  * above anything a client sends (30 labels a series is the default limit; agents send one to some dozen profiles).
  */
+const SERIES_COUNT_MAX = 16_384;
 const PROFILE_COUNT_MAX = 16_384;
 const LABEL_COUNT_MAX = 1_024;
 
 /** The binary form. Throws PUSH_MALFORMED with the byte at which it stopped making sense. */
-export function readPushBinary(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
-  return new Scan(body, limits).request();
+export function readPushBinary(body: Uint8Array): PushedProfile[] {
+  return new Scan(body).request();
 }
 
 /** The JSON form: protobuf's own or lowerCamelCase names, unknown ones ignored. Throws PUSH_MALFORMED naming the place. */
-export function readPushJson(body: Uint8Array, limits: PushMessageLimits): PushedProfile[] {
+export function readPushJson(body: Uint8Array): PushedProfile[] {
   let root: unknown;
   try {
     root = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
@@ -52,7 +48,7 @@ export function readPushJson(body: Uint8Array, limits: PushMessageLimits): Pushe
   }
   const profiles: PushedProfile[] = [];
   const series = listOf(objectOf(root, "the body")["series"], "series");
-  checkSeriesCount(series.length, limits);
+  checkSeriesCount(series.length);
   series.forEach((entry, seriesIndex) => {
     const place = `series ${seriesIndex}`;
     const fields = objectOf(entry, place);
@@ -67,6 +63,7 @@ export function readPushJson(body: Uint8Array, limits: PushMessageLimits): Pushe
     samples.forEach((sample, profileIndex) => {
       const item = `${place}, profile ${profileIndex}`;
       const values = objectOf(sample, item);
+      if (Object.hasOwn(values, "rawProfile") && Object.hasOwn(values, "raw_profile")) throw malformed(`${item} has both rawProfile and raw_profile: send one`);
       const raw = base64Of(values["rawProfile"] ?? values["raw_profile"], `${item}, rawProfile`);
       const id = textOf(values["ID"] ?? values["id"], `${item}, ID`);
       profiles.push({ seriesIndex, profileIndex, labels, raw, id });
@@ -93,13 +90,11 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
 class Scan {
   readonly #bytes: Buffer;
-  readonly #limits: PushMessageLimits;
   readonly #profiles: PushedProfile[] = [];
   #at = 0;
 
-  constructor(body: Uint8Array, limits: PushMessageLimits) {
+  constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    this.#limits = limits;
   }
 
   request(): PushedProfile[] {
@@ -109,7 +104,7 @@ class Scan {
       const tag = this.#varint(end);
       if (tag === FIELD_1_BYTES) {
         const seriesEnd = this.#lengthEnd(end);
-        checkSeriesCount(seriesIndex + 1, this.#limits);
+        checkSeriesCount(seriesIndex + 1);
         this.#series(seriesIndex++, seriesEnd);
       } else this.#skip(tag, end);
     }
@@ -252,21 +247,18 @@ function textOf(value: unknown, place: string): string {
   return value;
 }
 
-/** Both alphabets, padded or not, as protobuf's JSON takes them. */
+/** Both alphabets, padded or not, line breaks (as `base64` prints them) stepped over: as protobuf's JSON takes them in Go. */
 function base64Of(value: unknown, place: string): Uint8Array {
   const text = textOf(value, place);
-  if (!/^[A-Za-z0-9+/_-]*={0,2}$/.test(text)) throw malformed(`${place} should be base64`);
+  if (!/^[A-Za-z0-9+/_\r\n-]*(=[\r\n]*){0,2}$/.test(text)) throw malformed(`${place} should be base64`);
   return Buffer.from(text, "base64");
 }
 
 // --- bounds ---------------------------------------------------------------------------------------------------------
 
-function checkSeriesCount(count: number, limits: PushMessageLimits): void {
-  if (limits.seriesCountMax > 0 && count > limits.seriesCountMax) {
-    throw invalidArgument(
-      "PUSH_TOO_MANY_SERIES",
-      `a push holds more than ${limits.seriesCountMax} series (limit push_max_concurrency): send fewer at once, or raise the limit`,
-    );
+function checkSeriesCount(count: number): void {
+  if (count > SERIES_COUNT_MAX) {
+    throw invalidArgument("PUSH_TOO_MANY_SERIES", `a push holds more than ${SERIES_COUNT_MAX} series: send fewer at once`);
   }
 }
 

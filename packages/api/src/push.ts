@@ -12,8 +12,10 @@ import { gunzip } from "node:zlib";
 import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
+import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "./connect.ts";
+import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
-import { errorReply, errorReplyWith } from "./error-status.ts";
+import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { ArrivedProfile, Caller, ProfileSink } from "./ports.ts";
 import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
@@ -24,8 +26,6 @@ import type { RateLimit, RateLimits } from "./rate-limit.ts";
 export interface WriteLimits extends RateLimits {
   /** MiB: of a body as sent, of a body inflated, and of the profiles of one push together. */
   readonly ingestionBodyLimitMb: number;
-  /** Series in one push. */
-  readonly pushMaxConcurrency: number;
   /** Of one profile before compression. Enforced by the sink; here it bounds what a profile can be charged. */
   readonly maxProfileSizeBytes: number;
 }
@@ -44,28 +44,29 @@ export interface WriteModules {
 /** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
 export function pushHandler(options: WriteOptions, modules: WriteModules): Handler {
   return async (request) => {
+    const codec = codecOf(request.headers["content-type"]);
+    if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
-      const isJson = isJsonRequest(request);
-      await push(request, isJson, options, modules);
-      return isJson
+      heedTimeLimit(request);
+      await push(request, codec, options, modules);
+      return codec === "json"
         ? { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" }
         : { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return withRetryAfter(thrown.code === "CONTENT_TYPE_UNKNOWN" ? errorReplyWith(415, thrown) : errorReply(thrown), thrown);
+      return withRetryAfter(errorReply(thrown), thrown);
     }
   };
 }
 
-async function push(request: ApiRequest, isJson: boolean, options: WriteOptions, modules: WriteModules): Promise<void> {
+async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules): Promise<void> {
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
-  const body = await inflatedBody(request, bodyBytesMax);
-  const messageLimits = { seriesCountMax: limits.pushMaxConcurrency };
-  const pushed = isJson ? readPushJson(body, messageLimits) : readPushBinary(body, messageLimits);
+  const body = await countingOversize(inflatedBody(request, bodyBytesMax), { tenant, sizeBytesMax: bodyBytesMax }, modules);
+  const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
-  checkTotalSize(pushed, limits, bodyBytesMax);
+  checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
   const requestKey = idempotencyKeyOf(request);
   const refused: unknown[] = [];
@@ -122,14 +123,30 @@ function checkProfile(profile: PushedProfile): CodedError | undefined {
 /** Header and trailer. */
 const GZIP_BYTES_MIN = 18;
 
-function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, bytesMax: number): void {
+interface BodyBound {
+  readonly tenant: TenantId;
+  readonly sizeBytesMax: number;
+}
+
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-  if (totalBytes > bytesMax) {
-    throw invalidArgument(
-      "PUSH_BODY_SIZE_LIMIT",
-      `the profiles of this push are ${totalBytes} bytes before compression, over ${bytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
-    );
+  if (totalBytes <= sizeBytesMax) return;
+  const refusal = invalidArgument(
+    "PUSH_BODY_SIZE_LIMIT",
+    `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
+  );
+  discards.add(tenant, refusal, totalBytes, pushed.length);
+  throw refusal;
+}
+
+/** A body that is too large is one discard, of as many bytes as it might have had: what else is in it nobody has read. */
+export async function countingOversize(body: Promise<Uint8Array>, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): Promise<Uint8Array> {
+  try {
+    return await body;
+  } catch (thrown) {
+    if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
+    throw thrown;
   }
 }
 
@@ -167,17 +184,6 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
     throw invalidArgument("IDEMPOTENCY_KEY_TOO_LONG", `Idempotency-Key has ${key.length} characters: send at most ${IDEMPOTENCY_KEY_LENGTH_MAX}`);
   }
   return key;
-}
-
-function isJsonRequest(request: ApiRequest): boolean {
-  const type = (request.headers["content-type"] ?? "").split(";", 1)[0]!.trim().toLowerCase();
-  if (type === "application/json") return true;
-  if (type === "application/proto") return false;
-  throw new CodedError({
-    code: "CONTENT_TYPE_UNKNOWN",
-    kind: "unimplemented",
-    message: `content type ${JSON.stringify(type)} is not supported: send application/proto or application/json`,
-  });
 }
 
 const gunzipAsync = promisify(gunzip);

@@ -46,7 +46,7 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     handle: UnaryMethod<Request, Response>["handle"],
   ): RpcRoute => {
     const path = `/querier.v1.QuerierService/${name}`;
-    return { path, handler: unaryHandler({ path, request, response, handle }, options, modules) };
+    return { path, handler: unaryHandler({ path, request, response, handle }, options) };
   };
   return [
     route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),

@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { request as httpRequest } from "node:http";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { expect } from "chai";
+import { heedTimeLimit } from "./connect.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { route } from "./route.ts";
 import { openApi } from "./testing/open-api.ts";
@@ -64,6 +65,19 @@ describe("server", () => {
       await open();
       const reply = await exchange(api.server.port, "GET http://somewhere.example/-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
       expect(reply).to.match(/^HTTP\/1.1 200 /);
+    });
+
+    it("requests sent one behind the other are answered in turn, also where a later one is ready first", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const replies = exchange(
+        api.server.port,
+        "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\naGET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\nGET /nope HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+      );
+      await slow.arrived();
+      await api.get("/-/healthy");
+      slow.release();
+      expect((await replies).match(/HTTP\/1\.1 \d+|done|ok$|404 page/gm)).to.deep.equal(["HTTP/1.1 200", "done", "HTTP/1.1 200", "ok", "HTTP/1.1 404", "404 page"]);
     });
 
     it("HEAD is a GET without its body", async () => {
@@ -243,6 +257,24 @@ describe("server", () => {
       expect([response.status, ((await response.json()) as { code: string }).code]).to.deep.equal([504, "deadline_exceeded"]);
       expect(api.source.signals[0]!.aborted).to.equal(true);
       expect((await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "soon" })).status).to.equal(400);
+    });
+
+    it("Connect-Timeout-Ms of a push does the same, and what the push holds is held until it ends", async () => {
+      const slow = held();
+      await open({
+        push: async (request) => {
+          heedTimeLimit(request);
+          return slow.handler(request);
+        },
+      });
+      const push = (headers: Readonly<Record<string, string>>): Promise<Response> => fetch(`${api.url}/push.v1.PusherService/Push`, { method: "POST", headers, body: "x" });
+      expect((await push({ "connect-timeout-ms": "20" })).status).to.equal(504);
+      const inFlight = async (): Promise<string> => (await (await api.get("/metrics")).text()).match(/pyromesh_requests_in_flight (\d+)/)![1]!;
+      expect(await inFlight()).to.equal("2"); // the push, and this look at it
+      slow.release();
+      await slow.arrived();
+      expect(await inFlight()).to.equal("1");
+      expect((await push({ "connect-timeout-ms": "soon" })).status).to.equal(400);
     });
 
     it("the server's own limit does the same for every route", async () => {

@@ -17,7 +17,7 @@ import type { AddressInfo, Socket } from "node:net";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError, unavailable } from "@pyromesh/base";
-import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
+import type { Clock, Histogram, Logger, Metrics, Timer } from "@pyromesh/base";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
@@ -213,7 +213,12 @@ export class ApiServer {
       if (!response.writableFinished) abort.abort(clientGone());
     };
     response.on("close", onClose);
-    const timer = this.#clock.after(this.#limits.requestTimeoutMs, () => abort.abort(tookTooLong(this.#limits.requestTimeoutMs)));
+    const timers: Timer[] = [];
+    const endAfter = (timeoutMs: number, reason: CodedError): void => {
+      // Timers hold 31 bits; a limit of three weeks is none.
+      if (timeoutMs < 2 ** 31) timers.push(this.#clock.after(timeoutMs, () => abort.abort(reason)));
+    };
+    endAfter(this.#limits.requestTimeoutMs, tookTooLong(this.#limits.requestTimeoutMs));
     const apiRequest: ApiRequest = {
       method: request.method ?? "",
       path: target.path,
@@ -222,6 +227,7 @@ export class ApiServer {
       tenants,
       body: (sizeBytesMax) => body.read(sizeBytesMax),
       caller: abort,
+      endAfter,
       get signal(): AbortSignal {
         return abort.signal;
       },
@@ -237,7 +243,7 @@ export class ApiServer {
     try {
       return await abort.bound(work);
     } finally {
-      timer.cancel();
+      for (const timer of timers) timer.cancel();
       response.off("close", onClose);
     }
   }
@@ -245,7 +251,8 @@ export class ApiServer {
   // --- the reply ----------------------------------------------------------------------------------------------------
 
   async #write(request: IncomingMessage, response: ServerResponse, reply: ApiReply): Promise<void> {
-    if (response.destroyed || response.socket === null) return;
+    // The request's socket: a response has none while it waits for those before it on the connection.
+    if (response.destroyed || request.socket.destroyed) return;
     // Names and values in turn: an object costs a copy and a walk over its keys.
     const headers: string[] = ["x-content-type-options", "nosniff"];
     for (const name in reply.headers) headers.push(name, reply.headers[name]!);

@@ -4,7 +4,7 @@ import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
-import { messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
+import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
 import { openHead } from "@pyromesh/head";
@@ -23,11 +23,14 @@ import { setV8Flags } from "./v8-flags.ts";
 
 /** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
 const STOP_TIMEOUT_MS = 14_000;
+/** Requests' part of it. A client that stalls is cut off then, so that the node ends in time all the same. */
+const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
 /** More lanes than this only cost memory: the main thread is the next bound. */
 const LANES_MAX = 8;
 
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
+  await makeDataDir(config.dataDir);
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -37,7 +40,6 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
     gauge.set({ version: buildInfo.version, revision: buildInfo.revision, node_version: buildInfo.nodeVersion }, 1),
   );
   const lag = watchEventLoopLag(metrics);
-  await mkdir(config.dataDir, { recursive: true });
 
   setV8Flags();
   const compute = new WorkerCompute(
@@ -59,6 +61,15 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   } finally {
     limits.stop();
     lag.stop();
+  }
+}
+
+async function makeDataDir(dataDir: string): Promise<void> {
+  try {
+    await mkdir(dataDir, { recursive: true });
+  } catch (cause) {
+    const message = `the data directory ${dataDir} cannot be made: ${messageOf(cause)}; make it, or name another with --data-dir`;
+    throw new CodedError({ code: "DATA_DIR_UNUSABLE", kind: "failed_precondition", message, cause });
   }
 }
 
@@ -108,14 +119,15 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   };
   const { host, port } = config.httpAddress;
   const { isMultitenant, adminAddress } = config;
+  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
-    return [await ApiServer.open({ host, port, isMultitenant, operators: "loopback" }, { ...modules, routes })];
+    return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
   }
   return [
-    await ApiServer.open({ host, port, isMultitenant, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
+    await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
     await ApiServer.open(
-      { host: adminAddress.host, port: adminAddress.port, isMultitenant, operators: "anyone" },
+      { ...common, host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
       { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
     ),

@@ -121,10 +121,11 @@ describe("encodePush: real profiles", () => {
     for (const [file, spyName, expected] of cases) {
       const path = join(corpus, "pprof", file);
       const configPath = path.replace(/\.(pb\.gz|pprof)$/, ".st.json");
-      const config = configPath !== path && existsSync(configPath) ? (JSON.parse(readFileSync(configPath, "utf8")) as Record<string, { "display-name"?: string }>) : {};
-      const sampleTypes = Object.fromEntries(
-        Object.entries(config).map(([type, shown]) => [type, shown["display-name"] === undefined ? {} : { displayName: shown["display-name"] }]),
-      );
+      const config = configPath !== path && existsSync(configPath) ? (JSON.parse(readFileSync(configPath, "utf8")) as Record<string, { "display-name"?: string }>) : undefined;
+      const sampleTypes =
+        config === undefined
+          ? undefined
+          : Object.fromEntries(Object.entries(config).map(([type, shown]) => [type, shown["display-name"] === undefined ? {} : { displayName: shown["display-name"] }]));
       const records = push(corpusPprof(path), { window: ANY_TIME, labels: [{ name: "service_name", value: "x" }], ingest: { spyName, sampleTypes } });
       const types = new Set<string>();
       for (const record of records) {
@@ -141,9 +142,9 @@ describe("encodePush: real profiles", () => {
     const corpus = corpusPath();
     if (corpus === undefined) return this.skip();
     const pprof = corpusPprof(join(corpus, "pprof", "invalid_utf8.pb.gz"));
-    expect(refused(pprof, { ingest: { spyName: "", sampleTypes: {} } })).equal("malformed_profile");
+    expect(refused(pprof, { ingest: { spyName: "", sampleTypes: undefined } })).equal("malformed_profile");
     const old = profileOf([{ stack: ["main"], values: [1] }], ["samples:count"], 15_000_000_000n);
-    const ingest = { spyName: "", sampleTypes: {} };
+    const ingest = { spyName: "", sampleTypes: undefined };
     expect(decodeRecord(push(old, { ingest })[0]!.bytes, "r").timeNs).equal(NOW_NS);
     expect(identities(push(old, { ingest }))).not.deep.equal(identities(push(old, { ingest, nonce: new Uint8Array(16) })));
     expect(refused(old)).equal("not_in_ingestion_window");
@@ -525,7 +526,7 @@ describe("encodePush: content", () => {
     writer.sample([writer.frame("func1", "qwe.py", 3), writer.frame("main", "qwe.py", 1), writer.frame("lib", "/usr/lib/x.py")], [10]);
     const pprof = writer.finish();
     const names = (spyName: string): string[] => {
-      const view = decodeRecord(push(pprof, { labels: [], ingest: { spyName, sampleTypes: {} } })[0]!.bytes, "r");
+      const view = decodeRecord(push(pprof, { labels: [], ingest: { spyName, sampleTypes: undefined } })[0]!.bytes, "r");
       return stackOf(view, view.sampleNode[0]!).map((frame) => frame.slice(0, frame.lastIndexOf(" ")));
     };
     expect(names("pyspy")).deep.equal(["lib", "qwe.py main", "qwe.py func1"]);
@@ -567,7 +568,7 @@ describe("encodePush: content", () => {
 
   it("refuses what is malformed, and an empty body but on /ingest", () => {
     expect(refused(new Uint8Array(0))).equal("malformed_profile");
-    expect(push(new Uint8Array(0), { ingest: { spyName: "", sampleTypes: {} } })).deep.equal([]);
+    expect(push(new Uint8Array(0), { ingest: { spyName: "", sampleTypes: undefined } })).deep.equal([]);
     expect(refused(Buffer.from("this is not a profile"))).equal("malformed_profile");
     expect(refused(Buffer.from("noise noise noise"))).equal("malformed_profile");
     expect(refused(profileOf([{ stack: ["a"], values: [1, 2] }]))).equal("malformed_profile");
@@ -621,9 +622,17 @@ describe("encodePush: content", () => {
     const locations = [0x22, 4, 8, 1, 0x22, 0, 0x22, 4, 8, 2, 0x22, 0];
     const bytes = Uint8Array.from([...types, 0x12, 7, 0x0a, 2, 2, 1, 0x12, 1, 5, ...locations, 0x2a, 2, 16, 2, 0x2a, 2, 16, 3, ...strings]);
     expect(refused(bytes)).equal("malformed_profile");
-    const view = decodeRecord(push(bytes, { labels: [], ingest: { spyName: "dotnetspy", sampleTypes: {} } })[0]!.bytes, "r");
+    const view = decodeRecord(push(bytes, { labels: [], ingest: { spyName: "dotnetspy", sampleTypes: undefined } })[0]!.bytes, "r");
     expect(stackOf(view, view.sampleNode[0]!)).deep.equal(["b :0", "c :0"]);
     expect(view.sampleTypes).deep.equal([{ type: "a_b", unit: "b" }]);
+  });
+
+  it("a .NET client's functions without ids have those of their locations, by which the lines know them, whatever they are", () => {
+    const strings = [0x32, 0, 0x32, 3, 0x61, 0x2d, 0x62, 0x32, 1, 0x62, 0x32, 1, 0x63];
+    const locations = [0x22, 6, 8, 9, 0x22, 2, 8, 9, 0x22, 6, 8, 5, 0x22, 2, 8, 5];
+    const bytes = Uint8Array.from([0x0a, 4, 8, 1, 16, 2, 0x12, 7, 0x0a, 2, 5, 9, 0x12, 1, 5, ...locations, 0x2a, 2, 16, 2, 0x2a, 2, 16, 3, ...strings]);
+    const view = decodeRecord(push(bytes, { labels: [], ingest: { spyName: "dotnetspy", sampleTypes: undefined } })[0]!.bytes, "r");
+    expect(stackOf(view, view.sampleNode[0]!)).deep.equal(["b :0", "c :0"]);
   });
 
   it("labels that split a push into more bytes than a push may become are refused", () => {

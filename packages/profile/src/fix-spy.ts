@@ -21,19 +21,19 @@ export function prefixFunctionsWithFile(decoded: PprofDecoder, spyName: string):
 
 /** Older .NET clients give no spy name, but a configuration with names that only they use. */
 export function isDotnet(ingest: IngestQuirks): boolean {
-  return ingest.spyName === "dotnetspy" || ((ingest.spyName === "" || ingest.spyName === "unknown") && "inuse-space" in ingest.sampleTypes);
+  return ingest.spyName === "dotnetspy" || ((ingest.spyName === "" || ingest.spyName === "unknown") && Object.hasOwn(ingest.sampleTypes ?? {}, "inuse-space"));
 }
 
 /**
- * Some .NET clients leave every function id out and write one function per location, in the same order: there the n-th
- * function belongs to the n-th line.
+ * Some .NET clients leave every function id out and write one function per location, in the same order: there a function has the
+ * id of its location, by which the location's line knows it. Where the lines name none either, the n-th has the n-th function.
  */
 export function fixDotnetFunctionIds(decoded: PprofDecoder): void {
-  const { functionCount, functionId, lineCount, lineFunction } = decoded;
-  if (functionCount === 0 || functionCount !== lineCount) return;
+  const { functionCount, functionId, lineCount, lineFunction, locationCount, locationId } = decoded;
+  if (functionCount === 0 || functionCount !== locationCount) return;
   for (let i = 1; i <= functionCount; i++) if (functionId[i] !== 0) return;
-  let isEveryLineUnset = true;
+  let isEveryLineUnset = lineCount === functionCount;
   for (let i = 0; i < lineCount; i++) if (lineFunction[i] !== 0) isEveryLineUnset = false;
-  for (let i = 1; i <= functionCount; i++) functionId[i] = i;
-  if (isEveryLineUnset) for (let i = 0; i < lineCount; i++) lineFunction[i] = i + 1;
+  for (let i = 1; i <= functionCount; i++) functionId[i] = locationId[i]!;
+  if (isEveryLineUnset) for (let i = 0; i < lineCount; i++) lineFunction[i] = functionId[i + 1]!;
 }

@@ -29,6 +29,31 @@ describe("folded stacks", () => {
     ]);
   });
 
+  it("groups: equal stacks are one and add up, so that a profile's greatest number of samples is one of stacks", () => {
+    expect(parseFolded(encodeUtf8("a;b 5\na 1\na;b 7\na;b -2\n"), { mode: "groups" })).deep.equal([
+      { stack: "a;b", count: 10 },
+      { stack: "a", count: 1 },
+    ]);
+    expect(parseFolded(encodeUtf8("a 9007199254740991\na +1\nb -0\n"), { mode: "groups" })).deep.equal([
+      { stack: "a", count: 9007199254740992n },
+      { stack: "b", count: 0 },
+    ]);
+    expect(parseFolded(encodeUtf8("a 9223372036854775807\na -1\n"), { mode: "groups" })).deep.equal([{ stack: "a", count: 9223372036854775806n }]);
+    expect(() => parseFolded(encodeUtf8("a 9223372036854775807\na 1\n"), { mode: "groups" })).throw(CodedError, "line 2");
+  });
+
+  it("one semicolon at a stack's end is no frame; empty frames elsewhere are", () => {
+    const stacks = (text: string, mode: "groups" | "lines"): string[] => parseFolded(encodeUtf8(text), { mode }).map(({ stack }) => stack);
+    expect(stacks("a;b; 1\na;b 1\n;a 1\na;;b 1\na;; 1\n", "groups")).deep.equal(["a;b", ";a", "a;;b", "a;"]);
+    expect(stacks("a;b;\na;b\n", "lines")).deep.equal(["a;b"]);
+  });
+
+  it("a count that is beyond 64 bits as nanoseconds is refused, not stored as another number; nothing is no sample", () => {
+    const profile = profileOfAppName("cpu", 100);
+    expect(() => foldedToPprof([{ stack: "a", count: 10 ** 12 }], profile)).throw(CodedError, "beyond 64 bits");
+    expect(Profile.decode(foldedToPprof([{ stack: "a", count: 0 }, { stack: "b", count: 1 }], profile)).sample).length(1);
+  });
+
   it("the pprof of folded stacks holds their sums, as pprof-format tells them", () => {
     const frame = fc.stringMatching(/^[a-zA-Z0-9_.ü ]{1,12}$/);
     fc.assert(
@@ -58,7 +83,8 @@ describe("folded stacks", () => {
     const pprof = Profile.decode(foldedToPprof([{ stack: "a;b", count: 3 }], profile, { timeNs: 5_000_000_000n, durationNs: 7n }));
     expect(pprof.sample.map(({ value }) => Number(value[0]))).deep.equal([30_000_000]);
     expect([BigInt(pprof.timeNanos), BigInt(pprof.durationNanos), Number(pprof.period)]).deep.equal([5_000_000_000n, 7n, 10_000_000]);
-    expect(profileOfAppName("", 0).sampleType).deep.equal({ type: "samples", unit: "count" });
+    // Counts of no clock have no period either: process_cpu:samples:count::
+    expect(profileOfAppName("", 0)).deep.include({ sampleType: { type: "samples", unit: "count" }, periodType: { type: "", unit: "" }, period: 0 });
     expect(profileOfAppName("seconds", 100)).deep.include({ name: "wall", sampleType: { type: "wall", unit: "nanoseconds" } });
   });
 

@@ -4,6 +4,9 @@
  *   groups:  main;serve;parse 12      the count stands behind the last space; a line without a space says nothing
  *   lines:   main;serve;parse         every line counts one
  *
+ * Equal stacks are one and add up; one ";" at a stack's end is no frame. What does not fit into 64 bits, as counted or in the unit
+ * it is kept in, is refused: it would come back as another number, or not at all.
+ *
  * Text names no profile type: it is told from what stands behind the last dot of the application's name (reference 1.4).
  */
 import { isUtf8 } from "node:buffer";
@@ -29,15 +32,16 @@ export interface FoldedStack {
   readonly count: number | bigint;
 }
 
-/** Equal stacks may come twice; they add up. Throws a refusal for a count that is no whole number of 64 bits. */
+/** Each stack once. Throws a refusal for a count that is no whole number of 64 bits. */
 export function parseFolded(bytes: Uint8Array, options: { readonly mode: "groups" | "lines" }): FoldedStack[] {
-  if (!isUtf8(bytes)) throw malformed("the folded stacks are not UTF-8: encode them as UTF-8");
+  if (!isUtf8(bytes)) throw malformed("the folded stacks are not UTF-8: encode them as UTF-8, or send format=pprof where this is a pprof profile");
   const lines = decodeUtf8(bytes).split("\n");
-  return options.mode === "groups" ? parseGroups(lines) : countLines(lines);
+  const counts = options.mode === "groups" ? sumGroups(lines) : countLines(lines);
+  return [...counts].map(([stack, count]): FoldedStack => ({ stack, count }));
 }
 
-function parseGroups(lines: readonly string[]): FoldedStack[] {
-  const stacks: FoldedStack[] = [];
+function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
+  const counts = new Map<string, number | bigint>();
   for (const [i, line] of lines.entries()) {
     const text = line.endsWith("\r") ? line.slice(0, -1) : line;
     const space = text.lastIndexOf(" ");
@@ -46,21 +50,45 @@ function parseGroups(lines: readonly string[]): FoldedStack[] {
     if (!/^[+-]?[0-9]+$/.test(digits)) {
       throw malformed(`line ${i + 1} ends in ${JSON.stringify(digits.slice(0, 40))}: end it with a space and a whole number, as in "main;work 12"`);
     }
-    const exact = BigInt(digits.startsWith("+") ? digits.slice(1) : digits);
-    if (BigInt.asIntN(64, exact) !== exact) throw malformed(`line ${i + 1} has a count beyond 64 bits: send a smaller one`);
-    const count = Number(exact);
-    stacks.push({ stack: text.slice(0, space), count: Number.isSafeInteger(count) ? count : exact });
+    const stack = withoutLastSemicolon(text.slice(0, space));
+    const sum = plus(counts.get(stack) ?? 0, digits);
+    if (typeof sum === "bigint" && !isInt64(sum)) throw malformed(`line ${i + 1} has a count beyond 64 bits, by itself or with those of its stack before: send a smaller one`);
+    counts.set(stack, sum);
   }
-  return stacks;
+  return counts;
 }
 
-function countLines(lines: readonly string[]): FoldedStack[] {
+/** Digits that a number holds exactly. */
+const EXACT_DIGITS_MAX = 15;
+
+/** In numbers as long as they are exact: most counts are small. */
+function plus(count: number | bigint, digits: string): number | bigint {
+  if (typeof count === "number" && digits.length <= EXACT_DIGITS_MAX) {
+    const sum = count + Number(digits);
+    if (Number.isSafeInteger(sum)) return sum;
+  }
+  const exact = BigInt(count) + BigInt(digits.startsWith("+") ? digits.slice(1) : digits);
+  const sum = Number(exact);
+  return Number.isSafeInteger(sum) ? sum : exact;
+}
+
+function countLines(lines: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const line of lines) {
     const text = line.endsWith("\r") ? line.slice(0, -1) : line;
-    if (text !== "") counts.set(text, (counts.get(text) ?? 0) + 1);
+    if (text === "") continue;
+    const stack = withoutLastSemicolon(text);
+    counts.set(stack, (counts.get(stack) ?? 0) + 1);
   }
-  return [...counts].map(([stack, count]): FoldedStack => ({ stack, count }));
+  return counts;
+}
+
+function withoutLastSemicolon(stack: string): string {
+  return stack.endsWith(";") ? stack.slice(0, -1) : stack;
+}
+
+function isInt64(value: bigint): boolean {
+  return BigInt.asIntN(64, value) === value;
 }
 
 /** What a text profile of an application holds. */
@@ -134,12 +162,12 @@ export function profileOfAppName(suffix: string, sampleRate: number): AppProfile
 }
 
 function timeProfile(name: string, type: string, sampleRate: number): AppProfile {
-  if (sampleRate <= 0) return { name, sampleType: { type: "samples", unit: "count" }, periodType: CPU_NANOSECONDS, period: 0, scale: 1 };
+  if (sampleRate <= 0) return { name, sampleType: { type: "samples", unit: "count" }, periodType: NO_TYPE, period: 0, scale: 1 };
   const period = Math.floor(NS_PER_S / sampleRate);
   return { name, sampleType: { type, unit: "nanoseconds" }, periodType: CPU_NANOSECONDS, period, scale: period };
 }
 
-/** A pprof of function names. Text has no clock: `timeNs` is 0 unless the caller knows one. */
+/** A pprof of function names. Text has no clock: `timeNs` is 0 unless the caller knows one. Throws a refusal for a value beyond 64 bits. */
 export function foldedToPprof(
   stacks: readonly FoldedStack[],
   profile: AppProfile,
@@ -154,8 +182,13 @@ export function foldedToPprof(
   });
   const scale = BigInt(profile.scale);
   for (const { stack, count } of stacks) {
+    const value = BigInt(count) * scale;
+    if (value === 0n) continue; // nothing, but it would count as a sample
+    if (!isInt64(value)) {
+      throw malformed(`${JSON.stringify(stack.slice(0, 100))} counts ${count}, which is beyond 64 bits in ${profile.sampleType.unit} of the sample rate: send a smaller count`);
+    }
     const frames = stack.split(";").map((name) => writer.frame(name));
-    writer.sample(frames.reverse(), [BigInt(count) * scale]);
+    writer.sample(frames.reverse(), [value]);
   }
   return writer.finish();
 }

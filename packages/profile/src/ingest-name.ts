@@ -1,18 +1,18 @@
 /**
  * `__name__` of a pprof that came by /ingest, which names no profile: it is told from the sample types, under the names
  * the client shows them by (reference 1.4.1). The first sample type that fits decides, except that a `wall` anywhere
- * makes it a wall profile.
+ * makes it a wall profile; where none fits, the profile is called as the last one is shown.
  */
 import type { SampleType } from "./profile-type.ts";
 
 /** What /ingest knows beside the profile. `api` fills it in. */
 export interface IngestQuirks {
   readonly spyName: string;
-  /** From `sample_type_config`: pprof sample type -> how the client shows it. Empty: none was sent. */
-  readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>>;
+  /** From `sample_type_config`: pprof sample type -> how the client shows it. Undefined: none was sent. */
+  readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>> | undefined;
 }
 
-/** How Go's own sample types are shown where the client's configuration does not name them. */
+/** How Go's own sample types are shown where the client sends no configuration; one that is sent stands alone. */
 const SHOWN_AS = new Map([
   ["samples", "cpu"],
   ["goroutine", "goroutines"],
@@ -20,13 +20,17 @@ const SHOWN_AS = new Map([
   ["delay", "mutex_duration"],
 ]);
 
+/** The whole of a shown name -> `__name__`. */
+const NAME_BY_WHOLE = new Map([
+  ["space", "memory"],
+  ["objects", "memory"],
+]);
+
 /** Part of a shown name -> `__name__`, in the order they are tried. */
 const NAME_BY_PART: readonly (readonly [string, string])[] = [
   ["cpu", "process_cpu"],
   ["alloc_", "memory"],
   ["inuse_", "memory"],
-  ["space", "memory"],
-  ["objects", "memory"],
   ["mutex_", "mutex"],
   ["block_", "block"],
   ["goroutines", "goroutines"],
@@ -34,10 +38,17 @@ const NAME_BY_PART: readonly (readonly [string, string])[] = [
 
 export function ingestName(sampleTypes: readonly SampleType[], ingest: IngestQuirks): string {
   if (sampleTypes.some(({ type }) => type === "wall")) return "wall";
+  let shown = "";
   for (const { type } of sampleTypes) {
-    const isConfigured = Object.hasOwn(ingest.sampleTypes, type);
-    const shown = (isConfigured ? ingest.sampleTypes[type]?.displayName : SHOWN_AS.get(type)) ?? type;
+    shown = shownAs(type, ingest.sampleTypes);
+    const whole = NAME_BY_WHOLE.get(shown);
+    if (whole !== undefined) return whole;
     for (const [part, name] of NAME_BY_PART) if (shown.includes(part)) return name;
   }
-  return sampleTypes[0]?.type ?? "";
+  return shown;
+}
+
+function shownAs(type: string, sampleTypes: IngestQuirks["sampleTypes"]): string {
+  if (sampleTypes === undefined) return SHOWN_AS.get(type) ?? type;
+  return (Object.hasOwn(sampleTypes, type) ? sampleTypes[type]!.displayName : undefined) || type; // "" is no name either
 }

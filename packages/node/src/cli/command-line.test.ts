@@ -131,6 +131,12 @@ describe("pyromesh push", () => {
     expect(BigInt(Profile.decode(gunzipSync(raw)).timeNanos)).to.equal(5n);
   });
 
+  it("a __name__ among the labels is the name: none is guessed beside it", async () => {
+    const ran = await run(["push", "a", "--label", "__name__=mine"], { files: { a: cpuProfile() }, replies: [ok()] });
+    expect(readPush(ran.calls[0]!.body).labels).to.deep.equal(["__name__=mine"]);
+    expect(ran.notes).to.contain("pushed 1 file as mine");
+  });
+
   it("--time now and --time RFC3339 replace the time and nothing else", async () => {
     for (const [time, timeMs] of [["now", NOW_MS], ["2026-01-31T12:00:00Z", Date.UTC(2026, 0, 31, 12)]] as const) {
       const { calls } = await run(["push", "a", "--time", time], { files: { a: cpuProfile() }, replies: [ok()] });
@@ -162,7 +168,7 @@ describe("pyromesh push", () => {
   });
 
   it("is a usage error where a flag makes no sense", async () => {
-    for (const args of [["push"], ["push", "a", "--label", "x"], ["push", "a", "--time", "soon"], ["push", "a", "--url", "nowhere"], ["push", "a", "--flag"], ["push", "a", "--name", "x", "--label", "__name__=y"]]) {
+    for (const args of [["push"], ["push", "a", "--label", "x"], ["push", "a", "--time", "soon"], ["push", "a", "--url", "nowhere"], ["push", "a", "--flag"], ["push", "a", "--name", "x", "--label", "__name__=y"], ["push", "a", "--service", "x", "--label", "service_name=y"]]) {
       const ran = await run(args, { files: { a: cpuProfile() }, replies: [ok()] });
       expect(ran.exitCode, args.join(" ")).to.equal(2);
       expect(ran.notes, args.join(" ")).to.match(/\S/);
@@ -290,6 +296,12 @@ describe("pyromesh: command line", () => {
 
   it("prints the version", async () => {
     for (const args of [["version"], ["--version"]]) expect((await run(args)).out).to.match(/^pyromesh \d+\.\d+\.\d+ on Node\.js v/);
+  });
+
+  it("serve says which folder it cannot make, and exits 1", async () => {
+    const ran = await run(["serve", "--data-dir", "/dev/null/data"]);
+    expect(ran.exitCode).to.equal(1);
+    expect(ran.notes).to.match(/^pyromesh: the data directory \/dev\/null\/data cannot be made: .*name another with --data-dir \(DATA_DIR_UNUSABLE\)\n$/);
   });
 
   it("check-config prints what would be in force, or refuses it with 2", async () => {

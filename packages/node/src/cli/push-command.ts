@@ -44,6 +44,7 @@ async function push(files: readonly string[], flags: PushFlags, modules: Command
   const { terminal } = modules;
   const client = openClient(flags, modules);
   const labels = readLabels(flags);
+  const ownName = labels.find(({ name }) => name === "__name__")?.value;
   const timeMs = flags.time === "keep" ? undefined : parseTime(flags.time, modules.clock.nowMs(), "--time");
   const names = new Map<string, number>();
   let pushedCount = 0;
@@ -56,9 +57,10 @@ async function push(files: readonly string[], flags: PushFlags, modules: Command
   const pushOne = async (file: string): Promise<void> => {
     try {
       const pprof = readPprofFile(terminal.readFile(file), file);
-      const name = flags.name ?? guessName(pprof.sampleTypes, file);
+      const name = ownName ?? guessName(pprof.sampleTypes, file);
+      const ownLabels = ownName === undefined ? [...labels, { name: "__name__", value: name }] : labels;
       const raw = gzipSync(timeMs === undefined ? pprof.bytes : withTime(pprof.bytes, timeMs), { level: 1 });
-      await client.proto("push.v1.PusherService/Push", encodePush([...labels, { name: "__name__", value: name }], raw));
+      await client.proto("push.v1.PusherService/Push", encodePush(ownLabels, raw));
       pushedCount++;
       pushedBytes += pprof.bytes.length;
       names.set(name, (names.get(name) ?? 0) + 1);
@@ -88,9 +90,15 @@ function readLabels(flags: PushFlags): PushLabel[] {
     if (at < 1) throw usage(`--label ${JSON.stringify(text)} is no label: write it as name=value`);
     return { name: text.slice(0, at), value: text.slice(at + 1) };
   });
-  if (flags.service !== undefined) labels.push({ name: "service_name", value: flags.service });
-  if (flags.name !== undefined && labels.some(({ name }) => name === "__name__")) throw usage("--name and --label __name__=... say the same: give one");
+  addOwn(labels, "--service", "service_name", flags.service);
+  addOwn(labels, "--name", "__name__", flags.name);
   return labels;
+}
+
+function addOwn(labels: PushLabel[], flag: string, name: string, value: string | undefined): void {
+  if (value === undefined) return;
+  if (labels.some((label) => label.name === name)) throw usage(`${flag} and --label ${name}=... say the same: give one`);
+  labels.push({ name, value });
 }
 
 function encodePush(labels: readonly PushLabel[], raw: Uint8Array): Uint8Array {

@@ -13,7 +13,6 @@ export function writeLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriteLi
     ingestionRateMb: limits.ingestionRateBytesPerSecond / MB,
     ingestionBurstSizeMb: limits.ingestionBurstBytes / MB,
     ingestionBodyLimitMb: limits.ingestionBodyBytesMax / MB,
-    pushMaxConcurrency: limits.seriesPerPushMax,
     maxProfileSizeBytes: limits.profileSizeBytesMax,
   };
 }
@@ -52,6 +51,7 @@ export function writerLimitsOf(inForce: LimitsInForce, tenant: TenantId): Writer
     },
     series: { localSeriesMax: limits.localSeriesMax, globalSeriesMax: limits.globalSeriesMax },
     sessionsPerSeriesMax: limits.sessionsPerSeriesMax,
+    profilesAtOnceMax: limits.pushProfilesAtOnceMax,
   };
   writerLimits.set(limits, made);
   return made;

@@ -11,7 +11,7 @@ export interface TenantLimits {
   readonly ingestionRateBytesPerSecond: number;
   readonly ingestionBurstBytes: number;
   readonly ingestionBodyBytesMax: number;
-  readonly seriesPerPushMax: number;
+  readonly pushProfilesAtOnceMax: number;
   readonly labelCountMax: number;
   readonly labelNameLengthMax: number;
   readonly labelValueLengthMax: number;
@@ -44,7 +44,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   ingestionRateBytesPerSecond: limit("ingestion_rate_mb", megabytesKind, 4 * 2 ** 20, "uncompressed MB a second that a tenant may push"),
   ingestionBurstBytes: limit("ingestion_burst_size_mb", megabytesKind, 8 * 2 ** 20, "MB that may come at once above the rate"),
   ingestionBodyBytesMax: limit("ingestion_body_limit_mb", megabytesKind, 256 * 2 ** 20, "MB of one request, and of what it unpacks to"),
-  seriesPerPushMax: limit("push_max_concurrency", countKind, 256, "series in one push"),
+  pushProfilesAtOnceMax: limit("push_max_concurrency", countKind, 256, "profiles of one push worked on at once, the others wait their turn; 256 at most"),
   labelCountMax: limit("max_label_names_per_series", countKind, 30, "labels of one series"),
   labelNameLengthMax: limit("max_label_name_length", countKind, 1024, "bytes of a label's name"),
   labelValueLengthMax: limit("max_label_value_length", countKind, 2048, "bytes of a label's value"),

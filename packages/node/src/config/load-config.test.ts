@@ -117,6 +117,7 @@ describe("config: refusals", () => {
     expect(refusalOf({ yaml: "flush_interval: soon\n" })).to.match(/^pyromesh\.yaml:1:17: flush_interval: "soon" is no duration: write it as/);
     expect(refusalOf({ yaml: "a: [\n" })).to.match(/^pyromesh\.yaml:\d+:\d+: not YAML/);
     expect(refusalOf({ yaml: "retention: 1d\nretention: 2d\n" })).to.match(/^pyromesh\.yaml:2:1: not YAML: .*unique/);
+    expect(refusalOf({ yaml: "retention: 1d\n---\nretention: 2d\n" })).to.equal("pyromesh.yaml:2:1: a second document begins here: keep one in the file");
     expect(refusalOf({ yaml: "- a\n" })).to.match(/^pyromesh\.yaml:1:1: the file holds settings/);
     expect(refusalOf({ yaml: "retention: {a: 1}\n" })).to.include("pyromesh.yaml:1:12: retention takes one value");
     expect(refusalOf({ yaml: "retention: [1d, 2d]\n" })).to.include("takes one value, not a list");

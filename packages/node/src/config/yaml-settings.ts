@@ -31,7 +31,7 @@ export function readYamlSettings(text: string, file: string): YamlSettings {
     return `${file}:${line}:${col}`;
   };
   const error = document.errors[0];
-  if (error !== undefined) throw invalidArgument("CONFIG_INVALID", `${placeAt(error.pos[0])}: not YAML: ${error.message}`);
+  if (error !== undefined) throw invalidArgument("CONFIG_INVALID", `${placeAt(error.pos[0])}: ${error.code === "MULTIPLE_DOCS" ? "a second document begins here: keep one in the file" : `not YAML: ${error.message}`}`);
 
   const walk: Walk = { document, placeOf: (node) => placeAt(node?.range?.[0] ?? 0) };
   const settings: YamlSetting[] = [];

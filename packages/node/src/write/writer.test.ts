@@ -17,6 +17,8 @@ const signal = new AbortController().signal;
 /** A writer over a head that keeps each identity once, in memory, or refuses. */
 class World {
   readonly clock: ManualClock = new ManualClock();
+  encodingCount = 0;
+  encodingAtOnce = 0;
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
@@ -25,6 +27,7 @@ class World {
     encode: { limits: DEFAULT_PROFILE_LIMITS, window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 } },
     series: { localSeriesMax: 0, globalSeriesMax: 2 },
     sessionsPerSeriesMax: 0,
+    profilesAtOnceMax: 0,
   };
   /** Records that were encoded and not yet given back. */
   lentCount = 0;
@@ -51,7 +54,8 @@ class World {
   #countLent(compute: Compute): Compute {
     const { encode, release } = compute;
     compute.encode = async (task) => {
-      const records = await encode.call(compute, task);
+      this.encodingAtOnce = Math.max(this.encodingAtOnce, ++this.encodingCount);
+      const records = await encode.call(compute, task).finally(() => this.encodingCount--);
       this.lentCount += records.length;
       return records;
     };
@@ -102,6 +106,13 @@ describe("writer: limits on series and sessions", () => {
     expect(await world.push(profile(["/a"]), profile(["/b"]))).to.deep.equal([]);
     expect(await world.push(profile(["/c"], 2n), profile(["/a"], 2n))).to.deep.equal(["SERIES_LIMIT"]);
     expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b"]);
+  });
+
+  it("push_max_concurrency bounds how much of one push is worked on at once; the rest has its turn", async () => {
+    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    const profiles = ["/a", "/b", "/a", "/b", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
+    expect(await world.push(...profiles)).to.deep.equal([]);
+    expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([5, 2]);
   });
 
   it("the refusal names its profile, and carries Pyroscope's reason", async () => {

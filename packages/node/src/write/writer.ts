@@ -49,9 +49,11 @@ export interface WriterLimits {
   readonly encode: EncodeSettings;
   readonly series: SeriesLimits;
   readonly sessionsPerSeriesMax: number;
+  /** Of one push; 0: as many as may be. */
+  readonly profilesAtOnceMax: number;
 }
 
-/** Of one push. Agents send some dozens. */
+/** Of one push, whatever the tenant's limit. Agents send some dozens. */
 const PROFILES_AT_ONCE_MAX = 256;
 
 export class Writer implements ProfileSink {
@@ -79,9 +81,11 @@ export class Writer implements ProfileSink {
 
   /** In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. */
   async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<readonly (CodedError | undefined)[]> {
+    const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
+    const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     const outcomes: (CodedError | undefined)[] = [];
-    for (let at = 0; at < profiles.length; at += PROFILES_AT_ONCE_MAX) {
-      const turn = profiles.slice(at, at + PROFILES_AT_ONCE_MAX);
+    for (let at = 0; at < profiles.length; at += turnCount) {
+      const turn = profiles.slice(at, at + turnCount);
       outcomes.push(...(await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)))));
     }
     return outcomes;
