@@ -6,7 +6,7 @@
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
+import { compareLabels, compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
 import type { Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Label, Labels, TimeSeries } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
@@ -291,14 +291,6 @@ export function distinctSeries(series: readonly Labels[], names: readonly string
     if (cut.length > 0) distinct.set(labelsKey(cut), cut);
   }
   return [...distinct.values()].sort(compareLabels);
-}
-
-function compareLabels(a: Labels, b: Labels): number {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    const order = compareText(a[i]!.name, b[i]!.name) || compareText(a[i]!.value, b[i]!.value);
-    if (order !== 0) return order;
-  }
-  return a.length - b.length;
 }
 
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;

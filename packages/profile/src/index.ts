@@ -1,4 +1,5 @@
 export {
+  compareLabels,
   compareText,
   LABEL_NAME,
   LABEL_PROFILE_TYPE,
