@@ -81,8 +81,10 @@ describe("querier", () => {
       expect(await answer("LabelValues", { ...RANGE, name: "nope" })).to.deep.equal({});
     });
 
-    it("matchers: any one may match, and an empty one is everything", async () => {
-      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({ names: ["b"] });
+    // Any one did, as in Pyroscope 1; 2 puts them together.
+    it("matchers: all of them must match, and an empty one is everything", async () => {
+      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod=~"a|b"}', '{service_name="search"}'] })).to.deep.equal({ names: ["a"] });
+      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({});
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: [""] })).to.deep.equal({ names: ["a", "b"] });
     });
 
@@ -100,6 +102,16 @@ describe("querier", () => {
       const { labelsSet } = (await answer("Series", RANGE)) as { labelsSet: { labels: { name: string }[] }[] };
       expect(labelsSet).to.have.length(4);
       expect(labelsSet[0]!.labels.map((label) => label.name)).to.include.members(["__profile_type__", "__service_name__", "__type__", "__unit__"]);
+    });
+
+    it("Series: names outside the legacy alphabet only for who says it can take them, or asks for them", async () => {
+      const names = async (more: object, headers: Record<string, string> = {}): Promise<Set<string>> => {
+        const { labelsSet } = (await answer("Series", { ...RANGE, ...more }, headers)) as { labelsSet: { labels: { name: string }[] }[] };
+        return new Set(labelsSet.flatMap(({ labels }) => labels.map(({ name }) => name)));
+      };
+      expect(await names({})).to.not.include("k8s.pod");
+      expect(await names({}, { accept: "*/*;allow-utf8-labelnames=true" })).to.include("k8s.pod");
+      expect([...(await names({ labelNames: ["k8s.pod"] }))]).to.deep.equal(["k8s.pod"]);
     });
   });
 

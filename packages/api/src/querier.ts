@@ -107,8 +107,7 @@ class Querier {
     const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
     const answer = await this.#source.series(query, call.signal);
     const names = new Set(answer.value.flatMap((labels) => labels.map((label) => label.name)));
-    const isWanted = takesUtf8Names(call.headers["accept"]) ? () => true : (name: string) => LEGACY_NAME.test(name);
-    return reply(answer, { names: [...names].filter(isWanted).sort(compareText) });
+    return reply(answer, { names: [...names].filter(namesTakenBy(call)).sort(compareText) });
   }
 
   async labelValues(message: t.LabelValuesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
@@ -121,7 +120,9 @@ class Querier {
   async series(message: q.SeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SeriesResponse>> {
     const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
     const answer = await this.#source.series(query, call.signal);
-    return reply(answer, { labelsSet: distinctSeries(answer.value, message.labelNames).map((labels) => ({ labels })) });
+    // A name that was asked for is one its reader can take.
+    const isWanted = message.labelNames.length > 0 ? (name: string) => message.labelNames.includes(name) : namesTakenBy(call);
+    return reply(answer, { labelsSet: distinctSeries(answer.value, isWanted).map((labels) => ({ labels })) });
   }
 
   // --- profiles -----------------------------------------------------------------------------------------------------
@@ -282,15 +283,19 @@ export function valuesOf(series: readonly Labels[], name: string): string[] {
   return [...values].sort(compareText);
 }
 
-/** Each label set cut to `names` (none: all), once, sorted. A series with none of the names is left out. */
-export function distinctSeries(series: readonly Labels[], names: readonly string[]): Labels[] {
-  const wanted = new Set(names);
+/** Each label set cut to the wanted names, once, sorted. A series with none of them is left out. */
+export function distinctSeries(series: readonly Labels[], isWanted: (name: string) => boolean): Labels[] {
   const distinct = new Map<string, Labels>();
   for (const labels of series) {
-    const cut = names.length === 0 ? labels : labels.filter((label) => wanted.has(label.name));
+    const cut = labels.filter((label) => isWanted(label.name));
     if (cut.length > 0) distinct.set(labelsKey(cut), cut);
   }
   return [...distinct.values()].sort(compareLabels);
+}
+
+/** Readers that know only names of the old alphabet are given no others. */
+function namesTakenBy(call: UnaryCall): (name: string) => boolean {
+  return takesUtf8Names(call.headers["accept"]) ? () => true : (name) => LEGACY_NAME.test(name);
 }
 
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;

@@ -137,10 +137,13 @@ function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: numb
   return text === null || text === "" ? absentMs : parseAttime(text, nowMs);
 }
 
-/** What is no number counts as not sent, as it does there. */
+/** What is no number, or 0, counts as not sent, as it does there. */
 function maxNodesOf(parameters: URLSearchParams): number {
-  const text = parameters.get("maxNodes") ?? parameters.get("max-nodes") ?? "";
-  return /^-?\d+$/.test(text) ? Number(text) : 0;
+  const numberOf = (name: string): number => {
+    const text = parameters.get(name) ?? "";
+    return /^[+-]?\d+$/.test(text) ? Number(text) : 0;
+  };
+  return numberOf("maxNodes") || numberOf("max-nodes");
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------

@@ -56,9 +56,10 @@ export function readSelector(text: string): Matcher[] {
   }
 }
 
-/** Of the label endpoints, where any one may match. An empty text is everything there: Grafana sends it before a query is typed. */
+/** Of the label endpoints: all of them together are one selector. An empty text is everything there: Grafana sends it before a query is typed. */
 export function readSelectors(texts: readonly string[]): Matcher[][] {
-  return texts.map((text) => (text.trim() === "" ? [] : readSelector(text)));
+  const matchers = texts.flatMap((text) => (text.trim() === "" ? [] : readSelector(text)));
+  return matchers.length === 0 ? [] : [matchers];
 }
 
 export interface RenderQuery {
