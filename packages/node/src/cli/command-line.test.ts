@@ -51,7 +51,10 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
         if (files[file] === undefined) throw new Error(`ENOENT: no such file, open '${file}'`);
         return files[file];
       },
-      writeFile: (file, bytes) => void written.set(file, bytes),
+      writeFile: (file, bytes) => {
+        if (file.startsWith("readonly/")) throw new Error(`EACCES: permission denied, open '${file}'`);
+        written.set(file, bytes);
+      },
     },
     fetch: async (url, init) => {
       const body = init?.body;
@@ -235,6 +238,29 @@ describe("pyromesh query", () => {
     expect(fields).to.deep.equal([10, QUERY.split("{")[0], 18, '{service_name="x"}', 24, 100_000, 32, 200_000]);
   });
 
+  it("says of a pprof without samples that nothing matched, types or none", async () => {
+    const profile = Profile.decode(cpuProfile());
+    profile.sample = [];
+    for (const empty of [profile.encode(), new Uint8Array(0)]) {
+      const ran = await run(["query", "--query", QUERY, "--output", "pprof=out.pb.gz"], { replies: [ok(empty)] });
+      expect([ran.exitCode, ran.notes]).to.deep.equal([0, "nothing matched; out.pb.gz is an empty profile\n"]);
+      expect(gunzipSync(ran.written.get("out.pb.gz")!).equals(empty)).to.equal(true);
+    }
+  });
+
+  // It was reported as a bug of ours, with a stack.
+  it("says which file it could not write, and exits 1", async () => {
+    const ran = await run(["query", "--query", QUERY, "--output", "pprof=readonly/out.pb.gz"], { replies: [ok(cpuProfile())] });
+    expect(ran.exitCode).to.equal(1);
+    expect(ran.notes).to.include("readonly/out.pb.gz cannot be written: EACCES").and.not.include("    at ");
+  });
+
+  it("asks for labels of every name, and takes the beginning of time for a time", async () => {
+    const ran = await run(["query", "series", "--from", "0"], { replies: [ok({})] });
+    expect(ran.calls[0]!.headers.get("accept")).to.equal("*/*;allow-utf8-labelnames=true");
+    expect(JSON.parse(new TextDecoder().decode(ran.calls[0]!.body))).to.include({ start: 1 });
+  });
+
   it("lists types, labels, values and series", async () => {
     expect((await run(["query", "types"], { replies: [ok({ profileTypes: [{ ID: "a:b:c:d:e" }] })] })).out).to.equal("a:b:c:d:e\n");
     expect((await run(["query", "labels"], { replies: [ok({ names: ["a", "b"] })] })).out).to.equal("a\nb\n");
@@ -260,7 +286,7 @@ describe("pyromesh query", () => {
   });
 
   it("is a usage error where the question makes no sense", async () => {
-    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", QUERY, "--output", "pprof="]]) {
+    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", "cpu{}"], ["query", "types", "--timeout", "1"], ["query", "types", "pod"], ["query", "--query", QUERY, "--output", "pprof="]]) {
       const ran = await run(args, { replies: [ok(FLAME_GRAPH)] });
       expect(ran.exitCode, args.join(" ")).to.equal(2);
     }
