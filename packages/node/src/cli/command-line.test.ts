@@ -215,6 +215,15 @@ describe("pyromesh query", () => {
     });
   });
 
+  it("takes as many rows as there are", async () => {
+    const count = 150_000;
+    const names = ["total", ...Array.from({ length: count }, (_, index) => `f${index}`)];
+    const level = names.slice(1).flatMap((_, index) => [0, 1, 1, index + 1]);
+    const replies = [ok({ flamegraph: { names, levels: [{ values: [0, count, 0, 0] }, { values: level }], total: count, maxSelf: 1 } })];
+    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies });
+    expect([ran.exitCode, ran.out.split("\n").length]).to.deep.equal([0, count + 3]);
+  });
+
   it("colours for a person only", async () => {
     const colour = (text: string): boolean => text.includes("\u001b[");
     expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)], isTty: true })).out)).to.equal(true);
@@ -310,7 +319,7 @@ describe("pyromesh: command line", () => {
     expect(await run(["--help"])).to.include({ exitCode: 0 });
     expect((await run(["--help"])).out).to.include("check-config").and.include("query");
     expect((await run([])).exitCode).to.equal(2);
-    expect((await run(["srve"])).exitCode).to.equal(2);
+    for (const none of ["srve", "constructor"]) expect((await run([none])).exitCode, none).to.equal(2);
     expect((await run(["serve", "--help"])).out).to.include("--limits.ingestion-rate-mb <MB>").and.include("PYROMESH_FLUSH_INTERVAL");
   });
 
@@ -344,6 +353,10 @@ describe("pyromesh: times and values", () => {
     expect(formatValue(1.5e9, "nanoseconds")).to.equal("1.50 s");
     expect(formatValue(999, "nanoseconds")).to.equal("999 ns");
     expect(formatValue(3 * 2 ** 20, "bytes")).to.equal("3.00 MiB");
+    // What Node's profiler counts in; it was a number without a unit.
+    expect(formatValue(92_904_000, "microseconds")).to.equal("1.55 min");
+    expect([formatValue(12, "milliseconds"), formatValue(2, "seconds")]).to.deep.equal(["12.00 ms", "2.00 s"]);
+    expect(formatValue(5, "constructor")).to.equal("5");
     expect(formatValue(0, "bytes")).to.equal("0 B");
     expect(formatValue(12345, "count")).to.equal("12345");
   });
