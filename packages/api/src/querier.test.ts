@@ -196,7 +196,7 @@ describe("querier", () => {
         ),
       });
       expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).to.equal(true);
-      expect(api.source.pprofQueries[0]).to.deep.include({ maxNodes: 0, callSite: [], goPgo: { keepLocations: 5, aggregateCallees: true } });
+      expect(api.source.pprofQueries[0]).to.deep.include({ maxNodes: 0, callSite: [], goPgo: { keepLocations: 0, aggregateCallees: true } });
       expect(await answer("SelectMergeProfile", MERGE)).to.deep.equal({
         sampleType: [{ type: "1", unit: "2" }],
         sample: [{ locationId: ["1"], value: ["-3"] }],

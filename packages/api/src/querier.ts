@@ -79,9 +79,6 @@ export const RECENT_MS = 3_600_000;
 /** Nodes of a drawing nobody sized: Graphviz and its reader both give up on more. */
 export const DOT_NODES_DEFAULT = 100;
 
-/** Leaf frames that profile-guided optimisation needs where the caller does not say. */
-const GO_PGO_KEEP_LOCATIONS_DEFAULT = 5;
-
 class Querier {
   readonly #options: QuerierOptions;
   readonly #source: ProfileSource;
@@ -314,8 +311,7 @@ function refuseAsync(request: q.AsyncQueryRequest | undefined): void {
 
 function goPgoOf(selector: t.StackTraceSelectorMessage | undefined): PprofQuery["goPgo"] {
   const asked = selector?.goPgo;
-  if (asked === undefined) return undefined;
-  return { keepLocations: asked.keepLocations === 0 ? GO_PGO_KEEP_LOCATIONS_DEFAULT : asked.keepLocations, aggregateCallees: asked.aggregateCallees };
+  return asked === undefined ? undefined : { keepLocations: asked.keepLocations, aggregateCallees: asked.aggregateCallees };
 }
 
 /** It shapes locations, which only a pprof has: a flame graph would silently ignore it. */
