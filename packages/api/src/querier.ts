@@ -19,7 +19,7 @@ import * as t from "./proto/types-v1.ts";
 import { checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { receiptHeaders } from "./receipt-headers.ts";
-import { readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { readGroupBy, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -118,7 +118,8 @@ class Querier {
     const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
     const answer = await this.#source.series(query, call.signal);
     // A name that was asked for is one its reader can take.
-    const isWanted = message.labelNames.length > 0 ? (name: string) => message.labelNames.includes(name) : namesTakenBy(call);
+    const asked = new Set(message.labelNames);
+    const isWanted = asked.size > 0 ? (name: string) => asked.has(name) : namesTakenBy(call);
     return reply(answer, { labelsSet: distinctSeries(answer.value, isWanted).map((labels) => ({ labels })) });
   }
 
@@ -196,7 +197,7 @@ class Querier {
     const query: PointsQuery = {
       ...this.#mergeQuery(message, message, call),
       stepMs: checkStep(message.step, this.#limits(call)),
-      groupBy: message.groupBy,
+      groupBy: readGroupBy(message.groupBy),
       aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
       limit: checkSeriesLimit(message.limit),
       exemplars: exemplarsOf(message.exemplarType),
@@ -212,7 +213,7 @@ class Querier {
       {
         ...query,
         stepMs: checkStep(message.step, this.#limits(call)),
-        groupBy: message.groupBy,
+        groupBy: readGroupBy(message.groupBy),
         limit: checkSeriesLimit(message.limit),
         of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
         exemplars: exemplarsOf(message.exemplarType),
