@@ -295,7 +295,7 @@ describe("pyromesh query", () => {
   });
 
   it("is a usage error where the question makes no sense", async () => {
-    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", "cpu{}"], ["query", "types", "--timeout", "1"], ["query", "types", "pod"], ["query", "--query", QUERY, "--output", "pprof="]]) {
+    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", "cpu{}"], ["query", "types", "--timeout", "1"], ["query", "types", "--tenant", "日本"], ["query", "types", "--tenant", "a|"], ["query", "types", "pod"], ["query", "--query", QUERY, "--output", "pprof="]]) {
       const ran = await run(args, { replies: [ok(FLAME_GRAPH)] });
       expect(ran.exitCode, args.join(" ")).to.equal(2);
     }
