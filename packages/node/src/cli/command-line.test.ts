@@ -343,10 +343,14 @@ describe("pyromesh: times and values", () => {
   it("times are now, relative, RFC 3339 or numbers", () => {
     expect(parseTime("now-1h30m", NOW_MS, "--from")).to.equal(NOW_MS - 5_400_000);
     expect(parseTime("now+5s", NOW_MS, "--from")).to.equal(NOW_MS + 5000);
+    expect(parseTime("now-1.5555s", NOW_MS, "--from")).to.equal(NOW_MS - 1555);
     expect(parseTime("1700000000", 0, "--from")).to.equal(1_700_000_000_000);
     expect(parseTime("1700000000123", 0, "--from")).to.equal(1_700_000_000_123);
+    // As render reads them: they were milliseconds of a year that nobody has data of.
+    expect(parseTime("1700000000123456", 0, "--from")).to.equal(1_700_000_000_123);
+    expect(parseTime("1700000000123456789", 0, "--from")).to.equal(1_700_000_000_123);
     expect(parseTime("2026-01-31T12:00:00+01:00", 0, "--from")).to.equal(Date.UTC(2026, 0, 31, 11));
-    for (const text of ["", "yesterday", "now-", "now-x", "12:00", "2026-99-99"]) expect(() => parseTime(text, 0, "--from"), text).to.throw("--from");
+    for (const text of ["", "yesterday", "now-", "now-x", "12:00", "2026-99-99", "17000000001234567"]) expect(() => parseTime(text, 0, "--from"), text).to.throw("--from");
   });
 
   it("values carry the unit of their type", () => {
