@@ -582,6 +582,14 @@ describe("page", function () {
       await view.shoot("narrow-table");
     });
 
+    // A service's name may have 2048 characters.
+    it("a name that is longer than a line is broken where it is told", async () => {
+      node.answers.SelectMergeStacktraces = emptyAnswers().SelectMergeStacktraces;
+      const page = await open(`?service=${"x".repeat(300)}`, { width: 390, height: 800 });
+      await page.getByRole("heading", { name: "No samples" }).waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).to.equal(390);
+    });
+
     it("the empty page fits too", async () => {
       node.answers = emptyAnswers();
       const page = await open("", { width: 390, height: 800 });
