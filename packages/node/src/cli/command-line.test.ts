@@ -276,8 +276,8 @@ describe("pyromesh query", () => {
     const values = await run(["query", "labels", "zone", "--query", '{a="b"}'], { replies: [ok({ names: ["eu"] })] });
     expect(values.out).to.equal("eu\n");
     expect(JSON.parse(new TextDecoder().decode(values.calls[0]!.body))).to.include({ name: "zone" }).and.deep.include({ matchers: ['{a="b"}'] });
-    const series = await run(["query", "series"], { replies: [ok({ labelsSet: [{ labels: [{ name: "b", value: '"' }] }, { labels: [{ name: "a", value: "1" }] }] })] });
-    expect(series.out).to.equal('{a="1"}\n{b="\\""}\n');
+    const series = await run(["query", "series"], { replies: [ok({ labelsSet: [{ labels: [{ name: "b", value: '"' }] }, { labels: [{ name: "a", value: "1" }, { name: "k8s.pod", value: "x" }] }] })] });
+    expect(series.out).to.equal('{a="1", "k8s.pod"="x"}\n{b="\\""}\n');
     expect((await run(["query", "types"], { replies: [ok({})] })).notes).to.include("nothing in this time range");
   });
 

@@ -148,11 +148,16 @@ function strings(reply: unknown, list: string, property?: string): string[] {
   return items(reply, list).map((item) => String(property === undefined ? item : (item as Record<string, unknown>)[property]));
 }
 
-/** `{a="b", c="d"}` a line, sorted. */
+/** `{a="b", "c.d"="e"}` a line, sorted: each is a selector of its series. */
 function seriesLines(reply: unknown): string[] {
   return items(reply, "labelsSet")
-    .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(", ")}}`)
+    .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${quoted(name)}=${JSON.stringify(value)}`).join(", ")}}`)
     .sort();
+}
+
+/** A name that Prometheus' old alphabet cannot write stands in quotes. */
+function quoted(name: string): string {
+  return /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) ? name : JSON.stringify(name);
 }
 
 function items(reply: unknown, list: string): readonly unknown[] {
