@@ -172,6 +172,24 @@ describe("page", function () {
       expect(await page.locator(".flame-canvas").evaluate((canvas) => canvas.height)).to.be.below(1000);
     });
 
+    // The tooltip was taller than the screen, with the values below its edge, and the line of the keyboard took all the graph's height.
+    it("a name of thousands of characters leaves everything else on the screen", async () => {
+      const name = `ns::Template<${"very::long::Argument, ".repeat(400)}>`;
+      node.answers.SelectMergeStacktraces = () => ({ flamegraph: encode([[["main", name], 3]]) });
+      const page = await openLoaded();
+      await hover(page, 0.5, 2);
+      expect(await tipText(page)).to.match(/^ns::Template<very::long.*….*Argument, > \| self 3 ns 100 % \| total 3 ns 100 %$/);
+      const bottomOf = (selector) => page.locator(selector).evaluate((element) => element.getBoundingClientRect().bottom);
+      expect(await bottomOf(".tooltip")).to.be.below(800);
+      await page.locator(".flame-scroller").focus();
+      for (let turn = 0; turn < 3; turn += 1) await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await page.locator(".zoomed").waitFor();
+      await view.shoot("long-name");
+      expect(await bottomOf(".zoomed")).to.be.below(400);
+      expect((await page.locator(".flame-scroller").boundingBox()).height).to.be.above(200);
+    });
+
     it("a graph of 100,000 boxes is drawn and hovered within a frame or two", async () => {
       const flamegraph = encode(manyStacks(20_000));
       const boxCount = flamegraph.levels.reduce((sum, { values }) => sum + values.length / 4, 0);
@@ -562,6 +580,14 @@ describe("page", function () {
       await page.locator(".table-panel").scrollIntoViewIfNeeded();
       await page.evaluate(() => window.scrollTo(0, document.documentElement.scrollHeight));
       await view.shoot("narrow-table");
+    });
+
+    // A service's name may have 2048 characters.
+    it("a name that is longer than a line is broken where it is told", async () => {
+      node.answers.SelectMergeStacktraces = emptyAnswers().SelectMergeStacktraces;
+      const page = await open(`?service=${"x".repeat(300)}`, { width: 390, height: 800 });
+      await page.getByRole("heading", { name: "No samples" }).waitFor();
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).to.equal(390);
     });
 
     it("the empty page fits too", async () => {

@@ -21,6 +21,8 @@ describe("attime", () => {
     ["now-3d", NOW_MS - 3 * 86_400_000],
     ["now-1w", NOW_MS - 7 * 86_400_000],
     ["now-1y", NOW_MS - 365 * 86_400_000],
+    ["now-5mn", NOW_MS - 300_000],
+    ["now-2Mon", NOW_MS - 60 * 86_400_000],
     ["now-90seconds", NOW_MS - 90_000],
     ["now+1h", NOW_MS + 3_600_000],
     ["now-1h30m", NOW_MS - 5_400_000],

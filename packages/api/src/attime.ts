@@ -58,10 +58,10 @@ function parseDay(digits: string): number | undefined {
 
 const DAY_MS = 86_400_000;
 
-/** Case decides between minutes and months, as in Graphite: `5m` and `5M`. */
+/** The first letters decide (`5mins`, `2hrs`), and case between minutes and months, as in Graphite: `5m` and `5M`. */
 function unitMs(unit: string): number | undefined {
-  if (unit === "M" || unit.startsWith("mon")) return 30 * DAY_MS;
-  if (unit === "m" || unit.startsWith("min")) return 60_000;
+  if (unit.startsWith("M") || unit.startsWith("mon")) return 30 * DAY_MS;
+  if (unit.startsWith("m")) return 60_000;
   if (unit.startsWith("s")) return 1000;
   if (unit.startsWith("h")) return 3_600_000;
   if (unit.startsWith("d")) return DAY_MS;

@@ -114,7 +114,7 @@ export interface HeatmapQuery extends MergeQuery {
 export interface PprofQuery extends MergeQuery {
   /** 0: all nodes. */
   readonly maxNodes: number;
-  /** Go's profile-guided optimisation: keep this many leaf frames, and merge callees if asked. */
+  /** Go's profile-guided optimisation: keep this many leaf frames (0: all), and merge callees if asked. */
   readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
 }
 

@@ -81,9 +81,20 @@ describe("querier", () => {
       expect(await answer("LabelValues", { ...RANGE, name: "nope" })).to.deep.equal({});
     });
 
-    it("matchers: any one may match, and an empty one is everything", async () => {
-      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({ names: ["b"] });
+    // Any one did, as in Pyroscope 1; 2 puts them together.
+    it("matchers: all of them must match, and an empty one is everything", async () => {
+      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod=~"a|b"}', '{service_name="search"}'] })).to.deep.equal({ names: ["a"] });
+      expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({});
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: [""] })).to.deep.equal({ names: ["a", "b"] });
+    });
+
+    // 50,000 of them in one request held the event loop for a second.
+    it("matchers: no more of them together than one selector may have", async () => {
+      const response = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(6000).fill('{pod=~"a.*b"}') });
+      expect([response.status, ((await response.json()) as { message: string }).message]).to.deep.equal([
+        400,
+        "matchers have 78000 characters together, more than 65536: match with fewer, or with a regular expression",
+      ]);
     });
 
     it("Series: cut to the names asked for, each label set once, sorted", async () => {
@@ -100,6 +111,16 @@ describe("querier", () => {
       const { labelsSet } = (await answer("Series", RANGE)) as { labelsSet: { labels: { name: string }[] }[] };
       expect(labelsSet).to.have.length(4);
       expect(labelsSet[0]!.labels.map((label) => label.name)).to.include.members(["__profile_type__", "__service_name__", "__type__", "__unit__"]);
+    });
+
+    it("Series: names outside the legacy alphabet only for who says it can take them, or asks for them", async () => {
+      const names = async (more: object, headers: Record<string, string> = {}): Promise<Set<string>> => {
+        const { labelsSet } = (await answer("Series", { ...RANGE, ...more }, headers)) as { labelsSet: { labels: { name: string }[] }[] };
+        return new Set(labelsSet.flatMap(({ labels }) => labels.map(({ name }) => name)));
+      };
+      expect(await names({})).to.not.include("k8s.pod");
+      expect(await names({}, { accept: "*/*;allow-utf8-labelnames=true" })).to.include("k8s.pod");
+      expect([...(await names({ labelNames: ["k8s.pod"] }))]).to.deep.equal(["k8s.pod"]);
     });
   });
 
@@ -184,7 +205,7 @@ describe("querier", () => {
         ),
       });
       expect(Buffer.from(await response.arrayBuffer()).equals(bytes)).to.equal(true);
-      expect(api.source.pprofQueries[0]).to.deep.include({ maxNodes: 0, callSite: [], goPgo: { keepLocations: 5, aggregateCallees: true } });
+      expect(api.source.pprofQueries[0]).to.deep.include({ maxNodes: 0, callSite: [], goPgo: { keepLocations: 0, aggregateCallees: true } });
       expect(await answer("SelectMergeProfile", MERGE)).to.deep.equal({
         sampleType: [{ type: "1", unit: "2" }],
         sample: [{ locationId: ["1"], value: ["-3"] }],
@@ -214,6 +235,8 @@ describe("querier", () => {
       ["a span id of the wrong length", { spanSelector: ["1"] }, 400, "16 hex"],
       ["a trace id that is no hex", { traceIdSelector: ["g".repeat(32)] }, 400, "32 hex"],
       ["spans and traces together", { spanSelector: ["0".repeat(16)], traceIdSelector: ["0".repeat(32)] }, 400, "one of them"],
+      ["more profile ids than are ever meant", { profileIdSelector: Array<string>(10_001).fill("x") }, 400, "10000"],
+      ["a call site of more functions than any stacktrace has", { stackTraceSelector: { callSite: Array(10_001).fill({ name: "f" }) } }, 400, "10000"],
       ["too many nodes", { maxNodes: 1_048_577 }, 400, "max_flamegraph_nodes_max"],
       ["fewer than no nodes", { maxNodes: -1 }, 400, "positive"],
       ["an unknown format", { format: 9 }, 400, "format"],
@@ -265,6 +288,16 @@ describe("querier", () => {
         ],
       });
       expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: ["pod"], limit: 2, aggregation: "average", exemplars: "span" });
+    });
+
+    // Each name is looked for in each series: 100,000 of them kept a lane busy for a second over fifteen series.
+    it("no more labels to group by than a series can have", async () => {
+      const groupBy = Array.from({ length: 101 }, (_, index) => `l${index}`);
+      for (const method of ["SelectSeries", "SelectHeatmap"]) {
+        const response = await api.rpc(method, { ...MERGE, step: 15, groupBy });
+        expect([response.status, ((await response.json()) as { message: string }).message]).to.deep.equal([400, "group_by has 101 entries: send at most 100"]);
+      }
+      await answer("SelectSeries", { ...MERGE, step: 15, groupBy: groupBy.slice(1) });
     });
 
     it("SelectHeatmap: slots, and what it refuses", async () => {

@@ -6,7 +6,7 @@
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
+import { compareLabels, compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
 import type { Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Label, Labels, TimeSeries } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
@@ -19,7 +19,7 @@ import * as t from "./proto/types-v1.ts";
 import { checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { receiptHeaders } from "./receipt-headers.ts";
-import { readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { readGroupBy, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -79,9 +79,6 @@ export const RECENT_MS = 3_600_000;
 /** Nodes of a drawing nobody sized: Graphviz and its reader both give up on more. */
 export const DOT_NODES_DEFAULT = 100;
 
-/** Leaf frames that profile-guided optimisation needs where the caller does not say. */
-const GO_PGO_KEEP_LOCATIONS_DEFAULT = 5;
-
 class Querier {
   readonly #options: QuerierOptions;
   readonly #source: ProfileSource;
@@ -107,8 +104,7 @@ class Querier {
     const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
     const answer = await this.#source.series(query, call.signal);
     const names = new Set(answer.value.flatMap((labels) => labels.map((label) => label.name)));
-    const isWanted = takesUtf8Names(call.headers["accept"]) ? () => true : (name: string) => LEGACY_NAME.test(name);
-    return reply(answer, { names: [...names].filter(isWanted).sort(compareText) });
+    return reply(answer, { names: [...names].filter(namesTakenBy(call)).sort(compareText) });
   }
 
   async labelValues(message: t.LabelValuesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
@@ -121,7 +117,10 @@ class Querier {
   async series(message: q.SeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SeriesResponse>> {
     const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
     const answer = await this.#source.series(query, call.signal);
-    return reply(answer, { labelsSet: distinctSeries(answer.value, message.labelNames).map((labels) => ({ labels })) });
+    // A name that was asked for is one its reader can take.
+    const asked = new Set(message.labelNames);
+    const isWanted = asked.size > 0 ? (name: string) => asked.has(name) : namesTakenBy(call);
+    return reply(answer, { labelsSet: distinctSeries(answer.value, isWanted).map((labels) => ({ labels })) });
   }
 
   // --- profiles -----------------------------------------------------------------------------------------------------
@@ -198,7 +197,7 @@ class Querier {
     const query: PointsQuery = {
       ...this.#mergeQuery(message, message, call),
       stepMs: checkStep(message.step, this.#limits(call)),
-      groupBy: message.groupBy,
+      groupBy: readGroupBy(message.groupBy),
       aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
       limit: checkSeriesLimit(message.limit),
       exemplars: exemplarsOf(message.exemplarType),
@@ -214,7 +213,7 @@ class Querier {
       {
         ...query,
         stepMs: checkStep(message.step, this.#limits(call)),
-        groupBy: message.groupBy,
+        groupBy: readGroupBy(message.groupBy),
         limit: checkSeriesLimit(message.limit),
         of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
         exemplars: exemplarsOf(message.exemplarType),
@@ -282,23 +281,19 @@ export function valuesOf(series: readonly Labels[], name: string): string[] {
   return [...values].sort(compareText);
 }
 
-/** Each label set cut to `names` (none: all), once, sorted. A series with none of the names is left out. */
-export function distinctSeries(series: readonly Labels[], names: readonly string[]): Labels[] {
-  const wanted = new Set(names);
+/** Each label set cut to the wanted names, once, sorted. A series with none of them is left out. */
+export function distinctSeries(series: readonly Labels[], isWanted: (name: string) => boolean): Labels[] {
   const distinct = new Map<string, Labels>();
   for (const labels of series) {
-    const cut = names.length === 0 ? labels : labels.filter((label) => wanted.has(label.name));
+    const cut = labels.filter((label) => isWanted(label.name));
     if (cut.length > 0) distinct.set(labelsKey(cut), cut);
   }
   return [...distinct.values()].sort(compareLabels);
 }
 
-function compareLabels(a: Labels, b: Labels): number {
-  for (let i = 0; i < a.length && i < b.length; i++) {
-    const order = compareText(a[i]!.name, b[i]!.name) || compareText(a[i]!.value, b[i]!.value);
-    if (order !== 0) return order;
-  }
-  return a.length - b.length;
+/** Readers that know only names of the old alphabet are given no others. */
+function namesTakenBy(call: UnaryCall): (name: string) => boolean {
+  return takesUtf8Names(call.headers["accept"]) ? () => true : (name) => LEGACY_NAME.test(name);
 }
 
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
@@ -317,8 +312,7 @@ function refuseAsync(request: q.AsyncQueryRequest | undefined): void {
 
 function goPgoOf(selector: t.StackTraceSelectorMessage | undefined): PprofQuery["goPgo"] {
   const asked = selector?.goPgo;
-  if (asked === undefined) return undefined;
-  return { keepLocations: asked.keepLocations === 0 ? GO_PGO_KEEP_LOCATIONS_DEFAULT : asked.keepLocations, aggregateCallees: asked.aggregateCallees };
+  return asked === undefined ? undefined : { keepLocations: asked.keepLocations, aggregateCallees: asked.aggregateCallees };
 }
 
 /** It shapes locations, which only a pprof has: a flame graph would silently ignore it. */

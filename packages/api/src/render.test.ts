@@ -68,8 +68,8 @@ describe("render", () => {
   });
 
   it("maxNodes wins over max-nodes; a word, or 0, is the default", async () => {
-    for (const more of ["&maxNodes=5&max-nodes=9", "&max-nodes=9", "&maxNodes=many", "&maxNodes=0"]) await api.get(url(TYPE, more));
-    expect(api.source.mergeQueries.map((query) => query.maxNodes)).to.deep.equal([5, 9, 8192, 8192]);
+    for (const more of ["&maxNodes=5&max-nodes=9", "&max-nodes=9", "&maxNodes=many&max-nodes=9", "&maxNodes=0"]) await api.get(url(TYPE, more));
+    expect(api.source.mergeQueries.map((query) => query.maxNodes)).to.deep.equal([5, 9, 9, 8192]);
   });
 
   it("dot: text, drawn at 100 nodes unless asked otherwise", async () => {

@@ -18,7 +18,7 @@ import type { QueryLimits } from "./query-limits.ts";
 import { receiptHeaders } from "./receipt-headers.ts";
 import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
-import { readRenderQuery, readSeriesQuery } from "./selection.ts";
+import { readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
 export interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
@@ -53,7 +53,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
 }
 
 async function renderJson(request: ApiRequest, query: MergeQuery, maxNodes: number, source: ProfileSource): Promise<ApiReply> {
-  const groupBy = request.query.getAll("groupBy").filter((name) => name !== "");
+  const groupBy = readGroupBy(request.query.getAll("groupBy").filter((name) => name !== ""));
   const stepS = timelineStep(query.startMs, query.endMs);
   const aggregation = request.query.get("aggregation") === "avg" ? "average" : "sum";
   const [graph, points] = await Promise.all([
@@ -137,10 +137,13 @@ function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: numb
   return text === null || text === "" ? absentMs : parseAttime(text, nowMs);
 }
 
-/** What is no number counts as not sent, as it does there. */
+/** What is no number, or 0, counts as not sent, as it does there. */
 function maxNodesOf(parameters: URLSearchParams): number {
-  const text = parameters.get("maxNodes") ?? parameters.get("max-nodes") ?? "";
-  return /^-?\d+$/.test(text) ? Number(text) : 0;
+  const numberOf = (name: string): number => {
+    const text = parameters.get(name) ?? "";
+    return /^[+-]?\d+$/.test(text) ? Number(text) : 0;
+  };
+  return numberOf("maxNodes") || numberOf("max-nodes");
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
  * misspell in a selection is refused here, with a sentence that says how to write it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid } from "@pyromesh/profile";
+import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
 import type { StackTraceSelectorMessage } from "./proto/types-v1.ts";
 
@@ -26,8 +26,11 @@ export interface SelectionInput {
   readonly traceIdSelector?: readonly string[];
 }
 
-/** Ids in one request. A selection of more is a mistake, and each is compared with every profile read. */
+/** Ids, or functions of a call site, in one request. A selection of more is a mistake, and each is compared with every profile read. */
 const ID_COUNT_MAX = 10_000;
+
+/** Labels to group by. A series has some 30 at most, and each name here is looked for in each series read. */
+const GROUP_BY_COUNT_MAX = 100;
 
 export function readSelection(input: SelectionInput): Selection {
   const profileType = parseProfileType(input.profileTypeID);
@@ -43,7 +46,7 @@ export function readSelection(input: SelectionInput): Selection {
     return id;
   });
   // go_pgo wins over call_site, as it does there.
-  const callSite = input.stackTraceSelector?.goPgo === undefined ? (input.stackTraceSelector?.callSite ?? []).map((location) => location.name) : [];
+  const callSite = input.stackTraceSelector?.goPgo === undefined ? bounded(input.stackTraceSelector?.callSite ?? [], "call_site").map((location) => location.name) : [];
   return { profileType, selector, callSite, profileIds, spanIds, traceIds };
 }
 
@@ -56,9 +59,19 @@ export function readSelector(text: string): Matcher[] {
   }
 }
 
-/** Of the label endpoints, where any one may match. An empty text is everything there: Grafana sends it before a query is typed. */
+/** Of the label endpoints: all of them together are one selector. An empty text is everything there: Grafana sends it before a query is typed. */
 export function readSelectors(texts: readonly string[]): Matcher[][] {
-  return texts.map((text) => (text.trim() === "" ? [] : readSelector(text)));
+  const length = texts.reduce((sum, text) => sum + text.length, 0);
+  if (length > SELECTOR_LENGTH_MAX) {
+    throw invalidArgument("SELECTION_TOO_LARGE", `matchers have ${length} characters together, more than ${SELECTOR_LENGTH_MAX}: match with fewer, or with a regular expression`);
+  }
+  const matchers = texts.flatMap((text) => (text.trim() === "" ? [] : readSelector(text)));
+  return matchers.length === 0 ? [] : [matchers];
+}
+
+/** Names of labels, as sent. */
+export function readGroupBy(names: readonly string[]): readonly string[] {
+  return bounded(names, "group_by", GROUP_BY_COUNT_MAX);
 }
 
 export interface RenderQuery {
@@ -104,9 +117,9 @@ function checkIds(texts: readonly string[], digits: number, field: string): stri
   });
 }
 
-function bounded(texts: readonly string[], field: string): readonly string[] {
-  if (texts.length > ID_COUNT_MAX) throw invalidArgument("SELECTION_TOO_LARGE", `${field} has ${texts.length} ids: send at most ${ID_COUNT_MAX}`);
-  return texts;
+function bounded<T>(items: readonly T[], field: string, countMax: number = ID_COUNT_MAX): readonly T[] {
+  if (items.length > countMax) throw invalidArgument("SELECTION_TOO_LARGE", `${field} has ${items.length} entries: send at most ${countMax}`);
+  return items;
 }
 
 function quote(text: string): string {

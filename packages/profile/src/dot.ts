@@ -325,7 +325,7 @@ const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "
 /** `a/b/http.(*conn).serve` as http, (*conn), serve: a box stays narrow. Names of other languages are cut at `::` and `.` too. */
 function nameLines(name: string): string[] {
   const base = /^[^(<]*\//.exec(name)?.[0] ?? "";
-  const parts = name.slice(base.length).match(/\([^()]*\)|\[[^[\]]*\]|(?:[^.:([]|:(?!:))+/g);
+  const parts = name.slice(base.length).match(/\([^()]*\)|\[[^[\]]*\]|(?:[^.:([]|(?<!:):(?!:))+/g);
   return parts === null ? [name] : [...parts];
 }
 

@@ -1,4 +1,5 @@
 export {
+  compareLabels,
   compareText,
   LABEL_NAME,
   LABEL_PROFILE_TYPE,
@@ -41,7 +42,7 @@ export type { MergedNodes } from "./scan-tree.ts";
 export { StacktraceInterner } from "./stacktrace-interner.ts";
 export { SymbolInterner } from "./symbol-interner.ts";
 export { addSums, INT64_MAX, minus, plus, Saturation, SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
-export { makeMatcher, matchesLabels, parseQuery, parseSelector } from "./matcher.ts";
+export { makeMatcher, matchesLabels, parseQuery, parseSelector, SELECTOR_LENGTH_MAX } from "./matcher.ts";
 export type { ParsedQuery } from "./matcher.ts";
 export { NameTreeBuilder } from "./name-tree.ts";
 export { flameGraph } from "./flame-graph.ts";

@@ -31,6 +31,15 @@ export function sortLabels(labels: readonly Label[]): Label[] {
   return [...labels].sort((a, b) => compareText(a.name, b.name));
 }
 
+/** By name, then value, label by label; of two that begin alike the shorter comes first. */
+export function compareLabels(a: Labels, b: Labels): number {
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const order = compareText(a[i]!.name, b[i]!.name) || compareText(a[i]!.value, b[i]!.value);
+    if (order !== 0) return order;
+  }
+  return a.length - b.length;
+}
+
 export function labelValue(labels: Labels, name: string): string | undefined {
   for (const label of labels) if (label.name === name) return label.value;
   return undefined;

@@ -115,6 +115,14 @@ describe("queries", () => {
     expect(parseQuery("memory:inuse_space:bytes:space:bytes:delta").typeId).to.equal("memory:inuse_space:bytes:space:bytes");
   });
 
+  // Prometheus' own reading, and so Pyroscope's: render refused it as a query without a type.
+  it("the name may be written as a matcher", () => {
+    const query = parseQuery('{a="b", __name__="process_cpu:samples:count::milliseconds"}');
+    expect([query.typeId, parts(query.matchers)]).to.deep.equal(["process_cpu:samples:count::milliseconds", [["a", "=", "b"]]]);
+    expect(parts(parseQuery('{a="b", __name__="memory"}').matchers)).to.have.deep.members([["__name__", "=", "memory"], ["a", "=", "b"]]);
+    expect(parseQuery('{__name__=~"a:b:c:d:e"}').profileType).to.equal(undefined);
+  });
+
   it("any other name is a matcher", () => {
     const query = parseQuery('memory{pod="a"}');
     expect([query.profileType, query.typeId]).to.deep.equal([undefined, ""]);

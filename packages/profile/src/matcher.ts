@@ -39,9 +39,12 @@ export function parseSelector(text: string): Matcher[] {
   return name === "" ? matchers : [makeMatcher(LABEL_NAME, "=", name), ...matchers];
 }
 
-/** `process_cpu:cpu:nanoseconds:cpu:nanoseconds{a="b"}` or `memory{a="b"}`. Throws as `parseSelector`. */
+/** `process_cpu:cpu:nanoseconds:cpu:nanoseconds{a="b"}` or `memory{a="b"}`; the name may be a matcher, too. Throws as `parseSelector`. */
 export function parseQuery(text: string): ParsedQuery {
-  const { name, matchers } = new SelectorParser(text).parse();
+  const parsed = new SelectorParser(text).parse();
+  const nameMatcher = parsed.matchers.find((matcher) => matcher.name === LABEL_NAME && matcher.operator === "=");
+  const name = parsed.name || (nameMatcher?.value ?? "");
+  const matchers = parsed.matchers.filter((matcher) => matcher !== nameMatcher);
   const colons = name.split(":").length;
   if (colons === 5 || colons === 6) {
     const profileType = parseProfileType(name);

@@ -190,4 +190,14 @@ describe("location trees", () => {
     expect(recursive).to.not.contain("->  ");
     expect(recursive.split("\n").some((line) => /^N\d+ -> /.test(line))).to.equal(false);
   });
+
+  // A colon of each `::` stood before the next line.
+  it("a call graph breaks names of C++ and Rust at ::, and keeps a colon alone", () => {
+    const labelOf = (name: string): string | undefined => {
+      const source = tree([0, 1, 0, 0, 0]);
+      source.symbols.stringBytes.set(Buffer.from(name), source.symbols.stringOffset[1]!); // main
+      return /^N1 \[label="(.*?)\\nmain\.go/m.exec(dotGraph({ tree: source, sampleType: { type: "cpu", unit: "nanoseconds" }, timeNs: 0n, durationNs: 0n }, 0))?.[1];
+    };
+    expect([labelOf("a::b"), labelOf("aa:b"), labelOf("a.b:")]).to.deep.equal(["a\\nb", "aa:b", "a\\nb:"]);
+  });
 });

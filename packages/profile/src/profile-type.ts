@@ -27,7 +27,7 @@ export function parseProfileType(text: string): ProfileType {
   if (parts.length !== 5 && !(parts.length === 6 && parts[5] === "delta")) {
     throw invalidArgument(
       "PROFILE_TYPE_INVALID",
-      `profile type ${JSON.stringify(text)} has ${parts.length} parts: write it as <name>:<sample-type>:<sample-unit>:<period-type>:<period-unit>, for example process_cpu:cpu:nanoseconds:cpu:nanoseconds`,
+      `profile type ${JSON.stringify(text)} has ${parts.length} part${parts.length === 1 ? "" : "s"}: write it as <name>:<sample-type>:<sample-unit>:<period-type>:<period-unit>, for example process_cpu:cpu:nanoseconds:cpu:nanoseconds`,
     );
   }
   const [name, sampleType, sampleUnit, periodType, periodUnit] = parts as [string, string, string, string, string]; // counted above

@@ -182,3 +182,47 @@ describe("points over profiles that are several rows", () => {
     expect(exemplars.map(({ value }) => value)).to.deep.equal([2n ** 61n + 2n]);
   });
 });
+
+describe("which series are answered, and in which order", () => {
+  const by: PointsShape = { ...BASE, groupBy: ["route"] };
+
+  /** One profile each, of so much. */
+  function storeOf(profiles: readonly (readonly [route: string, value: number])[]): Dataset {
+    const dataset = new Dataset("api");
+    profiles.forEach(([route, value], index) => {
+      const labels = { __name__: "process_cpu", service_name: "api", route };
+      dataset.insert(recordView({ labels, timeNs: 1_000_000_000n, samples: [{ stack: ["main", route], values: [value] }], salt: String(index) }));
+    });
+    return dataset;
+  }
+
+  function scanned<T extends PointsCollector | HeatmapCollector>(collector: T, profiles: readonly (readonly [string, number])[], query: RowQuery = ALL_ROWS): T {
+    collector.scan(storeOf(profiles), query, new IdentitySet());
+    return collector;
+  }
+
+  // As Pyroscope's TopSeries, with a limit and without. They came by the length of their labels' values.
+  it("series come with the greatest total first, equals by their labels", () => {
+    const collector = scanned(new PointsCollector(by), [["/b", 2], ["/api/long", 1], ["/a", 2], ["/c", 7]]);
+    expect(collector.result(0).map(routeOf)).to.deep.equal(["/c", "/a", "/b", "/api/long"]);
+    expect(collector.result(2).map(routeOf)).to.deep.equal(["/c", "/a"]);
+  });
+
+  it("of means, the greatest are those of the greatest means", () => {
+    const collector = scanned(new PointsCollector({ ...by, aggregation: "average" }), [["often", 2], ["often", 2], ["once", 3]]);
+    expect(collector.result(1).map(routeOf)).to.deep.equal(["once"]);
+  });
+
+  // A series without points was answered for each group that only holds other call sites.
+  it("a group of which a call site takes nothing is no series", () => {
+    const query: RowQuery = { ...ALL_ROWS, callSite: ["main", "/a"] };
+    expect(scanned(new PointsCollector(by), [["/a", 1], ["/b", 1]], query).result(0).map(routeOf)).to.deep.equal(["/a"]);
+  });
+
+  it("heatmaps come by their labels, and of more than the limit those that count most", () => {
+    const shape: HeatmapShape = { ...by, of: "individual" };
+    const collector = scanned(new HeatmapCollector(shape), [["/long", 1], ["/b", 9], ["/c", 1], ["/c", 2]]);
+    expect(collector.result(0).map(routeOf)).to.deep.equal(["/b", "/c", "/long"]);
+    expect(collector.result(2).map(routeOf)).to.deep.equal(["/c", "/b"]);
+  });
+});

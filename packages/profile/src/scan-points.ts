@@ -7,7 +7,7 @@ import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { UNINTERRUPTED } from "./interrupt.ts";
-import { compareText, labelsKey, labelValue } from "./labels.ts";
+import { compareLabels, compareText, labelsKey, labelValue } from "./labels.ts";
 import type { Label, Labels } from "./labels.ts";
 import { profileTypeOf, seriesLabels } from "./profile-type.ts";
 import type { Exemplar, HeatmapSeries, HeatmapSlot, Int64, TimeSeries } from "./results.ts";
@@ -64,18 +64,19 @@ export class PointsCollector {
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
       if (edge === undefined) return;
-      const { points, profiles, exemplarLabels, labelSet } = getOrMake(groupOf, series, () => {
-        const group = this.#group(groupLabels(view, series, column, shape.groupBy));
-        const labels = shape.exemplars === "none" ? [] : labelsBeyond(view, series, column, shape.groupBy);
-        return { ...group, exemplarLabels: labels, labelSet: group.profiles.labelSet(labels) };
-      });
       const isWhole = filter.isOpen && shape.exemplars !== "span";
       if (!isWhole) {
         view.read(row, column, samples);
         interrupt.after(samples.sampleCount);
       }
       const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
+      // Before its group is made: a group whose rows all come to nothing is no series.
       if (value === 0) return;
+      const { points, profiles, exemplarLabels, labelSet } = getOrMake(groupOf, series, () => {
+        const group = this.#group(groupLabels(view, series, column, shape.groupBy));
+        const labels = shape.exemplars === "none" ? [] : labelsBeyond(view, series, column, shape.groupBy);
+        return { ...group, exemplarLabels: labels, labelSet: group.profiles.labelSet(labels) };
+      });
       const point = mergePoint(points, edge, value);
       if (!countsProfiles) return;
       const spans = shape.exemplars === "span" ? spanSums(samples, filter) : NO_SPANS;
@@ -112,28 +113,18 @@ export class PointsCollector {
     return [...this.#groups.values()].map(({ labels, points, profiles }) => ({ labels, points, profiles: profiles.partial() }));
   }
 
+  /** The greatest total first, and of those the first `limit`; 0: all. */
   result(limit: number): TimeSeries[] {
     const { aggregation } = this.#shape;
-    const all = [...this.#groups.values()].map((group) => {
-      const points = this.#counted(group);
-      return {
-        total: points.reduce((sum, [, point]) => sum + Number(point.sum), 0),
-        series: {
-          labels: group.labels,
-          points: points.map(([timestampMs, { sum, count, exemplar }]) => ({
-            timestampMs,
-            value: aggregation === "sum" ? Number(sum) : Number(sum) / count,
-            exemplars: exemplar === undefined ? [] : [exemplar],
-          })),
-        },
-      };
-    });
-    const byLabels = (a: Labels, b: Labels): number => compareText(labelsKey(a), labelsKey(b));
-    if (limit > 0 && all.length > limit) {
-      all.sort((a, b) => b.total - a.total || byLabels(a.series.labels, b.series.labels));
-      all.length = limit;
-    }
-    return all.map(({ series }) => series).sort((a, b) => byLabels(a.labels, b.labels));
+    const all = [...this.#groups.values()].map((group): TimeSeries => ({
+      labels: group.labels,
+      points: this.#counted(group).map(([timestampMs, { sum, count, exemplar }]) => ({
+        timestampMs,
+        value: aggregation === "sum" ? Number(sum) : Number(sum) / count,
+        exemplars: exemplar === undefined ? [] : [exemplar],
+      })),
+    }));
+    return greatestFirst(all, ({ points }) => points.reduce((sum, { value }) => sum + value, 0), limit);
   }
 
   /** A group's points by time, with the profiles of its table counted in. */
@@ -229,13 +220,11 @@ export class HeatmapCollector {
     return [...this.#groups.values()].map(({ labels, profiles }) => ({ labels, profiles: profiles.partial() }));
   }
 
+  /** By their labels; of more than `limit` those that count most, the greatest first. */
   result(limit: number): HeatmapSeries[] {
-    let groups = [...this.#groups.values()].filter(({ profiles }) => profiles.count > 0).sort((a, b) => compareText(labelsKey(a.labels), labelsKey(b.labels)));
-    if (limit > 0 && groups.length > limit) {
-      const totals = new Map(groups.map((group) => [group, totalOf(group)]));
-      groups = groups.sort((a, b) => totals.get(b)! - totals.get(a)!).slice(0, limit);
-      groups.sort((a, b) => compareText(labelsKey(a.labels), labelsKey(b.labels)));
-    }
+    let groups = [...this.#groups.values()].filter(({ profiles }) => profiles.count > 0);
+    if (limit > 0 && groups.length > limit) groups = greatestFirst(groups, ({ profiles }) => profiles.count, limit);
+    else groups.sort((a, b) => compareLabels(a.labels, b.labels));
     let low = Infinity;
     let high = -Infinity;
     for (const { profiles } of groups) {
@@ -275,10 +264,11 @@ export class HeatmapCollector {
   }
 }
 
-function totalOf({ profiles }: HeatmapGroup): number {
-  let total = 0;
-  for (let i = 0; i < profiles.count; i++) total += Number(profiles.value(i));
-  return total;
+/** Equals by their labels. */
+function greatestFirst<T extends { readonly labels: Labels }>(all: readonly T[], totalOf: (item: T) => number, limit: number): T[] {
+  const totals = new Map(all.map((item) => [item, totalOf(item)]));
+  const sorted = [...all].sort((a, b) => totals.get(b)! - totals.get(a)! || compareLabels(a.labels, b.labels));
+  return limit > 0 ? sorted.slice(0, limit) : sorted;
 }
 
 const NO_SPANS: ReadonlyMap<number, Int64> = new Map();

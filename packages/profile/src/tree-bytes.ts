@@ -3,7 +3,8 @@
  *
  *   node: uvarint length of the name, name, uvarint self, uvarint number of children, then each child's node
  *
- * The first node is a root without name. The last child comes first, so "other", where there is one, leads.
+ * The first node is a root without name. The last child comes first, so "other", where there is one, leads. A tree of nothing is
+ * no bytes at all.
  */
 import { ByteReader, ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { PrunedBar } from "./flame-graph.ts";
@@ -18,6 +19,7 @@ export function encodeTree(tree: NameTree, maxNodes: number): { readonly bytes: 
   const writer = new ByteWriter(4096);
   const saturation = new Saturation();
   saturation.hold(pruned.root.total);
+  if (pruned.root.total === 0) return { bytes: writer.finish(), isSaturated: false };
   const nameBytes = new Map<string, Uint8Array>();
   const stack: PrunedBar[] = [pruned.root];
   while (stack.length > 0) {
@@ -38,6 +40,7 @@ export function encodeTree(tree: NameTree, maxNodes: number): { readonly bytes: 
 export function decodeTree(bytes: Uint8Array): NameTree {
   const nodes = new NameNodes();
   const self = new SumColumn(1);
+  if (bytes.length === 0) return nodes.treeWith(self);
   const reader = new ByteReader(bytes, "tree bytes");
   const parents: number[] = [];
   const lefts: number[] = [];

@@ -72,6 +72,14 @@ describe("querier client", () => {
     expect((await refusalOf(clientAnswering(503, body, { headers: { "X-Pyromesh-Partial": "possible" } }).client)).canBePartial).to.equal(true);
   });
 
+  // fetch throws at such a header, which looked like a node that does not answer.
+  it("a tenant that no header can carry is refused as one, and not sent", async () => {
+    const { client, requests } = clientAnswering(200, {}, { tenant: "日本" });
+    const error: unknown = await client.stats(new AbortController().signal).catch((thrown: unknown) => thrown);
+    expect(error).to.be.instanceOf(QuerierError).with.property("code", "invalid_argument");
+    expect(requests).to.have.length(0);
+  });
+
   it("401 says that a tenant is missing, whatever its body", async () => {
     const { client } = clientAnswering(401, { code: "unknown", message: "no org id" });
     expect((await refusalOf(client)).code).to.equal("unauthenticated");

@@ -106,6 +106,7 @@ export class QuerierClient {
   }
 
   async #call(method: string, request: object, signal: AbortSignal): Promise<{ body: Record<string, unknown>; missing: string }> {
+    if (!/^[\x20-\x7e]*$/.test(this.#options.tenant)) throw new QuerierError("invalid_argument", `No tenant can be called ${this.#options.tenant}: ids are of A-Z a-z 0-9 ! _ . * ' ( ) -.`);
     const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
     if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
     if (this.#options.allowsPartial) headers["x-pyromesh-partial"] = "allow";

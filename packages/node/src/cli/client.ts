@@ -15,6 +15,9 @@ export interface ClientOptions {
 /** Waits between tries; after the last one the refusal stands. Pushes may be repeated: the same profile counts once. */
 const RETRY_DELAYS_MS: readonly number[] = [250, 1000, 4000];
 
+/** Without it a server leaves out labels whose names Prometheus' old alphabet cannot write, such as `k8s.pod`. */
+const EVERY_LABEL_NAME = "*/*;allow-utf8-labelnames=true";
+
 export class Client {
   readonly #base: string;
   readonly #headers: Readonly<Record<string, string>>;
@@ -72,7 +75,7 @@ export class Client {
     const aborted = new AbortController();
     const timer = this.#clock.after(this.#timeoutMs, () => aborted.abort(new Error(`no answer within ${this.#timeoutMs / 1000} s`)));
     try {
-      const headers = { ...this.#headers, "content-type": contentType, "connect-protocol-version": "1" };
+      const headers = { ...this.#headers, accept: EVERY_LABEL_NAME, "content-type": contentType, "connect-protocol-version": "1" };
       const reply = await this.#fetch(url, { method: "POST", headers, body, signal: aborted.signal });
       return { status: reply.status, bytes: new Uint8Array(await reply.arrayBuffer()) };
     } catch (thrown) {

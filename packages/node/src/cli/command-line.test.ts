@@ -51,7 +51,10 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
         if (files[file] === undefined) throw new Error(`ENOENT: no such file, open '${file}'`);
         return files[file];
       },
-      writeFile: (file, bytes) => void written.set(file, bytes),
+      writeFile: (file, bytes) => {
+        if (file.startsWith("readonly/")) throw new Error(`EACCES: permission denied, open '${file}'`);
+        written.set(file, bytes);
+      },
     },
     fetch: async (url, init) => {
       const body = init?.body;
@@ -218,6 +221,15 @@ describe("pyromesh query", () => {
     });
   });
 
+  it("takes as many rows as there are", async () => {
+    const count = 150_000;
+    const names = ["total", ...Array.from({ length: count }, (_, index) => `f${index}`)];
+    const level = names.slice(1).flatMap((_, index) => [0, 1, 1, index + 1]);
+    const replies = [ok({ flamegraph: { names, levels: [{ values: [0, count, 0, 0] }, { values: level }], total: count, maxSelf: 1 } })];
+    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies });
+    expect([ran.exitCode, ran.out.split("\n").length]).to.deep.equal([0, count + 3]);
+  });
+
   it("colours for a person only", async () => {
     const colour = (text: string): boolean => text.includes("\u001b[");
     expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)], isTty: true })).out)).to.equal(true);
@@ -241,14 +253,37 @@ describe("pyromesh query", () => {
     expect(fields).to.deep.equal([10, QUERY.split("{")[0], 18, '{service_name="x"}', 24, 100_000, 32, 200_000]);
   });
 
+  it("says of a pprof without samples that nothing matched, types or none", async () => {
+    const profile = Profile.decode(cpuProfile());
+    profile.sample = [];
+    for (const empty of [profile.encode(), new Uint8Array(0)]) {
+      const ran = await run(["query", "--query", QUERY, "--output", "pprof=out.pb.gz"], { replies: [ok(empty)] });
+      expect([ran.exitCode, ran.notes]).to.deep.equal([0, "nothing matched; out.pb.gz is an empty profile\n"]);
+      expect(gunzipSync(ran.written.get("out.pb.gz")!).equals(empty)).to.equal(true);
+    }
+  });
+
+  // It was reported as a bug of ours, with a stack.
+  it("says which file it could not write, and exits 1", async () => {
+    const ran = await run(["query", "--query", QUERY, "--output", "pprof=readonly/out.pb.gz"], { replies: [ok(cpuProfile())] });
+    expect(ran.exitCode).to.equal(1);
+    expect(ran.notes).to.include("readonly/out.pb.gz cannot be written: EACCES").and.not.include("    at ");
+  });
+
+  it("asks for labels of every name, and takes the beginning of time for a time", async () => {
+    const ran = await run(["query", "series", "--from", "0"], { replies: [ok({})] });
+    expect(ran.calls[0]!.headers.get("accept")).to.equal("*/*;allow-utf8-labelnames=true");
+    expect(JSON.parse(new TextDecoder().decode(ran.calls[0]!.body))).to.include({ start: 1 });
+  });
+
   it("lists types, labels, values and series", async () => {
     expect((await run(["query", "types"], { replies: [ok({ profileTypes: [{ ID: "a:b:c:d:e" }] })] })).out).to.equal("a:b:c:d:e\n");
     expect((await run(["query", "labels"], { replies: [ok({ names: ["a", "b"] })] })).out).to.equal("a\nb\n");
     const values = await run(["query", "labels", "zone", "--query", '{a="b"}'], { replies: [ok({ names: ["eu"] })] });
     expect(values.out).to.equal("eu\n");
     expect(JSON.parse(new TextDecoder().decode(values.calls[0]!.body))).to.include({ name: "zone" }).and.deep.include({ matchers: ['{a="b"}'] });
-    const series = await run(["query", "series"], { replies: [ok({ labelsSet: [{ labels: [{ name: "b", value: '"' }] }, { labels: [{ name: "a", value: "1" }] }] })] });
-    expect(series.out).to.equal('{a="1"}\n{b="\\""}\n');
+    const series = await run(["query", "series"], { replies: [ok({ labelsSet: [{ labels: [{ name: "b", value: '"' }] }, { labels: [{ name: "a", value: "1" }, { name: "k8s.pod", value: "x" }] }] })] });
+    expect(series.out).to.equal('{a="1", "k8s.pod"="x"}\n{b="\\""}\n');
     expect((await run(["query", "types"], { replies: [ok({})] })).notes).to.include("nothing in this time range");
   });
 
@@ -266,7 +301,7 @@ describe("pyromesh query", () => {
   });
 
   it("is a usage error where the question makes no sense", async () => {
-    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", QUERY, "--output", "pprof="]]) {
+    for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", "cpu{}"], ["query", "types", "--timeout", "1"], ["query", "types", "--tenant", "日本"], ["query", "types", "--tenant", "a|"], ["query", "types", "pod"], ["query", "--query", QUERY, "--output", "pprof="]]) {
       const ran = await run(args, { replies: [ok(FLAME_GRAPH)] });
       expect(ran.exitCode, args.join(" ")).to.equal(2);
     }
@@ -290,7 +325,7 @@ describe("pyromesh: command line", () => {
     expect(await run(["--help"])).to.include({ exitCode: 0 });
     expect((await run(["--help"])).out).to.include("check-config").and.include("query");
     expect((await run([])).exitCode).to.equal(2);
-    expect((await run(["srve"])).exitCode).to.equal(2);
+    for (const none of ["srve", "constructor"]) expect((await run([none])).exitCode, none).to.equal(2);
     expect((await run(["serve", "--help"])).out).to.include("--limits.ingestion-rate-mb <MB>").and.include("PYROMESH_FLUSH_INTERVAL");
   });
 
@@ -320,16 +355,24 @@ describe("pyromesh: times and values", () => {
   it("times are now, relative, RFC 3339 or numbers", () => {
     expect(parseTime("now-1h30m", NOW_MS, "--from")).to.equal(NOW_MS - 5_400_000);
     expect(parseTime("now+5s", NOW_MS, "--from")).to.equal(NOW_MS + 5000);
+    expect(parseTime("now-1.5555s", NOW_MS, "--from")).to.equal(NOW_MS - 1555);
     expect(parseTime("1700000000", 0, "--from")).to.equal(1_700_000_000_000);
     expect(parseTime("1700000000123", 0, "--from")).to.equal(1_700_000_000_123);
+    // As render reads them: they were milliseconds of a year that nobody has data of.
+    expect(parseTime("1700000000123456", 0, "--from")).to.equal(1_700_000_000_123);
+    expect(parseTime("1700000000123456789", 0, "--from")).to.equal(1_700_000_000_123);
     expect(parseTime("2026-01-31T12:00:00+01:00", 0, "--from")).to.equal(Date.UTC(2026, 0, 31, 11));
-    for (const text of ["", "yesterday", "now-", "now-x", "12:00", "2026-99-99"]) expect(() => parseTime(text, 0, "--from"), text).to.throw("--from");
+    for (const text of ["", "yesterday", "now-", "now-x", "12:00", "2026-99-99", "17000000001234567"]) expect(() => parseTime(text, 0, "--from"), text).to.throw("--from");
   });
 
   it("values carry the unit of their type", () => {
     expect(formatValue(1.5e9, "nanoseconds")).to.equal("1.50 s");
     expect(formatValue(999, "nanoseconds")).to.equal("999 ns");
     expect(formatValue(3 * 2 ** 20, "bytes")).to.equal("3.00 MiB");
+    // What Node's profiler counts in; it was a number without a unit.
+    expect(formatValue(92_904_000, "microseconds")).to.equal("1.55 min");
+    expect([formatValue(12, "milliseconds"), formatValue(2, "seconds")]).to.deep.equal(["12.00 ms", "2.00 s"]);
+    expect(formatValue(5, "constructor")).to.equal("5");
     expect(formatValue(0, "bytes")).to.equal("0 B");
     expect(formatValue(12345, "count")).to.equal("12345");
   });

@@ -8,13 +8,13 @@ import { Command, CommanderError } from "commander";
 import { EXIT_FAILED, EXIT_USAGE } from "./command.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
 
-const COMMANDS: Readonly<Record<string, () => Promise<AddCommand>>> = {
-  serve: async () => (await import("./serve-command.ts")).addServe,
-  push: async () => (await import("./push-command.ts")).addPush,
-  query: async () => (await import("./query-command.ts")).addQuery,
-  "check-config": async () => (await import("./check-config-command.ts")).addCheckConfig,
-  version: async () => (await import("./version-command.ts")).addVersion,
-};
+const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
+  ["serve", async () => (await import("./serve-command.ts")).addServe],
+  ["push", async () => (await import("./push-command.ts")).addPush],
+  ["query", async () => (await import("./query-command.ts")).addQuery],
+  ["check-config", async () => (await import("./check-config-command.ts")).addCheckConfig],
+  ["version", async () => (await import("./version-command.ts")).addVersion],
+]);
 
 /** Resolves to the exit code. Rejects never: what goes wrong is said on `terminal.note`. */
 export async function runCommandLine(args: readonly string[], modules: CommandModules): Promise<number> {
@@ -26,8 +26,8 @@ export async function runCommandLine(args: readonly string[], modules: CommandMo
       .exitOverride()
       .configureOutput({ writeOut: (text) => terminal.out(text), writeErr: (text) => terminal.note(text) })
       .showSuggestionAfterError(true);
-    const named = COMMANDS[args[0] ?? ""];
-    for (const load of named === undefined ? Object.values(COMMANDS) : [named]) {
+    const named = COMMANDS.get(args[0] ?? "");
+    for (const load of named === undefined ? COMMANDS.values() : [named]) {
       (await load())(program, modules, (code) => {
         exitCode = code;
       });

@@ -1,7 +1,7 @@
 /** The flags of every command that talks to a node: where it is, as whom, how long to wait. */
-import { parseDuration } from "@pyromesh/base";
+import { messageOf, parseDuration, parseTenantId } from "@pyromesh/base";
 import type { Command } from "commander";
-import { Client } from "./client.ts";
+import { Client, usage } from "./client.ts";
 import type { CommandModules } from "./command.ts";
 
 export interface ConnectionFlags {
@@ -20,5 +20,23 @@ export function addConnectionFlags(command: Command): Command {
 export function openClient(flags: ConnectionFlags, { terminal, clock, fetch }: CommandModules): Client {
   const url = flags.url ?? (terminal.env["PYROMESH_URL"] || "http://127.0.0.1:4040");
   const tenant = flags.tenant ?? (terminal.env["PYROMESH_TENANT"] || undefined);
-  return new Client({ url, tenant, timeoutMs: parseDuration(flags.timeout) }, { clock, fetch });
+  if (tenant !== undefined) checkTenant(tenant);
+  return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout) }, { clock, fetch });
+}
+
+/** What no header can carry would look like a node that is not there. */
+function checkTenant(text: string): void {
+  try {
+    for (const id of text.split("|")) parseTenantId(id.trim());
+  } catch (thrown) {
+    throw usage(`--tenant: ${messageOf(thrown)}`);
+  }
+}
+
+function readTimeout(text: string): number {
+  try {
+    return parseDuration(text);
+  } catch (thrown) {
+    throw usage(`--timeout: ${messageOf(thrown)}`);
+  }
 }

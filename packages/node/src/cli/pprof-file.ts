@@ -2,7 +2,7 @@
  * A pprof file as `push` needs it: which sample types it has, and its time replaced. The rest of its bytes is not
  * touched or even read: the server checks it.
  *
- *   Profile: 1 sample_type { 1 type, 2 unit }   6 string_table   9 time_nanos
+ *   Profile: 1 sample_type { 1 type, 2 unit }   2 sample   6 string_table   9 time_nanos
  */
 import { gunzipSync } from "node:zlib";
 import { ByteReader, ByteWriter, CodedError, isGzip } from "@pyromesh/base";
@@ -40,6 +40,12 @@ export function withTime(bytes: Uint8Array, timeMs: number): Uint8Array {
   const writer = new ByteWriter(bytes.length + 16);
   for (const { field, start, end } of fieldsOf(bytes, "the profile")) if (field !== 9) writer.raw(bytes.subarray(start, end));
   return writer.uvarint((9 << 3) | 0).uvarint64(BigInt(Math.round(timeMs)) * 1_000_000n).finish();
+}
+
+/** Of an answer: a profile of nothing names its types all the same. */
+export function hasSamples(bytes: Uint8Array): boolean {
+  for (const { field } of fieldsOf(bytes, "the answer")) if (field === 2) return true;
+  return false;
 }
 
 /** What Pyroscope's own clients name such a profile. `file` breaks a tie that the types leave open. */

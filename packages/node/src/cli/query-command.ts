@@ -1,13 +1,16 @@
 /** `pyromesh query`: a top table, folded stacktraces, a pprof file or the API's own JSON; or what there is to ask for. */
 import { gzipSync } from "node:zlib";
-import { ByteWriter } from "@pyromesh/base";
+import { ByteWriter, CodedError, messageOf } from "@pyromesh/base";
 import { NameTreeBuilder, parseProfileType, topTable } from "@pyromesh/profile";
+import type { ProfileType } from "@pyromesh/profile";
 import { usage } from "./client.ts";
 import type { Client } from "./client.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
 import { addConnectionFlags, openClient } from "./connection-flags.ts";
 import type { ConnectionFlags } from "./connection-flags.ts";
 import { printFolded, readFlameGraphReply } from "./flame-graph-reply.ts";
+import { hasSamples } from "./pprof-file.ts";
+import type { Terminal } from "./terminal.ts";
 import { parseTime } from "./time-text.ts";
 import { printTop } from "./top-text.ts";
 
@@ -47,8 +50,10 @@ export const addQuery: AddCommand = (program, modules, done) => {
 
 async function query(listing: string | undefined, label: string | undefined, flags: QueryFlags, modules: CommandModules): Promise<void> {
   const nowMs = modules.clock.nowMs();
-  const range: Range = { start: parseTime(flags.from, nowMs, "--from"), end: parseTime(flags.until, nowMs, "--until") };
+  // To the API 0 is no time; there is no profile that old either.
+  const range: Range = { start: Math.max(1, parseTime(flags.from, nowMs, "--from")), end: Math.max(1, parseTime(flags.until, nowMs, "--until")) };
   if (range.start > range.end) throw usage(`--from ${flags.from} is after --until ${flags.until}: swap them`);
+  if (label !== undefined && listing !== "labels") throw usage(`query ${listing} takes no ${JSON.stringify(label)}: only labels takes a name`);
   const client = openClient(flags, modules);
   switch (listing) {
     case undefined:
@@ -73,7 +78,7 @@ async function query(listing: string | undefined, label: string | undefined, fla
 
 async function profileQuery(client: Client, text: string, range: Range, flags: QueryFlags, { terminal }: CommandModules): Promise<void> {
   const { profileType, selector } = splitQuery(text);
-  const { sampleUnit } = parseProfileType(profileType);
+  const { sampleUnit } = readProfileType(profileType);
   const maxNodes = flags.maxNodes === undefined ? {} : { maxNodes: count(flags.maxNodes, "--max-nodes") };
   const limit = count(flags.limit, "--limit");
   const request = { profileTypeID: profileType, labelSelector: selector, ...range, ...maxNodes };
@@ -81,8 +86,8 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
     const file = flags.output.slice("pprof=".length);
     if (file === "") throw usage("--output pprof= names no file: write it as pprof=cpu.pb.gz");
     const bytes = await client.proto(`${SERVICE}/SelectMergeProfile`, encodeMergeRequest(profileType, selector, range, maxNodes.maxNodes));
-    terminal.writeFile(file, gzipSync(bytes));
-    terminal.note(bytes.length === 0 ? `nothing matched; ${file} is an empty profile\n` : `wrote ${file}\n`);
+    writeTo(terminal, file, gzipSync(bytes));
+    terminal.note(hasSamples(bytes) ? `wrote ${file}\n` : `nothing matched; ${file} is an empty profile\n`);
     return;
   }
   if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is no form: write top, folded, json or pprof=FILE`);
@@ -102,6 +107,22 @@ function splitQuery(text: string): { readonly profileType: string; readonly sele
   const profileType = (at === -1 ? text : text.slice(0, at)).trim();
   if (profileType === "") throw usage(`--query ${text} names no profile type before its {: write process_cpu:cpu:nanoseconds:cpu:nanoseconds${text}`);
   return { profileType, selector: at === -1 ? "{}" : text.slice(at) };
+}
+
+function readProfileType(text: string): ProfileType {
+  try {
+    return parseProfileType(text);
+  } catch (thrown) {
+    throw usage(`--query: ${messageOf(thrown)}; pyromesh query types lists the types`);
+  }
+}
+
+function writeTo(terminal: Terminal, file: string, bytes: Uint8Array): void {
+  try {
+    terminal.writeFile(file, bytes);
+  } catch (cause) {
+    throw new CodedError({ code: "FILE_NOT_WRITTEN", kind: "failed_precondition", message: `${file} cannot be written: ${messageOf(cause)}`, cause });
+  }
 }
 
 /** SelectMergeProfileRequest: 1 profile_typeID, 2 label_selector, 3 start, 4 end, 5 max_nodes. */
@@ -127,11 +148,16 @@ function strings(reply: unknown, list: string, property?: string): string[] {
   return items(reply, list).map((item) => String(property === undefined ? item : (item as Record<string, unknown>)[property]));
 }
 
-/** `{a="b", c="d"}` a line, sorted. */
+/** `{a="b", "c.d"="e"}` a line, sorted: each is a selector of its series. */
 function seriesLines(reply: unknown): string[] {
   return items(reply, "labelsSet")
-    .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${name}=${JSON.stringify(value)}`).join(", ")}}`)
+    .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${quoted(name)}=${JSON.stringify(value)}`).join(", ")}}`)
     .sort();
+}
+
+/** A name that Prometheus' old alphabet cannot write stands in quotes. */
+function quoted(name: string): string {
+  return /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) ? name : JSON.stringify(name);
 }
 
 function items(reply: unknown, list: string): readonly unknown[] {

@@ -8,7 +8,7 @@ const PLAIN = "\u001b[0m";
 export function printTop(table: TopTable, unit: string, isColoured: boolean): string {
   const header = ["self", "self%", "total", "total%", "name"];
   const rows = table.rows.map(({ name, self, total }) => [formatValue(Number(self), unit), share(self, table.total), formatValue(Number(total), unit), share(total, table.total), name]);
-  const widths = header.map((text, column) => (column === header.length - 1 ? 0 : Math.max(text.length, ...rows.map((row) => row[column]!.length))));
+  const widths = header.map((text, column) => (column === header.length - 1 ? 0 : rows.reduce((width, row) => Math.max(width, row[column]!.length), text.length)));
   const line = (cells: readonly string[]): string => cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padStart(widths[column]!))).join("  ");
   const lines = [isColoured ? `${BOLD}${line(header)}${PLAIN}` : line(header), ...rows.map(line)];
   const hiddenCount = table.rowCount - table.rows.length;
@@ -17,30 +17,41 @@ export function printTop(table: TopTable, unit: string, isColoured: boolean): st
   return `${lines.join("\n")}\n${isColoured ? `${DIM}${foot}${PLAIN}` : foot}\n`;
 }
 
-const SCALES: Readonly<Record<string, readonly (readonly [number, string])[]>> = {
-  nanoseconds: [
-    [3600e9, "h"],
-    [60e9, "min"],
-    [1e9, "s"],
-    [1e6, "ms"],
-    [1e3, "µs"],
-    [1, "ns"],
-  ],
-  bytes: [
-    [2 ** 40, "TiB"],
-    [2 ** 30, "GiB"],
-    [2 ** 20, "MiB"],
-    [2 ** 10, "KiB"],
-    [1, "B"],
-  ],
-};
+type Scale = readonly (readonly [size: number, name: string])[];
 
-/** Two decimals and a unit; counts stay whole. */
+const TIME_NS: Scale = [
+  [3600e9, "h"],
+  [60e9, "min"],
+  [1e9, "s"],
+  [1e6, "ms"],
+  [1e3, "µs"],
+  [1, "ns"],
+];
+const BYTES: Scale = [
+  [2 ** 40, "TiB"],
+  [2 ** 30, "GiB"],
+  [2 ** 20, "MiB"],
+  [2 ** 10, "KiB"],
+  [1, "B"],
+];
+
+/** A unit that profilers count in: what one of it is on its scale. */
+const UNITS: ReadonlyMap<string, readonly [size: number, Scale]> = new Map([
+  ["nanoseconds", [1, TIME_NS]],
+  ["microseconds", [1e3, TIME_NS]],
+  ["milliseconds", [1e6, TIME_NS]],
+  ["seconds", [1e9, TIME_NS]],
+  ["bytes", [1, BYTES]],
+]);
+
+/** Two decimals and a unit; counts, and what we do not know, stay whole. */
 export function formatValue(value: number, unit: string): string {
-  const scale = SCALES[unit];
-  if (scale === undefined) return String(value);
-  const [size, name] = scale.find(([least]) => value >= least) ?? scale.at(-1)!;
-  return `${size === 1 ? String(value) : (value / size).toFixed(2)} ${name}`;
+  const known = UNITS.get(unit);
+  if (known === undefined) return String(value);
+  const [unitSize, scale] = known;
+  const whole = value * unitSize;
+  const [size, name] = scale.find(([least]) => whole >= least) ?? scale.at(-1)!;
+  return `${size === 1 ? String(whole) : (whole / size).toFixed(2)} ${name}`;
 }
 
 function share(part: number | bigint, whole: number | bigint): string {

@@ -5,6 +5,15 @@
 
 const TEXT_LENGTH_MIN = 3; // fewer characters say nothing
 
+/** Names have up to 64 KiB. More than this would push the values beside it off the screen. */
+export const SPOKEN_LENGTH_MAX = 300;
+
+/** A name as it is told beside its values: a very long one without its middle. */
+export function spokenName(name: string): string {
+  const half = SPOKEN_LENGTH_MAX / 2;
+  return name.length <= SPOKEN_LENGTH_MAX ? name : `${name.slice(0, half - 1)}…${name.slice(-half)}`;
+}
+
 /** Empty when nothing useful fits. */
 export function fitName(name: string, lengthMax: number): string {
   if (lengthMax < TEXT_LENGTH_MIN) return "";

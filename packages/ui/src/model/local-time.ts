@@ -3,11 +3,15 @@ import type { TimeSpan } from "./time-range.ts";
 
 const DAY_MS = 86_400_000;
 
-/** `11:04:30`; with the day in front when the span it belongs to is longer than one. */
+/** Past this a day and a month say it twice. */
+const DAYS_WITHOUT_YEAR = 300;
+
+/** `11:04:30`; with the day in front when the span it belongs to is longer than one; the day alone, with its year, when it is of years. */
 export function formatMoment(timeMs: number, span: TimeSpan): string {
   const text = inputValueOf(timeMs);
-  const isLong = span.endMs - span.startMs > DAY_MS;
-  return isLong ? `${text.slice(5, 10)} ${text.slice(11, 16)}` : text.slice(11);
+  const days = (span.endMs - span.startMs) / DAY_MS;
+  if (days > DAYS_WITHOUT_YEAR) return text.slice(0, 10);
+  return days > 1 ? `${text.slice(5, 10)} ${text.slice(11, 16)}` : text.slice(11);
 }
 
 /** `2026-11-23 11:04:30` */

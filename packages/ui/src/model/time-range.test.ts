@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { inputValueOf, momentOfInput } from "./local-time.ts";
+import { formatMoment, inputValueOf, momentOfInput } from "./local-time.ts";
 import { alignSpan, DEFAULT_RANGE, parseRange, printRange, RANGE_PRESETS, resolveRange, stepMsOf } from "./time-range.ts";
 
 const NOW_MS = 1_795_419_300_000;
@@ -53,5 +53,11 @@ describe("time range", () => {
       }),
     );
     expect(momentOfInput("")).to.equal(undefined);
+  });
+
+  it("a moment is told as closely as its span needs, with its year where the span has several", () => {
+    const timeMs = new Date(2026, 1, 22, 11, 4, 30).getTime();
+    const tell = (days: number): string => formatMoment(timeMs, { startMs: 0, endMs: days * 86_400_000 });
+    expect([tell(1), tell(30), tell(3000)]).to.deep.equal(["11:04:30", "02-22 11:04", "2026-02-22"]);
   });
 });

@@ -4,6 +4,7 @@
  */
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+import { spokenName } from "../model/box-text.ts";
 import type { FlameGraphLayout } from "../model/flame-graph-layout.ts";
 import { boxName } from "../model/flame-graph-layout.ts";
 import { DARK_PALETTE, LIGHT_PALETTE } from "../model/frame-color.ts";
@@ -162,7 +163,7 @@ function Tooltip({ layout, tip, focus, sampleUnit }: { readonly layout: FlameGra
   const isZoomed = focus !== 0;
   return (
     <div class="tooltip" ref={element} role="presentation">
-      <div class="tooltip-name">{boxName(layout, tip.box)}</div>
+      <div class="tooltip-name">{spokenName(boxName(layout, tip.box))}</div>
       <table>
         <thead>
           <tr>
@@ -194,7 +195,7 @@ function describeBox(layout: FlameGraphLayout, box: number, focus: number, sampl
   const total = layout.total[box]!;
   const self = layout.self[box]!;
   const zoomed = focus === 0 || box < focus ? "" : `, ${formatShare(total, layout.total[focus]!)} of zoomed`;
-  return `${boxName(layout, box)}: total ${formatValue(total, sampleUnit)}, ${formatShare(total, layout.total[0]!)}${zoomed}; self ${formatValue(self, sampleUnit)}, ${formatShare(self, layout.total[0]!)}`;
+  return `${spokenName(boxName(layout, box))}: total ${formatValue(total, sampleUnit)}, ${formatShare(total, layout.total[0]!)}${zoomed}; self ${formatValue(self, sampleUnit)}, ${formatShare(self, layout.total[0]!)}`;
 }
 
 /** Levels from the root to the deepest box within the zoom: the height that scrolling is worth. */
