@@ -43,6 +43,61 @@ describe("head", () => {
       expect(groups).deep.equal([4, 2, 1, 1]);
     });
 
+    describe("of what is announced", () => {
+      const groupsOf = (): number[] => {
+        const groups: number[] = [];
+        world.disk.onBatch = (ops) => void groups.push(ops.filter(({ key }) => key[0] === "r".charCodeAt(0)).length);
+        return groups;
+      };
+
+      it("is waited for: one commit takes both", async () => {
+        const { head } = await startHead(world);
+        const groups = groupsOf();
+        head.announce();
+        const first = head.append(makeRecord(1));
+        await world.clock.settle();
+        expect(groups).deep.equal([]);
+        const second = head.append(makeRecord(2));
+        head.arrived();
+        await Promise.all([first, second]);
+        expect(groups).deep.equal([2]);
+        await head.append(makeRecord(3)); // nothing is announced: no clock moves
+        expect(groups).deep.equal([2, 1]);
+      });
+
+      it("is waited for no longer than it may be", async () => {
+        const { head } = await startHead(world, { gatherMsMax: 4 });
+        const groups = groupsOf();
+        head.announce();
+        const append = head.append(makeRecord(1));
+        await world.clock.settle();
+        world.clock.advance(3);
+        await world.clock.settle();
+        expect(groups).deep.equal([]);
+        world.clock.advance(1);
+        await append;
+        expect(groups).deep.equal([1]);
+        head.arrived();
+      });
+
+      it("is not waited for by a group that is large enough, nor by a cut", async () => {
+        const { head } = await startHead(world, { gatherCountMax: 3 });
+        const groups = groupsOf();
+        head.announce();
+        const first = head.append(makeRecord(1));
+        await world.clock.settle();
+        await Promise.all([first, appendAll(head, 2, 4)]);
+        expect(groups).deep.equal([3]);
+        const last = head.append(makeRecord(4));
+        await world.clock.settle();
+        await head.cut();
+        expect(groups).deep.equal([3, 0]);
+        head.arrived();
+        await last;
+        expect(groups).deep.equal([3, 0, 1]);
+      });
+    });
+
     it("the same identity makes no second copy: in the head, in flight, and over a restart", async () => {
       const { head } = await startHead(world);
       const [first, second] = await Promise.all([head.append(makeRecord(1)), head.append(makeRecord(1))]);

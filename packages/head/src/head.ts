@@ -119,13 +119,14 @@ export class Head {
     this.#diskBudgetBytes = diskBudgetBytes;
     this.#writer = new StoreWriter(parts.store, modules);
     this.#queue = new WriteQueue(
-      { commitBytesMax: 4 << 20, commitCountMax: 256, queueBytesMax: 32 << 20, ...limits },
+      { commitBytesMax: 4 << 20, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
       {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
         seqOf: (identityKey) => this.#seqOf(identityKey),
         onRefused: ({ identityKey }) => void this.#replayed().identities.delete(identityKey),
       },
+      modules,
     );
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;
@@ -198,6 +199,16 @@ export class Head {
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
     return { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, durationMs };
+  }
+
+  /** Says that an append is being made ready: what is appended meanwhile waits a little for it, so that one commit takes both. */
+  announce(): void {
+    this.#queue.announce();
+  }
+
+  /** Once for each `announce`: the append was made, or will not come. */
+  arrived(): void {
+    this.#queue.arrived();
   }
 
   /**

@@ -14,8 +14,8 @@ import { StacktraceWalk } from "./stacktrace-walk.ts";
 
 /** What a kernel takes that is made for no push in particular. */
 const INPUT_BYTES_MIN = 256 * 1024;
-/** A kernel for more would need more memory than WebAssembly has. Only where `max_profile_size_bytes` was raised past it. */
-const INPUT_BYTES_MAX = 24 * 1024 * 1024;
+/** A kernel for more would need more memory than WebAssembly has. Met only where `max_profile_size_bytes` was raised past it. */
+const INPUT_BYTES_MAX = 16 * 1024 * 1024;
 
 const NOTHING = new Uint8Array(0);
 const NO_NUMBERS = new Uint32Array(0);
@@ -113,7 +113,7 @@ export class PprofDecoder {
       if (inputBytes > INPUT_BYTES_MAX) {
         throw refusal("profile_size_limit", `the profile is ${inputBytes} bytes uncompressed and at most ${INPUT_BYTES_MAX} can be decoded: profile for a shorter time`);
       }
-      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(INPUT_BYTES_MIN, inputBytes * 2)));
+      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(INPUT_BYTES_MIN, Math.ceil(inputBytes * 1.25))));
     }
     return this.#kernel;
   }

@@ -1,7 +1,7 @@
 /**
- * The columns behind a record's view: scratch, kept from one record to the next, filled by whoever reads a record
- * (record-decode.ts) or writes one (record-encode.ts). Both fill them alike, so that a record just written need not be read
- * again to be taken into a dataset.
+ * The columns behind a record's view: scratch, kept from one record to the next, filled by whoever reads a record (record-decode.ts)
+ * or takes one out of larger tables (symbol-subset.ts). Whoever writes one has the same columns in the kernel's memory
+ * (kernel-memory.ts), so that a record just written need not be read again to be taken into a dataset.
  *
  * Entry 0 of nodes, locations, functions, mappings and strings is "none".
  */

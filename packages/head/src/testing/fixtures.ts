@@ -1,5 +1,5 @@
 /** Records and modules for the head's tests. */
-import type { Clock, Logger } from "@pyromesh/base";
+import type { Clock, Timer, Logger } from "@pyromesh/base";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { Head } from "../head.ts";
@@ -34,6 +34,7 @@ export function numberOf(record: EncodedRecord): number {
 /** A clock that moves when told. */
 export class StillClock implements Clock {
   ms = 0;
+  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
   nowMs(): number {
     return 1_800_000_000_000 + this.ms;
   }
@@ -43,8 +44,21 @@ export class StillClock implements Clock {
   monotonicMs(): number {
     return this.ms;
   }
-  after(): never {
-    throw new Error("the head sets no timers");
+  after(delayMs: number, run: () => void): Timer {
+    const timer = { atMs: this.ms + delayMs, run };
+    this.#timers.add(timer);
+    return { cancel: () => void this.#timers.delete(timer) };
+  }
+  advance(byMs: number): void {
+    this.ms += byMs;
+    for (const timer of [...this.#timers]) {
+      if (timer.atMs > this.ms || !this.#timers.delete(timer)) continue;
+      timer.run();
+    }
+  }
+  /** Resolves when all that needs no time has happened. */
+  settle(): Promise<void> {
+    return new Promise((resolve) => setImmediate(resolve));
   }
   sleep(): never {
     throw new Error("the head does not sleep");

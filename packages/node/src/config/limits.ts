@@ -51,7 +51,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "values of __session_id__ kept apart per series; 0 drops the label"),
   localSeriesMax: limit("max_local_series_per_tenant", countKind, 0, "active series of a tenant on one node; a series is active until 10m after its last push"),
   globalSeriesMax: limit("max_global_series_per_tenant", countKind, 5000, "active series of a tenant on all nodes together"),
-  profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked"),
+  profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked; 16 MiB at most, also where it is 0"),
   profileSampleCountMax: limit("max_profile_stacktrace_samples", countKind, 16_000, "samples of one profile"),
   sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
   stacktraceDepthMax: limit("max_profile_stacktrace_depth", countKind, 1000, "frames of a stacktrace; deeper ones are cut at the leaf"),
