@@ -20,7 +20,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardRefused, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -54,8 +54,9 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
-  const [refusal] = await deliver(tenant, [arrived], request.caller, modules);
-  if (refusal !== undefined) throw refusal;
+  const { refused } = await modules.sink.push(tenant, [arrived], request.caller);
+  discardRefused(tenant, [arrived], refused, modules.discards);
+  if (refused[0] !== undefined) throw refused[0];
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------
