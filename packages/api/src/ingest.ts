@@ -20,7 +20,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, countingOversize, deliver, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardOversize, discardRefused, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -42,7 +42,10 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
   const sizeBytesMax = bodyLimitBytes(limits);
-  const body = await countingOversize(request.body(sizeBytesMax), { tenant, sizeBytesMax }, modules);
+  const body = await request.body(sizeBytesMax).catch((thrown: unknown) => {
+    discardOversize(thrown, { tenant, sizeBytesMax }, modules);
+    throw thrown;
+  });
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
@@ -55,8 +58,9 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
-  const [refusal] = await deliver(tenant, [arrived], request.caller, modules);
-  if (refusal !== undefined) throw refusal;
+  const { refused } = await modules.sink.push(tenant, [arrived], request.caller);
+  discardRefused(tenant, [arrived], refused, modules.discards);
+  if (refused[0] !== undefined) throw refused[0];
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { ArrivedProfile, Caller, ProfileSink } from "./ports.ts";
+import type { ArrivedProfile, ProfileSink } from "./ports.ts";
 import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
 import type { PushedProfile } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
@@ -49,9 +49,7 @@ export function pushHandler(options: WriteOptions, modules: WriteModules): Handl
     try {
       heedTimeLimit(request);
       await push(request, codec, options, modules);
-      return codec === "json"
-        ? { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" }
-        : { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
+      return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
       return withRetryAfter(errorReply(thrown), thrown);
@@ -59,11 +57,22 @@ export function pushHandler(options: WriteOptions, modules: WriteModules): Handl
   };
 }
 
+/** The same for each push: bytes of none cost a buffer too. */
+const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
+const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
+
 async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules): Promise<void> {
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
-  const body = await countingOversize(inflatedBody(request, bodyBytesMax), { tenant, sizeBytesMax: bodyBytesMax }, modules);
+  let body: Uint8Array;
+  try {
+    body = await request.body(bodyBytesMax);
+    if (body.length > 0 && !isSentAsIs(request)) body = await inflate(body, bodyBytesMax);
+  } catch (thrown) {
+    discardOversize(thrown, { tenant, sizeBytesMax: bodyBytesMax }, modules);
+    throw thrown;
+  }
   const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
@@ -92,22 +101,24 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     });
   }
 
-  if (arrived.length > 0) refused.push(...(await deliver(tenant, arrived, request.caller, modules)));
+  if (arrived.length > 0) {
+    const outcome = await modules.sink.push(tenant, arrived, request.caller);
+    discardRefused(tenant, arrived, outcome.refused, modules.discards);
+    refused.push(...outcome.refused);
+  }
   if (refused.length > 0) throw summary(refused, pushed.length);
 }
 
-/** Hands profiles to the sink; returns the refusals, counted. */
-export async function deliver(tenant: TenantId, arrived: readonly ArrivedProfile[], caller: Caller, modules: WriteModules): Promise<readonly unknown[]> {
+/** Counts what the sink refused of a push. */
+export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly Error[], discards: Discards): void {
+  if (refused.length === 0) return;
   const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
-  const { refused } = await modules.sink.push(tenant, arrived, caller);
-  if (refused.length === 0) return refused;
   // A refusal says by the name it begins with which profile it means.
   const sizeOf = new Map(arrived.map(({ describe }, index) => [describe, sizes[index]!]));
   for (const error of refused) {
     const [name = ""] = messageOf(error).split(":", 1);
-    modules.discards.add(tenant, error, (arrived.length === 1 ? sizes[0] : sizeOf.get(name)) ?? 0);
+    discards.add(tenant, error, (arrived.length === 1 ? sizes[0] : sizeOf.get(name)) ?? 0);
   }
-  return refused;
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------
@@ -141,13 +152,8 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, {
 }
 
 /** A body that is too large is one discard, of as many bytes as it might have had: what else is in it nobody has read. */
-export async function countingOversize(body: Promise<Uint8Array>, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): Promise<Uint8Array> {
-  try {
-    return await body;
-  } catch (thrown) {
-    if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
-    throw thrown;
-  }
+export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
+  if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
 }
 
 /**
@@ -188,18 +194,20 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
 
 const gunzipAsync = promisify(gunzip);
 
-/** The body after its Content-Encoding, its own ArrayBuffer. Off the main thread: zlib's asynchronous form. */
-async function inflatedBody(request: ApiRequest, sizeBytesMax: number): Promise<Uint8Array> {
-  const body = await request.body(sizeBytesMax);
+/** Without a Content-Encoding. Throws where it is another than gzip. */
+function isSentAsIs(request: ApiRequest): boolean {
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
-  if (encoding === "identity" || encoding === "" || body.length === 0) return body;
-  if (encoding !== "gzip") {
-    throw new CodedError({
-      code: "CONTENT_ENCODING_UNKNOWN",
-      kind: "unimplemented",
-      message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
-    });
-  }
+  if (encoding === "identity" || encoding === "") return true;
+  if (encoding === "gzip") return false;
+  throw new CodedError({
+    code: "CONTENT_ENCODING_UNKNOWN",
+    kind: "unimplemented",
+    message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
+  });
+}
+
+/** Its own ArrayBuffer. Off the main thread: zlib's asynchronous form. */
+async function inflate(body: Uint8Array, sizeBytesMax: number): Promise<Uint8Array> {
   try {
     const inflated = await gunzipAsync(body, { maxOutputLength: Math.min(sizeBytesMax, 2 ** 32) });
     // Small results come out of Node's shared pool, which must not be handed over.

@@ -1,9 +1,8 @@
 /**
- * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take, and writes
- * the reply; what a request means is the handlers' business. Written on node:http alone: measured with pushes of 20 KB, it adds some
- * 50 to 100 microseconds of CPU to what node:http itself takes.
+ * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; exchange.ts has
+ * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
  *
- *   socket -> parser (header bounds) -> full? -> route? -> tenant? -> handler -> gzip? -> reply
+ *   socket -> parser (header bounds) -> route? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
  * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
@@ -12,17 +11,16 @@
  * 24 bytes `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
  */
 import { createServer } from "node:http";
-import type { IncomingMessage, Server, ServerResponse } from "node:http";
+import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { CodedError, unavailable } from "@pyromesh/base";
-import type { Clock, Histogram, Logger, Metrics, Timer } from "@pyromesh/base";
-import { errorReply } from "./error-status.ts";
-import type { ApiReply, ApiRequest } from "./http.ts";
+import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
+import { Deadlines } from "./deadlines.ts";
+import { Exchange } from "./exchange.ts";
+import type { ExchangeHost } from "./exchange.ts";
+import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
-import { RequestAbort } from "./request-abort.ts";
-import { BodyGate, RequestBody } from "./request-body.ts";
+import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
 import type { Route } from "./route.ts";
 import { readTenants } from "./tenancy.ts";
@@ -85,7 +83,8 @@ export class ApiServer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #routes: RouteTable;
-  readonly #gate: BodyGate;
+  readonly #deadlines: Deadlines;
+  readonly #bodyDeadlines: Deadlines;
   readonly #durations: Histogram;
   readonly #http: Server;
   #runningCount = 0;
@@ -97,7 +96,8 @@ export class ApiServer {
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#routes = new RouteTable(modules.routes);
-    this.#gate = new BodyGate(this.#limits.bodyBytesInFlightMax);
+    this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
+    this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -105,6 +105,20 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
+    const isStopping = (): boolean => this.#stopped !== undefined;
+    const host: ExchangeHost = {
+      clock: modules.clock,
+      gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
+      deadlines: this.#deadlines,
+      bodyDeadlines: this.#bodyDeadlines,
+      gzipBytesMin: this.#limits.gzipBytesMin,
+      get isStopping() {
+        return isStopping();
+      },
+      onHandled: () => void this.#runningCount--,
+      onReplied: (exchange, reply, thrown) => this.#account(exchange, reply, thrown),
+      onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
+    };
     this.#http = createServer(
       {
         maxHeaderSize: this.#limits.headerBytesMax,
@@ -113,14 +127,9 @@ export class ApiServer {
         requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
         keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,
+        highWaterMark: READ_BYTES,
       },
-      (request, response) => {
-        this.#serve(request, response).catch((error: unknown) => {
-          // Only a bug of ours comes here (a header that cannot be written): this request is lost, the node is not.
-          this.#logger.error("a reply could not be written", { error });
-          response.destroy();
-        });
-      },
+      (request, response) => this.#serve(new Exchange(request, response, host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
@@ -146,6 +155,8 @@ export class ApiServer {
       });
       this.#http.close(() => {
         timer.cancel();
+        this.#deadlines.stop();
+        this.#bodyDeadlines.stop();
         resolve();
       });
       this.#http.closeIdleConnections();
@@ -168,139 +179,46 @@ export class ApiServer {
 
   // --- one request --------------------------------------------------------------------------------------------------
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const startMs = this.#clock.monotonicMs();
-    const method = request.method ?? "";
-    const target = parseTarget(request.url ?? "");
-    const found = this.#routes.find(method, target.path);
-    const body = new RequestBody({ timeoutMs: this.#limits.bodyTimeoutMs }, { request, gate: this.#gate, clock: this.#clock });
-    let reply: ApiReply;
-    let thrown: unknown;
-    try {
-      switch (found.kind) {
-        case "not-found":
-          reply = { status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" };
+  #serve(exchange: Exchange): void {
+    const found = this.#routes.find(exchange.method, exchange.path);
+    switch (found.kind) {
+      case "not-found":
+        exchange.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
+        break;
+      case "wrong-method":
+        exchange.route = found.path;
+        exchange.reply({ status: 405, headers: { allow: found.allow }, body: "" });
+        break;
+      case "found":
+        exchange.route = found.route.path;
+        try {
+          this.#admit(exchange, found.route);
+        } catch (refusal) {
+          exchange.fail(refusal);
           break;
-        case "wrong-method":
-          reply = { status: 405, headers: { allow: found.allow }, body: "" };
-          break;
-        case "found":
-          reply = await this.#run(found.route, request, response, target, body);
-      }
-    } catch (error) {
-      thrown = error;
-      reply = errorReply(error);
+        }
+        this.#runningCount++;
+        exchange.run(found.route.handler);
     }
-    await this.#write(request, response, reply);
-    const route = found.kind === "found" ? found.route.path : found.kind === "wrong-method" ? found.path : "unmatched";
-    this.#account(knownMethod(method), route, reply, thrown, this.#clock.monotonicMs() - startMs, target.path);
   }
 
-  async #run(route: Route, request: IncomingMessage, response: ServerResponse, target: Target, body: RequestBody): Promise<ApiReply> {
+  /** Throws why the handler is not asked. */
+  #admit(exchange: Exchange, route: Route): void {
     if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
       throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
     }
-    const headers = request.headers as Readonly<Record<string, string>>; // only set-cookie, which no client sends, is a list
     if (route.isOperator && this.#options.operators === "loopback") {
-      const refusal = refuseOperator(request.socket.remoteAddress, headers);
+      const refusal = refuseOperator(exchange.remoteAddress, exchange.headers);
       if (refusal !== undefined) throw refusal;
     }
-    const tenants = route.access === "none" ? [] : readTenants(headers["x-scope-orgid"], route.access, this.#options);
-
-    const abort = new RequestAbort();
-    const onClose = (): void => {
-      if (!response.writableFinished) abort.abort(clientGone());
-    };
-    response.on("close", onClose);
-    const timers: Timer[] = [];
-    const endAfter = (timeoutMs: number, reason: CodedError): void => {
-      // Timers hold 31 bits; a limit of three weeks is none.
-      if (timeoutMs < 2 ** 31) timers.push(this.#clock.after(timeoutMs, () => abort.abort(reason)));
-    };
-    endAfter(this.#limits.requestTimeoutMs, tookTooLong(this.#limits.requestTimeoutMs));
-    const apiRequest: ApiRequest = {
-      method: request.method ?? "",
-      path: target.path,
-      query: target.query,
-      headers,
-      tenants,
-      body: (sizeBytesMax) => body.read(sizeBytesMax),
-      caller: abort,
-      endAfter,
-      get signal(): AbortSignal {
-        return abort.signal;
-      },
-    };
-    this.#runningCount++;
-    const work = startHandler(route, apiRequest);
-    // Counted until it ends, not until it is given up: what it holds is held until then.
-    const ended = (): void => {
-      this.#runningCount--;
-      body.release();
-    };
-    work.then(ended, ended);
-    try {
-      return await abort.bound(work);
-    } finally {
-      for (const timer of timers) timer.cancel();
-      response.off("close", onClose);
-    }
+    if (route.access !== "none") exchange.tenants = readTenants(exchange.headers["x-scope-orgid"], route.access, this.#options);
   }
 
-  // --- the reply ----------------------------------------------------------------------------------------------------
-
-  async #write(request: IncomingMessage, response: ServerResponse, reply: ApiReply): Promise<void> {
-    // The request's socket: a response has none while it waits for those before it on the connection.
-    if (response.destroyed || request.socket.destroyed) return;
-    // Names and values in turn: an object costs a copy and a walk over its keys.
-    const headers: string[] = ["x-content-type-options", "nosniff"];
-    for (const name in reply.headers) headers.push(name, reply.headers[name]!);
-    let bytes = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
-    if (isCompressible(reply, bytes.length, this.#limits.gzipBytesMin)) {
-      headers.push("vary", "accept-encoding");
-      if (takesGzip(request.headers["accept-encoding"])) {
-        bytes = await gzipAsync(bytes, { level: GZIP_LEVEL });
-        headers.push("content-encoding", "gzip");
-      }
-    }
-    if (reply.status !== 304) headers.push("content-length", String(bytes.length));
-    // A body that was not read to its end is not worth reading for the sake of the connection.
-    const isUnread = !request.complete && hasBody(request);
-    if (this.#stopped !== undefined || isUnread) headers.push("connection", "close");
-    if (response.destroyed) return;
-    response.writeHead(reply.status, headers);
-    if (isUnread) {
-      response.write(bytes);
-      await this.#linger(request);
-      response.end();
-    } else {
-      await new Promise<void>((resolve) => {
-        response.once("close", resolve); // after its last byte, too
-        // Nothing after the headers: one write to the socket, not a gathered one.
-        if (bytes.length === 0) response.end();
-        else response.end(bytes);
-      });
-    }
-  }
-
-  /**
-   * A client that is still sending reads no reply, and closing on it makes the kernel throw the reply away. So what it sends
-   * is read and dropped for a moment; most clients stop when they see the reply.
-   */
-  #linger(request: IncomingMessage): Promise<void> {
-    request.resume();
-    return new Promise((resolve) => {
-      const timer = this.#clock.after(LINGER_MS, resolve);
-      const done = (): void => {
-        timer.cancel();
-        resolve();
-      };
-      request.once("end", done).once("close", done).once("error", done);
-    });
-  }
-
-  #account(method: string, route: string, reply: ApiReply, thrown: unknown, durationMs: number, path: string): void {
+  #account(exchange: Exchange, reply: ApiReply, thrown: unknown): void {
+    const durationMs = this.#clock.monotonicMs() - exchange.startMs;
+    const { route, path } = exchange;
+    const method = knownMethod(exchange.method);
     this.#durations.observe({ method, route, status_code: String(reply.status) }, durationMs / 1000);
     const code = thrown instanceof CodedError ? thrown.code : undefined;
     const fields = { method, route, path: path.slice(0, 200), status: reply.status, durationMs: Math.round(durationMs * 10) / 10, code };
@@ -323,64 +241,15 @@ export class ApiServer {
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
-interface Target {
-  readonly path: string;
-  readonly query: URLSearchParams;
-}
-
-const NO_QUERY = new URLSearchParams();
-
-/** `/path?query`; a proxy may send the whole URL. */
-function parseTarget(url: string): Target {
-  const relative = url.startsWith("http://") || url.startsWith("https://") ? url.replace(/^https?:\/\/[^/?#]*/, "") : url;
-  const mark = relative.indexOf("?");
-  return mark < 0 ? { path: relative, query: NO_QUERY } : { path: relative.slice(0, mark), query: new URLSearchParams(relative.slice(mark + 1)) };
-}
-
-/** So that what a handler throws before its first wait is a rejection like any other. */
-async function startHandler(route: Route, request: ApiRequest): Promise<ApiReply> {
-  return route.handler(request);
-}
-
-const LINGER_MS = 1000;
+/**
+ * What Node reads of a socket at once. With its own 16 KiB of high water a push, which is mostly larger, stops its socket and starts it
+ * again. A request that nobody reads holds two reads at most, where it held one and a quarter.
+ */
+const READ_BYTES = 64 * 2 ** 10;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 
 /** A label's values must be bounded, and a method is whatever a client writes. */
 function knownMethod(method: string): string {
   return METHODS.has(method) ? method : "other";
-}
-
-const gzipAsync = promisify(gzip);
-
-/** On a 52 KB profile level 1 left 8.5 KB and level 6 left 7.0 KB, at many times the CPU: the network is not what is short here. */
-const GZIP_LEVEL = 1;
-
-function isCompressible(reply: ApiReply, sizeBytes: number, bytesMin: number): boolean {
-  if (sizeBytes <= bytesMin || reply.headers["content-encoding"] !== undefined) return false;
-  return /^(application\/(json|proto|javascript|yaml)|text\/|image\/svg)/.test(reply.headers["content-type"] ?? "");
-}
-
-function takesGzip(header: string | string[] | undefined): boolean {
-  for (const part of String(header ?? "").split(",")) {
-    const [name = "", ...parameters] = part.split(";").map((text) => text.trim().toLowerCase());
-    if (name === "gzip" || name === "*") return !parameters.some((parameter) => /^q=0(\.0*)?$/.test(parameter));
-  }
-  return false;
-}
-
-function hasBody(request: IncomingMessage): boolean {
-  return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
-}
-
-function clientGone(): CodedError {
-  return new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "the client went away before the answer" });
-}
-
-function tookTooLong(requestTimeoutMs: number): CodedError {
-  return new CodedError({
-    code: "DEADLINE_EXCEEDED",
-    kind: "deadline_exceeded",
-    message: `the request took longer than this node's limit of ${Math.round(requestTimeoutMs / 1000)}s: ask for a shorter range, or fewer nodes`,
-  });
 }

@@ -43,12 +43,14 @@ export function withOwnBytes(commit: GroupCommit): GroupCommit {
 }
 
 /** An op's bytes are valid until the next one is asked for. */
-export function* groupCommitOps({ group, ...commit }: GroupCommit, encoder: RecordEntryEncoder): Generator<StoreOp, void> {
+export function* groupCommitOps(commit: GroupCommit, encoder: RecordEntryEncoder): Generator<StoreOp, void> {
+  const { group, number, span, alive, firstSeq, lastSeq, bytes } = commit;
   const sums: number[] = [];
   for (const { record } of group) {
-    const { key, value, sum } = encoder.encode(commit.firstSeq + sums.length, record);
+    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record);
     sums.push(sum);
     yield { kind: "put", key, value };
   }
-  yield { kind: "put", ...encodeCommit({ kind: "records", ...commit, recordCount: group.length, sum: sumOf(sums) }) };
+  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums) });
+  yield { kind: "put", key, value };
 }

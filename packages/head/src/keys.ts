@@ -112,12 +112,22 @@ const KIND_BY_LETTER: ReadonlyMap<number, KeyKind> = new Map(
   Object.entries(KEY_PREFIXES).map(([kind, prefix]) => [prefix.charCodeAt(0), kind as KeyKind]), // keys of that very object
 );
 
+/** Byte by byte: an array so short lies in the heap for as long as nobody asks for its buffer. */
 function numberKey(kind: KeyKind, number: number): Uint8Array {
-  const key = Buffer.allocUnsafe(10);
-  key.write(KEY_PREFIXES[kind], 0, "latin1");
-  key.writeUInt32BE(Math.floor(number / 2 ** 32), 2);
-  key.writeUInt32BE(number % 2 ** 32, 6);
+  const key = new Uint8Array(10);
+  key[0] = KEY_PREFIXES[kind].charCodeAt(0);
+  key[1] = SLASH;
+  writeUint32(key, 2, Math.floor(number / 2 ** 32));
+  writeUint32(key, 6, number % 2 ** 32);
   return key;
+}
+
+/** Big-endian. */
+function writeUint32(key: Uint8Array, at: number, value: number): void {
+  key[at] = value >>> 24;
+  key[at + 1] = value >>> 16;
+  key[at + 2] = value >>> 8;
+  key[at + 3] = value;
 }
 
 function viewOf(bytes: Uint8Array): DataView {

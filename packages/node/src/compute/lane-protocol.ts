@@ -1,18 +1,18 @@
 /**
  * What travels between the main thread and a lane: batches of calls one way, batches of outcomes the other.
  *
- * A push is the call that comes by the thousand, so it travels as one flat list of numbers and texts (an object costs its
+ * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
  * keys' names at both ends), with its settings named by number and its bytes in lent memory (lent-memory.ts).
  */
 import { CodedError } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
-import { recordIdentity, STORE_ID_BYTES } from "@pyromesh/profile";
-import type { EncodedRecord, Label } from "@pyromesh/profile";
+import { STORE_ID_BYTES } from "@pyromesh/profile";
+import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
 import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 
 export type LaneCall =
-  | { readonly method: "encode"; readonly push: PackedPush }
+  | PackedPush
   /** The settings that pushes name by this number from now on; the first of a new list ends the one before. */
   | { readonly method: "settings"; readonly number: number; readonly settings: EncodeSettings; readonly isFirst: boolean }
   | { readonly method: "insert"; readonly generation: Generation; readonly records: readonly InsertedRecord[] }
@@ -24,14 +24,19 @@ export type LaneCall =
   | { readonly method: "scan"; readonly task: ScanTask }
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
 
-export interface LaneRequest {
-  readonly id: number;
-  readonly call: LaneCall;
+/** Batches are numbered from 1. */
+export type LaneBatch = readonly [number: number, ...calls: readonly LaneCall[]];
+
+/** One for each call, in order. Undefined: done, and nothing to say. */
+export type LaneOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
+
+export function isPush(call: LaneCall): call is PackedPush {
+  return Array.isArray(call);
 }
 
-export type LaneOutcome =
-  | { readonly id: number; readonly value: unknown }
-  | { readonly id: number; readonly error: PlainError };
+export function isRecords(outcome: LaneOutcome): outcome is PackedRecords {
+  return Array.isArray(outcome);
+}
 
 /** What a lane is started with. */
 export interface LaneStart {
@@ -39,7 +44,7 @@ export interface LaneStart {
   readonly laneCount: number;
   /** Lent memory. */
   readonly shared: SharedArrayBuffer;
-  /** Shared: the id of a call, already with the lane, that nobody waits for any more. One place is enough: what can be cancelled travels alone. */
+  /** Shared: the number of a batch, already with the lane, that nobody waits for any more. What can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
 }
 
@@ -94,8 +99,10 @@ function unpackStoreIds(ids: string): readonly Uint8Array[] {
   return storeIds;
 }
 
-/** Six entries a record: where its bytes are, how many, service, time, samples, row. */
+/** RECORD_ENTRIES a record: where its bytes are, how many, service, time, samples, row. */
 export type PackedRecords = readonly (Place | string)[];
+
+export const RECORD_ENTRIES = 6;
 
 export function packRecords({ records, rows }: EncodedPush, placeOf: (bytes: Uint8Array) => Place): PackedRecords {
   const packed: (Place | string)[] = [];
@@ -105,16 +112,25 @@ export function packRecords({ records, rows }: EncodedPush, placeOf: (bytes: Uin
   return packed;
 }
 
-export function unpackRecords(packed: PackedRecords, tenant: string, view: (at: number, lengthBytes: number) => Uint8Array): EncodedPush {
-  const records: EncodedRecord[] = [];
-  const rows: number[] = [];
-  for (let i = 0; i < packed.length; i += 6) {
-    const [place, lengthBytes, service, timeMs, sampleCount, row] = packed.slice(i, i + 6) as [Place, number, string, number, number, number];
-    const bytes = typeof place === "number" ? view(place, lengthBytes) : place;
-    records.push({ identity: recordIdentity(bytes), tenant, service, timeMs, sampleCount, bytes });
-    rows.push(row);
-  }
-  return { records, rows };
+/** What of a record travels; its identity stands in its bytes. */
+export interface UnpackedRecord {
+  readonly bytes: Uint8Array;
+  readonly service: string;
+  readonly timeMs: number;
+  readonly sampleCount: number;
+  readonly row: number;
+}
+
+/** The record whose entries begin at `at`. */
+export function unpackRecord(packed: PackedRecords, at: number, view: (at: number, lengthBytes: number) => Uint8Array): UnpackedRecord {
+  const place = packed[at] as Place; // as packRecords put it, and so are the others
+  return {
+    bytes: typeof place === "number" ? view(place, packed[at + 1] as number) : place,
+    service: packed[at + 2] as string,
+    timeMs: packed[at + 3] as number,
+    sampleCount: packed[at + 4] as number,
+    row: packed[at + 5] as number,
+  };
 }
 
 export function queryCanceled(): CodedError {

@@ -6,8 +6,8 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
-import { packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
-import type { LaneCall, LaneOutcome, LaneRequest, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
+import { isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
+import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
@@ -17,22 +17,22 @@ const { lane, laneCount, shared, canceled } = workerData as LaneStart; // worker
 const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
-port.on("message", (requests: readonly LaneRequest[]) => {
-  const outcomes: LaneOutcome[] = [];
-  for (const { id, call } of requests) {
-    try {
-      outcomes.push({ id, value: run(id, call) });
-    } catch (thrown) {
-      outcomes.push({ id, error: toPlainError(thrown) });
-    }
-  }
-  port.postMessage(outcomes);
+port.on("message", ([number, ...calls]: LaneBatch) => {
+  port.postMessage(calls.map((call) => outcomeOf(number, call)));
 });
 
-function run(id: number, call: LaneCall): unknown {
+function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
+  try {
+    if (isPush(call)) return encode(call);
+    const value = run(batch, call);
+    return value === undefined ? undefined : { value };
+  } catch (thrown) {
+    return { error: toPlainError(thrown) };
+  }
+}
+
+function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
   switch (call.method) {
-    case "encode":
-      return encode(call.push);
     case "settings":
       if (call.isFirst) settings.clear();
       settings.set(call.number, call.settings);
@@ -48,17 +48,17 @@ function run(id: number, call: LaneCall): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return engine.scan(call.task, interruptOf(id));
+      return engine.scan(call.task, interruptOf(batch));
     case "finish":
-      return finishQuery(call.spec, call.partials, interruptOf(id));
+      return finishQuery(call.spec, call.partials, interruptOf(batch));
     default:
       return unreachable(call);
   }
 }
 
-/** Ends a call that was cancelled while it is at work here. */
-function interruptOf(id: number): Interrupt {
-  const own = BigInt(id);
+/** Ends a call that was cancelled while it is at work here: the only one of its batch. */
+function interruptOf(batch: number): Interrupt {
+  const own = BigInt(batch);
   return new Interrupt(() => {
     if (Atomics.load(canceled, 0) === own) throw queryCanceled();
   });

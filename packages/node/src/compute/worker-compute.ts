@@ -9,13 +9,13 @@
 import { messageOf } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
-import { LABEL_SERVICE_NAME, UNKNOWN_SERVICE } from "@pyromesh/profile";
+import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
 import { Lane } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
-import { packPush, unpackRecords } from "./lane-protocol.ts";
-import type { PackedRecords } from "./lane-protocol.ts";
+import { packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
+import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
 import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
@@ -32,13 +32,32 @@ export interface WorkerComputeModules {
   readonly onLaneLost: (error: Error) => void;
 }
 
-/** What a record of `encode` holds until it is released. */
-interface Loan {
+/** A record of `encode`, and what it holds until it is released. A copy of it holds nothing. */
+class LentRecord implements EncodedRecord {
+  readonly identity: Uint8Array;
+  readonly tenant: string;
+  readonly service: string;
+  readonly timeMs: number;
+  readonly sampleCount: number;
+  readonly bytes: Uint8Array;
   readonly lane: Lane;
   readonly generation: Generation;
-  /** 0: none, or inserted already. */
+  /** 0: none, inserted already, or released. */
   row: number;
-  readonly slot: SlotLoan | undefined;
+  slot: SlotLoan | undefined;
+
+  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined) {
+    this.identity = recordIdentity(bytes);
+    this.tenant = tenant;
+    this.service = service;
+    this.timeMs = timeMs;
+    this.sampleCount = sampleCount;
+    this.bytes = bytes;
+    this.lane = lane;
+    this.generation = generation;
+    this.row = row;
+    this.slot = slot;
+  }
 }
 
 /** One slot, shared by the records of a push. */
@@ -50,8 +69,6 @@ interface SlotLoan {
 export class WorkerCompute implements Compute {
   readonly #lanes: Lane[];
   readonly #memory = new LentMemory();
-  /** By record; pushes in flight bound it. */
-  readonly #loans = new Map<InsertedRecord, Loan>();
   readonly #onLaneLost: (error: Error) => void;
   #building: Promise<unknown> = Promise.resolve();
 
@@ -67,15 +84,17 @@ export class WorkerCompute implements Compute {
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     try {
-      const packed = await lane.call<PackedRecords>({ method: "encode", push: packPush(task, at ?? sharedCopy(task.pprof), settings) });
-      const { records, rows } = unpackRecords(packed, task.tenant, (from, lengthBytes) => this.#memory.view(from, lengthBytes));
+      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings));
+      const records: LentRecord[] = [];
+      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot));
       if (slot !== undefined) slot.recordCount = records.length;
-      for (const [index, record] of records.entries()) this.#loans.set(record, { lane, generation: task.generation, row: rows[index]!, slot });
       return records;
     } finally {
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
   }
+
+  readonly #view = (at: number, lengthBytes: number): Uint8Array => this.#memory.view(at, lengthBytes);
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
     try {
@@ -87,10 +106,9 @@ export class WorkerCompute implements Compute {
   }
 
   #insert(generation: Generation, record: InsertedRecord): void {
-    const loan = this.#loans.get(record);
-    if (loan !== undefined && loan.row !== 0 && loan.generation === generation) {
-      loan.lane.insertRow(generation, loan.row);
-      loan.row = 0;
+    if (record instanceof LentRecord && record.row !== 0 && record.generation === generation) {
+      record.lane.insertRow(generation, record.row);
+      record.row = 0;
       return;
     }
     const { tenant, service, timeMs, bytes } = record;
@@ -99,11 +117,11 @@ export class WorkerCompute implements Compute {
 
   release(records: readonly EncodedRecord[]): void {
     for (const record of records) {
-      const loan = this.#loans.get(record);
-      if (loan === undefined) continue;
-      this.#loans.delete(record);
-      if (loan.row !== 0) loan.lane.releaseRow(loan.row);
-      if (loan.slot !== undefined && --loan.slot.recordCount === 0) this.#memory.takeBack(loan.slot.at);
+      if (!(record instanceof LentRecord)) continue;
+      if (record.row !== 0) record.lane.releaseRow(record.row);
+      record.row = 0;
+      if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
+      record.slot = undefined;
     }
   }
 

@@ -29,12 +29,17 @@ class World {
     sessionsPerSeriesMax: 0,
     profilesAtOnceMax: 0,
   };
+  /** Appends that the head waits for. */
+  announcedCount = 0;
   /** Records that were encoded and not yet given back. */
   lentCount = 0;
   readonly writer: Writer = new Writer({
     compute: this.#countLent(openLocalCompute({ random: seededRandom(1) })),
     head: {
+      announce: () => void this.announcedCount++,
+      arrived: () => void this.announcedCount--,
       append: async (record) => {
+        expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
         if (this.headRefusal !== undefined) throw this.headRefusal;
         const key = Buffer.from(record.identity).toString("hex");
         const isDuplicate = this.kept.has(key);
@@ -70,6 +75,7 @@ class World {
   async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
     const lent = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
     const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
+    expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
     for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
     return refused.map((error) => (error as CodedError).code);
   }

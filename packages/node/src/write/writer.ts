@@ -26,6 +26,9 @@ import { foldSessions } from "./session-label.ts";
 
 /** What the writer asks of the head. */
 export interface RecordStore {
+  /** An append is being made ready; each is taken back by one `arrived`, when it was made or will not come. */
+  announce(): void;
+  arrived(): void;
   /** `record.bytes` may be overwritten once it has settled. */
   append(record: EncodedRecord): Promise<{ readonly isDuplicate: boolean }>;
 }
@@ -58,7 +61,8 @@ const PROFILES_AT_ONCE_MAX = 256;
 
 export class Writer implements ProfileSink {
   readonly #modules: WriterModules;
-  readonly #inFlight = new Set<Promise<unknown>>();
+  #inFlightCount = 0;
+  readonly #settled: (() => void)[] = [];
 
   constructor(modules: WriterModules) {
     this.#modules = modules;
@@ -67,51 +71,66 @@ export class Writer implements ProfileSink {
   async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
     const reason = this.#modules.refusesBecause();
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
-    const work = this.#pushAll(tenant, profiles, caller);
-    this.#inFlight.add(work);
+    this.#inFlightCount++;
     try {
-      const refused = (await work).filter((error) => error !== undefined);
+      const refused: CodedError[] = [];
+      if (profiles.length === 1) {
+        const refusal = await this.#pushOne(tenant, profiles[0]!, caller);
+        if (refusal !== undefined) refused.push(refusal);
+      } else {
+        await this.#pushAll(tenant, profiles, caller, refused);
+      }
+      if (refused.length === 0) return { acceptedCount: profiles.length, refused };
       const hopeless = refused.find((error) => error.kind === "unavailable" || error.kind === "internal");
       if (hopeless !== undefined) throw hopeless;
       return { acceptedCount: profiles.length - refused.length, refused };
     } finally {
-      this.#inFlight.delete(work);
+      if (--this.#inFlightCount === 0) for (const resolve of this.#settled.splice(0)) resolve();
     }
   }
 
   /** In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. */
-  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<readonly (CodedError | undefined)[]> {
+  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller, refused: CodedError[]): Promise<void> {
     const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
-    const outcomes: (CodedError | undefined)[] = [];
     for (let at = 0; at < profiles.length; at += turnCount) {
       const turn = profiles.slice(at, at + turnCount);
-      outcomes.push(...(await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)))));
+      const refusals = await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)));
+      for (const refusal of refusals) if (refusal !== undefined) refused.push(refusal);
     }
-    return outcomes;
   }
 
   /** Resolves when every push now in flight has ended. */
-  async settle(): Promise<void> {
-    await Promise.allSettled([...this.#inFlight]);
+  settle(): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.#inFlightCount === 0) resolve();
+      else this.#settled.push(resolve);
+    });
   }
 
   /** The refusal, or undefined when all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, caller: Caller): Promise<CodedError | undefined> {
     const { activeSeries, compute, head, limitsFor } = this.#modules;
+    let hasArrived = false;
+    head.announce();
     try {
       const limits = limitsFor(tenant);
       const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
         const admitted = activeSeries.admit(tenant, records, limits.series);
-        await allOf(admitted.records.map((record) => head.append(record)));
+        const [only] = admitted.records;
+        const kept = admitted.records.length === 1 ? head.append(only!) : allOf(admitted.records.map((record) => head.append(record)));
+        hasArrived = true;
+        head.arrived();
+        await kept;
         if (admitted.refusal !== undefined) throw admitted.refusal;
       } finally {
         compute.release(records);
       }
       return undefined;
     } catch (error) {
+      if (!hasArrived) head.arrived();
       const known = error instanceof CodedError ? error : undefined;
       // The API tells refusals of one push apart by the name each begins with.
       return new CodedError({
@@ -124,12 +143,16 @@ export class Writer implements ProfileSink {
     }
   }
 
-  /** The time of a push without a clock is settled before it is encoded: copies that are in flight together get the same one. */
-  async #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { arrivalTimes, clock, compute } = this.#modules;
-    const nowMs = clock.nowMs();
+  #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+    const nowMs = this.#modules.clock.nowMs();
     const name = arrivalName(tenant, profile);
-    if (name === undefined) return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
+    if (name !== undefined) return this.#encodeNamed(name, nowMs, tenant, profile, limits);
+    return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
+  }
+
+  /** The time of a push without a clock is settled before it is encoded: copies that are in flight together get the same one. */
+  async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
+    const { arrivalTimes, compute } = this.#modules;
     // Once; after a start perhaps again, where a record of the head went by the same name and is another profile.
     for (;;) {
       const arrival = arrivalTimes.take(name, profile, nowMs, limits.encode.window);
@@ -166,6 +189,5 @@ export class Writer implements ProfileSink {
 
 /** Waits for all of them, also when one fails: until then the head looks at their bytes. */
 async function allOf(appends: readonly Promise<unknown>[]): Promise<void> {
-  if (appends.length === 1) return void (await appends[0]);
   for (const outcome of await Promise.allSettled(appends)) if (outcome.status === "rejected") throw outcome.reason;
 }

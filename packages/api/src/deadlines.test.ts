@@ -1,0 +1,86 @@
+import type { Clock } from "@pyromesh/base";
+import { expect } from "chai";
+import { Deadlines } from "./deadlines.ts";
+
+/** Stands still until told; a timer of it may come early, as real ones do. */
+class World {
+  nowMs = 0;
+  timers: { atMs: number; run: () => void }[] = [];
+  readonly expired: string[] = [];
+  readonly deadlines: Deadlines;
+
+  constructor() {
+    const after: Clock["after"] = (delayMs, run) => {
+      const timer = { atMs: this.nowMs + delayMs, run };
+      this.timers.push(timer);
+      return { cancel: () => void (this.timers = this.timers.filter((other) => other !== timer)) };
+    };
+    const clock: Pick<Clock, "monotonicMs" | "after"> = { monotonicMs: () => this.nowMs, after };
+    this.deadlines = new Deadlines({ lengthMs: 100 }, { clock: clock as Clock }); // it asks for nothing else
+  }
+
+  wait(name: string): { readonly onDeadline: () => void } {
+    const waiting = { onDeadline: (): void => void this.expired.push(name) };
+    this.deadlines.add(waiting);
+    return waiting;
+  }
+
+  advanceTo(nowMs: number, earlyMs = 0): void {
+    this.nowMs = nowMs;
+    for (const timer of this.timers.filter(({ atMs }) => atMs - earlyMs <= nowMs)) {
+      this.timers = this.timers.filter((other) => other !== timer);
+      timer.run();
+    }
+  }
+}
+
+describe("deadlines", () => {
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+  });
+
+  it("each comes when its own time is up, all of them on one timer", () => {
+    world.wait("a");
+    world.advanceTo(30);
+    world.wait("b");
+    world.wait("c");
+    expect(world.timers.map(({ atMs }) => atMs)).to.deep.equal([100]);
+    world.advanceTo(100);
+    expect(world.expired).to.deep.equal(["a"]);
+    expect(world.timers.map(({ atMs }) => atMs)).to.deep.equal([130]);
+    world.advanceTo(130);
+    expect(world.expired).to.deep.equal(["a", "b", "c"]);
+    expect(world.timers).to.deep.equal([]);
+  });
+
+  it("who was taken out is left in peace, and the others are not forgotten", () => {
+    const first = world.wait("a");
+    world.advanceTo(50);
+    world.wait("b");
+    world.deadlines.delete(first);
+    world.advanceTo(100);
+    expect(world.expired).to.deep.equal([]);
+    world.advanceTo(150);
+    expect(world.expired).to.deep.equal(["b"]);
+    world.wait("c");
+    world.advanceTo(250);
+    expect(world.expired, "a timer once more after there was none").to.deep.equal(["b", "c"]);
+  });
+
+  it("a timer that comes early ends nobody's time", () => {
+    world.wait("a");
+    world.advanceTo(99.6, 1);
+    expect(world.expired).to.deep.equal([]);
+    world.advanceTo(100.6);
+    expect(world.expired).to.deep.equal(["a"]);
+  });
+
+  it("after the stop nobody's time is up, and no timer is left", () => {
+    world.wait("a");
+    world.deadlines.stop();
+    expect(world.timers).to.deep.equal([]);
+    world.advanceTo(200);
+    expect(world.expired).to.deep.equal([]);
+  });
+});

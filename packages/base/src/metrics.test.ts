@@ -1,0 +1,41 @@
+import { expect } from "chai";
+import { Metrics } from "./metrics.ts";
+
+describe("metrics: a histogram", () => {
+  it("counts up to each bound, by labels, in the Prometheus text format", async () => {
+    const metrics = new Metrics();
+    const seconds = metrics.histogram("asked_seconds", "How long.", ["method", "route"], [0.1, 1]);
+    for (const value of [0.1, 0.5, 0.5, 7]) seconds.observe({ method: "GET", route: '/"x"' }, value);
+    seconds.observe({ route: "/y", method: "GET" }, 0.25);
+    expect((await metrics.text()).trim().split("\n")).to.deep.equal([
+      "# HELP asked_seconds How long.",
+      "# TYPE asked_seconds histogram",
+      'asked_seconds_bucket{le="0.1",method="GET",route="/\\"x\\""} 1',
+      'asked_seconds_bucket{le="1",method="GET",route="/\\"x\\""} 3',
+      'asked_seconds_bucket{le="+Inf",method="GET",route="/\\"x\\""} 4',
+      'asked_seconds_sum{method="GET",route="/\\"x\\""} 8.1',
+      'asked_seconds_count{method="GET",route="/\\"x\\""} 4',
+      'asked_seconds_bucket{le="0.1",route="/y",method="GET"} 0',
+      'asked_seconds_bucket{le="1",route="/y",method="GET"} 1',
+      'asked_seconds_bucket{le="+Inf",route="/y",method="GET"} 1',
+      'asked_seconds_sum{route="/y",method="GET"} 0.25',
+      'asked_seconds_count{route="/y",method="GET"} 1',
+    ]);
+  });
+
+  it("without labels is there before its first observation; with labels each set is there from its own", async () => {
+    const metrics = new Metrics();
+    metrics.histogram("plain", "Of nothing.", [], [1]);
+    metrics.histogram("labelled", "By kind.", ["kind"], [1]);
+    const text = await metrics.text();
+    expect(text).to.contain('plain_bucket{le="+Inf"} 0').and.to.contain("plain_count 0").and.to.contain("# TYPE labelled histogram");
+    expect(text).not.to.contain("labelled_count");
+  });
+
+  it("a name is given once, and what is no number is a bug of ours", () => {
+    const metrics = new Metrics();
+    const plain = metrics.histogram("plain", "Of nothing.", [], [1]);
+    expect(() => metrics.histogram("plain", "Again.", [], [1])).to.throw("already been registered");
+    expect(() => plain.observe({}, Number.NaN)).to.throw("a number");
+  });
+});
