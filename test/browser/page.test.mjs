@@ -1,5 +1,6 @@
-/** The page in a real browser: first against canned answers, and, where PYROMESH_URL names one, against a real node. */
+/** The page in a real browser: first against canned answers, then against a real node. */
 import { expect } from "chai";
+import { freshDataDir, startNode } from "../harness/node-process.mjs";
 import { openBrowser } from "./browser.mjs";
 import { lowContrast } from "./contrast.mjs";
 import { CPU, deepStacks, emptyAnswers, encode, HEAP, loadedAnswers, manyStacks, startFakeNode } from "./fake-node.mjs";
@@ -402,11 +403,15 @@ describe("page", function () {
       node.answers = emptyAnswers();
       view = await browser.openPage();
       const { page } = view;
+      let openCount = 0; // requests that the page waits for: one more may arrive until there is none
+      page.on("request", () => openCount++);
+      for (const end of ["requestfinished", "requestfailed"]) page.on(end, () => openCount--);
       await page.clock.install();
       await page.goto(node.url);
       await page.getByRole("heading", { name: "No profiles yet" }).waitFor();
       for (let minute = 0; minute < 62; minute += 1) await page.clock.runFor(60_000);
       await page.getByText("Stopped watching after an hour.").waitFor();
+      await poll(() => openCount === 0);
       const count = asked("Series").length;
       expect(count).to.be.at.most(722);
       await page.clock.runFor(60_000);
@@ -600,16 +605,24 @@ describe("page", function () {
   });
 
   describe("a real node", () => {
-    const nodeUrl = process.env["PYROMESH_URL"];
+    let data;
+    let real;
+    before(async () => {
+      data = freshDataDir();
+      real = await startNode({ dataDir: data.dir });
+    });
+    after(async () => {
+      await real?.kill();
+      data.remove();
+    });
 
-    it("what is pushed to it is seen on its page", async function () {
-      if (nodeUrl === undefined) return this.skip(); // set PYROMESH_URL to a running node, for example http://127.0.0.1:4040
-      const service = `browser-test-${process.pid}-${Date.now()}`;
-      const pushed = await fetch(new URL(`/ingest?name=${service}&format=folded`, nodeUrl), { method: "POST", body: "main;handle;parse 40\nmain;handle;render 60\n" });
+    it("what is pushed to it is seen on its page", async () => {
+      const service = "browser-test";
+      const pushed = await fetch(new URL(`/ingest?name=${service}&format=folded`, real.url), { method: "POST", body: "main;handle;parse 40\nmain;handle;render 60\n" });
       expect(pushed.status, await pushed.text()).to.equal(200);
       view = await browser.openPage();
       const { page } = view;
-      await page.goto(new URL(`/?service=${service}`, nodeUrl).href);
+      await page.goto(new URL(`/?service=${service}`, real.url).href);
       await page.locator(".flame-canvas").waitFor();
       await drawn(page);
       expect(await page.locator(".top-table tbody tr").allInnerTexts()).to.have.length(4);
