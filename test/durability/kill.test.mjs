@@ -141,6 +141,12 @@ describe("durability: kill -9", function () {
     expect(await expectExactly(node, all, all, nowMs)).to.equal(4);
   });
 
+  it("SIGTERM ends with 0 as soon as the node listens, also where it is about to profile itself", async () => {
+    node = await startNode({ dataDir: data.dir, flags: ["--self-profile"] });
+    expect(await node.stop()).to.deep.equal({ code: 0, signal: null });
+    expect(node.log.filter((line) => line.includes('"level":"error"'))).to.deep.equal([]);
+  });
+
   it("a second process on the same data dir refuses and says who holds it", async () => {
     node = await startNode({ dataDir: data.dir });
     const second = await startNode({ dataDir: data.dir }).then(

@@ -4,8 +4,12 @@ import type { Logger } from "@pyromesh/base";
 /** Short, so that the first flame graph is on the page within a minute. */
 const UPLOAD_INTERVAL_MS = 10_000;
 
+export interface SelfProfile {
+  stop(): Promise<void>;
+}
+
 /** Undefined where the SDK does not load (no prebuilt binary for this platform): the node runs on without. */
-export async function startSelfProfile(url: string, logger: Logger): Promise<{ stop(): Promise<void> } | undefined> {
+export async function startSelfProfile(url: string, logger: Logger): Promise<SelfProfile | undefined> {
   try {
     const { default: sdk } = await import("@pyroscope/nodejs");
     const pyroscope = "default" in sdk ? (sdk.default as typeof sdk) : sdk; // the package is CommonJS under a default

@@ -19,6 +19,7 @@ import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
 import { startSelfProfile } from "./self-profile.ts";
+import type { SelfProfile } from "./self-profile.ts";
 import { setV8Flags } from "./v8-flags.ts";
 
 /** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
@@ -90,15 +91,19 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   });
   const listeners = await listen(config, node, { clock, limits, logger, metrics });
   limits.start();
+  let isStopping = false;
+  let selfProfile: Promise<SelfProfile | undefined> | undefined;
   const stopped = stopOnSignal(async () => {
-    await selfProfile?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
+    isStopping = true;
+    const profiling = await selfProfile;
+    await profiling?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
     await Promise.all(listeners.map((listener) => listener.stop()));
     await node.stop();
   }, logger);
   await node.start();
   const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
   logger.info("listening", { url });
-  const selfProfile = config.isSelfProfiling ? await startSelfProfile(url, logger) : undefined;
+  if (config.isSelfProfiling && !isStopping) selfProfile = startSelfProfile(url, logger);
   await stopped;
 }
 
