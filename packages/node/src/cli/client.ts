@@ -10,6 +10,15 @@ export interface ClientOptions {
   readonly url: string;
   readonly tenant: string | undefined;
   readonly timeoutMs: number;
+  /** A query that cannot be complete is answered with what there is. */
+  readonly allowsPartial?: boolean;
+}
+
+export interface ClientModules {
+  readonly clock: Clock;
+  readonly fetch: typeof globalThis.fetch;
+  /** Hears what an answer lacks, in the server's words. */
+  readonly onMissing?: (what: string) => void;
 }
 
 /** Waits between tries; after the last one the refusal stands. Pushes may be repeated: the same profile counts once. */
@@ -24,14 +33,16 @@ export class Client {
   readonly #timeoutMs: number;
   readonly #clock: Clock;
   readonly #fetch: typeof globalThis.fetch;
+  readonly #onMissing: (what: string) => void;
 
-  constructor(options: ClientOptions, modules: { readonly clock: Clock; readonly fetch: typeof globalThis.fetch }) {
+  constructor(options: ClientOptions, modules: ClientModules) {
     const url = URL.parse(options.url);
     if (url === null || !/^https?:$/.test(url.protocol)) {
       throw usage(`--url ${JSON.stringify(options.url)} is no address: write it as http://127.0.0.1:4040`);
     }
     const headers: Record<string, string> = {};
     if (options.tenant !== undefined) headers["x-scope-orgid"] = options.tenant;
+    if (options.allowsPartial === true) headers["x-pyromesh-partial"] = "allow";
     if (url.username !== "") {
       headers["authorization"] = `Basic ${Buffer.from(`${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`).toString("base64")}`;
     }
@@ -42,6 +53,7 @@ export class Client {
     this.#timeoutMs = options.timeoutMs;
     this.#clock = modules.clock;
     this.#fetch = modules.fetch;
+    this.#onMissing = modules.onMissing ?? ((): void => {});
   }
 
   /** `method` is `querier.v1.QuerierService/Series`. */
@@ -77,7 +89,10 @@ export class Client {
     try {
       const headers = { ...this.#headers, accept: EVERY_LABEL_NAME, "content-type": contentType, "connect-protocol-version": "1" };
       const reply = await this.#fetch(url, { method: "POST", headers, body, signal: aborted.signal });
-      return { status: reply.status, bytes: new Uint8Array(await reply.arrayBuffer()) };
+      const bytes = new Uint8Array(await reply.arrayBuffer());
+      const missing = reply.headers.get("x-pyromesh-missing");
+      if (missing !== null) this.#onMissing(missing);
+      return { status: reply.status, bytes };
     } catch (thrown) {
       const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
       throw new CodedError({ code: "UNREACHABLE", kind: "unavailable", message: `${url} cannot be reached: ${reasonOf(cause)}. Is the node running there? Name another with --url`, cause: thrown });

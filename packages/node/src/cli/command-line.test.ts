@@ -300,6 +300,16 @@ describe("pyromesh query", () => {
     expect(ran.notes).to.include("http://127.0.0.1:1/querier.v1.QuerierService/ProfileTypes cannot be reached: nothing listens there").and.not.include("    at ");
   });
 
+  it("takes a partial answer where it is told to, and says what is missing", async () => {
+    const partial = new Response(JSON.stringify(FLAME_GRAPH), { headers: { "x-pyromesh-missing": "segment a/b.seg: a checksum" } });
+    const ran = await run(["query", "--query", QUERY, "--output", "folded", "--allow-partial"], { replies: [partial] });
+    expect([ran.exitCode, ran.calls[0]!.headers.get("x-pyromesh-partial")]).to.deep.equal([0, "allow"]);
+    expect(ran.notes).to.equal("the answer is not complete: segment a/b.seg: a checksum\n");
+    expect(ran.out).to.not.equal("");
+    const whole = await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)] });
+    expect(whole.calls[0]!.headers.has("x-pyromesh-partial")).to.equal(false);
+  });
+
   it("is a usage error where the question makes no sense", async () => {
     for (const args of [["query"], ["query", "colours"], ["query", "--query", '{a="b"}'], ["query", "types", "--from", "now", "--until", "now-1h"], ["query", "--query", QUERY, "--output", "svg"], ["query", "--query", QUERY, "--limit", "-1"], ["query", "--query", "cpu{}"], ["query", "types", "--timeout", "1"], ["query", "types", "--tenant", "日本"], ["query", "types", "--tenant", "a|"], ["query", "types", "pod"], ["query", "--query", QUERY, "--output", "pprof="]]) {
       const ran = await run(args, { replies: [ok(FLAME_GRAPH)] });

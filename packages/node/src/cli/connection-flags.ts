@@ -17,11 +17,12 @@ export function addConnectionFlags(command: Command): Command {
     .option("--timeout <duration>", "longest wait for one answer", "60s");
 }
 
-export function openClient(flags: ConnectionFlags, { terminal, clock, fetch }: CommandModules): Client {
+export function openClient(flags: ConnectionFlags & { readonly allowPartial?: boolean }, { terminal, clock, fetch }: CommandModules): Client {
   const url = flags.url ?? (terminal.env["PYROMESH_URL"] || "http://127.0.0.1:4040");
   const tenant = flags.tenant ?? (terminal.env["PYROMESH_TENANT"] || undefined);
   if (tenant !== undefined) checkTenant(tenant);
-  return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout) }, { clock, fetch });
+  const onMissing = (what: string): void => terminal.note(`the answer is not complete: ${what}\n`);
+  return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout), allowsPartial: flags.allowPartial === true }, { clock, fetch, onMissing });
 }
 
 /** What no header can carry would look like a node that is not there. */

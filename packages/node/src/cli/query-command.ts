@@ -23,6 +23,7 @@ interface QueryFlags extends ConnectionFlags {
   readonly output: string;
   readonly limit: string;
   readonly maxNodes?: string;
+  readonly allowPartial?: boolean;
 }
 
 interface Range {
@@ -41,7 +42,8 @@ export const addQuery: AddCommand = (program, modules, done) => {
     .option("--until <time>", "the same", "now")
     .option("--output <form>", "top, folded, json or pprof=FILE", "top")
     .option("--limit <count>", "rows of the top table; 0: all", "30")
-    .option("--max-nodes <count>", "nodes to keep; the rest is summed up as other (default: the server's)");
+    .option("--max-nodes <count>", "nodes to keep; the rest is summed up as other (default: the server's)")
+    .option("--allow-partial", "where not all can be read, answer with what can, and say what is missing");
   addConnectionFlags(command).action(async (listing: string | undefined, label: string | undefined, flags: QueryFlags) => {
     await query(listing, label, flags, modules);
     done(0);
