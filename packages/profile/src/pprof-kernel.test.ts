@@ -112,6 +112,17 @@ describe("the kernel", () => {
     expect(new KernelMemory(16 << 20).columns.out.length).greaterThan(16 << 20);
   });
 
+  it("writes the same record of a push that needs addresses beyond 2^31: those came back as negative numbers, and the push failed", () => {
+    const pprof = profileOf(5, (id) => `f${id}`);
+    // A field nobody knows, of so many zeros.
+    const padded = new Uint8Array(12 << 20);
+    const padding = padded.length - pprof.length - 5;
+    padded.set(pprof);
+    padded.set([0x7a, (padding & 127) | 128, ((padding >> 7) & 127) | 128, ((padding >> 14) & 127) | 128, padding >> 21], pprof.length);
+    expect(new KernelMemory(padded.length).columns.out.byteOffset).greaterThan(2 ** 31);
+    expect(push(padded)[0]!.bytes).deep.equal(push(pprof)[0]!.bytes);
+  });
+
   it("refuses what it cannot hold, by its own limit where the operator lifted Pyroscope's", () => {
     expect(refusalOf(() => push(new Uint8Array((16 << 20) + 1)))).match(/^PROFILE_TOO_LARGE: the profile is 16777217 bytes uncompressed and at most \d+ can be decoded/);
     expect(refusalOf(() => push(repeated([0x1a, 0], 70_000 * 2)))).match(/^PROFILE_MALFORMED: the profile has more than \d+ mappings/);

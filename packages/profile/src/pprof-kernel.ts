@@ -97,7 +97,8 @@ export class PprofKernel {
   encodeColumns(from: number, list: Uint32Array, mergedCount: number, valueColumns: readonly number[]): number {
     const { columnList, out } = this.memory.columns;
     columnList.set(valueColumns);
-    return this.#exports.encodeColumns(out.byteOffset + from, list.byteOffset, list.length, mergedCount, valueColumns.length) - out.byteOffset;
+    const end = this.#exports.encodeColumns(out.byteOffset + from, list.byteOffset, list.length, mergedCount, valueColumns.length);
+    return (end >>> 0) - out.byteOffset; // WebAssembly's numbers have a sign; an address from 2^31 on would be negative
   }
 
   /** An id never seen costs the push at least five bytes, so the map is bounded by it. */
