@@ -90,13 +90,11 @@ export let recordValuesAt: usize = 0;
 export let recordValueIsWideAt: usize = 0;
 export let outAt: usize = 0;
 
-/** How many nodes, mappings and sample types there is room for: the only columns that input could outgrow. */
-export let nodeCapacity: u32 = 0;
+/** How many mappings and sample types there is room for: the only columns that input could outgrow. */
 export let mappingCapacity: u32 = 0;
 export let typeCapacity: u32 = 0;
 
-export function open(nodes: u32, mappings: u32, types: u32): void {
-  nodeCapacity = nodes;
+export function open(mappings: u32, types: u32): void {
   mappingCapacity = mappings;
   typeCapacity = types;
   inputAt = load<u32>(0);

@@ -7,7 +7,7 @@
  */
 import type { ProfileLimits } from "./limits.ts";
 import { orUnbounded } from "./limits.ts";
-import { RESULT, TIME } from "./kernel-memory.ts";
+import { addedTextBytesMax, nodeCountMax, RESULT, TIME } from "./kernel-memory.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
 import { refusal } from "./refusal.ts";
 import { StacktraceWalk } from "./stacktrace-walk.ts";
@@ -23,6 +23,8 @@ const NO_NUMBERS = new Uint32Array(0);
 export class PprofDecoder {
   /** The input; normalise may replace it by one with rewritten names behind it. Strings point into it. */
   bytes: Uint8Array = NOTHING;
+  /** Rewritten names may take as many bytes of the input as this. It goes by the push alone, not by the pushes for which the kernel was made. */
+  bytesMax = 0;
 
   /** Samples as they came, the dropped ones included. */
   arrivedSampleCount = 0;
@@ -96,9 +98,12 @@ export class PprofDecoder {
   /** `hashSeed`: any 32 bits the sender cannot know; they change no result. */
   decode(pprof: Uint8Array, limits: ProfileLimits, hashSeed: number): void {
     const kernel = this.#kernelFor(pprof.length);
+    const allowedBytes = Math.max(INPUT_BYTES_MIN, pprof.length);
+    this.bytesMax = pprof.length + addedTextBytesMax(allowedBytes);
     kernel.decode(
       pprof,
       {
+        nodeCountMax: nodeCountMax(allowedBytes),
         sampleCountMax: orUnbounded(limits.sampleCountMax),
         depthMax: orUnbounded(limits.stacktraceDepthMax),
         labelCountMax: orUnbounded(limits.sampleLabelCountMax),

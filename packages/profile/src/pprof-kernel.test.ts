@@ -4,7 +4,7 @@ import { Function as PprofFunction, Label as PprofLabel, Line, Location, Profile
 import { CodedError } from "@pyromesh/base";
 import type { PushInput } from "./encode-push.ts";
 import { encodePush } from "./encode-push.ts";
-import { KernelMemory, RESULT } from "./kernel-memory.ts";
+import { KernelMemory, nodeCountMax, RESULT } from "./kernel-memory.ts";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./limits.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
 import type { RecordUse } from "./record-encode.ts";
@@ -13,7 +13,7 @@ import { expectedSums, recordSums } from "./testing/pprof-oracle.ts";
 const NOW_MS = 1_700_000_000_000;
 const SERIES_NAMES = new Set(["service_name", "__name__"]);
 const INPUT_BYTES = 1 << 14;
-const ANYTHING = { sampleCountMax: 2 ** 30 - 1, depthMax: 2 ** 30 - 1, labelCountMax: 2 ** 30 - 1 };
+const ANYTHING = { sampleCountMax: 2 ** 30 - 1, nodeCountMax: nodeCountMax(INPUT_BYTES), depthMax: 2 ** 30 - 1, labelCountMax: 2 ** 30 - 1 };
 
 /** `unit` over and over, a whole number of times, at most `bytes` long. */
 const repeated = (unit: readonly number[], bytes: number): Uint8Array => Uint8Array.from({ length: Math.floor(bytes / unit.length) * unit.length }, (_, i) => unit[i % unit.length]!);
@@ -152,6 +152,14 @@ describe("the kernel", () => {
     expect(refusalOf(() => push(pprofOf(4000, "n".repeat(300_000))))).match(/^PROFILE_MALFORMED: a type or unit has a name of 300000 bytes and at most \d+ are taken/);
     expect(refusalOf(() => push(pprofOf(4000, name)))).match(/^LABEL_VALUE_TOO_LONG: the labels and sample types of the series take \d+ bytes/);
     expect(refusalOf(() => push(pprofOf(100, name)))).equal("accepted");
+  });
+
+  it("lets names grow by what the push itself allows, whatever larger one came before", () => {
+    const ingest = { spyName: "pyspy", sampleTypes: {}, aggregationType: "", units: "" } as unknown as NonNullable<PushInput["ingest"]>;
+    const growing = profileOf(300, (id) => `f${id}`, `${"long/".repeat(2_000)}main.py`); // to 3 MB
+    expect(refusalOf(() => push(growing, { ingest }))).match(/^PROFILE_TOO_LARGE: the profile's names become several times as long/);
+    push(profileOf(40_000, (id) => `function number ${id} of a very large program`));
+    expect(refusalOf(() => push(growing, { ingest }))).match(/^PROFILE_TOO_LARGE: the profile's names become several times as long/);
   });
 
   it("refuses a sample's labels before it encodes or reads those of others, of which thousands may name one long string", () => {
