@@ -33,12 +33,13 @@ import {
   looseAt,
   mappingBuildIdAt,
   mappingCapacity,
-  mappingFileOffsetAt,
   mappingFilenameAt,
+  mappingFileOffsetAt,
   mappingFlagsAt,
   mappingIdAt,
   mappingLimitAt,
   mappingStartAt,
+  put32,
   sampleLabelStartAt,
   sampleNodeAt,
   stringEndAt,
@@ -88,11 +89,6 @@ let typeStringMax: u32 = 0;
 let labelStringMax: u32 = 0;
 let functionStringMax: u32 = 0;
 let mappingStringMax: u32 = 0;
-
-@inline
-function put32(column: usize, index: u32, value: u32): void {
-  store<u32>(column + (<usize>index << 2), value);
-}
 
 /** Decodes the `length` bytes of input. `seed`: any 32 bits the sender cannot know; they change no result. */
 export function decodeProfile(length: u32, seed: u32, samplesMax: u32, nodesMax: u32, framesMax: u32, labelsMax: u32): void {

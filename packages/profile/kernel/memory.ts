@@ -183,3 +183,14 @@ export function open(mappings: u32, types: u32): void {
   recordValueIsWideAt = load<u32>(332);
   outAt = load<u32>(336);
 }
+
+/** Entry `index` of a column of 32-bit numbers. */
+@inline
+export function at32(column: usize, index: u32): u32 {
+  return load<u32>(column + (<usize>index << 2));
+}
+
+@inline
+export function put32(column: usize, index: u32, value: u32): void {
+  store<u32>(column + (<usize>index << 2), value);
+}
