@@ -83,8 +83,13 @@ export class PprofDecoder {
   /** The highest string index each kind of reference names: one comparison each tells whether all are in range. */
   readonly stringMax = { type: 0, label: 0, functionField: 0, mappingField: 0 };
 
+  readonly #inputBytesMin: number;
   #kernel: PprofKernel | undefined;
   #tree: StacktraceWalk | undefined;
+
+  constructor({ inputBytesMin = INPUT_BYTES_MIN }: { readonly inputBytesMin?: number } = {}) {
+    this.#inputBytesMin = inputBytesMin;
+  }
 
   get tree(): StacktraceWalk {
     return this.#tree!; // set by every `decode`
@@ -98,7 +103,7 @@ export class PprofDecoder {
   /** `hashSeed`: any 32 bits the sender cannot know; they change no result. */
   decode(pprof: Uint8Array, limits: ProfileLimits, hashSeed: number): void {
     const kernel = this.#kernelFor(pprof.length);
-    const allowedBytes = Math.max(INPUT_BYTES_MIN, pprof.length);
+    const allowedBytes = Math.max(this.#inputBytesMin, pprof.length);
     this.bytesMax = pprof.length + addedTextBytesMax(allowedBytes);
     kernel.decode(
       pprof,
@@ -118,7 +123,7 @@ export class PprofDecoder {
       if (inputBytes > INPUT_BYTES_MAX) {
         throw refusal("profile_size_limit", `the profile is ${inputBytes} bytes uncompressed and at most ${INPUT_BYTES_MAX} can be decoded: profile for a shorter time`);
       }
-      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(INPUT_BYTES_MIN, Math.ceil(inputBytes * 1.25))));
+      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(this.#inputBytesMin, Math.ceil(inputBytes * 1.25))));
     }
     return this.#kernel;
   }
