@@ -117,8 +117,8 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const split = splitSamples(
     decoder,
     (name) => names.has(name) || !isKeptLabel(name),
-    (own) => checkLabels(withOwn(own), limits),
     hashSeed,
+    (own) => checkLabels(withOwn(own), limits),
   );
   const isSplit = split.groups.length > 1;
   const head = common.profileId === undefined && isSplit ? { ...common, profileId: sharedProfileId(common, labels, split) } : common;

@@ -105,7 +105,7 @@ function encodeAll(decoder: PprofDecoder, encoder: RecordEncoder, { bytes, spyNa
     decoder.decode(bytes, { ...DEFAULT_PROFILE_LIMITS, sampleCountMax: 0, stacktraceDepthMax: depthMax }, 7);
     const { sampleTypes, periodType } = normalize(decoder, DEFAULT_PROFILE_LIMITS, ingest, labels);
     const { timeNs, durationNs, period, kernel } = decoder;
-    const split = splitSamples(decoder, () => false, () => {}, 7);
+    const split = splitSamples(decoder, () => false, 7);
     for (const { samples, labels: own } of split.groups) {
       const { sampleSpan, spans, sampleTrace, traces, sampleCount: mergedCount } = split;
       const columns = sampleTypes.map((_, column) => column);

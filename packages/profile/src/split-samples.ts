@@ -55,11 +55,11 @@ export function releaseSplitScratch(): void {
 }
 
 /**
- * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `checkGroup` refuses the
- * labels of a group before there is another: thousands of groups may name one long string. `hashSeed`: any 32 bits the sender
- * cannot know; they change no result.
+ * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `hashSeed`: any 32 bits the
+ * sender cannot know; they change no result. `checkGroup` may refuse the labels of a group before there is another: thousands of
+ * groups may name one long string.
  */
-export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, checkGroup: (labels: Labels) => void, hashSeed: number): SplitSamples {
+export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number, checkGroup: (labels: Labels) => void = () => {}): SplitSamples {
   const { kernel, sampleCount, valueCount } = decoded;
   const { list, mergedGroup, mergedSpan, mergedTrace } = kernel.memory.columns;
   if (decoded.labelCount === 0) {
