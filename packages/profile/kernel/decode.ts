@@ -4,7 +4,7 @@
  * What must stay true:
  *   - Every read lies within the message it belongs to; what does not fit is refused, never guessed.
  *   - Unknown fields are skipped, whatever their number.
- *   - A column never outgrows what its capacity says (src/pprof-kernel.ts): each entry cost the sender bytes.
+ *   - A column never outgrows its length (src/kernel-memory.ts): each entry cost the sender bytes.
  *
  * Samples with a negative value, and those with none but zeros, are dropped here, since they need no place in the tree
  * (reference 2.4). Numeric labels go with them. Everything else that is a rule is in normalize.ts.
@@ -33,12 +33,13 @@ import {
   looseAt,
   mappingBuildIdAt,
   mappingCapacity,
-  mappingFileOffsetAt,
   mappingFilenameAt,
+  mappingFileOffsetAt,
   mappingFlagsAt,
   mappingIdAt,
   mappingLimitAt,
   mappingStartAt,
+  put32,
   sampleLabelStartAt,
   sampleNodeAt,
   stringEndAt,
@@ -89,13 +90,8 @@ let labelStringMax: u32 = 0;
 let functionStringMax: u32 = 0;
 let mappingStringMax: u32 = 0;
 
-@inline
-function put32(column: usize, index: u32, value: u32): void {
-  store<u32>(column + (<usize>index << 2), value);
-}
-
 /** Decodes the `length` bytes of input. `seed`: any 32 bits the sender cannot know; they change no result. */
-export function decodeProfile(length: u32, seed: u32, samplesMax: u32, framesMax: u32, labelsMax: u32): void {
+export function decodeProfile(length: u32, seed: u32, samplesMax: u32, nodesMax: u32, framesMax: u32, labelsMax: u32): void {
   sampleCountMax = samplesMax;
   depthMax = framesMax;
   labelCountMax = labelsMax;
@@ -103,7 +99,7 @@ export function decodeProfile(length: u32, seed: u32, samplesMax: u32, framesMax
   stringCount = stringLengthMax = typeCount = mappingCount = functionCount = locationCount = lineCount = 0;
   typeStringMax = labelStringMax = functionStringMax = mappingStringMax = 0;
   results.clear();
-  clearTree(length, seed);
+  clearTree(length, nodesMax, seed);
   profile(inputAt, inputAt + length);
   closeTree();
   put32(sampleLabelStartAt, sampleCount, labelCount);

@@ -90,13 +90,11 @@ export let recordValuesAt: usize = 0;
 export let recordValueIsWideAt: usize = 0;
 export let outAt: usize = 0;
 
-/** How many nodes, mappings and sample types there is room for: the only columns that input could outgrow. */
-export let nodeCapacity: u32 = 0;
+/** How many mappings and sample types there is room for: the only columns that input could outgrow. */
 export let mappingCapacity: u32 = 0;
 export let typeCapacity: u32 = 0;
 
-export function open(nodes: u32, mappings: u32, types: u32): void {
-  nodeCapacity = nodes;
+export function open(mappings: u32, types: u32): void {
   mappingCapacity = mappings;
   typeCapacity = types;
   inputAt = load<u32>(0);
@@ -184,4 +182,15 @@ export function open(nodes: u32, mappings: u32, types: u32): void {
   recordValuesAt = load<u32>(328);
   recordValueIsWideAt = load<u32>(332);
   outAt = load<u32>(336);
+}
+
+/** Entry `index` of a column of 32-bit numbers. */
+@inline
+export function at32(column: usize, index: u32): u32 {
+  return load<u32>(column + (<usize>index << 2));
+}
+
+@inline
+export function put32(column: usize, index: u32, value: u32): void {
+  store<u32>(column + (<usize>index << 2), value);
 }

@@ -10,9 +10,11 @@
  * the next new thing, n is n before the next new one; so most references take one byte.
  * The same columns, by the record's own numbers, are left in memory beside the bytes, so that a dataset need not read these again.
  *
- * Of tables whose names end in `New` all entries are 0 between two records: what an id became, plus 1, 0 where it was not met yet.
+ * Of tables whose names end in `New` all entries are 0 between two records: what an id became, plus 1, 0 where it was not met yet
+ * (of nodes the root is met always).
  */
 import {
+  at32,
   columnListAt,
   functionFilenameAt,
   functionNameAt,
@@ -31,8 +33,8 @@ import {
   locationNewAt,
   locationsAt,
   mappingBuildIdAt,
-  mappingFileOffsetAt,
   mappingFilenameAt,
+  mappingFileOffsetAt,
   mappingFlagsAt,
   mappingLimitAt,
   mappingNewAt,
@@ -44,6 +46,7 @@ import {
   nodeParentAt,
   nodesAt,
   pathAt,
+  put32,
   recordFunctionFilenameAt,
   recordFunctionNameAt,
   recordFunctionStartLineAt,
@@ -56,8 +59,8 @@ import {
   recordLocationFlagsAt,
   recordLocationMappingAt,
   recordMappingBuildIdAt,
-  recordMappingFileOffsetAt,
   recordMappingFilenameAt,
+  recordMappingFileOffsetAt,
   recordMappingFlagsAt,
   recordMappingLimitAt,
   recordMappingStartAt,
@@ -84,16 +87,6 @@ let lineCount: u32 = 0;
 let functionCount: u32 = 0;
 let mappingCount: u32 = 0;
 let stringCount: u32 = 0;
-
-@inline
-function at32(column: usize, index: u32): u32 {
-  return load<u32>(column + (<usize>index << 2));
-}
-
-@inline
-function put32(column: usize, index: u32, value: u32): void {
-  store<u32>(column + (<usize>index << 2), value);
-}
 
 @inline
 function putByte(value: u32): void {

@@ -22,10 +22,9 @@ export const TOO_MANY_SAMPLES: u32 = 12;
 export const TOO_MANY_LABELS: u32 = 13;
 /** How many the first sample has, and how many another. */
 export const VALUE_COUNTS: u32 = 14;
-export const TOO_MANY_NODES: u32 = 15;
 /** How many there may be. */
-export const TOO_MANY_MAPPINGS: u32 = 16;
-export const TOO_MANY_TYPES: u32 = 17;
+export const TOO_MANY_MAPPINGS: u32 = 15;
+export const TOO_MANY_TYPES: u32 = 16;
 
 export function refuse(reason: u32, first: u32 = 0, second: u32 = 0, third: u32 = 0): void {
   throwRefusal(reason, first, second, third);

@@ -4,12 +4,14 @@
  * Sums are exact; one beyond int64 is held at its end.
  */
 import {
+  at32,
   mergedGroupAt,
   mergedNodeAt,
   mergedSpanAt,
   mergedTraceAt,
   mergeSlotsAt,
   nodeMergedAt,
+  put32,
   sampleGroupAt,
   sampleNodeAt,
   sampleSpanAt,
@@ -23,16 +25,6 @@ import { nodeCount } from "./walk";
 
 const INT64_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
-
-@inline
-function at32(column: usize, index: u32): u32 {
-  return load<u32>(column + (<usize>index << 2));
-}
-
-@inline
-function put32(column: usize, index: u32, value: u32): void {
-  store<u32>(column + (<usize>index << 2), value);
-}
 
 /** Without labels a sample is its node. Returns how many merged samples there are. */
 export function mergeByNode(sampleCount: u32): u32 {

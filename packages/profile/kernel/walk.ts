@@ -8,11 +8,12 @@
  * Locations are the push's own ids; `normalize.ts` turns them into indexes once per node, not once per frame.
  */
 import { idNumber } from "./ids";
-import { nodeCapacity, nodeChildAt, nodeLocationAt, nodeParentAt, slotsAt } from "./memory";
-import { ENDS_IN_LOCATION_ID, LOCATION_ID_ZERO, refuse, TOO_MANY_NODES } from "./refusal";
+import { nodeChildAt, nodeLocationAt, nodeParentAt, slotsAt } from "./memory";
+import { ENDS_IN_LOCATION_ID, LOCATION_ID_ZERO, refuse } from "./refusal";
 import { next, varint } from "./wire";
 
 export let nodeCount: u32 = 1;
+let nodeCountMax: u32 = 0;
 
 const SLOTS_MIN: u32 = 1 << 11;
 /** Less one: slots in use are a power of two. */
@@ -24,8 +25,9 @@ let hashSeed: u32 = 0;
 const NO_LOCATION: u32 = 0xffff_ffff;
 
 /** Starts over. `sizeBytes` of the push sizes the hash table, so that clearing it costs no more than the push. */
-export function clearTree(sizeBytes: u32, seed: u32): void {
+export function clearTree(sizeBytes: u32, nodesMax: u32, seed: u32): void {
   hashSeed = seed;
+  nodeCountMax = nodesMax;
   nodeCount = 1;
   store<u32>(nodeParentAt, 0);
   store<u32>(nodeLocationAt, NO_LOCATION);
@@ -128,14 +130,16 @@ export function findChild(parent: u32, location: u32): u32 {
   return load<u32>(slotOf(parent, location));
 }
 
-/** The child at a location, made where there is none. */
+/**
+ * The child at a location, made where there is none; 0 where there is no room for it. There always is for the push's own frames,
+ * each of which costs a byte: only what is grafted onto the tree beyond them (src/fix-go-truncated.ts) may find none.
+ */
 export function childAt(parent: u32, location: u32): u32 {
   const at = slotOf(parent, location);
   let id = load<u32>(at);
   if (id === 0) {
+    if (nodeCount >= nodeCountMax) return 0;
     id = nodeCount++;
-    // Only what is grafted onto the tree beyond the push's own frames can come here.
-    if (id >= nodeCapacity) refuse(TOO_MANY_NODES);
     const offset = <usize>id << 2;
     store<u32>(nodeParentAt + offset, parent);
     store<u32>(nodeLocationAt + offset, location);

@@ -113,16 +113,20 @@ function encode(input: PushInput, use: RecordUse | undefined): EncodedRecord[] {
   const labels = pushLabels(input, types);
   if (decoder.sampleCount === 0) return [];
   const names = new Set(labels.map(({ name }) => name));
-  const split = splitSamples(decoder, (name) => names.has(name) || !isKeptLabel(name), hashSeed);
+  const withOwn = (own: Labels): Labels => (own.length === 0 ? labels : sortLabels([...labels, ...own]));
+  const split = splitSamples(
+    decoder,
+    (name) => names.has(name) || !isKeptLabel(name),
+    hashSeed,
+    (own) => checkLabels(withOwn(own), limits),
+  );
   const isSplit = split.groups.length > 1;
   const head = common.profileId === undefined && isSplit ? { ...common, profileId: sharedProfileId(common, labels, split) } : common;
   const records: EncodedRecord[] = [];
   let recordBytes = 0;
   for (const group of split.groups) {
     const before = records.length;
-    const groupLabels = group.labels.length === 0 ? labels : sortLabels([...labels, ...group.labels]);
-    if (group.labels.length > 0) checkLabels(groupLabels, limits);
-    encodeGroup(head, groupLabels, types, split, group, use, records);
+    encodeGroup(head, withOwn(group.labels), types, split, group, use, records);
     for (let i = before; i < records.length; i++) recordBytes += records[i]!.bytes.length;
     if (recordBytes > RECORD_BYTES_MAX) {
       throw refusal(

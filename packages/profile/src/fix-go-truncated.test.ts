@@ -163,6 +163,17 @@ describe("Go's truncated stacktraces", () => {
     expect([...stacks.values()].reduce((sum, value) => sum + value)).equal(15);
   });
 
+  it("where mending would make more nodes than the push has bytes, all stays as it came instead of being refused", () => {
+    let seed = 1;
+    const frame = (): string => `f${(seed = (seed * 48_271) % 0x7fff_ffff) % 100}`;
+    const full = Array.from({ length: 64 }, frame);
+    const tails = Array.from({ length: 700 }, (_, i) => ({ stack: [...full.slice(7, 35), ...Array.from({ length: 400 }, frame)], value: i + 1 }));
+    const samples = [{ stack: full, value: 1 }, ...tails];
+    expect(kept(goProfile(samples))).deep.equal(sent(samples));
+    const fewer = samples.slice(0, 100);
+    expect([...kept(goProfile(fewer)).keys()][1]).equal([...full.slice(0, 7), ...fewer[1]!.stack].join(" "));
+  });
+
   it("any program: as the plain way says, nothing lost, and what was sent is how each stacktrace ends", () => {
     const anyProgram = fc.record({
       // Few names make recursion.

@@ -16,7 +16,8 @@
  * What must stay true: no value is touched, so totals are exact; a stacktrace only gets frames before its root; neither the
  * numbers of locations nor the order of tables decides anything.
  *
- * Bounds: nodes made are at most OVERLAP for each old one and a copy; a stacktrace grows by at most SHIFT_MAX * STEPS_MAX frames.
+ * Bounds: a stacktrace grows by at most SHIFT_MAX * STEPS_MAX frames. Where the tree has no room for all nodes to be made (a tenth more
+ * than the push has bytes, which no Go program was seen to need), all stays as it came.
  */
 import type { PprofDecoder } from "./pprof-decode.ts";
 import type { SampleType } from "./profile-type.ts";
@@ -131,7 +132,7 @@ const VISITED = 1;
 const RECURSIVE = 2;
 const WHOLE = 3;
 
-/** Fills `below`; false where nothing is to be moved. */
+/** Fills `below`; false where nothing is to be moved, or there is no room. */
 function attach(tree: StacktraceWalk, { count, path, source, shift, below }: Groups): boolean {
   const state = new Uint8Array(count);
   const way: number[] = [];
@@ -153,7 +154,10 @@ function attach(tree: StacktraceWalk, { count, path, source, shift, below }: Gro
       }
       state[before] = state[end]! + 1;
       let node = below[end]!;
-      for (let i = 0; i < shift[before]!; i++) node = tree.childAt(node, path[end * GROUP_DEPTH + i]!);
+      for (let i = 0; i < shift[before]!; i++) {
+        node = tree.childAt(node, path[end * GROUP_DEPTH + i]!);
+        if (node === 0) return false;
+      }
       below[before] = node;
       isAnyMoved = true;
     }
@@ -161,19 +165,25 @@ function attach(tree: StacktraceWalk, { count, path, source, shift, below }: Gro
   return isAnyMoved;
 }
 
-/** Puts groups, with all that grows on them, where they belong. What stood there before is left without samples. */
+/** Puts groups, with all that grows on them, where they belong. What stood there before is left without samples; so is what was made where there is no room for all. */
 function move(decoded: PprofDecoder, { count, node, path, below }: Groups, oldNodeCount: number): void {
   const { tree, sampleCount, sampleNode } = decoded;
   const moved = new Uint32Array(oldNodeCount);
   for (let group = 0; group < count; group++) {
     let to = below[group]!;
     if (to === 0) continue;
-    for (let i = 0; i < GROUP_DEPTH; i++) to = tree.childAt(to, path[group * GROUP_DEPTH + i]!);
+    for (let i = 0; i < GROUP_DEPTH; i++) {
+      to = tree.childAt(to, path[group * GROUP_DEPTH + i]!);
+      if (to === 0) return;
+    }
     moved[node[group]!] = to;
   }
   for (let old = 1; old < oldNodeCount; old++) {
     const parent = moved[tree.nodeParent[old]!]!;
-    if (parent !== 0) moved[old] = tree.childAt(parent, tree.nodeLocation[old]!);
+    if (parent === 0) continue;
+    const copy = tree.childAt(parent, tree.nodeLocation[old]!);
+    if (copy === 0) return;
+    moved[old] = copy;
   }
   for (let i = 0; i < sampleCount; i++) sampleNode[i] = moved[sampleNode[i]!]! || sampleNode[i]!;
 }

@@ -29,12 +29,12 @@ const OUT_BYTES_PER_INPUT_BYTE = 13;
 const MAPPING_BYTES_MAX = 35;
 
 /** A node costs a byte of a location id; mending cut stacktraces adds some (fix-go-truncated.ts). */
-function nodeCountMax(bytes: number): number {
-  return bytes * 1.1 + 4096;
+export function nodeCountMax(bytes: number): number {
+  return Math.ceil(bytes * 1.1) + 4096;
 }
 
 /** What normalising may add: names that get their file in front, and versions in build ids (string-rewrite.ts). */
-function addedTextBytesMax(bytes: number): number {
+export function addedTextBytesMax(bytes: number): number {
   return 4 * bytes + 2 ** 20;
 }
 
@@ -152,7 +152,7 @@ const COUNTS = {
   nodes: nodeCountMax,
   slots: (bytes: number): number => powerOfTwo(2 * nodeCountMax(bytes) + 2048),
   mergeSlots: (bytes: number): number => powerOfTwo(bytes / 2 + 16),
-  /** Normalising adds one a function and one a mapping at most. */
+  /** Each costs two bytes. Normalising adds fewer than there is room left for: one for each name it changes, and one a mapping. */
   strings: (bytes: number): number => bytes + MAPPING_COUNT_MAX,
   types: (): number => TYPE_COUNT_MAX,
   mappings: (): number => MAPPING_COUNT_MAX,

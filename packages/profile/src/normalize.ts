@@ -2,8 +2,8 @@
  * Normalisation: makes of a decoded push the one form in which it is kept, by Pyroscope's rules (reference 2.4, 2.8), and
  * refuses what has no such form. Works in place, on the decoder's columns.
  *
- * Done elsewhere: dropping negative and all-zero samples and limiting depth (pprof-decode.ts, where it saves work),
- * merging equal samples (split-samples.ts), dropping what no sample refers to (record-encode.ts).
+ * Done elsewhere: dropping negative and all-zero samples and limiting depth (../kernel/decode.ts, where it saves work),
+ * merging equal samples (split-samples.ts), dropping what no sample refers to (../kernel/record.ts).
  *
  * References that lead nowhere do not change totals: a frame whose location is missing is left out of its stacktrace, a
  * line whose function is missing out of its location, and a missing mapping is none.
@@ -60,7 +60,7 @@ export function normalize(
   putServiceVersion(decoded, labels);
   return {
     sampleTypes,
-    periodType: { type: decoded.text(decoded.periodTypeType), unit: decoded.text(decoded.periodTypeUnit) },
+    periodType: { type: typeText(decoded, decoded.periodTypeType), unit: typeText(decoded, decoded.periodTypeUnit) },
   };
 }
 
@@ -82,12 +82,19 @@ function checkReferences(decoded: PprofDecoder): void {
   if (decoded.stringEnd[0] !== decoded.stringStart[0]) throw malformed("string 0 of the profile is not empty: begin the string table with an empty string");
 }
 
+/** Of a type or a unit. Thousands of sample types may name one string: without this a small push would become gigabytes of text. */
+const TYPE_TEXT_BYTES_MAX = 1024;
+
 function readTypes(decoded: PprofDecoder): SampleType[] {
   const types: SampleType[] = [];
-  for (let i = 0; i < decoded.typeCount; i++) {
-    types.push({ type: decoded.text(decoded.typeType[i]!), unit: decoded.text(decoded.typeUnit[i]!) });
-  }
+  for (let i = 0; i < decoded.typeCount; i++) types.push({ type: typeText(decoded, decoded.typeType[i]!), unit: typeText(decoded, decoded.typeUnit[i]!) });
   return types;
+}
+
+function typeText(decoded: PprofDecoder, string: number): string {
+  const lengthBytes = decoded.stringEnd[string]! - decoded.stringStart[string]!;
+  if (lengthBytes > TYPE_TEXT_BYTES_MAX) throw malformed(`a type or unit has a name of ${lengthBytes} bytes and at most ${TYPE_TEXT_BYTES_MAX} are taken: shorten it`);
+  return decoded.text(string);
 }
 
 /** From here on nodes, lines and locations hold indexes, 0 for none. */

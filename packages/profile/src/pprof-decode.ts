@@ -7,7 +7,7 @@
  */
 import type { ProfileLimits } from "./limits.ts";
 import { orUnbounded } from "./limits.ts";
-import { RESULT, TIME } from "./kernel-memory.ts";
+import { addedTextBytesMax, nodeCountMax, RESULT, TIME } from "./kernel-memory.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
 import { refusal } from "./refusal.ts";
 import { StacktraceWalk } from "./stacktrace-walk.ts";
@@ -23,6 +23,8 @@ const NO_NUMBERS = new Uint32Array(0);
 export class PprofDecoder {
   /** The input; normalise may replace it by one with rewritten names behind it. Strings point into it. */
   bytes: Uint8Array = NOTHING;
+  /** Rewritten names may take as many bytes of the input as this. It goes by the push alone, not by the pushes for which the kernel was made. */
+  bytesMax = 0;
 
   /** Samples as they came, the dropped ones included. */
   arrivedSampleCount = 0;
@@ -81,8 +83,13 @@ export class PprofDecoder {
   /** The highest string index each kind of reference names: one comparison each tells whether all are in range. */
   readonly stringMax = { type: 0, label: 0, functionField: 0, mappingField: 0 };
 
+  readonly #inputBytesMin: number;
   #kernel: PprofKernel | undefined;
   #tree: StacktraceWalk | undefined;
+
+  constructor({ inputBytesMin = INPUT_BYTES_MIN }: { readonly inputBytesMin?: number } = {}) {
+    this.#inputBytesMin = inputBytesMin;
+  }
 
   get tree(): StacktraceWalk {
     return this.#tree!; // set by every `decode`
@@ -96,9 +103,12 @@ export class PprofDecoder {
   /** `hashSeed`: any 32 bits the sender cannot know; they change no result. */
   decode(pprof: Uint8Array, limits: ProfileLimits, hashSeed: number): void {
     const kernel = this.#kernelFor(pprof.length);
+    const allowedBytes = Math.max(this.#inputBytesMin, pprof.length);
+    this.bytesMax = pprof.length + addedTextBytesMax(allowedBytes);
     kernel.decode(
       pprof,
       {
+        nodeCountMax: nodeCountMax(allowedBytes),
         sampleCountMax: orUnbounded(limits.sampleCountMax),
         depthMax: orUnbounded(limits.stacktraceDepthMax),
         labelCountMax: orUnbounded(limits.sampleLabelCountMax),
@@ -113,7 +123,7 @@ export class PprofDecoder {
       if (inputBytes > INPUT_BYTES_MAX) {
         throw refusal("profile_size_limit", `the profile is ${inputBytes} bytes uncompressed and at most ${INPUT_BYTES_MAX} can be decoded: profile for a shorter time`);
       }
-      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(INPUT_BYTES_MIN, Math.ceil(inputBytes * 1.25))));
+      this.#kernel = new PprofKernel(Math.min(INPUT_BYTES_MAX, Math.max(this.#inputBytesMin, Math.ceil(inputBytes * 1.25))));
     }
     return this.#kernel;
   }

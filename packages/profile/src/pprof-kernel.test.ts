@@ -1,18 +1,19 @@
 import { readFileSync } from "node:fs";
 import { expect } from "chai";
-import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
+import { Function as PprofFunction, Label as PprofLabel, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { CodedError } from "@pyromesh/base";
 import type { PushInput } from "./encode-push.ts";
 import { encodePush } from "./encode-push.ts";
-import { KernelMemory, RESULT } from "./kernel-memory.ts";
+import { KernelMemory, nodeCountMax, RESULT } from "./kernel-memory.ts";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./limits.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
+import type { RecordUse } from "./record-encode.ts";
 import { expectedSums, recordSums } from "./testing/pprof-oracle.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const SERIES_NAMES = new Set(["service_name", "__name__"]);
 const INPUT_BYTES = 1 << 14;
-const ANYTHING = { sampleCountMax: 2 ** 30 - 1, depthMax: 2 ** 30 - 1, labelCountMax: 2 ** 30 - 1 };
+const ANYTHING = { sampleCountMax: 2 ** 30 - 1, nodeCountMax: nodeCountMax(INPUT_BYTES), depthMax: 2 ** 30 - 1, labelCountMax: 2 ** 30 - 1 };
 
 /** `unit` over and over, a whole number of times, at most `bytes` long. */
 const repeated = (unit: readonly number[], bytes: number): Uint8Array => Uint8Array.from({ length: Math.floor(bytes / unit.length) * unit.length }, (_, i) => unit[i % unit.length]!);
@@ -23,8 +24,8 @@ function message(tag: number, content: Uint8Array): Uint8Array {
   return Uint8Array.of(tag, (content.length & 127) | 128, content.length >> 7, ...content);
 }
 
-function push(pprof: Uint8Array, changes: Partial<PushInput> = {}): ReturnType<typeof encodePush> {
-  return encodePush({
+function push(pprof: Uint8Array, changes: Partial<PushInput> = {}, use?: RecordUse): ReturnType<typeof encodePush> {
+  const input: PushInput = {
     tenant: "t1",
     labels: [
       { name: "service_name", value: "shop" },
@@ -37,7 +38,8 @@ function push(pprof: Uint8Array, changes: Partial<PushInput> = {}): ReturnType<t
     limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 0, sampleCountMax: 0 },
     window: DEFAULT_ACCEPTANCE_WINDOW,
     ...changes,
-  });
+  };
+  return encodePush(input, use);
 }
 
 function refusalOf(run: () => unknown): string {
@@ -112,6 +114,17 @@ describe("the kernel", () => {
     expect(new KernelMemory(16 << 20).columns.out.length).greaterThan(16 << 20);
   });
 
+  it("writes the same record of a push that needs addresses beyond 2^31: those came back as negative numbers, and the push failed", () => {
+    const pprof = profileOf(5, (id) => `f${id}`);
+    // A field nobody knows, of so many zeros.
+    const padded = new Uint8Array(12 << 20);
+    const padding = padded.length - pprof.length - 5;
+    padded.set(pprof);
+    padded.set([0x7a, (padding & 127) | 128, ((padding >> 7) & 127) | 128, ((padding >> 14) & 127) | 128, padding >> 21], pprof.length);
+    expect(new KernelMemory(padded.length).columns.out.byteOffset).greaterThan(2 ** 31);
+    expect(push(padded)[0]!.bytes).deep.equal(push(pprof)[0]!.bytes);
+  });
+
   it("refuses what it cannot hold, by its own limit where the operator lifted Pyroscope's", () => {
     expect(refusalOf(() => push(new Uint8Array((16 << 20) + 1)))).match(/^PROFILE_TOO_LARGE: the profile is 16777217 bytes uncompressed and at most \d+ can be decoded/);
     expect(refusalOf(() => push(repeated([0x1a, 0], 70_000 * 2)))).match(/^PROFILE_MALFORMED: the profile has more than \d+ mappings/);
@@ -125,9 +138,45 @@ describe("the kernel", () => {
     expect(recordSums(push(profileOf(50, (id) => `f${id}`, "lib/main.py"), { ingest }), SERIES_NAMES).size).equal(50);
   });
 
+  it("refuses long names of sample types: four thousand that named one string became gigabytes of text", () => {
+    const name = "n".repeat(1000);
+    const pprofOf = (typeCount: number, text: string): Uint8Array => {
+      const strings = new StringTable();
+      const type = new ValueType({ type: strings.dedup(text), unit: strings.dedup(text) });
+      return new Profile({
+        sampleType: Array.from({ length: typeCount }, () => type),
+        sample: [new Sample({ value: Array.from({ length: typeCount }, () => 1) })],
+        stringTable: strings,
+      }).encode();
+    };
+    expect(refusalOf(() => push(pprofOf(4000, "n".repeat(300_000))))).match(/^PROFILE_MALFORMED: a type or unit has a name of 300000 bytes and at most \d+ are taken/);
+    expect(refusalOf(() => push(pprofOf(4000, name)))).match(/^LABEL_VALUE_TOO_LONG: the labels and sample types of the series take \d+ bytes/);
+    expect(refusalOf(() => push(pprofOf(100, name)))).equal("accepted");
+  });
+
+  it("lets names grow by what the push itself allows, whatever larger one came before", () => {
+    const ingest = { spyName: "pyspy", sampleTypes: {}, aggregationType: "", units: "" } as unknown as NonNullable<PushInput["ingest"]>;
+    const growing = profileOf(300, (id) => `f${id}`, `${"long/".repeat(2_000)}main.py`); // to 3 MB
+    expect(refusalOf(() => push(growing, { ingest }))).match(/^PROFILE_TOO_LARGE: the profile's names become several times as long/);
+    push(profileOf(40_000, (id) => `function number ${id} of a very large program`));
+    expect(refusalOf(() => push(growing, { ingest }))).match(/^PROFILE_TOO_LARGE: the profile's names become several times as long/);
+  });
+
+  it("refuses a sample's labels before it encodes or reads those of others, of which thousands may name one long string", () => {
+    const strings = new StringTable();
+    const id = strings.dedup("id");
+    const labelled = (text: string): Sample => new Sample({ value: [1], label: [new PprofLabel({ key: id, str: strings.dedup(text) })] });
+    const sample = [labelled("short"), labelled("x".repeat(3000))];
+    const pprof = new Profile({ sampleType: [new ValueType({ type: strings.dedup("cpu"), unit: 0 })], sample, stringTable: strings }).encode();
+    let recordCount = 0;
+    const use = { storeIds: [], room: (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes), onRecord: (): void => void recordCount++ };
+    expect(refusalOf(() => push(pprof, {}, use))).match(/^LABEL_VALUE_TOO_LONG/);
+    expect(recordCount).equal(0);
+  });
+
   it("names labels that leave no room in front of a record's columns", () => {
     const labels = [{ name: "__name__", value: "cpu" }, ...Array.from({ length: 100 }, (_, i) => ({ name: `l${i}`, value: "x".repeat(4000) }))];
     const limits = { ...DEFAULT_PROFILE_LIMITS, labelCountMax: 0, labelValueLengthBytesMax: 0 };
-    expect(refusalOf(() => push(profileOf(1, () => "f"), { labels, limits }))).match(/^LABEL_VALUE_TOO_LONG: the labels of the series take \d+ bytes and at most \d+ are kept/);
+    expect(refusalOf(() => push(profileOf(1, () => "f"), { labels, limits }))).match(/^LABEL_VALUE_TOO_LONG: the labels and sample types of the series take \d+ bytes and fewer than \d+ are kept/);
   });
 });

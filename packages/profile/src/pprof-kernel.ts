@@ -3,21 +3,24 @@
  * memory laid out for pushes up to a size (kernel-memory.ts), and what they ask of JavaScript: to refuse in words, and what is rare.
  */
 import { isUtf8 } from "node:buffer";
+import { assert } from "@pyromesh/base";
 import { KERNEL_BYTES } from "./gen/kernel-bytes.ts";
-import { KernelMemory } from "./kernel-memory.ts";
+import { KernelMemory, nodeCountMax } from "./kernel-memory.ts";
 import { tooManySamples } from "./limits.ts";
 import type { ValueColumn } from "./record-view.ts";
 import { malformed, refusal } from "./refusal.ts";
 
 export interface DecodeLimits {
   readonly sampleCountMax: number;
+  /** At least as many as the push's own frames make. */
+  readonly nodeCountMax: number;
   readonly depthMax: number;
   readonly labelCountMax: number;
 }
 
 interface KernelExports {
-  readonly open: (nodeCapacity: number, mappingCapacity: number, typeCapacity: number) => void;
-  readonly decodeProfile: (length: number, seed: number, sampleCountMax: number, depthMax: number, labelCountMax: number) => void;
+  readonly open: (mappingCapacity: number, typeCapacity: number) => void;
+  readonly decodeProfile: (length: number, seed: number, sampleCountMax: number, nodeCountMax: number, depthMax: number, labelCountMax: number) => void;
   readonly findChild: (parent: number, location: number) => number;
   readonly childAt: (parent: number, location: number) => number;
   readonly mergeByNode: (sampleCount: number) => number;
@@ -35,7 +38,7 @@ export class PprofKernel {
   readonly #exports: KernelExports;
   /** Ids from 2^31 on, numbered in order of appearance. */
   readonly #bigIds = new Map<bigint, number>();
-  #limits: DecodeLimits = { sampleCountMax: 0, depthMax: 0, labelCountMax: 0 };
+  #limits: DecodeLimits = { sampleCountMax: 0, nodeCountMax: 0, depthMax: 0, labelCountMax: 0 };
 
   constructor(inputBytesMax: number) {
     this.memory = new KernelMemory(inputBytesMax);
@@ -50,15 +53,16 @@ export class PprofKernel {
       },
     };
     this.#exports = new WebAssembly.Instance(compiled, { env: { memory }, host }).exports as unknown as KernelExports; // kernel/index.ts
-    this.#exports.open(columns.nodeParent.length, columns.mappingId.length, columns.typeType.length);
+    this.#exports.open(columns.mappingId.length, columns.typeType.length);
   }
 
   /** Copies `pprof` to the input and decodes it. `hashSeed`: any 32 bits the sender cannot know; they change no result. */
   decode(pprof: Uint8Array, limits: DecodeLimits, hashSeed: number): void {
+    assert(limits.nodeCountMax <= nodeCountMax(this.memory.inputBytesMax), "nodes fit the kernel's memory");
     this.memory.columns.input.set(pprof);
     this.#limits = limits;
     if (this.#bigIds.size > 0) this.#bigIds.clear();
-    this.#exports.decodeProfile(pprof.length, hashSeed, limits.sampleCountMax, limits.depthMax, limits.labelCountMax);
+    this.#exports.decodeProfile(pprof.length, hashSeed, limits.sampleCountMax, limits.nodeCountMax, limits.depthMax, limits.labelCountMax);
   }
 
   get nodeCount(): number {
@@ -69,6 +73,7 @@ export class PprofKernel {
     return this.#exports.findChild(parent, location);
   }
 
+  /** 0: there is no room for it. */
   childAt(parent: number, location: number): number {
     return this.#exports.childAt(parent, location);
   }
@@ -97,7 +102,8 @@ export class PprofKernel {
   encodeColumns(from: number, list: Uint32Array, mergedCount: number, valueColumns: readonly number[]): number {
     const { columnList, out } = this.memory.columns;
     columnList.set(valueColumns);
-    return this.#exports.encodeColumns(out.byteOffset + from, list.byteOffset, list.length, mergedCount, valueColumns.length) - out.byteOffset;
+    const end = this.#exports.encodeColumns(out.byteOffset + from, list.byteOffset, list.length, mergedCount, valueColumns.length);
+    return (end >>> 0) - out.byteOffset; // WebAssembly's numbers have a sign; an address from 2^31 on would be negative
   }
 
   /** An id never seen costs the push at least five bytes, so the map is bounded by it. */
@@ -146,10 +152,8 @@ export class PprofKernel {
       case 14:
         throw malformed(`one sample has ${first} values and another ${second}: give each sample one value for each sample type`);
       case 15:
-        throw refusal("profile_size_limit", "the profile's stacktraces grow beyond what its size allows when cut ones are mended: profile for a shorter time");
-      case 16:
         throw malformed(`the profile has more than ${first} mappings: send those that its locations refer to`);
-      case 17:
+      case 16:
         throw malformed(`the profile has more than ${first} sample types: send a pprof profile`);
       default:
         throw new Error(`the kernel refused for reason ${reason}`);

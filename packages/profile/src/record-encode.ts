@@ -90,9 +90,7 @@ export class RecordEncoder {
     const envelopeBytes = RECORD_OFFSET.stores + STORE_ID_BYTES * storeIds.length;
     const bodyFrom = FRONT_BYTES_MAX - frontBytes;
     const start = bodyFrom - envelopeBytes;
-    if (start < 0) {
-      throw refusal("label_value_too_long", `the labels of the series take ${frontBytes} bytes and at most ${FRONT_BYTES_MAX - envelopeBytes} are kept: shorten them`);
-    }
+    if (start < 0) throw frontTooLong(frontBytes);
     out.set(this.#front.subarray(0, frontBytes), bodyFrom);
     let end = kernel.encodeColumns(FRONT_BYTES_MAX, draft.samples, draft.mergedCount, draft.columns);
     if (draft.sampleSpan !== undefined) {
@@ -190,6 +188,7 @@ export class RecordEncoder {
     for (const { name, value } of labels) textLength += name.length + value.length;
     for (const { type, unit } of sampleTypes) textLength += type.length + unit.length;
     textLength += idempotencyKey?.length ?? 0;
+    if (textLength > FRONT_BYTES_MAX) throw frontTooLong(textLength); // before there is scratch for it
     const textCount = 4 + 2 * labels.length + 2 * sampleTypes.length + 1;
     this.#front = grown(this.#front, 128 + 3 * textLength + VARINT32_MAX * textCount);
     const out = this.#front;
@@ -255,6 +254,10 @@ export class RecordEncoder {
     }
     return pos;
   }
+}
+
+function frontTooLong(lengthBytes: number): Error {
+  return refusal("label_value_too_long", `the labels and sample types of the series take ${lengthBytes} bytes and fewer than ${FRONT_BYTES_MAX} are kept: shorten them`);
 }
 
 /** A whole number in [0, 2^53]. */

@@ -55,10 +55,11 @@ export function releaseSplitScratch(): void {
 }
 
 /**
- * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `hashSeed`: any 32 bits
- * the sender cannot know; they change no result.
+ * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `hashSeed`: any 32 bits the
+ * sender cannot know; they change no result. `checkGroup` may refuse the labels of a group before there is another: thousands of
+ * groups may name one long string.
  */
-export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number): SplitSamples {
+export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number, checkGroup: (labels: Labels) => void = () => {}): SplitSamples {
   const { kernel, sampleCount, valueCount } = decoded;
   const { list, mergedGroup, mergedSpan, mergedTrace } = kernel.memory.columns;
   if (decoded.labelCount === 0) {
@@ -78,7 +79,7 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
   textTrace = cleared(textTrace, decoded.stringCount);
   const spans = new HexIds(8, textSpan, hashSeed);
   const traces = new HexIds(16, textTrace, hashSeed);
-  const groupLabels = assignGroups(decoded, isOverridden, spans, traces);
+  const groupLabels = assignGroups(decoded, isOverridden, checkGroup, spans, traces);
   const mergedCount = kernel.merge(sampleCount, true);
   const groups = groupLabels.map((labels): { labels: Labels; count: number } => ({ labels, count: 0 }));
   for (let i = 0; i < mergedCount; i++) groups[mergedGroup[i]!]!.count++;
@@ -101,7 +102,7 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
 }
 
 /** Fills sampleGroup, sampleSpan and sampleTrace; returns the labels of each group. */
-function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, spans: HexIds, traces: HexIds): Labels[] {
+function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, checkGroup: (labels: Labels) => void, spans: HexIds, traces: HexIds): Labels[] {
   const { kernel, sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
   const { sampleGroup, sampleSpan, sampleTrace } = kernel.memory.columns;
   keyMeaning = cleared(keyMeaning, decoded.stringCount); // to UNSEEN
@@ -144,6 +145,7 @@ function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boo
         const key = labelsKey(labels);
         let group = groupByLabels.get(key);
         if (group === undefined) {
+          if (labels.length > 0) checkGroup(labels);
           group = groupLabels.length;
           groupLabels.push(labels);
           groupByLabels.set(key, group);

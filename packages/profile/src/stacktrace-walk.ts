@@ -18,7 +18,7 @@ export class StacktraceWalk implements StacktraceTree {
     this.nodeLocation = kernel.memory.columns.nodeLocation;
   }
 
-  /** The child at a location (the push's own id), made where there is none. Not after `normalize` has turned ids into indexes. */
+  /** The child at a location (the push's own id), made where there is none; 0 where there is no room for it. Not after `normalize` has turned ids into indexes. */
   childAt(parent: number, location: number): number {
     const child = this.#kernel.childAt(parent, location);
     this.nodeCount = this.#kernel.nodeCount;

@@ -1,7 +1,7 @@
 /**
  * New strings for a push that was decoded: they are put behind the input, in the kernel's memory, where the old ones stay as they are.
  *
- * Bounded: what is added may be four times the push, and a MiB more. A push that wants more (a long file name put in front of
+ * Bounded: what is added may be four times the push (or 256 KiB), and a MiB more. A push that wants more (a long file name put in front of
  * thousands of functions) is refused.
  */
 import type { PprofDecoder } from "./pprof-decode.ts";
@@ -22,7 +22,7 @@ export class StringRewrite {
     const decoded = this.#decoded;
     const { input } = decoded.kernel.memory.columns;
     const start = decoded.bytes.length;
-    const { read, written } = encoder.encodeInto(text, input.subarray(start));
+    const { read, written } = encoder.encodeInto(text, input.subarray(start, decoded.bytesMax));
     if (read < text.length || decoded.stringCount >= decoded.stringStart.length) {
       throw refusal("profile_size_limit", "the profile's names become several times as long as all of it when files or versions are put into them: shorten file names");
     }
