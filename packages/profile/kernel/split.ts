@@ -21,7 +21,7 @@ import {
   targetAt,
   valuesAt,
 } from "./memory";
-import { nodeCount } from "./walk";
+import { hashSeed, nodeCount } from "./walk";
 
 const INT64_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
@@ -55,7 +55,11 @@ export function mergeByAll(sampleCount: u32): u32 {
     const group = at32(sampleGroupAt, i);
     const span = at32(sampleSpanAt, i);
     const trace = at32(sampleTraceAt, i);
-    let hash = (node * 0x9e37_79b1) ^ (group * 0x85eb_ca6b) ^ (span * 0xc2b2_ae35) ^ (trace * 0x27d4_eb2f);
+    // Shifted in between, so that which samples fall together depends on the seed.
+    let hash = (node ^ hashSeed) * 0x9e37_79b1;
+    hash = (hash ^ (hash >> 15) ^ group) * 0x85eb_ca6b;
+    hash = (hash ^ (hash >> 13) ^ span) * 0xc2b2_ae35;
+    hash = (hash ^ (hash >> 16) ^ trace) * 0x27d4_eb2f;
     hash ^= hash >> 15;
     let slot = hash & mask;
     let merged = at32(mergeSlotsAt, slot);

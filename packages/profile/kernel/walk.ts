@@ -18,8 +18,8 @@ let nodeCountMax: u32 = 0;
 const SLOTS_MIN: u32 = 1 << 11;
 /** Less one: slots in use are a power of two. */
 let slotMask: u32 = 0;
-/** Unknown to the sender, so that nobody can choose location ids that all fall into one slot. */
-let hashSeed: u32 = 0;
+/** Unknown to the sender, so that nobody can choose location ids, or samples (split.ts), that all fall into one slot. */
+export let hashSeed: u32 = 0;
 
 /** The root's while samples are walked, so that no frame, however wrong, is taken for it: no id has this number (ids.ts). */
 const NO_LOCATION: u32 = 0xffff_ffff;

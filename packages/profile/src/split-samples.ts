@@ -79,7 +79,7 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
   textTrace = cleared(textTrace, decoded.stringCount);
   const spans = new HexIds(8, textSpan, hashSeed);
   const traces = new HexIds(16, textTrace, hashSeed);
-  const groupLabels = assignGroups(decoded, isOverridden, checkGroup, spans, traces);
+  const groupLabels = assignGroups(decoded, isOverridden, checkGroup, spans, traces, hashSeed);
   const mergedCount = kernel.merge(sampleCount, true);
   const groups = groupLabels.map((labels): { labels: Labels; count: number } => ({ labels, count: 0 }));
   for (let i = 0; i < mergedCount; i++) groups[mergedGroup[i]!]!.count++;
@@ -102,7 +102,14 @@ export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string)
 }
 
 /** Fills sampleGroup, sampleSpan and sampleTrace; returns the labels of each group. */
-function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boolean, checkGroup: (labels: Labels) => void, spans: HexIds, traces: HexIds): Labels[] {
+function assignGroups(
+  decoded: PprofDecoder,
+  isOverridden: (name: string) => boolean,
+  checkGroup: (labels: Labels) => void,
+  spans: HexIds,
+  traces: HexIds,
+  hashSeed: number,
+): Labels[] {
   const { kernel, sampleCount, sampleLabelStart, labelKey, labelText } = decoded;
   const { sampleGroup, sampleSpan, sampleTrace } = kernel.memory.columns;
   keyMeaning = cleared(keyMeaning, decoded.stringCount); // to UNSEEN
@@ -114,7 +121,7 @@ function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boo
     let span = 0;
     let trace = 0;
     let pairCount = 0;
-    let hash = 0;
+    let hash = hashSeed;
     const labelTo = sampleLabelStart[i + 1]!;
     for (let label = sampleLabelStart[i]!; label < labelTo; label++) {
       const key = labelKey[label]!;
@@ -125,7 +132,10 @@ function assignGroups(decoded: PprofDecoder, isOverridden: (name: string) => boo
         if (pairCount + 2 > pairs.length) pairs = grown(pairs, pairCount + 2);
         pairs[pairCount++] = key;
         pairs[pairCount++] = text;
-        hash = (Math.imul(hash, 0x9e37_79b1) + Math.imul(key, 0x85eb_ca6b) + text) | 0;
+        // Shifted in between, so that which label sets fall together depends on the seed.
+        hash = Math.imul(hash ^ key, 0x9e37_79b1);
+        hash = Math.imul(hash ^ (hash >>> 15) ^ text, 0x85eb_ca6b);
+        hash ^= hash >>> 13;
       } else if (meaning === SPAN) {
         if (span === 0) span = spans.numberOf(decoded, text);
       } else if (meaning === TRACE) {
