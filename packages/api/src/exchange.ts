@@ -10,6 +10,7 @@
  * A push comes by the thousand, and what a request costs here is what it allocates and how often it waits. So this is one object
  * and waits for nothing but the handler. The AbortSignal that queries wait with is made when it is first asked for: a push only looks.
  */
+import { setMaxListeners } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
@@ -67,7 +68,9 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     const { path, query } = parseTarget(request.url ?? "");
     this.path = path;
     this.query = query;
-    response.on("close", () => this.#onClose());
+    response.on("close", this.#onClose);
+    // Behind another one on its connection a response has no socket yet, and is told nothing of its end.
+    if (response.socket === null) this.#watchSocket();
   }
 
   // --- for the handler ----------------------------------------------------------------------------------------------
@@ -153,10 +156,17 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
   }
 
-  #onClose(): void {
+  readonly #onClose = (): void => {
     if (this.#reply === undefined) this.#abort(clientGone());
     else this.#end();
     this.#body?.onClosed();
+  };
+
+  #watchSocket(): void {
+    const { socket } = this.#request;
+    setMaxListeners(0, socket); // each that waits behind another has one, and takes it back
+    socket.on("close", this.#onClose);
+    this.#response.on("close", () => socket.off("close", this.#onClose));
   }
 
   #abort(reason: unknown): void {

@@ -301,6 +301,29 @@ describe("server", () => {
       expect((signal!.reason as { code: string }).code).to.equal("CLIENT_GONE");
       slow.release();
     });
+
+    it("a client that goes away aborts what waits behind another on its connection too, and a body there that is not whole", async () => {
+      const begun: Promise<string>[] = [];
+      const ended = async (request: ApiRequest): Promise<string> => {
+        if (request.headers["content-length"] !== undefined) await request.body(10).catch(() => undefined);
+        if (!request.signal.aborted) await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+        return (request.signal.reason as { code: string }).code;
+      };
+      const push: Handler = async (request) => {
+        const end = ended(request);
+        begun.push(end);
+        await end;
+        return { status: 200, headers: {}, body: "" };
+      };
+      await open({ push });
+      const client = connect(api.server.port, "127.0.0.1");
+      const head = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n";
+      client.write(`${head}\r\n${head}\r\n${head}content-length: 3\r\n\r\na`);
+      while (begun.length < 3) await new Promise((resolve) => setImmediate(resolve));
+      client.destroy();
+      expect(await Promise.all(begun)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
+      expect(await (await api.get("/metrics")).text()).to.match(/duration_seconds_count\{[^}]*route="\/ingest"[^}]*\} 3\n[^]*pyromesh_requests_in_flight 1\n/);
+    });
   });
 
   describe("bounds", () => {
