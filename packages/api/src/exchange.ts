@@ -111,6 +111,12 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     return this.#request.socket.remoteAddress;
   }
 
+  /** What is written to its connection now would be read as the answer to it, or to one before it. */
+  get isAwaited(): boolean {
+    const { socket, headersSent } = this.#response;
+    return !this.#isEnded && (socket === null || (this.#request.complete && !headersSent));
+  }
+
   run(handler: Handler): void {
     this.#host.deadlines.add(this);
     let work: Promise<ApiReply>;

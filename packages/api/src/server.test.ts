@@ -80,6 +80,19 @@ describe("server", () => {
       expect((await replies).match(/HTTP\/1\.1 \d+|done|ok$|404 page/gm)).to.deep.equal(["HTTP/1.1 200", "done", "HTTP/1.1 200", "ok", "HTTP/1.1 404", "404 page"]);
     });
 
+    it("noise behind a request that is at work is not answered in its place: what it pushed may be kept", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const push = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
+      expect(await exchange(api.server.port, `${push}noise\r\n\r\n`)).to.equal("");
+      expect(await exchange(api.server.port, `${push}GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\nnoise\r\n\r\n`)).to.equal("");
+      slow.release();
+      const chunked = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n";
+      await api.server.stop();
+      await open({ push: measure });
+      expect(await exchange(api.server.port, chunked), "a body that cannot be read").to.match(/^HTTP\/1.1 400 /);
+    });
+
     it("HEAD is a GET without its body", async () => {
       await open();
       const response = await fetch(`${api.url}/-/healthy`, { method: "HEAD" });

@@ -87,6 +87,8 @@ export class ApiServer {
   readonly #bodyDeadlines: Deadlines;
   readonly #durations: Histogram;
   readonly #http: Server;
+  /** The last request of each connection. */
+  readonly #latest = new WeakMap<Socket, Exchange>();
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
 
@@ -129,7 +131,11 @@ export class ApiServer {
         connectionsCheckingInterval: 5_000,
         highWaterMark: READ_BYTES,
       },
-      (request, response) => this.#serve(new Exchange(request, response, host)),
+      (request, response) => {
+        const exchange = new Exchange(request, response, host);
+        this.#latest.set(request.socket, exchange);
+        this.#serve(exchange);
+      },
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
@@ -227,9 +233,12 @@ export class ApiServer {
     else this.#logger.warn("request refused", { ...fields, reason: thrown instanceof Error ? thrown.message : undefined });
   }
 
-  /** What the parser did not take: no request, no route, no handler. */
+  /**
+   * What the parser did not take: no request, no route, no handler. Behind a push that is at work it gets no answer: the client would
+   * take it for the push's, which may be kept.
+   */
   #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (!socket.writable || error.code === "ECONNRESET") {
+    if (!socket.writable || error.code === "ECONNRESET" || this.#latest.get(socket)?.isAwaited === true) {
       socket.destroy();
       return;
     }
