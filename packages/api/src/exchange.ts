@@ -29,13 +29,20 @@ export interface ExchangeHost extends BodyModules {
   readonly deadlines: Deadlines;
   /** Smaller replies are not compressed. */
   readonly gzipBytesMin: number;
-  /** The connection is not for another request. */
-  readonly isStopping: boolean;
+  /** Then the connection is not for another request. */
+  readonly isStopping: () => boolean;
   readonly onHandled: () => void;
   /** Its last byte was written, or nobody is there to read it. */
   readonly onReplied: (exchange: Exchange, reply: ApiReply, thrown: unknown) => void;
   /** A bug of ours, like a header that cannot be written. */
   readonly onBroken: (error: unknown) => void;
+}
+
+/** What its requests know of each other. */
+export interface Connection {
+  /** Not replied to yet. */
+  openCount: number;
+  latest: Exchange | undefined;
 }
 
 export class Exchange implements ApiRequest, Caller, Waiting {
@@ -48,6 +55,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   route = "unmatched";
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #connection: Connection;
   readonly #host: ExchangeHost;
   #body: RequestBody | undefined;
   #controller: AbortController | undefined;
@@ -59,10 +67,13 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #thrown: unknown;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, host: ExchangeHost) {
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: ExchangeHost) {
     this.#request = request;
     this.#response = response;
+    this.#connection = connection;
     this.#host = host;
+    connection.openCount++;
+    connection.latest = this;
     this.startMs = host.clock.monotonicMs();
     this.method = request.method ?? "";
     const { path, query } = parseTarget(request.url ?? "");
@@ -109,6 +120,11 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   get remoteAddress(): string | undefined {
     return this.#request.socket.remoteAddress;
+  }
+
+  /** On its connection, itself among them. */
+  get openCount(): number {
+    return this.#connection.openCount;
   }
 
   /** What is written to its connection now would be read as the answer to it, or to one before it. */
@@ -212,7 +228,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     if (status !== 304) headers.push("content-length", String(bytes.length));
     // A body that was not read to its end is not worth reading for the sake of the connection.
     const isUnread = !request.complete && hasBody(request);
-    if (this.#host.isStopping || isUnread) headers.push("connection", "close");
+    if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
     response.writeHead(status, headers);
     if (isUnread) {
       response.write(bytes);
@@ -240,6 +256,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #end(): void {
     if (this.#isEnded || this.#reply === undefined) return;
     this.#isEnded = true;
+    this.#connection.openCount--;
     this.#host.onReplied(this, this.#reply, this.#thrown);
   }
 

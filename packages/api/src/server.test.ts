@@ -353,6 +353,26 @@ describe("server", () => {
       expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
     });
 
+    it("so are too many on one connection, whatever they ask for; what it has read makes room", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const healthy = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
+      const client = connect(api.server.port, "127.0.0.1");
+      let received = "";
+      client.on("data", (chunk) => (received += chunk.toString("latin1")));
+      const statuses = (): string[] => received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+      client.write(`POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n${healthy.repeat(66)}`);
+      await slow.arrived();
+      slow.release();
+      while (statuses().length < 67) await new Promise((resolve) => setImmediate(resolve));
+      expect(statuses().filter((status) => status === "503")).to.have.length(3);
+      received = "";
+      client.write(healthy);
+      while (statuses().length < 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(statuses()).to.deep.equal(["200"]);
+      client.destroy();
+    });
+
     it("a request given up still counts until its handler ends", async () => {
       const slow = held();
       await open({ push: slow.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
