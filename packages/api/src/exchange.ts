@@ -25,7 +25,7 @@ import type { BodyModules } from "./request-body.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
-  /** Of handlers. */
+  /** Of handlers, and then of replies. */
   readonly deadlines: Deadlines;
   /** Smaller replies are not compressed. */
   readonly gzipBytesMin: number;
@@ -175,7 +175,8 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   }
 
   onDeadline(): void {
-    this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
+    if (this.#reply === undefined) this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
+    else this.#request.socket.destroy(); // its client does not read the reply
   }
 
   readonly #onClose = (): void => {
@@ -238,6 +239,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     } else {
       response.end(bytes);
     }
+    if (response.writableLength > 0) this.#host.deadlines.add(this);
   }
 
   /**
@@ -256,6 +258,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #end(): void {
     if (this.#isEnded || this.#reply === undefined) return;
     this.#isEnded = true;
+    this.#host.deadlines.delete(this);
     this.#connection.openCount--;
     this.#host.onReplied(this, this.#reply, this.#thrown);
   }

@@ -47,7 +47,7 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time. Past it 504. */
+  /** A handler's time; past it 504. As long again may a reply take to leave; past it the connection is closed. */
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   /** What is in flight when `stop` is called; past it sockets are cut. */
