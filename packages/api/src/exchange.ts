@@ -42,6 +42,7 @@ export interface ExchangeHost extends BodyModules {
 export interface Connection {
   /** Not replied to yet. */
   openCount: number;
+  /** Undefined once it is replied to. */
   latest: Exchange | undefined;
 }
 
@@ -130,7 +131,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   /** What is written to its connection now would be read as the answer to it, or to one before it. */
   get isAwaited(): boolean {
     const { socket, headersSent } = this.#response;
-    return !this.#isEnded && (socket === null || (this.#request.complete && !headersSent));
+    return socket === null || (this.#request.complete && !headersSent);
   }
 
   run(handler: Handler): void {
@@ -260,6 +261,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     this.#isEnded = true;
     this.#host.deadlines.delete(this);
     this.#connection.openCount--;
+    if (this.#connection.latest === this) this.#connection.latest = undefined; // it holds its reply
     this.#host.onReplied(this, this.#reply, this.#thrown);
   }
 

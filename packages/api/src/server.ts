@@ -127,9 +127,7 @@ export class ApiServer {
         connectionsCheckingInterval: 5_000,
         highWaterMark: READ_BYTES,
       },
-      (request, response) => {
-        this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host));
-      },
+      (request, response) => this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
@@ -261,7 +259,7 @@ const READ_BYTES = 64 * 2 ** 10;
 
 /**
  * Requests of one connection that are not replied to, probes too. A read of 64 KiB holds 1,800 of them, all of which would be at work in one
- * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (2 cores).
+ * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
  */
 const OPEN_COUNT_MAX = 64;
 
