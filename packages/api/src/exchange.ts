@@ -226,7 +226,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   #send(status: number, headers: string[], bytes: Uint8Array): void {
     const [request, response] = [this.#request, this.#response];
-    if (response.destroyed) return;
+    if (this.#isEnded) return; // its client went away while it was compressed
     if (status !== 304) headers.push("content-length", String(bytes.length));
     // A body that was not read to its end is not worth reading for the sake of the connection.
     const isUnread = !request.complete && hasBody(request);
