@@ -10,6 +10,7 @@
  * A push comes by the thousand, and what a request costs here is what it allocates and how often it waits. So this is one object
  * and waits for nothing but the handler. The AbortSignal that queries wait with is made when it is first asked for: a push only looks.
  */
+import { setMaxListeners } from "node:events";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
@@ -24,17 +25,25 @@ import type { BodyModules } from "./request-body.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
-  /** Of handlers. */
+  /** Of handlers, and then of replies. */
   readonly deadlines: Deadlines;
   /** Smaller replies are not compressed. */
   readonly gzipBytesMin: number;
-  /** The connection is not for another request. */
-  readonly isStopping: boolean;
+  /** Then the connection is not for another request. */
+  readonly isStopping: () => boolean;
   readonly onHandled: () => void;
   /** Its last byte was written, or nobody is there to read it. */
   readonly onReplied: (exchange: Exchange, reply: ApiReply, thrown: unknown) => void;
   /** A bug of ours, like a header that cannot be written. */
   readonly onBroken: (error: unknown) => void;
+}
+
+/** What its requests know of each other. */
+export interface Connection {
+  /** Not replied to yet. */
+  openCount: number;
+  /** Undefined once it is replied to. */
+  latest: Exchange | undefined;
 }
 
 export class Exchange implements ApiRequest, Caller, Waiting {
@@ -47,6 +56,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   route = "unmatched";
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
+  readonly #connection: Connection;
   readonly #host: ExchangeHost;
   #body: RequestBody | undefined;
   #controller: AbortController | undefined;
@@ -58,16 +68,21 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #thrown: unknown;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, host: ExchangeHost) {
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: ExchangeHost) {
     this.#request = request;
     this.#response = response;
+    this.#connection = connection;
     this.#host = host;
+    connection.openCount++;
+    connection.latest = this;
     this.startMs = host.clock.monotonicMs();
     this.method = request.method ?? "";
     const { path, query } = parseTarget(request.url ?? "");
     this.path = path;
     this.query = query;
-    response.on("close", () => this.#onClose());
+    response.on("close", this.#onClose);
+    // Behind another one on its connection a response has no socket yet, and is told nothing of its end.
+    if (response.socket === null) this.#watchSocket();
   }
 
   // --- for the handler ----------------------------------------------------------------------------------------------
@@ -106,6 +121,17 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   get remoteAddress(): string | undefined {
     return this.#request.socket.remoteAddress;
+  }
+
+  /** On its connection, itself among them. */
+  get openCount(): number {
+    return this.#connection.openCount;
+  }
+
+  /** What is written to its connection now would be read as the answer to it, or to one before it. */
+  get isAwaited(): boolean {
+    const { socket, headersSent } = this.#response;
+    return socket === null || (this.#request.complete && !headersSent);
   }
 
   run(handler: Handler): void {
@@ -150,13 +176,21 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   }
 
   onDeadline(): void {
-    this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
+    if (this.#reply === undefined) this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
+    else this.#request.socket.destroy(); // its client does not read the reply
   }
 
-  #onClose(): void {
+  readonly #onClose = (): void => {
     if (this.#reply === undefined) this.#abort(clientGone());
     else this.#end();
     this.#body?.onClosed();
+  };
+
+  #watchSocket(): void {
+    const { socket } = this.#request;
+    setMaxListeners(0, socket); // each that waits behind another has one, and takes it back
+    socket.on("close", this.#onClose);
+    this.#response.on("close", () => socket.off("close", this.#onClose));
   }
 
   #abort(reason: unknown): void {
@@ -192,11 +226,11 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   #send(status: number, headers: string[], bytes: Uint8Array): void {
     const [request, response] = [this.#request, this.#response];
-    if (response.destroyed) return;
+    if (this.#isEnded) return; // its client went away while it was compressed
     if (status !== 304) headers.push("content-length", String(bytes.length));
     // A body that was not read to its end is not worth reading for the sake of the connection.
     const isUnread = !request.complete && hasBody(request);
-    if (this.#host.isStopping || isUnread) headers.push("connection", "close");
+    if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
     response.writeHead(status, headers);
     if (isUnread) {
       response.write(bytes);
@@ -206,6 +240,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     } else {
       response.end(bytes);
     }
+    if (response.writableLength > 0) this.#host.deadlines.add(this);
   }
 
   /**
@@ -224,6 +259,9 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #end(): void {
     if (this.#isEnded || this.#reply === undefined) return;
     this.#isEnded = true;
+    this.#host.deadlines.delete(this);
+    this.#connection.openCount--;
+    if (this.#connection.latest === this) this.#connection.latest = undefined; // it holds its reply
     this.#host.onReplied(this, this.#reply, this.#thrown);
   }
 

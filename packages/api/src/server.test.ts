@@ -80,6 +80,19 @@ describe("server", () => {
       expect((await replies).match(/HTTP\/1\.1 \d+|done|ok$|404 page/gm)).to.deep.equal(["HTTP/1.1 200", "done", "HTTP/1.1 200", "ok", "HTTP/1.1 404", "404 page"]);
     });
 
+    it("noise behind a request that is at work is not answered in its place: what it pushed may be kept", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const push = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
+      expect(await exchange(api.server.port, `${push}noise\r\n\r\n`)).to.equal("");
+      expect(await exchange(api.server.port, `${push}GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\nnoise\r\n\r\n`)).to.equal("");
+      slow.release();
+      const chunked = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nno length\r\n";
+      await api.server.stop();
+      await open({ push: measure });
+      expect(await exchange(api.server.port, chunked), "a body that cannot be read").to.match(/^HTTP\/1.1 400 /);
+    });
+
     it("HEAD is a GET without its body", async () => {
       await open();
       const response = await fetch(`${api.url}/-/healthy`, { method: "HEAD" });
@@ -282,6 +295,16 @@ describe("server", () => {
       expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
     });
 
+    it("a client that does not read its reply is cut off", async () => {
+      const large: Handler = async () => ({ status: 200, headers: {}, body: new Uint8Array(64 << 20) });
+      await open({ push: large, limits: { requestTimeoutMs: 50 } });
+      const client = connect(api.server.port, "127.0.0.1").pause();
+      client.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n");
+      const isEnded = async (): Promise<boolean> => /duration_seconds_count\{[^}]*route="\/ingest"/.test(await (await api.get("/metrics")).text());
+      while (!(await isEnded())) await new Promise((resolve) => setImmediate(resolve));
+      client.destroy();
+    });
+
     it("a client that goes away aborts its query", async () => {
       await open();
       const slow = held();
@@ -301,6 +324,29 @@ describe("server", () => {
       expect((signal!.reason as { code: string }).code).to.equal("CLIENT_GONE");
       slow.release();
     });
+
+    it("a client that goes away aborts what waits behind another on its connection too, and a body there that is not whole", async () => {
+      const begun: Promise<string>[] = [];
+      const ended = async (request: ApiRequest): Promise<string> => {
+        if (request.headers["content-length"] !== undefined) await request.body(10).catch(() => undefined);
+        if (!request.signal.aborted) await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
+        return (request.signal.reason as { code: string }).code;
+      };
+      const push: Handler = async (request) => {
+        const end = ended(request);
+        begun.push(end);
+        await end;
+        return { status: 200, headers: {}, body: "" };
+      };
+      await open({ push });
+      const client = connect(api.server.port, "127.0.0.1");
+      const head = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n";
+      client.write(`${head}\r\n${head}\r\n${head}content-length: 3\r\n\r\na`);
+      while (begun.length < 3) await new Promise((resolve) => setImmediate(resolve));
+      client.destroy();
+      expect(await Promise.all(begun)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
+      expect(await (await api.get("/metrics")).text()).to.match(/duration_seconds_count\{[^}]*route="\/ingest"[^}]*\} 3\n[^]*pyromesh_requests_in_flight 1\n/);
+    });
   });
 
   describe("bounds", () => {
@@ -315,6 +361,26 @@ describe("server", () => {
       slow.release();
       expect((await running).status).to.equal(200);
       expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
+    });
+
+    it("so are too many on one connection, whatever they ask for; what it has read makes room", async () => {
+      const slow = held();
+      await open({ push: slow.handler });
+      const healthy = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
+      const client = connect(api.server.port, "127.0.0.1");
+      let received = "";
+      client.on("data", (chunk) => (received += chunk.toString("latin1")));
+      const statuses = (): string[] => received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+      client.write(`POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n${healthy.repeat(66)}`);
+      await slow.arrived();
+      slow.release();
+      while (statuses().length < 67) await new Promise((resolve) => setImmediate(resolve));
+      expect(statuses().filter((status) => status === "503")).to.have.length(3);
+      received = "";
+      client.write(healthy);
+      while (statuses().length < 1) await new Promise((resolve) => setImmediate(resolve));
+      expect(statuses()).to.deep.equal(["200"]);
+      client.destroy();
     });
 
     it("a request given up still counts until its handler ends", async () => {

@@ -17,7 +17,7 @@ import { CodedError, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
-import type { ExchangeHost } from "./exchange.ts";
+import type { Connection, ExchangeHost } from "./exchange.ts";
 import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { BodyGate } from "./request-body.ts";
@@ -47,7 +47,7 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time. Past it 504. */
+  /** A handler's time; past it 504. As long again may a reply take to leave; past it the connection is closed. */
   readonly requestTimeoutMs: number;
   readonly keepAliveTimeoutMs: number;
   /** What is in flight when `stop` is called; past it sockets are cut. */
@@ -87,6 +87,7 @@ export class ApiServer {
   readonly #bodyDeadlines: Deadlines;
   readonly #durations: Histogram;
   readonly #http: Server;
+  readonly #connections = new WeakMap<Socket, Connection>();
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
 
@@ -105,16 +106,13 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
-    const isStopping = (): boolean => this.#stopped !== undefined;
     const host: ExchangeHost = {
       clock: modules.clock,
       gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,
       gzipBytesMin: this.#limits.gzipBytesMin,
-      get isStopping() {
-        return isStopping();
-      },
+      isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
       onReplied: (exchange, reply, thrown) => this.#account(exchange, reply, thrown),
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
@@ -129,7 +127,7 @@ export class ApiServer {
         connectionsCheckingInterval: 5_000,
         highWaterMark: READ_BYTES,
       },
-      (request, response) => this.#serve(new Exchange(request, response, host)),
+      (request, response) => this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
@@ -179,6 +177,12 @@ export class ApiServer {
 
   // --- one request --------------------------------------------------------------------------------------------------
 
+  #connectionOf(socket: Socket): Connection {
+    let connection = this.#connections.get(socket);
+    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined }));
+    return connection;
+  }
+
   #serve(exchange: Exchange): void {
     const found = this.#routes.find(exchange.method, exchange.path);
     switch (found.kind) {
@@ -208,6 +212,9 @@ export class ApiServer {
     if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
       throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
     }
+    if (exchange.openCount > OPEN_COUNT_MAX) {
+      throw unavailable("REQUESTS_TOO_MANY", `${OPEN_COUNT_MAX} requests wait on this connection: read their replies before you send more`);
+    }
     if (route.isOperator && this.#options.operators === "loopback") {
       const refusal = refuseOperator(exchange.remoteAddress, exchange.headers);
       if (refusal !== undefined) throw refusal;
@@ -227,9 +234,12 @@ export class ApiServer {
     else this.#logger.warn("request refused", { ...fields, reason: thrown instanceof Error ? thrown.message : undefined });
   }
 
-  /** What the parser did not take: no request, no route, no handler. */
+  /**
+   * What the parser did not take: no request, no route, no handler. Behind a push that is at work it gets no answer: the client would
+   * take it for the push's, which may be kept.
+   */
   #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (!socket.writable || error.code === "ECONNRESET") {
+    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
       socket.destroy();
       return;
     }
@@ -246,6 +256,12 @@ export class ApiServer {
  * again. A request that nobody reads holds two reads at most, where it held one and a quarter.
  */
 const READ_BYTES = 64 * 2 ** 10;
+
+/**
+ * Requests of one connection that are not replied to, probes too. A read of 64 KiB holds 1,800 of them, all of which would be at work in one
+ * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
+ */
+const OPEN_COUNT_MAX = 64;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 

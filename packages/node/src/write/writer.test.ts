@@ -19,6 +19,7 @@ class World {
   readonly clock: ManualClock = new ManualClock();
   encodingCount = 0;
   encodingAtOnce = 0;
+  encodedCount = 0;
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
@@ -61,6 +62,7 @@ class World {
     compute.encode = async (task) => {
       this.encodingAtOnce = Math.max(this.encodingAtOnce, ++this.encodingCount);
       const records = await encode.call(compute, task).finally(() => this.encodingCount--);
+      this.encodedCount++;
       this.lentCount += records.length;
       return records;
     };
@@ -168,6 +170,23 @@ describe("writer: a push of many profiles", () => {
     const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
     expect(world.kept.size).to.equal(600);
+  });
+
+  it("whose caller goes away is not worked on any further, and leaves nothing announced or lent", async () => {
+    const world = new World();
+    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    const profiles = ["/a", "/a", "/a", "/a", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
+    let lookCount = 0;
+    const caller = {
+      throwIfAborted: () => {
+        // Two look before they are encoded and two after.
+        if (++lookCount > 3) throw new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "gone" });
+      },
+    };
+    const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, profiles, caller);
+    expect([acceptedCount, world.kept.size, world.encodedCount]).to.deep.equal([1, 1, 2]);
+    expect(new Set(refused.map((error) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
+    expect([world.announcedCount, world.lentCount]).to.deep.equal([0, 0]);
   });
 });
 

@@ -114,6 +114,7 @@ export class Writer implements ProfileSink {
     let hasArrived = false;
     head.announce();
     try {
+      caller.throwIfAborted(); // in a later turn of a large push
       const limits = limitsFor(tenant);
       const records = await this.#encode(tenant, profile, limits);
       try {
