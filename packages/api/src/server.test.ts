@@ -181,6 +181,32 @@ describe("server", () => {
       expect((await send("third")).status).to.equal(200);
     });
 
+    it("one that was only announced takes no room from others", async () => {
+      await open({ push: measure, limits: { bodyBytesInFlightMax: 200_000 } });
+      const client = connect(api.server.port, "127.0.0.1");
+      await new Promise<void>((resolve) => client.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\na", () => resolve()));
+      const another = connect(api.server.port, "127.0.0.1");
+      await new Promise<void>((resolve) => another.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\na", () => resolve()));
+      const body = Uint8Array.from({ length: 60_000 }, (_, i) => i);
+      expect(await (await post(body)).text()).to.equal("60000 60000");
+      client.destroy();
+      another.destroy();
+    });
+
+    it("a large one comes in piece by piece as it was sent", async () => {
+      let sum = 0;
+      await open({
+        push: async (request) => {
+          const body = await request.body(1 << 20);
+          sum = body.reduce((total, byte) => total + byte, 0);
+          return { status: 200, headers: {}, body: String(body.length) };
+        },
+      });
+      const body = Uint8Array.from({ length: 333_333 }, (_, i) => i * 7);
+      expect(await (await post(body)).text()).to.equal("333333");
+      expect(sum).to.equal(body.reduce((total, byte) => total + byte, 0));
+    });
+
     it("one that stops arriving is 408", async () => {
       await open({ push: measure, limits: { bodyTimeoutMs: 50 } });
       const reply = await exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
