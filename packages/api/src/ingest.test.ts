@@ -174,17 +174,17 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]]]);
     });
 
-    it("an application whose suffix is no profile type is 422", async () => {
+    it("an application whose suffix is no profile type is 400", async () => {
       const { post } = rig();
       const reply = await post("/ingest?name=my.service&format=folded", "a 1\n");
-      expect(reply.status).to.equal(422);
+      expect(reply.status).to.equal(400);
       expect(errorOf(reply).message).to.contain('".service"');
     });
 
-    it("text beyond the size of a profile is 422, before it is read", async () => {
+    it("text beyond the size of a profile is 400, before it is read", async () => {
       const { metrics, post } = rig();
       const reply = await post("/ingest?name=a", "a 1\n".repeat(30_000));
-      expect(reply.status).to.equal(422);
+      expect(reply.status).to.equal(400);
       expect(errorOf(reply).message).to.contain("max_profile_size_bytes");
       expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="profile_size_limit",tenant="anonymous"} 120000');
     });
@@ -233,6 +233,16 @@ describe("ingest", () => {
       const { metrics, post } = rig();
       expect((await post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
       expect(await metrics.text()).to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${2 ** 20}`);
+    });
+
+    it("a text that can be read and does not fit is 400, one that cannot is 422", async () => {
+      const { sink, post } = rig();
+      sink.refuse = () => new CodedError({ code: "PROFILE_OUTSIDE_WINDOW", kind: "invalid_argument", message: "profile: old", details: { reason: "not_in_ingestion_window" } });
+      const reply = await post("/ingest?name=a.cpu&format=folded", "a 1\n");
+      expect([reply.status, errorOf(reply)]).to.deep.equal([400, { code: "invalid_argument", message: "profile: old" }]);
+      expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(422);
+      sink.refuse = () => new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "profile: a count", details: { reason: "malformed_profile" } });
+      expect((await post("/ingest?name=a.cpu&format=lines", "a 1\n")).status).to.equal(422);
     });
 
     it("what the sink refuses is 422, its trouble 503, and discards are counted", async () => {

@@ -30,7 +30,7 @@ export function ingestHandler(options: WriteOptions, modules: WriteModules & { r
       return { status: 200, headers: {}, body: "" };
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return ingestErrorReply(thrown);
+      return ingestErrorReply(thrown, isText(request));
     }
   };
 }
@@ -228,12 +228,22 @@ function ingestLabels(ask: IngestQuery, service: string, textName?: string): Lab
 /** Pyroscope tells the code from the status here, and has no word for these two: clients that look see the same. */
 const STATUS_UNKNOWN: ReadonlySet<number> = new Set([408, 422]);
 
-function ingestErrorReply(error: CodedError): ApiReply {
-  const reply = withRetryAfter(errorReplyWith(ingestStatus(error), error), error);
+function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
+  const reply = withRetryAfter(errorReplyWith(ingestStatus(error, isOfText), error), error);
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
-function ingestStatus(error: CodedError): number {
+/** Of a pprof everything is 422; of a text what cannot be read, and what does not fit is 400 (Pyroscope 2.2.1, asked). */
+function ingestStatus(error: CodedError, isOfText: boolean): number {
   const status = httpStatusOf(error);
-  return status === 400 && !STATUS_400_CODES.has(error.code) ? 422 : status;
+  if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
+  return isOfText && error.code !== "PROFILE_MALFORMED" ? 400 : 422;
+}
+
+function isText(request: ApiRequest): boolean {
+  try {
+    return ingestFormat(request) !== "pprof";
+  } catch {
+    return false; // a format that nobody knows
+  }
 }

@@ -33,9 +33,9 @@ describe("render", () => {
     expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
   });
 
-  it("JSON: nothing matched has no names", async () => {
+  it("JSON: nothing matched is a total of nothing", async () => {
     const body = (await (await api.get(url())).json()) as { flamebearer: unknown };
-    expect(body.flamebearer).to.deep.equal({ names: null, levels: [], numTicks: 0, maxSelf: 0 });
+    expect(body.flamebearer).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], numTicks: 0, maxSelf: 0 });
   });
 
   it("units follow the sample type", async () => {

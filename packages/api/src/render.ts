@@ -169,9 +169,8 @@ interface Render {
 
 /** By hand: values beyond 2^53 are bigints, which JSON.stringify does not take, and `join` is the fastest way anyway. */
 function printRender({ graph, ticks, format, profileType, timeline, groups }: Render): string {
-  const isEmpty = format === "single" && isZero(graph.total);
-  const names = isEmpty ? "null" : JSON.stringify(graph.names);
-  const levels = isEmpty ? "" : graph.levels.map((values) => `[${values.join(",")}]`).join(",");
+  const names = JSON.stringify(graph.names);
+  const levels = graph.levels.map((values) => `[${values.join(",")}]`).join(",");
   const { units, sampleRate } = unitsOf(profileType);
   const metadata = JSON.stringify({ format, spyName: "", sampleRate, units, name: profileType.sampleType });
   return (
