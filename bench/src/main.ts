@@ -1,11 +1,13 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
 import { runCommitsCommand } from "./commits/command.ts";
+import { runDuelCommand } from "./duel/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   commits: runCommitsCommand,
+  duel: runDuelCommand,
   layouts: runLayoutsCommand,
   load: runLoadCommand,
   sections: runSectionsCommand,
