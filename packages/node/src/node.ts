@@ -168,7 +168,7 @@ export class Node {
     for (const { key, bytes } of this.#head.sealed()) {
       sealed.add(key);
       const meta = parseObjectKey(key);
-      assert(meta !== undefined, "the head names a segment by a key that the flusher made");
+      assert(meta?.kind === "segment", "the head names a segment by a key that the flusher made");
       const entry = decodeSealedEntry(bytes);
       this.#catalog.add({ key, meta, sizeBytes: entry.sizeBytes, place: "local", path: local.pathOf(key) });
       this.#flusher.resumeSealed(key, entry);

@@ -21,7 +21,7 @@
  */
 import { assert, CodedError, crc32, messageOf, toHex, unavailable } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
-import type { Bucket, Catalog, LocalFiles, ObjectKey, RangeSource, SegmentMeta } from "@pyromesh/block";
+import type { Bucket, Catalog, LocalFiles, RangeSource, SegmentKey, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, parseObjectKey, readIdentities, segmentKey } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Head, Cut } from "@pyromesh/head";
@@ -376,8 +376,8 @@ function bucketSource(bucket: Bucket, key: string, sizeBytes: number): RangeSour
   return { sizeBytes, read: (offset, lengthBytes, signal) => bucket.getRange(key, offset, lengthBytes, signal) };
 }
 
-function keyMeta(key: string): ObjectKey {
+function keyMeta(key: string): SegmentKey {
   const meta = parseObjectKey(key);
-  assert(meta !== undefined, "a segment key made here is read back");
+  assert(meta?.kind === "segment", "a segment key made here is read back");
   return meta;
 }
