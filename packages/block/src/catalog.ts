@@ -7,12 +7,13 @@
  */
 import type { Logger, TenantId } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "./bucket.ts";
-import type { CatalogEntry, RefreshOutcome } from "./catalog-view.ts";
-import { CatalogView } from "./catalog-view.ts";
+import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
+import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
 import { FooterCache } from "./footer-cache.ts";
 import type { SegmentFooter } from "./format.ts";
 import type { LocalFiles } from "./local-file.ts";
-import { OBJECT_PREFIX } from "./object-path.ts";
+import type { MarkKey } from "./object-path.ts";
+import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
 import type { RangeSource } from "./segment-reader.ts";
 import { readFooter } from "./segment-reader.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -34,6 +35,15 @@ export interface CatalogModules {
 const FOOTER_CACHE_BYTES_MAX = 128 * 2 ** 20;
 /** About 500 MB of entries: compaction and retention keep a catalog far below. */
 const ENTRY_COUNT_MAX = 1_000_000;
+
+export interface RefreshOptions {
+  /** Absent: everything. */
+  readonly scope?: ListScope;
+  /** Asked when the pages are in: what this node's own stores gave and hold. Absent: nothing is expected. */
+  readonly own?: () => OwnOrdinals;
+  /** Lets the event loop turn, now and then. Absent: the whole LIST is taken in without a pause but those of the network. */
+  readonly breathe?: () => Promise<void>;
+}
 
 export interface CatalogSnapshot {
   readonly entries: readonly CatalogEntry[];
@@ -107,14 +117,58 @@ export class Catalog {
     return this.#snapshots.liveCount;
   }
 
-  /** LISTs the bucket and takes the difference in. Rejects, changing nothing, when a page could not be had. */
-  async refresh(signal: AbortSignal): Promise<RefreshOutcome> {
-    const listNumber = this.#view.beginList();
-    const listed: BucketObject[] = [];
-    for await (const page of this.#bucket.list(OBJECT_PREFIX, {}, signal)) for (const object of page) listed.push(object);
-    const outcome = this.#view.endList(listNumber, listed);
-    if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
-    return outcome;
+  /** All marks of the bucket. */
+  marks(): Iterable<MarkKey> {
+    return this.#view.marks();
+  }
+
+  /** Segments that are missing from the windows that a query would read. */
+  gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly SegmentGap[] {
+    return this.#view.gapsWithin(tenants, startMs, endMs);
+  }
+
+  get gaps(): readonly SegmentGap[] {
+    return this.#view.gaps;
+  }
+
+  /** LISTs the bucket and takes the difference in. Rejects, forgetting nothing, when a page could not be had. */
+  async refresh(signal: AbortSignal, options: RefreshOptions = {}): Promise<RefreshOutcome> {
+    const { scope = { kind: "all" }, own, breathe } = options;
+    const list = this.#view.beginList(scope);
+    try {
+      for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), breathe);
+      const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), breathe);
+      // What a footer said of the object that was there before is not true of the one that is there now.
+      for (const key of outcome.changedKeys) this.#footers.delete(key);
+      if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
+      return outcome;
+    } catch (error) {
+      this.#view.abandonList(list);
+      throw error;
+    }
+  }
+
+  /**
+   * The pages of a scope. For the newest windows of every tenant the old ones are jumped over: after a page that ends in a tenant's
+   * old window the next begins at its first new one. So it costs two or three requests per tenant with much, and never more than
+   * the whole LIST.
+   */
+  async *#pages(scope: ListScope, signal: AbortSignal): AsyncGenerator<readonly BucketObject[]> {
+    if (scope.kind !== "since") {
+      yield* this.#bucket.list(scope.kind === "all" ? OBJECT_PREFIX : windowPrefix(scope.tenant, scope.windowStartMs), {}, signal);
+      return;
+    }
+    const firstWindow = printWindow(scope.windowStartMs);
+    let startAfter: string | undefined = "";
+    while (startAfter !== undefined) {
+      const from: string = startAfter;
+      startAfter = undefined;
+      for await (const page of this.#bucket.list(OBJECT_PREFIX, from === "" ? {} : { startAfter: from }, signal)) {
+        yield page;
+        startAfter = jumpAfter(page.at(-1)?.key ?? "", firstWindow);
+        if (startAfter !== undefined) break;
+      }
+    }
   }
 
   /** The bytes of an entry, by range. */
@@ -131,5 +185,19 @@ export class Catalog {
     const footer = await readFooter(this.source(entry), entry.key, signal);
     this.#footers.set(entry.key, footer);
     return footer;
+  }
+}
+
+/** Where to go on after `key` so as to skip the windows of its tenant before `firstWindow`; undefined: right behind it. */
+function jumpAfter(key: string, firstWindow: string): string | undefined {
+  const match = /^(v1\/[^/]+\/)(\d{8}T\d{2})\//.exec(key);
+  return match !== null && match[2]! < firstWindow ? `${match[1]!}${firstWindow}` : undefined;
+}
+
+async function pausing<T>(steps: Generator<void, T>, breathe: (() => Promise<void>) | undefined): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    await breathe?.();
   }
 }
