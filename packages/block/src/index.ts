@@ -1,3 +1,5 @@
+export { addFirstFormatStores, IDENTITY_KEY, makeIdentity, readIdentity } from "./bucket-identity.ts";
+export type { BucketIdentity } from "./bucket-identity.ts";
 export { BucketError, checkKey, isBucketError, OBJECT_SIZE_BYTES_MAX } from "./bucket.ts";
 export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
 export { Catalog } from "./catalog.ts";

@@ -102,6 +102,10 @@ export class S3Bucket implements Bucket {
     });
   }
 
+  async create(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
   async check(signal: AbortSignal): Promise<void> {
     for await (const _page of this.list("", { limit: 1 }, signal)) return;
   }
