@@ -31,6 +31,14 @@ export interface ReplayedRecord extends EncodedRecord {
   readonly cutId: number | undefined;
 }
 
+/** How far a replay has come. What commits' entries say is all there is: known before the first record is read. */
+export interface ReplayProgress {
+  readonly recordCount: number;
+  readonly bytes: number;
+  readonly recordCountAll: number;
+  readonly bytesAll: number;
+}
+
 export interface Recovery {
   readonly state: HeadState;
   readonly quarantines: readonly NewQuarantine[];
@@ -47,7 +55,7 @@ export async function recover(
   input: { readonly store: OrderedStore; readonly structure: Structure; readonly plan: ReplayPlan; readonly witness: WitnessMark | undefined },
   modules: { readonly clock: Clock; readonly logger: Logger },
   visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
-  onProgress: (progress: { readonly recordCount: number; readonly bytes: number }) => void,
+  onProgress: (progress: ReplayProgress) => void,
 ): Promise<Recovery> {
   const { store, structure, plan, witness } = input;
   const { logger } = modules;
@@ -125,6 +133,13 @@ export async function recover(
   };
   let recordCount = 0;
   let bytes = 0;
+  let recordCountAll = 0;
+  let bytesAll = 0;
+  for (const commit of plan.recordCommits) {
+    recordCountAll += commit.recordCount;
+    bytesAll += commit.bytes;
+  }
+  onProgress({ recordCount, bytes, recordCountAll, bytesAll });
   let batch: ReplayedRecord[] = [];
   let batchBytes = 0;
   const handOut = async (): Promise<void> => {
@@ -133,7 +148,7 @@ export async function recover(
     batch = [];
     batchBytes = 0;
     await visit(full);
-    onProgress({ recordCount, bytes });
+    onProgress({ recordCount, bytes, recordCountAll, bytesAll });
   };
   const take = async (found: readonly FoundRecord[]): Promise<void> => {
     for (const { seq, record, entryBytes } of found) {
