@@ -4,6 +4,7 @@
  * It writes nothing. The caller first keeps the quarantines, then writes `mending`, so that a crash between the two raises
  * the loss again. A store without a fault yields an empty mending: a clean start writes nothing.
  */
+import { Turns } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { encodeCommit, sumOf } from "./commit-entry.ts";
@@ -140,6 +141,8 @@ export async function recover(
     bytesAll += commit.bytes;
   }
   onProgress({ recordCount, bytes, recordCountAll, bytesAll });
+  // A page of the store holds a thousand records: some 100 ms of work, while this thread answers who asks whether it is alive.
+  const turns = new Turns(modules);
   let batch: ReplayedRecord[] = [];
   let batchBytes = 0;
   const handOut = async (): Promise<void> => {
@@ -152,6 +155,7 @@ export async function recover(
   };
   const take = async (found: readonly FoundRecord[]): Promise<void> => {
     for (const { seq, record, entryBytes } of found) {
+      if (turns.areDue) await turns.give();
       state.nextSeq = Math.max(state.nextSeq, seq + 1);
       const identityKey = identityKeyOf(record.identity);
       if (state.identities.has(identityKey)) {

@@ -12,7 +12,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, unavailable } from "@pyromesh/base";
+import { assert, CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, parseObjectKey } from "@pyromesh/block";
@@ -57,7 +57,8 @@ export interface NodeModules {
   readonly compute: Compute;
   readonly openBucket: () => Promise<Bucket>;
   readonly openLocal: () => Promise<LocalFiles>;
-  readonly openHead: (modules: Pick<HeadModules, "onCommitted">) => Promise<Head>;
+  /** The signal ends it, where the node is to stop before it is open. */
+  readonly openHead: (modules: Pick<HeadModules, "onCommitted"> & { readonly signal: AbortSignal }) => Promise<Head>;
   readonly buildInfo: BuildInfo;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
@@ -180,6 +181,7 @@ export class Node {
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
     const head = await openHead({
+      signal,
       onCommitted: (entries) => {
         compute.insert(
           generations.open,
@@ -191,12 +193,14 @@ export class Node {
     const cutGenerations = new Map<number, number>();
     let cutId: number | undefined;
     let interned: Promise<void> = Promise.resolve();
+    const turns = new Turns(this.#modules);
     let loggedMs = clock.monotonicMs();
     await head.replay(
       async (batch) => {
         signal.throwIfAborted();
         // Records come in the order they were taken in, so a cut's records come together, before the open ones.
         for (const record of batch) {
+          if (turns.areDue) await turns.give();
           if (record.cutId !== cutId) {
             if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
             cutId = record.cutId;
