@@ -14,4 +14,5 @@ export { seededRandom, systemRandom } from "./random.ts";
 export type { Random } from "./random.ts";
 export { ANONYMOUS, parseTenantId } from "./tenant.ts";
 export type { TenantId } from "./tenant.ts";
+export { Turns } from "./turns.ts";
 export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";

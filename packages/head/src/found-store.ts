@@ -1,5 +1,6 @@
 /** A store as it was found at opening: its structure is read and it is settled whose it is; its records are not read yet. */
-import type { Logger, Random } from "@pyromesh/base";
+import { Turns } from "@pyromesh/base";
+import type { Clock, Logger, Random } from "@pyromesh/base";
 import { encodeStoreMark, STORE_ID_BYTES } from "./meta-entry.ts";
 import type { NewQuarantine } from "./quarantine.ts";
 import { planReplay } from "./replay.ts";
@@ -20,10 +21,12 @@ export interface FoundStore {
   readonly mending: readonly StoreOp[];
 }
 
-export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
+export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly clock: Clock; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
   const { logger, random } = modules;
   const mark = loss?.kind === "replaced" ? undefined : modules.witness.read();
-  const structure = await readStructure(store, mark?.commit ?? 0, logger);
+  const turns = new Turns(modules);
+  const structure = await readStructure(store, mark?.commit ?? 0, logger, turns);
+  await turns.give(); // what is decided next is one step
   const storeId = structure.storeId ?? mark?.storeId ?? random.bytes(STORE_ID_BYTES);
   let witness = mark;
   if (mark !== undefined && Buffer.compare(mark.storeId, storeId) !== 0) {

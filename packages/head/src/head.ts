@@ -32,7 +32,7 @@ import { Quarantine } from "./quarantine.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
 import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./record-entry.ts";
 import { recover } from "./recovery.ts";
-import type { ReplayedRecord } from "./recovery.ts";
+import type { ReplayedRecord, ReplayProgress } from "./recovery.ts";
 import { identityKeyOf } from "./state.ts";
 import type { HeadState } from "./state.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
@@ -163,7 +163,7 @@ export class Head {
    */
   async replay(
     visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
-    onProgress: (progress: { readonly recordCount: number; readonly bytes: number }) => void = () => {},
+    onProgress: (progress: ReplayProgress) => void = () => {},
   ): Promise<ReplayReport> {
     const found = this.#found;
     assert(found !== undefined, "the head is replayed once, first");

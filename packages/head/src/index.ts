@@ -5,7 +5,7 @@ export type { KeptFile } from "./kept-file.ts";
 export { openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
-export type { ReplayedRecord } from "./recovery.ts";
+export type { ReplayedRecord, ReplayProgress } from "./recovery.ts";
 export type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./store.ts";
 export type { TimeSpan } from "./time-span.ts";
 export type { Witness, WitnessMark } from "./witness.ts";

@@ -9,7 +9,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, messageOf, Turns } from "@pyromesh/base";
 import { keptFile, syncDirectory } from "./kept-file.ts";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
@@ -19,8 +19,15 @@ export interface LevelStoreOptions {
   readonly writeBufferBytes?: number;
 }
 
+export interface LevelStoreModules {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ends an opening that looks at many tables. */
+  readonly signal?: AbortSignal | undefined;
+}
+
 /** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
-export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; readonly logger: Logger }, { writeBufferBytes = WRITE_BUFFER_BYTES }: LevelStoreOptions = {}): StoreOpener {
+export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes = WRITE_BUFFER_BYTES }: LevelStoreOptions = {}): StoreOpener {
   const path = join(dir, "db");
   const holderPath = join(dir, "holder");
 
@@ -42,7 +49,7 @@ export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; 
       if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
     });
     // 2. LevelDB aborts the process over a damaged table, so it never sees one.
-    const salvaged = await salvageTables(path, join(dir, "db.damaged"), modules.logger);
+    const salvaged = await salvageTables(path, join(dir, "db.damaged"), modules);
     let reason = "";
     if (salvaged.length > 0) {
       reason = `damaged tables: ${salvaged.join(", ")}`;
@@ -242,10 +249,12 @@ function fullMessage(thrown: unknown): string {
 }
 
 /** Names of the tables that were damaged. Each is kept under `asidePath`; what is sound in it stands in its place. */
-async function salvageTables(path: string, asidePath: string, logger: Logger): Promise<readonly string[]> {
+async function salvageTables(path: string, asidePath: string, { clock, logger, signal }: LevelStoreModules): Promise<readonly string[]> {
+  const turns = new Turns({ clock });
   const damaged: string[] = [];
   let buffer = Buffer.alloc(0); // one for all: fresh pages for each table cost more than reading it
   for (const name of (await readdir(path)).filter((name) => /\.(ldb|sst)$/.test(name)).sort()) {
+    signal?.throwIfAborted();
     const file = await open(join(path, name), "r");
     let table: Buffer;
     try {
@@ -255,9 +264,9 @@ async function salvageTables(path: string, asidePath: string, logger: Logger): P
     } finally {
       await file.close();
     }
-    if (isTableSound(table)) continue;
+    if (await isTableSound(table, turns)) continue;
     damaged.push(name);
-    const salvaged = salvageTable(table);
+    const salvaged = await salvageTable(table, turns);
     logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
     // The damaged one first, so that a crash in between loses nothing.
     await mkdir(asidePath, { recursive: true });

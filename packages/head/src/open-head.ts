@@ -5,6 +5,7 @@ import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head.ts";
 import { keptFile } from "./kept-file.ts";
 import { levelStoreOpener } from "./level-store.ts";
+import type { LevelStoreModules } from "./level-store.ts";
 import { FileWitness } from "./witness.ts";
 
 export interface OpenHeadOptions extends HeadOptions {
@@ -13,7 +14,7 @@ export interface OpenHeadOptions extends HeadOptions {
 }
 
 /** Throws `HEAD_LOCKED` when another process holds the directory. Call `replay` next. */
-export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "witness" | "quarantineFile">): Promise<Head> {
+export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "witness" | "quarantineFile"> & Pick<LevelStoreModules, "signal">): Promise<Head> {
   const { dir, ...headOptions } = options;
   await mkdir(dir, { recursive: true });
   const witness = FileWitness.open(join(dir, "witness"));

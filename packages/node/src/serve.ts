@@ -78,32 +78,41 @@ type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" 
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
-  const opened = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
-  const bucket = new MeteredBucket(opened, { clock, metrics });
-  const local = await LocalFiles.open({ dir: join(config.dataDir, "sealed") }, { clock, random });
-  const diskBudgetBytes = await diskBudgetOf(config, logger);
-  const node = await Node.open(config, {
+  const { dataDir } = config;
+  const node = new Node(config, {
     ...modules,
-    bucket,
     compute,
-    local,
-    openHead: (hooks) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks }),
+    openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
+    openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
+    openHead: async (hooks) => {
+      const diskBudgetBytes = await diskBudgetOf(config, logger);
+      return openHead({ dir: join(dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
+    },
   });
+  // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
   const listeners = await listen(config, node, { clock, limits, logger, metrics });
+  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
+  logger.info("listening", { url });
   limits.start();
-  let isStopping = false;
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
-  const stopped = stopOnSignal(async () => {
-    isStopping = true;
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
     const profiling = await selfProfile;
     await profiling?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
     await Promise.all(listeners.map((listener) => listener.stop()));
     await node.stop();
-  }, logger);
-  await node.start();
-  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
-  logger.info("listening", { url });
-  if (config.isSelfProfiling && !isStopping) selfProfile = startSelfProfile(url, logger);
+  };
+  const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
+  try {
+    await node.start();
+    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
+  } catch (error) {
+    // A start that a signal ended did not fail: the stop goes on, and ends the process.
+    if (stopping === undefined) {
+      await node.stop().catch((thrown: unknown) => logger.debug("a start that failed could not be undone", { error: thrown }));
+      throw error;
+    }
+  }
   await stopped;
 }
 
