@@ -103,8 +103,8 @@ interface KeptMark extends Kept {
 /** At the bound the rest is looked at by the next LIST. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
-/** Between two looks at the event loop, in entries: some 0.1 ms. */
-const SLICE_LENGTH = 500;
+/** Between two questions whether others are due, in entries: some 0.1 ms. */
+const SLICE_LENGTH = 200;
 /** Segments seen to vanish, remembered per store, tenant and window. At the bound the oldest are forgotten: then the tail of a store that is not ours is not missed. */
 const VANISHED_COUNT_MAX = 10_000;
 

@@ -5,7 +5,7 @@
  * footers are read. What must stay true: a query works on a snapshot, which nothing changes and whose local files stay
  * until it is released. (An object deleted from the bucket under a query is the query's to notice: it plans again.)
  */
-import type { Logger, TenantId } from "@pyromesh/base";
+import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "./bucket.ts";
 import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
 import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
@@ -41,8 +41,8 @@ export interface RefreshOptions {
   readonly scope?: ListScope;
   /** Asked when the pages are in: what this node's own stores gave and hold. Absent: nothing is expected. */
   readonly own?: () => OwnOrdinals;
-  /** Lets the event loop turn, now and then. Absent: the whole LIST is taken in without a pause but those of the network. */
-  readonly breathe?: () => Promise<void>;
+  /** Absent: what a page or the whole LIST changes is taken in without a pause. */
+  readonly turns?: Turns;
 }
 
 export interface CatalogSnapshot {
@@ -133,11 +133,11 @@ export class Catalog {
 
   /** LISTs the bucket and takes the difference in. Rejects, forgetting nothing, when a page could not be had. */
   async refresh(signal: AbortSignal, options: RefreshOptions = {}): Promise<RefreshOutcome> {
-    const { scope = { kind: "all" }, own, breathe } = options;
+    const { scope = { kind: "all" }, own, turns } = options;
     const list = this.#view.beginList(scope);
     try {
-      for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), breathe);
-      const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), breathe);
+      for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), turns);
+      const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
       // What a footer said of the object that was there before is not true of the one that is there now.
       for (const key of outcome.changedKeys) this.#footers.delete(key);
       if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
@@ -194,10 +194,10 @@ function jumpAfter(key: string, firstWindow: string): string | undefined {
   return match !== null && match[2]! < firstWindow ? `${match[1]!}${firstWindow}` : undefined;
 }
 
-async function pausing<T>(steps: Generator<void, T>, breathe: (() => Promise<void>) | undefined): Promise<T> {
+async function pausing<T>(steps: Generator<void, T>, turns: Turns | undefined): Promise<T> {
   for (;;) {
     const step = steps.next();
     if (step.done === true) return step.value;
-    await breathe?.();
+    if (turns?.areDue === true) await turns.give();
   }
 }
