@@ -48,6 +48,8 @@ export interface ReaderModules {
   readonly quarantine: () => readonly QuarantinedSpan[];
   /** Undefined while the catalog knows every object, else why it may not. */
   readonly incompleteBecause: () => string | undefined;
+  /** Segments that are missing from the windows of these tenants that the range touches, in words that name no tenant. */
+  readonly gapsWithin: (tenants: readonly TenantId[], startMs: number, endMs: number) => readonly string[];
   /** Oldest and newest profile of a tenant that memory holds. */
   readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
 }
@@ -138,6 +140,8 @@ export class Reader implements ProfileSource {
   async stats(tenant: TenantId): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined) throw incomplete(unknown);
+    const missing = this.#modules.gapsWithin([tenant], -8.64e15, 8.64e15);
+    if (missing.length > 0) throw segmentsMissing(missing);
     const pin = this.#modules.pin([tenant], -8.64e15, 8.64e15);
     pin.release();
     const head = this.#modules.headSpan(tenant);
@@ -340,7 +344,9 @@ export class Reader implements ProfileSource {
   #gapsOf(scope: Scope): string[] {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined && !scope.allowPartial) throw incomplete(unknown);
-    const gaps = unknown === undefined ? [] : [unknown];
+    const missing = this.#modules.gapsWithin(scope.tenants, scope.startMs, scope.endMs);
+    if (missing.length > 0 && !scope.allowPartial) throw segmentsMissing(missing);
+    const gaps = [...(unknown === undefined ? [] : [unknown]), ...missing.map((gap) => `segments missing from the bucket: ${gap}`)];
     const spans = quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs);
     if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
@@ -394,6 +400,13 @@ function tooLarge(bytesMax: number): CodedError {
 
 function unreadable(lost: string, cause: unknown): CodedError {
   return partly("OBJECT_UNREADABLE", `the answer would lack what cannot be read (${lost}): try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
+}
+
+function segmentsMissing(missing: readonly string[]): CodedError {
+  return partly(
+    "SEGMENTS_MISSING",
+    `the answer would lack segments that are missing from the bucket (${missing.join("; ")}): restore them, or accept the loss with pyromesh bucket forget TENANT WINDOW STORE ORDINALS, or send X-Pyromesh-Partial: allow`,
+  );
 }
 
 /** A refusal that a caller who allows a partial answer does not get. */
