@@ -158,7 +158,8 @@ export class CatalogView {
 
   #put(kept: Kept): void {
     const { key, meta } = kept.entry;
-    if (!this.#byKey.has(key) && this.#byKey.size >= this.#entryCountMax) {
+    // One on local disk is never refused: its records have left memory for it. The head's disk budget bounds them.
+    if (kept.entry.place !== "local" && !this.#byKey.has(key) && this.#byKey.size >= this.#entryCountMax) {
       throw new CodedError({
         code: "CATALOG_FULL",
         kind: "unavailable",
