@@ -393,7 +393,8 @@ export class CatalogView {
 
   #put(entry: CatalogEntry, seenTick: number): void {
     const { key, meta } = entry;
-    if (this.#byKey.size >= this.#entryCountMax) {
+    // One on local disk is never refused: its records have left memory for it. The head's disk budget bounds them.
+    if (entry.place !== "local" && this.#byKey.size >= this.#entryCountMax) {
       throw new CodedError({
         code: "CATALOG_FULL",
         kind: "unavailable",

@@ -21,6 +21,6 @@ export { gapsOf, printOrdinals } from "./ordinal-gaps.ts";
 export type { KnownOrdinals, OrdinalRange } from "./ordinal-gaps.ts";
 export { openBucket, parseBucketUrl } from "./open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./open-bucket.ts";
-export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
+export { bytesSource, contentSum, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment-reader.ts";
-export { buildSegment, encodeSection, encodeSectionAside } from "./segment-writer.ts";
+export { buildSegment, encodeSection, encodeSectionAside, withSegmentMeta } from "./segment-writer.ts";

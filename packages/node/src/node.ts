@@ -12,10 +12,10 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
+import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, parseObjectKey } from "@pyromesh/block";
+import { Catalog } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -29,20 +29,14 @@ import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { StartProgress } from "./start-progress.ts";
+import { BucketLink } from "./tend/bucket-link.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
-import { decodeSealedEntry } from "./tend/sealed-entry.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
-/** The truth of the catalog is the bucket; it is listed this often. */
-const LIST_INTERVAL_MS = 60_000;
-/** Until the first LIST has succeeded. */
-const LIST_RETRY_MS = 2_000;
-/** What a node with data of its own gives the bucket to answer before it is ready without it. */
-const FIRST_LIST_TIMEOUT_MS = 2_000;
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
@@ -58,7 +52,7 @@ export interface NodeModules {
   readonly openBucket: () => Promise<Bucket>;
   readonly openLocal: () => Promise<LocalFiles>;
   /** The signal ends it, where the node is to stop before it is open. */
-  readonly openHead: (modules: Pick<HeadModules, "onCommitted"> & { readonly signal: AbortSignal }) => Promise<Head>;
+  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   readonly buildInfo: BuildInfo;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
@@ -78,6 +72,7 @@ interface Engines {
   readonly generations: Generations;
   readonly catalog: Catalog;
   readonly flusher: Flusher;
+  readonly link: BucketLink;
   readonly writer: Writer;
   readonly reader: Reader;
 }
@@ -86,7 +81,6 @@ interface Engines {
 interface Replayed {
   readonly head: Head;
   readonly generations: Generations;
-  readonly cutGenerations: ReadonlyMap<number, number>;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
 }
@@ -107,8 +101,6 @@ export class Node {
   #replaying: Promise<Engines> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  /** Why the catalog may lack objects; undefined once the bucket was listed. */
-  #unlisted: string | undefined = "the bucket was not listed yet";
 
   constructor(config: Config, modules: NodeModules) {
     this.#config = config;
@@ -145,19 +137,21 @@ export class Node {
   }
 
   async #start(): Promise<void> {
+    const { logger } = this.#modules;
+    if (this.#config.retentionMs > 0) logger.warn("nothing is deleted yet in this version, whatever --retention says: the bucket grows; --retention 0 silences this");
     await this.replay();
-    const { catalog, flusher, head } = this.#replayed;
-    await this.#listFirst();
+    const { catalog, flusher, head, link } = this.#replayed;
+    await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
     this.#phase = "ready";
     flusher.start();
-    this.#listLater();
-    this.#modules.logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
+    logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
   }
 
   async #stop(): Promise<void> {
     this.#phase = "stopping";
     await this.#engines?.writer.settle();
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+    this.#engines?.link.stop();
     // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
@@ -180,6 +174,8 @@ export class Node {
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
+    // Until it is there nothing is cut, sealed or renamed.
+    let flusher: Flusher | undefined;
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
@@ -188,21 +184,23 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
+      onCut: ({ cutId }) => flusher?.noteCut(cutId),
+      onSealed: (sealed) => flusher?.noteSealed(sealed),
+      onRenamed: (renamed) => flusher?.noteRenamed(renamed),
     });
     this.#closers.push(() => head.close());
-    const cutGenerations = new Map<number, number>();
     let cutId: number | undefined;
     let interned: Promise<void> = Promise.resolve();
     const turns = new Turns(this.#modules);
     let loggedMs = clock.monotonicMs();
-    await head.replay(
+    const { quarantinedCount } = await head.replay(
       async (batch) => {
         signal.throwIfAborted();
         // Records come in the order they were taken in, so a cut's records come together, before the open ones.
         for (const record of batch) {
           if (turns.areDue) await turns.give();
           if (record.cutId !== cutId) {
-            if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
+            if (cutId !== undefined) generations.turn(cutId);
             cutId = record.cutId;
           }
           const { tenant, service, timeMs, bytes } = record;
@@ -222,68 +220,75 @@ export class Node {
         logger.info("replaying", { ...progress });
       },
     );
-    if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
+    if (cutId !== undefined) generations.turn(cutId);
     await interned;
     // A cut of which nothing could be read back is sealed empty.
-    for (const cut of head.cuts()) if (!cutGenerations.has(cut.cutId)) cutGenerations.set(cut.cutId, generations.turn());
+    for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
 
     this.#progress.begin("reading which segments wait for the bucket");
-    const engines = this.#compose(bucket, local, { head, generations, cutGenerations, activeSeries, arrivalTimes });
-    await this.#resumeSealed(engines);
+    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
+    ({ flusher } = engines);
+    // What the head lost may be what a file on disk is all that is left of.
+    await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();
     this.#engines = engines;
     return engines;
   }
 
-  #compose(bucket: Bucket, local: LocalFiles, { head, generations, cutGenerations, activeSeries, arrivalTimes }: Replayed): Engines {
-    const { clock, compute, logger, metrics } = this.#modules;
+  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
+    const { clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, localFiles: local, logger });
+    const link = new BucketLink(
+      { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
+      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason) },
+    );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
-      { head, compute, bucket, local, catalog, generations, clock, logger, metrics },
+      { head, compute, bucket: link.guarded, local, catalog, generations, clock, logger, metrics },
     );
-    for (const [cutId, generation] of cutGenerations) flusher.resumeCut(cutId, generation);
     const writer = new Writer({
       activeSeries,
       arrivalTimes,
       compute,
       head,
       clock,
-      placement: placeOnSelf(head.storeId),
+      placement: placeOnSelf(() => head.storeId),
       limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
       openGeneration: () => generations.open,
-      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : undefined),
+      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
     const segments = new SegmentSource({ cacheBytesMax: SEGMENT_CACHE_BYTES }, { catalog });
     const reader = new Reader({
       compute,
       segments,
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
-      refresh: (signal) => this.#refresh(signal),
+      refresh: (signal) => link.refreshForReader(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
-      incompleteBecause: () => this.#unlisted,
+      incompleteBecause: () => link.incompleteBecause,
+      gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
-    return { bucket, local, head, generations, catalog, flusher, writer, reader };
+    return { bucket, local, head, generations, catalog, flusher, link, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
-  async #resumeSealed({ catalog, flusher, head, local }: Engines): Promise<void> {
+  async #resumeSealed({ flusher, head, local }: Engines, { hasLoss }: { readonly hasLoss: boolean }): Promise<void> {
+    const { logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
-    for (const { key, bytes } of head.sealed()) {
-      sealed.add(key);
-      const meta = parseObjectKey(key);
-      assert(meta?.kind === "segment", "the head names a segment by a key that the flusher made");
-      const entry = decodeSealedEntry(bytes);
-      catalog.add({ key, meta, sizeBytes: entry.sizeBytes, place: "local", path: local.pathOf(key) });
-      flusher.resumeSealed(key, entry);
+    for (const segment of head.sealed()) {
+      sealed.add(segment.key);
+      flusher.resumeSealed(segment);
     }
     // A local file that no entry names was left by a crash: before its seal it is built again, after its unseal it is in the bucket.
-    for (const { key } of onDisk) if (!sealed.has(key)) await local.delete(key);
-    head.setSealedBytes(flusher.backlogBytes);
+    // Unless the head forgot an entry: then it may be the only copy, and is kept for people.
+    for (const { key } of onDisk) {
+      if (sealed.has(key)) continue;
+      if (!hasLoss) await local.delete(key);
+      else logger.error("a sealed segment's file that the head does not know was set aside", { key, path: await local.setAside(key) });
+    }
   }
 
   /** Throws `NODE_STARTING` until the head is replayed. */
@@ -311,60 +316,6 @@ export class Node {
     };
   }
 
-  /** Waits for a bucket that cannot be reached, with data of its own only so long; refuses a fresh data dir whose bucket says no. */
-  async #listFirst(): Promise<void> {
-    const { clock, logger } = this.#modules;
-    const { bucket, catalog, head } = this.#replayed;
-    const { signal } = this.#stopped;
-    const { openCount, cutCount } = head.stats;
-    const hasData = openCount + cutCount + catalog.entryCount > 0;
-    this.#progress.begin("waiting for the bucket: it was asked for what it holds and has not answered yet");
-    for (let waitMs = 500; ; waitMs = Math.min(10_000, waitMs * 2)) {
-      try {
-        if (hasData) await within(FIRST_LIST_TIMEOUT_MS, { clock, signal }, (inTime) => this.#checkAndList(bucket, inTime));
-        else await this.#checkAndList(bucket, signal);
-        return;
-      } catch (error) {
-        signal.throwIfAborted();
-        const isRefused = error instanceof CodedError && ["BUCKET_FORBIDDEN", "BUCKET_MISSING"].includes(error.code);
-        this.#unlisted = `the bucket could not be listed: ${messageOf(error)}`;
-        if (isRefused && !hasData) {
-          throw new CodedError({
-            code: "BUCKET_REFUSED",
-            kind: "failed_precondition",
-            message: `--bucket ${this.#config.bucket}: ${messageOf(error)}: check the bucket's name and the credentials`,
-            cause: error,
-          });
-        }
-        logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason: messageOf(error), retryMs: waitMs });
-        // With data on disk the node is ready without it: pushes go on, and a query that needs an object says so.
-        if (hasData) return;
-        this.#progress.begin(`waiting for the bucket: ${messageOf(error)}`);
-        await clock.sleep(waitMs, signal);
-      }
-    }
-  }
-
-  async #checkAndList(bucket: Bucket, signal: AbortSignal): Promise<void> {
-    await bucket.check(signal);
-    await this.#refresh(signal);
-  }
-
-  #listLater(): void {
-    const { clock, logger } = this.#modules;
-    clock.after(this.#unlisted === undefined ? LIST_INTERVAL_MS : LIST_RETRY_MS, () => {
-      if (this.#stopped.signal.aborted) return;
-      this.#refresh(this.#stopped.signal)
-        .catch((error: unknown) => logger.warn("the bucket could not be listed", { reason: messageOf(error) }))
-        .finally(() => this.#listLater());
-    });
-  }
-
-  async #refresh(signal: AbortSignal): Promise<void> {
-    await this.#replayed.catalog.refresh(signal);
-    this.#unlisted = undefined;
-  }
-
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
@@ -374,30 +325,17 @@ export class Node {
       notReadyBecause: () => (this.#phase === "ready" ? undefined : this.#phase === "stopping" ? "stopping" : this.#progress.words),
       flush: async (signal) => this.#replayed.flusher.flush(FLUSH_TIMEOUT_MS, signal),
       quarantine: (): readonly QuarantineEntry[] => this.#replayed.head.quarantine(),
-      acknowledgeQuarantine: async () => this.#replayed.head.acknowledgeQuarantine(),
+      acknowledgeQuarantine: async () => {
+        const { head, link } = this.#replayed;
+        const count = await head.acknowledgeQuarantine();
+        await link.onQuarantineAcknowledged();
+        return count;
+      },
       metricsText: () => this.#modules.metrics.text(),
       configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
     };
-  }
-}
-
-/** Rejects `BUCKET_SLOW` where `work` takes longer. It is told to end then, and not waited for: it may not listen. */
-async function within<T>(timeoutMs: number, { clock, signal }: { readonly clock: Clock; readonly signal: AbortSignal }, work: (inTime: AbortSignal) => Promise<T>): Promise<T> {
-  const ended = new AbortController();
-  const either = AbortSignal.any([signal, ended.signal]);
-  const late = clock.sleep(timeoutMs, either).then(() => {
-    throw unavailable("BUCKET_SLOW", `it did not answer within ${timeoutMs / 1000} s`);
-  });
-  const working = work(either);
-  // Who comes second has nobody to tell.
-  late.catch(() => undefined);
-  working.catch(() => undefined);
-  try {
-    return await Promise.race([working, late]);
-  } finally {
-    ended.abort();
   }
 }

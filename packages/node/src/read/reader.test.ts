@@ -339,7 +339,7 @@ describe("reader", function () {
       await push(node, { timeMs: BASE_MS, routes: { a: 1 }, service: "api" });
       await push(node, { timeMs: BASE_MS, routes: { a: 20 }, service: "web" });
       await flush(node);
-      const [object] = world.bucket.calls.filter(({ operation }) => operation === "put");
+      const [object] = world.bucket.calls.filter(({ key, operation }) => operation === "put" && key.endsWith(".seg"));
       const bytes = (await world.bucket.get(object!.key, never)).slice();
       bytes[10]! ^= 1; // the first dataset, of api: its strings, which every flame graph opens
       await world.bucket.delete(object!.key, never);
@@ -408,7 +408,7 @@ describe("reader", function () {
       await push(node, { timeMs: BASE_MS, routes: { a: 1, b: 2 } });
       await flush(node);
       const { value } = await node.source.analyze({ ...whole, selectors: [] }, never);
-      const [object] = world.bucket.calls.filter(({ operation }) => operation === "put");
+      const [object] = world.bucket.calls.filter(({ key, operation }) => operation === "put" && key.endsWith(".seg"));
       const { sizeBytes } = await world.bucket.head(object!.key, never);
       for (const kind of ["indexBytes", "profileBytes", "symbolBytes"] as const) expect(value.scopes[1]![kind], kind).to.be.greaterThan(5);
       expect(value.totalBytesInRange).to.equal(sizeBytes - 8 - 12);

@@ -427,9 +427,10 @@ export class BucketLink {
     }
   }
 
-  /** After an operator acknowledged the quarantine. Best effort: the next LIST tries again. */
+  /** After an operator acknowledged the quarantine. Best effort, and not waited for where the bucket is slow: the next LIST tries again. */
   async onQuarantineAcknowledged(): Promise<void> {
-    await this.#forgetAcknowledged(this.#stopped.signal);
+    const { signal } = this.#stopped;
+    await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.#forgetAcknowledged(signal)).catch(() => undefined);
     this.#tellGaps();
   }
 
