@@ -22,6 +22,7 @@ import { openLocalCompute } from "../testing/index.ts";
 const HOUR_MS = 3_600_000;
 const BASE_MS = 500_000 * HOUR_MS;
 const never = new AbortController().signal;
+const pods = { listing: { kind: "values", name: "pod" }, bounds: { entryCountMax: 0, bytesMax: 0 }, limit: 0, form: "json" } as const;
 const ID_A = new Uint8Array(16).fill(0xa1);
 
 class World {
@@ -282,7 +283,7 @@ describe("reader", function () {
         node.source.diff(whole, whole, 10, never),
         node.source.points(points, never),
         node.source.heatmap({ ...points, of: "individual" }, never),
-        node.source.series({ ...whole, selectors: [] }, never),
+        node.source.listing({ ...whole, ...pods, selectors: [] }, never),
       ];
       for (const one of asked) expect(await refusalOf(one)).to.include({ code: "QUERY_TOO_LARGE" });
     });

@@ -13,11 +13,12 @@
  */
 import { CodedError, formatSize, invalidArgument, messageOf, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
 import type { CatalogEntry } from "@pyromesh/block";
-import { addIdentitySums, labelsKey, windowStartOf } from "@pyromesh/profile";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
+import { addIdentitySums, windowStartOf } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
 import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
+import { foldListings } from "./fold-listings.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
 import type { DatasetSizes } from "./dataset-sizes.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
@@ -65,9 +66,12 @@ export class Reader implements ProfileSource {
     this.#modules = modules;
   }
 
-  async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
-    const scanned = await this.#scan(query, query.selectors, seriesSpec(query), signal);
-    return { value: seriesOf(scanned.partials), receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
+  async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
+    const { listing, bounds, limit, form } = query;
+    const { partials, receipt, missing } = await this.#scan(query, query.selectors, { kind: "listing", ...selectorsSpec(query), listing, bounds }, signal);
+    const finished = await this.#modules.compute.finish({ kind: "listing", listing, bounds, limit, form }, partials, signal);
+    const { bytes, entryCount, totalCount } = expectKind(finished, "listing");
+    return { value: { bytes, entryCount, totalCount }, receipt, missing, isSaturated: false };
   }
 
   async flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
@@ -158,7 +162,7 @@ export class Reader implements ProfileSource {
    * lies, in memory.
    */
   async analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
-    const spec: ScanSpec = { ...seriesSpec(query), kind: "census" };
+    const spec: ScanSpec = { kind: "census", ...selectorsSpec(query) };
     const { scanned, sizes, blockCount } = await this.#planned(query, signal, async (pin, missing) => {
       const found = await this.#scanPinned(pin, missing, query, query.selectors, spec, signal);
       return { scanned: found, ...(await this.#sizesWithin(pin, missing, query, signal)) };
@@ -255,6 +259,7 @@ export class Reader implements ProfileSource {
       // Memory of the same tenant and window is read with its objects: that is where copies meet.
       const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
       partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
+      await foldListings(spec, partials, this.#modules.compute, signal);
     }
     partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
     return { partials, receipt: receiptOf(partials, objectCount), missing };
@@ -405,18 +410,10 @@ function incomplete(reason: string): CodedError {
   return partly("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
 }
 
-function seriesSpec(query: SeriesQuery): Extract<ScanSpec, { readonly kind: "series" }> {
+function selectorsSpec(query: SeriesQuery): Pick<Extract<ScanSpec, { readonly kind: "census" }>, "startNs" | "endNs" | "selectors"> {
   return {
-    kind: "series",
     startNs: BigInt(query.startMs) * 1_000_000n,
     endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,
     selectors: query.selectors.map(plain),
   };
-}
-
-/** Each label set once. */
-function seriesOf(partials: readonly ScanPartial[]): Labels[] {
-  const found = new Map<string, Labels>();
-  for (const { series } of partials) for (const labels of series) found.set(labelsKey(labels), labels);
-  return [...found.values()];
 }
