@@ -173,6 +173,8 @@ export interface Compute {
   drop(generation: Generation): void;
   /** One partial a lane that had something to read. */
   scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
+  /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
+  merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
   stop(): Promise<void>;
 }
