@@ -83,6 +83,12 @@ export class CatalogView {
     this.#put({ entry, isListed: this.#byKey.get(entry.key)?.isListed ?? false, sinceList: this.#listNumber, missedCount: 0 });
   }
 
+  /** Of one in the bucket. Changes nothing else that is known of it. */
+  resize(key: string, sizeBytes: number): void {
+    const kept = this.#byKey.get(key);
+    if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#byKey.set(key, { ...kept, entry: { ...kept.entry, sizeBytes } });
+  }
+
   /** Call it after the object was deleted, else the next LIST brings it back. */
   remove(key: string): boolean {
     const kept = this.#byKey.get(key);

@@ -14,6 +14,8 @@ export { MemoryBucket } from "./memory-bucket.ts";
 export { MeteredBucket } from "./metered-bucket.ts";
 export { blockKey, OBJECT_PREFIX, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
 export type { BlockKey, ObjectKey, SegmentKey } from "./object-path.ts";
+export { ObjectReader } from "./object-reader.ts";
+export type { ObjectReaderModules, ObjectReaderOptions } from "./object-reader.ts";
 export { openBucket, parseBucketUrl } from "./open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./open-bucket.ts";
 export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";

@@ -10,7 +10,7 @@ import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@py
 import { assert, CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, parseObjectKey } from "@pyromesh/block";
+import { Catalog, ObjectReader, parseObjectKey } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -19,9 +19,14 @@ import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { AMPLE_MEMORY } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
+import { ByteBudget } from "./read/read-ahead.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
+import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { decodeSealedEntry } from "./tend/sealed-entry.ts";
@@ -35,9 +40,6 @@ const LIST_INTERVAL_MS = 60_000;
 /** Until the first LIST has succeeded. */
 const LIST_RETRY_MS = 2_000;
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Of dataset ranges kept in memory for queries. */
-const SEGMENT_CACHE_BYTES = 64 * 2 ** 20;
-
 export interface NodeModules {
   readonly clock: Clock;
   readonly random: Random;
@@ -48,6 +50,8 @@ export interface NodeModules {
   readonly local: LocalFiles;
   readonly openHead: (modules: Pick<HeadModules, "onCommitted">) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: that of a process that lacks no memory. */
+  readonly memory?: MemoryPlan;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -72,6 +76,7 @@ export class Node {
   readonly #head: Head;
   readonly #writer: Writer;
   readonly #flusher: Flusher;
+  readonly #unreadable: UnreadableObjects;
   readonly #stopped = new AbortController();
   #notReady: string | undefined = "starting";
   /** Why the catalog may lack objects; undefined once the bucket was listed. */
@@ -128,7 +133,16 @@ export class Node {
     this.#modules = modules;
     this.#head = head;
     this.#generations = generations;
-    this.#catalog = new Catalog({}, { bucket, localFiles: local, logger });
+    this.#catalog = new Catalog({}, { bucket, logger });
+    const { objectCacheBytes, readAheadBytes } = modules.memory ?? AMPLE_MEMORY;
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    this.#unreadable = new UnreadableObjects({
+      clock,
+      logger,
+      metrics,
+      forget: (key) => objects.forget(key),
+      check: (damage, signal) => recheckObject(damage, { bucket, catalog: this.#catalog, objects, signal }),
+    });
     this.#flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
       { head, compute, bucket, local, catalog: this.#catalog, generations, clock, logger, metrics },
@@ -146,10 +160,11 @@ export class Node {
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
     });
     this.sink = this.#writer;
-    const segments = new SegmentSource({ cacheBytesMax: SEGMENT_CACHE_BYTES }, { catalog: this.#catalog });
     this.source = new Reader({
       compute,
-      segments,
+      segments: new SegmentSource({ objects, unreadable: this.#unreadable }),
+      unreadable: this.#unreadable,
+      readAheadBudget: new ByteBudget(readAheadBytes),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => this.#refresh(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
@@ -189,6 +204,7 @@ export class Node {
     this.#notReady = "stopping";
     await this.#writer.settle();
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+    this.#unreadable.stop();
     await this.#flusher.stop();
     await this.#head.close();
     await this.#modules.compute.stop();

@@ -157,8 +157,6 @@ export type FinishSpec =
   | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
   | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number }
   | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
-  /** Partials of a listing made one, which is a partial again. */
-  | { readonly kind: "listing-part"; readonly listing: Listing; readonly bounds: ListingBounds }
   | { readonly kind: "census" };
 
 export type Finished =
@@ -171,7 +169,6 @@ export type Finished =
   | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] }
   /** `bytes`: the reply's body. */
   | { readonly kind: "listing"; readonly bytes: Uint8Array; readonly entryCount: number; readonly totalCount: number | undefined }
-  | { readonly kind: "listing-part"; readonly bytes: Uint8Array }
   /** `seriesCount`: of both, each once. */
   | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
@@ -189,6 +186,8 @@ export interface Compute {
   drop(generation: Generation): void;
   /** One partial a lane that had something to read. */
   scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
+  /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
+  merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
   stop(): Promise<void>;
 }

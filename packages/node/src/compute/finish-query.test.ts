@@ -17,7 +17,6 @@ const SPECS: readonly FinishSpec[] = [
   { kind: "points", shape: points, limit: 0 },
   { kind: "heatmap", shape: heatmap, limit: 0 },
   { kind: "listing", ...pods, limit: 0, form: "json" },
-  { kind: "listing-part", ...pods },
   { kind: "census" },
 ];
 

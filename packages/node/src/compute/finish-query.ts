@@ -76,8 +76,6 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
       const { entryCount, totalCount } = listed;
       return { kind: "listing", bytes: printListing(spec.listing, listed, spec.form), entryCount, totalCount };
     }
-    case "listing-part":
-      return { kind: "listing-part", bytes: mergeListings(spec, partials, interrupt).partial() };
     case "census": {
       const [segments, head, both] = [new Census(), new Census(), new Census()];
       for (const { census } of partials) {
@@ -102,7 +100,7 @@ function mergeNames(partials: readonly ScanPartial[], interrupt: Interrupt): Ret
   return builder.result();
 }
 
-function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing" | "listing-part" }>, partials: readonly ScanPartial[], interrupt: Interrupt): LabelListing {
+function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing" }>, partials: readonly ScanPartial[], interrupt: Interrupt): LabelListing {
   const merged = new LabelListing(listing, bounds);
   for (const partial of partials) {
     interrupt.now();

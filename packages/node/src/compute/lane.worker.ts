@@ -5,6 +5,7 @@ import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished, ScanPartial } from "./compute.ts";
+import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
 import { isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
@@ -13,8 +14,8 @@ import { sharedCopy } from "./shared-copy.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
-const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
+const { lane, laneCount, openBytesMax, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
+const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
 port.on("message", ([number, ...calls]: LaneBatch) => {
@@ -49,6 +50,8 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
       return engine.drop(call.generation);
     case "scan":
       return scanShared(engine.scan(call.task, interruptOf(batch)));
+    case "merge":
+      return scanShared(mergePartials(call.spec, call.partials, interruptOf(batch)));
     case "finish":
       return finishedShared(finishQuery(call.spec, call.partials, interruptOf(batch)));
     default:
