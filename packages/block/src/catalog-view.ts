@@ -8,10 +8,12 @@
  */
 import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
-import { compareText, WINDOW_MS } from "@pyromesh/profile";
+import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
 import type { ObjectKey } from "./object-path.ts";
 import { parseObjectKey } from "./object-path.ts";
+import { addEntriesWithin, planWindow } from "./window-plan.ts";
+import type { WindowPlan } from "./window-plan.ts";
 
 /** Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {
@@ -42,6 +44,8 @@ interface Kept {
   readonly missedCount: number;
 }
 
+const NO_WINDOWS: ReadonlyMap<number, Set<string>> = new Map();
+
 /** A hearsay entry that two whole LISTs, both begun after we heard of it, do not show was deleted before it was ever listed. */
 const MISSED_COUNT_MAX = 2;
 
@@ -49,6 +53,8 @@ export class CatalogView {
   readonly #entryCountMax: number;
   readonly #byKey = new Map<string, Kept>();
   readonly #byTenant = new Map<string, Map<number, Set<string>>>();
+  /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
+  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan>();
   /** Removed since a LIST began that has not ended: it may still show them. Emptied by each LIST that ends. */
   readonly #removedSince = new Map<string, number>();
   #listNumber = 0;
@@ -87,6 +93,7 @@ export class CatalogView {
   resize(key: string, sizeBytes: number): void {
     const kept = this.#byKey.get(key);
     if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#byKey.set(key, { ...kept, entry: { ...kept.entry, sizeBytes } });
+    if (kept !== undefined) this.#forgetPlan(kept.entry.meta);
   }
 
   /** Call it after the object was deleted, else the next LIST brings it back. */
@@ -98,27 +105,50 @@ export class CatalogView {
     const { tenant, windowStartMs } = kept.entry.meta;
     const windows = this.#byTenant.get(tenant);
     const keys = windows?.get(windowStartMs);
+    this.#forgetPlan(kept.entry.meta);
     keys?.delete(key);
     if (keys?.size === 0) windows?.delete(windowStartMs);
     if (windows?.size === 0) this.#byTenant.delete(tenant);
     return true;
   }
 
-  /** Entries of these tenants with a time in [startMs, endMs], by tenant as asked, then by key. */
+  /** Entries of these tenants with a time in [startMs, endMs], by tenant as asked, then by key: so by window. */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
     const planned: CatalogEntry[] = [];
     for (const tenant of new Set(tenants)) {
-      const found: CatalogEntry[] = [];
-      for (const [windowStartMs, keys] of this.#byTenant.get(tenant) ?? []) {
-        if (windowStartMs > endMs || windowStartMs + WINDOW_MS <= startMs) continue;
-        for (const key of keys) {
-          const { entry } = this.#byKey.get(key)!; // both maps change together
-          if (entry.meta.minTimeMs <= endMs && entry.meta.maxTimeMs >= startMs) found.push(entry);
-        }
-      }
-      planned.push(...found.sort((a, b) => compareText(a.key, b.key)));
+      const windows = this.#byTenant.get(tenant) ?? NO_WINDOWS;
+      const inRange = [...windows.keys()].filter((windowStartMs) => windowStartMs <= endMs && windowStartMs + WINDOW_MS > startMs);
+      for (const windowStartMs of inRange.sort((a, b) => a - b)) addEntriesWithin(this.#windowPlan(windows.get(windowStartMs)!), startMs, endMs, planned);
     }
     return planned;
+  }
+
+  /** Oldest and newest time that an entry of the tenant may hold. */
+  spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    const windows = this.#byTenant.get(tenant);
+    if (windows === undefined) return undefined;
+    let [first, last] = [Infinity, -Infinity];
+    for (const windowStartMs of windows.keys()) {
+      first = Math.min(first, windowStartMs);
+      last = Math.max(last, windowStartMs);
+    }
+    // A window holds no time of another: the ends lie in the first and in the last.
+    return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
+  }
+
+  #windowPlan(keys: Set<string>): WindowPlan {
+    let plan = this.#windowPlans.get(keys);
+    if (plan !== undefined) return plan;
+    // Both maps change together, so each key has its entry.
+    plan = planWindow(Array.from(keys, (key) => this.#byKey.get(key)!.entry));
+    this.#windowPlans.set(keys, plan);
+    return plan;
+  }
+
+  /** Call it whenever an entry of the window comes, goes or is replaced. */
+  #forgetPlan({ tenant, windowStartMs }: ObjectKey): void {
+    const keys = this.#byTenant.get(tenant)?.get(windowStartMs);
+    if (keys !== undefined) this.#windowPlans.delete(keys);
   }
 
   /** Call before a LIST's first request; hand what it gives to `endList`. */
@@ -170,6 +200,8 @@ export class CatalogView {
         message: `the catalog holds ${this.#entryCountMax} objects and takes no more: lower --retention, raise --flush-interval, or give each cluster a prefix of its own in the bucket`,
       });
     }
+    // A LIST puts every entry again, and most are the ones that were there.
+    if (this.#byKey.get(key)?.entry !== kept.entry) this.#forgetPlan(meta);
     this.#byKey.set(key, kept);
     let windows = this.#byTenant.get(meta.tenant);
     if (windows === undefined) this.#byTenant.set(meta.tenant, (windows = new Map<number, Set<string>>()));

@@ -79,6 +79,11 @@ export class Catalog {
     return this.#view.plan(tenants, startMs, endMs);
   }
 
+  /** Oldest and newest time that an entry of the tenant may hold; undefined: it has none. */
+  spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    return this.#view.spanOf(tenant);
+  }
+
   acquire(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogSnapshot {
     return { entries: this.plan(tenants, startMs, endMs), release: this.#snapshots.begin() };
   }

@@ -170,6 +170,7 @@ export class Node {
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => this.#unlisted,
+      objectSpan: (tenant) => this.#catalog.spanOf(tenant),
       headSpan: (tenant) => head.spanOf(tenant),
     });
     this.admin = this.#makeAdmin();

@@ -25,7 +25,7 @@ import { Gathered } from "./gathered.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin } from "./read-plan.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, windowsCovered } from "./read-plan.ts";
 import { isDamaged, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
@@ -58,6 +58,8 @@ export interface ReaderModules {
   readonly quarantine: () => readonly QuarantinedSpan[];
   /** Undefined while the catalog knows every object, else why it may not. */
   readonly incompleteBecause: () => string | undefined;
+  /** Oldest and newest profile of a tenant that objects hold. */
+  readonly objectSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
   /** Oldest and newest profile of a tenant that memory holds. */
   readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
 }
@@ -156,18 +158,9 @@ export class Reader implements ProfileSource {
   async stats(tenant: TenantId): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined) throw incomplete(unknown);
-    const pin = this.#modules.pin([tenant], -8.64e15, 8.64e15);
-    pin.release();
-    const head = this.#modules.headSpan(tenant);
-    const spans = [
-      ...pin.entries.map(({ meta }) => ({ oldestMs: meta.minTimeMs, newestMs: meta.maxTimeMs })),
-      ...(head === undefined ? [] : [head]),
-    ];
+    const spans = [this.#modules.objectSpan(tenant), this.#modules.headSpan(tenant)].filter((span) => span !== undefined);
     if (spans.length === 0) return undefined;
-    return {
-      oldestMs: spans.reduce((oldest, { oldestMs }) => Math.min(oldest, oldestMs), Infinity),
-      newestMs: spans.reduce((newest, { newestMs }) => Math.max(newest, newestMs), -Infinity),
-    };
+    return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
   }
 
   /**
@@ -282,7 +275,7 @@ export class Reader implements ProfileSource {
       await gathered.add(await this.#scanIntact(task, scope, missing, signal));
       signal.throwIfAborted();
     }
-    await this.#scanMemoryBetween(base, scope, entries, gathered, signal);
+    await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
     const { partials } = gathered;
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
@@ -335,13 +328,13 @@ export class Reader implements ProfileSource {
   async #scanMemoryBetween(
     base: { readonly spec: ScanSpec; readonly tenants: readonly TenantId[]; readonly generations: readonly Generation[] },
     scope: Scope,
-    entries: readonly CatalogEntry[],
+    windows: readonly (readonly CatalogEntry[])[],
     gathered: Gathered,
     signal: AbortSignal,
   ): Promise<void> {
     if (base.generations.length === 0) return;
     for (const tenant of scope.tenants) {
-      const covered = [...new Set(entries.filter(({ meta }) => meta.tenant === tenant).map(({ meta }) => meta.windowStartMs))].sort((a, b) => a - b);
+      const covered = windowsCovered(windows, tenant);
       let first = windowStartOf(scope.startMs);
       const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + 1]) {
