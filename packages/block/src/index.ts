@@ -19,6 +19,8 @@ export { blockKey, markKey, OBJECT_PREFIX, parseObjectKey, parseWindow, printWin
 export type { BlockKey, Mark, MarkKey, ObjectKey, ReadableKey, SegmentKey } from "./object-path.ts";
 export { gapsOf, printOrdinals } from "./ordinal-gaps.ts";
 export type { KnownOrdinals, OrdinalRange } from "./ordinal-gaps.ts";
+export { ObjectReader } from "./object-reader.ts";
+export type { ObjectReaderModules, ObjectReaderOptions } from "./object-reader.ts";
 export { openBucket, parseBucketUrl } from "./open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./open-bucket.ts";
 export { bytesSource, contentSum, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";

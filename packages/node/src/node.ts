@@ -15,7 +15,7 @@ import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@py
 import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog } from "@pyromesh/block";
+import { Catalog, ObjectReader } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -25,11 +25,16 @@ import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { GatedSource } from "./read/gated-source.ts";
+import { AMPLE_MEMORY } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
+import { ByteBudget } from "./read/read-ahead.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
+import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { StartProgress } from "./start-progress.ts";
 import { BucketLink } from "./tend/bucket-link.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { ActiveSeries } from "./write/active-series.ts";
@@ -40,9 +45,6 @@ import { Writer } from "./write/writer.ts";
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Of dataset ranges kept in memory for queries. */
-const SEGMENT_CACHE_BYTES = 64 * 2 ** 20;
-
 export interface NodeModules {
   readonly clock: Clock;
   readonly random: Random;
@@ -54,6 +56,8 @@ export interface NodeModules {
   /** The signal ends it, where the node is to stop before it is open. */
   readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: that of a process that lacks no memory. */
+  readonly memory?: MemoryPlan;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -75,6 +79,7 @@ interface Engines {
   readonly link: BucketLink;
   readonly writer: Writer;
   readonly reader: Reader;
+  readonly unreadable: UnreadableObjects;
 }
 
 /** What the replay leaves behind. */
@@ -155,6 +160,7 @@ export class Node {
     // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
+    this.#engines?.unreadable.stop();
     await this.#engines?.flusher.stop();
     for (const close of this.#closers.reverse()) await close();
   }
@@ -238,7 +244,16 @@ export class Node {
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
     const { clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
-    const catalog = new Catalog({}, { bucket, localFiles: local, logger });
+    const { objectCacheBytes, readAheadBytes } = this.#modules.memory ?? AMPLE_MEMORY;
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const catalog = new Catalog({}, { bucket, logger, forget: (key) => objects.forget(key) });
+    const unreadable = new UnreadableObjects({
+      clock,
+      logger,
+      metrics,
+      forget: (key) => objects.forget(key),
+      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+    });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
       { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason) },
@@ -258,19 +273,21 @@ export class Node {
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
-    const segments = new SegmentSource({ cacheBytesMax: SEGMENT_CACHE_BYTES }, { catalog });
     const reader = new Reader({
       compute,
-      segments,
+      segments: new SegmentSource({ objects, unreadable }),
+      unreadable,
+      readAheadBudget: new ByteBudget(readAheadBytes),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => link.refreshForReader(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
+      objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: (tenant) => head.spanOf(tenant),
     });
-    return { bucket, local, head, generations, catalog, flusher, link, writer, reader };
+    return { bucket, local, head, generations, catalog, flusher, link, writer, reader, unreadable };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */

@@ -1,0 +1,27 @@
+import { expect } from "chai";
+import { planMemory, processMemoryBytes } from "./memory-plan.ts";
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+describe("memory plan", () => {
+  it("all caches together take an eighth of the memory at most, whatever the number of workers", () => {
+    for (const memoryBytes of [128 * MIB, 512 * MIB, 2 * GIB, 64 * GIB]) {
+      for (const workerCount of [1, 3, 8]) {
+        const plan = planMemory({ memoryBytes, workerCount });
+        expect(plan.objectCacheBytes + workerCount * plan.openDatasetBytes).to.be.at.most(memoryBytes / 8);
+        expect(plan.readAheadBytes).to.be.at.most(memoryBytes / 16);
+      }
+    }
+    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB });
+  });
+
+  it("beyond what helps more memory changes nothing", () => {
+    expect(planMemory({ memoryBytes: 64 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
+  });
+
+  it("the control group's limit counts where there is one, never more than the machine has", () => {
+    expect(processMemoryBytes({ constrainedBytes: 512 * MIB, totalBytes: 8 * GIB })).to.equal(512 * MIB);
+    for (const none of [undefined, 0, 2 ** 64]) expect(processMemoryBytes({ constrainedBytes: none, totalBytes: 8 * GIB })).to.equal(8 * GIB);
+  });
+});
