@@ -240,7 +240,7 @@ export class Node {
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, localFiles: local, logger });
     const flusher = new Flusher(
-      { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
+      { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
       { head, compute, bucket, local, catalog, generations, clock, logger, metrics },
     );
     for (const [cutId, generation] of cutGenerations) flusher.resumeCut(cutId, generation);
