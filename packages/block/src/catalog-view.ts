@@ -14,24 +14,13 @@ import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
 import type { MarkKey, ObjectKey, ReadableKey } from "./object-path.ts";
 import { parseObjectKey, printWindow } from "./object-path.ts";
 import type { GapState } from "./ordinal-gaps.ts";
 import { gapsOf, NO_GAPS, printOrdinals, settleGaps } from "./ordinal-gaps.ts";
 import { addEntriesWithin, planWindow } from "./window-plan.ts";
 import type { WindowPlan } from "./window-plan.ts";
-
-/** Never changed: a change puts a new one in its place. */
-export interface CatalogEntry {
-  readonly key: string;
-  /** What the key says. */
-  readonly meta: ReadableKey;
-  readonly sizeBytes: number;
-  /** `local`: sealed on this node's disk, waiting for upload. */
-  readonly place: "bucket" | "local";
-  /** Of a local one, for people. */
-  readonly path?: string;
-}
 
 /** What a LIST looks at: all windows; those from one on, of every tenant; one of one tenant. */
 export type ListScope = { readonly kind: "all" } | { readonly kind: "since"; readonly windowStartMs: number } | { readonly kind: "window"; readonly tenant: TenantId; readonly windowStartMs: number };

@@ -7,7 +7,8 @@
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "./bucket.ts";
-import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
+import type { ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
 import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
 import type { MarkKey } from "./object-path.ts";
 import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";

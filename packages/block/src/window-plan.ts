@@ -2,7 +2,7 @@
  * What a plan takes of one window: its entries in the order of their keys. Made when a plan first wants the window and kept until the
  * window changes, so that a plan of a month (720 windows, 20,000 entries and more) copies lists and sorts nothing. Pure.
  */
-import type { CatalogEntry } from "./catalog-view.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
 
 export interface WindowPlan {
   /** By key. */

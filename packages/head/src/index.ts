@@ -1,10 +1,12 @@
 export type { Cut, CutGroup } from "./cut.ts";
+export type { DiskUse } from "./disk-budget.ts";
+export type { DiskPlan } from "./disk-plan.ts";
 export { Head } from "./head.ts";
 export { checkHeadFormat } from "./format-file.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut, SealedSegment } from "./head.ts";
 export type { KeptFile } from "./kept-file.ts";
 export type { BucketMark } from "./meta-entry.ts";
-export { openHead } from "./open-head.ts";
+export { measureHead, openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
 export type { ReplayedRecord, ReplayProgress } from "./recovery.ts";

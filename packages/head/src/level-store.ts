@@ -16,7 +16,7 @@ import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, Sto
 
 export interface LevelStoreOptions {
   /** What LevelDB gathers in memory before it writes a table; it may hold two of them. */
-  readonly writeBufferBytes?: number;
+  readonly writeBufferBytes: number;
 }
 
 export interface LevelStoreModules {
@@ -26,9 +26,13 @@ export interface LevelStoreModules {
   readonly signal?: AbortSignal | undefined;
 }
 
+export function storeDir(dir: string): string {
+  return join(dir, "db");
+}
+
 /** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
-export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes = WRITE_BUFFER_BYTES }: LevelStoreOptions = {}): StoreOpener {
-  const path = join(dir, "db");
+export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes }: LevelStoreOptions): StoreOpener {
+  const path = storeDir(dir);
   const holderPath = join(dir, "holder");
 
   const openOnce = async (): Promise<LevelStore> => {
@@ -161,18 +165,6 @@ class LevelStore implements OrderedStore {
     return this.#db.close();
   }
 }
-
-/**
- * More than comes in between two seals of full cuts: a cut (64 MiB) and what is taken in while its segment is built. Each seal has
- * LevelDB write what it gathered into a table and drop from that, in place, what is deleted (`reclaim` of store-writer.ts); so a
- * record is written to the log and into one table. Where it is filled before the seal, its table is still all alive: too large for
- * level 1, and spanning all kinds of keys as every table does, it is merged at once with what is left of the last, a third write.
- *
- * Measured (`npm run bench -- commits`, 10 KiB records, 2 cores; bytes written a byte, CPU a record of all threads): 16 MiB 4 to 5
- * and 195 µs, 32 MiB 4 and 165 µs, 64 MiB 2.7 and 96 to 104 µs, 96 MiB 2.2 and 77 to 94 µs. Under `bench load` it holds some
- * 75 MB at most; a start with 20,000 unflushed pushes takes as long.
- */
-const WRITE_BUFFER_BYTES = 96 << 20;
 
 /**
  * A chained batch costs half of an array, but its native memory goes only with the next garbage collection, and V8 does not know

@@ -259,7 +259,7 @@ export class Node {
       { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason) },
     );
     const flusher = new Flusher(
-      { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
+      { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
       { head, compute, bucket: link.guarded, local, catalog, generations, clock, logger, metrics },
     );
     const writer = new Writer({

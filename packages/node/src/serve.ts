@@ -7,7 +7,7 @@ import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler,
 import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
-import { openHead } from "@pyromesh/head";
+import { measureHead, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
@@ -89,8 +89,9 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
     openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
     openHead: async (hooks) => {
-      const diskBudgetBytes = await diskBudgetOf(config, logger);
-      return openHead({ dir: join(dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
+      const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
+      const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
+      return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
     },
   });
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
@@ -158,12 +159,13 @@ function laneCountOf(config: Config): number {
   return Math.max(1, Math.min(LANES_MAX, availableParallelism() - 1));
 }
 
-/** At most 80 % of what is free at start: a full disk would stop more than this node. */
-async function diskBudgetOf(config: Config, logger: Logger): Promise<number> {
+/** What the head holds already and at most 80 % of what is free at start: a full disk would stop more than this node. */
+async function diskBudgetOf(config: Config, { dir, sealedDir }: { readonly dir: string; readonly sealedDir: string }, logger: Logger): Promise<number> {
   const { bavail, bsize } = await statfs(config.dataDir);
-  const free = Math.floor(bavail * bsize * 0.8);
-  if (free < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes: free });
-  return Math.min(config.headDiskBudgetBytes, free);
+  const { storeBytes, otherBytes } = await measureHead(dir, sealedDir);
+  const usableBytes = storeBytes + otherBytes + Math.floor(bavail * bsize * 0.8);
+  if (usableBytes < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes });
+  return Math.min(config.headDiskBudgetBytes, usableBytes);
 }
 
 /** Resolves after the first SIGTERM or SIGINT and a clean stop; exits 1 when that takes too long. */
