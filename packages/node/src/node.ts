@@ -86,7 +86,7 @@ export class Node {
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     // Until it is there nothing is cut, sealed or renamed.
-    let flusher: Flusher | undefined;
+    const late: { flusher?: Flusher } = {};
     const head = await modules.openHead({
       onCommitted: (entries) => {
         compute.insert(
@@ -94,9 +94,9 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => flusher?.noteCut(cutId),
-      onSealed: (sealed) => flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.flusher?.noteCut(cutId),
+      onSealed: (sealed) => late.flusher?.noteSealed(sealed),
+      onRenamed: (renamed) => late.flusher?.noteRenamed(renamed),
     });
     let cutId: number | undefined;
     let interned: Promise<void> = Promise.resolve();
@@ -125,7 +125,7 @@ export class Node {
     // A cut of which nothing could be read back is sealed empty.
     for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
     const node = new Node(config, modules, { head, generations, hasLoss: quarantinedCount > 0, activeSeries, arrivalTimes });
-    flusher = node.#flusher;
+    late.flusher = node.#flusher;
     return node;
   }
 

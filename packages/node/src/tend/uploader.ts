@@ -436,7 +436,7 @@ export class Uploader {
    * rather than never.
    */
   async #lose(waiting: Waiting, rot: string): Promise<void> {
-    const { catalog, countFailure, head, local, logger } = this.#modules;
+    const { catalog, countFailure, head, logger } = this.#modules;
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
