@@ -175,7 +175,7 @@ export class Node {
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
     // Until it is there nothing is cut, sealed or renamed.
-    const later: { flusher?: Flusher } = {};
+    const late: { flusher?: Flusher } = {};
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
@@ -184,9 +184,9 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => later.flusher?.noteCut(cutId),
-      onSealed: (sealed) => later.flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => later.flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.flusher?.noteCut(cutId),
+      onSealed: (sealed) => late.flusher?.noteSealed(sealed),
+      onRenamed: (renamed) => late.flusher?.noteRenamed(renamed),
     });
     this.#closers.push(() => head.close());
     let cutId: number | undefined;
@@ -227,7 +227,7 @@ export class Node {
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
-    later.flusher = engines.flusher;
+    late.flusher = engines.flusher;
     // What the head lost may be what a file on disk is all that is left of.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();
