@@ -28,7 +28,6 @@ import { findStore } from "./found-store.ts";
 import type { FoundStore } from "./found-store.ts";
 import { frame } from "./frame.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts";
-import type { GroupCommit } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
 import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
 import { encodeRetired, STORE_ID_BYTES } from "./meta-entry.ts";

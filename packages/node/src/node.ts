@@ -181,7 +181,7 @@ export class Node {
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
     // Until it is there nothing is cut, sealed or renamed.
-    let flusher: Flusher | undefined;
+    const late: { flusher?: Flusher } = {};
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
@@ -190,9 +190,9 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => flusher?.noteCut(cutId),
-      onSealed: (sealed) => flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.flusher?.noteCut(cutId),
+      onSealed: (sealed) => late.flusher?.noteSealed(sealed),
+      onRenamed: (renamed) => late.flusher?.noteRenamed(renamed),
     });
     this.#closers.push(() => head.close());
     let cutId: number | undefined;
@@ -233,7 +233,7 @@ export class Node {
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
-    ({ flusher } = engines);
+    late.flusher = engines.flusher;
     // What the head lost may be what a file on disk is all that is left of.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();

@@ -7,7 +7,7 @@ import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler,
 import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
-import { measureHead, openHead } from "@pyromesh/head";
+import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
@@ -33,6 +33,8 @@ const LANES_MAX = 8;
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
   await makeDataDir(config.dataDir);
+  // Before anything in it is touched, which a later format may not bear.
+  await checkHeadFormat(join(config.dataDir, "head"));
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;

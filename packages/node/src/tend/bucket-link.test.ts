@@ -59,7 +59,7 @@ class World {
   readonly renumbered: string[] = [];
   readonly told: string[] = [];
   /** What the link waits for to be due: the next LIST. */
-  timers: { readonly delayMs: number; readonly run: () => void }[] = [];
+  timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
   nowMs = NOW_MS;
   monotonicMs = 0;
   catalog!: Catalog;
@@ -72,8 +72,9 @@ class World {
     monotonicMs: () => this.monotonicMs,
     sleep: (delayMs, by) => systemClock.sleep(delayMs / 100, by),
     after: (delayMs, run) => {
-      this.timers.push({ delayMs, run });
-      return { cancel: () => undefined };
+      const timer = { delayMs, run, isCancelled: false };
+      this.timers.push(timer);
+      return { cancel: () => void (timer.isCancelled = true) };
     },
   };
 
@@ -188,6 +189,8 @@ describe("bucket link", () => {
       await world.putIdentity(Y);
       expect(await put(seg(2))).to.equal("BUCKET_UNAVAILABLE");
       expect(link.incompleteBecause).to.include(Y);
+      expect(world.timers.shift()!.isCancelled, "the LIST of the minute").to.equal(true);
+      expect(world.timers[0]!.delayMs).to.equal(2000);
       await world.putIdentity(X);
       expect(await put(seg(3))).to.equal("done");
       await world.nextList();

@@ -246,11 +246,19 @@ export class BucketLink {
     };
   }
 
+  /** Where an upload found out that the bucket is not ours, the next LIST may be a minute away. */
+  #listSooner(): void {
+    if (this.#timer === undefined) return; // one runs, and sets the next; or the node has not started
+    this.#timer.cancel();
+    this.#listLater();
+  }
+
   #listLater(): void {
     const { clock, logger } = this.#modules;
     if (this.#stopped.signal.aborted) return;
     const delayMs = this.#incomplete !== undefined ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
     this.#timer = clock.after(delayMs, () => {
+      this.#timer = undefined;
       this.#list({ isWhole: false })
         .catch((error: unknown) => {
           if (!this.#stopped.signal.aborted) logger.warn("the bucket could not be listed", { reason: messageOf(error) });
@@ -320,7 +328,7 @@ export class BucketLink {
   }
 
   async #carryOut(plan: AdoptionPlan, cause: unknown, signal: AbortSignal): Promise<void> {
-    const { head, logger } = this.#modules;
+    const { logger } = this.#modules;
     switch (plan.kind) {
       case "go-on":
         return;
@@ -377,6 +385,7 @@ export class BucketLink {
     this.#identifiedMs = -Infinity;
     this.#incomplete = error.message;
     if (this.#isFresh) this.#waits = `its data directory is fresh and the bucket cannot be used: ${error.message}`;
+    this.#listSooner();
     return error;
   }
 

@@ -60,6 +60,8 @@ interface Waiting extends WaitingSegment {
   isHeld: boolean;
   /** The bucket holds it; only the head does not know yet. */
   isStored: boolean;
+  /** Its loss was said, and is yet to be remembered. */
+  isQuarantined: boolean;
   /** Of another's segment under its key. */
   takenSizeBytes: number | undefined;
 }
@@ -127,7 +129,7 @@ export class Uploader {
   add({ key, bytes }: SealedSegment): WaitingSegment {
     const meta = parseObjectKey(key);
     assert(meta?.kind === "segment", "a segment key made here is read back");
-    const waiting: Waiting = { key, meta, entry: decodeSealedEntry(bytes), isUnchecked: !this.#isStarted, isHeld: false, isStored: false, takenSizeBytes: undefined };
+    const waiting: Waiting = { key, meta, entry: decodeSealedEntry(bytes), isUnchecked: !this.#isStarted, isHeld: false, isStored: false, isQuarantined: false, takenSizeBytes: undefined };
     this.#catalogue(waiting);
     this.#enqueue(waiting);
     return waiting;
@@ -234,7 +236,10 @@ export class Uploader {
     const { clock } = this.#modules;
     const nowMs = clock.monotonicMs();
     this.#timer?.cancel();
-    const { startIds, wakeAtMs } = planUploads({ nowMs, queues: this.#views(), outageRetryAtMs: this.#outageRetryAtMs });
+    const queues = this.#views();
+    const { startIds, wakeAtMs } = planUploads({ nowMs, queues, outageRetryAtMs: this.#outageRetryAtMs });
+    // In an outage one try answers for all who asked.
+    if (startIds.length > 0 && isOutage(queues)) for (const queue of this.#queues.values()) queue.isAsked = false;
     for (const id of startIds) {
       const queue = this.#queues.get(id)!; // the plan names queues it was shown
       queue.busySinceMs = nowMs;
@@ -258,17 +263,15 @@ export class Uploader {
     const { clock, countFailure, logger } = this.#modules;
     const waiting = queue.waiting[0]!; // a queue without any is not kept
     const { key } = waiting;
-    const isEarly = queue.isAsked && (queue.retryAtMs > clock.monotonicMs() || isOutage(this.#views()));
     queue.isAsked = false;
     waiting.isHeld = true;
     try {
-      await this.#advance(waiting);
-      this.#noteSuccess(queue);
+      if (await this.#advance(waiting)) this.#noteSuccess(queue);
     } catch (error) {
       if (this.#signal.aborted) return;
       countFailure("upload");
       queue.reason = messageOf(error);
-      this.#noteFailure(queue, error instanceof BucketError, isEarly);
+      this.#noteFailure(queue, error instanceof BucketError);
       logger.warn("a segment could not be uploaded and waits on disk", { key, reason: queue.reason, retryMs: Math.max(0, Math.round(queue.retryAtMs - clock.monotonicMs())) });
     } finally {
       waiting.isHeld = false;
@@ -276,41 +279,51 @@ export class Uploader {
     }
   }
 
+  /** The bucket took something: an outage is over, and who waited for its end is tried at once. */
   #noteSuccess(queue: Queue): void {
-    const wasOutage = isOutage(this.#views());
+    const wasOutage = this.#outageFailureCount > 0;
+    this.#outageFailureCount = 0;
+    this.#outageRetryAtMs = 0;
     queue.failureCount = 0;
     queue.retryAtMs = 0;
     queue.reason = "";
-    this.#outageFailureCount = 0;
-    this.#outageRetryAtMs = 0;
     for (const other of this.#queues.values()) {
       other.isFailing = false;
       if (wasOutage) other.retryAtMs = 0;
     }
   }
 
-  /** `isEarly`: it was asked for before its pause had ended, which goes on as if it had not been. */
-  #noteFailure(queue: Queue, isOfBucket: boolean, isEarly: boolean): void {
+  /** A try that was asked for before its pause had ended leaves the pause as it is; so do those that were under way when an outage began. */
+  #noteFailure(queue: Queue, isOfBucket: boolean): void {
     const nowMs = this.#modules.clock.monotonicMs();
     if (isOfBucket) queue.isFailing = true;
-    if (!isEarly || queue.failureCount === 0) {
+    if (queue.retryAtMs <= nowMs) {
       queue.failureCount++;
       queue.retryAtMs = nowMs + retryDelayMs(queue.failureCount);
     }
-    if (!isOutage(this.#views()) || (isEarly && this.#outageFailureCount > 0)) return;
+    if (!isOutage(this.#views()) || this.#outageRetryAtMs > nowMs) return;
     this.#outageFailureCount++;
     this.#outageRetryAtMs = nowMs + retryDelayMs(this.#outageFailureCount);
   }
 
   // --- one segment --------------------------------------------------------------------------------------------------
 
-  /** One step of the first of a queue: it is in the bucket, has another name, or is lost, and the queue goes on. */
-  async #advance(waiting: Waiting): Promise<void> {
-    if (waiting.isStored) return this.#unseal(waiting);
-    const bytes = waiting.entry.isLost ? undefined : await this.#sound(waiting);
-    if (bytes === undefined && !waiting.entry.isLost) return;
-    if (waiting.meta.storeId !== toHex(this.#modules.head.storeId)) return this.#rename(waiting, bytes);
-    return bytes === undefined ? this.#mark(waiting) : this.#upload(waiting, bytes);
+  /** One step of the first of a queue: it is in the bucket, has another name, or is lost, and the queue goes on. True where the bucket answered. */
+  async #advance(waiting: Waiting): Promise<boolean> {
+    if (waiting.isStored) {
+      await this.#unseal(waiting);
+      return false;
+    }
+    const { isLost } = waiting.entry;
+    const bytes = isLost ? undefined : await this.#sound(waiting);
+    if (bytes === undefined && !isLost) return false;
+    if (waiting.meta.storeId !== toHex(this.#modules.head.storeId)) {
+      await this.#rename(waiting, bytes);
+      return false;
+    }
+    if (bytes === undefined) await this.#mark(waiting);
+    else await this.#upload(waiting, bytes);
+    return true;
   }
 
   async #upload(waiting: Waiting, bytes: Uint8Array): Promise<void> {
@@ -423,7 +436,7 @@ export class Uploader {
    * rather than never.
    */
   async #lose(waiting: Waiting, rot: string): Promise<void> {
-    const { catalog, countFailure, head, local, logger } = this.#modules;
+    const { catalog, countFailure, head, logger } = this.#modules;
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
@@ -434,7 +447,8 @@ export class Uploader {
       this.#done(waiting);
       return;
     }
-    await head.addQuarantine(`sealed segment ${key} ${rot}`, meta.minTimeMs, meta.maxTimeMs);
+    if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${rot}`, meta.minTimeMs, meta.maxTimeMs);
+    waiting.isQuarantined = true;
     catalog.remove(key);
     await this.#setAside(key);
     const lost = { ...entry, isLost: true };
