@@ -263,7 +263,7 @@ describe("flusher", function () {
 
     it("a failed POST /flush leaves the pauses as they are: some five puts in 12 s, not 24", async () => {
       await world.start();
-      world.bucket.goDown();
+      world.bucket.schedule(({ operation }) => (operation === "put" ? { kind: "status", status: 503 } : undefined)); // all else would be asked whose bucket it is
       await seal(A, 3);
       const outcome = messageOf(world.node.admin.flush(signal));
       await world.until(() => world.puts().length >= 2, "the bucket was asked");

@@ -40,7 +40,7 @@ export interface UploaderModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly countFailure: (step: "upload" | "check" | "rename") => void;
+  readonly countFailure: (step: "upload" | "check") => void;
 }
 
 /** A sealed segment that is not in the bucket yet. */
