@@ -90,10 +90,10 @@ describe("durability: a copied data dir", function () {
   for (const point of ["flush-after-rename-file", "flush-after-rename"]) {
     it(`a kill -9 in the middle of renaming loses and doubles nothing: ${point}`, async () => {
       await copied();
+      const doomed = await start("second", { PYROMESH_CRASH_AT: point }); // it lists the bucket before there is anything to see
       const first = await start("first");
       await push(first, 10);
       expect(await flush(first)).to.equal(200);
-      const doomed = await start("second", { PYROMESH_CRASH_AT: point });
       await push(doomed, 20);
       await fetch(`${doomed.url}/flush`, { method: "POST" }).catch(() => undefined);
       expect((await doomed.exited).signal).to.equal("SIGKILL");

@@ -20,7 +20,7 @@
 import { assert, CodedError, crc32, encodeUtf8, messageOf, toHex } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, Timer } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles, RangeSource, SegmentKey } from "@pyromesh/block";
-import { BucketError, bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segmentKey, withSegmentMeta } from "@pyromesh/block";
+import { bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segmentKey, withSegmentMeta } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../crash-point.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
@@ -271,7 +271,7 @@ export class Uploader {
       if (this.#signal.aborted) return;
       countFailure("upload");
       queue.reason = messageOf(error);
-      this.#noteFailure(queue, error instanceof BucketError);
+      this.#noteFailure(queue, error instanceof CodedError && error.code.startsWith("BUCKET_"));
       logger.warn("a segment could not be uploaded and waits on disk", { key, reason: queue.reason, retryMs: Math.max(0, Math.round(queue.retryAtMs - clock.monotonicMs())) });
     } finally {
       waiting.isHeld = false;
