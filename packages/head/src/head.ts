@@ -709,6 +709,7 @@ export class Head {
         // What a merge writes is not dead.
         if (!this.#writer.isCompacting && this.#disk.askForMerge(this.#heldBytes.recordBytes)) this.#writer.reclaimAll();
       },
+      onFailed: () => this.#disk.forgetMeasured(),
     });
   }
 
