@@ -17,6 +17,8 @@ export interface QueryLimits {
   readonly maxFlamegraphNodesMax: number;
   /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two above hold for a pprof too. */
   readonly isMergeProfileBounded: boolean;
+  /** `limits.query_allow_partial`: an answer may lack what cannot be read though its request does not say so. */
+  readonly isPartialAllowed: boolean;
 }
 
 export const DEFAULT_QUERY_LIMITS: QueryLimits = {
@@ -25,9 +27,10 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   maxFlamegraphNodesDefault: 8192,
   maxFlamegraphNodesMax: 1_048_576,
   isMergeProfileBounded: false,
+  isPartialAllowed: false,
 };
 
-/** Of several tenants the smallest positive value of each limit holds, and what one of them bounds is bounded. */
+/** Of several tenants the smallest positive value of each limit holds, what one of them bounds is bounded, and what all allow is allowed. */
 export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
   const all = tenants.map(limitsOf);
   const smallest = (pick: (limits: QueryLimits) => number): number => {
@@ -40,6 +43,7 @@ export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: Ten
     maxFlamegraphNodesDefault: smallest((limits) => limits.maxFlamegraphNodesDefault),
     maxFlamegraphNodesMax: smallest((limits) => limits.maxFlamegraphNodesMax),
     isMergeProfileBounded: all.some((limits) => limits.isMergeProfileBounded),
+    isPartialAllowed: all.length > 0 && all.every((limits) => limits.isPartialAllowed),
   };
 }
 

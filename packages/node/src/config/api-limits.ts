@@ -25,6 +25,7 @@ export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLi
     maxFlamegraphNodesDefault: limits.flameGraphNodesDefault,
     maxFlamegraphNodesMax: limits.flameGraphNodesMax,
     isMergeProfileBounded: limits.isMergeProfileBounded,
+    isPartialAllowed: limits.isPartialAllowed,
   };
 }
 
