@@ -132,6 +132,14 @@ describe("writer: limits on series and sessions", () => {
     expect([error!.kind, error!.details["reason"]]).to.deep.equal(["resource_exhausted", "series_limit"]);
   });
 
+  it("a refusal says by its place which profile of the push it means, in whatever turn it was worked on", async () => {
+    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    await world.push(profile(["/a"]), profile(["/b"]));
+    const pushed = ["/a", "/c", "/b", "/d", "/a"].map((endpoint, index) => ({ ...profile([endpoint], BigInt(index + 2)), describe: "the same for all" }));
+    const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, pushed, signal);
+    expect([acceptedCount, ...refused.map(({ index }) => index)]).to.deep.equal([3, 1, 3]);
+  });
+
   it("of a split profile the part within the limit is kept once, however often it is sent", async () => {
     await world.push(profile(["/a"]));
     for (let i = 0; i < 3; i++) expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal(["SERIES_LIMIT"]);
