@@ -373,6 +373,15 @@ describe("querier", () => {
       expect(api.source.seriesQueries[0]!.allowPartial).to.equal(false);
     });
 
+    it("query_allow_partial: every query of the tenant allows it, and its render too", async () => {
+      await api.server.stop();
+      api = await openApi({ queryLimits: { isPartialAllowed: true } });
+      await api.rpc("SelectMergeStacktraces", MERGE);
+      await api.rpc("LabelNames", RANGE);
+      await api.get(`/pyroscope/render?from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
+      expect([...api.source.mergeQueries, ...api.source.seriesQueries].map(({ allowPartial }) => allowPartial)).to.deep.equal([true, true, true]);
+    });
+
     it("a query that cannot be complete is 503 with the reason", async () => {
       api.source.failure = unavailable("QUERY_INCOMPLETE", "store 4f did not answer");
       const response = await api.rpc("LabelNames", RANGE);

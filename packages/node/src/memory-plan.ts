@@ -21,7 +21,7 @@ export interface MemoryPlan {
 
 const MIB = 2 ** 20;
 const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
-const OPEN_DATASET_BYTES_MAX = 96 * MIB;
+const OPEN_DATASET_BYTES_MAX = 64 * MIB;
 const READ_AHEAD_BYTES_MAX = 64 * MIB;
 
 /** With less memory V8 collects earlier: thirty queries of a day each took 240 MB with 300 % and 130 MB with 50 %, of 512. */
