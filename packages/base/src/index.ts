@@ -15,4 +15,5 @@ export type { Random } from "./random.ts";
 export { SharedLoads } from "./shared-loads.ts";
 export { ANONYMOUS, parseTenantId } from "./tenant.ts";
 export type { TenantId } from "./tenant.ts";
+export { Turns } from "./turns.ts";
 export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";

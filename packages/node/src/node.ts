@@ -161,6 +161,7 @@ export class Node {
     });
     this.sink = this.#writer;
     this.source = new Reader({
+      clock,
       compute,
       segments: new SegmentSource({ objects, unreadable: this.#unreadable }),
       unreadable: this.#unreadable,
