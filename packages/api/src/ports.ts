@@ -51,8 +51,15 @@ export interface IngestHints {
 export interface PushOutcome {
   /** Profiles stored (or found to be stored already). */
   readonly acceptedCount: number;
-  /** One per profile refused; the others were stored. Each is a CodedError that says what to change. */
-  readonly refused: readonly Error[];
+  /** The others were stored. */
+  readonly refused: readonly RefusedProfile[];
+}
+
+export interface RefusedProfile {
+  /** Of the profile in the push. */
+  readonly index: number;
+  /** A CodedError that says what to change; its sentence begins with the profile's `describe`. */
+  readonly error: Error;
 }
 
 /** Who waits for an answer. An AbortSignal is one. */

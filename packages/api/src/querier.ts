@@ -251,8 +251,9 @@ class Querier {
   // --- what every query needs ---------------------------------------------------------------------------------------
 
   #scope(range: { readonly start: number | bigint; readonly end: number | bigint }, call: UnaryCall): Scope {
-    const { startMs, endMs } = checkRange(range.start, range.end, this.#clock.nowMs(), this.#limits(call));
-    return { tenants: call.tenants, startMs, endMs, allowPartial: allowsPartial(call.headers) };
+    const limits = this.#limits(call);
+    const { startMs, endMs } = checkRange(range.start, range.end, this.#clock.nowMs(), limits);
+    return { tenants: call.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(call.headers) };
   }
 
   #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall): MergeQuery {

@@ -21,6 +21,8 @@ export interface QueryLimits {
   readonly maxLabelListing: number;
   /** `limits.max_label_listing_bytes`: of such an answer, in JSON; 0: any. */
   readonly maxLabelListingBytes: number;
+  /** `limits.query_allow_partial`: an answer may lack what cannot be read though its request does not say so. */
+  readonly isPartialAllowed: boolean;
 }
 
 export const DEFAULT_QUERY_LIMITS: QueryLimits = {
@@ -31,9 +33,10 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   isMergeProfileBounded: false,
   maxLabelListing: 100_000,
   maxLabelListingBytes: 16 * 2 ** 20,
+  isPartialAllowed: false,
 };
 
-/** Of several tenants the smallest positive value of each limit holds, and what one of them bounds is bounded. */
+/** Of several tenants the smallest positive value of each limit holds, what one of them bounds is bounded, and what all allow is allowed. */
 export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
   const all = tenants.map(limitsOf);
   const smallest = (pick: (limits: QueryLimits) => number): number => {
@@ -48,6 +51,7 @@ export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: Ten
     isMergeProfileBounded: all.some((limits) => limits.isMergeProfileBounded),
     maxLabelListing: smallest((limits) => limits.maxLabelListing),
     maxLabelListingBytes: smallest((limits) => limits.maxLabelListingBytes),
+    isPartialAllowed: all.length > 0 && all.every((limits) => limits.isPartialAllowed),
   };
 }
 

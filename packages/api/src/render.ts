@@ -136,7 +136,7 @@ function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLi
 
 function scope(request: ApiRequest, start: number, end: number, limits: QueryLimits, nowMs: number): Scope {
   const { startMs, endMs } = checkRange(start, end, nowMs, limits);
-  return { tenants: request.tenants, startMs, endMs, allowPartial: allowsPartial(request.headers) };
+  return { tenants: request.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(request.headers) };
 }
 
 function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: number): number {

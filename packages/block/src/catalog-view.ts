@@ -54,7 +54,7 @@ export class CatalogView {
   readonly #byKey = new Map<string, Kept>();
   readonly #byTenant = new Map<string, Map<number, Set<string>>>();
   /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
-  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan>();
+  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan<CatalogEntry>>();
   /** Removed since a LIST began that has not ended: it may still show them. Emptied by each LIST that ends. */
   readonly #removedSince = new Map<string, number>();
   #listNumber = 0;
@@ -136,7 +136,7 @@ export class CatalogView {
     return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
   }
 
-  #windowPlan(keys: Set<string>): WindowPlan {
+  #windowPlan(keys: Set<string>): WindowPlan<CatalogEntry> {
     let plan = this.#windowPlans.get(keys);
     if (plan !== undefined) return plan;
     // Both maps change together, so each key has its entry.

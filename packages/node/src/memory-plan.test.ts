@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { planMemory, processMemoryBytes } from "./memory-plan.ts";
+import { planMemory } from "./memory-plan.ts";
 
 const MIB = 2 ** 20;
 const GIB = 2 ** 30;
@@ -13,15 +13,10 @@ describe("memory plan", () => {
         expect(plan.readAheadBytes).to.be.at.most(memoryBytes / 16);
       }
     }
-    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB });
+    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, heapGrowingPercent: 50 });
   });
 
   it("beyond what helps more memory changes nothing", () => {
     expect(planMemory({ memoryBytes: 64 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
-  });
-
-  it("the control group's limit counts where there is one, never more than the machine has", () => {
-    expect(processMemoryBytes({ constrainedBytes: 512 * MIB, totalBytes: 8 * GIB })).to.equal(512 * MIB);
-    for (const none of [undefined, 0, 2 ** 64]) expect(processMemoryBytes({ constrainedBytes: none, totalBytes: 8 * GIB })).to.equal(8 * GIB);
   });
 });

@@ -1,5 +1,5 @@
 /** `pyromesh serve`: the real clock, disk, bucket and threads, and the signals that end it. */
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -15,7 +15,8 @@ import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
-import { planMemory, processMemoryBytes } from "./memory-plan.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
+import { planMemory } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
@@ -43,10 +44,9 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   );
   const lag = watchEventLoopLag(metrics);
 
-  setV8Flags();
   const laneCount = laneCountOf(config);
-  const memoryBytes = processMemoryBytes({ constrainedBytes: process.constrainedMemory(), totalBytes: totalmem() });
-  const memory = planMemory({ memoryBytes, workerCount: laneCount });
+  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
+  setV8Flags(memory);
   const compute = new WorkerCompute(
     { laneCount, openDatasetBytesMax: memory.openDatasetBytes },
     {

@@ -27,6 +27,7 @@ export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLi
     isMergeProfileBounded: limits.isMergeProfileBounded,
     maxLabelListing: limits.labelListingMax,
     maxLabelListingBytes: limits.labelListingBytesMax,
+    isPartialAllowed: limits.isPartialAllowed,
   };
 }
 

@@ -16,7 +16,7 @@ import { CodedError, formatSize, invalidArgument, toHex, Turns } from "@pyromesh
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
-import { addIdentitySums, windowStartOf } from "@pyromesh/profile";
+import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
 import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
@@ -348,13 +348,13 @@ export class Reader implements ProfileSource {
       const covered = windowsCovered(windows, tenant);
       let first = windowStartOf(scope.startMs);
       const last = windowStartOf(scope.endMs);
-      for (const window of [...covered, last + 1]) {
+      for (const window of [...covered, last + WINDOW_MS]) {
         if (window > first) {
           signal.throwIfAborted();
           const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
           await gathered.add(await this.#modules.compute.scan(task, signal));
         }
-        first = Math.max(first, window + 1);
+        first = Math.max(first, window + WINDOW_MS);
       }
     }
   }

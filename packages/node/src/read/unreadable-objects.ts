@@ -68,7 +68,9 @@ export class UnreadableObjects {
   /** The damage that keeps an object, or one of its datasets, from being read now. Undefined once it is time to read it again. */
   find(key: string, service?: string): Damage | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
-    return entry === undefined || entry.retryAtMs <= this.#modules.clock.nowMs() ? undefined : entry;
+    if (entry === undefined || entry.retryAtMs > this.#modules.clock.nowMs()) return entry;
+    this.#modules.forget(key); // what is kept of it was read for its other datasets, before its time
+    return undefined;
   }
 
   /** A read found it so. */
