@@ -274,6 +274,7 @@ export class Node {
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
     const reader = new Reader({
+      clock,
       compute,
       segments: new SegmentSource({ objects, unreadable }),
       unreadable,

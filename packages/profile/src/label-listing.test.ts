@@ -8,7 +8,6 @@ import type { Labels } from "./labels.ts";
 import { makeMatcher } from "./matcher.ts";
 import { recordView } from "./testing/record-view.ts";
 
-const ALL = { startNs: 0n, endNs: 10n ** 18n };
 const UNBOUNDED: ListingBounds = { entryCountMax: 0, bytesMax: 0 };
 const PODS: Listing = { kind: "values", name: "pod" };
 const SERIES: Listing = { kind: "series", names: [], alphabet: "utf8" };

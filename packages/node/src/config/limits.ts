@@ -1,7 +1,7 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
- * on one profile), and that `max_query_bytes`, `max_label_listing*` and `query_allow_partial` are ours. 0 lifts a limit.
+ * on one profile), and that `max_query_bytes`, `query_allow_partial` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
 import type { TenantId } from "@pyromesh/base";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
