@@ -2,6 +2,7 @@ export type { Cut, CutGroup } from "./cut.ts";
 export { Head } from "./head.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, ReplayReport, SealedSegment } from "./head.ts";
 export type { KeptFile } from "./kept-file.ts";
+export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./live-records.ts";
 export { openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
