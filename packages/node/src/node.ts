@@ -24,6 +24,7 @@ import type { Pin } from "./read/reader.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { rowSource } from "./tend/row-source.ts";
 import { decodeSealedEntry } from "./tend/sealed-entry.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
@@ -158,6 +159,7 @@ export class Node {
       headSpan: (tenant) => head.spanOf(tenant),
     });
     this.admin = this.#makeAdmin();
+    compute.readBackFrom(rowSource({ head, openGeneration: () => generations.open, generationOf: (cutId) => this.#flusher.generationOf(cutId) }));
   }
 
   /** Catalogues what is on local disk and in the bucket, then starts the background work. */

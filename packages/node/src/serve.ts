@@ -11,10 +11,12 @@ import { openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
+import { workerMemory } from "./compute/worker-memory.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
@@ -43,11 +45,15 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const lag = watchEventLoopLag(metrics);
 
   setV8Flags();
+  const laneCount = laneCountOf(config);
   const compute = new WorkerCompute(
-    { laneCount: laneCountOf(config) },
+    { laneCount, memory: workerMemory(memoryLimitBytes(), laneCount) },
     {
-      onLaneLost: (error) => {
-        logger.error("a worker thread died; the node ends, and its restart replays what was accepted", { error });
+      clock,
+      logger,
+      metrics,
+      onHopeless: (error) => {
+        logger.error("a worker thread cannot be kept alive; the node ends, and its restart replays what was accepted", { error });
         process.exit(1);
       },
     },

@@ -46,6 +46,8 @@ export interface LaneStart {
   readonly shared: SharedArrayBuffer;
   /** Shared: the number of a batch, already with the lane, that nobody waits for any more. What can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
+  /** What one query may build outside of the heap. */
+  readonly outsideBytesMax: number;
 }
 
 /** Bytes in lent memory, by where they begin, or in shared memory of their own. */
@@ -135,6 +137,19 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
 
 export function queryCanceled(): CodedError {
   return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
+}
+
+/** A thread starts in some 0.1 s. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** `wasAtWork`: the call was with the worker that died, alone or with a few others. */
+export function workerLost(message: string, wasAtWork: boolean): CodedError {
+  return new CodedError({
+    code: "WORKER_LOST",
+    kind: "unavailable",
+    message: `a worker thread died (${message}) and is started again: try again`,
+    details: { retryAfterSeconds: RETRY_AFTER_SECONDS, wasAtWork },
+  });
 }
 
 export interface PlainError {

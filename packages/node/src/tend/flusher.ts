@@ -97,6 +97,11 @@ export class Flusher {
     this.#unchecked.add(key);
   }
 
+  /** Where the rows of a cut lie that is not sealed. */
+  generationOf(cutId: number): Generation | undefined {
+    return this.#unsealed.get(cutId);
+  }
+
   start(): void {
     this.#schedule(0);
     this.#checking = this.#checkAll();

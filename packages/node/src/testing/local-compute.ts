@@ -39,6 +39,7 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
     drop: (generation) => engine.drop(generation),
     scan: async (task) => [engine.scan(task)],
     finish: async (spec, partials) => finishQuery(spec, partials),
+    readBackFrom: () => {}, // nothing here dies alone
     stop: async () => {},
   };
 }
