@@ -46,6 +46,8 @@ export interface EngineModules {
   readonly random: Random;
   /** Whether datasets of this record's tenant and service lie in this lane. */
   readonly isMine: (record: Pick<EncodedRecord, "tenant" | "service">) => boolean;
+  /** The number of the first row made ready; 1 where it is not given. */
+  readonly firstRow?: number;
 }
 
 export interface EncodedPush {
@@ -73,7 +75,7 @@ export class ComputeEngine {
   #closed: Generation = -1;
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
-  #nextRow = 1;
+  #nextRow: number;
   readonly #decoder = new RecordDecoder();
   readonly #open = new Map<string, OpenDataset>();
   #openBytes = 0;
@@ -82,6 +84,7 @@ export class ComputeEngine {
 
   constructor(modules: EngineModules) {
     this.#modules = modules;
+    this.#nextRow = modules.firstRow ?? 1;
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
   }
 

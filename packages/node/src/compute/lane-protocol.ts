@@ -42,6 +42,8 @@ export function isRecords(outcome: LaneOutcome): outcome is PackedRecords {
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
+  /** How many threads of this lane died before this one. */
+  readonly epoch: number;
   /** Lent memory. */
   readonly shared: SharedArrayBuffer;
   /** Shared: the number of a batch, already with the lane, that nobody waits for any more. What can be cancelled travels alone. */
@@ -133,6 +135,17 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
     sampleCount: packed[at + 4] as number,
     row: packed[at + 5] as number,
   };
+}
+
+/** Numbers of rows made ready tell of which thread they are: they mean nothing to the next. */
+const ROWS_AN_EPOCH = 2 ** 32;
+
+export function firstRowOf(epoch: number): number {
+  return epoch * ROWS_AN_EPOCH + 1;
+}
+
+export function isRowOf(epoch: number, row: number): boolean {
+  return row > epoch * ROWS_AN_EPOCH && row <= (epoch + 1) * ROWS_AN_EPOCH;
 }
 
 export function queryCanceled(): CodedError {

@@ -7,9 +7,9 @@
  * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
  * there is as much of it as there were pushes and generations.
  *
- * When the thread is gone, all that was with it or waited for it is refused (WORKER_LOST, 503), and the epoch rises: numbers that the thread
- * gave out (ready rows, settings) mean nothing to the next. Who starts the next one, and when, says worker-supervisor.ts. Until that one
- * holds the rows of the one before, scans and builds of rows are held back; pushes go on.
+ * When the thread is gone, what was with it is refused (WORKER_LOST, 503), and what waited goes to the next: who starts that one, and when,
+ * says worker-supervisor.ts. Until it holds the rows of the one before, scans and builds of rows are held back; pushes go on. The epoch
+ * rises: rows that the thread had made ready are gone (`isRowOf` of lane-protocol.ts), and settings are sent again.
  */
 import { setMaxListeners } from "node:events";
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
@@ -55,7 +55,7 @@ export interface WorkerDeath extends ThreadEnd {
 }
 
 export class Lane {
-  readonly #start: Omit<LaneStart, "canceled">;
+  readonly #start: Omit<LaneStart, "canceled" | "epoch">;
   readonly #modules: LaneModules;
   /** Undefined: it is gone, and what comes meanwhile waits for the next. */
   #thread: WorkerThread | undefined;
@@ -93,7 +93,7 @@ export class Lane {
   #isSendDue = false;
   #longCount = 0;
 
-  constructor(start: Omit<LaneStart, "canceled">, modules: LaneModules) {
+  constructor(start: Omit<LaneStart, "canceled" | "epoch">, modules: LaneModules) {
     this.#start = start;
     this.#modules = modules;
     this.start();
@@ -112,7 +112,7 @@ export class Lane {
       },
     };
     try {
-      this.#thread = this.#modules.startThread({ ...this.#start, canceled: this.#canceled }, events);
+      this.#thread = this.#modules.startThread({ ...this.#start, epoch, canceled: this.#canceled }, events);
       this.#sendSoon();
     } catch (error) {
       queueMicrotask(() => events.onGone({ reason: "crashed", message: messageOf(error) }));
@@ -165,9 +165,13 @@ export class Lane {
     if (number !== undefined) return number;
     if (this.#settings.size >= SETTINGS_MAX) this.#settings.clear();
     number = this.#nextSettings++;
+    this.#tellSettings(settings, number);
+    return number;
+  }
+
+  #tellSettings(settings: EncodeSettings, number: number): void {
     this.#post({ method: "settings", number, settings, isFirst: this.#settings.size === 0 });
     this.#settings.set(settings, number);
-    return number;
   }
 
   /** `isAlone`: it does not share its batch with others, so that nobody else goes down with it. */
@@ -267,7 +271,7 @@ export class Lane {
 
   #onGone(end: ThreadEnd): void {
     if (this.#refusal !== undefined) return;
-    const [away, waiting] = [this.#away, this.#waiting];
+    const [away, waiting, settings] = [this.#away, this.#waiting, [...this.#settings]];
     const death: WorkerDeath = { ...end, atWork: away.map(({ call }) => call), hasServed: this.#hasServed };
     this.#epoch++;
     this.#thread = undefined;
@@ -282,7 +286,17 @@ export class Lane {
     this.#released = [];
     this.#settings.clear();
     for (const pending of away) this.#refuse(pending, workerLost(end.message, true));
-    for (const pending of waiting) this.#refuse(pending, workerLost(end.message, false));
+    // 1. The next thread is told the settings that are in use, then gets what waited. Inserts and drops are of no use to it: it begins empty.
+    for (const [one, number] of settings) this.#tellSettings(one, number);
+    const known = new Set(settings.map(([, number]) => number));
+    for (const pending of waiting) {
+      if (pending.hasEnded) continue;
+      if (pending.reject === this.#onPostFailed) this.#end(pending);
+      else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
+      else if (needsRows(pending.call)) this.#held.push(pending);
+      else this.#waiting.push(pending);
+    }
+    // 2. From this turn on inserts wait for it.
     this.#modules.onGone(death);
   }
 

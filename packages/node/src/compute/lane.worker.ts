@@ -6,7 +6,7 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
-import { isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
+import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { MemoryGuard, threadHeap } from "./memory-guard.ts";
@@ -15,9 +15,9 @@ import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+const { lane, laneCount, epoch, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
 const heap = threadHeap();
-const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
+const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
 port.on("message", ([number, ...calls]: LaneBatch) => {

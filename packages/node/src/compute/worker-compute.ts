@@ -22,7 +22,7 @@ import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedR
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
-import { isPush, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
+import { isPush, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
 import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
 import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
@@ -59,14 +59,12 @@ class LentRecord implements EncodedRecord {
   readonly sampleCount: number;
   readonly bytes: Uint8Array;
   readonly lane: Lane;
-  /** Of the lane's thread that made the row ready: its number means nothing to the next. */
-  readonly epoch: number;
   readonly generation: Generation;
-  /** 0: none, inserted already, or released. */
+  /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
   row: number;
   slot: SlotLoan | undefined;
 
-  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, epoch: number, slot: SlotLoan | undefined) {
+  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined) {
     this.identity = recordIdentity(bytes);
     this.tenant = tenant;
     this.service = service;
@@ -74,7 +72,6 @@ class LentRecord implements EncodedRecord {
     this.sampleCount = sampleCount;
     this.bytes = bytes;
     this.lane = lane;
-    this.epoch = epoch;
     this.generation = generation;
     this.row = row;
     this.slot = slot;
@@ -116,14 +113,13 @@ export class WorkerCompute implements Compute {
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
     const lane = this.#laneFor(task);
-    const { epoch } = lane; // a call made now is answered by that thread, or not at all
     const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     try {
       const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isSuspect);
       const records: LentRecord[] = [];
-      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, epoch, slot));
+      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot));
       if (slot !== undefined) slot.recordCount = records.length;
       if (isSuspect) this.#deadlyPushes.clear(name);
       return records;
@@ -143,7 +139,7 @@ export class WorkerCompute implements Compute {
   }
 
   #insert(generation: Generation, record: InsertedRecord): void {
-    if (record instanceof LentRecord && record.row !== 0 && record.generation === generation && record.epoch === record.lane.epoch) {
+    if (record instanceof LentRecord && record.generation === generation && isRowOf(record.lane.epoch, record.row)) {
       record.lane.insertRow(generation, record.row);
       record.row = 0;
       return;
@@ -161,7 +157,7 @@ export class WorkerCompute implements Compute {
   release(records: readonly EncodedRecord[]): void {
     for (const record of records) {
       if (!(record instanceof LentRecord)) continue;
-      if (record.row !== 0 && record.epoch === record.lane.epoch) record.lane.releaseRow(record.row);
+      if (isRowOf(record.lane.epoch, record.row)) record.lane.releaseRow(record.row);
       record.row = 0;
       if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
       record.slot = undefined;
@@ -174,7 +170,7 @@ export class WorkerCompute implements Compute {
 
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]> {
     const run = async (): Promise<readonly DatasetInput[]> => {
-      this.#refuseDeadly(() => buildShape(generation, tenant, windowStartMs), "building this segment");
+      this.#refuseDeadlyBuild(generation, tenant, windowStartMs);
       const inputs: DatasetInput[] = [];
       for (const lane of this.#lanes) {
         // A step at a time: pushes that wait in the lane go in between.
@@ -199,7 +195,7 @@ export class WorkerCompute implements Compute {
   }
 
   async scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]> {
-    this.#refuseDeadly(() => scanShape(task), "this query");
+    this.#refuseDeadlyQuery(() => scanShape(task));
     const parts = new Map<Lane, SegmentPart[]>(this.#lanes.map((lane) => [lane, []]));
     for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
     const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
@@ -210,7 +206,7 @@ export class WorkerCompute implements Compute {
   }
 
   async finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
-    this.#refuseDeadly(() => finishShape(spec, this.#scannedFor(partials)), "this query");
+    this.#refuseDeadlyQuery(() => finishShape(spec, this.#scannedFor(partials)));
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
@@ -236,18 +232,34 @@ export class WorkerCompute implements Compute {
     return partial === undefined ? undefined : this.#scanned.get(partial);
   }
 
-  #refuseDeadly(shapeOf: () => string, what: string): void {
+  #refuseDeadlyQuery(shapeOf: () => string): void {
     if (this.#deadly.isEmpty) return;
-    const forMs = this.#deadly.refusedForMs(shapeOf(), this.#modules.clock.monotonicMs());
-    if (forMs === 0) return;
-    const seconds = Math.ceil(forMs / 1000);
+    const seconds = this.#refusedForSeconds(shapeOf());
+    if (seconds === 0) return;
     throw new CodedError({
       code: "QUERY_KILLS_WORKERS",
       // 400: a client that tries again, here or elsewhere, would kill another.
       kind: "failed_precondition",
-      message: `${what} ended two worker threads, so it is refused for another ${seconds} s: ask for less (half the time range, one service in the selector, fewer nodes), or give the node more memory`,
+      message: `this query ended two worker threads, so it is refused for another ${seconds} s: ask for less (half the time range, one service in the selector, fewer nodes), or give the node more memory`,
       details: { refusedForSeconds: seconds },
     });
+  }
+
+  /** Its rows stay where they are, and are answered for; the flush comes back to it. */
+  #refuseDeadlyBuild(generation: Generation, tenant: string, windowStartMs: number): void {
+    if (this.#deadly.isEmpty) return;
+    const seconds = this.#refusedForSeconds(buildShape(generation, tenant, windowStartMs));
+    if (seconds === 0) return;
+    throw new CodedError({
+      code: "BUILD_KILLS_WORKERS",
+      kind: "unavailable",
+      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two worker threads; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
+      details: { retryAfterSeconds: seconds },
+    });
+  }
+
+  #refusedForSeconds(shape: string): number {
+    return Math.ceil(this.#deadly.refusedForMs(shape, this.#modules.clock.monotonicMs()) / 1000);
   }
 
   #refuseDeadlyPush(name: string): void {
