@@ -10,14 +10,14 @@ import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
 import { compareText, WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
-import type { ObjectKey } from "./object-path.ts";
+import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey } from "./object-path.ts";
 
 /** Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {
   readonly key: string;
   /** What the key says. */
-  readonly meta: ObjectKey;
+  readonly meta: ReadableKey;
   readonly sizeBytes: number;
   /** `local`: sealed on this node's disk, waiting for upload. */
   readonly place: "bucket" | "local";
@@ -132,6 +132,7 @@ export class CatalogView {
         foreignCount++;
         continue;
       }
+      if (meta.kind === "mark") continue; // holds no records
       seen.add(object.key);
       const kept = this.#byKey.get(object.key);
       if (kept === undefined && (this.#removedSince.get(object.key) ?? -1) >= listNumber) continue;
@@ -157,7 +158,8 @@ export class CatalogView {
 
   #put(kept: Kept): void {
     const { key, meta } = kept.entry;
-    if (!this.#byKey.has(key) && this.#byKey.size >= this.#entryCountMax) {
+    // One on local disk is never refused: its records have left memory for it. The head's disk budget bounds them.
+    if (kept.entry.place !== "local" && !this.#byKey.has(key) && this.#byKey.size >= this.#entryCountMax) {
       throw new CodedError({
         code: "CATALOG_FULL",
         kind: "unavailable",

@@ -13,7 +13,7 @@ import { FooterCache } from "./footer-cache.ts";
 import type { SegmentFooter } from "./format.ts";
 import { LocalFiles } from "./local-file.ts";
 import { MemoryBucket } from "./memory-bucket.ts";
-import type { ObjectKey } from "./object-path.ts";
+import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey, segmentKey } from "./object-path.ts";
 import { buildSegment, encodeSection } from "./segment-writer.ts";
 import { Snapshots } from "./snapshots.ts";
@@ -30,7 +30,7 @@ function keyOf(ordinal: number, options: { tenant?: TenantId; minMs?: number; ma
   return segmentKey({ tenant, windowStartMs: Math.floor(minMs / WINDOW_MS) * WINDOW_MS, minTimeMs: minMs, maxTimeMs: maxMs, storeId: STORE, ordinal });
 }
 function entryOf(key: string, place: "bucket" | "local" = "bucket", sizeBytes = 100): CatalogEntry {
-  return { key, meta: parseObjectKey(key) as ObjectKey, sizeBytes, place };
+  return { key, meta: parseObjectKey(key) as ReadableKey, sizeBytes, place };
 }
 const objectOf = (key: string): { key: string; sizeBytes: number; lastModifiedMs: number } => ({ key, sizeBytes: 100, lastModifiedMs: 0 });
 const ALL: readonly [number, number] = [0, Number.MAX_SAFE_INTEGER];

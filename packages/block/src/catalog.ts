@@ -129,7 +129,8 @@ export class Catalog {
     const cached = this.#footers.get(entry.key);
     if (cached !== undefined) return cached;
     const footer = await readFooter(this.source(entry), entry.key, signal);
-    this.#footers.set(entry.key, footer);
+    // One that left meanwhile says nothing of what comes under its key.
+    if (this.#view.get(entry.key) === entry) this.#footers.set(entry.key, footer);
     return footer;
   }
 }

@@ -3,7 +3,7 @@ import { parseTenantId } from "@pyromesh/base";
 import { assert } from "chai";
 import fc from "fast-check";
 import { checkKey } from "./bucket.ts";
-import { blockKey, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
+import { blockKey, markKey, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);
 const STORE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -22,12 +22,23 @@ describe("object names", () => {
     assert.deepEqual(parseObjectKey(KEY), { kind: "segment", level: 0, ...SEGMENT });
   });
 
-  it("what a name is made of comes back from it, for segments and blocks", () => {
+  it("a mark's name is that of the segment whose place it takes, but for its ending", () => {
+    for (const mark of ["void", "lost", "forgotten"] as const) {
+      const key = markKey({ ...SEGMENT, mark });
+      assert.equal(key, KEY.replace(/seg$/, mark));
+      assert.deepEqual(parseObjectKey(key), { kind: "mark", mark, level: 0, ...SEGMENT });
+    }
+  });
+
+  it("what a name is made of comes back from it, for segments, marks and blocks", () => {
     fc.assert(
-      fc.property(common, hex(32), fc.nat(2 ** 31 - 1), fc.integer({ min: 1, max: 99 }), (meta, id, ordinal, level) => {
+      fc.property(common, hex(32), fc.nat(2 ** 31 - 1), fc.integer({ min: 1, max: 99 }), fc.constantFrom("void", "lost", "forgotten"), (meta, id, ordinal, level, mark) => {
         const segment = segmentKey({ ...meta, storeId: id, ordinal });
         checkKey(segment);
         assert.deepEqual(parseObjectKey(segment), { kind: "segment", level: 0, ...meta, storeId: id, ordinal });
+        const marked = markKey({ ...meta, storeId: id, ordinal, mark });
+        checkKey(marked);
+        assert.deepEqual(parseObjectKey(marked), { kind: "mark", mark, level: 0, ...meta, storeId: id, ordinal });
         const block = blockKey({ ...meta, level, blockId: id });
         checkKey(block);
         assert.deepEqual(parseObjectKey(block), { kind: "block", ...meta, level, blockId: id });
@@ -56,6 +67,8 @@ describe("object names", () => {
       KEY + ".tmp",
       "x/" + KEY,
       KEY.replace("L0-", "L1-"),
+      KEY.replace(".seg", ".gone"),
+      KEY.replace("L0-", "L1-").replace(".seg", ".void"),
       KEY.replace("0000000007", "7"),
       KEY.replace("0000000007", "00000000007"),
       KEY.replace("20260302T14", "20260302T15"),
@@ -79,6 +92,7 @@ describe("object names", () => {
   it("what only a bug of ours could name is not named", () => {
     assert.throws(() => segmentKey({ ...SEGMENT, storeId: "ABC" }), "store id");
     assert.throws(() => segmentKey({ ...SEGMENT, ordinal: -1 }), "ordinal");
+    assert.throws(() => markKey({ ...SEGMENT, mark: "lost", ordinal: 0.5 }), "ordinal");
     assert.throws(() => segmentKey({ ...SEGMENT, maxTimeMs: START_MS + WINDOW_MS }), "window");
     assert.throws(() => segmentKey({ ...SEGMENT, windowStartMs: START_MS - 1 }), "window");
     assert.throws(() => blockKey({ ...SEGMENT, level: 0, blockId: STORE }), "level");

@@ -1,21 +1,32 @@
 /**
- * The names of segments and blocks in the bucket. They carry what planning needs, so that a LIST is an index:
+ * The names of segments, blocks and marks in the bucket. They carry what planning needs, so that a LIST is an index:
  *
  *   v1/<tenant>/<window start, UTC>/L0-<min ms>-<max ms>-<store id, hex>-<ordinal>.seg      segment
+ *   v1/<tenant>/<window start, UTC>/L0-<min ms>-<max ms>-<store id, hex>-<ordinal>.<mark>   mark: void, lost or forgotten
  *   v1/<tenant>/<window start, UTC>/L<level>-<min ms>-<max ms>-<block id, hex>.blk          block, level >= 1
  *
  *   v1/anonymous/20260302T14/L0-1772460000000-1772460059999-0f1e2d3c4b5a69788796a5b4c3d2e1f0-0000000007.seg
  *
+ * A store gives its segments the ordinals 0, 1, 2, ... per tenant and window, and leaves none out: one that is neither a
+ * segment nor a mark in the bucket is data that is gone. A mark takes the place of a segment that is not there, and says why:
+ *
+ *   void        nothing is missing: its records are held or were flushed elsewhere
+ *   lost        the segment can never be uploaded: answers over its window are incomplete until someone accepts the loss
+ *   forgotten   an operator accepted the loss (`pyromesh bucket forget`); it may stand beside a `lost` of the same ordinal
+ *
  * What must stay true: parsing gives back exactly what the name was made of, and only names made here are parsed (a
- * number padded otherwise, another case, anything more: foreign). A name once used is never used for other bytes.
- * Nothing but segments and blocks lies under `v1/`.
+ * number padded otherwise, another case, anything more: foreign). A name once used is never used for other bytes; the text
+ * in a mark is for people, so there it does not matter. Nothing but segments, blocks and marks lies under `v1/`.
  */
 import type { TenantId } from "@pyromesh/base";
 import { assert, parseTenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 
 /** What is in a name. */
-export type ObjectKey = SegmentKey | BlockKey;
+export type ObjectKey = ReadableKey | MarkKey;
+
+/** Of an object that holds records. */
+export type ReadableKey = SegmentKey | BlockKey;
 
 interface CommonKey {
   readonly tenant: TenantId;
@@ -42,12 +53,24 @@ export interface BlockKey extends CommonKey {
   readonly blockId: string;
 }
 
-/** Everything that a LIST for segments and blocks asks for. */
+/** Why there is no segment of an ordinal. */
+export type Mark = "void" | "lost" | "forgotten";
+
+/** Stands in a segment's place. Who does not know the segment's times takes the whole window. */
+export interface MarkKey extends Omit<SegmentKey, "kind"> {
+  readonly kind: "mark";
+  readonly mark: Mark;
+}
+
+/** Everything that a LIST for segments, blocks and marks asks for. */
 export const OBJECT_PREFIX = "v1/";
+
 export function segmentKey(meta: Omit<SegmentKey, "kind" | "level">): string {
-  assert(/^[0-9a-f]{32}$/.test(meta.storeId), "a store id is 32 lower-case hex digits");
-  assert(Number.isSafeInteger(meta.ordinal) && meta.ordinal >= 0, "an ordinal is a whole number");
-  return `${objectStem(meta, 0)}-${meta.storeId}-${padded(meta.ordinal, ORDINAL_DIGITS)}.seg`;
+  return `${ordinalStem(meta)}.seg`;
+}
+
+export function markKey(meta: Omit<MarkKey, "kind" | "level">): string {
+  return `${ordinalStem(meta)}.${meta.mark}`;
 }
 
 export function blockKey(meta: Omit<BlockKey, "kind">): string {
@@ -60,20 +83,30 @@ export function blockKey(meta: Omit<BlockKey, "kind">): string {
 export function parseObjectKey(key: string): ObjectKey | undefined {
   const match = OBJECT_KEY.exec(key);
   if (match === null) return undefined;
-  const { tenant, window, level, min, max, store, ordinal, block } = match.groups as Record<string, string | undefined>; // named in OBJECT_KEY
+  const { tenant, window, level, min, max, store, ordinal, ending, block } = match.groups as Record<string, string | undefined>; // named in OBJECT_KEY
   const windowStartMs = parseWindow(window!);
   const common = { tenant: tenant as TenantId, windowStartMs, minTimeMs: Number(min), maxTimeMs: Number(max) }; // the tenant is parsed below
   try {
     parseTenantId(tenant!);
-    const parsed: ObjectKey =
-      block === undefined
-        ? { kind: "segment", level: 0, ...common, storeId: store!, ordinal: Number(ordinal) }
-        : { kind: "block", level: Number(level), ...common, blockId: block };
+    let parsed: ObjectKey;
+    if (block !== undefined) parsed = { kind: "block", level: Number(level), ...common, blockId: block };
+    else if (ending === "seg") parsed = { kind: "segment", level: 0, ...common, storeId: store!, ordinal: Number(ordinal) };
+    else parsed = { kind: "mark", mark: ending as Mark, level: 0, ...common, storeId: store!, ordinal: Number(ordinal) }; // what else OBJECT_KEY takes
     // Making the name again is the whole check: of paddings, bounds, and a window that is not a date.
-    const again = parsed.kind === "segment" ? segmentKey(parsed) : blockKey(parsed);
-    return again === key ? parsed : undefined;
+    return objectKey(parsed) === key ? parsed : undefined;
   } catch {
     return undefined;
+  }
+}
+
+function objectKey(meta: ObjectKey): string {
+  switch (meta.kind) {
+    case "segment":
+      return segmentKey(meta);
+    case "block":
+      return blockKey(meta);
+    case "mark":
+      return markKey(meta);
   }
 }
 
@@ -91,7 +124,13 @@ export function windowPrefix(tenant: TenantId, windowStartMs: number): string {
 const TIME_DIGITS = 13;
 const ORDINAL_DIGITS = 10;
 const OBJECT_KEY =
-  /^v1\/(?<tenant>[^/]+)\/(?<window>\d{8}T\d{2})\/L(?<level>\d{1,2})-(?<min>\d{13,16})-(?<max>\d{13,16})-(?:(?<store>[0-9a-f]{32})-(?<ordinal>\d{10,16})\.seg|(?<block>[0-9a-f]{16,64})\.blk)$/;
+  /^v1\/(?<tenant>[^/]+)\/(?<window>\d{8}T\d{2})\/L(?<level>\d{1,2})-(?<min>\d{13,16})-(?<max>\d{13,16})-(?:(?<store>[0-9a-f]{32})-(?<ordinal>\d{10,16})\.(?<ending>seg|void|lost|forgotten)|(?<block>[0-9a-f]{16,64})\.blk)$/;
+
+function ordinalStem(meta: Omit<SegmentKey, "kind" | "level">): string {
+  assert(/^[0-9a-f]{32}$/.test(meta.storeId), "a store id is 32 lower-case hex digits");
+  assert(Number.isSafeInteger(meta.ordinal) && meta.ordinal >= 0, "an ordinal is a whole number");
+  return `${objectStem(meta, 0)}-${meta.storeId}-${padded(meta.ordinal, ORDINAL_DIGITS)}`;
+}
 
 function objectStem(meta: CommonKey, level: number): string {
   const { windowStartMs, minTimeMs, maxTimeMs } = meta;

@@ -6,8 +6,9 @@ import { brotliCompress, brotliCompressSync, constants, deflateRaw, deflateRawSy
 import type { BrotliOptions, InputType, ZlibOptions } from "node:zlib";
 import { assert, ByteWriter, crc32 } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
-import { BUILDER_VERSION, CODEC, FORMAT_VERSION, MAGIC } from "./format.ts";
-import type { DatasetInput, SectionInput, SegmentMeta } from "./format.ts";
+import { BUILDER_VERSION, CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC } from "./format.ts";
+import type { DatasetEntry, DatasetInput, SectionInput, SegmentMeta } from "./format.ts";
+import { bytesSource, readFooter } from "./segment-reader.ts";
 
 /** Below this, a codec's own header costs more than it saves. */
 const COMPRESS_BYTES_MIN = 64;
@@ -61,21 +62,38 @@ export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[
   });
   const out = new ByteWriter(sorted.reduce((sum, { sections }) => sections.reduce((size, { bytes }) => size + bytes.length, sum), 4096));
   out.u32(MAGIC).u16(FORMAT_VERSION).u16(0);
-  const footer = new ByteWriter(4096);
-  footer.u16(FORMAT_VERSION).u16(BUILDER_VERSION);
-  writeMeta(footer, meta);
-  footer.uvarint(sorted.length);
-  for (const { service, recordCount, minTimeMs, maxTimeMs, sections } of sorted) {
+  const datasetEntries = sorted.map((dataset): DatasetEntry => {
     const offset = out.length;
-    for (const { bytes } of sections) out.raw(bytes);
-    footer.text(service).uvarint(offset).uvarint(out.length - offset).uvarint(recordCount).f64(minTimeMs).f64(maxTimeMs).uvarint(sections.length);
-    for (const { tag, codec, rawLength, bytes } of sections) {
-      footer.uvarint(tag).u8(codec).uvarint(bytes.length).uvarint(rawLength).u32(crc32(bytes));
-    }
+    for (const { bytes } of dataset.sections) out.raw(bytes);
+    const sections = dataset.sections.map(({ tag, codec, rawLength, bytes }) => ({ tag, codec, storedLength: bytes.length, rawLength, crc: crc32(bytes) }));
+    return { ...dataset, sections, offset, length: out.length - offset };
+  });
+  writeEnd(out, meta, BUILDER_VERSION, datasetEntries);
+  return out.finish();
+}
+
+/** The same segment under another meta: the datasets' bytes stay, the footer is another. Throws CorruptionError for a footer that is not what was written. */
+export async function withSegmentMeta(bytes: Uint8Array, meta: SegmentMeta): Promise<Uint8Array> {
+  const { builderVersion, datasets } = await readFooter(bytesSource(bytes), "a segment that gets another name", new AbortController().signal);
+  const end = datasets.reduce((most, { offset, length }) => Math.max(most, offset + length), HEADER_BYTES);
+  const out = new ByteWriter(bytes.length + 256);
+  out.raw(bytes.subarray(0, end));
+  writeEnd(out, meta, builderVersion, datasets);
+  return out.finish();
+}
+
+/** Footer and trailer. */
+function writeEnd(out: ByteWriter, meta: SegmentMeta, builderVersion: number, datasets: readonly DatasetEntry[]): void {
+  const footer = new ByteWriter(4096);
+  footer.u16(FORMAT_VERSION).u16(builderVersion);
+  writeMeta(footer, meta);
+  footer.uvarint(datasets.length);
+  for (const { service, offset, length, recordCount, minTimeMs, maxTimeMs, sections } of datasets) {
+    footer.text(service).uvarint(offset).uvarint(length).uvarint(recordCount).f64(minTimeMs).f64(maxTimeMs).uvarint(sections.length);
+    for (const { tag, codec, storedLength, rawLength, crc } of sections) footer.uvarint(tag).u8(codec).uvarint(storedLength).uvarint(rawLength).u32(crc);
   }
   const end = footer.finish();
   out.raw(end).u32(end.length).u32(crc32(end)).u32(MAGIC);
-  return out.finish();
 }
 
 function writeMeta(out: ByteWriter, meta: SegmentMeta): void {

@@ -8,7 +8,7 @@ import type { DatasetInput, SectionInput, SegmentMeta } from "./format.ts";
 import { BUILDER_VERSION, CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
 import type { RangeSource } from "./segment-reader.ts";
 import { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
-import { buildSegment, encodeSection } from "./segment-writer.ts";
+import { buildSegment, encodeSection, withSegmentMeta } from "./segment-writer.ts";
 
 const never = new AbortController().signal;
 const START_MS = Date.UTC(2026, 2, 2, 14);
@@ -102,6 +102,13 @@ describe("segment container", () => {
 
   it("the same datasets in another order give the same bytes", () => {
     assert.equal(toHex(buildSegment(META, datasets())), toHex(buildSegment(META, datasets().reverse())));
+  });
+
+  it("under another meta it is the segment that would have been built so, and a damaged footer is refused", async () => {
+    const other = { ...META, storeId: "ab".repeat(16), ordinal: 123_456, sources: [{ storeId: "ab".repeat(16), firstOrdinal: 123_456, lastOrdinal: 123_456 }] };
+    const built = buildSegment(META, datasets());
+    assert.equal(toHex(await withSegmentMeta(built, other)), toHex(buildSegment(other, datasets())));
+    await corrupt(withSegmentMeta(built.map((byte, at) => (at === built.length - 20 ? byte ^ 1 : byte)), other), "a flipped byte");
   });
 
   it("verify reads all of it; identities come back in order of service", async () => {

@@ -1,8 +1,9 @@
 /**
- * A cut: a run of records that leaves the open head together, to become one segment per tenant and window. Its ordinals are
- * fixed when it is made, so a restart builds the same segments under the same keys.
+ * A cut: a run of records that leaves the open head together, to become one segment per tenant and window. It holds no ordinals:
+ * they are given with the seal, so that a cut that is sealed late, or in part, leaves no hole.
  *
- *   | crc32 u32 | version u8 | firstSeq | lastSeq | madeAtMs f64 | group count | tenant text, windowStartMs f64, ordinal ... |
+ *   version 2   | crc32 u32 | version u8 | firstSeq | lastSeq | madeAtMs f64 |
+ *   version 1   the same, then | group count | tenant text, windowStartMs f64, ordinal ... |: read, and its ordinals ignored
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
 import { entryName, frame, unframe } from "./frame.ts";
@@ -15,19 +16,11 @@ export interface CutEntry {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly madeAtMs: number;
-  readonly ordinals: readonly CutOrdinal[];
-}
-
-export interface CutOrdinal {
-  readonly tenant: string;
-  readonly windowStartMs: number;
-  readonly ordinal: number;
 }
 
 export function encodeCut(cut: CutEntry): StoreEntry {
   const key = cutKey(cut.cutId);
-  const writer = new ByteWriter().u8(VERSION).uvarint(cut.firstSeq).uvarint(cut.lastSeq).f64(cut.madeAtMs).uvarint(cut.ordinals.length);
-  for (const { tenant, windowStartMs, ordinal } of cut.ordinals) writer.text(tenant).f64(windowStartMs).uvarint(ordinal);
+  const writer = new ByteWriter().u8(VERSION).uvarint(cut.firstSeq).uvarint(cut.lastSeq).f64(cut.madeAtMs);
   return { key, value: frame(key, writer.finish()) };
 }
 
@@ -36,15 +29,11 @@ export function decodeCut(cutId: number, value: Uint8Array): CutEntry {
   const key = cutKey(cutId);
   const reader = new ByteReader(unframe(key, value), entryName(key));
   const version = reader.u8();
-  if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
+  if (version !== VERSION && version !== 1) reader.fail(`version 1 or ${VERSION}`, `${version}`);
   const firstSeq = reader.uvarint();
   const lastSeq = reader.uvarint();
   const madeAtMs = reader.f64();
-  const ordinals: CutOrdinal[] = [];
-  for (let left = reader.uvarint(); left > 0; left--) {
-    ordinals.push({ tenant: reader.text(), windowStartMs: reader.f64(), ordinal: reader.uvarint() });
-  }
-  return { cutId, firstSeq, lastSeq, madeAtMs, ordinals };
+  return { cutId, firstSeq, lastSeq, madeAtMs };
 }
 
-const VERSION = 1;
+const VERSION = 2;

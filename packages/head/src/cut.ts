@@ -1,5 +1,6 @@
 /** A cut as the head tells of it: what leaves together, and what becomes of it. */
 import type { CutState } from "./state.ts";
+import { windowKey } from "./tally.ts";
 
 export interface Cut {
   readonly cutId: number;
@@ -13,8 +14,6 @@ export interface Cut {
 export interface CutGroup {
   readonly tenant: string;
   readonly windowStartMs: number;
-  /** Counts this store's segments of this tenant and window; fixed when the cut is made. */
-  readonly ordinal: number;
   readonly recordCount: number;
   readonly bytes: number;
   readonly minTimeMs: number;
@@ -22,13 +21,12 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
+/** Of what it holds: a tenant and window whose records were all quarantined has no group. */
 export function printCut({ entry, tally }: CutState): Cut {
-  const groups = entry.ordinals.flatMap(({ tenant, windowStartMs, ordinal }): CutGroup[] => {
-    const group = tally.group(tenant, windowStartMs);
-    // Its records may all have been quarantined.
-    if (group === undefined) return [];
-    const { recordCount, bytes, minTimeMs, maxTimeMs, services } = group;
-    return [{ tenant, windowStartMs, ordinal, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() }];
-  });
+  const groups = [...tally.groups]
+    .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
+    .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
+      return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() };
+    });
   return { cutId: entry.cutId, firstSeq: entry.firstSeq, lastSeq: entry.lastSeq, madeAtMs: entry.madeAtMs, groups };
 }

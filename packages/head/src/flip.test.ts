@@ -8,7 +8,7 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { openHead } from "./open-head.ts";
 import type { Head } from "./head.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
-import { makeRecord, numberOf, replayHead } from "./testing/fixtures.ts";
+import { makeRecord, numberOf, replayHead, sealUnder } from "./testing/fixtures.ts";
 import type { Started } from "./testing/fixtures.ts";
 
 /** Every third is larger than one of LevelDB's blocks, and stands alone in its own. */
@@ -20,8 +20,10 @@ describe("head over a damaged LevelDB", function () {
   beforeEach(async () => void (root = await mkdtemp(join(tmpdir(), "pyromesh-flip-"))));
   afterEach(() => rm(root, { recursive: true, force: true }));
 
+  /** Each start draws other store ids. */
+  let startCount = 0;
   const start = async (dir: string): Promise<Started> => {
-    const head = await openHead({ dir, diskBudgetBytes: 1 << 30 }, { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() });
+    const head = await openHead({ dir, diskBudgetBytes: 1 << 30 }, { clock: systemClock, random: seededRandom(7 + startCount++), logger: silentLogger, metrics: new Metrics() });
     try {
       return await replayHead(head);
     } catch (error) {
@@ -40,10 +42,12 @@ describe("head over a damaged LevelDB", function () {
     let { head } = await start(dir);
     await pushSome(head, 0, 40);
     const sealed = await head.cut();
+    const [ordinal] = (await head.nextOrdinals(sealed!.cutId))!;
     await head.seal(sealed!.cutId, [
-      { key: "a", bytes: new Uint8Array(50).fill(1) },
-      { key: "b", bytes: new Uint8Array(50).fill(2) },
+      { ...ordinal!, key: "a", bytes: new Uint8Array(50).fill(1) },
+      { ...ordinal!, ordinal: 1, key: "b", bytes: new Uint8Array(50).fill(2) },
     ]);
+    filledAs = ordinal!.storeId;
     await pushSome(head, 40, 80);
     await head.close();
     ({ head } = await start(dir)); // what was in the log is in a table now
@@ -54,6 +58,9 @@ describe("head over a damaged LevelDB", function () {
     await pushSome(head, 120, 140);
     await head.close();
   };
+
+  /** The store id under which `fill` gave ordinals 0 and 1. */
+  let filledAs = "";
 
   const isCovered = (timeMs: number, quarantine: readonly QuarantineEntry[]): boolean =>
     quarantine.some(({ startMs, endMs }) => (startMs ?? -Infinity) <= timeMs && timeMs <= (endMs ?? Infinity));
@@ -92,10 +99,11 @@ describe("head over a damaged LevelDB", function () {
     const cut = await head.cut();
     if (cut === undefined) problems.push("a cut after the mending found nothing");
     else {
-      // Ordinals 0 was given to each window of the first two cuts and must not be given again for other records.
-      for (const { windowStartMs, ordinal } of cut.groups) {
-        const given = Math.floor(recordOf(0).timeMs / 3_600_000) * 3_600_000;
-        if (windowStartMs === given && ordinal < 2) problems.push(`ordinal ${ordinal} was given twice`);
+      // Ordinals 0 and 1 were given to the window of the first cut and must not be given again, and none may be left out.
+      const given = Math.floor(recordOf(0).timeMs / 3_600_000) * 3_600_000;
+      for (const { storeId, windowStartMs, ordinal } of (await head.nextOrdinals(cut.cutId))!) {
+        const wanted = windowStartMs === given && storeId === filledAs ? 2 : 0;
+        if (ordinal !== wanted) problems.push(`ordinal ${ordinal} comes next in window ${windowStartMs}, not ${wanted}`);
       }
     }
     await head.close();

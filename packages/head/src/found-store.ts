@@ -1,42 +1,68 @@
 /** A store as it was found at opening: its structure is read and it is settled whose it is; its records are not read yet. */
 import type { Logger, Random } from "@pyromesh/base";
-import { encodeStoreMark, STORE_ID_BYTES } from "./meta-entry.ts";
+import { toHex } from "@pyromesh/base";
+import { encodeStoreMark, FORMAT_VERSION, STORE_ID_BYTES } from "./meta-entry.ts";
+import type { StoreMark } from "./meta-entry.ts";
 import type { NewQuarantine } from "./quarantine.ts";
 import { planReplay } from "./replay.ts";
 import type { ReplayPlan } from "./replay.ts";
 import type { OpenedStore, StoreOp } from "./store.ts";
+import { StoreIdentity } from "./store-identity.ts";
 import { readStructure } from "./structure.ts";
 import type { Structure } from "./structure.ts";
 import type { Witness, WitnessMark } from "./witness.ts";
 
 /** What is replayed next. */
 export interface FoundStore {
-  readonly storeId: Uint8Array;
+  readonly identity: StoreIdentity;
   readonly structure: Structure;
   readonly plan: ReplayPlan;
   /** Only where it belongs to this store. */
   readonly witness: WitnessMark | undefined;
   readonly quarantines: readonly NewQuarantine[];
-  readonly mending: readonly StoreOp[];
+  /** Makes the store say who it is. Unlike what mends a loss, it is written also where the loss could not be noted down. */
+  readonly introducing: readonly StoreOp[];
 }
 
 export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
   const { logger, random } = modules;
-  const mark = loss?.kind === "replaced" ? undefined : modules.witness.read();
-  const structure = await readStructure(store, mark?.commit ?? 0, logger);
-  const storeId = structure.storeId ?? mark?.storeId ?? random.bytes(STORE_ID_BYTES);
-  let witness = mark;
-  if (mark !== undefined && Buffer.compare(mark.storeId, storeId) !== 0) {
-    logger.warn("the witness beside the head's store belongs to another store and is not heard");
-    witness = undefined;
+  const seen = loss?.kind === "replaced" ? undefined : modules.witness.read();
+  const structure = await readStructure(store, seen?.commit ?? 0, logger);
+  const witness = witnessOf(structure.storeMark, seen);
+  if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is not heard");
+  const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
+  const plan = planReplay(structure, witness, loss !== undefined || isMarkLost);
+
+  const knownId = structure.storeMark?.storeId ?? seen?.storeId;
+  // A store that lost its mark and its bucket's may have written to one that it does not know: like one of the first format.
+  const isUnsure = (isMarkLost || loss?.kind === "replaced") && structure.bucketMark === undefined;
+  const mark = structure.storeMark ?? { storeId: knownId ?? random.bytes(STORE_ID_BYTES), isFirstFormat: isUnsure, formerIds: [] };
+  const identity = new StoreIdentity({ mark, bucketMark: structure.bucketMark, given: structure.ordinals, former: structure.formerOrdinals, floor: structure.ordinalFloor });
+  const introducing: StoreOp[] = [];
+  if (plan.isDamaged && knownId !== undefined) {
+    const change = identity.planNewId(random.bytes(STORE_ID_BYTES));
+    introducing.push(...change.ops);
+    change.apply();
+    logger.warn("the head's store may have forgotten which segments it named, and goes on under a new store id", { former: toHex(knownId), store: identity.storeIdText });
+  } else if (structure.storeMark?.version !== FORMAT_VERSION) {
+    introducing.push({ kind: "put", ...encodeStoreMark(mark) });
   }
-  const isMarkLost = structure.storeId === undefined && (!structure.isEmpty || mark !== undefined);
   return {
-    storeId,
+    identity,
     structure,
-    plan: planReplay(structure, witness, loss !== undefined || isMarkLost),
+    plan,
     witness,
     quarantines: loss?.kind === "replaced" ? [{ reason: `the head's store was replaced by an empty one: ${loss.reason}`, startMs: undefined, endMs: undefined }] : [],
-    mending: structure.storeId === undefined ? [{ kind: "put", ...encodeStoreMark(storeId) }] : [],
+    introducing,
   };
+}
+
+/** A crash between taking a new id and the witness's next mark leaves one of the former id: its commits count, its ordinals do not. */
+function witnessOf(mark: StoreMark | undefined, seen: WitnessMark | undefined): WitnessMark | undefined {
+  if (mark === undefined || seen === undefined || isSame(mark.storeId, seen.storeId)) return seen;
+  return mark.formerIds.some((id) => isSame(id, seen.storeId)) ? { ...seen, ordinalNext: 0 } : undefined;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
 }

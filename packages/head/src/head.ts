@@ -11,7 +11,7 @@
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused.
  */
 import type { Clock, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, CodedError, invalidArgument, unavailable } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument, toHex, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { encodeCommit } from "./commit-entry.ts";
 import type { SealCommit } from "./commit-entry.ts";
@@ -26,9 +26,10 @@ import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts
 import type { GroupCommit } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
 import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
-import { encodeNextOrdinal, encodeRetired } from "./meta-entry.ts";
 import { planSetAside, readLivePage } from "./live-records.ts";
 import type { LivePage, SeqRange } from "./live-records.ts";
+import { encodeRetired, STORE_ID_BYTES } from "./meta-entry.ts";
+import type { BucketMark } from "./meta-entry.ts";
 import type { NumberRanges } from "./number-ranges.ts";
 import { Quarantine } from "./quarantine.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
@@ -38,7 +39,8 @@ import type { ReplayedRecord } from "./recovery.ts";
 import { identityKeyOf } from "./state.ts";
 import type { HeadState } from "./state.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
-import { StoreWriter } from "./store-writer.ts";
+import type { IdentityChange, OrdinalName, StoreIdentity, StoreOrdinal } from "./store-identity.ts";
+import { StoreWriter, whenAbsent, whenPresent, whenSame } from "./store-writer.ts";
 import { Tally } from "./tally.ts";
 import { joinSpans } from "./time-span.ts";
 import type { TimeSpan } from "./time-span.ts";
@@ -62,6 +64,13 @@ export interface HeadModules {
   readonly metrics: Metrics;
   /** Called after a commit is durable and before any append of it resolves. Must not throw. */
   readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
+  /**
+   * Called in the same turn in which the change is in memory: also when that is late, because a write that the store refused turns
+   * out to be in it. So what a listener keeps beside the head never differs from the head. They must not throw.
+   */
+  readonly onCut?: (cut: Cut) => void;
+  readonly onSealed?: (sealed: SealedCut) => void;
+  readonly onRenamed?: (renamed: RenamedSegment) => void;
 }
 
 export interface CommittedRecord {
@@ -73,6 +82,20 @@ export interface SealedSegment {
   readonly key: string;
   /** The caller's own, opaque to the head. */
   readonly bytes: Uint8Array;
+}
+
+/** A segment to seal: its key holds the ordinal that it takes. */
+export interface NewSegment extends SealedSegment, OrdinalName {}
+
+export interface SealedCut {
+  readonly cutId: number;
+  readonly segments: readonly SealedSegment[];
+}
+
+/** A sealed segment that is remembered under another key. */
+export interface RenamedSegment {
+  readonly fromKey: string;
+  readonly segment: SealedSegment;
 }
 
 export interface ReplayReport {
@@ -96,8 +119,8 @@ export interface HeadStats {
 }
 
 export class Head {
-  readonly storeId: Uint8Array;
   readonly #modules: HeadModules;
+  readonly #identity: StoreIdentity;
   readonly #diskBudgetBytes: number;
   readonly #quarantine: Quarantine;
   readonly #writer: StoreWriter;
@@ -114,6 +137,8 @@ export class Head {
   #openSinceMs: number | undefined;
   #sealedBytes = 0;
   #isClosed = false;
+  /** What says who the store is and could not be written at the start; the next write that gives an ordinal carries it. */
+  #introducing: readonly StoreOp[] = [];
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
     const { diskBudgetBytes, ...limits } = options;
@@ -132,7 +157,7 @@ export class Head {
     );
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;
-    this.storeId = parts.found.storeId;
+    this.#identity = parts.found.identity;
 
     const { metrics } = modules;
     metrics.gauge("pyromesh_head_bytes", "Bytes of records in the head: open and cut, not yet sealed.", [], (gauge) => gauge.set({}, this.stats.openBytes + this.stats.cutBytes));
@@ -142,6 +167,29 @@ export class Head {
     const quarantined = metrics.counter("pyromesh_quarantined_records_total", "Records found lost or corrupt; a lost entry of unknown size counts one.");
     quarantined.add({}, 0);
     this.#countQuarantined = (count) => quarantined.add({}, count);
+  }
+
+  /** Whose segments the next seal makes; 16 bytes. It changes with `takeNewStoreId` and `adoptBucket`. */
+  get storeId(): Uint8Array {
+    return this.#identity.storeId;
+  }
+
+  /** Which bucket this data dir wrote to; undefined: none yet, or it does not know. */
+  get bucketMark(): BucketMark | undefined {
+    return this.#identity.bucketMark;
+  }
+
+  /** The data dir was written by format 1 (or lost its mark) and has adopted no bucket since: its ordinals may have holes. */
+  get isFirstFormat(): boolean {
+    return this.#identity.isFirstFormat;
+  }
+
+  /**
+   * How far ordinals were given, under every store id that this data dir has had since it adopted a bucket. Of a former id, what
+   * lies in the bucket at or above `next` is another's, or was put there before its segment was renamed.
+   */
+  ordinals(): readonly StoreOrdinal[] {
+    return this.#identity.ordinals();
   }
 
   /** Opens the store, mending it where it must. Throws `HEAD_LOCKED`, `HEAD_FORMAT_NEWER`. Call `replay` next. */
@@ -181,11 +229,13 @@ export class Head {
     const isKept = await this.#quarantine.add(all);
 
     // 2. Then make the store consistent with itself, so that the next start does not find the same loss again.
-    const ops = [...found.mending, ...mending];
-    if (ops.length > 0 && isKept) {
+    // Who it is comes last: a bad entry of it may be among those that are removed.
+    const ops = [...(isKept ? mending : []), ...found.introducing];
+    if (ops.length > 0) {
       try {
         await this.#writer.store.batch(ops, { isSynced: true });
       } catch (cause) {
+        this.#introducing = found.introducing;
         logger.error("the head's store could not be mended; the loss will be raised again at the next start", { error: cause });
         this.#writer.distrust(cause);
       }
@@ -239,30 +289,29 @@ export class Head {
       const tally = state.open;
       if (tally.recordCount === 0) return undefined;
       const cutId = state.nextCommit;
-      const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: this.#modules.clock.nowMs(), ordinals: state.nextOrdinals(tally) };
+      const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: this.#modules.clock.nowMs() };
       const ops: StoreOp[] = [
         { kind: "put", ...encodeCut(entry) },
         { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: tally.span, alive: state.alive }) },
-        ...entry.ordinals.map(({ tenant, windowStartMs, ordinal }): StoreOp => ({ kind: "put", ...encodeNextOrdinal(tenant, windowStartMs, ordinal + 1) })),
       ];
       await this.#writer.write({
         ops,
-        probe: { key: commitKey(cutId), isAppliedWhenPresent: true },
+        probe: whenPresent(commitKey(cutId)),
         apply: () => {
           state.nextCommit = cutId + 1;
-          state.takeOrdinals(entry.ordinals);
           state.cuts.set(cutId, { entry, tally });
           state.open = new Tally();
           state.refreshAlive();
           this.#openSinceMs = undefined;
           this.#writeWitness();
+          this.#tell("cuts", () => this.#modules.onCut?.(printCut({ entry, tally })));
         },
       });
       return printCut({ entry, tally });
     });
   }
 
-  /** Cuts not yet sealed, oldest first; after a restart with the same ids and ordinals. */
+  /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
   cuts(): readonly Cut[] {
     return [...this.#replayed().cuts.values()].sort((a, b) => a.entry.firstSeq - b.entry.firstSeq).map(printCut);
   }
@@ -283,34 +332,58 @@ export class Head {
   }
 
   /**
-   * The cut's records are now in these segments' files (synced by the caller): remembers the segments and drops the records,
-   * in one synced batch. No segments: the records were below the floor. Sealing again with the same keys does nothing.
+   * The ordinal that each group of the cut would take. Undefined where the head holds no such cut: a seal that was refused was kept
+   * after all. No write is in doubt when it resolves.
    */
-  seal(cutId: number, segments: readonly SealedSegment[]): Promise<void> {
+  nextOrdinals(cutId: number): Promise<readonly OrdinalName[] | undefined> {
+    return this.#job(async (state) => {
+      const cut = state.cuts.get(cutId);
+      return cut === undefined ? undefined : printCut(cut).groups.map(({ tenant, windowStartMs }) => this.#identity.next(tenant, windowStartMs));
+    });
+  }
+
+  /** The ordinal that the next segment of this tenant and window would take. No write is in doubt when it resolves. */
+  nextOrdinal(tenant: string, windowStartMs: number): Promise<OrdinalName> {
+    return this.#job(async () => this.#identity.next(tenant, windowStartMs));
+  }
+
+  /**
+   * The cut's records are now in these segments' files (synced by the caller): remembers the segments and drops the records,
+   * and the segments take their ordinals, in one synced batch. No segments: the records were below the floor, or quarantined.
+   * Rejects `HEAD_ORDINAL_NOT_NEXT` where an ordinal is not the next one of its tenant and window. Sealing again with the same keys does nothing.
+   */
+  seal(cutId: number, segments: readonly NewSegment[]): Promise<void> {
     return this.#job(async (state) => {
       const cut = state.cuts.get(cutId);
       if (cut === undefined) {
         if (segments.every(({ key }) => state.sealed.has(key))) return;
         throw new CodedError({ code: "HEAD_CUT_UNKNOWN", kind: "failed_precondition", message: `the head holds no cut ${cutId}: ask for cuts()` });
       }
+      this.#checkOrdinals(segments);
+      const taking = this.#identity.planTaking(segments);
+      const introducing = this.#introducing;
       const number = state.nextCommit;
       const { tally } = cut;
       const segmentKeys = segments.map(({ key }) => key);
       // A seal without segments leaves nothing to answer for: its number retires at once.
       const retired = state.retired.with([cutId, ...tally.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
       const seal: SealCommit = { kind: "seal", number, span: tally.span, alive: state.alive, cutId, segmentKeys };
+      const sealed = segments.map(({ key, bytes }): SealedSegment => ({ key, bytes: Uint8Array.from(bytes) }));
       await this.#writer.write({
-        ops: sealOps(tally, seal, retired, segments),
-        probe: { key: cutKey(cutId), isAppliedWhenPresent: false },
+        ops: sealOps(tally, seal, retired, sealed, [...introducing, ...taking.ops]),
+        probe: whenAbsent(cutKey(cutId)),
         apply: () => {
+          this.#introducing = [];
+          taking.apply();
           state.nextCommit = number + 1;
           state.retired = retired;
           state.cuts.delete(cutId);
           for (const identity of tally.identities) state.identities.delete(identity);
-          for (const { key, bytes } of segments) state.sealed.set(key, Uint8Array.from(bytes));
+          for (const { key, bytes } of sealed) state.sealed.set(key, bytes);
           if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: tally.span });
           state.refreshAlive();
           this.#writeWitness();
+          this.#tell("seals", () => this.#modules.onSealed?.({ cutId, segments: sealed }));
         },
       });
       this.#writer.reclaim({ bytes: tally.bytes, firstSeq: cut.entry.firstSeq, lastSeq: cut.entry.lastSeq });
@@ -320,6 +393,79 @@ export class Head {
   /** Segments sealed and not yet unsealed, by key. */
   sealed(): readonly SealedSegment[] {
     return [...this.#replayed().sealed].map(([key, bytes]) => ({ key, bytes })).sort((a, b) => (a.key < b.key ? -1 : 1));
+  }
+
+  isSealed(segmentKey: string): boolean {
+    return this.#replayed().sealed.has(segmentKey);
+  }
+
+  /** Remembers other bytes of a sealed segment. Rejects `HEAD_SEGMENT_UNKNOWN`. */
+  reseal({ key, bytes }: SealedSegment): Promise<void> {
+    return this.#job(async (state) => {
+      if (!state.sealed.has(key)) throw segmentUnknown(key);
+      const kept = Uint8Array.from(bytes);
+      const entry = { key: sealedKey(key), value: frame(sealedKey(key), kept) };
+      await this.#writer.write({ ops: [{ kind: "put", ...entry }], probe: whenSame(entry), apply: () => void state.sealed.set(key, kept) });
+    });
+  }
+
+  /**
+   * A sealed segment of a former store id, not in the bucket, goes on under the id in force: it takes the next ordinal of its tenant and
+   * window, and its old one is free, as are those above it. The new file is synced by the caller. Rejects `HEAD_SEGMENT_UNKNOWN`,
+   * `HEAD_ORDINAL_NOT_NEXT`. Renaming again to the same key does nothing.
+   */
+  rename(from: OrdinalName & { readonly key: string }, segment: NewSegment): Promise<void> {
+    return this.#job(async (state) => {
+      if (!state.sealed.has(from.key)) {
+        if (state.sealed.has(segment.key)) return;
+        throw segmentUnknown(from.key);
+      }
+      this.#checkOrdinals([segment]);
+      const bytes = Uint8Array.from(segment.bytes);
+      const changes = [this.#identity.planTaking([segment]), this.#identity.planLowering(from)];
+      const oldKey = sealedKey(from.key);
+      const newKey = sealedKey(segment.key);
+      const ops: StoreOp[] = [
+        ...this.#introducing,
+        ...changes.flatMap((change) => change.ops),
+        { kind: "delete", key: oldKey },
+        { kind: "put", key: newKey, value: frame(newKey, bytes) },
+      ];
+      const changed = [...state.seals].find(([, seal]) => seal.segmentKeys.includes(from.key));
+      const segmentKeys = changed?.[1].segmentKeys.map((key) => (key === from.key ? segment.key : key)) ?? [];
+      if (changed !== undefined) {
+        const [number, { cutId, span }] = changed;
+        ops.push({ kind: "put", ...encodeCommit({ kind: "seal", number, span, alive: state.alive, cutId, segmentKeys }) });
+      }
+      await this.#writer.write({
+        ops,
+        probe: whenAbsent(oldKey),
+        apply: () => {
+          this.#introducing = [];
+          for (const change of changes) change.apply();
+          state.sealed.delete(from.key);
+          state.sealed.set(segment.key, bytes);
+          if (changed !== undefined) state.seals.set(changed[0], { ...changed[1], segmentKeys });
+          this.#writeWitness();
+          this.#tell("renamed segments", () => this.#modules.onRenamed?.({ fromKey: from.key, segment: { key: segment.key, bytes } }));
+        },
+      });
+    });
+  }
+
+  /** From now on this store's segments are another store's: for when its ordinals may name other segments in the bucket already. */
+  takeNewStoreId(reason: string): Promise<void> {
+    return this.#job(async () => {
+      const former = this.#identity.storeIdText;
+      const storeId = this.#modules.random.bytes(STORE_ID_BYTES);
+      await this.#changeIdentity(this.#identity.planNewId(storeId));
+      this.#modules.logger.warn("the store goes on under a new store id", { former, store: toHex(storeId), reason });
+    });
+  }
+
+  /** Which bucket this data dir writes to, for good. A store of the first format takes a new store id with it. */
+  adoptBucket(mark: BucketMark): Promise<void> {
+    return this.#job(async () => this.#changeIdentity(this.#identity.planBucket(mark, this.#modules.random.bytes(STORE_ID_BYTES))));
   }
 
   /** The segment is in the bucket: the head answers for it no longer. An unknown key does nothing. */
@@ -342,7 +488,7 @@ export class Head {
       }
       await this.#writer.write({
         ops,
-        probe: { key, isAppliedWhenPresent: false },
+        probe: whenAbsent(key),
         apply: () => {
           state.retired = retired;
           state.sealed.delete(segmentKey);
@@ -393,7 +539,7 @@ export class Head {
       this.#countQuarantined(1);
       const isKept = await this.#quarantine.add([{ reason, startMs: setting.span?.minMs, endMs: setting.span?.maxMs }]);
       if (!isKept) throw unavailable("HEAD_QUARANTINE_UNWRITTEN", `record ${seq} could not be set aside: the quarantine cannot be written`);
-      await this.#writer.write({ ops: setting.ops, probe: { key: quarantinedKey(seq), isAppliedWhenPresent: true }, apply: setting.apply });
+      await this.#writer.write({ ops: setting.ops, probe: whenPresent(quarantinedKey(seq)), apply: setting.apply });
     });
   }
 
@@ -437,7 +583,7 @@ export class Head {
       for await (const page of this.#writer.store.pages(rangeOf("quarantined"), { pageBytes: 1 << 20 })) {
         for (const { key } of page) ops.push({ kind: "delete", key });
       }
-      if (ops.length > 0) await this.#writer.write({ ops, probe: { key: quarantinedKey(0), isAppliedWhenPresent: true }, apply: () => {} });
+      if (ops.length > 0) await this.#writer.write({ ops, probe: whenPresent(quarantinedKey(0)), apply: () => {} });
     }).catch((error: unknown) => this.#modules.logger.warn("the bytes of corrupt records stay until the next acknowledgement", { error }));
     return count;
   }
@@ -490,12 +636,13 @@ export class Head {
       await this.#writer.write({
         ops: groupCommitOps(commit, this.#encoder),
         sizeBytes: commit.bytes,
-        probe: { key: commitKey(commit.number), isAppliedWhenPresent: true },
+        probe: whenPresent(commitKey(commit.number)),
         apply: () => {
           state.take(commit);
           this.#openSinceMs ??= clock.monotonicMs();
           this.#writeWitness();
-          this.#tellCommitted(commit);
+          const { group: committed, firstSeq } = commit;
+          this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ record }, index) => ({ seq: firstSeq + index, record }))));
         },
       });
     } catch (error) {
@@ -508,13 +655,39 @@ export class Head {
     return commit.firstSeq;
   }
 
-  #tellCommitted({ group, firstSeq }: GroupCommit): void {
+  #tell(what: string, listener: () => void): void {
     try {
-      this.#modules.onCommitted?.(group.map(({ record }, index) => ({ seq: firstSeq + index, record })));
+      listener();
     } catch (error) {
-      // The records are durable whatever the listener does; refusing them now would be the greater lie.
-      this.#modules.logger.error("the listener of commits threw", { error });
+      // The change is durable whatever the listener does; refusing it now would be the greater lie.
+      this.#modules.logger.error(`the listener of ${what} threw`, { error });
     }
+  }
+
+  #checkOrdinals(names: readonly OrdinalName[]): void {
+    const wrong = this.#identity.wrongOf(names);
+    if (wrong === undefined) return;
+    const { given, wanted } = wrong;
+    throw new CodedError({
+      code: "HEAD_ORDINAL_NOT_NEXT",
+      kind: "failed_precondition",
+      message: `ordinal ${given.ordinal} of store ${given.storeId} is not the next one of tenant ${given.tenant} and window ${given.windowStartMs}, which is ${wanted.ordinal} of store ${wanted.storeId}: ask for it again`,
+      details: { storeId: given.storeId, ordinal: given.ordinal, nextStoreId: wanted.storeId, nextOrdinal: wanted.ordinal },
+    });
+  }
+
+  async #changeIdentity({ ops, apply }: IdentityChange): Promise<void> {
+    const last = ops[ops.length - 1];
+    assert(last?.kind === "put", "a change of identity ends with what it puts");
+    await this.#writer.write({
+      ops: [...this.#introducing, ...ops],
+      probe: whenSame(last),
+      apply: () => {
+        this.#introducing = [];
+        apply();
+        this.#writeWitness();
+      },
+    });
   }
 
   #seqOf(identityKey: string): number | undefined {
@@ -529,8 +702,8 @@ export class Head {
   #writeWitness(): void {
     const state = this.#replayed();
     try {
-      const { nextCommit, nextSeq, ordinalNext, alive } = state;
-      this.#modules.witness.write({ storeId: this.storeId, commit: nextCommit - 1, nextSeq, ordinalNext, alive });
+      const { nextCommit, nextSeq, alive } = state;
+      this.#modules.witness.write({ storeId: this.storeId, commit: nextCommit - 1, nextSeq, ordinalNext: this.#identity.ordinalNext, alive });
     } catch (error) {
       this.#modules.logger.warn("the witness could not be written; a lost tail would go unnoticed", { error });
     }
@@ -538,7 +711,8 @@ export class Head {
 }
 
 /** Drops the cut and its records, remembers its segments. */
-function* sealOps(tally: Tally, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[]): Generator<StoreOp, void> {
+function* sealOps(tally: Tally, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[], identityOps: readonly StoreOp[]): Generator<StoreOp, void> {
+  yield* identityOps;
   for (const { number, firstSeq, lastSeq } of tally.commits) {
     for (let seq = firstSeq; seq <= lastSeq; seq++) yield { kind: "delete", key: recordKey(seq) };
     yield { kind: "delete", key: commitKey(number) };
@@ -548,4 +722,8 @@ function* sealOps(tally: Tally, seal: SealCommit, retired: NumberRanges, segment
   yield { kind: "put", ...encodeRetired(retired) };
   for (const { key, bytes } of segments) yield { kind: "put", key: sealedKey(key), value: frame(sealedKey(key), bytes) };
   if (segments.length > 0) yield { kind: "put", ...encodeCommit(seal) };
+}
+
+function segmentUnknown(key: string): CodedError {
+  return new CodedError({ code: "HEAD_SEGMENT_UNKNOWN", kind: "failed_precondition", message: `the head holds no sealed segment ${key}: ask for sealed()`, details: { key } });
 }

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { expect } from "chai";
 import fc from "fast-check";
 import { compareBytes } from "@pyromesh/base";
-import { commitKey, cutKey, KEY_PREFIXES, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, ordinalKey, parseKey, printKey, quarantinedKey, recordKey, sealedKey } from "./keys.ts";
+import { commitKey, cutKey, formerOrdinalKey, KEY_PREFIXES, META_BUCKET, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, ordinalKey, parseKey, printKey, quarantinedKey, recordKey, sealedKey } from "./keys.ts";
 
 describe("keys", () => {
   it("numbers sort as bytes, over all of 2^53", () => {
@@ -20,6 +20,9 @@ describe("keys", () => {
       expect(parseKey(quarantinedKey(number))).deep.equal({ kind: "quarantined", number });
     }
     for (const windowStartMs of windows) expect(parseKey(ordinalKey("team", windowStartMs))).deep.equal({ kind: "ordinal", tenant: "team", windowStartMs });
+    const storeId = "0f".repeat(16);
+    for (const windowStartMs of windows) expect(parseKey(formerOrdinalKey(storeId, "team", windowStartMs))).deep.equal({ kind: "formerOrdinal", storeId, tenant: "team", windowStartMs });
+    expect(parseKey(ordinalKey(`${storeId}/team`, 0)), "another prefix").deep.equal({ kind: "ordinal", tenant: `${storeId}/team`, windowStartMs: 0 });
     expect([...windows].sort((a, b) => compareBytes(ordinalKey("t", a), ordinalKey("t", b)))).deep.equal(windows);
     expect(parseKey(sealedKey("a/b"))).deep.equal({ kind: "sealed", text: "a/b" });
   });
@@ -38,7 +41,7 @@ describe("keys", () => {
   it("KEYS.md names every prefix and every meta key, and no other", async () => {
     const page = await readFile(new URL("../KEYS.md", import.meta.url), "utf8");
     const rows = [...page.matchAll(/^\| `([a-z]\/[a-z-]*)/gm)].map((match) => match[1]!);
-    const metas = [META_STORE, META_RETIRED, META_ORDINAL_FLOOR].map((key) => Buffer.from(key).toString());
+    const metas = [META_STORE, META_RETIRED, META_ORDINAL_FLOOR, META_BUCKET].map((key) => Buffer.from(key).toString());
     const { meta: _, ...others } = KEY_PREFIXES;
     expect(rows.sort()).deep.equal([...Object.values(others), ...metas].sort());
   });

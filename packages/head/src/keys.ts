@@ -3,7 +3,8 @@
  *
  *   r/<u64>            record                    g/<u64>   commit entry           c/<u64>  cut
  *   s/<text>           sealed segment            q/<u64>   corrupt record's bytes m/<text> what is said of the whole store
- *   o/<tenant>/<i64>   next ordinal of a window
+ *   o/<tenant>/<i64>                   next ordinal of a window
+ *   l/<store id, hex>/<tenant>/<i64>   the same, under a store id that this store had before
  *
  * Numbers are big-endian, so that bytewise order is their order (the sign bit of an i64 is flipped for the same reason).
  */
@@ -14,6 +15,7 @@ import type { KeyRange } from "./store.ts";
 export const KEY_PREFIXES = {
   cut: "c/",
   commit: "g/",
+  formerOrdinal: "l/",
   meta: "m/",
   ordinal: "o/",
   quarantined: "q/",
@@ -26,6 +28,7 @@ export type KeyKind = keyof typeof KEY_PREFIXES;
 export const META_STORE: Uint8Array = encodeUtf8("m/store");
 export const META_RETIRED: Uint8Array = encodeUtf8("m/retired");
 export const META_ORDINAL_FLOOR: Uint8Array = encodeUtf8("m/ordinal-floor");
+export const META_BUCKET: Uint8Array = encodeUtf8("m/bucket");
 
 export const recordKey = (seq: number): Uint8Array => numberKey("record", seq);
 export const commitKey = (commit: number): Uint8Array => numberKey("commit", commit);
@@ -33,8 +36,13 @@ export const cutKey = (cutId: number): Uint8Array => numberKey("cut", cutId);
 export const quarantinedKey = (seq: number): Uint8Array => numberKey("quarantined", seq);
 export const sealedKey = (segmentKey: string): Uint8Array => encodeUtf8(KEY_PREFIXES.sealed + segmentKey);
 
-export function ordinalKey(tenant: string, windowStartMs: number): Uint8Array {
-  const head = Buffer.from(`${KEY_PREFIXES.ordinal}${tenant}/`, "utf8");
+export const ordinalKey = (tenant: string, windowStartMs: number): Uint8Array => windowEnd(`${KEY_PREFIXES.ordinal}${tenant}/`, windowStartMs);
+/** `storeId` in lower-case hex. */
+export const formerOrdinalKey = (storeId: string, tenant: string, windowStartMs: number): Uint8Array =>
+  windowEnd(`${KEY_PREFIXES.formerOrdinal}${storeId}/${tenant}/`, windowStartMs);
+
+function windowEnd(text: string, windowStartMs: number): Uint8Array {
+  const head = Buffer.from(text, "utf8");
   const key = Buffer.allocUnsafe(head.length + 8);
   head.copy(key);
   key.writeBigUInt64BE(BigInt.asUintN(64, BigInt(windowStartMs)) ^ SIGN_BIT, head.length);
@@ -45,7 +53,8 @@ export function ordinalKey(tenant: string, windowStartMs: number): Uint8Array {
 export type ParsedKey =
   | { readonly kind: "record" | "commit" | "cut" | "quarantined"; readonly number: number }
   | { readonly kind: "sealed" | "meta"; readonly text: string }
-  | { readonly kind: "ordinal"; readonly tenant: string; readonly windowStartMs: number };
+  | { readonly kind: "ordinal"; readonly tenant: string; readonly windowStartMs: number }
+  | { readonly kind: "formerOrdinal"; readonly storeId: string; readonly tenant: string; readonly windowStartMs: number };
 
 export function parseKey(key: Uint8Array): ParsedKey | undefined {
   if (key.length < 3 || key[1] !== SLASH) return undefined;
@@ -61,11 +70,15 @@ export function parseKey(key: Uint8Array): ParsedKey | undefined {
     case "sealed":
     case "meta":
       return { kind, text: decodeUtf8(key.subarray(2)) };
-    case "ordinal": {
+    case "ordinal":
+    case "formerOrdinal": {
       const slash = key.length - 9;
       if (slash < 3 || key[slash] !== SLASH) return undefined;
-      const windowStartMs = BigInt.asIntN(64, viewOf(key).getBigUint64(slash + 1) ^ SIGN_BIT);
-      return { kind, tenant: decodeUtf8(key.subarray(2, slash)), windowStartMs: Number(windowStartMs) };
+      const windowStartMs = Number(BigInt.asIntN(64, viewOf(key).getBigUint64(slash + 1) ^ SIGN_BIT));
+      const text = decodeUtf8(key.subarray(2, slash));
+      if (kind === "ordinal") return { kind, tenant: text, windowStartMs };
+      const found = /^([0-9a-f]{32})\/(.+)$/s.exec(text);
+      return found === null ? undefined : { kind, storeId: found[1]!, tenant: found[2]!, windowStartMs };
     }
     case undefined:
       return undefined;
@@ -100,6 +113,8 @@ export function printKey(key: Uint8Array): string {
       return KEY_PREFIXES[parsed.kind] + parsed.text;
     case "ordinal":
       return `${KEY_PREFIXES.ordinal}${parsed.tenant}/${parsed.windowStartMs}`;
+    case "formerOrdinal":
+      return `${KEY_PREFIXES.formerOrdinal}${parsed.storeId}/${parsed.tenant}/${parsed.windowStartMs}`;
     default:
       return KEY_PREFIXES[parsed.kind] + String(parsed.number);
   }

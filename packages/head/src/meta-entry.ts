@@ -1,26 +1,38 @@
 /**
  * Entries about the whole store, under `m/`, and the next ordinal of a window, under `o/`.
  *
- *   m/store           | crc32 | format version u8 | store id 16 |
+ *   m/store           | crc32 | format version u8 = 2 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
+ *                     format 1: | crc32 | 1 | store id 16 |
+ *   m/bucket          | crc32 | version u8 | bucket id text | cluster name text |
  *   m/retired         | crc32 | ranges of commit numbers whose content left this store on purpose |
- *   m/ordinal-floor   | crc32 | uvarint: no new ordinal is below it |
- *   o/...             | crc32 | uvarint: next ordinal |
+ *   m/ordinal-floor   | crc32 | uvarint: no new ordinal is below it |      written by format 1 only
+ *   o/... and l/...   | crc32 | uvarint: next ordinal |
  */
 import { ByteReader, ByteWriter, CodedError } from "@pyromesh/base";
 import { frame, unframe } from "./frame.ts";
-import { META_ORDINAL_FLOOR, META_RETIRED, META_STORE, ordinalKey } from "./keys.ts";
+import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_STORE, ordinalKey } from "./keys.ts";
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
 
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const STORE_ID_BYTES = 16;
 
-export function encodeStoreMark(storeId: Uint8Array): StoreEntry {
-  return framed(META_STORE, new ByteWriter().u8(FORMAT_VERSION).raw(storeId));
+export interface StoreMark {
+  readonly storeId: Uint8Array;
+  /** Written by format 1, or by nobody knows whom, and no bucket was adopted since: its ordinals may have holes. */
+  readonly isFirstFormat: boolean;
+  /** Ids it had before, the latest last. */
+  readonly formerIds: readonly Uint8Array[];
 }
 
-/** The store id. Throws `CorruptionError`, and `HEAD_FORMAT_NEWER` for a sound entry of a later version. */
-export function decodeStoreMark(value: Uint8Array): Uint8Array {
+export function encodeStoreMark({ storeId, isFirstFormat, formerIds }: StoreMark): StoreEntry {
+  const writer = new ByteWriter().u8(FORMAT_VERSION).raw(storeId).u8(isFirstFormat ? 1 : 0).uvarint(formerIds.length);
+  for (const formerId of formerIds) writer.raw(formerId);
+  return framed(META_STORE, writer);
+}
+
+/** Throws `CorruptionError`, and `HEAD_FORMAT_NEWER` for a sound entry of a later version. */
+export function decodeStoreMark(value: Uint8Array): StoreMark & { readonly version: number } {
   const reader = new ByteReader(unframe(META_STORE, value), "entry m/store");
   const version = reader.u8();
   if (version > FORMAT_VERSION) {
@@ -28,9 +40,34 @@ export function decodeStoreMark(value: Uint8Array): Uint8Array {
       code: "HEAD_FORMAT_NEWER",
       kind: "failed_precondition",
       message: `the data directory has head format ${version}, this version reads up to ${FORMAT_VERSION}: run the newer version on it`,
+      details: { version, versionMax: FORMAT_VERSION },
     });
   }
-  return Uint8Array.from(reader.raw(STORE_ID_BYTES));
+  const storeId = Uint8Array.from(reader.raw(STORE_ID_BYTES));
+  if (version === 1) return { version, storeId, isFirstFormat: true, formerIds: [] };
+  const isFirstFormat = reader.u8() === 1;
+  const formerIds: Uint8Array[] = [];
+  for (let left = reader.uvarint(); left > 0; left--) formerIds.push(Uint8Array.from(reader.raw(STORE_ID_BYTES)));
+  return { version, storeId, isFirstFormat, formerIds };
+}
+
+/** Which bucket this data dir wrote to. */
+export interface BucketMark {
+  /** 32 lower-case hex digits. */
+  readonly bucketId: string;
+  readonly clusterName: string;
+}
+
+export function encodeBucketMark({ bucketId, clusterName }: BucketMark): StoreEntry {
+  return framed(META_BUCKET, new ByteWriter().u8(1).text(bucketId).text(clusterName));
+}
+
+/** Throws `CorruptionError`. */
+export function decodeBucketMark(value: Uint8Array): BucketMark {
+  const reader = new ByteReader(unframe(META_BUCKET, value), "entry m/bucket");
+  const version = reader.u8();
+  if (version !== 1) reader.fail("version 1", `${version}`);
+  return { bucketId: reader.text(), clusterName: reader.text() };
 }
 
 export function encodeRetired(retired: NumberRanges): StoreEntry {
@@ -44,10 +81,6 @@ export function decodeRetired(value: Uint8Array): NumberRanges {
   return NumberRanges.read(new ByteReader(unframe(META_RETIRED, value), "entry m/retired"));
 }
 
-export function encodeOrdinalFloor(floor: number): StoreEntry {
-  return framed(META_ORDINAL_FLOOR, new ByteWriter().uvarint(floor));
-}
-
 /** Throws `CorruptionError`. */
 export function decodeOrdinalFloor(value: Uint8Array): number {
   return new ByteReader(unframe(META_ORDINAL_FLOOR, value), "entry m/ordinal-floor").uvarint();
@@ -55,6 +88,11 @@ export function decodeOrdinalFloor(value: Uint8Array): number {
 
 export function encodeNextOrdinal(tenant: string, windowStartMs: number, next: number): StoreEntry {
   return framed(ordinalKey(tenant, windowStartMs), new ByteWriter().uvarint(next));
+}
+
+/** `storeId` in lower-case hex. */
+export function encodeFormerOrdinal(storeId: string, tenant: string, windowStartMs: number, next: number): StoreEntry {
+  return framed(formerOrdinalKey(storeId, tenant, windowStartMs), new ByteWriter().uvarint(next));
 }
 
 /** Throws `CorruptionError`. */

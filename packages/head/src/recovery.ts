@@ -11,7 +11,7 @@ import type { RecordsCommit } from "./commit-entry.ts";
 import { encodeCut } from "./cut-entry.ts";
 import type { CutEntry } from "./cut-entry.ts";
 import { commitKey, printKey, quarantinedKey, recordKey } from "./keys.ts";
-import { encodeNextOrdinal, encodeOrdinalFloor, encodeRetired } from "./meta-entry.ts";
+import { encodeRetired } from "./meta-entry.ts";
 import type { NewQuarantine } from "./quarantine.ts";
 import { walkRecords } from "./record-walk.ts";
 import type { BadRecord, FoundRecord, WalkReport } from "./record-walk.ts";
@@ -55,9 +55,6 @@ export async function recover(
     retired: structure.retired,
     nextCommit: plan.nextCommit,
     nextSeq: plan.nextSeq,
-    ordinalFloor: plan.ordinalFloor,
-    ordinalNext: plan.ordinalNext,
-    ordinals: structure.ordinals,
   });
   for (const entry of plan.cuts) state.cuts.set(entry.cutId, { entry, tally: new Tally() });
   for (const [key, bytes] of structure.sealed) state.sealed.set(key, bytes);
@@ -84,7 +81,7 @@ export async function recover(
     for (let number = range.from; number <= range.to; number++) retiring.push(number);
   }
   for (const number of plan.lostCuts) {
-    logger.error("a cut is gone; its records are open again and will be cut under new ordinals", { cutId: number });
+    logger.error("a cut is gone; its records are open again and will be cut again", { cutId: number });
     remove(commitKey(number));
     retiring.push(number);
   }
@@ -194,8 +191,7 @@ export async function recover(
 
   // 3. Records that outlived their cut's entry get a cut of their own, those that outlived their commit's a commit.
   for (const { cutId, tally } of holes.values()) {
-    const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: modules.clock.nowMs(), ordinals: state.nextOrdinals(tally) };
-    state.takeOrdinals(entry.ordinals);
+    const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: modules.clock.nowMs() };
     state.cuts.set(cutId, { entry, tally });
   }
   state.refreshAlive();
@@ -205,13 +201,11 @@ export async function recover(
     const { entry } = state.cuts.get(cutId)!; // set just above
     put(encodeCut(entry));
     put(encodeCommit({ kind: "cut", number: cutId, span: tally.span, alive }));
-    for (const { tenant, windowStartMs, ordinal } of entry.ordinals) put(encodeNextOrdinal(tenant, windowStartMs, ordinal + 1));
   }
   if (retiring.length > 0 || mending.length > 0) {
     state.retired = state.retired.with(retiring);
     put(encodeRetired(state.retired));
   }
-  if (plan.ordinalFloor !== structure.ordinalFloor || mending.length > 0) put(encodeOrdinalFloor(plan.ordinalFloor));
   return { state, quarantines, mending, quarantinedCount, recordCount, bytes, needsRepair: structure.isScanBroken || walk.isBroken };
 }
 

@@ -24,15 +24,12 @@ export interface ReplayPlan {
   /** In the order of their records. */
   readonly cuts: readonly CutEntry[];
   readonly lostCommits: readonly { readonly range: NumberRange; readonly bound: LossBound }[];
-  /** Cut commits without their cut: the records are where they were, the ordinals are forgotten. */
+  /** Cut commits without their cut: the records are where they were. */
   readonly lostCuts: readonly number[];
   readonly lostSegments: readonly { readonly seal: SealCommit; readonly segmentKeys: readonly string[] }[];
   readonly nextCommit: number;
   readonly nextSeq: number;
-  /** No ordinal at or above it was ever given, as far as is known. */
-  readonly ordinalNext: number;
-  /** Ordinals may have been given that nothing on disk remembers: new ones start at the floor. */
-  readonly ordinalFloor: number;
+  /** Something was lost; ordinals may have been given that nothing on disk remembers, so the store goes on under a new id. */
   readonly isDamaged: boolean;
 }
 
@@ -52,8 +49,7 @@ export function planReplay(structure: Structure, witness: WitnessMark | undefine
   const numbers = [witness?.commit ?? 0, ...commits.map((commit) => commit.number), ...cuts.map((cut) => cut.cutId), ...structure.retired.ranges.map((range) => range.to)];
   const seqs = [(witness?.nextSeq ?? 1) - 1, ...recordCommits.map((commit) => commit.lastSeq), ...cuts.map((cut) => cut.lastSeq)];
 
-  const ordinalSeenNext = greatest([...structure.ordinals.values(), ...cuts.flatMap((cut) => cut.ordinals.map(({ ordinal }) => ordinal + 1))]);
-  const isOrdinalForgotten = (witness?.ordinalNext ?? 0) > Math.max(ordinalSeenNext, structure.ordinalFloor);
+  const isOrdinalForgotten = (witness?.ordinalNext ?? 0) > greatest([structure.ordinalFloor, ...[...structure.ordinals.values()].map(({ next }) => next)]);
   const isDamaged =
     isStoreDamaged ||
     structure.isScanBroken ||
@@ -62,9 +58,6 @@ export function planReplay(structure: Structure, witness: WitnessMark | undefine
     lostCuts.length > 0 ||
     lostSegments.length > 0 ||
     isOrdinalForgotten;
-  const ordinalFloor = isDamaged
-    ? Math.max(structure.ordinalFloor, ordinalSeenNext, witness === undefined ? ordinalSeenNext + ORDINAL_LEAP : witness.ordinalNext)
-    : structure.ordinalFloor;
 
   return {
     recordCommits,
@@ -74,8 +67,6 @@ export function planReplay(structure: Structure, witness: WitnessMark | undefine
     lostSegments,
     nextCommit: greatest(numbers) + 1,
     nextSeq: greatest(seqs) + 1,
-    ordinalNext: Math.max(ordinalSeenNext, witness?.ordinalNext ?? 0),
-    ordinalFloor,
     isDamaged,
   };
 }
@@ -101,9 +92,6 @@ export function placeOf(seq: number, cuts: readonly CutEntry[]): { readonly kind
   }
   return { kind: "open" };
 }
-
-/** With neither ordinals nor a witness to go by: farther than one data dir cuts a window in its life. */
-const ORDINAL_LEAP = 1_000_000;
 
 function spanBound(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "none" } : { kind: "span", span };

@@ -19,7 +19,7 @@ describe("entries", () => {
     { kind: "cut", number: 8, span: undefined, alive: undefined },
     { kind: "seal", number: 9, span: { minMs: 1, maxMs: 1 }, alive: undefined, cutId: 8, segmentKeys: ["a/b", "c"] },
   ];
-  const cut = { cutId: 8, firstSeq: 1, lastSeq: 300, madeAtMs: 1.5, ordinals: [{ tenant: "t", windowStartMs: -3_600_000, ordinal: 5 }] };
+  const cut = { cutId: 8, firstSeq: 1, lastSeq: 300, madeAtMs: 1.5 };
   const record = new RecordEntryEncoder().encode(3, makeRecord(3));
   const written: { readonly value: Uint8Array; readonly read: (value: Uint8Array) => unknown }[] = [
     ...commits.map((commit) => ({ value: encodeCommit(commit).value, read: (value: Uint8Array) => decodeCommit(commit.number, value) })),

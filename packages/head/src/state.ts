@@ -1,9 +1,8 @@
 /** What the head holds in memory beside the store. Changed only after the store said that the change is durable. */
-import { assert } from "@pyromesh/base";
-import type { CutEntry, CutOrdinal } from "./cut-entry.ts";
+import type { CutEntry } from "./cut-entry.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { NumberRanges } from "./number-ranges.ts";
-import { Tally, windowKey } from "./tally.ts";
+import { Tally } from "./tally.ts";
 import type { TimeSpan } from "./time-span.ts";
 import { joinSpans } from "./time-span.ts";
 import type { PendingAppend } from "./write-queue.ts";
@@ -28,22 +27,14 @@ export class HeadState {
   retired: NumberRanges;
   nextCommit: number;
   nextSeq: number;
-  ordinalFloor: number;
-  /** No ordinal at or above it was ever given. */
-  ordinalNext: number;
-  /** By `windowKey`. */
-  readonly ordinals: Map<string, number>;
   /** By identity in latin1: the record's seq, or the append that is bringing it (the one thing here that is not durable yet). */
   readonly identities: Map<string, number | PendingAppend> = new Map();
   #behind: TimeSpan | undefined;
 
-  constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq" | "ordinalFloor" | "ordinalNext" | "ordinals">) {
+  constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq">) {
     this.retired = init.retired;
     this.nextCommit = init.nextCommit;
     this.nextSeq = init.nextSeq;
-    this.ordinalFloor = init.ordinalFloor;
-    this.ordinalNext = init.ordinalNext;
-    this.ordinals = init.ordinals;
   }
 
   /** Times of all that this store answers for. */
@@ -68,24 +59,6 @@ export class HeadState {
       const { record, identityKey, entryBytes } = group[index]!;
       this.identities.set(identityKey, firstSeq + index);
       this.open.add(record, identityKey, entryBytes);
-    }
-  }
-
-  /** The ordinals a cut of these records would get. */
-  nextOrdinals(tally: Tally): CutOrdinal[] {
-    return [...tally.groups].map(({ tenant, windowStartMs }) => ({
-      tenant,
-      windowStartMs,
-      ordinal: Math.max(this.ordinals.get(windowKey(tenant, windowStartMs)) ?? 0, this.ordinalFloor),
-    }));
-  }
-
-  takeOrdinals(ordinals: readonly CutOrdinal[]): void {
-    for (const { tenant, windowStartMs, ordinal } of ordinals) {
-      const key = windowKey(tenant, windowStartMs);
-      assert(ordinal >= (this.ordinals.get(key) ?? 0), "an ordinal is given once");
-      this.ordinals.set(key, ordinal + 1);
-      this.ordinalNext = Math.max(this.ordinalNext, ordinal + 1);
     }
   }
 

@@ -10,17 +10,28 @@
 import type { Clock, CodedError, Logger } from "@pyromesh/base";
 import { assert, messageOf, unavailable } from "@pyromesh/base";
 import { recordsBetween } from "./keys.ts";
-import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
+import type { OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
 
 export interface StoreWrite {
   readonly ops: Iterable<StoreOp>;
   /** See `BatchOptions`. */
   readonly sizeBytes?: number;
   /** What to ask a reopened store to learn whether it holds the write. */
-  readonly probe: { readonly key: Uint8Array; readonly isAppliedWhenPresent: boolean };
+  readonly probe: Probe;
   /** Brings memory up to the store. */
   readonly apply: () => void;
 }
+
+export interface Probe {
+  readonly key: Uint8Array;
+  /** `value`: what lies under the key. */
+  readonly isApplied: (value: Uint8Array | undefined) => boolean;
+}
+
+export const whenPresent = (key: Uint8Array): Probe => ({ key, isApplied: (value) => value !== undefined });
+export const whenAbsent = (key: Uint8Array): Probe => ({ key, isApplied: (value) => value === undefined });
+/** The write puts this entry. */
+export const whenSame = ({ key, value }: StoreEntry): Probe => ({ key, isApplied: (found) => found !== undefined && Buffer.compare(found, value) === 0 });
 
 export interface StoreWriterModules {
   readonly opener: StoreOpener;
@@ -80,9 +91,8 @@ export class StoreWriter {
       const { store } = await opener.open({ isMending: false });
       this.#store = store;
       if (failure.doubt !== undefined) {
-        const { key, isAppliedWhenPresent } = failure.doubt.probe;
-        const isPresent = (await store.get(key)) !== undefined;
-        if (isPresent === isAppliedWhenPresent) failure.doubt.apply();
+        const { key, isApplied } = failure.doubt.probe;
+        if (isApplied(await store.get(key))) failure.doubt.apply();
       }
       this.#failure = undefined;
       logger.info("the head's store takes writes again");

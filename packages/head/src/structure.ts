@@ -10,19 +10,23 @@ import type { Commit } from "./commit-entry.ts";
 import { decodeCut } from "./cut-entry.ts";
 import type { CutEntry } from "./cut-entry.ts";
 import { unframe } from "./frame.ts";
-import { commitKey, cutKey, KEY_PREFIXES, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "./keys.ts";
-import { decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "./meta-entry.ts";
+import { commitKey, cutKey, KEY_PREFIXES, META_BUCKET, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "./keys.ts";
+import { decodeBucketMark, decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "./meta-entry.ts";
+import type { BucketMark, StoreMark } from "./meta-entry.ts";
 import { NumberRanges } from "./number-ranges.ts";
 import type { OrderedStore } from "./store.ts";
+import type { WindowOrdinals } from "./store-identity.ts";
 import { windowKey } from "./tally.ts";
 
 export interface Structure {
-  storeId: Uint8Array | undefined;
+  storeMark: (StoreMark & { readonly version: number }) | undefined;
+  bucketMark: BucketMark | undefined;
   readonly commits: Map<number, Commit>;
   readonly cuts: Map<number, CutEntry>;
   readonly sealed: Map<string, Uint8Array>;
-  /** Next ordinal by `windowKey`. */
-  readonly ordinals: Map<string, number>;
+  readonly ordinals: WindowOrdinals;
+  /** By store id in hex. */
+  readonly formerOrdinals: Map<string, WindowOrdinals>;
   ordinalFloor: number;
   retired: NumberRanges;
   /** Keys of entries that are not what was written. */
@@ -36,11 +40,13 @@ export interface Structure {
 /** Reads it all. `lastCommit`: what the witness says. */
 export async function readStructure(store: OrderedStore, lastCommit: number, logger: Logger): Promise<Structure> {
   const structure: Structure = {
-    storeId: undefined,
+    storeMark: undefined,
+    bucketMark: undefined,
     commits: new Map(),
     cuts: new Map(),
     sealed: new Map(),
     ordinals: new Map(),
+    formerOrdinals: new Map(),
     ordinalFloor: 0,
     retired: NumberRanges.of([]),
     badKeys: [],
@@ -94,10 +100,11 @@ async function askForMissing(structure: Structure, store: OrderedStore, lastComm
       structure.isScanBroken = true;
     }
   };
-  if (structure.storeId === undefined && !structure.isEmpty) await ask(META_STORE);
+  if (structure.storeMark === undefined && !structure.isEmpty) await ask(META_STORE);
   if (structure.isScanBroken) {
     await ask(META_RETIRED);
     await ask(META_ORDINAL_FLOOR);
+    await ask(META_BUCKET);
   }
   for (const { from, to } of missingCommits(structure, lastCommit)) {
     for (let number = from; number <= to && askCount < ASK_COUNT_MAX; number++) await ask(commitKey(number));
@@ -125,10 +132,20 @@ function takeEntry(structure: Structure, key: Uint8Array, value: Uint8Array, log
         structure.sealed.set(parsed.text, Uint8Array.from(unframe(key, value)));
         return;
       case "ordinal":
-        structure.ordinals.set(windowKey(parsed.tenant, parsed.windowStartMs), decodeNextOrdinal(key, value));
+      case "formerOrdinal": {
+        const { tenant, windowStartMs } = parsed;
+        const next = decodeNextOrdinal(key, value);
+        let ordinals = structure.ordinals;
+        if (parsed.kind === "formerOrdinal") {
+          ordinals = structure.formerOrdinals.get(parsed.storeId) ?? new Map();
+          structure.formerOrdinals.set(parsed.storeId, ordinals);
+        }
+        ordinals.set(windowKey(tenant, windowStartMs), { tenant, windowStartMs, next });
         return;
+      }
       case "meta":
-        if (parsed.text === "store") structure.storeId = decodeStoreMark(value);
+        if (parsed.text === "store") structure.storeMark = decodeStoreMark(value);
+        else if (parsed.text === "bucket") structure.bucketMark = decodeBucketMark(value);
         else if (parsed.text === "retired") structure.retired = decodeRetired(value);
         else if (parsed.text === "ordinal-floor") structure.ordinalFloor = decodeOrdinalFloor(value);
         else break;

@@ -1,6 +1,6 @@
 /**
  * Named crash points: where a test kills the real process. Armed by PYROMESH_CRASH_AT, which only tests set; SIGKILL, so
- * nothing is flushed, closed or said. The names are the steps of tend/flusher.ts.
+ * nothing is flushed, closed or said. The names are the steps of the flush (tend/flusher.ts).
  */
 
 export type CrashPoint =
@@ -9,6 +9,8 @@ export type CrashPoint =
   | "flush-after-build"
   | "flush-after-local-file"
   | "flush-after-seal"
+  | "flush-after-rename-file"
+  | "flush-after-rename"
   | "flush-after-upload"
   | "flush-after-verify"
   | "flush-after-unseal"

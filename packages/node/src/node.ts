@@ -7,10 +7,10 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, parseObjectKey } from "@pyromesh/block";
+import { Catalog } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -25,7 +25,6 @@ import { SegmentSource } from "./read/segment-source.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { rowSource } from "./tend/row-source.ts";
-import { decodeSealedEntry } from "./tend/sealed-entry.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
@@ -47,7 +46,7 @@ export interface NodeModules {
   readonly bucket: Bucket;
   readonly compute: Compute;
   readonly local: LocalFiles;
-  readonly openHead: (modules: Pick<HeadModules, "onCommitted">) => Promise<Head>;
+  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed">) => Promise<Head>;
   readonly buildInfo: BuildInfo;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
@@ -57,7 +56,8 @@ export interface NodeModules {
 interface Replayed {
   readonly head: Head;
   readonly generations: Generations;
-  readonly cutGenerations: ReadonlyMap<number, number>;
+  /** The head lost something: files that it does not name may be what it forgot. */
+  readonly hasLoss: boolean;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
 }
@@ -71,6 +71,7 @@ export class Node {
   readonly #catalog: Catalog;
   readonly #generations: Generations;
   readonly #head: Head;
+  readonly #hasLoss: boolean;
   readonly #writer: Writer;
   readonly #flusher: Flusher;
   readonly #stopped = new AbortController();
@@ -85,6 +86,8 @@ export class Node {
     const activeSeries = new ActiveSeries({}, modules);
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
+    // Until it is there nothing is cut, sealed or renamed.
+    let flusher: Flusher | undefined;
     const head = await modules.openHead({
       onCommitted: (entries) => {
         compute.insert(
@@ -92,16 +95,18 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
+      onCut: ({ cutId }) => flusher?.noteCut(cutId),
+      onSealed: (sealed) => flusher?.noteSealed(sealed),
+      onRenamed: (renamed) => flusher?.noteRenamed(renamed),
     });
-    const cutGenerations = new Map<number, number>();
     let cutId: number | undefined;
     let interned: Promise<void> = Promise.resolve();
-    await head.replay(
+    const { quarantinedCount } = await head.replay(
       async (batch) => {
         // Records come in the order they were taken in, so a cut's records come together, before the open ones.
         for (const record of batch) {
           if (record.cutId !== cutId) {
-            if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
+            if (cutId !== undefined) generations.turn(cutId);
             cutId = record.cutId;
           }
           const { tenant, service, timeMs, bytes } = record;
@@ -116,32 +121,34 @@ export class Node {
       },
       ({ recordCount, bytes }) => logger.info("replaying", { recordCount, bytes }),
     );
-    if (cutId !== undefined) cutGenerations.set(cutId, generations.turn());
+    if (cutId !== undefined) generations.turn(cutId);
     await interned;
     // A cut of which nothing could be read back is sealed empty.
-    for (const cut of head.cuts()) if (!cutGenerations.has(cut.cutId)) cutGenerations.set(cut.cutId, generations.turn());
-    return new Node(config, modules, { head, generations, cutGenerations, activeSeries, arrivalTimes });
+    for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
+    const node = new Node(config, modules, { head, generations, hasLoss: quarantinedCount > 0, activeSeries, arrivalTimes });
+    flusher = node.#flusher;
+    return node;
   }
 
-  private constructor(config: Config, modules: NodeModules, { head, generations, cutGenerations, activeSeries, arrivalTimes }: Replayed) {
+  private constructor(config: Config, modules: NodeModules, { head, generations, hasLoss, activeSeries, arrivalTimes }: Replayed) {
     const { bucket, clock, compute, local, logger, metrics } = modules;
     this.#config = config;
     this.#modules = modules;
     this.#head = head;
+    this.#hasLoss = hasLoss;
     this.#generations = generations;
     this.#catalog = new Catalog({}, { bucket, localFiles: local, logger });
     this.#flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
       { head, compute, bucket, local, catalog: this.#catalog, generations, clock, logger, metrics },
     );
-    for (const [cutId, generation] of cutGenerations) this.#flusher.resumeCut(cutId, generation);
     this.#writer = new Writer({
       activeSeries,
       arrivalTimes,
       compute,
       head,
       clock,
-      placement: placeOnSelf(head.storeId),
+      placement: placeOnSelf(() => head.storeId),
       limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
@@ -159,7 +166,7 @@ export class Node {
       headSpan: (tenant) => head.spanOf(tenant),
     });
     this.admin = this.#makeAdmin();
-    compute.readBackFrom(rowSource({ head, openGeneration: () => generations.open, generationOf: (cutId) => this.#flusher.generationOf(cutId) }));
+    compute.readBackFrom(rowSource(head, generations));
   }
 
   /** Catalogues what is on local disk and in the bucket, then starts the background work. */
@@ -167,17 +174,17 @@ export class Node {
     const { local, logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
-    for (const { key, bytes } of this.#head.sealed()) {
-      sealed.add(key);
-      const meta = parseObjectKey(key);
-      assert(meta !== undefined, "the head names a segment by a key that the flusher made");
-      const entry = decodeSealedEntry(bytes);
-      this.#catalog.add({ key, meta, sizeBytes: entry.sizeBytes, place: "local", path: local.pathOf(key) });
-      this.#flusher.resumeSealed(key, entry);
+    for (const segment of this.#head.sealed()) {
+      sealed.add(segment.key);
+      this.#flusher.resumeSealed(segment);
     }
     // A local file that no entry names was left by a crash: before its seal it is built again, after its unseal it is in the bucket.
-    for (const { key } of onDisk) if (!sealed.has(key)) await local.delete(key);
-    this.#head.setSealedBytes(this.#flusher.backlogBytes);
+    // Unless the head forgot an entry: then it may be the only copy, and is kept for people.
+    for (const { key } of onDisk) {
+      if (sealed.has(key)) continue;
+      if (!this.#hasLoss) await local.delete(key);
+      else logger.error("a sealed segment's file that the head does not know was set aside", { key, path: await local.setAside(key) });
+    }
     await this.#listFirst();
     this.#notReady = undefined;
     this.#flusher.start();

@@ -2,7 +2,7 @@
 import { writeSync } from "node:fs";
 import { Metrics, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { openHead } from "../open-head.ts";
-import { makeRecord } from "./fixtures.ts";
+import { makeRecord, sealUnder } from "./fixtures.ts";
 
 const [dir, first] = process.argv.slice(2);
 const head = await openHead({ dir: dir!, diskBudgetBytes: 1 << 30 }, { clock: systemClock, random: systemRandom, logger: silentLogger, metrics: new Metrics() });
@@ -23,7 +23,7 @@ const cutForever = async (): Promise<void> => {
       // The records' numbers, as a segment would hold them.
       const seqs = Array.from({ length: cut.lastSeq - cut.firstSeq + 1 }, (_, i) => cut.firstSeq + i);
       const numbers = (await head.read(seqs)).flatMap((record) => (record === undefined ? [] : [record.sampleCount]));
-      await head.seal(cut.cutId, [{ key: `cut-${cut.cutId}`, bytes: Buffer.from(JSON.stringify(numbers)) }]);
+      await sealUnder(head, cut.cutId, [`cut-${cut.cutId}`], Buffer.from(JSON.stringify(numbers)));
     }
     for (let turn = 0; turn < 20; turn++) await new Promise((resolve) => setImmediate(resolve));
   }

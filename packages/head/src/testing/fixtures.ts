@@ -65,6 +65,12 @@ export class StillClock implements Clock {
   }
 }
 
+/** Seals a cut under these keys, which take the next ordinals of its first window. */
+export async function sealUnder(head: Head, cutId: number, keys: readonly string[], bytes: Uint8Array = Uint8Array.of(1)): Promise<void> {
+  const first = (await head.nextOrdinals(cutId))?.[0] ?? { storeId: "none", tenant: "none", windowStartMs: 0, ordinal: 0 };
+  await head.seal(cutId, keys.map((key, index) => ({ ...first, ordinal: first.ordinal + index, key, bytes })));
+}
+
 export interface MemoryWorld {
   readonly disk: MemoryDisk;
   readonly witness: MemoryWitness;

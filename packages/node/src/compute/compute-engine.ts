@@ -5,7 +5,7 @@
 import { constants, gunzipSync } from "node:zlib";
 import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
+import { contentSum, encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
 import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
 import { Dataset, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
@@ -245,7 +245,7 @@ export class ComputeEngine {
   }
 
   #openPart(part: SegmentPart): SegmentDataset {
-    const key = `${part.object}\0${part.service}`;
+    const key = `${part.object}\0${part.service}\0${contentSum(part.entry)}`;
     const object = `${part.object} dataset ${part.service}`;
     let open = this.#open.get(key);
     if (open === undefined) {

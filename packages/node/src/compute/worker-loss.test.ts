@@ -13,6 +13,7 @@ import { isPush } from "./lane-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { Generations } from "../tend/generations.ts";
 import { rowSource } from "../tend/row-source.ts";
 
 const NOW_MS = 1_700_000_000_000;
@@ -98,8 +99,7 @@ class Rig {
   readonly threads = new Threads();
   metrics = new Metrics();
   hopeless: Error | undefined;
-  open: Generation = 0;
-  readonly cuts = new Map<number, Generation>();
+  generations!: Generations;
   head!: Head;
   compute!: WorkerCompute;
   /** Awaited before each page that is read back. */
@@ -110,13 +110,19 @@ class Rig {
   async start(): Promise<void> {
     this.metrics = new Metrics();
     this.compute = new WorkerCompute({ laneCount: LANE_COUNT, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.generations = new Generations((generation) => this.compute.drop(generation));
     const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
-    this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, onCommitted: (entries) => this.compute.insert(this.open, entries.map(({ record }) => record)) });
+    this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
+      ...modules,
+      onCommitted: (entries) => this.compute.insert(this.open, entries.map(({ record }) => record)),
+      onCut: ({ cutId }) => this.generations.turn(cutId),
+      onSealed: ({ cutId }) => this.generations.leave(cutId),
+    });
     await this.head.replay(async (batch) => {
       this.compute.insert(this.open, batch);
       await this.compute.settle();
     });
-    const rows = rowSource({ head: this.head, openGeneration: () => this.open, generationOf: (cutId) => this.cuts.get(cutId) });
+    const rows = rowSource(this.head, this.generations);
     const source: RowSource = {
       get nextSeq() {
         return rows.nextSeq;
@@ -155,20 +161,21 @@ class Rig {
 
   async cut(): Promise<{ cutId: number; generation: Generation }> {
     const cut = (await this.head.cut())!;
-    const generation = this.open++;
-    this.cuts.set(cut.cutId, generation);
-    return { cutId: cut.cutId, generation };
+    return { cutId: cut.cutId, generation: this.generations.of(cut.cutId)! };
   }
 
   async seal(cutId: number): Promise<void> {
-    await this.head.seal(cutId, [{ key: `sealed-${cutId}`, bytes: new Uint8Array(1) }]);
-    const generation = this.cuts.get(cutId)!;
-    this.cuts.delete(cutId);
-    this.compute.drop(generation);
+    await this.head.seal(cutId, []);
   }
 
-  get live(): Generation[] {
-    return [this.open, ...this.cuts.values()];
+  get open(): Generation {
+    return this.generations.open;
+  }
+
+  get live(): readonly Generation[] {
+    const pin = this.generations.pin();
+    pin.release();
+    return pin.generations;
   }
 
   /** Records and the sum of their values, over what is live. */

@@ -2,6 +2,7 @@
  * Datasets of segments as bytes, from local disk or the bucket, kept in a bounded cache.
  * Ranges lie in shared memory, so that lanes read them without copies.
  */
+import { contentSum } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, DatasetEntry, SegmentFooter } from "@pyromesh/block";
 import type { SegmentPart } from "../compute/compute.ts";
 
@@ -44,7 +45,7 @@ export class SegmentSource {
   }
 
   async #range(entry: CatalogEntry, dataset: DatasetEntry, signal: AbortSignal): Promise<Uint8Array> {
-    const cacheKey = `${entry.key}\0${dataset.service}`;
+    const cacheKey = `${entry.key}\0${dataset.service}\0${contentSum(dataset)}`;
     const kept = this.#ranges.get(cacheKey);
     if (kept !== undefined) {
       this.#ranges.delete(cacheKey);

@@ -1,12 +1,23 @@
-/** When the head is cut: pure. */
+/**
+ * What the flush does next on its way from the head to sealed segments: cut, seal a cut, or wait. Pure.
+ *
+ * What must stay true: a cut that cannot be sealed is tried again after its own pause and holds up no other; at most
+ * `unsealedCountMax` cuts are unsealed, so that memory and tries are bounded. At that bound the head is not cut and grows until its
+ * disk budget refuses pushes.
+ */
 
 export interface FlushView {
+  readonly nowMs: number;
   readonly openBytes: number;
   readonly openCount: number;
   /** Monotonic age of the oldest record not yet cut; 0 when there is none. */
   readonly oldestAgeMs: number;
-  /** Cuts not yet sealed: a second one waits for the first, so that memory holds at most two generations. */
-  readonly unsealedCount: number;
+  /** Someone waits for what is open now. */
+  readonly isCutAsked: boolean;
+  /** Not before: the last try to cut failed. 0: it did not. */
+  readonly cutRetryAtMs: number;
+  /** Oldest first. `retryAtMs`: not before, since the last try failed; 0 for one that was not tried, or is asked for at once. */
+  readonly unsealed: readonly { readonly cutId: number; readonly retryAtMs: number }[];
 }
 
 export interface FlushLimits {
@@ -14,11 +25,31 @@ export interface FlushLimits {
   readonly sizeBytes: number;
 }
 
-export type FlushReason = "age" | "size";
+export type FlushStep =
+  | { readonly kind: "seal"; readonly cutId: number }
+  | { readonly kind: "cut"; readonly reason: "asked" | "size" | "age" }
+  | { readonly kind: "wait"; readonly untilMs: number };
 
-export function planFlush(view: FlushView, limits: FlushLimits): FlushReason | undefined {
-  if (view.openCount === 0 || view.unsealedCount > 0) return undefined;
+/** A few generations of rows in memory, each of `--flush-size` encoded bytes at most. */
+export const UNSEALED_COUNT_MAX = 4;
+/** How often the head's size and age are looked at. */
+export const LOOK_INTERVAL_MS = 500;
+
+export function planFlush(view: FlushView, limits: FlushLimits): FlushStep {
+  const { nowMs, unsealed, cutRetryAtMs } = view;
+  // The one that waited longest since it fell due: one that fails again and again comes after those that were not tried.
+  const due = unsealed.filter(({ retryAtMs }) => retryAtMs <= nowMs).sort((a, b) => a.retryAtMs - b.retryAtMs)[0];
+  if (due !== undefined) return { kind: "seal", cutId: due.cutId };
+  const reason = unsealed.length < UNSEALED_COUNT_MAX ? cutReason(view, limits) : undefined;
+  if (reason !== undefined && cutRetryAtMs <= nowMs) return { kind: "cut", reason };
+  const times = [nowMs + LOOK_INTERVAL_MS, ...unsealed.map(({ retryAtMs }) => retryAtMs)];
+  if (reason !== undefined) times.push(cutRetryAtMs);
+  return { kind: "wait", untilMs: Math.min(...times) };
+}
+
+function cutReason(view: FlushView, limits: FlushLimits): "asked" | "size" | "age" | undefined {
+  if (view.openCount === 0) return undefined;
+  if (view.isCutAsked) return "asked";
   if (view.openBytes >= limits.sizeBytes) return "size";
-  if (view.oldestAgeMs >= limits.intervalMs) return "age";
-  return undefined;
+  return view.oldestAgeMs >= limits.intervalMs ? "age" : undefined;
 }

@@ -1,6 +1,9 @@
 /**
  * Which rows are in memory: generations, each from one cut to the next, and the pins that hold them.
  * A generation leaves memory once its cut is sealed and the last query that planned it has ended.
+ *
+ * What must stay true: the generation turns in the same turn of the loop in which the head makes the cut, and leaves in the one in which the
+ * head seals it. So a record lies in the generation of its own cut, and a query that pins between any two steps finds it.
  */
 import { assert } from "@pyromesh/base";
 import type { Generation } from "../compute/compute.ts";
@@ -9,6 +12,8 @@ export class Generations {
   readonly #live = new Set<Generation>();
   readonly #pins = new Map<Generation, number>();
   readonly #leaving = new Set<Generation>();
+  /** Of cuts not yet sealed. */
+  readonly #ofCut = new Map<number, Generation>();
   readonly #drop: (generation: Generation) => void;
   #open: Generation = 0;
 
@@ -22,12 +27,17 @@ export class Generations {
     return this.#open;
   }
 
-  /** Ends the open generation and begins the next. Returns the one that ended. */
-  turn(): Generation {
-    const ended = this.#open;
-    this.#open = ended + 1;
+  /** Ends the open generation, whose rows are the cut's, and begins the next. */
+  turn(cutId: number): void {
+    assert(!this.#ofCut.has(cutId), "a cut is made once");
+    this.#ofCut.set(cutId, this.#open);
+    this.#open++;
     this.#live.add(this.#open);
-    return ended;
+  }
+
+  /** Where the rows of a cut are; undefined for one that is sealed. */
+  of(cutId: number): Generation | undefined {
+    return this.#ofCut.get(cutId);
   }
 
   pin(): { readonly generations: readonly Generation[]; release(): void } {
@@ -49,9 +59,11 @@ export class Generations {
     };
   }
 
-  /** No new query plans it; dropped when the last that did ends. */
-  leave(generation: Generation): void {
-    assert(generation !== this.#open, "the open generation stays");
+  /** The cut is sealed: no new query plans its generation, which is dropped when the last that did ends. */
+  leave(cutId: number): void {
+    const generation = this.#ofCut.get(cutId);
+    if (generation === undefined) return;
+    this.#ofCut.delete(cutId);
     this.#live.delete(generation);
     this.#leaving.add(generation);
     this.#dropIfUnused(generation);

@@ -1,7 +1,8 @@
 /**
  * What the head remembers of a sealed segment: enough to tell a local file that is no longer what was written.
  *
- *   size u64 │ crc32 of all its bytes u32        little-endian
+ *   size u64 │ crc32 of all its bytes u32                      little-endian
+ *   size u64 │ crc32 of all its bytes u32 │ u8 = 1 (lost)      its file rotted: a mark goes to the bucket in its place
  *
  * The segment's own checksums could not do it: they do not know a whole segment from another whole one, and to check them
  * all a file is inflated.
@@ -11,28 +12,33 @@ import { crc32 } from "@pyromesh/base";
 export interface SealedEntry {
   readonly sizeBytes: number;
   readonly crc: number;
+  readonly isLost: boolean;
 }
+
+/** What a file is, to compare. */
+export type FileSum = Pick<SealedEntry, "sizeBytes" | "crc">;
 
 export function sealedEntryOf(bytes: Uint8Array): SealedEntry {
-  return { sizeBytes: bytes.length, crc: crc32(bytes) };
+  return { sizeBytes: bytes.length, crc: crc32(bytes), isLost: false };
 }
 
-export function encodeSealedEntry({ sizeBytes, crc }: SealedEntry): Uint8Array {
-  const bytes = new Uint8Array(12);
+export function encodeSealedEntry({ sizeBytes, crc, isLost }: SealedEntry): Uint8Array {
+  const bytes = new Uint8Array(isLost ? 13 : 12);
   const view = new DataView(bytes.buffer);
   view.setBigUint64(0, BigInt(sizeBytes), true);
   view.setUint32(8, crc, true);
+  if (isLost) view.setUint8(12, 1);
   return bytes;
 }
 
 /** Trusts the bytes: the head keeps them under a checksum of its own. */
 export function decodeSealedEntry(entry: Uint8Array): SealedEntry {
   const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
-  return { sizeBytes: Number(view.getBigUint64(0, true)), crc: view.getUint32(8, true) };
+  return { sizeBytes: Number(view.getBigUint64(0, true)), crc: view.getUint32(8, true), isLost: entry.byteLength > 12 && view.getUint8(12) === 1 };
 }
 
 /** Why a file is not what was sealed; undefined where it is. `found` undefined: there is no file. */
-export function rotOf(found: SealedEntry | undefined, sealed: SealedEntry): string | undefined {
+export function rotOf(found: FileSum | undefined, sealed: FileSum): string | undefined {
   if (found === undefined) return "is not on disk";
   if (found.sizeBytes !== sealed.sizeBytes) return `has ${found.sizeBytes} bytes on disk instead of ${sealed.sizeBytes}`;
   if (found.crc !== sealed.crc) return `has crc32 ${found.crc.toString(16)} on disk instead of ${sealed.crc.toString(16)}`;

@@ -7,7 +7,13 @@ export interface Placement {
   replicaSet(tenant: TenantId, labels: readonly Label[]): readonly Uint8Array[];
 }
 
-export function placeOnSelf(storeId: Uint8Array): Placement {
-  const self = [storeId];
-  return { replicaSet: () => self };
+/** `storeId`: the one in force. */
+export function placeOnSelf(storeId: () => Uint8Array): Placement {
+  let self = [storeId()];
+  return {
+    replicaSet: () => {
+      if (self[0] !== storeId()) self = [storeId()];
+      return self;
+    },
+  };
 }

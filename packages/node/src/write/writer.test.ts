@@ -53,7 +53,7 @@ class World {
     arrivalTimes: this.arrivalTimes,
     limitsFor: () => this.limits,
     openGeneration: () => 0,
-    placement: placeOnSelf(new Uint8Array(16)),
+    placement: placeOnSelf(() => new Uint8Array(16)),
     refusesBecause: () => undefined,
   });
 

@@ -1,0 +1,127 @@
+/**
+ * Which uploads begin now. Pure.
+ *
+ * There is one queue per store id, tenant and window, uploaded in the order of its ordinals, so that the bucket never shows a later
+ * segment without the earlier ones. What must stay true:
+ *
+ *   - a queue that fails, or whose put hangs, waits by itself and holds up no other;
+ *   - where the bucket as a whole does not answer, one try at a time asks for it (an outage), however many queues wait;
+ *   - `POST /flush` asks for one try at once, and changes no pause.
+ */
+
+export interface UploadQueueView {
+  readonly id: string;
+  readonly tenant: string;
+  /** A try is under way, for so long; undefined: none is. */
+  readonly busyForMs: number | undefined;
+  /** Not before, since the last try failed; 0: at once. */
+  readonly retryAtMs: number;
+  /** Tried once at once, whatever `retryAtMs` says. */
+  readonly isAsked: boolean;
+  /** When the last try began; -1: never. */
+  readonly triedAtMs: number;
+  /** The bucket refused it, and no upload of any queue has succeeded since. */
+  readonly isFailing: boolean;
+}
+
+export interface UploadView {
+  readonly nowMs: number;
+  /** Those that hold a segment. */
+  readonly queues: readonly UploadQueueView[];
+  /** Of an outage: not before. */
+  readonly outageRetryAtMs: number;
+}
+
+export interface UploadPlan {
+  readonly startIds: readonly string[];
+  /** Plan again then, if nothing happens before. */
+  readonly wakeAtMs: number | undefined;
+}
+
+/** Tries at once. Each holds its segment's bytes in memory. */
+export const CONCURRENCY_MAX = 4;
+/** Of one tenant: so a slot is left for the others. */
+export const TENANT_CONCURRENCY_MAX = 3;
+/** A try that takes longer no longer counts as one of those; it ends by the bucket client's own timeouts. */
+export const SLOW_AFTER_MS = 10_000;
+/** Slow ones included, of all tenants and of one. */
+export const BUSY_MAX = 12;
+export const TENANT_BUSY_MAX = 6;
+/** So many tenants' failures are the bucket's, also where others have not been tried. */
+const OUTAGE_TENANT_COUNT = 3;
+
+/**
+ * The bucket as a whole does not answer: two queues failed with no success since, and nobody who waits has not failed (or three tenants
+ * have). Refusals for one tenant's prefix are no outage while another's segments wait.
+ */
+export function isOutage(queues: readonly UploadQueueView[]): boolean {
+  const failing = queues.filter((queue) => queue.isFailing);
+  if (failing.length < 2) return false;
+  const tenantCount = new Set(queues.map(({ tenant }) => tenant)).size;
+  return new Set(failing.map(({ tenant }) => tenant)).size >= Math.min(OUTAGE_TENANT_COUNT, tenantCount);
+}
+
+export function planUploads({ nowMs, queues, outageRetryAtMs }: UploadView): UploadPlan {
+  const busy = queues.filter(({ busyForMs }) => busyForMs !== undefined);
+  const slots = new Slots(busy);
+  const wakeTimes: number[] = busy.filter((queue) => !isSlow(queue)).map(({ busyForMs }) => nowMs - busyForMs! + SLOW_AFTER_MS); // busy ones have it
+  const idle = queues.filter(({ busyForMs }) => busyForMs === undefined);
+
+  if (isOutage(queues)) {
+    if (slots.fastCount > 0 || idle.length === 0) return { startIds: [], wakeAtMs: earliest(wakeTimes) };
+    if (outageRetryAtMs > nowMs && !idle.some(({ isAsked }) => isAsked)) return { startIds: [], wakeAtMs: earliest([...wakeTimes, outageRetryAtMs]) };
+    // Who was tried longest ago, by tenant and then by queue: a tenant that is refused for itself does not keep the others unasked.
+    const triedAtMs = new Map<string, number>();
+    for (const queue of queues) triedAtMs.set(queue.tenant, Math.max(triedAtMs.get(queue.tenant) ?? -1, queue.triedAtMs));
+    const probe = idle.filter((queue) => slots.mayStart(queue)).sort((a, b) => triedAtMs.get(a.tenant)! - triedAtMs.get(b.tenant)! || a.triedAtMs - b.triedAtMs)[0]; // every tenant has a time
+    return { startIds: probe === undefined ? [] : [probe.id], wakeAtMs: earliest(wakeTimes) };
+  }
+
+  const startIds: string[] = [];
+  for (const queue of idle.sort((a, b) => a.triedAtMs - b.triedAtMs)) {
+    if (queue.retryAtMs > nowMs && !queue.isAsked) {
+      wakeTimes.push(queue.retryAtMs);
+    } else if (slots.mayStart(queue)) {
+      slots.take(queue);
+      startIds.push(queue.id);
+    }
+  }
+  return { startIds, wakeAtMs: earliest(wakeTimes) };
+}
+
+class Slots {
+  fastCount = 0;
+  #busyCount = 0;
+  readonly #fastOf = new Map<string, number>();
+  readonly #busyOf = new Map<string, number>();
+
+  constructor(busy: readonly UploadQueueView[]) {
+    for (const queue of busy) this.take(queue);
+  }
+
+  take(queue: UploadQueueView): void {
+    const { tenant } = queue;
+    this.#busyCount++;
+    this.#busyOf.set(tenant, (this.#busyOf.get(tenant) ?? 0) + 1);
+    if (isSlow(queue)) return;
+    this.fastCount++;
+    this.#fastOf.set(tenant, (this.#fastOf.get(tenant) ?? 0) + 1);
+  }
+
+  mayStart({ tenant }: UploadQueueView): boolean {
+    return (
+      this.fastCount < CONCURRENCY_MAX &&
+      this.#busyCount < BUSY_MAX &&
+      (this.#fastOf.get(tenant) ?? 0) < TENANT_CONCURRENCY_MAX &&
+      (this.#busyOf.get(tenant) ?? 0) < TENANT_BUSY_MAX
+    );
+  }
+}
+
+function isSlow({ busyForMs = 0 }: UploadQueueView): boolean {
+  return busyForMs >= SLOW_AFTER_MS;
+}
+
+function earliest(timesMs: readonly number[]): number | undefined {
+  return timesMs.length === 0 ? undefined : Math.min(...timesMs);
+}

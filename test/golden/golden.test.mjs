@@ -1,0 +1,48 @@
+/**
+ * Data dirs and buckets that earlier builds wrote, opened by this one. README.md says what lies in each and how it was made.
+ */
+import { cpSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+import { freshDataDir, startNode } from "../harness/node-process.mjs";
+import { countedPushes } from "../harness/numbered-push.mjs";
+
+const START_MS = Date.UTC(2026, 0, 2, 3);
+const END_MS = Date.UTC(2026, 0, 2, 5);
+const BUILDS = ["a09efd0"];
+
+describe("golden data dirs", function () {
+  this.timeout(60_000);
+  let data;
+  let node;
+
+  beforeEach(() => {
+    data = freshDataDir();
+  });
+  afterEach(async () => {
+    await node?.kill();
+    data.remove();
+  });
+
+  for (const build of BUILDS) {
+    it(`of ${build}: what was in the bucket, sealed, cut and open is answered once, before and after it is flushed, and after a restart`, async () => {
+      cpSync(fileURLToPath(new URL(build, import.meta.url)), data.dir, { recursive: true });
+      const flags = ["--bucket", `file://${path.join(data.dir, "bucket")}`, "--flush-interval", "1h"];
+      const start = async () => (node = await startNode({ dataDir: path.join(data.dir, "data"), flags }));
+      const expectAll = async (when) => {
+        const { counted, recordCount } = await countedPushes(node, START_MS, END_MS);
+        expect([...counted].sort(([a], [b]) => a - b), when).to.deep.equal(Array.from({ length: 40 }, (_, n) => [n, n + 1]));
+        expect(recordCount, when).to.equal(40);
+      };
+      await start();
+      await expectAll("as it was found");
+      expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
+      await expectAll("flushed");
+      expect(await (await fetch(`${node.url}/metrics`)).text()).to.include("pyromesh_flush_backlog_segments 0").and.to.include("pyromesh_quarantined_records_total 0");
+      await node.stop();
+      await start();
+      await expectAll("started again");
+    });
+  }
+});
