@@ -30,6 +30,8 @@ import { frame } from "./frame.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
 import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
+import { planSetAside, readLivePage } from "./live-records.ts";
+import type { LivePage, SeqRange } from "./live-records.ts";
 import { encodeRetired, STORE_ID_BYTES } from "./meta-entry.ts";
 import type { BucketMark } from "./meta-entry.ts";
 import type { NumberRanges } from "./number-ranges.ts";
@@ -525,6 +527,40 @@ export class Head {
     const keys = seqs.map(recordKey);
     const values = await this.#writer.store.getMany(keys);
     return values.map((value, index) => (value === undefined ? undefined : decodeRecordEntry(keys[index]!, value).record));
+  }
+
+  /** Every record committed so far has a smaller seq. */
+  get nextSeq(): number {
+    return this.#replayed().nextSeq;
+  }
+
+  /**
+   * Reads some `pageBytes` of the records that are here, open or cut, from the store again. Resolves with where the next page begins;
+   * undefined: there is none. `visit` runs between two writes: no commit, cut or seal happens while it looks.
+   * Rejects where the store cannot be read just now.
+   */
+  readLive(range: SeqRange, pageBytes: number, visit: (page: LivePage) => void): Promise<number | undefined> {
+    return this.#job(async (state) => {
+      const { page, nextSeq } = await readLivePage(this.#writer.store, state, range, pageBytes);
+      visit(page);
+      return nextSeq;
+    });
+  }
+
+  /**
+   * A record that is here and of no use to anyone: its bytes are kept under `q/`, its time is quarantined, and nobody answers for it any
+   * more. One that is not here does nothing. Rejects, and changes nothing, where either cannot be written.
+   */
+  setAside(seq: number, reason: string): Promise<void> {
+    return this.#job(async (state) => {
+      const setting = await planSetAside(this.#writer.store, state, seq);
+      if (setting === undefined) return;
+      // Said before it is done, so that a crash in between raises it again.
+      this.#countQuarantined(1);
+      const isKept = await this.#quarantine.add([{ reason, startMs: setting.span?.minMs, endMs: setting.span?.maxMs }]);
+      if (!isKept) throw unavailable("HEAD_QUARANTINE_UNWRITTEN", `record ${seq} could not be set aside: the quarantine cannot be written`);
+      await this.#writer.write({ ops: setting.ops, probe: whenPresent(quarantinedKey(seq)), apply: setting.apply });
+    });
   }
 
   /** Bytes of sealed segments' files, which count against the disk budget. */

@@ -5,6 +5,7 @@ export { Head } from "./head.ts";
 export { checkHeadFormat } from "./format-file.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut, SealedSegment } from "./head.ts";
 export type { KeptFile } from "./kept-file.ts";
+export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./live-records.ts";
 export type { BucketMark } from "./meta-entry.ts";
 export { measureHead, openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";

@@ -1,4 +1,5 @@
 /** What a run of records adds up to, by tenant and window: the open head has one, and each cut takes its own along. */
+import { assert } from "@pyromesh/base";
 import { windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { widenSpan } from "./time-span.ts";
@@ -43,6 +44,22 @@ export class Tally {
     this.bytes += entryBytes;
     this.span = widenSpan(this.span, timeMs);
     this.identities.push(identityKey);
+  }
+
+  /** Of a record that nobody can read any more `record` is undefined: its group goes on counting it. */
+  remove(identityKey: string, record: EncodedRecord | undefined, entryBytes: number): void {
+    const at = this.identities.indexOf(identityKey);
+    assert(at >= 0, "what is removed was added");
+    this.identities.splice(at, 1);
+    this.recordCount--;
+    this.bytes -= entryBytes;
+    if (record === undefined) return;
+    const group = this.#groupOf(record);
+    group.recordCount--;
+    group.bytes -= entryBytes;
+    if (group.recordCount > 0) return;
+    this.#groups.delete(windowKey(group.tenant, group.windowStartMs));
+    this.#last = undefined;
   }
 
   #groupOf({ tenant, timeMs }: EncodedRecord): TallyGroup {

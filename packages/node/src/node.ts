@@ -37,6 +37,7 @@ import { BucketLink } from "./tend/bucket-link.ts";
 import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
+import { rowSource } from "./tend/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
@@ -288,6 +289,7 @@ export class Node {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: (tenant) => head.spanOf(tenant),
     });
+    compute.readBackFrom(rowSource(head, generations));
     return { bucket, local, head, generations, catalog, flusher, link, writer, reader, unreadable };
   }
 

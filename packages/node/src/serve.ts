@@ -11,6 +11,7 @@ import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
+import { workerMemory } from "./compute/worker-memory.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
@@ -47,13 +48,17 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const lag = watchEventLoopLag(metrics);
 
   const laneCount = laneCountOf(config);
-  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
+  const memoryBytes = memoryLimitBytes();
+  const memory = planMemory({ memoryBytes, workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: workerMemory(memoryBytes, laneCount) },
     {
-      onLaneLost: (error) => {
-        logger.error("a worker thread died; the node ends, and its restart replays what was accepted", { error });
+      clock,
+      logger,
+      metrics,
+      onHopeless: (error) => {
+        logger.error("a worker thread cannot be kept alive; the node ends, and its restart replays what was accepted", { error });
         process.exit(1);
       },
     },

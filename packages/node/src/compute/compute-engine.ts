@@ -47,6 +47,8 @@ export interface EngineModules {
   readonly random: Random;
   /** Whether datasets of this record's tenant and service lie in this lane. */
   readonly isMine: (record: Pick<EncodedRecord, "tenant" | "service">) => boolean;
+  /** The number of the first row made ready; 1 where it is not given. */
+  readonly firstRow?: number;
 }
 
 export interface EncodedPush {
@@ -71,7 +73,7 @@ export class ComputeEngine {
   #closed: Generation = -1;
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
-  #nextRow = 1;
+  #nextRow: number;
   readonly #decoder = new RecordDecoder();
   readonly #open: OpenDatasets;
   /** Of the datasets' tables of ids that clients choose. */
@@ -80,6 +82,7 @@ export class ComputeEngine {
   constructor(options: EngineOptions, modules: EngineModules) {
     this.#modules = modules;
     this.#open = new OpenDatasets(options.openBytesMax);
+    this.#nextRow = modules.firstRow ?? 1;
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
   }
 

@@ -7,6 +7,7 @@
  */
 import type { ListingForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
+import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
   AcceptanceWindow,
   Counts,
@@ -172,6 +173,20 @@ export type Finished =
   /** `seriesCount`: of both, each once. */
   | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
+/** What the head and the flush tell of the rows that workers hold: where a worker gets them again that died. */
+export interface RowSource {
+  /** Every record committed so far has a smaller seq, and was given to `Compute.insert` in the turn of its commit. */
+  readonly nextSeq: number;
+  /** See `Head.readLive`. */
+  readLive(range: SeqRange, pageBytes: number, visit: (page: LivePage) => void): Promise<number | undefined>;
+  /** See `Head.setAside`. */
+  setAside(seq: number, reason: string): Promise<void>;
+  /** Where the rows of that cut lie, or those of the open head; undefined: the cut is sealed, its rows are in segments. */
+  generationOf(cutId: number | undefined): Generation | undefined;
+  /** The open one and those of cuts not yet sealed: all of their records are in the head. */
+  readonly liveGenerations: readonly Generation[];
+}
+
 export interface Compute {
   /** The records of one push. Their bytes are lent: `release` them once they are kept or refused. */
   encode(task: EncodeTask): Promise<readonly EncodedRecord[]>;
@@ -189,5 +204,7 @@ export interface Compute {
   /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
   merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
+  /** Where rows are read again that a worker lost. Given once, when the head was replayed and before anything is committed. */
+  readBackFrom(source: RowSource): void;
   stop(): Promise<void>;
 }

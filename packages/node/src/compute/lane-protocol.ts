@@ -45,10 +45,14 @@ export interface LaneStart {
   readonly laneCount: number;
   /** Of opened datasets that the lane keeps. */
   readonly openBytesMax: number;
+  /** How many threads of this lane died before this one. */
+  readonly epoch: number;
   /** Lent memory. */
   readonly shared: SharedArrayBuffer;
   /** Shared: the number of a batch, already with the lane, that nobody waits for any more. What can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
+  /** What one query may build outside of the heap. */
+  readonly outsideBytesMax: number;
 }
 
 /** Bytes in lent memory, by where they begin, or in shared memory of their own. */
@@ -136,8 +140,32 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
   };
 }
 
+/** Numbers of rows made ready tell of which thread they are: they mean nothing to the next. */
+const ROWS_AN_EPOCH = 2 ** 32;
+
+export function firstRowOf(epoch: number): number {
+  return epoch * ROWS_AN_EPOCH + 1;
+}
+
+export function isRowOf(epoch: number, row: number): boolean {
+  return row > epoch * ROWS_AN_EPOCH && row <= (epoch + 1) * ROWS_AN_EPOCH;
+}
+
 export function queryCanceled(): CodedError {
   return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
+}
+
+/** A thread starts in some 0.1 s. */
+const RETRY_AFTER_SECONDS = 1;
+
+/** `wasAtWork`: the call was with the worker that died, alone or with a few others. */
+export function workerLost(message: string, wasAtWork: boolean): CodedError {
+  return new CodedError({
+    code: "WORKER_LOST",
+    kind: "unavailable",
+    message: `a worker thread died (${message}) and is started again: try again`,
+    details: { retryAfterSeconds: RETRY_AFTER_SECONDS, wasAtWork },
+  });
 }
 
 export interface PlainError {

@@ -6,14 +6,17 @@
  * Inserts and releases wait to travel with the next call, or until many of them wait: nobody awaits them.
  * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
  * there is as much of it as there were pushes and generations.
+ *
+ * When the thread is gone, what was with it is refused (WORKER_LOST, 503), and what waited goes to the next: who starts that one, and when,
+ * says worker-supervisor.ts. Until it holds the rows of the one before, scans and builds of rows are held back; pushes go on. The epoch
+ * rises: rows that the thread had made ready are gone (`isRowOf` of lane-protocol.ts), and settings are sent again.
  */
 import { setMaxListeners } from "node:events";
-import { Worker } from "node:worker_threads";
-import type { CodedError } from "@pyromesh/base";
-import { unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
-import { fromPlainError, isPush, isRecords, queryCanceled } from "./lane-protocol.ts";
+import { fromPlainError, isPush, isRecords, queryCanceled, workerLost } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart } from "./lane-protocol.ts";
+import type { StartThread, ThreadEnd, WorkerThread } from "./worker-thread.ts";
 
 /**
  * Outcomes of a batch travel together, so the first waits for the last; what takes long travels alone. (With 8 pushes in flight
@@ -31,21 +34,41 @@ interface Pending {
   readonly call: LaneCall;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
+  /** It travels alone. */
   readonly isLong: boolean;
   /** Called once, however it ends. */
   readonly onEnd: (() => void) | undefined;
   hasEnded: boolean;
 }
 
+export interface LaneModules {
+  readonly startThread: StartThread;
+  /** In the turn in which the thread is known to be gone. `start` begins another. */
+  readonly onGone: (death: WorkerDeath) => void;
+}
+
+export interface WorkerDeath extends ThreadEnd {
+  /** The calls it was at: one that takes long is alone. */
+  readonly atWork: readonly LaneCall[];
+  /** It held all of its rows and answered somebody before. */
+  readonly hasServed: boolean;
+}
+
 export class Lane {
-  readonly #worker: Worker;
+  readonly #start: Omit<LaneStart, "canceled" | "epoch">;
+  readonly #modules: LaneModules;
+  /** Undefined: it is gone, and what comes meanwhile waits for the next. */
+  #thread: WorkerThread | undefined;
+  /** Of all threads here: batches are numbered on, so that no thread takes a cancel for its own that was another's. */
   readonly #canceled = new BigInt64Array(new SharedArrayBuffer(8));
-  readonly #onLost: (error: Error) => void;
+  #epoch = 0;
   #waiting: Pending[] = [];
   /** The batch that is away. One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
   #away: readonly Pending[] = [];
+  /** Scans and builds that wait for rows to be read back. They count in `load`, and never were with a thread. */
+  #held: Pending[] = [];
   #batchNumber = 0;
-  /** Calls that wait or are away, and have not ended. */
+  /** Calls that wait, are held or are away, and have not ended. */
   #load = 0;
   #generation: Generation = -1;
   #records: InsertedRecord[] = [];
@@ -54,20 +77,55 @@ export class Lane {
   #released: number[] = [];
   readonly #settings = new Map<EncodeSettings, number>();
   #nextSettings = 1;
-  /** Why nothing is taken any more: the thread died, or the node stops. */
+  /** Why nothing is taken any more: the node stops. */
   #refusal: CodedError | undefined;
-  #isStopping = false;
+  /** Set while a thread that cannot be trusted is being ended: it is sent nothing, and is not heard. */
+  #ending: ThreadEnd | undefined;
+  /** The thread holds every row of its lane, of the generations that `#lacks` does not name. */
+  #isWhole = true;
+  /** Of the generations up to `#wholeUntil`, those whose rows were read back. Later ones it has seen from their beginning. */
+  #wholeGenerations: ReadonlySet<Generation> = new Set();
+  #wholeUntil: Generation = -1;
+  /** Set while the rows take too long to come: what is refused instead of being held. */
+  #rowsRefusal: (() => CodedError) | undefined;
+  #isDiscarding = false;
+  #hasServed = false;
   #isSendDue = false;
   #longCount = 0;
 
-  /** `onLost`: the thread died, and its rows with it. */
-  constructor(start: Omit<LaneStart, "canceled">, onLost: (error: Error) => void) {
-    this.#onLost = onLost;
-    this.#worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: { ...start, canceled: this.#canceled } satisfies LaneStart });
-    this.#worker.on("message", (outcomes: readonly LaneOutcome[]) => this.#onOutcomes(outcomes));
-    const lose = (error: Error): void => this.#lose(error);
-    this.#worker.on("error", lose);
-    this.#worker.on("exit", (code) => lose(new Error(`worker exited with ${code}`)));
+  constructor(start: Omit<LaneStart, "canceled" | "epoch">, modules: LaneModules) {
+    this.#start = start;
+    this.#modules = modules;
+    this.start();
+  }
+
+  /** Begins a thread, where there is none. It gets what waits. */
+  start(): void {
+    if (this.#refusal !== undefined || this.#thread !== undefined) return;
+    const epoch = this.#epoch;
+    const events = {
+      onOutcomes: (outcomes: readonly LaneOutcome[]): void => {
+        if (epoch === this.#epoch && this.#ending === undefined) this.#onOutcomes(outcomes);
+      },
+      onGone: (end: ThreadEnd): void => {
+        if (epoch === this.#epoch) this.#onGone(this.#ending ?? end);
+      },
+    };
+    try {
+      this.#thread = this.#modules.startThread({ ...this.#start, epoch, canceled: this.#canceled }, events);
+      this.#sendSoon();
+    } catch (error) {
+      queueMicrotask(() => events.onGone({ reason: "crashed", message: messageOf(error) }));
+    }
+  }
+
+  /** Rises by one when a thread dies. */
+  get epoch(): number {
+    return this.#epoch;
+  }
+
+  get isDown(): boolean {
+    return this.#thread === undefined || this.#ending !== undefined;
   }
 
   get load(): number {
@@ -81,6 +139,7 @@ export class Lane {
 
   /** `record.bytes` lie in shared memory and stay as they are. */
   insert(generation: Generation, record: InsertedRecord): void {
+    if (this.#isDiscarding) return;
     this.#turnTo(generation);
     this.#records.push(record);
     this.#recordBytes += record.bytes.byteLength;
@@ -106,22 +165,39 @@ export class Lane {
     if (number !== undefined) return number;
     if (this.#settings.size >= SETTINGS_MAX) this.#settings.clear();
     number = this.#nextSettings++;
-    this.#post({ method: "settings", number, settings, isFirst: this.#settings.size === 0 });
-    this.#settings.set(settings, number);
+    this.#tellSettings(settings, number);
     return number;
   }
 
-  call<T>(call: LaneCall, signal?: AbortSignal): Promise<T> {
+  #tellSettings(settings: EncodeSettings, number: number): void {
+    this.#post({ method: "settings", number, settings, isFirst: this.#settings.size === 0 });
+    this.#settings.set(settings, number);
+  }
+
+  /** `isAlone`: it does not share its batch with others, so that nobody else goes down with it. */
+  call<T>(call: LaneCall, signal?: AbortSignal, isAlone = false): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
     if (this.#load >= QUEUE_MAX) {
       return Promise.reject(unavailable("COMPUTE_BUSY", `${QUEUE_MAX} tasks wait for a worker thread already: send less or add cores`));
     }
+    const isHeld = !this.#isWhole && needsRows(call);
+    if (isHeld && this.#rowsRefusal !== undefined) return Promise.reject(this.#rowsRefusal());
+    if (!isHeld && this.#lacks(call)) return Promise.reject(rowsGone());
     this.#defer();
     return new Promise<T>((resolve, reject) => {
-      if (signal === undefined) this.#push(call, resolve, reject, undefined);
-      else this.#pushCancelable(call, resolve, reject, signal);
-      this.#sendSoon();
+      const queue = isHeld ? this.#held : this.#waiting;
+      if (signal === undefined) this.#push(queue, call, resolve, reject, undefined, isAlone);
+      else this.#pushCancelable(queue, call, resolve, reject, signal);
+      if (!isHeld) this.#sendSoon();
+    });
+  }
+
+  /** Resolves when every insert made before has been done, or the rows will be read back: then there is nothing to wait for. */
+  async settle(): Promise<void> {
+    if (!this.#isWhole) return;
+    await this.call({ method: "drop", generation: -1 }).catch((error: unknown) => {
+      if (!(error instanceof CodedError) || error.code !== "WORKER_LOST") throw error;
     });
   }
 
@@ -132,48 +208,133 @@ export class Lane {
     this.#sendSoon();
   }
 
+  // --- after a death -----------------------------------------------------------------------------------------------
+
+  /** Inserts are thrown away from now on, or no more: their rows will be read back. */
+  discard(isDiscarding: boolean): void {
+    this.#isDiscarding = isDiscarding;
+  }
+
+  /** Rows that the thread before held. They travel alone, so that it is known what a thread dies of. */
+  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> } {
+    const call: LaneCall = { method: "insert", generation, records };
+    this.#defer();
+    const done = new Promise<void>((resolve, reject) => void this.#push(this.#waiting, call, resolve, reject, undefined, true));
+    this.#sendSoon();
+    return { call, done };
+  }
+
+  /** The thread holds all rows of these generations, which are all that are live now, and of every later one. What was held goes on. */
+  makeWhole(generations: readonly Generation[]): void {
+    this.#isWhole = true;
+    this.#rowsRefusal = undefined;
+    this.#wholeGenerations = new Set(generations);
+    this.#wholeUntil = Math.max(-1, ...generations);
+    const held = this.#held;
+    this.#held = [];
+    for (const pending of held) {
+      if (this.#lacks(pending.call)) this.#refuse(pending, rowsGone());
+      else this.#waiting.push(pending);
+    }
+    this.#sendSoon();
+  }
+
+  /** What is held is refused, and what would be held from now on, until `makeWhole`. */
+  refuseHeld(refusal: () => CodedError): void {
+    this.#rowsRefusal = refusal;
+    const held = this.#held;
+    this.#held = [];
+    for (const pending of held) this.#refuse(pending, refusal());
+  }
+
+  /** Ends the thread: it failed at what must not fail, and can be trusted no more. */
+  restart(message: string): void {
+    if (this.#refusal !== undefined || this.#ending !== undefined) return;
+    const end: ThreadEnd = { reason: "failed", message };
+    this.#ending = end;
+    this.#isWhole = false;
+    const epoch = this.#epoch;
+    // Where there is none, what was lost came after the death before: this is another one. Not in this turn: others of the same commit may follow.
+    if (this.#thread === undefined) queueMicrotask(() => epoch === this.#epoch && this.#onGone(end));
+    else void this.#thread.end();
+  }
+
   /** What still waits is refused: nobody would answer it. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    this.#refuseAll(unavailable("COMPUTE_STOPPED", "this node is stopping: ask another"));
-    await this.#worker.terminate();
-  }
-
-  #lose(error: Error): void {
-    if (this.#isStopping || this.#refusal !== undefined) return;
-    this.#refuseAll(unavailable("COMPUTE_LANE_LOST", `a worker thread died (${error.message}): the node restarts and replays its rows`, error));
-    this.#onLost(error);
-  }
-
-  /** From now on, too. */
-  #refuseAll(reason: CodedError): void {
+  async stop(reason: CodedError = unavailable("COMPUTE_STOPPED", "this node is stopping: ask another")): Promise<void> {
     this.#refusal ??= reason;
-    const pendings = [...this.#away, ...this.#waiting];
+    const pendings = [...this.#away, ...this.#waiting, ...this.#held];
     this.#waiting = [];
-    for (const pending of pendings) if (this.#end(pending)) pending.reject(reason);
+    this.#held = [];
+    for (const pending of pendings) this.#refuse(pending, reason);
+    await this.#thread?.end();
   }
 
-  #push(call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"]): Pending {
-    const pending: Pending = { call, resolve, reject, isLong: !isShort(call), onEnd, hasEnded: false };
-    this.#waiting.push(pending);
+  #onGone(end: ThreadEnd): void {
+    if (this.#refusal !== undefined) return;
+    const [away, waiting, settings] = [this.#away, this.#waiting, [...this.#settings]];
+    const death: WorkerDeath = { ...end, atWork: away.map(({ call }) => call), hasServed: this.#hasServed };
+    this.#epoch++;
+    this.#thread = undefined;
+    this.#ending = undefined;
+    this.#isWhole = false;
+    this.#hasServed = false;
+    this.#away = [];
+    this.#waiting = [];
+    this.#records = [];
+    this.#recordBytes = 0;
+    this.#rows = [];
+    this.#released = [];
+    this.#settings.clear();
+    for (const pending of away) this.#refuse(pending, workerLost(end.message, true));
+    // 1. The next thread is told the settings that are in use, then gets what waited. Inserts and drops are of no use to it: it begins empty.
+    for (const [one, number] of settings) this.#tellSettings(one, number);
+    const known = new Set(settings.map(([, number]) => number));
+    for (const pending of waiting) {
+      if (pending.hasEnded) continue;
+      if (pending.reject === this.#onPostFailed) this.#end(pending);
+      else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
+      else if (needsRows(pending.call)) this.#held.push(pending);
+      else this.#waiting.push(pending);
+    }
+    // 2. From this turn on inserts wait for it.
+    this.#modules.onGone(death);
+  }
+
+  #refuse(pending: Pending, reason: CodedError): void {
+    // What nobody awaits is not refused but lost with the thread: the rows are read back.
+    if (this.#end(pending) && pending.reject !== this.#onPostFailed) pending.reject(reason);
+  }
+
+  /** Rows of a generation that was sealed when they were to be read back. */
+  #lacks(call: LaneCall): boolean {
+    if (this.#wholeUntil < 0 || isPush(call)) return false;
+    const lacks = (generation: Generation): boolean => generation <= this.#wholeUntil && !this.#wholeGenerations.has(generation);
+    return call.method === "scan" ? call.task.generations.some(lacks) : call.method === "build" && lacks(call.generation);
+  }
+
+  // --- the queue -----------------------------------------------------------------------------------------------------
+
+  #push(queue: Pending[], call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], isAlone = false): Pending {
+    const pending: Pending = { call, resolve, reject, isLong: isAlone || !isShort(call), onEnd, hasEnded: false };
+    queue.push(pending);
     this.#load++;
     if (pending.isLong) this.#longCount++;
     return pending;
   }
 
-  #pushCancelable(call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
+  #pushCancelable(queue: Pending[], call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
     const onAbort = (): void => this.#cancel(pending);
-    const pending = this.#push(call, resolve, reject, () => signal.removeEventListener("abort", onAbort));
+    const pending = this.#push(queue, call, resolve, reject, () => signal.removeEventListener("abort", onAbort));
     setMaxListeners(0, signal); // a query has a call for each window and lane; each takes its listener back
     signal.addEventListener("abort", onAbort, { once: true });
   }
 
   /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
   #post(call: LaneCall): void {
-    if (this.#refusal === undefined) this.#push(call, ignore, this.#onPostFailed, undefined);
+    if (this.#refusal === undefined) this.#push(this.#waiting, call, ignore, this.#onPostFailed, undefined);
   }
 
-  readonly #onPostFailed = (error: Error): void => this.#lose(new Error(`an accepted record could not be interned: ${error.message}`, { cause: error }));
+  readonly #onPostFailed = (error: Error): void => this.restart(`an accepted record could not be interned: ${error.message}`);
 
   #turnTo(generation: Generation): void {
     if (generation !== this.#generation) this.#defer();
@@ -214,16 +375,17 @@ export class Lane {
   }
 
   #send(): void {
-    if (this.#away.length > 0 || this.#waiting.length === 0) return;
+    if (this.#away.length > 0 || this.#waiting.length === 0 || this.#thread === undefined || this.#ending !== undefined) return;
     this.#away = this.#waiting.splice(0, batchLength(this.#waiting));
     const batch: [number, ...LaneCall[]] = [++this.#batchNumber];
     for (const { call } of this.#away) batch.push(call);
-    this.#worker.postMessage(batch satisfies LaneBatch);
+    this.#thread.post(batch satisfies LaneBatch);
   }
 
   #onOutcomes(outcomes: readonly LaneOutcome[]): void {
     const pendings = this.#away;
     this.#away = [];
+    this.#hasServed = this.#isWhole;
     this.#send();
     for (let index = 0; index < pendings.length; index++) {
       const pending = pendings[index]!;
@@ -250,7 +412,10 @@ export class Lane {
   #cancel(pending: Pending): void {
     if (!this.#end(pending)) return;
     if (this.#away.includes(pending)) Atomics.store(this.#canceled, 0, BigInt(this.#batchNumber));
-    else this.#waiting = this.#waiting.filter((waiting) => waiting !== pending);
+    else {
+      this.#waiting = this.#waiting.filter((waiting) => waiting !== pending);
+      this.#held = this.#held.filter((held) => held !== pending);
+    }
     pending.reject(queryCanceled());
   }
 }
@@ -266,4 +431,14 @@ function batchLength(waiting: readonly Pending[]): number {
 
 function isShort(call: LaneCall): boolean {
   return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "merge" && call.method !== "finish");
+}
+
+/** Whether its answer depends on rows that a thread holds. */
+function needsRows(call: LaneCall): boolean {
+  if (isPush(call)) return false;
+  return call.method === "build" || (call.method === "scan" && call.task.generations.length > 0);
+}
+
+function rowsGone(): CodedError {
+  return workerLost("the rows that this query planned are in segments by now", false);
 }

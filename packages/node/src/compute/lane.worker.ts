@@ -7,15 +7,18 @@ import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished, ScanPartial } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
-import { isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
+import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
+import { MemoryGuard, threadHeap } from "./memory-guard.ts";
 import { sharedCopy } from "./shared-copy.ts";
+import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, openBytesMax, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
-const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
+const { lane, laneCount, epoch, openBytesMax, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+const heap = threadHeap();
+const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
 port.on("message", ([number, ...calls]: LaneBatch) => {
@@ -23,6 +26,7 @@ port.on("message", ([number, ...calls]: LaneBatch) => {
 });
 
 function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
+  workerCrashPoint(call);
   try {
     if (isPush(call)) return encode(call);
     const value = run(batch, call);
@@ -59,11 +63,13 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
   }
 }
 
-/** Ends a call that was cancelled while it is at work here: the only one of its batch. */
+/** Ends a call that was cancelled while it is at work here, the only one of its batch, or that needs too much memory. */
 function interruptOf(batch: number): Interrupt {
   const own = BigInt(batch);
+  const guard = new MemoryGuard({ outsideBytesMax }, { heap });
   return new Interrupt(() => {
     if (Atomics.load(canceled, 0) === own) throw queryCanceled();
+    guard.check();
   });
 }
 

@@ -5,20 +5,32 @@
  * where that lane is busy it goes to another, and its records are decoded again on insert. `finish` goes to any lane.
  * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
+ *
+ * A worker that dies takes down what was with it, and nothing else (worker-supervisor.ts). What did that twice is refused before it reaches a
+ * third: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
  */
-import { messageOf } from "@pyromesh/base";
+import { createHash } from "node:crypto";
+import { CodedError, messageOf } from "@pyromesh/base";
+import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
-import { Lane } from "./lane.ts";
+import { buildShape, finishShape, mergeShape, scanShape } from "./call-shape.ts";
+import type { Scanned } from "./call-shape.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import { DeadlyCalls } from "./deadly-calls.ts";
+import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
-import { packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
+import { isPush, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
 import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
 import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
+import { workerThreads } from "./worker-thread.ts";
+import type { StartThread } from "./worker-thread.ts";
+import type { WorkerMemory } from "./worker-memory.ts";
+import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
@@ -27,11 +39,17 @@ export interface WorkerComputeOptions {
   readonly laneCount: number;
   /** Of opened datasets, in each lane. */
   readonly openDatasetBytesMax: number;
+  readonly memory: WorkerMemory;
 }
 
 export interface WorkerComputeModules {
-  /** Called when a lane dies, or rows cannot reach it: they are gone, so the node must stop; a restart replays them. */
-  readonly onLaneLost: (error: Error) => void;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** A worker cannot be kept alive: its rows are not to be had, so the node must stop; a restart replays them. */
+  readonly onHopeless: (error: Error) => void;
+  /** Absent: real threads. */
+  readonly startThread?: StartThread;
 }
 
 /** A record of `encode`, and what it holds until it is released. A copy of it holds nothing. */
@@ -44,7 +62,7 @@ class LentRecord implements EncodedRecord {
   readonly bytes: Uint8Array;
   readonly lane: Lane;
   readonly generation: Generation;
-  /** 0: none, inserted already, or released. */
+  /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
   row: number;
   slot: SlotLoan | undefined;
 
@@ -69,29 +87,49 @@ interface SlotLoan {
 }
 
 export class WorkerCompute implements Compute {
+  readonly #modules: WorkerComputeModules;
+  readonly #workers: WorkerSupervisor[];
   readonly #lanes: Lane[];
   readonly #memory = new LentMemory();
-  readonly #onLaneLost: (error: Error) => void;
+  readonly #deadly = new DeadlyCalls();
+  /** By tenant and content. One that was there when a worker died travels alone from then on: others with it were not to blame. */
+  readonly #deadlyPushes = new DeadlyCalls();
+  /** What gave a partial answer: its merge is told apart by it. */
+  readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, openDatasetBytesMax }: WorkerComputeOptions, modules: WorkerComputeModules) {
-    this.#onLaneLost = modules.onLaneLost;
+  constructor({ laneCount, openDatasetBytesMax, memory }: WorkerComputeOptions, modules: WorkerComputeModules) {
+    this.#modules = modules;
+    const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
     const { shared } = this.#memory;
-    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared }, modules.onLaneLost));
+    const { outsideBytesMax } = memory;
+    const restarts = metrics.counter("pyromesh_worker_restarts_total", "Worker threads that died and were started again, by why they died.", ["reason"]);
+    for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
+    const supervised = { startThread, clock, logger, restarts, onHopeless, onDeath: (death: WorkerDeath): void => this.#onDeath(death) };
+    this.#workers = Array.from({ length: laneCount }, (_, lane) => new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, supervised));
+    this.#lanes = this.#workers.map(({ lane }) => lane);
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
+    const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
+    const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
+    if (isSuspect) this.#refuseDeadlyPush(name);
     const lane = this.#laneFor(task);
     const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
     try {
-      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings));
+      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isSuspect);
       const records: LentRecord[] = [];
       for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot));
       if (slot !== undefined) slot.recordCount = records.length;
+      if (isSuspect) this.#deadlyPushes.clear(name);
       return records;
+    } catch (error) {
+      if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
+      throw error;
     } finally {
+      // Also where the worker died: its calls are refused when its thread is gone, and nobody writes there any more.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
   }
@@ -99,28 +137,29 @@ export class WorkerCompute implements Compute {
   readonly #view = (at: number, lengthBytes: number): Uint8Array => this.#memory.view(at, lengthBytes);
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
-    try {
-      for (const record of records) this.#insert(generation, record);
-    } catch (error) {
-      // Out of memory, for instance. Rows that are durable and not interned would be missing from answers without a word.
-      this.#onLaneLost(new Error(`an accepted record could not be handed to a lane: ${messageOf(error)}`, { cause: error }));
-    }
+    for (const record of records) this.#insert(generation, record);
   }
 
   #insert(generation: Generation, record: InsertedRecord): void {
-    if (record instanceof LentRecord && record.row !== 0 && record.generation === generation) {
+    if (record instanceof LentRecord && record.generation === generation && isRowOf(record.lane.epoch, record.row)) {
       record.lane.insertRow(generation, record.row);
       record.row = 0;
       return;
     }
     const { tenant, service, timeMs, bytes } = record;
-    this.#lanes[laneOf(record, this.#lanes.length)]!.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
+    const lane = this.#lanes[laneOf(record, this.#lanes.length)]!;
+    try {
+      lane.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
+    } catch (error) {
+      // Out of memory, for instance. Rows that are durable and not interned would be missing from answers without a word: they are read back.
+      lane.restart(`an accepted record could not be handed to it: ${messageOf(error)}`);
+    }
   }
 
   release(records: readonly EncodedRecord[]): void {
     for (const record of records) {
       if (!(record instanceof LentRecord)) continue;
-      if (record.row !== 0) record.lane.releaseRow(record.row);
+      if (isRowOf(record.lane.epoch, record.row)) record.lane.releaseRow(record.row);
       record.row = 0;
       if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
       record.slot = undefined;
@@ -128,11 +167,12 @@ export class WorkerCompute implements Compute {
   }
 
   async settle(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.call({ method: "drop", generation: -1 })));
+    await Promise.all(this.#lanes.map((lane) => lane.settle()));
   }
 
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]> {
     const run = async (): Promise<readonly DatasetInput[]> => {
+      this.#refuseDeadlyBuild(generation, tenant, windowStartMs);
       const inputs: DatasetInput[] = [];
       for (const lane of this.#lanes) {
         // A step at a time: pushes that wait in the lane go in between.
@@ -157,36 +197,123 @@ export class WorkerCompute implements Compute {
   }
 
   async scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]> {
+    this.#refuseDeadlyQuery(() => scanShape(task));
     const parts = new Map<Lane, SegmentPart[]>(this.#lanes.map((lane) => [lane, []]));
     for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
     const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
-    return Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, signal)));
+    const partials = await Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, signal)));
+    const scanned = { spec: task.spec, tenants: task.tenants };
+    for (const partial of partials) this.#scanned.set(partial, scanned);
+    return partials;
   }
 
-  merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial> {
-    return this.#free().call<ScanPartial>({ method: "merge", spec, partials }, signal);
+  async merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial> {
+    const scanned = this.#scannedFor(partials);
+    this.#refuseDeadlyQuery(() => mergeShape(spec, scanned));
+    const merged = await this.#free().call<ScanPartial>({ method: "merge", spec, partials }, signal);
+    if (scanned !== undefined) this.#scanned.set(merged, scanned);
+    return merged;
   }
 
-  finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
+  async finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
+    this.#refuseDeadlyQuery(() => finishShape(spec, this.#scannedFor(partials)));
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
+  readBackFrom(source: RowSource): void {
+    for (const worker of this.#workers) worker.readBackFrom(source);
+  }
+
   async stop(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.stop()));
+    await Promise.all(this.#workers.map((worker) => worker.stop()));
+  }
+
+  /** Only what was at work alone is to blame. */
+  #onDeath({ reason, atWork }: WorkerDeath): void {
+    const [call] = atWork;
+    if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
+    const nowMs = this.#modules.clock.monotonicMs();
+    if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
+    else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
+    else if (call.method === "finish") this.#deadly.note(finishShape(call.spec, this.#scannedFor(call.partials)), nowMs);
+    else if (call.method === "build") this.#deadly.note(buildShape(call.generation, call.tenant, call.windowStartMs), nowMs);
+  }
+
+  #scannedFor([partial]: readonly ScanPartial[]): Scanned | undefined {
+    return partial === undefined ? undefined : this.#scanned.get(partial);
+  }
+
+  #refuseDeadlyQuery(shapeOf: () => string): void {
+    if (this.#deadly.isEmpty) return;
+    const seconds = this.#refusedForSeconds(shapeOf());
+    if (seconds === 0) return;
+    throw new CodedError({
+      code: "QUERY_KILLS_WORKERS",
+      // 400: a client that tries again, here or elsewhere, would kill another.
+      kind: "failed_precondition",
+      message: `this query ended two worker threads, so it is refused for another ${seconds} s: ask for less (half the time range, one service in the selector, fewer nodes), or give the node more memory`,
+      details: { refusedForSeconds: seconds },
+    });
+  }
+
+  /** Its rows stay where they are, and are answered for; the flush comes back to it. */
+  #refuseDeadlyBuild(generation: Generation, tenant: string, windowStartMs: number): void {
+    if (this.#deadly.isEmpty) return;
+    const seconds = this.#refusedForSeconds(buildShape(generation, tenant, windowStartMs));
+    if (seconds === 0) return;
+    throw new CodedError({
+      code: "BUILD_KILLS_WORKERS",
+      kind: "unavailable",
+      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two worker threads; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
+      details: { retryAfterSeconds: seconds },
+    });
+  }
+
+  #refusedForSeconds(shape: string): number {
+    return Math.ceil(this.#deadly.refusedForMs(shape, this.#modules.clock.monotonicMs()) / 1000);
+  }
+
+  #refuseDeadlyPush(name: string): void {
+    const forMs = this.#deadlyPushes.refusedForMs(name, this.#modules.clock.monotonicMs());
+    if (forMs === 0) return;
+    throw new CodedError({
+      code: "PUSH_KILLS_WORKERS",
+      kind: "invalid_argument",
+      message: `decoding this profile ended two worker threads, so it is refused: send a smaller one`,
+      details: { reason: "kills_workers", refusedForSeconds: Math.ceil(forMs / 1000) },
+    });
   }
 
   #laneFor({ tenant, labels }: EncodeTask): Lane {
     const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
     const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
-    return !home.isLong && home.load < LANE_CALLS_MAX ? home : this.#free();
+    return isFree(home) ? home : this.#free();
   }
 
   #free(): Lane {
     let best = this.#lanes[0]!;
     for (const lane of this.#lanes) {
-      if (!lane.isLong && lane.load < LANE_CALLS_MAX) return lane;
-      if (Number(lane.isLong) - Number(best.isLong) < 0 || (lane.isLong === best.isLong && lane.load < best.load)) best = lane;
+      if (isFree(lane)) return lane;
+      const byState = busynessOf(lane) - busynessOf(best);
+      if (byState < 0 || (byState === 0 && lane.load < best.load)) best = lane;
     }
     return best;
   }
+}
+
+function isFree(lane: Lane): boolean {
+  return !lane.isLong && lane.load < LANE_CALLS_MAX && !lane.isDown;
+}
+
+function busynessOf(lane: Lane): number {
+  return Number(lane.isDown) * 2 + Number(lane.isLong);
+}
+
+function wasAtWork(error: unknown): boolean {
+  return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
+}
+
+/** The same for the same push sent again. */
+function pushName({ tenant, pprof }: EncodeTask): string {
+  return `${tenant}\0${createHash("sha256").update(pprof).digest("base64")}`;
 }

@@ -42,6 +42,7 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
     scan: async (task) => [engine.scan(task)],
     merge: async (spec, partials) => mergePartials(spec, partials),
     finish: async (spec, partials) => finishQuery(spec, partials),
+    readBackFrom: () => {}, // nothing here dies alone
     stop: async () => {},
   };
 }

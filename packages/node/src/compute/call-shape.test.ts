@@ -1,0 +1,47 @@
+import { parseProfileType } from "@pyromesh/profile";
+import { expect } from "chai";
+import { finishShape, scanShape } from "./call-shape.ts";
+import type { Scanned } from "./call-shape.ts";
+import type { PlainRowQuery } from "./compute.ts";
+
+const SECOND_NS = 10n ** 9n;
+
+function namesOf(changes: Partial<PlainRowQuery> = {}, tenants = ["t1"]): Scanned {
+  const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
+  const query: PlainRowQuery = { startNs: 0n, endNs: 3600n * SECOND_NS, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], ...changes };
+  return { spec: { kind: "names", query }, tenants };
+}
+
+describe("the shape of a call", () => {
+  it("is the same a minute later, and another for half the time, another tenant or selector", () => {
+    const shape = scanShape(namesOf());
+    expect(scanShape(namesOf({ startNs: 60n * SECOND_NS, endNs: 3660n * SECOND_NS }))).to.equal(shape);
+    const others = [
+      namesOf({ endNs: 1800n * SECOND_NS }),
+      namesOf({}, ["t2"]),
+      namesOf({ selector: [{ name: "service_name", operator: "=", value: "a" }] }),
+      namesOf({ profileType: parseProfileType("memory:alloc_space:bytes:space:bytes") }),
+      { ...namesOf(), spec: { ...namesOf().spec, kind: "locations" } as Scanned["spec"] },
+    ];
+    expect(new Set([shape, ...others.map(scanShape)]).size).to.equal(others.length + 1);
+  });
+
+  it("of points has their step and grouping in it, and not when they begin", () => {
+    const points = (startMs: number, stepMs: number, groupBy: string[]): Scanned => {
+      const { query } = namesOf().spec as Extract<Scanned["spec"], { kind: "names" }>;
+      return { spec: { kind: "points", query, shape: { startMs, endMs: startMs + 1000, stepMs, groupBy, aggregation: "sum", exemplars: "none" } as never }, tenants: ["t1"] };
+    };
+    const shape = scanShape(points(0, 10, ["pod"]));
+    expect(scanShape(points(5, 10, ["pod"]))).to.equal(shape);
+    expect(scanShape(points(0, 20, ["pod"]))).not.to.equal(shape);
+    expect(scanShape(points(0, 10, ["node"]))).not.to.equal(shape);
+  });
+
+  it("of a merge is told by what was scanned and what is asked of it", () => {
+    const shape = finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf());
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({ startNs: 1n, endNs: 3600n * SECOND_NS + 1n }))).to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 11 }, namesOf())).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({}, ["t2"]))).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, undefined)).not.to.equal(shape);
+  });
+});

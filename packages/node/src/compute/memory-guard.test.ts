@@ -1,0 +1,76 @@
+import { CodedError } from "@pyromesh/base";
+import { expect } from "chai";
+import { MemoryGuard, threadHeap } from "./memory-guard.ts";
+import type { GuardedHeap } from "./memory-guard.ts";
+
+/** What is alive, and garbage beside it that a collection takes away. */
+class FakeHeap implements GuardedHeap {
+  aliveBytes = 10;
+  garbageBytes = 0;
+  outsideBytes = 0;
+  outsideGarbageBytes = 0;
+  collectCount = 0;
+
+  use(): ReturnType<GuardedHeap["use"]> {
+    return { usedBytes: this.aliveBytes + this.garbageBytes, heapBytesMax: 100, outsideBytes: this.outsideBytes + this.outsideGarbageBytes };
+  }
+
+  collect(): void {
+    this.collectCount++;
+    this.garbageBytes = 0;
+    this.outsideGarbageBytes = 0;
+  }
+}
+
+const codeOf = (guard: MemoryGuard): string => {
+  try {
+    guard.check();
+    return "none";
+  } catch (error) {
+    return error instanceof CodedError ? `${error.kind}: ${error.code}` : String(error);
+  }
+};
+
+describe("memory guard", () => {
+  let heap: FakeHeap;
+  beforeEach(() => (heap = new FakeHeap()));
+
+  it("a query whose heap is half full of what is alive is ended, with a word what to ask instead", () => {
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    heap.aliveBytes = 60;
+    expect(codeOf(guard), "it may be").to.equal("none");
+    expect(heap.collectCount, "nothing is collected before the heap looks full").to.equal(0);
+    heap.aliveBytes = 71;
+    expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
+  });
+
+  it("garbage is collected, and does not count", () => {
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    heap.garbageBytes = 85;
+    heap.outsideGarbageBytes = 5000;
+    expect(codeOf(guard)).to.equal("none");
+    expect(heap.collectCount).to.equal(1);
+    expect(codeOf(guard)).to.equal("none");
+    expect(heap.collectCount).to.equal(1);
+  });
+
+  it("what a query builds outside of the heap counts from its own beginning", () => {
+    heap.outsideBytes = 5000; // rows
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    expect(codeOf(guard)).to.equal("none");
+    heap.outsideBytes = 5701;
+    expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
+  });
+
+  it("this thread's own heap: typed arrays are seen, and are gone after a collection", () => {
+    const own = threadHeap();
+    const before = own.use().outsideBytes;
+    let held: Uint8Array | undefined = new Uint8Array(100e6);
+    expect(own.use().outsideBytes - before).to.be.within(90e6, 110e6);
+    expect(held.length).to.equal(100e6);
+    held = undefined;
+    own.collect();
+    expect(own.use().outsideBytes - before).to.be.below(50e6);
+    expect(own.use().usedBytes).to.be.below(own.use().heapBytesMax);
+  });
+});

@@ -1,0 +1,210 @@
+/**
+ * Gives a worker that was started again the rows that the one before it held: every record of the head that is this worker's and was
+ * committed before that one died. What is committed later comes by the usual way, so each record comes once.
+ *
+ *   committed before the death          │ committed after it
+ *   read from the head, a page a time   │ `onCommitted` -> insert
+ *                             `untilSeq` ┘ the head's next seq in the turn in which the death was noticed
+ *
+ * A page is read and handed over between two writes of the head: its records go into the generation of the cut they belong to just then,
+ * and nowhere where that is sealed already.
+ *
+ * A record that no worker can intern would end one worker after the other. So one page is at work at a time, and what was at work when
+ * a worker died or refused is a suspect:
+ *
+ *   a page          its records are suspects: the next worker gets them first, one by one
+ *   one record      the next worker gets it before any other, while it holds nothing
+ *   that one again  nothing else can have been the cause: it is set aside, its time is quarantined, and the others go on without it
+ */
+import { assert, messageOf } from "@pyromesh/base";
+import type { Clock, Logger } from "@pyromesh/base";
+import type { LivePage, SeqRange } from "@pyromesh/head";
+import type { Generation, InsertedRecord, RowSource } from "./compute.ts";
+import { laneOf } from "./lane-of.ts";
+import type { LaneCall } from "./lane-protocol.ts";
+import { sharedCopy } from "./shared-copy.ts";
+
+/** What is asked of the worker's lane. */
+export interface RefilledLane {
+  /** Rises by one when a worker dies. */
+  readonly epoch: number;
+  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> };
+  /** Ends the worker, which can be trusted no more. */
+  restart(message: string): void;
+}
+
+/** Some 25 records of 10 KiB: ten milliseconds of a worker, one of the main thread. */
+const PAGE_BYTES = 256 << 10;
+/** So often a record ends a worker while it is alone there. */
+const TRIES_MAX = 2;
+/** Between tries to read, where the disk does not let us: doubled up to the second, for as long as it takes. Answers wait meanwhile, or are refused. */
+const RETRY_FIRST_MS = 500;
+const RETRY_MAX_MS = 15_000;
+
+interface Handed {
+  readonly call: LaneCall;
+  readonly done: Promise<void>;
+  readonly seqs: readonly number[];
+}
+
+export interface ReadBackModules {
+  readonly lane: RefilledLane;
+  readonly clock: Clock;
+  readonly logger: Logger;
+}
+
+export class ReadBack {
+  readonly #lane: number;
+  readonly #laneCount: number;
+  readonly #modules: ReadBackModules;
+  /** By seq: how often a worker died of it alone. At most a page's. */
+  readonly #suspects = new Map<number, number>();
+  #atWork: readonly Handed[] = [];
+  #progress: { readonly startedMs: number; firstSeq: number; nextSeq: number; readonly untilSeq: number } | undefined;
+
+  constructor(options: { readonly lane: number; readonly laneCount: number }, modules: ReadBackModules) {
+    this.#lane = options.lane;
+    this.#laneCount = options.laneCount;
+    this.#modules = modules;
+  }
+
+  /** The worker is gone; `atWork`: its calls. */
+  onGone(atWork: readonly LaneCall[]): void {
+    for (const { call, seqs } of this.#atWork) if (atWork.includes(call)) this.#suspect(seqs);
+    this.#atWork = [];
+    this.#progress = undefined;
+  }
+
+  /** How long it goes on, told by how long it took so far; undefined: nobody knows. */
+  get remainingMs(): number | undefined {
+    if (this.#progress === undefined) return undefined;
+    const { startedMs, firstSeq, nextSeq, untilSeq } = this.#progress;
+    if (nextSeq <= firstSeq) return undefined;
+    return ((this.#modules.clock.monotonicMs() - startedMs) / (nextSeq - firstSeq)) * (untilSeq - nextSeq);
+  }
+
+  /**
+   * Resolves with the count of records when the worker holds all of them; with undefined when it died before (`onGone` was called then) or
+   * `signal` aborted. Calls `onSetAside` when a record is out of the way.
+   */
+  async run(source: RowSource, untilSeq: number, signal: AbortSignal, onSetAside: () => void): Promise<number | undefined> {
+    const { clock, lane } = this.#modules;
+    const { epoch } = lane;
+    const isOver = (): boolean => signal.aborted || lane.epoch !== epoch || round.isBroken;
+    const round: Round = { source, isOver, signal, done: new Set<number>(), recordCount: 0, isBroken: false, onSetAside };
+    for (const [seq, deaths] of this.#worstFirst()) {
+      if (isOver()) return undefined;
+      if (deaths >= TRIES_MAX) {
+        await this.#setAside(round, seq, `record ${seq} ended ${deaths} worker threads that held nothing else`);
+      } else {
+        await this.#page(round, { fromSeq: seq, untilSeq: seq + 1 });
+        round.done.add(seq);
+      }
+      if (isOver()) return undefined;
+      this.#suspects.delete(seq);
+    }
+    this.#progress = { startedMs: clock.monotonicMs(), firstSeq: untilSeq, nextSeq: 0, untilSeq };
+    for (let fromSeq: number | undefined = 0; fromSeq !== undefined && fromSeq < untilSeq; ) {
+      if (isOver()) return undefined;
+      fromSeq = await this.#page(round, { fromSeq, untilSeq });
+      if (!isOver() && fromSeq !== undefined) this.#progress.nextSeq = fromSeq;
+    }
+    if (isOver()) return undefined;
+    this.#progress = undefined;
+    return round.recordCount;
+  }
+
+  /** One page, handed over and interned. Where the next begins. */
+  async #page(round: Round, range: SeqRange): Promise<number | undefined> {
+    let unreadable: LivePage["unreadable"] = [];
+    let handed: readonly Handed[] = [];
+    const next = await this.#patiently(round, () =>
+      round.source.readLive(range, PAGE_BYTES, (page) => {
+        if (round.isOver()) return;
+        unreadable = page.unreadable;
+        handed = this.#handOver(round, page);
+        this.#atWork = handed;
+        const [first] = page.records;
+        if (this.#progress !== undefined && first !== undefined) this.#progress.firstSeq = Math.min(this.#progress.firstSeq, first.seq);
+      }),
+    );
+    for (const { done, seqs } of handed) {
+      try {
+        await done;
+        round.recordCount += seqs.length;
+      } catch (error) {
+        if (round.isOver()) return undefined;
+        // What it had interned of them before stays in its rows: it is of no more use.
+        this.#suspect(seqs);
+        this.#atWork = [];
+        round.isBroken = true;
+        this.#modules.lane.restart(`an accepted record could not be interned: ${messageOf(error)}`);
+        return undefined;
+      }
+    }
+    if (round.isOver()) return undefined;
+    this.#atWork = [];
+    // Whose they are cannot be told any more: where they are another worker's, it has their rows, and says more than it must.
+    for (const { seq, reason } of unreadable) await this.#setAside(round, seq, `record ${seq}, read again after a worker died, is corrupt: ${reason}`);
+    return next;
+  }
+
+  /** All or, where it throws, nothing. */
+  #handOver({ source, done }: Round, page: LivePage): Handed[] {
+    const byGeneration = new Map<Generation, { seqs: number[]; records: InsertedRecord[] }>();
+    for (const { seq, cutId, record } of page.records) {
+      if (laneOf(record, this.#laneCount) !== this.#lane || done.has(seq)) continue;
+      const generation = source.generationOf(cutId);
+      if (generation === undefined) continue;
+      const { tenant, service, timeMs, bytes } = record;
+      let group = byGeneration.get(generation);
+      if (group === undefined) byGeneration.set(generation, (group = { seqs: [], records: [] }));
+      group.seqs.push(seq);
+      group.records.push({ tenant, service, timeMs, bytes: sharedCopy(bytes) });
+    }
+    return Array.from(byGeneration, ([generation, { seqs, records }]) => ({ ...this.#modules.lane.insertBack(generation, records), seqs }));
+  }
+
+  async #setAside(round: Round, seq: number, reason: string): Promise<void> {
+    await this.#patiently(round, () => round.source.setAside(seq, reason));
+    if (!round.isOver()) round.onSetAside();
+  }
+
+  /** Until it works, or the round is over. */
+  async #patiently<T>(round: Round, work: () => Promise<T>): Promise<T | undefined> {
+    const { clock, logger } = this.#modules;
+    for (let waitMs = RETRY_FIRST_MS; !round.isOver(); waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)) {
+      try {
+        return await work();
+      } catch (error) {
+        if (round.isOver()) break;
+        logger.error("the rows of a worker cannot be read back now, and its queries wait", { worker: this.#lane, retryMs: waitMs, error });
+        await clock.sleep(waitMs, round.signal).catch(() => undefined);
+      }
+    }
+    return undefined;
+  }
+
+  #suspect(seqs: readonly number[]): void {
+    const [seq] = seqs;
+    assert(seq !== undefined, "what is handed over holds a record");
+    if (seqs.length === 1) this.#suspects.set(seq, (this.#suspects.get(seq) ?? 0) + 1);
+    else for (const one of seqs) if (!this.#suspects.has(one)) this.#suspects.set(one, 0);
+  }
+
+  #worstFirst(): [seq: number, deaths: number][] {
+    return [...this.#suspects].sort(([, a], [, b]) => b - a);
+  }
+}
+
+interface Round {
+  readonly source: RowSource;
+  readonly isOver: () => boolean;
+  readonly signal: AbortSignal;
+  /** Interned already, alone. */
+  readonly done: Set<number>;
+  readonly onSetAside: () => void;
+  recordCount: number;
+  /** A record was refused: the worker is being ended. */
+  isBroken: boolean;
+}

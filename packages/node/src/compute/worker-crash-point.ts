@@ -1,0 +1,19 @@
+/**
+ * Where a test ends a worker thread as a query would that needs too much memory: PYROMESH_WORKER_CRASH_AT, which only tests set, names a
+ * call and a text that stands in it, as in `scan:svc-7`. The thread fills its heap then, and V8 ends it.
+ */
+import { isPush } from "./lane-protocol.ts";
+import type { LaneCall } from "./lane-protocol.ts";
+
+const [armedMethod, armedText = ""] = (process.env["PYROMESH_WORKER_CRASH_AT"] ?? "").split(":");
+
+export function workerCrashPoint(call: LaneCall): void {
+  if (armedMethod === "") return;
+  if ((isPush(call) ? "push" : call.method) !== armedMethod || !textOf(call).includes(armedText)) return;
+  const held: number[][] = [];
+  for (;;) held.push(new Array<number>(100_000).fill(0.5));
+}
+
+function textOf(call: LaneCall): string {
+  return JSON.stringify(call, (_, value: unknown) => (typeof value === "bigint" ? String(value) : ArrayBuffer.isView(value) ? undefined : value));
+}

@@ -1,0 +1,547 @@
+/** Workers that die: real threads, and a head of its own in memory. */
+import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { Head } from "@pyromesh/head";
+import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
+import type { EncodedRecord } from "@pyromesh/profile";
+import { expect } from "chai";
+import type { EncodeTask, Generation, RowSource, ScanTask } from "./compute.ts";
+import { laneOf } from "./lane-of.ts";
+import type { LaneCall } from "./lane-protocol.ts";
+import { isPush } from "./lane-protocol.ts";
+import { WorkerCompute } from "./worker-compute.ts";
+import { workerThreads } from "./worker-thread.ts";
+import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { Generations } from "../tend/generations.ts";
+import { rowSource } from "../tend/row-source.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const CPU = { type: "cpu", unit: "nanoseconds" };
+const LANE_COUNT = 2;
+/** As in lent-memory.ts. */
+const SLOT_COUNT = 64;
+const SLOT_BYTES = 64 * 2 ** 10;
+const MEMORY = { heapMb: 128, outsideBytesMax: 2 ** 28 };
+const never = new AbortController().signal;
+
+/** Services whose datasets lie in lane 0, and in lane 1. */
+const [HERE, THERE] = [0, 1].map((lane) => {
+  for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `svc-${i}` }, LANE_COUNT) === lane) return `svc-${i}`;
+}) as [string, string];
+
+function taskOf(number: number, service: string, generation: Generation, tenant = "t1"): EncodeTask {
+  const writer = new PprofWriter({ sampleTypes: [CPU], periodType: CPU, period: 1, timeNs: BigInt(NOW_MS + number) * 1_000_000n, durationNs: 0n });
+  writer.sample([writer.frame(`f-${number}`)], [number]);
+  return {
+    tenant,
+    labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }],
+    pprof: writer.finish(),
+    folded: undefined,
+    profileId: undefined,
+    fallbackTimeNs: 1n,
+    idempotencyKey: undefined,
+    nowMs: NOW_MS,
+    ingest: undefined,
+    settings: SETTINGS,
+    storeIds: [],
+    generation,
+  };
+}
+
+function scanOf(generations: readonly Generation[], selector: ScanTask["spec"] extends infer S ? (S extends { query: { selector: infer M } } ? M : never) : never = []): ScanTask {
+  const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
+  const query = { startNs: 0n, endNs: 2n ** 62n, profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
+  return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
+}
+
+const isScan = (call: LaneCall): boolean => !isPush(call) && call.method === "scan";
+const isInsert = (call: LaneCall): boolean => !isPush(call) && call.method === "insert";
+const isInsertOf = (service: string) => (call: LaneCall): boolean => !isPush(call) && call.method === "insert" && call.records.some((record) => record.service === service);
+
+/** Threads that end when they are told to. */
+class Threads {
+  /** A thread that is sent such a call dies with it; called for each. */
+  dieAt: ((call: LaneCall, lane: number) => boolean) | undefined;
+  /** A thread dies when it starts. */
+  diesAtOnce = false;
+  startCount = 0;
+  readonly last: (WorkerThread | undefined)[] = [];
+
+  readonly start: StartThread = (start, events) => {
+    this.startCount++;
+    const real = workerThreads(MEMORY)(start, events);
+    if (this.diesAtOnce) void real.end();
+    const thread: WorkerThread = {
+      post: (batch) => {
+        const [, ...calls] = batch;
+        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) void real.end();
+        else real.post(batch);
+      },
+      end: () => real.end(),
+    };
+    this.last[start.lane] = thread;
+    return thread;
+  };
+
+  /** Ends the thread of a lane, and waits until that is known. */
+  async kill(lane: number): Promise<void> {
+    await this.last[lane]!.end();
+  }
+}
+
+/** A head, generations as the flush turns them, and workers. */
+class Rig {
+  readonly disk = new MemoryDisk();
+  readonly file = new MemoryFile();
+  readonly witness = new MemoryWitness();
+  readonly threads = new Threads();
+  metrics = new Metrics();
+  hopeless: Error | undefined;
+  generations!: Generations;
+  head!: Head;
+  compute!: WorkerCompute;
+  /** Awaited before each page that is read back. */
+  beforePage: (() => Promise<void>) | undefined;
+  clock: Clock = { ...systemClock, after: (delayMs, run) => systemClock.after(this.laterMs(delayMs), run), sleep: (delayMs, signal) => systemClock.sleep(this.laterMs(delayMs), signal) };
+  laterMs: (delayMs: number) => number = (delayMs) => delayMs;
+
+  async start(): Promise<void> {
+    this.metrics = new Metrics();
+    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.generations = new Generations((generation) => this.compute.drop(generation));
+    const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
+    this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
+      ...modules,
+      onCommitted: (entries) => this.compute.insert(this.open, entries.map(({ record }) => record)),
+      onCut: ({ cutId }) => this.generations.turn(cutId),
+      onSealed: ({ cutId }) => this.generations.leave(cutId),
+    });
+    await this.head.replay(async (batch) => {
+      this.compute.insert(this.open, batch);
+      await this.compute.settle();
+    });
+    const rows = rowSource(this.head, this.generations);
+    const source: RowSource = {
+      get nextSeq() {
+        return rows.nextSeq;
+      },
+      readLive: async (range, pageBytes, visit) => {
+        await this.beforePage?.();
+        return rows.readLive(range, this.pageBytes ?? pageBytes, visit);
+      },
+      setAside: (seq, reason) => rows.setAside(seq, reason),
+      generationOf: (cutId) => rows.generationOf(cutId),
+      get liveGenerations() {
+        return rows.liveGenerations;
+      },
+    };
+    this.compute.readBackFrom(source);
+  }
+
+  pageBytes: number | undefined;
+
+  async stop(): Promise<void> {
+    await this.compute.stop();
+    await this.head.close();
+  }
+
+  async push(number: number, service: string): Promise<void> {
+    await this.keep(await this.compute.encode(taskOf(number, service, this.open)));
+  }
+
+  async keep(records: readonly EncodedRecord[]): Promise<void> {
+    try {
+      await Promise.all(records.map((record) => this.head.append(record)));
+    } finally {
+      this.compute.release(records);
+    }
+  }
+
+  async cut(): Promise<{ cutId: number; generation: Generation }> {
+    const cut = (await this.head.cut())!;
+    return { cutId: cut.cutId, generation: this.generations.of(cut.cutId)! };
+  }
+
+  async seal(cutId: number): Promise<void> {
+    await this.head.seal(cutId, []);
+  }
+
+  get open(): Generation {
+    return this.generations.open;
+  }
+
+  get live(): readonly Generation[] {
+    const pin = this.generations.pin();
+    pin.release();
+    return pin.generations;
+  }
+
+  /** Records and the sum of their values, over what is live. */
+  async answer(generations: readonly Generation[] = this.live): Promise<{ records: number; sum: number }> {
+    const partials = await this.compute.scan(scanOf(generations), never);
+    const records = partials.reduce((sum, { recordCount }) => sum + recordCount, 0);
+    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000 }, partials, never);
+    return { records, sum: finished.kind === "flame-graph" ? Number(finished.graph.total) : NaN };
+  }
+
+  /** Records that a segment of that generation would hold. */
+  async built(generation: Generation): Promise<number> {
+    const datasets = await this.compute.build(generation, "t1", windowStartOf(NOW_MS));
+    return datasets.reduce((sum, { recordCount }) => sum + recordCount, 0);
+  }
+
+  async restarts(reason: string): Promise<number> {
+    const found = new RegExp(`pyromesh_worker_restarts_total\\{reason="${reason}"\\} (\\d+)`).exec(await this.metrics.text());
+    return Number(found![1]);
+  }
+}
+
+const errorOf = async (work: Promise<unknown>): Promise<CodedError> => {
+  const error = await work.then(() => undefined, (thrown: unknown) => thrown);
+  expect(error).to.be.instanceOf(CodedError);
+  return error as CodedError;
+};
+
+async function until(holds: () => boolean): Promise<void> {
+  while (!holds()) await systemClock.sleep(2);
+}
+
+/** A promise, and what resolves it. */
+function gate(): { readonly passed: Promise<void>; readonly pass: () => void } {
+  let pass!: () => void; // set before the constructor returns
+  const passed = new Promise<void>((resolve) => (pass = resolve));
+  return { passed, pass };
+}
+
+describe("a worker that dies", function () {
+  this.timeout(30_000);
+  let rig: Rig;
+  beforeEach(async () => {
+    rig = new Rig();
+    await rig.start();
+  });
+  afterEach(async () => {
+    await rig.stop();
+    expect(rig.hopeless, "no worker was given up").to.equal(undefined);
+  });
+
+  /** Values 1, 2, 4, ...: a sum tells which are in. */
+  const pushAll = async (from: number, to: number, service = HERE): Promise<void> => {
+    for (let i = from; i < to; i++) await rig.push(2 ** i, service);
+  };
+
+  it("takes nothing along that was acked: all of it is in the next answer, each once, and in the segment", async () => {
+    await pushAll(0, 5);
+    await pushAll(5, 8, THERE);
+    const before = await rig.answer();
+    expect(before).to.deep.equal({ records: 8, sum: 255 });
+    await rig.threads.kill(0);
+    expect(await rig.answer()).to.deep.equal(before);
+    await pushAll(8, 9);
+    const { generation } = await rig.cut();
+    await pushAll(9, 10);
+    expect(await rig.answer()).to.deep.equal({ records: 10, sum: 1023 });
+    expect(await rig.built(generation)).to.equal(9);
+    expect(await rig.restarts("crashed")).to.equal(1);
+  });
+
+  it("that runs out of heap is another that was started again", async () => {
+    process.env["PYROMESH_WORKER_CRASH_AT"] = `scan:${HERE}-not-there`;
+    const other = new Rig();
+    try {
+      await other.start();
+      await other.push(5, HERE);
+      const deadly = other.compute.scan(scanOf([0], [{ name: "service_name", operator: "=", value: `${HERE}-not-there` }]), never);
+      expect(await errorOf(deadly)).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+      expect(await other.answer()).to.deep.equal({ records: 1, sum: 5 });
+      expect(await other.restarts("out_of_memory")).to.be.above(0);
+    } finally {
+      delete process.env["PYROMESH_WORKER_CRASH_AT"];
+      await other.stop();
+    }
+  });
+
+  it("refuses what was with it, with 503 and a time to come again; what waited for it, and others, go on", async () => {
+    await pushAll(0, 1);
+    expect(await rig.answer(), "and the lanes are idle").to.deep.equal({ records: 1, sum: 1 });
+    let deaths = 0;
+    rig.threads.dieAt = (call, lane) => isScan(call) && lane === 0 && deaths++ < 1;
+    const scan = errorOf(rig.compute.scan(scanOf([0]), never));
+    await new Promise((resolve) => void setImmediate(resolve)); // it is sent
+    expect(deaths).to.equal(1);
+    const waiting = [rig.compute.encode(taskOf(2, HERE, 0)), rig.compute.encode({ ...taskOf(8, HERE, 0), settings: { ...SETTINGS } })];
+    const answer = rig.answer();
+    const refusal = await scan;
+    expect(refusal).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+    expect(refusal.details["retryAfterSeconds"]).to.equal(1);
+    expect(await answer).to.deep.equal({ records: 1, sum: 1 });
+    for (const records of await Promise.all(waiting)) await rig.keep(records);
+    await pushAll(2, 3, THERE);
+    expect(await rig.answer()).to.deep.equal({ records: 4, sum: 15 });
+  });
+
+  it("and what is committed while its rows are read back: counted once, and no answer comes before them", async () => {
+    await pushAll(0, 4);
+    const hold = gate();
+    rig.beforePage = () => hold.passed;
+    await rig.threads.kill(0);
+    await pushAll(4, 6);
+    let hasAnswered = false;
+    const answer = rig.answer().finally(() => (hasAnswered = true));
+    await pushAll(6, 8);
+    expect(hasAnswered, "it would lack rows").to.equal(false);
+    hold.pass();
+    // A scan that was held reads what was pushed meanwhile as well.
+    expect(await answer).to.deep.equal({ records: 8, sum: 255 });
+    const { generation } = await rig.cut();
+    expect(await rig.built(generation)).to.equal(8);
+  });
+
+  it("and a cut that is made while its rows are read back: each row lies in the generation of its cut", async () => {
+    await pushAll(0, 6);
+    rig.pageBytes = 1;
+    let pageCount = 0;
+    const [third, hold] = [gate(), gate()];
+    rig.beforePage = async () => {
+      if (++pageCount !== 3) return;
+      third.pass();
+      await hold.passed;
+    };
+    await rig.threads.kill(0);
+    await third.passed;
+    await pushAll(6, 7);
+    const { generation } = await rig.cut();
+    await pushAll(7, 8);
+    const building = rig.built(generation);
+    hold.pass();
+    expect(await building).to.equal(7);
+    expect(await rig.answer()).to.deep.equal({ records: 8, sum: 255 });
+    expect(await rig.answer([rig.open])).to.deep.equal({ records: 1, sum: 128 });
+  });
+
+  it("and a cut that is sealed while its rows are read back: they do not come again, and a query that planned them is refused", async () => {
+    await pushAll(0, 4);
+    const { cutId, generation } = await rig.cut();
+    await pushAll(4, 6);
+    expect(await rig.built(generation)).to.equal(4);
+    rig.pageBytes = 1;
+    let pageCount = 0;
+    const [third, hold] = [gate(), gate()];
+    rig.beforePage = async () => {
+      if (++pageCount !== 3) return;
+      third.pass();
+      await hold.passed;
+    };
+    await rig.threads.kill(0);
+    await third.passed;
+    const planned = [rig.open, generation];
+    await rig.seal(cutId);
+    const early = rig.answer(planned);
+    early.catch(() => undefined);
+    hold.pass();
+    expect((await errorOf(early)).code).to.equal("WORKER_LOST");
+    expect((await errorOf(rig.answer(planned))).code).to.equal("WORKER_LOST");
+    expect(await rig.answer()).to.deep.equal({ records: 2, sum: 48 });
+    expect((await errorOf(rig.compute.build(generation, "t1", windowStartOf(NOW_MS)))).code).to.equal("WORKER_LOST");
+  });
+
+  it("again while its rows are read back: they are read back once more", async () => {
+    await pushAll(0, 6);
+    let deaths = 0;
+    rig.threads.dieAt = (call) => isInsert(call) && deaths++ < 2;
+    await rig.threads.kill(0);
+    await pushAll(6, 7, THERE);
+    expect(await rig.answer()).to.deep.equal({ records: 7, sum: 127 });
+    expect(rig.head.quarantine()).to.deep.equal([]);
+    const { generation } = await rig.cut();
+    expect(await rig.built(generation)).to.equal(7);
+  });
+
+  it("after it made rows ready: they are decoded again, and the memory they lay in is lent again", async () => {
+    const [kept, released] = [await rig.compute.encode(taskOf(1, HERE, 0)), await rig.compute.encode(taskOf(2, HERE, 0))];
+    await rig.threads.kill(0);
+    await pushAll(2, 3); // the next thread gives out the same row numbers
+    const later = await rig.compute.encode(taskOf(8, HERE, 0));
+    await rig.keep(kept);
+    rig.compute.release(released);
+    await rig.keep(later);
+    expect(await rig.answer()).to.deep.equal({ records: 3, sum: 1 + 4 + 8 });
+    const lent = await Promise.all(Array.from({ length: SLOT_COUNT }, (_, i) => rig.compute.encode(taskOf(1000 + i, THERE, 0))));
+    expect(lent.every(([record]) => record!.bytes.buffer.byteLength === SLOT_COUNT * SLOT_BYTES), "all slots came back").to.equal(true);
+    for (const records of lent) rig.compute.release(records);
+  });
+
+  it("with pushes in flight: each is refused, gives its slot back, and can be sent again", async () => {
+    rig.threads.dieAt = (call) => isPush(call);
+    const first = rig.compute.encode(taskOf(1, HERE, 0));
+    const refusal = await errorOf(first);
+    expect(refusal).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+    rig.threads.dieAt = undefined;
+    const lent = await Promise.all(Array.from({ length: SLOT_COUNT }, (_, i) => rig.compute.encode(taskOf(1000 + i, HERE, 0))));
+    expect(lent.every(([record]) => record!.bytes.buffer.byteLength === SLOT_COUNT * SLOT_BYTES)).to.equal(true);
+    for (const records of lent) rig.compute.release(records);
+    await rig.push(1, HERE);
+    expect(await rig.answer()).to.deep.equal({ records: 1, sum: 1 });
+  });
+
+  it("while a segment is built: the next try builds all of it", async () => {
+    await pushAll(0, 4);
+    const { generation } = await rig.cut();
+    let deaths = 0;
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "build" && deaths++ < 1;
+    expect((await errorOf(rig.built(generation))).code).to.equal("WORKER_LOST");
+    expect(await rig.built(generation)).to.equal(4);
+  });
+
+  it("twice of the same query: it is refused by its shape before it reaches a third, and another is answered", async () => {
+    await pushAll(0, 2);
+    await pushAll(2, 3, THERE);
+    const selector = [{ name: "service_name", operator: "=" as const, value: HERE }];
+    rig.threads.dieAt = (call, lane) => lane === 0 && !isPush(call) && call.method === "scan" && "query" in call.task.spec && call.task.spec.query.selector.length > 0;
+    for (let time = 0; time < 2; time++) expect((await errorOf(rig.compute.scan(scanOf([0], selector), never))).code).to.equal("WORKER_LOST");
+    const refusal = await errorOf(rig.compute.scan(scanOf([0], selector), never));
+    expect(refusal).to.include({ code: "QUERY_KILLS_WORKERS", kind: "failed_precondition" });
+    expect(refusal.message).to.match(/refused for another \d+ s: ask for less/);
+    // A minute later it is the same question, by its length.
+    const spec = scanOf([0], selector).spec as Extract<ScanTask["spec"], { kind: "names" }>;
+    const later = { ...scanOf([0], selector), spec: { ...spec, query: { ...spec.query, startNs: 60n * 10n ** 9n, endNs: 2n ** 62n + 60n * 10n ** 9n } } };
+    expect((await errorOf(rig.compute.scan(later, never))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await rig.answer()).to.deep.equal({ records: 3, sum: 7 });
+    expect(await rig.restarts("crashed")).to.equal(2);
+  });
+
+  it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {
+    await pushAll(0, 2);
+    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes }, await rig.compute.scan(scanOf([0]), never), never);
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish" && "maxNodes" in call.spec && call.spec.maxNodes === 7;
+    for (let time = 0; time < 2; time++) expect((await errorOf(finish(7))).code).to.equal("WORKER_LOST");
+    expect((await errorOf(finish(7))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await finish(8)).to.include({ kind: "flame-graph" });
+  });
+
+  it("twice of the same build: it is refused, and queries over those rows go on", async () => {
+    await pushAll(0, 2);
+    const { generation } = await rig.cut();
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "build";
+    for (let time = 0; time < 2; time++) expect((await errorOf(rig.built(generation))).code).to.equal("WORKER_LOST");
+    expect((await errorOf(rig.built(generation))).code).to.equal("BUILD_KILLS_WORKERS");
+    expect(await rig.answer()).to.deep.equal({ records: 2, sum: 3 });
+  });
+
+  it("twice of the same push: it is refused for good reason, and those that were with it are not", async () => {
+    const deadly = taskOf(66, HERE, 0);
+    const size = deadly.pprof.length;
+    rig.threads.dieAt = (call) => isPush(call) && call[4] === "t1" && call[1] === size;
+    const company = taskOf(1000, HERE, 0);
+    expect(company.pprof.length).not.to.equal(size);
+    const [first] = await Promise.all([errorOf(rig.compute.encode(deadly)), errorOf(rig.compute.encode(company))]);
+    expect(first.code).to.equal("WORKER_LOST");
+    // They travel alone now.
+    const [again] = await Promise.all([errorOf(rig.compute.encode(deadly)), rig.compute.encode(company).then((records) => rig.keep(records))]);
+    expect(again.code).to.equal("WORKER_LOST");
+    expect(await errorOf(rig.compute.encode(deadly))).to.include({ code: "PUSH_KILLS_WORKERS", kind: "invalid_argument" });
+    expect(await rig.answer()).to.deep.equal({ records: 1, sum: 1000 });
+  });
+
+  it("of a record that no worker can intern: it is found, set aside, quarantined with its time, and the others stay", async () => {
+    await pushAll(0, 4);
+    await rig.push(2 ** 4, `poison-${laneName()}`);
+    await pushAll(5, 8);
+    const poison = `poison-${laneName()}`;
+    rig.threads.dieAt = isInsertOf(poison);
+    await rig.threads.kill(0);
+    await pushAll(8, 9);
+    expect(await rig.answer()).to.deep.equal({ records: 8, sum: 511 - 16 });
+    expect(rig.head.quarantine()).to.have.lengthOf(1);
+    expect(rig.head.quarantine()[0]).to.include({ startMs: NOW_MS + 16, endMs: NOW_MS + 16 });
+    const { cutId, generation } = await rig.cut();
+    expect(await rig.built(generation)).to.equal(8);
+    expect(rig.head.cutIdentities(cutId)).to.have.lengthOf(8);
+  });
+
+  it("or is ended, since a record cannot be decoded any more: the same", async () => {
+    await pushAll(0, 4);
+    const [sound] = await rig.compute.encode(taskOf(99, HERE, 0));
+    await rig.head.append({ ...sound!, identity: new Uint8Array(16).fill(9), bytes: Uint8Array.of(1, 2, 3) });
+    rig.compute.release([sound!]);
+    await pushAll(4, 6);
+    expect(await rig.answer()).to.deep.equal({ records: 6, sum: 63 });
+    expect(rig.head.quarantine()).to.have.lengthOf(1);
+    expect(await rig.restarts("failed")).to.be.above(0);
+  });
+
+  it("and a record that rotted on disk meanwhile: quarantined, and the others are read", async () => {
+    await pushAll(0, 3);
+    const key = rig.disk.keys().find((one) => one[0] === "r".charCodeAt(0))!;
+    rig.disk.tamper(key, (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));
+    await rig.threads.kill(0);
+    expect(await rig.answer()).to.deep.equal({ records: 2, sum: 6 });
+    expect(rig.head.quarantine()).to.have.lengthOf(1);
+    const { cutId } = await rig.cut();
+    expect(rig.head.cutIdentities(cutId)).to.have.lengthOf(2);
+  });
+
+  it("and a disk that does not answer: pushes go on, no answer lacks rows, and it is tried until it works", async () => {
+    await pushAll(0, 3);
+    rig.laterMs = (delayMs) => (delayMs >= 10_000 ? delayMs : delayMs / 100);
+    let failures = 0;
+    rig.beforePage = async () => {
+      if (failures++ < 5) throw new Error("EIO");
+    };
+    await rig.threads.kill(0);
+    await pushAll(3, 4);
+    expect(await rig.answer()).to.deep.equal({ records: 4, sum: 15 });
+    expect(failures).to.be.above(5);
+  });
+
+  it("and rows that take too long: what waits for them is refused, with the time it will take, until they are there", async () => {
+    await pushAll(0, 3);
+    const hold = gate();
+    rig.beforePage = () => hold.passed;
+    rig.laterMs = (delayMs) => (delayMs === 10_000 ? 20 : delayMs);
+    await rig.threads.kill(0);
+    const waiting = await errorOf(rig.answer());
+    expect(waiting).to.include({ code: "WORKER_ROWS_LATE", kind: "unavailable" });
+    expect(waiting.details["retryAfterSeconds"]).to.be.within(1, 600);
+    expect((await errorOf(rig.answer())).code).to.equal("WORKER_ROWS_LATE");
+    await rig.push(2 ** 3, HERE);
+    hold.pass();
+    let answer: unknown;
+    while (answer === undefined) {
+      await systemClock.sleep(2);
+      answer = await rig.answer().catch(() => undefined);
+    }
+    expect(answer).to.deep.equal({ records: 4, sum: 15 });
+  });
+
+  it("while the head is replayed: the start goes on, and the rows are read back after it", async () => {
+    await pushAll(0, 6);
+    await pushAll(6, 8, THERE);
+    await rig.stop();
+    let deaths = 0;
+    rig.threads.dieAt = (call, lane) => isInsert(call) && lane === 0 && deaths++ < 1;
+    await rig.start();
+    expect(deaths).to.be.above(0);
+    expect(await rig.answer()).to.deep.equal({ records: 8, sum: 255 });
+    expect(await rig.built((await rig.cut()).generation)).to.equal(8);
+  });
+
+  it("again and again, and has done nothing between: the node is told to end", async () => {
+    const other = new Rig();
+    other.laterMs = (delayMs) => delayMs / 20;
+    other.threads.diesAtOnce = true;
+    await other.start();
+    await until(() => other.hopeless !== undefined);
+    expect(other.hopeless?.message).to.match(/^worker \d died 6 times within a minute/);
+    expect((await errorOf(other.answer())).code).to.equal("WORKER_HOPELESS");
+    await other.stop();
+  });
+});
+
+/** A service of lane 0 that no other test uses. */
+function laneName(): string {
+  for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `poison-${i}` }, LANE_COUNT) === 0) return String(i);
+}
+

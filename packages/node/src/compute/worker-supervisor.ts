@@ -1,0 +1,148 @@
+/**
+ * Keeps one worker alive: its lane, and what is done when its thread dies.
+ *
+ *   gone ──▶ counted, said ──▶ started (worker-restart.ts: when) ──▶ rows read back (read-back.ts) ──▶ whole again
+ *
+ * The bound between what is read back and what comes by the usual way is the head's next seq in the turn in which the lane says that its
+ * thread is gone: until then inserts went to that thread, from then on they wait for the next.
+ *
+ * Queries wait for their rows at most HELD_MAX_MS; past it they are refused, and are told how long it will take. Pushes go on. While the head
+ * is replayed there is nothing to read rows back from: inserts to a lane whose thread died then are thrown away until there is.
+ */
+import type { Clock, Counter, Logger, Timer } from "@pyromesh/base";
+import { CodedError } from "@pyromesh/base";
+import { describeCall } from "./call-shape.ts";
+import type { RowSource } from "./compute.ts";
+import { Lane } from "./lane.ts";
+import type { WorkerDeath } from "./lane.ts";
+import type { LaneStart } from "./lane-protocol.ts";
+import { ReadBack } from "./read-back.ts";
+import { planRestart, recentDeaths } from "./worker-restart.ts";
+import type { StartThread } from "./worker-thread.ts";
+
+/** As long as a caller waits for a slow query anyway. */
+const HELD_MAX_MS = 10_000;
+/** What is said where nothing tells how long it will take: the disk does not answer, for instance. */
+const RETRY_AFTER_SECONDS = 15;
+const RETRY_AFTER_SECONDS_MAX = 600;
+
+export interface WorkerSupervisorModules {
+  readonly startThread: StartThread;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly restarts: Counter;
+  /** Called for each death, before anything else is done about it. */
+  readonly onDeath: (death: WorkerDeath) => void;
+  /** The worker cannot be kept alive. Its lane refuses everything. */
+  readonly onHopeless: (error: Error) => void;
+}
+
+export class WorkerSupervisor {
+  readonly lane: Lane;
+  readonly #number: number;
+  readonly #modules: WorkerSupervisorModules;
+  readonly #readBack: ReadBack;
+  readonly #stopped = new AbortController();
+  /** Since it last did what it is for; within a minute. */
+  #deathsMs: number[] = [];
+  #source: RowSource | undefined;
+  /** Rows are to be read back; the thread that is there, or will be, has not all of them. */
+  #isRefilling = false;
+  #startedMs = 0;
+  #untilSeq = 0;
+  #startTimer: Timer | undefined;
+  #heldTimer: Timer | undefined;
+
+  constructor(start: Omit<LaneStart, "canceled" | "epoch">, modules: WorkerSupervisorModules) {
+    this.#number = start.lane;
+    this.#modules = modules;
+    this.lane = new Lane(start, { startThread: modules.startThread, onGone: (death) => this.#onGone(death) });
+    this.#readBack = new ReadBack(start, { lane: this.lane, clock: modules.clock, logger: modules.logger });
+  }
+
+  readBackFrom(source: RowSource): void {
+    this.#source = source;
+    if (!this.#isRefilling) return;
+    this.lane.discard(false);
+    this.#untilSeq = source.nextSeq;
+    if (!this.lane.isDown) void this.#refill(source);
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    this.#cancelTimers();
+    await this.lane.stop();
+  }
+
+  #onGone(death: WorkerDeath): void {
+    const { clock, logger, onDeath, restarts } = this.#modules;
+    const nowMs = clock.monotonicMs();
+    this.#deathsMs = death.hasServed ? [nowMs] : [...recentDeaths(this.#deathsMs, nowMs), nowMs];
+    this.#startTimer?.cancel();
+    this.#readBack.onGone(death.reason === "failed" ? [] : death.atWork);
+    onDeath(death);
+    restarts.add({ reason: death.reason });
+    const plan = planRestart(this.#deathsMs);
+    const said = { worker: this.#number, reason: death.reason, message: death.message, atWork: death.atWork.map(describeCall) };
+    if (plan.kind === "give-up") {
+      logger.error("a worker thread died again and again; it is not started any more", { ...said, deaths: this.#deathsMs.length });
+      this.#giveUp(death);
+      return;
+    }
+    logger.error("a worker thread died; what was with it is refused, another is started, and its rows are read back", { ...said, startMs: plan.delayMs });
+    if (!this.#isRefilling) this.#startedMs = nowMs;
+    this.#isRefilling = true;
+    if (this.#source === undefined) this.lane.discard(true);
+    else this.#untilSeq = this.#source.nextSeq;
+    this.#heldTimer ??= clock.after(HELD_MAX_MS, () => this.lane.refuseHeld(() => this.#rowsLate()));
+    if (plan.delayMs === 0) this.#start();
+    else this.#startTimer = clock.after(plan.delayMs, () => this.#start());
+  }
+
+  #start(): void {
+    this.lane.start();
+    if (this.#source !== undefined) void this.#refill(this.#source);
+  }
+
+  async #refill(source: RowSource): Promise<void> {
+    const { clock, logger } = this.#modules;
+    const { epoch } = this.lane;
+    const recordCount = await this.#readBack.run(source, this.#untilSeq, this.#stopped.signal, () => (this.#deathsMs = []));
+    if (recordCount === undefined || this.#stopped.signal.aborted || this.lane.epoch !== epoch) return;
+    this.#isRefilling = false;
+    this.#heldTimer?.cancel();
+    this.#heldTimer = undefined;
+    this.lane.makeWhole(source.liveGenerations);
+    logger.info("a worker that was started again holds its rows", { worker: this.#number, recordCount, durationMs: Math.round(clock.monotonicMs() - this.#startedMs) });
+  }
+
+  #giveUp({ message, reason }: WorkerDeath): void {
+    this.#stopped.abort();
+    this.#cancelTimers();
+    const error = new CodedError({
+      code: "WORKER_HOPELESS",
+      kind: "unavailable",
+      message:
+        `worker ${this.#number} died ${this.#deathsMs.length} times within a minute (${message})` +
+        (reason === "out_of_memory" ? ": give the process more memory, or a smaller --flush-size" : ""),
+    });
+    void this.lane.stop(error);
+    this.#modules.onHopeless(error);
+  }
+
+  #rowsLate(): CodedError {
+    const remainingMs = this.#readBack.remainingMs;
+    const seconds = remainingMs === undefined ? RETRY_AFTER_SECONDS : Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(remainingMs / 1000)));
+    return new CodedError({
+      code: "WORKER_ROWS_LATE",
+      kind: "unavailable",
+      message: `a worker thread died, and reading its rows back takes long: the answer would lack them; try again in ${seconds} s`,
+      details: { retryAfterSeconds: seconds },
+    });
+  }
+
+  #cancelTimers(): void {
+    this.#startTimer?.cancel();
+    this.#heldTimer?.cancel();
+  }
+}

@@ -1,0 +1,50 @@
+/** A worker's thread as its lane sees it: what it is sent, what it answers, and that it is gone. Made by a factory, so that tests can end one when they like. */
+import { Worker } from "node:worker_threads";
+import { messageOf } from "@pyromesh/base";
+import type { LaneBatch, LaneOutcome, LaneStart } from "./lane-protocol.ts";
+import type { WorkerMemory } from "./worker-memory.ts";
+
+/** Why a thread is gone. `failed`: we ended it, because it could not do what must not fail. */
+export type EndReason = "out_of_memory" | "crashed" | "failed";
+
+export interface ThreadEnd {
+  readonly reason: EndReason;
+  readonly message: string;
+}
+
+export interface ThreadEvents {
+  readonly onOutcomes: (outcomes: readonly LaneOutcome[]) => void;
+  /** Called once, when the thread is gone: it neither answers nor writes to shared memory any more. */
+  readonly onGone: (end: ThreadEnd) => void;
+}
+
+export interface WorkerThread {
+  post(batch: LaneBatch): void;
+  /** Resolves when the thread is gone, after `onGone`. */
+  end(): Promise<void>;
+}
+
+export type StartThread = (start: LaneStart, events: ThreadEvents) => WorkerThread;
+
+/** Threads of lane.worker.ts. */
+export function workerThreads({ heapMb }: Pick<WorkerMemory, "heapMb">): StartThread {
+  return (start, { onOutcomes, onGone }) => {
+    const worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: start, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
+    let end: ThreadEnd | undefined;
+    worker.on("message", onOutcomes);
+    // What cannot be read was an answer: whoever waits for it would wait for ever.
+    worker.on("messageerror", (error) => {
+      end ??= { reason: "crashed", message: messageOf(error) };
+      void worker.terminate();
+    });
+    // The thread may still run after an error; after `exit` it does not.
+    worker.on("error", (error: NodeJS.ErrnoException) => {
+      end ??= { reason: error.code === "ERR_WORKER_OUT_OF_MEMORY" ? "out_of_memory" : "crashed", message: messageOf(error) };
+    });
+    worker.on("exit", (code) => onGone(end ?? { reason: "crashed", message: `it exited with ${code}` }));
+    return {
+      post: (batch) => worker.postMessage(batch),
+      end: async () => void (await worker.terminate()),
+    };
+  };
+}

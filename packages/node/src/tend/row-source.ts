@@ -1,0 +1,25 @@
+/** Where workers get rows again that they lost: the head's records, each in the generation of the cut it belongs to now. */
+import type { Cut, Head } from "@pyromesh/head";
+import type { RowSource } from "../compute/compute.ts";
+import type { Generations } from "./generations.ts";
+
+type ReadHead = Pick<Head, "nextSeq" | "readLive" | "setAside"> & { cuts(): readonly Pick<Cut, "cutId">[] };
+
+export function rowSource(head: ReadHead, generations: Pick<Generations, "open" | "of">): RowSource {
+  return {
+    get nextSeq() {
+      return head.nextSeq;
+    },
+    readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, visit),
+    setAside: (seq, reason) => head.setAside(seq, reason),
+    generationOf: (cutId) => (cutId === undefined ? generations.open : generations.of(cutId)),
+    get liveGenerations() {
+      const live = [generations.open];
+      for (const { cutId } of head.cuts()) {
+        const generation = generations.of(cutId);
+        if (generation !== undefined) live.push(generation);
+      }
+      return live;
+    },
+  };
+}
