@@ -15,7 +15,7 @@ import { CodedError } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
-import type { MarkKey, ObjectKey, ReadableKey } from "./object-path.ts";
+import type { MarkKey, ObjectKey } from "./object-path.ts";
 import { parseObjectKey, printWindow } from "./object-path.ts";
 import type { GapState } from "./ordinal-gaps.ts";
 import { gapsOf, NO_GAPS, printOrdinals, settleGaps } from "./ordinal-gaps.ts";
