@@ -23,8 +23,9 @@ export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): str
   return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
 }
 
-export function buildShape(generation: number, tenant: string, windowStartMs: number): string {
-  return print(["build", generation, tenant, windowStartMs]);
+/** Of one lane: each builds datasets of its own. */
+export function buildShape(lane: number, generation: number, tenant: string, windowStartMs: number): string {
+  return print(["build", lane, generation, tenant, windowStartMs]);
 }
 
 /** What a log line says of a call, without its data. */

@@ -26,7 +26,7 @@ port.on("message", ([number, ...calls]: LaneBatch) => {
 });
 
 function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
-  workerCrashPoint(call);
+  workerCrashPoint(call, epoch);
   try {
     if (isPush(call)) return encode(call);
     const value = run(batch, call);

@@ -105,8 +105,10 @@ export class WorkerCompute implements Compute {
     const { outsideBytesMax } = memory;
     const restarts = metrics.counter("pyromesh_worker_restarts_total", "Worker threads that died and were started again, by why they died.", ["reason"]);
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
-    const supervised = { startThread, clock, logger, restarts, onHopeless, onDeath: (death: WorkerDeath): void => this.#onDeath(death) };
-    this.#workers = Array.from({ length: laneCount }, (_, lane) => new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, supervised));
+    this.#workers = Array.from({ length: laneCount }, (_, lane) => {
+      const onDeath = (death: WorkerDeath): void => this.#onDeath(lane, death);
+      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+    });
     this.#lanes = this.#workers.map(({ lane }) => lane);
   }
 
@@ -172,9 +174,9 @@ export class WorkerCompute implements Compute {
 
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]> {
     const run = async (): Promise<readonly DatasetInput[]> => {
-      this.#refuseDeadlyBuild(generation, tenant, windowStartMs);
       const inputs: DatasetInput[] = [];
-      for (const lane of this.#lanes) {
+      for (const [number, lane] of this.#lanes.entries()) {
+        this.#refuseDeadlyBuild(number, generation, tenant, windowStartMs);
         // A step at a time: pushes that wait in the lane go in between.
         let built: readonly BuiltDataset[] | undefined;
         while (built === undefined) built = await lane.call<readonly BuiltDataset[] | undefined>({ method: "build", generation, tenant, windowStartMs });
@@ -229,14 +231,14 @@ export class WorkerCompute implements Compute {
   }
 
   /** Only what was at work alone is to blame. */
-  #onDeath({ reason, atWork }: WorkerDeath): void {
+  #onDeath(lane: number, { reason, atWork }: WorkerDeath): void {
     const [call] = atWork;
     if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
     else if (call.method === "finish") this.#deadly.note(finishShape(call.spec, this.#scannedFor(call.partials)), nowMs);
-    else if (call.method === "build") this.#deadly.note(buildShape(call.generation, call.tenant, call.windowStartMs), nowMs);
+    else if (call.method === "build") this.#deadly.note(buildShape(lane, call.generation, call.tenant, call.windowStartMs), nowMs);
   }
 
   #scannedFor([partial]: readonly ScanPartial[]): Scanned | undefined {
@@ -257,14 +259,14 @@ export class WorkerCompute implements Compute {
   }
 
   /** Its rows stay where they are, and are answered for; the flush comes back to it. */
-  #refuseDeadlyBuild(generation: Generation, tenant: string, windowStartMs: number): void {
+  #refuseDeadlyBuild(lane: number, generation: Generation, tenant: string, windowStartMs: number): void {
     if (this.#deadly.isEmpty) return;
-    const seconds = this.#refusedForSeconds(buildShape(generation, tenant, windowStartMs));
+    const seconds = this.#refusedForSeconds(buildShape(lane, generation, tenant, windowStartMs));
     if (seconds === 0) return;
     throw new CodedError({
       code: "BUILD_KILLS_WORKERS",
       kind: "unavailable",
-      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two worker threads; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
+      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two threads of worker ${lane}; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
       details: { retryAfterSeconds: seconds },
     });
   }

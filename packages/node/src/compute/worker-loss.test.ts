@@ -248,7 +248,7 @@ describe("a worker that dies", function () {
   });
 
   it("that runs out of heap is another that was started again", async () => {
-    process.env["PYROMESH_WORKER_CRASH_AT"] = `scan:${HERE}-not-there`;
+    process.env["PYROMESH_CRASH_WORKER_AT"] = `scan:${HERE}-not-there`;
     const other = new Rig();
     try {
       await other.start();
@@ -258,7 +258,7 @@ describe("a worker that dies", function () {
       expect(await other.answer()).to.deep.equal({ records: 1, sum: 5 });
       expect(await other.restarts("out_of_memory")).to.be.above(0);
     } finally {
-      delete process.env["PYROMESH_WORKER_CRASH_AT"];
+      delete process.env["PYROMESH_CRASH_WORKER_AT"];
       await other.stop();
     }
   });
