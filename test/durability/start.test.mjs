@@ -47,7 +47,7 @@ describe("durability: the start", function () {
   const query = (at) => call(at, "querier.v1.QuerierService/LabelNames", { start: String(nowMs - HOUR_MS), end: String(nowMs + HOUR_MS) });
 
   it("while it replays it is alive, says how far it has come and refuses with 503 what it cannot answer; then all of it is there", async () => {
-    await fill(20_000);
+    await fill(8_000);
     node = await spawnNode({ dataDir: data.dir, flags: FLAGS });
     const words = new Set();
     const alive = [];
@@ -68,10 +68,10 @@ describe("durability: the start", function () {
       ]);
       for (const reply of [queried, flushed]) {
         expect(reply.status).to.equal(503);
-        expect(reply.body.message).to.match(/this node is starting \(replaying the head: \d+ of 20000 records/);
+        expect(reply.body.message).to.match(/this node is starting \(replaying the head: \d+ of 8000 records/);
         expect(Number(reply.headers.get("retry-after"))).to.be.within(1, 60);
       }
-      expect(await pushNumbered(node, 20_000, nowMs)).to.equal(503);
+      expect(await pushNumbered(node, 8_000, nowMs)).to.equal(503);
       expect((await get("/metrics")).text).to.include("pyromesh_build_info");
     }
     expect(isSeen, "the replay was seen").to.equal(true);
@@ -79,11 +79,11 @@ describe("durability: the start", function () {
     // Generous: other processes share these cores. Held for a page of a thousand records, or for all of a table, it was ten times this.
     expect(Math.max(...alive)).to.be.lessThan(1000);
     const { counted, recordCount } = await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS);
-    expect([counted.size, recordCount]).to.deep.equal([20_000, 20_000]);
+    expect([counted.size, recordCount]).to.deep.equal([8_000, 8_000]);
   });
 
   it("SIGTERM during the replay, twice, ends it with 0 at once, and nothing is lost", async () => {
-    await fill(20_000);
+    await fill(8_000);
     node = await spawnNode({ dataDir: data.dir, flags: FLAGS });
     const sentMs = performance.now();
     process.kill(node.pid, "SIGTERM");
@@ -92,7 +92,7 @@ describe("durability: the start", function () {
     expect(performance.now() - sentMs).to.be.lessThan(5000);
     expect(node.log.filter((line) => line.includes('"level":"error"'))).to.deep.equal([]);
     node = await startNode({ dataDir: data.dir, flags: FLAGS });
-    expect((await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS)).recordCount).to.equal(20_000);
+    expect((await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS)).recordCount).to.equal(8_000);
   });
 
   it("a start that fails ends with 1 and its sentence, although HTTP listens", async () => {

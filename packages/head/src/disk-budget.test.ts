@@ -29,8 +29,8 @@ describe("disk budget", () => {
 
   it("an empty head takes what leaves room for its own copies, and says of a larger record that it never fits", () => {
     const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
-    expect(codeOf(disk.refusal(13 * MB, empty))).to.equal(undefined);
-    expect(disk.refusal(14 * MB, empty)).to.include({ code: "RECORD_OVER_DISK_BUDGET", kind: "invalid_argument" });
+    expect(codeOf(disk.refusal(15 * MB, empty))).to.equal(undefined);
+    expect(disk.refusal(16 * MB, empty)).to.include({ code: "RECORD_OVER_DISK_BUDGET", kind: "invalid_argument" });
   });
 
   it("what is measured counts where it is more than what is known, with what was written since", () => {

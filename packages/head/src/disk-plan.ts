@@ -42,7 +42,7 @@ export function planDisk(budgetBytes: number): DiskPlan {
   const share = Math.floor(budgetBytes / 16);
   const writeBufferBytes = Math.min(WRITE_BUFFER_BYTES, Math.max(WRITE_BUFFER_BYTES_MIN, share));
   const compactBytes = Math.min(COMPACT_BYTES, share);
-  const commitBytesMax = Math.min(COMMIT_BYTES_MAX, writeBufferBytes);
+  const commitBytesMax = Math.min(COMMIT_BYTES_MAX, writeBufferBytes / 4);
   return {
     writeBufferBytes,
     compactBytes,
