@@ -382,7 +382,7 @@ export class Uploader {
       if (bytes !== undefined) {
         const footer = await readFooter(bytesSource(bytes), key, this.#signal);
         const sources = [{ storeId: name.storeId, firstOrdinal: name.ordinal, lastOrdinal: name.ordinal }];
-        const renamed = await withSegmentMeta(bytes, { ...footer.meta, storeId: name.storeId, ordinal: name.ordinal, sources });
+        const renamed = await withSegmentMeta(bytes, { ...footer.meta, storeId: name.storeId, ordinal: name.ordinal, sources }, key);
         if (!head.isSealed(newKey)) await local.delete(newKey); // of a try that failed
         await writeAndRead(local, newKey, renamed, this.#signal);
         entry = sealedEntryOf(renamed);
