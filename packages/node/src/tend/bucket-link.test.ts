@@ -1,7 +1,7 @@
 import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
-import type { Bucket, LocalFiles, Mark } from "@pyromesh/block";
+import type { LocalFiles, Mark } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { BucketLink } from "./bucket-link.ts";
@@ -78,8 +78,9 @@ class World {
     },
   };
 
-  make(options: Partial<BucketLinkOptions> = {}, bucket: Bucket = this.bucket): BucketLink {
-    this.catalog = new Catalog({}, { bucket, localFiles: undefined as unknown as LocalFiles, logger: silentLogger }); // nothing is read of local files
+  make(options: Partial<BucketLinkOptions> = {}, { entryCountMax = 1000 } = {}): BucketLink {
+    const { bucket } = this;
+    this.catalog = new Catalog({ entryCountMax }, { bucket, localFiles: undefined as unknown as LocalFiles, logger: silentLogger }); // nothing is read of local files
     this.link = new BucketLink(
       { setting: "s3://b", clusterName: undefined, isInit: false, isCreatable: false, ...options },
       { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason) },
@@ -364,6 +365,19 @@ describe("bucket link", () => {
       await world.put(marked("forgotten", 1));
       await world.nextList();
       expect(world.missing).to.deep.equal([]);
+    });
+
+    it("what a full catalog could not take in is unknown: queries are refused, though the bucket was listed before", async () => {
+      await world.own(seg(0), seg(1));
+      const link = world.make({}, { entryCountMax: 2 });
+      await link.start(() => {}, signal);
+      expect(link.incompleteBecause).to.equal(undefined);
+      await world.put(seg(2));
+      await world.nextList();
+      expect(link.incompleteBecause).to.include("takes no more").and.not.include("retention");
+      await world.memory.delete(seg(2), signal);
+      await world.nextList();
+      expect(link.incompleteBecause).to.equal(undefined);
     });
 
     it("many are named in part", async () => {
