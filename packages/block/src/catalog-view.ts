@@ -12,12 +12,14 @@
  */
 import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
-import { compareText, WINDOW_MS } from "@pyromesh/profile";
+import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
 import type { MarkKey, ObjectKey, ReadableKey } from "./object-path.ts";
 import { parseObjectKey, printWindow } from "./object-path.ts";
 import type { GapState } from "./ordinal-gaps.ts";
 import { gapsOf, NO_GAPS, printOrdinals, settleGaps } from "./ordinal-gaps.ts";
+import { addEntriesWithin, planWindow } from "./window-plan.ts";
+import type { WindowPlan } from "./window-plan.ts";
 
 /** Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {
@@ -100,6 +102,8 @@ interface KeptMark extends Kept {
   readonly meta: MarkKey;
 }
 
+const NO_WINDOWS: ReadonlyMap<number, Set<string>> = new Map();
+
 /** At the bound the rest is looked at by the next LIST. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
@@ -112,6 +116,8 @@ export class CatalogView {
   readonly #entryCountMax: number;
   readonly #byKey = new Map<string, KeptEntry>();
   readonly #byTenant = new Map<string, Map<number, Set<string>>>();
+  /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
+  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan<CatalogEntry>>();
   readonly #marks = new Map<string, KeptMark>();
   /** By tenant, then by window. */
   readonly #marksOf = new Map<string, Map<number, Set<string>>>();
@@ -161,9 +167,15 @@ export class CatalogView {
   replace(entry: CatalogEntry): void {
     const kept = this.#byKey.get(entry.key);
     if (kept === undefined) return this.#put(entry, 0);
-    kept.entry = entry;
+    this.#change(kept, entry);
     kept.sinceTick = this.#tick;
     kept.missedTick = 0;
+  }
+
+  /** Of one in the bucket. Changes nothing else that is known of it. */
+  resize(key: string, sizeBytes: number): void {
+    const kept = this.#byKey.get(key);
+    if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#change(kept, { ...kept.entry, sizeBytes });
   }
 
   /** Call it after the object was deleted, else the next LIST brings it back. */
@@ -172,25 +184,48 @@ export class CatalogView {
     if (kept === undefined) return false;
     if (this.#running.size > 0) this.#removedSince.set(key, this.#tick);
     this.#byKey.delete(key);
+    this.#forgetPlan(kept.entry.meta);
     unindex(this.#byTenant, kept.entry.meta, key);
     return true;
   }
 
-  /** Entries of these tenants with a time in [startMs, endMs], by tenant as asked, then by key. */
+  /** Entries of these tenants with a time in [startMs, endMs], by tenant as asked, then by key: so by window. */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
     const planned: CatalogEntry[] = [];
     for (const tenant of new Set(tenants)) {
-      const found: CatalogEntry[] = [];
-      for (const [windowStartMs, keys] of this.#byTenant.get(tenant) ?? []) {
-        if (windowStartMs > endMs || windowStartMs + WINDOW_MS <= startMs) continue;
-        for (const key of keys) {
-          const { entry } = this.#byKey.get(key)!; // both maps change together
-          if (entry.meta.minTimeMs <= endMs && entry.meta.maxTimeMs >= startMs) found.push(entry);
-        }
-      }
-      planned.push(...found.sort((a, b) => compareText(a.key, b.key)));
+      const windows = this.#byTenant.get(tenant) ?? NO_WINDOWS;
+      const inRange = [...windows.keys()].filter((windowStartMs) => windowStartMs <= endMs && windowStartMs + WINDOW_MS > startMs);
+      for (const windowStartMs of inRange.sort((a, b) => a - b)) addEntriesWithin(this.#windowPlan(windows.get(windowStartMs)!), startMs, endMs, planned);
     }
     return planned;
+  }
+
+  /** Oldest and newest time that an entry of the tenant may hold. */
+  spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    const windows = this.#byTenant.get(tenant);
+    if (windows === undefined) return undefined;
+    let [first, last] = [Infinity, -Infinity];
+    for (const windowStartMs of windows.keys()) {
+      first = Math.min(first, windowStartMs);
+      last = Math.max(last, windowStartMs);
+    }
+    // A window holds no time of another: the ends lie in the first and in the last.
+    return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
+  }
+
+  #windowPlan(keys: Set<string>): WindowPlan<CatalogEntry> {
+    let plan = this.#windowPlans.get(keys);
+    if (plan !== undefined) return plan;
+    // Both maps change together, so each key has its entry.
+    plan = planWindow(Array.from(keys, (key) => this.#byKey.get(key)!.entry));
+    this.#windowPlans.set(keys, plan);
+    return plan;
+  }
+
+  /** Call it whenever an entry of the window comes, goes or is replaced. */
+  #forgetPlan({ tenant, windowStartMs }: ObjectKey): void {
+    const keys = this.#byTenant.get(tenant)?.get(windowStartMs);
+    if (keys !== undefined) this.#windowPlans.delete(keys);
   }
 
   /** What is missing from the windows of these tenants that [startMs, endMs] touches. */
@@ -229,7 +264,7 @@ export class CatalogView {
       kept.missedTick = 0;
       // A local one stays local: its owner knows that the upload is through when it says `replace`.
       if (keptEntry === undefined || keptEntry.entry.sizeBytes === sizeBytes || keptEntry.entry.place === "local") continue;
-      keptEntry.entry = { ...keptEntry.entry, sizeBytes };
+      this.#change(keptEntry, { ...keptEntry.entry, sizeBytes });
       list.changedKeys.push(key);
     }
   }
@@ -403,6 +438,12 @@ export class CatalogView {
     }
     this.#byKey.set(key, { entry, sinceTick: this.#tick, seenTick, missedTick: 0 });
     index(this.#byTenant, meta, key);
+    this.#forgetPlan(meta);
+  }
+
+  #change(kept: KeptEntry, entry: CatalogEntry): void {
+    kept.entry = entry;
+    this.#forgetPlan(entry.meta);
   }
 
   #forgetRemoved(): void {

@@ -9,12 +9,11 @@ import fc from "fast-check";
 import { Catalog } from "./catalog.ts";
 import type { CatalogEntry, ListPass, RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
-import { FooterCache } from "./footer-cache.ts";
-import type { SegmentFooter } from "./format.ts";
 import { LocalFiles } from "./local-file.ts";
 import { MemoryBucket } from "./memory-bucket.ts";
 import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey, segmentKey } from "./object-path.ts";
+import { ObjectReader } from "./object-reader.ts";
 import { buildSegment, encodeSection } from "./segment-writer.ts";
 import { Snapshots } from "./snapshots.ts";
 import { FaultyBucket, ManualClock } from "./testing/index.ts";
@@ -74,6 +73,41 @@ describe("catalog view", () => {
         },
       ),
     );
+  });
+
+  // It sorted 20,160 keys for each query: 25 to 50 ms of the main thread.
+  it("plan: of a month of objects costs little once its windows were planned before, and sees every change", () => {
+    const month = new CatalogView(100_000);
+    const keyAt = (hour: number, ordinal: number): string => keyOf(ordinal, { minMs: START_MS + hour * WINDOW_MS + ordinal * 120_000 });
+    for (let ordinal = 27; ordinal >= 0; ordinal--) for (let hour = 719; hour >= 0; hour--) month.add(entryOf(keyAt(hour, ordinal)));
+    const plan = (): CatalogEntry[] => month.plan([A], ...ALL);
+    assert.deepEqual(plan().map(({ key }) => key), plan().map(({ key }) => key).toSorted());
+    const before = process.cpuUsage();
+    for (let i = 0; i < 50; i++) assert.lengthOf(plan(), 20_160);
+    const { user, system } = process.cpuUsage(before);
+    assert.isBelow((user + system) / 1000 / 50, 10, "ms a plan");
+
+    month.remove(keyAt(300, 3));
+    month.add(entryOf(keyAt(300, 29), "local"));
+    month.replace(entryOf(keyAt(400, 4), "bucket", 7));
+    const changed = plan();
+    assert.lengthOf(changed, 20_160);
+    assert.deepEqual(changed.filter(({ key }) => [keyAt(300, 3), keyAt(300, 29), keyAt(400, 4)].includes(key)).map(({ key, sizeBytes }) => [key, sizeBytes]), [
+      [keyAt(300, 29), 100],
+      [keyAt(400, 4), 7],
+    ]);
+  });
+
+  it("span: of all windows together, and as it is after each change", () => {
+    assert.isUndefined(view.spanOf(A));
+    const keys = [0, 5, 3].map((hour) => keyOf(hour, { minMs: START_MS + hour * WINDOW_MS + 1000 }));
+    for (const key of keys) view.add(entryOf(key));
+    assert.deepEqual(view.spanOf(A), { oldestMs: START_MS + 1000, newestMs: START_MS + 5 * WINDOW_MS + 2000 });
+    view.remove(keys[1]!);
+    assert.deepEqual(view.spanOf(A), { oldestMs: START_MS + 1000, newestMs: START_MS + 3 * WINDOW_MS + 2000 });
+    view.add(entryOf(keyOf(9, { minMs: START_MS })));
+    assert.equal(view.spanOf(A)?.oldestMs, START_MS);
+    assert.isUndefined(view.spanOf(B));
   });
 
   it("plan: an entry counts once though a tenant is named twice", () => {
@@ -269,40 +303,20 @@ describe("snapshots", () => {
   });
 });
 
-describe("footer cache", () => {
-  const footer = (footerBytes: number): SegmentFooter => ({ footerBytes }) as SegmentFooter; // only its weight is looked at
-  it("drops what was used longest ago when it weighs too much", () => {
-    const cache = new FooterCache(3 * (1024 + 8 * 100));
-    for (const key of ["a", "b", "c"]) cache.set(key, footer(100));
-    cache.get("a");
-    cache.set("d", footer(100));
-    assert.deepEqual(["a", "b", "c", "d"].map((key) => cache.get(key) !== undefined), [true, false, true, true]);
-    cache.set("a", footer(100));
-    assert.equal(cache.footerCount, 3);
-    for (const key of ["a", "c", "d"]) cache.delete(key);
-    assert.equal(cache.weightBytes, 0);
-  });
-  it("does not keep one heavier than itself, nor lose the others over it", () => {
-    const cache = new FooterCache(10_000);
-    cache.set("a", footer(100));
-    cache.set("huge", footer(100_000));
-    assert.isUndefined(cache.get("huge"));
-    assert.isDefined(cache.get("a"));
-  });
-});
-
 describe("catalog", () => {
   let dir: string;
   let clock: ManualClock;
   let bucket: FaultyBucket;
   let localFiles: LocalFiles;
   let catalog: Catalog;
+  let objects: ObjectReader;
   beforeEach(async () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-catalog-"));
     clock = new ManualClock();
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
     localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
-    catalog = new Catalog({}, { bucket, localFiles, logger: silentLogger });
+    catalog = new Catalog({}, { bucket, logger: silentLogger });
+    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
   });
   afterEach(async () => {
     await localFiles.close();
@@ -315,15 +329,11 @@ describe("catalog", () => {
     return { key, bytes: buildSegment(meta, [{ service: "s", ...times, sections: [encodeSection(8, new Uint8Array(16))] }]) };
   };
 
-  it("refresh: takes in what the bucket holds, and reads footers from it", async () => {
+  it("refresh: takes in what the bucket holds", async () => {
     for (const ordinal of [1, 2]) await bucket.put(segment(ordinal).key, segment(ordinal).bytes, {}, never);
     assert.include(await catalog.refresh(never), { addedCount: 2, removedCount: 0, foreignCount: 0 });
     const [first] = catalog.plan([A], ...ALL);
-    const footer = await catalog.footer(first!, never);
-    assert.equal(footer.meta.ordinal, 1);
-    const calls = bucket.calls.length;
-    assert.strictEqual(await catalog.footer(first!, never), footer);
-    assert.equal(bucket.calls.length, calls, "the second time from the cache");
+    assert.equal((await objects.footer(first!, never)).meta.ordinal, 1);
   });
 
   it("refresh: of the newest windows it jumps over the old ones, and finds all new ones", async () => {
@@ -344,16 +354,6 @@ describe("catalog", () => {
     assert.isAtMost(bucket.calls.length - calls, 7, "a page that ends among the old ones and one of the new, per tenant");
   });
 
-  it("refresh: a footer of an object that was replaced by one of another size is read again", async () => {
-    const { key, bytes } = segment(1);
-    await bucket.put(key, new Uint8Array(10), {}, never);
-    await catalog.refresh(never);
-    await catalog.footer(catalog.get(key)!, never).catch(() => undefined);
-    await bucket.put(key, bytes, {}, never);
-    await catalog.refresh(never);
-    assert.equal((await catalog.footer(catalog.get(key)!, never)).meta.ordinal, 1);
-  });
-
   it("refresh: a LIST that breaks half way changes nothing", async () => {
     for (let i = 0; i < 1500; i++) await bucket.put(keyOf(i), new Uint8Array(1), {}, never);
     await catalog.refresh(never);
@@ -370,7 +370,7 @@ describe("catalog", () => {
     catalog.add({ ...entryOf(key, "local", bytes.length), path: localFiles.pathOf(key) });
     bucket.goDown();
     const snapshot = catalog.acquire([A], ...ALL);
-    assert.equal((await catalog.footer(snapshot.entries[0]!, never)).meta.ordinal, 1);
+    assert.equal((await objects.footer(snapshot.entries[0]!, never)).meta.ordinal, 1);
 
     bucket.heal();
     await bucket.put(key, bytes, { ifAbsent: true }, never);
@@ -378,26 +378,40 @@ describe("catalog", () => {
     const deleted = new Promise<void>((resolve) => catalog.whenUnused(() => localFiles.delete(key).then(resolve)));
     await new Promise((resolve) => setImmediate(resolve));
     assert.lengthOf(await localFiles.list(), 1, "the snapshot still reads it");
-    assert.lengthOf(await catalog.source(snapshot.entries[0]!).read(0, bytes.length, never), bytes.length);
+    assert.lengthOf(await objects.source(snapshot.entries[0]!).read(0, bytes.length, never), bytes.length);
 
     const later = catalog.acquire([A], ...ALL);
     assert.equal(later.entries[0]?.place, "bucket");
     snapshot.release();
     await deleted;
     assert.lengthOf(await localFiles.list(), 0);
-    assert.lengthOf(await catalog.source(later.entries[0]!).read(0, bytes.length, never), bytes.length);
+    assert.lengthOf(await objects.source(later.entries[0]!).read(0, bytes.length, never), bytes.length);
     later.release();
     assert.equal(catalog.snapshotCount, 0);
   });
 
-  it("remove forgets the footer too", async () => {
+  it("refresh: an object that was replaced by one of another size is planned with it", async () => {
     const { key, bytes } = segment(1);
-    await bucket.put(key, bytes, {}, never);
+    await bucket.put(key, bytes.subarray(0, 20), {}, never);
     await catalog.refresh(never);
-    const entry = catalog.get(key)!;
-    await catalog.footer(entry, never);
-    assert.isTrue(catalog.remove(key));
+    assert.equal(catalog.plan([A], ...ALL)[0]!.sizeBytes, 20);
+    await bucket.put(key, bytes, {}, never);
+    assert.deepEqual((await catalog.refresh(never)).changedKeys, [key]);
+    assert.equal(catalog.plan([A], ...ALL)[0]!.sizeBytes, bytes.length);
+  });
+
+  it("resize: an object of the bucket that has another size now is read by it", async () => {
+    const { key, bytes } = segment(1);
+    await bucket.put(key, bytes.subarray(0, 20), {}, never);
+    await catalog.refresh(never);
     await bucket.delete(key, never);
-    assert.equal(await catalog.footer(entry, never).then(() => "read", (error: CodedError) => error.code), "BUCKET_NOT_FOUND");
+    await bucket.put(key, bytes, {}, never);
+    catalog.resize(key, bytes.length);
+    assert.equal((await objects.footer(catalog.get(key)!, never)).meta.ordinal, 1);
+    assert.deepEqual((await catalog.refresh(never)).changedKeys, [], "a LIST has nothing to add");
+    assert.equal(catalog.plan([A], ...ALL)[0]!.sizeBytes, bytes.length);
+    await bucket.delete(key, never);
+    for (let round = 0; round < 2; round++) await catalog.refresh(never);
+    assert.isUndefined(catalog.get(key), "and it is still known to be listed");
   });
 });

@@ -108,7 +108,8 @@ describe("segment container", () => {
     const other = { ...META, storeId: "ab".repeat(16), ordinal: 123_456, sources: [{ storeId: "ab".repeat(16), firstOrdinal: 123_456, lastOrdinal: 123_456 }] };
     const built = buildSegment(META, datasets());
     assert.equal(toHex(await withSegmentMeta(built, other)), toHex(buildSegment(other, datasets())));
-    await corrupt(withSegmentMeta(built.map((byte, at) => (at === built.length - 20 ? byte ^ 1 : byte)), other), "a flipped byte");
+    const refused = await withSegmentMeta(built.map((byte, at) => (at === built.length - 20 ? byte ^ 1 : byte)), other).then(() => undefined, (error: unknown) => error);
+    assert.instanceOf(refused, CorruptionError);
   });
 
   it("verify reads all of it; identities come back in order of service", async () => {

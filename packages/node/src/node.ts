@@ -15,7 +15,7 @@ import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@py
 import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog } from "@pyromesh/block";
+import { Catalog, ObjectReader } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -24,10 +24,15 @@ import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { AMPLE_MEMORY } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
 import { GatedSource } from "./read/gated-source.ts";
+import { ByteBudget } from "./read/read-ahead.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
+import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { StartProgress } from "./start-progress.ts";
 import { BucketLink } from "./tend/bucket-link.ts";
 import { Flusher } from "./tend/flusher.ts";
@@ -40,8 +45,6 @@ import { Writer } from "./write/writer.ts";
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Of dataset ranges kept in memory for queries. */
-const SEGMENT_CACHE_BYTES = 64 * 2 ** 20;
 
 export interface NodeModules {
   readonly clock: Clock;
@@ -54,6 +57,8 @@ export interface NodeModules {
   /** The signal ends it, where the node is to stop before it is open. */
   readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: that of a process that lacks no memory. */
+  readonly memory?: MemoryPlan;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -73,6 +78,8 @@ interface Engines {
   readonly catalog: Catalog;
   readonly flusher: Flusher;
   readonly link: BucketLink;
+  readonly objects: ObjectReader;
+  readonly unreadable: UnreadableObjects;
   readonly writer: Writer;
   readonly reader: Reader;
 }
@@ -152,6 +159,7 @@ export class Node {
     await this.#engines?.writer.settle();
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
+    this.#engines?.unreadable.stop();
     // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
@@ -175,7 +183,7 @@ export class Node {
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
     // Until it is there nothing is cut, sealed or renamed.
-    const late: { flusher?: Flusher } = {};
+    const late: { engines?: Engines } = {};
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
@@ -184,9 +192,15 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => late.flusher?.noteCut(cutId),
-      onSealed: (sealed) => late.flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => late.flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
+      onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
+      onRenamed: (renamed) => {
+        const { catalog, flusher, objects } = late.engines ?? {};
+        flusher?.noteRenamed(renamed);
+        // Under its former name lies another's segment: what is kept of ours, or is kept yet by a query that runs, is not of that one.
+        objects?.forget(renamed.fromKey);
+        catalog?.whenUnused(() => objects?.forget(renamed.fromKey));
+      },
     });
     this.#closers.push(() => head.close());
     let cutId: number | undefined;
@@ -227,7 +241,7 @@ export class Node {
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
-    late.flusher = engines.flusher;
+    late.engines = engines;
     // What the head lost may be what a file on disk is all that is left of.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();
@@ -238,10 +252,19 @@ export class Node {
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
     const { clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
-    const catalog = new Catalog({}, { bucket, localFiles: local, logger });
+    const catalog = new Catalog({}, { bucket, logger });
+    const { objectCacheBytes, readAheadBytes } = this.#modules.memory ?? AMPLE_MEMORY;
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const unreadable = new UnreadableObjects({
+      clock,
+      logger,
+      metrics,
+      forget: (key) => objects.forget(key),
+      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+    });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason) },
+      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
@@ -258,19 +281,22 @@ export class Node {
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
-    const segments = new SegmentSource({ cacheBytesMax: SEGMENT_CACHE_BYTES }, { catalog });
     const reader = new Reader({
+      clock,
       compute,
-      segments,
+      segments: new SegmentSource({ objects, unreadable }),
+      unreadable,
+      readAheadBudget: new ByteBudget(readAheadBytes),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => link.refreshForReader(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
+      objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
-    return { bucket, local, head, generations, catalog, flusher, link, writer, reader };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */

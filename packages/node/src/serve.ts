@@ -15,6 +15,8 @@ import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
+import { memoryLimitBytes } from "./memory-limit.ts";
+import { planMemory } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
@@ -44,9 +46,11 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   );
   const lag = watchEventLoopLag(metrics);
 
-  setV8Flags();
+  const laneCount = laneCountOf(config);
+  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
+  setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount: laneCountOf(config) },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes },
     {
       onLaneLost: (error) => {
         logger.error("a worker thread died; the node ends, and its restart replays what was accepted", { error });
@@ -56,7 +60,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   );
   const limits = new LiveLimits(config, { clock, logger, metrics, readFile: (file) => readFile(file, "utf8"), load });
   try {
-    await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits });
+    await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits, memory });
   } catch (error) {
     // The lanes would keep the process alive.
     await compute.stop();
@@ -76,7 +80,7 @@ async function makeDataDir(dataDir: string): Promise<void> {
   }
 }
 
-type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & { readonly limits: LiveLimits };
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo" | "memory"> & { readonly limits: LiveLimits };
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;

@@ -287,6 +287,18 @@ describe("pyromesh query", () => {
     expect((await run(["query", "types"], { replies: [ok({})] })).notes).to.include("nothing in this time range");
   });
 
+  it("lists as many as --limit says, and says on standard error where the list was cut", async () => {
+    const cut = new Response(JSON.stringify({ names: ["a"] }), { headers: { "x-pyromesh-truncated": "1 of 2" } });
+    const ran = await run(["query", "labels", "zone", "--limit", "1"], { replies: [cut] });
+    expect([ran.exitCode, ran.out]).to.deep.equal([0, "a\n"]);
+    expect(ran.notes).to.include("the list was cut: the first 1 of 2");
+    const asked = async (...args: string[]): Promise<unknown> => JSON.parse(new TextDecoder().decode((await run(["query", ...args], { replies: [ok({})] })).calls[0]!.body));
+    for (const listing of [["types"], ["labels"], ["labels", "zone"], ["series"]]) {
+      expect(await asked(...listing, "--limit", "7")).to.include({ limit: 7 });
+      expect(await asked(...listing)).not.to.have.property("limit");
+    }
+  });
+
   it("says so when nothing matched, and exits 0", async () => {
     const ran = await run(["query", "--query", QUERY], { replies: [ok({ flamegraph: { names: ["total"], levels: [{ values: ["0", "0", "0", "0"] }], total: "0", maxSelf: "0" } })] });
     expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);

@@ -265,5 +265,5 @@ function batchLength(waiting: readonly Pending[]): number {
 }
 
 function isShort(call: LaneCall): boolean {
-  return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "finish");
+  return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "merge" && call.method !== "finish");
 }

@@ -4,7 +4,8 @@ import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
-import type { BuiltDataset, EncodeSettings } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, Finished, ScanPartial } from "./compute.ts";
+import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
 import { isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
@@ -13,8 +14,8 @@ import { sharedCopy } from "./shared-copy.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
-const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
+const { lane, laneCount, openBytesMax, shared, canceled } = workerData as LaneStart; // worker-compute.ts starts us
+const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane });
 const settings = new Map<number, EncodeSettings>();
 
 port.on("message", ([number, ...calls]: LaneBatch) => {
@@ -48,9 +49,11 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return engine.scan(call.task, interruptOf(batch));
+      return scanShared(engine.scan(call.task, interruptOf(batch)));
+    case "merge":
+      return scanShared(mergePartials(call.spec, call.partials, interruptOf(batch)));
     case "finish":
-      return finishQuery(call.spec, call.partials, interruptOf(batch));
+      return finishedShared(finishQuery(call.spec, call.partials, interruptOf(batch)));
     default:
       return unreachable(call);
   }
@@ -62,6 +65,19 @@ function interruptOf(batch: number): Interrupt {
   return new Interrupt(() => {
     if (Atomics.load(canceled, 0) === own) throw queryCanceled();
   });
+}
+
+/** What may be of megabytes travels in shared memory: a message's own bytes are copied on the main thread, these are not. */
+function scanShared(partial: ScanPartial): ScanPartial {
+  const { listing, census } = partial;
+  if (listing !== undefined) return { ...partial, listing: sharedCopy(listing) };
+  if (census === undefined) return partial;
+  const { segments, head } = census;
+  return { ...partial, census: { segments: { ...segments, series: sharedCopy(segments.series) }, head: { ...head, series: sharedCopy(head.series) } } };
+}
+
+function finishedShared(finished: Finished): Finished {
+  return "bytes" in finished ? { ...finished, bytes: sharedCopy(finished.bytes) } : finished;
 }
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */

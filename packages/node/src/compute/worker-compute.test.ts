@@ -89,7 +89,7 @@ describe("worker compute", () => {
   let lost: Error | undefined;
   beforeEach(() => {
     lost = undefined;
-    compute = new WorkerCompute({ laneCount: LANE_COUNT }, { onLaneLost: (error) => (lost = error) });
+    compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20 }, { onLaneLost: (error) => (lost = error) });
   });
   afterEach(async () => {
     await compute.stop();

@@ -11,7 +11,7 @@ import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
 import { Lane } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
 import { packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
@@ -25,6 +25,8 @@ const LANE_CALLS_MAX = 8;
 
 export interface WorkerComputeOptions {
   readonly laneCount: number;
+  /** Of opened datasets, in each lane. */
+  readonly openDatasetBytesMax: number;
 }
 
 export interface WorkerComputeModules {
@@ -72,10 +74,10 @@ export class WorkerCompute implements Compute {
   readonly #onLaneLost: (error: Error) => void;
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ laneCount, openDatasetBytesMax }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#onLaneLost = modules.onLaneLost;
     const { shared } = this.#memory;
-    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, shared }, modules.onLaneLost));
+    this.#lanes = Array.from({ length: laneCount }, (_, lane) => new Lane({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared }, modules.onLaneLost));
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
@@ -159,6 +161,10 @@ export class WorkerCompute implements Compute {
     for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
     const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
     return Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, signal)));
+  }
+
+  merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial> {
+    return this.#free().call<ScanPartial>({ method: "merge", spec, partials }, signal);
   }
 
   finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {

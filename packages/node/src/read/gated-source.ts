@@ -1,7 +1,7 @@
 /** A source of answers that may not be there yet: each question asks for it anew, and is refused where `source` throws. */
 import type { TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "@pyromesh/api";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, TimeSeries } from "@pyromesh/profile";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "@pyromesh/api";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, TimeSeries } from "@pyromesh/profile";
 
 export class GatedSource implements ProfileSource {
   readonly #source: () => ProfileSource;
@@ -10,8 +10,8 @@ export class GatedSource implements ProfileSource {
     this.#source = source;
   }
 
-  async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
-    return this.#source().series(query, signal);
+  async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
+    return this.#source().listing(query, signal);
   }
 
   async flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {

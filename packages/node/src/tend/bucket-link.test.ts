@@ -1,7 +1,7 @@
 import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
-import type { LocalFiles, Mark } from "@pyromesh/block";
+import type { Mark } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { BucketLink } from "./bucket-link.ts";
@@ -58,6 +58,7 @@ class World {
   readonly head: FakeHead = new FakeHead();
   readonly renumbered: string[] = [];
   readonly told: string[] = [];
+  readonly forgotten: string[] = [];
   /** What the link waits for to be due: the next LIST. */
   timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
   nowMs = NOW_MS;
@@ -80,10 +81,10 @@ class World {
 
   make(options: Partial<BucketLinkOptions> = {}, { entryCountMax = 1000 } = {}): BucketLink {
     const { bucket } = this;
-    this.catalog = new Catalog({ entryCountMax }, { bucket, localFiles: undefined as unknown as LocalFiles, logger: silentLogger }); // nothing is read of local files
+    this.catalog = new Catalog({ entryCountMax }, { bucket, logger: silentLogger });
     this.link = new BucketLink(
       { setting: "s3://b", clusterName: undefined, isInit: false, isCreatable: false, ...options },
-      { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason) },
+      { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason), forgetObject: (key) => void this.forgotten.push(key) },
     );
     return this.link;
   }
@@ -378,6 +379,15 @@ describe("bucket link", () => {
       await world.memory.delete(seg(2), signal);
       await world.nextList();
       expect(link.incompleteBecause).to.equal(undefined);
+    });
+
+    it("an object that was replaced by one of another size is forgotten in memory", async () => {
+      await world.own(seg(0));
+      await world.start();
+      await world.memory.put(seg(0), Buffer.from("mended"), {}, signal);
+      await world.nextList();
+      expect(world.forgotten).to.deep.equal([seg(0)]);
+      expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(6);
     });
 
     it("many are named in part", async () => {

@@ -79,7 +79,7 @@ class World {
     const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
     expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
     for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
-    return refused.map((error) => (error as CodedError).code);
+    return refused.map(({ error }) => (error as CodedError).code);
   }
 
   /** Values of a label over all that was kept. */
@@ -126,7 +126,7 @@ describe("writer: limits on series and sessions", () => {
   it("the refusal names its profile, and carries Pyroscope's reason", async () => {
     await world.push(profile(["/a", "/b"]));
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, [profile(["/c"])], signal);
-    const [error] = refused as CodedError[];
+    const error = refused[0]?.error as CodedError | undefined;
     expect(acceptedCount).to.equal(0);
     expect(error!.message).to.match(/^profile of \/c: the profile would begin a new series/);
     expect([error!.kind, error!.details["reason"]]).to.deep.equal(["resource_exhausted", "series_limit"]);
@@ -185,7 +185,7 @@ describe("writer: a push of many profiles", () => {
     };
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, profiles, caller);
     expect([acceptedCount, world.kept.size, world.encodedCount]).to.deep.equal([1, 1, 2]);
-    expect(new Set(refused.map((error) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
+    expect(new Set(refused.map(({ error }) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
     expect([world.announcedCount, world.lentCount]).to.deep.equal([0, 0]);
   });
 });
