@@ -87,11 +87,24 @@ describe("durability: a copied data dir", function () {
     await expectInBucket([0, 1, 2, 10, 11, 12, 13, 20, 21, 22, 23]);
   });
 
+  it("one that starts when the bucket already lists the other's segments goes on under a new id before it uploads any", async () => {
+    await copied();
+    const first = await start("first");
+    await push(first, 10);
+    expect(await flush(first)).to.equal(200);
+    const second = await start("second");
+    expect(second.log.join("\n")).to.include("and this store gave only those below 1");
+    await push(second, 20);
+    expect(await flush(second)).to.equal(200);
+    await expectInBucket([0, 1, 2, 10, 20]);
+  });
+
   for (const point of ["flush-after-rename-file", "flush-after-rename"]) {
     it(`a kill -9 in the middle of renaming loses and doubles nothing: ${point}`, async () => {
       await copied();
       const doomed = await start("second", { PYROMESH_CRASH_AT: point }); // it lists the bucket before there is anything to see
       const first = await start("first");
+      const doomed = await start("second", { PYROMESH_CRASH_AT: point }); // before the other uploads: else its first LIST shows it, and nothing is to be renamed
       await push(first, 10);
       expect(await flush(first)).to.equal(200);
       await push(doomed, 20);

@@ -91,6 +91,8 @@ interface KeptMark extends Kept {
   readonly meta: MarkKey;
 }
 
+const NO_WINDOWS: ReadonlyMap<number, Set<string>> = new Map();
+
 /** At the bound the rest is looked at by the next LIST. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
@@ -156,7 +158,7 @@ export class CatalogView {
   replace(entry: CatalogEntry): void {
     const kept = this.#byKey.get(entry.key);
     if (kept === undefined) return this.#put(entry, 0);
-    kept.entry = entry;
+    this.#change(kept, entry);
     kept.sinceTick = this.#tick;
     kept.missedTick = 0;
     this.#forgetPlan(entry.meta);
@@ -431,6 +433,12 @@ export class CatalogView {
     this.#byKey.set(key, { entry, sinceTick: this.#tick, seenTick, missedTick: 0 });
     this.#forgetPlan(meta);
     index(this.#byTenant, meta, key);
+    this.#forgetPlan(meta);
+  }
+
+  #change(kept: KeptEntry, entry: CatalogEntry): void {
+    kept.entry = entry;
+    this.#forgetPlan(entry.meta);
   }
 
   #forgetRemoved(): void {

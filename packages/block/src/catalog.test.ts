@@ -403,6 +403,16 @@ describe("catalog", () => {
     assert.equal(catalog.snapshotCount, 0);
   });
 
+  it("refresh: an object that was replaced by one of another size is planned with it", async () => {
+    const { key, bytes } = segment(1);
+    await bucket.put(key, bytes.subarray(0, 20), {}, never);
+    await catalog.refresh(never);
+    assert.equal(catalog.plan([A], ...ALL)[0]!.sizeBytes, 20);
+    await bucket.put(key, bytes, {}, never);
+    assert.deepEqual((await catalog.refresh(never)).changedKeys, [key]);
+    assert.equal(catalog.plan([A], ...ALL)[0]!.sizeBytes, bytes.length);
+  });
+
   it("resize: an object of the bucket that has another size now is read by it", async () => {
     const { key, bytes } = segment(1);
     await bucket.put(key, bytes.subarray(0, 20), {}, never);

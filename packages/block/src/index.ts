@@ -24,6 +24,6 @@ export { ObjectReader } from "./object-reader.ts";
 export type { ObjectReaderModules, ObjectReaderOptions } from "./object-reader.ts";
 export { openBucket, parseBucketUrl } from "./open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./open-bucket.ts";
-export { bytesSource, contentSum, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
+export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment-reader.ts";
 export { buildSegment, encodeSection, encodeSectionAside, withSegmentMeta } from "./segment-writer.ts";

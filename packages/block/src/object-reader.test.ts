@@ -10,6 +10,7 @@ import type { DatasetInput, SegmentMeta } from "./format.ts";
 import { LocalFiles } from "./local-file.ts";
 import { MemoryBucket } from "./memory-bucket.ts";
 import { ObjectCache } from "./object-cache.ts";
+import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey, segmentKey } from "./object-path.ts";
 import type { ReadableKey } from "./object-path.ts";
 import { ObjectReader } from "./object-reader.ts";

@@ -196,14 +196,6 @@ export function findDataset(footer: SegmentFooter, service: string): DatasetEntr
   return footer.datasets.find((dataset) => dataset.service === service);
 }
 
-/**
- * What a dataset holds, told by its sections' checksums: for caches. An object's key is not enough where a data dir was copied: there a
- * segment on local disk and another's in the bucket may have one key, until the local one is renamed.
- */
-export function contentSum(entry: DatasetEntry): string {
-  return entry.sections.map(({ crc }) => crc.toString(36)).join(".");
-}
-
 /** Undefined where the segment has no such dataset. */
 export async function readDataset(source: RangeSource, footer: SegmentFooter, service: string, signal: AbortSignal): Promise<DatasetRange | undefined> {
   const entry = findDataset(footer, service);

@@ -27,6 +27,7 @@ import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { GatedSource } from "./read/gated-source.ts";
 import { AMPLE_MEMORY } from "./memory-plan.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
+import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
@@ -46,6 +47,7 @@ import { Writer } from "./write/writer.ts";
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
+
 export interface NodeModules {
   readonly clock: Clock;
   readonly random: Random;
@@ -78,6 +80,8 @@ interface Engines {
   readonly catalog: Catalog;
   readonly flusher: Flusher;
   readonly link: BucketLink;
+  readonly objects: ObjectReader;
+  readonly unreadable: UnreadableObjects;
   readonly writer: Writer;
   readonly reader: Reader;
   readonly unreadable: UnreadableObjects;
@@ -158,6 +162,7 @@ export class Node {
     await this.#engines?.writer.settle();
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
+    this.#engines?.unreadable.stop();
     // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
@@ -182,7 +187,7 @@ export class Node {
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
     // Until it is there nothing is cut, sealed or renamed.
-    const late: { flusher?: Flusher } = {};
+    const late: { engines?: Engines } = {};
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
@@ -191,9 +196,15 @@ export class Node {
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => late.flusher?.noteCut(cutId),
-      onSealed: (sealed) => late.flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => late.flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
+      onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
+      onRenamed: (renamed) => {
+        const { catalog, flusher, objects } = late.engines ?? {};
+        flusher?.noteRenamed(renamed);
+        // Under its former name lies another's segment: what is kept of ours, or is kept yet by a query that runs, is not of that one.
+        objects?.forget(renamed.fromKey);
+        catalog?.whenUnused(() => objects?.forget(renamed.fromKey));
+      },
     });
     this.#closers.push(() => head.close());
     let cutId: number | undefined;
@@ -234,7 +245,7 @@ export class Node {
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
-    late.flusher = engines.flusher;
+    late.engines = engines;
     // What the head lost may be what a file on disk is all that is left of.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();
@@ -285,6 +296,7 @@ export class Node {
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
+      objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: (tenant) => head.spanOf(tenant),

@@ -342,6 +342,34 @@ describe("pyromesh query", () => {
   });
 });
 
+describe("pyromesh bucket", () => {
+  const store = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+  it("what is written wrongly is told with how to write it, before anything is looked at", async () => {
+    for (const [args, words] of [
+      [["a b", "20260302T14", store, "3"], "tenant"],
+      [["a", "2026-03-02", store, "3"], "write the hour as 20260302T14"],
+      [["a", "20260302T14", "ABC", "3"], "32 hex digits in lower case"],
+      [["a", "20260302T14", store, "x"], "write 3, or 3-7"],
+      [["a", "20260302T14", store, "7-3"], "write 3, or 3-7"],
+      [["a", "20260302T14", store, "0-10000"], "forget them in parts"],
+    ] as const) {
+      const { exitCode, notes } = await run(["bucket", "forget", ...args]);
+      expect(exitCode, args.join(" ")).to.equal(2);
+      expect(notes).to.include(words);
+    }
+  });
+
+  it("a place that is no bucket of ours is neither made nor written to", async () => {
+    const dataDir = `/nowhere/${store}`;
+    for (const args of [["status"], ["forget", "a", "20260302T14", store, "3"]]) {
+      const { exitCode, notes } = await run(["bucket", ...args, "--data-dir", dataDir]);
+      expect(exitCode).to.equal(1);
+      expect(notes).to.include("BUCKET_MISSING").and.include("correct --bucket");
+    }
+  });
+});
+
 describe("pyromesh: command line", () => {
   it("prints help when asked (0) and for want of a command (2)", async () => {
     expect(await run(["--help"])).to.include({ exitCode: 0 });

@@ -58,6 +58,7 @@ class World {
   readonly head: FakeHead = new FakeHead();
   readonly renumbered: string[] = [];
   readonly told: string[] = [];
+  readonly forgotten: string[] = [];
   /** What the link waits for to be due: the next LIST. */
   timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
   nowMs = NOW_MS;
@@ -82,7 +83,7 @@ class World {
     this.catalog = new Catalog({}, { bucket, logger: silentLogger });
     this.link = new BucketLink(
       { setting: "s3://b", clusterName: undefined, isInit: false, isCreatable: false, ...options },
-      { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason) },
+      { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason), forgetObject: (key) => void this.forgotten.push(key) },
     );
     return this.link;
   }
@@ -364,6 +365,28 @@ describe("bucket link", () => {
       await world.put(marked("forgotten", 1));
       await world.nextList();
       expect(world.missing).to.deep.equal([]);
+    });
+
+    it("what a full catalog could not take in is unknown: queries are refused, though the bucket was listed before", async () => {
+      await world.own(seg(0), seg(1));
+      const link = world.make({}, { entryCountMax: 2 });
+      await link.start(() => {}, signal);
+      expect(link.incompleteBecause).to.equal(undefined);
+      await world.put(seg(2));
+      await world.nextList();
+      expect(link.incompleteBecause).to.include("takes no more").and.not.include("retention");
+      await world.memory.delete(seg(2), signal);
+      await world.nextList();
+      expect(link.incompleteBecause).to.equal(undefined);
+    });
+
+    it("an object that was replaced by one of another size is forgotten in memory", async () => {
+      await world.own(seg(0));
+      await world.start();
+      await world.memory.put(seg(0), Buffer.from("mended"), {}, signal);
+      await world.nextList();
+      expect(world.forgotten).to.deep.equal([seg(0)]);
+      expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(6);
     });
 
     it("many are named in part", async () => {

@@ -52,6 +52,8 @@ export interface BucketLinkModules {
   readonly metrics: Metrics;
   /** Another data dir writes under our store id: go on under a new one. */
   readonly renumber: (reason: string) => Promise<void>;
+  /** The object was replaced by one of another size: what is kept of it in memory is of the one before. */
+  readonly forgetObject: (key: string) => void;
 }
 
 /** The newest windows are listed this often. */
@@ -214,9 +216,11 @@ export class BucketLink {
 
   /** A doubt is settled by listing its window again, until none is left. */
   async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<void> {
-    const { catalog, clock, logger, renumber } = this.#modules;
+    const { catalog, clock, forgetObject, logger, renumber } = this.#modules;
     const options = { own: () => this.#ownOrdinals(), turns: new Turns({ clock }) };
-    let { doubts, storeConflicts } = await catalog.refresh(signal, { ...options, scope });
+    const first = await catalog.refresh(signal, { ...options, scope });
+    let { doubts, storeConflicts } = first;
+    for (const key of first.changedKeys) forgetObject(key);
     for (let round = 1; doubts.length > 0 && round <= SETTLING_ROUNDS_MAX; round++) {
       const left = new Map<string, WindowRef>();
       const scopes: ListScope[] = doubts.length > SETTLING_WINDOWS_MAX ? [{ kind: "all" }] : doubts.map((window) => ({ kind: "window", ...window }));
@@ -224,6 +228,7 @@ export class BucketLink {
         const outcome = await catalog.refresh(signal, { ...options, scope: window });
         for (const doubt of outcome.doubts) left.set(`${doubt.windowStartMs}/${doubt.tenant}`, doubt);
         storeConflicts = [...storeConflicts, ...outcome.storeConflicts];
+        for (const key of outcome.changedKeys) forgetObject(key);
       }
       doubts = [...left.values()];
     }
