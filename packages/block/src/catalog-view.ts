@@ -14,13 +14,24 @@ import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "./bucket.ts";
-import type { CatalogEntry } from "./catalog-entry.ts";
-import type { MarkKey, ObjectKey } from "./object-path.ts";
+import type { MarkKey, ObjectKey, ReadableKey } from "./object-path.ts";
 import { parseObjectKey, printWindow } from "./object-path.ts";
 import type { GapState } from "./ordinal-gaps.ts";
 import { gapsOf, NO_GAPS, printOrdinals, settleGaps } from "./ordinal-gaps.ts";
 import { addEntriesWithin, planWindow } from "./window-plan.ts";
 import type { WindowPlan } from "./window-plan.ts";
+
+/** Never changed: a change puts a new one in its place. */
+export interface CatalogEntry {
+  readonly key: string;
+  /** What the key says. */
+  readonly meta: ReadableKey;
+  readonly sizeBytes: number;
+  /** `local`: sealed on this node's disk, waiting for upload. */
+  readonly place: "bucket" | "local";
+  /** Of a local one, for people. */
+  readonly path?: string;
+}
 
 /** What a LIST looks at: all windows; those from one on, of every tenant; one of one tenant. */
 export type ListScope = { readonly kind: "all" } | { readonly kind: "since"; readonly windowStartMs: number } | { readonly kind: "window"; readonly tenant: TenantId; readonly windowStartMs: number };
@@ -101,12 +112,12 @@ const SLICE_LENGTH = 200;
 /** Segments seen to vanish, remembered per store, tenant and window. At the bound the oldest are forgotten: then the tail of a store that is not ours is not missed. */
 const VANISHED_COUNT_MAX = 10_000;
 
-const NO_WINDOWS: ReadonlyMap<number, Set<string>> = new Map();
-
 export class CatalogView {
   readonly #entryCountMax: number;
   readonly #byKey = new Map<string, KeptEntry>();
   readonly #byTenant = new Map<string, Map<number, Set<string>>>();
+  /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
+  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan<CatalogEntry>>();
   readonly #marks = new Map<string, KeptMark>();
   /** By tenant, then by window. */
   readonly #marksOf = new Map<string, Map<number, Set<string>>>();
@@ -114,8 +125,6 @@ export class CatalogView {
   readonly #gaps = new Map<string, SegmentGap>();
   /** By `groupId`: one more than the highest ordinal of a segment that LISTs took away. */
   readonly #vanished = new Map<string, { readonly group: WindowRef & { readonly storeId: string }; readonly next: number }>();
-  /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
-  readonly #windowPlans = new WeakMap<Set<string>, WindowPlan>();
   /** Removed since a LIST began that has not ended: it may still show them. */
   readonly #removedSince = new Map<string, number>();
   /** When the LISTs that run began. */
@@ -161,15 +170,12 @@ export class CatalogView {
     this.#change(kept, entry);
     kept.sinceTick = this.#tick;
     kept.missedTick = 0;
-    this.#forgetPlan(entry.meta);
   }
 
   /** Of one in the bucket. Changes nothing else that is known of it. */
   resize(key: string, sizeBytes: number): void {
     const kept = this.#byKey.get(key);
-    if (kept?.entry.place !== "bucket" || kept.entry.sizeBytes === sizeBytes) return;
-    kept.entry = { ...kept.entry, sizeBytes };
-    this.#forgetPlan(kept.entry.meta);
+    if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#change(kept, { ...kept.entry, sizeBytes });
   }
 
   /** Call it after the object was deleted, else the next LIST brings it back. */
@@ -194,15 +200,6 @@ export class CatalogView {
     return planned;
   }
 
-  /** What is missing from the windows of these tenants that [startMs, endMs] touches. */
-  gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): SegmentGap[] {
-    const found: SegmentGap[] = [];
-    for (const gap of this.#gaps.values()) {
-      if (gap.windowStartMs <= endMs && gap.windowStartMs + WINDOW_MS > startMs && tenants.includes(gap.tenant)) found.push(gap);
-    }
-    return found;
-  }
-
   /** Oldest and newest time that an entry of the tenant may hold. */
   spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
     const windows = this.#byTenant.get(tenant);
@@ -216,7 +213,7 @@ export class CatalogView {
     return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
   }
 
-  #windowPlan(keys: Set<string>): WindowPlan {
+  #windowPlan(keys: Set<string>): WindowPlan<CatalogEntry> {
     let plan = this.#windowPlans.get(keys);
     if (plan !== undefined) return plan;
     // Both maps change together, so each key has its entry.
@@ -229,6 +226,15 @@ export class CatalogView {
   #forgetPlan({ tenant, windowStartMs }: ObjectKey): void {
     const keys = this.#byTenant.get(tenant)?.get(windowStartMs);
     if (keys !== undefined) this.#windowPlans.delete(keys);
+  }
+
+  /** What is missing from the windows of these tenants that [startMs, endMs] touches. */
+  gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): SegmentGap[] {
+    const found: SegmentGap[] = [];
+    for (const gap of this.#gaps.values()) {
+      if (gap.windowStartMs <= endMs && gap.windowStartMs + WINDOW_MS > startMs && tenants.includes(gap.tenant)) found.push(gap);
+    }
+    return found;
   }
 
   /** Everything that is missing. */
@@ -258,7 +264,7 @@ export class CatalogView {
       kept.missedTick = 0;
       // A local one stays local: its owner knows that the upload is through when it says `replace`.
       if (keptEntry === undefined || keptEntry.entry.sizeBytes === sizeBytes || keptEntry.entry.place === "local") continue;
-      this.resize(key, sizeBytes);
+      this.#change(keptEntry, { ...keptEntry.entry, sizeBytes });
       list.changedKeys.push(key);
     }
   }
@@ -431,7 +437,6 @@ export class CatalogView {
       });
     }
     this.#byKey.set(key, { entry, sinceTick: this.#tick, seenTick, missedTick: 0 });
-    this.#forgetPlan(meta);
     index(this.#byTenant, meta, key);
     this.#forgetPlan(meta);
   }

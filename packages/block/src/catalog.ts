@@ -7,8 +7,7 @@
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "./bucket.ts";
-import type { CatalogEntry } from "./catalog-entry.ts";
-import type { ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
+import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
 import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
 import type { MarkKey } from "./object-path.ts";
 import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
@@ -22,8 +21,6 @@ export interface CatalogOptions {
 export interface CatalogModules {
   readonly bucket: Bucket;
   readonly logger: Logger;
-  /** Called when an object leaves the catalog by `remove`, or is another one than before: what is cached of it says nothing of what comes under its key. */
-  readonly forget?: (key: string) => void;
 }
 
 /** About 500 MB of entries: compaction and retention keep a catalog far below. */
@@ -49,12 +46,10 @@ export class Catalog {
   readonly #logger: Logger;
   readonly #view: CatalogView;
   readonly #snapshots = new Snapshots();
-  readonly #forget: (key: string) => void;
 
   constructor(options: CatalogOptions, modules: CatalogModules) {
     this.#bucket = modules.bucket;
     this.#logger = modules.logger;
-    this.#forget = modules.forget ?? (() => {});
     this.#view = new CatalogView(options.entryCountMax ?? ENTRY_COUNT_MAX);
   }
 
@@ -86,7 +81,6 @@ export class Catalog {
   }
 
   remove(key: string): boolean {
-    this.#forget(key);
     return this.#view.remove(key);
   }
 
@@ -139,7 +133,6 @@ export class Catalog {
     try {
       for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), turns);
       const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
-      for (const key of outcome.changedKeys) this.#forget(key);
       if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
       return outcome;
     } catch (error) {

@@ -5,8 +5,7 @@ export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } f
 export { Catalog } from "./catalog.ts";
 export type { CatalogModules, CatalogOptions, CatalogSnapshot, RefreshOptions } from "./catalog.ts";
 export { CatalogView, describeGap, NO_OWN_ORDINALS } from "./catalog-view.ts";
-export type { CatalogEntry } from "./catalog-entry.ts";
-export type { ListScope, OwnOrdinals, RefreshOutcome, SegmentGap, WindowRef } from "./catalog-view.ts";
+export type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap, WindowRef } from "./catalog-view.ts";
 export { encodeDataset, encodeDatasetInSteps, SegmentDataset, TAG } from "./dataset-codec.ts";
 export type { RawSection, SectionOpener } from "./dataset-codec.ts";
 export { FileBucket } from "./file-bucket.ts";

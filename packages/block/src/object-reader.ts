@@ -7,7 +7,7 @@
  */
 import { CorruptionError, SharedLoads } from "@pyromesh/base";
 import type { Bucket } from "./bucket.ts";
-import type { CatalogEntry } from "./catalog-entry.ts";
+import type { CatalogEntry } from "./catalog-view.ts";
 import type { DatasetEntry, SegmentFooter, SegmentMeta } from "./format.ts";
 import type { LocalFiles } from "./local-file.ts";
 import { ObjectCache } from "./object-cache.ts";

@@ -24,7 +24,6 @@ import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
-import { GatedSource } from "./read/gated-source.ts";
 import { AMPLE_MEMORY } from "./memory-plan.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import { GatedSource } from "./read/gated-source.ts";
@@ -33,9 +32,9 @@ import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { StartProgress } from "./start-progress.ts";
 import { BucketLink } from "./tend/bucket-link.ts";
-import { UnreadableObjects } from "./read/unreadable-objects.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { rowSource } from "./tend/row-source.ts";
@@ -84,7 +83,6 @@ interface Engines {
   readonly unreadable: UnreadableObjects;
   readonly writer: Writer;
   readonly reader: Reader;
-  readonly unreadable: UnreadableObjects;
 }
 
 /** What the replay leaves behind. */
@@ -166,7 +164,6 @@ export class Node {
     // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
-    this.#engines?.unreadable.stop();
     await this.#engines?.flusher.stop();
     for (const close of this.#closers.reverse()) await close();
   }
@@ -256,9 +253,9 @@ export class Node {
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
     const { clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
+    const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes } = this.#modules.memory ?? AMPLE_MEMORY;
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
-    const catalog = new Catalog({}, { bucket, logger, forget: (key) => objects.forget(key) });
     const unreadable = new UnreadableObjects({
       clock,
       logger,
@@ -268,7 +265,7 @@ export class Node {
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason) },
+      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
@@ -298,11 +295,10 @@ export class Node {
       incompleteBecause: () => link.incompleteBecause,
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
-      objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: (tenant) => head.spanOf(tenant),
     });
     compute.readBackFrom(rowSource(head, generations));
-    return { bucket, local, head, generations, catalog, flusher, link, writer, reader, unreadable };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
