@@ -101,11 +101,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
       return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
     },
   });
-  // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  const listeners = await listen(config, node, { clock, limits, logger, metrics });
-  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
-  logger.info("listening", { url });
-  limits.start();
+  let listeners: readonly ApiServer[] = [];
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
@@ -114,7 +110,13 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     await Promise.all(listeners.map((listener) => listener.stop()));
     await node.stop();
   };
+  // Before it says that it listens: whoever waits for that may send a signal at once.
   const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
+  // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
+  listeners = await listen(config, node, { clock, limits, logger, metrics });
+  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
+  logger.info("listening", { url });
+  limits.start();
   try {
     await node.start();
     if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
