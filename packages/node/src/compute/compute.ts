@@ -141,6 +141,8 @@ export interface ScanPartial {
   /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
   readonly listing: Uint8Array | undefined;
   readonly census: ByPlace<PartialCensus> | undefined;
+  /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
+  readonly packed?: Uint8Array | undefined;
 }
 
 export type FinishSpec =

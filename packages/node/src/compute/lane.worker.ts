@@ -4,13 +4,14 @@ import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
-import type { BuiltDataset, EncodeSettings, Finished, ScanPartial } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
 import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { MemoryGuard, threadHeap } from "./memory-guard.ts";
+import { packPartial, unpackPartials } from "./packed-partial.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerCrashPoint } from "./worker-crash-point.ts";
 
@@ -53,11 +54,11 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return scanShared(engine.scan(call.task, interruptOf(batch)));
+      return packPartial(engine.scan(call.task, interruptOf(batch)));
     case "merge":
-      return scanShared(mergePartials(call.spec, call.partials, interruptOf(batch)));
+      return packPartial(mergePartials(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
     case "finish":
-      return finishedShared(finishQuery(call.spec, call.partials, interruptOf(batch)));
+      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
     default:
       return unreachable(call);
   }
@@ -74,14 +75,6 @@ function interruptOf(batch: number): Interrupt {
 }
 
 /** What may be of megabytes travels in shared memory: a message's own bytes are copied on the main thread, these are not. */
-function scanShared(partial: ScanPartial): ScanPartial {
-  const { listing, census } = partial;
-  if (listing !== undefined) return { ...partial, listing: sharedCopy(listing) };
-  if (census === undefined) return partial;
-  const { segments, head } = census;
-  return { ...partial, census: { segments: { ...segments, series: sharedCopy(segments.series) }, head: { ...head, series: sharedCopy(head.series) } } };
-}
-
 function finishedShared(finished: Finished): Finished {
   return "bytes" in finished ? { ...finished, bytes: sharedCopy(finished.bytes) } : finished;
 }

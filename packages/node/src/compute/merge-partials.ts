@@ -49,7 +49,8 @@ const ENTRY_BYTES = 128;
 const LABELS_BYTES = 512;
 
 /** About what a partial takes in memory: to bound how many are held. */
-export function partialBytes({ names, locations, durations, points, heatmap, listing, census }: ScanPartial): number {
+export function partialBytes({ names, locations, durations, points, heatmap, listing, census, packed }: ScanPartial): number {
+  if (packed !== undefined) return packed.length;
   let bytes = ENTRY_BYTES + (listing?.length ?? 0);
   if (names !== undefined) bytes += names.nodeCount * NODE_BYTES + names.names.length * ENTRY_BYTES;
   if (locations !== undefined) {

@@ -1,7 +1,7 @@
 import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
-import type { Bucket, Mark } from "@pyromesh/block";
+import type { Mark } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { BucketLink } from "./bucket-link.ts";
@@ -79,8 +79,9 @@ class World {
     },
   };
 
-  make(options: Partial<BucketLinkOptions> = {}, bucket: Bucket = this.bucket): BucketLink {
-    this.catalog = new Catalog({}, { bucket, logger: silentLogger });
+  make(options: Partial<BucketLinkOptions> = {}, { entryCountMax = 1000 } = {}): BucketLink {
+    const { bucket } = this;
+    this.catalog = new Catalog({ entryCountMax }, { bucket, logger: silentLogger });
     this.link = new BucketLink(
       { setting: "s3://b", clusterName: undefined, isInit: false, isCreatable: false, ...options },
       { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason), forgetObject: (key) => void this.forgotten.push(key) },
