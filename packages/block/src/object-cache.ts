@@ -25,10 +25,16 @@ const RANGE_BASE_BYTES = 512;
 
 export class ObjectCache {
   readonly #entries: LRUCache<string, CachedFooter | Uint8Array>;
+  /** Services of which a range is kept, by object. */
+  readonly #services = new Map<string, Set<string>>();
 
   /** What is larger than the whole budget is not kept: it is read again each time. */
   constructor(bytesMax: number) {
-    this.#entries = new LRUCache({ maxSize: Math.max(1, bytesMax), sizeCalculation: (entry) => (entry instanceof Uint8Array ? RANGE_BASE_BYTES + entry.length : footerCost(entry)) });
+    this.#entries = new LRUCache({
+      maxSize: Math.max(1, bytesMax),
+      sizeCalculation: (entry) => (entry instanceof Uint8Array ? RANGE_BASE_BYTES + entry.length : footerCost(entry)),
+      dispose: (_entry, kept) => this.#forgetService(kept),
+    });
   }
 
   footer(key: string): CachedFooter | undefined {
@@ -46,13 +52,26 @@ export class ObjectCache {
   }
 
   keepRange(key: string, { service }: DatasetEntry, bytes: Uint8Array): void {
-    this.#entries.set(rangeKey(key, service), bytes);
+    const kept = rangeKey(key, service);
+    this.#entries.set(kept, bytes);
+    if (!this.#entries.has(kept)) return; // larger than the budget
+    const services = this.#services.get(key);
+    if (services === undefined) this.#services.set(key, new Set([service]));
+    else services.add(service);
   }
 
-  /** All of an object. Looks at every key: for objects that are gone or damaged, which are few. */
+  /** All of an object. */
   forget(key: string): void {
-    const ranges = rangeKey(key, "");
-    for (const kept of [...this.#entries.keys()]) if (kept === key || kept.startsWith(ranges)) this.#entries.delete(kept);
+    this.#entries.delete(key);
+    for (const service of [...(this.#services.get(key) ?? [])]) this.#entries.delete(rangeKey(key, service));
+  }
+
+  #forgetService(kept: string): void {
+    const [key, service] = kept.split("\0", 2);
+    const services = this.#services.get(key!); // a text has a first part
+    if (service === undefined || services === undefined) return;
+    services.delete(service);
+    if (services.size === 0) this.#services.delete(key!);
   }
 
   /** What the entries cost together. */

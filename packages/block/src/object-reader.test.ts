@@ -177,6 +177,17 @@ describe("object cache", () => {
     assert.equal(cache.sizeBytes, 0);
   });
 
+  it("forgets all of an object and nothing of another, whatever was dropped before", () => {
+    const cache = new ObjectCache(5 * (512 + 100));
+    const of = (service: string): never => ({ service }) as never; // only its name is looked at
+    for (const key of ["a", "ab"]) for (const service of ["", "x", "x y"]) cache.keepRange(key, of(service), new Uint8Array(100));
+    assert.isUndefined(cache.range("a", of("")), "the sixth pushed it out");
+    cache.forget("a");
+    assert.deepEqual(["", "x", "x y"].map((service) => [cache.range("a", of(service)) !== undefined, cache.range("ab", of(service)) !== undefined]), [[false, true], [false, true], [false, true]]);
+    cache.forget("ab");
+    assert.equal(cache.entryCount, 0);
+  });
+
   it("counts what an entry costs: a thousand of one byte are not a thousand bytes", () => {
     const cache = new ObjectCache(2 ** 20);
     for (let i = 0; i < 10_000; i++) cache.keepRange(`k${i}`, dataset, new Uint8Array(1));

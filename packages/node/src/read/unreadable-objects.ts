@@ -78,7 +78,7 @@ export class UnreadableObjects {
     const { clock, forget, logger } = this.#modules;
     forget(damage.key);
     const known = this.#entries.get(idOf(damage));
-    if (known === undefined) logger.error("an object of the bucket is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
+    if (known === undefined) logger.error("an object is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
     // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
     if (known !== undefined && known.retryAtMs > clock.nowMs()) return;
     this.#wait(damage, known === undefined ? WAIT_FIRST_MS : Math.min(WAIT_MAX_MS, known.waitMs * 2));
