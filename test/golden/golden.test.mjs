@@ -1,7 +1,7 @@
 /**
  * Data dirs and buckets that earlier builds wrote, opened by this one. README.md says what lies in each and how it was made.
  */
-import { cpSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
@@ -23,6 +23,24 @@ describe("golden data dirs", function () {
   afterEach(async () => {
     await node?.kill();
     data.remove();
+  });
+
+  it("a data dir of a later format is refused before a byte of it changes, although a table of it is damaged", async () => {
+    const head = path.join(data.dir, "data/head");
+    cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
+    rmSync(path.join(data.dir, "data/sealed"), { recursive: true });
+    writeFileSync(path.join(head, "format"), "pyromesh head format 3\n");
+    const table = path.join(head, "db", readdirSync(path.join(head, "db")).find((name) => name.endsWith(".ldb")));
+    writeFileSync(table, readFileSync(table).map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
+    const everything = () =>
+      readdirSync(data.dir, { recursive: true, withFileTypes: true }).map((entry) => {
+        const file = path.join(entry.parentPath, entry.name);
+        return [file, statSync(file).mtimeMs, entry.isFile() ? readFileSync(file, "hex") : ""];
+      });
+    const before = everything();
+    const refusal = await startNode({ dataDir: path.join(data.dir, "data") }).then(() => "it started", (error) => error.message);
+    expect(refusal).to.include("HEAD_FORMAT_NEWER");
+    expect(everything()).to.deep.equal(before);
   });
 
   for (const build of BUILDS) {

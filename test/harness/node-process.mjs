@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
@@ -15,12 +16,45 @@ export function freshDataDir() {
 }
 
 /** Resolves once /ready answers 200. `flags` are added to the command line, `env` to the environment. */
-export async function startNode({ dataDir, flags = [], env = {} }) {
+export async function startNode(options) {
+  const node = await spawnNode(options);
+  try {
+    await untilReady(node);
+  } catch (error) {
+    await node.kill();
+    throw error;
+  }
+  return node;
+}
+
+/** Rejects where the node ends first, or takes too long. */
+export async function untilReady(node) {
+  const deadlineMs = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    const { status, text } = await fetch(`${node.url}/ready`).then(async (reply) => ({ status: reply.status, text: await reply.text() })).catch(() => ({ status: undefined, text: "no answer" }));
+    if (status === 200) return;
+    if (node.hasExited()) {
+      const { code, signal } = await node.exited;
+      throw new Error(`the node ended (${code ?? signal}) before it was ready:\n${node.log.join("\n")}`);
+    }
+    if (performance.now() > deadlineMs) throw new Error(`not ready after ${READY_TIMEOUT_MS} ms (${text}):\n${node.log.join("\n")}`);
+    await sleep(10);
+  }
+}
+
+/** Resolves once it listens: it is alive, and may not be ready for long. */
+export async function spawnNode({ dataDir, flags = [], env = {} }) {
   const child = spawn(process.execPath, [BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
-  const exited = new Promise((resolve) => child.once("close", (code, signal) => resolve({ code, signal })));
+  let hasExited = false;
+  const exited = new Promise((resolve) =>
+    child.once("close", (code, signal) => {
+      hasExited = true;
+      resolve({ code, signal });
+    }),
+  );
   const log = [];
   const url = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not listening after ${READY_TIMEOUT_MS} ms:\n${log.join("\n")}`)), READY_TIMEOUT_MS);
@@ -42,6 +76,7 @@ export async function startNode({ dataDir, flags = [], env = {} }) {
     pid: child.pid,
     log,
     exited,
+    hasExited: () => hasExited,
     async kill() {
       child.kill("SIGKILL");
       return exited;

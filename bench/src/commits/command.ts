@@ -6,7 +6,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import { openHead } from "@pyromesh/head";
 import type { Cut, Head } from "@pyromesh/head";
 import type { EncodedRecord } from "@pyromesh/profile";
@@ -18,6 +18,7 @@ const USAGE = `usage: npm run bench -- commits [options]
   --record-bytes N  bytes of one (10240)
   --per-second N    at most so many a second (0: as many as go)
   --cut-mb N        cut after so many MB, and seal the cut when half the next one is there (64)
+  --budget-mb N     disk budget (65536); a cut is no larger than it wants one, and what it refuses is tried again
   --dir DIR         where (the system's temp directory)
 `;
 
@@ -27,6 +28,7 @@ interface CommitsOptions {
   readonly recordBytes: number;
   readonly perSecond: number;
   readonly cutBytes: number;
+  readonly budgetBytes: number;
   readonly dir: string;
 }
 
@@ -42,6 +44,7 @@ export async function runCommitsCommand(args: readonly string[]): Promise<number
         "record-bytes": { type: "string", default: "10240" },
         "per-second": { type: "string", default: "0" },
         "cut-mb": { type: "string", default: "64" },
+        "budget-mb": { type: "string", default: "65536" },
         dir: { type: "string", default: tmpdir() },
       },
     });
@@ -55,6 +58,7 @@ export async function runCommitsCommand(args: readonly string[]): Promise<number
       recordBytes: numberOf("record-bytes", values["record-bytes"], 1),
       perSecond: numberOf("per-second", values["per-second"], 0),
       cutBytes: numberOf("cut-mb", values["cut-mb"], 1) * (1 << 20),
+      budgetBytes: numberOf("budget-mb", values["budget-mb"], 1) * 2 ** 20,
       dir: values.dir,
     };
   } catch (error) {
@@ -72,10 +76,10 @@ export async function runCommitsCommand(args: readonly string[]): Promise<number
 
 async function measureCommits(options: CommitsOptions, dir: string): Promise<void> {
   const metrics = new Metrics();
-  const head = await openHead({ dir, diskBudgetBytes: 64 * 2 ** 30 }, { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics });
+  const head = await openHead({ dir, diskBudgetBytes: options.budgetBytes }, { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics });
   await head.replay(async () => {});
   const makeRecord = recordMaker(options.recordBytes);
-  const tender = new CutTender(head, options.cutBytes);
+  const tender = new CutTender(head, Math.min(options.cutBytes, head.cutBytesMax));
 
   await appendAll(head, makeRecord, Math.ceil(options.recordCount / 10), options, tender);
   const commitsBefore = await commitCount(metrics);
@@ -117,11 +121,21 @@ async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: num
       begun++;
       const waitMs = dueMs - performance.now();
       if (waitMs > 1) await new Promise((resolve) => setTimeout(resolve, waitMs));
-      await head.append(makeRecord());
-      tender.look();
+      const record = makeRecord();
+      for (let isTaken = false; !isTaken; ) {
+        isTaken = await head.append(record).then(() => true, refused);
+        tender.look();
+      }
     }
   };
   await Promise.all(Array.from({ length: options.inFlightCount }, appendOn));
+}
+
+/** As a client does: waits a little and tries again. Throws what is no refusal. */
+async function refused(error: unknown): Promise<false> {
+  if (!(error instanceof CodedError) || error.code !== "HEAD_FULL") throw error;
+  await new Promise((resolve) => setTimeout(resolve, 5));
+  return false;
 }
 
 /** Cuts by size; the cut before is sealed (as if it were in the bucket) when half of the next has come in. */

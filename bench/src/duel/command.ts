@@ -10,6 +10,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import { PushGenerator } from "../load/generator.ts";
@@ -122,6 +123,8 @@ class Server {
       const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
       if (found === null) continue;
       child.stderr.resume();
+      // It listens before it is ready, and refuses pushes until then.
+      while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
       return new Server(name, child, dataDir, found[1]!, inFlightCount);
     }
     throw new Error(`${name}: ${dir} did not start: is it built?`);

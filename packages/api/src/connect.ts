@@ -24,13 +24,22 @@ export interface UnaryMethod<Request extends object, Response extends object> {
 }
 
 /** The request without its body. */
-export type UnaryCall = Pick<ApiRequest, "headers" | "tenants" | "signal">;
-
-export interface UnaryAnswer<Response extends object> {
-  /** A Uint8Array is the response encoded already: sent as it is, or decoded where JSON is asked for. */
-  readonly message: Response | Uint8Array;
-  readonly headers: Readonly<Record<string, string>>;
+export interface UnaryCall extends Pick<ApiRequest, "headers" | "tenants" | "signal"> {
+  /** Of the request, and so of its reply. */
+  readonly codec: Codec;
 }
+
+export type UnaryAnswer<Response extends object> =
+  | {
+      /** A Uint8Array is the response in protobuf's binary form: sent as it is, or decoded where JSON is asked for. */
+      readonly message: Response | Uint8Array;
+      readonly headers: Readonly<Record<string, string>>;
+    }
+  | {
+      /** The response in the call's own codec: printed elsewhere, and sent as it is. */
+      readonly body: Uint8Array;
+      readonly headers: Readonly<Record<string, string>>;
+    };
 
 export interface ConnectOptions {
   /** Of a request message, as sent and inflated. */
@@ -76,7 +85,7 @@ async function run<Request extends object, Response extends object>(
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
-  return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal });
+  return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 
 const gunzipAsync = promisify(gunzip);
@@ -104,6 +113,7 @@ async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {
+  if ("body" in answer) return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body: answer.body };
   const { message } = answer;
   if (codec === "proto") {
     const body = message instanceof Uint8Array ? message : encodeBinary(schema, message);

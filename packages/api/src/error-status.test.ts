@@ -40,6 +40,14 @@ describe("error status", () => {
     expect(JSON.parse(reply.body as string)).to.deep.equal({ code: "unavailable", message: "come back" });
   });
 
+  it("what knows when to come back says that, and an answer that would lack something says no time that nobody knows", () => {
+    const refusal = (details: Record<string, number | boolean>): CodedError => new CodedError({ code: "X", kind: "unavailable", message: "come back", details });
+    expect(errorReply(refusal({ retryAfterSeconds: 17 })).headers["retry-after"]).to.equal("17");
+    expect(errorReply(refusal({ retryAfterSeconds: 17, canBePartial: true })).headers["retry-after"]).to.equal("17");
+    expect(errorReply(refusal({ canBePartial: true })).headers).not.to.have.property("retry-after");
+    expect(errorReplyWith(422, refusal({})).headers).not.to.have.property("retry-after");
+  });
+
   it("a refusal says where part of the answer could be had", () => {
     expect(errorReply(unavailable("X", "come back")).headers).to.not.have.property("x-pyromesh-partial");
     const reply = errorReply(new CodedError({ code: "X", kind: "unavailable", message: "come back", details: { canBePartial: true } }));

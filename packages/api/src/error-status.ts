@@ -14,11 +14,19 @@ export function errorReply(thrown: unknown): ApiReply {
 /** The same body under another status (/ingest answers 422 where Push answers 400). */
 export function errorReplyWith(status: number, thrown: unknown): ApiReply {
   const headers: Record<string, string> = { "content-type": "application/json" };
-  // Clients that retry at once make an overload worse: one second is the least a header can say.
-  if (status === 503 || status === 429) headers["retry-after"] = "1";
+  const retryAfter = retryAfterOf(status, thrown);
+  if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
   // The same question with `X-Pyromesh-Partial: allow` would be answered.
   if (thrown instanceof CodedError && thrown.details["canBePartial"] === true) headers["x-pyromesh-partial"] = "possible";
   return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }) };
+}
+
+/** What knows when to come back says so. An answer that would lack something does so for as long as nobody knows. */
+function retryAfterOf(status: number, thrown: unknown): string | undefined {
+  const { retryAfterSeconds, canBePartial } = thrown instanceof CodedError ? thrown.details : {};
+  if (typeof retryAfterSeconds === "number") return String(retryAfterSeconds);
+  // Clients that retry at once make an overload worse: one second is the least a header can say.
+  return (status === 503 || status === 429) && canBePartial !== true ? "1" : undefined;
 }
 
 /** These codes have a status that says more than their kind's. */

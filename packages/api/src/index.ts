@@ -2,6 +2,8 @@ export { adminRoutes } from "./admin.ts";
 export { Discards } from "./discards.ts";
 export type { ApiReply, ApiRequest, Handler } from "./http.ts";
 export { ingestHandler } from "./ingest.ts";
+export { printListing } from "./listing-reply.ts";
+export type { ListingForm } from "./listing-reply.ts";
 export type { Page, Pages } from "./pages.ts";
 export type {
   Answer,
@@ -9,6 +11,8 @@ export type {
   Caller,
   HeatmapQuery,
   IngestHints,
+  ListingQuery,
+  ListingReply,
   MergeQuery,
   NodeAdmin,
   PointsQuery,

@@ -20,7 +20,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, discardOversize, discardRefused, idempotencyKeyOf, withRetryAfter, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardOversize, discardRefused, idempotencyKeyOf, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -60,7 +60,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
   const { refused } = await modules.sink.push(tenant, [arrived], request.caller);
   discardRefused(tenant, [arrived], refused, modules.discards);
-  if (refused[0] !== undefined) throw refused[0];
+  if (refused[0] !== undefined) throw refused[0].error;
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ function ingestLabels(ask: IngestQuery, service: string, textName?: string): Lab
 const STATUS_UNKNOWN: ReadonlySet<number> = new Set([408, 422]);
 
 function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
-  const reply = withRetryAfter(errorReplyWith(ingestStatus(error, isOfText), error), error);
+  const reply = errorReplyWith(ingestStatus(error, isOfText), error);
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 

@@ -5,13 +5,15 @@
  * Everything that waits takes an AbortSignal: a client that goes away cancels its query.
  */
 import type { TenantId } from "@pyromesh/base";
+import type { ListingForm } from "./listing-reply.ts";
 import type {
   FlameGraph,
   FlameGraphDiff,
   FoldedText,
   HeatmapSeries,
   Label,
-  Labels,
+  Listing,
+  ListingBounds,
   Matcher,
   ProfileType,
   Receipt,
@@ -49,8 +51,15 @@ export interface IngestHints {
 export interface PushOutcome {
   /** Profiles stored (or found to be stored already). */
   readonly acceptedCount: number;
-  /** One per profile refused; the others were stored. Each is a CodedError that says what to change. */
-  readonly refused: readonly Error[];
+  /** The others were stored. */
+  readonly refused: readonly RefusedProfile[];
+}
+
+export interface RefusedProfile {
+  /** Of the profile in the push. */
+  readonly index: number;
+  /** A CodedError that says what to change; its sentence begins with the profile's `describe`. */
+  readonly error: Error;
 }
 
 /** Who waits for an answer. An AbortSignal is one. */
@@ -78,6 +87,23 @@ export interface Scope {
 export interface SeriesQuery extends Scope {
   /** Any one of these selectors may match; empty: everything. */
   readonly selectors: readonly (readonly Matcher[])[];
+}
+
+/** What labels there are of the series that have a profile in the range. */
+export interface ListingQuery extends SeriesQuery {
+  readonly listing: Listing;
+  /** The first entries in order; 0: all that the bounds let through. */
+  readonly limit: number;
+  readonly bounds: ListingBounds;
+  readonly form: ListingForm;
+}
+
+export interface ListingReply {
+  /** The reply's body, in the form that was asked for. */
+  readonly bytes: Uint8Array;
+  readonly entryCount: number;
+  /** What `entryCount` would be without the limit; undefined where that is beyond the bounds, and was not counted. */
+  readonly totalCount: number | undefined;
 }
 
 export interface MergeQuery extends Scope {
@@ -128,8 +154,8 @@ export interface Answer<T> {
 }
 
 export interface ProfileSource {
-  /** Full label sets (with the type's own labels) that have a profile in the range. */
-  series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>>;
+  /** Of full label sets, with the type's own labels. Printed by who answers: a listing may be of a hundred thousand entries. */
+  listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>>;
   flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>>;
   /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`). */
   treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>>;

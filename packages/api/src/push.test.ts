@@ -104,6 +104,14 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
+  it("a discard is of the profile that was refused, whatever its refusal's sentence begins with", async () => {
+    const { sink, push, metrics } = rig();
+    const error = new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "series 1, profile 0: is not what is meant", details: { reason: "malformed_profile" } });
+    sink.refuse = (profile) => (profile.describe === "series 0, profile 1" ? error : undefined);
+    await push(TWO, PROTO_TYPE);
+    expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
+  });
+
   it("the caller's fault and the node's together are 503: a retry stores what is left", async () => {
     const { sink, push } = rig();
     sink.refuse = (profile) => (profile.describe.startsWith("series 0") ? invalidArgument("X", "bad") : unavailable("HEAD_FULL", "full"));

@@ -17,7 +17,7 @@ import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { ArrivedProfile, ProfileSink } from "./ports.ts";
+import type { ArrivedProfile, ProfileSink, RefusedProfile } from "./ports.ts";
 import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
 import type { PushedProfile } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
@@ -52,7 +52,7 @@ export function pushHandler(options: WriteOptions, modules: WriteModules): Handl
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
-      return withRetryAfter(errorReply(thrown), thrown);
+      return errorReply(thrown);
     }
   };
 }
@@ -104,21 +104,15 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   if (arrived.length > 0) {
     const outcome = await modules.sink.push(tenant, arrived, request.caller);
     discardRefused(tenant, arrived, outcome.refused, modules.discards);
-    refused.push(...outcome.refused);
+    for (const { error } of outcome.refused) refused.push(error);
   }
   if (refused.length > 0) throw summary(refused, pushed.length);
 }
 
 /** Counts what the sink refused of a push. */
-export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly Error[], discards: Discards): void {
+export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly RefusedProfile[], discards: Discards): void {
   if (refused.length === 0) return;
-  const sizes = arrived.map((profile) => claimedSizeBytes(profile.pprof, 0));
-  // A refusal says by the name it begins with which profile it means.
-  const sizeOf = new Map(arrived.map(({ describe }, index) => [describe, sizes[index]!]));
-  for (const error of refused) {
-    const [name = ""] = messageOf(error).split(":", 1);
-    discards.add(tenant, error, (arrived.length === 1 ? sizes[0] : sizeOf.get(name)) ?? 0);
-  }
+  for (const { index, error } of refused) discards.add(tenant, error, claimedSizeBytes(arrived[index]!.pprof, 0));
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------
@@ -227,12 +221,6 @@ function bodyTooLarge(sizeBytesMax: number): CodedError {
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------
-
-/** A limit that knows when it lets a push through says so. */
-export function withRetryAfter(reply: ApiReply, error: CodedError): ApiReply {
-  const seconds = error.details["retryAfterSeconds"];
-  return typeof seconds === "number" ? { ...reply, headers: { ...reply.headers, "retry-after": String(seconds) } } : reply;
-}
 
 /** Refusals told one by one; past this they are only counted. */
 const REFUSALS_TOLD_MAX = 20;

@@ -5,6 +5,7 @@ import type { Labels } from "@pyromesh/profile";
 import { decodeBinary, encodeBinary } from "./proto/binary.ts";
 import { PPROF } from "./proto/pprof-v1.ts";
 import * as q from "./proto/querier-v1.ts";
+import * as t from "./proto/types-v1.ts";
 import { openApi } from "./testing/open-api.ts";
 import type { OpenApi } from "./testing/open-api.ts";
 
@@ -121,6 +122,30 @@ describe("querier", () => {
       expect(await names({})).to.not.include("k8s.pod");
       expect(await names({}, { accept: "*/*;allow-utf8-labelnames=true" })).to.include("k8s.pod");
       expect([...(await names({ labelNames: ["k8s.pod"] }))]).to.deep.equal(["k8s.pod"]);
+    });
+
+    it("a limit keeps the first in order, in JSON and in binary, and the answer says that it was cut", async () => {
+      const cut = async (method: string, message: object): Promise<readonly [unknown, string | null]> => {
+        const response = await api.rpc(method, { ...RANGE, limit: 1, ...message });
+        return [await response.json(), response.headers.get("x-pyromesh-truncated")];
+      };
+      expect(await cut("LabelValues", { name: "pod" })).to.deep.equal([{ names: ["a"] }, "1 of 2"]);
+      expect(await cut("LabelNames", {})).to.deep.equal([{ names: ["__name__"] }, "1 of 10"]);
+      expect(await cut("Series", { labelNames: ["pod"] })).to.deep.equal([{ labelsSet: [{ labels: [{ name: "pod", value: "a" }] }] }, "1 of 2"]);
+      const [types, header] = await cut("ProfileTypes", {});
+      expect([(types as q.ProfileTypesResponse).profileTypes.map(({ ID }) => ID), header]).to.deep.equal([["memory:alloc_space:bytes:space:bytes"], "1 of 2"]);
+      expect((await cut("LabelValues", { name: "pod", limit: 2 }))[1]).to.equal(null);
+
+      const request = encodeBinary(t.LABEL_VALUES_REQUEST, { name: "pod", matchers: [], start: Number(RANGE.start), end: Number(RANGE.end), limit: 1 });
+      const response = await fetch(`${api.url}/querier.v1.QuerierService/LabelValues`, { method: "POST", headers: { "content-type": "application/proto" }, body: Buffer.from(request) });
+      expect(response.headers.get("x-pyromesh-truncated")).to.equal("1 of 2");
+      expect(decodeBinary(t.LABEL_VALUES_RESPONSE, new Uint8Array(await response.arrayBuffer()))).to.deep.equal({ names: ["a"] });
+    });
+
+    it("a limit below zero, or more names than can be meant, is refused", async () => {
+      for (const [method, message] of [["LabelNames", { limit: -1 }], ["Series", { labelNames: Array<string>(1001).fill("pod") }]] as const) {
+        expect((await api.rpc(method, { ...RANGE, ...message })).status).to.equal(400);
+      }
     });
   });
 
@@ -346,6 +371,15 @@ describe("querier", () => {
       expect(headers.get("x-pyromesh-saturated")).to.equal("true");
       await api.rpc("LabelNames", RANGE);
       expect(api.source.seriesQueries[0]!.allowPartial).to.equal(false);
+    });
+
+    it("query_allow_partial: every query of the tenant allows it, and its render too", async () => {
+      await api.server.stop();
+      api = await openApi({ queryLimits: { isPartialAllowed: true } });
+      await api.rpc("SelectMergeStacktraces", MERGE);
+      await api.rpc("LabelNames", RANGE);
+      await api.get(`/pyroscope/render?from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
+      expect([...api.source.mergeQueries, ...api.source.seriesQueries].map(({ allowPartial }) => allowPartial)).to.deep.equal([true, true, true]);
     });
 
     it("a query that cannot be complete is 503 with the reason", async () => {

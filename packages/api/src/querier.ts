@@ -2,24 +2,24 @@
  * querier.v1.QuerierService: every RPC, from a request's fields to a question for the `ProfileSource` and back. No counting
  * happens here: what is checked is checked before the source is asked, and what comes back is only renamed.
  *
- * The label endpoints are all views of one answer, `ProfileSource.series`: full label sets with the type's own labels.
+ * The label endpoints are all views of one answer, `ProfileSource.listing`, which comes as the reply's bytes: a hundred thousand
+ * entries are printed where they are found, off the main thread.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { compareLabels, compareText, LABEL_PROFILE_TYPE, labelsKey, labelValue, parseProfileType, printProfileType } from "@pyromesh/profile";
-import type { Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Label, Labels, TimeSeries } from "@pyromesh/profile";
+import type { Alphabet, Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Int64, Label, Listing, TimeSeries } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
 import type { Handler } from "./http.ts";
-import type { Answer, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "./ports.ts";
+import type { Answer, ListingQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "./ports.ts";
 import * as q from "./proto/querier-v1.ts";
 import { PPROF } from "./proto/pprof-v1.ts";
 import type { PprofMessage } from "./proto/pprof-v1.ts";
 import * as t from "./proto/types-v1.ts";
-import { checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll } from "./query-limits.ts";
+import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
-import { receiptHeaders } from "./receipt-headers.ts";
-import { readGroupBy, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
+import { readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -92,35 +92,38 @@ class Querier {
 
   // --- labels -------------------------------------------------------------------------------------------------------
 
-  async profileTypes(message: q.ProfileTypesRequest, call: UnaryCall): Promise<UnaryAnswer<q.ProfileTypesResponse>> {
+  profileTypes(message: q.ProfileTypesRequest, call: UnaryCall): Promise<UnaryAnswer<q.ProfileTypesResponse>> {
     const nowMs = this.#clock.nowMs();
     const isOpen = Number(message.start) === 0 && Number(message.end) === 0;
-    const scope = isOpen ? this.#scope({ start: nowMs - RECENT_MS, end: nowMs }, call) : this.#scope(message, call);
-    const answer = await this.#source.series({ ...scope, selectors: [] }, call.signal);
-    return reply(answer, { profileTypes: profileTypeIds(answer.value).map(profileTypeMessage) });
+    const range = isOpen ? { start: nowMs - RECENT_MS, end: nowMs } : message;
+    return this.#listing({ kind: "types" }, { matchers: [], ...range, limit: message.limit }, call);
   }
 
-  async labelNames(message: t.LabelNamesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
-    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
-    const answer = await this.#source.series(query, call.signal);
-    const names = new Set(answer.value.flatMap((labels) => labels.map((label) => label.name)));
-    return reply(answer, { names: [...names].filter(namesTakenBy(call)).sort(compareText) });
+  labelNames(message: t.LabelNamesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
+    return this.#listing({ kind: "names", alphabet: alphabetOf(call) }, message, call);
   }
 
   async labelValues(message: t.LabelValuesRequest, call: UnaryCall): Promise<UnaryAnswer<t.NamesResponse>> {
     if (message.name === "") throw invalidArgument("LABEL_NAME_MISSING", "name is required: send the label whose values you want");
-    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
-    const answer = await this.#source.series(query, call.signal);
-    return reply(answer, { names: valuesOf(answer.value, message.name) });
+    return this.#listing({ kind: "values", name: message.name }, message, call);
   }
 
   async series(message: q.SeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SeriesResponse>> {
-    const query = { ...this.#scope(message, call), selectors: readSelectors(message.matchers) };
-    const answer = await this.#source.series(query, call.signal);
     // A name that was asked for is one its reader can take.
-    const asked = new Set(message.labelNames);
-    const isWanted = asked.size > 0 ? (name: string) => asked.has(name) : namesTakenBy(call);
-    return reply(answer, { labelsSet: distinctSeries(answer.value, isWanted).map((labels) => ({ labels })) });
+    return this.#listing({ kind: "series", names: readLabelNames(message.labelNames), alphabet: alphabetOf(call) }, message, call);
+  }
+
+  async #listing<T extends object>(listing: Listing, message: ListingMessage, call: UnaryCall): Promise<UnaryAnswer<T>> {
+    const query: ListingQuery = {
+      ...this.#scope(message, call),
+      selectors: readSelectors(message.matchers),
+      listing,
+      limit: checkListingLimit(message.limit),
+      bounds: listingBounds(this.#limits(call)),
+      form: call.codec,
+    };
+    const answer = await this.#source.listing(query, call.signal);
+    return { body: answer.value.bytes, headers: listingHeaders(answer) };
   }
 
   // --- profiles -----------------------------------------------------------------------------------------------------
@@ -248,8 +251,9 @@ class Querier {
   // --- what every query needs ---------------------------------------------------------------------------------------
 
   #scope(range: { readonly start: number | bigint; readonly end: number | bigint }, call: UnaryCall): Scope {
-    const { startMs, endMs } = checkRange(range.start, range.end, this.#clock.nowMs(), this.#limits(call));
-    return { tenants: call.tenants, startMs, endMs, allowPartial: allowsPartial(call.headers) };
+    const limits = this.#limits(call);
+    const { startMs, endMs } = checkRange(range.start, range.end, this.#clock.nowMs(), limits);
+    return { tenants: call.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(call.headers) };
   }
 
   #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall): MergeQuery {
@@ -265,45 +269,24 @@ class Querier {
   }
 }
 
-// --- views of a series answer -----------------------------------------------------------------------------------------
+// --- from requests ----------------------------------------------------------------------------------------------------
 
-/** Ids of the types among these series, sorted. */
-export function profileTypeIds(series: readonly Labels[]): string[] {
-  return valuesOf(series, LABEL_PROFILE_TYPE);
-}
-
-export function valuesOf(series: readonly Labels[], name: string): string[] {
-  const values = new Set<string>();
-  for (const labels of series) {
-    const value = labelValue(labels, name);
-    if (value !== undefined) values.add(value);
-  }
-  return [...values].sort(compareText);
-}
-
-/** Each label set cut to the wanted names, once, sorted. A series with none of them is left out. */
-export function distinctSeries(series: readonly Labels[], isWanted: (name: string) => boolean): Labels[] {
-  const distinct = new Map<string, Labels>();
-  for (const labels of series) {
-    const cut = labels.filter((label) => isWanted(label.name));
-    if (cut.length > 0) distinct.set(labelsKey(cut), cut);
-  }
-  return [...distinct.values()].sort(compareLabels);
+interface ListingMessage {
+  readonly matchers: readonly string[];
+  readonly start: Int64;
+  readonly end: Int64;
+  readonly limit: Int64;
 }
 
 /** Readers that know only names of the old alphabet are given no others. */
-function namesTakenBy(call: UnaryCall): (name: string) => boolean {
-  return takesUtf8Names(call.headers["accept"]) ? () => true : (name) => LEGACY_NAME.test(name);
+function alphabetOf(call: UnaryCall): Alphabet {
+  return takesUtf8Names(call.headers["accept"]) ? "utf8" : "legacy";
 }
-
-const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /** `Accept: *\/*;allow-utf8-labelnames=true`. A header that cannot be read means no, not an error. */
 function takesUtf8Names(accept: string | undefined): boolean {
   return /;\s*allow-utf8-labelnames\s*=\s*"?true"?\s*(?:[;,]|$)/i.test(accept ?? "");
 }
-
-// --- from requests ----------------------------------------------------------------------------------------------------
 
 function refuseAsync(request: q.AsyncQueryRequest | undefined): void {
   if (request === undefined || (request.type !== q.ASYNC_FORCE && request.requestId === "")) return;
@@ -328,11 +311,6 @@ function exemplarsOf(exemplarType: number): PointsQuery["exemplars"] {
 
 function reply<T extends object>(answer: Pick<Answer<unknown>, "receipt" | "missing" | "isSaturated">, message: T): UnaryAnswer<T> {
   return { message, headers: receiptHeaders(answer) };
-}
-
-function profileTypeMessage(id: string): t.ProfileTypeMessage {
-  const { name, sampleType, sampleUnit, periodType, periodUnit } = parseProfileType(id);
-  return { ID: printProfileType(parseProfileType(id)), name, sampleType, sampleUnit, periodType, periodUnit };
 }
 
 function flameGraphMessage(graph: FlameGraph): q.FlameGraphMessage {

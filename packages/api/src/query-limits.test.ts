@@ -75,5 +75,7 @@ describe("query limits", () => {
     expect(all.isMergeProfileBounded).to.equal(false);
     const boundsB = (tenant: TenantId): typeof DEFAULT_QUERY_LIMITS => ({ ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: tenant === "b" });
     expect(limitsOfAll(["a", "b"] as TenantId[], boundsB).isMergeProfileBounded).to.equal(true);
+    const allowsB = (tenant: TenantId): typeof DEFAULT_QUERY_LIMITS => ({ ...DEFAULT_QUERY_LIMITS, isPartialAllowed: tenant === "b" });
+    expect([["a"], ["b"], ["a", "b"], []].map((tenants) => limitsOfAll(tenants as TenantId[], allowsB).isPartialAllowed)).to.deep.equal([false, true, false, false]);
   });
 });

@@ -4,7 +4,7 @@
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import type { Int64 } from "@pyromesh/profile";
+import type { Int64, ListingBounds } from "@pyromesh/profile";
 
 export interface QueryLimits {
   /** `limits.max_query_length`; 0: any. */
@@ -17,6 +17,12 @@ export interface QueryLimits {
   readonly maxFlamegraphNodesMax: number;
   /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two above hold for a pprof too. */
   readonly isMergeProfileBounded: boolean;
+  /** `limits.max_label_listing`: entries of an answer that lists labels, types or series; 0: any. */
+  readonly maxLabelListing: number;
+  /** `limits.max_label_listing_bytes`: of such an answer, in JSON; 0: any. */
+  readonly maxLabelListingBytes: number;
+  /** `limits.query_allow_partial`: an answer may lack what cannot be read though its request does not say so. */
+  readonly isPartialAllowed: boolean;
 }
 
 export const DEFAULT_QUERY_LIMITS: QueryLimits = {
@@ -25,9 +31,12 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   maxFlamegraphNodesDefault: 8192,
   maxFlamegraphNodesMax: 1_048_576,
   isMergeProfileBounded: false,
+  maxLabelListing: 100_000,
+  maxLabelListingBytes: 16 * 2 ** 20,
+  isPartialAllowed: false,
 };
 
-/** Of several tenants the smallest positive value of each limit holds, and what one of them bounds is bounded. */
+/** Of several tenants the smallest positive value of each limit holds, what one of them bounds is bounded, and what all allow is allowed. */
 export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
   const all = tenants.map(limitsOf);
   const smallest = (pick: (limits: QueryLimits) => number): number => {
@@ -40,6 +49,9 @@ export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: Ten
     maxFlamegraphNodesDefault: smallest((limits) => limits.maxFlamegraphNodesDefault),
     maxFlamegraphNodesMax: smallest((limits) => limits.maxFlamegraphNodesMax),
     isMergeProfileBounded: all.some((limits) => limits.isMergeProfileBounded),
+    maxLabelListing: smallest((limits) => limits.maxLabelListing),
+    maxLabelListingBytes: smallest((limits) => limits.maxLabelListingBytes),
+    isPartialAllowed: all.length > 0 && all.every((limits) => limits.isPartialAllowed),
   };
 }
 
@@ -110,7 +122,20 @@ export function checkStep(stepSeconds: number, limits: QueryLimits): number {
 
 /** Absent or 0: all series. Throws LIMIT_INVALID. */
 export function checkSeriesLimit(asked: Int64 | undefined): number {
+  return checkLimit(asked, "all series");
+}
+
+/** Absent or 0: as many as `listingBounds` let through, and never more than those. Throws LIMIT_INVALID. */
+export function checkListingLimit(asked: Int64 | undefined): number {
+  return checkLimit(asked, "as many as max_label_listing allows");
+}
+
+export function listingBounds(limits: QueryLimits): ListingBounds {
+  return { entryCountMax: limits.maxLabelListing, bytesMax: limits.maxLabelListingBytes };
+}
+
+function checkLimit(asked: Int64 | undefined, without: string): number {
   const limit = Number(asked ?? 0);
-  if (limit < 0) throw invalidArgument("LIMIT_INVALID", `limit is ${limit}: send a positive number, or none for all series`);
+  if (limit < 0) throw invalidArgument("LIMIT_INVALID", `limit is ${limit}: send a positive number, or none for ${without}`);
   return limit;
 }

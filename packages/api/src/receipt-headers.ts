@@ -1,6 +1,6 @@
 /** What was counted and what was missing, as reply headers: the same question to any node gives the same record count and identity sum. */
 import type { Receipt } from "@pyromesh/profile";
-import type { Answer } from "./ports.ts";
+import type { Answer, ListingReply } from "./ports.ts";
 
 /** Where an endpoint asks the source twice (a flame graph and its timeline), the first answer's receipt is the reply's. */
 export function receiptHeaders(...answers: readonly Pick<Answer<unknown>, "receipt" | "missing" | "isSaturated">[]): Record<string, string> {
@@ -9,6 +9,14 @@ export function receiptHeaders(...answers: readonly Pick<Answer<unknown>, "recei
   const missing = new Set(answers.flatMap((answer) => answer.missing));
   if (missing.size > 0) headers["x-pyromesh-missing"] = headerText([...missing]);
   if (answers.some((answer) => answer.isSaturated)) headers["x-pyromesh-saturated"] = "true";
+  return headers;
+}
+
+/** A listing that was cut says so: how many entries are here, and of how many. */
+export function listingHeaders(answer: Answer<ListingReply>): Record<string, string> {
+  const headers = receiptHeaders(answer);
+  const { entryCount, totalCount } = answer.value;
+  if (totalCount !== entryCount) headers["x-pyromesh-truncated"] = `${entryCount} of ${totalCount ?? "more"}`;
   return headers;
 }
 

@@ -140,6 +140,13 @@ describe("render", () => {
       expect([ranged!.startMs, ranged!.endMs]).to.deep.equal([1795418940000, 1795419300000]);
     });
 
+    it("a limit keeps the first in order and says that it cut; what is no limit is refused", async () => {
+      const response = await api.get("/pyroscope/label-values?label=pod&limit=1");
+      expect([await response.json(), response.headers.get("x-pyromesh-truncated")]).to.deep.equal([["a"], "1 of 2"]);
+      expect((await api.get("/pyroscope/label-values?label=pod&limit=0")).headers.get("x-pyromesh-truncated")).to.equal(null);
+      for (const limit of ["many", "-1"]) expect((await api.get(`/pyroscope/label-values?label=pod&limit=${limit}`)).status).to.equal(400);
+    });
+
     it("no label is 400", async () => {
       expect((await api.get("/pyroscope/label-values")).status).to.equal(400);
     });

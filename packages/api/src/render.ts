@@ -11,11 +11,11 @@ import { printProfileType } from "@pyromesh/profile";
 import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { MergeQuery, ProfileSource, Scope } from "./ports.ts";
-import { allowsPartial, DOT_NODES_DEFAULT, profileTypeIds, RECENT_MS, valuesOf } from "./querier.ts";
-import { checkMaxNodes, checkPprofNodes, checkRange, limitsOfAll } from "./query-limits.ts";
+import type { ListingQuery, MergeQuery, ProfileSource, Scope } from "./ports.ts";
+import { allowsPartial, DOT_NODES_DEFAULT, RECENT_MS } from "./querier.ts";
+import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
-import { receiptHeaders } from "./receipt-headers.ts";
+import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
 import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
 import { readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
@@ -92,7 +92,7 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
   };
 }
 
-/** GET /pyroscope/label-values: `label=__name__` gives profile types, any other label its values. */
+/** GET /pyroscope/label-values: `label=__name__` gives profile types, any other label its values; at most `limit` of them. */
 export function labelValuesHandler(options: RenderOptions, modules: RenderModules): Handler {
   return async (request) => {
     const label = request.query.get("label") ?? "";
@@ -102,9 +102,16 @@ export function labelValuesHandler(options: RenderOptions, modules: RenderModule
     const selectors = text.trim() === "" ? [] : [readSeriesQuery(text)];
     const start = timeOf(request, "from", nowMs, nowMs - RECENT_MS);
     const end = timeOf(request, "until", nowMs, nowMs);
-    const answer = await modules.source.series({ ...scope(request, start, end, limits, nowMs), selectors }, request.signal);
-    const values = label === "__name__" ? profileTypeIds(answer.value) : valuesOf(answer.value, label);
-    return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: JSON.stringify(values) };
+    const query: ListingQuery = {
+      ...scope(request, start, end, limits, nowMs),
+      selectors,
+      listing: label === "__name__" ? { kind: "types" } : { kind: "values", name: label },
+      limit: limitOf(request.query),
+      bounds: listingBounds(limits),
+      form: "array",
+    };
+    const answer = await modules.source.listing(query, request.signal);
+    return { status: 200, headers: { ...listingHeaders(answer), "content-type": "application/json" }, body: answer.value.bytes };
   };
 }
 
@@ -129,7 +136,7 @@ function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLi
 
 function scope(request: ApiRequest, start: number, end: number, limits: QueryLimits, nowMs: number): Scope {
   const { startMs, endMs } = checkRange(start, end, nowMs, limits);
-  return { tenants: request.tenants, startMs, endMs, allowPartial: allowsPartial(request.headers) };
+  return { tenants: request.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(request.headers) };
 }
 
 function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: number): number {
@@ -144,6 +151,14 @@ function maxNodesOf(parameters: URLSearchParams): number {
     return /^[+-]?\d+$/.test(text) ? Number(text) : 0;
   };
   return numberOf("maxNodes") || numberOf("max-nodes");
+}
+
+/** Ours, so what is no number is refused: taken as not sent it would answer more than was asked for. */
+function limitOf(parameters: URLSearchParams): number {
+  const text = parameters.get("limit") ?? "";
+  if (text === "") return 0;
+  if (!/^[+-]?\d+$/.test(text)) throw invalidArgument("LIMIT_INVALID", `limit is ${JSON.stringify(text.slice(0, 40))}: send a whole number, or none`);
+  return checkListingLimit(Number(text));
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------

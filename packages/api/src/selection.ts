@@ -74,6 +74,14 @@ export function readGroupBy(names: readonly string[]): readonly string[] {
   return bounded(names, "group_by", GROUP_BY_COUNT_MAX);
 }
 
+/** Of a Series request: each is looked for in each series read. */
+export function readLabelNames(names: readonly string[]): readonly string[] {
+  return bounded(names, "label_names", LABEL_NAME_COUNT_MAX);
+}
+
+/** A caller may name more than a series has, but not without an end: the list goes along with each part of the work. */
+const LABEL_NAME_COUNT_MAX = 1000;
+
 export interface RenderQuery {
   readonly profileType: ProfileType;
   readonly selector: readonly Matcher[];

@@ -46,6 +46,8 @@ export class CodedError extends Error {
 export interface CorruptionInit {
   /** What was read: an object key, a file, a LevelDB key in words. */
   readonly object: string;
+  /** Where one dataset of the object is meant and the others may be whole: its service. */
+  readonly service?: string | undefined;
   /** Byte offset inside the object, or -1 where the object as a whole is meant. */
   readonly offset: number;
   readonly expected: string;
@@ -64,8 +66,8 @@ export class CorruptionError extends CodedError {
     super({
       code: "CORRUPTION",
       kind: "data_loss",
-      message: `${init.object} is corrupt at byte ${init.offset}: expected ${init.expected}, found ${init.found}`,
-      details: { object: init.object, offset: init.offset },
+      message: `${init.object}${init.service === undefined ? "" : ` dataset ${init.service}`} is corrupt at byte ${init.offset}: expected ${init.expected}, found ${init.found}`,
+      details: { object: init.object, offset: init.offset, ...(init.service === undefined ? {} : { service: init.service }) },
       cause: init.cause,
     });
     this.name = "CorruptionError";

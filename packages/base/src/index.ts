@@ -12,6 +12,8 @@ export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricLabels } from "./metrics.ts";
 export { seededRandom, systemRandom } from "./random.ts";
 export type { Random } from "./random.ts";
+export { SharedLoads } from "./shared-loads.ts";
 export { ANONYMOUS, parseTenantId } from "./tenant.ts";
 export type { TenantId } from "./tenant.ts";
+export { Turns } from "./turns.ts";
 export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";

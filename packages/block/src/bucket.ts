@@ -14,6 +14,11 @@ import { CodedError, encodeUtf8, messageOf } from "@pyromesh/base";
 export interface Bucket {
   /** For logs and errors: `s3://bucket/prefix`. Holds no secret. */
   readonly name: string;
+  /**
+   * Makes the place where it is missing and where that is ours to do: the folder of a `file://` bucket. An S3 bucket is its owner's
+   * to make. Nothing else makes a place, a put neither: a folder that is missing may be a disk that is not mounted.
+   */
+  create(signal: AbortSignal): Promise<void>;
   /** Resolves when the bucket is there and lets us list it. Rejects BUCKET_MISSING, BUCKET_FORBIDDEN or BUCKET_UNAVAILABLE. */
   check(signal: AbortSignal): Promise<void>;
   /** The whole object, at most `OBJECT_SIZE_BYTES_MAX`. The bytes are the caller's own. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rename, rm, rmdir, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { seededRandom, systemClock, systemRandom } from "@pyromesh/base";
@@ -17,17 +17,84 @@ describe("file bucket", () => {
   afterEach(async () => {
     await rm(dir, { recursive: true, force: true });
   });
-  const open = (folder = dir): Promise<FileBucket> => FileBucket.open(folder, { clock: systemClock, random: systemRandom });
+  const at = (folder = dir): FileBucket => new FileBucket(folder, { clock: systemClock, random: systemRandom });
+  const open = async (folder = dir): Promise<FileBucket> => {
+    const bucket = at(folder);
+    await bucket.create(never);
+    return bucket;
+  };
+  const codeOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => "done", (error: unknown) => (isBucketError(error) ? error.code : error));
 
   describeBucket("file", { open: () => open(), openAgain: () => open() });
 
-  it("open: makes the folder and those above it", async () => {
+  it("create: makes the folder and those above it", async () => {
     const bucket = await open(path.join(dir, "a", "b", "c"));
     await bucket.put("k", Buffer.from("x"), {}, never);
     assert.sameMembers(await readdir(path.join(dir, "a", "b", "c")), ["%tmp", "k"]);
   });
 
-  it("open: removes what was left half written an hour ago, and nothing younger", async () => {
+  it("only create makes the folder: before it every call is BUCKET_MISSING", async () => {
+    const bucket = at(path.join(dir, "a", "b"));
+    const listed = async (): Promise<void> => {
+      for await (const _page of bucket.list("", {}, never)) assert.fail("a page");
+    };
+    const put = (): Promise<unknown> => bucket.put("k", Buffer.from("x"), {}, never);
+    for (const work of [() => bucket.check(never), () => bucket.get("k", never), () => bucket.head("k", never), put, () => bucket.delete("k", never), listed]) {
+      assert.equal(await codeOf(work()), "BUCKET_MISSING");
+    }
+    assert.deepEqual(await readdir(dir), []);
+  });
+
+  it("a folder that is empty may be a mount point whose disk is away: it can be listed, and nothing is put there", async () => {
+    const bucket = at();
+    await bucket.check(never);
+    assert.equal(await codeOf(bucket.get("k", never)), "BUCKET_NOT_FOUND");
+    assert.equal(await codeOf(bucket.put("v1/k", Buffer.from("x"), {}, never)), "BUCKET_MISSING");
+    assert.deepEqual(await readdir(dir), []);
+  });
+
+  it("a put does not make a folder anew that vanished, nor fill one that was emptied; and works again when it is back", async () => {
+    const root = path.join(dir, "root");
+    const bucket = await open(root);
+    await bucket.put("v1/a", Buffer.from("x"), {}, never);
+    await rename(root, path.join(dir, "away"));
+    assert.equal(await codeOf(bucket.put("v1/b", Buffer.from("x"), {}, never)), "BUCKET_MISSING");
+    assert.deepEqual(await readdir(dir), ["away"]);
+    await mkdir(root);
+    assert.equal(await codeOf(bucket.put("v1/b", Buffer.from("x"), {}, never)), "BUCKET_MISSING");
+    assert.deepEqual(await readdir(root), []);
+    await rmdir(root);
+    await rename(path.join(dir, "away"), root);
+    assert.equal(await codeOf(bucket.put("v1/b", Buffer.from("x"), {}, never)), "done");
+    assert.equal(Buffer.from(await bucket.get("v1/a", never)).toString(), "x");
+  });
+
+  it("a copy without the folder for temporary files is a bucket", async () => {
+    await mkdir(path.join(dir, "v1"));
+    await writeFile(path.join(dir, "v1", "a"), "x");
+    const bucket = at();
+    assert.equal(Buffer.from(await bucket.get("v1/a", never)).toString(), "x");
+    await bucket.put("v1/b", Buffer.from("x"), {}, never);
+    await rm(path.join(dir, "%tmp"), { recursive: true });
+    await codeOf(bucket.put("v1/c", Buffer.from("x"), {}, never));
+    assert.equal(await codeOf(bucket.put("v1/c", Buffer.from("x"), {}, never)), "done");
+  });
+
+  it("list: a folder that is swapped for another meanwhile is a failed LIST", async () => {
+    const root = path.join(dir, "root");
+    const bucket = await open(root);
+    for (let i = 0; i < 1500; i++) await writeFile(path.join(root, `k${String(i).padStart(4, "0")}`), "x");
+    const listed = (async () => {
+      for await (const page of bucket.list("", {}, never)) {
+        assert.lengthOf(page, 1000, "the first page, and no other");
+        await rename(root, path.join(dir, "away"));
+        await mkdir(root);
+      }
+    })();
+    assert.equal(await codeOf(listed), "BUCKET_UNAVAILABLE");
+  });
+
+  it("create: removes what was left half written an hour ago, and nothing younger", async () => {
     const clock = new ManualClock(1_700_000_000_000);
     await mkdir(path.join(dir, "%tmp"));
     for (const [name, ageMs] of [["old", 3_700_000], ["young", 3_500_000]] as const) {
@@ -35,7 +102,7 @@ describe("file bucket", () => {
       await writeFile(file, "half");
       await utimes(file, (clock.nowMs() - ageMs) / 1000, (clock.nowMs() - ageMs) / 1000);
     }
-    await FileBucket.open(dir, { clock, random: seededRandom(1) });
+    await new FileBucket(dir, { clock, random: seededRandom(1) }).create(never);
     assert.deepEqual(await readdir(path.join(dir, "%tmp")), ["young"]);
   });
 

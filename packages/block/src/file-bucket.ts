@@ -14,17 +14,18 @@ export class FileBucket implements Bucket {
   readonly name: string;
   readonly #tree: FileTree;
 
-  private constructor(name: string, tree: FileTree) {
-    this.name = name;
-    this.#tree = tree;
+  /** Looks at no folder, and makes none: `create` does that. */
+  constructor(dir: string, modules: { readonly clock: Clock; readonly random: Random }) {
+    this.name = `file://${dir}`;
+    this.#tree = FileTree.at(dir, modules);
   }
 
-  static async open(dir: string, modules: { readonly clock: Clock; readonly random: Random }): Promise<FileBucket> {
-    const name = `file://${dir}`;
+  async create(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
     try {
-      return new FileBucket(name, await FileTree.open(dir, modules));
+      await this.#tree.create();
     } catch (error) {
-      throw asBucketError(name, "open", "", error);
+      throw asBucketError(this.name, "make", "", error, signal);
     }
   }
 
@@ -70,6 +71,7 @@ export class FileBucket implements Bucket {
     checkKey(key);
     checkObjectSize(this.name, key, bytes.length);
     try {
+      await this.#tree.prepare();
       return { isCreated: await this.#tree.write(key, bytes, { ifAbsent: options.ifAbsent === true }, signal) };
     } catch (error) {
       throw asBucketError(this.name, "keep", key, error, signal);
@@ -83,6 +85,7 @@ export class FileBucket implements Bucket {
     let left = limit;
     try {
       if (left > 0) {
+        await this.#prepareToRead();
         for await (const file of this.#tree.walk(prefix, startAfter)) {
           signal.throwIfAborted();
           page.push(asObject(file));
@@ -104,6 +107,7 @@ export class FileBucket implements Bucket {
     signal.throwIfAborted();
     checkKey(key);
     try {
+      await this.#tree.prepare();
       await this.#tree.delete(key);
     } catch (error) {
       throw asBucketError(this.name, "delete", key, error, signal);
@@ -112,10 +116,20 @@ export class FileBucket implements Bucket {
 
   async close(): Promise<void> {}
 
+  /** A folder that is there and empty, or that we may not write, can be read all the same. */
+  async #prepareToRead(): Promise<void> {
+    try {
+      await this.#tree.prepare();
+    } catch (error) {
+      if (!isFileError(error, "ENOENT", "EACCES", "EPERM", "EROFS") || !(await this.#tree.isThere())) throw error;
+    }
+  }
+
   async #reading<T>(doing: string, key: string, signal: AbortSignal, work: () => Promise<T>): Promise<T> {
     signal.throwIfAborted();
     checkKey(key);
     try {
+      await this.#prepareToRead();
       return await work();
     } catch (error) {
       // A folder in the file's place (EISDIR), or a file in a folder's (ENOTDIR), is no object of this key.
@@ -138,7 +152,7 @@ function asBucketError(bucket: string, doing: string, key: string, error: unknow
     return new BucketError("BUCKET_KEY_INVALID", key, `${bucket} cannot keep ${JSON.stringify(key)}: a segment is too long for this file system, or a key is a folder of another (${messageOf(error)})`, error);
   }
   if (isFileError(error, "ENOENT")) {
-    return new BucketError("BUCKET_MISSING", key, `the folder of ${bucket} is gone: bring it back, or start the node again to make it anew`, error);
+    return new BucketError("BUCKET_MISSING", key, `the folder of ${bucket} is not there, or is empty: mount its disk, or correct --bucket (${messageOf(error)})`, error);
   }
   return bucketUnavailable(bucket, doing, key, error);
 }

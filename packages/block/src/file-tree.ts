@@ -32,25 +32,59 @@ const TEMPORARY_AGE_MS_MAX = 3_600_000;
 /** A folder may vanish under a write when its last file is deleted; each try makes it again. */
 const WRITE_TRIES_MAX = 5;
 
+interface FileTreeModules {
+  readonly clock: Clock;
+  readonly random: Random;
+}
+
 export class FileTree {
   readonly root: string;
+  readonly #clock: Clock;
   readonly #random: Random;
-  /** Where the disk takes `A` for `a`, capitals are escaped too: two tenants must never share a folder. */
-  readonly #isCaseBlind: boolean;
+  /** Where the disk takes `A` for `a`, capitals are escaped too: two tenants must never share a folder. Known once the tree is prepared. */
+  #isCaseBlind = false;
+  #isPrepared = false;
 
-  private constructor(root: string, random: Random, isCaseBlind: boolean) {
-    this.root = root;
-    this.#random = random;
-    this.#isCaseBlind = isCaseBlind;
+  private constructor(root: string, modules: FileTreeModules) {
+    this.root = path.resolve(root);
+    this.#clock = modules.clock;
+    this.#random = modules.random;
   }
 
   /** Makes the folder where it is missing and removes what an earlier process left half written. */
-  static async open(root: string, modules: { readonly clock: Clock; readonly random: Random }): Promise<FileTree> {
-    const absolute = path.resolve(root);
-    await makeFolder(path.join(absolute, TEMPORARY));
-    const isCaseBlind = await exists(path.join(absolute, TEMPORARY.toUpperCase()));
-    await removeStale(path.join(absolute, TEMPORARY), modules.clock.nowMs() - TEMPORARY_AGE_MS_MAX);
-    return new FileTree(absolute, modules.random, isCaseBlind);
+  static async open(root: string, modules: FileTreeModules): Promise<FileTree> {
+    const tree = new FileTree(root, modules);
+    await tree.create();
+    return tree;
+  }
+
+  /** A tree whose folder may be missing, and is not made: `create` does that. Call `prepare` before anything else. */
+  static at(root: string, modules: FileTreeModules): FileTree {
+    return new FileTree(root, modules);
+  }
+
+  /** Makes the folder where it is missing. */
+  async create(): Promise<void> {
+    await makeFolder(path.join(this.root, TEMPORARY));
+    this.#isPrepared = false;
+    await this.prepare();
+  }
+
+  /**
+   * Looks at the folder once it is there. ENOENT where it is not, or where it is empty: a mount point whose disk is away is an empty
+   * folder, and what is written there is lost to sight when the disk comes back.
+   */
+  async prepare(): Promise<void> {
+    if (this.#isPrepared) return;
+    const temporary = path.join(this.root, TEMPORARY);
+    if (!(await exists(temporary))) {
+      if ((await readdir(this.root)).length === 0) throw missing(`${this.root} is empty`);
+      await ignoring(mkdir(temporary), "EEXIST"); // a copy of a tree, made without it
+      await syncFolder(this.root);
+    }
+    this.#isCaseBlind = await exists(path.join(this.root, TEMPORARY.toUpperCase()));
+    await removeStale(temporary, this.#clock.nowMs() - TEMPORARY_AGE_MS_MAX);
+    this.#isPrepared = true;
   }
 
   pathOf(key: string): string {
@@ -69,7 +103,10 @@ export class FileTree {
     const target = this.pathOf(key);
     const temporary = path.join(this.root, TEMPORARY, toHex(this.#random.bytes(16)));
     try {
-      const handle = await open(temporary, "wx");
+      const handle = await open(temporary, "wx").catch((error: unknown) => {
+        this.#isPrepared = false; // the folder may be another one now
+        throw error;
+      });
       try {
         await writeAll(handle, bytes, signal);
         await handle.sync();
@@ -91,7 +128,7 @@ export class FileTree {
   }
 
   async #name(temporary: string, target: string, ifAbsent: boolean): Promise<boolean> {
-    await mkdir(path.dirname(target), { recursive: true });
+    await this.#makeFolders(path.dirname(target));
     if (!ifAbsent) {
       await rename(temporary, target);
       return true;
@@ -102,6 +139,16 @@ export class FileTree {
     } catch (error) {
       if (!isFileError(error, "EEXIST")) throw error;
       return false;
+    }
+  }
+
+  /** Those between the root and `folder`; never the root, which somebody may have taken away. */
+  async #makeFolders(folder: string): Promise<void> {
+    let at = this.root;
+    for (const name of path.relative(this.root, folder).split(path.sep)) {
+      if (name === "") continue; // the root itself
+      at = path.join(at, name);
+      await ignoring(mkdir(at), "EEXIST");
     }
   }
 
@@ -123,7 +170,7 @@ export class FileTree {
 
   async stat(key: string): Promise<TreeFile> {
     const found = await stat(this.pathOf(key));
-    if (!found.isFile()) throw Object.assign(new Error(`${this.pathOf(key)} is a folder`), { code: "ENOENT" });
+    if (!found.isFile()) throw missing(`${this.pathOf(key)} is a folder`);
     return { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
   }
 
@@ -168,16 +215,22 @@ export class FileTree {
     return to;
   }
 
-  /** Files after `startAfter` whose key begins with `prefix`, in key order. Holds one folder's names a level. */
+  /**
+   * Files after `startAfter` whose key begins with `prefix`, in key order. Holds one folder's names a level. Throws where the root was
+   * taken away or another put in its place meanwhile: the rest would look deleted.
+   */
   async *walk(prefix: string, startAfter: string): AsyncGenerator<TreeFile> {
+    const before = await stat(this.root);
     yield* this.#walkFolder("", prefix, startAfter);
+    const after = await stat(this.root);
+    if (after.ino !== before.ino || after.dev !== before.dev) throw Object.assign(new Error(`${this.root} was swapped for another folder while it was listed`), { code: "ESTALE" });
   }
 
   async *#walkFolder(base: string, prefix: string, startAfter: string): AsyncGenerator<TreeFile> {
     const folder = base === "" ? this.root : this.pathOf(base.slice(0, -1));
     const entries = await orUndefined(readdir(folder, { withFileTypes: true }), "ENOENT", "ENOTDIR");
     if (entries === undefined) {
-      if (base === "") throw Object.assign(new Error(`${this.root} is gone`), { code: "ENOENT" });
+      if (base === "") throw missing(`${this.root} is gone`);
       return;
     }
     const names: string[] = [];
@@ -217,6 +270,10 @@ export async function readFrom(handle: FileHandle, offset: number, lengthBytes: 
 /** True for a file error with one of these codes. */
 export function isFileError(thrown: unknown, ...codes: readonly string[]): boolean {
   return thrown instanceof Error && "code" in thrown && codes.includes(String(thrown.code));
+}
+
+function missing(message: string): Error {
+  return Object.assign(new Error(message), { code: "ENOENT" });
 }
 
 /** How much one read asks of the disk, so that an abort is seen within some 10 ms. */

@@ -8,6 +8,7 @@
 import type { FileHandle } from "node:fs/promises";
 import type { Clock, Random } from "@pyromesh/base";
 import { CodedError, CorruptionError, messageOf, unavailable } from "@pyromesh/base";
+import { LRUCache } from "lru-cache";
 import { checkKey } from "./bucket.ts";
 import type { TreeFile } from "./file-tree.ts";
 import { FileTree, isFileError, readFrom } from "./file-tree.ts";
@@ -21,22 +22,47 @@ export interface LocalFilesOptions {
 
 const OPEN_FILE_COUNT_MAX = 64;
 
-interface OpenFile {
+/** One open for reading. Out of the cache it is closed by whoever reads it last. */
+class OpenFile {
   readonly handle: Promise<FileHandle>;
-  readerCount: number;
-  /** Out of the cache: whoever reads last closes it. */
-  isDropped: boolean;
+  #readerCount = 0;
+  #isDropped = false;
+  #closed: Promise<void> | undefined;
+
+  constructor(handle: Promise<FileHandle>) {
+    this.handle = handle;
+  }
+
+  lend(): this {
+    this.#readerCount++;
+    return this;
+  }
+
+  giveBack(): Promise<void> | undefined {
+    this.#readerCount--;
+    return this.#closeIfUnused();
+  }
+
+  drop(): Promise<void> | undefined {
+    this.#isDropped = true;
+    return this.#closeIfUnused();
+  }
+
+  /** A file only ever read from loses nothing by a failed close. */
+  #closeIfUnused(): Promise<void> | undefined {
+    if (this.#isDropped && this.#readerCount === 0) this.#closed ??= this.handle.then((handle) => handle.close()).catch(() => {});
+    return this.#closed;
+  }
 }
 
 export class LocalFiles {
   readonly #tree: FileTree;
-  readonly #openFileCountMax: number;
-  /** In order of use, the latest last. */
-  readonly #open = new Map<string, OpenFile>();
+  /** What an open file costs is its descriptor, so they are counted, not weighed. */
+  readonly #open: LRUCache<string, OpenFile>;
 
   private constructor(tree: FileTree, openFileCountMax: number) {
     this.#tree = tree;
-    this.#openFileCountMax = openFileCountMax;
+    this.#open = new LRUCache({ max: openFileCountMax, dispose: (file) => void file.drop() });
   }
 
   static async open(options: LocalFilesOptions, modules: { readonly clock: Clock; readonly random: Random }): Promise<LocalFiles> {
@@ -77,16 +103,16 @@ export class LocalFiles {
     signal.throwIfAborted();
     const file = this.#borrow(key);
     try {
-      const bytes = await readFrom(await file.handle, offset, lengthBytes, signal);
+      const bytes = await readFrom(await this.#opened(key, file), offset, lengthBytes, signal);
       if (bytes.length < lengthBytes) {
-        throw new CorruptionError({ object: this.pathOf(key), offset: offset + bytes.length, expected: `${lengthBytes - bytes.length} more bytes`, found: "the file's end" });
+        throw new CorruptionError({ object: key, offset: offset + bytes.length, expected: `${lengthBytes - bytes.length} more bytes`, found: `the end of ${this.pathOf(key)}` });
       }
       return bytes;
     } catch (error) {
       if (signal.aborted && error === signal.reason) throw error;
       throw asLocalError("read", key, error);
     } finally {
-      await this.#giveBack(key, file);
+      await file.giveBack();
     }
   }
 
@@ -103,8 +129,7 @@ export class LocalFiles {
 
   /** Resolves also where there was nothing. A read under way ends well: the file is open. */
   async delete(key: string): Promise<void> {
-    const file = this.#open.get(key);
-    if (file !== undefined) await this.#drop(key, file);
+    await this.#drop(key);
     try {
       await this.#tree.delete(key);
     } catch (error) {
@@ -114,8 +139,7 @@ export class LocalFiles {
 
   /** For a file that is not what was written. Where it lies now, for people; undefined where there was none. */
   async setAside(key: string): Promise<string | undefined> {
-    const file = this.#open.get(key);
-    if (file !== undefined) await this.#drop(key, file);
+    await this.#drop(key);
     try {
       return await this.#tree.setAside(key);
     } catch (error) {
@@ -124,7 +148,7 @@ export class LocalFiles {
   }
 
   async close(): Promise<void> {
-    for (const [key, file] of [...this.#open]) await this.#drop(key, file);
+    for (const key of [...this.#open.keys()]) await this.#drop(key);
   }
 
   /** How many files the cache holds open. */
@@ -133,39 +157,26 @@ export class LocalFiles {
   }
 
   #borrow(key: string): OpenFile {
-    const found = this.#open.get(key);
-    const file = found ?? { handle: this.#tree.open(key), readerCount: 0, isDropped: false };
-    file.readerCount++;
+    let file = this.#open.get(key);
+    if (file === undefined) this.#open.set(key, (file = new OpenFile(this.#tree.open(key))));
+    return file.lend();
+  }
+
+  /** One that could not be opened is not kept: it may be there the next time. */
+  async #opened(key: string, file: OpenFile): Promise<FileHandle> {
+    try {
+      return await file.handle;
+    } catch (error) {
+      if (this.#open.peek(key) === file) this.#open.delete(key);
+      throw error;
+    }
+  }
+
+  async #drop(key: string): Promise<void> {
+    const file = this.#open.peek(key);
     this.#open.delete(key);
-    this.#open.set(key, file);
-    return file;
+    await file?.drop();
   }
-
-  async #giveBack(key: string, file: OpenFile): Promise<void> {
-    file.readerCount--;
-    if (file.isDropped) {
-      if (file.readerCount === 0) await closeQuietly(file);
-      return;
-    }
-    const hasFailed = await file.handle.then(() => false, () => true);
-    if (hasFailed && this.#open.get(key) === file) this.#open.delete(key);
-    for (const [oldKey, old] of this.#open) {
-      if (this.#open.size <= this.#openFileCountMax) break;
-      if (old.readerCount === 0) await this.#drop(oldKey, old);
-    }
-  }
-
-  async #drop(key: string, file: OpenFile): Promise<void> {
-    if (file.isDropped) return;
-    file.isDropped = true;
-    if (this.#open.get(key) === file) this.#open.delete(key);
-    if (file.readerCount === 0) await closeQuietly(file);
-  }
-}
-
-/** A file only ever read from loses nothing by a failed close. */
-async function closeQuietly(file: OpenFile): Promise<void> {
-  await file.handle.then((handle) => handle.close()).catch(() => {});
 }
 
 function asLocalError(doing: string, key: string, error: unknown): unknown {

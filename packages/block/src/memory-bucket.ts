@@ -15,6 +15,10 @@ export class MemoryBucket implements Bucket {
     this.#clock = modules.clock;
   }
 
+  async create(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+  }
+
   async check(signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
   }

@@ -28,6 +28,10 @@ export class MeteredBucket implements Bucket {
     this.#bytesOut = metrics.counter("pyromesh_bucket_written_bytes_total", "Bytes of objects that the bucket took.", ["operation"]);
   }
 
+  create(signal: AbortSignal): Promise<void> {
+    return this.#inner.create(signal);
+  }
+
   check(signal: AbortSignal): Promise<void> {
     return this.#meter("check", signal, () => this.#inner.check(signal));
   }

@@ -3,7 +3,7 @@ import { parseTenantId } from "@pyromesh/base";
 import { assert } from "chai";
 import fc from "fast-check";
 import { checkKey } from "./bucket.ts";
-import { blockKey, markKey, parseObjectKey, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
+import { blockKey, markKey, parseObjectKey, parseWindow, segmentKey, tenantPrefix, windowPrefix } from "./object-path.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);
 const STORE = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -83,6 +83,31 @@ describe("object names", () => {
     ]) {
       assert.isUndefined(parseObjectKey(key), key);
     }
+  });
+
+  it("only what makes the same name again is parsed", () => {
+    const remade = (key: string): string | undefined => {
+      const parsed = parseObjectKey(key);
+      if (parsed === undefined) return undefined;
+      return parsed.kind === "segment" ? segmentKey(parsed) : parsed.kind === "mark" ? markKey(parsed) : blockKey(parsed);
+    };
+    const digits = fc.string({ unit: fc.constantFrom("0", "0", "1", "7", "9"), minLength: 9, maxLength: 17 });
+    const startMs = fc.constantFrom("20260302T14", "19700101T00", "00000000T00", "20260230T14", "20260302T24", "99991231T23");
+    const times = fc.oneof(digits, fc.constantFrom("1772460000000", "01772460000000", "1772463599999", "1772463600000", "0000000000000", "00000000000000"));
+    fc.assert(
+      fc.property(startMs, fc.constantFrom("0", "1", "00", "01", "10", "99"), times, times, digits, fc.constantFrom("seg", "void", "lost", "forgotten"), hex(17), (window, level, min, max, ordinal, ending, id) => {
+        for (const rest of [`${STORE}-${ordinal}.${ending}`, `${id.slice(0, 16)}.blk`, `${id}.blk`]) {
+          const key = `v1/a/${window}/L${level}-${min}-${max}-${rest}`;
+          if (parseObjectKey(key) !== undefined) assert.equal(remade(key), key);
+        }
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("a window is read as it is printed, and nothing else is one", () => {
+    assert.equal(parseWindow("20260302T14"), START_MS);
+    for (const text of ["20260302T24", "20260230T00", "2026030T14", "20260302T14Z", "00500101T00", "19691231T23"]) assert.isUndefined(parseWindow(text), text);
   });
 
   it("random text is foreign, and never an exception", () => {

@@ -79,35 +79,50 @@ export function blockKey(meta: Omit<BlockKey, "kind">): string {
   return `${objectStem(meta, meta.level)}-${meta.blockId}.blk`;
 }
 
-/** Undefined for a name that is none of ours. */
+/**
+ * Undefined for a name that is none of ours. A LIST brings thousands of names, so this checks the parts of one in place of making it
+ * again: that what it gives back makes the same name is what the tests hold it to.
+ */
 export function parseObjectKey(key: string): ObjectKey | undefined {
   const match = OBJECT_KEY.exec(key);
   if (match === null) return undefined;
   const { tenant, window, level, min, max, store, ordinal, ending, block } = match.groups as Record<string, string | undefined>; // named in OBJECT_KEY
-  const windowStartMs = parseWindow(window!);
-  const common = { tenant: tenant as TenantId, windowStartMs, minTimeMs: Number(min), maxTimeMs: Number(max) }; // the tenant is parsed below
+  const place = parsePlace(tenant!, window!);
+  if (place === undefined || !isPadded(min!, TIME_DIGITS) || !isPadded(max!, TIME_DIGITS)) return undefined;
+  const common = { ...place, minTimeMs: Number(min), maxTimeMs: Number(max) };
+  if (!areTimesInWindow(common)) return undefined;
+  if (block !== undefined) {
+    const isNamed = level !== "0" && isPadded(level!, 1) && block.length % 2 === 0;
+    return isNamed ? { kind: "block", level: Number(level), ...common, blockId: block } : undefined;
+  }
+  if (level !== "0" || !isPadded(ordinal!, ORDINAL_DIGITS) || !Number.isSafeInteger(Number(ordinal))) return undefined;
+  const numbered = { level: 0 as const, ...common, storeId: store!, ordinal: Number(ordinal) };
+  return ending === "seg" ? { kind: "segment", ...numbered } : { kind: "mark", mark: ending as Mark, ...numbered }; // what else OBJECT_KEY takes
+}
+
+type Place = Pick<CommonKey, "tenant" | "windowStartMs">;
+
+/** The last answer: names come in runs of one tenant and window. */
+let lastPlace: { readonly tenant: string; readonly window: string; readonly place: Place | undefined } = { tenant: "", window: "", place: undefined };
+
+function parsePlace(tenant: string, window: string): Place | undefined {
+  if (lastPlace.tenant !== tenant || lastPlace.window !== window) lastPlace = { tenant, window, place: readPlace(tenant, window) };
+  return lastPlace.place;
+}
+
+function readPlace(tenant: string, window: string): Place | undefined {
+  const windowStartMs = parseWindow(window);
+  if (windowStartMs === undefined) return undefined;
   try {
-    parseTenantId(tenant!);
-    let parsed: ObjectKey;
-    if (block !== undefined) parsed = { kind: "block", level: Number(level), ...common, blockId: block };
-    else if (ending === "seg") parsed = { kind: "segment", level: 0, ...common, storeId: store!, ordinal: Number(ordinal) };
-    else parsed = { kind: "mark", mark: ending as Mark, level: 0, ...common, storeId: store!, ordinal: Number(ordinal) }; // what else OBJECT_KEY takes
-    // Making the name again is the whole check: of paddings, bounds, and a window that is not a date.
-    return objectKey(parsed) === key ? parsed : undefined;
+    return { tenant: parseTenantId(tenant), windowStartMs };
   } catch {
     return undefined;
   }
 }
 
-function objectKey(meta: ObjectKey): string {
-  switch (meta.kind) {
-    case "segment":
-      return segmentKey(meta);
-    case "block":
-      return blockKey(meta);
-    case "mark":
-      return markKey(meta);
-  }
+/** As `padded` writes it: no zero before it but those that fill it up. */
+function isPadded(text: string, digits: number): boolean {
+  return text.length === digits || (text.length > digits && !text.startsWith("0"));
 }
 
 /** The prefix of all objects of one tenant. */
@@ -134,18 +149,26 @@ function ordinalStem(meta: Omit<SegmentKey, "kind" | "level">): string {
 
 function objectStem(meta: CommonKey, level: number): string {
   const { windowStartMs, minTimeMs, maxTimeMs } = meta;
-  assert(windowStartMs <= minTimeMs && minTimeMs <= maxTimeMs && maxTimeMs < windowStartMs + WINDOW_MS, "an object's times lie in its window");
+  assert(areTimesInWindow(meta), "an object's times lie in its window");
   return `${windowPrefix(meta.tenant, windowStartMs)}L${level}-${padded(minTimeMs, TIME_DIGITS)}-${padded(maxTimeMs, TIME_DIGITS)}`;
 }
 
-function printWindow(windowStartMs: number): string {
+function areTimesInWindow({ windowStartMs, minTimeMs, maxTimeMs }: Pick<CommonKey, "windowStartMs" | "minTimeMs" | "maxTimeMs">): boolean {
+  return windowStartMs <= minTimeMs && minTimeMs <= maxTimeMs && maxTimeMs < windowStartMs + WINDOW_MS;
+}
+
+/** `20260302T14`: how a window stands in a name. */
+export function printWindow(windowStartMs: number): string {
   assert(windowStartMs >= 0 && windowStartMs % WINDOW_MS === 0 && windowStartMs < Date.UTC(10_000, 0), "a window begins at a full hour from 1970 to 9999");
   const iso = new Date(windowStartMs).toISOString(); // 2026-03-02T14:00:00.000Z
   return `${iso.slice(0, 4)}${iso.slice(5, 7)}${iso.slice(8, 10)}T${iso.slice(11, 13)}`;
 }
 
-function parseWindow(text: string): number {
-  return Date.UTC(Number(text.slice(0, 4)), Number(text.slice(4, 6)) - 1, Number(text.slice(6, 8)), Number(text.slice(9, 11)));
+/** Undefined for what `printWindow` does not write. */
+export function parseWindow(text: string): number | undefined {
+  if (!/^\d{8}T\d{2}$/.test(text)) return undefined;
+  const windowStartMs = Date.UTC(Number(text.slice(0, 4)), Number(text.slice(4, 6)) - 1, Number(text.slice(6, 8)), Number(text.slice(9, 11)));
+  return windowStartMs >= 0 && printWindow(windowStartMs) === text ? windowStartMs : undefined;
 }
 
 function padded(value: number, digits: number): string {

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { silentLogger, systemClock, systemRandom } from "@pyromesh/base";
@@ -72,6 +72,7 @@ describe("bucket URLs", () => {
       assert.equal(bucket.name, name);
       await bucket.close();
     }
+    assert.deepEqual(await readdir(dataDir), [], "and makes no folder");
     await rm(dataDir, { recursive: true });
   });
 });

@@ -21,14 +21,14 @@ export interface OpenBucketModules {
   readonly logger: Logger;
 }
 
-/** Makes the folder of a `file://` bucket; asks nothing of an S3 one (`bucket.check` does). Throws BUCKET_URL_INVALID. */
+/** Looks at nothing and makes nothing: `bucket.check` and `bucket.create` do. Throws BUCKET_URL_INVALID. */
 export async function openBucket(url: string | undefined, modules: OpenBucketModules): Promise<Bucket> {
   const place = parseBucketUrl(url, modules.dataDir);
   switch (place.kind) {
     case "memory":
       return new MemoryBucket(modules);
     case "file":
-      return FileBucket.open(place.dir, modules);
+      return new FileBucket(place.dir, modules);
     case "s3": {
       const { S3Bucket } = await import("./s3-bucket.ts");
       return new S3Bucket(place, modules);

@@ -9,7 +9,7 @@ import { openBucket } from "./open-bucket.ts";
 import type { S3BucketOptions } from "./s3-bucket.ts";
 import { S3Bucket } from "./s3-bucket.ts";
 import type { Radosgw } from "./testing/index.ts";
-import { describeBucket, RADOSGW_MISSING, startRadosgw } from "./testing/index.ts";
+import { describeBucket, RADOSGW_MISSING, sendPage, startRadosgw } from "./testing/index.ts";
 
 const never = new AbortController().signal;
 const modules = { dataDir: "/nowhere", clock: systemClock, random: systemRandom, logger: silentLogger };
@@ -304,5 +304,68 @@ describe("s3 bucket on a server that misbehaves", () => {
     })();
     await refused(work, "BUCKET_UNAVAILABLE");
     assert.deepEqual(keys, ["a"]);
+  });
+
+  describe("list", () => {
+    const listed = async (options: Partial<S3BucketOptions> = {}): Promise<string[]> => {
+      const keys: string[] = [];
+      for await (const page of open(options).list("v1/", {}, never)) keys.push(...page.map(({ key }) => key));
+      return keys;
+    };
+    const page = (...keys: string[]): { key: string; sizeBytes: number }[] => keys.map((key) => ({ key, sizeBytes: 1 }));
+    const queryOf = (at: number): URLSearchParams => new URL(requests[at]!.url, "http://fake").searchParams;
+
+    it("a page without keys that says that more follow is not the end: its token is followed", async () => {
+      answer = (_request, response, number) => {
+        if (number === 1) sendPage(response, page("v1/a"), { isTruncated: true, token: "one" });
+        else if (number < 4) sendPage(response, [], { isTruncated: true, token: `after ${number}` });
+        else if (number === 4) sendPage(response, page("v1/b"), { isTruncated: true, token: "four" });
+        else sendPage(response, page("v1/c"), { isTruncated: false });
+      };
+      assert.deepEqual(await listed(), ["v1/a", "v1/b", "v1/c"]);
+      assert.deepEqual([0, 1, 2, 3, 4].map((at) => queryOf(at).get("continuation-token")), [null, null, "after 2", "after 3", null]);
+      assert.deepEqual([0, 1, 2, 3, 4].map((at) => queryOf(at).get("start-after")), [null, "v1/a", "v1/a", "v1/a", "v1/b"]);
+    });
+
+    it("an empty page without a token that says that more follow is a failed LIST", async () => {
+      for (const token of [undefined, ""]) {
+        answer = (_request, response) => sendPage(response, [], { isTruncated: true, ...(token === undefined ? {} : { token }) });
+        await refused(listed(), "BUCKET_UNAVAILABLE");
+      }
+    });
+
+    it("a store that never comes to a key is given up after so many pages", async () => {
+      answer = (_request, response, number) => sendPage(response, [], { isTruncated: true, token: `${number}` });
+      await refused(listed({ keylessPageCountMax: 20 }), "BUCKET_UNAVAILABLE");
+      assert.lengthOf(requests, 20);
+    });
+
+    it("an answer that does not say whether it is the last page is none", async () => {
+      for (const body of ["", "<html>a gateway's page</html>", `<?xml version="1.0"?><ListBucketResult></ListBucketResult>`]) {
+        requests = [];
+        answer = (_request, response) => response.writeHead(200, { "content-type": "application/xml" }).end(body);
+        await refused(listed(), "BUCKET_UNAVAILABLE");
+        assert.lengthOf(requests, 4, "it is tried again");
+      }
+    });
+
+    it("a marker of the prefix itself does not end the list, though it is alone on its page", async () => {
+      answer = (_request, response, number) => {
+        if (number === 1) sendPage(response, page("some/prefix/"), { isTruncated: true, token: "next" });
+        else sendPage(response, page("some/prefix/v1/a"), { isTruncated: false });
+      };
+      assert.deepEqual(await listed({ prefix: "some/prefix" }), ["v1/a"]);
+    });
+
+    it("keys of another prefix are a failed LIST: the store did not do what it was asked", async () => {
+      answer = (_request, response) => sendPage(response, page("elsewhere/v1/a"), { isTruncated: false });
+      await refused(listed({ prefix: "some/prefix" }), "BUCKET_UNAVAILABLE");
+    });
+
+    it("a last page that says that more follow costs one more request", async () => {
+      answer = (_request, response, number) => sendPage(response, number === 1 ? page("v1/a") : [], { isTruncated: number === 1 });
+      assert.deepEqual(await listed(), ["v1/a"]);
+      assert.lengthOf(requests, 2);
+    });
   });
 });

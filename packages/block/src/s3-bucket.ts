@@ -8,14 +8,15 @@
  */
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import type { Readable } from "node:stream";
-import type { GetObjectCommandOutput } from "@aws-sdk/client-s3";
+import { Readable } from "node:stream";
+import type { GetObjectCommandOutput, ListObjectsV2CommandInput } from "@aws-sdk/client-s3";
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Clock, Logger, Random } from "@pyromesh/base";
 import { messageOf } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
 import { BucketError, bucketUnavailable, checkKey, checkObjectSize, objectNotFound, rangeOutside } from "./bucket.ts";
+import { parseListPage } from "./list-page.ts";
 
 export interface S3BucketOptions {
   readonly bucket: string;
@@ -33,6 +34,8 @@ export interface S3BucketOptions {
   /** How often one call is tried in all. At the bound the last error is BUCKET_UNAVAILABLE. */
   readonly triesMax?: number;
   readonly backoffMs?: number;
+  /** Pages without a key, one after the other, before a LIST is given up as failed: a store that loses its place would be asked for ever. */
+  readonly keylessPageCountMax?: number;
 }
 
 export interface S3BucketModules {
@@ -51,6 +54,7 @@ const BACKOFF_MS_MAX = 2_000;
 const SOCKET_COUNT_MAX = 64;
 /** S3's own page length. */
 const PAGE_LENGTH_MAX = 1000;
+const KEYLESS_PAGE_COUNT_MAX = 1000;
 /** MD5 and SHA-256 of one MiB take some 4 ms together: as long as the event loop may be held. */
 const HASH_CHUNK_BYTES = 2 ** 20;
 
@@ -65,6 +69,7 @@ export class S3Bucket implements Bucket {
   readonly #requestTimeoutMs: number;
   readonly #triesMax: number;
   readonly #backoffMs: number;
+  readonly #keylessPageCountMax: number;
   /** Until the store answers 501 to an If-None-Match. */
   #takesConditions = true;
 
@@ -78,6 +83,7 @@ export class S3Bucket implements Bucket {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#triesMax = options.triesMax ?? TRIES_MAX;
     this.#backoffMs = options.backoffMs ?? BACKOFF_MS;
+    this.#keylessPageCountMax = options.keylessPageCountMax ?? KEYLESS_PAGE_COUNT_MAX;
     // The client warns on standard error of Node versions it will leave behind; ours is fixed by package.json's engines.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
     this.#client = new S3Client({
@@ -94,6 +100,10 @@ export class S3Bucket implements Bucket {
         httpsAgent: { keepAlive: true, maxSockets: SOCKET_COUNT_MAX },
       },
     });
+  }
+
+  async create(signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
   }
 
   async check(signal: AbortSignal): Promise<void> {
@@ -190,36 +200,77 @@ export class S3Bucket implements Bucket {
     }
   }
 
+  /**
+   * After a page with keys the next is asked for by the last key, not by a continuation token: a token may expire while a page is
+   * worked on, a key never does. A page may be empty and yet not the last (AWS promises no page length; a store that skips over
+   * deleted keys answers so): then only the token leads on. An answer that does not say whether it is the last is none: an
+   * empty one would look like an empty bucket.
+   */
   async *list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
+    const fail = (problem: string): never => {
+      throw bucketUnavailable(this.name, "list", prefix, new Error(problem));
+    };
     let left = options.limit ?? Infinity;
     let startAfter = options.startAfter ?? "";
+    let token: string | undefined;
+    let keylessCount = 0;
     while (left > 0) {
-      // By the last key, not by a continuation token: a token may expire while a page is worked on, a key never does.
-      const reply = await this.#trying("list", prefix, 0, signal, ({ signal: abortSignal }) =>
-        this.#client.send(
-          new ListObjectsV2Command({
-            Bucket: this.#bucket,
-            Prefix: this.#prefix + prefix,
-            MaxKeys: Math.min(left, PAGE_LENGTH_MAX),
-            ...(startAfter === "" ? {} : { StartAfter: this.#prefix + startAfter }),
-          }),
-          { abortSignal },
-        ));
+      const input: ListObjectsV2CommandInput = {
+        Bucket: this.#bucket,
+        Prefix: this.#prefix + prefix,
+        MaxKeys: Math.min(left, PAGE_LENGTH_MAX),
+        ...(startAfter === "" ? {} : { StartAfter: this.#prefix + startAfter }),
+        ...(token === undefined ? {} : { ContinuationToken: token }),
+      };
+      const reply = await this.#trying("list", prefix, 0, signal, (patience) => this.#listPage(input, patience));
       const page: BucketObject[] = [];
-      for (const { Key, Size, LastModified } of reply.Contents ?? []) {
-        const key = (Key ?? "").slice(this.#prefix.length);
-        if (compareText(key, startAfter) <= 0) {
-          // Else a store that lists in no order, or from the start again, would keep us here for ever.
-          if (key === "") continue; // a folder marker some tools leave at the prefix itself
-          throw bucketUnavailable(this.name, "list", prefix, new Error(`it listed ${JSON.stringify(key)} after ${JSON.stringify(startAfter)}`));
-        }
+      for (const object of reply.objects) {
+        if (!object.key.startsWith(this.#prefix)) return fail(`it listed ${JSON.stringify(object.key)}, which is not below ${JSON.stringify(this.#prefix)}`);
+        const key = this.#prefix === "" ? object.key : ownText(object.key, this.#prefix.length);
+        if (key === "") continue; // a folder marker some tools leave at the prefix itself
+        // Else a store that lists in no order, or from the start again, would keep us here for ever.
+        if (compareText(key, startAfter) <= 0) return fail(`it listed ${JSON.stringify(key)} after ${JSON.stringify(startAfter)}`);
         startAfter = key;
-        page.push({ key, sizeBytes: Size ?? 0, lastModifiedMs: LastModified?.getTime() ?? 0 });
+        page.push(this.#prefix === "" ? object : { ...object, key });
       }
       left -= page.length;
       if (page.length > 0) yield page;
-      if (reply.IsTruncated !== true || page.length === 0) return;
+      if (!reply.isTruncated) return;
+      if (page.length > 0) {
+        token = undefined;
+        keylessCount = 0;
+        continue;
+      }
+      token = reply.nextToken;
+      if (token === undefined || token === "") return fail("a page without keys says that more follow, and not how to ask for them");
+      if (++keylessCount >= this.#keylessPageCountMax) return fail(`${keylessCount} pages one after the other had no keys`);
     }
+  }
+
+  async #listPage(input: ListObjectsV2CommandInput, patience: Patience): Promise<{ readonly objects: readonly BucketObject[]; readonly isTruncated: boolean; readonly nextToken: string | undefined }> {
+    const command = new ListObjectsV2Command(input);
+    let own: readonly BucketObject[] | undefined;
+    // Takes the objects out of the answer before the client reads it.
+    command.middlewareStack.add(
+      (next) => async (step) => {
+        const result = await next(step);
+        const response = result.response as { readonly statusCode: number; body: unknown }; // the client's, whose body on Node is an IncomingMessage
+        if (response.statusCode !== 200) return result;
+        const bytes = await readPage(response.body as Readable, patience);
+        const page = parseListPage(bytes);
+        own = page?.objects;
+        response.body = Readable.from([page?.rest ?? bytes], { objectMode: false });
+        return result;
+      },
+      { step: "deserialize", priority: "low", name: "listPage" },
+    );
+    const reply = await this.#client.send(command, { abortSignal: patience.signal });
+    if (reply.IsTruncated === undefined) throw new Error("the answer does not say whether it is the last page");
+    own ??= (reply.Contents ?? []).map(({ Key, Size, LastModified }) => {
+      if (Key === undefined) throw new Error("it listed an object without a key");
+      return { key: Key, sizeBytes: Size ?? 0, lastModifiedMs: LastModified?.getTime() ?? 0 };
+    });
+    return { objects: own, isTruncated: reply.IsTruncated, nextToken: reply.NextContinuationToken };
   }
 
   async delete(key: string, signal: AbortSignal): Promise<void> {
@@ -350,6 +401,35 @@ async function readBody(bucket: string, key: string, reply: GetObjectCommandOutp
     patience.signal.removeEventListener("abort", onAbort);
     body.destroy();
   }
+}
+
+/** A page of 1000 keys of at most 1024 bytes each, with room: more is no answer to a LIST. */
+const LIST_ANSWER_BYTES_MAX = 16 * 2 ** 20;
+
+async function readPage(body: Readable, patience: Patience): Promise<Uint8Array> {
+  const onAbort = (): void => {
+    body.destroy(patience.signal.reason);
+  };
+  patience.signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    const pieces: Uint8Array[] = [];
+    let sizeBytes = 0;
+    for await (const piece of body as AsyncIterable<Uint8Array>) {
+      sizeBytes += piece.length;
+      if (sizeBytes > LIST_ANSWER_BYTES_MAX) throw new Error(`the page has more than ${LIST_ANSWER_BYTES_MAX} bytes`);
+      pieces.push(piece);
+      patience.renew();
+    }
+    return Buffer.concat(pieces);
+  } finally {
+    patience.signal.removeEventListener("abort", onAbort);
+    body.destroy();
+  }
+}
+
+/** `text` from `start`, as a string that does not keep the whole of it in memory. */
+function ownText(text: string, start: number): string {
+  return Buffer.from(text.slice(start), "utf8").toString("utf8");
 }
 
 function bodyOf(reply: GetObjectCommandOutput): Readable {

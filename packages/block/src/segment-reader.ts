@@ -4,7 +4,7 @@
  */
 import { brotliDecompressSync, inflateRawSync } from "node:zlib";
 import { ByteReader, CorruptionError, crc32, messageOf, parseTenantId, toHex } from "@pyromesh/base";
-import type { TenantId } from "@pyromesh/base";
+import type { CorruptionInit, TenantId } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import { TAG } from "./dataset-codec.ts";
 import { CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
@@ -16,11 +16,22 @@ export interface RangeSource {
   read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
-/** One read gets trailer and footer of most segments. */
+/** One read gets trailer and footer of most segments, and all of a small one. */
 const TAIL_BYTES = 64 * 1024;
+
+export interface FooterAndBytes {
+  readonly footer: SegmentFooter;
+  /** The whole object, where it is so small that the read of its footer brought all of it. */
+  readonly bytes: Uint8Array | undefined;
+}
 
 /** Throws CorruptionError; errors of the source pass through. */
 export async function readFooter(source: RangeSource, object: string, signal: AbortSignal): Promise<SegmentFooter> {
+  return (await readFooterAndBytes(source, object, signal)).footer;
+}
+
+/** As `readFooter`. */
+export async function readFooterAndBytes(source: RangeSource, object: string, signal: AbortSignal): Promise<FooterAndBytes> {
   const { sizeBytes } = source;
   if (sizeBytes < HEADER_BYTES + TRAILER_BYTES) throw corrupt(object, 0, `at least ${HEADER_BYTES + TRAILER_BYTES} bytes`, `${sizeBytes}`);
   const tailLength = Math.min(sizeBytes, TAIL_BYTES);
@@ -38,7 +49,7 @@ export async function readFooter(source: RangeSource, object: string, signal: Ab
       ? tail.subarray(tailLength - TRAILER_BYTES - footerLength, tailLength - TRAILER_BYTES)
       : await source.read(footerOffset, footerLength, signal);
   if (crc32(footer) !== crc) throw corrupt(object, footerOffset, `a footer with crc32 ${crc.toString(16)}`, crc32(footer).toString(16));
-  return decodeFooter(footer, footerOffset, object);
+  return { footer: decodeFooter(footer, footerOffset, object), bytes: tailLength === sizeBytes ? tail : undefined };
 }
 
 function decodeFooter(bytes: Uint8Array, footerOffset: number, object: string): SegmentFooter {
@@ -119,35 +130,55 @@ export function openSections(bytes: Uint8Array, entry: DatasetEntry, tags: reado
     const start = offset;
     offset += section.storedLength;
     if (!tags.includes(section.tag)) continue;
-    const at = entry.offset + start;
-    opened.set(section.tag, inflate(checkedSection(bytes.subarray(start, offset), section, object, at), section, object, at));
+    const place = { object, service: entry.service, offset: entry.offset + start };
+    opened.set(section.tag, inflate(checkedSection(bytes.subarray(start, offset), section, place), section, place));
   }
   return opened;
 }
 
+/** Of a section, for errors. */
+type SectionPlace = Pick<CorruptionInit, "object" | "service" | "offset">;
+
 /** The stored bytes of a section, when they are what was written. */
-function checkedSection(stored: Uint8Array, section: SectionEntry, object: string, at: number): Uint8Array {
-  if (stored.length !== section.storedLength) throw corrupt(object, at, `${section.storedLength} bytes`, `${stored.length}`);
+function checkedSection(stored: Uint8Array, section: SectionEntry, place: SectionPlace): Uint8Array {
+  if (stored.length !== section.storedLength) throw new CorruptionError({ ...place, expected: `${section.storedLength} bytes`, found: `${stored.length}` });
   const crc = crc32(stored);
-  if (crc !== section.crc) throw corrupt(object, at, `section ${section.tag} with crc32 ${section.crc.toString(16)}`, crc.toString(16));
+  if (crc !== section.crc) throw new CorruptionError({ ...place, expected: `section ${section.tag} with crc32 ${section.crc.toString(16)}`, found: crc.toString(16) });
   return stored;
 }
 
-function inflate(stored: Uint8Array, section: SectionEntry, object: string, at: number): Uint8Array {
+function inflate(stored: Uint8Array, section: SectionEntry, place: SectionPlace): Uint8Array {
   const { codec, rawLength } = section;
-  if (rawLength > SECTION_RAW_BYTES_MAX) throw corrupt(object, at, `a section of at most ${SECTION_RAW_BYTES_MAX} bytes`, `${rawLength}`);
+  if (rawLength > SECTION_RAW_BYTES_MAX) throw new CorruptionError({ ...place, expected: `a section of at most ${SECTION_RAW_BYTES_MAX} bytes`, found: `${rawLength}` });
   let raw: Uint8Array;
   try {
     if (codec === CODEC.none) raw = stored;
-    else if (codec === CODEC.deflateRaw) raw = inflateRawSync(stored, { maxOutputLength: Math.max(1, rawLength) });
-    else if (codec === CODEC.brotli) raw = brotliDecompressSync(stored, { maxOutputLength: Math.max(1, rawLength) });
-    else throw corrupt(object, at, "a known codec", `${codec}`);
+    else if (codec === CODEC.deflateRaw) raw = ownBytes(inflateRawSync(stored, outputOf(rawLength)));
+    else if (codec === CODEC.brotli) raw = ownBytes(brotliDecompressSync(stored, outputOf(rawLength)));
+    else throw new CorruptionError({ ...place, expected: "a known codec", found: `${codec}` });
   } catch (error) {
     if (error instanceof CorruptionError) throw error;
-    throw new CorruptionError({ object, offset: at, expected: `a section that inflates to ${rawLength} bytes`, found: messageOf(error), cause: error });
+    throw new CorruptionError({ ...place, expected: `a section that inflates to ${rawLength} bytes`, found: messageOf(error), cause: error });
   }
-  if (raw.length !== rawLength) throw corrupt(object, at, `${rawLength} bytes`, `${raw.length}`);
+  if (raw.length !== rawLength) throw new CorruptionError({ ...place, expected: `${rawLength} bytes`, found: `${raw.length}` });
   return raw;
+}
+
+/** zlib takes no smaller ones. */
+const INFLATE_CHUNK_BYTES_MIN = 64;
+const INFLATE_CHUNK_BYTES_MAX = 1 << 20;
+
+/**
+ * Room for just the section: zlib's default is 16 KiB, of which what it answers is a view. An opened dataset of 1.2 kB kept 18 kB so.
+ * One byte more than needed, or zlib makes ready for a second chunk that never comes.
+ */
+function outputOf(rawLength: number): { readonly maxOutputLength: number; readonly chunkSize: number } {
+  return { maxOutputLength: Math.max(1, rawLength), chunkSize: Math.min(INFLATE_CHUNK_BYTES_MAX, Math.max(INFLATE_CHUNK_BYTES_MIN, rawLength + 1)) };
+}
+
+/** Small buffers come out of Node's shared pool, of which each would keep 8 KiB in memory. */
+function ownBytes(inflated: Uint8Array): Uint8Array {
+  return inflated.buffer.byteLength > inflated.length + INFLATE_CHUNK_BYTES_MIN ? new Uint8Array(inflated) : inflated;
 }
 
 export interface DatasetRange {
@@ -163,14 +194,6 @@ export function bytesSource(bytes: Uint8Array): RangeSource {
 
 export function findDataset(footer: SegmentFooter, service: string): DatasetEntry | undefined {
   return footer.datasets.find((dataset) => dataset.service === service);
-}
-
-/**
- * What a dataset holds, told by its sections' checksums: for caches. An object's key is not enough where a data dir was copied: there a
- * segment on local disk and another's in the bucket may have one key, until the local one is renamed.
- */
-export function contentSum(entry: DatasetEntry): string {
-  return entry.sections.map(({ crc }) => crc.toString(36)).join(".");
 }
 
 /** Undefined where the segment has no such dataset. */
@@ -201,6 +224,15 @@ export async function verifySegment(source: RangeSource, object: string, signal:
   return footer;
 }
 
+/** Checks every checksum of a dataset whose whole range `bytes` is, and inflates nothing. Throws CorruptionError. */
+export function checkSections(bytes: Uint8Array, dataset: DatasetEntry, object: string): void {
+  let start = 0;
+  for (const section of dataset.sections) {
+    checkedSection(bytes.subarray(start, start + section.storedLength), section, { object, service: dataset.service, offset: dataset.offset + start });
+    start += section.storedLength;
+  }
+}
+
 /** Every identity in a segment, 16 characters of latin1 each: what decides whether a record may be dropped elsewhere. */
 export async function readIdentities(source: RangeSource, object: string, signal: AbortSignal): Promise<string[]> {
   const footer = await readFooter(source, object, signal);
@@ -209,11 +241,7 @@ export async function readIdentities(source: RangeSource, object: string, signal
     const bytes = await source.read(dataset.offset, dataset.length, signal);
     // The checksum of every section, not only of the one that is looked into: a record is dropped because of this. Inflating
     // them as well would hold up the main thread for tens of milliseconds a segment.
-    let start = 0;
-    for (const section of dataset.sections) {
-      checkedSection(bytes.subarray(start, start + section.storedLength), section, object, dataset.offset + start);
-      start += section.storedLength;
-    }
+    checkSections(bytes, dataset, object);
     const raw = Buffer.from(openSection(bytes, dataset, TAG.identities, object) ?? new Uint8Array(0));
     if (raw.length !== dataset.recordCount * 16) throw corrupt(object, dataset.offset, `${dataset.recordCount} identities`, `${raw.length} bytes`);
     for (let at = 0; at < raw.length; at += 16) identities.push(raw.toString("latin1", at, at + 16));

@@ -72,9 +72,9 @@ export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[
   return out.finish();
 }
 
-/** The same segment under another meta: the datasets' bytes stay, the footer is another. Throws CorruptionError for a footer that is not what was written. */
-export async function withSegmentMeta(bytes: Uint8Array, meta: SegmentMeta): Promise<Uint8Array> {
-  const { builderVersion, datasets } = await readFooter(bytesSource(bytes), "a segment that gets another name", new AbortController().signal);
+/** The same segment under another meta: the datasets' bytes stay, the footer is another. Throws CorruptionError, which names `object`, for a footer that is not what was written. */
+export async function withSegmentMeta(bytes: Uint8Array, meta: SegmentMeta, object: string): Promise<Uint8Array> {
+  const { builderVersion, datasets } = await readFooter(bytesSource(bytes), object, new AbortController().signal);
   const end = datasets.reduce((most, { offset, length }) => Math.max(most, offset + length), HEADER_BYTES);
   const out = new ByteWriter(bytes.length + 256);
   out.raw(bytes.subarray(0, end));

@@ -107,8 +107,8 @@ describe("segment container", () => {
   it("under another meta it is the segment that would have been built so, and a damaged footer is refused", async () => {
     const other = { ...META, storeId: "ab".repeat(16), ordinal: 123_456, sources: [{ storeId: "ab".repeat(16), firstOrdinal: 123_456, lastOrdinal: 123_456 }] };
     const built = buildSegment(META, datasets());
-    assert.equal(toHex(await withSegmentMeta(built, other)), toHex(buildSegment(other, datasets())));
-    await corrupt(withSegmentMeta(built.map((byte, at) => (at === built.length - 20 ? byte ^ 1 : byte)), other), "a flipped byte");
+    assert.equal(toHex(await withSegmentMeta(built, other, "k")), toHex(buildSegment(other, datasets())));
+    await corrupt(withSegmentMeta(built.map((byte, at) => (at === built.length - 20 ? byte ^ 1 : byte)), other, "k"), "a flipped byte");
   });
 
   it("verify reads all of it; identities come back in order of service", async () => {

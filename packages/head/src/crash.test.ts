@@ -1,15 +1,17 @@
 /** Durability, proven on a store that drops every unsynced write: whatever happens, an answered append is there once. */
 import { expect } from "chai";
 import fc from "fast-check";
+import { seededRandom, toHex } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { windowStartOf } from "@pyromesh/profile";
 import type { Cut } from "./cut.ts";
-import type { SealedCut } from "./head.ts";
+import type { RenamedSegment, SealedCut } from "./head.ts";
+import type { OrdinalName } from "./store-identity.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, startHead } from "./testing/fixtures.ts";
 
 type Step =
   | { readonly kind: "append"; readonly numbers: readonly number[]; readonly isAwaited: boolean }
-  | { readonly kind: "cut" | "unseal" | "crash" | "close" }
+  | { readonly kind: "cut" | "unseal" | "renew" | "rename" | "crash" | "close" }
   | { readonly kind: "seal"; readonly isLast: boolean }
   | { readonly kind: "power"; readonly afterBatches: number; readonly fate: "before" | "after" | "fail" | "fail-kept" };
 
@@ -17,8 +19,13 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("append" as const), numbers: fc.array(fc.nat(40), { minLength: 1, maxLength: 5 }), isAwaited: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "unseal" as const, "crash" as const, "close" as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("seal" as const), isLast: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("renew" as const, "rename" as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("power" as const), afterBatches: fc.nat(3), fate: fc.constantFrom("before" as const, "after" as const, "fail" as const, "fail-kept" as const) }) },
 );
+
+/** Sorts by ordinal. */
+const printName = ({ storeId, windowStartMs, ordinal }: Pick<OrdinalName, "storeId" | "windowStartMs" | "ordinal">): string => `${storeId}/${windowStartMs}/${String(ordinal).padStart(4, "0")}`;
+const nameOf = (key: string): string => key.split(" ")[0]!;
 
 const inTwoWindows = (number: number): EncodedRecord => makeRecord(number, { timeMs: makeRecord(number).timeMs + (number % 2) * HOUR_MS });
 
@@ -35,14 +42,22 @@ describe("head on a store that drops every unsynced write", function () {
         const inSegments = new Map<string, number[]>();
         const waiting: Promise<unknown>[] = [];
         const keyOf = new Map<string, string>(); // store, window and ordinal -> the one segment that took it
+        let startCount = 1; // each start draws other store ids
         let hookedCuts = new Set<number>();
         let hookedKeys = new Set<string>();
+        const renamedFrom = new Set<string>();
+        /** It waits under a former id, behind one that was renamed. */
+        const isBehindRenamed = (key: string): boolean => [...renamedFrom].some((from) => from < key && from.slice(0, from.lastIndexOf("/")) === key.slice(0, key.lastIndexOf("/")));
         const unsealing = new Set<string>(); // gone, or not: nobody is told
         const listen = {
           onCut: ({ cutId }: Cut) => void hookedCuts.add(cutId),
           onSealed: ({ cutId, segments }: SealedCut) => {
             hookedCuts.delete(cutId);
             for (const { key } of segments) hookedKeys.add(key);
+          },
+          onRenamed: ({ fromKey, segment }: RenamedSegment) => {
+            hookedKeys.delete(fromKey);
+            hookedKeys.add(segment.key);
           },
         };
 
@@ -52,19 +67,29 @@ describe("head on a store that drops every unsynced write", function () {
           const stays = (key: string): boolean => !unsealing.has(key);
           expect([...hookedKeys].filter(stays).sort(), "segments told of").deep.equal(head.sealed().map(({ key }) => key).filter(stays).sort());
           for (const key of hookedKeys) {
-            const name = key.split(" ")[0]!;
+            const name = nameOf(key);
             expect(keyOf.get(name) ?? key, "an ordinal names one segment for ever").equal(key);
             keyOf.set(name, key);
           }
+          const named = new Set<string>();
           for (const { storeId, windowStartMs, next } of head.ordinals()) {
-            for (let ordinal = 0; ordinal < next; ordinal++) expect(keyOf.has(`${storeId}/${windowStartMs}/${ordinal}`), "no ordinal is left out").equal(true);
+            for (let ordinal = 0; ordinal < next; ordinal++) {
+              const name = printName({ storeId, windowStartMs, ordinal });
+              named.add(name);
+              expect(keyOf.has(name), "no ordinal is left out").equal(true);
+            }
           }
-          expect(head.ordinals().reduce((sum, { next }) => sum + next, 0), "none was taken that is not remembered").equal(keyOf.size);
+          for (const [name, key] of keyOf) {
+            if (named.has(name)) continue;
+            // Only an ordinal that a renamed segment left is free, with those above it, whose segments are to be renamed.
+            const isOfFormerId = !name.startsWith(toHex(head.storeId));
+            expect(isOfFormerId && (!head.isSealed(key) || isBehindRenamed(key)), "none was taken that is not remembered").equal(true);
+          }
         };
         const restart = async (): Promise<void> => {
           await Promise.allSettled(waiting.splice(0));
           world.disk.onBatch = undefined;
-          const started = await startHead(world, { commitCountMax: 3 }, listen);
+          const started = await startHead(world, { commitCountMax: 3 }, { ...listen, random: seededRandom(++startCount) });
           head = started.head;
           hookedCuts = new Set(head.cuts().map(({ cutId }) => cutId));
           hookedKeys = new Set(head.sealed().map(({ key }) => key));
@@ -108,7 +133,7 @@ describe("head on a store that drops every unsynced write", function () {
               const records = await recordsOf(cut).catch(() => undefined);
               const ordinals = await head.nextOrdinals(cut.cutId).catch(() => undefined);
               if (records === undefined || ordinals === undefined) break;
-              const segments = ordinals.map((name) => ({ ...name, key: `${name.storeId}/${name.windowStartMs}/${name.ordinal} cut-${cut.cutId}`, bytes: Uint8Array.of(1) }));
+              const segments = ordinals.map((name) => ({ ...name, key: `${printName(name)} cut-${cut.cutId}`, bytes: Uint8Array.of(1) }));
               for (const { key, windowStartMs } of segments) inSegments.set(key, records.filter(({ timeMs }) => windowStartOf(timeMs) === windowStartMs).map(numberOf)); // the file is synced before the seal
               await head.seal(cut.cutId, segments).catch(() => undefined);
               check();
@@ -119,6 +144,25 @@ describe("head on a store that drops every unsynced write", function () {
               if (segment === undefined) break;
               unsealing.add(segment.key);
               await head.unseal(segment.key).catch(() => undefined);
+              break;
+            }
+            case "renew":
+              await head.takeNewStoreId("a test").catch(() => undefined);
+              check();
+              break;
+            case "rename": {
+              // The lowest ordinal first: keys sort so.
+              const segment = head.sealed().find(({ key }) => !key.startsWith(toHex(head.storeId)) && !unsealing.has(key));
+              if (segment === undefined) break;
+              const [storeId, windowStartMs, ordinal] = nameOf(segment.key).split("/");
+              const from = { storeId: storeId!, tenant: "anonymous", windowStartMs: Number(windowStartMs), ordinal: Number(ordinal), key: segment.key };
+              const name = await head.nextOrdinal("anonymous", from.windowStartMs).catch(() => undefined);
+              if (name === undefined || !head.isSealed(segment.key)) break;
+              const key = `${printName(name)} ${segment.key.split(" ")[1]!}`;
+              inSegments.set(key, inSegments.get(segment.key)!); // its file is synced before
+              renamedFrom.add(segment.key);
+              await head.rename(from, { ...name, key, bytes: segment.bytes }).catch(() => undefined);
+              check();
               break;
             }
             case "power": {

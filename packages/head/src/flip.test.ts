@@ -8,7 +8,7 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { openHead } from "./open-head.ts";
 import type { Head } from "./head.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
-import { makeRecord, numberOf, replayHead, sealUnder } from "./testing/fixtures.ts";
+import { makeRecord, numberOf, replayHead } from "./testing/fixtures.ts";
 import type { Started } from "./testing/fixtures.ts";
 
 /** Every third is larger than one of LevelDB's blocks, and stands alone in its own. */

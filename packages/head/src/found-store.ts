@@ -1,6 +1,6 @@
 /** A store as it was found at opening: its structure is read and it is settled whose it is; its records are not read yet. */
-import type { Logger, Random } from "@pyromesh/base";
-import { toHex } from "@pyromesh/base";
+import { toHex, Turns } from "@pyromesh/base";
+import type { Clock, Logger, Random } from "@pyromesh/base";
 import { encodeStoreMark, FORMAT_VERSION, STORE_ID_BYTES } from "./meta-entry.ts";
 import type { StoreMark } from "./meta-entry.ts";
 import type { NewQuarantine } from "./quarantine.ts";
@@ -24,10 +24,12 @@ export interface FoundStore {
   readonly introducing: readonly StoreOp[];
 }
 
-export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
+export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly clock: Clock; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
   const { logger, random } = modules;
   const seen = loss?.kind === "replaced" ? undefined : modules.witness.read();
-  const structure = await readStructure(store, seen?.commit ?? 0, logger);
+  const turns = new Turns(modules);
+  const structure = await readStructure(store, seen?.commit ?? 0, logger, turns);
+  await turns.give(); // what is decided next is one step
   const witness = witnessOf(structure.storeMark, seen);
   if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is not heard");
   const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);

@@ -17,13 +17,17 @@ import { encodeCommit } from "./commit-entry.ts";
 import type { SealCommit } from "./commit-entry.ts";
 import { encodeCut } from "./cut-entry.ts";
 import type { CutEntry } from "./cut-entry.ts";
+import { DiskBudget } from "./disk-budget.ts";
+import type { DiskUse, HeldBytes } from "./disk-budget.ts";
+import { RECORDS_ONLY } from "./disk-plan.ts";
+import type { DiskPlan } from "./disk-plan.ts";
+import { DiskWatch } from "./disk-watch.ts";
 import { printCut } from "./cut.ts";
 import type { Cut } from "./cut.ts";
 import { findStore } from "./found-store.ts";
 import type { FoundStore } from "./found-store.ts";
 import { frame } from "./frame.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts";
-import type { GroupCommit } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
 import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
 import { planSetAside, readLivePage } from "./live-records.ts";
@@ -35,7 +39,7 @@ import { Quarantine } from "./quarantine.ts";
 import type { QuarantineEntry } from "./quarantine.ts";
 import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./record-entry.ts";
 import { recover } from "./recovery.ts";
-import type { ReplayedRecord } from "./recovery.ts";
+import type { ReplayedRecord, ReplayProgress } from "./recovery.ts";
 import { identityKeyOf } from "./state.ts";
 import type { HeadState } from "./state.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./store.ts";
@@ -50,8 +54,10 @@ import type { Appended, PendingAppend, QueueLimits } from "./write-queue.ts";
 
 /** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
 export interface HeadOptions extends Partial<QueueLimits> {
-  /** Records, cuts and sealed files together; past it an append is refused with `HEAD_FULL`. */
+  /** What the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
   readonly diskBudgetBytes: number;
+  /** What of it goes to other things than records. Absent: nothing. */
+  readonly diskPlan?: DiskPlan;
 }
 
 export interface HeadModules {
@@ -62,6 +68,8 @@ export interface HeadModules {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
+  /** What the folders really hold. Absent: only what is known to be kept counts. */
+  readonly measureDisk?: () => Promise<DiskUse>;
   /** Called after a commit is durable and before any append of it resolves. Must not throw. */
   readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
   /**
@@ -114,14 +122,16 @@ export interface HeadStats {
   readonly cutCount: number;
   readonly sealedBytes: number;
   readonly queuedBytes: number;
-  /** What counts against the disk budget. */
+  /** Records and sealed segments: what is known to be kept on disk. */
   readonly diskBytes: number;
 }
 
 export class Head {
   readonly #modules: HeadModules;
   readonly #identity: StoreIdentity;
-  readonly #diskBudgetBytes: number;
+  readonly #disk: DiskBudget;
+  readonly #diskPlan: DiskPlan;
+  readonly #diskWatch: DiskWatch | undefined;
   readonly #quarantine: Quarantine;
   readonly #writer: StoreWriter;
   readonly #queue: WriteQueue;
@@ -141,12 +151,14 @@ export class Head {
   #introducing: readonly StoreOp[] = [];
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
-    const { diskBudgetBytes, ...limits } = options;
+    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, ...limits } = options;
     this.#modules = modules;
-    this.#diskBudgetBytes = diskBudgetBytes;
-    this.#writer = new StoreWriter(parts.store, modules);
+    this.#diskPlan = diskPlan;
+    this.#disk = new DiskBudget(diskBudgetBytes, diskPlan);
+    this.#diskWatch = modules.measureDisk === undefined ? undefined : this.#watchDisk(modules.measureDisk);
+    this.#writer = new StoreWriter(parts.store, diskPlan, modules);
     this.#queue = new WriteQueue(
-      { commitBytesMax: 4 << 20, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
+      { commitBytesMax: diskPlan.commitBytesMax, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
       {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
@@ -164,6 +176,8 @@ export class Head {
     metrics.gauge("pyromesh_head_records", "Records in the head: open and cut, not yet sealed.", [], (gauge) => gauge.set({}, this.stats.openCount + this.stats.cutCount));
     this.#commitSeconds = metrics.histogram("pyromesh_commit_duration_seconds", "Time of one synced group commit.", [], [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]);
     this.#commitRecords = metrics.histogram("pyromesh_commit_records", "Records in one group commit.", [], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
+    metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second.", [], (gauge) => gauge.set({}, this.#disk.measuredBytes ?? this.#diskBytes));
+    metrics.gauge("pyromesh_head_disk_budget_bytes", "What they may hold: --head-disk-budget, or less where the disk has less.", [], (gauge) => gauge.set({}, diskBudgetBytes));
     const quarantined = metrics.counter("pyromesh_quarantined_records_total", "Records found lost or corrupt; a lost entry of unknown size counts one.");
     quarantined.add({}, 0);
     this.#countQuarantined = (count) => quarantined.add({}, count);
@@ -182,6 +196,11 @@ export class Head {
   /** The data dir was written by format 1 (or lost its mark) and has adopted no bucket since: its ordinals may have holes. */
   get isFirstFormat(): boolean {
     return this.#identity.isFirstFormat;
+  }
+
+  /** Ordinals that the id in force has given, of all tenants and windows together; of a first format's at least so many. */
+  get givenOrdinalCount(): number {
+    return this.#identity.givenOrdinalCount;
   }
 
   /**
@@ -213,7 +232,7 @@ export class Head {
    */
   async replay(
     visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
-    onProgress: (progress: { readonly recordCount: number; readonly bytes: number }) => void = () => {},
+    onProgress: (progress: ReplayProgress) => void = () => {},
   ): Promise<ReplayReport> {
     const found = this.#found;
     assert(found !== undefined, "the head is replayed once, first");
@@ -248,6 +267,7 @@ export class Head {
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) await this.#writer.repair();
     if (state.open.recordCount > 0) this.#openSinceMs = clock.monotonicMs();
+    await this.#diskWatch?.start();
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
     return { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, durationMs };
@@ -545,7 +565,13 @@ export class Head {
 
   /** Bytes of sealed segments' files, which count against the disk budget. */
   setSealedBytes(bytes: number): void {
+    this.#disk.wrote(Math.max(0, bytes - this.#sealedBytes));
     this.#sealedBytes = bytes;
+  }
+
+  /** What a cut may come to, so that the disk budget has room for the next one while it is sealed. */
+  get cutBytesMax(): number {
+    return this.#diskPlan.cutBytesMax;
   }
 
   get stats(): HeadStats {
@@ -592,6 +618,7 @@ export class Head {
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
+    await this.#diskWatch?.stop();
     await this.#queue.settle();
     await this.#writer.close();
     this.#modules.witness.close();
@@ -611,9 +638,10 @@ export class Head {
     if (!isNameKept(record.service)) return invalidArgument("SERVICE_NAME_TOO_LONG", `service_name is longer than ${NAME_BYTES_MAX} bytes: shorten it`);
     const refusal = this.#writer.refusal;
     if (refusal !== undefined) return refusal;
-    const diskBytes = this.#diskBytes;
-    if (diskBytes + entryBytes > this.#diskBudgetBytes) {
-      return unavailable("HEAD_FULL", `the head holds ${diskBytes} bytes of at most ${this.#diskBudgetBytes}: it empties when the bucket takes its segments; raise --head-disk-budget or mend the bucket`);
+    const full = this.#disk.refusal(entryBytes, this.#heldBytes);
+    if (full !== undefined) {
+      this.#diskWatch?.hurry();
+      return full;
     }
     if (this.#queue.isFull(entryBytes)) {
       return unavailable("HEAD_BUSY", `${this.#queue.bytes} bytes already wait for the disk: try again`);
@@ -639,6 +667,7 @@ export class Head {
         probe: whenPresent(commitKey(commit.number)),
         apply: () => {
           state.take(commit);
+          this.#disk.wrote(commit.bytes);
           this.#openSinceMs ??= clock.monotonicMs();
           this.#writeWitness();
           const { group: committed, firstSeq } = commit;
@@ -695,8 +724,29 @@ export class Head {
     return typeof held === "number" ? held : undefined;
   }
 
+  get #heldBytes(): HeldBytes {
+    return { recordBytes: (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes, sealedBytes: this.#sealedBytes };
+  }
+
   get #diskBytes(): number {
-    return (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#sealedBytes + this.#queue.bytes;
+    const { recordBytes, sealedBytes } = this.#heldBytes;
+    return recordBytes + sealedBytes;
+  }
+
+  #watchDisk(measure: () => Promise<DiskUse>): DiskWatch {
+    const { clock, logger } = this.#modules;
+    return new DiskWatch({
+      clock,
+      logger,
+      measure,
+      onBegin: () => this.#disk.beginMeasuring(),
+      onMeasured: (use, begun) => {
+        this.#disk.measured(use, begun);
+        // What a merge writes is not dead.
+        if (!this.#writer.isCompacting && this.#disk.askForMerge(this.#heldBytes.recordBytes)) this.#writer.reclaimAll();
+      },
+      onFailed: () => this.#disk.forgetMeasured(),
+    });
   }
 
   #writeWitness(): void {

@@ -1,14 +1,16 @@
 export type { Cut, CutGroup } from "./cut.ts";
+export type { DiskUse } from "./disk-budget.ts";
+export type { DiskPlan } from "./disk-plan.ts";
 export { Head } from "./head.ts";
 export { checkHeadFormat } from "./format-file.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut, SealedSegment } from "./head.ts";
 export type { KeptFile } from "./kept-file.ts";
 export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./live-records.ts";
 export type { BucketMark } from "./meta-entry.ts";
-export { openHead } from "./open-head.ts";
+export { measureHead, openHead } from "./open-head.ts";
 export type { OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./quarantine.ts";
-export type { ReplayedRecord } from "./recovery.ts";
+export type { ReplayedRecord, ReplayProgress } from "./recovery.ts";
 export type { OrdinalName, StoreOrdinal, WindowOrdinal } from "./store-identity.ts";
 export type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./store.ts";
 export type { TimeSpan } from "./time-span.ts";

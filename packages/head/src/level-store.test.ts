@@ -14,7 +14,7 @@ import { MemoryDisk } from "./testing/memory-store.ts";
 
 describeStore("LevelDB", async () => {
   const dir = await mkdtemp(join(tmpdir(), "pyromesh-level-"));
-  const opener = levelStoreOpener(dir, { clock: systemClock, logger: silentLogger });
+  const opener = levelStoreOpener(dir, { clock: systemClock, logger: silentLogger }, { writeBufferBytes: 96 << 20 });
   let { store } = await opener.open({ isMending: true });
   return {
     store,

@@ -9,19 +9,30 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, messageOf, Turns } from "@pyromesh/base";
 import { keptFile, syncDirectory } from "./kept-file.ts";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
 
 export interface LevelStoreOptions {
   /** What LevelDB gathers in memory before it writes a table; it may hold two of them. */
-  readonly writeBufferBytes?: number;
+  readonly writeBufferBytes: number;
+}
+
+export interface LevelStoreModules {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Ends an opening that looks at many tables. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+export function storeDir(dir: string): string {
+  return join(dir, "db");
 }
 
 /** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
-export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; readonly logger: Logger }, { writeBufferBytes = WRITE_BUFFER_BYTES }: LevelStoreOptions = {}): StoreOpener {
-  const path = join(dir, "db");
+export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes }: LevelStoreOptions): StoreOpener {
+  const path = storeDir(dir);
   const holderPath = join(dir, "holder");
 
   const openOnce = async (): Promise<LevelStore> => {
@@ -42,7 +53,7 @@ export function levelStoreOpener(dir: string, modules: { readonly clock: Clock; 
       if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
     });
     // 2. LevelDB aborts the process over a damaged table, so it never sees one.
-    const salvaged = await salvageTables(path, join(dir, "db.damaged"), modules.logger);
+    const salvaged = await salvageTables(path, join(dir, "db.damaged"), modules);
     let reason = "";
     if (salvaged.length > 0) {
       reason = `damaged tables: ${salvaged.join(", ")}`;
@@ -156,18 +167,6 @@ class LevelStore implements OrderedStore {
 }
 
 /**
- * More than comes in between two seals of full cuts: a cut (64 MiB) and what is taken in while its segment is built. Each seal has
- * LevelDB write what it gathered into a table and drop from that, in place, what is deleted (`reclaim` of store-writer.ts); so a
- * record is written to the log and into one table. Where it is filled before the seal, its table is still all alive: too large for
- * level 1, and spanning all kinds of keys as every table does, it is merged at once with what is left of the last, a third write.
- *
- * Measured (`npm run bench -- commits`, 10 KiB records, 2 cores; bytes written a byte, CPU a record of all threads): 16 MiB 4 to 5
- * and 195 µs, 32 MiB 4 and 165 µs, 64 MiB 2.7 and 96 to 104 µs, 96 MiB 2.2 and 77 to 94 µs. Under `bench load` it holds some
- * 75 MB at most; a start with 20,000 unflushed pushes takes as long.
- */
-const WRITE_BUFFER_BYTES = 96 << 20;
-
-/**
  * A chained batch costs half of an array, but its native memory goes only with the next garbage collection, and V8 does not know
  * of it: records of 1 MB took 1.6 GB that way. An array's goes when it is written.
  */
@@ -242,10 +241,12 @@ function fullMessage(thrown: unknown): string {
 }
 
 /** Names of the tables that were damaged. Each is kept under `asidePath`; what is sound in it stands in its place. */
-async function salvageTables(path: string, asidePath: string, logger: Logger): Promise<readonly string[]> {
+async function salvageTables(path: string, asidePath: string, { clock, logger, signal }: LevelStoreModules): Promise<readonly string[]> {
+  const turns = new Turns({ clock });
   const damaged: string[] = [];
   let buffer = Buffer.alloc(0); // one for all: fresh pages for each table cost more than reading it
   for (const name of (await readdir(path)).filter((name) => /\.(ldb|sst)$/.test(name)).sort()) {
+    signal?.throwIfAborted();
     const file = await open(join(path, name), "r");
     let table: Buffer;
     try {
@@ -255,9 +256,9 @@ async function salvageTables(path: string, asidePath: string, logger: Logger): P
     } finally {
       await file.close();
     }
-    if (isTableSound(table)) continue;
+    if (await isTableSound(table, turns)) continue;
     damaged.push(name);
-    const salvaged = salvageTable(table);
+    const salvaged = await salvageTable(table, turns);
     logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
     // The damaged one first, so that a crash in between loses nothing.
     await mkdir(asidePath, { recursive: true });

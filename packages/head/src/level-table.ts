@@ -16,14 +16,16 @@
  * a second of crc32c in JavaScript. The first and last keys are always sure: by them LevelDB sorts whole tables.
  */
 import { crc32 } from "@pyromesh/base";
+import type { Turns } from "@pyromesh/base";
 import { FRAME_BYTES, frameSum } from "./frame.ts";
 
-/** Whether LevelDB may be let near it. */
-export function isTableSound(table: Buffer): boolean {
+/** Whether LevelDB may be let near it. A table of small records holds a second of work: it is done in slices. */
+export async function isTableSound(table: Buffer, turns: Turns): Promise<boolean> {
   const handles = readIndex(table);
   if (handles === undefined) return false;
   let last: Buffer | undefined;
   for (const [at, handle] of handles.entries()) {
+    if (turns.areDue) await turns.give();
     const { entries, isBroken } = readBlock(table, handle);
     if (isBroken || entries.length === 0) return false;
     for (const { key } of entries) {
@@ -37,10 +39,11 @@ export function isTableSound(table: Buffer): boolean {
 }
 
 /** A table of what is sound in a damaged one; undefined when nothing is. */
-export function salvageTable(table: Buffer): Buffer | undefined {
-  const handles = readIndex(table) ?? guessHandles(table);
+export async function salvageTable(table: Buffer, turns: Turns): Promise<Buffer | undefined> {
+  const handles = readIndex(table) ?? (await guessHandles(table, turns));
   const kept: TableEntry[] = [];
   for (const handle of handles) {
+    if (turns.areDue) await turns.give();
     const isSumRight = isBlockSumRight(table, handle);
     for (const entry of readBlock(table, handle).entries) {
       if (!isSumRight && !isFramedPut(entry)) continue;
@@ -48,7 +51,7 @@ export function salvageTable(table: Buffer): Buffer | undefined {
       if (last === undefined || compareInternal(last.key, entry.key) < 0) kept.push(entry);
     }
   }
-  return kept.length === 0 ? undefined : writeTable(kept);
+  return kept.length === 0 ? undefined : writeTable(kept, turns);
 }
 
 /** Unsigned 32 bits of CRC-32C (Castagnoli). Only for small blocks: some 300 MB/s. */
@@ -64,7 +67,7 @@ export interface TableEntry {
   readonly value: Buffer;
 }
 
-export function writeTable(entries: readonly TableEntry[]): Buffer {
+export async function writeTable(entries: readonly TableEntry[], turns: Turns): Promise<Buffer> {
   const parts: Buffer[] = [];
   let offset = 0;
   const putBlock = (blockEntries: readonly TableEntry[]): Buffer => {
@@ -83,6 +86,7 @@ export function writeTable(entries: readonly TableEntry[]): Buffer {
     block.push(entry);
     blockBytes += entry.key.length + entry.value.length;
     if (blockBytes < BLOCK_BYTES && at < entries.length - 1) continue;
+    if (turns.areDue) await turns.give();
     index.push({ key: entry.key, value: putBlock(block) });
     block = [];
     blockBytes = 0;
@@ -130,10 +134,11 @@ function readIndex(table: Buffer): readonly Handle[] | undefined {
 }
 
 /** Without the index: blocks stand back to back from the start, and where one ends can be told from its restart offsets. */
-function guessHandles(table: Buffer): readonly Handle[] {
+async function guessHandles(table: Buffer, turns: Turns): Promise<readonly Handle[]> {
   const handles: Handle[] = [];
   let offset = 0;
   while (offset < table.length - FOOTER_BYTES) {
+    if (turns.areDue) await turns.give();
     const end = guessBlockEnd(table, offset);
     if (end === undefined) break;
     handles.push({ offset, size: end - offset });

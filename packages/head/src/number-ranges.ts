@@ -28,8 +28,13 @@ export class NumberRanges {
 
   /** This set and these numbers; this one stays as it is. */
   with(numbers: Iterable<number>): NumberRanges {
-    const added: NumberRange[] = [...this.#ranges];
-    for (const number of numbers) added.push({ from: number, to: number });
+    // Numbers mostly come in runs: a start adds all commits of the store, and a range made for each would be ten times the work.
+    const added: { from: number; to: number }[] = [...this.#ranges];
+    let run: { from: number; to: number } | undefined;
+    for (const number of Float64Array.from(numbers).sort()) {
+      if (run !== undefined && number <= run.to + 1) run.to = number;
+      else added.push((run = { from: number, to: number }));
+    }
     return NumberRanges.of(added);
   }
 

@@ -1,29 +1,45 @@
 /** A head in a data directory: LevelDB, witness and quarantine list side by side. */
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { DiskUse } from "./disk-budget.ts";
+import { planDisk } from "./disk-plan.ts";
+import { measureFolder } from "./disk-use.ts";
 import { checkHeadFormat, writeHeadFormat } from "./format-file.ts";
 import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head.ts";
 import { keptFile } from "./kept-file.ts";
-import { levelStoreOpener } from "./level-store.ts";
+import { levelStoreOpener, storeDir } from "./level-store.ts";
+import type { LevelStoreModules } from "./level-store.ts";
 import { FORMAT_VERSION } from "./meta-entry.ts";
 import { FileWitness } from "./witness.ts";
 
 export interface OpenHeadOptions extends HeadOptions {
   /** Made if missing. Nothing else should live in it. */
   readonly dir: string;
+  /** Where sealed segments lie, which count against the disk budget too. */
+  readonly sealedDir?: string;
 }
 
 /** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the directory. Call `replay` next. */
-export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "witness" | "quarantineFile">): Promise<Head> {
-  const { dir, ...headOptions } = options;
+export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "witness" | "quarantineFile"> & Pick<LevelStoreModules, "signal">): Promise<Head> {
+  const { dir, sealedDir, ...headOptions } = options;
+  const diskPlan = planDisk(options.diskBudgetBytes);
   // 1. Before anything is touched.
   const format = await checkHeadFormat(dir);
   await mkdir(dir, { recursive: true });
   const witness = FileWitness.open(join(dir, "witness"));
   let head: Head;
   try {
-    head = await Head.open(headOptions, { ...modules, opener: levelStoreOpener(dir, modules), witness, quarantineFile: keptFile(join(dir, "quarantine.json")) });
+    head = await Head.open(
+      { ...headOptions, diskPlan },
+      {
+        ...modules,
+        opener: levelStoreOpener(dir, modules, diskPlan),
+        witness,
+        quarantineFile: keptFile(join(dir, "quarantine.json")),
+        measureDisk: () => measureHead(dir, sealedDir),
+      },
+    );
   } catch (cause) {
     witness.close();
     throw cause;
@@ -36,4 +52,12 @@ export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModul
     throw cause;
   }
   return head;
+}
+
+/** What the head and its sealed segments hold on disk: what their budget is about. */
+export async function measureHead(dir: string, sealedDir: string | undefined): Promise<DiskUse> {
+  const storeBytes = await measureFolder(storeDir(dir));
+  const headBytes = await measureFolder(dir);
+  const sealedBytes = sealedDir === undefined ? 0 : await measureFolder(sealedDir);
+  return { storeBytes, otherBytes: Math.max(0, headBytes - storeBytes) + sealedBytes };
 }

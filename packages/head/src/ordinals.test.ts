@@ -49,6 +49,16 @@ describe("ordinals and store ids", () => {
   };
 
   describe("an ordinal", () => {
+    it("counts as given once it is sealed, under the id in force", async () => {
+      const { head } = await start();
+      expect(head.givenOrdinalCount).equal(0);
+      await sealOne(head, 0);
+      await sealOne(head, 1);
+      expect(head.givenOrdinalCount).equal(2);
+      await head.takeNewStoreId("a test");
+      expect(head.givenOrdinalCount).equal(0);
+    });
+
     it("is taken by the seal, not by the cut: cuts sealed in any order, and late, leave no hole", async () => {
       const { head } = await start();
       const cuts = [await cutOf(head, 0), await cutOf(head, 1), await cutOf(head, 2)];

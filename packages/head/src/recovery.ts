@@ -4,6 +4,7 @@
  * It writes nothing. The caller first keeps the quarantines, then writes `mending`, so that a crash between the two raises
  * the loss again. A store without a fault yields an empty mending: a clean start writes nothing.
  */
+import { Turns } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { encodeCommit, sumOf } from "./commit-entry.ts";
@@ -31,6 +32,14 @@ export interface ReplayedRecord extends EncodedRecord {
   readonly cutId: number | undefined;
 }
 
+/** How far a replay has come. What commits' entries say is all there is: known before the first record is read. */
+export interface ReplayProgress {
+  readonly recordCount: number;
+  readonly bytes: number;
+  readonly recordCountAll: number;
+  readonly bytesAll: number;
+}
+
 export interface Recovery {
   readonly state: HeadState;
   readonly quarantines: readonly NewQuarantine[];
@@ -47,7 +56,7 @@ export async function recover(
   input: { readonly store: OrderedStore; readonly structure: Structure; readonly plan: ReplayPlan; readonly witness: WitnessMark | undefined },
   modules: { readonly clock: Clock; readonly logger: Logger },
   visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
-  onProgress: (progress: { readonly recordCount: number; readonly bytes: number }) => void,
+  onProgress: (progress: ReplayProgress) => void,
 ): Promise<Recovery> {
   const { store, structure, plan, witness } = input;
   const { logger } = modules;
@@ -122,6 +131,15 @@ export async function recover(
   };
   let recordCount = 0;
   let bytes = 0;
+  let recordCountAll = 0;
+  let bytesAll = 0;
+  for (const commit of plan.recordCommits) {
+    recordCountAll += commit.recordCount;
+    bytesAll += commit.bytes;
+  }
+  onProgress({ recordCount, bytes, recordCountAll, bytesAll });
+  // A page of the store holds a thousand records: some 100 ms of work, while this thread answers who asks whether it is alive.
+  const turns = new Turns(modules);
   let batch: ReplayedRecord[] = [];
   let batchBytes = 0;
   const handOut = async (): Promise<void> => {
@@ -130,10 +148,11 @@ export async function recover(
     batch = [];
     batchBytes = 0;
     await visit(full);
-    onProgress({ recordCount, bytes });
+    onProgress({ recordCount, bytes, recordCountAll, bytesAll });
   };
   const take = async (found: readonly FoundRecord[]): Promise<void> => {
     for (const { seq, record, entryBytes } of found) {
+      if (turns.areDue) await turns.give();
       state.nextSeq = Math.max(state.nextSeq, seq + 1);
       const identityKey = identityKeyOf(record.identity);
       if (state.identities.has(identityKey)) {

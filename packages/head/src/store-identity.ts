@@ -95,6 +95,13 @@ export class StoreIdentity {
     return this.#ordinalNext;
   }
 
+  /** Of the id in force. */
+  get givenOrdinalCount(): number {
+    let count = 0;
+    for (const { next } of this.#given.values()) count += next;
+    return count;
+  }
+
   next(tenant: string, windowStartMs: number): OrdinalName {
     return { storeId: this.#storeIdText, tenant, windowStartMs, ordinal: Math.max(this.#given.get(windowKey(tenant, windowStartMs))?.next ?? 0, this.#floor) };
   }

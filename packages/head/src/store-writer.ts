@@ -10,7 +10,7 @@
 import type { Clock, CodedError, Logger } from "@pyromesh/base";
 import { assert, messageOf, unavailable } from "@pyromesh/base";
 import { recordsBetween } from "./keys.ts";
-import type { OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
+import type { KeyRange, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
 
 export interface StoreWrite {
   readonly ops: Iterable<StoreOp>;
@@ -43,11 +43,15 @@ export class StoreWriter {
   readonly #modules: StoreWriterModules;
   #store: OrderedStore;
   #failure: WriteFailure | undefined;
+  readonly #compactBytes: number;
   #deleted: DeletedRecords | undefined;
+  #isMergeDue = false;
   #compacting: Promise<void> | undefined;
 
-  constructor(store: OrderedStore, modules: StoreWriterModules) {
+  /** `compactBytes`: of deleted records, before the store is asked to give their disk back. */
+  constructor(store: OrderedStore, { compactBytes }: { readonly compactBytes: number }, modules: StoreWriterModules) {
     this.#store = store;
+    this.#compactBytes = compactBytes;
     this.#modules = modules;
   }
 
@@ -104,7 +108,7 @@ export class StoreWriter {
     }
   }
 
-  /** LevelDB gives deleted records' disk back only when it compacts them: asked for after each 32 MiB, one at a time. */
+  /** LevelDB gives deleted records' disk back only when it compacts them: asked for after each `compactBytes`, one at a time. */
   reclaim(deleted: DeletedRecords): void {
     const before = this.#deleted;
     this.#deleted = {
@@ -112,14 +116,39 @@ export class StoreWriter {
       firstSeq: Math.min(before?.firstSeq ?? deleted.firstSeq, deleted.firstSeq),
       lastSeq: Math.max(before?.lastSeq ?? deleted.lastSeq, deleted.lastSeq),
     };
-    if (this.#deleted.bytes < COMPACT_BYTES || this.#compacting !== undefined) return;
-    const { firstSeq, lastSeq } = this.#deleted;
+    this.#compactIfDue();
+  }
+
+  get isCompacting(): boolean {
+    return this.#compacting !== undefined;
+  }
+
+  /** The store holds more that is dead than anyone told it: all of it is compacted. */
+  reclaimAll(): void {
+    this.#isMergeDue = true;
+    this.#compactIfDue();
+  }
+
+  #compactIfDue(): void {
+    if (this.#compacting !== undefined) return; // looked at again when that one ends: the next seal may be long in coming
+    const deleted = this.#deleted;
+    let range: KeyRange;
+    if (this.#isMergeDue) range = EVERYTHING;
+    else if (deleted !== undefined && deleted.bytes >= this.#compactBytes) range = recordsBetween(deleted.firstSeq, deleted.lastSeq);
+    else return;
+    this.#isMergeDue = false;
     this.#deleted = undefined;
+    let isDone = false;
     this.#compacting = this.#store
-      .compact(recordsBetween(firstSeq, lastSeq))
+      .compact(range)
+      .then(() => {
+        isDone = true;
+      })
       .catch((error: unknown) => this.#modules.logger.warn("the head's store could not be compacted", { error }))
       .finally(() => {
         this.#compacting = undefined;
+        // After a refusal (the store was closed under it, the disk is full) the next seal asks again.
+        if (isDone) this.#compactIfDue();
       });
   }
 
@@ -143,12 +172,8 @@ export class StoreWriter {
 
 /** One reopening a second: opening replays LevelDB's log, which is not free. */
 const RETRY_PAUSE_MS = 1000;
-/**
- * Half of a full cut, so that cuts a little smaller do not come two at a time, which fills LevelDB's buffer in between. Measured with
- * cuts of 48 MiB (`npm run bench -- commits --cut-mb 48`), 64 and 32 MiB: 2.25 and 2.13 bytes written a byte, 217 and 145 MB of disk,
- * 162 and 125 MB of memory, the same CPU.
- */
-const COMPACT_BYTES = 32 << 20;
+/** Before and behind every key there is. */
+const EVERYTHING: KeyRange = { from: Uint8Array.of(0), to: Uint8Array.of(0xff, 0xff, 0xff, 0xff) };
 
 interface WriteFailure {
   readonly cause: unknown;

@@ -5,6 +5,7 @@
  */
 import type { Logger } from "@pyromesh/base";
 import { CodedError, CorruptionError } from "@pyromesh/base";
+import type { Turns } from "@pyromesh/base";
 import { decodeCommit } from "./commit-entry.ts";
 import type { Commit } from "./commit-entry.ts";
 import { decodeCut } from "./cut-entry.ts";
@@ -38,7 +39,7 @@ export interface Structure {
 }
 
 /** Reads it all. `lastCommit`: what the witness says. */
-export async function readStructure(store: OrderedStore, lastCommit: number, logger: Logger): Promise<Structure> {
+export async function readStructure(store: OrderedStore, lastCommit: number, logger: Logger, turns: Turns): Promise<Structure> {
   const structure: Structure = {
     storeMark: undefined,
     bucketMark: undefined,
@@ -56,7 +57,10 @@ export async function readStructure(store: OrderedStore, lastCommit: number, log
   for (const range of OTHER_THAN_RECORDS) {
     try {
       for await (const page of store.pages(range, { pageBytes: PAGE_BYTES })) {
-        for (const { key, value } of page) takeEntry(structure, key, value, logger);
+        for (const { key, value } of page) {
+          if (turns.areDue) await turns.give();
+          takeEntry(structure, key, value, logger);
+        }
       }
     } catch (error) {
       if (error instanceof CodedError) throw error;

@@ -2,6 +2,7 @@ import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
@@ -27,23 +28,37 @@ class World {
   readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
   /** How far the node's clock is ahead. */
   aheadMs = 0;
+  /** What the node waits by its own timers goes so many times as fast. */
+  haste = 1;
   node: Node | undefined;
 
-  async start(bucket: Bucket = this.bucket): Promise<Node> {
+  /** Not started. */
+  make(bucket: Bucket = this.bucket, more: { readonly openingHead?: () => Promise<void>; readonly settling?: () => Promise<void> } = {}): Node {
     const random = seededRandom(7);
     const metrics = new Metrics();
-    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs };
+    const sleep: Clock["sleep"] = (delayMs, by) => systemClock.sleep(delayMs / this.haste, by);
+    const after: Clock["after"] = (delayMs, run) => systemClock.after(delayMs / this.haste, run);
+    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs, after, sleep };
     const modules = { clock, random, logger: silentLogger, metrics };
-    this.node = await Node.open(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
+    const compute = openLocalCompute({ random });
+    this.node = new Node(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
       ...modules,
-      bucket,
-      compute: openLocalCompute({ random }),
-      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      compute: { ...compute, settle: more.settling ?? compute.settle },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
-      openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file }),
+      openBucket: () => Promise.resolve(bucket),
+      openLocal: () => LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      openHead: async (hooks) => {
+        await more.openingHead?.();
+        return Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file });
+      },
     });
-    await this.node.start();
     return this.node;
+  }
+
+  async start(bucket: Bucket = this.bucket): Promise<Node> {
+    const node = this.make(bucket);
+    await node.start();
+    return node;
   }
 
   async stop(): Promise<void> {
@@ -248,6 +263,124 @@ describe("node", function () {
     expect(await total(node)).to.deep.equal(before);
   });
 
+  describe("while it starts", () => {
+    const refusalOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => "answered", (error: unknown) => (error as { code?: string }).code);
+
+    /** A promise and what resolves it. */
+    function gate(): { readonly opened: Promise<void>; open(): void } {
+      let open!: () => void; // set before the constructor returns
+      const opened = new Promise<void>((resolve) => (open = resolve));
+      return { opened, open };
+    }
+
+    /** 300 records, unflushed: more than the replay hands out at once. */
+    async function fill(): Promise<void> {
+      const node = await world.start();
+      const nowMs = systemClock.nowMs();
+      for (let i = 0; i < 300; i++) await push(node, nowMs - i, 1);
+      await node.stop();
+    }
+
+    it("it says how far it has come, and refuses with NODE_STARTING what it could not answer yet; then nothing is missing", async () => {
+      await fill();
+      const [opening, settling] = [gate(), gate()];
+      const node = world.make(world.bucket, { openingHead: () => opening.opened, settling: () => settling.opened });
+      const asked = async (): Promise<void> => {
+        expect(await node.admin.metricsText()).to.be.a("string");
+        for (const work of [push(node, systemClock.nowMs(), 1), total(node), node.admin.flush(signal), node.source.stats(ANONYMOUS, signal), node.admin.acknowledgeQuarantine()]) {
+          expect(await refusalOf(work)).to.equal("NODE_STARTING");
+        }
+        expect(() => node.admin.quarantine()).to.throw().with.property("code", "NODE_STARTING");
+      };
+      expect(node.admin.notReadyBecause()).to.equal("starting");
+      await asked();
+      const started = node.start();
+      await until(() => node.admin.notReadyBecause() === "opening the head");
+      await asked();
+      opening.open();
+      await until(() => /^replaying the head: 256 of 300 records, \d\.\d of \d\.\d MB$/.test(node.admin.notReadyBecause() ?? ""));
+      await asked();
+      settling.open();
+      await started;
+      expect(node.admin.notReadyBecause()).to.equal(undefined);
+      expect(await total(node)).to.include({ total: 300, records: 300 });
+    });
+
+    it("a stop ends a replay that would go on, at once and again, and the next start has all of it", async () => {
+      await fill();
+      const settling = gate();
+      const node = world.make(world.bucket, { settling: () => settling.opened });
+      const started = node.start();
+      await until(() => (node.admin.notReadyBecause() ?? "").includes("256 of 300"));
+      const stopped = Promise.all([node.stop(), node.stop()]);
+      expect(node.admin.notReadyBecause()).to.equal("stopping");
+      expect(await refusalOf(push(node, systemClock.nowMs(), 1))).to.equal("NODE_STOPPING");
+      settling.open(); // the lanes do their batch to its end
+      await stopped;
+      expect(await refusalOf(started)).to.equal("STOPPING");
+      expect(await total(await world.start())).to.include({ total: 300, records: 300 });
+    });
+
+    it("a stop before the start leaves nothing open", async () => {
+      const node = world.make();
+      await node.stop();
+      expect(await refusalOf(node.start())).to.equal("STOPPING");
+      await world.start();
+    });
+
+    it("a stop comes through while a fresh data dir waits for its bucket", async () => {
+      const node = world.make(silent(world.bucket));
+      const started = node.start();
+      await until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"));
+      await node.stop();
+      expect(await refusalOf(started)).to.equal("STOPPING");
+    });
+
+    it("a bucket that never answers is waited for 2 s where there is data, also one that does not listen to the signal: then the node is ready, and queries say why not", async () => {
+      await fill();
+      world.haste = 100;
+      const node = await world.start(silent(world.bucket, { isDeaf: true }));
+      expect(node.admin.notReadyBecause()).to.equal(undefined);
+      await push(node, systemClock.nowMs() + 1000, 1);
+      expect(await refusalOf(total(node))).to.equal("CATALOG_INCOMPLETE");
+      const { records, missing } = await total(node, true);
+      expect(records).to.equal(301);
+      expect(missing.join()).to.include("did not answer within 2 s");
+    });
+
+    it("a bucket that answers after the node was ready without it is listed then", async () => {
+      await fill();
+      world.haste = 100;
+      const answering = gate();
+      const node = await world.start(silent(world.bucket, { until: answering.opened }));
+      expect(await refusalOf(total(node))).to.equal("CATALOG_INCOMPLETE");
+      answering.open();
+      await until(() => refusalOf(total(node)).then((outcome) => outcome === "answered"));
+    });
+
+    /** Answers neither `check` nor `list`, until it does; a deaf one not even when it is told to end. */
+    function silent(bucket: Bucket, { isDeaf = false, until: answering = new Promise<void>(() => {}) }: { readonly isDeaf?: boolean; readonly until?: Promise<void> } = {}): Bucket {
+      const hang = (by: AbortSignal): Promise<void> =>
+        new Promise((resolve, reject) => {
+          void answering.then(resolve);
+          if (!isDeaf) by.addEventListener("abort", () => reject(by.reason as Error));
+        });
+      return new Proxy(bucket, {
+        get: (target, name: keyof Bucket) => {
+          if (name === "check") return (by: AbortSignal) => hang(by).then(() => target.check(by));
+          if (name === "list") {
+            return async function* (...args: Parameters<Bucket["list"]>) {
+              await hang(args[2]);
+              yield* target.list(...args);
+            };
+          }
+          const value = target[name];
+          return typeof value === "function" ? value.bind(target) : value;
+        },
+      });
+    }
+  });
+
   describe("a sealed file that rots on disk", () => {
     /** One record, sealed and waiting for a bucket that is down. The file's path. */
     async function sealOne(): Promise<string> {
@@ -277,7 +410,7 @@ describe("node", function () {
 
     const bucketKeys = async (): Promise<string[]> => {
       const keys: string[] = [];
-      for await (const page of world.memory.list("", {}, signal)) for (const { key } of page) keys.push(key);
+      for await (const page of world.memory.list(OBJECT_PREFIX, {}, signal)) for (const { key } of page) keys.push(key);
       return keys;
     };
 
@@ -348,7 +481,8 @@ describe("node", function () {
         await node.admin.flush(signal);
         await node.stop();
       }
-      expect((await bucketKeys()).map((key) => key.replace(/^.*-(\d+\.\w+)$/, "$1")), "each in its turn").to.deep.equal(["0000000000.lost", "0000000001.lost"]);
+      const marks = (await bucketKeys()).map((key) => key.replace(/^.*-(\d+\.\w+)$/, "$1"));
+      expect(marks.filter((mark) => mark.endsWith(".lost")), "each in its turn").to.deep.equal(["0000000000.lost", "0000000001.lost"]);
     });
   });
 });

@@ -1,16 +1,21 @@
 /**
  * The node: composes engines, gives the API its ports, starts and stops everything in order.
  *
- * Start: bucket opened, head replayed into the lanes, HTTP, local segments and the bucket's LIST in the catalog; then it is ready.
- * Stop, in reverse: take no more, finish what is in flight, end the flush, close the head. What is unflushed stays on disk.
+ * Made without touching disk or network: HTTP listens with its ports before it starts. Until the head is replayed they refuse with
+ * NODE_STARTING, and `/ready` says how far it has come.
+ *
+ *   new ── replay: bucket and head opened, head read into the lanes, local segments in the catalog ── start: the bucket's LIST ── ready
+ *
+ * Stop, in reverse and at any of these steps: take no more, finish what is in flight, end the flush, close what was opened. What is
+ * unflushed stays on disk.
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog } from "@pyromesh/block";
+import { Catalog, ObjectReader } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -19,9 +24,17 @@ import type { Config } from "./config/config.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { AMPLE_MEMORY } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
+import { GatedSource } from "./read/gated-source.ts";
+import { ByteBudget } from "./read/read-ahead.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
+import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
+import { StartProgress } from "./start-progress.ts";
+import { BucketLink } from "./tend/bucket-link.ts";
 import { Flusher } from "./tend/flusher.ts";
 import { Generations } from "./tend/generations.ts";
 import { rowSource } from "./tend/row-source.ts";
@@ -30,34 +43,52 @@ import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
 import { Writer } from "./write/writer.ts";
 
-/** The truth of the catalog is the bucket; it is listed this often. */
-const LIST_INTERVAL_MS = 60_000;
-/** Until the first LIST has succeeded. */
-const LIST_RETRY_MS = 2_000;
+/** Between two lines of the log about the replay. */
+const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Of dataset ranges kept in memory for queries. */
-const SEGMENT_CACHE_BYTES = 64 * 2 ** 20;
 
 export interface NodeModules {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly bucket: Bucket;
   readonly compute: Compute;
-  readonly local: LocalFiles;
-  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed">) => Promise<Head>;
+  readonly openBucket: () => Promise<Bucket>;
+  readonly openLocal: () => Promise<LocalFiles>;
+  /** The signal ends it, where the node is to stop before it is open. */
+  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   readonly buildInfo: BuildInfo;
+  /** Absent: that of a process that lacks no memory. */
+  readonly memory?: MemoryPlan;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
+}
+
+/** For tests: a bucket and a folder that are open already. */
+export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "openLocal"> {
+  readonly bucket: Bucket;
+  readonly local: LocalFiles;
+}
+
+/** What there is once the head is replayed. */
+interface Engines {
+  readonly bucket: Bucket;
+  readonly local: LocalFiles;
+  readonly head: Head;
+  readonly generations: Generations;
+  readonly catalog: Catalog;
+  readonly flusher: Flusher;
+  readonly link: BucketLink;
+  readonly objects: ObjectReader;
+  readonly unreadable: UnreadableObjects;
+  readonly writer: Writer;
+  readonly reader: Reader;
 }
 
 /** What the replay leaves behind. */
 interface Replayed {
   readonly head: Head;
   readonly generations: Generations;
-  /** The head lost something: files that it does not name may be what it forgot. */
-  readonly hasLoss: boolean;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
 }
@@ -68,43 +99,121 @@ export class Node {
   readonly admin: NodeAdmin;
   readonly #config: Config;
   readonly #modules: NodeModules;
-  readonly #catalog: Catalog;
-  readonly #generations: Generations;
-  readonly #head: Head;
-  readonly #hasLoss: boolean;
-  readonly #writer: Writer;
-  readonly #flusher: Flusher;
+  readonly #progress: StartProgress;
   readonly #stopped = new AbortController();
-  #notReady: string | undefined = "starting";
-  /** Why the catalog may lack objects; undefined once the bucket was listed. */
-  #unlisted: string | undefined = "the bucket was not listed yet";
-  #isStopping = false;
+  /** What was opened, to be closed in reverse. */
+  readonly #closers: (() => Promise<void>)[] = [];
+  /** Undefined until the head is replayed. */
+  #engines: Engines | undefined;
+  #phase: "starting" | "ready" | "stopping" = "starting";
+  #replaying: Promise<Engines> | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
 
-  /** Replays the head. The node answers queries and takes writes once it has resolved. */
-  static async open(config: Config, modules: NodeModules): Promise<Node> {
-    const { clock, compute, logger } = modules;
-    const activeSeries = new ActiveSeries({}, modules);
+  constructor(config: Config, modules: NodeModules) {
+    this.#config = config;
+    this.#modules = modules;
+    this.#progress = new StartProgress(modules);
+    this.#closers.push(() => modules.compute.stop());
+    this.sink = {
+      push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
+    };
+    this.source = new GatedSource(() => this.#replayed.reader);
+    this.admin = this.#makeAdmin();
+  }
+
+  /** A node whose head is replayed: what tests begin with. `start` comes next. */
+  static async open(config: Config, { bucket, local, ...modules }: OpenedNodeModules): Promise<Node> {
+    const node = new Node(config, { ...modules, openBucket: () => Promise.resolve(bucket), openLocal: () => Promise.resolve(local) });
+    await node.replay();
+    return node;
+  }
+
+  /** Opens bucket and head and reads the head. Then the node takes writes, and answers queries that need no bucket. */
+  async replay(): Promise<void> {
+    await (this.#replaying ??= this.#replay());
+  }
+
+  /** Replays, then lists the bucket and starts the background work. Rejects `STOPPING` when `stop` comes first. */
+  start(): Promise<void> {
+    return (this.#starting ??= this.#start());
+  }
+
+  /** Takes no more, finishes what is in flight, closes. Unflushed records stay on disk. Safe at any time, and again. */
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop());
+  }
+
+  async #start(): Promise<void> {
+    const { logger } = this.#modules;
+    if (this.#config.retentionMs > 0) logger.warn("nothing is deleted yet in this version, whatever --retention says: the bucket grows; --retention 0 silences this");
+    await this.replay();
+    const { catalog, flusher, head, link } = this.#replayed;
+    await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
+    this.#phase = "ready";
+    flusher.start();
+    logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
+  }
+
+  async #stop(): Promise<void> {
+    this.#phase = "stopping";
+    await this.#engines?.writer.settle();
+    this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+    this.#engines?.link.stop();
+    this.#engines?.unreadable.stop();
+    // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
+    await this.#replaying?.catch(() => undefined);
+    await this.#starting?.catch(() => undefined);
+    await this.#engines?.flusher.stop();
+    for (const close of this.#closers.reverse()) await close();
+  }
+
+  async #replay(): Promise<Engines> {
+    const { openBucket, openHead, openLocal, clock, compute, logger } = this.#modules;
+    const { signal } = this.#stopped;
+    signal.throwIfAborted();
+    this.#progress.begin("opening the bucket");
+    const bucket = await openBucket();
+    this.#closers.push(() => bucket.close());
+    const local = await openLocal();
+    this.#closers.push(() => local.close());
+
+    this.#progress.begin("opening the head");
+    const activeSeries = new ActiveSeries({}, this.#modules);
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
+    signal.throwIfAborted();
     // Until it is there nothing is cut, sealed or renamed.
-    let flusher: Flusher | undefined;
-    const head = await modules.openHead({
+    const late: { engines?: Engines } = {};
+    const head = await openHead({
+      signal,
       onCommitted: (entries) => {
         compute.insert(
           generations.open,
           entries.map(({ record }) => record),
         );
       },
-      onCut: ({ cutId }) => flusher?.noteCut(cutId),
-      onSealed: (sealed) => flusher?.noteSealed(sealed),
-      onRenamed: (renamed) => flusher?.noteRenamed(renamed),
+      onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
+      onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
+      onRenamed: (renamed) => {
+        const { catalog, flusher, objects } = late.engines ?? {};
+        flusher?.noteRenamed(renamed);
+        // Under its former name lies another's segment: what is kept of ours, or is kept yet by a query that runs, is not of that one.
+        objects?.forget(renamed.fromKey);
+        catalog?.whenUnused(() => objects?.forget(renamed.fromKey));
+      },
     });
+    this.#closers.push(() => head.close());
     let cutId: number | undefined;
     let interned: Promise<void> = Promise.resolve();
+    const turns = new Turns(this.#modules);
+    let loggedMs = clock.monotonicMs();
     const { quarantinedCount } = await head.replay(
       async (batch) => {
+        signal.throwIfAborted();
         // Records come in the order they were taken in, so a cut's records come together, before the open ones.
         for (const record of batch) {
+          if (turns.areDue) await turns.give();
           if (record.cutId !== cutId) {
             if (cutId !== undefined) generations.turn(cutId);
             cutId = record.cutId;
@@ -119,30 +228,50 @@ export class Node {
         interned = compute.settle();
         await before;
       },
-      ({ recordCount, bytes }) => logger.info("replaying", { recordCount, bytes }),
+      (progress) => {
+        this.#progress.replayed(progress);
+        if (clock.monotonicMs() - loggedMs < REPLAY_LOG_INTERVAL_MS) return;
+        loggedMs = clock.monotonicMs();
+        logger.info("replaying", { ...progress });
+      },
     );
     if (cutId !== undefined) generations.turn(cutId);
     await interned;
     // A cut of which nothing could be read back is sealed empty.
     for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
-    const node = new Node(config, modules, { head, generations, hasLoss: quarantinedCount > 0, activeSeries, arrivalTimes });
-    flusher = node.#flusher;
-    return node;
+
+    this.#progress.begin("reading which segments wait for the bucket");
+    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
+    late.engines = engines;
+    // What the head lost may be what a file on disk is all that is left of.
+    await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
+    signal.throwIfAborted();
+    this.#engines = engines;
+    return engines;
   }
 
-  private constructor(config: Config, modules: NodeModules, { head, generations, hasLoss, activeSeries, arrivalTimes }: Replayed) {
-    const { bucket, clock, compute, local, logger, metrics } = modules;
-    this.#config = config;
-    this.#modules = modules;
-    this.#head = head;
-    this.#hasLoss = hasLoss;
-    this.#generations = generations;
-    this.#catalog = new Catalog({}, { bucket, localFiles: local, logger });
-    this.#flusher = new Flusher(
-      { intervalMs: config.flushIntervalMs, sizeBytes: config.flushSizeBytes },
-      { head, compute, bucket, local, catalog: this.#catalog, generations, clock, logger, metrics },
+  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
+    const { clock, compute, logger, metrics, random } = this.#modules;
+    const config = this.#config;
+    const catalog = new Catalog({}, { bucket, logger });
+    const { objectCacheBytes, readAheadBytes } = this.#modules.memory ?? AMPLE_MEMORY;
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const unreadable = new UnreadableObjects({
+      clock,
+      logger,
+      metrics,
+      forget: (key) => objects.forget(key),
+      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+    });
+    const link = new BucketLink(
+      { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
+      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
-    this.#writer = new Writer({
+    const flusher = new Flusher(
+      { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
+      { head, compute, bucket: link.guarded, local, catalog, generations, clock, logger, metrics },
+    );
+    const writer = new Writer({
       activeSeries,
       arrivalTimes,
       compute,
@@ -151,64 +280,60 @@ export class Node {
       placement: placeOnSelf(() => head.storeId),
       limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
       openGeneration: () => generations.open,
-      refusesBecause: () => (this.#isStopping ? "it is stopping" : undefined),
+      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
-    this.sink = this.#writer;
-    const segments = new SegmentSource({ cacheBytesMax: SEGMENT_CACHE_BYTES }, { catalog: this.#catalog });
-    this.source = new Reader({
+    const reader = new Reader({
+      clock,
       compute,
-      segments,
+      segments: new SegmentSource({ objects, unreadable }),
+      unreadable,
+      readAheadBudget: new ByteBudget(readAheadBytes),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
-      refresh: (signal) => this.#refresh(signal),
+      refresh: (signal) => link.refreshForReader(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
-      incompleteBecause: () => this.#unlisted,
+      incompleteBecause: () => link.incompleteBecause,
+      objectSpan: (tenant) => catalog.spanOf(tenant),
+      gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
-    this.admin = this.#makeAdmin();
     compute.readBackFrom(rowSource(head, generations));
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writer, reader };
   }
 
-  /** Catalogues what is on local disk and in the bucket, then starts the background work. */
-  async start(): Promise<void> {
-    const { local, logger } = this.#modules;
+  /** Catalogues what earlier processes sealed and did not bring to the bucket. */
+  async #resumeSealed({ flusher, head, local }: Engines, { hasLoss }: { readonly hasLoss: boolean }): Promise<void> {
+    const { logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
-    for (const segment of this.#head.sealed()) {
+    for (const segment of head.sealed()) {
       sealed.add(segment.key);
-      this.#flusher.resumeSealed(segment);
+      flusher.resumeSealed(segment);
     }
     // A local file that no entry names was left by a crash: before its seal it is built again, after its unseal it is in the bucket.
     // Unless the head forgot an entry: then it may be the only copy, and is kept for people.
     for (const { key } of onDisk) {
       if (sealed.has(key)) continue;
-      if (!this.#hasLoss) await local.delete(key);
+      if (!hasLoss) await local.delete(key);
       else logger.error("a sealed segment's file that the head does not know was set aside", { key, path: await local.setAside(key) });
     }
-    await this.#listFirst();
-    this.#notReady = undefined;
-    this.#flusher.start();
-    this.#listLater();
-    logger.info("ready", { segments: this.#catalog.entryCount, store: Buffer.from(this.#head.storeId).toString("hex") });
   }
 
-  /** Takes no more, finishes what is in flight, closes. Unflushed records stay on disk. */
-  async stop(): Promise<void> {
-    this.#isStopping = true;
-    this.#notReady = "stopping";
-    await this.#writer.settle();
-    this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
-    await this.#flusher.stop();
-    await this.#head.close();
-    await this.#modules.compute.stop();
-    await this.#modules.local.close();
-    await this.#modules.bucket.close();
+  /** Throws `NODE_STARTING` until the head is replayed. */
+  get #replayed(): Engines {
+    if (this.#engines === undefined) throw this.#refusal();
+    return this.#engines;
+  }
+
+  #refusal(): CodedError {
+    return this.#phase === "stopping" ? unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second") : this.#progress.refusal();
   }
 
   #pin(tenants: readonly TenantId[], startMs: number, endMs: number): Pin {
     // Both in one turn of the loop: a row is in one of the two at least.
-    const catalog = this.#catalog.acquire(tenants, startMs, endMs);
-    const memory = this.#generations.pin();
+    const { catalog: known, generations } = this.#replayed;
+    const catalog = known.acquire(tenants, startMs, endMs);
+    const memory = generations.pin();
     return {
       entries: catalog.entries,
       generations: memory.generations,
@@ -219,61 +344,21 @@ export class Node {
     };
   }
 
-  /** Waits for a bucket that cannot be reached; refuses a fresh data dir whose bucket says no. */
-  async #listFirst(): Promise<void> {
-    const { bucket, clock, logger } = this.#modules;
-    const hasData = this.#head.stats.openCount > 0 || this.#catalog.entryCount > 0;
-    for (let waitMs = 500; ; waitMs = Math.min(10_000, waitMs * 2)) {
-      try {
-        await bucket.check(this.#stopped.signal);
-        await this.#refresh(this.#stopped.signal);
-        return;
-      } catch (error) {
-        if (this.#stopped.signal.aborted) throw error;
-        const isRefused = error instanceof CodedError && ["BUCKET_FORBIDDEN", "BUCKET_MISSING"].includes(error.code);
-        this.#unlisted = `the bucket could not be listed: ${messageOf(error)}`;
-        if (isRefused && !hasData) {
-          throw new CodedError({
-            code: "BUCKET_REFUSED",
-            kind: "failed_precondition",
-            message: `--bucket ${this.#config.bucket}: ${messageOf(error)}: check the bucket's name and the credentials`,
-            cause: error,
-          });
-        }
-        logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason: messageOf(error), retryMs: waitMs });
-        // With data on disk the node is ready without it: pushes go on, and a query that needs an object says so.
-        if (hasData) return;
-        this.#notReady = `waiting for the bucket: ${messageOf(error)}`;
-        await clock.sleep(waitMs, this.#stopped.signal);
-      }
-    }
-  }
-
-  #listLater(): void {
-    const { clock, logger } = this.#modules;
-    clock.after(this.#unlisted === undefined ? LIST_INTERVAL_MS : LIST_RETRY_MS, () => {
-      if (this.#stopped.signal.aborted) return;
-      this.#refresh(this.#stopped.signal)
-        .catch((error: unknown) => logger.warn("the bucket could not be listed", { reason: messageOf(error) }))
-        .finally(() => this.#listLater());
-    });
-  }
-
-  async #refresh(signal: AbortSignal): Promise<void> {
-    await this.#catalog.refresh(signal);
-    this.#unlisted = undefined;
-  }
-
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
 
   #makeAdmin(): NodeAdmin {
     return {
-      notReadyBecause: () => this.#notReady,
-      flush: (signal) => this.#flusher.flush(FLUSH_TIMEOUT_MS, signal),
-      quarantine: (): readonly QuarantineEntry[] => this.#head.quarantine(),
-      acknowledgeQuarantine: () => this.#head.acknowledgeQuarantine(),
+      notReadyBecause: () => (this.#phase === "ready" ? undefined : this.#phase === "stopping" ? "stopping" : this.#progress.words),
+      flush: async (signal) => this.#replayed.flusher.flush(FLUSH_TIMEOUT_MS, signal),
+      quarantine: (): readonly QuarantineEntry[] => this.#replayed.head.quarantine(),
+      acknowledgeQuarantine: async () => {
+        const { head, link } = this.#replayed;
+        const count = await head.acknowledgeQuarantine();
+        await link.onQuarantineAcknowledged();
+        return count;
+      },
       metricsText: () => this.#modules.metrics.text(),
       configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),

@@ -7,7 +7,7 @@ import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler,
 import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
-import { openHead } from "@pyromesh/head";
+import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
@@ -17,6 +17,7 @@ import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
+import { planMemory } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
@@ -34,6 +35,8 @@ const LANES_MAX = 8;
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
   await makeDataDir(config.dataDir);
+  // Before anything in it is touched, which a later format may not bear.
+  await checkHeadFormat(join(config.dataDir, "head"));
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -44,10 +47,12 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   );
   const lag = watchEventLoopLag(metrics);
 
-  setV8Flags();
   const laneCount = laneCountOf(config);
+  const memoryBytes = memoryLimitBytes();
+  const memory = planMemory({ memoryBytes, workerCount: laneCount });
+  setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, memory: workerMemory(memoryLimitBytes(), laneCount) },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: workerMemory(memoryBytes, laneCount) },
     {
       clock,
       logger,
@@ -60,7 +65,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   );
   const limits = new LiveLimits(config, { clock, logger, metrics, readFile: (file) => readFile(file, "utf8"), load });
   try {
-    await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits });
+    await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits, memory });
   } catch (error) {
     // The lanes would keep the process alive.
     await compute.stop();
@@ -80,36 +85,48 @@ async function makeDataDir(dataDir: string): Promise<void> {
   }
 }
 
-type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & { readonly limits: LiveLimits };
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo" | "memory"> & { readonly limits: LiveLimits };
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
-  const opened = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random, logger });
-  const bucket = new MeteredBucket(opened, { clock, metrics });
-  const local = await LocalFiles.open({ dir: join(config.dataDir, "sealed") }, { clock, random });
-  const diskBudgetBytes = await diskBudgetOf(config, logger);
-  const node = await Node.open(config, {
+  const { dataDir } = config;
+  const node = new Node(config, {
     ...modules,
-    bucket,
     compute,
-    local,
-    openHead: (hooks) => openHead({ dir: join(config.dataDir, "head"), diskBudgetBytes }, { clock, random, logger, metrics, ...hooks }),
+    openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
+    openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
+    openHead: async (hooks) => {
+      const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
+      const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
+      return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
+    },
   });
-  const listeners = await listen(config, node, { clock, limits, logger, metrics });
-  limits.start();
-  let isStopping = false;
+  let listeners: readonly ApiServer[] = [];
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
-  const stopped = stopOnSignal(async () => {
-    isStopping = true;
+  let stopping: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
     const profiling = await selfProfile;
     await profiling?.stop().catch((error: unknown) => logger.debug("self-profile did not stop cleanly", { error }));
     await Promise.all(listeners.map((listener) => listener.stop()));
     await node.stop();
-  }, logger);
-  await node.start();
+  };
+  // Before it says that it listens: whoever waits for that may send a signal at once.
+  const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
+  // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
+  listeners = await listen(config, node, { clock, limits, logger, metrics });
   const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
   logger.info("listening", { url });
-  if (config.isSelfProfiling && !isStopping) selfProfile = startSelfProfile(url, logger);
+  limits.start();
+  try {
+    await node.start();
+    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
+  } catch (error) {
+    // A start that a signal ended did not fail: the stop goes on, and ends the process.
+    if (stopping === undefined) {
+      await node.stop().catch((thrown: unknown) => logger.debug("a start that failed could not be undone", { error: thrown }));
+      throw error;
+    }
+  }
   await stopped;
 }
 
@@ -151,12 +168,13 @@ function laneCountOf(config: Config): number {
   return Math.max(1, Math.min(LANES_MAX, availableParallelism() - 1));
 }
 
-/** At most 80 % of what is free at start: a full disk would stop more than this node. */
-async function diskBudgetOf(config: Config, logger: Logger): Promise<number> {
+/** What the head holds already and at most 80 % of what is free at start: a full disk would stop more than this node. */
+async function diskBudgetOf(config: Config, { dir, sealedDir }: { readonly dir: string; readonly sealedDir: string }, logger: Logger): Promise<number> {
   const { bavail, bsize } = await statfs(config.dataDir);
-  const free = Math.floor(bavail * bsize * 0.8);
-  if (free < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes: free });
-  return Math.min(config.headDiskBudgetBytes, free);
+  const { storeBytes, otherBytes } = await measureHead(dir, sealedDir);
+  const usableBytes = storeBytes + otherBytes + Math.floor(bavail * bsize * 0.8);
+  if (usableBytes < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes });
+  return Math.min(config.headDiskBudgetBytes, usableBytes);
 }
 
 /** Resolves after the first SIGTERM or SIGINT and a clean stop; exits 1 when that takes too long. */

@@ -6,8 +6,8 @@ import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
+import { LabelListing } from "./label-listing.ts";
 import type { Labels } from "./labels.ts";
-import { labelsKey } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
 import { seriesMatching } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
@@ -21,7 +21,8 @@ export interface Counts {
 }
 
 export interface PartialCensus {
-  readonly series: readonly Labels[];
+  /** Of a `LabelListing` of whole label sets. */
+  readonly series: Uint8Array;
   /** Profiles that are one row. */
   readonly ownCount: number;
   /** Those that may be several. */
@@ -30,7 +31,7 @@ export interface PartialCensus {
 }
 
 export class Census {
-  readonly #series = new Map<string, Labels>();
+  readonly #series = new LabelListing({ kind: "series", names: [], alphabet: "utf8" }, { entryCountMax: 0, bytesMax: 0 });
   readonly #profiles = new ProfileTable();
   readonly #noLabels = this.#profiles.labelSet([]);
   #ownCount = 0;
@@ -59,7 +60,7 @@ export class Census {
   }
 
   add({ series, ownCount, profiles, sampleCount }: PartialCensus): void {
-    this.#addSeries(series);
+    this.#series.add(series);
     this.#profiles.addAll(profiles);
     this.#ownCount += ownCount;
     this.#sampleCount += sampleCount;
@@ -67,14 +68,14 @@ export class Census {
 
   /** Shares its columns: add no more afterwards. */
   partial(): PartialCensus {
-    return { series: [...this.#series.values()], ownCount: this.#ownCount, profiles: this.#profiles.partial(), sampleCount: this.#sampleCount };
+    return { series: this.#series.partial(), ownCount: this.#ownCount, profiles: this.#profiles.partial(), sampleCount: this.#sampleCount };
   }
 
   counts(): Counts {
-    return { seriesCount: this.#series.size, profileCount: this.#ownCount + this.#profiles.count, sampleCount: this.#sampleCount };
+    return { seriesCount: this.#series.entryCount, profileCount: this.#ownCount + this.#profiles.count, sampleCount: this.#sampleCount };
   }
 
   #addSeries(series: readonly Labels[]): void {
-    for (const labels of series) this.#series.set(labelsKey(labels), labels);
+    for (const labels of series) this.#series.addLabels(labels);
   }
 }

@@ -3,7 +3,8 @@ import fc from "fast-check";
 import { Dataset } from "./dataset.ts";
 import { IdentitySet } from "./identity-set.ts";
 import { parseProfileType } from "./profile-type.ts";
-import { emptyRowSamples, scanSeries } from "./scan.ts";
+import { LabelListing } from "./label-listing.ts";
+import { emptyRowSamples } from "./scan.ts";
 import type { RowQuery } from "./scan.ts";
 import { PointsCollector } from "./scan-points.ts";
 import { mergeNodes, nameTreeOf } from "./scan-tree.ts";
@@ -117,9 +118,13 @@ describe("dataset", () => {
   it("gives a series the labels of its type, and only while a row is in range", () => {
     const dataset = new Dataset("api");
     dataset.insert(recordView({ labels: LABELS, timeNs: 1000n, samples: [{ stack: ["a"], values: [1] }] }));
-    const [labels] = scanSeries(dataset, { startNs: 0n, endNs: 1000n }, []);
-    expect(labels?.map(({ name, value }) => `${name}=${value}`)).to.include.members(["__profile_type__=process_cpu:cpu:nanoseconds:cpu:nanoseconds", "pod=a", "__type__=cpu"]);
-    expect(scanSeries(dataset, { startNs: 1001n, endNs: 2000n }, [])).to.deep.equal([]);
+    const labelsWithin = (startNs: bigint, endNs: bigint): string[] => {
+      const listing = new LabelListing({ kind: "series", names: [], alphabet: "utf8" }, { entryCountMax: 0, bytesMax: 0 });
+      listing.scan(dataset, { startNs, endNs }, []);
+      return listing.result(0).items.map(({ name, value }) => `${name}=${value}`);
+    };
+    expect(labelsWithin(0n, 1000n)).to.include.members(["__profile_type__=process_cpu:cpu:nanoseconds:cpu:nanoseconds", "pod=a", "__type__=cpu"]);
+    expect(labelsWithin(1001n, 2000n)).to.deep.equal([]);
   });
 
   it("puts points at the right edge of their step and averages over profiles", () => {

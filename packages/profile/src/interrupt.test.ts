@@ -6,10 +6,10 @@ import { dotGraph } from "./dot.ts";
 import { flameGraphDiff } from "./flame-graph-diff.ts";
 import { IdentitySet } from "./identity-set.ts";
 import { Interrupt } from "./interrupt.ts";
+import { LabelListing } from "./label-listing.ts";
 import { goPgoLocations, LocationTreeMerger, truncateLocations } from "./location-tree.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
 import { encodePprof } from "./pprof-encode.ts";
-import { scanSeries } from "./scan.ts";
 import { HeatmapCollector, PointsCollector } from "./scan-points.ts";
 import { locationTreeOf, mergeNodes, nameTreeOf } from "./scan-tree.ts";
 import { ALL_ROWS } from "./testing/all-rows.ts";
@@ -69,7 +69,7 @@ describe("interrupt", () => {
     "a call site": (interrupt) => mergeNodes(nodes, { ...ALL_ROWS, callSite: ["f1"], startNs: 10n ** 17n }, new IdentitySet(), undefined, interrupt),
     "points": (interrupt) => new PointsCollector({ ...shape, aggregation: "sum" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
     "a heatmap": (interrupt) => new HeatmapCollector({ ...shape, of: "individual" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
-    "series": (interrupt) => scanSeries(rows, ALL_ROWS, [], interrupt),
+    "a listing": (interrupt) => new LabelListing({ kind: "types" }, { entryCountMax: 0, bytesMax: 0 }).scan(rows, ALL_ROWS, [], interrupt),
     "a census": (interrupt) => new Census().scan(rows, ALL_ROWS, [], new IdentitySet(), interrupt),
     "a name tree": (interrupt) => nameTreeOf(nodes, self, interrupt),
     "a location tree": (interrupt) => locationTreeOf(nodes, self, interrupt),

@@ -47,8 +47,13 @@ export function profileTypeOf(labels: Labels, sampleType: SampleType, period: Sa
 
 /** The labels a reader sees on a series: the record's own, and those the type adds. */
 export function seriesLabels(labels: Labels, type: ProfileType): Labels {
-  const all: Label[] = [
-    ...labels,
+  // A label without a value is no label: py-spy's profiles have no period type.
+  return sortLabels([...labels, ...typeLabels(labels, type)].filter(({ value }) => value !== ""));
+}
+
+/** What the type adds; a value may be empty. */
+export function typeLabels(labels: Labels, type: ProfileType): Label[] {
+  return [
     { name: LABEL_PROFILE_TYPE, value: printProfileType(type) },
     { name: "__service_name__", value: labelValue(labels, LABEL_SERVICE_NAME) ?? "" },
     { name: "__type__", value: type.sampleType },
@@ -56,6 +61,4 @@ export function seriesLabels(labels: Labels, type: ProfileType): Labels {
     { name: "__period_type__", value: type.periodType },
     { name: "__period_unit__", value: type.periodUnit },
   ];
-  // A label without a value is no label: py-spy's profiles have no period type.
-  return sortLabels(all.filter(({ value }) => value !== ""));
 }

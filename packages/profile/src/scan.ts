@@ -108,18 +108,15 @@ export interface TimeRange {
   readonly endNs: bigint;
 }
 
-/** Every label set (with its type's labels) that has a row in range and matches one of the selectors. */
-export function scanSeries(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): Labels[] {
+/** 1 for each series that has a row in range. */
+export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
   const isLive = new Uint8Array(view.series.length);
   for (let row = 0; row < view.rowCount; row++) {
     const timeNs = view.rowTimeNs[row]!;
     interrupt.after(1);
     if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
   }
-  return view.series.flatMap((entry, index) => {
-    interrupt.after(SERIES_STEPS);
-    return isLive[index] === 0 ? [] : seriesMatching(entry, selectors);
-  });
+  return isLive;
 }
 
 /** The label sets of a series, one for each of its types, that match one of the selectors; no selectors: all. */

@@ -37,6 +37,12 @@ describe("querier client", () => {
     expect(JSON.parse(requests[0]!.body)).to.deep.include({ labelNames: ["service_name", "__profile_type__"] });
   });
 
+  it("a list that was cut says how far it goes", async () => {
+    const { client } = clientAnswering(200, {}, { headers: { "x-pyromesh-truncated": "100 of more" } });
+    expect((await client.services(SPAN, signal())).truncated).to.equal("100 of more");
+    expect((await clientAnswering(200, {}).client.services(SPAN, signal())).truncated).to.equal("");
+  });
+
   it("points carry their labels, and the step is sent in seconds", async () => {
     const { client, requests } = clientAnswering(200, { series: [{ labels: [{ name: "pod", value: "a" }], points: [{ value: 1.5, timestamp: "1795419000000" }, { timestamp: "1795419015000" }] }] });
     const [series] = (await client.points(SELECTION, 15_000, ["pod"], signal())).value;

@@ -20,6 +20,12 @@ export interface Answered<T> {
   readonly missing: string;
 }
 
+/** A list of which the node may have more. */
+export interface AnsweredList<T> extends Answered<T[]> {
+  /** `100 of 2000`, or `100 of more`, where the list was cut; empty when it was not. */
+  readonly truncated: string;
+}
+
 export interface Selection {
   readonly profileType: string;
   readonly selector: string;
@@ -66,13 +72,13 @@ export class QuerierClient {
   }
 
   /** Every pair of service and profile type with a profile in the span. */
-  async services(span: TimeSpan, signal: AbortSignal): Promise<Answered<{ service: string; profileType: string }[]>> {
-    const { body, missing } = await this.#call("Series", { matchers: [], labelNames: ["service_name", "__profile_type__"], ...times(span) }, signal);
+  async services(span: TimeSpan, signal: AbortSignal): Promise<AnsweredList<{ service: string; profileType: string }>> {
+    const { body, missing, truncated } = await this.#call("Series", { matchers: [], labelNames: ["service_name", "__profile_type__"], ...times(span) }, signal);
     const value = listOf(body["labelsSet"]).map((set) => {
       const labels = labelsOf(recordOf(set)["labels"]);
       return { service: labels.get("service_name") ?? "", profileType: labels.get("__profile_type__") ?? "" };
     });
-    return { value, missing };
+    return { value, missing, truncated };
   }
 
   async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<Answered<FlameGraph>> {
@@ -105,7 +111,7 @@ export class QuerierClient {
     return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
   }
 
-  async #call(method: string, request: object, signal: AbortSignal): Promise<{ body: Record<string, unknown>; missing: string }> {
+  async #call(method: string, request: object, signal: AbortSignal): Promise<{ body: Record<string, unknown>; missing: string; truncated: string }> {
     if (!/^[\x20-\x7e]*$/.test(this.#options.tenant)) throw new QuerierError("invalid_argument", `No tenant can be called ${this.#options.tenant}: ids are of A-Z a-z 0-9 ! _ . * ' ( ) -.`);
     const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
     if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
@@ -121,7 +127,9 @@ export class QuerierClient {
       throw new QuerierError("unreachable", `The node at ${new URL(url).host} did not answer. Is it running?`, { cause: error });
     }
     const body = parseBody(text);
-    if (response.ok && body !== undefined) return { body, missing: response.headers.get("x-pyromesh-missing") ?? "" };
+    if (response.ok && body !== undefined) {
+      return { body, missing: response.headers.get("x-pyromesh-missing") ?? "", truncated: response.headers.get("x-pyromesh-truncated") ?? "" };
+    }
     if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is no JSON object. Is something between this page and the node?`);
     const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
     const message = typeof body?.["message"] === "string" && body["message"] !== "" ? body["message"] : `${method} was answered with status ${response.status}.`;

@@ -16,15 +16,17 @@ export interface LoadedCatalog {
   readonly stats: StoreStats | undefined;
   /** What the services lack; empty when they are whole. */
   readonly missing: string;
+  /** How far the services and their types are listed, where there are too many; else empty. */
+  readonly truncated: string;
 }
 
 export async function loadCatalog(client: QuerierClient, span: TimeSpan, hasChoice: boolean, signal: AbortSignal): Promise<LoadedCatalog> {
-  const { value: pairs, missing } = await client.services(span, signal);
+  const { value: pairs, missing, truncated } = await client.services(span, signal);
   const catalog = catalogOf(pairs);
-  if (catalog.services.size === 0) return { catalog, suggested: undefined, stats: await loadStats(client, span, signal), missing };
+  if (catalog.services.size === 0) return { catalog, suggested: undefined, stats: await loadStats(client, span, signal), missing, truncated };
   const activity = hasChoice || catalog.services.size === 1 ? [] : await loadActivity(client, catalog, span, signal);
   const service = preferredService(catalog, activity)!; // the catalog is not empty
-  return { catalog, suggested: { service, profileType: preferredType(catalog.services.get(service)!)! }, stats: undefined, missing };
+  return { catalog, suggested: { service, profileType: preferredType(catalog.services.get(service)!)! }, stats: undefined, missing, truncated };
 }
 
 /** Only to begin with a busy service: without an answer the page begins with the first by name. */

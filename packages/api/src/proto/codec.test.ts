@@ -31,8 +31,8 @@ const REQUEST: q.SelectMergeStacktracesRequest = {
 
 describe("binary codec", () => {
   it("writes what protobuf's own text says of a known message", () => {
-    const bytes = encodeBinary(LABEL_VALUES_REQUEST, { name: "pod", matchers: ["{}"], start: 1, end: 300 });
-    expect(Buffer.from(bytes).toString("hex")).to.equal("0a03706f64" + "12027b7d" + "1801" + "20ac02");
+    const bytes = encodeBinary(LABEL_VALUES_REQUEST, { name: "pod", matchers: ["{}"], start: 1, end: 300, limit: 7 });
+    expect(Buffer.from(bytes).toString("hex")).to.equal("0a03706f64" + "12027b7d" + "1801" + "20ac02" + "c03e07");
   });
 
   it("reads back what it wrote, presence of a zero included", () => {
@@ -59,7 +59,7 @@ describe("binary codec", () => {
 
   it("steps over fields it does not know, of every wire type", () => {
     const unknown = [0xf8, 0x01, 7, 0xf9, 0x01, 1, 2, 3, 4, 5, 6, 7, 8, 0xfa, 0x01, 2, 9, 9, 0xfd, 0x01, 1, 2, 3, 4];
-    const known = encodeBinary(LABEL_VALUES_REQUEST, { name: "pod", matchers: [], start: 1, end: 2 });
+    const known = encodeBinary(LABEL_VALUES_REQUEST, { name: "pod", matchers: [], start: 1, end: 2, limit: 0 });
     expect(decodeBinary(LABEL_VALUES_REQUEST, Uint8Array.from([...unknown, ...known])).name).to.equal("pod");
   });
 

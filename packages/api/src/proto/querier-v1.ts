@@ -4,17 +4,20 @@ import { PPROF } from "./pprof-v1.ts";
 import type { PprofMessage } from "./pprof-v1.ts";
 import { enumeration, message, nested, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
-import { AGGREGATIONS, EXEMPLAR_TYPES, HEATMAP_SERIES, LABELS, PROFILE_TYPE, SERIES, STACK_TRACE_SELECTOR } from "./types-v1.ts";
+import { AGGREGATIONS, EXEMPLAR_TYPES, HEATMAP_SERIES, LABELS, LISTING_LIMIT, PROFILE_TYPE, SERIES, STACK_TRACE_SELECTOR } from "./types-v1.ts";
 import type { HeatmapSeriesMessage, LabelsMessage, ProfileTypeMessage, SeriesMessage, StackTraceSelectorMessage } from "./types-v1.ts";
 
 export interface ProfileTypesRequest {
   readonly start: Int64;
   readonly end: Int64;
+  /** 0: all. */
+  readonly limit: Int64;
 }
 
 export const PROFILE_TYPES_REQUEST: MessageSchema<ProfileTypesRequest> = message("querier.v1.ProfileTypesRequest", [
   scalar(1, "start", "int64"),
   scalar(2, "end", "int64"),
+  scalar(LISTING_LIMIT, "limit", "int64"),
 ]);
 
 export interface ProfileTypesResponse {
@@ -30,6 +33,8 @@ export interface SeriesRequest {
   readonly labelNames: readonly string[];
   readonly start: Int64;
   readonly end: Int64;
+  /** 0: all. */
+  readonly limit: Int64;
 }
 
 export const SERIES_REQUEST: MessageSchema<SeriesRequest> = message("querier.v1.SeriesRequest", [
@@ -37,6 +42,7 @@ export const SERIES_REQUEST: MessageSchema<SeriesRequest> = message("querier.v1.
   scalar(2, "label_names", "string", { isRepeated: true }),
   scalar(3, "start", "int64"),
   scalar(4, "end", "int64"),
+  scalar(LISTING_LIMIT, "limit", "int64"),
 ]);
 
 export interface SeriesResponse {

@@ -35,11 +35,19 @@ export const PROFILE_TYPE: MessageSchema<ProfileTypeMessage> = message("types.v1
   scalar(7, "period_unit", "string"),
 ]);
 
+/**
+ * The number of `limit` in requests for listings of labels. Pyroscope's have no such field: ours stands far from the numbers that it
+ * gives, so that the two never meet. In JSON it is `limit` alone.
+ */
+export const LISTING_LIMIT = 1000;
+
 export interface LabelValuesRequest {
   readonly name: string;
   readonly matchers: readonly string[];
   readonly start: Int64;
   readonly end: Int64;
+  /** 0: all. */
+  readonly limit: Int64;
 }
 
 export const LABEL_VALUES_REQUEST: MessageSchema<LabelValuesRequest> = message("types.v1.LabelValuesRequest", [
@@ -47,6 +55,7 @@ export const LABEL_VALUES_REQUEST: MessageSchema<LabelValuesRequest> = message("
   scalar(2, "matchers", "string", { isRepeated: true }),
   scalar(3, "start", "int64"),
   scalar(4, "end", "int64"),
+  scalar(LISTING_LIMIT, "limit", "int64"),
 ]);
 
 export interface NamesResponse {
@@ -61,12 +70,15 @@ export interface LabelNamesRequest {
   readonly matchers: readonly string[];
   readonly start: Int64;
   readonly end: Int64;
+  /** 0: all. */
+  readonly limit: Int64;
 }
 
 export const LABEL_NAMES_REQUEST: MessageSchema<LabelNamesRequest> = message("types.v1.LabelNamesRequest", [
   scalar(1, "matchers", "string", { isRepeated: true }),
   scalar(2, "start", "int64"),
   scalar(3, "end", "int64"),
+  scalar(LISTING_LIMIT, "limit", "int64"),
 ]);
 
 export const LABEL_NAMES_RESPONSE: MessageSchema<NamesResponse> = message("types.v1.LabelNamesResponse", [

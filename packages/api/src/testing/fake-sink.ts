@@ -2,7 +2,7 @@
 import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { pprofOfText } from "@pyromesh/profile";
-import type { ArrivedProfile, ProfileSink, PushOutcome } from "../ports.ts";
+import type { ArrivedProfile, ProfileSink, PushOutcome, RefusedProfile } from "../ports.ts";
 
 export class FakeSink implements ProfileSink {
   readonly arrived: ArrivedProfile[] = [];
@@ -11,12 +11,12 @@ export class FakeSink implements ProfileSink {
   refuse: (profile: ArrivedProfile) => Error | undefined = () => undefined;
 
   push(tenant: TenantId, profiles: readonly ArrivedProfile[]): Promise<PushOutcome> {
-    const refused: Error[] = [];
+    const refused: RefusedProfile[] = [];
     let acceptedCount = 0;
-    for (const profile of profiles) {
+    for (const [index, profile] of profiles.entries()) {
       const error = this.refuse(profile) ?? textError(profile);
       if (error !== undefined) {
-        refused.push(error);
+        refused.push({ index, error });
         continue;
       }
       acceptedCount++;

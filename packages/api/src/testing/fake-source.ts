@@ -1,8 +1,9 @@
-/** A ProfileSource that notes what it was asked and answers what it was given. Only `series` looks at the question: it matches selectors. */
+/** A ProfileSource that notes what it was asked and answers what it was given. Only `listing` looks at the question. */
 import type { TenantId } from "@pyromesh/base";
-import { matchesLabels } from "@pyromesh/profile";
+import { LabelListing, matchesLabels } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries } from "@pyromesh/profile";
-import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "../ports.ts";
+import { printListing } from "../listing-reply.ts";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "../ports.ts";
 
 export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
@@ -34,12 +35,15 @@ export class FakeSource implements ProfileSource {
   gate: Promise<void> | undefined = undefined;
   readonly signals: AbortSignal[] = [];
 
-  async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
+  async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
     this.seriesQueries.push(query);
-    const matching = this.labelSets.filter(
-      (labels) => query.selectors.length === 0 || query.selectors.some((selector) => matchesLabels(selector, labels)),
-    );
-    return this.#answer(matching, signal);
+    const found = new LabelListing(query.listing, query.bounds);
+    for (const labels of this.labelSets) {
+      if (query.selectors.length === 0 || query.selectors.some((selector) => matchesLabels(selector, labels))) found.addLabels(labels);
+    }
+    const listed = found.result(query.limit);
+    const { entryCount, totalCount } = listed;
+    return this.#answer({ bytes: printListing(query.listing, listed, query.form), entryCount, totalCount }, signal);
   }
 
   flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {

@@ -4,7 +4,7 @@ import type { Bucket, BucketErrorCode, BucketObject, ListOptions } from "../buck
 import { BucketError, checkObjectSize, OBJECT_SIZE_BYTES_MAX } from "../bucket.ts";
 
 export interface BucketSuite {
-  /** An empty bucket; called before each test. May call `this.skip()`. */
+  /** An empty bucket, made already; called before each test. May call `this.skip()`. */
   open(this: Mocha.Context): Promise<Bucket>;
   /** The same place seen by another node; undefined where an engine has no such thing. */
   openAgain?(): Promise<Bucket>;
@@ -38,6 +38,12 @@ export function describeBucket(name: string, suite: BucketSuite): void {
       await bucket.check(never);
       await put("v1/a");
       await bucket.check(never);
+    });
+
+    it("create: where the place is there already nothing changes", async () => {
+      await put("v1/a");
+      await bucket.create(never);
+      assert.deepEqual(await keys(""), ["v1/a"]);
     });
 
     it("put: what was put is what is got", async () => {
@@ -280,6 +286,7 @@ export function describeBucket(name: string, suite: BucketSuite): void {
       const reason = new Error("the caller went away");
       const aborted = AbortSignal.abort(reason);
       const outcomes = await Promise.allSettled([
+        bucket.create(aborted),
         bucket.check(aborted),
         bucket.get("k/a", aborted),
         bucket.getRange("k/a", 0, 1, aborted),

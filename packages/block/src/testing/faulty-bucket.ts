@@ -3,7 +3,7 @@ import type { Clock } from "@pyromesh/base";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "../bucket.ts";
 import { BucketError, bucketUnavailable } from "../bucket.ts";
 
-export type BucketOperation = "check" | "get" | "getRange" | "head" | "put" | "list" | "delete";
+export type BucketOperation = "create" | "check" | "get" | "getRange" | "head" | "put" | "list" | "delete";
 
 export type BucketFault =
   /** Answered with this status and nothing done. */
@@ -50,6 +50,10 @@ export class FaultyBucket implements Bucket {
   /** Every call works. */
   heal(): void {
     this.#schedule = () => undefined;
+  }
+
+  create(signal: AbortSignal): Promise<void> {
+    return this.#run("create", "", signal, () => this.#inner.create(signal));
   }
 
   check(signal: AbortSignal): Promise<void> {

@@ -5,3 +5,5 @@ export type { BucketCall, BucketFault, BucketOperation } from "./faulty-bucket.t
 export { ManualClock } from "./manual-clock.ts";
 export { RADOSGW_MISSING, startRadosgw } from "./radosgw.ts";
 export type { Radosgw } from "./radosgw.ts";
+export { FakeS3, refuse, sendPage } from "./fake-s3.ts";
+export type { FakeS3Hook, FakeS3Request } from "./fake-s3.ts";

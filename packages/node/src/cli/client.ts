@@ -19,6 +19,8 @@ export interface ClientModules {
   readonly fetch: typeof globalThis.fetch;
   /** Hears what an answer lacks, in the server's words. */
   readonly onMissing?: (what: string) => void;
+  /** Hears that a listing was cut: `100 of 2000`, or `100 of more`. */
+  readonly onTruncated?: (how: string) => void;
 }
 
 /** Waits between tries; after the last one the refusal stands. Pushes may be repeated: the same profile counts once. */
@@ -34,6 +36,7 @@ export class Client {
   readonly #clock: Clock;
   readonly #fetch: typeof globalThis.fetch;
   readonly #onMissing: (what: string) => void;
+  readonly #onTruncated: (how: string) => void;
 
   constructor(options: ClientOptions, modules: ClientModules) {
     const url = URL.parse(options.url);
@@ -54,6 +57,7 @@ export class Client {
     this.#clock = modules.clock;
     this.#fetch = modules.fetch;
     this.#onMissing = modules.onMissing ?? ((): void => {});
+    this.#onTruncated = modules.onTruncated ?? ((): void => {});
   }
 
   /** `method` is `querier.v1.QuerierService/Series`. */
@@ -92,6 +96,8 @@ export class Client {
       const bytes = new Uint8Array(await reply.arrayBuffer());
       const missing = reply.headers.get("x-pyromesh-missing");
       if (missing !== null) this.#onMissing(missing);
+      const truncated = reply.headers.get("x-pyromesh-truncated");
+      if (truncated !== null) this.#onTruncated(truncated);
       return { status: reply.status, bytes };
     } catch (thrown) {
       const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;

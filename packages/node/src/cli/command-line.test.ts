@@ -287,6 +287,18 @@ describe("pyromesh query", () => {
     expect((await run(["query", "types"], { replies: [ok({})] })).notes).to.include("nothing in this time range");
   });
 
+  it("lists as many as --limit says, and says on standard error where the list was cut", async () => {
+    const cut = new Response(JSON.stringify({ names: ["a"] }), { headers: { "x-pyromesh-truncated": "1 of 2" } });
+    const ran = await run(["query", "labels", "zone", "--limit", "1"], { replies: [cut] });
+    expect([ran.exitCode, ran.out]).to.deep.equal([0, "a\n"]);
+    expect(ran.notes).to.include("the list was cut: the first 1 of 2");
+    const asked = async (...args: string[]): Promise<unknown> => JSON.parse(new TextDecoder().decode((await run(["query", ...args], { replies: [ok({})] })).calls[0]!.body));
+    for (const listing of [["types"], ["labels"], ["labels", "zone"], ["series"]]) {
+      expect(await asked(...listing, "--limit", "7")).to.include({ limit: 7 });
+      expect(await asked(...listing)).not.to.have.property("limit");
+    }
+  });
+
   it("says so when nothing matched, and exits 0", async () => {
     const ran = await run(["query", "--query", QUERY], { replies: [ok({ flamegraph: { names: ["total"], levels: [{ values: ["0", "0", "0", "0"] }], total: "0", maxSelf: "0" } })] });
     expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);
@@ -327,6 +339,34 @@ describe("pyromesh query", () => {
     const value = String(2n ** 60n + 1n);
     const { stacktraces } = readFlameGraphReply({ flamegraph: { names: ["total", "f"], levels: [{ values: ["0", value, "0", "0"] }, { values: ["0", value, value, "1"] }], total: value } });
     expect(stacktraces).to.deep.equal([{ names: ["f"], self: 2n ** 60n + 1n }]);
+  });
+});
+
+describe("pyromesh bucket", () => {
+  const store = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+
+  it("what is written wrongly is told with how to write it, before anything is looked at", async () => {
+    for (const [args, words] of [
+      [["a b", "20260302T14", store, "3"], "tenant"],
+      [["a", "2026-03-02", store, "3"], "write the hour as 20260302T14"],
+      [["a", "20260302T14", "ABC", "3"], "32 hex digits in lower case"],
+      [["a", "20260302T14", store, "x"], "write 3, or 3-7"],
+      [["a", "20260302T14", store, "7-3"], "write 3, or 3-7"],
+      [["a", "20260302T14", store, "0-10000"], "forget them in parts"],
+    ] as const) {
+      const { exitCode, notes } = await run(["bucket", "forget", ...args]);
+      expect(exitCode, args.join(" ")).to.equal(2);
+      expect(notes).to.include(words);
+    }
+  });
+
+  it("a place that is no bucket of ours is neither made nor written to", async () => {
+    const dataDir = `/nowhere/${store}`;
+    for (const args of [["status"], ["forget", "a", "20260302T14", store, "3"]]) {
+      const { exitCode, notes } = await run(["bucket", ...args, "--data-dir", dataDir]);
+      expect(exitCode).to.equal(1);
+      expect(notes).to.include("BUCKET_MISSING").and.include("correct --bucket");
+    }
   });
 });
 

@@ -22,7 +22,8 @@ export function openClient(flags: ConnectionFlags & { readonly allowPartial?: bo
   const tenant = flags.tenant ?? (terminal.env["PYROMESH_TENANT"] || undefined);
   if (tenant !== undefined) checkTenant(tenant);
   const onMissing = (what: string): void => terminal.note(`the answer is not complete: ${what}\n`);
-  return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout), allowsPartial: flags.allowPartial === true }, { clock, fetch, onMissing });
+  const onTruncated = (how: string): void => terminal.note(`the list was cut: the first ${how}; --query narrows it, --limit and the server's max_label_listing say how long it may be\n`);
+  return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout), allowsPartial: flags.allowPartial === true }, { clock, fetch, onMissing, onTruncated });
 }
 
 /** What no header can carry would look like a node that is not there. */

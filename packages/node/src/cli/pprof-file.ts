@@ -31,7 +31,7 @@ export function readPprofFile(content: Uint8Array, file: string): PprofFile {
     if (sampleTypes.length === 0 || sampleTypes.includes("")) throw new Error("it names no sample types");
     return { bytes, sampleTypes };
   } catch (thrown) {
-    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is no pprof file: ${thrown instanceof Error ? thrown.message : String(thrown)}`, cause: thrown });
+    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is no pprof file: ${thrown instanceof Error ? thrown.message : String(thrown)}`, details: { file }, cause: thrown });
   }
 }
 

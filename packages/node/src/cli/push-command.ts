@@ -4,7 +4,7 @@
  * PushRequest: 1 series { 1 labels { 1 name, 2 value }, 2 samples { 1 raw_profile } }
  */
 import { gzipSync } from "node:zlib";
-import { ByteWriter, formatSize, messageOf } from "@pyromesh/base";
+import { ByteWriter, CodedError, formatSize, messageOf } from "@pyromesh/base";
 import { openClient, addConnectionFlags } from "./connection-flags.ts";
 import type { ConnectionFlags } from "./connection-flags.ts";
 import { usage } from "./client.ts";
@@ -67,7 +67,7 @@ async function push(files: readonly string[], flags: PushFlags, modules: Command
     } catch (thrown) {
       failedCount++;
       const hint = /time_nanos|ingestion window|in the past/.test(messageOf(thrown)) && timeMs === undefined ? " (an old file? --time now pushes it as of now)" : "";
-      terminal.note(`${terminal.isNoteTty ? "\r" : ""}${messageOf(thrown).startsWith(file) ? "" : `${file}: `}${messageOf(thrown)}${hint}\n`);
+      terminal.note(`${terminal.isNoteTty ? "\r" : ""}${thrown instanceof CodedError && thrown.details["file"] === file ? "" : `${file}: `}${messageOf(thrown)}${hint}\n`);
     }
     showProgress();
   };

@@ -15,13 +15,14 @@ import { parseTime } from "./time-text.ts";
 import { printTop } from "./top-text.ts";
 
 const SERVICE = "querier.v1.QuerierService";
+const TOP_ROWS_DEFAULT = "30";
 
 interface QueryFlags extends ConnectionFlags {
   readonly query?: string;
   readonly from: string;
   readonly until: string;
   readonly output: string;
-  readonly limit: string;
+  readonly limit?: string;
   readonly maxNodes?: string;
   readonly allowPartial?: boolean;
 }
@@ -41,7 +42,7 @@ export const addQuery: AddCommand = (program, modules, done) => {
     .option("--from <time>", "now-1h, RFC 3339, or seconds since 1970", "now-1h")
     .option("--until <time>", "the same", "now")
     .option("--output <form>", "top, folded, json or pprof=FILE", "top")
-    .option("--limit <count>", "rows of the top table; 0: all", "30")
+    .option("--limit <count>", "rows of the top table (default: 30), or entries of a listing (default: all the server gives); 0: all")
     .option("--max-nodes <count>", "nodes to keep; the rest is summed up as other (default: the server's)")
     .option("--allow-partial", "where not all can be read, answer with what can, and say what is missing");
   addConnectionFlags(command).action(async (listing: string | undefined, label: string | undefined, flags: QueryFlags) => {
@@ -57,22 +58,24 @@ async function query(listing: string | undefined, label: string | undefined, fla
   if (range.start > range.end) throw usage(`--from ${flags.from} is after --until ${flags.until}: swap them`);
   if (label !== undefined && listing !== "labels") throw usage(`query ${listing} takes no ${JSON.stringify(label)}: only labels takes a name`);
   const client = openClient(flags, modules);
+  // Only where it was asked for: a server that knows no limit is asked as it knows.
+  const limit = flags.limit === undefined ? {} : { limit: count(flags.limit, "--limit") };
+  const matchers = flags.query === undefined ? [] : [flags.query];
   switch (listing) {
     case undefined:
       if (flags.query === undefined) throw usage(`--query is missing: write --query 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="..."}'; pyromesh query types lists the types`);
       return await profileQuery(client, flags.query, range, flags, modules);
     case "types":
-      return print(modules, strings(await client.json(`${SERVICE}/ProfileTypes`, range), "profileTypes", "ID"));
+      return print(modules, strings(await client.json(`${SERVICE}/ProfileTypes`, { ...range, ...limit }), "profileTypes", "ID"));
     case "labels": {
-      const matchers = flags.query === undefined ? [] : [flags.query];
       const reply =
         label === undefined
-          ? await client.json(`${SERVICE}/LabelNames`, { matchers, ...range })
-          : await client.json(`${SERVICE}/LabelValues`, { name: label, matchers, ...range });
+          ? await client.json(`${SERVICE}/LabelNames`, { matchers, ...range, ...limit })
+          : await client.json(`${SERVICE}/LabelValues`, { name: label, matchers, ...range, ...limit });
       return print(modules, strings(reply, "names"));
     }
     case "series":
-      return print(modules, seriesLines(await client.json(`${SERVICE}/Series`, { matchers: flags.query === undefined ? [] : [flags.query], labelNames: [], ...range })));
+      return print(modules, seriesLines(await client.json(`${SERVICE}/Series`, { matchers, labelNames: [], ...range, ...limit })));
     default:
       throw usage(`query ${JSON.stringify(listing)} is no listing: write types, labels or series, or --query for profiles`);
   }
@@ -82,7 +85,7 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
   const { profileType, selector } = splitQuery(text);
   const { sampleUnit } = readProfileType(profileType);
   const maxNodes = flags.maxNodes === undefined ? {} : { maxNodes: count(flags.maxNodes, "--max-nodes") };
-  const limit = count(flags.limit, "--limit");
+  const limit = count(flags.limit ?? TOP_ROWS_DEFAULT, "--limit");
   const request = { profileTypeID: profileType, labelSelector: selector, ...range, ...maxNodes };
   if (flags.output.startsWith("pprof=")) {
     const file = flags.output.slice("pprof=".length);

@@ -13,6 +13,11 @@ export function scanShape({ spec, tenants }: Scanned): string {
   return print(["scan", tenants, specOf(spec)]);
 }
 
+/** `scanned`: what gave the partial answers that are merged. */
+export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string {
+  return print(["merge", scanned?.tenants, specOf(spec)]);
+}
+
 /** `scanned`: what gave the partial answers; undefined: there were none. */
 export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): string {
   return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
@@ -29,6 +34,8 @@ export function describeCall(call: LaneCall): string {
   switch (call.method) {
     case "scan":
       return `scan for ${call.task.spec.kind} of ${call.task.tenants.map((tenant) => `tenant ${tenant}`).join(", ")}`;
+    case "merge":
+      return `merge of partial answers for ${call.spec.kind}`;
     case "finish":
       return `finish of ${call.spec.kind}`;
     case "build":
@@ -39,7 +46,7 @@ export function describeCall(call: LaneCall): string {
 }
 
 function specOf(spec: ScanSpec): unknown {
-  if (spec.kind === "series" || spec.kind === "census") return { ...spec, startNs: undefined, endNs: undefined, range: rangeOf(spec.startNs, spec.endNs) };
+  if (spec.kind === "listing" || spec.kind === "census") return { ...spec, startNs: undefined, endNs: undefined, range: rangeOf(spec.startNs, spec.endNs) };
   const { query } = spec;
   const shape = "shape" in spec ? timeless(spec.shape) : undefined;
   return { kind: spec.kind, shape, query: { ...query, startNs: undefined, endNs: undefined, range: rangeOf(query.startNs, query.endNs) } };

@@ -40,7 +40,7 @@ function codeOf(call: () => unknown): string {
 }
 
 describe("compute engine: text", () => {
-  const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+  const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const encode = (given: EncodeTask): readonly EncodedRecord[] => engine.encode(given, (lengthBytes) => new Uint8Array(lengthBytes)).records;
 
   it("becomes records where profiles are decoded", () => {
@@ -67,7 +67,7 @@ describe("compute engine: text", () => {
 });
 
 describe("compute engine: gzip", () => {
-  const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+  const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
   const given = task(Array.from({ length: 2000 }, (_, i) => `main;work-${i} 1\n`).join(""));
   const pprof = pprofOfText(given.pprof, given.folded!);
   const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
@@ -103,7 +103,7 @@ describe("compute engine: rows that are made ready and dropped", () => {
   const named = (service: string, text = "main;work 3\n"): EncodeTask => task(text, { labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }] });
 
   it("leave no dataset behind, whatever services refused pushes name; one with rows stays", () => {
-    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     const kept = engine.encode(named("kept"), room);
     const waiting = engine.encode(named("waiting"), room);
     for (let i = 0; i < 100; i++) engine.releaseRows(engine.encode(named(`refused-${i}`), room).rows);
@@ -118,8 +118,8 @@ describe("compute engine: rows that are made ready and dropped", () => {
 
   it("do not reach the segment, by no name and in no other byte; refused or still on their way", () => {
     for (const fate of ["refused", "on its way"]) {
-      const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
-      const clean = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+      const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
+      const clean = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
       const refused = engine.encode(named("shop", "main;refused 3\nsecret;work 1\n"), room);
       if (fate === "refused") engine.releaseRows(refused.rows);
       for (const text of ["main;work 3\n", "main;work 4\nmain;wait 1\n"]) {
@@ -134,7 +134,7 @@ describe("compute engine: rows that are made ready and dropped", () => {
   });
 
   it("cost a build nothing where what they name was in a record before", () => {
-    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     const many = Array.from({ length: 3000 }, (_, i) => `main;work-${i} 1\n`).join("");
     const stepsWith = (generation: number, others: readonly string[]): number => {
       const rowsOf = (text: string): readonly number[] => engine.encode({ ...named("shop", text), generation }, room).rows;
@@ -149,7 +149,7 @@ describe("compute engine: rows that are made ready and dropped", () => {
   });
 
   it("of one service are bounded: past the bound none is made ready until the generation turns, and records are still taken", () => {
-    const engine = new ComputeEngine({ random: seededRandom(1), isMine: () => true });
+    const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     engine.insertRows(1, engine.encode(named("shop"), room).rows);
     const large = named("shop", `main;${"x".repeat(1 << 20)} 1\n`);
     const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 } };

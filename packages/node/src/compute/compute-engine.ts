@@ -5,12 +5,13 @@
 import { constants, gunzipSync } from "node:zlib";
 import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { contentSum, encodeDatasetInSteps, openSection, SegmentDataset } from "@pyromesh/block";
+import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
 import { Dataset, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
-import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
+import { OpenDatasets } from "./open-datasets.ts";
 
 interface HeldDataset {
   readonly key: DatasetKey;
@@ -56,15 +57,12 @@ export interface EncodedPush {
   readonly rows: readonly number[];
 }
 
-/**
- * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice: so many bytes of sections,
- * stored and raw (decoded columns weigh a few times that). At the bound the one used longest ago leaves; it can be opened again.
- */
-const OPEN_BYTES_MAX = 24 * 2 ** 20;
-
-interface OpenDataset {
-  readonly dataset: SegmentDataset;
-  readonly weightBytes: number;
+export interface EngineOptions {
+  /**
+   * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice: so many bytes of them, as they
+   * lie in memory. At the bound the one used longest ago leaves; it can be opened again.
+   */
+  readonly openBytesMax: number;
 }
 
 export class ComputeEngine {
@@ -77,13 +75,13 @@ export class ComputeEngine {
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
   #nextRow: number;
   readonly #decoder = new RecordDecoder();
-  readonly #open = new Map<string, OpenDataset>();
-  #openBytes = 0;
+  readonly #open: OpenDatasets;
   /** Of the datasets' tables of ids that clients choose. */
   readonly #hashSeed: number;
 
-  constructor(modules: EngineModules) {
+  constructor(options: EngineOptions, modules: EngineModules) {
     this.#modules = modules;
+    this.#open = new OpenDatasets(options.openBytesMax);
     this.#nextRow = modules.firstRow ?? 1;
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
   }
@@ -233,7 +231,7 @@ export class ComputeEngine {
   /** One that is interrupted leaves the datasets as they were. */
   scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
     const scan = new LaneScan(task, interrupt);
-    for (const part of task.parts) scan.read(this.#openPart(part));
+    for (const part of task.parts) this.#open.use(part, (dataset) => scan.read(dataset));
     for (const generation of task.generations) {
       for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
         if (!task.tenants.includes(key.tenant)) continue;
@@ -242,25 +240,6 @@ export class ComputeEngine {
       }
     }
     return scan.partial();
-  }
-
-  #openPart(part: SegmentPart): SegmentDataset {
-    const key = `${part.object}\0${part.service}\0${contentSum(part.entry)}`;
-    const object = `${part.object} dataset ${part.service}`;
-    let open = this.#open.get(key);
-    if (open === undefined) {
-      const dataset = new SegmentDataset(part.service, (tag) => openSection(part.bytes, part.entry, tag, object), object);
-      open = { dataset, weightBytes: part.entry.sections.reduce((sum, { rawLength }) => sum + rawLength, part.bytes.length) };
-      this.#openBytes += open.weightBytes;
-    }
-    this.#open.delete(key);
-    this.#open.set(key, open);
-    for (const [oldKey, { weightBytes }] of this.#open) {
-      if (this.#openBytes <= OPEN_BYTES_MAX || this.#open.size === 1) break;
-      this.#open.delete(oldKey);
-      this.#openBytes -= weightBytes;
-    }
-    return open.dataset;
   }
 }
 

@@ -5,6 +5,7 @@
  * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
+import type { ListingForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
@@ -17,7 +18,8 @@ import type {
   FoldedText,
   HeatmapSeries,
   HeatmapShape,
-  Labels,
+  Listing,
+  ListingBounds,
   LocationTree,
   NameTree,
   PartialCensus,
@@ -99,8 +101,15 @@ export type ScanSpec =
   | { readonly kind: "locations"; readonly query: PlainRowQuery }
   | { readonly kind: "points"; readonly query: PlainRowQuery; readonly shape: PointsShape }
   | { readonly kind: "heatmap"; readonly query: PlainRowQuery; readonly shape: HeatmapShape }
-  | { readonly kind: "series"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] }
-  /** As `series`, and counted, in segments and in memory apart. */
+  | {
+      readonly kind: "listing";
+      readonly startNs: bigint;
+      readonly endNs: bigint;
+      readonly selectors: readonly (readonly PlainMatcher[])[];
+      readonly listing: Listing;
+      readonly bounds: ListingBounds;
+    }
+  /** Series, profiles and samples counted, in segments and in memory apart. */
   | { readonly kind: "census"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
 
 export interface ScanTask {
@@ -129,8 +138,11 @@ export interface ScanPartial {
   readonly period: bigint;
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];
-  readonly series: readonly Labels[];
+  /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
+  readonly listing: Uint8Array | undefined;
   readonly census: ByPlace<PartialCensus> | undefined;
+  /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
+  readonly packed?: Uint8Array | undefined;
 }
 
 export type FinishSpec =
@@ -147,6 +159,7 @@ export type FinishSpec =
   | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
   | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
   | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number }
+  | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
   | { readonly kind: "census" };
 
 export type Finished =
@@ -157,6 +170,8 @@ export type Finished =
   | { readonly kind: "dot"; readonly text: string }
   | { readonly kind: "points"; readonly series: readonly TimeSeries[] }
   | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] }
+  /** `bytes`: the reply's body. */
+  | { readonly kind: "listing"; readonly bytes: Uint8Array; readonly entryCount: number; readonly totalCount: number | undefined }
   /** `seriesCount`: of both, each once. */
   | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
@@ -188,6 +203,8 @@ export interface Compute {
   drop(generation: Generation): void;
   /** One partial a lane that had something to read. */
   scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
+  /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
+  merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
   /** Where rows are read again that a worker lost. Given once, when the head was replayed and before anything is committed. */
   readBackFrom(source: RowSource): void;

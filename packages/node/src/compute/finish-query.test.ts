@@ -1,4 +1,4 @@
-import { Census, HeatmapCollector, Interrupt, LocationTreeMerger, NameTreeBuilder, parseProfileType, PointsCollector, ProfileDurations } from "@pyromesh/profile";
+import { Census, HeatmapCollector, Interrupt, LabelListing, LocationTreeMerger, NameTreeBuilder, parseProfileType, PointsCollector, ProfileDurations } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { FinishSpec, ScanPartial } from "./compute.ts";
 import { finishQuery } from "./finish-query.ts";
@@ -7,6 +7,7 @@ const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanosecond
 const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "none" } as const;
 const points = { ...shape, aggregation: "sum" } as const;
 const heatmap = { ...shape, of: "individual" } as const;
+const pods = { listing: { kind: "values", name: "pod" }, bounds: { entryCountMax: 0, bytesMax: 0 } } as const;
 const SPECS: readonly FinishSpec[] = [
   { kind: "flame-graph", maxNodes: 10 },
   { kind: "tree-bytes", maxNodes: 10 },
@@ -15,6 +16,7 @@ const SPECS: readonly FinishSpec[] = [
   { kind: "dot", maxNodes: 10, profileType, timeNs: 1n },
   { kind: "points", shape: points, limit: 0 },
   { kind: "heatmap", shape: heatmap, limit: 0 },
+  { kind: "listing", ...pods, limit: 0, form: "json" },
   { kind: "census" },
 ];
 
@@ -28,7 +30,7 @@ function partialOf(): ScanPartial {
     period: 0n,
     points: new PointsCollector(points).partial(),
     heatmap: new HeatmapCollector(heatmap).partial(),
-    series: [],
+    listing: new LabelListing(pods.listing, pods.bounds).partial(),
     census: { segments: new Census().partial(), head: new Census().partial() },
   };
 }

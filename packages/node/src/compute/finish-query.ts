@@ -1,4 +1,5 @@
 /** The answer of a query from the partial answers of its lanes and windows. */
+import { printListing } from "@pyromesh/api";
 import { unreachable } from "@pyromesh/base";
 import type { Interrupt, LocationTree } from "@pyromesh/profile";
 import {
@@ -10,6 +11,7 @@ import {
   flameGraphDiff,
   goPgoLocations,
   HeatmapCollector,
+  LabelListing,
   LocationTreeMerger,
   NameTreeBuilder,
   PointsCollector,
@@ -69,6 +71,11 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
       }
       return { kind: "heatmap", series: collector.result(spec.limit) };
     }
+    case "listing": {
+      const listed = mergeListings(spec, partials, interrupt).result(spec.limit);
+      const { entryCount, totalCount } = listed;
+      return { kind: "listing", bytes: printListing(spec.listing, listed, spec.form), entryCount, totalCount };
+    }
     case "census": {
       const [segments, head, both] = [new Census(), new Census(), new Census()];
       for (const { census } of partials) {
@@ -91,6 +98,16 @@ function mergeNames(partials: readonly ScanPartial[], interrupt: Interrupt): Ret
   for (const { names } of partials) if (names !== undefined) builder.add(names, interrupt);
   interrupt.now();
   return builder.result();
+}
+
+function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing" }>, partials: readonly ScanPartial[], interrupt: Interrupt): LabelListing {
+  const merged = new LabelListing(listing, bounds);
+  for (const partial of partials) {
+    interrupt.now();
+    if (partial.listing !== undefined) merged.add(partial.listing);
+  }
+  interrupt.now();
+  return merged;
 }
 
 /** Parts of one profile may lie in several lanes. */

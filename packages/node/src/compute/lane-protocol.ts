@@ -9,7 +9,7 @@ import type { ErrorKind } from "@pyromesh/base";
 import { STORE_ID_BYTES } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
-import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
+import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
 export type LaneCall =
   | PackedPush
@@ -22,6 +22,7 @@ export type LaneCall =
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
   | { readonly method: "scan"; readonly task: ScanTask }
+  | { readonly method: "merge"; readonly spec: ScanSpec; readonly partials: readonly ScanPartial[] }
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
 
 /** Batches are numbered from 1. */
@@ -42,6 +43,8 @@ export function isRecords(outcome: LaneOutcome): outcome is PackedRecords {
 export interface LaneStart {
   readonly lane: number;
   readonly laneCount: number;
+  /** Of opened datasets that the lane keeps. */
+  readonly openBytesMax: number;
   /** How many threads of this lane died before this one. */
   readonly epoch: number;
   /** Lent memory. */

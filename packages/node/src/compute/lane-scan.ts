@@ -1,11 +1,11 @@
 /** One query over what a lane holds of it: datasets in memory and in segments, each record once, into one partial answer. */
 import { SegmentDataset } from "@pyromesh/block";
-import type { DatasetView, Interrupt, Labels, MergedNodes, RowQuery } from "@pyromesh/profile";
+import type { DatasetView, Interrupt, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
   Census,
   HeatmapCollector,
   IdentitySet,
-  labelsKey,
+  LabelListing,
   LocationTreeMerger,
   locationTreeOf,
   makeMatcher,
@@ -14,7 +14,6 @@ import {
   nameTreeOf,
   PointsCollector,
   ProfileDurations,
-  scanSeries,
 } from "@pyromesh/profile";
 import type { ByPlace, PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
 
@@ -28,7 +27,7 @@ export class LaneScan {
   readonly #locations = new LocationTreeMerger();
   readonly #points: PointsCollector | undefined;
   readonly #heatmap: HeatmapCollector | undefined;
-  readonly #series = new Map<string, Labels>();
+  readonly #listing: LabelListing | undefined;
   readonly #durations = new ProfileDurations();
   #period = 0n;
   #hasLocations = false;
@@ -38,8 +37,9 @@ export class LaneScan {
     this.#task = task;
     this.#interrupt = interrupt;
     const { spec } = task;
-    if (spec.kind === "series" || spec.kind === "census") {
+    if (spec.kind === "listing" || spec.kind === "census") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
+      if (spec.kind === "listing") this.#listing = new LabelListing(spec.listing, spec.bounds);
       if (spec.kind === "census") this.#census = { segments: new Census(), head: new Census() };
     } else {
       this.#query = toRowQuery(spec.query);
@@ -54,8 +54,8 @@ export class LaneScan {
     const interrupt = this.#interrupt;
     interrupt.now(); // what comes next may have to be opened
     switch (spec.kind) {
-      case "series":
-        for (const labels of scanSeries(view, spec, this.#selectors, interrupt)) this.#series.set(labelsKey(labels), labels);
+      case "listing":
+        this.#listing!.scan(view, spec, this.#selectors, interrupt);
         break;
       case "census":
         this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
@@ -101,7 +101,7 @@ export class LaneScan {
       period: this.#period,
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
-      series: [...this.#series.values()],
+      listing: this.#listing?.partial(),
       census: this.#census === undefined ? undefined : { segments: this.#census.segments.partial(), head: this.#census.head.partial() },
     };
   }

@@ -430,7 +430,7 @@ function batchLength(waiting: readonly Pending[]): number {
 }
 
 function isShort(call: LaneCall): boolean {
-  return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "finish");
+  return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "merge" && call.method !== "finish");
 }
 
 /** Whether its answer depends on rows that a thread holds. */

@@ -4,20 +4,22 @@ import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { finishQuery } from "./finish-query.ts";
-import type { BuiltDataset, EncodeSettings } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
+import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
 import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { MemoryGuard, threadHeap } from "./memory-guard.ts";
+import { packPartial, unpackPartials } from "./packed-partial.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, epoch, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+const { lane, laneCount, epoch, openBytesMax, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
 const heap = threadHeap();
-const engine = new ComputeEngine({ random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
+const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
 port.on("message", ([number, ...calls]: LaneBatch) => {
@@ -52,9 +54,11 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return engine.scan(call.task, interruptOf(batch));
+      return packPartial(engine.scan(call.task, interruptOf(batch)));
+    case "merge":
+      return packPartial(mergePartials(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
     case "finish":
-      return finishQuery(call.spec, call.partials, interruptOf(batch));
+      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
     default:
       return unreachable(call);
   }
@@ -68,6 +72,11 @@ function interruptOf(batch: number): Interrupt {
     if (Atomics.load(canceled, 0) === own) throw queryCanceled();
     guard.check();
   });
+}
+
+/** What may be of megabytes travels in shared memory: a message's own bytes are copied on the main thread, these are not. */
+function finishedShared(finished: Finished): Finished {
+  return "bytes" in finished ? { ...finished, bytes: sharedCopy(finished.bytes) } : finished;
 }
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */

@@ -90,7 +90,7 @@ describe("worker compute", () => {
   beforeEach(() => {
     lost = undefined;
     compute = new WorkerCompute(
-      { laneCount: LANE_COUNT, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
       { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
     );
   });

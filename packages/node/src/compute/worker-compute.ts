@@ -16,9 +16,9 @@ import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { buildShape, finishShape, scanShape } from "./call-shape.ts";
+import { buildShape, finishShape, mergeShape, scanShape } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
-import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, RowSource, ScanPartial, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
@@ -37,6 +37,8 @@ const LANE_CALLS_MAX = 8;
 
 export interface WorkerComputeOptions {
   readonly laneCount: number;
+  /** Of opened datasets, in each lane. */
+  readonly openDatasetBytesMax: number;
   readonly memory: WorkerMemory;
 }
 
@@ -96,7 +98,7 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, memory }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ laneCount, openDatasetBytesMax, memory }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
     const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
     const { shared } = this.#memory;
@@ -105,7 +107,7 @@ export class WorkerCompute implements Compute {
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
     this.#workers = Array.from({ length: laneCount }, (_, lane) => {
       const onDeath = (death: WorkerDeath): void => this.#onDeath(lane, death);
-      return new WorkerSupervisor({ lane, laneCount, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#lanes = this.#workers.map(({ lane }) => lane);
   }
@@ -207,6 +209,14 @@ export class WorkerCompute implements Compute {
     return partials;
   }
 
+  async merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial> {
+    const scanned = this.#scannedFor(partials);
+    this.#refuseDeadlyQuery(() => mergeShape(spec, scanned));
+    const merged = await this.#free().call<ScanPartial>({ method: "merge", spec, partials }, signal);
+    if (scanned !== undefined) this.#scanned.set(merged, scanned);
+    return merged;
+  }
+
   async finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
     this.#refuseDeadlyQuery(() => finishShape(spec, this.#scannedFor(partials)));
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
@@ -226,6 +236,7 @@ export class WorkerCompute implements Compute {
     if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
+    else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
     else if (call.method === "finish") this.#deadly.note(finishShape(call.spec, this.#scannedFor(call.partials)), nowMs);
     else if (call.method === "build") this.#deadly.note(buildShape(lane, call.generation, call.tenant, call.windowStartMs), nowMs);
   }

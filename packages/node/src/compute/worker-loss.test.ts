@@ -109,7 +109,7 @@ class Rig {
 
   async start(): Promise<void> {
     this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
     this.generations = new Generations((generation) => this.compute.drop(generation));
     const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
     this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {

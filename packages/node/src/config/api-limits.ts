@@ -25,6 +25,9 @@ export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLi
     maxFlamegraphNodesDefault: limits.flameGraphNodesDefault,
     maxFlamegraphNodesMax: limits.flameGraphNodesMax,
     isMergeProfileBounded: limits.isMergeProfileBounded,
+    maxLabelListing: limits.labelListingMax,
+    maxLabelListingBytes: limits.labelListingBytesMax,
+    isPartialAllowed: limits.isPartialAllowed,
   };
 }
 

@@ -6,6 +6,7 @@ import {
   booleanKind,
   bucketKind,
   countKind,
+  diskBudgetKind,
   durationKind,
   listKind,
   logLevelKind,
@@ -39,6 +40,8 @@ export interface NodeSettings {
   readonly replication: number;
   /** A URL; never with credentials in it. */
   readonly bucket: string;
+  /** An operator's word, for one start, that the bucket may be given an identity where that would be refused. */
+  readonly isBucketInit: boolean;
   readonly flushIntervalMs: number;
   readonly flushSizeBytes: number;
   /** 0: for ever. */
@@ -66,10 +69,11 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   join: setting("join", listKind, [], "member to join (repeatable)"),
   replication: setting("replication", positiveCountKind, 3, "nodes that hold a record; at most as many as there are"),
   bucket: setting("bucket", bucketKind, "", "file://dir or s3://bucket/prefix?endpoint=...; default: a folder in the data dir"),
+  isBucketInit: setting("bucket_init", booleanKind, false, "for one start: this bucket is the right one, though it has no identity or its folder is missing"),
   flushIntervalMs: setting("flush_interval", positiveDurationKind, 60_000, "longest time a record waits in the head"),
   flushSizeBytes: setting("flush_size", positiveSizeKind, 64 * 2 ** 20, "flush earlier when the head holds this much"),
-  retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete what is older; 0 keeps for ever"),
-  headDiskBudgetBytes: setting("head_disk_budget", positiveSizeKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what is free at start"),
+  retentionMs: setting("retention", durationKind, 31 * 86_400_000, "delete what is older (not in this version: nothing is deleted yet); 0 keeps for ever"),
+  headDiskBudgetBytes: setting("head_disk_budget", diskBudgetKind, 10 * 2 ** 30, "disk the head may use, at most 80 % of what is free at start"),
   isMultitenant: setting("multitenancy", booleanKind, false, "tell tenants apart by X-Scope-OrgID"),
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
   logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),

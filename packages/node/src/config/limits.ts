@@ -1,7 +1,7 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
- * on one profile), and that `max_query_bytes` is ours. 0 lifts a limit.
+ * on one profile), and that `max_query_bytes`, `query_allow_partial` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
 import type { TenantId } from "@pyromesh/base";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
@@ -38,6 +38,12 @@ export interface TenantLimits {
   readonly flameGraphNodesMax: number;
   /** True: the two above bound SelectMergeProfile too. */
   readonly isMergeProfileBounded: boolean;
+  /** Entries of an answer that lists label names, values, profile types or series. */
+  readonly labelListingMax: number;
+  /** Of such an answer, as JSON before it is compressed. */
+  readonly labelListingBytesMax: number;
+  /** True: what cannot be read is left out of answers, and named, though the request does not say so. */
+  readonly isPartialAllowed: boolean;
 }
 
 export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[K]> } = {
@@ -64,6 +70,9 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
   flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes a query may ask for"),
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
+  labelListingMax: limit("max_label_listing", countKind, 100_000, "names, values, types or series that one answer lists, the first in order; an answer that was cut says so"),
+  labelListingBytesMax: limit("max_label_listing_bytes", countKind, 16 * 2 ** 20, "bytes of such an answer, as JSON and uncompressed"),
+  isPartialAllowed: limit("query_allow_partial", booleanKind, false, "answer without what cannot be read, as if each query sent X-Pyromesh-Partial: allow"),
 };
 
 /** All limits at one moment. What asks holds no copy: they change while the node runs (live-limits.ts). */

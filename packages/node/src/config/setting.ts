@@ -83,6 +83,14 @@ export const sizeKind: Kind<number> = {
 
 export const positiveSizeKind: Kind<number> = { ...sizeKind, schema: sizeKind.schema.refine((sizeBytes) => sizeBytes > 0, "0 is too small: write it as 64MB") };
 
+/** Logs, tables and merges of the head's store take half of it (head/src/disk-plan.ts); of less nothing useful would be left. */
+const DISK_BUDGET_BYTES_MIN = 8 * 2 ** 20;
+
+export const diskBudgetKind: Kind<number> = {
+  ...sizeKind,
+  schema: sizeKind.schema.refine((sizeBytes) => sizeBytes >= DISK_BUDGET_BYTES_MIN, "too small for the head's store and one profile: write 8MB or more"),
+};
+
 /** Bytes, written as a number of MB without a unit: how Pyroscope writes its rates. */
 export const megabytesKind: Kind<number> = {
   placeholder: "MB",

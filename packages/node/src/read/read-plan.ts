@@ -17,16 +17,23 @@ export function quarantinesWithin(spans: readonly QuarantinedSpan[], startMs: nu
   return spans.filter((span) => (span.startMs ?? -Infinity) <= endMs && (span.endMs ?? Infinity) >= startMs);
 }
 
-/** Objects in the order they are read: by window, so that copies of a record meet in one batch. */
+/** Objects in the order they are read: by window, so that copies of a record meet in one batch. A plan has the objects of a window together. */
 export function objectsByWindow(entries: readonly CatalogEntry[]): readonly (readonly CatalogEntry[])[] {
-  const groups = new Map<string, CatalogEntry[]>();
+  const groups: CatalogEntry[][] = [];
+  let group: CatalogEntry[] = [];
+  let last: CatalogEntry["meta"] | undefined;
   for (const entry of entries) {
-    const key = `${entry.meta.tenant}\0${entry.meta.windowStartMs}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [entry]);
-    else group.push(entry);
+    const { meta } = entry;
+    if (last?.windowStartMs !== meta.windowStartMs || last.tenant !== meta.tenant) groups.push((group = []));
+    group.push(entry);
+    last = meta;
   }
-  return [...groups.values()];
+  return groups;
+}
+
+/** Windows of a tenant that these groups of objects cover, as they stand in the plan: in rising order. */
+export function windowsCovered(groups: readonly (readonly CatalogEntry[])[], tenant: string): readonly number[] {
+  return groups.filter(([first]) => first?.meta.tenant === tenant).map(([first]) => first!.meta.windowStartMs);
 }
 
 /** Datasets whose bytes a query needs: those that may hold its time and, for one of its selectors, its service. No selectors: any service. */

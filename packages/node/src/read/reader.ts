@@ -2,29 +2,43 @@
  * The read path: what a query goes through between the API and its answer.
  *
  *   1. plan           memory generations and catalogued objects, pinned together in one turn of the loop
- *   2. fetch          footers, then the byte ranges of datasets that may match, a window at a time
- *   3. scan           in the lane that holds each dataset; identities decide what counts
- *   4. finish         partials merged, truncated last
+ *   2. fetch          footers, then the byte ranges of datasets that may match, many at once and in the order of the plan
+ *   3. scan           window by window as they come, in the lane that holds each dataset; identities decide what counts
+ *   4. finish         partials merged, on the way where there are many, and truncated last
  *
  * The pin of step 1 is what makes answers exact while a flush runs: a generation is dropped, and a local segment file
  * deleted, only when no query that planned it is left. A record seen in memory and in a segment is counted once.
  * An object that vanished under the plan means plan again, PLANS_MAX times, then refuse. A query that would read more bytes
- * than its tenant may is refused before it reads any; one whose caller went away reads no further.
+ * than its tenant may is refused before it reads any; one whose caller went away reads no further. What is damaged is refused, or left
+ * out and named: that dataset, or that object, and nothing else.
  */
-import { CodedError, formatSize, invalidArgument, messageOf, toHex } from "@pyromesh/base";
-import type { TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
-import type { CatalogEntry } from "@pyromesh/block";
-import { addIdentitySums, labelsKey, windowStartOf } from "@pyromesh/profile";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
+import { CodedError, formatSize, invalidArgument, toHex, Turns } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
+import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
+import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
 import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
 import type { DatasetSizes } from "./dataset-sizes.ts";
+import { Gathered } from "./gathered.ts";
+import { readAhead } from "./read-ahead.ts";
+import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin } from "./read-plan.ts";
-import type { SegmentSource } from "./segment-source.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, windowsCovered } from "./read-plan.ts";
+import { isDamaged, namedReason } from "./segment-source.ts";
+import type { ObjectParts, SegmentSource } from "./segment-source.ts";
+import { isDamage } from "./unreadable-objects.ts";
+import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
 
 const PLANS_MAX = 3;
+
+/**
+ * Turns of the event loop between a question and its plan. A caller who sends a question and leaves at once is seen after three: in one the
+ * end of its stream is read, in the next ours is shut, and then the connection is closed. Fifty such questions cost what reading them
+ * costs; planned, each took some 10 ms.
+ */
+const TURNS_BEFORE_PLAN = 3;
 
 /** What a query reads. */
 interface Sources {
@@ -38,8 +52,12 @@ export interface Pin extends Sources {
 }
 
 export interface ReaderModules {
+  readonly clock: Clock;
   readonly compute: Compute;
   readonly segments: SegmentSource;
+  readonly unreadable: UnreadableObjects;
+  /** Of what is read ahead, by all queries. */
+  readonly readAheadBudget: ByteBudget;
   readonly pin: (tenants: readonly TenantId[], startMs: number, endMs: number) => Pin;
   /** Lists the bucket again. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
@@ -48,8 +66,17 @@ export interface ReaderModules {
   readonly quarantine: () => readonly QuarantinedSpan[];
   /** Undefined while the catalog knows every object, else why it may not. */
   readonly incompleteBecause: () => string | undefined;
+  /** Segments that are missing from the windows of these tenants that the range touches, in words that name no tenant. */
+  readonly gapsWithin: (tenants: readonly TenantId[], startMs: number, endMs: number) => readonly string[];
+  /** Oldest and newest profile of a tenant that objects hold. */
+  readonly objectSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
   /** Oldest and newest profile of a tenant that memory holds. */
   readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
+}
+
+/** What of an object could not be had, though the bucket may have it. */
+interface Failed {
+  readonly failure: { readonly text: string; readonly cause: unknown };
 }
 
 interface Scanned {
@@ -65,9 +92,12 @@ export class Reader implements ProfileSource {
     this.#modules = modules;
   }
 
-  async series(query: SeriesQuery, signal: AbortSignal): Promise<Answer<readonly Labels[]>> {
-    const scanned = await this.#scan(query, query.selectors, seriesSpec(query), signal);
-    return { value: seriesOf(scanned.partials), receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
+  async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
+    const { listing, bounds, limit, form } = query;
+    const { partials, receipt, missing } = await this.#scan(query, query.selectors, { kind: "listing", ...selectorsSpec(query), listing, bounds }, signal);
+    const finished = await this.#modules.compute.finish({ kind: "listing", listing, bounds, limit, form }, partials, signal);
+    const { bytes, entryCount, totalCount } = expectKind(finished, "listing");
+    return { value: { bytes, entryCount, totalCount }, receipt, missing, isSaturated: false };
   }
 
   async flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
@@ -138,18 +168,11 @@ export class Reader implements ProfileSource {
   async stats(tenant: TenantId): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined) throw incomplete(unknown);
-    const pin = this.#modules.pin([tenant], -8.64e15, 8.64e15);
-    pin.release();
-    const head = this.#modules.headSpan(tenant);
-    const spans = [
-      ...pin.entries.map(({ meta }) => ({ oldestMs: meta.minTimeMs, newestMs: meta.maxTimeMs })),
-      ...(head === undefined ? [] : [head]),
-    ];
+    const missing = this.#modules.gapsWithin([tenant], -8.64e15, 8.64e15);
+    if (missing.length > 0) throw segmentsMissing(missing);
+    const spans = [this.#modules.objectSpan(tenant), this.#modules.headSpan(tenant)].filter((span) => span !== undefined);
     if (spans.length === 0) return undefined;
-    return {
-      oldestMs: spans.reduce((oldest, { oldestMs }) => Math.min(oldest, oldestMs), Infinity),
-      newestMs: spans.reduce((newest, { newestMs }) => Math.max(newest, newestMs), -Infinity),
-    };
+    return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
   }
 
   /**
@@ -158,7 +181,7 @@ export class Reader implements ProfileSource {
    * lies, in memory.
    */
   async analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
-    const spec: ScanSpec = { ...seriesSpec(query), kind: "census" };
+    const spec: ScanSpec = { kind: "census", ...selectorsSpec(query) };
     const { scanned, sizes, blockCount } = await this.#planned(query, signal, async (pin, missing) => {
       const found = await this.#scanPinned(pin, missing, query, query.selectors, spec, signal);
       return { scanned: found, ...(await this.#sizesWithin(pin, missing, query, signal)) };
@@ -183,11 +206,13 @@ export class Reader implements ProfileSource {
   async #sizesWithin({ entries }: Sources, missing: string[], query: SeriesQuery, signal: AbortSignal): Promise<{ readonly sizes: DatasetSizes; readonly blockCount: number }> {
     let sizes = NO_BYTES;
     let blockCount = 0;
-    for (const entry of entries) {
-      signal.throwIfAborted();
-      const footer = await this.#tryRead(entry, query, missing, signal, () => this.#modules.segments.footer(entry, signal));
-      const wanted = footer?.datasets.filter(datasetFilter(query, query.selectors)) ?? [];
-      if (footer === undefined || wanted.length === 0) continue;
+    for await (const footer of this.#footers(entries, signal)) {
+      if ("failure" in footer || isDamaged(footer)) {
+        this.#miss(footer, query, missing);
+        continue;
+      }
+      const wanted = footer.datasets.filter(datasetFilter(query, query.selectors));
+      if (wanted.length === 0) continue;
       blockCount++;
       sizes = addSizes(sizes, sizesOf(footer, wanted));
     }
@@ -213,7 +238,10 @@ export class Reader implements ProfileSource {
 
   /** Runs over all that the scope may read, pinned together; where an object vanished under the pin, over another one. */
   async #planned<T>(scope: Scope, signal: AbortSignal, run: (pin: Sources, missing: string[]) => Promise<T>): Promise<T> {
+    const turns = new Turns(this.#modules);
     for (let plan = 1; ; plan++) {
+      for (let turn = 0; turn < TURNS_BEFORE_PLAN && !signal.aborted; turn++) await turns.give();
+      signal.throwIfAborted();
       const missing = this.#gapsOf(scope);
       const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
       try {
@@ -237,26 +265,33 @@ export class Reader implements ProfileSource {
     signal: AbortSignal,
   ): Promise<Scanned> {
     await this.#checkBytes(entries, scope, selectors, signal);
-    const partials: ScanPartial[] = [];
+    const { compute, readAheadBudget: budget, segments } = this.#modules;
+    const gathered = new Gathered(spec, { compute, signal });
     let objectCount = 0;
     const base = { spec, tenants: scope.tenants, generations };
-    for (const group of objectsByWindow(entries)) {
+    const wants = datasetFilter(scope, selectors);
+    const windows = objectsByWindow(entries);
+    const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, () => segments.parts(entry, wants, context), context.signal);
+    let at = 0;
+    for await (const objects of readAhead(windows, read, { budget, signal })) {
       const parts: SegmentPart[] = [];
-      for (const entry of group) {
-        // A caller who went away has nothing more read: not between windows, nor between objects.
-        signal.throwIfAborted();
-        const read = (): Promise<SegmentPart[]> => this.#modules.segments.parts(entry, datasetFilter(scope, selectors), signal);
-        const fetched = (await this.#tryRead(entry, scope, missing, signal, read)) ?? [];
-        if (fetched.length > 0) objectCount++;
-        parts.push(...fetched);
+      for (const object of objects) {
+        if ("failure" in object) {
+          this.#miss(object, scope, missing);
+          continue;
+        }
+        for (const damage of object.damages) this.#miss(damage, scope, missing);
+        if (object.parts.length > 0) objectCount++;
+        parts.push(...object.parts);
       }
-      signal.throwIfAborted();
-      const { windowStartMs, tenant } = group[0]!.meta;
+      const { windowStartMs, tenant } = windows[at++]![0]!.meta;
       // Memory of the same tenant and window is read with its objects: that is where copies meet.
       const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
-      partials.push(...(await this.#scanIntact(task, scope, missing, signal)));
+      await gathered.add(await this.#scanIntact(task, scope, missing, signal));
+      signal.throwIfAborted();
     }
-    partials.push(...(await this.#scanMemoryBetween(base, scope, entries, signal)));
+    await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
+    const { partials } = gathered;
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
 
@@ -267,13 +302,14 @@ export class Reader implements ProfileSource {
       try {
         return await this.#modules.compute.scan({ ...task, parts }, signal);
       } catch (error) {
-        if (signal.aborted || !(error instanceof CodedError) || error.code !== "CORRUPTION") throw error;
-        const found = String(error.details["object"]);
-        const intact = parts.filter(({ object, service }) => !found.startsWith(`${object} dataset ${service}`));
-        if (intact.length === parts.length) throw error;
-        if (!scope.allowPartial) throw unreadable(error.message, error);
-        missing.push(error.message);
-        parts = intact;
+        if (signal.aborted || !isDamage(error)) throw error;
+        const { object, service } = error.details;
+        const damaged = parts.find((part) => part.object === object && part.service === service);
+        if (damaged === undefined) throw error;
+        const damage = { key: damaged.object, service: damaged.service, reason: error.message };
+        this.#modules.unreadable.report(damage);
+        this.#miss(damage, scope, missing);
+        parts = parts.filter((part) => part !== damaged);
       }
     }
   }
@@ -288,59 +324,58 @@ export class Reader implements ProfileSource {
     if (entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) <= bytesMax) return;
     const wants = datasetFilter(scope, selectors);
     let bytes = 0;
-    for (const entry of entries) {
-      signal.throwIfAborted();
+    for await (const footer of this.#footers(entries, signal)) {
       // What is unreadable is said, or left out, where it is read.
-      const footer = await this.#tryRead(entry, { ...scope, allowPartial: true }, [], signal, () => this.#modules.segments.footer(entry, signal));
-      for (const dataset of footer?.datasets ?? []) if (wants(dataset)) bytes += dataset.length;
+      if ("failure" in footer || isDamaged(footer)) continue;
+      for (const dataset of footer.datasets) if (wants(dataset)) bytes += dataset.length;
       if (bytes > bytesMax) throw tooLarge(bytesMax);
     }
+  }
+
+  /** Of each entry, in order. */
+  async *#footers(entries: readonly CatalogEntry[], signal: AbortSignal): AsyncGenerator<SegmentFooter | Damage | Failed> {
+    const { readAheadBudget: budget, segments } = this.#modules;
+    const read = (entry: CatalogEntry, context: JobContext): Promise<SegmentFooter | Damage | Failed> => orFailed(entry, () => segments.footer(entry, context), context.signal);
+    for await (const footers of readAhead(entries.map((entry) => [entry]), read, { budget, signal })) yield* footers;
   }
 
   /** Memory of tenants and windows that no object covers. */
   async #scanMemoryBetween(
     base: { readonly spec: ScanSpec; readonly tenants: readonly TenantId[]; readonly generations: readonly Generation[] },
     scope: Scope,
-    entries: readonly CatalogEntry[],
+    windows: readonly (readonly CatalogEntry[])[],
+    gathered: Gathered,
     signal: AbortSignal,
-  ): Promise<ScanPartial[]> {
-    const partials: ScanPartial[] = [];
-    if (base.generations.length === 0) return partials;
+  ): Promise<void> {
+    if (base.generations.length === 0) return;
     for (const tenant of scope.tenants) {
-      const covered = [...new Set(entries.filter(({ meta }) => meta.tenant === tenant).map(({ meta }) => meta.windowStartMs))].sort((a, b) => a - b);
+      const covered = windowsCovered(windows, tenant);
       let first = windowStartOf(scope.startMs);
       const last = windowStartOf(scope.endMs);
-      for (const window of [...covered, last + 1]) {
+      for (const window of [...covered, last + WINDOW_MS]) {
         if (window > first) {
           signal.throwIfAborted();
           const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
-          partials.push(...(await this.#modules.compute.scan(task, signal)));
+          await gathered.add(await this.#modules.compute.scan(task, signal));
         }
-        first = Math.max(first, window + 1);
+        first = Math.max(first, window + WINDOW_MS);
       }
     }
-    return partials;
   }
 
-  /** Undefined, and named in `missing`, where it cannot be read and partial answers are allowed. */
-  async #tryRead<T>(entry: CatalogEntry, scope: Scope, missing: string[], signal: AbortSignal, read: () => Promise<T>): Promise<T | undefined> {
-    try {
-      return await read();
-    } catch (error) {
-      if (signal.aborted) throw error;
-      if (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND") throw error;
-      const reason = messageOf(error);
-      const lost = reason.includes(entry.key) ? reason : `${entry.key}: ${reason}`;
-      if (!scope.allowPartial) throw unreadable(lost, error);
-      missing.push(lost);
-      return undefined;
-    }
+  /** Refuses what the answer would lack, or names it where partial answers are allowed. */
+  #miss(lost: Damage | Failed, scope: Scope, missing: string[]): void {
+    const { text, cause } = "failure" in lost ? lost.failure : { text: lost.reason, cause: undefined };
+    if (!scope.allowPartial) throw unreadable(text, cause, "failure" in lost ? undefined : this.#modules.unreadable.retryAfterSeconds(lost));
+    missing.push(text);
   }
 
   #gapsOf(scope: Scope): string[] {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined && !scope.allowPartial) throw incomplete(unknown);
-    const gaps = unknown === undefined ? [] : [unknown];
+    const missing = this.#modules.gapsWithin(scope.tenants, scope.startMs, scope.endMs);
+    if (missing.length > 0 && !scope.allowPartial) throw segmentsMissing(missing);
+    const gaps = [...(unknown === undefined ? [] : [unknown]), ...missing.map((gap) => `segments missing from the bucket: ${gap}`)];
     const spans = quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs);
     if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
@@ -392,31 +427,43 @@ function tooLarge(bytesMax: number): CodedError {
   );
 }
 
-function unreadable(lost: string, cause: unknown): CodedError {
-  return partly("OBJECT_UNREADABLE", `the answer would lack what cannot be read (${lost}): try again, or send X-Pyromesh-Partial: allow to do without it`, cause);
+/** A failure of one object that is no end of the query: it is refused, or left out, when its turn comes. */
+async function orFailed<T>(entry: CatalogEntry, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
+  try {
+    return await read();
+  } catch (error) {
+    if (signal.aborted || (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND")) throw error;
+    return { failure: { text: namedReason(entry.key, error), cause: error } };
+  }
 }
 
-/** A refusal that a caller who allows a partial answer does not get. */
-function partly(code: string, message: string, cause?: unknown): CodedError {
-  return new CodedError({ code, kind: "unavailable", message, details: { canBePartial: true }, cause });
+function segmentsMissing(missing: readonly string[]): CodedError {
+  return partly(
+    "SEGMENTS_MISSING",
+    `the answer would lack segments that are missing from the bucket (${missing.join("; ")}): restore them, or accept the loss with pyromesh bucket forget TENANT WINDOW STORE ORDINALS, or send X-Pyromesh-Partial: allow`,
+  );
+}
+
+function unreadable(lost: string, cause: unknown, retryAfterSeconds: number | undefined): CodedError {
+  const again = retryAfterSeconds === undefined ? "try again" : `it is read again in ${retryAfterSeconds} s`;
+  const message = `the answer would lack what cannot be read (${lost}): ${again}, or send X-Pyromesh-Partial: allow to do without it`;
+  return partly("OBJECT_UNREADABLE", message, cause, retryAfterSeconds);
+}
+
+/** A refusal that a caller who allows a partial answer does not get. Says when to come back only where that is known. */
+function partly(code: string, message: string, cause?: unknown, retryAfterSeconds?: number): CodedError {
+  const details = { canBePartial: true, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
+  return new CodedError({ code, kind: "unavailable", message, details, cause });
 }
 
 function incomplete(reason: string): CodedError {
   return partly("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
 }
 
-function seriesSpec(query: SeriesQuery): Extract<ScanSpec, { readonly kind: "series" }> {
+function selectorsSpec(query: SeriesQuery): Pick<Extract<ScanSpec, { readonly kind: "census" }>, "startNs" | "endNs" | "selectors"> {
   return {
-    kind: "series",
     startNs: BigInt(query.startMs) * 1_000_000n,
     endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,
     selectors: query.selectors.map(plain),
   };
-}
-
-/** Each label set once. */
-function seriesOf(partials: readonly ScanPartial[]): Labels[] {
-  const found = new Map<string, Labels>();
-  for (const { series } of partials) for (const labels of series) found.set(labelsKey(labels), labels);
-  return [...found.values()];
 }

@@ -1,67 +1,82 @@
 /**
- * Datasets of segments as bytes, from local disk or the bucket, kept in a bounded cache.
- * Ranges lie in shared memory, so that lanes read them without copies.
+ * Datasets of segments as parts of a scan, from local disk or the bucket. What is damaged is left out of the parts and named; the rest
+ * of its object is read all the same.
  */
-import { contentSum } from "@pyromesh/block";
-import type { Catalog, CatalogEntry, DatasetEntry, SegmentFooter } from "@pyromesh/block";
+import { CodedError, messageOf } from "@pyromesh/base";
+import type { CatalogEntry, DatasetEntry, ObjectReader, SegmentFooter } from "@pyromesh/block";
 import type { SegmentPart } from "../compute/compute.ts";
+import type { JobContext } from "./read-ahead.ts";
+import { isDamage } from "./unreadable-objects.ts";
+import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
 
-export interface SegmentSourceOptions {
-  /** Of dataset ranges kept in memory. At the bound the one used longest ago leaves. */
-  readonly cacheBytesMax: number;
+export interface SegmentSourceModules {
+  readonly objects: ObjectReader;
+  readonly unreadable: UnreadableObjects;
 }
 
-export class SegmentSource {
-  readonly #options: SegmentSourceOptions;
-  readonly #catalog: Catalog;
-  readonly #ranges = new Map<string, Uint8Array>();
-  #rangeBytes = 0;
+export interface ObjectParts {
+  readonly parts: readonly SegmentPart[];
+  readonly damages: readonly Damage[];
+}
 
-  constructor(options: SegmentSourceOptions, modules: { readonly catalog: Catalog }) {
-    this.#options = options;
-    this.#catalog = modules.catalog;
+/** What a part takes besides its bytes, on its way to a worker thread. */
+const PART_BASE_BYTES = 1024;
+
+export class SegmentSource {
+  readonly #modules: SegmentSourceModules;
+
+  constructor(modules: SegmentSourceModules) {
+    this.#modules = modules;
   }
 
-  footer(entry: CatalogEntry, signal: AbortSignal): Promise<SegmentFooter> {
-    return this.#catalog.footer(entry, signal);
+  /** The object's footer, or how it is damaged. Rejects where it cannot be had for another reason. */
+  async footer(entry: CatalogEntry, { signal, request }: Pick<JobContext, "signal" | "request">): Promise<SegmentFooter | Damage> {
+    const { objects, unreadable } = this.#modules;
+    const { key } = entry;
+    return unreadable.find(key) ?? this.#reporting({ key, service: undefined }, () => request(() => objects.footer(entry, signal)));
   }
 
   /** The datasets of an object that `wants` says yes to. */
-  async parts(entry: CatalogEntry, wants: (dataset: DatasetEntry) => boolean, signal: AbortSignal): Promise<SegmentPart[]> {
-    const footer = await this.footer(entry, signal);
+  async parts(entry: CatalogEntry, wants: (dataset: DatasetEntry) => boolean, context: JobContext): Promise<ObjectParts> {
+    const footer = await this.footer(entry, context);
+    if (isDamaged(footer)) return { parts: [], damages: [footer] };
+    const wanted = footer.datasets.filter(wants);
+    await context.reserve(wanted.reduce((sum, { length }) => sum + length + PART_BASE_BYTES, 0));
+    const damages: Damage[] = [];
     const parts: SegmentPart[] = [];
-    for (const dataset of footer.datasets) {
-      if (!wants(dataset)) continue;
-      parts.push({
-        tenant: entry.meta.tenant,
-        windowStartMs: entry.meta.windowStartMs,
-        service: dataset.service,
-        object: entry.key,
-        bytes: await this.#range(entry, dataset, signal),
-        entry: dataset,
-      });
+    for (const part of await Promise.all(wanted.map((dataset) => this.#part(entry, dataset, context)))) {
+      if (isDamaged(part)) damages.push(part);
+      else parts.push(part);
     }
-    return parts;
+    return { parts, damages };
   }
 
-  async #range(entry: CatalogEntry, dataset: DatasetEntry, signal: AbortSignal): Promise<Uint8Array> {
-    const cacheKey = `${entry.key}\0${dataset.service}\0${contentSum(dataset)}`;
-    const kept = this.#ranges.get(cacheKey);
-    if (kept !== undefined) {
-      this.#ranges.delete(cacheKey);
-      this.#ranges.set(cacheKey, kept);
-      return kept;
-    }
-    const read = await this.#catalog.source(entry).read(dataset.offset, dataset.length, signal);
-    const shared = new Uint8Array(new SharedArrayBuffer(read.length));
-    shared.set(read);
-    this.#ranges.set(cacheKey, shared);
-    this.#rangeBytes += shared.length;
-    while (this.#rangeBytes > this.#options.cacheBytesMax && this.#ranges.size > 1) {
-      const [oldestKey, oldest] = this.#ranges.entries().next().value!;
-      this.#ranges.delete(oldestKey);
-      this.#rangeBytes -= oldest.length;
-    }
-    return shared;
+  async #part(entry: CatalogEntry, dataset: DatasetEntry, { signal, request }: JobContext): Promise<SegmentPart | Damage> {
+    const { objects, unreadable } = this.#modules;
+    const { key, meta } = entry;
+    const { service } = dataset;
+    const bytes = unreadable.find(key, service) ?? (await this.#reporting({ key, service }, () => request(() => objects.range(entry, dataset, signal))));
+    return isDamaged(bytes) ? bytes : { tenant: meta.tenant, windowStartMs: meta.windowStartMs, service, object: key, bytes, entry: dataset };
   }
+
+  async #reporting<T>(of: Pick<Damage, "key" | "service">, read: () => Promise<T>): Promise<T | Damage> {
+    try {
+      return await read();
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      const damage = { ...of, reason: namedReason(of.key, error) };
+      this.#modules.unreadable.report(damage);
+      return damage;
+    }
+  }
+}
+
+/** With the object's key, where the error's own sentence has it not. */
+export function namedReason(key: string, error: unknown): string {
+  const { object, key: bucketKey } = error instanceof CodedError ? error.details : {};
+  return object === key || bucketKey === key ? messageOf(error) : `${key}: ${messageOf(error)}`;
+}
+
+export function isDamaged<T extends object>(found: T | Damage): found is Damage {
+  return "reason" in found;
 }

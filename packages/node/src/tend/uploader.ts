@@ -20,7 +20,7 @@
 import { assert, CodedError, crc32, encodeUtf8, messageOf, toHex } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, Timer } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles, RangeSource, SegmentKey } from "@pyromesh/block";
-import { BucketError, bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segmentKey, withSegmentMeta } from "@pyromesh/block";
+import { bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segmentKey, withSegmentMeta } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../crash-point.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
@@ -40,7 +40,7 @@ export interface UploaderModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  readonly countFailure: (step: "upload" | "check" | "rename") => void;
+  readonly countFailure: (step: "upload" | "check") => void;
 }
 
 /** A sealed segment that is not in the bucket yet. */
@@ -271,7 +271,7 @@ export class Uploader {
       if (this.#signal.aborted) return;
       countFailure("upload");
       queue.reason = messageOf(error);
-      this.#noteFailure(queue, error instanceof BucketError);
+      this.#noteFailure(queue, error instanceof CodedError && error.code.startsWith("BUCKET_"));
       logger.warn("a segment could not be uploaded and waits on disk", { key, reason: queue.reason, retryMs: Math.max(0, Math.round(queue.retryAtMs - clock.monotonicMs())) });
     } finally {
       waiting.isHeld = false;
@@ -382,7 +382,7 @@ export class Uploader {
       if (bytes !== undefined) {
         const footer = await readFooter(bytesSource(bytes), key, this.#signal);
         const sources = [{ storeId: name.storeId, firstOrdinal: name.ordinal, lastOrdinal: name.ordinal }];
-        const renamed = await withSegmentMeta(bytes, { ...footer.meta, storeId: name.storeId, ordinal: name.ordinal, sources });
+        const renamed = await withSegmentMeta(bytes, { ...footer.meta, storeId: name.storeId, ordinal: name.ordinal, sources }, key);
         if (!head.isSealed(newKey)) await local.delete(newKey); // of a try that failed
         await writeAndRead(local, newKey, renamed, this.#signal);
         entry = sealedEntryOf(renamed);
@@ -436,7 +436,7 @@ export class Uploader {
    * rather than never.
    */
   async #lose(waiting: Waiting, rot: string): Promise<void> {
-    const { catalog, countFailure, head, local, logger } = this.#modules;
+    const { catalog, countFailure, head, logger } = this.#modules;
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {

@@ -5,10 +5,12 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, InsertedRecord } from "../compute/compute.ts";
 import { ComputeEngine } from "../compute/compute-engine.ts";
 import { finishQuery } from "../compute/finish-query.ts";
+import { mergePartials } from "../compute/merge-partials.ts";
+import { AMPLE_MEMORY } from "../memory-plan.ts";
 import { codecOf } from "../compute/section-codec.ts";
 
 export function openLocalCompute(modules: { readonly random: Random }): Compute {
-  const engine = new ComputeEngine({ ...modules, isMine: () => true });
+  const engine = new ComputeEngine({ openBytesMax: AMPLE_MEMORY.openDatasetBytes }, { ...modules, isMine: () => true });
   const rows = new Map<InsertedRecord, { readonly generation: number; readonly row: number }>();
   return {
     encode: async (task) => {
@@ -38,6 +40,7 @@ export function openLocalCompute(modules: { readonly random: Random }): Compute 
     },
     drop: (generation) => engine.drop(generation),
     scan: async (task) => [engine.scan(task)],
+    merge: async (spec, partials) => mergePartials(spec, partials),
     finish: async (spec, partials) => finishQuery(spec, partials),
     readBackFrom: () => {}, // nothing here dies alone
     stop: async () => {},

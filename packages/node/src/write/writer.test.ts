@@ -79,7 +79,7 @@ class World {
     const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
     expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
     for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
-    return refused.map((error) => (error as CodedError).code);
+    return refused.map(({ error }) => (error as CodedError).code);
   }
 
   /** Values of a label over all that was kept. */
@@ -126,10 +126,18 @@ describe("writer: limits on series and sessions", () => {
   it("the refusal names its profile, and carries Pyroscope's reason", async () => {
     await world.push(profile(["/a", "/b"]));
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, [profile(["/c"])], signal);
-    const [error] = refused as CodedError[];
+    const error = refused[0]?.error as CodedError | undefined;
     expect(acceptedCount).to.equal(0);
     expect(error!.message).to.match(/^profile of \/c: the profile would begin a new series/);
     expect([error!.kind, error!.details["reason"]]).to.deep.equal(["resource_exhausted", "series_limit"]);
+  });
+
+  it("a refusal says by its place which profile of the push it means, in whatever turn it was worked on", async () => {
+    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    await world.push(profile(["/a"]), profile(["/b"]));
+    const pushed = ["/a", "/c", "/b", "/d", "/a"].map((endpoint, index) => ({ ...profile([endpoint], BigInt(index + 2)), describe: "the same for all" }));
+    const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, pushed, signal);
+    expect([acceptedCount, ...refused.map(({ index }) => index)]).to.deep.equal([3, 1, 3]);
   });
 
   it("of a split profile the part within the limit is kept once, however often it is sent", async () => {
@@ -185,7 +193,7 @@ describe("writer: a push of many profiles", () => {
     };
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, profiles, caller);
     expect([acceptedCount, world.kept.size, world.encodedCount]).to.deep.equal([1, 1, 2]);
-    expect(new Set(refused.map((error) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
+    expect(new Set(refused.map(({ error }) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
     expect([world.announcedCount, world.lentCount]).to.deep.equal([0, 0]);
   });
 });

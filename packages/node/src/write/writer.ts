@@ -73,16 +73,16 @@ export class Writer implements ProfileSink {
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
     this.#inFlightCount++;
     try {
-      const refused: CodedError[] = [];
+      const refused: { readonly index: number; readonly error: CodedError }[] = [];
       if (profiles.length === 1) {
-        const refusal = await this.#pushOne(tenant, profiles[0]!, caller);
-        if (refusal !== undefined) refused.push(refusal);
+        const error = await this.#pushOne(tenant, profiles[0]!, caller);
+        if (error !== undefined) refused.push({ index: 0, error });
       } else {
         await this.#pushAll(tenant, profiles, caller, refused);
       }
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
-      const hopeless = refused.find((error) => error.kind === "unavailable" || error.kind === "internal");
-      if (hopeless !== undefined) throw hopeless;
+      const hopeless = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
+      if (hopeless !== undefined) throw hopeless.error;
       return { acceptedCount: profiles.length - refused.length, refused };
     } finally {
       if (--this.#inFlightCount === 0) for (const resolve of this.#settled.splice(0)) resolve();
@@ -90,13 +90,13 @@ export class Writer implements ProfileSink {
   }
 
   /** In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. */
-  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller, refused: CodedError[]): Promise<void> {
+  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller, refused: { readonly index: number; readonly error: CodedError }[]): Promise<void> {
     const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     for (let at = 0; at < profiles.length; at += turnCount) {
       const turn = profiles.slice(at, at + turnCount);
       const refusals = await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)));
-      for (const refusal of refusals) if (refusal !== undefined) refused.push(refusal);
+      for (const [inTurn, error] of refusals.entries()) if (error !== undefined) refused.push({ index: at + inTurn, error });
     }
   }
 
@@ -133,7 +133,6 @@ export class Writer implements ProfileSink {
     } catch (error) {
       if (!hasArrived) head.arrived();
       const known = error instanceof CodedError ? error : undefined;
-      // The API tells refusals of one push apart by the name each begins with.
       return new CodedError({
         code: known?.code ?? "PUSH_FAILED",
         kind: known?.kind ?? "internal",

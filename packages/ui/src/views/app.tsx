@@ -69,6 +69,7 @@ export function App(): JSX.Element {
 
   const error = catalog.error ?? flame.error ?? strip.error;
   const missing = error === undefined ? missingOf([catalog.value?.missing, flame.value?.missing, strip.value?.missing]) : [];
+  const truncated = error === undefined ? (catalog.value?.truncated ?? "") : "";
   const needsTenant = error !== undefined && "code" in error && error.code === "unauthenticated";
   const onRange = (range: TimeRange): void => change({ range });
   const body = (): JSX.Element => {
@@ -107,6 +108,11 @@ export function App(): JSX.Element {
       />
       <div class={isLoading ? "progress is-on" : "progress"} role="presentation" />
       {missing.length === 0 ? null : <MissingNote missing={missing} onWhole={() => change({ allowsPartial: false })} />}
+      {truncated === "" ? null : (
+        <p class="note" role="status">
+          Not every service is listed: these are the first, by name ({truncated} pairs of service and profile type).
+        </p>
+      )}
       {body()}
     </div>
   );

@@ -1,0 +1,35 @@
+/**
+ * What a plan takes of one window: its entries in the order of their keys. Made when a plan first wants the window and kept until the
+ * window changes, so that a plan of a month (720 windows, 20,000 entries and more) copies lists and sorts nothing. Pure.
+ */
+
+/** Of a catalog's entry. */
+interface PlannedEntry {
+  readonly key: string;
+  readonly meta: { readonly minTimeMs: number; readonly maxTimeMs: number };
+}
+
+export interface WindowPlan<Entry extends PlannedEntry> {
+  /** By key. */
+  readonly entries: readonly Entry[];
+  /** Of all entries' times, both inclusive. */
+  readonly minTimeMs: number;
+  readonly maxTimeMs: number;
+}
+
+export function planWindow<Entry extends PlannedEntry>(entries: Entry[]): WindowPlan<Entry> {
+  let minTimeMs = Infinity;
+  let maxTimeMs = -Infinity;
+  for (const { meta } of entries) {
+    minTimeMs = Math.min(minTimeMs, meta.minTimeMs);
+    maxTimeMs = Math.max(maxTimeMs, meta.maxTimeMs);
+  }
+  // Keys are ASCII (object-path.ts), whose order JavaScript's own comparison gives, at a tenth of the time of comparing as UTF-8.
+  return { entries: entries.sort((a, b) => (a.key < b.key ? -1 : 1)), minTimeMs, maxTimeMs };
+}
+
+/** Adds the entries that have a time in [startMs, endMs]. */
+export function addEntriesWithin<Entry extends PlannedEntry>({ entries, minTimeMs, maxTimeMs }: WindowPlan<Entry>, startMs: number, endMs: number, planned: Entry[]): void {
+  const isWhole = minTimeMs >= startMs && maxTimeMs <= endMs;
+  for (const entry of entries) if (isWhole || (entry.meta.minTimeMs <= endMs && entry.meta.maxTimeMs >= startMs)) planned.push(entry);
+}

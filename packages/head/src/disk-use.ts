@@ -1,0 +1,44 @@
+/** How much disk folders hold, as `du` would say: measured beside everything else, a folder at a time. */
+import type { Dirent } from "node:fs";
+import { opendir, stat } from "node:fs/promises";
+import { join } from "node:path";
+
+/** Bytes of all files under `dir`; 0 where there is none. A file that goes meanwhile counts nothing. */
+export async function measureFolder(dir: string): Promise<number> {
+  let bytes = 0;
+  const pending = [dir];
+  for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
+    for await (const entry of entriesOf(folder)) {
+      const path = join(folder, entry.name);
+      if (entry.isDirectory()) pending.push(path);
+      else if (entry.isFile()) bytes += await fileBytes(path);
+    }
+  }
+  return bytes;
+}
+
+async function* entriesOf(folder: string): AsyncGenerator<Dirent> {
+  try {
+    yield* await opendir(folder);
+  } catch (error) {
+    if (!isGone(error)) throw error;
+  }
+}
+
+/** What it occupies, or its length where the file system has not given it blocks yet. */
+async function fileBytes(path: string): Promise<number> {
+  try {
+    const { size, blocks } = await stat(path);
+    return Math.max(size, (blocks ?? 0) * BLOCK_BYTES);
+  } catch (error) {
+    if (isGone(error)) return 0;
+    throw error;
+  }
+}
+
+/** What `stat` counts in, whatever the file system's own blocks are. */
+const BLOCK_BYTES = 512;
+
+function isGone(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === "ENOENT";
+}

@@ -1,0 +1,192 @@
+/** `pyromesh bucket`: what lies in the bucket and what is missing from it; and an operator's word that a loss is accepted. */
+import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
+import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
+import { WINDOW_MS } from "@pyromesh/profile";
+import { forgottenText } from "../tend/forgotten-text.ts";
+import { usage } from "./client.ts";
+import type { AddCommand, CommandModules } from "./command.ts";
+import { addSettingFlags } from "./setting-flags.ts";
+import type { LoadSettings } from "./setting-flags.ts";
+
+/** One mark each: a typing error in a range must not fill the bucket. */
+const FORGET_COUNT_MAX = 10_000;
+/** Objects between two words of how far it has come. */
+const PROGRESS_COUNT = 1000;
+
+export const addBucket: AddCommand = (program, modules, done) => {
+  const command = program.command("bucket").description("look into the bucket, or accept that segments are lost");
+
+  const status = command.command("status").description("its identity, the stores that wrote to it, and what is missing").allowExcessArguments(false);
+  const loadForStatus = addSettingFlags(status, modules.terminal);
+  status.action(async () => {
+    await withBucket(loadForStatus, modules, (bucket, signal) => printStatus(bucket, modules, signal));
+    done(0);
+  });
+
+  const forget = command
+    .command("forget")
+    .description("accept that segments are lost: queries over their window are answered without them")
+    .argument("<tenant>", "whose they are; anonymous where tenants are not told apart")
+    .argument("<window>", "the hour, as in the error: 20260302T14")
+    .argument("<store>", "the store that made them, 32 hex digits")
+    .argument("<ordinal>", "which: 3, or 3-7")
+    .allowExcessArguments(false);
+  const loadForForget = addSettingFlags(forget, modules.terminal);
+  forget.action(async (tenant: string, window: string, store: string, ordinals: string) => {
+    const lost = readLost(tenant, window, store, ordinals);
+    await withBucket(loadForForget, modules, (bucket, signal) => forgetLost(bucket, lost, modules, signal));
+    done(0);
+  });
+};
+
+interface Lost {
+  readonly tenant: TenantId;
+  readonly windowStartMs: number;
+  readonly storeId: string;
+  readonly range: OrdinalRange;
+}
+
+function readLost(tenant: string, window: string, store: string, ordinals: string): Lost {
+  const windowStartMs = parseWindow(window);
+  if (windowStartMs === undefined) throw usage(`${JSON.stringify(window)} is no window: write the hour as 20260302T14, in UTC`);
+  if (!/^[0-9a-f]{32}$/.test(store)) throw usage(`${JSON.stringify(store)} is no store: write its 32 hex digits in lower case`);
+  const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(ordinals);
+  const range = { first: Number(match?.[1]), last: Number(match?.[2] ?? match?.[1]) };
+  if (match === null || range.last < range.first) throw usage(`${JSON.stringify(ordinals)} is no ordinal: write 3, or 3-7 for several`);
+  if (range.last - range.first >= FORGET_COUNT_MAX) throw usage(`${ordinals} are more than ${FORGET_COUNT_MAX} segments: forget them in parts`);
+  try {
+    return { tenant: parseTenantId(tenant), windowStartMs, storeId: store, range };
+  } catch (error) {
+    throw usage(messageOf(error));
+  }
+}
+
+async function withBucket(load: LoadSettings, { clock }: CommandModules, use: (bucket: Bucket, signal: AbortSignal) => Promise<void>): Promise<void> {
+  const config = load();
+  const bucket = await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir: config.dataDir, clock, random: systemRandom, logger: openLogger("error") });
+  try {
+    await use(bucket, new AbortController().signal);
+  } finally {
+    await bucket.close();
+  }
+}
+
+/** It must be a bucket of ours: a mistyped folder is not written to. */
+async function identityOf(bucket: Bucket, signal: AbortSignal): Promise<BucketIdentity> {
+  const identity = await readIdentity(bucket, signal);
+  if (identity !== undefined) return identity;
+  throw new CodedError({ code: "BUCKET_IDENTITY_GONE", kind: "failed_precondition", message: `${bucket.name} has no identity (pyromesh-bucket.json): no node has used it, or it is another place than you think; check --bucket and --data-dir` });
+}
+
+async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, signal: AbortSignal): Promise<void> {
+  const identity = await identityOf(bucket, signal);
+  const view = new CatalogView(Number.MAX_SAFE_INTEGER);
+  const exemptStoreIds = new Set(identity.firstFormatStores);
+  const progress = progressOf(terminal, "objects listed");
+  // A gap that the first LIST shows may be an upload under way: the second decides.
+  for (let round = 0; round < 2; round++) {
+    const list = view.beginList();
+    for await (const page of bucket.list(OBJECT_PREFIX, {}, signal)) {
+      run(view.takePage(list, page));
+      progress.add(page.length);
+    }
+    run(view.endList(list, { ...NO_OWN_ORDINALS, exemptStoreIds }));
+    if (view.gaps.length === 0) break;
+    await clock.sleep(0);
+  }
+  progress.end();
+
+  const stores = new Map<string, { count: number; bytes: number; newestMs: number }>();
+  for (const { meta, sizeBytes } of view.entries()) {
+    if (meta.kind !== "segment") continue;
+    const store = stores.get(meta.storeId) ?? { count: 0, bytes: 0, newestMs: 0 };
+    stores.set(meta.storeId, { count: store.count + 1, bytes: store.bytes + sizeBytes, newestMs: Math.max(store.newestMs, meta.maxTimeMs) });
+  }
+  const lines = [
+    `bucket    ${bucket.name}`,
+    `identity  ${identity.bucketId}, made ${new Date(identity.createdAtMs).toISOString()}${identity.clusterName === "" ? "" : `, cluster ${identity.clusterName}`}`,
+    `objects   ${view.entryCount}`,
+    "",
+    ...(stores.size === 0 ? ["no store has written to it yet"] : ["store                             segments        size  newest profile"]),
+    ...[...stores].sort().map(([id, { count, bytes, newestMs }]) => `${id}  ${String(count).padStart(8)}  ${formatSize(bytes).padStart(10)}  ${new Date(newestMs).toISOString()}${exemptStoreIds.has(id) ? "  (its gaps are not missed)" : ""}`),
+    "",
+  ];
+  const gaps = [...view.gaps].sort((a, b) => a.windowStartMs - b.windowStartMs);
+  if (gaps.length === 0) lines.push("nothing is missing that the bucket alone can tell; a node also knows how many segments it made itself");
+  for (const gap of gaps) {
+    lines.push(`missing: tenant ${gap.tenant}, ${describeGap(gap)}`);
+    for (const range of [...gap.gaps.holes, ...gap.gaps.suspected]) lines.push(`  pyromesh bucket forget ${gap.tenant} ${printWindow(gap.windowStartMs)} ${gap.storeId} ${printOrdinals([range])}`);
+  }
+  terminal.out(`${lines.join("\n")}\n`);
+}
+
+async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, range }: Lost, { clock, terminal }: CommandModules, signal: AbortSignal): Promise<void> {
+  await identityOf(bucket, signal);
+  const known = await knownOf(bucket, { tenant, windowStartMs, storeId }, signal);
+  const there = known.segments.filter((ordinal) => ordinal >= range.first && ordinal <= range.last);
+  const place = `window ${printWindow(windowStartMs)} of tenant ${tenant} and store ${storeId}`;
+  if (there.length > 0) throw refusal("SEGMENT_IS_THERE", `segment ${there[0]!} of ${place} is in the bucket: it is not lost`);
+  const forgotten = new Set(known.marks.filter(({ mark }) => mark === "forgotten").map(({ ordinal }) => ordinal));
+  const ordinals = Array.from({ length: range.last - range.first + 1 }, (_, index) => range.first + index).filter((ordinal) => !forgotten.has(ordinal));
+  const after = gapsOf({ ...known, marks: [...known.marks, ...ordinals.map((ordinal) => ({ mark: "forgotten" as const, ordinal }))] });
+  const before = gapsOf(known);
+  const made = after.filter(({ first, last }) => !before.some((gap) => gap.first <= first && last <= gap.last));
+  if (made.length > 0) {
+    throw refusal("SEGMENT_UNKNOWN", `nothing says that ${place} has a segment ${printOrdinals([range])}, and with it forgotten ${printOrdinals(made)} would be missing: check the four arguments, or forget from the first missing one on`);
+  }
+  const progress = progressOf(terminal, `of ${ordinals.length} marked`);
+  for (const ordinal of ordinals) {
+    const key = markKey({ tenant, windowStartMs, storeId, ordinal, minTimeMs: windowStartMs, maxTimeMs: windowStartMs + WINDOW_MS - 1, mark: "forgotten" });
+    await bucket.put(key, forgottenText("an operator said so: pyromesh bucket forget", clock.nowMs()), {}, signal);
+    progress.add(1);
+  }
+  progress.end();
+  terminal.out(
+    ordinals.length === 0
+      ? `already forgotten: ${printOrdinals([range])} of ${place}\n`
+      : `forgotten: ${printOrdinals([range])} of ${place}; nodes that run learn of it at their next listing, within a minute, or ten for an old window\n`,
+  );
+}
+
+async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<KnownOrdinals> {
+  const segments: number[] = [];
+  const marks: KnownOrdinals["marks"][number][] = [];
+  for await (const page of bucket.list(windowPrefix(tenant, windowStartMs), {}, signal)) {
+    for (const { key } of page) {
+      const meta = parseObjectKey(key);
+      if (meta?.kind === "segment" && meta.storeId === storeId) segments.push(meta.ordinal);
+      if (meta?.kind === "mark" && meta.storeId === storeId) marks.push({ mark: meta.mark, ordinal: meta.ordinal });
+    }
+  }
+  return { segments, marks, next: 0 };
+}
+
+function refusal(code: string, message: string): CodedError {
+  return new CodedError({ code, kind: "failed_precondition", message });
+}
+
+/** Drawn over on a terminal; a line a thousand elsewhere. */
+function progressOf(terminal: CommandModules["terminal"], what: string): { add(count: number): void; end(): void } {
+  let done = 0;
+  let told = 0;
+  return {
+    add(count) {
+      done += count;
+      if (done - told < PROGRESS_COUNT) return;
+      told = done;
+      terminal.note(terminal.isNoteTty ? `\r${done} ${what} ` : `${done} ${what}\n`);
+    },
+    end() {
+      if (terminal.isNoteTty && told > 0) terminal.note("\r\u001b[K");
+    },
+  };
+}
+
+function run<T>(steps: Generator<void, T>): T {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+  }
+}

@@ -1,0 +1,65 @@
+/** Several partial answers of one query as one, in the order in which they stand: what is merged in steps finishes as what is merged at once. */
+import { addIdentitySums, Census, HeatmapCollector, LabelListing, LocationTreeMerger, NameTreeBuilder, PointsCollector, ProfileDurations, UNINTERRUPTED } from "@pyromesh/profile";
+import type { Interrupt } from "@pyromesh/profile";
+import type { ByPlace, ScanPartial, ScanSpec } from "./compute.ts";
+
+export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
+  const names = new NameTreeBuilder();
+  const locations = new LocationTreeMerger();
+  const durations = new ProfileDurations();
+  const points = spec.kind === "points" ? new PointsCollector(spec.shape) : undefined;
+  const heatmap = spec.kind === "heatmap" ? new HeatmapCollector(spec.shape) : undefined;
+  const listing = spec.kind === "listing" ? new LabelListing(spec.listing, spec.bounds) : undefined;
+  const census: ByPlace<Census> = { segments: new Census(), head: new Census() };
+  let recordCount = 0;
+  let identitySum = "0".repeat(32);
+  for (const partial of partials) {
+    interrupt.now();
+    recordCount += partial.recordCount;
+    identitySum = addIdentitySums(identitySum, partial.identitySum);
+    if (partial.names !== undefined) names.add(partial.names, interrupt);
+    if (partial.locations !== undefined) locations.add(partial.locations, interrupt);
+    if (partial.durations !== undefined) durations.addAll(partial.durations);
+    points?.add(partial.points);
+    heatmap?.add(partial.heatmap);
+    if (partial.listing !== undefined) listing?.add(partial.listing);
+    if (partial.census === undefined) continue;
+    census.segments.add(partial.census.segments);
+    census.head.add(partial.census.head);
+  }
+  const has = (field: "names" | "locations" | "durations" | "census"): boolean => partials.some((partial) => partial[field] !== undefined);
+  return {
+    recordCount,
+    identitySum,
+    names: has("names") ? names.result() : undefined,
+    locations: has("locations") ? locations.result() : undefined,
+    durations: has("durations") ? durations.partial() : undefined,
+    period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
+    points: points?.partial() ?? [],
+    heatmap: heatmap?.partial() ?? [],
+    listing: listing?.partial(),
+    census: has("census") ? { segments: census.segments.partial(), head: census.head.partial() } : undefined,
+  };
+}
+
+/** A node of a tree: parent, name, a sum, and the slack of columns that grow by doubling. */
+const NODE_BYTES = 40;
+/** A name, a label set, a point, a profile: objects of V8 with a text or two. */
+const ENTRY_BYTES = 128;
+const LABELS_BYTES = 512;
+
+/** About what a partial takes in memory: to bound how many are held. */
+export function partialBytes({ names, locations, durations, points, heatmap, listing, census, packed }: ScanPartial): number {
+  if (packed !== undefined) return packed.length;
+  let bytes = ENTRY_BYTES + (listing?.length ?? 0);
+  if (names !== undefined) bytes += names.nodeCount * NODE_BYTES + names.names.length * ENTRY_BYTES;
+  if (locations !== undefined) {
+    const { symbols, tree } = locations;
+    bytes += tree.nodeCount * NODE_BYTES + symbols.stringBytes.length + (symbols.stringCount + symbols.functionCount + symbols.locationCount + symbols.lineCount) * NODE_BYTES;
+  }
+  if (durations !== undefined) bytes += durations.profiles.values.length * ENTRY_BYTES;
+  for (const group of points) bytes += LABELS_BYTES + (group.points.size + group.profiles.values.length) * ENTRY_BYTES;
+  for (const group of heatmap) bytes += LABELS_BYTES + group.profiles.values.length * ENTRY_BYTES;
+  for (const place of census === undefined ? [] : [census.segments, census.head]) bytes += place.series.length + place.profiles.values.length * ENTRY_BYTES;
+  return bytes;
+}

@@ -1,0 +1,400 @@
+import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
+import type { Mark } from "@pyromesh/block";
+import { FaultyBucket } from "@pyromesh/block/testing";
+import { expect } from "chai";
+import { BucketLink } from "./bucket-link.ts";
+import type { BucketLinkOptions, LinkedHead } from "./bucket-link.ts";
+
+const signal = new AbortController().signal;
+const WINDOW_MS = 3_600_000;
+const NOW_MS = Date.UTC(2026, 2, 2, 14, 30);
+const START_MS = Date.UTC(2026, 2, 2, 14);
+const A = parseTenantId("a");
+const OURS = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
+const THEIRS = "ff".repeat(16);
+const X = "aa".repeat(16);
+const Y = "bb".repeat(16);
+
+const seg = (ordinal: number, { storeId = OURS, hoursAgo = 0 } = {}): string => {
+  const windowStartMs = START_MS - hoursAgo * WINDOW_MS;
+  return segmentKey({ tenant: A, windowStartMs, minTimeMs: windowStartMs, maxTimeMs: windowStartMs + 5, storeId, ordinal });
+};
+const marked = (mark: Mark, ordinal: number): string => markKey({ tenant: A, windowStartMs: START_MS, minTimeMs: START_MS, maxTimeMs: START_MS + 5, storeId: OURS, ordinal, mark });
+
+/** A head as the link sees it; what a test does not set says nothing. */
+class FakeHead implements LinkedHead {
+  storeId: Uint8Array = Buffer.from(OURS, "hex");
+  bucketMark: LinkedHead["bucketMark"];
+  isFirstFormat = false;
+  givenOrdinalCount = 0;
+  next: Record<string, number> = {};
+  pending: string[] = [];
+  quarantined: unknown[] = [];
+
+  async adoptBucket(mark: { readonly bucketId: string; readonly clusterName: string }): Promise<void> {
+    this.bucketMark = mark;
+    if (this.isFirstFormat) this.storeId = Buffer.from(Y, "hex");
+    this.isFirstFormat = false;
+  }
+
+  ordinals(): ReturnType<LinkedHead["ordinals"]> {
+    return Object.entries(this.next).map(([storeId, next]) => ({ storeId, tenant: A, windowStartMs: START_MS, next }));
+  }
+
+  sealed(): readonly { readonly key: string }[] {
+    return this.pending.map((key) => ({ key }));
+  }
+
+  quarantine(): readonly unknown[] {
+    return this.quarantined;
+  }
+}
+
+class World {
+  readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
+  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
+  readonly head: FakeHead = new FakeHead();
+  readonly renumbered: string[] = [];
+  readonly told: string[] = [];
+  readonly forgotten: string[] = [];
+  /** What the link waits for to be due: the next LIST. */
+  timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
+  nowMs = NOW_MS;
+  monotonicMs = 0;
+  catalog!: Catalog;
+  link!: BucketLink;
+
+  /** The link alone sleeps by this clock; its waits are over at once, its timers when a test says so. */
+  readonly #clock: Clock = {
+    ...systemClock,
+    nowMs: () => this.nowMs,
+    monotonicMs: () => this.monotonicMs,
+    sleep: (delayMs, by) => systemClock.sleep(delayMs / 100, by),
+    after: (delayMs, run) => {
+      const timer = { delayMs, run, isCancelled: false };
+      this.timers.push(timer);
+      return { cancel: () => void (timer.isCancelled = true) };
+    },
+  };
+
+  make(options: Partial<BucketLinkOptions> = {}, { entryCountMax = 1000 } = {}): BucketLink {
+    const { bucket } = this;
+    this.catalog = new Catalog({ entryCountMax }, { bucket, logger: silentLogger });
+    this.link = new BucketLink(
+      { setting: "s3://b", clusterName: undefined, isInit: false, isCreatable: false, ...options },
+      { bucket, catalog: this.catalog, head: this.head, clock: this.#clock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), renumber: async (reason) => void this.renumbered.push(reason), forgetObject: (key) => void this.forgotten.push(key) },
+    );
+    return this.link;
+  }
+
+  async start(options: Partial<BucketLinkOptions> = {}): Promise<BucketLink> {
+    const link = this.make(options);
+    await link.start((words) => void this.told.push(words), signal);
+    return link;
+  }
+
+  /** Waits for the LIST that the next timer starts. */
+  async nextList(): Promise<void> {
+    const timer = this.timers.shift()!;
+    this.monotonicMs += timer.delayMs;
+    const before = this.timers.length;
+    timer.run();
+    while (this.timers.length === before) await systemClock.sleep(1);
+  }
+
+  async put(...keys: readonly string[]): Promise<void> {
+    for (const key of keys) await this.memory.put(key, Buffer.from("x"), {}, signal);
+  }
+
+  async putIdentity(bucketId: string, more: object = {}): Promise<void> {
+    const identity = { format: 1, bucketId, clusterName: "", firstFormatStores: [], createdAtMs: 0, ...more };
+    await this.memory.put(IDENTITY_KEY, Buffer.from(JSON.stringify(identity)), {}, signal);
+  }
+
+  /** A bucket that this data dir wrote to, with these objects. */
+  async own(...keys: readonly string[]): Promise<void> {
+    this.head.bucketMark = { bucketId: X, clusterName: "" };
+    await this.putIdentity(X);
+    await this.put(...keys);
+  }
+
+  get missing(): readonly string[] {
+    return this.link.gapsWithin([A], START_MS, START_MS);
+  }
+
+  keysOf(operation: string): string[] {
+    return this.bucket.calls.filter((call) => call.operation === operation).map(({ key }) => key);
+  }
+}
+
+const codeOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => "done", (error: unknown) => (error instanceof CodedError ? error.code : error));
+
+describe("bucket link", () => {
+  let world: World;
+  beforeEach(() => {
+    world = new World();
+  });
+  afterEach(() => world.link?.stop());
+
+  describe("whose bucket it is", () => {
+    it("a fresh data dir makes the identity, remembers it, and takes pushes only then", async () => {
+      const link = world.make({ clusterName: "eu" });
+      expect(link.waitsBecause).to.include("fresh");
+      await link.start(() => {}, signal);
+      const identity = await readIdentity(world.memory, signal);
+      expect(identity).to.include({ clusterName: "eu" });
+      expect(world.head.bucketMark).to.deep.equal({ bucketId: identity!.bucketId, clusterName: "eu" });
+      expect([link.waitsBecause, link.incompleteBecause]).to.deep.equal([undefined, undefined]);
+    });
+
+    it("a fresh data dir waits for a bucket that is down, says so, and goes on when it is back", async () => {
+      world.bucket.goDown();
+      const link = world.make();
+      const started = link.start((words) => void world.told.push(words), signal);
+      while (!world.told.some((words) => words.includes("503"))) await systemClock.sleep(1);
+      expect(link.waitsBecause).to.include("503");
+      world.bucket.heal();
+      await started;
+      expect(link.waitsBecause).to.equal(undefined);
+    });
+
+    it("a refusal ends the start and names the setting", async () => {
+      await world.own();
+      await world.putIdentity(Y);
+      const error = await world.start().then(() => undefined, (thrown: unknown) => thrown);
+      expect(error).to.include({ code: "BUCKET_IS_ANOTHER", kind: "failed_precondition" });
+      expect((error as Error).message).to.include("--bucket s3://b:");
+    });
+
+    it("403: refused with a fresh data dir, gone without with one that has a bucket", async () => {
+      for (const isFresh of [true, false]) {
+        world = new World();
+        if (!isFresh) await world.own();
+        world.bucket.schedule(() => ({ kind: "status", status: 403 }));
+        expect(await codeOf(world.start())).to.equal(isFresh ? "BUCKET_REFUSED" : "done");
+        if (!isFresh) expect([world.link.waitsBecause, typeof world.link.incompleteBecause]).to.deep.equal([undefined, "string"]);
+        world.link.stop();
+      }
+    });
+
+    it("nothing is uploaded before the bucket is known, nor when it became another; and it is again when it is back", async () => {
+      await world.own();
+      const link = await world.start();
+      const put = (key: string): Promise<unknown> => codeOf(link.guarded.put(key, Buffer.from("x"), {}, signal));
+      expect(await put(seg(0))).to.equal("done");
+      const askedCount = world.keysOf("get").length;
+      expect(await put(seg(1))).to.equal("done");
+      expect(world.keysOf("get").length, "an identity read so lately is not read again").to.equal(askedCount);
+      world.monotonicMs += 6000;
+      await world.putIdentity(Y);
+      expect(await put(seg(2))).to.equal("BUCKET_UNAVAILABLE");
+      expect(link.incompleteBecause).to.include(Y);
+      expect(world.timers.shift()!.isCancelled, "the LIST of the minute").to.equal(true);
+      expect(world.timers[0]!.delayMs).to.equal(2000);
+      await world.putIdentity(X);
+      expect(await put(seg(3))).to.equal("done");
+      await world.nextList();
+      expect(link.incompleteBecause).to.equal(undefined);
+    });
+
+    it("a bucket that lost its identity while the node runs: nothing is forgotten, queries are refused, and it heals within seconds", async () => {
+      world.head.next = { [OURS]: 1 };
+      await world.own(seg(0));
+      const link = await world.start();
+      await world.memory.delete(IDENTITY_KEY, signal);
+      await world.memory.delete(seg(0), signal);
+      for (let round = 0; round < 3; round++) await world.nextList();
+      expect(link.incompleteBecause).to.include("no identity");
+      expect(world.catalog.entryCount).to.equal(1);
+      expect(world.timers[0]!.delayMs).to.equal(2000);
+      await world.own(seg(0));
+      await world.nextList();
+      expect([link.incompleteBecause, world.missing]).to.deep.equal([undefined, []]);
+    });
+
+    it("a bucket that is only down leaves what is known as it is", async () => {
+      await world.own(seg(0));
+      const link = await world.start();
+      world.bucket.goDown();
+      await world.nextList();
+      expect([link.incompleteBecause, world.catalog.entryCount]).to.deep.equal([undefined, 1]);
+      expect(world.timers[0]!.delayMs).to.equal(10_000);
+    });
+
+    it("an identity that cannot be read is no missing one: nothing is made in its place", async () => {
+      await world.memory.put(IDENTITY_KEY, Buffer.from("{"), {}, signal);
+      expect(await codeOf(world.start())).to.equal("BUCKET_IDENTITY_UNREADABLE");
+      expect(Buffer.from(await world.memory.get(IDENTITY_KEY, signal)).toString()).to.equal("{");
+    });
+
+    it("a data dir of format 1 makes the identity in the bucket that lists its segments, and names every store there as exempt", async () => {
+      world.head.isFirstFormat = true;
+      world.head.givenOrdinalCount = 5;
+      await world.put(seg(3), seg(2, { storeId: THEIRS }));
+      await world.start();
+      expect((await readIdentity(world.memory, signal))?.firstFormatStores).to.have.members([OURS, THEIRS]);
+      expect(world.missing).to.deep.equal([]);
+    });
+
+    it("a data dir of format 1 that adopts another's identity adds its own store to the exempt ones", async () => {
+      world.head.isFirstFormat = true;
+      world.head.givenOrdinalCount = 5;
+      await world.putIdentity(X, { firstFormatStores: [THEIRS] });
+      await world.put(seg(3));
+      await world.start();
+      expect((await readIdentity(world.memory, signal))?.firstFormatStores).to.deep.equal([THEIRS, OURS]);
+      expect(world.missing).to.deep.equal([]);
+    });
+
+    it("--bucket-init puts back a lost identity under the data dir's own id; its gaps are missed still, others' not", async () => {
+      await world.own(seg(1), seg(2, { storeId: THEIRS }));
+      await world.memory.delete(IDENTITY_KEY, signal);
+      world.head.next = { [OURS]: 2 };
+      await world.start({ isInit: true });
+      expect(await readIdentity(world.memory, signal)).to.include({ bucketId: X }).and.property("firstFormatStores").that.deep.equals([THEIRS]);
+      expect(world.missing.join()).to.include(`${OURS}: 0 missing`).and.not.include(THEIRS);
+    });
+  });
+
+  describe("what is missing", () => {
+    it("is known when the node is ready: at the head, in the middle, at the tail of its own", async () => {
+      for (const [gone, words] of [[0, "0 missing"], [1, "1 missing"], [2, "2 missing"]] as const) {
+        world = new World();
+        world.head.next = { [OURS]: 3 };
+        await world.own(...[0, 1, 2].filter((ordinal) => ordinal !== gone).map((ordinal) => seg(ordinal)));
+        await world.start();
+        expect(world.missing).to.deep.equal([`window 20260302T14, store ${OURS}: ${words}`]);
+        world.link.stop();
+      }
+    });
+
+    it("what waits on this disk is not", async () => {
+      world.head.next = { [OURS]: 2 };
+      world.head.pending = [seg(1)];
+      await world.own(seg(0));
+      await world.start();
+      expect(world.missing).to.deep.equal([]);
+    });
+
+    it("a key that vanishes while the node runs is found by the next LIST, and settled in the same minute", async () => {
+      world.head.next = { [OURS]: 3 };
+      await world.own(seg(0), seg(1), seg(2));
+      await world.start();
+      await world.memory.delete(seg(1), signal);
+      await world.nextList();
+      expect(world.missing).to.deep.equal([`window 20260302T14, store ${OURS}: 1 missing`]);
+      await world.put(seg(1));
+      await world.nextList();
+      expect(world.missing).to.deep.equal([]);
+      expect(world.catalog.entryCount).to.equal(3);
+    });
+
+    it("a LIST that misses a key once changes nothing", async () => {
+      world.head.next = { [OURS]: 2 };
+      await world.own(seg(0), seg(1));
+      await world.start();
+      let isMissed = true;
+      const list = world.memory.list.bind(world.memory);
+      world.memory.list = async function* (...args) {
+        const hides = isMissed && args[0].startsWith(OBJECT_PREFIX);
+        if (hides) isMissed = false;
+        for await (const page of list(...args)) yield hides ? page.filter(({ key }) => key !== seg(1)) : page;
+      };
+      await world.nextList();
+      expect(isMissed).to.equal(false);
+      expect([world.missing, world.catalog.entryCount]).to.deep.equal([[], 2]);
+    });
+
+    it("in an old window it is found by the LIST of everything, every ten minutes; or at once when a reader misses an object", async () => {
+      await world.own(seg(0, { hoursAgo: 50 }), seg(1, { hoursAgo: 50 }));
+      await world.start();
+      await world.memory.delete(seg(0, { hoursAgo: 50 }), signal);
+      const old = (): number => world.link.gapsWithin([A], START_MS - 50 * WINDOW_MS, START_MS - 50 * WINDOW_MS).length;
+      for (let minute = 1; minute <= 10; minute++) await world.nextList();
+      expect(old()).to.equal(1);
+      await world.memory.delete(seg(1, { hoursAgo: 50 }), signal);
+      await world.link.refreshForReader(signal);
+      expect(world.catalog.entryCount).to.equal(0);
+      expect(old()).to.equal(1);
+    });
+
+    it("readers that ask while a LIST runs share the next one", async () => {
+      await world.own(seg(0));
+      await world.start();
+      const before = world.keysOf("get").length;
+      await Promise.all(Array.from({ length: 20 }, () => world.link.refreshForReader(new AbortController().signal)));
+      expect(world.keysOf("get").length - before, "one that ran, and one after it").to.equal(2);
+    });
+
+    it("a reader that goes away is answered at once, and the LIST goes on for the others", async () => {
+      await world.own(seg(0));
+      const link = await world.start();
+      const [gone, stays] = [link.refreshForReader(AbortSignal.abort(new Error("went away"))), link.refreshForReader(signal)];
+      expect(await gone.then(() => "done", (error: Error) => error.message)).to.equal("went away");
+      await stays;
+    });
+
+    it("another data dir under our store id: a new one is taken, once a LIST", async () => {
+      world.head.next = { [OURS]: 1 };
+      await world.own(seg(0), seg(1));
+      await world.start();
+      expect(world.renumbered).to.have.length(1);
+      expect(world.renumbered[0]).to.include("segment 1 in window 20260302T14");
+    });
+
+    it("a lost segment is missing until its quarantine is acknowledged: then it is forgotten, and stays so", async () => {
+      world.head.next = { [OURS]: 2 };
+      world.head.quarantined = [{}];
+      await world.own(seg(0), marked("lost", 1));
+      await world.start();
+      expect(world.missing).to.deep.equal([`window 20260302T14, store ${OURS}: 1 missing`]);
+      world.head.quarantined = [];
+      await world.link.onQuarantineAcknowledged();
+      expect(world.missing).to.deep.equal([]);
+      const keys: string[] = [];
+      for await (const page of world.memory.list(OBJECT_PREFIX, {}, signal)) keys.push(...page.map(({ key }) => key));
+      expect(keys.map((key) => parseObjectKey(key)).filter((meta) => meta?.kind === "mark").map((meta) => (meta as { mark: Mark }).mark)).to.have.members(["lost", "forgotten"]);
+    });
+
+    it("a forgotten mark that an operator puts is taken in by the next LIST", async () => {
+      world.head.next = { [OURS]: 2 };
+      await world.own(seg(0));
+      await world.start();
+      expect(world.missing).to.have.length(1);
+      await world.put(marked("forgotten", 1));
+      await world.nextList();
+      expect(world.missing).to.deep.equal([]);
+    });
+
+    it("what a full catalog could not take in is unknown: queries are refused, though the bucket was listed before", async () => {
+      await world.own(seg(0), seg(1));
+      const link = world.make({}, { entryCountMax: 2 });
+      await link.start(() => {}, signal);
+      expect(link.incompleteBecause).to.equal(undefined);
+      await world.put(seg(2));
+      await world.nextList();
+      expect(link.incompleteBecause).to.include("takes no more").and.not.include("retention");
+      await world.memory.delete(seg(2), signal);
+      await world.nextList();
+      expect(link.incompleteBecause).to.equal(undefined);
+    });
+
+    it("an object that was replaced by one of another size is forgotten in memory", async () => {
+      await world.own(seg(0));
+      await world.start();
+      await world.memory.put(seg(0), Buffer.from("mended"), {}, signal);
+      await world.nextList();
+      expect(world.forgotten).to.deep.equal([seg(0)]);
+      expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(6);
+    });
+
+    it("many are named in part", async () => {
+      await world.own(...Array.from({ length: 9 }, (_, index) => seg(1, { storeId: String(index).repeat(32) })));
+      await world.start();
+      expect(world.missing).to.have.length(6);
+      expect(world.missing.at(-1)).to.equal("and 4 more");
+    });
+  });
+});

@@ -1,0 +1,485 @@
+/**
+ * The node and its bucket: whose it is, and what it holds.
+ *
+ *   identity    read before every LIST and before an upload; a data dir remembers its bucket (plan-adoption.ts has the rule)
+ *   LIST        the newest windows every minute, everything every ten; a doubt is looked at again at once
+ *   gaps        ordinals that are missing; answers over their windows are refused until they are back or forgotten
+ *
+ * What must stay true: nothing is uploaded to, and nothing is forgotten by, a bucket that was not just known as our own. A fresh data
+ * dir takes no push before it has a bucket. While the bucket is another, or its folder is gone, queries are refused and say why;
+ * all of that heals by itself when the right bucket is back.
+ */
+import { CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import type { Clock, Logger, Metrics, Random, TenantId, Timer } from "@pyromesh/base";
+import { addFirstFormatStores, BucketError, describeGap, isBucketError, makeIdentity, markKey, OBJECT_PREFIX, readIdentity } from "@pyromesh/block";
+import type { Bucket, BucketIdentity, Catalog, ListScope, OwnOrdinals, WindowRef } from "@pyromesh/block";
+import { windowStartOf } from "@pyromesh/profile";
+import { forgottenText } from "./forgotten-text.ts";
+import { GuardedBucket } from "./guarded-bucket.ts";
+import { planAdoption } from "./plan-adoption.ts";
+import type { AdoptionPlan, AdoptionView } from "./plan-adoption.ts";
+
+/** What the link needs of the head. */
+export interface LinkedHead {
+  readonly storeId: Uint8Array;
+  readonly bucketMark: { readonly bucketId: string; readonly clusterName: string } | undefined;
+  readonly isFirstFormat: boolean;
+  /** Ordinals that the present store id has given, of all tenants and windows together. */
+  readonly givenOrdinalCount: number;
+  adoptBucket(mark: { readonly bucketId: string; readonly clusterName: string }): Promise<void>;
+  ordinals(): OwnOrdinals["stores"];
+  sealed(): readonly { readonly key: string }[];
+  quarantine(): readonly unknown[];
+}
+
+export interface BucketLinkOptions {
+  /** The setting, for errors. */
+  readonly setting: string;
+  readonly clusterName: string | undefined;
+  /** `--bucket-init`. */
+  readonly isInit: boolean;
+  /** A missing place can be made: it is a folder. */
+  readonly isCreatable: boolean;
+}
+
+export interface BucketLinkModules {
+  readonly bucket: Bucket;
+  readonly catalog: Catalog;
+  readonly head: LinkedHead;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Another data dir writes under our store id: go on under a new one. */
+  readonly renumber: (reason: string) => Promise<void>;
+  /** The object was replaced by one of another size: what is kept of it in memory is of the one before. */
+  readonly forgetObject: (key: string) => void;
+}
+
+/** The newest windows are listed this often. */
+const LIST_INTERVAL_MS = 60_000;
+/** Everything is. An object of another node in an old window shows up so late; one that vanished is noticed by the query that misses it. */
+const WHOLE_LIST_INTERVAL_MS = 600_000;
+/** How far back the newest windows begin: what is pushed is at most an hour old (`reject_older_than`), and is flushed within minutes. */
+const NEWEST_MS = 3 * 3_600_000;
+/** While the bucket does not answer as it should, or was not listed yet. */
+const RETRY_MS = 2_000;
+const RETRY_MS_MAX = 10_000;
+/** What a node with data of its own gives the bucket to answer before it is ready without it. */
+const FIRST_LIST_TIMEOUT_MS = 2_000;
+/** An identity that was read so lately is not read again before an upload. */
+const IDENTITY_AGE_MS_MAX = 5_000;
+/** A vanished segment takes three LISTs of its window: missed, gone, a hole. One more for what came meanwhile; then the next minute's. */
+const SETTLING_ROUNDS_MAX = 4;
+/** With doubts in more windows than this everything is listed: it costs less. */
+const SETTLING_WINDOWS_MAX = 20;
+/** Gaps named in one refusal. */
+const NAMED_GAPS_MAX = 5;
+
+export class BucketLink {
+  /** For whoever uploads. */
+  readonly guarded: Bucket;
+  readonly #options: BucketLinkOptions;
+  readonly #modules: BucketLinkModules;
+  readonly #stopped = new AbortController();
+  /** Why the catalog may lack objects, or the bucket is not our own; undefined while all is well. */
+  #incomplete: string | undefined = "the bucket was not listed yet";
+  /** Why a fresh data dir has no bucket yet. */
+  #waits: string | undefined = "its data directory is fresh and the bucket was not asked yet";
+  #identity: BucketIdentity | undefined;
+  /** When the identity was last read and was ours; by the monotonic clock. */
+  #identifiedMs = -Infinity;
+  #wasIdentified = false;
+  #wholeListMs = -Infinity;
+  #isListed = false;
+  /** The last LIST failed. */
+  #isFailing = false;
+  #ensuring: Promise<void> | undefined;
+  /** The LIST that runs, and the one that is to begin when it has ended. */
+  #listing: Promise<void> | undefined;
+  #nextListing: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #toldGaps = "";
+
+  constructor(options: BucketLinkOptions, modules: BucketLinkModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.guarded = new GuardedBucket(modules.bucket, (signal) => this.#ensureOursLately(signal));
+    if (!this.#isFresh) this.#waits = undefined;
+    const { catalog, metrics } = modules;
+    metrics.gauge("pyromesh_missing_segments", "Segments that are missing from the bucket: queries over their windows are refused.", [], (gauge) =>
+      gauge.set({}, catalog.gaps.reduce((sum, { gaps }) => [...gaps.holes, ...gaps.suspected].reduce((count, { first, last }) => count + last - first + 1, sum), 0)),
+    );
+  }
+
+  /** Why no push may be taken; undefined: they may. */
+  get waitsBecause(): string | undefined {
+    return this.#waits;
+  }
+
+  /** Why the catalog may lack objects; undefined while it knows all. */
+  get incompleteBecause(): string | undefined {
+    return this.#incomplete;
+  }
+
+  /** Segments missing from the windows that a query touches, in words. */
+  gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly string[] {
+    const gaps = this.#modules.catalog.gapsWithin(tenants, startMs, endMs);
+    const named = gaps.slice(0, NAMED_GAPS_MAX).map(describeGap);
+    return gaps.length > NAMED_GAPS_MAX ? [...named, `and ${gaps.length - NAMED_GAPS_MAX} more`] : named;
+  }
+
+  /**
+   * Resolves once the node may be ready: with the bucket listed, or, with data of its own, after two seconds without it. Rejects where
+   * the bucket is refused. `tell` hears what is waited for.
+   */
+  async start(tell: (words: string) => void, caller: AbortSignal): Promise<void> {
+    const { bucket, clock, logger } = this.#modules;
+    const signal = AbortSignal.any([caller, this.#stopped.signal]);
+    if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: take it away again, else a disk that is not mounted may be taken for a new bucket");
+    tell("waiting for the bucket: it was asked for what it holds and has not answered yet");
+    const isFresh = this.#isFresh;
+    for (let waitMs = 500; ; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
+      try {
+        if (isFresh) await this.refresh(signal);
+        else await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.refresh(signal));
+        break;
+      } catch (error) {
+        signal.throwIfAborted();
+        if (error instanceof NotOurs) throw this.#refusal(error);
+        const reason = messageOf(error);
+        if (!this.#isListed) this.#incomplete = `the bucket could not be listed: ${reason}`;
+        logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason, retryMs: isFresh ? waitMs : RETRY_MS });
+        // With data of its own the node is ready without it: pushes go on, and a query that needs an object says so.
+        if (!isFresh) break;
+        this.#waits = `its data directory is fresh and waits for the bucket: ${reason}`;
+        tell(`waiting for the bucket: ${reason}`);
+        await clock.sleep(waitMs, signal);
+      }
+    }
+    this.#listLater();
+  }
+
+  stop(): void {
+    this.#timer?.cancel();
+    this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+  }
+
+  /** Lists everything, by a LIST that begins after this call; several callers share one. */
+  async refresh(caller: AbortSignal): Promise<void> {
+    return untilAborted(this.#list({ isWhole: true }), caller);
+  }
+
+  /** As `refresh`, for a reader that missed an object: where the bucket is not our own, `incompleteBecause` says so afterwards. */
+  async refreshForReader(caller: AbortSignal): Promise<void> {
+    await this.refresh(caller).catch((error: unknown) => {
+      if (!(error instanceof NotOurs)) throw error;
+    });
+  }
+
+  /** One at a time. Who asks while one runs gets the next, shared with whoever else asked meanwhile. */
+  #list(what: { readonly isWhole: boolean }): Promise<void> {
+    const begin = (): Promise<void> => {
+      this.#nextListing = undefined;
+      const listing = this.#listOnce(what).finally(() => {
+        if (this.#listing === listing) this.#listing = undefined;
+      });
+      this.#listing = listing;
+      return listing;
+    };
+    if (this.#listing === undefined) return begin();
+    return (this.#nextListing ??= this.#listing.then(begin, begin));
+  }
+
+  async #listOnce({ isWhole }: { readonly isWhole: boolean }): Promise<void> {
+    const { clock } = this.#modules;
+    const { signal } = this.#stopped;
+    try {
+      await this.#ensureOurs(signal);
+      const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
+      const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
+      const beganMs = clock.monotonicMs();
+      await this.#listAndSettle(scope, signal);
+      if (isWholeDue) this.#wholeListMs = beganMs;
+      this.#isListed = true;
+      this.#isFailing = false;
+      this.#incomplete = undefined;
+    } catch (error) {
+      this.#isFailing = true;
+      // What it could not take in stays unknown, and so does all of it where the bucket was never listed.
+      if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
+      throw error;
+    }
+    this.#tellGaps();
+    await this.#forgetAcknowledged(signal);
+  }
+
+  /** A doubt is settled by listing its window again, until none is left. */
+  async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<void> {
+    const { catalog, clock, forgetObject, logger, renumber } = this.#modules;
+    const options = { own: () => this.#ownOrdinals(), turns: new Turns({ clock }) };
+    const first = await catalog.refresh(signal, { ...options, scope });
+    let { doubts, storeConflicts } = first;
+    for (const key of first.changedKeys) forgetObject(key);
+    for (let round = 1; doubts.length > 0 && round <= SETTLING_ROUNDS_MAX; round++) {
+      const left = new Map<string, WindowRef>();
+      const scopes: ListScope[] = doubts.length > SETTLING_WINDOWS_MAX ? [{ kind: "all" }] : doubts.map((window) => ({ kind: "window", ...window }));
+      for (const window of scopes) {
+        const outcome = await catalog.refresh(signal, { ...options, scope: window });
+        for (const doubt of outcome.doubts) left.set(`${doubt.windowStartMs}/${doubt.tenant}`, doubt);
+        storeConflicts = [...storeConflicts, ...outcome.storeConflicts];
+        for (const key of outcome.changedKeys) forgetObject(key);
+      }
+      doubts = [...left.values()];
+    }
+    if (storeConflicts.length === 0) return;
+    try {
+      await renumber(storeConflicts[0]!);
+    } catch (error) {
+      logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+    }
+  }
+
+  #ownOrdinals(): OwnOrdinals {
+    const { head } = this.#modules;
+    return {
+      stores: head.ordinals(),
+      // Of format 1 an ordinal says nothing.
+      currentStoreId: head.isFirstFormat ? undefined : toHex(head.storeId),
+      pendingKeys: head.sealed().map(({ key }) => key),
+      exemptStoreIds: new Set(this.#identity?.firstFormatStores ?? []),
+    };
+  }
+
+  /** Where an upload found out that the bucket is not ours, the next LIST may be a minute away. */
+  #listSooner(): void {
+    if (this.#timer === undefined) return; // one runs, and sets the next; or the node has not started
+    this.#timer.cancel();
+    this.#listLater();
+  }
+
+  #listLater(): void {
+    const { clock, logger } = this.#modules;
+    if (this.#stopped.signal.aborted) return;
+    const delayMs = this.#incomplete !== undefined ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
+    this.#timer = clock.after(delayMs, () => {
+      this.#timer = undefined;
+      this.#list({ isWhole: false })
+        .catch((error: unknown) => {
+          if (!this.#stopped.signal.aborted) logger.warn("the bucket could not be listed", { reason: messageOf(error) });
+        })
+        .finally(() => this.#listLater());
+    });
+  }
+
+  // Whose it is.
+
+  get #isFresh(): boolean {
+    const { head } = this.#modules;
+    return head.bucketMark === undefined && !head.isFirstFormat;
+  }
+
+  async #ensureOursLately(signal: AbortSignal): Promise<void> {
+    if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
+    try {
+      await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);
+    } catch (error) {
+      // An upload that is refused so may work later: that is what its owner has to know.
+      if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
+      throw error;
+    }
+  }
+
+  /** Resolves once the bucket is known as ours, just now. Rejects `NotOurs`, or with why it could not be asked. */
+  #ensureOurs(signal: AbortSignal): Promise<void> {
+    return (this.#ensuring ??= this.#ensure(signal).finally(() => (this.#ensuring = undefined)));
+  }
+
+  async #ensure(signal: AbortSignal): Promise<void> {
+    const { clock, logger } = this.#modules;
+    const askedMs = clock.monotonicMs();
+    const look = await this.#look(signal);
+    const plan = planAdoption({ ...look.view, clusterName: this.#options.clusterName, isInit: this.#options.isInit && !this.#wasIdentified, isCreatable: this.#options.isCreatable });
+    await this.#carryOut(plan, look.cause, signal);
+    if (this.#identifiedMs === -Infinity) logger.info(this.#wasIdentified ? "the bucket is back" : "the bucket is known", { bucket: this.#modules.bucket.name, id: this.#identity?.bucketId ?? "" });
+    this.#identifiedMs = askedMs;
+    this.#wasIdentified = true;
+    this.#waits = undefined;
+  }
+
+  async #look(signal: AbortSignal): Promise<{ readonly view: Pick<AdoptionView, "bucket" | "dataDir">; readonly cause?: unknown }> {
+    const { bucket, catalog, head } = this.#modules;
+    const dataDir = ((): AdoptionView["dataDir"] => {
+      if (head.bucketMark !== undefined) return { kind: "marked", bucketId: head.bucketMark.bucketId };
+      // Of what was given, what does not wait here was uploaded, or may have been.
+      return head.isFirstFormat ? { kind: "first-format", mayHaveUploaded: head.givenOrdinalCount > head.sealed().length } : { kind: "fresh" };
+    })();
+    try {
+      const identity = await readIdentity(bucket, signal);
+      this.#identity = identity;
+      if (identity !== undefined) return { view: { dataDir, bucket: { kind: "answers", identity } } };
+      if (dataDir.kind === "first-format") await catalog.refresh(signal);
+      const listsOwnSegments = dataDir.kind === "first-format" && this.#listedStores().has(toHex(head.storeId));
+      let holdsObjects = false;
+      for await (const page of bucket.list(OBJECT_PREFIX, { limit: 1 }, signal)) holdsObjects = page.length > 0;
+      return { view: { dataDir, bucket: { kind: "answers", identity: undefined, holdsObjects, listsOwnSegments } } };
+    } catch (error) {
+      if (signal.aborted) throw error;
+      if (isBucketError(error, "BUCKET_MISSING")) return { view: { dataDir, bucket: { kind: "missing", reason: error.message } }, cause: error };
+      if (isBucketError(error, "BUCKET_FORBIDDEN")) return { view: { dataDir, bucket: { kind: "forbidden", reason: error.message } }, cause: error };
+      if (isCode(error, "BUCKET_IDENTITY_UNREADABLE")) throw this.#distrust(new NotOurs("BUCKET_IDENTITY_UNREADABLE", messageOf(error), error));
+      return { view: { dataDir, bucket: { kind: "unreachable", reason: messageOf(error) } }, cause: error };
+    }
+  }
+
+  async #carryOut(plan: AdoptionPlan, cause: unknown, signal: AbortSignal): Promise<void> {
+    const { logger } = this.#modules;
+    switch (plan.kind) {
+      case "go-on":
+        return;
+      case "adopt":
+        return this.#adopt(plan.identity, signal);
+      case "make": {
+        const identity = await this.#make(plan.bucketId, signal);
+        logger.info("the bucket got an identity", { bucket: this.#modules.bucket.name, id: identity.bucketId });
+        if (plan.bucketId === undefined) return this.#adopt(identity, signal);
+        if (identity.bucketId !== plan.bucketId) throw this.#distrust(new NotOurs("BUCKET_IS_ANOTHER", `another node made it bucket ${identity.bucketId} at the same moment; this data directory wrote to bucket ${plan.bucketId}`));
+        this.#identity = identity;
+        return;
+      }
+      case "refuse":
+        throw this.#distrust(new NotOurs(plan.code, plan.because, cause));
+      case "wait":
+        throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
+      case "go-without":
+        // A folder that is missing is not ours while it is missing: what is known of it cannot be read, and says nothing.
+        if (isBucketError(cause, "BUCKET_MISSING")) throw this.#distrust(unavailable("BUCKET_MISSING", plan.because, cause));
+        throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
+    }
+  }
+
+  async #make(bucketId: string | undefined, signal: AbortSignal): Promise<BucketIdentity> {
+    const { bucket, catalog, clock, head, random } = this.#modules;
+    await bucket.create(signal);
+    await catalog.refresh(signal); // whose objects lie there already
+    const own = new Set(head.isFirstFormat ? [] : [toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const firstFormatStores = [...this.#listedStores()].filter((id) => !own.has(id));
+    if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
+    return makeIdentity(
+      bucket,
+      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, createdAtMs: clock.nowMs() },
+      signal,
+    );
+  }
+
+  /** The data dir remembers the bucket, durably, before anything goes there. */
+  async #adopt(identity: BucketIdentity, signal: AbortSignal): Promise<void> {
+    const { bucket, head } = this.#modules;
+    this.#identity = head.isFirstFormat ? ((await addFirstFormatStores(bucket, [toHex(head.storeId)], signal)) ?? identity) : identity;
+    await head.adoptBucket({ bucketId: identity.bucketId, clusterName: identity.clusterName });
+  }
+
+  #listedStores(): Set<string> {
+    const stores = new Set<string>();
+    for (const { meta, place } of this.#modules.catalog.entries()) if (meta.kind === "segment" && place === "bucket") stores.add(meta.storeId);
+    return stores;
+  }
+
+  /** Nothing of it is believed until it is known again. */
+  #distrust<E extends Error>(error: E): E {
+    this.#identifiedMs = -Infinity;
+    this.#incomplete = error.message;
+    if (this.#isFresh) this.#waits = `its data directory is fresh and the bucket cannot be used: ${error.message}`;
+    this.#listSooner();
+    return error;
+  }
+
+  #refusal(error: NotOurs): CodedError {
+    return new CodedError({
+      code: error.code,
+      kind: "failed_precondition",
+      message: `--bucket ${this.#options.setting === "" ? "(default)" : this.#options.setting}: ${error.message}`,
+      cause: error,
+    });
+  }
+
+  // Losses.
+
+  #tellGaps(): void {
+    const { catalog, logger } = this.#modules;
+    const { gaps } = catalog;
+    const told = gaps.map(describeGap).join("; ");
+    if (told === this.#toldGaps) return;
+    this.#toldGaps = told;
+    if (gaps.length === 0) logger.info("no segment is missing from the bucket any more");
+    else logger.error("segments are missing from the bucket: queries over their windows are refused until they are back or forgotten (pyromesh bucket forget)", { windows: gaps.length, missing: gaps.slice(0, NAMED_GAPS_MAX).map((gap) => `tenant ${gap.tenant}, ${describeGap(gap)}`) });
+  }
+
+  /**
+   * A `lost` mark of our own stands for a quarantine entry; once an operator has acknowledged all of those, the loss is accepted and gets
+   * its `forgotten` mark. What cannot be written now is written after the next LIST.
+   */
+  async #forgetAcknowledged(signal: AbortSignal): Promise<void> {
+    const { catalog, clock, head, logger } = this.#modules;
+    if (head.quarantine().length > 0) return;
+    const own = new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const marks = [...catalog.marks()].filter(({ storeId }) => own.has(storeId));
+    const idOf = ({ tenant, windowStartMs, storeId, ordinal }: (typeof marks)[number]): string => `${tenant}/${windowStartMs}/${storeId}/${ordinal}`;
+    const forgotten = new Set(marks.filter(({ mark }) => mark === "forgotten").map(idOf));
+    const lost = marks.filter((meta) => meta.mark === "lost" && !forgotten.has(idOf(meta)));
+    if (lost.length === 0) return;
+    try {
+      const windows = new Map<string, WindowRef>();
+      for (const meta of lost) {
+        await this.guarded.put(markKey({ ...meta, mark: "forgotten" }), forgottenText("the quarantine of its loss was acknowledged", clock.nowMs()), {}, signal);
+        windows.set(`${meta.windowStartMs}/${meta.tenant}`, meta);
+      }
+      for (const { tenant, windowStartMs } of windows.values()) await catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+      logger.info("lost segments whose quarantine was acknowledged are forgotten", { segments: lost.length });
+    } catch (error) {
+      if (!signal.aborted) logger.warn("lost segments could not be marked as forgotten; it is tried again after the next LIST", { reason: messageOf(error) });
+    }
+  }
+
+  /** After an operator acknowledged the quarantine. Best effort, and not waited for where the bucket is slow: the next LIST tries again. */
+  async onQuarantineAcknowledged(): Promise<void> {
+    const { signal } = this.#stopped;
+    await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.#forgetAcknowledged(signal)).catch(() => undefined);
+    this.#tellGaps();
+  }
+
+  async #within<T>(timeoutMs: number, signal: AbortSignal, work: Promise<T>): Promise<T> {
+    const ended = new AbortController();
+    const late = this.#modules.clock.sleep(timeoutMs, AbortSignal.any([signal, ended.signal])).then(() => {
+      throw unavailable("BUCKET_SLOW", `it did not answer within ${timeoutMs / 1000} s`);
+    });
+    late.catch(() => undefined); // whoever comes second has nobody to tell
+    work.catch(() => undefined);
+    try {
+      return await Promise.race([work, late]);
+    } finally {
+      ended.abort();
+    }
+  }
+}
+
+/** The bucket answers, and is not the one that this data dir may use. */
+class NotOurs extends CodedError {
+  constructor(code: string, because: string, cause?: unknown) {
+    super({ code, kind: "unavailable", message: because, cause });
+  }
+}
+
+function isCode(thrown: unknown, code: string): boolean {
+  return thrown instanceof CodedError && thrown.code === code;
+}
+
+/** `work` goes on for others. */
+function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
+    signal.addEventListener("abort", onAbort, { once: true });
+    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
+  });
+}

@@ -1,0 +1,118 @@
+/** What holds the main thread of a real node: it answers probes, takes pushes and sees callers go, so nothing may hold it for long. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import path from "node:path";
+import { expect } from "chai";
+import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
+import { numberedProfile } from "../harness/numbered-push.mjs";
+import { dearestTurnMs, TURN_COST_ENV } from "../harness/turn-cost.mjs";
+
+const HOUR_MS = 3_600_000;
+/** The promise is 20 ms on a machine of one's own; here others run too, and a collection of garbage may fall into the turn. */
+const TURN_MS_MAX = 100;
+const QUERIER = "querier.v1.QuerierService";
+
+describe("the main thread of a real node", function () {
+  this.timeout(300_000);
+  let data;
+  let node;
+  const nowMs = Date.now();
+  afterEach(async () => {
+    await node?.kill();
+    data?.remove();
+    node = undefined;
+  });
+  const start = async (...flags) => {
+    data ??= freshDataDir();
+    node = await startNode({ dataDir: data.dir, flags, env: TURN_COST_ENV });
+  };
+  const metric = async (line) => Number((await (await fetch(`${node.url}/metrics`)).text()).split("\n").find((each) => each.startsWith(`${line} `))?.slice(line.length + 1) ?? 0);
+
+  it("lists 60,000 pods without being held, in order, and says where it cut", async () => {
+    const podCount = 60_000;
+    const podOf = (n) => `shop-frontend-7d9c6b5f4d-${String(n).padStart(6, "0")}`;
+    data = undefined;
+    await start("--flush-interval", "1h", "--limits.max-global-series-per-tenant", "0");
+    for (let first = 0; first < podCount; first += 500) {
+      const series = Array.from({ length: 500 }, (_, index) => {
+        const labels = { __name__: "process_cpu", service_name: `svc-${index % 4}`, namespace: "production", region: "eu-west-1", pod: podOf(first + index) };
+        const rawProfile = Buffer.from(numberedProfile(first + index, nowMs)).toString("base64");
+        return { labels: Object.entries(labels).map(([name, value]) => ({ name, value })), samples: [{ rawProfile }] };
+      });
+      expect((await call(node, "push.v1.PusherService/Push", { series })).status).to.equal(200);
+    }
+    const range = { start: nowMs - HOUR_MS, end: nowMs + HOUR_MS };
+    const asked = {
+      ProfileTypes: range,
+      LabelNames: range,
+      LabelValues: { ...range, name: "pod" },
+      Series: range,
+      AnalyzeQuery: { ...range, query: "{}" },
+    };
+    const answers = {};
+    const turns = {};
+    for (const place of ["memory", "segments"]) {
+      for (const [method, message] of Object.entries(asked)) {
+        await dearestTurnMs(node);
+        const answer = await fetch(`${node.url}/${QUERIER}/${method}`, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(message) });
+        expect(answer.status, method).to.equal(200);
+        const text = await answer.text();
+        turns[`${method} of ${place}`] = await dearestTurnMs(node);
+        answers[place] ??= {};
+        answers[place][method] = { text, truncated: answer.headers.get("x-pyromesh-truncated") };
+      }
+      if (place === "memory") expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
+    }
+    console.log(`      dearest turns in ms: ${Object.entries(turns).map(([name, ms]) => `${name} ${ms}`).join(", ")}`);
+    for (const [name, turnMs] of Object.entries(turns)) expect(turnMs, name).to.be.at.most(TURN_MS_MAX);
+
+    const { LabelValues, Series } = answers.memory;
+    expect(JSON.parse(LabelValues.text).names).to.deep.equal(Array.from({ length: podCount }, (_, n) => podOf(n)));
+    expect(LabelValues.truncated).to.equal(null);
+    const sets = JSON.parse(Series.text).labelsSet;
+    expect(Series.text.length).to.be.within(15 * 2 ** 20, 16.1 * 2 ** 20);
+    expect(Series.truncated).to.equal(`${sets.length} of more`);
+    // Where the series lie makes no difference.
+    for (const method of ["ProfileTypes", "LabelNames", "LabelValues", "Series"]) expect(answers.segments[method]).to.deep.equal(answers.memory[method]);
+
+    const limited = await call(node, `${QUERIER}/LabelValues`, { ...range, name: "pod", limit: 3 });
+    expect([limited.body, limited.headers.get("x-pyromesh-truncated")]).to.deep.equal([{ names: [0, 1, 2].map(podOf) }, `3 of ${podCount}`]);
+    const older = await fetch(`${node.url}/pyroscope/label-values?label=pod&limit=2`, { headers: { "accept-encoding": "gzip" } });
+    expect([await older.json(), older.headers.get("x-pyromesh-truncated")]).to.deep.equal([[0, 1].map(podOf), `2 of ${podCount}`]);
+  });
+
+  it("plans nothing for callers who left with their question, however many objects there are", async () => {
+    data = freshDataDir();
+    const bucket = path.join(data.dir, "bucket");
+    const firstMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS - 720 * HOUR_MS;
+    // A month of a flush every other minute. That the objects are empty shows only to who reads them.
+    for (let hour = 0; hour < 720; hour++) {
+      const windowMs = firstMs + hour * HOUR_MS;
+      const iso = new Date(windowMs).toISOString();
+      const folder = path.join(bucket, "v1/anonymous", `${iso.slice(0, 10).replaceAll("-", "")}T${iso.slice(11, 13)}`);
+      mkdirSync(folder, { recursive: true });
+      for (let n = 0; n < 28; n++) {
+        const timeMs = windowMs + n * 120_000;
+        writeFileSync(path.join(folder, `L0-${timeMs}-${timeMs + 1000}-0f1e2d3c4b5a69788796a5b4c3d2e1f0-${String(n).padStart(10, "0")}.seg`), "");
+      }
+    }
+    await start("--bucket", `file://${bucket}`);
+    const stats = await call(node, `${QUERIER}/GetProfileStats`, {});
+    expect([Number(stats.body.oldestProfileTime), Number(stats.body.newestProfileTime)]).to.deep.equal([firstMs, firstMs + 719 * HOUR_MS + 27 * 120_000 + 1000]);
+
+    const reads = async () => (await metric('pyromesh_bucket_requests_total{operation="get_range",outcome="ok"}')) + (await metric('pyromesh_bucket_requests_total{operation="get_range",outcome="error"}'));
+    const before = await reads();
+    const body = JSON.stringify({ profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: "{}", start: firstMs, end: nowMs });
+    const { hostname, port } = new URL(node.url);
+    const question = `POST /${QUERIER}/SelectMergeStacktraces HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}`;
+    const leave = () =>
+      new Promise((resolve, reject) => {
+        const socket = net.connect(Number(port), hostname, () => socket.end(question));
+        socket.resume().on("error", reject).on("close", resolve);
+      });
+    await dearestTurnMs(node);
+    await Promise.all(Array.from({ length: 50 }, leave));
+    expect(await dearestTurnMs(node)).to.be.at.most(TURN_MS_MAX);
+    expect(await reads(), "objects read for them").to.equal(before);
+  });
+});
