@@ -9,7 +9,7 @@
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CodedError, formatSize } from "@pyromesh/base";
+import { CodedError } from "@pyromesh/base";
 
 export interface HeapUse {
   readonly usedBytes: number;
@@ -78,7 +78,7 @@ function outOfMemory(bytes: number): CodedError {
     code: "QUERY_OUT_OF_MEMORY",
     // 400: the same question again would end the same way.
     kind: "failed_precondition",
-    message: `the query would need more memory than a worker thread may have (it stopped at ${formatSize(bytes)}): narrow its time range, or name a service in its selector`,
+    message: `the query would need more memory than a worker thread may have (it had ${Math.ceil(bytes / 2 ** 20)} MiB): narrow its time range, or name a service in its selector`,
     details: { bytes },
   });
 }
