@@ -1,52 +1,12 @@
 import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
-import type { ErrorKind } from "@pyromesh/base";
 import { expect } from "chai";
-import { errorReply, errorReplyWith, httpStatusOf, statusOfKind } from "./error-status.ts";
+import { errorReply } from "./error-status.ts";
 
-describe("error status", () => {
-  it("each kind has Connect's status", () => {
-    const table: readonly [ErrorKind, number][] = [
-      ["invalid_argument", 400],
-      ["failed_precondition", 400],
-      ["unauthenticated", 401],
-      ["permission_denied", 403],
-      ["not_found", 404],
-      ["resource_exhausted", 429],
-      ["canceled", 499],
-      ["internal", 500],
-      ["data_loss", 500],
-      ["unimplemented", 501],
-      ["unavailable", 503],
-      ["deadline_exceeded", 504],
-    ];
-    for (const [kind, status] of table) expect(statusOfKind(kind), kind).to.equal(status);
-  });
-
-  it("a body that is too large is 413, one that stopped 408", () => {
-    expect(httpStatusOf(invalidArgument("BODY_TOO_LARGE", "x"))).to.equal(413);
-    expect(httpStatusOf(new CodedError({ code: "BODY_READ_FAILED", kind: "canceled", message: "x" }))).to.equal(408);
-  });
-
-  it("an error that is not coded keeps its words in the log", () => {
-    const reply = errorReply(new TypeError("secret of the house"));
-    expect(reply.status).to.equal(500);
-    expect(reply.body).to.not.contain("secret");
-    expect(JSON.parse(reply.body as string)).to.have.property("code", "internal");
-  });
-
-  it("a node that cannot now says when to come back", () => {
-    const reply = errorReply(unavailable("X", "come back"));
-    expect(reply.headers["retry-after"]).to.equal("1");
-    expect(JSON.parse(reply.body as string)).to.deep.equal({ code: "unavailable", message: "come back" });
-  });
-
-  it("a refusal says where part of the answer could be had", () => {
-    expect(errorReply(unavailable("X", "come back")).headers).to.not.have.property("x-pyromesh-partial");
-    const reply = errorReply(new CodedError({ code: "X", kind: "unavailable", message: "come back", details: { canBePartial: true } }));
-    expect(reply.headers["x-pyromesh-partial"]).to.equal("possible");
-  });
-
-  it("a route may answer the same error under another status", () => {
-    expect(errorReplyWith(422, invalidArgument("X", "y")).status).to.equal(422);
+describe("error replies", () => {
+  it("Retry-After is what the refusal knows, else a second; where a retry brings nothing there is none", () => {
+    const starting = new CodedError({ code: "NODE_STARTING", kind: "unavailable", message: "starting", details: { retryAfterSeconds: 17 } });
+    expect(errorReply(starting)).to.deep.include({ status: 503, headers: { "content-type": "application/json", "retry-after": "17" } });
+    expect(errorReply(unavailable("HEAD_FULL", "full")).headers["retry-after"]).to.equal("1");
+    expect(errorReply(invalidArgument("LABEL_INVALID", "wrong")).headers).to.not.have.property("retry-after");
   });
 });
