@@ -159,6 +159,11 @@ describe("config: refusals", () => {
     expect(load({ flags: { bucket: url } }).bucket).to.equal(url);
   });
 
+  it("a disk budget leaves room for the head's store", () => {
+    expect(refusalOf({ flags: { head_disk_budget: "7MB" } })).to.include("too small for the head's store and one profile: write 8MB or more");
+    expect(refusalOf({ flags: { head_disk_budget: "0" } })).to.include("write 8MB or more");
+  });
+
   it("a file that cannot be read is named", () => {
     expect(refusalOf({ flags: { config: "nowhere.yaml" } })).to.include("nowhere.yaml, which cannot be read");
     expect(refusalOf({ env: { PYROMESH_CONFIG: "nowhere.yaml" } })).to.include("nowhere.yaml, which cannot be read");
