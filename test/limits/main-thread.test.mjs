@@ -96,7 +96,7 @@ describe("the main thread of a real node", function () {
         writeFileSync(path.join(folder, `L0-${timeMs}-${timeMs + 1000}-0f1e2d3c4b5a69788796a5b4c3d2e1f0-${String(n).padStart(10, "0")}.seg`), "no segment".repeat(10));
       }
     }
-    await start("--bucket", `file://${bucket}`);
+    await start("--bucket", `file://${bucket}`, "--bucket-init"); // objects, and no identity
     const stats = await call(node, `${QUERIER}/GetProfileStats`, {});
     expect([Number(stats.body.oldestProfileTime), Number(stats.body.newestProfileTime)]).to.deep.equal([firstMs, firstMs + 719 * HOUR_MS + 27 * 120_000 + 1000]);
 
