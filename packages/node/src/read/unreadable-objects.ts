@@ -68,7 +68,7 @@ export class UnreadableObjects {
   /** The damage that keeps an object, or one of its datasets, from being read now. Undefined once it is time to read it again. */
   find(key: string, service?: string): Damage | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
-    if (entry === undefined || entry.retryAtMs > this.#modules.clock.nowMs()) return entry;
+    if (entry === undefined || entry.retryAtMs > this.#modules.clock.monotonicMs()) return entry;
     this.#modules.forget(key); // what is kept of it was read for its other datasets, before its time
     return undefined;
   }
@@ -80,14 +80,14 @@ export class UnreadableObjects {
     const known = this.#entries.get(idOf(damage));
     if (known === undefined) logger.error("an object is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
     // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
-    if (known !== undefined && known.retryAtMs > clock.nowMs()) return;
+    if (known !== undefined && known.retryAtMs > clock.monotonicMs()) return;
     this.#wait(damage, known === undefined ? WAIT_FIRST_MS : Math.min(WAIT_MAX_MS, known.waitMs * 2));
   }
 
   /** Whole seconds, rounded up, until it is read again. */
   retryAfterSeconds({ key, service }: Pick<Damage, "key" | "service">): number | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
-    return entry === undefined ? undefined : Math.max(1, Math.ceil((entry.retryAtMs - this.#modules.clock.nowMs()) / 1000));
+    return entry === undefined ? undefined : Math.max(1, Math.ceil((entry.retryAtMs - this.#modules.clock.monotonicMs()) / 1000));
   }
 
   /** Looks at nothing more. */
@@ -100,7 +100,7 @@ export class UnreadableObjects {
     const { key, service, reason } = damage;
     const id = idOf(damage);
     if (!this.#entries.has(id) && this.#entries.size >= ENTRY_COUNT_MAX) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(id, { key, service, reason, waitMs, retryAtMs: this.#modules.clock.nowMs() + waitMs });
+    this.#entries.set(id, { key, service, reason, waitMs, retryAtMs: this.#modules.clock.monotonicMs() + waitMs });
     this.#schedule();
   }
 
@@ -110,11 +110,11 @@ export class UnreadableObjects {
     if (this.#isChecking || this.#stopped.signal.aborted || this.#entries.size === 0) return;
     let dueMs = Infinity;
     for (const { retryAtMs } of this.#entries.values()) dueMs = Math.min(dueMs, retryAtMs);
-    this.#timer = this.#modules.clock.after(Math.max(0, dueMs - this.#modules.clock.nowMs()), () => void this.#checkDue());
+    this.#timer = this.#modules.clock.after(Math.max(0, dueMs - this.#modules.clock.monotonicMs()), () => void this.#checkDue());
   }
 
   async #checkDue(): Promise<void> {
-    const nowMs = this.#modules.clock.nowMs();
+    const nowMs = this.#modules.clock.monotonicMs();
     const due = [...this.#entries.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
     this.#isChecking = true;
     const next = async (): Promise<void> => {
