@@ -29,7 +29,7 @@ import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread } from "./worker-thread.ts";
-import type { WorkerMemory } from "./worker-memory.ts";
+import type { WorkerMemory } from "../memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** A lane with two batches waiting has enough to do. */

@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { messageOf } from "@pyromesh/base";
 import type { LaneBatch, LaneOutcome, LaneStart } from "./lane-protocol.ts";
-import type { WorkerMemory } from "./worker-memory.ts";
+import type { WorkerMemory } from "../memory-plan.ts";
 
 /** Why a thread is gone. `failed`: we ended it, because it could not do what must not fail. */
 export type EndReason = "out_of_memory" | "crashed" | "failed";
