@@ -16,7 +16,7 @@
  *   one record      the next worker gets it before any other, while it holds nothing
  *   that one again  nothing else can have been the cause: it is set aside, its time is quarantined, and the others go on without it
  */
-import { assert, messageOf } from "@pyromesh/base";
+import { assert, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type { Generation, InsertedRecord, RowSource } from "./compute.ts";
@@ -37,9 +37,8 @@ export interface RefilledLane {
 const PAGE_BYTES = 256 << 10;
 /** So often a record ends a worker while it is alone there. */
 const TRIES_MAX = 2;
-/** Between tries to read, where the disk does not let us: doubled up to the second, for as long as it takes. Answers wait meanwhile, or are refused. */
-const RETRY_FIRST_MS = 500;
-const RETRY_MAX_MS = 15_000;
+/** Waits between tries to read where the disk fails; there is no last try. Queries wait for the rows meanwhile, 10 s at most, and are then refused. */
+const RETRY = { firstMs: 500, maxMs: 15_000 };
 
 interface Handed {
   readonly call: LaneCall;
@@ -173,11 +172,12 @@ export class ReadBack {
   /** Until it works, or the round is over. */
   async #patiently<T>(round: Round, work: () => Promise<T>): Promise<T | undefined> {
     const { clock, logger } = this.#modules;
-    for (let waitMs = RETRY_FIRST_MS; !round.isOver(); waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)) {
+    for (let failureCount = 1; !round.isOver(); failureCount++) {
       try {
         return await work();
       } catch (error) {
         if (round.isOver()) break;
+        const waitMs = retryDelayMs(failureCount, RETRY);
         logger.error("the rows of a worker cannot be read back now, and its queries wait", { worker: this.#lane, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
       }

@@ -8,7 +8,7 @@
  *
  * What must stay true: what is not damaged of an object is answered; a time that is told is one at which the object is read again.
  */
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
 
 /** One dataset of an object, or all of it. */
@@ -21,7 +21,8 @@ export interface Damage {
 }
 
 interface Entry extends Damage {
-  readonly waitMs: number;
+  /** How often it was read and found damaged. */
+  readonly failureCount: number;
   readonly retryAtMs: number;
 }
 
@@ -35,9 +36,8 @@ export interface UnreadableObjectsModules {
   readonly check: (damage: Damage, signal: AbortSignal) => Promise<void>;
 }
 
-const WAIT_FIRST_MS = 1_000;
-/** So that an object heals within a minute of being mended. */
-const WAIT_MAX_MS = 30_000;
+/** An object is answered from again within a minute of being repaired. */
+const WAIT = { firstMs: 1_000, maxMs: 30_000 };
 /** At the bound the one reported longest ago is let go: the next query that needs it finds it again. */
 const ENTRY_COUNT_MAX = 1_000;
 /** A thousand objects at 100 ms each are looked at in 13 s. */
@@ -81,7 +81,7 @@ export class UnreadableObjects {
     if (known === undefined) logger.error("an object is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
     // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
     if (known !== undefined && known.retryAtMs > clock.monotonicMs()) return;
-    this.#wait(damage, known === undefined ? WAIT_FIRST_MS : Math.min(WAIT_MAX_MS, known.waitMs * 2));
+    this.#wait(damage, (known?.failureCount ?? 0) + 1);
   }
 
   /** Whole seconds, rounded up, until it is read again. */
@@ -96,11 +96,11 @@ export class UnreadableObjects {
     this.#timer?.cancel();
   }
 
-  #wait(damage: Damage, waitMs: number): void {
+  #wait(damage: Damage, failureCount: number): void {
     const { key, service, reason } = damage;
     const id = idOf(damage);
     if (!this.#entries.has(id) && this.#entries.size >= ENTRY_COUNT_MAX) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(id, { key, service, reason, waitMs, retryAtMs: this.#modules.clock.monotonicMs() + waitMs });
+    this.#entries.set(id, { key, service, reason, failureCount, retryAtMs: this.#modules.clock.monotonicMs() + retryDelayMs(failureCount, WAIT) });
     this.#schedule();
   }
 
@@ -137,7 +137,7 @@ export class UnreadableObjects {
       if (this.#stopped.signal.aborted) return;
       const reason = isDamage(error) ? error.message : entry.reason;
       if (!isDamage(error)) logger.debug("a damaged object could not be looked at", { object: entry.key, reason: messageOf(error) });
-      this.#wait({ ...entry, reason }, Math.min(WAIT_MAX_MS, entry.waitMs * 2));
+      this.#wait({ ...entry, reason }, entry.failureCount + 1);
     }
   }
 }

@@ -9,7 +9,7 @@
  * dir takes no push before it has a bucket. While the bucket is another, or its folder is gone, queries are refused and say why;
  * all of that heals by itself when the right bucket is back.
  */
-import { CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, retryDelayMs, toHex, Turns, unavailable, untilAborted, within } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId, Timer } from "@pyromesh/base";
 import { addFirstFormatStores, BucketError, describeGap, isBucketError, makeIdentity, markKey, OBJECT_PREFIX, readIdentity } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, Catalog, ListScope, OwnOrdinals, WindowRef } from "@pyromesh/block";
@@ -65,8 +65,10 @@ const NEWEST_MS = 3 * 3_600_000;
 /** While the bucket does not answer as it should, or was not listed yet. */
 const RETRY_MS = 2_000;
 const RETRY_MS_MAX = 10_000;
-/** What a node with data of its own gives the bucket to answer before it is ready without it. */
-const FIRST_LIST_TIMEOUT_MS = 2_000;
+/** A fresh data dir takes no push before the bucket has answered, so it asks sooner: doubled up to `RETRY_MS_MAX`. */
+const FRESH_RETRY_FIRST_MS = 500;
+/** How long a start with data of its own, or an operator's request, waits for the bucket before it goes on without it. */
+const ANSWER_TIMEOUT_MS = 2_000;
 /** An identity that was read so lately is not read again before an upload. */
 const IDENTITY_AGE_MS_MAX = 5_000;
 /** A vanished segment takes three LISTs of its window: missed, gone, a hole. One more for what came meanwhile; then the next minute's. */
@@ -139,15 +141,16 @@ export class BucketLink {
     if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: take it away again, else a disk that is not mounted may be taken for a new bucket");
     tell("waiting for the bucket: it was asked for what it holds and has not answered yet");
     const isFresh = this.#isFresh;
-    for (let waitMs = 500; ; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
+    for (let failureCount = 1; ; failureCount++) {
       try {
         if (isFresh) await this.refresh(signal);
-        else await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.refresh(signal));
+        else await this.#withinAnswerTime(this.refresh(signal), signal);
         break;
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof NotOurs) throw this.#refusal(error);
         const reason = messageOf(error);
+        const waitMs = retryDelayMs(failureCount, { firstMs: FRESH_RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
         if (!this.#isListed) this.#incomplete = `the bucket could not be listed: ${reason}`;
         logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason, retryMs: isFresh ? waitMs : RETRY_MS });
         // With data of its own the node is ready without it: pushes go on, and a query that needs an object says so.
@@ -444,22 +447,13 @@ export class BucketLink {
   /** After an operator acknowledged the quarantine. Best effort, and not waited for where the bucket is slow: the next LIST tries again. */
   async onQuarantineAcknowledged(): Promise<void> {
     const { signal } = this.#stopped;
-    await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.#forgetAcknowledged(signal)).catch(() => undefined);
+    await this.#withinAnswerTime(this.#forgetAcknowledged(signal), signal).catch(() => undefined);
     this.#tellGaps();
   }
 
-  async #within<T>(timeoutMs: number, signal: AbortSignal, work: Promise<T>): Promise<T> {
-    const ended = new AbortController();
-    const late = this.#modules.clock.sleep(timeoutMs, AbortSignal.any([signal, ended.signal])).then(() => {
-      throw unavailable("BUCKET_SLOW", `it did not answer within ${timeoutMs / 1000} s`);
-    });
-    late.catch(() => undefined); // whoever comes second has nobody to tell
-    work.catch(() => undefined);
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      ended.abort();
-    }
+  #withinAnswerTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+    const lateError = (): CodedError => unavailable("BUCKET_SLOW", `it did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
+    return within(work, { timeoutMs: ANSWER_TIMEOUT_MS, lateError }, { clock: this.#modules.clock, signal });
   }
 }
 
@@ -472,14 +466,4 @@ class NotOurs extends CodedError {
 
 function isCode(thrown: unknown, code: string): boolean {
   return thrown instanceof CodedError && thrown.code === code;
-}
-
-/** `work` goes on for others. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

@@ -15,7 +15,7 @@
  * it. While the bucket is down, sealed files wait on disk and are read from there: memory does not grow with the outage. The head's disk
  * budget bounds them: past it pushes get 503.
  */
-import { CodedError, messageOf, unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, unavailable, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
@@ -23,9 +23,9 @@ import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../crash-point.ts";
 import { planFlush } from "./flush-plan.ts";
 import type { FlushLimits, FlushStep } from "./flush-plan.ts";
+import { flushRetryMs } from "./flush-retry.ts";
 import type { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
-import { retryDelayMs } from "./retry-delay.ts";
 import { Sealer } from "./sealer.ts";
 import { Uploader } from "./uploader.ts";
 import type { WaitingSegment } from "./uploader.ts";
@@ -174,16 +174,10 @@ export class Flusher {
     this.#wake();
     this.#uploader.ask();
 
-    const ended = new AbortController(); // else the timer, and its listener on the caller's signal, would outlive the answer
-    const late = clock.sleep(timeoutMs, AbortSignal.any([signal, this.#stopped.signal, ended.signal])).then(() => {
-      throw this.#timeoutError(timeoutMs, wait);
-    });
-    late.catch(() => undefined);
     try {
-      await Promise.race([done, late]);
+      await within(done, { timeoutMs, lateError: () => this.#timeoutError(timeoutMs, wait) }, { clock, signal: AbortSignal.any([signal, this.#stopped.signal]) });
     } finally {
       this.#waits.delete(wait);
-      ended.abort();
     }
     return { segmentCount: wait.segmentCount, bytes: wait.bytes };
   }
@@ -271,14 +265,14 @@ export class Flusher {
       if (this.#stopped.signal.aborted) return;
       const failure = this.#failureAfter(this.#sealFailures.get(cutId), error, "seal");
       this.#sealFailures.set(cutId, failure);
-      logger.error("a cut could not be sealed and is tried again", { cut: cutId, retryMs: retryDelayMs(failure.count), error });
+      logger.error("a cut could not be sealed and is tried again", { cut: cutId, retryMs: flushRetryMs(failure.count), error });
     }
   }
 
   #failureAfter(before: Failure | undefined, error: unknown, step: "cut" | "seal"): Failure {
     this.#failed.add({ step });
     const count = (before?.count ?? 0) + 1;
-    return { count, retryAtMs: this.#modules.clock.monotonicMs() + retryDelayMs(count), reason: messageOf(error) };
+    return { count, retryAtMs: this.#modules.clock.monotonicMs() + flushRetryMs(count), reason: messageOf(error) };
   }
 
   async #sleepUntil(untilMs: number): Promise<void> {

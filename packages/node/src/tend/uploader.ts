@@ -24,7 +24,7 @@ import { bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segme
 import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../crash-point.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
-import { retryDelayMs } from "./retry-delay.ts";
+import { flushRetryMs } from "./flush-retry.ts";
 import { decodeSealedEntry, encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
 import type { SealedEntry } from "./sealed-entry.ts";
 import { writeAndRead } from "./sealer.ts";
@@ -299,11 +299,11 @@ export class Uploader {
     if (isOfBucket) queue.isFailing = true;
     if (queue.retryAtMs <= nowMs) {
       queue.failureCount++;
-      queue.retryAtMs = nowMs + retryDelayMs(queue.failureCount);
+      queue.retryAtMs = nowMs + flushRetryMs(queue.failureCount);
     }
     if (!isOutage(this.#views()) || this.#outageRetryAtMs > nowMs) return;
     this.#outageFailureCount++;
-    this.#outageRetryAtMs = nowMs + retryDelayMs(this.#outageFailureCount);
+    this.#outageRetryAtMs = nowMs + flushRetryMs(this.#outageFailureCount);
   }
 
   // --- one segment --------------------------------------------------------------------------------------------------
