@@ -42,13 +42,14 @@ export interface FlusherModules {
   readonly metrics: Metrics;
 }
 
+/** The last try of a step failed. */
 interface Failure {
   readonly count: number;
   readonly retryAtMs: number;
   readonly reason: string;
 }
 
-/** What a `POST /flush` waits for; each thing leaves it as it is done. */
+/** What a `POST /flush` waits for. A cut or a segment leaves its set when it is done. */
 interface FlushWait {
   needsCut: boolean;
   readonly cutIds: Set<number>;
@@ -66,7 +67,7 @@ export class Flusher {
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
   #running: Promise<void> = Promise.resolve();
-  /** Ends the wait for the next step. */
+  /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
   #cutFailure: Failure | undefined;
   /** By cut id. */
@@ -143,8 +144,8 @@ export class Flusher {
   // --- asked ----------------------------------------------------------------------------------------------------------
 
   /**
-   * The store goes on under a new id, and what waits for the bucket with it: for when the bucket holds another's segments under this
-   * store's name. Ask for it only about the id in force: what a former id left in the bucket stays there.
+   * Takes a new store id and renames the segments that wait for the bucket: for when the bucket holds another data dir's segments under
+   * the store id in force. Segments of a former id stay in the bucket as they are.
    */
   renumber(reason: string): Promise<void> {
     return this.#uploader.renumber(reason);
@@ -168,7 +169,7 @@ export class Flusher {
     };
     this.#waits.add(wait);
     this.#settle(() => {});
-    // One try of everything at once.
+    // Everything that waits after a failure is tried once, now.
     this.#cutFailure = asked(this.#cutFailure);
     for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, asked(failure));
     this.#wake();
@@ -288,10 +289,10 @@ export class Flusher {
   }
 }
 
-/** Of cuts and segments named in an answer. */
+/** Cuts, and segments, that an error names at most. */
 const NAMED_COUNT_MAX = 5;
 
-/** The same failure, tried again at once. */
+/** The failure with its pause ended: the step is tried at once, and the next pause is as long as it would have been. */
 function asked<T extends Failure | undefined>(failure: T): T {
   return failure === undefined ? failure : { ...failure, retryAtMs: 0 };
 }
