@@ -1,12 +1,12 @@
 /**
- * Objects that were found damaged: torn, flipped, or not what their key says. A query that needs one is refused without reading it
- * again, and told when it is looked at next; it is looked at by itself, so that it is answered soon after it was mended.
+ * Objects that were found damaged: cut short, changed, or not what their key says. A query that needs one is refused without reading it
+ * again, and told when it is read next. It is read again in the background, so that it is answered from soon after it was repaired.
  *
- *   a query finds damage ──► report ──► forget what is cached ──► wait ──► check ──► whole: out of the list
+ *   a query finds damage ──► report ──► drop what is cached ──► wait ──► check ──► whole: out of the list
  *                                                                  ▲         │ damaged still: wait longer
  *                                                                  └─────────┘ 1 s, 2 s, 4 s ... 30 s
  *
- * What must stay true: what is not damaged of an object is answered; a time that is told is one at which the object is read again.
+ * What must stay true: the intact datasets of a damaged object are answered from, and at a time that a caller was told the object is read.
  */
 import { CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
@@ -38,12 +38,12 @@ export interface UnreadableObjectsModules {
 
 /** An object is answered from again within a minute of being repaired. */
 const WAIT = { firstMs: 1_000, maxMs: 30_000 };
-/** At the bound the one reported longest ago is let go: the next query that needs it finds it again. */
+/** At the bound the one reported longest ago is dropped from the list: the next query that needs it finds the damage again. */
 const ENTRY_COUNT_MAX = 1_000;
-/** A thousand objects at 100 ms each are looked at in 13 s. */
+/** So a thousand objects at 100 ms each are read in 13 s. */
 const CHECKS_AT_ONCE_MAX = 8;
 
-/** Whether an error says that bytes are not what was written, which reading again soon will not change. */
+/** Whether an error says that bytes are not what was written: reading them again at once would give the same. */
 export function isDamage(error: unknown): error is CodedError {
   return error instanceof CodedError && error.kind === "data_loss";
 }
@@ -69,7 +69,7 @@ export class UnreadableObjects {
   find(key: string, service?: string): Damage | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
     if (entry === undefined || entry.retryAtMs > this.#modules.clock.monotonicMs()) return entry;
-    this.#modules.forget(key); // what is kept of it was read for its other datasets, before its time
+    this.#modules.forget(key); // other datasets of it may have been cached meanwhile, from before a repair
     return undefined;
   }
 
