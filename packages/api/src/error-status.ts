@@ -21,7 +21,7 @@ export function errorReplyWith(status: number, thrown: unknown): ApiReply {
   return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }) };
 }
 
-/** What knows when to come back says so. An answer that would lack something does so for as long as nobody knows. */
+/** An error that knows when to try again says so. Where an answer would lack data and no time is known, the header is not sent. */
 function retryAfterOf(status: number, thrown: unknown): string | undefined {
   const { retryAfterSeconds, canBePartial } = thrown instanceof CodedError ? thrown.details : {};
   if (typeof retryAfterSeconds === "number") return String(retryAfterSeconds);

@@ -17,3 +17,4 @@ export { ANONYMOUS, parseTenantId } from "./tenant.ts";
 export type { TenantId } from "./tenant.ts";
 export { Turns } from "./turns.ts";
 export { formatDuration, formatSize, parseDuration, parseSize } from "./units.ts";
+export { retryDelayMs, untilAborted, within } from "./waits.ts";

@@ -84,7 +84,7 @@ export interface SegmentGap extends WindowRef {
   readonly gaps: GapState;
 }
 
-/** What LISTs have said of a key. */
+/** What LISTs have shown of a key. */
 interface Kept {
   /** The tick at which it came, or moved to the bucket: a LIST that began before says nothing of it. */
   sinceTick: number;
@@ -104,19 +104,19 @@ interface KeptMark extends Kept {
 
 const NO_WINDOWS: ReadonlyMap<number, Set<string>> = new Map();
 
-/** At the bound the rest is looked at by the next LIST. */
+/** At the bound the next LIST finds the rest. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
-/** Between two questions whether others are due, in entries: some 0.1 ms. */
+/** Entries between two `yield`s: some 0.1 ms. */
 const SLICE_LENGTH = 200;
-/** Segments seen to vanish, remembered per store, tenant and window. At the bound the oldest are forgotten: then the tail of a store that is not ours is not missed. */
+/** Segments that vanished, remembered per store, tenant and window. At the bound the oldest are forgotten: then a last segment of another node's store is no longer known as missing. */
 const VANISHED_COUNT_MAX = 10_000;
 
 export class CatalogView {
   readonly #entryCountMax: number;
   readonly #byKey = new Map<string, KeptEntry>();
   readonly #byTenant = new Map<string, Map<number, Set<string>>>();
-  /** By a window's keys, as they stand in `#byTenant`. One that changed has none until a plan wants it. */
+  /** By the set of a window's keys in `#byTenant`. Dropped when the window changes, and made again when a query plans it. */
   readonly #windowPlans = new WeakMap<Set<string>, WindowPlan<CatalogEntry>>();
   readonly #marks = new Map<string, KeptMark>();
   /** By tenant, then by window. */
@@ -129,7 +129,7 @@ export class CatalogView {
   readonly #removedSince = new Map<string, number>();
   /** When the LISTs that run began. */
   readonly #running = new Set<number>();
-  /** A text that many entries hold, once. Cleared at its bound. */
+  /** One copy of each text that many entries hold. Cleared at its bound (10,000): then a text may be held twice. */
   readonly #texts = new Map<string, string>();
   #tick = 0;
 
@@ -172,7 +172,7 @@ export class CatalogView {
     kept.missedTick = 0;
   }
 
-  /** Of one in the bucket. Changes nothing else that is known of it. */
+  /** Sets the size of an object in the bucket, and nothing else. */
   resize(key: string, sizeBytes: number): void {
     const kept = this.#byKey.get(key);
     if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#change(kept, { ...kept.entry, sizeBytes });
@@ -209,7 +209,7 @@ export class CatalogView {
       first = Math.min(first, windowStartMs);
       last = Math.max(last, windowStartMs);
     }
-    // A window holds no time of another: the ends lie in the first and in the last.
+    // Windows do not overlap: the oldest time is in the first one and the newest in the last.
     return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
   }
 
@@ -315,7 +315,7 @@ export class CatalogView {
       }
       if (++steps % SLICE_LENGTH === 0) yield;
     }
-    // A LIST that begins from here on began after this one ended, though the pauses below go on: it heeds what they have not come to.
+    // From here on this LIST counts as ended, though what follows pauses: a LIST that begins meanwhile is a second one.
     const endedAt = ++this.#tick;
     for (const { key, window } of missed) {
       const keptEntry = this.#byKey.get(key);
@@ -428,7 +428,7 @@ export class CatalogView {
 
   #put(entry: CatalogEntry, seenTick: number): void {
     const { key, meta } = entry;
-    // One on local disk is never refused: its records have left memory for it. The head's disk budget bounds them.
+    // A local segment is never refused: its records are nowhere else. The head's disk budget bounds local segments.
     if (entry.place !== "local" && this.#byKey.size >= this.#entryCountMax) {
       throw new CodedError({
         code: "CATALOG_FULL",
@@ -485,7 +485,7 @@ interface PendingOrdinal {
 }
 
 function isMissed({ seenTick, sinceTick }: Kept, { beganAt }: ListPass): boolean {
-  // One that came after this LIST began may have been behind its reading point: the LIST says nothing of it.
+  // It came after this LIST began, perhaps at a name that the LIST had passed: that it is not shown says nothing.
   return seenTick < beganAt && sinceTick < beganAt;
 }
 

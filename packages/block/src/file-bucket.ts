@@ -116,7 +116,7 @@ export class FileBucket implements Bucket {
 
   async close(): Promise<void> {}
 
-  /** A folder that is there and empty, or that we may not write, can be read all the same. */
+  /** Reads go on where the folder exists and is empty, or where this process may not write to it. */
   async #prepareToRead(): Promise<void> {
     try {
       await this.#tree.prepare();

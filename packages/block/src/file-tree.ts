@@ -142,7 +142,7 @@ export class FileTree {
     }
   }
 
-  /** Those between the root and `folder`; never the root, which somebody may have taken away. */
+  /** Makes the folders between the root and `folder`. Never the root: where that is missing, its disk may not be mounted. */
   async #makeFolders(folder: string): Promise<void> {
     let at = this.root;
     for (const name of path.relative(this.root, folder).split(path.sep)) {

@@ -1,11 +1,11 @@
 /**
- * What was read of objects, kept in memory: footers, datasets' ranges, small objects whole. One budget for all of them; at the bound
- * the one used longest ago leaves.
+ * Cache of what was read of objects: footers, datasets' ranges, and small objects whole. They share one budget; at the bound the entry used
+ * longest ago leaves, and is read again when it is needed.
  *
- * What must stay true: an entry counts what it takes in memory, keys and bookkeeping included, not what it was in the file. Bytes lie
- * in shared memory, so that worker threads look at them without a copy.
+ * What must stay true: an entry counts what it takes in memory, with its key and bookkeeping, not its length in the file. Bytes lie in
+ * shared memory, so that worker threads read them without a copy.
  *
- * An object never changes, so nothing here grows stale; what turns out to be damaged is forgotten, and read again.
+ * An object never changes, so no entry grows stale; what turns out to be damaged is dropped, and read again.
  */
 import { LRUCache } from "lru-cache";
 import type { DatasetEntry, SegmentFooter } from "./format.ts";

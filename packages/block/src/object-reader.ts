@@ -3,7 +3,7 @@
  * under way for each of them, however many queries want it.
  *
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
- * before anything of the object is believed: one tenant's segment under another's key is a damaged object, and is shown to nobody.
+ * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
 import { CorruptionError, SharedLoads } from "@pyromesh/base";
 import type { Bucket } from "./bucket.ts";

@@ -1,5 +1,5 @@
 /**
- * Which segments of a store are not where they should be. Pure.
+ * Finds which segments of a store are missing from the bucket. Pure.
  *
  *   a store's ordinals of one tenant and window     0 1 2 3 4 5 6 7 8     next = 9: what the store says it gave
  *   segments listed, or waiting on this node's disk x x     x   x
@@ -22,7 +22,7 @@ export interface KnownOrdinals {
   /** Of segments, listed or waiting here. */
   readonly segments: readonly number[];
   readonly marks: readonly { readonly mark: "void" | "lost" | "forgotten"; readonly ordinal: number }[];
-  /** Every ordinal below it was given. 0 where nobody told: then those below the highest one known were. */
+  /** Every ordinal below it was given. 0 where only the bucket is known: then those below the highest one listed were given. */
   readonly next: number;
 }
 

@@ -1,10 +1,13 @@
 /**
  * What the head may still take in, so that its folders never hold more than the budget.
  *
- * Two reckonings, and the greater one counts: what is known to be kept (records, sealed segments) with what LevelDB needs beside it,
- * and what the folders were found to hold when they were last measured, with what was written since. On top of both comes room for
- * what is not written yet: the copies of the records that are here (disk-plan.ts). So a seal, which needs room to make room, always
- * finds it.
+ * There are two estimates of what the folders hold, and the greater one counts:
+ *
+ *   known       records and sealed segments, with what LevelDB needs beside them
+ *   measured    what the folders held at the last measurement, with what was written since
+ *
+ * Either way, room is kept free for the copies of records that a merge or a seal will write (disk-plan.ts). So a head that is full can
+ * always be sealed, which is what empties it.
  */
 import type { CodedError } from "@pyromesh/base";
 import { formatSize, invalidArgument, unavailable } from "@pyromesh/base";
@@ -18,9 +21,9 @@ export interface DiskUse {
   readonly otherBytes: number;
 }
 
-/** What is kept, as the head knows it. */
+/** What the head knows that it keeps. */
 export interface HeldBytes {
-  /** Open, cut, and on their way. */
+  /** Records in the open head, in cuts, and waiting for their commit. */
   readonly recordBytes: number;
   readonly sealedBytes: number;
 }
@@ -29,9 +32,9 @@ export class DiskBudget {
   readonly budgetBytes: number;
   readonly #plan: DiskPlan;
   #use: DiskUse | undefined;
-  /** Written, and not in `#use` yet. */
+  /** Written since `#use` was measured. */
   #writtenBytes = 0;
-  /** Of dead bytes; past it LevelDB is asked to merge. */
+  /** With more dead bytes than this LevelDB is asked to merge. */
   #deadBytesMax: number;
 
   constructor(budgetBytes: number, plan: DiskPlan) {
@@ -40,7 +43,7 @@ export class DiskBudget {
     this.#deadBytesMax = plan.overheadBytes;
   }
 
-  /** Undefined until it was measured. */
+  /** Undefined before the first measurement, and after one that failed. */
   get measuredBytes(): number | undefined {
     return this.#use === undefined ? undefined : this.#use.storeBytes + this.#use.otherBytes;
   }
@@ -49,7 +52,7 @@ export class DiskBudget {
     this.#writtenBytes += bytes;
   }
 
-  /** Call when a measurement begins: what is written from then on may be in it or not. Give the result to `measured`. */
+  /** Call it when a measurement begins, and give what it returns to `measured`: what is written from then on may not be in the result. */
   beginMeasuring(): number {
     return this.#writtenBytes;
   }
@@ -59,28 +62,28 @@ export class DiskBudget {
     this.#writtenBytes -= writtenBefore;
   }
 
-  /** Measuring failed: what was found before says less with each write, and would refuse pushes for ever. */
+  /** A measurement failed. The last one is dropped: it counts each later write and no deletion, so it would refuse pushes for ever. */
   forgetMeasured(): void {
     this.#use = undefined;
   }
 
-  /** After a measurement, while LevelDB merges nothing: whether it holds so much that is dead that it should be asked to merge. */
+  /** Whether LevelDB holds so many dead bytes that it should merge. Ask after a measurement, while no merge runs. */
   askForMerge(recordBytes: number): boolean {
     if (this.#use === undefined) return false;
     const deadBytes = this.#use.storeBytes - recordBytes;
     const isDue = deadBytes > this.#deadBytesMax;
-    // Where a merge did not help it is not asked for again and again; where it did, the next one is asked for as early as the first.
+    // A merge that freed nothing raises the bound, so that it is not asked for again and again; one that did lets the bound fall back.
     const next = deadBytes + this.#plan.compactBytes;
     this.#deadBytesMax = Math.max(this.#plan.overheadBytes, isDue ? next : Math.min(this.#deadBytesMax, next));
     return isDue;
   }
 
-  /** Why a record of this size is not taken; undefined: it is. */
+  /** Why a record of this size is refused; undefined where it is taken. */
   refusal(entryBytes: number, { recordBytes, sealedBytes }: HeldBytes): CodedError | undefined {
     const { overheadBytes, writeBufferBytes, copyCount } = this.#plan;
     const knownBytes = recordBytes + sealedBytes + overheadBytes;
     const foundBytes = this.#use === undefined ? 0 : this.#use.storeBytes + this.#use.otherBytes + this.#writtenBytes;
-    // The write buffer's table is there before its log is gone.
+    // LevelDB writes its buffer into a table before it deletes the buffer's log.
     const roomBytes = copyCount * (recordBytes + entryBytes) + writeBufferBytes + entryBytes;
     if (Math.max(knownBytes, foundBytes) + roomBytes <= this.budgetBytes) return undefined;
     if (overheadBytes + writeBufferBytes + (copyCount + 1) * entryBytes > this.budgetBytes) {
@@ -91,7 +94,7 @@ export class DiskBudget {
     }
     return unavailable(
       "HEAD_FULL",
-      `the head holds ${Math.max(recordBytes + sealedBytes, foundBytes)} bytes, and needs room to seal them, of at most ${this.budgetBytes}: it empties when the bucket takes its segments; raise --head-disk-budget or mend the bucket`,
+      `the head holds ${Math.max(recordBytes + sealedBytes, foundBytes)} bytes and keeps room free to seal them; the budget is ${this.budgetBytes} bytes: it empties when the bucket takes its segments; raise --head-disk-budget, or see why the bucket takes nothing`,
     );
   }
 }

@@ -16,19 +16,19 @@
 export interface DiskPlan {
   /** What LevelDB gathers in memory before it writes a table. */
   readonly writeBufferBytes: number;
-  /** Deleted records that are worth a merge. */
+  /** Bytes of deleted records that are worth a merge. */
   readonly compactBytes: number;
   /** What one commit takes at most; a larger record goes alone. */
   readonly commitBytesMax: number;
   /** What LevelDB may hold beside the records that are alive. */
   readonly overheadBytes: number;
-  /** How often a record may lie on disk beside itself. */
+  /** How many more copies of a record may lie on disk at once. */
   readonly copyCount: number;
   /** The head is cut when it holds this much, so that pushes go on while a cut is sealed. */
   readonly cutBytesMax: number;
 }
 
-/** For a store whose disk is nobody's business (memory, in tests): only the records count. */
+/** For a store in memory (tests), which has no folders: only records and sealed segments count. */
 export const RECORDS_ONLY: DiskPlan = {
   writeBufferBytes: 0,
   compactBytes: 32 << 20,
@@ -65,7 +65,7 @@ export function planDisk(budgetBytes: number): DiskPlan {
  */
 const WRITE_BUFFER_BYTES = 96 << 20;
 
-/** A smaller one would be a table for every few pushes. */
+/** With a smaller buffer LevelDB would write a table for every few pushes. */
 const WRITE_BUFFER_BYTES_MIN = 256 << 10;
 
 /**

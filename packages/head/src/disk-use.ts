@@ -1,9 +1,9 @@
-/** How much disk folders hold, as `du` would say: measured beside everything else, a folder at a time. */
+/** How much disk folders hold, as `du` counts. It runs beside everything else: folders are read one after the other, file by file. */
 import type { Dirent } from "node:fs";
 import { opendir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** Bytes of all files under `dir`; 0 where there is none. A file that goes meanwhile counts nothing. */
+/** Bytes of all files under `dir`; 0 where the folder is missing. A file that is deleted meanwhile counts nothing. */
 export async function measureFolder(dir: string): Promise<number> {
   let bytes = 0;
   const pending = [dir];
@@ -25,7 +25,7 @@ async function* entriesOf(folder: string): AsyncGenerator<Dirent> {
   }
 }
 
-/** What it occupies, or its length where the file system has not given it blocks yet. */
+/** What the file occupies, or its length where the file system has not allocated its blocks yet. */
 async function fileBytes(path: string): Promise<number> {
   try {
     const { size, blocks } = await stat(path);
@@ -36,7 +36,7 @@ async function fileBytes(path: string): Promise<number> {
   }
 }
 
-/** What `stat` counts in, whatever the file system's own blocks are. */
+/** The unit of `stat`'s block count, whatever the file system's own blocks are. */
 const BLOCK_BYTES = 512;
 
 function isGone(error: unknown): boolean {

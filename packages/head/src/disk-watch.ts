@@ -1,6 +1,6 @@
 /**
- * Measures the head's folders every so often, off the hot path. Between two measurements it waits ten times as long as one takes (up to
- * a bound, as on a busy machine any takes long), so that ten thousand sealed segments in an outage cost no more than one.
+ * Measures the head's folders each second, off the hot path. Where a measurement takes long (ten thousand sealed segments in an outage),
+ * the next one waits ten times as long, 5 s at most: on a busy machine every measurement takes long.
  */
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { DiskUse } from "./disk-budget.ts";
@@ -21,20 +21,20 @@ export class DiskWatch {
   #measuring: Promise<void> = Promise.resolve();
   #isHurried = false;
   #isStopped = false;
-  /** Said once, until it is measured again. */
+  /** The log says so once, until a measurement succeeds. */
   #hasFailed = false;
 
   constructor(modules: DiskWatchModules) {
     this.#modules = modules;
   }
 
-  /** Resolves when it was measured once. */
+  /** Resolves after the first measurement. */
   async start(): Promise<void> {
     this.#measuring = this.#measure();
     await this.#measuring;
   }
 
-  /** Someone was refused for want of room: the next measurement is soon. */
+  /** A push was refused because the disk budget is used up: measure again soon. */
   hurry(): void {
     if (this.#isHurried || this.#isStopped) return;
     this.#isHurried = true;
@@ -56,7 +56,7 @@ export class DiskWatch {
       if (!this.#isStopped) onMeasured(use, begun);
       this.#hasFailed = false;
     } catch (error) {
-      if (!this.#hasFailed) logger.warn("the disk that the head holds could not be measured; until it can, only what is known to be kept counts", { error });
+      if (!this.#hasFailed) logger.warn("the head's folders could not be measured; until they can, the disk budget counts records and sealed segments only", { error });
       this.#hasFailed = true;
       onFailed();
     }
@@ -77,5 +77,5 @@ export class DiskWatch {
 
 const INTERVAL_MS = 1000;
 const INTERVAL_MS_MAX = 5000;
-/** While pushes are refused for want of room. */
+/** The interval while pushes are refused because the disk budget is used up. */
 const HURRIED_MS = 100;

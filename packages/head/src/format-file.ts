@@ -3,8 +3,9 @@
  *
  *   pyromesh head format 2
  *
- * Opening a store tries its lock, salvages its tables and may repair it, each of which changes files; so a directory of a later
- * format must be known before. Later formats may add lines and keep the first. Format 1 had no such file: `m/store` tells.
+ * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later
+ * format must be recognised before that. Later formats may add lines and keep the first. Format 1 has no such file: the entry `m/store`
+ * names its format.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import { CodedError, encodeUtf8 } from "@pyromesh/base";
 import { keptFile } from "./kept-file.ts";
 import { FORMAT_VERSION } from "./meta-entry.ts";
 
-/** Throws `HEAD_FORMAT_NEWER` and changes nothing. The format that the file tells; undefined where there is none, or none that can be read. */
+/** The format that the file names; undefined where the file is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER`. */
 export async function checkHeadFormat(dir: string): Promise<number | undefined> {
   const path = join(dir, FILE_NAME);
   let text: string;

@@ -20,7 +20,7 @@ export interface FoundStore {
   /** Only where it belongs to this store. */
   readonly witness: WitnessMark | undefined;
   readonly quarantines: readonly NewQuarantine[];
-  /** Makes the store say who it is. Unlike what mends a loss, it is written also where the loss could not be noted down. */
+  /** Writes the store's identity (`m/store`). Unlike repairs it is written even where the quarantine of a loss could not be. */
   readonly introducing: readonly StoreOp[];
 }
 
@@ -29,14 +29,14 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   const seen = loss?.kind === "replaced" ? undefined : modules.witness.read();
   const turns = new Turns(modules);
   const structure = await readStructure(store, seen?.commit ?? 0, logger, turns);
-  await turns.give(); // what is decided next is one step
+  await turns.give(); // what follows runs in one piece
   const witness = witnessOf(structure.storeMark, seen);
   if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is not heard");
   const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
   const plan = planReplay(structure, witness, loss !== undefined || isMarkLost);
 
   const knownId = structure.storeMark?.storeId ?? seen?.storeId;
-  // A store that lost its mark and its bucket's may have written to one that it does not know: like one of the first format.
+  // It lost its own entry and the one that names its bucket, so it may have written to a bucket that it no longer knows: treat it as format 1.
   const isUnsure = (isMarkLost || loss?.kind === "replaced") && structure.bucketMark === undefined;
   const mark = structure.storeMark ?? { storeId: knownId ?? random.bytes(STORE_ID_BYTES), isFirstFormat: isUnsure, formerIds: [] };
   const identity = new StoreIdentity({ mark, bucketMark: structure.bucketMark, given: structure.ordinals, former: structure.formerOrdinals, floor: structure.ordinalFloor });
@@ -59,7 +59,7 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   };
 }
 
-/** A crash between taking a new id and the witness's next mark leaves one of the former id: its commits count, its ordinals do not. */
+/** After a crash right behind a new store id the witness still names the former one: its commits count, its ordinals do not. */
 function witnessOf(mark: StoreMark | undefined, seen: WitnessMark | undefined): WitnessMark | undefined {
   if (mark === undefined || seen === undefined || isSame(mark.storeId, seen.storeId)) return seen;
   return mark.formerIds.some((id) => isSame(id, seen.storeId)) ? { ...seen, ordinalNext: 0 } : undefined;

@@ -56,7 +56,7 @@ import type { Appended, PendingAppend, QueueLimits } from "./write-queue.ts";
 export interface HeadOptions extends Partial<QueueLimits> {
   /** What the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
   readonly diskBudgetBytes: number;
-  /** What of it goes to other things than records. Absent: nothing. */
+  /** How the budget is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
   readonly diskPlan?: DiskPlan;
 }
 
@@ -68,13 +68,13 @@ export interface HeadModules {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** What the folders really hold. Absent: only what is known to be kept counts. */
+  /** Measures what the folders hold. Absent: the budget counts records and sealed segments only. */
   readonly measureDisk?: () => Promise<DiskUse>;
   /** Called after a commit is durable and before any append of it resolves. Must not throw. */
   readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
   /**
-   * Called in the same turn in which the change is in memory: also when that is late, because a write that the store refused turns
-   * out to be in it. So what a listener keeps beside the head never differs from the head. They must not throw.
+   * Called in the turn of the event loop in which the head applies the change. That may be late: a write that the store refused may
+   * turn out to have been kept. So what a listener keeps beside the head never differs from the head. They must not throw.
    */
   readonly onCut?: (cut: Cut) => void;
   readonly onSealed?: (sealed: SealedCut) => void;
@@ -100,7 +100,7 @@ export interface SealedCut {
   readonly segments: readonly SealedSegment[];
 }
 
-/** A sealed segment that is remembered under another key. */
+/** A sealed segment that has another key from now on. */
 export interface RenamedSegment {
   readonly fromKey: string;
   readonly segment: SealedSegment;
@@ -147,7 +147,7 @@ export class Head {
   #openSinceMs: number | undefined;
   #sealedBytes = 0;
   #isClosed = false;
-  /** What says who the store is and could not be written at the start; the next write that gives an ordinal carries it. */
+  /** The store's identity, where it could not be written at the start: the next write that gives an ordinal takes it along. */
   #introducing: readonly StoreOp[] = [];
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
@@ -177,18 +177,18 @@ export class Head {
     this.#commitSeconds = metrics.histogram("pyromesh_commit_duration_seconds", "Time of one synced group commit.", [], [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]);
     this.#commitRecords = metrics.histogram("pyromesh_commit_records", "Records in one group commit.", [], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
     metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second.", [], (gauge) => gauge.set({}, this.#disk.measuredBytes ?? this.#diskBytes));
-    metrics.gauge("pyromesh_head_disk_budget_bytes", "What they may hold: --head-disk-budget, or less where the disk has less.", [], (gauge) => gauge.set({}, diskBudgetBytes));
+    metrics.gauge("pyromesh_head_disk_budget_bytes", "Bytes that the folders of the head and of sealed segments may hold: --head-disk-budget, or less where the disk has less.", [], (gauge) => gauge.set({}, diskBudgetBytes));
     const quarantined = metrics.counter("pyromesh_quarantined_records_total", "Records found lost or corrupt; a lost entry of unknown size counts one.");
     quarantined.add({}, 0);
     this.#countQuarantined = (count) => quarantined.add({}, count);
   }
 
-  /** Whose segments the next seal makes; 16 bytes. It changes with `takeNewStoreId` and `adoptBucket`. */
+  /** The store id of the segments that the next seal makes; 16 bytes. `takeNewStoreId` and `adoptBucket` change it. */
   get storeId(): Uint8Array {
     return this.#identity.storeId;
   }
 
-  /** Which bucket this data dir wrote to; undefined: none yet, or it does not know. */
+  /** Which bucket this data dir writes to; undefined: none yet, or a loss made it forget. */
   get bucketMark(): BucketMark | undefined {
     return this.#identity.bucketMark;
   }
@@ -198,14 +198,14 @@ export class Head {
     return this.#identity.isFirstFormat;
   }
 
-  /** Ordinals that the id in force has given, of all tenants and windows together; of a first format's at least so many. */
+  /** How many ordinals were given under the store id in force, all tenants and windows together. In a store of format 1 some may be counted that no segment has. */
   get givenOrdinalCount(): number {
     return this.#identity.givenOrdinalCount;
   }
 
   /**
-   * How far ordinals were given, under every store id that this data dir has had since it adopted a bucket. Of a former id, what
-   * lies in the bucket at or above `next` is another's, or was put there before its segment was renamed.
+   * How far ordinals were given, under every store id that this data dir has had since it adopted a bucket. A segment in the bucket
+   * with a former id and an ordinal at or above `next` is another data dir's, or was uploaded before it was renamed.
    */
   ordinals(): readonly StoreOrdinal[] {
     return this.#identity.ordinals();
@@ -248,7 +248,7 @@ export class Head {
     const isKept = await this.#quarantine.add(all);
 
     // 2. Then make the store consistent with itself, so that the next start does not find the same loss again.
-    // Who it is comes last: a bad entry of it may be among those that are removed.
+    // The identity comes last: a corrupt entry of it may be among those that the repair removes.
     const ops = [...(isKept ? mending : []), ...found.introducing];
     if (ops.length > 0) {
       try {
@@ -352,8 +352,8 @@ export class Head {
   }
 
   /**
-   * The ordinal that each group of the cut would take. Undefined where the head holds no such cut: a seal that was refused was kept
-   * after all. No write is in doubt when it resolves.
+   * The ordinal that each group of the cut would take. Undefined where the head holds no such cut: a seal that the store refused turned
+   * out to have been kept. When it resolves, the outcome of every earlier write is known.
    */
   nextOrdinals(cutId: number): Promise<readonly OrdinalName[] | undefined> {
     return this.#job(async (state) => {
@@ -362,7 +362,7 @@ export class Head {
     });
   }
 
-  /** The ordinal that the next segment of this tenant and window would take. No write is in doubt when it resolves. */
+  /** The ordinal that the next segment of this tenant and window would take. When it resolves, the outcome of every earlier write is known. */
   nextOrdinal(tenant: string, windowStartMs: number): Promise<OrdinalName> {
     return this.#job(async () => this.#identity.next(tenant, windowStartMs));
   }
@@ -419,7 +419,7 @@ export class Head {
     return this.#replayed().sealed.has(segmentKey);
   }
 
-  /** Remembers other bytes of a sealed segment. Rejects `HEAD_SEGMENT_UNKNOWN`. */
+  /** Replaces the bytes that are kept for a sealed segment. Rejects `HEAD_SEGMENT_UNKNOWN`. */
   reseal({ key, bytes }: SealedSegment): Promise<void> {
     return this.#job(async (state) => {
       if (!state.sealed.has(key)) throw segmentUnknown(key);
@@ -430,9 +430,9 @@ export class Head {
   }
 
   /**
-   * A sealed segment of a former store id, not in the bucket, goes on under the id in force: it takes the next ordinal of its tenant and
-   * window, and its old one is free, as are those above it. The new file is synced by the caller. Rejects `HEAD_SEGMENT_UNKNOWN`,
-   * `HEAD_ORDINAL_NOT_NEXT`. Renaming again to the same key does nothing.
+   * Moves a sealed segment that is not in the bucket from a former store id to the id in force. It takes the next ordinal of its tenant
+   * and window; its former ordinal, and all above that, count as not given. The caller has synced the new file. Rejects
+   * `HEAD_SEGMENT_UNKNOWN`, `HEAD_ORDINAL_NOT_NEXT`. Renaming again to the same key does nothing.
    */
   rename(from: OrdinalName & { readonly key: string }, segment: NewSegment): Promise<void> {
     return this.#job(async (state) => {
@@ -473,7 +473,7 @@ export class Head {
     });
   }
 
-  /** From now on this store's segments are another store's: for when its ordinals may name other segments in the bucket already. */
+  /** New segments get another store id from now on: for when ordinals of this one may already name other segments in the bucket. */
   takeNewStoreId(reason: string): Promise<void> {
     return this.#job(async () => {
       const former = this.#identity.storeIdText;
@@ -535,9 +535,9 @@ export class Head {
   }
 
   /**
-   * Reads some `pageBytes` of the records that are here, open or cut, from the store again. Resolves with where the next page begins;
-   * undefined: there is none. `visit` runs between two writes: no commit, cut or seal happens while it looks.
-   * Rejects where the store cannot be read just now.
+   * Reads about `pageBytes` of the records in the open head and in cuts from the store again. Resolves with the seq at which the next page
+   * begins; undefined where this was the last. `visit` runs between two writes, so that no commit, cut or seal happens meanwhile.
+   * Rejects where the store cannot be read.
    */
   readLive(range: SeqRange, pageBytes: number, visit: (page: LivePage) => void): Promise<number | undefined> {
     return this.#job(async (state) => {
@@ -548,14 +548,14 @@ export class Head {
   }
 
   /**
-   * A record that is here and of no use to anyone: its bytes are kept under `q/`, its time is quarantined, and nobody answers for it any
-   * more. One that is not here does nothing. Rejects, and changes nothing, where either cannot be written.
+   * Takes one record that cannot be used out of the head: its bytes are kept under `q/` and its time is quarantined. Does nothing where
+   * the head does not hold it. Rejects, and changes nothing, where the store or the quarantine cannot be written.
    */
   setAside(seq: number, reason: string): Promise<void> {
     return this.#job(async (state) => {
       const setting = await planSetAside(this.#writer.store, state, seq);
       if (setting === undefined) return;
-      // Said before it is done, so that a crash in between raises it again.
+      // The quarantine comes first, so that a crash in between quarantines it again rather than never.
       this.#countQuarantined(1);
       const isKept = await this.#quarantine.add([{ reason, startMs: setting.span?.minMs, endMs: setting.span?.maxMs }]);
       if (!isKept) throw unavailable("HEAD_QUARANTINE_UNWRITTEN", `record ${seq} could not be set aside: the quarantine cannot be written`);
@@ -569,7 +569,7 @@ export class Head {
     this.#sealedBytes = bytes;
   }
 
-  /** What a cut may come to, so that the disk budget has room for the next one while it is sealed. */
+  /** The largest cut with which the disk budget leaves room for the next one while this one is sealed. */
   get cutBytesMax(): number {
     return this.#diskPlan.cutBytesMax;
   }
@@ -688,7 +688,7 @@ export class Head {
     try {
       listener();
     } catch (error) {
-      // The change is durable whatever the listener does; refusing it now would be the greater lie.
+      // The change is durable whatever the listener does: the caller must not hear that it failed.
       this.#modules.logger.error(`the listener of ${what} threw`, { error });
     }
   }
@@ -742,7 +742,7 @@ export class Head {
       onBegin: () => this.#disk.beginMeasuring(),
       onMeasured: (use, begun) => {
         this.#disk.measured(use, begun);
-        // What a merge writes is not dead.
+        // While LevelDB merges, old and new tables lie side by side: what is measured then is not dead.
         if (!this.#writer.isCompacting && this.#disk.askForMerge(this.#heldBytes.recordBytes)) this.#writer.reclaimAll();
       },
       onFailed: () => this.#disk.forgetMeasured(),

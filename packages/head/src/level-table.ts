@@ -19,7 +19,7 @@ import { crc32 } from "@pyromesh/base";
 import type { Turns } from "@pyromesh/base";
 import { FRAME_BYTES, frameSum } from "./frame.ts";
 
-/** Whether LevelDB may be let near it. A table of small records holds a second of work: it is done in slices. */
+/** Whether LevelDB can read the table without aborting the process. For a table of small records this is a second of work: it is done in slices. */
 export async function isTableSound(table: Buffer, turns: Turns): Promise<boolean> {
   const handles = readIndex(table);
   if (handles === undefined) return false;

@@ -23,14 +23,14 @@ export interface LiveRecord {
   readonly record: EncodedRecord;
 }
 
-/** Committed once, and now not what was written. */
+/** A committed record whose bytes are no longer what was written. */
 export interface UnreadableRecord {
   readonly seq: number;
   readonly reason: string;
 }
 
 export interface LivePage {
-  /** Each identity once, in the order in which they were taken in. Their `bytes` are valid until the page was visited. */
+  /** Each identity once, in the order of their seqs. Their `bytes` are valid until `visit` returns. */
   readonly records: readonly LiveRecord[];
   readonly unreadable: readonly UnreadableRecord[];
 }
@@ -55,12 +55,12 @@ export async function readLivePage(
   for await (const entries of store.pages(recordsBetween(fromSeq, untilSeq - 1), { pageBytes })) {
     for (const { key, value } of entries) {
       const parsed = parseKey(key);
-      if (parsed?.kind !== "record") continue; // no version wrote it: the next start says so
+      if (parsed?.kind !== "record") continue; // not an entry that any version writes: the next start reports it
       const seq = parsed.number;
       lastSeq = seq;
       try {
         const { record } = decodeRecordEntry(key, value);
-        // A second copy of an identity, as a start may find one, was left out then, too.
+        // A start may find two records of one identity, and keeps the first: the second is left out here as well.
         if (state.identities.get(identityKeyOf(record.identity)) !== seq) continue;
         const place = placeOf(seq, cuts);
         records.push({ seq, cutId: place.kind === "cut" ? place.cutId : undefined, record });

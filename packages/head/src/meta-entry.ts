@@ -19,7 +19,7 @@ export const STORE_ID_BYTES = 16;
 
 export interface StoreMark {
   readonly storeId: Uint8Array;
-  /** Written by format 1, or by nobody knows whom, and no bucket was adopted since: its ordinals may have holes. */
+  /** Format 1 wrote it, or its format is lost, and no bucket was adopted since: its ordinals may have holes. */
   readonly isFirstFormat: boolean;
   /** Ids it had before, the latest last. */
   readonly formerIds: readonly Uint8Array[];

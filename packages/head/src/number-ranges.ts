@@ -28,7 +28,7 @@ export class NumberRanges {
 
   /** This set and these numbers; this one stays as it is. */
   with(numbers: Iterable<number>): NumberRanges {
-    // Numbers mostly come in runs: a start adds all commits of the store, and a range made for each would be ten times the work.
+    // Numbers mostly come in runs (a start adds all commits of the store): making a range of each number first takes ten times as long.
     const added: { from: number; to: number }[] = [...this.#ranges];
     let run: { from: number; to: number } | undefined;
     for (const number of Float64Array.from(numbers).sort()) {

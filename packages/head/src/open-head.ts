@@ -54,7 +54,7 @@ export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModul
   return head;
 }
 
-/** What the head and its sealed segments hold on disk: what their budget is about. */
+/** What the head and its sealed segments hold on disk: what the disk budget bounds. */
 export async function measureHead(dir: string, sealedDir: string | undefined): Promise<DiskUse> {
   const storeBytes = await measureFolder(storeDir(dir));
   const headBytes = await measureFolder(dir);

@@ -32,7 +32,7 @@ export interface ReplayedRecord extends EncodedRecord {
   readonly cutId: number | undefined;
 }
 
-/** How far a replay has come. What commits' entries say is all there is: known before the first record is read. */
+/** How far a replay has come. The totals are those of the commit entries, which are read before the first record. */
 export interface ReplayProgress {
   readonly recordCount: number;
   readonly bytes: number;
@@ -138,7 +138,7 @@ export async function recover(
     bytesAll += commit.bytes;
   }
   onProgress({ recordCount, bytes, recordCountAll, bytesAll });
-  // A page of the store holds a thousand records: some 100 ms of work, while this thread answers who asks whether it is alive.
+  // A page of the store holds a thousand records: some 100 ms of work, while this thread must answer /-/healthy.
   const turns = new Turns(modules);
   let batch: ReplayedRecord[] = [];
   let batchBytes = 0;

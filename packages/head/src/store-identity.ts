@@ -36,7 +36,7 @@ export interface OrdinalName {
 }
 
 export interface IdentityChange {
-  /** Of a new id or bucket, the last one puts what tells it from before. */
+  /** For a new store id or bucket, the last one puts an entry whose value differs from before: `head.ts` probes it. */
   readonly ops: readonly StoreOp[];
   readonly apply: () => void;
 }
@@ -44,7 +44,7 @@ export interface IdentityChange {
 /** By `windowKey`. */
 export type WindowOrdinals = Map<string, WindowOrdinal>;
 
-/** More than one data dir ever has; the oldest is forgotten first, and its ordinals stay under `l/`. */
+/** More than one data dir ever has. At the bound the oldest id leaves `m/store`; its ordinals stay under `l/`. */
 const FORMER_ID_COUNT_MAX = 100;
 
 export class StoreIdentity {
@@ -106,7 +106,7 @@ export class StoreIdentity {
     return { storeId: this.#storeIdText, tenant, windowStartMs, ordinal: Math.max(this.#given.get(windowKey(tenant, windowStartMs))?.next ?? 0, this.#floor) };
   }
 
-  /** The first of these that is not the next one of its tenant and window under the id in force. */
+  /** The first of these names whose ordinal is not the next one of its tenant and window under the id in force, and what it should be. */
   wrongOf(names: readonly OrdinalName[]): { readonly given: OrdinalName; readonly wanted: OrdinalName } | undefined {
     const counts = new Map<string, number>();
     for (const given of names) {
@@ -152,7 +152,7 @@ export class StoreIdentity {
     };
   }
 
-  /** A segment of a former id left its ordinal, and with it all above are free: they are moved one after the other, the lowest first. */
+  /** A segment of a former id was renamed: its ordinal and all above count as not given. Segments are renamed in the order of their ordinals, the lowest first. */
   planLowering({ storeId, tenant, windowStartMs, ordinal }: OrdinalName): IdentityChange {
     const key = windowKey(tenant, windowStartMs);
     const ordinals = this.#former.get(storeId);

@@ -30,7 +30,7 @@ export interface Probe {
 
 export const whenPresent = (key: Uint8Array): Probe => ({ key, isApplied: (value) => value !== undefined });
 export const whenAbsent = (key: Uint8Array): Probe => ({ key, isApplied: (value) => value === undefined });
-/** The write puts this entry. */
+/** Applied where the store holds this very entry. */
 export const whenSame = ({ key, value }: StoreEntry): Probe => ({ key, isApplied: (found) => found !== undefined && Buffer.compare(found, value) === 0 });
 
 export interface StoreWriterModules {
@@ -123,14 +123,14 @@ export class StoreWriter {
     return this.#compacting !== undefined;
   }
 
-  /** The store holds more that is dead than anyone told it: all of it is compacted. */
+  /** Compacts the whole store: it holds more dead bytes than `reclaim` was told of. */
   reclaimAll(): void {
     this.#isMergeDue = true;
     this.#compactIfDue();
   }
 
   #compactIfDue(): void {
-    if (this.#compacting !== undefined) return; // looked at again when that one ends: the next seal may be long in coming
+    if (this.#compacting !== undefined) return; // called again when that one ends, since the next seal may be far off
     const deleted = this.#deleted;
     let range: KeyRange;
     if (this.#isMergeDue) range = EVERYTHING;

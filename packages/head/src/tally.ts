@@ -46,7 +46,7 @@ export class Tally {
     this.identities.push(identityKey);
   }
 
-  /** Of a record that nobody can read any more `record` is undefined: its group goes on counting it. */
+  /** `record` is undefined where it cannot be read any more: its group is not known then and goes on counting it. */
   remove(identityKey: string, record: EncodedRecord | undefined, entryBytes: number): void {
     const at = this.identities.indexOf(identityKey);
     assert(at >= 0, "what is removed was added");

@@ -13,10 +13,30 @@ describe("memory plan", () => {
         expect(plan.readAheadBytes).to.be.at.most(memoryBytes / 16);
       }
     }
-    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, heapGrowingPercent: 50 });
+    const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
+    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, heapGrowingPercent: 50 });
+  });
+
+  it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {
+    expect(planMemory({ memoryBytes: 8 * GIB, workerCount: 4 }).worker).to.deep.equal({ heapMb: 819, outsideBytesMax: Math.floor((8 * GIB * 0.2) / 4) });
+  });
+
+  it("all parts together leave a fifth of the memory to the main thread and the rows, from 512 MB a worker on", () => {
+    for (const workerCount of [1, 2, 8]) {
+      for (const memoryBytes of [512 * MIB * workerCount, 4 * GIB * workerCount]) {
+        const { objectCacheBytes, openDatasetBytes, readAheadBytes, worker } = planMemory({ memoryBytes, workerCount });
+        const planned = objectCacheBytes + readAheadBytes + workerCount * (openDatasetBytes + worker.heapMb * MIB + worker.outsideBytesMax);
+        expect(planned).to.be.at.most(memoryBytes * 0.8);
+      }
+    }
+  });
+
+  it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {
+    expect(planMemory({ memoryBytes: 256 * MIB, workerCount: 4 }).worker).to.deep.equal({ heapMb: 128, outsideBytesMax: 64 * MIB });
+    expect(planMemory({ memoryBytes: 1024 * GIB, workerCount: 1 }).worker).to.deep.equal({ heapMb: 4096, outsideBytesMax: 4 * GIB });
   });
 
   it("beyond what helps more memory changes nothing", () => {
-    expect(planMemory({ memoryBytes: 64 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
+    expect(planMemory({ memoryBytes: 1024 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
   });
 });

@@ -1,22 +1,34 @@
 /**
- * How much memory the caches of the process may take, by what the process may have: pure.
+ * How the memory that the process may have is shared out: pure.
  *
- *   1/8 of the memory   half of it: footers and ranges on the main thread (block/object-cache.ts), one budget for both
- *                       half of it: opened datasets, in equal parts of the worker threads (compute-engine.ts)
- *   1/16                ranges that queries have read ahead of their scans, of all queries together (read/read-ahead.ts)
+ *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (worker-thread.ts)
+ *   what queries build  20 %, in equal parts      typed arrays, which lie outside of the heaps: memory-guard.ts ends the query
+ *   object cache        1/16                      footers and ranges of objects, on the main thread (block/object-cache.ts)
+ *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
+ *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
+ *   the rest            21 %                      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
  *
- * Each has an upper bound of its own: with more memory than that the page cache and the bucket do as well. What is left is for the
- * rows in memory (bounded by flush_size), for bodies in flight, for scans, and for V8, whose heaps grow beyond what is alive in them.
+ * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
+ * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
  */
 export interface MemoryPlan {
-  /** Of objects' footers and ranges, together. */
+  /** Footers and ranges of objects, together. */
   readonly objectCacheBytes: number;
-  /** Of opened datasets, in each worker. */
+  /** Opened datasets, in each worker. */
   readonly openDatasetBytes: number;
-  /** Ranges read ahead by queries, together. */
+  /** Ranges that all queries together have read ahead. */
   readonly readAheadBytes: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
+  readonly worker: WorkerMemory;
+}
+
+/** What one worker may take. */
+export interface WorkerMemory {
+  /** The heap's old space; V8 adds a young one of at most some 50 MB. */
+  readonly heapMb: number;
+  /** What one query may build outside of the heap. */
+  readonly outsideBytesMax: number;
 }
 
 const MIB = 2 ** 20;
@@ -24,19 +36,35 @@ const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
 const OPEN_DATASET_BYTES_MAX = 64 * MIB;
 const READ_AHEAD_BYTES_MAX = 64 * MIB;
 
+/** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
+const HEAP_MB_MIN = 128;
+/** V8's own bound on a heap where it is not told. */
+const HEAP_MB_MAX = 4096;
+const OUTSIDE_BYTES_MIN = 64 * MIB;
+const OUTSIDE_BYTES_MAX = 4096 * MIB;
+
 /** With less memory V8 collects earlier: thirty queries of a day each took 240 MB with 300 % and 130 MB with 50 %, of 512. */
 const LAX_HEAP_MEMORY_BYTES_MIN = 2048 * MIB;
 
 /** `memoryBytes`: what the process may have. */
 export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes: number; readonly workerCount: number }): MemoryPlan {
-  const half = memoryBytes / 16;
+  const sixteenth = memoryBytes / 16;
   return {
-    objectCacheBytes: Math.floor(Math.min(OBJECT_CACHE_BYTES_MAX, half)),
-    openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, half / Math.max(1, workerCount))),
-    readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, memoryBytes / 16)),
+    objectCacheBytes: Math.floor(Math.min(OBJECT_CACHE_BYTES_MAX, sixteenth)),
+    openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, sixteenth / workerCount)),
+    readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, sixteenth)),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
+    worker: {
+      heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),
+      outsideBytesMax: between(OUTSIDE_BYTES_MIN, OUTSIDE_BYTES_MAX, (memoryBytes * 0.2) / workerCount),
+    },
   };
 }
 
 /** The plan of a process that lacks no memory: for tests, and where nothing is known. */
 export const AMPLE_MEMORY: MemoryPlan = planMemory({ memoryBytes: Infinity, workerCount: 1 });
+
+/** A whole number. */
+function between(least: number, most: number, wanted: number): number {
+  return Math.min(most, Math.max(least, Math.floor(wanted)));
+}

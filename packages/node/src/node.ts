@@ -70,7 +70,7 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
   readonly local: LocalFiles;
 }
 
-/** What there is once the head is replayed. */
+/** The parts that exist once the head is replayed. */
 interface Engines {
   readonly bucket: Bucket;
   readonly local: LocalFiles;
@@ -161,7 +161,7 @@ export class Node {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
     this.#engines?.unreadable.stop();
-    // What is being opened must be open before it can be closed. Whoever started it hears of its failure.
+    // What is being opened can only be closed once it is open. Its failure is reported to whoever started it.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
     await this.#engines?.flusher.stop();
@@ -183,7 +183,7 @@ export class Node {
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
-    // Until it is there nothing is cut, sealed or renamed.
+    // The engines need the head and the head's hooks need the engines. Nothing is cut, sealed or renamed before both exist.
     const late: { engines?: Engines } = {};
     const head = await openHead({
       signal,
@@ -198,7 +198,7 @@ export class Node {
       onRenamed: (renamed) => {
         const { catalog, flusher, objects } = late.engines ?? {};
         flusher?.noteRenamed(renamed);
-        // Under its former name lies another's segment: what is kept of ours, or is kept yet by a query that runs, is not of that one.
+        // The bucket may hold another segment under the former key: drop what is cached, and again when no query reads the old file any more.
         objects?.forget(renamed.fromKey);
         catalog?.whenUnused(() => objects?.forget(renamed.fromKey));
       },
@@ -243,7 +243,7 @@ export class Node {
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
     late.engines = engines;
-    // What the head lost may be what a file on disk is all that is left of.
+    // After a loss in the head, a file that it does not name may be the only copy of its records.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
     signal.throwIfAborted();
     this.#engines = engines;

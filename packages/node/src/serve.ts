@@ -11,7 +11,6 @@ import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
-import { workerMemory } from "./compute/worker-memory.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
@@ -48,11 +47,10 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const lag = watchEventLoopLag(metrics);
 
   const laneCount = laneCountOf(config);
-  const memoryBytes = memoryLimitBytes();
-  const memory = planMemory({ memoryBytes, workerCount: laneCount });
+  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: workerMemory(memoryBytes, laneCount) },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: memory.worker },
     {
       clock,
       logger,

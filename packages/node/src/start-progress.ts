@@ -1,5 +1,5 @@
 /**
- * How far the start has come: in words for `/ready`, and as the refusal of what comes too early.
+ * How far the start has come: as words for `/ready`, and as the error for requests that come before the replay has ended.
  *
  * The replay is the only step whose length is known; what is left of it is told from the pace so far.
  */
@@ -16,7 +16,7 @@ export class StartProgress {
     this.#clock = clock;
   }
 
-  /** What is done now, as in "waits: opening the head". */
+  /** The step that begins now, as in "not ready: opening the head". */
   begin(step: string): void {
     this.#step = step;
     this.#replay = undefined;
@@ -30,7 +30,7 @@ export class StartProgress {
     return this.#replay === undefined ? this.#step : printReplay(this.#replay.progress);
   }
 
-  /** Nothing was taken, nothing was looked up. */
+  /** The error for a request that comes too early. It had no effect, so it may be sent again. */
   refusal(): CodedError {
     const replay = this.#replay;
     return new CodedError({
@@ -55,7 +55,7 @@ export function retrySecondsOf({ bytes, bytesAll }: ReplayProgress, elapsedMs: n
 
 /** A second is the least the header can say. */
 const RETRY_SECONDS_MIN = 1;
-/** A client that heard of an hour would not notice that the node was quicker. */
+/** So that a client asks again in time where the replay is quicker than it looked. */
 const RETRY_SECONDS_MAX = 60;
 
 function megabytes(bytes: number): string {

@@ -3,6 +3,8 @@ import type { Clock, Timer } from "@pyromesh/base";
 
 export class ManualClock implements Clock {
   #nowMs: number;
+  /** What a change of the system's time has added to the wall clock. */
+  #wallOffsetMs = 0;
   readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
 
   constructor(nowMs = 1_700_000_000_000) {
@@ -10,11 +12,11 @@ export class ManualClock implements Clock {
   }
 
   nowMs(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#wallOffsetMs;
   }
 
   nowNs(): bigint {
-    return BigInt(this.#nowMs) * 1_000_000n;
+    return BigInt(this.nowMs()) * 1_000_000n;
   }
 
   monotonicMs(): number {
@@ -36,6 +38,11 @@ export class ManualClock implements Clock {
         reject(signal.reason as Error);
       });
     });
+  }
+
+  /** Someone sets the system's time: the wall clock jumps, and no timer falls due. */
+  jumpWall(byMs: number): void {
+    this.#wallOffsetMs += byMs;
   }
 
   /** Runs what falls due, in order. */

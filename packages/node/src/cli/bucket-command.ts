@@ -1,4 +1,4 @@
-/** `pyromesh bucket`: what lies in the bucket and what is missing from it; and an operator's word that a loss is accepted. */
+/** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
@@ -10,9 +10,9 @@ import type { AddCommand, CommandModules } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 import type { LoadSettings } from "./setting-flags.ts";
 
-/** One mark each: a typing error in a range must not fill the bucket. */
+/** Segments that one command forgets at most. It puts a mark for each: a typing error in a range must not fill the bucket. */
 const FORGET_COUNT_MAX = 10_000;
-/** Objects between two words of how far it has come. */
+/** Objects between two progress messages. */
 const PROGRESS_COUNT = 1000;
 
 export const addBucket: AddCommand = (program, modules, done) => {
@@ -73,7 +73,7 @@ async function withBucket(load: LoadSettings, { clock }: CommandModules, use: (b
   }
 }
 
-/** It must be a bucket of ours: a mistyped folder is not written to. */
+/** Refuses a bucket without an identity, so that nothing is written to a mistyped folder. */
 async function identityOf(bucket: Bucket, signal: AbortSignal): Promise<BucketIdentity> {
   const identity = await readIdentity(bucket, signal);
   if (identity !== undefined) return identity;
@@ -110,11 +110,11 @@ async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, 
     `objects   ${view.entryCount}`,
     "",
     ...(stores.size === 0 ? ["no store has written to it yet"] : ["store                             segments        size  newest profile"]),
-    ...[...stores].sort().map(([id, { count, bytes, newestMs }]) => `${id}  ${String(count).padStart(8)}  ${formatSize(bytes).padStart(10)}  ${new Date(newestMs).toISOString()}${exemptStoreIds.has(id) ? "  (its gaps are not missed)" : ""}`),
+    ...[...stores].sort().map(([id, { count, bytes, newestMs }]) => `${id}  ${String(count).padStart(8)}  ${formatSize(bytes).padStart(10)}  ${new Date(newestMs).toISOString()}${exemptStoreIds.has(id) ? "  (gaps of this store do not count: it wrote before segments were numbered without gaps)" : ""}`),
     "",
   ];
   const gaps = [...view.gaps].sort((a, b) => a.windowStartMs - b.windowStartMs);
-  if (gaps.length === 0) lines.push("nothing is missing that the bucket alone can tell; a node also knows how many segments it made itself");
+  if (gaps.length === 0) lines.push("nothing is missing, as far as the bucket alone shows; each node also knows how many segments it made itself");
   for (const gap of gaps) {
     lines.push(`missing: tenant ${gap.tenant}, ${describeGap(gap)}`);
     for (const range of [...gap.gaps.holes, ...gap.gaps.suspected]) lines.push(`  pyromesh bucket forget ${gap.tenant} ${printWindow(gap.windowStartMs)} ${gap.storeId} ${printOrdinals([range])}`);
@@ -167,7 +167,7 @@ function refusal(code: string, message: string): CodedError {
   return new CodedError({ code, kind: "failed_precondition", message });
 }
 
-/** Drawn over on a terminal; a line a thousand elsewhere. */
+/** One line that is redrawn on a terminal; elsewhere a line for each thousand. */
 function progressOf(terminal: CommandModules["terminal"], what: string): { add(count: number): void; end(): void } {
   let done = 0;
   let told = 0;

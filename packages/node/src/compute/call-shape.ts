@@ -1,6 +1,6 @@
 /**
- * What makes two queries the same for a worker: all that they ask, but not when. A time range counts by its length, to the next power of
- * two: a dashboard that asks again a minute later asks the same, and one that asks for half the time does not.
+ * Tells which queries count as the same one when workers die of them: those that ask the same over ranges of about the same length (the
+ * length is rounded up to a power of two). A dashboard that asks again a minute later asks the same; a query over half the time is another.
  */
 import type { FinishSpec, ScanSpec, ScanTask } from "./compute.ts";
 import type { LaneCall } from "./lane-protocol.ts";
@@ -13,17 +13,17 @@ export function scanShape({ spec, tenants }: Scanned): string {
   return print(["scan", tenants, specOf(spec)]);
 }
 
-/** `scanned`: what gave the partial answers that are merged. */
+/** `scanned`: the scan whose partial answers are merged. */
 export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string {
   return print(["merge", scanned?.tenants, specOf(spec)]);
 }
 
-/** `scanned`: what gave the partial answers; undefined: there were none. */
+/** `scanned`: the scan whose partial answers are finished; undefined where there are none. */
 export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): string {
   return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
 }
 
-/** Of one lane: each builds datasets of its own. */
+/** A build of one worker: each worker builds the datasets that it holds. */
 export function buildShape(lane: number, generation: number, tenant: string, windowStartMs: number): string {
   return print(["build", lane, generation, tenant, windowStartMs]);
 }
@@ -56,7 +56,7 @@ function timeless(shape: object): object {
   return { ...shape, startMs: undefined, endMs: undefined, timeNs: undefined };
 }
 
-/** The least power of two that is no shorter. */
+/** The exponent of the least power of two that is no less than the range. */
 function rangeOf(startNs: bigint, endNs: bigint): number {
   return Math.ceil(Math.log2(Math.max(1, Number(endNs - startNs))));
 }

@@ -175,7 +175,7 @@ export type Finished =
   /** `seriesCount`: of both, each once. */
   | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
-/** What the head and the flush tell of the rows that workers hold: where a worker gets them again that died. */
+/** Where a worker that was started again gets its rows from: the head's records, and the generations that the flush keeps. */
 export interface RowSource {
   /** Every record committed so far has a smaller seq, and was given to `Compute.insert` in the turn of its commit. */
   readonly nextSeq: number;
@@ -183,9 +183,9 @@ export interface RowSource {
   readLive(range: SeqRange, pageBytes: number, visit: (page: LivePage) => void): Promise<number | undefined>;
   /** See `Head.setAside`. */
   setAside(seq: number, reason: string): Promise<void>;
-  /** Where the rows of that cut lie, or those of the open head; undefined: the cut is sealed, its rows are in segments. */
+  /** The generation of a cut's rows, or of the open head's (no cut id); undefined where the cut is sealed: its rows are in segments. */
   generationOf(cutId: number | undefined): Generation | undefined;
-  /** The open one and those of cuts not yet sealed: all of their records are in the head. */
+  /** The open generation and those of cuts not yet sealed. The head holds all of their records. */
   readonly liveGenerations: readonly Generation[];
 }
 
@@ -206,7 +206,7 @@ export interface Compute {
   /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
   merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
-  /** Where rows are read again that a worker lost. Given once, when the head was replayed and before anything is committed. */
+  /** Gives the source of rows that a worker has lost. Call it once, after the replay and before the first commit. */
   readBackFrom(source: RowSource): void;
   stop(): Promise<void>;
 }

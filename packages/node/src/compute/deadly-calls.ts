@@ -1,12 +1,12 @@
 /**
- * Calls that were at work in a worker when it died, by a text that tells their kind: what did it DEATHS_MAX times is refused before it
- * reaches another worker.
+ * Counts the deaths of workers by the kind of call that was at work (a text: call-shape.ts). A kind with DEATHS_MAX deaths is refused before
+ * it reaches another worker.
  *
- * Bounded: past `countMax` the one longest without a death is forgotten, and each is forgotten `expiryMs` after its last death. A call that was
- * forgotten costs two more workers.
+ * Bounds: at `countMax` kinds the one whose last death is the longest ago is forgotten, and each is forgotten `expiryMs` after its last
+ * death. A kind that was forgotten can end DEATHS_MAX more workers.
  */
 
-/** Once may be chance: it was the last straw on a heap that others had filled. */
+/** One death may be chance: other calls had filled the heap before it. */
 const DEATHS_MAX = 2;
 
 export interface DeadlyCallsOptions {
@@ -28,7 +28,7 @@ export class DeadlyCalls {
     this.#options = { countMax: 256, expiryMs: 10 * 60_000, ...options };
   }
 
-  /** While it is, nobody needs to know what kind a call is of. */
+  /** While it is empty the kind of a call need not be computed. */
   get isEmpty(): boolean {
     return this.#deaths.size === 0;
   }
@@ -43,7 +43,7 @@ export class DeadlyCalls {
     if (this.#deaths.size > this.#options.countMax) this.#deaths.delete(oldest!);
   }
 
-  /** It was at work, and nothing died of it. */
+  /** Such a call has ended without a death. */
   clear(kind: string): void {
     this.#deaths.delete(kind);
   }

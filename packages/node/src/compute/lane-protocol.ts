@@ -45,7 +45,7 @@ export interface LaneStart {
   readonly laneCount: number;
   /** Of opened datasets that the lane keeps. */
   readonly openBytesMax: number;
-  /** How many threads of this lane died before this one. */
+  /** How many threads of this lane have died before this one. */
   readonly epoch: number;
   /** Lent memory. */
   readonly shared: SharedArrayBuffer;
@@ -140,7 +140,7 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
   };
 }
 
-/** Numbers of rows made ready tell of which thread they are: they mean nothing to the next. */
+/** Each thread of a lane numbers the rows that it makes ready in a range of its own: the number of a dead thread's row is recognised. */
 const ROWS_AN_EPOCH = 2 ** 32;
 
 export function firstRowOf(epoch: number): number {

@@ -43,21 +43,21 @@ interface Pending {
 
 export interface LaneModules {
   readonly startThread: StartThread;
-  /** In the turn in which the thread is known to be gone. `start` begins another. */
+  /** Called in the turn in which the thread is known to be gone. `start` begins another. */
   readonly onGone: (death: WorkerDeath) => void;
 }
 
 export interface WorkerDeath extends ThreadEnd {
-  /** The calls it was at: one that takes long is alone. */
+  /** The calls that it was working on: a long one, alone, or a few short ones. */
   readonly atWork: readonly LaneCall[];
-  /** It held all of its rows and answered somebody before. */
+  /** It held all of its rows, and was sent calls. */
   readonly hasServed: boolean;
 }
 
 export class Lane {
   readonly #start: Omit<LaneStart, "canceled" | "epoch">;
   readonly #modules: LaneModules;
-  /** Undefined: it is gone, and what comes meanwhile waits for the next. */
+  /** Undefined while the last one is gone and the next one is not started: calls wait. */
   #thread: WorkerThread | undefined;
   /** Of all threads here: batches are numbered on, so that no thread takes a cancel for its own that was another's. */
   readonly #canceled = new BigInt64Array(new SharedArrayBuffer(8));
@@ -65,7 +65,7 @@ export class Lane {
   #waiting: Pending[] = [];
   /** The batch that is away. One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
   #away: readonly Pending[] = [];
-  /** Scans and builds that wait for rows to be read back. They count in `load`, and never were with a thread. */
+  /** Scans and builds that wait for rows to be read back. They count in `load`, and were sent to no thread. */
   #held: Pending[] = [];
   #batchNumber = 0;
   /** Calls that wait, are held or are away, and have not ended. */
@@ -79,14 +79,14 @@ export class Lane {
   #nextSettings = 1;
   /** Why nothing is taken any more: the node stops. */
   #refusal: CodedError | undefined;
-  /** Set while a thread that cannot be trusted is being ended: it is sent nothing, and is not heard. */
+  /** Set while a thread that cannot be trusted is being ended: it is sent nothing, and its answers are dropped. */
   #ending: ThreadEnd | undefined;
   /** The thread holds every row of its lane, of the generations that `#lacks` does not name. */
   #isWhole = true;
-  /** Of the generations up to `#wholeUntil`, those whose rows were read back. Later ones it has seen from their beginning. */
+  /** Of the generations up to `#wholeUntil`, those whose rows were read back. Of later ones the thread got every insert. */
   #wholeGenerations: ReadonlySet<Generation> = new Set();
   #wholeUntil: Generation = -1;
-  /** Set while the rows take too long to come: what is refused instead of being held. */
+  /** Set while the read-back takes too long: calls that need rows are refused with it instead of being held. */
   #rowsRefusal: (() => CodedError) | undefined;
   #isDiscarding = false;
   #hasServed = false;
@@ -99,7 +99,7 @@ export class Lane {
     this.start();
   }
 
-  /** Begins a thread, where there is none. It gets what waits. */
+  /** Starts a thread, where there is none. It gets the calls that wait. */
   start(): void {
     if (this.#refusal !== undefined || this.#thread !== undefined) return;
     const epoch = this.#epoch;
@@ -174,7 +174,7 @@ export class Lane {
     this.#settings.set(settings, number);
   }
 
-  /** `isAlone`: it does not share its batch with others, so that nobody else goes down with it. */
+  /** `isAlone`: the call has a batch of its own, so that no other call is lost where a thread dies of it. */
   call<T>(call: LaneCall, signal?: AbortSignal, isAlone = false): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
@@ -193,7 +193,7 @@ export class Lane {
     });
   }
 
-  /** Resolves when every insert made before has been done, or the rows will be read back: then there is nothing to wait for. */
+  /** Resolves when every insert made before is done. Where rows are being read back it resolves at once: scans and builds wait for them anyway. */
   async settle(): Promise<void> {
     if (!this.#isWhole) return;
     await this.call({ method: "drop", generation: -1 }).catch((error: unknown) => {
@@ -210,12 +210,12 @@ export class Lane {
 
   // --- after a death -----------------------------------------------------------------------------------------------
 
-  /** Inserts are thrown away from now on, or no more: their rows will be read back. */
+  /** Whether inserts are dropped from now on, because their rows will be read back. */
   discard(isDiscarding: boolean): void {
     this.#isDiscarding = isDiscarding;
   }
 
-  /** Rows that the thread before held. They travel alone, so that it is known what a thread dies of. */
+  /** Inserts rows that the thread before held, in a batch of their own, so that it is known which records a thread dies of. */
   insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> } {
     const call: LaneCall = { method: "insert", generation, records };
     this.#defer();
@@ -224,7 +224,7 @@ export class Lane {
     return { call, done };
   }
 
-  /** The thread holds all rows of these generations, which are all that are live now, and of every later one. What was held goes on. */
+  /** The thread holds all rows of these generations, which are the live ones, and gets those of later ones. Held calls are sent. */
   makeWhole(generations: readonly Generation[]): void {
     this.#isWhole = true;
     this.#rowsRefusal = undefined;
@@ -239,7 +239,7 @@ export class Lane {
     this.#sendSoon();
   }
 
-  /** What is held is refused, and what would be held from now on, until `makeWhole`. */
+  /** Refuses the calls that are held, and those that would be held from now on, until `makeWhole`. */
   refuseHeld(refusal: () => CodedError): void {
     this.#rowsRefusal = refusal;
     const held = this.#held;
@@ -247,14 +247,14 @@ export class Lane {
     for (const pending of held) this.#refuse(pending, refusal());
   }
 
-  /** Ends the thread: it failed at what must not fail, and can be trusted no more. */
+  /** Ends a thread that failed at what must not fail, and can be trusted no more. */
   restart(message: string): void {
     if (this.#refusal !== undefined || this.#ending !== undefined) return;
     const end: ThreadEnd = { reason: "failed", message };
     this.#ending = end;
     this.#isWhole = false;
     const epoch = this.#epoch;
-    // Where there is none, what was lost came after the death before: this is another one. Not in this turn: others of the same commit may follow.
+    // Without a thread, an insert failed after the last death: it counts as another one. In a later turn, since more inserts of the same commit may fail.
     if (this.#thread === undefined) queueMicrotask(() => epoch === this.#epoch && this.#onGone(end));
     else void this.#thread.end();
   }
@@ -286,7 +286,7 @@ export class Lane {
     this.#released = [];
     this.#settings.clear();
     for (const pending of away) this.#refuse(pending, workerLost(end.message, true));
-    // 1. The next thread is told the settings that are in use, then gets what waited. Inserts and drops are of no use to it: it begins empty.
+    // 1. The next thread is sent the settings in use, then the calls that waited. Not inserts and drops: it starts empty, and the rows are read back.
     for (const [one, number] of settings) this.#tellSettings(one, number);
     const known = new Set(settings.map(([, number]) => number));
     for (const pending of waiting) {
@@ -301,11 +301,11 @@ export class Lane {
   }
 
   #refuse(pending: Pending, reason: CodedError): void {
-    // What nobody awaits is not refused but lost with the thread: the rows are read back.
+    // Inserts and drops have no caller to refuse: their rows are read back.
     if (this.#end(pending) && pending.reject !== this.#onPostFailed) pending.reject(reason);
   }
 
-  /** Rows of a generation that was sealed when they were to be read back. */
+  /** The call needs rows of a generation that was sealed before they could be read back. */
   #lacks(call: LaneCall): boolean {
     if (this.#wholeUntil < 0 || isPush(call)) return false;
     const lacks = (generation: Generation): boolean => generation <= this.#wholeUntil && !this.#wholeGenerations.has(generation);
@@ -433,7 +433,7 @@ function isShort(call: LaneCall): boolean {
   return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "merge" && call.method !== "finish");
 }
 
-/** Whether its answer depends on rows that a thread holds. */
+/** Whether the call reads rows that the thread holds. */
 function needsRows(call: LaneCall): boolean {
   if (isPush(call)) return false;
   return call.method === "build" || (call.method === "scan" && call.task.generations.length > 0);

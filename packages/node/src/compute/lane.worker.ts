@@ -74,7 +74,7 @@ function interruptOf(batch: number): Interrupt {
   });
 }
 
-/** What may be of megabytes travels in shared memory: a message's own bytes are copied on the main thread, these are not. */
+/** An answer of megabytes travels in shared memory: the main thread would copy bytes that lie in the message itself. */
 function finishedShared(finished: Finished): Finished {
   return "bytes" in finished ? { ...finished, bytes: sharedCopy(finished.bytes) } : finished;
 }

@@ -1,11 +1,11 @@
 /**
  * Ends a query that needs more memory than its worker may have, before V8 ends the worker, or the operating system the process.
  *
- * V8 ends a thread whose heap is full, but not in time where one allocation alone is too large (a table that doubles): then it ends the
- * whole process. And it does not count typed arrays at all. So a scan or a merge is looked at every two milliseconds or so, while it
- * runs. What counts is what is alive: where the heap looks full it is collected first.
+ * V8 ends a thread whose heap is full. But where one allocation alone is too large (a table that doubles) it ends the whole process, and
+ * typed arrays do not count towards the heap at all. So the memory is checked while a scan or a merge runs, every two milliseconds or so.
+ * Only what is alive counts: where the heap looks full, garbage is collected first.
  *
- * Halfway to the bound is where it ends, so that the largest thing in it may double once more, old and new side by side.
+ * A query is ended at half of the bound, so that its largest table can still double, with the old and the new one side by side.
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -24,17 +24,17 @@ export interface GuardedHeap {
   collect(): void;
 }
 
-/** Past it the heap is collected; below what is left after that it goes on. The gap is what each collection frees at least. */
+/** Parts of the bound: past the first garbage is collected, and where more than the second is left the query ends. So each collection frees at least the gap. */
 const COLLECTED_PAST = 0.7;
 const ENDED_PAST = 0.5;
 
-/** One for a query's call. */
+/** Made anew for each call of a query. */
 export class MemoryGuard {
   readonly #heap: GuardedHeap;
   readonly #outsideBytesMax: number;
   readonly #outsideBytesBefore: number;
 
-  /** `outsideBytesMax`: of what the call adds. */
+  /** `outsideBytesMax`: bytes outside of the heap that the call may add. */
   constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: GuardedHeap }) {
     this.#heap = modules.heap;
     this.#outsideBytesMax = options.outsideBytesMax;
@@ -56,7 +56,7 @@ export class MemoryGuard {
   }
 }
 
-/** This thread's. */
+/** The heap of the thread that calls. */
 export function threadHeap(): GuardedHeap {
   setFlagsFromString("--expose-gc");
   const collectOnce = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
@@ -66,7 +66,7 @@ export function threadHeap(): GuardedHeap {
       return { usedBytes: used_heap_size, heapBytesMax: heap_size_limit, outsideBytes: external_memory };
     },
     collect: () => {
-      // Arrays outside of the heap are let go of beside a collection, and counted off at the next.
+      // Twice: memory outside of the heap is freed beside a collection, and no longer counted from the next one on.
       collectOnce();
       collectOnce();
     },

@@ -1,4 +1,4 @@
-/** Several partial answers of one query as one, in the order in which they stand: what is merged in steps finishes as what is merged at once. */
+/** Merges partial answers of one query into one, in their order: merging in steps gives the same as merging all at once. */
 import { addIdentitySums, Census, HeatmapCollector, LabelListing, LocationTreeMerger, NameTreeBuilder, PointsCollector, ProfileDurations, UNINTERRUPTED } from "@pyromesh/profile";
 import type { Interrupt } from "@pyromesh/profile";
 import type { ByPlace, ScanPartial, ScanSpec } from "./compute.ts";
@@ -48,7 +48,7 @@ const NODE_BYTES = 40;
 const ENTRY_BYTES = 128;
 const LABELS_BYTES = 512;
 
-/** About what a partial takes in memory: to bound how many are held. */
+/** About how much memory a partial takes: it bounds how many are held. */
 export function partialBytes({ names, locations, durations, points, heatmap, listing, census, packed }: ScanPartial): number {
   if (packed !== undefined) return packed.length;
   let bytes = ENTRY_BYTES + (listing?.length ?? 0);

@@ -1,8 +1,8 @@
 /**
- * Datasets of segments that a worker thread has opened, the least recently used dropped when they take too much memory.
+ * Cache of the segment datasets that a worker thread has opened. At its bound in bytes the one used longest ago leaves.
  *
- * What must stay true: a dataset counts what it takes as it is now. It grows as queries open its sections, so it is weighed after each
- * use. One that turns out to be damaged is not kept, and one whose object has other bytes than before is another one.
+ * What must stay true: a dataset counts what it takes in memory now. It grows as queries open its sections, so its size is set anew
+ * after each use. A damaged dataset is not kept, and one of an object whose bytes have changed is opened again.
  */
 import { CodedError } from "@pyromesh/base";
 import type { DatasetEntry } from "@pyromesh/block";
@@ -33,7 +33,7 @@ export class OpenDatasets {
     return this.#datasets.size;
   }
 
-  /** Damage is told by `details.object` and `details.service`. */
+  /** Opens the dataset, or takes it from the cache. Throws data_loss, with `object` and `service` in its details, where it is damaged. */
   use(part: SegmentPart, read: (dataset: SegmentDataset) => void): void {
     const key = keyOf(part);
     let open: OpenDataset | undefined;
@@ -75,7 +75,7 @@ class OpenDataset {
   }
 }
 
-/** With what its checksums are: an object that was mended is opened anew. */
+/** The checksums are part of the key: an object that was repaired is opened again. */
 function keyOf({ object, service, entry }: SegmentPart): string {
   return `${object}\0${service}\0${sumOfChecksums(entry)}`;
 }

@@ -1,7 +1,7 @@
 /**
- * A partial on its way between worker threads. It goes through the main thread, which does not look into it and yet would take it
- * apart and put it together again, object by object and column by column: 60 ms for a tree of a million nodes, twice. So what is large
- * travels as one run of bytes in shared memory, which only the threads at both ends open.
+ * How a partial answer travels between worker threads. It passes through the main thread, which would decode and encode it as a message
+ * although it does not look into it: 60 ms each for a tree of a million nodes. So a large one travels as one run of bytes in shared
+ * memory, which only the workers at both ends open.
  */
 import { deserialize, serialize } from "node:v8";
 import type { Interrupt } from "@pyromesh/profile";
@@ -30,7 +30,7 @@ export function packPartial(partial: ScanPartial, bytesMin: number = PACK_BYTES_
   };
 }
 
-/** Ends where nobody waits for them any more. One that stands there again and again is unpacked once. */
+/** Throws where the caller is gone. A partial that stands there several times in a row is unpacked once. */
 export function unpackPartials(partials: readonly ScanPartial[], interrupt: Interrupt): ScanPartial[] {
   let [last, unpacked]: [ScanPartial | undefined, ScanPartial | undefined] = [undefined, undefined];
   return partials.map((partial) => {
@@ -44,6 +44,6 @@ export function unpackPartials(partials: readonly ScanPartial[], interrupt: Inte
 export function unpackPartial(partial: ScanPartial): ScanPartial {
   const { packed, ...rest } = partial;
   if (packed === undefined) return partial;
-  // Out of shared memory: what is read of it now lies in views of the copy.
+  // Copied out of shared memory: what `deserialize` makes are views of the copy.
   return { ...rest, ...(deserialize(new Uint8Array(packed)) as Omit<ScanPartial, "recordCount" | "identitySum" | "period">) }; // as packPartial wrote it
 }

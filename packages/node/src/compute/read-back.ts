@@ -6,8 +6,8 @@
  *   read from the head, a page a time   │ `onCommitted` -> insert
  *                             `untilSeq` ┘ the head's next seq in the turn in which the death was noticed
  *
- * A page is read and handed over between two writes of the head: its records go into the generation of the cut they belong to just then,
- * and nowhere where that is sealed already.
+ * A page is read and handed over between two writes of the head. Its records go into the generation of the cut that they belong to at
+ * that moment; records of a sealed cut are left out.
  *
  * A record that no worker can intern would end one worker after the other. So one page is at work at a time, and what was at work when
  * a worker died or refused is a suspect:
@@ -16,7 +16,7 @@
  *   one record      the next worker gets it before any other, while it holds nothing
  *   that one again  nothing else can have been the cause: it is set aside, its time is quarantined, and the others go on without it
  */
-import { assert, messageOf } from "@pyromesh/base";
+import { assert, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type { Generation, InsertedRecord, RowSource } from "./compute.ts";
@@ -24,7 +24,7 @@ import { laneOf } from "./lane-of.ts";
 import type { LaneCall } from "./lane-protocol.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
-/** What is asked of the worker's lane. */
+/** What the read-back needs of the worker's lane. */
 export interface RefilledLane {
   /** Rises by one when a worker dies. */
   readonly epoch: number;
@@ -35,11 +35,10 @@ export interface RefilledLane {
 
 /** Some 25 records of 10 KiB: ten milliseconds of a worker, one of the main thread. */
 const PAGE_BYTES = 256 << 10;
-/** So often a record ends a worker while it is alone there. */
+/** A record that was alone in so many workers when they died is set aside. */
 const TRIES_MAX = 2;
-/** Between tries to read, where the disk does not let us: doubled up to the second, for as long as it takes. Answers wait meanwhile, or are refused. */
-const RETRY_FIRST_MS = 500;
-const RETRY_MAX_MS = 15_000;
+/** Waits between tries to read where the disk fails; there is no last try. Queries wait for the rows meanwhile, 10 s at most, and are then refused. */
+const RETRY = { firstMs: 500, maxMs: 15_000 };
 
 interface Handed {
   readonly call: LaneCall;
@@ -57,7 +56,7 @@ export class ReadBack {
   readonly #lane: number;
   readonly #laneCount: number;
   readonly #modules: ReadBackModules;
-  /** By seq: how often a worker died of it alone. At most a page's. */
+  /** By seq: how many workers died with this record alone. Bound: the records of one page. */
   readonly #suspects = new Map<number, number>();
   #atWork: readonly Handed[] = [];
   #progress: { readonly startedMs: number; firstSeq: number; nextSeq: number; readonly untilSeq: number } | undefined;
@@ -75,7 +74,7 @@ export class ReadBack {
     this.#progress = undefined;
   }
 
-  /** How long it goes on, told by how long it took so far; undefined: nobody knows. */
+  /** How long the rest will take at the pace so far; undefined before the first page. */
   get remainingMs(): number | undefined {
     if (this.#progress === undefined) return undefined;
     const { startedMs, firstSeq, nextSeq, untilSeq } = this.#progress;
@@ -134,7 +133,7 @@ export class ReadBack {
         round.recordCount += seqs.length;
       } catch (error) {
         if (round.isOver()) return undefined;
-        // What it had interned of them before stays in its rows: it is of no more use.
+        // The worker may have interned some of them: it cannot be used any more.
         this.#suspect(seqs);
         this.#atWork = [];
         round.isBroken = true;
@@ -144,12 +143,12 @@ export class ReadBack {
     }
     if (round.isOver()) return undefined;
     this.#atWork = [];
-    // Whose they are cannot be told any more: where they are another worker's, it has their rows, and says more than it must.
+    // Which worker they belong to cannot be read. Where it is another, that one has their rows still, and the quarantine covers more than it must.
     for (const { seq, reason } of unreadable) await this.#setAside(round, seq, `record ${seq}, read again after a worker died, is corrupt: ${reason}`);
     return next;
   }
 
-  /** All or, where it throws, nothing. */
+  /** Hands over all records of the page, or none where it throws. */
   #handOver({ source, done }: Round, page: LivePage): Handed[] {
     const byGeneration = new Map<Generation, { seqs: number[]; records: InsertedRecord[] }>();
     for (const { seq, cutId, record } of page.records) {
@@ -170,14 +169,15 @@ export class ReadBack {
     if (!round.isOver()) round.onSetAside();
   }
 
-  /** Until it works, or the round is over. */
+  /** Tries again until it works, or the round is over. */
   async #patiently<T>(round: Round, work: () => Promise<T>): Promise<T | undefined> {
     const { clock, logger } = this.#modules;
-    for (let waitMs = RETRY_FIRST_MS; !round.isOver(); waitMs = Math.min(RETRY_MAX_MS, waitMs * 2)) {
+    for (let failureCount = 1; !round.isOver(); failureCount++) {
       try {
         return await work();
       } catch (error) {
         if (round.isOver()) break;
+        const waitMs = retryDelayMs(failureCount, RETRY);
         logger.error("the rows of a worker cannot be read back now, and its queries wait", { worker: this.#lane, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
       }

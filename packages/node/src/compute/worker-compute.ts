@@ -6,8 +6,8 @@
  * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  *
- * A worker that dies takes down what was with it, and nothing else (worker-supervisor.ts). What did that twice is refused before it reaches a
- * third: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
+ * Where a worker dies, only the calls that it was working on are refused (worker-supervisor.ts). A call that was at work at two deaths is
+ * refused before it reaches a third worker: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
  */
 import { createHash } from "node:crypto";
 import { CodedError, messageOf } from "@pyromesh/base";
@@ -29,7 +29,7 @@ import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread } from "./worker-thread.ts";
-import type { WorkerMemory } from "./worker-memory.ts";
+import type { WorkerMemory } from "../memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** A lane with two batches waiting has enough to do. */
@@ -46,7 +46,7 @@ export interface WorkerComputeModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** A worker cannot be kept alive: its rows are not to be had, so the node must stop; a restart replays them. */
+  /** A worker cannot be kept alive. Its rows are in no worker then, so the node must stop; its restart replays them. */
   readonly onHopeless: (error: Error) => void;
   /** Absent: real threads. */
   readonly startThread?: StartThread;
@@ -92,9 +92,9 @@ export class WorkerCompute implements Compute {
   readonly #lanes: Lane[];
   readonly #memory = new LentMemory();
   readonly #deadly = new DeadlyCalls();
-  /** By tenant and content. One that was there when a worker died travels alone from then on: others with it were not to blame. */
+  /** By tenant and content. A push that was with a worker when it died is sent alone the next time, so that it is known whether it is the cause. */
   readonly #deadlyPushes = new DeadlyCalls();
-  /** What gave a partial answer: its merge is told apart by it. */
+  /** The scan that a partial answer comes from: part of the shape of its merge. */
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
@@ -131,7 +131,7 @@ export class WorkerCompute implements Compute {
       if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
       throw error;
     } finally {
-      // Also where the worker died: its calls are refused when its thread is gone, and nobody writes there any more.
+      // Also where the worker died: its calls are refused only when its thread is gone, and then nothing writes to the slot any more.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
   }
@@ -230,7 +230,7 @@ export class WorkerCompute implements Compute {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
   }
 
-  /** Only what was at work alone is to blame. */
+  /** Counts the death against the call that was at work, where it was the only one. */
   #onDeath(lane: number, { reason, atWork }: WorkerDeath): void {
     const [call] = atWork;
     if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
@@ -258,7 +258,7 @@ export class WorkerCompute implements Compute {
     });
   }
 
-  /** Its rows stay where they are, and are answered for; the flush comes back to it. */
+  /** The rows stay in memory and queries still find them; the flush tries the build again. */
   #refuseDeadlyBuild(lane: number, generation: Generation, tenant: string, windowStartMs: number): void {
     if (this.#deadly.isEmpty) return;
     const seconds = this.#refusedForSeconds(buildShape(lane, generation, tenant, windowStartMs));

@@ -1,7 +1,9 @@
 /**
- * Where a test ends a worker thread as a query would that needs too much memory: PYROMESH_CRASH_WORKER_AT, which only tests set, names a
- * call, a text that stands in it, and how many threads of each worker do it: `scan:svc-7` all of them, `build::1` the first. The thread
- * fills its heap then, and V8 ends it.
+ * Lets a test end a worker thread as a query does that needs too much memory: the thread fills its heap until V8 ends it.
+ *
+ *   PYROMESH_CRASH_WORKER_AT=<call>:<text in the call>:<count>     only tests set it
+ *
+ * Of each worker the first `count` threads do so (absent: all of them): `scan:svc-7`, `build::1`.
  */
 import { isPush } from "./lane-protocol.ts";
 import type { LaneCall } from "./lane-protocol.ts";

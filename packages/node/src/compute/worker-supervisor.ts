@@ -1,10 +1,10 @@
 /**
  * Keeps one worker alive: its lane, and what is done when its thread dies.
  *
- *   gone ──▶ counted, said ──▶ started (worker-restart.ts: when) ──▶ rows read back (read-back.ts) ──▶ whole again
+ *   thread gone ──▶ counted, logged ──▶ started (worker-restart.ts: when) ──▶ rows read back (read-back.ts) ──▶ holds all rows
  *
- * The bound between what is read back and what comes by the usual way is the head's next seq in the turn in which the lane says that its
- * thread is gone: until then inserts went to that thread, from then on they wait for the next.
+ * Records below the head's next seq in the turn in which the lane reports the death are read back: their inserts went to the dead thread.
+ * Inserts of later records wait for the next thread.
  *
  * Queries wait for their rows at most HELD_MAX_MS; past it they are refused, and are told how long it will take. Pushes go on. While the head
  * is replayed there is nothing to read rows back from: inserts to a lane whose thread died then are thrown away until there is.
@@ -22,7 +22,7 @@ import type { StartThread } from "./worker-thread.ts";
 
 /** As long as a caller waits for a slow query anyway. */
 const HELD_MAX_MS = 10_000;
-/** What is said where nothing tells how long it will take: the disk does not answer, for instance. */
+/** `Retry-After` where it is not known how long the read-back will take, for instance because the disk does not answer. */
 const RETRY_AFTER_SECONDS = 15;
 const RETRY_AFTER_SECONDS_MAX = 600;
 
@@ -43,10 +43,10 @@ export class WorkerSupervisor {
   readonly #modules: WorkerSupervisorModules;
   readonly #readBack: ReadBack;
   readonly #stopped = new AbortController();
-  /** Since it last did what it is for; within a minute. */
+  /** Deaths since it last answered a call, of the last minute. */
   #deathsMs: number[] = [];
   #source: RowSource | undefined;
-  /** Rows are to be read back; the thread that is there, or will be, has not all of them. */
+  /** Rows are being read back, or will be: the thread does not hold all of them. */
   #isRefilling = false;
   #startedMs = 0;
   #untilSeq = 0;

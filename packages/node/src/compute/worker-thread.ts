@@ -2,9 +2,9 @@
 import { Worker } from "node:worker_threads";
 import { messageOf } from "@pyromesh/base";
 import type { LaneBatch, LaneOutcome, LaneStart } from "./lane-protocol.ts";
-import type { WorkerMemory } from "./worker-memory.ts";
+import type { WorkerMemory } from "../memory-plan.ts";
 
-/** Why a thread is gone. `failed`: we ended it, because it could not do what must not fail. */
+/** Why a thread is gone. `failed`: we ended it, because it failed at what must not fail (an accepted record could not be interned). */
 export type EndReason = "out_of_memory" | "crashed" | "failed";
 
 export interface ThreadEnd {
@@ -32,7 +32,7 @@ export function workerThreads({ heapMb }: Pick<WorkerMemory, "heapMb">): StartTh
     const worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: start, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
     let end: ThreadEnd | undefined;
     worker.on("message", onOutcomes);
-    // What cannot be read was an answer: whoever waits for it would wait for ever.
+    // A message that cannot be decoded was an answer: its caller would wait for ever.
     worker.on("messageerror", (error) => {
       end ??= { reason: "crashed", message: messageOf(error) };
       void worker.terminate();

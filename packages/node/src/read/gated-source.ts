@@ -1,4 +1,4 @@
-/** A source of answers that may not be there yet: each question asks for it anew, and is refused where `source` throws. */
+/** Answers queries once the node can: each query calls `source`, and is refused with what that throws while the node starts or stops. */
 import type { TenantId } from "@pyromesh/base";
 import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "@pyromesh/api";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, TimeSeries } from "@pyromesh/profile";

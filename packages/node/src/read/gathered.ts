@@ -1,14 +1,15 @@
 /**
- * What scans have found so far, merged as it comes: a month is 720 windows, and each lane's part of each may be a tree of megabytes.
+ * The partial answers of a query's scans, merged on the way: a month is 720 windows, and each worker's part of a window may be a tree of
+ * megabytes.
  *
- * What must stay true: the order in which parts came is the order in which they are merged.
+ * What must stay true: parts are merged in the order in which they were added.
  */
 import type { Compute, ScanPartial, ScanSpec } from "../compute/compute.ts";
 import { partialBytes } from "../compute/merge-partials.ts";
 
-/** Parts held apart at most. A merge costs a trip to a worker, so it is not worth it for a few. */
+/** With more parts than this they are merged. Not before: a merge costs a message to a worker and back. */
 const PART_COUNT_MAX = 64;
-/** Of parts held apart; more where what they are merged into is larger: so that each byte is merged a few times at most. */
+/** With more bytes of parts than this, or than the merged part has, they are merged: so each byte is merged a few times at most. */
 const PART_BYTES_MAX = 16 * 2 ** 20;
 
 export class Gathered {

@@ -1,22 +1,22 @@
 /**
- * Jobs in groups, several at work at once, their outcomes handed out group by group, in order. What a query reads runs so: the objects
- * of a window are a group, and later windows are read while earlier ones are scanned.
+ * Runs jobs that come in groups, several at once, and hands out their outcomes group by group, in order. A query reads its objects so: the
+ * objects of a window are a group, and later windows are read while earlier ones are scanned.
  *
  *   handed out │ current │ being read ahead ...        │ not begun
  *   group 0  1 │    2    │ 3  4                        │ 5  6  7
  *
- * Bounds: so many jobs at work at once, and as many requests; so many outcomes ahead of the current group; and so many bytes, of all
- * queries together. At a bound a later group waits. The current one never does, or nothing would ever be given back; so a group that is larger than the
- * bound is read all the same, alone.
+ * Bounds, per query: `jobCountMax` jobs and as many requests under way, `aheadCountMax` outcomes ahead of the current group. For all queries
+ * together: the bytes read ahead (`ByteBudget`). At a bound later groups wait. The current group does not wait for bytes, since only a
+ * group that was scanned gives its bytes back; so a group that is larger than the budget is read all the same.
  */
 import { setMaxListeners } from "node:events";
 import { assert } from "@pyromesh/base";
 
-/** Bytes that were read ahead and are not scanned yet, of all queries of the process. */
+/** Bounds the bytes that all queries of the process have read ahead and not scanned yet. */
 export class ByteBudget {
   readonly #bytesMax: number;
   #usedBytes = 0;
-  /** First come, first served. Each belongs to a job at work. */
+  /** First come, first served. Bound: the jobs under way. */
   readonly #waiting = new Set<{ readonly sizeBytes: number; readonly admit: () => void }>();
 
   constructor(bytesMax: number) {
@@ -27,7 +27,7 @@ export class ByteBudget {
     return this.#usedBytes;
   }
 
-  /** `admitted` is called once there is room, perhaps at once. Returns what withdraws or gives back, whichever is due; harmless twice. */
+  /** Calls `admitted` once there is room, perhaps at once. `force` admits in any case; `end` withdraws or gives back, and may be called twice. */
   ask(sizeBytes: number, admitted: () => void): { force(): void; end(): void } {
     let state: "waiting" | "admitted" | "ended" = "waiting";
     const waiter = {
@@ -62,7 +62,7 @@ export class ByteBudget {
   }
 }
 
-/** So many requests under way, the others in the order in which they came. */
+/** Lets `countMax` requests run at once; the others wait in the order in which they came. Bound: the reads of the jobs under way. */
 class Gate {
   readonly #countMax: number;
   readonly #waiting: (() => void)[] = [];
@@ -86,17 +86,17 @@ class Gate {
 }
 
 export interface ReadAheadOptions {
-  /** Jobs at work, and requests of all of them, at once. */
+  /** Jobs under way at once, and requests of all of them together. */
   readonly jobCountMax: number;
   readonly aheadCountMax: number;
 }
 
-/** 16 requests hide a bucket's 30 ms; more only queue at its end. Outcomes of no bytes (footers that are read to be counted) are bounded by number. */
+/** With 16 requests a bucket's latency of 30 ms is hidden; more would only queue there. `aheadCountMax` bounds outcomes that reserve no bytes: footers. */
 export const READ_AHEAD: ReadAheadOptions = { jobCountMax: 16, aheadCountMax: 256 };
 
-/** What a job has besides its subject. */
+/** What a job is given besides its subject. */
 export interface JobContext {
-  /** Aborted once nobody wants the outcome any more. */
+  /** Aborted once the outcome is not wanted any more. */
   readonly signal: AbortSignal;
   /** Resolves once so many bytes may be read. They are given back when the group after this one is asked for. */
   reserve(sizeBytes: number): Promise<void>;
@@ -131,7 +131,7 @@ export async function* readAhead<Subject, Outcome>(
   let current = 0;
   let next = { group: 0, at: 0 };
   let atWorkCount = 0;
-  /** Begun, and their group not handed out. */
+  /** Jobs that were begun and whose group was not handed out yet. */
   let aheadCount = 0;
 
   const reserve = (group: number, sizeBytes: number): Promise<void> =>
@@ -164,7 +164,7 @@ export async function* readAhead<Subject, Outcome>(
         atWorkCount--;
         begin();
       };
-      outcome.then(end, end); // heard here too: a group that is given up is never awaited
+      outcome.then(end, end); // handles a rejection too: a group that is given up is never awaited
     }
   };
 

@@ -34,9 +34,9 @@ import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
 const PLANS_MAX = 3;
 
 /**
- * Turns of the event loop between a question and its plan. A caller who sends a question and leaves at once is seen after three: in one the
- * end of its stream is read, in the next ours is shut, and then the connection is closed. Fifty such questions cost what reading them
- * costs; planned, each took some 10 ms.
+ * Turns of the event loop between a query and its plan, so that a query whose caller has left already is not planned, which takes some
+ * 10 ms. After three turns that is known: in the first the end of the caller's stream is read, in the second ours is shut, in the third
+ * the connection is closed.
  */
 const TURNS_BEFORE_PLAN = 3;
 
@@ -56,7 +56,7 @@ export interface ReaderModules {
   readonly compute: Compute;
   readonly segments: SegmentSource;
   readonly unreadable: UnreadableObjects;
-  /** Of what is read ahead, by all queries. */
+  /** Bounds what all queries read ahead. */
   readonly readAheadBudget: ByteBudget;
   readonly pin: (tenants: readonly TenantId[], startMs: number, endMs: number) => Pin;
   /** Lists the bucket again. */
@@ -74,7 +74,7 @@ export interface ReaderModules {
   readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
 }
 
-/** What of an object could not be had, though the bucket may have it. */
+/** An object that could not be read, though it may be whole: the bucket did not answer, for instance. */
 interface Failed {
   readonly failure: { readonly text: string; readonly cause: unknown };
 }
@@ -427,7 +427,7 @@ function tooLarge(bytesMax: number): CodedError {
   );
 }
 
-/** A failure of one object that is no end of the query: it is refused, or left out, when its turn comes. */
+/** Turns a failed read of one object into an outcome: the query is refused, or leaves it out, when its window is scanned. */
 async function orFailed<T>(entry: CatalogEntry, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
   try {
     return await read();
@@ -450,7 +450,7 @@ function unreadable(lost: string, cause: unknown, retryAfterSeconds: number | un
   return partly("OBJECT_UNREADABLE", message, cause, retryAfterSeconds);
 }
 
-/** A refusal that a caller who allows a partial answer does not get. Says when to come back only where that is known. */
+/** An error that a caller who allows partial answers does not get. Has `retryAfterSeconds` only where a time is known. */
 function partly(code: string, message: string, cause?: unknown, retryAfterSeconds?: number): CodedError {
   const details = { canBePartial: true, ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }) };
   return new CodedError({ code, kind: "unavailable", message, details, cause });

@@ -3,7 +3,7 @@ import { isBucketError } from "@pyromesh/block";
 import type { Bucket, Catalog, ObjectReader } from "@pyromesh/block";
 import type { Damage } from "./unreadable-objects.ts";
 
-/** Rejects while it is damaged, or cannot be reached. Resolves where it is whole, and where it is gone: then no query asks for it. */
+/** Rejects while the object is damaged or cannot be read. Resolves where it is whole, and where it is gone: then no query plans it. */
 export async function recheckObject(
   { key, service }: Pick<Damage, "key" | "service">,
   modules: { readonly bucket: Bucket; readonly catalog: Catalog; readonly objects: ObjectReader; readonly signal: AbortSignal },

@@ -49,6 +49,15 @@ describe("unreadable objects", () => {
     expect(world.checks.length).to.equal(8);
   });
 
+  it("the system's time jumps back by a day: they are still looked at after the second that was told", async () => {
+    const world = new World();
+    world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
+    world.clock.jumpWall(-86_400_000);
+    expect(world.unreadable.retryAfterSeconds({ key: "k", service: undefined })).to.equal(1);
+    await world.pass(1000);
+    expect(world.checks).to.deep.equal(["k"]);
+  });
+
   it("one dataset of an object is told from another, and from all of it; an object counts once", () => {
     const { unreadable } = new World();
     unreadable.report({ key: "k", service: "ab", reason: "flipped" });

@@ -1,14 +1,14 @@
 /**
- * Objects that were found damaged: torn, flipped, or not what their key says. A query that needs one is refused without reading it
- * again, and told when it is looked at next; it is looked at by itself, so that it is answered soon after it was mended.
+ * Objects that were found damaged: cut short, changed, or not what their key says. A query that needs one is refused without reading it
+ * again, and told when it is read next. It is read again in the background, so that it is answered from soon after it was repaired.
  *
- *   a query finds damage ──► report ──► forget what is cached ──► wait ──► check ──► whole: out of the list
+ *   a query finds damage ──► report ──► drop what is cached ──► wait ──► check ──► whole: out of the list
  *                                                                  ▲         │ damaged still: wait longer
  *                                                                  └─────────┘ 1 s, 2 s, 4 s ... 30 s
  *
- * What must stay true: what is not damaged of an object is answered; a time that is told is one at which the object is read again.
+ * What must stay true: the intact datasets of a damaged object are answered from, and at a time that a caller was told the object is read.
  */
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
 
 /** One dataset of an object, or all of it. */
@@ -21,7 +21,8 @@ export interface Damage {
 }
 
 interface Entry extends Damage {
-  readonly waitMs: number;
+  /** How often it was read and found damaged. */
+  readonly failureCount: number;
   readonly retryAtMs: number;
 }
 
@@ -35,15 +36,14 @@ export interface UnreadableObjectsModules {
   readonly check: (damage: Damage, signal: AbortSignal) => Promise<void>;
 }
 
-const WAIT_FIRST_MS = 1_000;
-/** So that an object heals within a minute of being mended. */
-const WAIT_MAX_MS = 30_000;
-/** At the bound the one reported longest ago is let go: the next query that needs it finds it again. */
+/** An object is answered from again within a minute of being repaired. */
+const WAIT = { firstMs: 1_000, maxMs: 30_000 };
+/** At the bound the one reported longest ago is dropped from the list: the next query that needs it finds the damage again. */
 const ENTRY_COUNT_MAX = 1_000;
-/** A thousand objects at 100 ms each are looked at in 13 s. */
+/** So a thousand objects at 100 ms each are read in 13 s. */
 const CHECKS_AT_ONCE_MAX = 8;
 
-/** Whether an error says that bytes are not what was written, which reading again soon will not change. */
+/** Whether an error says that bytes are not what was written: reading them again at once would give the same. */
 export function isDamage(error: unknown): error is CodedError {
   return error instanceof CodedError && error.kind === "data_loss";
 }
@@ -68,8 +68,8 @@ export class UnreadableObjects {
   /** The damage that keeps an object, or one of its datasets, from being read now. Undefined once it is time to read it again. */
   find(key: string, service?: string): Damage | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
-    if (entry === undefined || entry.retryAtMs > this.#modules.clock.nowMs()) return entry;
-    this.#modules.forget(key); // what is kept of it was read for its other datasets, before its time
+    if (entry === undefined || entry.retryAtMs > this.#modules.clock.monotonicMs()) return entry;
+    this.#modules.forget(key); // other datasets of it may have been cached meanwhile, from before a repair
     return undefined;
   }
 
@@ -80,14 +80,14 @@ export class UnreadableObjects {
     const known = this.#entries.get(idOf(damage));
     if (known === undefined) logger.error("an object is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
     // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
-    if (known !== undefined && known.retryAtMs > clock.nowMs()) return;
-    this.#wait(damage, known === undefined ? WAIT_FIRST_MS : Math.min(WAIT_MAX_MS, known.waitMs * 2));
+    if (known !== undefined && known.retryAtMs > clock.monotonicMs()) return;
+    this.#wait(damage, (known?.failureCount ?? 0) + 1);
   }
 
   /** Whole seconds, rounded up, until it is read again. */
   retryAfterSeconds({ key, service }: Pick<Damage, "key" | "service">): number | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
-    return entry === undefined ? undefined : Math.max(1, Math.ceil((entry.retryAtMs - this.#modules.clock.nowMs()) / 1000));
+    return entry === undefined ? undefined : Math.max(1, Math.ceil((entry.retryAtMs - this.#modules.clock.monotonicMs()) / 1000));
   }
 
   /** Looks at nothing more. */
@@ -96,11 +96,11 @@ export class UnreadableObjects {
     this.#timer?.cancel();
   }
 
-  #wait(damage: Damage, waitMs: number): void {
+  #wait(damage: Damage, failureCount: number): void {
     const { key, service, reason } = damage;
     const id = idOf(damage);
     if (!this.#entries.has(id) && this.#entries.size >= ENTRY_COUNT_MAX) this.#entries.delete(this.#entries.keys().next().value!);
-    this.#entries.set(id, { key, service, reason, waitMs, retryAtMs: this.#modules.clock.nowMs() + waitMs });
+    this.#entries.set(id, { key, service, reason, failureCount, retryAtMs: this.#modules.clock.monotonicMs() + retryDelayMs(failureCount, WAIT) });
     this.#schedule();
   }
 
@@ -110,11 +110,11 @@ export class UnreadableObjects {
     if (this.#isChecking || this.#stopped.signal.aborted || this.#entries.size === 0) return;
     let dueMs = Infinity;
     for (const { retryAtMs } of this.#entries.values()) dueMs = Math.min(dueMs, retryAtMs);
-    this.#timer = this.#modules.clock.after(Math.max(0, dueMs - this.#modules.clock.nowMs()), () => void this.#checkDue());
+    this.#timer = this.#modules.clock.after(Math.max(0, dueMs - this.#modules.clock.monotonicMs()), () => void this.#checkDue());
   }
 
   async #checkDue(): Promise<void> {
-    const nowMs = this.#modules.clock.nowMs();
+    const nowMs = this.#modules.clock.monotonicMs();
     const due = [...this.#entries.values()].filter(({ retryAtMs }) => retryAtMs <= nowMs);
     this.#isChecking = true;
     const next = async (): Promise<void> => {
@@ -137,7 +137,7 @@ export class UnreadableObjects {
       if (this.#stopped.signal.aborted) return;
       const reason = isDamage(error) ? error.message : entry.reason;
       if (!isDamage(error)) logger.debug("a damaged object could not be looked at", { object: entry.key, reason: messageOf(error) });
-      this.#wait({ ...entry, reason }, Math.min(WAIT_MAX_MS, entry.waitMs * 2));
+      this.#wait({ ...entry, reason }, entry.failureCount + 1);
     }
   }
 }

@@ -1,15 +1,15 @@
 /**
- * The node and its bucket: whose it is, and what it holds.
+ * The node's link to its bucket: whether it is the right one, and what it holds.
  *
  *   identity    read before every LIST and before an upload; a data dir remembers its bucket (plan-adoption.ts has the rule)
- *   LIST        the newest windows every minute, everything every ten; a doubt is looked at again at once
- *   gaps        ordinals that are missing; answers over their windows are refused until they are back or forgotten
+ *   LIST        the newest windows each minute, everything each ten minutes; a window in which a segment seems to be missing again at once
+ *   gaps        segments that are missing; answers over their windows are refused until they are restored or their loss is accepted
  *
- * What must stay true: nothing is uploaded to, and nothing is forgotten by, a bucket that was not just known as our own. A fresh data
+ * What must stay true: the identity is read before a LIST is believed and before anything is uploaded. A fresh data
  * dir takes no push before it has a bucket. While the bucket is another, or its folder is gone, queries are refused and say why;
  * all of that heals by itself when the right bucket is back.
  */
-import { CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, retryDelayMs, toHex, Turns, unavailable, untilAborted, within } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId, Timer } from "@pyromesh/base";
 import { addFirstFormatStores, BucketError, describeGap, isBucketError, makeIdentity, markKey, OBJECT_PREFIX, readIdentity } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, Catalog, ListScope, OwnOrdinals, WindowRef } from "@pyromesh/block";
@@ -38,7 +38,7 @@ export interface BucketLinkOptions {
   readonly clusterName: string | undefined;
   /** `--bucket-init`. */
   readonly isInit: boolean;
-  /** A missing place can be made: it is a folder. */
+  /** It is a folder, which this node may make where it is missing. */
   readonly isCreatable: boolean;
 }
 
@@ -50,28 +50,31 @@ export interface BucketLinkModules {
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Another data dir writes under our store id: go on under a new one. */
+  /** Takes a new store id: another data dir writes under this one. */
   readonly renumber: (reason: string) => Promise<void>;
-  /** The object was replaced by one of another size: what is kept of it in memory is of the one before. */
+  /** The object was replaced by one of another size: drop what is cached of it. */
   readonly forgetObject: (key: string) => void;
 }
 
-/** The newest windows are listed this often. */
+/** Between two LISTs of the newest windows. */
 const LIST_INTERVAL_MS = 60_000;
-/** Everything is. An object of another node in an old window shows up so late; one that vanished is noticed by the query that misses it. */
+/** Between two LISTs of everything. So late shows up what another node uploads into an older window; an object that vanished is noticed earlier by the query that reads it. */
 const WHOLE_LIST_INTERVAL_MS = 600_000;
 /** How far back the newest windows begin: what is pushed is at most an hour old (`reject_older_than`), and is flushed within minutes. */
 const NEWEST_MS = 3 * 3_600_000;
-/** While the bucket does not answer as it should, or was not listed yet. */
+/** Between two tries while the bucket was not listed yet, or is not the right one. */
 const RETRY_MS = 2_000;
+/** Between two tries where a LIST failed and an earlier one succeeded. */
 const RETRY_MS_MAX = 10_000;
-/** What a node with data of its own gives the bucket to answer before it is ready without it. */
-const FIRST_LIST_TIMEOUT_MS = 2_000;
-/** An identity that was read so lately is not read again before an upload. */
+/** A fresh data dir takes no push before the bucket has answered, so it asks sooner: doubled up to `RETRY_MS_MAX`. */
+const FRESH_RETRY_FIRST_MS = 500;
+/** How long a start with data of its own, or an operator's request, waits for the bucket before it goes on without it. */
+const ANSWER_TIMEOUT_MS = 2_000;
+/** Before an upload the identity is read again where it was last read longer ago than this. */
 const IDENTITY_AGE_MS_MAX = 5_000;
-/** A vanished segment takes three LISTs of its window: missed, gone, a hole. One more for what came meanwhile; then the next minute's. */
+/** A vanished segment takes three LISTs of its window: missed once, missed twice, its ordinal a hole. The fourth is for what came meanwhile; what is in doubt then waits for the next minute's LIST. */
 const SETTLING_ROUNDS_MAX = 4;
-/** With doubts in more windows than this everything is listed: it costs less. */
+/** Where more windows than this are in doubt everything is listed, which costs less. */
 const SETTLING_WINDOWS_MAX = 20;
 /** Gaps named in one refusal. */
 const NAMED_GAPS_MAX = 5;
@@ -82,12 +85,12 @@ export class BucketLink {
   readonly #options: BucketLinkOptions;
   readonly #modules: BucketLinkModules;
   readonly #stopped = new AbortController();
-  /** Why the catalog may lack objects, or the bucket is not our own; undefined while all is well. */
+  /** Why answers may lack objects: the bucket was not listed, or is not the right one. Undefined while all is well. */
   #incomplete: string | undefined = "the bucket was not listed yet";
   /** Why a fresh data dir has no bucket yet. */
   #waits: string | undefined = "its data directory is fresh and the bucket was not asked yet";
   #identity: BucketIdentity | undefined;
-  /** When the identity was last read and was ours; by the monotonic clock. */
+  /** When the identity was last read and was the right one; monotonic. -Infinity: not since the bucket was last found wrong. */
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
@@ -139,15 +142,16 @@ export class BucketLink {
     if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: take it away again, else a disk that is not mounted may be taken for a new bucket");
     tell("waiting for the bucket: it was asked for what it holds and has not answered yet");
     const isFresh = this.#isFresh;
-    for (let waitMs = 500; ; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
+    for (let failureCount = 1; ; failureCount++) {
       try {
         if (isFresh) await this.refresh(signal);
-        else await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.refresh(signal));
+        else await this.#withinAnswerTime(this.refresh(signal), signal);
         break;
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof NotOurs) throw this.#refusal(error);
         const reason = messageOf(error);
+        const waitMs = retryDelayMs(failureCount, { firstMs: FRESH_RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
         if (!this.#isListed) this.#incomplete = `the bucket could not be listed: ${reason}`;
         logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason, retryMs: isFresh ? waitMs : RETRY_MS });
         // With data of its own the node is ready without it: pushes go on, and a query that needs an object says so.
@@ -251,7 +255,7 @@ export class BucketLink {
     };
   }
 
-  /** Where an upload found out that the bucket is not ours, the next LIST may be a minute away. */
+  /** An upload found that the bucket is not the right one: the next LIST comes after `RETRY_MS`, not after a minute. */
   #listSooner(): void {
     if (this.#timer === undefined) return; // one runs, and sets the next; or the node has not started
     this.#timer.cancel();
@@ -272,7 +276,7 @@ export class BucketLink {
     });
   }
 
-  // Whose it is.
+  // --- its identity -----------------------------------------------------------------------------------------------
 
   get #isFresh(): boolean {
     const { head } = this.#modules;
@@ -284,13 +288,13 @@ export class BucketLink {
     try {
       await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);
     } catch (error) {
-      // An upload that is refused so may work later: that is what its owner has to know.
+      // The uploader tries again after this error: the right bucket may come back.
       if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
       throw error;
     }
   }
 
-  /** Resolves once the bucket is known as ours, just now. Rejects `NotOurs`, or with why it could not be asked. */
+  /** Reads the identity. Resolves where it is the right one; rejects `NotOurs`, or with why it could not be read. */
   #ensureOurs(signal: AbortSignal): Promise<void> {
     return (this.#ensuring ??= this.#ensure(signal).finally(() => (this.#ensuring = undefined)));
   }
@@ -311,7 +315,7 @@ export class BucketLink {
     const { bucket, catalog, head } = this.#modules;
     const dataDir = ((): AdoptionView["dataDir"] => {
       if (head.bucketMark !== undefined) return { kind: "marked", bucketId: head.bucketMark.bucketId };
-      // Of what was given, what does not wait here was uploaded, or may have been.
+      // Each ordinal that was given and does not wait here may have been uploaded.
       return head.isFirstFormat ? { kind: "first-format", mayHaveUploaded: head.givenOrdinalCount > head.sealed().length } : { kind: "fresh" };
     })();
     try {
@@ -352,7 +356,7 @@ export class BucketLink {
       case "wait":
         throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
       case "go-without":
-        // A folder that is missing is not ours while it is missing: what is known of it cannot be read, and says nothing.
+        // While the folder is missing nothing of the catalog can be read: queries are refused.
         if (isBucketError(cause, "BUCKET_MISSING")) throw this.#distrust(unavailable("BUCKET_MISSING", plan.because, cause));
         throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
     }
@@ -385,7 +389,7 @@ export class BucketLink {
     return stores;
   }
 
-  /** Nothing of it is believed until it is known again. */
+  /** No LIST is believed, and nothing is uploaded, until the identity was read again and is the right one. */
   #distrust<E extends Error>(error: E): E {
     this.#identifiedMs = -Infinity;
     this.#incomplete = error.message;
@@ -403,7 +407,7 @@ export class BucketLink {
     });
   }
 
-  // Losses.
+  // --- missing segments -------------------------------------------------------------------------------------------
 
   #tellGaps(): void {
     const { catalog, logger } = this.#modules;
@@ -444,22 +448,13 @@ export class BucketLink {
   /** After an operator acknowledged the quarantine. Best effort, and not waited for where the bucket is slow: the next LIST tries again. */
   async onQuarantineAcknowledged(): Promise<void> {
     const { signal } = this.#stopped;
-    await this.#within(FIRST_LIST_TIMEOUT_MS, signal, this.#forgetAcknowledged(signal)).catch(() => undefined);
+    await this.#withinAnswerTime(this.#forgetAcknowledged(signal), signal).catch(() => undefined);
     this.#tellGaps();
   }
 
-  async #within<T>(timeoutMs: number, signal: AbortSignal, work: Promise<T>): Promise<T> {
-    const ended = new AbortController();
-    const late = this.#modules.clock.sleep(timeoutMs, AbortSignal.any([signal, ended.signal])).then(() => {
-      throw unavailable("BUCKET_SLOW", `it did not answer within ${timeoutMs / 1000} s`);
-    });
-    late.catch(() => undefined); // whoever comes second has nobody to tell
-    work.catch(() => undefined);
-    try {
-      return await Promise.race([work, late]);
-    } finally {
-      ended.abort();
-    }
+  #withinAnswerTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+    const lateError = (): CodedError => unavailable("BUCKET_SLOW", `it did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
+    return within(work, { timeoutMs: ANSWER_TIMEOUT_MS, lateError }, { clock: this.#modules.clock, signal });
   }
 }
 
@@ -472,14 +467,4 @@ class NotOurs extends CodedError {
 
 function isCode(thrown: unknown, code: string): boolean {
   return thrown instanceof CodedError && thrown.code === code;
-}
-
-/** `work` goes on for others. */
-function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal.reason as Error);
-    if (signal.aborted) onAbort();
-    signal.addEventListener("abort", onAbort, { once: true });
-    work.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
-  });
 }

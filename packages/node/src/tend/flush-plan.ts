@@ -2,7 +2,7 @@
  * What the flush does next on its way from the head to sealed segments: cut, seal a cut, or wait. Pure.
  *
  * What must stay true: a cut that cannot be sealed is tried again after its own pause and holds up no other; at most
- * `unsealedCountMax` cuts are unsealed, so that memory and tries are bounded. At that bound the head is not cut and grows until its
+ * `UNSEALED_COUNT_MAX` cuts are unsealed, so that memory and tries are bounded. At that bound the head is not cut and grows until its
  * disk budget refuses pushes.
  */
 
@@ -12,11 +12,11 @@ export interface FlushView {
   readonly openCount: number;
   /** Monotonic age of the oldest record not yet cut; 0 when there is none. */
   readonly oldestAgeMs: number;
-  /** Someone waits for what is open now. */
+  /** A `POST /flush` waits for the records that are not cut yet. */
   readonly isCutAsked: boolean;
-  /** Not before: the last try to cut failed. 0: it did not. */
+  /** After a failed cut the next one is not before this time; 0 where the last one did not fail. */
   readonly cutRetryAtMs: number;
-  /** Oldest first. `retryAtMs`: not before, since the last try failed; 0 for one that was not tried, or is asked for at once. */
+  /** Oldest first. The next try to seal is not before `retryAtMs`; 0 where none has failed, or where a try at once is asked for. */
   readonly unsealed: readonly { readonly cutId: number; readonly retryAtMs: number }[];
 }
 
@@ -37,7 +37,7 @@ export const LOOK_INTERVAL_MS = 500;
 
 export function planFlush(view: FlushView, limits: FlushLimits): FlushStep {
   const { nowMs, unsealed, cutRetryAtMs } = view;
-  // The one that waited longest since it fell due: one that fails again and again comes after those that were not tried.
+  // The one that has been due longest: so a cut that fails again and again comes after those that were not tried.
   const due = unsealed.filter(({ retryAtMs }) => retryAtMs <= nowMs).sort((a, b) => a.retryAtMs - b.retryAtMs)[0];
   if (due !== undefined) return { kind: "seal", cutId: due.cutId };
   const reason = unsealed.length < UNSEALED_COUNT_MAX ? cutReason(view, limits) : undefined;

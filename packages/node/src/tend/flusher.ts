@@ -15,7 +15,7 @@
  * it. While the bucket is down, sealed files wait on disk and are read from there: memory does not grow with the outage. The head's disk
  * budget bounds them: past it pushes get 503.
  */
-import { CodedError, messageOf, unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, unavailable, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
@@ -23,9 +23,9 @@ import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../crash-point.ts";
 import { planFlush } from "./flush-plan.ts";
 import type { FlushLimits, FlushStep } from "./flush-plan.ts";
+import { flushRetryMs } from "./flush-retry.ts";
 import type { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
-import { retryDelayMs } from "./retry-delay.ts";
 import { Sealer } from "./sealer.ts";
 import { Uploader } from "./uploader.ts";
 import type { WaitingSegment } from "./uploader.ts";
@@ -42,13 +42,14 @@ export interface FlusherModules {
   readonly metrics: Metrics;
 }
 
+/** The last try of a step failed. */
 interface Failure {
   readonly count: number;
   readonly retryAtMs: number;
   readonly reason: string;
 }
 
-/** What a `POST /flush` waits for; each thing leaves it as it is done. */
+/** What a `POST /flush` waits for. A cut or a segment leaves its set when it is done. */
 interface FlushWait {
   needsCut: boolean;
   readonly cutIds: Set<number>;
@@ -66,7 +67,7 @@ export class Flusher {
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
   #running: Promise<void> = Promise.resolve();
-  /** Ends the wait for the next step. */
+  /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
   #cutFailure: Failure | undefined;
   /** By cut id. */
@@ -143,8 +144,8 @@ export class Flusher {
   // --- asked ----------------------------------------------------------------------------------------------------------
 
   /**
-   * The store goes on under a new id, and what waits for the bucket with it: for when the bucket holds another's segments under this
-   * store's name. Ask for it only about the id in force: what a former id left in the bucket stays there.
+   * Takes a new store id and renames the segments that wait for the bucket: for when the bucket holds another data dir's segments under
+   * the store id in force. Segments of a former id stay in the bucket as they are.
    */
   renumber(reason: string): Promise<void> {
     return this.#uploader.renumber(reason);
@@ -168,22 +169,16 @@ export class Flusher {
     };
     this.#waits.add(wait);
     this.#settle(() => {});
-    // One try of everything at once.
+    // Everything that waits after a failure is tried once, now.
     this.#cutFailure = asked(this.#cutFailure);
     for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, asked(failure));
     this.#wake();
     this.#uploader.ask();
 
-    const ended = new AbortController(); // else the timer, and its listener on the caller's signal, would outlive the answer
-    const late = clock.sleep(timeoutMs, AbortSignal.any([signal, this.#stopped.signal, ended.signal])).then(() => {
-      throw this.#timeoutError(timeoutMs, wait);
-    });
-    late.catch(() => undefined);
     try {
-      await Promise.race([done, late]);
+      await within(done, { timeoutMs, lateError: () => this.#timeoutError(timeoutMs, wait) }, { clock, signal: AbortSignal.any([signal, this.#stopped.signal]) });
     } finally {
       this.#waits.delete(wait);
-      ended.abort();
     }
     return { segmentCount: wait.segmentCount, bytes: wait.bytes };
   }
@@ -271,14 +266,14 @@ export class Flusher {
       if (this.#stopped.signal.aborted) return;
       const failure = this.#failureAfter(this.#sealFailures.get(cutId), error, "seal");
       this.#sealFailures.set(cutId, failure);
-      logger.error("a cut could not be sealed and is tried again", { cut: cutId, retryMs: retryDelayMs(failure.count), error });
+      logger.error("a cut could not be sealed and is tried again", { cut: cutId, retryMs: flushRetryMs(failure.count), error });
     }
   }
 
   #failureAfter(before: Failure | undefined, error: unknown, step: "cut" | "seal"): Failure {
     this.#failed.add({ step });
     const count = (before?.count ?? 0) + 1;
-    return { count, retryAtMs: this.#modules.clock.monotonicMs() + retryDelayMs(count), reason: messageOf(error) };
+    return { count, retryAtMs: this.#modules.clock.monotonicMs() + flushRetryMs(count), reason: messageOf(error) };
   }
 
   async #sleepUntil(untilMs: number): Promise<void> {
@@ -294,10 +289,10 @@ export class Flusher {
   }
 }
 
-/** Of cuts and segments named in an answer. */
+/** Cuts, and segments, that an error names at most. */
 const NAMED_COUNT_MAX = 5;
 
-/** The same failure, tried again at once. */
+/** The failure with its pause ended: the step is tried at once, and the next pause is as long as it would have been. */
 function asked<T extends Failure | undefined>(failure: T): T {
   return failure === undefined ? failure : { ...failure, retryAtMs: 0 };
 }

@@ -1,6 +1,6 @@
 /**
- * The bucket as the flush sees it: every put is preceded by the question whether it is still our own. Anything else passes through.
- * A disk that was unmounted, or a bucket that was swapped, takes no segment of ours.
+ * The bucket as the flush sees it: before every put it is checked that it is still the right bucket. Anything else passes through.
+ * So nothing is written where a disk was unmounted, or where another bucket took the place of this one.
  */
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
 

@@ -1,8 +1,8 @@
 /**
- * Who gives ordinals does it alone: from asking the head which ordinal comes next to the write that takes it. The head refuses an
- * ordinal that is not the next one, so this only saves work; it is never what keeps ordinals apart.
+ * Only one caller at a time gives ordinals: it asks the head for the next one, writes the file, and has the head take it. Without the lock
+ * two callers would ask for the same ordinal, and the head would refuse the second, whose file was written for nothing.
  *
- * Bound: whoever seals and whoever renames waits for its turn; there is one of the first and one of the second a queue of uploads.
+ * Bound: one seal, one new store id and the uploads under way (`BUSY_MAX`) can wait at a time.
  */
 
 export class OrdinalLock {

@@ -36,19 +36,19 @@ export class Sealer {
     this.#signal = signal;
   }
 
-  /** Whoever listens to the head's seals hears what became of it, also where it rejects. May be asked again. */
+  /** May be called again after it rejected. Whether the cut is sealed, the head's `onSealed` says: also for a seal that was refused and kept all the same. */
   seal(cut: Cut): Promise<void> {
     return this.#modules.ordinalLock.run(() => this.#seal(cut));
   }
 
-  /** The head sealed it: what was written for it is named now. */
+  /** The head sealed the cut: its files belong to the head now. They are no leftovers. */
   forget(cutId: number): void {
     this.#leftovers.delete(cutId);
   }
 
   async #seal(cut: Cut): Promise<void> {
     const { generations, head, logger } = this.#modules;
-    // 1. Which ordinals; with it any write in doubt is settled.
+    // 1. The ordinals. Once the head has named them, the outcome of every earlier seal is known.
     const ordinals = await head.nextOrdinals(cut.cutId);
     if (ordinals === undefined) return;
     await this.#removeLeftovers(cut.cutId);
@@ -104,7 +104,7 @@ export class Sealer {
     return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
   }
 
-  /** The head must not have a write in doubt. */
+  /** Call it only while the outcome of every earlier seal is known. */
   async #removeLeftovers(cutId: number): Promise<void> {
     const { head, local } = this.#modules;
     for (const key of this.#leftovers.get(cutId) ?? []) if (!head.isSealed(key)) await local.delete(key);

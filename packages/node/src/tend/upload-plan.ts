@@ -5,18 +5,18 @@
  * segment without the earlier ones. What must stay true:
  *
  *   - a queue that fails, or whose put hangs, waits by itself and holds up no other;
- *   - where the bucket as a whole does not answer, one try at a time asks for it (an outage), however many queues wait;
+ *   - in an outage (the bucket as a whole fails) one upload at a time is tried, however many queues wait;
  *   - `POST /flush` asks for one try at once, and changes no pause.
  */
 
 export interface UploadQueueView {
   readonly id: string;
   readonly tenant: string;
-  /** A try is under way, for so long; undefined: none is. */
+  /** How long the try under way has lasted; undefined where none is under way. */
   readonly busyForMs: number | undefined;
-  /** Not before, since the last try failed; 0: at once. */
+  /** The next try is not before this time; 0 where the last one did not fail. */
   readonly retryAtMs: number;
-  /** Tried once at once, whatever `retryAtMs` says. */
+  /** Someone asked for one try at once, whatever `retryAtMs` says. */
   readonly isAsked: boolean;
   /** When the last try began; -1: never. */
   readonly triedAtMs: number;
@@ -28,31 +28,31 @@ export interface UploadView {
   readonly nowMs: number;
   /** Those that hold a segment. */
   readonly queues: readonly UploadQueueView[];
-  /** Of an outage: not before. */
+  /** In an outage the next try is not before this time. */
   readonly outageRetryAtMs: number;
 }
 
 export interface UploadPlan {
   readonly startIds: readonly string[];
-  /** Plan again then, if nothing happens before. */
+  /** When to plan again, unless something happens before; undefined: only then. */
   readonly wakeAtMs: number | undefined;
 }
 
-/** Tries at once. Each holds its segment's bytes in memory. */
+/** Tries under way at once; each holds its segment's bytes in memory. At the bound the other queues wait. */
 export const CONCURRENCY_MAX = 4;
-/** Of one tenant: so a slot is left for the others. */
+/** Tries of one tenant at once: one slot is left for the others. */
 export const TENANT_CONCURRENCY_MAX = 3;
-/** A try that takes longer no longer counts as one of those; it ends by the bucket client's own timeouts. */
+/** A try that takes longer frees its slot, so that hanging ones hold up no others; the bucket client's own timeouts end it. */
 export const SLOW_AFTER_MS = 10_000;
-/** Slow ones included, of all tenants and of one. */
+/** Tries under way with those that freed their slot: of all tenants, and of one. At the bound no other begins. */
 export const BUSY_MAX = 12;
 export const TENANT_BUSY_MAX = 6;
-/** So many tenants' failures are the bucket's, also where others have not been tried. */
+/** Where the uploads of so many tenants fail, the bucket is the cause, also where other tenants have not been tried. */
 const OUTAGE_TENANT_COUNT = 3;
 
 /**
- * The bucket as a whole does not answer: two queues failed with no success since, and nobody who waits has not failed (or three tenants
- * have). Refusals for one tenant's prefix are no outage while another's segments wait.
+ * An outage: at least two queues failed without a success since, and they are of every tenant that waits, or of three tenants. Where the
+ * bucket refuses one tenant's prefix only, it is no outage while another tenant's segments wait.
  */
 export function isOutage(queues: readonly UploadQueueView[]): boolean {
   const failing = queues.filter((queue) => queue.isFailing);
@@ -70,7 +70,7 @@ export function planUploads({ nowMs, queues, outageRetryAtMs }: UploadView): Upl
   if (isOutage(queues)) {
     if (slots.fastCount > 0 || idle.length === 0) return { startIds: [], wakeAtMs: earliest(wakeTimes) };
     if (outageRetryAtMs > nowMs && !idle.some(({ isAsked }) => isAsked)) return { startIds: [], wakeAtMs: earliest([...wakeTimes, outageRetryAtMs]) };
-    // Who was tried longest ago, by tenant and then by queue: a tenant that is refused for itself does not keep the others unasked.
+    // The tenant that was tried longest ago comes next, and of it the queue: so one tenant whose prefix is refused does not use up all tries.
     const triedAtMs = new Map<string, number>();
     for (const queue of queues) triedAtMs.set(queue.tenant, Math.max(triedAtMs.get(queue.tenant) ?? -1, queue.triedAtMs));
     const probe = idle.filter((queue) => slots.mayStart(queue)).sort((a, b) => triedAtMs.get(a.tenant)! - triedAtMs.get(b.tenant)! || a.triedAtMs - b.triedAtMs)[0]; // every tenant has a time

@@ -1,5 +1,5 @@
 /**
- * Sealed segments -> bucket. `upload-plan.ts` says which queue is tried when; here a try is made.
+ * Brings sealed segments to the bucket. `upload-plan.ts` (pure) says which queue is tried when; this file makes the tries.
  *
  *   check       the local file is read again: what is not what was sealed is never uploaded
  *   rename      a segment of a former store id takes an ordinal of the id in force: another footer, another file, one batch
@@ -13,7 +13,8 @@
  * `lost` mark, so that every node knows. Rot is looked for before each upload, and once after a start, in the background, since with the
  * bucket down the upload may be days away.
  *
- * A key that is taken by another's segment (a data dir that was copied, or rolled back): the store goes on under a new id, and what waits is renamed.
+ * Where the bucket holds another segment under the key (the data dir was copied, or rolled back), the store takes a new id, and the segments
+ * that wait are renamed.
  *
  * What waits is bounded by the head's disk budget, which counts its files.
  */
@@ -24,7 +25,7 @@ import { bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segme
 import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../crash-point.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
-import { retryDelayMs } from "./retry-delay.ts";
+import { flushRetryMs } from "./flush-retry.ts";
 import { decodeSealedEntry, encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
 import type { SealedEntry } from "./sealed-entry.ts";
 import { writeAndRead } from "./sealer.ts";
@@ -54,15 +55,15 @@ interface Waiting extends WaitingSegment {
   key: string;
   meta: SegmentKey;
   entry: SealedEntry;
-  /** An earlier process sealed it, and this one has not looked at its file. */
+  /** An earlier process sealed it, and this one has not checked its file yet. */
   isUnchecked: boolean;
-  /** Its file is being read. */
+  /** Its file is being checked or uploaded. */
   isHeld: boolean;
-  /** The bucket holds it; only the head does not know yet. */
+  /** The bucket holds it (or its `lost` mark), and the head is yet to forget it. */
   isStored: boolean;
-  /** Its loss was said, and is yet to be remembered. */
+  /** Its time is quarantined, and its entry does not say `lost` yet. */
   isQuarantined: boolean;
-  /** Of another's segment under its key. */
+  /** The bucket holds another segment of this size under its key. */
   takenSizeBytes: number | undefined;
 }
 
@@ -101,7 +102,7 @@ export class Uploader {
     this.#uploaded = modules.metrics.counter("pyromesh_flushed_bytes_total", "Bytes of segments that are in the bucket, read back and verified.");
   }
 
-  /** Of sealed files. */
+  /** Bytes of the sealed files that wait. */
   get backlogBytes(): number {
     return this.#backlogBytes;
   }
@@ -115,7 +116,7 @@ export class Uploader {
     return [...this.#queues.values()].flatMap((queue) => queue.waiting);
   }
 
-  /** Why the segments that wait do, for people. */
+  /** Why segments wait: the errors of the last tries, each once. */
   reasons(): readonly string[] {
     return [...new Set([...this.#queues.values()].map(({ reason }) => reason).filter((reason) => reason !== ""))];
   }
@@ -125,7 +126,7 @@ export class Uploader {
     this.#onDone = listener;
   }
 
-  /** Sealed, on local disk unless it is lost. Before `start`: by an earlier process. */
+  /** Takes a sealed segment into its queue. What is added before `start` was sealed by an earlier process, and its file is checked. */
   add({ key, bytes }: SealedSegment): WaitingSegment {
     const meta = parseObjectKey(key);
     assert(meta?.kind === "segment", "a segment key made here is read back");
@@ -153,13 +154,13 @@ export class Uploader {
     this.#pump();
   }
 
-  /** The store goes on under a new id; what waits under the former ones is renamed before it is uploaded. */
+  /** Takes a new store id. Segments that wait under a former one are renamed before they are uploaded. */
   async renumber(reason: string): Promise<void> {
     await this.#modules.ordinalLock.run(() => this.#modules.head.takeNewStoreId(reason));
     this.#pump();
   }
 
-  /** In the turn in which the head remembers the segment under its new key: no query finds it under neither. */
+  /** Call it in the turn in which the head applies a rename, so that the catalog has the segment at every moment. */
   renamed({ fromKey, segment }: RenamedSegment): void {
     const { catalog, local } = this.#modules;
     const waiting = this.#byKey.get(fromKey);
@@ -172,7 +173,7 @@ export class Uploader {
     this.#catalogue(waiting);
     this.#enqueue(waiting);
     catalog.remove(fromKey);
-    // What lies in the bucket under the former key is another's, and readable.
+    // The bucket's object under the former key is another data dir's segment: it can be read, too.
     if (takenSizeBytes !== undefined) catalog.add({ key: fromKey, meta: formerMeta, sizeBytes: takenSizeBytes, place: "bucket" });
     if (!entry.isLost) catalog.whenUnused(() => local.delete(fromKey));
   }
@@ -238,7 +239,7 @@ export class Uploader {
     this.#timer?.cancel();
     const queues = this.#views();
     const { startIds, wakeAtMs } = planUploads({ nowMs, queues, outageRetryAtMs: this.#outageRetryAtMs });
-    // In an outage one try answers for all who asked.
+    // In an outage one try is enough for everyone who asked.
     if (startIds.length > 0 && isOutage(queues)) for (const queue of this.#queues.values()) queue.isAsked = false;
     for (const id of startIds) {
       const queue = this.#queues.get(id)!; // the plan names queues it was shown
@@ -279,7 +280,7 @@ export class Uploader {
     }
   }
 
-  /** The bucket took something: an outage is over, and who waited for its end is tried at once. */
+  /** An upload succeeded: an outage, where there was one, is over, and every queue is tried at once. */
   #noteSuccess(queue: Queue): void {
     const wasOutage = this.#outageFailureCount > 0;
     this.#outageFailureCount = 0;
@@ -293,22 +294,22 @@ export class Uploader {
     }
   }
 
-  /** A try that was asked for before its pause had ended leaves the pause as it is; so do those that were under way when an outage began. */
+  /** A try that was asked for before its pause had ended does not make the pause longer; nor do tries that were under way when an outage began. */
   #noteFailure(queue: Queue, isOfBucket: boolean): void {
     const nowMs = this.#modules.clock.monotonicMs();
     if (isOfBucket) queue.isFailing = true;
     if (queue.retryAtMs <= nowMs) {
       queue.failureCount++;
-      queue.retryAtMs = nowMs + retryDelayMs(queue.failureCount);
+      queue.retryAtMs = nowMs + flushRetryMs(queue.failureCount);
     }
     if (!isOutage(this.#views()) || this.#outageRetryAtMs > nowMs) return;
     this.#outageFailureCount++;
-    this.#outageRetryAtMs = nowMs + retryDelayMs(this.#outageFailureCount);
+    this.#outageRetryAtMs = nowMs + flushRetryMs(this.#outageFailureCount);
   }
 
   // --- one segment --------------------------------------------------------------------------------------------------
 
-  /** One step of the first of a queue: it is in the bucket, has another name, or is lost, and the queue goes on. True where the bucket answered. */
+  /** One step for the first segment of a queue: upload, rename, or mark as lost. True where the bucket took something. */
   async #advance(waiting: Waiting): Promise<boolean> {
     if (waiting.isStored) {
       await this.#unseal(waiting);
@@ -361,7 +362,7 @@ export class Uploader {
     });
   }
 
-  /** Once, although several queues may find it at the same time. */
+  /** Takes one new store id, although several queues may ask for it at the same time. */
   #renumberFrom(storeId: string, reason: string): Promise<void> {
     const { head, ordinalLock } = this.#modules;
     return ordinalLock.run(async () => {
@@ -369,13 +370,13 @@ export class Uploader {
     });
   }
 
-  /** A crash in between leaves a file that no entry names, which the next start removes. `bytes` undefined: it is lost. */
+  /** `bytes` is undefined for a segment that is lost. A crash before the head's rename leaves a file that no entry names: the next start removes it. */
   #rename(waiting: Waiting, bytes: Uint8Array | undefined): Promise<void> {
     const { head, local, logger, ordinalLock } = this.#modules;
     const { key, meta } = waiting;
     return ordinalLock.run(async () => {
       const name = await head.nextOrdinal(meta.tenant, meta.windowStartMs);
-      if (!head.isSealed(key)) return; // a rename that was refused was kept: `renamed` heard of it
+      if (!head.isSealed(key)) return; // an earlier rename was refused and kept all the same: `renamed` was told
       const newMeta = { ...meta, storeId: name.storeId, ordinal: name.ordinal };
       const newKey = segmentKey(newMeta);
       let entry = waiting.entry;
@@ -396,12 +397,12 @@ export class Uploader {
 
   // --- rot ----------------------------------------------------------------------------------------------------------
 
-  /** Looks at what an earlier process sealed, a file at a time, so that rot is told today and not when the bucket is back. */
+  /** Checks the files that an earlier process sealed, one at a time, so that corruption is reported now and not only when the bucket is back. */
   async #checkAll(): Promise<void> {
     const { logger } = this.#modules;
     for (const waiting of [...this.#byKey.values()]) {
       if (this.#signal.aborted) return;
-      // Its upload has begun, and looks at it.
+      // Its upload has begun, which checks it as well.
       if (!waiting.isUnchecked || waiting.isHeld || waiting.entry.isLost || this.#byKey.get(waiting.key) !== waiting) continue;
       waiting.isHeld = true;
       try {
@@ -415,7 +416,7 @@ export class Uploader {
     }
   }
 
-  /** The bytes of a sealed file that is what was sealed; undefined, after it was dealt with, where it is not. */
+  /** The bytes of a sealed file, where they are what was sealed. Where not, the loss is dealt with (`#lose`) and nothing is returned. */
   async #sound(waiting: Waiting): Promise<Uint8Array | undefined> {
     let bytes: Uint8Array | undefined;
     try {
@@ -464,7 +465,7 @@ export class Uploader {
     if (path !== undefined) logger.error("a rotten sealed segment was set aside; it stays on disk until you remove it", { key, path });
   }
 
-  /** In the place of a segment that can never be uploaded. */
+  /** Puts a `lost` mark in the place of a segment that can never be uploaded. */
   async #mark(waiting: Waiting): Promise<void> {
     const { bucket, logger } = this.#modules;
     const { meta, entry } = waiting;
@@ -483,7 +484,7 @@ export class Uploader {
     return this.#unseal(waiting);
   }
 
-  /** A crash between upload and unseal leaves both. A bucket that does not answer counts as one that has it not. */
+  /** A crash between upload and unseal leaves the segment in both places. A bucket that does not answer counts as not having it. */
   async #isInBucket(key: string, { sizeBytes, crc }: SealedEntry): Promise<boolean> {
     try {
       return crc32(await this.#modules.bucket.getRange(key, 0, sizeBytes, this.#signal)) === crc;
