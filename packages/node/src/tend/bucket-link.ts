@@ -2,7 +2,7 @@
  * The node and its bucket: whose it is, and what it holds.
  *
  *   identity    read before every LIST and before an upload; a data dir remembers its bucket (plan-adoption.ts has the rule)
- *   LIST        the newest windows every minute, everything every ten; a doubt is looked at again at once
+ *   LIST        the newest windows and those with gaps every minute, everything every ten; a doubt is looked at again at once
  *   gaps        ordinals that are missing; answers over their windows are refused until they are back or forgotten
  *
  * What must stay true: nothing is uploaded to, and nothing is forgotten by, a bucket that was not just known as our own. A fresh data
@@ -69,9 +69,9 @@ const RETRY_MS_MAX = 10_000;
 const FIRST_LIST_TIMEOUT_MS = 2_000;
 /** An identity that was read so lately is not read again before an upload. */
 const IDENTITY_AGE_MS_MAX = 5_000;
-/** A vanished segment takes three LISTs of its window: missed, gone, a hole. One more for what came meanwhile; then the next minute's. */
+/** A vanished segment takes three LISTs of its window: missed, gone, a hole. One more for what came meanwhile; then again after `RETRY_MS`. */
 const SETTLING_ROUNDS_MAX = 4;
-/** With doubts in more windows than this everything is listed: it costs less. */
+/** With doubts in more windows than this everything is listed: it costs less. Of older windows that lack segments so many are listed each minute, in turn. */
 const SETTLING_WINDOWS_MAX = 20;
 /** Gaps named in one refusal. */
 const NAMED_GAPS_MAX = 5;
@@ -94,6 +94,10 @@ export class BucketLink {
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
+  /** The last LIST left a doubt: uploads went on under it. */
+  #isInDoubt = false;
+  /** Of the older windows that lack segments, where the next LIST begins. */
+  #gapOffset = 0;
   #ensuring: Promise<void> | undefined;
   /** The LIST that runs, and the one that is to begin when it has ended. */
   #listing: Promise<void> | undefined;
@@ -199,7 +203,7 @@ export class BucketLink {
       const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
       const beganMs = clock.monotonicMs();
-      await this.#listAndSettle(scope, signal);
+      this.#isInDoubt = await this.#listAndSettle(scope, signal);
       if (isWholeDue) this.#wholeListMs = beganMs;
       this.#isListed = true;
       this.#isFailing = false;
@@ -214,13 +218,14 @@ export class BucketLink {
     await this.#forgetAcknowledged(signal);
   }
 
-  /** A doubt is settled by listing its window again, until none is left. */
-  async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<void> {
+  /** A doubt is settled by listing its window again, until none is left. True where some is. */
+  async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<boolean> {
     const { catalog, clock, forgetObject, logger, renumber } = this.#modules;
     const options = { own: () => this.#ownOrdinals(), turns: new Turns({ clock }) };
     const first = await catalog.refresh(signal, { ...options, scope });
     let { doubts, storeConflicts } = first;
     for (const key of first.changedKeys) forgetObject(key);
+    if (scope.kind === "since") doubts = [...doubts, ...this.#windowsWithGaps(scope.windowStartMs, SETTLING_WINDOWS_MAX - doubts.length)];
     for (let round = 1; doubts.length > 0 && round <= SETTLING_ROUNDS_MAX; round++) {
       const left = new Map<string, WindowRef>();
       const scopes: ListScope[] = doubts.length > SETTLING_WINDOWS_MAX ? [{ kind: "all" }] : doubts.map((window) => ({ kind: "window", ...window }));
@@ -232,12 +237,27 @@ export class BucketLink {
       }
       doubts = [...left.values()];
     }
-    if (storeConflicts.length === 0) return;
-    try {
-      await renumber(storeConflicts[0]!);
-    } catch (error) {
-      logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+    if (storeConflicts.length > 0) {
+      try {
+        await renumber(storeConflicts[0]!);
+      } catch (error) {
+        logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+      }
     }
+    return doubts.length > 0;
+  }
+
+  /** Windows before `beforeMs` that lack segments, which may be back or forgotten: those in doubt first, the others in turn. */
+  #windowsWithGaps(beforeMs: number, countMax: number): readonly WindowRef[] {
+    const [suspected, holes] = [new Map<string, WindowRef>(), new Map<string, WindowRef>()];
+    for (const { tenant, windowStartMs, gaps } of this.#modules.catalog.gaps) {
+      if (windowStartMs < beforeMs) (gaps.suspected.length > 0 ? suspected : holes).set(`${windowStartMs}/${tenant}`, { tenant, windowStartMs });
+    }
+    const inTurn = [...holes.values()];
+    const from = inTurn.length === 0 ? 0 : this.#gapOffset % inTurn.length;
+    const chosen = [...suspected.values(), ...inTurn.slice(from), ...inTurn.slice(0, from)].slice(0, Math.max(0, countMax));
+    this.#gapOffset = from + Math.max(0, chosen.length - suspected.size);
+    return chosen;
   }
 
   #ownOrdinals(): OwnOrdinals {
@@ -261,7 +281,7 @@ export class BucketLink {
   #listLater(): void {
     const { clock, logger } = this.#modules;
     if (this.#stopped.signal.aborted) return;
-    const delayMs = this.#incomplete !== undefined ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
+    const delayMs = this.#incomplete !== undefined || (this.#isInDoubt && !this.#isFailing) ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
     this.#timer = clock.after(delayMs, () => {
       this.#timer = undefined;
       this.#list({ isWhole: false })
