@@ -122,4 +122,52 @@ describe("catalog view: gaps", () => {
     view = new CatalogView(1000);
     assert.deepEqual(list([seg(0), seg(5)], given(1)).storeConflicts, [], "of another store it is no conflict");
   });
+
+  it("a segment that is sealed and uploaded while a LIST is taken in is no other writer's", () => {
+    const keys = Array.from({ length: 500 }, (_, ordinal) => seg(ordinal, { storeId: OURS }));
+    const pass = view.beginList();
+    for (const _pause of view.takePage(pass, keys.map((key) => ({ key, sizeBytes: 100, lastModifiedMs: 0 }))));
+    const steps = view.endList(pass, { ...NO_OWN_ORDINALS, ...given(500) });
+    assert.isFalse(steps.next().done, "it pauses, and others go on");
+    for (const [ordinal, place] of [[500, "bucket"], [501, "local"]] as const) {
+      const key = seg(ordinal, { storeId: OURS });
+      view.add({ key, meta: parseObjectKey(key) as ReadableKey, sizeBytes: 1, place: "local" });
+      if (place === "bucket") view.replace({ key, meta: parseObjectKey(key) as ReadableKey, sizeBytes: 1, place });
+    }
+    let step = steps.next();
+    while (step.done !== true) step = steps.next();
+    assert.deepEqual(step.value.storeConflicts, []);
+    assert.deepEqual(shown(), []);
+  });
+
+  it("what is expected is looked at in slices, and of the LIST's windows alone", () => {
+    const windowCount = 5000;
+    let lookedAt = 0;
+    const stores = Array.from({ length: windowCount }, (_, window) => ({
+      storeId: OURS,
+      tenant: A as string,
+      windowStartMs: START_MS + window * WINDOW_MS,
+      get next() {
+        lookedAt++;
+        return 2;
+      },
+    }));
+    const pass = view.beginList();
+    let [most, before] = [0, 0];
+    for (const _pause of view.endList(pass, { ...NO_OWN_ORDINALS, stores })) {
+      most = Math.max(most, lookedAt - before);
+      before = lookedAt;
+    }
+    assert.isAtMost(most, 200);
+    assert.equal(view.gaps.length, windowCount);
+    lookedAt = 0;
+    assert.deepEqual(list([], { stores }, { kind: "window", tenant: A, windowStartMs: START_MS }).doubts, []);
+    assert.equal(view.gapsWithin([A], START_MS, START_MS)[0]!.gaps.holes.length, 1);
+  });
+
+  it("a bucket that lost everything is taken in without a look at every gap for every window", () => {
+    const stores = Array.from({ length: 40_000 }, (_, window) => ({ storeId: OURS, tenant: A as string, windowStartMs: START_MS + window * WINDOW_MS, next: 2 }));
+    for (let round = 0; round < 2; round++) list([], { stores }); // a look at every gap for every window takes a minute and more
+    assert.equal(view.gaps.length, 40_000);
+  });
 });

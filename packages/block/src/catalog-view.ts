@@ -121,8 +121,8 @@ export class CatalogView {
   readonly #marks = new Map<string, KeptMark>();
   /** By tenant, then by window. */
   readonly #marksOf = new Map<string, Map<number, Set<string>>>();
-  /** By `groupId`. */
-  readonly #gaps = new Map<string, SegmentGap>();
+  /** By `windowId`, then by store id. */
+  readonly #gaps = new Map<string, Map<string, SegmentGap>>();
   /** By `groupId`: one more than the highest ordinal of a segment that LISTs took away. */
   readonly #vanished = new Map<string, { readonly group: WindowRef & { readonly storeId: string }; readonly next: number }>();
   /** Removed since a LIST began that has not ended: it may still show them. */
@@ -231,15 +231,19 @@ export class CatalogView {
   /** What is missing from the windows of these tenants that [startMs, endMs] touches. */
   gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): SegmentGap[] {
     const found: SegmentGap[] = [];
-    for (const gap of this.#gaps.values()) {
-      if (gap.windowStartMs <= endMs && gap.windowStartMs + WINDOW_MS > startMs && tenants.includes(gap.tenant)) found.push(gap);
+    for (const byStore of this.#gaps.values()) {
+      for (const gap of byStore.values()) {
+        if (gap.windowStartMs <= endMs && gap.windowStartMs + WINDOW_MS > startMs && tenants.includes(gap.tenant)) found.push(gap);
+      }
     }
     return found;
   }
 
   /** Everything that is missing. */
   get gaps(): readonly SegmentGap[] {
-    return [...this.#gaps.values()];
+    const all: SegmentGap[] = [];
+    for (const byStore of this.#gaps.values()) all.push(...byStore.values());
+    return all;
   }
 
   /** Call before a LIST's first request, and `endList` or `abandonList` after its last. */
@@ -300,7 +304,7 @@ export class CatalogView {
       if (doubts.size < DOUBT_COUNT_MAX) doubts.set(windowId(window), { tenant: window.tenant, windowStartMs: window.windowStartMs });
     };
     const missed: { readonly key: string; readonly window: WindowRef }[] = [];
-    const settled: { readonly id: string; readonly gap: Omit<SegmentGap, "gaps">; readonly shown: ReturnType<typeof gapsOf> }[] = [];
+    const settled: { readonly gap: Omit<SegmentGap, "gaps">; readonly shown: ReturnType<typeof gapsOf> }[] = [];
     let steps = 0;
     for (const window of this.#windowsOf(list.scope)) {
       for (const key of this.#byTenant.get(window.tenant)?.get(window.windowStartMs) ?? []) {
@@ -329,35 +333,44 @@ export class CatalogView {
       }
       if (++steps % SLICE_LENGTH === 0) yield;
     }
-    const expected = expectedByWindow(own, this.#vanished.values());
-    const pending = pendingByWindow(own.pendingKeys);
+    const expected = yield* expectedByWindow(list.scope, own, this.#vanished.values());
+    const pending = yield* pendingByWindow(own.pendingKeys);
     for (const window of this.#windowsOf(list.scope, expected)) {
       steps += 1 + (this.#byTenant.get(window.tenant)?.get(window.windowStartMs)?.size ?? 0);
       if (steps >= SLICE_LENGTH) {
         steps = 0;
         yield;
       }
-      for (const { storeId, segments, marks, next, ownNext } of this.#ordinalsOf(window, expected.get(windowId(window)), pending.get(windowId(window)))) {
+      for (const { storeId, segments, listed, marks, next, ownNext } of this.#ordinalsOf(window, list, expected.get(windowId(window)), pending.get(windowId(window)))) {
         const at = `in window ${printWindow(window.windowStartMs)} of store ${storeId}`;
         if (storeId === own.currentStoreId && conflicts.length < CONFLICT_COUNT_MAX) {
-          const strange = segments.find((ordinal) => ordinal >= ownNext);
+          // Of those that this LIST showed: what was given after its pages were in, and sealed or uploaded under the pauses, is our own.
+          const strange = listed.find((ordinal) => ordinal >= ownNext);
           if (strange !== undefined) conflicts.push(`segment ${strange} ${at} is in the bucket, and this store gave only those below ${ownNext}`);
           else if (new Set(segments).size < segments.length) conflicts.push(`two segments have one ordinal ${at}`);
         }
         const shown = own.exemptStoreIds.has(storeId) ? [] : gapsOf({ segments, marks, next });
-        const id = groupId(window, storeId);
-        if (shown.length > 0 || this.#gaps.has(id)) settled.push({ id, gap: { ...window, storeId }, shown });
+        if (shown.length > 0 || this.#gaps.get(windowId(window))?.has(storeId) === true) settled.push({ gap: { ...window, storeId }, shown });
       }
     }
-    for (const { id, gap, shown } of settled) {
-      const gaps = settleGaps(this.#gaps.get(id)?.gaps ?? NO_GAPS, shown, { beganAt: list.beganAt, endedAt });
-      if (gaps.holes.length + gaps.suspected.length === 0) this.#gaps.delete(id);
-      else this.#gaps.set(id, { ...gap, gaps });
+    for (const { gap, shown } of settled) {
+      const gaps = settleGaps(this.#gaps.get(windowId(gap))?.get(gap.storeId)?.gaps ?? NO_GAPS, shown, { beganAt: list.beganAt, endedAt });
+      this.#setGaps({ ...gap, gaps });
       if (gaps.suspected.length > 0) doubt(gap);
+      if (++steps % SLICE_LENGTH === 0) yield;
     }
     this.abandonList(list);
     const { addedCount, foreignCount, changedKeys } = list;
     return { addedCount, removedCount, foreignCount, changedKeys, doubts: [...doubts.values()], storeConflicts: conflicts };
+  }
+
+  #setGaps(gap: SegmentGap): void {
+    const id = windowId(gap);
+    const byStore = this.#gaps.get(id) ?? new Map<string, SegmentGap>();
+    if (gap.gaps.holes.length + gap.gaps.suspected.length > 0) byStore.set(gap.storeId, gap);
+    else byStore.delete(gap.storeId);
+    if (byStore.size > 0) this.#gaps.set(id, byStore);
+    else this.#gaps.delete(id);
   }
 
   /** True where it was an entry. */
@@ -398,23 +411,32 @@ export class CatalogView {
         }
       }
     }
-    for (const { tenant, windowStartMs } of [...expected.values(), ...this.#gaps.values()]) {
+    for (const { tenant, windowStartMs } of expected.values()) {
       const window = { tenant, windowStartMs };
       if (isNew(window)) yield window;
+    }
+    for (const byStore of [...this.#gaps.values()]) {
+      for (const { tenant, windowStartMs } of byStore.values()) {
+        const window = { tenant, windowStartMs };
+        if (isNew(window)) yield window;
+      }
     }
   }
 
   /** Per store: what the window's entries and marks are, and what was given. */
-  #ordinalsOf(window: WindowRef, expected: ExpectedWindow | undefined, pending: readonly PendingOrdinal[] | undefined): Iterable<WindowOrdinals> {
+  #ordinalsOf(window: WindowRef, list: ListPass, expected: ExpectedWindow | undefined, pending: readonly PendingOrdinal[] | undefined): Iterable<WindowOrdinals> {
     const byStore = new Map<string, WindowOrdinals>();
     const of = (storeId: string): WindowOrdinals => {
       let found = byStore.get(storeId);
-      if (found === undefined) byStore.set(storeId, (found = { storeId, segments: [], marks: [], next: expected?.nextOf.get(storeId)?.next ?? 0, ownNext: expected?.nextOf.get(storeId)?.ownNext ?? 0 }));
+      if (found === undefined) byStore.set(storeId, (found = { storeId, segments: [], listed: [], marks: [], next: expected?.nextOf.get(storeId)?.next ?? 0, ownNext: expected?.nextOf.get(storeId)?.ownNext ?? 0 }));
       return found;
     };
     for (const key of this.#byTenant.get(window.tenant)?.get(window.windowStartMs) ?? []) {
-      const { meta } = this.#byKey.get(key)!.entry; // both maps change together
-      if (meta.kind === "segment") of(meta.storeId).segments.push(meta.ordinal);
+      const { entry, seenTick } = this.#byKey.get(key)!; // both maps change together
+      if (entry.meta.kind !== "segment") continue;
+      const ordinals = of(entry.meta.storeId);
+      ordinals.segments.push(entry.meta.ordinal);
+      if (seenTick === list.beganAt) ordinals.listed.push(entry.meta.ordinal);
     }
     for (const key of this.#marksOf.get(window.tenant)?.get(window.windowStartMs) ?? []) {
       const { meta } = this.#marks.get(key)!; // the same
@@ -422,7 +444,7 @@ export class CatalogView {
     }
     for (const storeId of expected?.nextOf.keys() ?? []) of(storeId);
     for (const { storeId, ordinal } of pending ?? []) of(storeId).marks.push({ mark: "void", ordinal }); // it waits here: nothing is missing
-    for (const gap of this.#gaps.values()) if (gap.tenant === window.tenant && gap.windowStartMs === window.windowStartMs) of(gap.storeId);
+    for (const storeId of this.#gaps.get(windowId(window))?.keys() ?? []) of(storeId);
     return byStore.values();
   }
 
@@ -474,6 +496,8 @@ interface ExpectedWindow extends WindowRef {
 interface WindowOrdinals {
   readonly storeId: string;
   readonly segments: number[];
+  /** Those of them that this LIST showed. */
+  readonly listed: number[];
   readonly marks: { readonly mark: MarkKey["mark"]; readonly ordinal: number }[];
   readonly next: number;
   readonly ownNext: number;
@@ -489,7 +513,8 @@ function isMissed({ seenTick, sinceTick }: Kept, { beganAt }: ListPass): boolean
   return seenTick < beganAt && sinceTick < beganAt;
 }
 
-function expectedByWindow(own: OwnOrdinals, vanished: Iterable<{ readonly group: WindowRef & { readonly storeId: string }; readonly next: number }>): Map<string, ExpectedWindow> {
+/** Of a scope's windows; what lies outside of it may be left out. Yields now and then. */
+function* expectedByWindow(scope: ListScope, own: OwnOrdinals, vanished: Iterable<{ readonly group: WindowRef & { readonly storeId: string }; readonly next: number }>): Generator<void, Map<string, ExpectedWindow>> {
   const expected = new Map<string, ExpectedWindow>();
   const of = (window: WindowRef, storeId: string): { next: number; ownNext: number } => {
     const id = windowId(window);
@@ -499,21 +524,35 @@ function expectedByWindow(own: OwnOrdinals, vanished: Iterable<{ readonly group:
     if (next === undefined) found.nextOf.set(storeId, (next = { next: 0, ownNext: 0 }));
     return next;
   };
+  let steps = 0;
   for (const { storeId, tenant, windowStartMs, next } of own.stores) {
-    const known = of({ tenant: tenant as TenantId, windowStartMs }, storeId); // the API parsed it before the head took the record
+    if (++steps % SLICE_LENGTH === 0) yield;
+    const window = { tenant: tenant as TenantId, windowStartMs }; // the API parsed it before the head took the record
+    if (!isWithin(scope, window)) continue;
+    const known = of(window, storeId);
     known.next = Math.max(known.next, next);
     known.ownNext = Math.max(known.ownNext, next);
   }
   for (const { group, next } of vanished) {
+    if (++steps % SLICE_LENGTH === 0) yield;
+    if (!isWithin(scope, group)) continue;
     const known = of(group, group.storeId);
     known.next = Math.max(known.next, next);
   }
   return expected;
 }
 
-function pendingByWindow(keys: Iterable<string>): Map<string, PendingOrdinal[]> {
+function isWithin(scope: ListScope, { tenant, windowStartMs }: WindowRef): boolean {
+  if (scope.kind === "all") return true;
+  return scope.kind === "since" ? windowStartMs >= scope.windowStartMs : windowStartMs === scope.windowStartMs && tenant === scope.tenant;
+}
+
+/** Yields now and then. */
+function* pendingByWindow(keys: Iterable<string>): Generator<void, Map<string, PendingOrdinal[]>> {
   const pending = new Map<string, PendingOrdinal[]>();
+  let steps = 0;
   for (const key of keys) {
+    if (++steps % SLICE_LENGTH === 0) yield;
     const meta = parseObjectKey(key);
     if (meta === undefined || meta.kind === "block") continue;
     const id = windowId(meta);

@@ -146,7 +146,7 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   terminal.out(
     ordinals.length === 0
       ? `already forgotten: ${printOrdinals([range])} of ${place}\n`
-      : `forgotten: ${printOrdinals([range])} of ${place}; nodes that run learn of it at their next listing, within a minute, or ten for an old window\n`,
+      : `forgotten: ${printOrdinals([range])} of ${place}; nodes that run learn of it at their next listing, within a minute\n`,
   );
 }
 

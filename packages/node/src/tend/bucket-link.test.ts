@@ -320,6 +320,60 @@ describe("bucket link", () => {
       expect(old()).to.equal(1);
     });
 
+    it("in an old window it is gone from the answers' way a minute after it is back, or forgotten", async () => {
+      const old = (ordinal: number): string => seg(ordinal, { hoursAgo: 50 });
+      const missing = (): readonly string[] => world.link.gapsWithin([A], START_MS - 50 * WINDOW_MS, START_MS - 50 * WINDOW_MS);
+      await world.own(old(2));
+      await world.start();
+      expect(missing()).to.deep.equal([`window 20260228T12, store ${OURS}: 0-1 missing`]);
+      await world.put(old(0));
+      await world.nextList();
+      expect(missing()).to.deep.equal([`window 20260228T12, store ${OURS}: 1 missing`]);
+      const windowStartMs = START_MS - 50 * WINDOW_MS;
+      await world.put(markKey({ tenant: A, windowStartMs, minTimeMs: windowStartMs, maxTimeMs: windowStartMs + 5, storeId: OURS, ordinal: 1, mark: "forgotten" }));
+      await world.nextList();
+      expect(missing()).to.deep.equal([]);
+    });
+
+    it("of windows that lack segments some are listed each minute, all of them in turn", async () => {
+      const windowCount = 50;
+      await world.own(...Array.from({ length: windowCount }, (_, window) => seg(1, { hoursAgo: 50 + window })));
+      await world.start();
+      expect(world.catalog.gaps.length).to.equal(windowCount);
+      await world.put(...Array.from({ length: windowCount }, (_, window) => seg(0, { hoursAgo: 50 + window })));
+      for (const left of [30, 10, 0]) {
+        await world.nextList();
+        expect(world.catalog.gaps.length).to.equal(left);
+      }
+    });
+
+    it("a doubt that uploads of another node keep up is settled within seconds of their end, also in an old window", async () => {
+      for (const hoursAgo of [0, 50]) {
+        world = new World();
+        const theirs = (ordinal: number): string => seg(ordinal, { storeId: THEIRS, hoursAgo });
+        const missing = (): readonly string[] => world.link.gapsWithin([A], START_MS - hoursAgo * WINDOW_MS, START_MS - hoursAgo * WINDOW_MS);
+        await world.own(theirs(0));
+        // Each LIST is behind the place of the one before the newest: it shows the newest and not that one.
+        let [newest, isBusy] = [0, true];
+        const list = world.memory.list.bind(world.memory);
+        world.memory.list = async function* (...args) {
+          const isRacing = isBusy && args[0].startsWith(OBJECT_PREFIX);
+          if (isRacing) await world.put(theirs(++newest), theirs(++newest));
+          const overtaken = theirs(newest - 1);
+          for await (const page of list(...args)) yield isRacing ? page.filter(({ key }) => key !== overtaken) : page;
+        };
+        await world.start();
+        expect(missing()).to.have.length(1);
+        isBusy = false;
+        const { delayMs } = world.timers[0]!;
+        await world.nextList();
+        expect(missing()).to.deep.equal([]);
+        expect(delayMs).to.equal(2000);
+        expect(world.timers[0]!.delayMs, "and then it is quiet").to.equal(60_000);
+        world.link.stop();
+      }
+    });
+
     it("readers that ask while a LIST runs share the next one", async () => {
       await world.own(seg(0));
       await world.start();

@@ -2,7 +2,8 @@
  * The node's link to its bucket: whether it is the right one, and what it holds.
  *
  *   identity    read before every LIST and before an upload; a data dir remembers its bucket (plan-adoption.ts has the rule)
- *   LIST        the newest windows each minute, everything each ten minutes; a window in which a segment seems to be missing again at once
+ *   LIST        the newest windows and those with gaps each minute, everything each ten minutes; a window in which a segment seems to
+ *               be missing again at once
  *   gaps        segments that are missing; answers over their windows are refused until they are restored or their loss is accepted
  *
  * What must stay true: the identity is read before a LIST is believed and before anything is uploaded. A fresh data
@@ -72,9 +73,12 @@ const FRESH_RETRY_FIRST_MS = 500;
 const ANSWER_TIMEOUT_MS = 2_000;
 /** Before an upload the identity is read again where it was last read longer ago than this. */
 const IDENTITY_AGE_MS_MAX = 5_000;
-/** A vanished segment takes three LISTs of its window: missed once, missed twice, its ordinal a hole. The fourth is for what came meanwhile; what is in doubt then waits for the next minute's LIST. */
+/**
+ * A vanished segment takes three LISTs of its window: missed once, missed twice, its ordinal a hole. The fourth is for what came
+ * meanwhile; what is in doubt then is listed again after `RETRY_MS`.
+ */
 const SETTLING_ROUNDS_MAX = 4;
-/** Where more windows than this are in doubt everything is listed, which costs less. */
+/** With doubts in more windows than this everything is listed, which costs less. Of older windows that lack segments so many are listed each minute, in turn. */
 const SETTLING_WINDOWS_MAX = 20;
 /** Gaps named in one refusal. */
 const NAMED_GAPS_MAX = 5;
@@ -97,6 +101,10 @@ export class BucketLink {
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
+  /** The last LIST left a doubt: uploads went on under it. */
+  #isInDoubt = false;
+  /** Of the older windows that lack segments, where the next LIST begins. */
+  #gapOffset = 0;
   #ensuring: Promise<void> | undefined;
   /** The LIST that runs, and the one that is to begin when it has ended. */
   #listing: Promise<void> | undefined;
@@ -203,7 +211,7 @@ export class BucketLink {
       const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
       const beganMs = clock.monotonicMs();
-      await this.#listAndSettle(scope, signal);
+      this.#isInDoubt = await this.#listAndSettle(scope, signal);
       if (isWholeDue) this.#wholeListMs = beganMs;
       this.#isListed = true;
       this.#isFailing = false;
@@ -218,13 +226,14 @@ export class BucketLink {
     await this.#forgetAcknowledged(signal);
   }
 
-  /** A doubt is settled by listing its window again, until none is left. */
-  async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<void> {
+  /** A doubt is settled by listing its window again, until none is left. True where some is. */
+  async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<boolean> {
     const { catalog, clock, forgetObject, logger, renumber } = this.#modules;
     const options = { own: () => this.#ownOrdinals(), turns: new Turns({ clock }) };
     const first = await catalog.refresh(signal, { ...options, scope });
     let { doubts, storeConflicts } = first;
     for (const key of first.changedKeys) forgetObject(key);
+    if (scope.kind === "since") doubts = [...doubts, ...this.#windowsWithGaps(scope.windowStartMs, SETTLING_WINDOWS_MAX - doubts.length)];
     for (let round = 1; doubts.length > 0 && round <= SETTLING_ROUNDS_MAX; round++) {
       const left = new Map<string, WindowRef>();
       const scopes: ListScope[] = doubts.length > SETTLING_WINDOWS_MAX ? [{ kind: "all" }] : doubts.map((window) => ({ kind: "window", ...window }));
@@ -236,12 +245,27 @@ export class BucketLink {
       }
       doubts = [...left.values()];
     }
-    if (storeConflicts.length === 0) return;
-    try {
-      await renumber(storeConflicts[0]!);
-    } catch (error) {
-      logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+    if (storeConflicts.length > 0) {
+      try {
+        await renumber(storeConflicts[0]!);
+      } catch (error) {
+        logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+      }
     }
+    return doubts.length > 0;
+  }
+
+  /** Windows before `beforeMs` that lack segments, which may be back or forgotten: those in doubt first, the others in turn. */
+  #windowsWithGaps(beforeMs: number, countMax: number): readonly WindowRef[] {
+    const [suspected, holes] = [new Map<string, WindowRef>(), new Map<string, WindowRef>()];
+    for (const { tenant, windowStartMs, gaps } of this.#modules.catalog.gaps) {
+      if (windowStartMs < beforeMs) (gaps.suspected.length > 0 ? suspected : holes).set(`${windowStartMs}/${tenant}`, { tenant, windowStartMs });
+    }
+    const inTurn = [...holes.values()];
+    const from = inTurn.length === 0 ? 0 : this.#gapOffset % inTurn.length;
+    const chosen = [...suspected.values(), ...inTurn.slice(from), ...inTurn.slice(0, from)].slice(0, Math.max(0, countMax));
+    this.#gapOffset = from + Math.max(0, chosen.length - suspected.size);
+    return chosen;
   }
 
   #ownOrdinals(): OwnOrdinals {
@@ -265,7 +289,7 @@ export class BucketLink {
   #listLater(): void {
     const { clock, logger } = this.#modules;
     if (this.#stopped.signal.aborted) return;
-    const delayMs = this.#incomplete !== undefined ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
+    const delayMs = this.#incomplete !== undefined || (this.#isInDoubt && !this.#isFailing) ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
     this.#timer = clock.after(delayMs, () => {
       this.#timer = undefined;
       this.#list({ isWhole: false })

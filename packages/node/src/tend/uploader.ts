@@ -90,6 +90,8 @@ export class Uploader {
   readonly #uploaded: Counter;
   #onDone: (segment: WaitingSegment) => void = () => {};
   #isStarted = false;
+  /** A plan is to be made in this turn. */
+  #isPumping = false;
   #timer: Timer | undefined;
   #outageFailureCount = 0;
   #outageRetryAtMs = 0;
@@ -231,8 +233,20 @@ export class Uploader {
     }));
   }
 
-  /** Begins what is due. Called after everything that may make something due. */
+  /**
+   * Begins what is due, before this turn of the loop ends. Called after everything that may make something due, and planned once for all of
+   * it: a plan looks at every queue, and a cut may add hundreds of segments to a backlog of thousands.
+   */
   #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    queueMicrotask(() => {
+      this.#isPumping = false;
+      this.#pumpNow();
+    });
+  }
+
+  #pumpNow(): void {
     if (!this.#isStarted || this.#signal.aborted) return;
     const { clock } = this.#modules;
     const nowMs = clock.monotonicMs();
