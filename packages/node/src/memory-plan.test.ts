@@ -13,10 +13,11 @@ describe("memory plan", () => {
         expect(plan.readAheadBytes).to.be.at.most(memoryBytes / 16);
       }
     }
-    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, heapGrowingPercent: 50 });
+    expect(planMemory({ memoryBytes: 512 * MIB, workerCount: 2 })).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, heapGrowingPercent: 50 });
   });
 
   it("beyond what helps more memory changes nothing", () => {
-    expect(planMemory({ memoryBytes: 64 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
+    const [large, ample] = [64 * GIB, Infinity].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 8 }));
+    expect({ ...large, windowBytesMax: Infinity }, "but how large a window may be that is read at once").to.deep.equal(ample);
   });
 });

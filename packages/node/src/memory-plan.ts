@@ -4,6 +4,7 @@
  *   1/8 of the memory   half of it: footers and ranges on the main thread (block/object-cache.ts), one budget for both
  *                       half of it: opened datasets, in equal parts of the worker threads (compute-engine.ts)
  *   1/16                ranges that queries have read ahead of their scans, of all queries together (read/read-ahead.ts)
+ *   1/8                 ranges of one window that do not fit in there, of one query at a time; a larger window is refused
  *
  * Each has an upper bound of its own: with more memory than that the page cache and the bucket do as well. What is left is for the
  * rows in memory (bounded by flush_size), for bodies in flight, for scans, and for V8, whose heaps grow beyond what is alive in them.
@@ -15,6 +16,8 @@ export interface MemoryPlan {
   readonly openDatasetBytes: number;
   /** Ranges read ahead by queries, together. */
   readonly readAheadBytes: number;
+  /** Of one window that a query reads: it is held at once, whatever `readAheadBytes` says. A larger one is refused. */
+  readonly windowBytesMax: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
 }
@@ -34,6 +37,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     objectCacheBytes: Math.floor(Math.min(OBJECT_CACHE_BYTES_MAX, half)),
     openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, half / Math.max(1, workerCount))),
     readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, memoryBytes / 16)),
+    windowBytesMax: Math.floor(memoryBytes / 8),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
   };
 }
