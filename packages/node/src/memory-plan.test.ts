@@ -14,7 +14,7 @@ describe("memory plan", () => {
       }
     }
     const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
-    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, heapGrowingPercent: 50 });
+    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, heapGrowingPercent: 50 });
   });
 
   it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {
@@ -37,6 +37,7 @@ describe("memory plan", () => {
   });
 
   it("beyond what helps more memory changes nothing", () => {
-    expect(planMemory({ memoryBytes: 1024 * GIB, workerCount: 8 })).to.deep.equal(planMemory({ memoryBytes: Infinity, workerCount: 8 }));
+    const [large, ample] = [1024 * GIB, Infinity].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 8 }));
+    expect({ ...large, windowBytesMax: Infinity }, "but how large a window may be that is read at once").to.deep.equal(ample);
   });
 });

@@ -6,7 +6,8 @@
  *   object cache        1/16                      footers and ranges of objects, on the main thread (block/object-cache.ts)
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
- *   the rest            21 %                      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
+ *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
+ *   the rest            21 % (9 % while a query has such a window)      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
  *
  * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
  * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
@@ -18,6 +19,8 @@ export interface MemoryPlan {
   readonly openDatasetBytes: number;
   /** Ranges that all queries together have read ahead. */
   readonly readAheadBytes: number;
+  /** Of one window that a query reads: it is held at once, whatever `readAheadBytes` says. A larger one is refused. */
+  readonly windowBytesMax: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
   readonly worker: WorkerMemory;
@@ -53,6 +56,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     objectCacheBytes: Math.floor(Math.min(OBJECT_CACHE_BYTES_MAX, sixteenth)),
     openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, sixteenth / workerCount)),
     readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, sixteenth)),
+    windowBytesMax: Math.floor(memoryBytes / 8),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {
       heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),

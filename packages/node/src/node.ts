@@ -254,7 +254,7 @@ export class Node {
     const { clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, readAheadBytes } = this.#modules.memory ?? AMPLE_MEMORY;
+    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
     const unreadable = new UnreadableObjects({
       clock,
@@ -287,7 +287,7 @@ export class Node {
       compute,
       segments: new SegmentSource({ objects, unreadable }),
       unreadable,
-      readAheadBudget: new ByteBudget(readAheadBytes),
+      readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
       refresh: (signal) => link.refreshForReader(signal),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,

@@ -122,6 +122,69 @@ describe("read ahead", () => {
     expect(budget.usedBytes).to.equal(0);
   });
 
+  it("past the bound the current group of one query is read, and those of others wait until it is scanned", async () => {
+    const budget = new ByteBudget(100);
+    const queries = Array.from({ length: 20 }, () => new Jobs());
+    for (const jobs of queries) jobs.sizeBytes = 60;
+    const groups = queries.map((jobs) => readAhead([["a", "b"], ["c"]], jobs.run, { budget, signal: new AbortController().signal }, few));
+    const asked = groups.map((group) => group.next());
+    const isBegun = ({ begun }: Jobs): boolean => begun.length > 0;
+    const heldBytes: number[] = [];
+    let current = 0;
+    while (current < queries.length) {
+      await turn();
+      heldBytes.push(budget.usedBytes);
+      current = queries.findIndex(({ begun }, index) => begun.includes("b") && index >= current);
+      expect(current, "one of them goes on").to.be.at.least(0);
+      queries[current]!.end("a", "b");
+      await asked[current];
+      await groups[current]!.return(undefined);
+      current++;
+    }
+    expect(queries.filter(isBegun).length, "each was read in the end").to.equal(queries.length);
+    expect(Math.max(...heldBytes), "the bound and one group of 120").to.be.at.most(220);
+    expect(budget.usedBytes).to.equal(0);
+  });
+
+  it("what was handed out is let go of when the next group is asked for, though the one who asked still has the array", async () => {
+    const [jobs, budget] = [new Jobs(), new ByteBudget(100)];
+    const groups = readAhead([["a"], ["b"]], jobs.run, { budget, signal: never }, few);
+    const first = groups.next();
+    await turn();
+    jobs.end("a", "b");
+    const handedOut: readonly string[] = (await first).value ?? [];
+    expect(handedOut).to.deep.equal(["a"]);
+    await groups.next();
+    expect(handedOut).to.deep.equal([]);
+    await groups.return(undefined);
+  });
+
+  it("a query that ends while it is past the bound lets the next one go on", async () => {
+    const [mine, other, budget, caller] = [new Jobs(), new Jobs(), new ByteBudget(100), new AbortController()];
+    mine.sizeBytes = other.sizeBytes = 150;
+    const first = readAhead([["a"]], mine.run, { budget, signal: caller.signal }, few);
+    const second = readAhead([["x"]], other.run, { budget, signal: never }, few);
+    const asked = [reasonOf(first.next()), second.next()];
+    await turn();
+    expect([...mine.begun, ...other.begun]).to.deep.equal(["a"]);
+    caller.abort(new Error("gone"));
+    await asked[0];
+    await turn();
+    expect(other.begun).to.deep.equal(["x"]);
+    other.end("x");
+    await asked[1];
+    await second.return(undefined);
+    expect(budget.usedBytes).to.equal(0);
+  });
+
+  it("a group that is larger than may ever be held is refused", async () => {
+    const [jobs, budget] = [new Jobs(), new ByteBudget(100, { groupBytesMax: 250 })];
+    jobs.sizeBytes = 100;
+    const reason = await reasonOf(readAhead([["a", "b", "c"]], jobs.run, { budget, signal: never }, { jobCountMax: 10, aheadCountMax: 100 }).next());
+    expect(reason).to.include({ code: "QUERY_OUT_OF_MEMORY", kind: "failed_precondition" });
+    expect(budget.usedBytes).to.equal(0);
+  });
+
   it("a caller that goes away ends what is at work, begins nothing more, and gives all bytes back", async () => {
     const [jobs, budget, caller] = [new Jobs(), new ByteBudget(1000), new AbortController()];
     jobs.sizeBytes = 10;

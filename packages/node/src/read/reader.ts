@@ -272,8 +272,7 @@ export class Reader implements ProfileSource {
     const wants = datasetFilter(scope, selectors);
     const windows = objectsByWindow(entries);
     const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, () => segments.parts(entry, wants, context), context.signal);
-    let at = 0;
-    for await (const objects of readAhead(windows, read, { budget, signal })) {
+    const take = (objects: readonly (ObjectParts | Failed)[]): SegmentPart[] => {
       const parts: SegmentPart[] = [];
       for (const object of objects) {
         if ("failure" in object) {
@@ -284,10 +283,15 @@ export class Reader implements ProfileSource {
         if (object.parts.length > 0) objectCount++;
         parts.push(...object.parts);
       }
+      return parts;
+    };
+    let at = 0;
+    for await (const objects of readAhead(windows, read, { budget, signal })) {
       const { windowStartMs, tenant } = windows[at++]![0]!.meta;
       // Memory of the same tenant and window is read with its objects: that is where copies meet.
-      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts };
-      await gathered.add(await this.#scanIntact(task, scope, missing, signal));
+      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
+      // The parts have no name here: this frame would keep their bytes in memory while the next window is waited for.
+      await gathered.add(await this.#scanIntact({ ...task, parts: take(objects) }, scope, missing, signal));
       signal.throwIfAborted();
     }
     await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
