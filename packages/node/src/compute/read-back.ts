@@ -178,7 +178,7 @@ export class ReadBack {
       } catch (error) {
         if (round.isOver()) break;
         const waitMs = retryDelayMs(failureCount, RETRY);
-        logger.error("the rows of a worker cannot be read back now, and its queries wait", { worker: this.#lane, retryMs: waitMs, error });
+        logger.error("the rows of a worker could not be read back, and are tried again; its queries wait", { worker: this.#lane, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
       }
     }
