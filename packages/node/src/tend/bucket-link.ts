@@ -366,7 +366,7 @@ export class BucketLink {
     const { bucket, catalog, clock, head, random } = this.#modules;
     await bucket.create(signal);
     await catalog.refresh(signal); // whose objects lie there already
-    const own = new Set(head.isFirstFormat ? [] : [toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const own = head.isFirstFormat ? new Set<string>() : this.#ownStoreIds();
     const firstFormatStores = [...this.#listedStores()].filter((id) => !own.has(id));
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
@@ -381,6 +381,12 @@ export class BucketLink {
     const { bucket, head } = this.#modules;
     this.#identity = head.isFirstFormat ? ((await addFirstFormatStores(bucket, [toHex(head.storeId)], signal)) ?? identity) : identity;
     await head.adoptBucket({ bucketId: identity.bucketId, clusterName: identity.clusterName });
+  }
+
+  /** The store id in force, and former ones that gave ordinals. */
+  #ownStoreIds(): Set<string> {
+    const { head } = this.#modules;
+    return new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
   }
 
   #listedStores(): Set<string> {
@@ -426,7 +432,7 @@ export class BucketLink {
   async #forgetAcknowledged(signal: AbortSignal): Promise<void> {
     const { catalog, clock, head, logger } = this.#modules;
     if (head.quarantine().length > 0) return;
-    const own = new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const own = this.#ownStoreIds();
     const marks = [...catalog.marks()].filter(({ storeId }) => own.has(storeId));
     const idOf = ({ tenant, windowStartMs, storeId, ordinal }: (typeof marks)[number]): string => `${tenant}/${windowStartMs}/${storeId}/${ordinal}`;
     const forgotten = new Set(marks.filter(({ mark }) => mark === "forgotten").map(idOf));
