@@ -109,7 +109,7 @@ describe("durability: a worker thread that runs out of heap", function () {
     // No push was with the thread when it died: a scan is alone there.
     expect(refused).to.deep.equal([]);
     await expectExactly(node, acked, nowMs);
-    expect(node.log.filter((line) => line.includes("a worker thread died; ")).length).to.be.within(2, 4);
+    expect(node.log.filter((line) => line.includes("a worker thread died: ")).length).to.be.within(2, 4);
     expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
     await expectExactly(node, acked, nowMs);
   });

@@ -40,7 +40,7 @@ describe("error status", () => {
     expect(JSON.parse(reply.body as string)).to.deep.equal({ code: "unavailable", message: "come back" });
   });
 
-  it("what knows when to come back says that, and an answer that would lack something says no time that nobody knows", () => {
+  it("Retry-After: an error's own time; none where an answer would lack data and no time is known", () => {
     const refusal = (details: Record<string, number | boolean>): CodedError => new CodedError({ code: "X", kind: "unavailable", message: "come back", details });
     expect(errorReply(refusal({ retryAfterSeconds: 17 })).headers["retry-after"]).to.equal("17");
     expect(errorReply(refusal({ retryAfterSeconds: 17, canBePartial: true })).headers["retry-after"]).to.equal("17");

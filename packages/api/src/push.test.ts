@@ -104,7 +104,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
-  it("a discard is of the profile that was refused, whatever its refusal's sentence begins with", async () => {
+  it("a discard counts for the profile that was refused, however the message of its refusal begins", async () => {
     const { sink, push, metrics } = rig();
     const error = new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "series 1, profile 0: is not what is meant", details: { reason: "malformed_profile" } });
     sink.refuse = (profile) => (profile.describe === "series 0, profile 1" ? error : undefined);

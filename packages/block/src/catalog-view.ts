@@ -121,7 +121,7 @@ export class CatalogView {
   readonly #marks = new Map<string, KeptMark>();
   /** By tenant, then by window. */
   readonly #marksOf = new Map<string, Map<number, Set<string>>>();
-  /** By `windowId`, then by store id. */
+  /** By `windowId`, then by store id. Bound: stores of the entries and marks, of `#vanished`, and of this node's own ordinals. */
   readonly #gaps = new Map<string, Map<string, SegmentGap>>();
   /** By `groupId`: one more than the highest ordinal of a segment that LISTs took away. */
   readonly #vanished = new Map<string, { readonly group: WindowRef & { readonly storeId: string }; readonly next: number }>();
@@ -133,7 +133,7 @@ export class CatalogView {
   readonly #texts = new Map<string, string>();
   #tick = 0;
 
-  /** At `entryCountMax` nothing more is added (CATALOG_FULL): an entry takes about half a KB. */
+  /** At `entryCountMax` entries and marks together nothing more is added (CATALOG_FULL): each takes about half a KB. */
   constructor(entryCountMax: number) {
     this.#entryCountMax = entryCountMax;
   }
@@ -278,6 +278,7 @@ export class CatalogView {
     if (meta === undefined) {
       list.foreignCount++;
     } else if (meta.kind === "mark") {
+      this.#checkRoom();
       this.#marks.set(key, { meta: this.#lean(meta), sinceTick: list.beganAt, seenTick: list.beganAt, missedTick: 0 });
       index(this.#marksOf, meta, key);
     } else if ((this.#removedSince.get(key) ?? -1) < list.beganAt) {
@@ -451,16 +452,19 @@ export class CatalogView {
   #put(entry: CatalogEntry, seenTick: number): void {
     const { key, meta } = entry;
     // A local segment is never refused: its records are nowhere else. The head's disk budget bounds local segments.
-    if (entry.place !== "local" && this.#byKey.size >= this.#entryCountMax) {
-      throw new CodedError({
-        code: "CATALOG_FULL",
-        kind: "unavailable",
-        message: `the catalog holds ${this.#entryCountMax} objects and takes no more: raise --flush-interval, or give each cluster a prefix of its own in the bucket`,
-      });
-    }
+    if (entry.place !== "local") this.#checkRoom();
     this.#byKey.set(key, { entry, sinceTick: this.#tick, seenTick, missedTick: 0 });
     index(this.#byTenant, meta, key);
     this.#forgetPlan(meta);
+  }
+
+  #checkRoom(): void {
+    if (this.#byKey.size + this.#marks.size < this.#entryCountMax) return;
+    throw new CodedError({
+      code: "CATALOG_FULL",
+      kind: "unavailable",
+      message: `the catalog holds ${this.#entryCountMax} objects and takes no more: raise --flush-interval, or give each cluster a prefix of its own in the bucket`,
+    });
   }
 
   #change(kept: KeptEntry, entry: CatalogEntry): void {

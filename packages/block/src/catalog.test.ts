@@ -260,6 +260,14 @@ describe("catalog view", () => {
     small.remove(keyOf(1));
     assert.isTrue(small.add(entryOf(keyOf(3))));
   });
+
+  it("at its bound marks are not added either: CATALOG_FULL", () => {
+    const small = new CatalogView(2);
+    small.add(entryOf(keyOf(1)));
+    const marks = [2, 3].map((ordinal) => keyOf(ordinal).replace(/seg$/, "forgotten"));
+    assert.throws(() => run(small.takePage(small.beginList(), marks.map(objectOf))), "takes no more");
+    assert.lengthOf([...small.marks()], 1);
+  });
 });
 
 describe("snapshots", () => {

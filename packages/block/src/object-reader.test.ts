@@ -188,7 +188,7 @@ describe("object cache", () => {
     assert.equal(cache.entryCount, 0);
   });
 
-  it("counts what an entry costs: a thousand of one byte are not a thousand bytes", () => {
+  it("counts what an entry costs: a thousand entries of one byte take more than a thousand bytes", () => {
     const cache = new ObjectCache(2 ** 20);
     for (let i = 0; i < 10_000; i++) cache.keepRange(`k${i}`, dataset, new Uint8Array(1));
     assert.isAtMost(cache.entryCount, 2 ** 20 / 512);

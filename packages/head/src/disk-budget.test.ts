@@ -46,7 +46,7 @@ describe("disk budget", () => {
     expect(codeOf(disk.refusal(3 * MB, empty)), "measured again, and it was in it").to.equal(undefined);
   });
 
-  it("what cannot be measured any more refuses nothing: then what is known to be kept counts alone", () => {
+  it("a measurement that fails refuses nothing: then only records and sealed segments count", () => {
     const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
     disk.measured({ storeBytes: 60 * MB, otherBytes: 0 }, disk.beginMeasuring());
     expect(codeOf(disk.refusal(1000, empty))).to.equal("HEAD_FULL");
@@ -193,7 +193,7 @@ describe("disk budget", () => {
       });
     }
 
-    it("what an earlier process left dead is merged away, and refuses nothing for long", async () => {
+    it("deleted records of an earlier process are merged away, and refuse nothing for long", async () => {
       await open(16 * MB);
       await fill(20_000);
       await seal();

@@ -54,7 +54,7 @@ describe("the format file", function () {
     expect(await everything()).deep.equal(before);
   });
 
-  it("the same directory of this format is mended, so the test above tests something", async () => {
+  it("the same directory of this format is repaired, so the test above tests something", async () => {
     await fill();
     await harmTables();
     const before = await everything();

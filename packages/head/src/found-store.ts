@@ -31,7 +31,7 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
   const structure = await readStructure(store, seen?.commit ?? 0, logger, turns);
   await turns.give(); // what follows runs in one piece
   const witness = witnessOf(structure.storeMark, seen);
-  if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is not heard");
+  if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is ignored");
   const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
   const plan = planReplay(structure, witness, loss !== undefined || isMarkLost);
 
@@ -45,7 +45,7 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
     const change = identity.planNewId(random.bytes(STORE_ID_BYTES));
     introducing.push(...change.ops);
     change.apply();
-    logger.warn("the head's store may have forgotten which segments it named, and goes on under a new store id", { former: toHex(knownId), store: identity.storeIdText });
+    logger.warn("the head's store may have lost ordinals that it gave, and takes a new store id", { former: toHex(knownId), store: identity.storeIdText });
   } else if (structure.storeMark?.version !== FORMAT_VERSION) {
     introducing.push({ kind: "put", ...encodeStoreMark(mark) });
   }

@@ -479,7 +479,7 @@ export class Head {
       const former = this.#identity.storeIdText;
       const storeId = this.#modules.random.bytes(STORE_ID_BYTES);
       await this.#changeIdentity(this.#identity.planNewId(storeId));
-      this.#modules.logger.warn("the store goes on under a new store id", { former, store: toHex(storeId), reason });
+      this.#modules.logger.warn("the store takes a new store id", { former, store: toHex(storeId), reason });
     });
   }
 

@@ -90,7 +90,7 @@ export async function recover(
     for (let number = range.from; number <= range.to; number++) retiring.push(number);
   }
   for (const number of plan.lostCuts) {
-    logger.error("a cut is gone; its records are open again and will be cut again", { cutId: number });
+    logger.error("a cut's entry is lost; its records are in the open head again and will be cut again", { cutId: number });
     remove(commitKey(number));
     retiring.push(number);
   }

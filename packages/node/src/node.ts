@@ -146,7 +146,7 @@ export class Node {
 
   async #start(): Promise<void> {
     const { logger } = this.#modules;
-    if (this.#config.retentionMs > 0) logger.warn("nothing is deleted yet in this version, whatever --retention says: the bucket grows; --retention 0 silences this");
+    if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
     const { catalog, flusher, head, link } = this.#replayed;
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
@@ -315,7 +315,7 @@ export class Node {
     for (const { key } of onDisk) {
       if (sealed.has(key)) continue;
       if (!hasLoss) await local.delete(key);
-      else logger.error("a sealed segment's file that the head does not know was set aside", { key, path: await local.setAside(key) });
+      else logger.error("the file of a sealed segment that the head does not name was set aside", { key, path: await local.setAside(key) });
     }
   }
 

@@ -77,7 +77,7 @@ async function withBucket(load: LoadSettings, { clock }: CommandModules, use: (b
 async function identityOf(bucket: Bucket, signal: AbortSignal): Promise<BucketIdentity> {
   const identity = await readIdentity(bucket, signal);
   if (identity !== undefined) return identity;
-  throw new CodedError({ code: "BUCKET_IDENTITY_GONE", kind: "failed_precondition", message: `${bucket.name} has no identity (pyromesh-bucket.json): no node has used it, or it is another place than you think; check --bucket and --data-dir` });
+  throw new CodedError({ code: "BUCKET_IDENTITY_GONE", kind: "failed_precondition", message: `${bucket.name} has no identity (pyromesh-bucket.json): no node has used it yet, or it is not the one you meant; check --bucket and --data-dir` });
 }
 
 async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, signal: AbortSignal): Promise<void> {

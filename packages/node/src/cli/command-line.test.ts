@@ -345,7 +345,7 @@ describe("pyromesh query", () => {
 describe("pyromesh bucket", () => {
   const store = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
 
-  it("what is written wrongly is told with how to write it, before anything is looked at", async () => {
+  it("a malformed argument is refused with the right form, before the bucket is read", async () => {
     for (const [args, words] of [
       [["a b", "20260302T14", store, "3"], "tenant"],
       [["a", "2026-03-02", store, "3"], "write the hour as 20260302T14"],
@@ -360,7 +360,7 @@ describe("pyromesh bucket", () => {
     }
   });
 
-  it("a place that is no bucket of ours is neither made nor written to", async () => {
+  it("a folder without an identity is neither made nor written to", async () => {
     const dataDir = `/nowhere/${store}`;
     for (const args of [["status"], ["forget", "a", "20260302T14", store, "3"]]) {
       const { exitCode, notes } = await run(["bucket", ...args, "--data-dir", dataDir]);

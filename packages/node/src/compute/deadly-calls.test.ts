@@ -14,7 +14,7 @@ describe("deadly calls", () => {
     expect(calls.isEmpty).to.equal(true);
   });
 
-  it("deaths that lie far apart do not add up, and what went well is no suspect any more", () => {
+  it("deaths that lie far apart do not add up, and a call that ended well is no suspect any more", () => {
     const calls = new DeadlyCalls({ expiryMs: 1000 });
     calls.note("a", 0);
     calls.note("a", 1000);
@@ -23,7 +23,7 @@ describe("deadly calls", () => {
     expect(calls.isSuspect("a", 1000)).to.equal(false);
   });
 
-  it("past so many the one longest without a death is forgotten", () => {
+  it("at the bound the one whose last death is the longest ago is forgotten", () => {
     const calls = new DeadlyCalls({ countMax: 2 });
     for (const kind of ["a", "b", "a", "c"]) calls.note(kind, 0);
     expect(["a", "b", "c"].map((kind) => calls.isSuspect(kind, 0))).to.deep.equal([true, false, true]);

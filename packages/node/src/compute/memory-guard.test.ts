@@ -35,7 +35,7 @@ describe("memory guard", () => {
   let heap: FakeHeap;
   beforeEach(() => (heap = new FakeHeap()));
 
-  it("a query whose heap is half full of what is alive is ended, with a word what to ask instead", () => {
+  it("a query that fills half of the heap with what is alive is ended, and the message says what to ask instead", () => {
     const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
     heap.aliveBytes = 60;
     expect(codeOf(guard), "it may be").to.equal("none");

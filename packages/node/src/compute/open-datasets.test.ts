@@ -41,7 +41,7 @@ async function partOf(object: string, text = "main;work 3\n"): Promise<SegmentPa
 }
 
 describe("open datasets", () => {
-  it("count what they take in memory: hundreds of a kilobyte do not fit into that many kilobytes", async () => {
+  it("count what they take in memory: hundreds of datasets of 1 kB do not fit into as many kB", async () => {
     const open = new OpenDatasets(1024 * KIB);
     const part = await partOf("o");
     for (let i = 0; i < 500; i++) open.use({ ...part, object: `o${i}` }, (dataset) => expect(dataset.rowCount).to.equal(1));
@@ -50,7 +50,7 @@ describe("open datasets", () => {
     expect(open.sizeBytes).to.be.at.most(1024 * KIB);
   });
 
-  it("are opened once, and weigh more once more of them is open", async () => {
+  it("are opened once, and count more when more of their sections are open", async () => {
     const open = new OpenDatasets(1024 * KIB);
     const part = await partOf("o", Array.from({ length: 1000 }, (_, i) => `main;work-${i} 1\n`).join(""));
     let first: unknown;
@@ -63,13 +63,13 @@ describe("open datasets", () => {
     expect(open.sizeBytes).to.be.above(before + 4 * KIB);
   });
 
-  it("one that is larger than all may be is read, and not kept", async () => {
+  it("one that is larger than the whole cache is read, and not kept", async () => {
     const open = new OpenDatasets(KIB);
     open.use(await partOf("o"), (dataset) => expect(dataset.rowCount).to.equal(1));
     expect(open.datasetCount).to.equal(0);
   });
 
-  it("damage is told by object and service, and is not kept; mended, the same object is opened anew", async () => {
+  it("damage names object and service, and is not kept; once repaired, the object is opened again", async () => {
     const open = new OpenDatasets(1024 * KIB);
     const part = await partOf("o");
     const damaged = { ...part, bytes: part.bytes.slice() };

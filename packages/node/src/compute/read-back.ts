@@ -35,7 +35,7 @@ export interface RefilledLane {
 
 /** Some 25 records of 10 KiB: ten milliseconds of a worker, one of the main thread. */
 const PAGE_BYTES = 256 << 10;
-/** A record that was alone in so many workers when they died is set aside. */
+/** A record that was alone at work at so many deaths is set aside: the last of those workers held nothing else. */
 const TRIES_MAX = 2;
 /** Waits between tries to read where the disk fails; there is no last try. Queries wait for the rows meanwhile, 10 s at most, and are then refused. */
 const RETRY = { firstMs: 500, maxMs: 15_000 };
@@ -56,7 +56,7 @@ export class ReadBack {
   readonly #lane: number;
   readonly #laneCount: number;
   readonly #modules: ReadBackModules;
-  /** By seq: how many workers died with this record alone. Bound: the records of one page. */
+  /** By seq: at how many deaths this record was alone at work. Bound: the records of one page. */
   readonly #suspects = new Map<number, number>();
   #atWork: readonly Handed[] = [];
   #progress: { readonly startedMs: number; firstSeq: number; nextSeq: number; readonly untilSeq: number } | undefined;
@@ -178,7 +178,7 @@ export class ReadBack {
       } catch (error) {
         if (round.isOver()) break;
         const waitMs = retryDelayMs(failureCount, RETRY);
-        logger.error("the rows of a worker cannot be read back now, and its queries wait", { worker: this.#lane, retryMs: waitMs, error });
+        logger.error("the rows of a worker could not be read back, and are tried again; its queries wait", { worker: this.#lane, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
       }
     }

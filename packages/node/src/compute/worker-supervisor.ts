@@ -85,11 +85,11 @@ export class WorkerSupervisor {
     const plan = planRestart(this.#deathsMs);
     const said = { worker: this.#number, reason: death.reason, message: death.message, atWork: death.atWork.map(describeCall) };
     if (plan.kind === "give-up") {
-      logger.error("a worker thread died again and again; it is not started any more", { ...said, deaths: this.#deathsMs.length });
+      logger.error("a worker thread died again and again, and is not started any more", { ...said, deaths: this.#deathsMs.length });
       this.#giveUp(death);
       return;
     }
-    logger.error("a worker thread died; what was with it is refused, another is started, and its rows are read back", { ...said, startMs: plan.delayMs });
+    logger.error("a worker thread died: the calls that it was working on are refused, another thread is started, and its rows are read back", { ...said, startMs: plan.delayMs });
     if (!this.#isRefilling) this.#startedMs = nowMs;
     this.#isRefilling = true;
     if (this.#source === undefined) this.lane.discard(true);
@@ -113,7 +113,7 @@ export class WorkerSupervisor {
     this.#heldTimer?.cancel();
     this.#heldTimer = undefined;
     this.lane.makeWhole(source.liveGenerations);
-    logger.info("a worker that was started again holds its rows", { worker: this.#number, recordCount, durationMs: Math.round(clock.monotonicMs() - this.#startedMs) });
+    logger.info("a worker that was started again holds all of its rows", { worker: this.#number, recordCount, durationMs: Math.round(clock.monotonicMs() - this.#startedMs) });
   }
 
   #giveUp({ message, reason }: WorkerDeath): void {

@@ -74,7 +74,7 @@ describe("read ahead", () => {
     await groups.return(undefined);
   });
 
-  it("a later group waits for room; the current one never does, though it is larger than all of it", async () => {
+  it("a later group waits for bytes; the current one never does, though it is larger than the budget", async () => {
     const [jobs, budget] = [new Jobs(), new ByteBudget(100)];
     jobs.sizeBytes = 60;
     const groups = readAhead(GROUPS, jobs.run, { budget, signal: never }, { jobCountMax: 10, aheadCountMax: 100 });
@@ -185,7 +185,7 @@ describe("read ahead", () => {
     expect(budget.usedBytes).to.equal(0);
   });
 
-  it("a caller that goes away ends what is at work, begins nothing more, and gives all bytes back", async () => {
+  it("when the caller goes away jobs under way end, none begins, and all bytes are given back", async () => {
     const [jobs, budget, caller] = [new Jobs(), new ByteBudget(1000), new AbortController()];
     jobs.sizeBytes = 10;
     const groups = readAhead(GROUPS, jobs.run, { budget, signal: caller.signal }, few);

@@ -537,7 +537,7 @@ describe("reader", function () {
       expect(world.scans.slice(0, 20).map(({ firstWindowMs, parts }) => [firstWindowMs, parts.length])).to.deep.equal(Array.from({ length: 20 }, (_, hour) => [BASE_MS + hour * HOUR_MS, 3]));
     });
 
-    it("all that many windows give is merged on the way, and comes to the same", async () => {
+    it("parts of many windows are merged on the way, and the answer is the same", async () => {
       const node = await world.start();
       for (let hour = 0; hour < 70; hour++) await push(node, { timeMs: BASE_MS + hour * HOUR_MS, routes: { a: 1, [`r${hour}`]: 2 }, durationS: 1 });
       const wide = { ...whole, endMs: BASE_MS + 70 * HOUR_MS };

@@ -33,7 +33,7 @@ class World {
 }
 
 describe("unreadable objects", () => {
-  it("are looked at after 1, 2, 4 ... 30 seconds, until they are whole", async () => {
+  it("are read again after 1, 2, 4 ... 30 seconds, until they are whole", async () => {
     const world = new World();
     world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
     const at: number[] = [];
@@ -49,7 +49,7 @@ describe("unreadable objects", () => {
     expect(world.checks.length).to.equal(8);
   });
 
-  it("the system's time jumps back by a day: they are still looked at after the second that was told", async () => {
+  it("the system's time jumps back by a day: they are still read after the second that was told", async () => {
     const world = new World();
     world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
     world.clock.jumpWall(-86_400_000);
@@ -73,7 +73,7 @@ describe("unreadable objects", () => {
     expect(world.forgotten.length).to.equal(5);
   });
 
-  it("a thousand are remembered, and few are looked at at once", async () => {
+  it("a thousand are remembered, and eight are read at once", async () => {
     const world = new World();
     for (let i = 0; i < 1100; i++) world.unreadable.report({ key: `k${i}`, service: undefined, reason: "torn" });
     expect(world.unreadable.objectCount).to.equal(1000);
@@ -82,7 +82,7 @@ describe("unreadable objects", () => {
     expect([world.checks.length, world.atOnceMax]).to.deep.equal([1000, 8]);
   });
 
-  it("nothing is looked at once it has stopped", async () => {
+  it("nothing is read once it has stopped", async () => {
     const world = new World();
     world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
     world.unreadable.stop();

@@ -78,7 +78,7 @@ export class UnreadableObjects {
     const { clock, forget, logger } = this.#modules;
     forget(damage.key);
     const known = this.#entries.get(idOf(damage));
-    if (known === undefined) logger.error("an object is damaged; it is looked at again until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
+    if (known === undefined) logger.error("an object is damaged; it is read again from time to time until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
     // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
     if (known !== undefined && known.retryAtMs > clock.monotonicMs()) return;
     this.#wait(damage, (known?.failureCount ?? 0) + 1);
@@ -136,7 +136,7 @@ export class UnreadableObjects {
     } catch (error) {
       if (this.#stopped.signal.aborted) return;
       const reason = isDamage(error) ? error.message : entry.reason;
-      if (!isDamage(error)) logger.debug("a damaged object could not be looked at", { object: entry.key, reason: messageOf(error) });
+      if (!isDamage(error)) logger.debug("a damaged object could not be read again", { object: entry.key, reason: messageOf(error) });
       this.#wait({ ...entry, reason }, entry.failureCount + 1);
     }
   }

@@ -147,7 +147,7 @@ export class BucketLink {
   async start(tell: (words: string) => void, caller: AbortSignal): Promise<void> {
     const { bucket, clock, logger } = this.#modules;
     const signal = AbortSignal.any([caller, this.#stopped.signal]);
-    if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: take it away again, else a disk that is not mounted may be taken for a new bucket");
+    if (this.#options.isInit) logger.warn("--bucket-init is meant for one start: remove it, or a disk that is not mounted may be taken for a new bucket");
     tell("waiting for the bucket: it was asked for what it holds and has not answered yet");
     const isFresh = this.#isFresh;
     for (let failureCount = 1; ; failureCount++) {
@@ -249,7 +249,7 @@ export class BucketLink {
       try {
         await renumber(storeConflicts[0]!);
       } catch (error) {
-        logger.error("this data directory's store id is used by another one, and a new one could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
+        logger.error("another data directory uses this one's store id, and a new id could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
       }
     }
     return doubts.length > 0;
@@ -329,7 +329,7 @@ export class BucketLink {
     const look = await this.#look(signal);
     const plan = planAdoption({ ...look.view, clusterName: this.#options.clusterName, isInit: this.#options.isInit && !this.#wasIdentified, isCreatable: this.#options.isCreatable });
     await this.#carryOut(plan, look.cause, signal);
-    if (this.#identifiedMs === -Infinity) logger.info(this.#wasIdentified ? "the bucket is back" : "the bucket is known", { bucket: this.#modules.bucket.name, id: this.#identity?.bucketId ?? "" });
+    if (this.#identifiedMs === -Infinity) logger.info(this.#wasIdentified ? "the bucket is back" : "the bucket is the right one", { bucket: this.#modules.bucket.name, id: this.#identity?.bucketId ?? "" });
     this.#identifiedMs = askedMs;
     this.#wasIdentified = true;
     this.#waits = undefined;
@@ -369,7 +369,7 @@ export class BucketLink {
         return this.#adopt(plan.identity, signal);
       case "make": {
         const identity = await this.#make(plan.bucketId, signal);
-        logger.info("the bucket got an identity", { bucket: this.#modules.bucket.name, id: identity.bucketId });
+        logger.info("an identity was made for the bucket", { bucket: this.#modules.bucket.name, id: identity.bucketId });
         if (plan.bucketId === undefined) return this.#adopt(identity, signal);
         if (identity.bucketId !== plan.bucketId) throw this.#distrust(new NotOurs("BUCKET_IS_ANOTHER", `another node made it bucket ${identity.bucketId} at the same moment; this data directory wrote to bucket ${plan.bucketId}`));
         this.#identity = identity;
@@ -390,7 +390,7 @@ export class BucketLink {
     const { bucket, catalog, clock, head, random } = this.#modules;
     await bucket.create(signal);
     await catalog.refresh(signal); // whose objects lie there already
-    const own = new Set(head.isFirstFormat ? [] : [toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const own = head.isFirstFormat ? new Set<string>() : this.#ownStoreIds();
     const firstFormatStores = [...this.#listedStores()].filter((id) => !own.has(id));
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
@@ -405,6 +405,12 @@ export class BucketLink {
     const { bucket, head } = this.#modules;
     this.#identity = head.isFirstFormat ? ((await addFirstFormatStores(bucket, [toHex(head.storeId)], signal)) ?? identity) : identity;
     await head.adoptBucket({ bucketId: identity.bucketId, clusterName: identity.clusterName });
+  }
+
+  /** The store id in force, and former ones that gave ordinals. */
+  #ownStoreIds(): Set<string> {
+    const { head } = this.#modules;
+    return new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
   }
 
   #listedStores(): Set<string> {
@@ -440,7 +446,7 @@ export class BucketLink {
     if (told === this.#toldGaps) return;
     this.#toldGaps = told;
     if (gaps.length === 0) logger.info("no segment is missing from the bucket any more");
-    else logger.error("segments are missing from the bucket: queries over their windows are refused until they are back or forgotten (pyromesh bucket forget)", { windows: gaps.length, missing: gaps.slice(0, NAMED_GAPS_MAX).map((gap) => `tenant ${gap.tenant}, ${describeGap(gap)}`) });
+    else logger.error("segments are missing from the bucket: queries over their windows are refused until they are restored or their loss is accepted (pyromesh bucket forget)", { windows: gaps.length, missing: gaps.slice(0, NAMED_GAPS_MAX).map((gap) => `tenant ${gap.tenant}, ${describeGap(gap)}`) });
   }
 
   /**
@@ -450,7 +456,7 @@ export class BucketLink {
   async #forgetAcknowledged(signal: AbortSignal): Promise<void> {
     const { catalog, clock, head, logger } = this.#modules;
     if (head.quarantine().length > 0) return;
-    const own = new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
+    const own = this.#ownStoreIds();
     const marks = [...catalog.marks()].filter(({ storeId }) => own.has(storeId));
     const idOf = ({ tenant, windowStartMs, storeId, ordinal }: (typeof marks)[number]): string => `${tenant}/${windowStartMs}/${storeId}/${ordinal}`;
     const forgotten = new Set(marks.filter(({ mark }) => mark === "forgotten").map(idOf));
@@ -463,7 +469,7 @@ export class BucketLink {
         windows.set(`${meta.windowStartMs}/${meta.tenant}`, meta);
       }
       for (const { tenant, windowStartMs } of windows.values()) await catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
-      logger.info("lost segments whose quarantine was acknowledged are forgotten", { segments: lost.length });
+      logger.info("lost segments are marked as forgotten, since their quarantine was acknowledged", { segments: lost.length });
     } catch (error) {
       if (!signal.aborted) logger.warn("lost segments could not be marked as forgotten; it is tried again after the next LIST", { reason: messageOf(error) });
     }

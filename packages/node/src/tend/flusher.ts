@@ -15,7 +15,7 @@
  * it. While the bucket is down, sealed files wait on disk and are read from there: memory does not grow with the outage. The head's disk
  * budget bounds them: past it pushes get 503.
  */
-import { CodedError, messageOf, unavailable, within } from "@pyromesh/base";
+import { CodedError, messageOf, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
@@ -195,8 +195,8 @@ export class Flusher {
       const reasons = this.#uploader.reasons().slice(0, 1).map((reason) => `; ${reason}`);
       parts.push(`on local disk wait ${segments.size} segments (${keys.join(", ")}${reasons.join("")})`);
     }
-    const error = unavailable("FLUSH_TIMEOUT", `not all is in the bucket after ${timeoutMs} ms: ${parts.join("; ")}; it goes on in the background`);
-    return new CodedError({ code: "FLUSH_TIMEOUT", kind: error.kind, message: error.message, details: { timeoutMs, cutCount: cutIds.size, segmentCount: segments.size } });
+    const message = `not all is in the bucket after ${timeoutMs} ms: ${parts.join("; ")}; the flush goes on in the background`;
+    return new CodedError({ code: "FLUSH_TIMEOUT", kind: "unavailable", message, details: { timeoutMs, cutCount: cutIds.size, segmentCount: segments.size } });
   }
 
   #settle(change: (wait: FlushWait) => void): void {

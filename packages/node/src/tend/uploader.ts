@@ -266,7 +266,7 @@ export class Uploader {
 
   #work(work: Promise<void>): void {
     const tracked: Promise<void> = work
-      .catch((error: unknown) => this.#modules.logger.error("the upload of segments stopped short and is tried again", { error }))
+      .catch((error: unknown) => this.#modules.logger.error("a step of the upload failed unexpectedly and is tried again", { error }))
       .finally(() => {
         this.#working.delete(tracked);
         this.#pump();
@@ -351,7 +351,7 @@ export class Uploader {
     const storedSizeBytes = isCreated ? bytes.length : (await bucket.head(key, signal)).sizeBytes;
     const stored = new Set(await readIdentities(bucketSource(bucket, key, storedSizeBytes), key, signal));
     if (storedSizeBytes !== bytes.length || stored.size !== new Set(wanted).size || !wanted.every((identity) => stored.has(identity))) {
-      logger.error("the bucket holds another segment under the key of one that waits here: was this data dir copied, or rolled back?", { key, bucket: bucket.name });
+      logger.error("the bucket holds another segment under the key of one that waits here: this data directory was probably copied or rolled back", { key, bucket: bucket.name });
       waiting.takenSizeBytes = storedSizeBytes;
       return this.#renumberFrom(meta.storeId, `the bucket holds another segment under ${key}`);
     }
@@ -405,7 +405,7 @@ export class Uploader {
       }
       await head.rename({ key, ...meta }, { ...name, key: newKey, bytes: encodeSealedEntry(entry) });
       crashPoint("flush-after-rename");
-      logger.info("a sealed segment goes on under a new store id", { key: newKey, formerKey: key });
+      logger.info("a sealed segment was renamed to the new store id", { key: newKey, formerKey: key });
     });
   }
 
@@ -422,7 +422,7 @@ export class Uploader {
       try {
         await this.#sound(waiting);
       } catch (error) {
-        if (!this.#signal.aborted) logger.warn("a sealed segment could not be checked; its upload will", { key: waiting.key, reason: messageOf(error) });
+        if (!this.#signal.aborted) logger.warn("a sealed segment could not be checked now; its upload checks it again", { key: waiting.key, reason: messageOf(error) });
       } finally {
         waiting.isHeld = false;
         this.#pump();
@@ -455,7 +455,7 @@ export class Uploader {
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
-      logger.warn("a sealed segment rotted on disk after it had come to the bucket whole", { key, rot });
+      logger.warn("a sealed segment is corrupt on disk; the bucket has it whole", { key, rot });
       catalog.replace({ key, meta, sizeBytes: entry.sizeBytes, place: "bucket" });
       await this.#setAside(key);
       await head.unseal(key);
@@ -476,7 +476,7 @@ export class Uploader {
   async #setAside(key: string): Promise<void> {
     const { local, logger } = this.#modules;
     const path = await local.setAside(key);
-    if (path !== undefined) logger.error("a rotten sealed segment was set aside; it stays on disk until you remove it", { key, path });
+    if (path !== undefined) logger.error("a corrupt sealed segment was set aside; it stays on disk until you remove it", { key, path });
   }
 
   /** Puts a `lost` mark in the place of a segment that can never be uploaded. */
@@ -493,7 +493,7 @@ export class Uploader {
       sizeBytes: entry.sizeBytes,
     };
     await bucket.put(key, encodeUtf8(`${JSON.stringify(words)}\n`), { ifAbsent: true }, this.#signal);
-    logger.warn("the bucket was told that a segment is lost", { key });
+    logger.warn("a mark was put into the bucket in the place of a lost segment", { key });
     waiting.isStored = true;
     return this.#unseal(waiting);
   }
