@@ -80,6 +80,9 @@ interface Queue {
   reason: string;
 }
 
+/** Of the files that are looked at after a start. An upload that waits for such a look waits for so many at most. */
+const CHECKS_PER_PLAN = 50;
+
 export class Uploader {
   readonly #modules: UploaderModules;
   readonly #signal: AbortSignal;
@@ -413,6 +416,7 @@ export class Uploader {
   /** Looks at what an earlier process sealed, a file at a time, so that rot is told today and not when the bucket is back. */
   async #checkAll(): Promise<void> {
     const { logger } = this.#modules;
+    let checkedCount = 0;
     for (const waiting of [...this.#byKey.values()]) {
       if (this.#signal.aborted) return;
       // Its upload has begun, and looks at it.
@@ -424,7 +428,8 @@ export class Uploader {
         if (!this.#signal.aborted) logger.warn("a sealed segment could not be checked; its upload will", { key: waiting.key, reason: messageOf(error) });
       } finally {
         waiting.isHeld = false;
-        this.#pump();
+        // A plan made meanwhile passed its queue over. One for each of thousands of files would look at thousands of queues each time.
+        if (++checkedCount % CHECKS_PER_PLAN === 0) this.#pump();
       }
     }
   }
