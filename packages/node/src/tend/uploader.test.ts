@@ -9,23 +9,31 @@ import { OrdinalLock } from "./ordinal-lock.ts";
 import { encodeSealedEntry } from "./sealed-entry.ts";
 import { Uploader } from "./uploader.ts";
 
+class CountingClock extends ManualClock {
+  /** Every plan asks for the time; so do tries. */
+  askedCount = 0;
+
+  override monotonicMs(): number {
+    this.askedCount++;
+    return super.monotonicMs();
+  }
+}
+
 describe("uploader", () => {
-  it("a cut of many tenants is planned for once, not once a segment: with a backlog each plan looks at every queue", async () => {
-    let planCount = 0;
-    class CountingClock extends ManualClock {
-      override monotonicMs(): number {
-        planCount++;
-        return super.monotonicMs();
-      }
-    }
-    const clock = new CountingClock(Date.UTC(2026, 2, 2, 14, 30));
+  let clock: CountingClock;
+  let stopped: AbortController;
+  beforeEach(() => {
+    clock = new CountingClock(Date.UTC(2026, 2, 2, 14, 30));
+    stopped = new AbortController();
+  });
+  afterEach(() => stopped.abort());
+
+  function open(source: (key: string) => Promise<never>): Uploader {
     const bucket = new MemoryBucket({ clock });
-    const stopped = new AbortController();
-    const never = new Promise<never>(() => {});
-    const uploader = new Uploader(
+    return new Uploader(
       {
         head: { setSealedBytes: () => {} } as unknown as Head, // what adding a segment asks of it
-        local: { pathOf: (key: string) => key, source: () => never } as unknown as LocalFiles, // a disk that never answers
+        local: { pathOf: (key: string) => key, source } as unknown as LocalFiles, // and what reading one asks of a disk
         bucket,
         catalog: new Catalog({}, { bucket, logger: silentLogger }),
         ordinalLock: new OrdinalLock(),
@@ -36,19 +44,39 @@ describe("uploader", () => {
       },
       stopped.signal,
     );
+  }
+
+  it("a cut of many tenants is planned for once, not once a segment: with a backlog each plan looks at every queue", async () => {
+    const uploader = open(() => new Promise<never>(() => {}));
     uploader.start();
     await Promise.resolve();
-    planCount = 0;
+    clock.askedCount = 0;
     for (let tenant = 0; tenant < 200; tenant++) uploader.add(segmentOf(`tenant-${tenant}`));
     await Promise.resolve();
-    expect(planCount).within(1, 4);
+    expect(clock.askedCount).within(1, 4);
     expect(uploader.backlogCount).equal(200);
-    stopped.abort();
+  });
+
+  it("the looks at files after a start share their plans", async () => {
+    const read = new Set<string>();
+    let end!: () => void; // set before the constructor returns
+    const ended = new Promise<void>((resolve) => (end = resolve));
+    // The upload of the first begins after the look at it, and never comes to an end.
+    const uploader = open((key) => {
+      if (read.has(key)) return new Promise<never>(() => {});
+      read.add(key);
+      if (read.size === 200) end();
+      return Promise.reject(new Error("EIO"));
+    });
+    for (let ordinal = 0; ordinal < 200; ordinal++) uploader.add(segmentOf("a", ordinal));
+    uploader.start();
+    await ended;
+    expect(clock.askedCount).lessThan(20);
   });
 });
 
-function segmentOf(tenant: string): SealedSegment {
+function segmentOf(tenant: string, ordinal = 0): SealedSegment {
   const windowStartMs = Date.UTC(2026, 2, 2, 14);
-  const key = segmentKey({ tenant: parseTenantId(tenant), windowStartMs, minTimeMs: windowStartMs, maxTimeMs: windowStartMs, storeId: "0f".repeat(16), ordinal: 0 });
+  const key = segmentKey({ tenant: parseTenantId(tenant), windowStartMs, minTimeMs: windowStartMs, maxTimeMs: windowStartMs, storeId: "0f".repeat(16), ordinal });
   return { key, bytes: encodeSealedEntry({ sizeBytes: 10, crc: 1, isLost: false }) };
 }

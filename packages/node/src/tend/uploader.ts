@@ -81,6 +81,9 @@ interface Queue {
   reason: string;
 }
 
+/** Of the files that are looked at after a start. An upload that waits for such a look waits for so many at most. */
+const CHECKS_PER_PLAN = 50;
+
 export class Uploader {
   readonly #modules: UploaderModules;
   readonly #signal: AbortSignal;
@@ -414,6 +417,7 @@ export class Uploader {
   /** Checks the files that an earlier process sealed, one at a time, so that corruption is reported now and not only when the bucket is back. */
   async #checkAll(): Promise<void> {
     const { logger } = this.#modules;
+    let checkedCount = 0;
     for (const waiting of [...this.#byKey.values()]) {
       if (this.#signal.aborted) return;
       // Its upload has begun, which checks it as well.
@@ -425,7 +429,8 @@ export class Uploader {
         if (!this.#signal.aborted) logger.warn("a sealed segment could not be checked now; its upload checks it again", { key: waiting.key, reason: messageOf(error) });
       } finally {
         waiting.isHeld = false;
-        this.#pump();
+        // A plan made meanwhile passed its queue over. One for each of thousands of files would look at thousands of queues each time.
+        if (++checkedCount % CHECKS_PER_PLAN === 0) this.#pump();
       }
     }
   }
