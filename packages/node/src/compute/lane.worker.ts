@@ -10,7 +10,7 @@ import { laneOf } from "./lane-of.ts";
 import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
-import { MemoryGuard, threadHeap } from "./memory-guard.ts";
+import { HeldHeap, MemoryGuard, threadHeap } from "./memory-guard.ts";
 import { packPartial, unpackPartials } from "./packed-partial.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerCrashPoint } from "./worker-crash-point.ts";
@@ -18,7 +18,7 @@ import { workerCrashPoint } from "./worker-crash-point.ts";
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
 const { lane, laneCount, epoch, openBytesMax, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
-const heap = threadHeap();
+const heap = new HeldHeap(threadHeap());
 const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
@@ -55,10 +55,14 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
       return engine.drop(call.generation);
     case "scan":
       return packPartial(engine.scan(call.task, interruptOf(batch)));
-    case "merge":
-      return packPartial(mergePartials(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
-    case "finish":
-      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interruptOf(batch)), interruptOf(batch)));
+    case "merge": {
+      const interrupt = interruptOf(batch);
+      return packPartial(mergePartials(call.spec, unpackPartials(call.partials, interrupt), interrupt));
+    }
+    case "finish": {
+      const interrupt = interruptOf(batch);
+      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interrupt), interrupt));
+    }
     default:
       return unreachable(call);
   }

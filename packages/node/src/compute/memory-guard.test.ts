@@ -1,6 +1,6 @@
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
-import { MemoryGuard, threadHeap } from "./memory-guard.ts";
+import { HeldHeap, MemoryGuard, threadHeap } from "./memory-guard.ts";
 import type { GuardedHeap } from "./memory-guard.ts";
 
 /** What is alive, and garbage beside it that a collection takes away. */
@@ -36,7 +36,7 @@ describe("memory guard", () => {
   beforeEach(() => (heap = new FakeHeap()));
 
   it("a query that fills half of the heap with what is alive is ended, and the message says what to ask instead", () => {
-    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: new HeldHeap(heap) });
     heap.aliveBytes = 60;
     expect(codeOf(guard), "it may be").to.equal("none");
     expect(heap.collectCount, "nothing is collected before the heap looks full").to.equal(0);
@@ -44,8 +44,33 @@ describe("memory guard", () => {
     expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
   });
 
+  it("rows and opened datasets do not count against a query: only what it adds, by half of what they leave", () => {
+    heap.aliveBytes = 60;
+    const held = new HeldHeap(heap);
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: held });
+    expect(heap.collectCount, "rows that grew by so much are counted").to.equal(1);
+    heap.aliveBytes = 79;
+    expect(codeOf(guard)).to.equal("none");
+    heap.aliveBytes = 89;
+    expect(codeOf(guard), "not the query's fault: 503").to.equal("unavailable: WORKER_FULL");
+    heap.aliveBytes = 61;
+    heap.garbageBytes = 15;
+    expect(codeOf(new MemoryGuard({ outsideBytesMax: 1000 }, { heap: held })), "the next one").to.equal("none");
+    expect(heap.collectCount, "no collection for each call").to.equal(2);
+  });
+
+  it("rows that left memory are not remembered: a query that then fills the heap is ended in time", () => {
+    heap.aliveBytes = 60;
+    const held = new HeldHeap(heap);
+    expect(held.heldBytes()).to.equal(60);
+    heap.aliveBytes = 10;
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: held });
+    heap.aliveBytes = 80;
+    expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
+  });
+
   it("garbage is collected, and does not count", () => {
-    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: new HeldHeap(heap) });
     heap.garbageBytes = 85;
     heap.outsideGarbageBytes = 5000;
     expect(codeOf(guard)).to.equal("none");
@@ -56,7 +81,7 @@ describe("memory guard", () => {
 
   it("what a query builds outside of the heap counts from its own beginning", () => {
     heap.outsideBytes = 5000; // rows
-    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap });
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: new HeldHeap(heap) });
     expect(codeOf(guard)).to.equal("none");
     heap.outsideBytes = 5701;
     expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");

@@ -5,11 +5,12 @@
  * typed arrays do not count towards the heap at all. So the memory is checked while a scan or a merge runs, every two milliseconds or so.
  * Only what is alive counts: where the heap looks full, garbage is collected first.
  *
- * A query is ended at half of the bound, so that its largest table can still double, with the old and the new one side by side.
+ * A heap also holds the rows that are not in a segment yet, and opened datasets. Only what a query adds to them counts against it: it is
+ * ended at half of what they leave, so that its largest table can still double, with the old and the new one side by side.
  */
 import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { CodedError } from "@pyromesh/base";
+import { CodedError, unavailable } from "@pyromesh/base";
 
 export interface HeapUse {
   readonly usedBytes: number;
@@ -24,35 +25,74 @@ export interface GuardedHeap {
   collect(): void;
 }
 
-/** Parts of the bound: past the first garbage is collected, and where more than the second is left the query ends. So each collection frees at least the gap. */
+/**
+ * Parts of what is left beside the rows: past the first, garbage is collected; where more than the second is alive then, the query ends.
+ * So each collection frees at least the gap.
+ */
 const COLLECTED_PAST = 0.7;
 const ENDED_PAST = 0.5;
+/** Where rows take more of the heap than this, a query that ends is not to blame: it is told to come back, not to ask for less. */
+const ROWS_PAST = 0.5;
+/** Rows can have grown by this part of the heap before a collection counts them anew. A collection takes some 0.1 s, and a query over a month makes hundreds of calls. */
+const RECOUNTED_PAST = 0.2;
+
+/** How much of a thread's heap is alive between two calls: rows, opened datasets. One for each thread. */
+export class HeldHeap implements GuardedHeap {
+  readonly #heap: GuardedHeap;
+  #heldBytes = 0;
+
+  constructor(heap: GuardedHeap) {
+    this.#heap = heap;
+  }
+
+  use(): HeapUse {
+    return this.#heap.use();
+  }
+
+  collect(): void {
+    this.#heap.collect();
+  }
+
+  /** Call it before a call of a query allocates. Never more than what is alive, and less by at most `RECOUNTED_PAST` of the heap. */
+  heldBytes(): number {
+    const { usedBytes, heapBytesMax } = this.#heap.use();
+    this.#heldBytes = Math.min(this.#heldBytes, usedBytes);
+    if (usedBytes - this.#heldBytes > heapBytesMax * RECOUNTED_PAST) {
+      this.#heap.collect();
+      this.#heldBytes = this.#heap.use().usedBytes;
+    }
+    return this.#heldBytes;
+  }
+}
 
 /** Made anew for each call of a query. */
 export class MemoryGuard {
   readonly #heap: GuardedHeap;
   readonly #outsideBytesMax: number;
   readonly #outsideBytesBefore: number;
+  readonly #heldBytes: number;
 
   /** `outsideBytesMax`: bytes outside of the heap that the call may add. */
-  constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: GuardedHeap }) {
+  constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: HeldHeap }) {
     this.#heap = modules.heap;
     this.#outsideBytesMax = options.outsideBytesMax;
+    this.#heldBytes = modules.heap.heldBytes();
     this.#outsideBytesBefore = modules.heap.use().outsideBytes;
   }
 
-  /** Throws QUERY_OUT_OF_MEMORY. */
+  /** Throws QUERY_OUT_OF_MEMORY, or WORKER_FULL where rows leave a query too little. */
   check(): void {
-    const use = this.#heap.use();
-    if (!this.#isFull(use, COLLECTED_PAST)) return;
+    if (!this.#isFull(this.#heap.use(), COLLECTED_PAST)) return;
     this.#heap.collect();
-    const { usedBytes, heapBytesMax, outsideBytes } = this.#heap.use();
-    if (!this.#isFull({ usedBytes, heapBytesMax, outsideBytes }, ENDED_PAST)) return;
-    throw outOfMemory(usedBytes + Math.max(0, outsideBytes - this.#outsideBytesBefore));
+    const use = this.#heap.use();
+    if (!this.#isFull(use, ENDED_PAST)) return;
+    if (this.#heldBytes > use.heapBytesMax * ROWS_PAST) throw workerFull(this.#heldBytes);
+    throw outOfMemory(use.usedBytes - this.#heldBytes + Math.max(0, use.outsideBytes - this.#outsideBytesBefore));
   }
 
   #isFull({ usedBytes, heapBytesMax, outsideBytes }: HeapUse, part: number): boolean {
-    return usedBytes > heapBytesMax * part || outsideBytes - this.#outsideBytesBefore > this.#outsideBytesMax * part;
+    const addedBytesMax = (heapBytesMax - this.#heldBytes) * part;
+    return usedBytes - this.#heldBytes > addedBytesMax || outsideBytes - this.#outsideBytesBefore > this.#outsideBytesMax * part;
   }
 }
 
@@ -81,4 +121,12 @@ function outOfMemory(bytes: number): CodedError {
     message: `the query would need more memory than a worker thread may have (it had ${Math.ceil(bytes / 2 ** 20)} MiB): narrow its time range, or name a service in its selector`,
     details: { bytes },
   });
+}
+
+/** Not the query's fault: the same one is answered once a flush has moved the rows into segments. */
+function workerFull(rowBytes: number): CodedError {
+  return unavailable(
+    "WORKER_FULL",
+    `rows that are not in a segment yet take ${Math.ceil(rowBytes / 2 ** 20)} MiB of a worker thread's memory and leave a query too little: try again after the next flush, or give the node more memory`,
+  );
 }
