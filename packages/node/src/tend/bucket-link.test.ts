@@ -179,6 +179,16 @@ describe("bucket link", () => {
       }
     });
 
+    it("nothing is uploaded before a LIST since the start: a rolled-back data dir would give an ordinal twice", async () => {
+      await world.own(seg(0));
+      const link = world.make();
+      const put = (): Promise<unknown> => codeOf(link.guarded.put(seg(1), Buffer.from("x"), {}, signal));
+      expect(await put()).to.equal("BUCKET_UNAVAILABLE");
+      expect(world.keysOf("put")).to.deep.equal([]);
+      await link.start(() => {}, signal);
+      expect(await put()).to.equal("done");
+    });
+
     it("nothing is uploaded before the bucket is known, nor when it became another; and it is again when it is back", async () => {
       await world.own();
       const link = await world.start();

@@ -307,12 +307,15 @@ export class BucketLink {
     return head.bucketMark === undefined && !head.isFirstFormat;
   }
 
+  /** Before an upload. Rejects BUCKET_UNAVAILABLE, after which the uploader tries again. */
   async #ensureOursLately(signal: AbortSignal): Promise<void> {
+    // A data directory that was copied or rolled back is told by a LIST, and must not give an ordinal twice before it.
+    if (!this.#isListed) throw new BucketError("BUCKET_UNAVAILABLE", "", "nothing is uploaded before the bucket was listed once since the start");
     if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {
       await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);
     } catch (error) {
-      // The uploader tries again after this error: the right bucket may come back.
+      // The right bucket may come back.
       if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
       throw error;
     }
