@@ -390,7 +390,7 @@ describe("node", function () {
       node.admin.flush(signal).catch(() => undefined); // the node is stopped under it, or it ends
       await until(() => node.admin.metricsText().then((text) => text.includes("pyromesh_flush_backlog_segments 1")));
       // The first upload has read the file, and the next tries half a second later: what comes now meets no reader.
-      await until(() => world.bucket.calls.some(({ operation }) => operation === "put"));
+      await until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")));
       return filesUnder("sealed").find((file) => file.endsWith(".seg"))!;
     }
 
