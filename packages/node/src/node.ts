@@ -150,6 +150,8 @@ export class Node {
     await this.replay();
     const { catalog, flusher, head, link } = this.#replayed;
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
+    // A stop that began meanwhile goes on: it must not find the node taking pushes again.
+    if (this.#stopping !== undefined) return;
     this.#phase = "ready";
     flusher.start();
     logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
