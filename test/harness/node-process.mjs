@@ -42,10 +42,13 @@ export async function untilReady(node) {
   }
 }
 
-/** Resolves once it listens: it is alive, and may not be ready for long. */
-export async function spawnNode({ dataDir, flags = [], env = {} }) {
+/**
+ * Resolves once it listens: it is alive, and may not be ready for long. LISTs and tries of an upload follow one another `bucketSpeed`
+ * times as fast as they do of themselves.
+ */
+export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1 }) {
   const child = spawn(process.execPath, [BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags], {
-    env: { ...process.env, ...env },
+    env: { ...process.env, PYROMESH_TEST_BUCKET_SPEED: String(bucketSpeed), ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let hasExited = false;

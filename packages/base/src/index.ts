@@ -1,7 +1,7 @@
 export { assert, unreachable } from "./assert.ts";
 export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex, WORD_BYTES, wordSkew } from "./bytes.ts";
 export { crc32 } from "./checksum.ts";
-export { systemClock } from "./clock.ts";
+export { fasterClock, systemClock } from "./clock.ts";
 export type { Clock, Timer } from "./clock.ts";
 export { CodedError, CorruptionError, invalidArgument, messageOf, unavailable } from "./errors.ts";
 export type { CodedErrorInit, CorruptionInit, ErrorKind } from "./errors.ts";

@@ -60,6 +60,8 @@ export interface NodeModules {
   readonly buildInfo: BuildInfo;
   /** Absent: that of a process that lacks no memory. */
   readonly memory?: MemoryPlan;
+  /** Of LISTs, of the age of the bucket's identity and of the pauses between tries of an upload. Absent: `clock`. */
+  readonly bucketClock?: Clock;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -253,7 +255,7 @@ export class Node {
   }
 
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
-    const { clock, compute, logger, metrics, random } = this.#modules;
+    const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
@@ -267,11 +269,11 @@ export class Node {
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
+      { bucket, catalog, head, clock: bucketClock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
-      { head, compute, bucket: link.guarded, local, catalog, generations, clock, logger, metrics },
+      { head, compute, bucket: link.guarded, local, catalog, generations, clock, uploadClock: bucketClock, logger, metrics },
     );
     const writer = new Writer({
       activeSeries,

@@ -4,7 +4,7 @@ import { mkdir, readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
-import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
+import { CodedError, fasterClock, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
 import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
@@ -91,6 +91,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   const node = new Node(config, {
     ...modules,
     compute,
+    bucketClock: fasterClock(clock, bucketSpeed()),
     openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
     openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
     openHead: async (hooks) => {
@@ -126,6 +127,11 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     }
   }
   await stopped;
+}
+
+/** How many times as fast as written LISTs and tries of an upload follow one another. Only tests set it. */
+function bucketSpeed(): number {
+  return Number(process.env["PYROMESH_TEST_BUCKET_SPEED"] ?? 1);
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
