@@ -46,6 +46,7 @@ export { SymbolInterner } from "./symbol-interner.ts";
 export { addSums, INT64_MAX, minus, plus, Saturation, SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
 export { makeMatcher, matchesLabels, parseQuery, parseSelector, SELECTOR_LENGTH_MAX } from "./matcher.ts";
 export type { ParsedQuery } from "./matcher.ts";
+export { REGEX_COST_MAX, RegexBudget } from "./regex-budget.ts";
 export { NameTreeBuilder } from "./name-tree.ts";
 export { flameGraph } from "./flame-graph.ts";
 export { flameGraphDiff } from "./flame-graph-diff.ts";
