@@ -20,6 +20,7 @@ export type { Symbols } from "./symbol-table.ts";
 export type { Matcher } from "./matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./record-view.ts";
 export { recordSeries } from "./record-series.ts";
+export { labelSetKey } from "./label-set-key.ts";
 export { recordArrival } from "./record-arrival.ts";
 export type { RecordArrival } from "./record-arrival.ts";
 export { Dataset } from "./dataset.ts";

@@ -88,6 +88,8 @@ export function makeMatcher(name: string, operator: Matcher["operator"], value: 
   }
 }
 
+const UNTIL_DOUBLE_QUOTE = /[^"\\\n]+/y;
+const UNTIL_QUOTE = /[^'\\\n]+/y;
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
 /** Wider than Prometheus: a profile type may hold any unit a profiler came up with. */
 const METRIC_NAME = /[^\s{}"'`,=!~#]+/y;
@@ -192,19 +194,23 @@ class SelectorParser {
     const bytes: number[] = [];
     const flush = (): void => {
       if (bytes.length === 0) return;
-      text += decodeUtf8(Uint8Array.from(bytes));
+      const isAscii = bytes.length === 1 && bytes[0]! < 0x80;
+      text += isAscii ? String.fromCharCode(bytes[0]!) : decodeUtf8(Uint8Array.from(bytes));
       bytes.length = 0;
     };
+    const plain = quote === '"' ? UNTIL_DOUBLE_QUOTE : UNTIL_QUOTE;
     for (;;) {
+      plain.lastIndex = this.#at;
+      if (plain.test(this.#text)) {
+        flush();
+        text += this.#text.slice(this.#at, plain.lastIndex);
+        this.#at = plain.lastIndex;
+      }
       const char = this.#text[this.#at];
       if (char === undefined || char === "\n") this.#fail("unterminated quoted string", start);
       this.#at++;
       if (char === quote) break;
-      if (char === "\\") this.#escape(quote, bytes);
-      else {
-        flush();
-        text += char;
-      }
+      this.#escape(quote, bytes);
     }
     flush();
     return text;

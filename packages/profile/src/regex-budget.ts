@@ -19,12 +19,12 @@ export class RegexBudget {
 
   /** Returns the cost. `label` names the matcher, with its operator. Throws `REGEX_TOO_LARGE`. */
   take(pattern: string, label: string): number {
-    const cost = regexCost(pattern);
+    const cost = regexCost(pattern, this.#left);
     if (cost > this.#left) {
       const others = this.#left < this.#costMax ? `, of which the ones before it took ${this.#costMax - this.#left}` : "";
       throw invalidArgument(
         "REGEX_TOO_LARGE",
-        `the regular expression of ${label}${quote(pattern)} is too large: it may compile to ${cost} instructions, and all of a request to ${this.#costMax} together${others}: ` +
+        `the regular expression of ${label}${quote(pattern)} is too large: all of a request may compile to ${this.#costMax} instructions together${others}: ` +
           "use fewer repetitions and smaller counts, or alternatives of plain text (a|b|c), which are not counted",
       );
     }

@@ -36,9 +36,9 @@ const LOOKED_AT_PER_COST = 256;
 /** `max` is never above it in an expression that the engine takes. */
 const REPEAT_MAX = 1000;
 
-/** At least 1; beyond 2^53 inexact, but never small. */
-export function regexCost(pattern: string): number {
-  return new CostWalk(pattern).walk();
+/** Of a cost above `costMax` only that it is above. */
+export function regexCost(pattern: string, costMax: number = Infinity): number {
+  return new CostWalk(pattern).walk(costMax);
 }
 
 /** Of one group, or of the whole expression. */
@@ -65,8 +65,8 @@ class CostWalk {
     this.#isFolded = /\(\?[a-zA-Z-]*i/.test(text);
   }
 
-  walk(): number {
-    while (this.#at < this.#text.length) this.#step();
+  walk(costMax: number): number {
+    while (this.#at < this.#text.length && this.#parseWork + this.#level.size <= costMax) this.#step();
     while (this.#outer.length > 0) this.#closeGroup();
     return this.#parseWork + this.#level.size + this.#level.last;
   }
