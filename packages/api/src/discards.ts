@@ -47,6 +47,7 @@ export function discardReason(error: unknown): string {
 
 const REASON_OF_CODE: Readonly<Record<string, string>> = {
   RATE_LIMITED: "rate_limited",
+  RATE_BURST_EXCEEDED: "rate_limited",
   PUSH_BODY_SIZE_LIMIT: "body_size_limit_exceeded",
   BODY_TOO_LARGE: "body_size_limit_exceeded",
 };

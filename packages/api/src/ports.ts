@@ -58,7 +58,7 @@ export interface PushOutcome {
 export interface RefusedProfile {
   /** Of the profile in the push. */
   readonly index: number;
-  /** A CodedError that says what to change; its sentence begins with the profile's `describe`. */
+  /** A CodedError that says what to change; its sentence begins with the profile's `describe`, unless one error refuses many. */
   readonly error: Error;
 }
 

@@ -75,15 +75,17 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   }
   const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
-  checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
+  const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
   const requestKey = idempotencyKeyOf(request);
   const refused: unknown[] = [];
+  let isRateLimited = false;
   const arrived: ArrivedProfile[] = [];
   for (const [index, profile] of pushed.entries()) {
     const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes);
+    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
     if (problem !== undefined) {
+      isRateLimited ||= problem.code === "RATE_LIMITED";
       modules.discards.add(tenant, problem, sizeBytes);
       refused.push(named(describeProfile(profile), problem));
       continue;
@@ -106,13 +108,21 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     discardRefused(tenant, arrived, outcome.refused, modules.discards);
     for (const { error } of outcome.refused) refused.push(error);
   }
-  if (refused.length > 0) throw summary(refused, pushed.length);
+  // Asked again now: profiles behind the one that was refused may have passed since, and the whole push comes again.
+  const waitSeconds = isRateLimited ? modules.rateLimit.waitSeconds(tenant, pushBytes) : 0;
+  if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
 }
 
 /** Counts what the sink refused of a push. */
 export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly RefusedProfile[], discards: Discards): void {
-  if (refused.length === 0) return;
-  for (const { index, error } of refused) discards.add(tenant, error, claimedSizeBytes(arrived[index]!.pprof, 0));
+  const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
+  for (const { index, error } of refused) {
+    let together = refusedTogether.get(error);
+    if (together === undefined) refusedTogether.set(error, (together = { sizeBytes: 0, count: 0 }));
+    together.sizeBytes += claimedSizeBytes(arrived[index]!.pprof, 0);
+    together.count++;
+  }
+  for (const [error, { sizeBytes, count }] of refusedTogether) discards.add(tenant, error, sizeBytes, count);
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------
@@ -133,10 +143,10 @@ interface BodyBound {
   readonly sizeBytesMax: number;
 }
 
-function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): number {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-  if (totalBytes <= sizeBytesMax) return;
+  if (totalBytes <= sizeBytesMax) return totalBytes;
   const refusal = invalidArgument(
     "PUSH_BODY_SIZE_LIMIT",
     `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
@@ -229,19 +239,21 @@ const REFUSALS_TOLD_MAX = 20;
  * One error for all: the kind is the worst among them, for the caller's retry. What this node could not do makes the push worth
  * retrying (stored profiles are known again by their identity), then what a limit held back; only then is it the caller's fault.
  */
-export function summary(refused: readonly unknown[], profileCount: number): CodedError {
+export function summary(refused: readonly unknown[], profileCount: number, waitSeconds = 0): CodedError {
   const first = refused[0];
   if (profileCount === 1 && first instanceof CodedError) return first;
   let worst = codedOf(first);
   for (const error of refused) if (severity(codedOf(error)) > severity(worst)) worst = codedOf(error);
-  const told = refused.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
-  if (refused.length > told.length) told.push(`and ${refused.length - told.length} more`);
+  // One error may refuse many profiles: it is told once.
+  const distinct = [...new Set(refused)];
+  const told = distinct.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
+  if (distinct.length > told.length) told.push(`and ${distinct.length - told.length} more`);
   const stored = profileCount - refused.length;
   return new CodedError({
-    code: refused.length === 1 ? worst.code : "PUSH_REFUSED",
+    code: distinct.length === 1 ? worst.code : "PUSH_REFUSED",
     kind: worst.kind,
     message: `${refused.length} of ${profileCount} profiles were refused (${stored === 0 ? "none" : `the other ${stored}`} stored): ${told.join("; ")}`,
-    details: retryAfterOf(refused),
+    details: retryAfterOf(refused, waitSeconds),
     cause: worst,
   });
 }
@@ -265,8 +277,8 @@ function codedOf(error: unknown): CodedError {
   return error instanceof CodedError ? error : new CodedError({ code: "INTERNAL", kind: "internal", message: messageOf(error), cause: error });
 }
 
-function retryAfterOf(refused: readonly unknown[]): Readonly<Record<string, number>> {
-  let retryAfterSeconds = 0;
+function retryAfterOf(refused: readonly unknown[], waitSeconds: number): Readonly<Record<string, number>> {
+  let retryAfterSeconds = waitSeconds;
   for (const error of refused) {
     const seconds = error instanceof CodedError ? error.details["retryAfterSeconds"] : undefined;
     if (typeof seconds === "number") retryAfterSeconds = Math.max(retryAfterSeconds, seconds);

@@ -7,6 +7,7 @@
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
+import { RegexBudget } from "@pyromesh/profile";
 import type { Alphabet, Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Int64, Label, Listing, TimeSeries } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
@@ -190,7 +191,8 @@ class Querier {
     refuseAsync(left.async);
     refuseAsync(right.async);
     const maxNodes = Math.max(this.#maxNodes(left.maxNodes, call), this.#maxNodes(right.maxNodes, call));
-    const answer = await this.#source.diff(this.#mergeQuery(left, left, call), this.#mergeQuery(right, right, call), maxNodes, call.signal);
+    const budget = new RegexBudget();
+    const answer = await this.#source.diff(this.#mergeQuery(left, left, call, budget), this.#mergeQuery(right, right, call, budget), maxNodes, call.signal);
     return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
   }
 
@@ -256,8 +258,8 @@ class Querier {
     return { tenants: call.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(call.headers) };
   }
 
-  #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall): MergeQuery {
-    return { ...readSelection(selection), ...this.#scope(range, call) };
+  #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall, budget?: RegexBudget): MergeQuery {
+    return { ...readSelection(selection, budget), ...this.#scope(range, call) };
   }
 
   #maxNodes(asked: number | bigint | undefined, call: UnaryCall): number {

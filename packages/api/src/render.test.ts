@@ -38,6 +38,17 @@ describe("render", () => {
     expect(body.flamebearer).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], numTicks: 0, maxSelf: 0 });
   });
 
+  it("the regular expressions of both queries of a diff count together", async () => {
+    const side = (name: string, pod: string): string => `${name}Query=${encodeURIComponent(`${TYPE}{pod=~"${pod}"}`)}&${name}From=${FROM_MS}&${name}Until=${FROM_MS + 60_000}`;
+    const ask = (pod: string): Promise<Response> => api.get(`/pyroscope/render-diff?${side("left", pod)}&${side("right", pod)}`);
+    expect((await ask("x{900}")).status).to.equal(200);
+    const refused = await ask("x{1000}{2}y");
+    expect(refused.status).to.equal(400);
+    const together = await ask("x{1000}y{100}");
+    expect(together.status).to.equal(400);
+    expect(((await together.json()) as { message: string }).message).to.contain('"rightQuery"').and.to.contain('pod=~"x{1000}y{100}"');
+  });
+
   it("units follow the sample type", async () => {
     const table: readonly [string, string, number][] = [
       ["process_cpu:cpu:nanoseconds:cpu:nanoseconds", "samples", 1_000_000_000],

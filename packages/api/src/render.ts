@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { printProfileType } from "@pyromesh/profile";
+import { printProfileType, RegexBudget } from "@pyromesh/profile";
 import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
@@ -77,8 +77,9 @@ async function renderJson(request: ApiRequest, query: MergeQuery, maxNodes: numb
 export function renderDiffHandler(options: RenderOptions, modules: RenderModules): Handler {
   return async (request) => {
     const { limits, nowMs } = context(request, options, modules);
-    const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs);
-    const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs);
+    const budget = new RegexBudget();
+    const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs, budget);
+    const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs, budget);
     const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
     if (leftType !== rightType) {
       throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
@@ -127,8 +128,8 @@ interface QueryParameters {
   readonly until: string;
 }
 
-function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLimits, nowMs: number): MergeQuery {
-  const { profileType, selector } = readRenderQuery(request.query.get(names.query), names.query);
+function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLimits, nowMs: number, budget?: RegexBudget): MergeQuery {
+  const { profileType, selector } = readRenderQuery(request.query.get(names.query), names.query, budget);
   const start = timeOf(request, names.from, nowMs, nowMs);
   const end = timeOf(request, names.until, nowMs, nowMs);
   return { ...scope(request, start, end, limits, nowMs), profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };

@@ -5,9 +5,10 @@
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import { LabelListing } from "./label-listing.ts";
 import type { Labels } from "./labels.ts";
+import { seriesSteps } from "./matcher.ts";
 import type { Matcher } from "./matcher.ts";
 import { seriesMatching } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
@@ -39,8 +40,9 @@ export class Census {
 
   /** Counts every row in range that matches one of the selectors (none: any row) and is not in `seen`, and adds it there. */
   scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], seen: IdentitySet, interrupt: Interrupt = UNINTERRUPTED): void {
+    const steps = seriesSteps(selectors);
     const matching = view.series.map((entry) => {
-      interrupt.after(SERIES_STEPS);
+      interrupt.after(steps);
       return seriesMatching(entry, selectors);
     });
     const isLive = new Uint8Array(view.series.length);

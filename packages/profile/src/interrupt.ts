@@ -31,7 +31,7 @@ export class Interrupt {
 /** Some 2 ms at most, and too seldom to be seen in a scan's time. */
 const STEPS_BETWEEN = 1 << 14;
 
-/** Steps that matching the labels of one series takes: some microseconds. */
+/** Steps that matching the labels of one series takes, without regular expressions: some microseconds. */
 export const SERIES_STEPS = 64;
 
 /** For work that is done to its end. */

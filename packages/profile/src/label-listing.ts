@@ -17,11 +17,11 @@
 import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import type { DatasetView } from "./dataset.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { Label, Labels } from "./labels.ts";
 import { compareText, LABEL_PROFILE_TYPE } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
-import { matchesLabels } from "./matcher.ts";
+import { matchesLabels, seriesSteps } from "./matcher.ts";
 import { profileTypeOf, seriesLabels, typeLabels } from "./profile-type.ts";
 import { liveSeries } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
@@ -90,8 +90,9 @@ export class LabelListing {
   /** Every label set (with its type's labels) that has a row in range and matches one of the selectors; no selectors: all. */
   scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): void {
     const isLive = liveSeries(view, range, interrupt);
+    const steps = seriesSteps(selectors);
     for (let index = 0; index < view.series.length; index++) {
-      interrupt.after(SERIES_STEPS);
+      interrupt.after(steps);
       if (isLive[index] === 0) continue;
       const { labels, sampleTypes, periodType } = view.series[index]!;
       for (const sampleType of sampleTypes) {
