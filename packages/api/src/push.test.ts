@@ -6,6 +6,7 @@ import { Discards } from "./discards.ts";
 import type { ApiReply } from "./http.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
@@ -26,7 +27,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }

@@ -1,9 +1,10 @@
 /** `pyromesh serve`: the real clock, disk, bucket and threads, and the signals that end it. */
 import { availableParallelism } from "node:os";
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import type { ServerLimits } from "@pyromesh/api";
 import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
@@ -14,11 +15,14 @@ import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
+import { dataDirError, prepareDataDir } from "./data-dir.ts";
+import { DataDisk } from "./data-disk.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
 import { planMemory } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
+import { openFilesLimit, planOpenFiles } from "./open-files.ts";
 import { loadPages } from "./pages.ts";
 import { startSelfProfile } from "./self-profile.ts";
 import type { SelfProfile } from "./self-profile.ts";
@@ -28,14 +32,16 @@ import { setV8Flags } from "./v8-flags.ts";
 const STOP_TIMEOUT_MS = 14_000;
 /** Requests' part of it. A client that stalls is cut off then, so that the node ends in time all the same. */
 const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
+/** Of the operator's own listener, which a scrape and a person use. */
+const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More lanes than this only cost memory: the main thread is the next bound. */
 const LANES_MAX = 8;
 
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
-  await makeDataDir(config.dataDir);
+  await prepareDataDir(config.dataDir);
   // Before anything in it is touched, which a later format may not bear.
-  await checkHeadFormat(join(config.dataDir, "head"));
+  await inDataDir(config, () => checkHeadFormat(join(config.dataDir, "head")));
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -74,12 +80,12 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   }
 }
 
-async function makeDataDir(dataDir: string): Promise<void> {
+/** What the system refuses there is told in words. */
+async function inDataDir<T>({ dataDir }: Config, open: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(dataDir, { recursive: true });
-  } catch (cause) {
-    const message = `the data directory ${dataDir} cannot be made: ${messageOf(cause)}; make it, or name another with --data-dir`;
-    throw new CodedError({ code: "DATA_DIR_UNUSABLE", kind: "failed_precondition", message, cause });
+    return await open();
+  } catch (thrown) {
+    throw dataDirError(dataDir, thrown);
   }
 }
 
@@ -88,16 +94,19 @@ type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
   const { dataDir } = config;
+  const disk = new DataDisk(dataDir, { metrics });
   const node = new Node(config, {
     ...modules,
     compute,
+    measureDisk: () => disk.measure(),
     openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
-    openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
-    openHead: async (hooks) => {
-      const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
-      const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
-      return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
-    },
+    openLocal: () => inDataDir(config, () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random })),
+    openHead: (hooks) =>
+      inDataDir(config, async () => {
+        const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
+        const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
+        return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
+      }),
   });
   let listeners: readonly ApiServer[] = [];
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
@@ -130,9 +139,9 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
 async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
-  const { clock, limits, metrics } = modules;
+  const { clock, limits, logger, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
-  const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
+  const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
   const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
   const pages = loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url)));
   const routesModules = {
@@ -145,7 +154,9 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   };
   const { host, port } = config.httpAddress;
   const { isMultitenant, adminAddress } = config;
-  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
+  const connectionCountMax = connectionCountMaxOf(logger);
+  const limitsWith = (connections: number): { readonly limits: Partial<ServerLimits> } => ({ limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections } });
+  const common = { isMultitenant, ...limitsWith(connectionCountMax) };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
@@ -153,11 +164,19 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   return [
     await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
     await ApiServer.open(
-      { ...common, host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
+      { ...common, ...limitsWith(Math.min(ADMIN_CONNECTION_COUNT_MAX, connectionCountMax)), host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
       { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
     ),
   ];
+}
+
+function connectionCountMaxOf(logger: Logger): number {
+  const limit = openFilesLimit();
+  const plan = planOpenFiles(limit, true);
+  if (plan.kind === "too-few") throw new CodedError({ code: "OPEN_FILES_TOO_FEW", kind: "failed_precondition", message: plan.message });
+  if (plan.isShort) logger.warn("few files may be open, so this node takes fewer connections: raise the limit (ulimit -n) for more", { openFilesMax: limit, connectionsMax: plan.connectionCountMax });
+  return plan.connectionCountMax;
 }
 
 function laneCountOf(config: Config): number {
