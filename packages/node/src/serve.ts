@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ServerLimits } from "@pyromesh/api";
-import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
+import { CodedError, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
 import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
@@ -24,8 +24,10 @@ import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { openFilesLimit, planOpenFiles } from "./open-files.ts";
 import { loadPages } from "./pages.ts";
+import { addProcessMetrics } from "./process-metrics.ts";
 import { startSelfProfile } from "./self-profile.ts";
 import type { SelfProfile } from "./self-profile.ts";
+import { stopOnSignals } from "./stop-signals.ts";
 import { setV8Flags } from "./v8-flags.ts";
 
 /** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
@@ -50,6 +52,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   metrics.gauge("pyromesh_build_info", "What this build is; always 1.", ["version", "revision", "node_version"], (gauge) =>
     gauge.set({ version: buildInfo.version, revision: buildInfo.revision, node_version: buildInfo.nodeVersion }, 1),
   );
+  addProcessMetrics({ metrics, clock, openFilesMax: openFilesLimit() });
   const lag = watchEventLoopLag(metrics);
 
   const laneCount = laneCountOf(config);
@@ -118,7 +121,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     await node.stop();
   };
   // Before it says that it listens: whoever waits for that may send a signal at once.
-  const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
+  const stopped = stopOnSignals(() => (stopping ??= stop()), { timeoutMs: STOP_TIMEOUT_MS }, { clock, logger, signals: process, exit: (code) => process.exit(code) });
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
   listeners = await listen(config, node, { clock, limits, logger, metrics });
   const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
@@ -192,33 +195,4 @@ async function diskBudgetOf(config: Config, { dir, sealedDir }: { readonly dir: 
   const usableBytes = storeBytes + otherBytes + Math.floor(bavail * bsize * 0.8);
   if (usableBytes < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes });
   return Math.min(config.headDiskBudgetBytes, usableBytes);
-}
-
-/** Resolves after the first SIGTERM or SIGINT and a clean stop; exits 1 when that takes too long. */
-function stopOnSignal(stop: () => Promise<void>, logger: Logger): Promise<void> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    const onSignal = (signal: string): void => {
-      if (isStopping) return;
-      isStopping = true;
-      logger.info("stopping", { signal });
-      systemClock.after(STOP_TIMEOUT_MS, () => {
-        logger.error("the node did not stop in time; what was accepted is on disk", { timeoutMs: STOP_TIMEOUT_MS });
-        process.exit(1);
-      });
-      stop().then(
-        () => {
-          logger.info("stopped");
-          resolve();
-          process.exit(0);
-        },
-        (error: unknown) => {
-          logger.error("the node stopped with an error", { reason: messageOf(error), error });
-          process.exit(1);
-        },
-      );
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
 }
