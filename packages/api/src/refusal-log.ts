@@ -5,7 +5,7 @@
  *   {"level":"warn","tenant":"team-a","reason":"series_limit","count":1834,"status":429,"route":"/ingest","example":"...","msg":"requests were refused"}
  *
  * What must stay true: no line holds what a client sent but its tenant, which is checked, and words of a route's own: an error's
- * sentence quotes what it is about, and what stands in quotes is left out (`withoutQuotes`).
+ * sentence quotes what it is about, and what stands in quotes or braces is left out (`withoutQuotes`).
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -99,14 +99,14 @@ export function refusalReason(error: unknown, status: number, isWrite: boolean):
 }
 
 /**
- * The sentence of an error without what it quotes, which may be what a client sent; on one line, of a bounded length. From the first
- * quote to the last: what is quoted may hold quotes.
+ * The sentence of an error without what it quotes or puts in braces, which may be what a client sent; on one line, of a bounded length.
+ * From the first quote or brace to the last: what is quoted may hold quotes.
  */
 export function withoutQuotes(message: string): string {
   return message
     .slice(0, 8 * LENGTH_MAX)
-    .replace(/["`].*["`]|["`].*$/s, '"..."')
-    .replace(/'.{1,2}'/gu, "'...'")
+    .replace(/["`{].*["`}]|["`{].*$/s, "...")
+    .replace(/'.{1,2}'/gu, "...")
     .replace(/[\0-\x1f\x7f]+/g, " ")
     .slice(0, LENGTH_MAX);
 }
