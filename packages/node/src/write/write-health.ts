@@ -95,6 +95,7 @@ export class WriteHealth {
   async #look(): Promise<void> {
     const { measureDisk } = this.#modules;
     this.#freeBytes = (await measureDisk().catch(() => undefined))?.freeBytes;
+    this.#step(); // a refusal counts also where the try then succeeds
     await this.#tryWhereRefused();
     this.#step();
   }
