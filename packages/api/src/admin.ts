@@ -8,7 +8,7 @@ import type { Route } from "./route.ts";
 export function adminRoutes(admin: NodeAdmin): readonly Route[] {
   const config = (): Promise<ApiReply> => Promise.resolve(text(200, admin.configYaml()));
   return [
-    route("GET", "/ready", () => Promise.resolve(readyReply(admin)), { isProbe: true }),
+    route("GET", "/ready", (request) => Promise.resolve(readyReply(admin, request.query.get("for"))), { isProbe: true }),
     route("GET", "/-/healthy", () => Promise.resolve(text(200, "ok\n")), { isProbe: true }),
     route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await admin.metricsText() }), { isProbe: true }),
     route("GET", "/config", config),
@@ -31,8 +31,9 @@ export function adminRoutes(admin: NodeAdmin): readonly Route[] {
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-function readyReply(admin: NodeAdmin): ApiReply {
-  const reason = admin.notReadyBecause();
+/** `?for=queries`: for whoever sends no writes here. Where writes are refused queries are answered all the same. */
+function readyReply(admin: NodeAdmin, what: string | null): ApiReply {
+  const reason = what === "queries" ? admin.notReadyBecause("queries") : admin.notReadyBecause();
   return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
 }
 

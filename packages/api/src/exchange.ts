@@ -33,7 +33,7 @@ export interface ExchangeHost extends BodyModules {
   readonly isStopping: () => boolean;
   readonly onHandled: () => void;
   /** Its last byte was written, or nobody is there to read it. */
-  readonly onReplied: (exchange: Exchange, reply: ApiReply, thrown: unknown) => void;
+  readonly onReplied: (exchange: Exchange, reply: ApiReply) => void;
   /** A bug of ours, like a header that cannot be written. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -54,6 +54,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   tenants: readonly TenantId[] = NO_TENANTS;
   /** As metrics name it. */
   route = "unmatched";
+  isWrite = false;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
@@ -65,7 +66,6 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   /** Its caller's own time limit. */
   #limit: Timer | undefined;
   #reply: ApiReply | undefined;
-  #thrown: unknown;
   #isEnded = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: ExchangeHost) {
@@ -158,7 +158,6 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   fail(thrown: unknown): void {
     if (this.#reply !== undefined) return;
-    this.#thrown = thrown;
     this.reply(errorReply(thrown));
   }
 
@@ -262,7 +261,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     this.#host.deadlines.delete(this);
     this.#connection.openCount--;
     if (this.#connection.latest === this) this.#connection.latest = undefined; // it holds its reply
-    this.#host.onReplied(this, this.#reply, this.#thrown);
+    this.#host.onReplied(this, this.#reply);
   }
 
   /** This request is lost, the node is not. */

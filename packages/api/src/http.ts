@@ -24,6 +24,8 @@ export interface ApiReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array | string;
+  /** Why it is a refusal: for the log, not for the client. */
+  readonly error?: unknown;
 }
 
 export type Handler = (request: ApiRequest) => Promise<ApiReply>;

@@ -25,6 +25,7 @@ export type {
   Scope,
   SeriesQuery,
 } from "./ports.ts";
+export { PushCounts } from "./push-counts.ts";
 export { pushHandler } from "./push.ts";
 export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./query-limits.ts";

@@ -11,6 +11,7 @@ import type { ApiReply } from "./http.ts";
 import { ingestHandler } from "./ingest.ts";
 import type { ArrivedProfile } from "./ports.ts";
 import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
@@ -30,7 +31,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), discards: new Discards({ metrics }) });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
 }
 

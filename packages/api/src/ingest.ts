@@ -21,7 +21,7 @@ import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, discardOversize, discardRefused, idempotencyKeyOf, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -53,15 +53,15 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  modules.counts.received(tenant, sizeBytes);
   const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
-  const { refused } = await modules.sink.push(tenant, [arrived], request.caller);
-  discardRefused(tenant, [arrived], refused, modules.discards);
-  if (refused[0] !== undefined) throw refused[0].error;
+  const [refused] = await keep({ tenant, profiles: [arrived], sizesBytes: [sizeBytes] }, request.caller, modules);
+  if (refused !== undefined) throw refused.error;
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------

@@ -200,8 +200,8 @@ export interface QuarantineEntry {
 }
 
 export interface NodeAdmin {
-  /** Undefined when ready, else what it waits for. */
-  notReadyBecause(): string | undefined;
+  /** Undefined when ready, else what it waits for, or why it takes no writes; of queries alone that does not count. */
+  notReadyBecause(of?: "queries"): string | undefined;
   /** Cuts and uploads now; resolves when all that was accepted before is readable in the bucket. Rejects `FLUSH_TIMEOUT` after 30 s. */
   flush(signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }>;
   quarantine(): readonly QuarantineEntry[];

@@ -6,6 +6,7 @@ import { Discards } from "./discards.ts";
 import type { ApiReply } from "./http.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
@@ -27,7 +28,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }
@@ -51,6 +52,32 @@ const TWO = encodePushRequest([
 ]);
 
 describe("push", () => {
+  it("what is received is what is accepted and what is discarded, however the push ends", async () => {
+    const { metrics, push, sink } = rig({ ingestionBodyLimitMb: 1 });
+    const sumOf = async (name: string): Promise<number> =>
+      [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
+    const expectSums = async (received: number, accepted: number): Promise<void> => {
+      expect(await sumOf("pyromesh_received_profiles_total")).to.equal(received);
+      expect(await sumOf("pyromesh_accepted_profiles_total")).to.equal(accepted);
+      expect(await sumOf("pyromesh_discarded_samples_total")).to.equal(received - accepted);
+      expect((await sumOf("pyromesh_accepted_bytes_total")) + (await sumOf("pyromesh_discarded_bytes_total"))).to.equal(await sumOf("pyromesh_received_bytes_total"));
+    };
+    await push(TWO, PROTO_TYPE);
+    await expectSums(3, 3);
+    sink.refuse = ({ describe }) => (describe === "series 0, profile 1" ? invalidArgument("X", "bad") : undefined);
+    await push(TWO, PROTO_TYPE);
+    await expectSums(6, 5);
+    sink.refuse = () => {
+      throw unavailable("HEAD_FULL", "full");
+    };
+    expect((await push(TWO, PROTO_TYPE)).status).to.equal(503);
+    await expectSums(9, 5);
+    await push(encodePushRequest([{ labels: { __name__: "a" }, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "none" }] }]), PROTO_TYPE);
+    await expectSums(11, 5);
+    expect((await push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
+    await expectSums(12, 5);
+  });
+
   it("binary: each profile reaches the sink with its labels and id, and the reply is an empty message", async () => {
     const { sink, push } = rig();
     const reply = await push(ONE, PROTO_TYPE);

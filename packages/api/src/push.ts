@@ -17,7 +17,8 @@ import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { ArrivedProfile, ProfileSink, RefusedProfile } from "./ports.ts";
+import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "./ports.ts";
+import type { PushCounts } from "./push-counts.ts";
 import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
 import type { PushedProfile } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
@@ -38,6 +39,7 @@ export interface WriteOptions {
 export interface WriteModules {
   readonly sink: ProfileSink;
   readonly rateLimit: RateLimit;
+  readonly counts: PushCounts;
   readonly discards: Discards;
 }
 
@@ -81,8 +83,10 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   const refused: unknown[] = [];
   let isRateLimited = false;
   const arrived: ArrivedProfile[] = [];
+  const arrivedBytes: number[] = [];
   for (const [index, profile] of pushed.entries()) {
     const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+    modules.counts.received(tenant, sizeBytes);
     const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
     if (problem !== undefined) {
       isRateLimited ||= problem.code === "RATE_LIMITED";
@@ -101,28 +105,46 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
       ingest: undefined,
       describe: describeProfile(profile),
     });
+    arrivedBytes.push(sizeBytes);
   }
 
   if (arrived.length > 0) {
-    const outcome = await modules.sink.push(tenant, arrived, request.caller);
-    discardRefused(tenant, arrived, outcome.refused, modules.discards);
-    for (const { error } of outcome.refused) refused.push(error);
+    for (const { error } of await keep({ tenant, profiles: arrived, sizesBytes: arrivedBytes }, request.caller, modules)) refused.push(error);
   }
   // Asked again now: profiles behind the one that was refused may have passed since, and the whole push comes again.
   const waitSeconds = isRateLimited ? modules.rateLimit.waitSeconds(tenant, pushBytes) : 0;
   if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
 }
 
-/** Counts what the sink refused of a push. */
-export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly RefusedProfile[], discards: Discards): void {
+export interface ArrivedProfiles {
+  readonly tenant: TenantId;
+  readonly profiles: readonly ArrivedProfile[];
+  /** What each was counted as when it was received. */
+  readonly sizesBytes: readonly number[];
+}
+
+/** Gives profiles to the sink and counts what became of each. Resolves with those that were refused; rejects where none could be kept. */
+export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
+  let refused: readonly RefusedProfile[];
+  try {
+    ({ refused } = await sink.push(tenant, profiles, caller));
+  } catch (thrown) {
+    discards.add(tenant, thrown, sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0), profiles.length);
+    throw thrown;
+  }
+  const refusedIndexes = new Set<number>();
+  // A push that is refused as a whole has one error for all of its profiles, which may be many thousands.
   const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
   for (const { index, error } of refused) {
+    refusedIndexes.add(index);
     let together = refusedTogether.get(error);
     if (together === undefined) refusedTogether.set(error, (together = { sizeBytes: 0, count: 0 }));
-    together.sizeBytes += claimedSizeBytes(arrived[index]!.pprof, 0);
+    together.sizeBytes += sizesBytes[index]!;
     together.count++;
   }
   for (const [error, { sizeBytes, count }] of refusedTogether) discards.add(tenant, error, sizeBytes, count);
+  for (const [index, sizeBytes] of sizesBytes.entries()) if (!refusedIndexes.has(index)) counts.accepted(tenant, sizeBytes);
+  return refused;
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------
@@ -143,7 +165,7 @@ interface BodyBound {
   readonly sizeBytesMax: number;
 }
 
-function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): number {
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): number {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
   if (totalBytes <= sizeBytesMax) return totalBytes;
@@ -151,13 +173,16 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, {
     "PUSH_BODY_SIZE_LIMIT",
     `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
   );
+  counts.received(tenant, totalBytes, pushed.length);
   discards.add(tenant, refusal, totalBytes, pushed.length);
   throw refusal;
 }
 
-/** A body that is too large is one discard, of as many bytes as it might have had: what else is in it nobody has read. */
-export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
-  if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
+/** A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. */
+export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): void {
+  if (!(thrown instanceof CodedError) || thrown.code !== "BODY_TOO_LARGE") return;
+  counts.received(tenant, sizeBytesMax);
+  discards.add(tenant, thrown, sizeBytesMax);
 }
 
 /**

@@ -20,6 +20,7 @@ import { Exchange } from "./exchange.ts";
 import type { Connection, ExchangeHost } from "./exchange.ts";
 import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
+import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
 import type { Route } from "./route.ts";
@@ -82,6 +83,7 @@ export class ApiServer {
   readonly #limits: ServerLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #refusals: RefusalLog;
   readonly #routes: RouteTable;
   readonly #deadlines: Deadlines;
   readonly #bodyDeadlines: Deadlines;
@@ -96,6 +98,7 @@ export class ApiServer {
     this.#limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
     this.#clock = modules.clock;
     this.#logger = modules.logger;
+    this.#refusals = new RefusalLog(modules);
     this.#routes = new RouteTable(modules.routes);
     this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
     this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
@@ -114,7 +117,7 @@ export class ApiServer {
       gzipBytesMin: this.#limits.gzipBytesMin,
       isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
-      onReplied: (exchange, reply, thrown) => this.#account(exchange, reply, thrown),
+      onReplied: (exchange, reply) => this.#account(exchange, reply),
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
     this.#http = createServer(
@@ -130,6 +133,7 @@ export class ApiServer {
       (request, response) => this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
+    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
   }
 
@@ -155,6 +159,7 @@ export class ApiServer {
         timer.cancel();
         this.#deadlines.stop();
         this.#bodyDeadlines.stop();
+        this.#refusals.stop();
         resolve();
       });
       this.#http.closeIdleConnections();
@@ -195,6 +200,7 @@ export class ApiServer {
         break;
       case "found":
         exchange.route = found.route.path;
+        exchange.isWrite = found.route.access === "write";
         try {
           this.#admit(exchange, found.route);
         } catch (refusal) {
@@ -222,16 +228,31 @@ export class ApiServer {
     if (route.access !== "none") exchange.tenants = readTenants(exchange.headers["x-scope-orgid"], route.access, this.#options);
   }
 
-  #account(exchange: Exchange, reply: ApiReply, thrown: unknown): void {
+  #account(exchange: Exchange, reply: ApiReply): void {
     const durationMs = this.#clock.monotonicMs() - exchange.startMs;
     const { route, path } = exchange;
     const method = knownMethod(exchange.method);
     this.#durations.observe({ method, route, status_code: String(reply.status) }, durationMs / 1000);
-    const code = thrown instanceof CodedError ? thrown.code : undefined;
-    const fields = { method, route, path: path.slice(0, 200), status: reply.status, durationMs: Math.round(durationMs * 10) / 10, code };
-    if (reply.status < 500) this.#logger.debug("request", fields);
-    else if (reply.status === 500) this.#logger.error("request failed", { ...fields, error: thrown });
-    else this.#logger.warn("request refused", { ...fields, reason: thrown instanceof Error ? thrown.message : undefined });
+    const { error, status } = reply;
+    const code = error instanceof CodedError ? error.code : undefined;
+    const fields = { method, route, path: path.slice(0, 200), status, durationMs: Math.round(durationMs * 10) / 10, code };
+    if (status === 500) this.#logger.error("request failed", { ...fields, error });
+    else this.#logger.debug("request", fields);
+    if (status >= 400 && status !== 500) this.#noteRefusal(exchange, reply);
+  }
+
+  #noteRefusal(exchange: Exchange, { error, status }: ApiReply): void {
+    // A client that went away was refused nothing, and a probe that says "not ready" is an answer.
+    if (status === 499 || (status === 503 && error === undefined)) return;
+    const { route, isWrite } = exchange;
+    const tenant = exchange.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
+    const reason = refusalReason(error, status, isWrite);
+    this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
+  }
+
+  /** Before there was a request. */
+  #refuseUnrouted(reason: string, status: number | undefined, message: string): void {
+    this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
   }
 
   /**
@@ -245,6 +266,7 @@ export class ApiServer {
     }
     const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
     this.#logger.debug("unreadable request", { code: error.code });
+    this.#refuseUnrouted("unreadable_request", Number(status.slice(0, 3)), status.slice(4));
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
@@ -262,6 +284,9 @@ const READ_BYTES = 64 * 2 ** 10;
  * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
  */
 const OPEN_COUNT_MAX = 64;
+
+/** Of the tenants that a refused read named, in the log. */
+const TENANTS_LENGTH_MAX = 200;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 

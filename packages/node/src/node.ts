@@ -21,6 +21,7 @@ import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
+import type { DiskSpace } from "./data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
@@ -41,6 +42,7 @@ import { rowSource } from "./tend/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
+import { WriteHealth } from "./write/write-health.ts";
 import { Writer } from "./write/writer.ts";
 
 /** Between two lines of the log about the replay. */
@@ -62,6 +64,8 @@ export interface NodeModules {
   readonly memory?: MemoryPlan;
   /** Of LISTs, of the age of the bucket's identity and of the pauses between tries of an upload. Absent: `clock`. */
   readonly bucketClock?: Clock;
+  /** The data directory's. Absent: it has no disk that could be full. */
+  readonly measureDisk?: () => Promise<DiskSpace | undefined>;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -83,6 +87,7 @@ interface Engines {
   readonly link: BucketLink;
   readonly objects: ObjectReader;
   readonly unreadable: UnreadableObjects;
+  readonly writeHealth: WriteHealth;
   readonly writer: Writer;
   readonly reader: Reader;
 }
@@ -150,7 +155,8 @@ export class Node {
     const { logger } = this.#modules;
     if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
-    const { catalog, flusher, head, link } = this.#replayed;
+    const { catalog, flusher, head, link, writeHealth } = this.#replayed;
+    await writeHealth.start();
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
     // A stop that began meanwhile goes on: it must not find the node taking pushes again.
     if (this.#stopping !== undefined) return;
@@ -165,6 +171,7 @@ export class Node {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
     this.#engines?.unreadable.stop();
+    await this.#engines?.writeHealth.stop();
     // What is being opened can only be closed once it is open. Its failure is reported to whoever started it.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
@@ -302,7 +309,8 @@ export class Node {
       headSpan: (tenant) => head.spanOf(tenant),
     });
     compute.readBackFrom(rowSource(head, generations));
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writer, reader };
+    const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -352,9 +360,18 @@ export class Node {
     return this.#modules.limits?.inForce ?? this.#config;
   }
 
+  #notReadyBecause(of: "queries" | undefined): string | undefined {
+    if (this.#phase === "stopping") return "stopping";
+    if (this.#phase === "starting") return this.#progress.words;
+    if (of === "queries") return undefined;
+    const { link, writeHealth } = this.#replayed;
+    const reason = link.waitsBecause ?? writeHealth.refusesBecause;
+    return reason === undefined ? undefined : `writes: ${reason}; queries are answered`;
+  }
+
   #makeAdmin(): NodeAdmin {
     return {
-      notReadyBecause: () => (this.#phase === "ready" ? undefined : this.#phase === "stopping" ? "stopping" : this.#progress.words),
+      notReadyBecause: (of) => this.#notReadyBecause(of),
       flush: async (signal) => this.#replayed.flusher.flush(FLUSH_TIMEOUT_MS, signal),
       quarantine: (): readonly QuarantineEntry[] => this.#replayed.head.quarantine(),
       acknowledgeQuarantine: async () => {

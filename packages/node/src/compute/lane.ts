@@ -128,6 +128,11 @@ export class Lane {
     return this.#thread === undefined || this.#ending !== undefined;
   }
 
+  /** Of the thread there is now. */
+  get busyMs(): number {
+    return this.#thread?.busyMs?.() ?? 0;
+  }
+
   get load(): number {
     return this.#load;
   }

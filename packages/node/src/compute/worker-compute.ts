@@ -110,6 +110,9 @@ export class WorkerCompute implements Compute {
       return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#lanes = this.#workers.map(({ lane }) => lane);
+    metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
+      this.#lanes.map((lane, number) => ({ labels: { worker: String(number) }, value: lane.busyMs / 1000 })),
+    );
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {

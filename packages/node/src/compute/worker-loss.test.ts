@@ -2,7 +2,7 @@
 import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
@@ -98,6 +98,8 @@ class Rig {
   readonly witness = new MemoryWitness();
   readonly threads = new Threads();
   metrics = new Metrics();
+  /** What the workers' side logged. */
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
   hopeless: Error | undefined;
   generations!: Generations;
   head!: Head;
@@ -109,7 +111,7 @@ class Rig {
 
   async start(): Promise<void> {
     this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
     this.generations = new Generations((generation) => this.compute.drop(generation));
     const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
     this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
@@ -494,6 +496,27 @@ describe("a worker that dies", function () {
     await pushAll(3, 4);
     expect(await rig.answer()).to.deep.equal({ records: 4, sum: 15 });
     expect(failures).to.be.above(5);
+  });
+
+  it("and the node stops while its rows are read back: that is no error", async () => {
+    await pushAll(0, 3);
+    let asked!: () => void; // set before the constructor returns
+    const asking = new Promise<void>((resolve) => (asked = resolve));
+    let open!: () => void; // the same
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    rig.beforePage = () => {
+      asked();
+      return opened;
+    };
+    await rig.threads.kill(0);
+    await asking;
+    const before = rig.lines.length;
+    // As the node stops: the head is closed first, then the workers.
+    await rig.head.close();
+    open();
+    await systemClock.sleep(0);
+    await rig.compute.stop();
+    expect(rig.lines.slice(before).filter(({ level }) => level === "error")).to.deep.equal([]);
   });
 
   it("and rows that take too long: what waits for them is refused, with the time it will take, until they are there", async () => {

@@ -20,6 +20,8 @@ export interface ThreadEvents {
 
 export interface WorkerThread {
   post(batch: LaneBatch): void;
+  /** How long it was at work since it began; 0 where that is not measured. */
+  busyMs?(): number;
   /** Resolves when the thread is gone, after `onGone`. */
   end(): Promise<void>;
 }
@@ -44,6 +46,7 @@ export function workerThreads({ heapMb }: Pick<WorkerMemory, "heapMb">): StartTh
     worker.on("exit", (code) => onGone(end ?? { reason: "crashed", message: `it exited with ${code}` }));
     return {
       post: (batch) => worker.postMessage(batch),
+      busyMs: () => worker.performance.eventLoopUtilization().active,
       end: async () => void (await worker.terminate()),
     };
   };
