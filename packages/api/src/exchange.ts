@@ -22,6 +22,8 @@ import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { Caller } from "./ports.ts";
 import { RequestBody } from "./request-body.ts";
 import type { BodyModules } from "./request-body.ts";
+import { hostsOf } from "./site-gate.ts";
+import type { Visit } from "./site-gate.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
@@ -44,9 +46,11 @@ export interface Connection {
   openCount: number;
   /** Undefined once it is replied to. */
   latest: Exchange | undefined;
+  /** The `Host` that its last request had and that was let in: one connection mostly has one. */
+  allowedHost: string | undefined;
 }
 
-export class Exchange implements ApiRequest, Caller, Waiting {
+export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   readonly startMs: number;
   readonly method: string;
   readonly path: string;
@@ -54,10 +58,13 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   tenants: readonly TenantId[] = NO_TENANTS;
   /** As metrics name it. */
   route = "unmatched";
+  /** What its reply has besides its own. Names and values in turn. */
+  extraHeaders: readonly string[] = NO_HEADERS;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
   readonly #host: ExchangeHost;
+  #hosts: readonly string[] | undefined;
   #body: RequestBody | undefined;
   #controller: AbortController | undefined;
   #isAborted = false;
@@ -121,6 +128,19 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   get remoteAddress(): string | undefined {
     return this.#request.socket.remoteAddress;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#request.socket.localAddress;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** What it says that it was sent to. Throws HOST_REPEATED. */
+  get hosts(): readonly string[] {
+    return (this.#hosts ??= hostsOf(this.#request.rawHeaders, this.#request.url ?? ""));
   }
 
   /** On its connection, itself among them. */
@@ -212,7 +232,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     // The request's socket: a response has none while it waits for those before it on the connection.
     if (response.destroyed || this.#request.socket.destroyed) return this.#end();
     // Names and values in turn: an object costs a copy and a walk over its keys.
-    const headers: string[] = ["x-content-type-options", "nosniff"];
+    const headers: string[] = ["x-content-type-options", "nosniff", ...this.extraHeaders];
     for (const name in reply.headers) headers.push(name, reply.headers[name]!);
     const bytes = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
     if (!isCompressible(reply, bytes.length, this.#host.gzipBytesMin)) return this.#send(reply.status, headers, bytes);
@@ -278,6 +298,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 const LINGER_MS = 1000;
 
 const NO_TENANTS: readonly TenantId[] = [];
+const NO_HEADERS: readonly string[] = [];
 const NO_QUERY = new URLSearchParams();
 
 /** `/path?query`; a proxy may send the whole URL. */

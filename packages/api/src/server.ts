@@ -2,7 +2,7 @@
  * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; exchange.ts has
  * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
  *
- *   socket -> parser (header bounds) -> route? -> full? -> tenant? -> handler -> gzip? -> reply
+ *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
  * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
@@ -22,7 +22,9 @@ import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
-import type { Route } from "./route.ts";
+import type { Found, Route } from "./route.ts";
+import { SiteGate } from "./site-gate.ts";
+import type { SiteOptions } from "./site-gate.ts";
 import { readTenants } from "./tenancy.ts";
 
 export interface ApiServerOptions {
@@ -32,6 +34,8 @@ export interface ApiServerOptions {
   readonly isMultitenant: boolean;
   /** `anyone` on a listener of the operator's own (`--admin-addr`). */
   readonly operators: "loopback" | "anyone";
+  /** What web pages may do; absent: those of the node itself only. */
+  readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -88,6 +92,8 @@ export class ApiServer {
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
+  /** Set once it listens. */
+  #siteGate!: SiteGate;
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
 
@@ -170,6 +176,8 @@ export class ApiServer {
         this.#http.removeAllListeners("error");
         // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
         this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
+        const { address } = this.#http.address() as AddressInfo; // listening on TCP, never on a pipe
+        this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
         resolve();
       });
     });
@@ -179,22 +187,32 @@ export class ApiServer {
 
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
-    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined }));
+    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
     return connection;
   }
 
   #serve(exchange: Exchange): void {
     const found = this.#routes.find(exchange.method, exchange.path);
+    if (found.kind !== "not-found") exchange.route = found.route.path;
+    let preflight: ApiReply | undefined;
+    try {
+      preflight = this.#admitSite(exchange, found);
+    } catch (refusal) {
+      exchange.fail(refusal);
+      return;
+    }
+    if (preflight !== undefined) {
+      exchange.reply(preflight);
+      return;
+    }
     switch (found.kind) {
       case "not-found":
         exchange.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
         break;
       case "wrong-method":
-        exchange.route = found.path;
         exchange.reply({ status: 405, headers: { allow: found.allow }, body: "" });
         break;
       case "found":
-        exchange.route = found.route.path;
         try {
           this.#admit(exchange, found.route);
         } catch (refusal) {
@@ -204,6 +222,20 @@ export class ApiServer {
         this.#runningCount++;
         exchange.run(found.route.handler);
     }
+  }
+
+  /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
+  #admitSite(exchange: Exchange, found: Found): ApiReply | undefined {
+    const route = found.kind === "not-found" ? undefined : found.route;
+    const { connection, hosts } = exchange;
+    if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
+      const isProbe = found.kind === "found" && found.route.isProbe;
+      this.#siteGate.checkHosts(exchange, isProbe);
+      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
+    }
+    exchange.extraHeaders = this.#siteGate.corsHeaders(exchange, route);
+    this.#siteGate.checkOrigin(exchange, route);
+    return this.#siteGate.preflight(exchange, route);
   }
 
   /** Throws why the handler is not asked. */

@@ -14,6 +14,7 @@ import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
+import { printAddress } from "./config/setting.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
 import { planMemory } from "./memory-plan.ts";
@@ -112,12 +113,13 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
   listeners = await listen(config, node, { clock, limits, logger, metrics });
-  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
-  logger.info("listening", { url });
+  const { host } = config.httpAddress;
+  const { port } = listeners[0]!;
+  logger.info("listening", { url: urlOf(host, port) });
   limits.start();
   try {
     await node.start();
-    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
+    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(urlOf(EVERY_INTERFACE.has(host) ? "127.0.0.1" : host, port), logger);
   } catch (error) {
     // A start that a signal ended did not fail: the stop goes on, and ends the process.
     if (stopping === undefined) {
@@ -144,8 +146,8 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     pages,
   };
   const { host, port } = config.httpAddress;
-  const { isMultitenant, adminAddress } = config;
-  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
+  const { isMultitenant, adminAddress, allowedHosts, corsOrigins } = config;
+  const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
@@ -158,6 +160,13 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
       { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
     ),
   ];
+}
+
+/** Such an address is no place to send anything to, and no `Host` that this node answers to. */
+const EVERY_INTERFACE: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
+
+function urlOf(host: string, port: number): string {
+  return `http://${printAddress({ host, port })}`;
 }
 
 function laneCountOf(config: Config): number {
