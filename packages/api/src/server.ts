@@ -20,6 +20,8 @@ import { Exchange } from "./exchange.ts";
 import type { Connection, ExchangeHost } from "./exchange.ts";
 import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
+import type { PaceRule } from "./reader-pace.ts";
+import { Replies } from "./replies.ts";
 import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
 import type { Found, Route } from "./route.ts";
@@ -51,8 +53,14 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time; past it 504. As long again may a reply take to leave; past it the connection is closed. */
+  /** A handler's time; past it 504. */
   readonly requestTimeoutMs: number;
+  /** Of replies that are built, compressed or not read yet, together. Past it 503. */
+  readonly replyBytesInFlightMax: number;
+  /** How long a request waits for room for its reply. Past it 503. */
+  readonly replyWaitMs: number;
+  /** Who reads replies more slowly is cut off (reader-pace.ts). */
+  readonly replyPace: PaceRule;
   readonly keepAliveTimeoutMs: number;
   /** What is in flight when `stop` is called; past it sockets are cut. */
   readonly stopTimeoutMs: number;
@@ -68,6 +76,10 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   headersTimeoutMs: 20_000,
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
+  replyBytesInFlightMax: 128 * 2 ** 20,
+  // Longer than a reader that reads nothing is waited for where room is wanted.
+  replyWaitMs: 15_000,
+  replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
   // Longer than the 60 s of most proxies, so that it is never us who closes as they send.
   keepAliveTimeoutMs: 75_000,
   stopTimeoutMs: 30_000,
@@ -89,6 +101,7 @@ export class ApiServer {
   readonly #routes: RouteTable;
   readonly #deadlines: Deadlines;
   readonly #bodyDeadlines: Deadlines;
+  readonly #replies: Replies;
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
@@ -105,6 +118,8 @@ export class ApiServer {
     this.#routes = new RouteTable(modules.routes);
     this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
     this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
+    const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
+    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -117,10 +132,15 @@ export class ApiServer {
       gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,
+      replies: this.#replies,
       gzipBytesMin: this.#limits.gzipBytesMin,
       isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
-      onReplied: (exchange, reply, thrown) => this.#account(exchange, reply, thrown),
+      onReplied: (exchange, reply, thrown) => {
+        this.#account(exchange, reply, thrown);
+        // A reply that was begun before the stop did not say that it is the connection's last.
+        if (this.#stopped !== undefined) this.#http.closeIdleConnections();
+      },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
     this.#http = createServer(
@@ -150,9 +170,13 @@ export class ApiServer {
     return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
   }
 
-  /** Takes nothing new, ends what is in flight, closes. Safe to call again. */
+  /**
+   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
+   * that is left after `stopTimeoutMs`. Safe to call again.
+   */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
+      this.#replies.beginStop();
       const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
         this.#logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#runningCount });
         this.#http.closeAllConnections();
@@ -161,6 +185,7 @@ export class ApiServer {
         timer.cancel();
         this.#deadlines.stop();
         this.#bodyDeadlines.stop();
+        this.#replies.endStop();
         resolve();
       });
       this.#http.closeIdleConnections();
