@@ -84,7 +84,7 @@ async function makeDataDir(dataDir: string): Promise<void> {
   }
 }
 
-type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo" | "memory"> & { readonly limits: LiveLimits };
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & Required<Pick<NodeModules, "memory">> & { readonly limits: LiveLimits };
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
@@ -112,7 +112,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   // Before it says that it listens: whoever waits for that may send a signal at once.
   const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  listeners = await listen(config, node, { clock, limits, logger, metrics });
+  listeners = await listen(config, node, { clock, limits, logger, metrics, replyBytesMax: modules.memory.replyBytes });
   const { host } = config.httpAddress;
   const { port } = listeners[0]!;
   logger.info("listening", { url: urlOf(host, port) });
@@ -131,7 +131,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; replyBytesMax: number }): Promise<readonly ApiServer[]> {
   const { clock, limits, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
@@ -147,7 +147,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   };
   const { host, port } = config.httpAddress;
   const { isMultitenant, adminAddress, allowedHosts, corsOrigins } = config;
-  const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
+  const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, replyBytesInFlightMax: modules.replyBytesMax } };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
