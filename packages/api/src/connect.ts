@@ -20,6 +20,8 @@ export interface UnaryMethod<Request extends object, Response extends object> {
   readonly path: string;
   readonly request: MessageSchema<Request>;
   readonly response: MessageSchema<Response>;
+  /** How many bytes its reply may have, where the request says so: that much room is reserved before `handle`. */
+  readonly foreseenBytes?: ((message: Request) => number) | undefined;
   handle(message: Request, call: UnaryCall): Promise<UnaryAnswer<Response>>;
 }
 
@@ -85,6 +87,7 @@ async function run<Request extends object, Response extends object>(
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
+  if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 

@@ -18,6 +18,11 @@ export interface ApiRequest {
   readonly caller: Caller;
   /** Answers with `reason` at that time, as at the server's own limit; the handler's work goes on unheard. */
   endAfter(timeoutMs: number, reason: CodedError): void;
+  /**
+   * Room for a reply of about so many bytes, before it is built; waits for it. Rejects REPLIES_TOO_LARGE (503) where none gets free in time.
+   * The room is given back when the reply is known, which then takes what it needs.
+   */
+  reserveReply(bytes: number): Promise<void>;
 }
 
 export interface ApiReply {

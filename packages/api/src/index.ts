@@ -1,6 +1,7 @@
 export { adminRoutes } from "./admin.ts";
 export { Discards } from "./discards.ts";
 export type { ApiReply, ApiRequest, Handler } from "./http.ts";
+export { parseAllowedHost } from "./host-name.ts";
 export { ingestHandler } from "./ingest.ts";
 export { printListing } from "./listing-reply.ts";
 export type { ListingForm } from "./listing-reply.ts";
@@ -36,3 +37,5 @@ export type { Route } from "./route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
+export { parseCorsOrigin } from "./site-gate.ts";
+export type { SiteOptions } from "./site-gate.ts";

@@ -11,6 +11,7 @@ import { RegexBudget } from "@pyromesh/profile";
 import type { Alphabet, Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Int64, Label, Listing, TimeSeries } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
+import { foreseenGraphBytes } from "./foreseen-reply.ts";
 import type { Handler } from "./http.ts";
 import type { Answer, ListingQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "./ports.ts";
 import * as q from "./proto/querier-v1.ts";
@@ -45,9 +46,10 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     request: UnaryMethod<Request, Response>["request"],
     response: UnaryMethod<Request, Response>["response"],
     handle: UnaryMethod<Request, Response>["handle"],
+    foreseenBytes?: UnaryMethod<Request, Response>["foreseenBytes"],
   ): RpcRoute => {
     const path = `/querier.v1.QuerierService/${name}`;
-    return { path, handler: unaryHandler({ path, request, response, handle }, options) };
+    return { path, handler: unaryHandler({ path, request, response, handle, foreseenBytes }, options) };
   };
   return [
     route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),
@@ -56,14 +58,16 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     route("Series", q.SERIES_REQUEST, q.SERIES_RESPONSE, (message, call) => querier.series(message, call)),
     route("SelectMergeStacktraces", q.SELECT_MERGE_STACKTRACES_REQUEST, q.SELECT_MERGE_STACKTRACES_RESPONSE, (message, call) =>
       querier.selectMergeStacktraces(message, call),
+      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
     ),
     route("SelectMergeProfile", q.SELECT_MERGE_PROFILE_REQUEST, PPROF, (message, call) => querier.selectMergeProfile(message, call)),
     route("SelectMergeSpanProfile", q.SELECT_MERGE_SPAN_PROFILE_REQUEST, q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, (message, call) =>
       querier.selectMergeSpanProfile(message, call),
+      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
     ),
     route("SelectSeries", q.SELECT_SERIES_REQUEST, q.SELECT_SERIES_RESPONSE, (message, call) => querier.selectSeries(message, call)),
     route("SelectHeatmap", q.SELECT_HEATMAP_REQUEST, q.SELECT_HEATMAP_RESPONSE, (message, call) => querier.selectHeatmap(message, call)),
-    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call)),
+    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => foreseenGraphBytes(left?.maxNodes, right?.maxNodes)),
     route("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE, (_, call) => querier.getProfileStats(call)),
     route("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE, (message, call) => querier.analyzeQuery(message, call)),
   ];

@@ -10,6 +10,7 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import { printProfileType, RegexBudget } from "@pyromesh/profile";
 import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
+import { foreseenGraphBytes } from "./foreseen-reply.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { ListingQuery, MergeQuery, ProfileSource, Scope } from "./ports.ts";
 import { allowsPartial, DOT_NODES_DEFAULT, RECENT_MS } from "./querier.ts";
@@ -46,8 +47,11 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
         const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined }, signal);
         return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
       }
-      default:
-        return renderJson(request, query, checkMaxNodes(asked, limits), modules.source);
+      default: {
+        const maxNodes = checkMaxNodes(asked, limits);
+        await request.reserveReply(foreseenGraphBytes(maxNodes));
+        return renderJson(request, query, maxNodes, modules.source);
+      }
     }
   };
 }
@@ -85,6 +89,7 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
       throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
     }
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
+    await request.reserveReply(foreseenGraphBytes(maxNodes));
     const answer = await modules.source.diff(left, right, maxNodes, request.signal);
     const { leftTicks, rightTicks } = answer.value;
     const ticks = `${isZero(leftTicks) ? "" : `,"leftTicks":${leftTicks}`}${isZero(rightTicks) ? "" : `,"rightTicks":${rightTicks}`}`;

@@ -63,7 +63,7 @@ describe("server", () => {
 
     it("a proxy may send the whole URL", async () => {
       await open();
-      const reply = await exchange(api.server.port, "GET http://somewhere.example/-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+      const reply = await exchange(api.server.port, "GET http://localhost/-/healthy HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
       expect(reply).to.match(/^HTTP\/1.1 200 /);
     });
 
@@ -319,16 +319,6 @@ describe("server", () => {
     it("the server's own limit does the same for every route", async () => {
       await open({ push: held().handler, limits: { requestTimeoutMs: 20 } });
       expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
-    });
-
-    it("a client that does not read its reply is cut off", async () => {
-      const large: Handler = async () => ({ status: 200, headers: {}, body: new Uint8Array(64 << 20) });
-      await open({ push: large, limits: { requestTimeoutMs: 50 } });
-      const client = connect(api.server.port, "127.0.0.1").pause();
-      client.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n");
-      const isEnded = async (): Promise<boolean> => /duration_seconds_count\{[^}]*route="\/ingest"/.test(await (await api.get("/metrics")).text());
-      while (!(await isEnded())) await new Promise((resolve) => setImmediate(resolve));
-      client.destroy();
     });
 
     it("a client that goes away aborts its query", async () => {

@@ -2,7 +2,7 @@
  * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; exchange.ts has
  * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
  *
- *   socket -> parser (header bounds) -> route? -> full? -> tenant? -> handler -> gzip? -> reply
+ *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
  * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
@@ -21,9 +21,13 @@ import type { Connection, ExchangeHost } from "./exchange.ts";
 import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { RefusalLog, refusalReason } from "./refusal-log.ts";
+import type { PaceRule } from "./reader-pace.ts";
+import { Replies } from "./replies.ts";
 import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
-import type { Route } from "./route.ts";
+import type { Found, Route } from "./route.ts";
+import { SiteGate } from "./site-gate.ts";
+import type { SiteOptions } from "./site-gate.ts";
 import { readTenants } from "./tenancy.ts";
 
 export interface ApiServerOptions {
@@ -33,6 +37,8 @@ export interface ApiServerOptions {
   readonly isMultitenant: boolean;
   /** `anyone` on a listener of the operator's own (`--admin-addr`). */
   readonly operators: "loopback" | "anyone";
+  /** What web pages may do; absent: those of the node itself only. */
+  readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -48,8 +54,14 @@ export interface ServerLimits {
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time; past it 504. As long again may a reply take to leave; past it the connection is closed. */
+  /** A handler's time; past it 504. */
   readonly requestTimeoutMs: number;
+  /** Of replies that are built, compressed or not read yet, together. Past it 503. */
+  readonly replyBytesInFlightMax: number;
+  /** How long a request waits for room for its reply. Past it 503. */
+  readonly replyWaitMs: number;
+  /** Who reads replies more slowly is cut off (reader-pace.ts). */
+  readonly replyPace: PaceRule;
   readonly keepAliveTimeoutMs: number;
   /** What is in flight when `stop` is called; past it sockets are cut. */
   readonly stopTimeoutMs: number;
@@ -65,6 +77,10 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   headersTimeoutMs: 20_000,
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
+  replyBytesInFlightMax: 128 * 2 ** 20,
+  // Longer than a reader that reads nothing is waited for where room is wanted.
+  replyWaitMs: 15_000,
+  replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
   // Longer than the 60 s of most proxies, so that it is never us who closes as they send.
   keepAliveTimeoutMs: 75_000,
   stopTimeoutMs: 30_000,
@@ -87,9 +103,12 @@ export class ApiServer {
   readonly #routes: RouteTable;
   readonly #deadlines: Deadlines;
   readonly #bodyDeadlines: Deadlines;
+  readonly #replies: Replies;
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
+  /** Set once it listens. */
+  #siteGate!: SiteGate;
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
 
@@ -102,6 +121,8 @@ export class ApiServer {
     this.#routes = new RouteTable(modules.routes);
     this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
     this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
+    const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
+    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -114,10 +135,15 @@ export class ApiServer {
       gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,
+      replies: this.#replies,
       gzipBytesMin: this.#limits.gzipBytesMin,
       isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
-      onReplied: (exchange, reply) => this.#account(exchange, reply),
+      onReplied: (exchange, reply) => {
+        this.#account(exchange, reply);
+        // A reply that was begun before the stop did not say that it is the connection's last.
+        if (this.#stopped !== undefined) this.#http.closeIdleConnections();
+      },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
     this.#http = createServer(
@@ -148,9 +174,13 @@ export class ApiServer {
     return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
   }
 
-  /** Takes nothing new, ends what is in flight, closes. Safe to call again. */
+  /**
+   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
+   * that is left after `stopTimeoutMs`. Safe to call again.
+   */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
+      this.#replies.beginStop();
       const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
         this.#logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#runningCount });
         this.#http.closeAllConnections();
@@ -160,6 +190,7 @@ export class ApiServer {
         this.#deadlines.stop();
         this.#bodyDeadlines.stop();
         this.#refusals.stop();
+        this.#replies.endStop();
         resolve();
       });
       this.#http.closeIdleConnections();
@@ -175,6 +206,8 @@ export class ApiServer {
         this.#http.removeAllListeners("error");
         // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
         this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
+        const { address } = this.#http.address() as AddressInfo; // listening on TCP, never on a pipe
+        this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
         resolve();
       });
     });
@@ -184,22 +217,32 @@ export class ApiServer {
 
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
-    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined }));
+    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
     return connection;
   }
 
   #serve(exchange: Exchange): void {
     const found = this.#routes.find(exchange.method, exchange.path);
+    if (found.kind !== "not-found") exchange.route = found.route.path;
+    let preflight: ApiReply | undefined;
+    try {
+      preflight = this.#admitSite(exchange, found);
+    } catch (refusal) {
+      exchange.fail(refusal);
+      return;
+    }
+    if (preflight !== undefined) {
+      exchange.reply(preflight);
+      return;
+    }
     switch (found.kind) {
       case "not-found":
         exchange.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
         break;
       case "wrong-method":
-        exchange.route = found.path;
         exchange.reply({ status: 405, headers: { allow: found.allow }, body: "" });
         break;
       case "found":
-        exchange.route = found.route.path;
         exchange.isWrite = found.route.access === "write";
         try {
           this.#admit(exchange, found.route);
@@ -210,6 +253,20 @@ export class ApiServer {
         this.#runningCount++;
         exchange.run(found.route.handler);
     }
+  }
+
+  /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
+  #admitSite(exchange: Exchange, found: Found): ApiReply | undefined {
+    const route = found.kind === "not-found" ? undefined : found.route;
+    const { connection, hosts } = exchange;
+    if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
+      const isProbe = found.kind === "found" && found.route.isProbe;
+      this.#siteGate.checkHosts(exchange, isProbe);
+      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
+    }
+    exchange.extraHeaders = this.#siteGate.corsHeaders(exchange, route);
+    this.#siteGate.checkOrigin(exchange, route);
+    return this.#siteGate.preflight(exchange, route);
   }
 
   /** Throws why the handler is not asked. */

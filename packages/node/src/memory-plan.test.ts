@@ -14,7 +14,7 @@ describe("memory plan", () => {
       }
     }
     const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
-    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, heapGrowingPercent: 50 });
+    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, replyBytes: 16 * MIB, heapGrowingPercent: 50 });
   });
 
   it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {
@@ -29,6 +29,10 @@ describe("memory plan", () => {
         expect(planned).to.be.at.most(memoryBytes * 0.8);
       }
     }
+  });
+
+  it("replies that are not read take a thirty-second of the memory, 128 MiB at most", () => {
+    expect([512 * MIB, 2 * GIB, 4 * GIB, 64 * GIB].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 1 }).replyBytes / MIB)).to.deep.equal([16, 64, 128, 128]);
   });
 
   it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {

@@ -7,7 +7,8 @@
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
- *   the rest            21 % (9 % while a query has such a window)      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
+ *   replies             1/32                      bytes of replies that are built, compressed or not read yet (api/reply-budget.ts)
+ *   the rest            18 % (6 % while a query has such a window)      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
  *
  * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
  * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
@@ -21,6 +22,8 @@ export interface MemoryPlan {
   readonly readAheadBytes: number;
   /** Of one window that a query reads: it is held at once, whatever `readAheadBytes` says. A larger one is refused. */
   readonly windowBytesMax: number;
+  /** Of replies that are not read yet, together. */
+  readonly replyBytes: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
   readonly worker: WorkerMemory;
@@ -38,6 +41,7 @@ const MIB = 2 ** 20;
 const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
 const OPEN_DATASET_BYTES_MAX = 64 * MIB;
 const READ_AHEAD_BYTES_MAX = 64 * MIB;
+const REPLY_BYTES_MAX = 128 * MIB;
 
 /** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
 const HEAP_MB_MIN = 128;
@@ -57,6 +61,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, sixteenth / workerCount)),
     readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, sixteenth)),
     windowBytesMax: Math.floor(memoryBytes / 8),
+    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, memoryBytes / 32)),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {
       heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),

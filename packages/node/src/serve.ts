@@ -17,6 +17,7 @@ import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { dataDirError, prepareDataDir } from "./data-dir.ts";
 import { DataDisk } from "./data-disk.ts";
+import { printAddress } from "./config/setting.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
 import { planMemory } from "./memory-plan.ts";
@@ -92,7 +93,7 @@ async function inDataDir<T>({ dataDir }: Config, open: () => Promise<T>): Promis
   }
 }
 
-type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo" | "memory"> & { readonly limits: LiveLimits };
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & Required<Pick<NodeModules, "memory">> & { readonly limits: LiveLimits };
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
@@ -124,13 +125,14 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   // Before it says that it listens: whoever waits for that may send a signal at once.
   const stopped = stopOnSignals(() => (stopping ??= stop()), { timeoutMs: STOP_TIMEOUT_MS }, { clock, logger, signals: process, exit: (code) => process.exit(code) });
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  listeners = await listen(config, node, { clock, limits, logger, metrics });
-  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
-  logger.info("listening", { url });
+  listeners = await listen(config, node, { clock, limits, logger, metrics, replyBytesMax: modules.memory.replyBytes });
+  const { host } = config.httpAddress;
+  const { port } = listeners[0]!;
+  logger.info("listening", { url: urlOf(host, port) });
   limits.start();
   try {
     await node.start();
-    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
+    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(urlOf(EVERY_INTERFACE.has(host) ? "127.0.0.1" : host, port), logger);
   } catch (error) {
     // A start that a signal ended did not fail: the stop goes on, and ends the process.
     if (stopping === undefined) {
@@ -147,7 +149,7 @@ function bucketSpeed(): number {
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; replyBytesMax: number }): Promise<readonly ApiServer[]> {
   const { clock, limits, logger, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
@@ -162,10 +164,12 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     pages,
   };
   const { host, port } = config.httpAddress;
-  const { isMultitenant, adminAddress } = config;
+  const { isMultitenant, adminAddress, allowedHosts, corsOrigins } = config;
   const connectionCountMax = connectionCountMaxOf(logger);
-  const limitsWith = (connections: number): { readonly limits: Partial<ServerLimits> } => ({ limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections } });
-  const common = { isMultitenant, ...limitsWith(connectionCountMax) };
+  const limitsWith = (connections: number): { readonly limits: Partial<ServerLimits> } => ({
+    limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections, replyBytesInFlightMax: modules.replyBytesMax },
+  });
+  const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, ...limitsWith(connectionCountMax) };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
@@ -186,6 +190,13 @@ function connectionCountMaxOf(logger: Logger): number {
   if (plan.kind === "too-few") throw new CodedError({ code: "OPEN_FILES_TOO_FEW", kind: "failed_precondition", message: plan.message });
   if (plan.isShort) logger.warn("few files may be open, so this node takes fewer connections: raise the limit (ulimit -n) for more", { openFilesMax: limit, connectionsMax: plan.connectionCountMax });
   return plan.connectionCountMax;
+}
+
+/** Such an address is no place to send anything to, and no `Host` that this node answers to. */
+const EVERY_INTERFACE: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
+
+function urlOf(host: string, port: number): string {
+  return `http://${printAddress({ host, port })}`;
 }
 
 function laneCountOf(config: Config): number {

@@ -23,6 +23,7 @@ export function fakeRequest(init: {
     signal,
     caller: signal,
     endAfter: () => {},
+    reserveReply: () => Promise.resolve(),
     body(sizeBytesMax) {
       if (body.length <= sizeBytesMax) return Promise.resolve(body);
       return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` }));

@@ -10,6 +10,7 @@ import type { Route } from "../route.ts";
 import { apiRoutes } from "../routes.ts";
 import { ApiServer } from "../server.ts";
 import type { ServerLimits } from "../server.ts";
+import type { SiteOptions } from "../site-gate.ts";
 import { FakeSource } from "./fake-source.ts";
 
 export class FakeAdmin implements NodeAdmin {
@@ -68,6 +69,8 @@ export interface OpenApi {
 export interface OpenApiInit {
   readonly isMultitenant?: boolean;
   readonly operators?: "loopback" | "anyone";
+  /** Absent: requests written by hand may call the host `x`. */
+  readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly queryLimits?: Partial<QueryLimits>;
   readonly pages?: Pages;
@@ -93,6 +96,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
       port: 0,
       isMultitenant: init.isMultitenant ?? false,
       operators: init.operators ?? "loopback",
+      sites: init.sites ?? { allowedHosts: ["x"], corsOrigins: [] },
       limits: { stopTimeoutMs: 2000, ...init.limits },
     },
     { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])] },

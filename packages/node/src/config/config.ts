@@ -8,10 +8,12 @@ import {
   countKind,
   diskBudgetKind,
   durationKind,
+  hostListKind,
   listKind,
   logLevelKind,
   optionalAddressKind,
   optionalTextKind,
+  originListKind,
   positiveCountKind,
   positiveDurationKind,
   positiveSizeKind,
@@ -31,6 +33,10 @@ export interface NodeSettings {
   readonly httpAddress: Address;
   /** Undefined: admin requests are answered to loopback peers on `httpAddress`. */
   readonly adminAddress: Address | undefined;
+  /** Names that a request's `Host` may have: besides loopback ones on a loopback address; elsewhere empty means any. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of other web sites whose pages may push and query. */
+  readonly corsOrigins: readonly string[];
   readonly clusterAddress: Address;
   readonly clusterAdvertise: string | undefined;
   readonly clusterName: string | undefined;
@@ -62,6 +68,8 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   dataDir: setting("data_dir", { ...textKind, placeholder: "dir" }, "./data", "folder for what this node keeps"),
   httpAddress: setting("http_addr", addressKind, { host: "127.0.0.1", port: 4040 }, "where HTTP listens"),
   adminAddress: setting("admin_addr", optionalAddressKind, undefined, "answer admin requests only here; unset: to loopback peers"),
+  allowedHosts: setting("allowed_hosts", hostListKind, [], "names that a request may be sent to (Host), with *. for all below one (repeatable); unset: on a loopback address localhost and the like, elsewhere any"),
+  corsOrigins: setting("cors_origins", originListKind, [], "web sites whose pages may push and query, as https://grafana.example.org, or * (repeatable); unset: none but the node's own page"),
   clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the cluster listens"),
   clusterAdvertise: setting("cluster_advertise", { ...optionalTextKind, placeholder: "host:port" }, undefined, "the address other members are told"),
   clusterName: setting("cluster_name", { ...optionalTextKind, placeholder: "name" }, undefined, "members of another name are refused"),

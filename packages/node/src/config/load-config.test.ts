@@ -93,6 +93,14 @@ describe("config: one setting, three spellings", () => {
     expect([config.flushIntervalMs, config.flushSizeBytes, config.retentionMs, config.replication]).to.deep.equal([3000, 2_097_152, 86_400_000, 3]);
   });
 
+  it("hosts and origins are lists, each entry in its one spelling", () => {
+    const yaml = "allowed_hosts: [Profiles.Example.org., '*.corp.example', 'fd00:0::5']\ncors_origins: HTTPS://Grafana.example.org:443\n";
+    const config = load({ yaml });
+    expect([config.allowedHosts, config.corsOrigins]).to.deep.equal([["profiles.example.org", "*.corp.example", "fd00::5"], ["https://grafana.example.org"]]);
+    expect(load({ env: { PYROMESH_ALLOWED_HOSTS: "a.example, 10.0.0.5" } }).allowedHosts).to.deep.equal(["a.example", "10.0.0.5"]);
+    expect(load({ yaml: printConfig(config) })).to.deep.include({ allowedHosts: config.allowedHosts, corsOrigins: config.corsOrigins });
+  });
+
   it("every key makes a flag and a variable of its own", () => {
     const keys = [...Object.values(SETTINGS), ...Object.values(LIMITS)].map(({ key }) => key);
     expect(new Set(keys.map(flagOf)).size).to.equal(keys.length);
@@ -143,6 +151,12 @@ describe("config: refusals", () => {
     expect(refusalOf({ flags: { join: "10.0.0.2:7946" } })).to.match(/--join: this version is one node: joining would promise copies that do not exist/);
     expect(refusalOf({ yaml: "join: [a:1, b:2]\n" })).to.match(/^pyromesh\.yaml:1:7: this version is one node/);
     expect(refusalOf({ flags: { auth_file: "tokens" } })).to.include("does not check tokens");
+  });
+
+  it("show how a host and an origin are written", () => {
+    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is no name of a host: write it as');
+    expect(refusalOf({ flags: { allowed_hosts: "a.example:4040" } })).to.include("without a scheme or a port");
+    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is no origin of a site: write it as https://grafana.example.org");
   });
 
   it("an open cluster address needs a secret", () => {
