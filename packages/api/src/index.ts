@@ -9,6 +9,9 @@ export type {
   Answer,
   ArrivedProfile,
   Caller,
+  ConfigMode,
+  DebugProfileKind,
+  DebugProfiler,
   HeatmapQuery,
   IngestHints,
   ListingQuery,
@@ -24,6 +27,7 @@ export type {
   QueryAnalysis,
   Scope,
   SeriesQuery,
+  TopTableQuery,
 } from "./ports.ts";
 export { pushHandler } from "./push.ts";
 export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
@@ -35,3 +39,5 @@ export type { Route } from "./route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
+export { printTopTable } from "./top-table-reply.ts";
+export type { TopTableForm } from "./top-table-reply.ts";

@@ -19,7 +19,7 @@ import * as t from "./proto/types-v1.ts";
 import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
-import { readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { checkSameType, readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -190,7 +190,9 @@ class Querier {
     refuseAsync(left.async);
     refuseAsync(right.async);
     const maxNodes = Math.max(this.#maxNodes(left.maxNodes, call), this.#maxNodes(right.maxNodes, call));
-    const answer = await this.#source.diff(this.#mergeQuery(left, left, call), this.#mergeQuery(right, right, call), maxNodes, call.signal);
+    const [leftQuery, rightQuery] = [this.#mergeQuery(left, left, call), this.#mergeQuery(right, right, call)];
+    checkSameType(leftQuery, rightQuery, ["left", "right"]);
+    const answer = await this.#source.diff(leftQuery, rightQuery, maxNodes, call.signal);
     return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
   }
 

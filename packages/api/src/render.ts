@@ -7,7 +7,6 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { printProfileType } from "@pyromesh/profile";
 import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
@@ -18,7 +17,7 @@ import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
 import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
-import { readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
+import { checkSameType, readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
 export interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
@@ -79,10 +78,7 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
     const { limits, nowMs } = context(request, options, modules);
     const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs);
     const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs);
-    const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
-    if (leftType !== rightType) {
-      throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
-    }
+    checkSameType(left, right, ["leftQuery", "rightQuery"]);
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
     const answer = await modules.source.diff(left, right, maxNodes, request.signal);
     const { leftTicks, rightTicks } = answer.value;

@@ -20,6 +20,7 @@ import { planMemory } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
+import { ProcessProfiler } from "./process-profiler.ts";
 import { startSelfProfile } from "./self-profile.ts";
 import type { SelfProfile } from "./self-profile.ts";
 import { setV8Flags } from "./v8-flags.ts";
@@ -139,6 +140,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     source: node.source,
     admin: node.admin,
     clock,
+    profiler: new ProcessProfiler({ clock }),
     push: pushHandler(writeOptions, write),
     ingest: ingestHandler(writeOptions, { ...write, clock }),
     pages,
@@ -155,7 +157,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     await ApiServer.open(
       { ...common, host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
-      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin, routesModules.profiler) },
     ),
   ];
 }

@@ -103,7 +103,7 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
   if (flags.output === "folded") return terminal.out(printFolded(stacktraces));
   const tree = new NameTreeBuilder();
   for (const { names, self } of stacktraces) tree.addStacktrace(names, self);
-  terminal.out(printTop(topTable(tree.result(), limit), sampleUnit, terminal.isOutTty));
+  terminal.out(printTop(topTable(tree.result(), { limit }), sampleUnit, terminal.isOutTty));
 }
 
 /** `type{selector}`; a type alone takes everything of it. */
