@@ -1,4 +1,8 @@
-/** Profiles of this process's main thread, taken when they are asked for. Only this file imports V8's profiler. */
+/**
+ * Profiles of this process's main thread, taken when they are asked for. Only this file imports V8's profiler. To begin one holds the thread
+ * for 10 to 40 ms, in which V8 lists its functions: that is why nothing takes profiles by itself but where --self-profile asks for it.
+ */
+import type * as pprofModule from "@datadog/pprof";
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { DebugProfileKind, DebugProfiler } from "@pyromesh/api";
@@ -9,7 +13,7 @@ const INTERVAL_MICROS = 10_000;
 const HEAP_INTERVAL_BYTES = 512 * 2 ** 10;
 const STACK_DEPTH_MAX = 64;
 
-type Pprof = typeof import("@datadog/pprof");
+type Pprof = typeof pprofModule;
 
 export class ProcessProfiler implements DebugProfiler {
   readonly #clock: Clock;
@@ -36,7 +40,8 @@ export class ProcessProfiler implements DebugProfiler {
   async #time({ time }: Pprof, kind: "cpu" | "wall", seconds: number, signal: AbortSignal): Promise<Parameters<Pprof["encode"]>[0]> {
     if (time.isStarted()) throw inUse();
     const isCpu = kind === "cpu";
-    time.start({ durationMillis: seconds * 1000, intervalMicros: INTERVAL_MICROS, withContexts: isCpu, collectCpuTime: isCpu, lineNumbers: true });
+    // CPU time is kept in the samples' contexts, which a profile by lines cannot have.
+    time.start({ durationMillis: seconds * 1000, intervalMicros: INTERVAL_MICROS, withContexts: isCpu, collectCpuTime: isCpu, lineNumbers: !isCpu });
     try {
       await this.#clock.sleep(seconds * 1000, signal);
     } catch (error) {
