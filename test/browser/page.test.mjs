@@ -697,6 +697,22 @@ describe("page", function () {
       expect(await tipText(page)).to.equal("main | self 0 ns 0 % | total 1 s 100 %");
       await view.shoot("real-node");
     });
+
+    it("a function below many boxes that its graph leaves out leads its table, and counts only below a zoom", async () => {
+      const service = "browser-cut";
+      const stacks = [...Array.from({ length: 3000 }, (_, index) => `main;h${index};json.Marshal 1`), ...Array.from({ length: 100 }, (_, index) => `main;p${index} 5`), "idle;json.Marshal 7"];
+      const pushed = await fetch(new URL(`/ingest?name=${service}&format=folded`, real.url), { method: "POST", body: stacks.join("\n") });
+      expect(pushed.status, await pushed.text()).to.equal(200);
+      view = await browser.openPage();
+      const { page } = view;
+      await page.goto(new URL(`/?service=${service}&max-nodes=64`, real.url).href);
+      const first = page.locator(".top-table tbody tr").first();
+      await poll(async () => /json\.Marshal\s+30\.1 s\s*85\.7 %/.test(await first.innerText()));
+      expect(await page.locator(".top-table tbody bdi").allInnerTexts()).not.to.include("other");
+      await view.shoot("real-node-cut");
+      await click(page, 0.5, 1); // main
+      await poll(async () => /json\.Marshal\s+30 s\s*85\.5 %/.test(await first.innerText()));
+    });
   });
 });
 

@@ -227,6 +227,11 @@ describe("pyromesh query", () => {
     });
   });
 
+  it("says where the server gives fewer rows than were asked for", async () => {
+    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies: [ok(TOP)] });
+    expect(ran.out).to.include("14 ns in all, 1 more name (the server's max_flamegraph_nodes_max lets no more through)\n");
+  });
+
   it("refuses a top table that is none, and keeps its sums past 2^53 exact", () => {
     for (const reply of [7, { functions: 7 }, { functions: [7] }, { functions: [{ name: 7 }] }, { functions: [{ self: "x" }] }, { total: {} }]) {
       expect(() => readTopTableReply(reply)).to.throw().with.property("code", "REPLY_INVALID");

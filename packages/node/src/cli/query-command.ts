@@ -100,7 +100,7 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
   if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is no form: write top, folded, json or pprof=FILE`);
   if (flags.output === "top") {
     const table = (await serverTopTable(client, { profileTypeID: profileType, labelSelector: selector, ...range, limit })) ?? (await ownTopTable(client, request, limit, terminal));
-    return table.rowCount === 0 ? terminal.note(NOTHING_MATCHED) : terminal.out(printTop(table, sampleUnit, terminal.isOutTty));
+    return table.rowCount === 0 ? terminal.note(NOTHING_MATCHED) : terminal.out(printTop(table, { unit: sampleUnit, limit, isColoured: terminal.isOutTty }));
   }
   const reply = await client.json(`${SERVICE}/SelectMergeStacktraces`, request);
   if (flags.output === "json") return terminal.out(`${JSON.stringify(reply)}\n`);
