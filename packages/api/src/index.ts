@@ -10,6 +10,9 @@ export type {
   Answer,
   ArrivedProfile,
   Caller,
+  ConfigMode,
+  DebugProfileKind,
+  DebugProfiler,
   HeatmapQuery,
   IngestHints,
   ListingQuery,
@@ -25,6 +28,7 @@ export type {
   QueryAnalysis,
   Scope,
   SeriesQuery,
+  TopTableQuery,
 } from "./ports.ts";
 export { PushCounts } from "./push-counts.ts";
 export { pushHandler } from "./push.ts";
@@ -39,3 +43,5 @@ export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
 export { parseCorsOrigin } from "./site-gate.ts";
 export type { SiteOptions } from "./site-gate.ts";
+export { printTopTable } from "./top-table-reply.ts";
+export type { TopTableForm } from "./top-table-reply.ts";

@@ -6,6 +6,7 @@
  */
 import type { TenantId } from "@pyromesh/base";
 import type { ListingForm } from "./listing-reply.ts";
+import type { TopTableForm } from "./top-table-reply.ts";
 import type {
   FlameGraph,
   FlameGraphDiff,
@@ -19,6 +20,7 @@ import type {
   Receipt,
   SampleType,
   TimeSeries,
+  TopTableOptions,
 } from "@pyromesh/profile";
 
 // --- in -------------------------------------------------------------------------------------------------------------
@@ -144,6 +146,11 @@ export interface PprofQuery extends MergeQuery {
   readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
 }
 
+/** Functions by their cost, of all stacktraces: nothing is truncated before they are added up. */
+export interface TopTableQuery extends MergeQuery, Pick<TopTableOptions, "limit" | "sort" | "nameContains"> {
+  readonly form: TopTableForm;
+}
+
 export interface Answer<T> {
   readonly value: T;
   readonly receipt: Receipt;
@@ -159,6 +166,8 @@ export interface ProfileSource {
   flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>>;
   /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`). */
   treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** The reply's body, printed by who answers, as a listing. */
+  topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>>;
   /** google.v1.Profile, encoded, not compressed. */
   pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
@@ -199,6 +208,8 @@ export interface QuarantineEntry {
   readonly foundAtMs: number;
 }
 
+export type ConfigMode = "full" | "diff" | "default";
+
 export interface NodeAdmin {
   /** Undefined when ready, else what it waits for, or why it takes no writes; of queries alone that does not count. */
   notReadyBecause(of?: "queries"): string | undefined;
@@ -208,13 +219,21 @@ export interface NodeAdmin {
   /** Acknowledges the loss: queries over it are answered again. Returns how many entries went. */
   acknowledgeQuarantine(): Promise<number>;
   metricsText(): Promise<string>;
-  /** The settings in force as YAML, secrets hidden. */
-  configYaml(): string;
+  /** Settings as YAML, secrets hidden: those in force, of them what differs from the defaults, or the defaults. */
+  configYaml(mode: ConfigMode): string;
   /** Per-tenant overrides in force, as YAML: complete limits, or what differs from the common ones. Absent: there are none. */
   runtimeConfigYaml?(mode: "full" | "diff"): string;
   buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
   /** Per-tenant limits now in force, under Pyroscope's names. */
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
+}
+
+export type DebugProfileKind = "cpu" | "wall" | "heap";
+
+/** Profiles of this very process, for who operates it. */
+export interface DebugProfiler {
+  /** A pprof of the time from now, gzipped. One at a time: rejects DEBUG_PROFILE_BUSY (503) beside another. */
+  profile(kind: DebugProfileKind, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
 export type { SampleType };

@@ -21,7 +21,7 @@ import * as t from "./proto/types-v1.ts";
 import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
-import { readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { checkSameType, readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -196,7 +196,9 @@ class Querier {
     refuseAsync(right.async);
     const maxNodes = Math.max(this.#maxNodes(left.maxNodes, call), this.#maxNodes(right.maxNodes, call));
     const budget = new RegexBudget();
-    const answer = await this.#source.diff(this.#mergeQuery(left, left, call, budget), this.#mergeQuery(right, right, call, budget), maxNodes, call.signal);
+    const [leftQuery, rightQuery] = [this.#mergeQuery(left, left, call, budget), this.#mergeQuery(right, right, call, budget)];
+    checkSameType(leftQuery, rightQuery, ["left", "right"]);
+    const answer = await this.#source.diff(leftQuery, rightQuery, maxNodes, call.signal);
     return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
   }
 

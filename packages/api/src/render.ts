@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { printProfileType, RegexBudget } from "@pyromesh/profile";
+import { RegexBudget } from "@pyromesh/profile";
 import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
 import { foreseenGraphBytes } from "./foreseen-reply.ts";
@@ -19,7 +19,7 @@ import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
 import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
-import { readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
+import { checkSameType, readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
 export interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
@@ -84,10 +84,7 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
     const budget = new RegexBudget();
     const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs, budget);
     const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs, budget);
-    const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
-    if (leftType !== rightType) {
-      throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
-    }
+    checkSameType(left, right, ["leftQuery", "rightQuery"]);
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
     await request.reserveReply(foreseenGraphBytes(maxNodes));
     const answer = await modules.source.diff(left, right, maxNodes, request.signal);

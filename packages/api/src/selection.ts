@@ -3,7 +3,7 @@
  * misspell in a selection is refused here, with a sentence that says how to write it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, RegexBudget, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
+import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, printProfileType, RegexBudget, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
 import type { StackTraceSelectorMessage } from "./proto/types-v1.ts";
 
@@ -49,6 +49,13 @@ export function readSelection(input: SelectionInput, budget: RegexBudget = new R
   // go_pgo wins over call_site, as it does there.
   const callSite = input.stackTraceSelector?.goPgo === undefined ? bounded(input.stackTraceSelector?.callSite ?? [], "call_site").map((location) => location.name) : [];
   return { profileType, selector, callSite, profileIds, spanIds, traceIds };
+}
+
+/** The two sides of a diff: nanoseconds less bytes mean nothing. `names` are the sides' own, for the error. */
+export function checkSameType(left: Pick<Selection, "profileType">, right: Pick<Selection, "profileType">, names: readonly [left: string, right: string]): void {
+  const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
+  if (leftType === rightType) return;
+  throw invalidArgument("PROFILE_TYPES_DIFFER", `${names[0]} is about ${leftType}, ${names[1]} about ${rightType}: compare profiles of one type`);
 }
 
 /** `{}` is everything; an empty text is a mistake. */

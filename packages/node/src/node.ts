@@ -24,7 +24,7 @@ import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
-import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./memory-plan.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import { GatedSource } from "./read/gated-source.ts";
@@ -381,7 +381,10 @@ export class Node {
         return count;
       },
       metricsText: () => this.#modules.metrics.text(),
-      configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
+      configYaml: (mode) => {
+        const config = { ...this.#config, ...this.#limits };
+        return mode === "default" ? printDefaultConfig() : mode === "diff" ? printConfigDiff(config) : printConfig(config);
+      },
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),

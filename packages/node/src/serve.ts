@@ -26,6 +26,7 @@ import type { NodeModules } from "./node.ts";
 import { openFilesLimit, planOpenFiles } from "./open-files.ts";
 import { loadPages } from "./pages.ts";
 import { addProcessMetrics } from "./process-metrics.ts";
+import { ProcessProfiler } from "./process-profiler.ts";
 import { startSelfProfile } from "./self-profile.ts";
 import type { SelfProfile } from "./self-profile.ts";
 import { stopOnSignals } from "./stop-signals.ts";
@@ -159,6 +160,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     source: node.source,
     admin: node.admin,
     clock,
+    profiler: new ProcessProfiler({ clock }),
     push: pushHandler(writeOptions, write),
     ingest: ingestHandler(writeOptions, { ...write, clock }),
     pages,
@@ -179,7 +181,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     await ApiServer.open(
       { ...common, ...limitsWith(Math.min(ADMIN_CONNECTION_COUNT_MAX, connectionCountMax)), host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
-      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin, routesModules.profiler) },
     ),
   ];
 }

@@ -59,7 +59,7 @@ export type { PprofInput } from "./pprof-encode.ts";
 export { DOT_NODES_DEFAULT, dotGraph } from "./dot.ts";
 export type { DotInput } from "./dot.ts";
 export { topTable } from "./top-table.ts";
-export type { TopRow, TopTable } from "./top-table.ts";
+export type { TopRow, TopSort, TopTable, TopTableOptions } from "./top-table.ts";
 export { encodePush } from "./encode-push.ts";
 export type { PushInput } from "./encode-push.ts";
 export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName } from "./folded.ts";

@@ -1,9 +1,10 @@
 /** A ProfileSource that notes what it was asked and answers what it was given. Only `listing` looks at the question. */
 import type { TenantId } from "@pyromesh/base";
 import { LabelListing, matchesLabels } from "@pyromesh/profile";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries, TopTable } from "@pyromesh/profile";
 import { printListing } from "../listing-reply.ts";
-import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "../ports.ts";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery, TopTableQuery } from "../ports.ts";
+import { printTopTable } from "../top-table-reply.ts";
 
 export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
@@ -15,10 +16,12 @@ export class FakeSource implements ProfileSource {
   readonly pointsQueries: PointsQuery[] = [];
   readonly heatmapQueries: HeatmapQuery[] = [];
   readonly pprofQueries: PprofQuery[] = [];
+  readonly topTableQueries: TopTableQuery[] = [];
   readonly diffs: { readonly left: MergeQuery; readonly right: MergeQuery; readonly maxNodes: number }[] = [];
 
   labelSets: readonly Labels[] = [];
   graph: FlameGraph = EMPTY_GRAPH;
+  table: TopTable = { rows: [], total: 0, rowCount: 0, isSaturated: false };
   graphDiff: FlameGraphDiff = { ...EMPTY_GRAPH, levels: [[0, 0, 0, 0, 0, 0, 0]], leftTicks: 0, rightTicks: 0 };
   tree: Uint8Array = new Uint8Array(0);
   pprofBytes: Uint8Array = new Uint8Array(0);
@@ -54,6 +57,11 @@ export class FakeSource implements ProfileSource {
   treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.mergeQueries.push(query);
     return this.#answer(this.tree, signal);
+  }
+
+  topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    this.topTableQueries.push(query);
+    return this.#answer(printTopTable(this.table, query.form), signal);
   }
 
   diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>> {

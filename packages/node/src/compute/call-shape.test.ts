@@ -1,6 +1,6 @@
 import { parseProfileType } from "@pyromesh/profile";
 import { expect } from "chai";
-import { finishShape, scanShape } from "./call-shape.ts";
+import { finishShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
 import type { PlainRowQuery } from "./compute.ts";
 
@@ -38,10 +38,26 @@ describe("the shape of a call", () => {
   });
 
   it("of a merge is told by what was scanned and what is asked of it", () => {
-    const shape = finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf());
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({ startNs: 1n, endNs: 3600n * SECOND_NS + 1n }))).to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 11 }, namesOf())).not.to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({}, ["t2"]))).not.to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, undefined)).not.to.equal(shape);
+    const shape = finishShape({ kind: "flame-graph", maxNodes: 10 }, [namesOf()]);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, [namesOf({ startNs: 1n, endNs: 3600n * SECOND_NS + 1n })])).to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 11 }, [namesOf()])).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, [namesOf({}, ["t2"])])).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, [undefined])).not.to.equal(shape);
+  });
+
+  it("of a diff has both sides in it, and not how many partial answers each has", () => {
+    const [left, right] = [namesOf(), namesOf({ selector: [{ name: "pod", operator: "=", value: "a" }] })];
+    const shapeOf = (a: Scanned | undefined, b: Scanned | undefined, leftCount = 2): string => finishShape({ kind: "diff", maxNodes: 10, leftCount }, [a, b]);
+    const shape = shapeOf(left, right);
+    expect(shapeOf(left, right, 7)).to.equal(shape);
+    const others = [shapeOf(left, left), shapeOf(right, left), shapeOf(left, undefined), shapeOf(undefined, left), shapeOf(left, namesOf({ endNs: 1800n * SECOND_NS }))];
+    expect(new Set([shape, ...others]).size).to.equal(others.length + 1);
+  });
+
+  it("of a diff takes each side's scan from its own partial answers, where the left has none too", () => {
+    const diff = (leftCount: number) => ({ kind: "diff", maxNodes: 10, leftCount }) as const;
+    expect(sidesOf(diff(2), ["a", "a", "b"])).to.deep.equal([["a", "a"], ["b"]]);
+    expect(sidesOf(diff(0), ["b"])).to.deep.equal([[], ["b"]]);
+    expect(sidesOf({ kind: "flame-graph", maxNodes: 1 }, ["a", "b"])).to.deep.equal([["a", "b"]]);
   });
 });

@@ -18,9 +18,16 @@ export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string
   return print(["merge", scanned?.tenants, specOf(spec)]);
 }
 
-/** `scanned`: the scan whose partial answers are finished; undefined where there are none. */
-export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): string {
-  return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
+/** `sides`: the scans whose partial answers are finished, one but for a diff, which has two; undefined where one found nothing. */
+export function finishShape(spec: FinishSpec, sides: readonly (Scanned | undefined)[]): string {
+  // How many partial answers are the left side's changes from minute to minute, and asks nothing else.
+  const asked = spec.kind === "diff" ? { ...spec, leftCount: undefined } : spec;
+  return print(["finish", timeless(asked), ...sides.flatMap((scanned) => [scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)])]);
+}
+
+/** The parts of a list of partial answers that come from one scan each. */
+export function sidesOf<T>(spec: FinishSpec, partials: readonly T[]): readonly (readonly T[])[] {
+  return spec.kind === "diff" ? [partials.slice(0, spec.leftCount), partials.slice(spec.leftCount)] : [partials];
 }
 
 /** A build of one worker: each worker builds the datasets that it holds. */

@@ -5,7 +5,7 @@
  * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
-import type { ListingForm } from "@pyromesh/api";
+import type { ListingForm, TopTableForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
@@ -30,6 +30,7 @@ import type {
   ProfileLimits,
   ProfileType,
   TimeSeries,
+  TopTableOptions,
 } from "@pyromesh/profile";
 
 /** Rows from one cut to the next; a number that only rises. */
@@ -149,6 +150,7 @@ export type FinishSpec =
   | { readonly kind: "flame-graph"; readonly maxNodes: number }
   | { readonly kind: "tree-bytes"; readonly maxNodes: number }
   | { readonly kind: "diff"; readonly maxNodes: number; readonly leftCount: number }
+  | ({ readonly kind: "top-table"; readonly form: TopTableForm } & TopTableOptions)
   | {
       readonly kind: "pprof";
       readonly maxNodes: number;
@@ -166,6 +168,8 @@ export type Finished =
   | { readonly kind: "flame-graph"; readonly graph: FlameGraph; readonly isSaturated: boolean }
   | { readonly kind: "tree-bytes"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "diff"; readonly graph: FlameGraphDiff; readonly isSaturated: boolean }
+  /** `bytes`: the reply's body. */
+  | { readonly kind: "top-table"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "pprof"; readonly bytes: Uint8Array }
   | { readonly kind: "dot"; readonly text: string }
   | { readonly kind: "points"; readonly series: readonly TimeSeries[] }

@@ -12,6 +12,7 @@ const SPECS: readonly FinishSpec[] = [
   { kind: "flame-graph", maxNodes: 10 },
   { kind: "tree-bytes", maxNodes: 10 },
   { kind: "diff", maxNodes: 10, leftCount: 1 },
+  { kind: "top-table", limit: 10, sort: "self", callSite: [], nameContains: "", form: "json" },
   { kind: "pprof", maxNodes: 10, goPgo: undefined, profileType, timeNs: 1n },
   { kind: "dot", maxNodes: 10, profileType, timeNs: 1n },
   { kind: "points", shape: points, limit: 0 },

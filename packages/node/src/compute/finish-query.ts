@@ -1,5 +1,5 @@
 /** The answer of a query from the partial answers of its lanes and windows. */
-import { printListing } from "@pyromesh/api";
+import { printListing, printTopTable } from "@pyromesh/api";
 import { unreachable } from "@pyromesh/base";
 import type { Interrupt, LocationTree } from "@pyromesh/profile";
 import {
@@ -16,6 +16,7 @@ import {
   NameTreeBuilder,
   PointsCollector,
   ProfileDurations,
+  topTable,
   truncateLocations,
   UNINTERRUPTED,
 } from "@pyromesh/profile";
@@ -39,6 +40,10 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         interrupt,
       );
       return { kind: "diff", graph, isSaturated };
+    }
+    case "top-table": {
+      const table = topTable(mergeNames(partials, interrupt), spec, interrupt);
+      return { kind: "top-table", bytes: printTopTable(table, spec.form), isSaturated: table.isSaturated };
     }
     case "pprof":
     case "dot": {

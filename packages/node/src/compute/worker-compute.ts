@@ -16,9 +16,9 @@ import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { buildShape, finishShape, mergeShape, scanShape } from "./call-shape.ts";
+import { buildShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
-import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
@@ -220,8 +220,8 @@ export class WorkerCompute implements Compute {
     return merged;
   }
 
-  async finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
-    this.#refuseDeadlyQuery(() => finishShape(spec, this.#scannedFor(partials)));
+  async finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
+    this.#refuseDeadlyQuery(() => this.#finishShape(spec, partials));
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
@@ -240,8 +240,12 @@ export class WorkerCompute implements Compute {
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
-    else if (call.method === "finish") this.#deadly.note(finishShape(call.spec, this.#scannedFor(call.partials)), nowMs);
+    else if (call.method === "finish") this.#deadly.note(this.#finishShape(call.spec, call.partials), nowMs);
     else if (call.method === "build") this.#deadly.note(buildShape(lane, call.generation, call.tenant, call.windowStartMs), nowMs);
+  }
+
+  #finishShape(spec: FinishSpec, partials: readonly ScanPartial[]): string {
+    return finishShape(spec, sidesOf(spec, partials).map((side) => this.#scannedFor(side)));
   }
 
   #scannedFor([partial]: readonly ScanPartial[]): Scanned | undefined {

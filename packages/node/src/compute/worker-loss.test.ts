@@ -6,7 +6,7 @@ import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromes
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask, Generation, RowSource, ScanTask } from "./compute.ts";
+import type { EncodeTask, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import type { LaneCall } from "./lane-protocol.ts";
 import { isPush } from "./lane-protocol.ts";
@@ -421,6 +421,23 @@ describe("a worker that dies", function () {
     for (let time = 0; time < 2; time++) expect((await errorOf(finish(7))).code).to.equal("WORKER_LOST");
     expect((await errorOf(finish(7))).code).to.equal("QUERY_KILLS_WORKERS");
     expect(await finish(8)).to.include({ kind: "flame-graph" });
+  });
+
+  // The right side was no part of the shape: every diff with that left side was refused.
+  it("twice of the same diff: that is refused, and one with the same left side and another right side is not", async () => {
+    await pushAll(0, 2);
+    await pushAll(2, 3, THERE);
+    const of = (service: string): Promise<readonly ScanPartial[]> => rig.compute.scan(scanOf([0], [{ name: "service_name", operator: "=", value: service }]), never);
+    const diff = async (left: string, right: string): Promise<unknown> => {
+      const [a, b] = [await of(left), await of(right)];
+      return rig.compute.finish({ kind: "diff", maxNodes: 7, leftCount: a.length }, [...a, ...b], never);
+    };
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
+    for (let time = 0; time < 2; time++) expect((await errorOf(diff(HERE, THERE))).code).to.equal("WORKER_LOST");
+    rig.threads.dieAt = undefined;
+    expect((await errorOf(diff(HERE, THERE))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await diff(HERE, HERE)).to.include({ kind: "diff" });
+    expect(await diff(THERE, HERE)).to.include({ kind: "diff" });
   });
 
   it("twice of the same build: it is refused, and queries over those rows go on", async () => {

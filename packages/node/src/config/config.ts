@@ -98,3 +98,8 @@ export function changedSettings(before: NodeSettings, after: NodeSettings): stri
 function setting<T>(key: string, kind: Setting<T>["kind"], byDefault: T, help: string): Setting<T> {
   return { key, kind, default: byDefault, help };
 }
+
+/** Where a node keeps its objects that was told of no bucket. */
+export function bucketIn(dataDir: string): string {
+  return `file://${dataDir}/bucket`;
+}

@@ -1,12 +1,13 @@
 import { CodedError, parseTenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
+import { parse } from "yaml";
 import { SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
 import { LIMITS, limitsFor, printLimits } from "./limits.ts";
 import { loadConfig } from "./load-config.ts";
 import { nearestName } from "./nearest-name.ts";
-import { printConfig } from "./print-config.ts";
+import { printConfig, printConfigDiff, printDefaultConfig } from "./print-config.ts";
 import { flagOf, hideCredentials, parseAddress, variableOf } from "./setting.ts";
 
 interface Given {
@@ -223,11 +224,23 @@ describe("config: printing", () => {
     expect(again).to.deep.equal({ ...config, configFile: "pyromesh.yaml" });
   });
 
+  it("the difference is what was set to something else, limits and overrides too; the defaults are what nothing gives", () => {
+    const config = load({
+      yaml: "limits:\n  max_query_length: 2h\noverrides:\n  a:\n    ingestion_rate_mb: 0.5\n",
+      flags: { log_level: "debug", retention: "31d" },
+    });
+    expect(parse(printConfigDiff(config))).to.deep.equal({ log_level: "debug", limits: { max_query_length: "2h" }, overrides: { a: { ingestion_rate_mb: 0.5 } } });
+    expect(printDefaultConfig()).to.equal(printConfig(load({})));
+    expect(printConfigDiff(load({}))).to.equal("{}\n");
+    expect(parse(printConfigDiff(load({ flags: { data_dir: "/d" } })))).to.deep.equal({ data_dir: "/d" });
+  });
+
   it("hides what is secret", () => {
     const config = { ...load({ flags: { cluster_secret_file: "/run/word" } }), authFile: "/run/tokens", bucket: "s3://b?endpoint=http://me:word@host/" };
     const printed = printConfig(config);
     expect(printed).to.not.match(/word|tokens/);
     expect(printed).to.include("cluster_secret_file: <hidden>").and.include("http://***@host/");
+    expect(printConfigDiff(config)).to.include("auth_file: <hidden>").and.not.match(/word|tokens/);
     expect(hideCredentials("s3://b?endpoint=http%3A%2F%2Fme%3Aword%40host")).to.equal("s3://b?endpoint=http%3A%2F%2F***%40host");
   });
 });

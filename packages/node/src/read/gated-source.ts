@@ -1,6 +1,6 @@
 /** Answers queries once the node can: each query calls `source`, and is refused with what that throws while the node starts or stops. */
 import type { TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "@pyromesh/api";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery, TopTableQuery } from "@pyromesh/api";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, TimeSeries } from "@pyromesh/profile";
 
 export class GatedSource implements ProfileSource {
@@ -24,6 +24,10 @@ export class GatedSource implements ProfileSource {
 
   async diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>> {
     return this.#source().diff(left, right, maxNodes, signal);
+  }
+
+  async topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    return this.#source().topTable(query, signal);
   }
 
   async pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {

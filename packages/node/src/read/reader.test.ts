@@ -310,6 +310,7 @@ describe("reader", function () {
         node.source.dot(whole, never),
         node.source.pprof({ ...whole, goPgo: undefined }, never),
         node.source.diff(whole, whole, 10, never),
+        node.source.topTable({ ...whole, limit: 0, sort: "self", nameContains: "", form: "json" }, never),
         node.source.points(points, never),
         node.source.heatmap({ ...points, of: "individual" }, never),
         node.source.listing({ ...whole, ...pods, selectors: [] }, never),

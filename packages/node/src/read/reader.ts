@@ -14,7 +14,7 @@
  */
 import { CodedError, formatSize, invalidArgument, toHex, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
+import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery, TopTableQuery } from "@pyromesh/api";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
@@ -125,6 +125,12 @@ export class Reader implements ProfileSource {
       },
       missing: [...new Set([...a!.missing, ...b!.missing])],
     };
+  }
+
+  async topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { limit, sort, nameContains, callSite, form } = query;
+    const { finished, ...rest } = await this.#merge(query, "names", { kind: "top-table", limit, sort, nameContains, callSite, form }, signal);
+    return { value: expectKind(finished, "top-table").bytes, ...rest };
   }
 
   async pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
