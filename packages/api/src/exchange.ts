@@ -15,16 +15,20 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
-import type { Clock, TenantId, Timer } from "@pyromesh/base";
+import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { Caller } from "./ports.ts";
 import { RequestBody } from "./request-body.ts";
 import type { BodyModules } from "./request-body.ts";
+import { RequestMemory } from "./request-memory.ts";
+import type { UnpackMemory } from "./request-memory.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
+  /** For what bodies open to. */
+  readonly unpackBudget: MemoryBudget;
   /** Of handlers, and then of replies. */
   readonly deadlines: Deadlines;
   /** Smaller replies are not compressed. */
@@ -59,6 +63,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   readonly #connection: Connection;
   readonly #host: ExchangeHost;
   #body: RequestBody | undefined;
+  #unpackMemory: RequestMemory | undefined;
   #controller: AbortController | undefined;
   #isAborted = false;
   #abortReason: unknown;
@@ -94,6 +99,10 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   body(sizeBytesMax: number): Promise<Uint8Array> {
     this.#body ??= new RequestBody(this.#request, this.#host);
     return this.#body.read(sizeBytesMax);
+  }
+
+  get unpackMemory(): UnpackMemory {
+    return (this.#unpackMemory ??= new RequestMemory(this.#host.unpackBudget));
   }
 
   get caller(): Caller {
@@ -184,6 +193,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     if (this.#reply === undefined) this.#abort(clientGone());
     else this.#end();
     this.#body?.onClosed();
+    this.#unpackMemory?.onClosed();
   };
 
   #watchSocket(): void {
@@ -202,6 +212,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   #onHandled(): void {
     this.#body?.release();
+    this.#unpackMemory?.release();
     this.#host.onHandled();
   }
 

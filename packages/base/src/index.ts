@@ -8,6 +8,8 @@ export type { CodedErrorInit, CorruptionInit, ErrorKind } from "./errors.ts";
 export { claimedInflatedBytes, isGzip } from "./gzip.ts";
 export { openLogger, silentLogger } from "./logger.ts";
 export type { LogFields, Logger, LogLevel } from "./logger.ts";
+export { MemoryBudget } from "./memory-budget.ts";
+export type { BudgetWait, MemoryBudgetOptions } from "./memory-budget.ts";
 export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricLabels } from "./metrics.ts";
 export { seededRandom, systemRandom } from "./random.ts";

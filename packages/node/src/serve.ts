@@ -139,7 +139,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     source: node.source,
     admin: node.admin,
     clock,
-    push: pushHandler(writeOptions, write),
+    push: pushHandler(writeOptions, { ...write, clock }),
     ingest: ingestHandler(writeOptions, { ...write, clock }),
     pages,
   };
