@@ -45,7 +45,7 @@ class PushJson {
       if (key === "series") {
         seen.add(key);
         yield* this.#allSeries();
-      } else reader.skip();
+      } else yield* reader.skipInSteps();
     }
     reader.end();
     return this.#profiles;
@@ -70,15 +70,15 @@ class PushJson {
     for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
       if (key === "labels") {
         seen.add(key);
-        this.#labels(labels, place);
+        yield* this.#labels(labels, place);
       } else if (key === "samples") {
         seen.add(key);
         yield* this.#samples(seriesIndex, labels);
-      } else reader.skip();
+      } else yield* reader.skipInSteps();
     }
   }
 
-  #labels(labels: Label[], place: string): void {
+  *#labels(labels: Label[], place: string): Generator<undefined, void> {
     const reader = this.#reader;
     if (!this.#beginList(`${place}, labels`)) return;
     while (reader.nextItem()) {
@@ -90,7 +90,7 @@ class PushJson {
       for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
         if (key === "name") name = this.#text(`${item}, name`);
         else if (key === "value") value = this.#text(`${item}, value`);
-        else reader.skip();
+        else yield* reader.skipInSteps();
       }
       labels.push({ name, value });
     }
@@ -119,7 +119,7 @@ class PushJson {
         raw = yield* this.#base64(`${place}, rawProfile`);
       } else if (key === "ID") id = this.#text(`${place}, ID`);
       else if (key === "id") otherId = this.#text(`${place}, ID`);
-      else reader.skip();
+      else yield* reader.skipInSteps();
     }
     this.#profiles.push({ seriesIndex, profileIndex, labels, raw: raw ?? NOTHING, id: id === "" ? otherId : id });
   }

@@ -17,7 +17,7 @@ import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { inflateBody } from "./inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "./json-bounds.ts";
-import type { ArrivedProfile, ProfileSink, RefusedProfile } from "./ports.ts";
+import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "./ports.ts";
 import { readPushJsonInSteps } from "./push-json.ts";
 import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
@@ -43,13 +43,14 @@ export interface WriteModules {
 }
 
 /** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
-export function pushHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
+export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteModules & { readonly clock: Clock }): Handler {
+  const own = { ...modules, largeReadings: new LargeReadings({ clock }) };
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
       heedTimeLimit(request);
-      await push(request, codec, options, modules);
+      await push(request, codec, options, own);
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
@@ -62,7 +63,7 @@ export function pushHandler(options: WriteOptions, modules: WriteModules & { rea
 const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
 const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
 
-async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Promise<void> {
+async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly largeReadings: LargeReadings }): Promise<void> {
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
@@ -74,7 +75,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     throw thrown;
   }
   const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
-  const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await readInTurns(reading, request, modules);
+  const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
@@ -201,15 +202,33 @@ const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at
 /** Reading as much takes less than a millisecond, whatever it spells. */
 const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
 
-/** Others get their turn on this thread. */
-async function readInTurns(reading: PushReading, { caller }: ApiRequest, { clock }: { readonly clock: Clock }): Promise<PushedProfile[]> {
-  const turns = new Turns({ clock });
-  for (;;) {
-    const step = reading.next();
-    if (step.done === true) return step.value;
-    if (!turns.areDue) continue;
-    await turns.give();
-    caller.throwIfAborted();
+/**
+ * Reads large pushes one at a time, and lets others have the thread between their steps: twenty that take turns hold it for the time of
+ * twenty steps. As many wait as there are handlers at work.
+ */
+class LargeReadings {
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
+    const done = this.#last.then(run, run);
+    this.#last = done;
+    return done;
+  }
+
+  async #run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const turns = new Turns({ clock: this.#clock });
+    for (;;) {
+      caller.throwIfAborted();
+      const step = reading.next();
+      if (step.done === true) return step.value;
+      if (turns.areDue) await turns.give();
+    }
   }
 }
 
