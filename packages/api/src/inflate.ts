@@ -6,7 +6,7 @@
  *   trailer says it fits               memory for all of it is waited for, then it is opened
  *   it opens to more than that         another member follows, or the trailer lies: more memory at once, or refused (503)
  *
- * Opened in zlib's own threads, a piece at a time: one that is given up half way stops there.
+ * Opened off the main thread, a large one piece by piece: given up half way, it stops there.
  */
 import { constants, createGunzip, gunzip } from "node:zlib";
 import { claimedInflatedBytes, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
@@ -25,7 +25,9 @@ export interface InflateModules {
   readonly caller: Caller;
 }
 
-/** Up to this in one go: the memory is there, and the call is one. Larger ones in pieces of this, so that a refusal ends them early. */
+/** Up to this in one go, straight into its place: some 10 ms of a thread of zlib's pool, which commits use too. */
+const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
+/** Larger ones in pieces, so that others get at the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
@@ -34,7 +36,7 @@ export async function inflateBody(gzip: Uint8Array, options: InflateOptions, { m
   const claimedBytes = claimedInflatedBytes(gzip);
   if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
   await memory.take(claimedBytes);
-  if (claimedBytes <= PIECE_BYTES) {
+  if (claimedBytes <= AT_ONCE_BYTES_MAX) {
     const inflated = await inflateAtOnce(gzip, claimedBytes);
     if (inflated !== undefined) return inflated;
   }

@@ -16,7 +16,8 @@ import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
-import { planMemory } from "./memory-plan.ts";
+import { AMPLE_MEMORY, planMemory } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { loadPages } from "./pages.ts";
@@ -50,7 +51,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: memory.worker },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, memory: memory.worker },
     {
       clock,
       logger,
@@ -111,7 +112,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   // Before it says that it listens: whoever waits for that may send a signal at once.
   const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  listeners = await listen(config, node, { clock, limits, logger, metrics });
+  listeners = await listen(config, node, { clock, limits, logger, metrics, memory: modules.memory ?? AMPLE_MEMORY });
   const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
   logger.info("listening", { url });
   limits.start();
@@ -129,8 +130,8 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
-  const { clock, limits, metrics } = modules;
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; memory: MemoryPlan }): Promise<readonly ApiServer[]> {
+  const { clock, limits, memory, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
   const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
@@ -145,7 +146,7 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   };
   const { host, port } = config.httpAddress;
   const { isMultitenant, adminAddress } = config;
-  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
+  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, bodyBytesInFlightMax: memory.bodyBytes, unpackedBytesInFlightMax: memory.unpackedBytes } };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
