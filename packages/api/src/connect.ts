@@ -7,10 +7,10 @@
  *
  * Push has a handler of its own (`push.ts`) and shares what stands here about content types and the caller's time limit.
  */
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import { inflateBody } from "./inflate.ts";
+import { JSON_MESSAGE_BYTES_MAX } from "./json-bounds.ts";
 import { decodeBinary, encodeBinary } from "./proto/binary.ts";
 import { decodeJson, encodeJson } from "./proto/json.ts";
 import type { MessageSchema } from "./proto/schema.ts";
@@ -85,13 +85,11 @@ async function run<Request extends object, Response extends object>(
   request: ApiRequest,
   options: ConnectOptions,
 ): Promise<UnaryAnswer<Response>> {
-  const body = await readBody(request, options.bodyBytesMax);
+  const body = await readBody(request, codec === "json" ? Math.min(options.bodyBytesMax, JSON_MESSAGE_BYTES_MAX) : options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
   if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
-
-const gunzipAsync = promisify(gunzip);
 
 async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
@@ -104,15 +102,7 @@ async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint
   }
   const body = await request.body(bodyBytesMax);
   if (encoding !== "gzip" || body.length === 0) return body;
-  try {
-    return await gunzipAsync(body, { maxOutputLength: bodyBytesMax });
-  } catch (cause) {
-    // The code is Node's own, for maxOutputLength.
-    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      throw new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${bodyBytesMax} bytes: send a smaller request` });
-    }
-    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
-  }
+  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller });
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {

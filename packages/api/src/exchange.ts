@@ -15,7 +15,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
-import type { Clock, TenantId, Timer } from "@pyromesh/base";
+import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
@@ -24,11 +24,15 @@ import type { Replies } from "./replies.ts";
 import { ReplySender } from "./reply-sender.ts";
 import { RequestBody } from "./request-body.ts";
 import type { BodyModules } from "./request-body.ts";
+import { RequestMemory } from "./request-memory.ts";
+import type { UnpackMemory } from "./request-memory.ts";
 import { hostsOf } from "./site-gate.ts";
 import type { Visit } from "./site-gate.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
+  /** For what bodies open to. */
+  readonly unpackBudget: MemoryBudget;
   /** Of handlers. */
   readonly deadlines: Deadlines;
   readonly replies: Replies;
@@ -70,6 +74,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   readonly #host: ExchangeHost;
   #hosts: readonly string[] | undefined;
   #body: RequestBody | undefined;
+  #unpackMemory: RequestMemory | undefined;
   #controller: AbortController | undefined;
   #isAborted = false;
   #abortReason: unknown;
@@ -110,6 +115,10 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   body(sizeBytesMax: number): Promise<Uint8Array> {
     this.#body ??= new RequestBody(this.#request, this.#host);
     return this.#body.read(sizeBytesMax);
+  }
+
+  get unpackMemory(): UnpackMemory {
+    return (this.#unpackMemory ??= new RequestMemory(this.#host.unpackBudget));
   }
 
   get caller(): Caller {
@@ -220,6 +229,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
     if (this.#reply === undefined) this.#abort(clientGone());
     else this.#end();
     this.#body?.onClosed();
+    this.#unpackMemory?.onClosed();
   };
 
   #watchSocket(): void {
@@ -238,6 +248,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
 
   #onHandled(): void {
     this.#body?.release();
+    this.#unpackMemory?.release();
     this.#host.onHandled();
   }
 

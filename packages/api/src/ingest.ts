@@ -19,6 +19,7 @@ import { errorReplyWith, httpStatusOf } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "./json-bounds.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
 import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
@@ -200,6 +201,7 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
   if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
   let root: unknown;
   try {
+    checkJsonBounds(bytes, JSON_MESSAGE_BOUNDS);
     root = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw configInvalid(messageOf(cause));

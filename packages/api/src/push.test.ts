@@ -28,7 +28,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, clock: systemClock, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }

@@ -7,20 +7,21 @@
  * What must stay true: a 200 means the sink kept every profile. Where some were refused the others are stored all the
  * same, and the error names each one refused.
  */
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
-import type { TenantId } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
 import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "./connect.ts";
 import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
+import { inflateBody } from "./inflate.ts";
+import { JSON_PUSH_BYTES_MAX } from "./json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "./ports.ts";
 import type { PushCounts } from "./push-counts.ts";
-import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
-import type { PushedProfile } from "./push-message.ts";
+import { readPushJsonInSteps } from "./push-json.ts";
+import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
+import type { PushedProfile, PushReading } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
 /** Limits of a tenant's writes, Pyroscope's names in camel case; 0 lifts one. */
@@ -44,13 +45,14 @@ export interface WriteModules {
 }
 
 /** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
-export function pushHandler(options: WriteOptions, modules: WriteModules): Handler {
+export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteModules & { readonly clock: Clock }): Handler {
+  const own = { ...modules, largeReadings: new LargeReadings({ clock }) };
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
       heedTimeLimit(request);
-      await push(request, codec, options, modules);
+      await push(request, codec, options, own);
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
@@ -63,19 +65,19 @@ export function pushHandler(options: WriteOptions, modules: WriteModules): Handl
 const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
 const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
 
-async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules): Promise<void> {
+async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly largeReadings: LargeReadings }): Promise<void> {
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
   let body: Uint8Array;
   try {
-    body = await request.body(bodyBytesMax);
-    if (body.length > 0 && !isSentAsIs(request)) body = await inflate(body, bodyBytesMax);
+    body = await readBody(request, codec, bodyBytesMax);
   } catch (thrown) {
     discardOversize(thrown, { tenant, sizeBytesMax: bodyBytesMax }, modules);
     throw thrown;
   }
-  const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
+  const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
+  const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
@@ -221,7 +223,49 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
   return key;
 }
 
-const gunzipAsync = promisify(gunzip);
+/** The body, inflated where it is compressed. */
+async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number): Promise<Uint8Array> {
+  const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
+  const body = await request.body(sizeBytesMax);
+  if (body.length === 0 || isSentAsIs(request)) return body;
+  const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
+  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller });
+}
+
+const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
+
+/** Reading as much takes less than a millisecond, whatever it spells. */
+const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
+
+/**
+ * Reads large pushes one at a time, and lets others have the thread between their steps: twenty that take turns hold it for the time of
+ * twenty steps. As many wait as there are handlers at work.
+ */
+class LargeReadings {
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
+    const done = this.#last.then(run, run);
+    this.#last = done;
+    return done;
+  }
+
+  async #run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const turns = new Turns({ clock: this.#clock });
+    for (;;) {
+      caller.throwIfAborted();
+      const step = reading.next();
+      if (step.done === true) return step.value;
+      if (turns.areDue) await turns.give();
+    }
+  }
+}
 
 /** Without a Content-Encoding. Throws where it is another than gzip. */
 function isSentAsIs(request: ApiRequest): boolean {
@@ -232,26 +276,6 @@ function isSentAsIs(request: ApiRequest): boolean {
     code: "CONTENT_ENCODING_UNKNOWN",
     kind: "unimplemented",
     message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
-  });
-}
-
-/** Its own ArrayBuffer. Off the main thread: zlib's asynchronous form. */
-async function inflate(body: Uint8Array, sizeBytesMax: number): Promise<Uint8Array> {
-  try {
-    const inflated = await gunzipAsync(body, { maxOutputLength: Math.min(sizeBytesMax, 2 ** 32) });
-    // Small results come out of Node's shared pool, which must not be handed over.
-    return inflated.byteLength === inflated.buffer.byteLength ? inflated : new Uint8Array(inflated);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw bodyTooLarge(sizeBytesMax);
-    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
-  }
-}
-
-function bodyTooLarge(sizeBytesMax: number): CodedError {
-  return new CodedError({
-    code: "BODY_TOO_LARGE",
-    kind: "invalid_argument",
-    message: `the body inflates to more than ${sizeBytesMax} bytes (limit ingestion_body_limit_mb): send fewer profiles at once, or raise the limit`,
   });
 }
 

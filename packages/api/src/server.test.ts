@@ -131,6 +131,10 @@ describe("server", () => {
   });
 
   describe("bodies", () => {
+    /** Until so many handlers are at work. */
+    const untilInFlight = async (count: number): Promise<void> => {
+      while (!(await api.metrics.text()).includes(`pyromesh_requests_in_flight ${count}\n`)) await new Promise((resolve) => setImmediate(resolve));
+    };
     const post = (body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): Promise<Response> =>
       fetch(`${api.url}/ingest?name=x`, { method: "POST", body, duplex: "half" });
 
@@ -164,25 +168,63 @@ describe("server", () => {
       expect(status).to.equal(413);
     });
 
-    it("too many at once are 503, and one that is done makes room", async () => {
+    /** Answers "first" when the test says so, the others at once. */
+    const readThenHold = (first: ReturnType<typeof held>): Handler => async (request) => {
+      await request.body(100_000);
+      return request.query.get("name") === "first" ? first.handler(request) : { status: 200, headers: {}, body: "" };
+    };
+    const send = (name: string, sizeBytes = 900): Promise<Response> => fetch(`${api.url}/ingest?name=${name}`, { method: "POST", body: new Uint8Array(sizeBytes) });
+
+    it("one too many waits until another is done", async () => {
       const first = held();
-      const readThenHold: Handler = async (request) => {
-        await request.body(100_000);
-        return request.query.get("name") === "first" ? first.handler(request) : { status: 200, headers: {}, body: "" };
-      };
-      await open({ push: readThenHold, limits: { bodyBytesInFlightMax: 1000 } });
-      const send = (name: string): Promise<Response> => fetch(`${api.url}/ingest?name=${name}`, { method: "POST", body: new Uint8Array(900) });
+      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const running = send("first");
+      await first.arrived();
+      const waiting = send("second");
+      await untilInFlight(2);
+      first.release();
+      expect((await running).status).to.equal(200);
+      expect((await waiting).status).to.equal(200);
+    });
+
+    it("one too many that waits too long is 503, is told to wait as long again, and leaves nothing behind", async () => {
+      const first = held();
+      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500, memoryWaitTimeoutMs: 1200 } });
       const running = send("first");
       await first.arrived();
       const refused = await send("second");
-      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "1"]);
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "2"]);
       first.release();
       expect((await running).status).to.equal(200);
-      expect((await send("third")).status).to.equal(200);
+      expect((await send("third", 1000)).status).to.equal(200);
+    });
+
+    it("a client that leaves while its body waits frees its place", async () => {
+      const first = held();
+      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const running = send("first");
+      await first.arrived();
+      const leaving = connect(api.server.port, "127.0.0.1");
+      leaving.write("POST /ingest?name=left HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\na");
+      await untilInFlight(2);
+      leaving.destroy();
+      await untilInFlight(1);
+      first.release();
+      expect((await running).status).to.equal(200);
+    });
+
+    it("one larger than the memory for all of them is 413, and told why; smaller ones are taken", async () => {
+      await open({ push: measure, limits: { bodyBytesInFlightMax: 70_000 } });
+      const refused = await send("x", 70_001);
+      expect([refused.status, ((await refused.json()) as { message: string }).message]).to.deep.equal([
+        413,
+        "the body is larger than 70000 bytes, which is what this node's memory allows of one body: send less at once, or give the node more memory",
+      ]);
+      expect((await send("x", 70_000)).status).to.equal(200);
     });
 
     it("one that was only announced takes no room from others", async () => {
-      await open({ push: measure, limits: { bodyBytesInFlightMax: 200_000 } });
+      await open({ push: measure, limits: { bodyBytesInFlightMax: 300_000 } });
       const client = connect(api.server.port, "127.0.0.1");
       await new Promise<void>((resolve) => client.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\na", () => resolve()));
       const another = connect(api.server.port, "127.0.0.1");

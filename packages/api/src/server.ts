@@ -13,7 +13,7 @@
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
@@ -49,8 +49,12 @@ export interface ServerLimits {
   readonly concurrentRequestsMax: number;
   /** Request line and headers together (the URL of a render holds its query). Past it 431. */
   readonly headerBytesMax: number;
-  /** Bodies held at once. Past it 503. */
+  /** Bodies held at once, as they were sent. Past it a new one waits, then 503; one that is larger by itself is 413. */
   readonly bodyBytesInFlightMax: number;
+  /** What they open to, held at once. Likewise; of one body three quarters of it. */
+  readonly unpackedBytesInFlightMax: number;
+  /** How long a request waits for memory. Past it 503. */
+  readonly memoryWaitTimeoutMs: number;
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
@@ -73,7 +77,9 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   connectionCountMax: 10_000,
   concurrentRequestsMax: 1024,
   headerBytesMax: 64 * 1024,
-  bodyBytesInFlightMax: 512 * 2 ** 20,
+  bodyBytesInFlightMax: 256 * 2 ** 20,
+  unpackedBytesInFlightMax: 128 * 2 ** 20,
+  memoryWaitTimeoutMs: 5_000,
   headersTimeoutMs: 20_000,
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
@@ -130,9 +136,11 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
+    const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
     const host: ExchangeHost = {
       clock: modules.clock,
-      gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
+      gate: new BodyGate(new MemoryBudget({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules)),
+      unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,
       replies: this.#replies,

@@ -9,6 +9,8 @@ export { claimedInflatedBytes, isGzip } from "./gzip.ts";
 export { openLogger, silentLogger } from "./logger.ts";
 export type { LogFields, Logger, LogLevel } from "./logger.ts";
 export { makeFolders } from "./make-folder.ts";
+export { MemoryBudget } from "./memory-budget.ts";
+export type { BudgetWait, MemoryBudgetOptions } from "./memory-budget.ts";
 export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricLabels, MetricValue, SummaryValue } from "./metrics.ts";
 export { seededRandom, systemRandom } from "./random.ts";

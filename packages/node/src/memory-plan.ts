@@ -7,8 +7,14 @@
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
+ *   bodies              1/16                      of requests, as they were sent (api/request-body.ts)
+ *   what they open to   1/16                      where their Content-Encoding says gzip (api/inflate.ts)
+ *   pushes on their way 1/32                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
  *   replies             1/32                      bytes of replies that are built, compressed or not read yet (api/reply-budget.ts)
- *   the rest            18 % (6 % while a query has such a window)      the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size), bodies
+ *   the rest            2 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
+ *
+ * The rest is larger in truth: nothing of the parts is set aside, and they are not all full at once. A large window of a query (1/8) lies in
+ * what the others leave.
  *
  * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
  * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
@@ -24,6 +30,12 @@ export interface MemoryPlan {
   readonly windowBytesMax: number;
   /** Of replies that are not read yet, together. */
   readonly replyBytes: number;
+  /** Bodies of requests, as they were sent. A larger one is refused. */
+  readonly bodyBytes: number;
+  /** What bodies open to. */
+  readonly unpackedBytes: number;
+  /** Profiles and records between the main thread and the workers, beside the slots. */
+  readonly pushBytes: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
   readonly worker: WorkerMemory;
@@ -42,6 +54,13 @@ const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
 const OPEN_DATASET_BYTES_MAX = 64 * MIB;
 const READ_AHEAD_BYTES_MAX = 64 * MIB;
 const REPLY_BYTES_MAX = 128 * MIB;
+/** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
+const BODY_BYTES_MAX = 256 * MIB;
+/** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
+const UNPACKED_BYTES_MAX = 128 * MIB;
+const PUSH_BYTES_MAX = 128 * MIB;
+/** A profile of the default limit, and as much again for others. */
+const IN_FLIGHT_BYTES_MIN = 8 * MIB;
 
 /** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
 const HEAP_MB_MIN = 128;
@@ -61,7 +80,10 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, sixteenth / workerCount)),
     readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, sixteenth)),
     windowBytesMax: Math.floor(memoryBytes / 8),
-    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, memoryBytes / 32)),
+    bodyBytes: between(IN_FLIGHT_BYTES_MIN, BODY_BYTES_MAX, sixteenth),
+    unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
+    pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth / 2),
+    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 2)),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {
       heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),

@@ -21,6 +21,7 @@ import { printAddress } from "./config/setting.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
 import { planMemory } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
 import { openFilesLimit, planOpenFiles } from "./open-files.ts";
@@ -61,7 +62,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: memory.worker },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, memory: memory.worker },
     {
       clock,
       logger,
@@ -126,7 +127,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   // Before it says that it listens: whoever waits for that may send a signal at once.
   const stopped = stopOnSignals(() => (stopping ??= stop()), { timeoutMs: STOP_TIMEOUT_MS }, { clock, logger, signals: process, exit: (code) => process.exit(code) });
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  listeners = await listen(config, node, { clock, limits, logger, metrics, replyBytesMax: modules.memory.replyBytes });
+  listeners = await listen(config, node, { clock, limits, logger, metrics, memory: modules.memory });
   const { host } = config.httpAddress;
   const { port } = listeners[0]!;
   logger.info("listening", { url: urlOf(host, port) });
@@ -150,8 +151,8 @@ function bucketSpeed(): number {
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; replyBytesMax: number }): Promise<readonly ApiServer[]> {
-  const { clock, limits, logger, metrics } = modules;
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; memory: MemoryPlan }): Promise<readonly ApiServer[]> {
+  const { clock, limits, logger, memory, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
   const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
@@ -161,15 +162,16 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
     admin: node.admin,
     clock,
     profiler: new ProcessProfiler({ clock }),
-    push: pushHandler(writeOptions, write),
+    push: pushHandler(writeOptions, { ...write, clock }),
     ingest: ingestHandler(writeOptions, { ...write, clock }),
     pages,
   };
   const { host, port } = config.httpAddress;
   const { isMultitenant, adminAddress, allowedHosts, corsOrigins } = config;
   const connectionCountMax = connectionCountMaxOf(logger);
+  const { bodyBytes: bodyBytesInFlightMax, unpackedBytes: unpackedBytesInFlightMax, replyBytes: replyBytesInFlightMax } = memory;
   const limitsWith = (connections: number): { readonly limits: Partial<ServerLimits> } => ({
-    limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections, replyBytesInFlightMax: modules.replyBytesMax },
+    limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections, bodyBytesInFlightMax, unpackedBytesInFlightMax, replyBytesInFlightMax },
   });
   const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, ...limitsWith(connectionCountMax) };
   if (adminAddress === undefined) {

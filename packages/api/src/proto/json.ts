@@ -6,6 +6,7 @@
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../json-bounds.ts";
 import { decodeBinary } from "./binary.ts";
 import { emptyMessage, isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
@@ -13,6 +14,7 @@ import type { Field, MessageSchema } from "./schema.ts";
 /** Throws MESSAGE_MALFORMED, naming the field. */
 export function decodeJson<T extends object>(schema: MessageSchema<T>, bytes: Uint8Array): T {
   if (bytes.length === 0) throw malformed(`the body is empty: send a JSON object, {} at least`);
+  checkJsonBounds(bytes, JSON_MESSAGE_BOUNDS);
   let root: unknown;
   try {
     root = JSON.parse(utf8.decode(bytes));

@@ -243,17 +243,18 @@ export class ComputeEngine {
   }
 }
 
-/** A limit of 0 lifts it; a buffer holds no more. */
-const OUTPUT_BYTES_MAX = 2 ** 32;
+/** Where the limit is 0, or more: no more can be decoded (profile/src/pprof-decode.ts), so that a worker that inflates more does it for nothing. */
+const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
 /** Room for the whole answer at once, where the trailer tells its length: growing it in steps costs as much as inflating. A lie costs no more than this. */
 const INFLATE_STEP_MIN = 1 << 12;
 const INFLATE_STEP_MAX = 1 << 20;
 
-function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
+function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
+  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   try {
     return gunzipSync(gzip, {
-      maxOutputLength: sizeBytesMax > 0 ? sizeBytesMax : OUTPUT_BYTES_MAX,
+      maxOutputLength: sizeBytesMax,
       chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedInflatedBytes(gzip) + 1)),
       finishFlush: constants.Z_FINISH,
     });
@@ -264,10 +265,11 @@ function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
 }
 
 function tooLarge(sizeBytesMax: number): CodedError {
+  const advice = sizeBytesMax < OUTPUT_BYTES_MAX ? ": send a smaller one or raise limits.max_profile_size_bytes" : ", more than can be decoded: profile for a shorter time";
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed: send a smaller one or raise limits.max_profile_size_bytes`,
+    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed${advice}`,
     details: { reason: "profile_size_limit" },
   });
 }

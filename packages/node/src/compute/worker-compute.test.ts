@@ -1,4 +1,5 @@
 import { CodedError, Metrics, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
@@ -108,6 +109,53 @@ describe("worker compute", () => {
   const serviceOf = (lane: number): string => {
     for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
   };
+
+  describe("pushes that fit into no slot", () => {
+    /** Some 100 kB of pprof, and a record of about as much. */
+    const large = (number: number): EncodeTask => taskOf({ number, frameCount: 1500 });
+    const open = async (pushBytesMax: number, clock: Clock = systemClock): Promise<void> => {
+      await compute.stop();
+      compute = new WorkerCompute(
+        { laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, pushBytesMax, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { clock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+      );
+    };
+
+    it("wait until the records of those before them are released", async () => {
+      await open(200_000);
+      const first = await compute.encode(large(1));
+      let isDone = false;
+      const second = compute.encode(large(2)).finally(() => (isDone = true));
+      const small = await compute.encode(taskOf({ number: 3 }));
+      expect(isLent(small[0]!), "a small one has its slot").to.equal(true);
+      expect(isDone).to.equal(false);
+      compute.release(first);
+      expectIntact((await second)[0]!, { number: 2, frameCount: 1500 });
+      compute.release(await second);
+      compute.release(small);
+    });
+
+    it("are refused as unavailable where that takes too long, and hold nothing", async () => {
+      // The only timers of compute here are those of waits.
+      await open(200_000, { ...systemClock, after: (_, run) => systemClock.after(1, run) });
+      const first = await compute.encode(large(1));
+      const refusal = await compute.encode(large(2)).catch((thrown: unknown) => thrown as CodedError);
+      expect(refusal).to.include({ code: "PUSHES_TOO_MANY", kind: "unavailable" });
+      expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 5 });
+      compute.release(first);
+      compute.release(await compute.encode(large(2)));
+    });
+
+    it("that are larger than all of it go through alone", async () => {
+      await open(1000);
+      const both = await Promise.all([1, 2].map(async (number) => {
+        const records = await compute.encode(large(number));
+        compute.release(records);
+        return records.length;
+      }));
+      expect(both).to.deep.equal([1, 1]);
+    });
+  });
 
   it("lent memory is used again after the release, and not before", async () => {
     const held = { number: 1_000 };

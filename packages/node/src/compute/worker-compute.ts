@@ -10,7 +10,7 @@
  * refused before it reaches a third worker: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
  */
 import { createHash } from "node:crypto";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, isGzip, MemoryBudget, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
@@ -32,6 +32,11 @@ import type { StartThread } from "./worker-thread.ts";
 import type { WorkerMemory } from "../memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
+/** How long a push waits for the memory that lies in no slot. */
+const ASIDE_WAIT_TIMEOUT_MS = 5_000;
+/** A profile that may become as much travels alone: the records of all calls of a batch come back together, and nobody knows how many before. */
+const ALONE_BYTES_MIN = 2 ** 20;
+
 /** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
 
@@ -39,6 +44,8 @@ export interface WorkerComputeOptions {
   readonly laneCount: number;
   /** Of opened datasets, in each lane. */
   readonly openDatasetBytesMax: number;
+  /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
+  readonly pushBytesMax?: number;
   readonly memory: WorkerMemory;
 }
 
@@ -65,8 +72,10 @@ class LentRecord implements EncodedRecord {
   /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
   row: number;
   slot: SlotLoan | undefined;
+  /** Of its bytes, where they lie in no slot: counted until it is released. */
+  asideBytes: number;
 
-  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined) {
+  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined, asideBytes: number) {
     this.identity = recordIdentity(bytes);
     this.tenant = tenant;
     this.service = service;
@@ -77,6 +86,7 @@ class LentRecord implements EncodedRecord {
     this.generation = generation;
     this.row = row;
     this.slot = slot;
+    this.asideBytes = asideBytes;
   }
 }
 
@@ -91,6 +101,8 @@ export class WorkerCompute implements Compute {
   readonly #workers: WorkerSupervisor[];
   readonly #lanes: Lane[];
   readonly #memory = new LentMemory();
+  /** For what lies in no slot. */
+  readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
   /** By tenant and content. A push that was with a worker when it died is sent alone the next time, so that it is known whether it is the cause. */
   readonly #deadlyPushes = new DeadlyCalls();
@@ -98,8 +110,9 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, openDatasetBytesMax, memory }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ laneCount, openDatasetBytesMax, memory, pushBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
+    this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
     const { shared } = this.#memory;
     const { outsideBytesMax } = memory;
@@ -119,14 +132,22 @@ export class WorkerCompute implements Compute {
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
-    const lane = this.#laneFor(task);
-    const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
+    const copyBytes = at === undefined ? task.pprof.length : 0;
+    if (copyBytes > 0) await this.#takeAside(copyBytes);
     try {
-      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isSuspect);
+      const lane = this.#laneFor(task);
+      const settings = lane.settingsNumber(task.settings);
+      const isAlone = isSuspect || inflatedBytes(task) >= ALONE_BYTES_MIN;
+      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isAlone);
       const records: LentRecord[] = [];
-      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot));
+      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
+        // They exist already: no other push is begun until there is room again.
+        const asideBytes = typeof packed[entry] === "number" ? 0 : (packed[entry + 1] as number); // as unpackRecord reads them
+        this.#aside.add(asideBytes);
+        records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot, asideBytes));
+      }
       if (slot !== undefined) slot.recordCount = records.length;
       if (isSuspect) this.#deadlyPushes.clear(name);
       return records;
@@ -134,9 +155,18 @@ export class WorkerCompute implements Compute {
       if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
       throw error;
     } finally {
+      this.#aside.give(copyBytes);
       // Also where the worker died: its calls are refused only when its thread is gone, and then nothing writes to the slot any more.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
+  }
+
+  /** Throws PUSHES_TOO_MANY. */
+  async #takeAside(sizeBytes: number): Promise<void> {
+    // One that is larger than all of it waits until it would be alone: a limit of its own has bounded it before.
+    const askedBytes = Math.min(sizeBytes, this.#aside.bytesMax);
+    if (!this.#aside.tryBegin(askedBytes, false) && !(await this.#aside.wait(askedBytes, false).outcome)) throw pushesTooMany();
+    this.#aside.add(sizeBytes - askedBytes);
   }
 
   readonly #view = (at: number, lengthBytes: number): Uint8Array => this.#memory.view(at, lengthBytes);
@@ -168,6 +198,8 @@ export class WorkerCompute implements Compute {
       record.row = 0;
       if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
       record.slot = undefined;
+      this.#aside.give(record.asideBytes);
+      record.asideBytes = 0;
     }
   }
 
@@ -320,6 +352,20 @@ function busynessOf(lane: Lane): number {
 
 function wasAtWork(error: unknown): boolean {
   return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
+}
+
+function inflatedBytes({ pprof, folded }: EncodeTask): number {
+  return folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+}
+
+function pushesTooMany(): CodedError {
+  const retryAfterSeconds = ASIDE_WAIT_TIMEOUT_MS / 1000;
+  return new CodedError({
+    code: "PUSHES_TOO_MANY",
+    kind: "unavailable",
+    message: `profiles and records on their way to the disk take as much memory as they may: try again in ${retryAfterSeconds} s`,
+    details: { retryAfterSeconds },
+  });
 }
 
 /** The same for the same push sent again. */
