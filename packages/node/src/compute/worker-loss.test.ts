@@ -75,9 +75,11 @@ class Threads {
     if (this.diesAtOnce) void real.end();
     const thread: WorkerThread = {
       post: (batch) => {
-        const [, ...calls] = batch;
-        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) void real.end();
-        else real.post(batch);
+        const [number, ...calls] = batch;
+        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) {
+          Atomics.store(start.begun, 0, BigInt(number)); // it begins the call, and dies of it
+          void real.end();
+        } else real.post(batch);
       },
       end: () => real.end(),
     };
