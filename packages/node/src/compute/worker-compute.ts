@@ -2,7 +2,7 @@
  * Compute on worker threads: which lane does what (lane.ts is one lane).
  *
  * A push goes to the lane where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
- * where that lane is busy it goes to another, and its records are decoded again on insert. `finish` goes to any lane.
+ * where that lane is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any lane.
  * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
  * is at work there (lane-queue.ts).
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
@@ -294,7 +294,10 @@ export class WorkerCompute implements Compute {
   #laneFor({ tenant, labels }: EncodeTask): Lane {
     const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
     const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
-    return isFree(home) ? home : this.#free();
+    if (isFree(home)) return home;
+    const other = this.#free();
+    // Where none is free it waits as long there as here, and here its rows can be made ready.
+    return isFree(other) || home.isDown || home.load >= LANE_CALLS_MAX ? other : home;
   }
 
   #free(): Lane {
