@@ -55,6 +55,9 @@ export interface ListedLabels {
   readonly totalCount: number | undefined;
 }
 
+/** Steps that finding a name or a value in a table of texts takes. */
+const ITEM_STEPS = 8;
+
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
 /** What JSON adds to an entry, or to a label of it. */
@@ -95,6 +98,7 @@ export class LabelListing {
       if (isLive[index] === 0) continue;
       const { labels, sampleTypes, periodType } = view.series[index]!;
       for (const sampleType of sampleTypes) {
+        interrupt.after(SERIES_STEPS);
         const type = profileTypeOf(labels, sampleType, periodType);
         if (selectors.length > 0) {
           const own = seriesLabels(labels, type);
@@ -239,7 +243,7 @@ export class LabelListing {
   }
 
   /** Takes in what another collector of the same listing and bounds found. */
-  add(partial: Uint8Array): void {
+  add(partial: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): void {
     const reader = new ByteReader(partial, "listing of labels");
     const isSeries = this.#listing.kind === "series";
     if (reader.u8() === 1) this.#isCut = true;
@@ -249,13 +253,22 @@ export class LabelListing {
     let at = 0;
     const next = (length: number): string => text.slice(at, (at += length));
     if (!isSeries) {
-      for (const length of lengths) this.#addText(next(length));
+      for (const length of lengths) {
+        interrupt.after(ITEM_STEPS);
+        this.#addText(next(length));
+      }
       return;
     }
     const items: Label[] = [];
-    for (let i = 0; i < lengths.length; i += 2) items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
+    for (let i = 0; i < lengths.length; i += 2) {
+      interrupt.after(ITEM_STEPS);
+      items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
+    }
     // By name and value, not by number: taking one in may drop items, and number the others anew.
-    for (let left = reader.uvarint(); left > 0; left--) this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+    for (let left = reader.uvarint(); left > 0; left--) {
+      interrupt.after(SERIES_STEPS);
+      this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+    }
   }
 
   /** What was found, up to the first entry beyond the bounds. */
