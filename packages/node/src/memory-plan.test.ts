@@ -14,7 +14,18 @@ describe("memory plan", () => {
       }
     }
     const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
-    expect(caches, "and what requests hold").to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, bodyBytes: 32 * MIB, unpackedBytes: 32 * MIB, pushBytes: 16 * MIB, replyBytes: 16 * MIB, heapGrowingPercent: 50 });
+    expect(caches, "and what requests hold").to.deep.equal({
+      objectCacheBytes: 32 * MIB,
+      openDatasetBytes: 16 * MIB,
+      readAheadBytes: 32 * MIB,
+      windowBytesMax: 64 * MIB,
+      bodyBytes: 32 * MIB,
+      unpackedBytes: 32 * MIB,
+      pushBytes: 16 * MIB,
+      replyBytes: 16 * MIB,
+      queriesAtOnceMax: 2,
+      heapGrowingPercent: 50,
+    });
   });
 
   it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {

@@ -38,6 +38,8 @@ export interface MemoryPlan {
   readonly pushBytes: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
+  /** Queries that scan at once: each holds the partial answers of its workers. */
+  readonly queriesAtOnceMax: number;
   readonly worker: WorkerMemory;
 }
 
@@ -69,6 +71,15 @@ const HEAP_MB_MAX = 4096;
 const OUTSIDE_BYTES_MIN = 64 * MIB;
 const OUTSIDE_BYTES_MAX = 4096 * MIB;
 
+/**
+ * Twice as many as there are workers, so that one has work while another query reads its segments; four at least, so that a bucket that
+ * does not answer one does not stand in the way of all.
+ */
+const QUERIES_A_WORKER = 2;
+const QUERIES_AT_ONCE_MIN = 4;
+/** Parts that wait to be merged, and the merged one (gathered.ts): together an eighth of the memory. */
+const QUERY_BYTES = 32 * MIB;
+
 /** With less memory V8 collects earlier: thirty queries of a day each took 240 MB with 300 % and 130 MB with 50 %, of 512. */
 const LAX_HEAP_MEMORY_BYTES_MIN = 2048 * MIB;
 
@@ -84,6 +95,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
     pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth / 2),
     replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 2)),
+    queriesAtOnceMax: between(1, Math.max(QUERIES_AT_ONCE_MIN, QUERIES_A_WORKER * workerCount), memoryBytes / 8 / QUERY_BYTES),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {
       heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),

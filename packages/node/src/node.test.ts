@@ -1,7 +1,7 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, Metrics, seededRandom, systemClock } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, Metrics, seededRandom, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
@@ -11,6 +11,7 @@ import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromes
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
+import type { Compute } from "./compute/compute.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
 import { openLocalCompute } from "./testing/index.ts";
@@ -24,6 +25,9 @@ interface MakeOptions {
   readonly settling?: () => Promise<void>;
   readonly encoding?: () => Promise<void>;
   readonly building?: () => Promise<void>;
+  /** Awaited by every scan that has read its rows. */
+  readonly scanned?: () => Promise<void>;
+  readonly flags?: Readonly<Record<string, string>>;
 }
 
 /** A node on a fake world: memory for the head and the bucket, lanes in place. */
@@ -53,7 +57,8 @@ class World {
     const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs, after, sleep };
     const modules = { clock, random, logger: listeningLogger(this.lines), metrics };
     const compute = openLocalCompute({ random });
-    this.node = new Node(loadConfig({ flags: new Map([["flush_interval", ["1h"]], ...this.flags]), env: {}, readFile: () => "" }), {
+    const flags = Object.entries({ flush_interval: "1h", ...more.flags }).map(([key, value]): [string, string[]] => [key, [value]]);
+    this.node = new Node(loadConfig({ flags: new Map([...flags, ...this.flags]), env: {}, readFile: () => "" }), {
       ...modules,
       compute: {
         ...compute,
@@ -65,6 +70,11 @@ class World {
         build: async (...args) => {
           await more.building?.();
           return compute.build(...args);
+        },
+        scan: async (task, by) => {
+          const partials = await compute.scan(task, by);
+          await more.scanned?.();
+          return partials;
         },
       },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
@@ -131,13 +141,16 @@ async function stringsIn(bucket: Bucket): Promise<string[]> {
   return found;
 }
 
-async function total(node: Node, allowPartial = false): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
-  const nowMs = systemClock.nowMs();
+/** `moreMs`: makes it another range. */
+function rangeOf(nowMs: number, moreMs = 0): { startMs: number; endMs: number } {
+  return { startMs: nowMs - HOUR_MS, endMs: nowMs + HOUR_MS + moreMs };
+}
+
+async function total(node: Node, allowPartial = false, range = rangeOf(systemClock.nowMs())): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
   const answer = await node.source.flameGraph(
     {
       tenants: [ANONYMOUS],
-      startMs: nowMs - HOUR_MS,
-      endMs: nowMs + HOUR_MS,
+      ...range,
       allowPartial,
       profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
       selector: [],
@@ -160,6 +173,51 @@ describe("node", function () {
     world = new World();
   });
   afterEach(() => world.stop());
+
+  describe("with queries in its queue", () => {
+    let release: () => void;
+    let isHeld: boolean;
+    const node = async (flags: Readonly<Record<string, string>>): Promise<Node> => {
+      isHeld = true;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      const made = world.make(world.bucket, { flags, scanned: () => (isHeld ? gate : Promise.resolve()) });
+      await made.start();
+      return made;
+    };
+    const turns = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await new Promise<void>((resolve) => void setImmediate(resolve));
+    };
+
+    it("a question after a push was answered sees it, though an equal one is in flight; until then equal ones share its answer", async () => {
+      const made = await node({});
+      const nowMs = systemClock.nowMs();
+      await push(made, nowMs, 1);
+      const first = rangeOf(nowMs);
+      const asked = [total(made, false, first), total(made, false, first)];
+      await turns(10);
+      await push(made, nowMs + 1, 10);
+      isHeld = false;
+      const after = await total(made, false, first);
+      release();
+      expect([...(await Promise.all(asked)), after].map(({ records, total: sum }) => [records, sum])).to.deep.equal([[1, 1], [1, 1], [2, 11]]);
+      expect(await made.admin.metricsText()).to.include("pyromesh_queries_shared_total 1");
+    });
+
+    it("one more than may run and wait is refused with 503 and a time, and is answered when it comes again", async () => {
+      const made = await node({ max_concurrent_queries: "1", max_queued_queries: "1" });
+      const nowMs = systemClock.nowMs();
+      await push(made, nowMs, 1);
+      const asked = [1, 2].map((more) => total(made, false, rangeOf(nowMs, more)));
+      await turns(10);
+      const refusal = await total(made, false, rangeOf(nowMs, 3)).catch((error: unknown) => error as CodedError);
+      expect(refusal).to.include({ code: "QUERY_QUEUE_FULL", kind: "unavailable" });
+      expect((refusal as CodedError).details["retryAfterSeconds"]).to.be.at.least(1);
+      isHeld = false;
+      release();
+      expect((await Promise.all(asked)).map(({ records }) => records)).to.deep.equal([1, 1]);
+      expect((await total(made, false, rangeOf(nowMs, 3))).records).to.equal(1);
+    });
+  });
 
   it("gives the same receipt from memory, from segments, and across both", async () => {
     const node = await world.start();

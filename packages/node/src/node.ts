@@ -29,6 +29,7 @@ import { AMPLE_MEMORY } from "./memory-plan.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
+import { QueuedSource } from "./read/queued-source.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
@@ -48,6 +49,8 @@ import { Writer } from "./write/writer.ts";
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
+/** Questions for labels at once. More of them would take no less time in the workers, and each holds what it has listed so far. */
+const LISTINGS_AT_ONCE_MAX = 8;
 
 export interface NodeModules {
   readonly clock: Clock;
@@ -89,7 +92,7 @@ interface Engines {
   readonly unreadable: UnreadableObjects;
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
-  readonly reader: Reader;
+  readonly queries: QueuedSource;
 }
 
 /** What the replay leaves behind. */
@@ -125,7 +128,7 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
-    this.source = new GatedSource(() => this.#replayed.reader);
+    this.source = new GatedSource(() => this.#replayed.queries);
     this.admin = this.#makeAdmin();
   }
 
@@ -203,6 +206,7 @@ export class Node {
           generations.open,
           entries.map(({ record }) => record),
         );
+        for (const { record } of entries) late.engines?.queries.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
@@ -265,7 +269,7 @@ export class Node {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
+    const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
     const unreadable = new UnreadableObjects({
       clock,
@@ -308,9 +312,17 @@ export class Node {
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
+    const queries = new QueuedSource(
+      {
+        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
+        waitingMax: config.queuedQueriesMax,
+        waitMaxMs: config.queryQueueTimeoutMs,
+      },
+      { source: reader, clock, metrics },
+    );
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, queries };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */

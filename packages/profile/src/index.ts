@@ -24,6 +24,7 @@ export { labelSetKey } from "./label-set-key.ts";
 export { recordArrival } from "./record-arrival.ts";
 export type { RecordArrival } from "./record-arrival.ts";
 export { Dataset } from "./dataset.ts";
+export { DatasetSnapshot } from "./dataset-snapshot.ts";
 export { pruneInSteps } from "./pruned-dataset.ts";
 export { columnTotal } from "./packed-row.ts";
 export type { DatasetView, PreparedRow, RowSamples, SeriesEntry } from "./dataset.ts";

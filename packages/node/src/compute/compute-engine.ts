@@ -7,7 +7,7 @@ import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } fro
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
@@ -228,15 +228,18 @@ export class ComputeEngine {
     for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
   }
 
-  /** One that is interrupted leaves the datasets as they were. */
+  /**
+   * One that is interrupted leaves the datasets as they were. At its interrupt other calls may run, but for another scan of rows: each
+   * dataset is read as it was when the scan came to it.
+   */
   scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
     const scan = new LaneScan(task, interrupt);
     for (const part of task.parts) this.#open.use(part, (dataset) => scan.read(dataset));
     for (const generation of task.generations) {
-      for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
+      for (const { key, dataset } of [...(this.#generations.get(generation)?.datasets.values() ?? [])]) {
         if (!task.tenants.includes(key.tenant)) continue;
         if (key.windowStartMs < task.firstWindowMs || key.windowStartMs > task.lastWindowMs) continue;
-        scan.read(dataset);
+        scan.read(new DatasetSnapshot(dataset));
       }
     }
     return scan.partial();

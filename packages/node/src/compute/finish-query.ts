@@ -64,17 +64,17 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
       const collector = new PointsCollector(spec.shape);
       for (const { points } of partials) {
         interrupt.now();
-        collector.add(points);
+        collector.add(points, interrupt);
       }
-      return { kind: "points", series: collector.result(spec.limit) };
+      return { kind: "points", series: collector.result(spec.limit, interrupt) };
     }
     case "heatmap": {
       const collector = new HeatmapCollector(spec.shape);
       for (const { heatmap } of partials) {
         interrupt.now();
-        collector.add(heatmap);
+        collector.add(heatmap, interrupt);
       }
-      return { kind: "heatmap", series: collector.result(spec.limit) };
+      return { kind: "heatmap", series: collector.result(spec.limit, interrupt) };
     }
     case "listing": {
       const listed = mergeListings(spec, partials, interrupt).result(spec.limit);
@@ -86,10 +86,10 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
       for (const { census } of partials) {
         interrupt.now();
         if (census === undefined) continue;
-        segments.add(census.segments);
-        head.add(census.head);
-        both.add(census.segments);
-        both.add(census.head);
+        segments.add(census.segments, interrupt);
+        head.add(census.head, interrupt);
+        both.add(census.segments, interrupt);
+        both.add(census.head, interrupt);
       }
       return { kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount };
     }
@@ -109,7 +109,7 @@ function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing
   const merged = new LabelListing(listing, bounds);
   for (const partial of partials) {
     interrupt.now();
-    if (partial.listing !== undefined) merged.add(partial.listing);
+    if (partial.listing !== undefined) merged.add(partial.listing, interrupt);
   }
   interrupt.now();
   return merged;
@@ -120,7 +120,7 @@ function totalDurationNs(partials: readonly ScanPartial[], interrupt: Interrupt)
   const all = new ProfileDurations();
   for (const { durations } of partials) {
     interrupt.now();
-    if (durations !== undefined) all.addAll(durations);
+    if (durations !== undefined) all.addAll(durations, interrupt);
   }
   return all.totalNs();
 }

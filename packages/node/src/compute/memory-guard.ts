@@ -65,12 +65,12 @@ export class HeldHeap implements GuardedHeap {
   }
 }
 
-/** Made anew for each call of a query. */
+/** Made anew for each call of a query that does not itself run between two slices of another. */
 export class MemoryGuard {
   readonly #heap: GuardedHeap;
   readonly #outsideBytesMax: number;
-  readonly #outsideBytesBefore: number;
-  readonly #heldBytes: number;
+  #outsideBytesBefore: number;
+  #heldBytes: number;
 
   /** `outsideBytesMax`: bytes outside of the heap that the call may add. */
   constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: HeldHeap }) {
@@ -88,6 +88,18 @@ export class MemoryGuard {
     if (!this.#isFull(use, ENDED_PAST)) return;
     if (this.#heldBytes > use.heapBytesMax * ROWS_PAST) throw workerFull(this.#heldBytes);
     throw outOfMemory(use.usedBytes - this.#heldBytes + Math.max(0, use.outsideBytes - this.#outsideBytesBefore));
+  }
+
+  /** Does other work between two slices of the query: what it leaves alive does not count against the query. */
+  beside<T>(work: () => T): T {
+    const before = this.#heap.use();
+    try {
+      return work();
+    } finally {
+      const after = this.#heap.use();
+      this.#heldBytes += Math.max(0, after.usedBytes - before.usedBytes);
+      this.#outsideBytesBefore += Math.max(0, after.outsideBytes - before.outsideBytes);
+    }
   }
 
   #isFull({ usedBytes, heapBytesMax, outsideBytes }: HeapUse, part: number): boolean {

@@ -371,6 +371,80 @@ describe("worker compute", () => {
     });
   });
 
+  describe("while one worker scans without end", () => {
+    const ROW_COUNT = 2_000;
+    let only: WorkerCompute;
+    let caller: AbortController;
+    let scan: Promise<string>;
+    /** The one dataset a million times: half a minute, longer than mocha waits. What is answered before it is left was done between two of its slices. */
+    beforeEach(async () => {
+      only = new WorkerCompute(
+        { laneCount: 1, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+      );
+      const endpoints = Array.from({ length: 100 }, (_, i) => `/${i}`);
+      for (let number = 1; number <= ROW_COUNT / endpoints.length; number++) await keep({ number, endpoints });
+      caller = new AbortController();
+      scan = codeOf(only.scan(scanOf(Array.from({ length: 1_000_000 }, () => 0)), caller.signal));
+    });
+    afterEach(async () => {
+      caller.abort();
+      expect(await scan, "it was at work until now").to.equal("QUERY_CANCELED");
+      await only.stop();
+    });
+    const keep = async (push: Push): Promise<void> => {
+      const records = await only.encode(taskOf(push));
+      for (const record of records) if (push.endpoints === undefined) expectIntact(record, push);
+      only.insert(push.generation ?? 0, records);
+      only.release(records);
+    };
+    const labelNames = (generations: readonly Generation[]): ScanTask => ({
+      ...scanOf(generations),
+      spec: { kind: "listing", startNs: 0n, endNs: 2n ** 62n, selectors: [], listing: { kind: "names", alphabet: "utf8" }, bounds: { entryCountMax: 0, bytesMax: 0 } },
+    });
+
+    it("pushes are answered, also into the dataset that it reads, and are in the next answer", async () => {
+      for (let number = 1; number <= 20; number++) await keep({ number });
+      await keep({ number: 21, frameCount: 4_000 });
+      caller.abort();
+      expect(await scan).to.equal("QUERY_CANCELED");
+      const [partial] = await only.scan(scanOf([0]), never);
+      expect(partial!.recordCount).to.equal(ROW_COUNT + 21);
+    });
+
+    it("a listing is answered, and sees what was pushed before it was asked", async () => {
+      await keep({ number: 1 });
+      const [partial] = await only.scan(labelNames([0]), never);
+      const listed = await only.finish({ kind: "listing", listing: { kind: "names", alphabet: "utf8" }, bounds: { entryCountMax: 0, bytesMax: 0 }, limit: 0, form: "json" }, [partial!], never);
+      expect("bytes" in listed && Buffer.from(listed.bytes).toString()).to.include("service_name");
+    });
+
+    it("a listing without end is left, and pushes go on between its slices", async () => {
+      const left = new AbortController();
+      const listing = codeOf(only.scan(labelNames(Array.from({ length: 1_000_000 }, () => 0)), left.signal));
+      await keep({ number: 1 });
+      left.abort();
+      expect(await listing).to.equal("QUERY_CANCELED");
+      await keep({ number: 2 });
+    });
+
+    it("a segment is built, step by step, and its generation is dropped", async () => {
+      await keep({ number: 1, generation: 1 });
+      const [dataset] = await only.build(1, "t1", windowStartOf(NOW_MS));
+      expect(dataset!.recordCount).to.equal(1);
+      only.drop(1);
+      await only.settle();
+    });
+
+    it("another scan waits for its turn, and is left there", async () => {
+      const left = new AbortController();
+      const waiting = codeOf(only.scan(scanOf([0]), left.signal));
+      await keep({ number: 1 });
+      left.abort();
+      expect(await waiting).to.equal("QUERY_CANCELED");
+    });
+  });
+
   it("a full queue refuses pushes, and yet a generation is dropped", async () => {
     const first = await compute.encode(taskOf({ number: 1 }));
     compute.insert(0, first);

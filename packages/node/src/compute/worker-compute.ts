@@ -2,8 +2,9 @@
  * Compute on worker threads: which lane does what (lane.ts is one lane).
  *
  * A push goes to the lane where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
- * where that lane is busy it goes to another, and its records are decoded again on insert. `finish` goes to any lane.
- * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
+ * where that lane is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any lane.
+ * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
+ * is at work there (lane-queue.ts).
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  *
  * Where a worker dies, only the calls that it was working on are refused (worker-supervisor.ts). A call that was at work at two deaths is
@@ -22,7 +23,7 @@ import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generatio
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
-import { isPush, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
+import { isPush, isQuery, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
 import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
 import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
@@ -265,10 +266,14 @@ export class WorkerCompute implements Compute {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
   }
 
-  /** Counts the death against the call that was at work, where it was the only one. */
+  /**
+   * Counts the death against the query that was at work, of two the one that was begun last; where there was none, against the one call
+   * that was. A push or a build that was done between two slices of a query is not blamed for what the query left of the memory: should
+   * it be the cause, it dies again without one.
+   */
   #onDeath(lane: number, { reason, atWork }: WorkerDeath): void {
-    const [call] = atWork;
-    if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
+    const call = atWork.findLast(isQuery) ?? (atWork.length === 1 ? atWork[0] : undefined);
+    if (reason === "failed" || call === undefined || isPush(call)) return;
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
@@ -328,7 +333,10 @@ export class WorkerCompute implements Compute {
   #laneFor({ tenant, labels }: EncodeTask): Lane {
     const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
     const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
-    return isFree(home) ? home : this.#free();
+    if (isFree(home)) return home;
+    const other = this.#free();
+    // Where none is free it waits as long there as here, and here its rows can be made ready.
+    return isFree(other) || home.isDown || home.load >= LANE_CALLS_MAX ? other : home;
   }
 
   #free(): Lane {

@@ -75,9 +75,11 @@ class Threads {
     if (this.diesAtOnce) void real.end();
     const thread: WorkerThread = {
       post: (batch) => {
-        const [, ...calls] = batch;
-        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) void real.end();
-        else real.post(batch);
+        const [number, ...calls] = batch;
+        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) {
+          Atomics.store(start.begun, 0, BigInt(number)); // it begins the call, and dies of it
+          void real.end();
+        } else real.post(batch);
       },
       end: () => real.end(),
     };
@@ -412,6 +414,29 @@ describe("a worker that dies", function () {
     expect((await errorOf(rig.compute.scan(later, never))).code).to.equal("QUERY_KILLS_WORKERS");
     expect(await rig.answer()).to.deep.equal({ records: 3, sum: 7 });
     expect(await rig.restarts("crashed")).to.equal(2);
+  });
+
+  it("while it did a push between two slices of a query: both are refused; the query is blamed, and the push is tried alone and kept", async () => {
+    await pushAll(0, 2);
+    const selector = [{ name: "service_name", operator: "=" as const, value: HERE }];
+    // The one dataset again and again: longer than this test may take.
+    const long = scanOf(Array.from({ length: 1_000_000 }, () => 0), selector);
+    for (let time = 0; time < 2; time++) {
+      let isAtWork = false;
+      rig.threads.dieAt = (call, lane) => {
+        isAtWork ||= isScan(call) && lane === 0;
+        return isAtWork && isPush(call) && lane === 0;
+      };
+      const scan = errorOf(rig.compute.scan(long, never));
+      await new Promise((resolve) => void setImmediate(resolve)); // it is sent
+      const push = errorOf(rig.compute.encode(taskOf(4 + time, HERE, 0)));
+      expect([(await scan).code, (await push).code]).to.deep.equal(["WORKER_LOST", "WORKER_LOST"]);
+      rig.threads.dieAt = undefined;
+      expect((await rig.answer()).records).to.equal(2 + time);
+      await rig.push(4 + time, HERE);
+    }
+    expect((await errorOf(rig.compute.scan(long, never))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await rig.answer()).to.deep.equal({ records: 4, sum: 12 });
   });
 
   it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {

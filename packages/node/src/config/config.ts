@@ -60,6 +60,11 @@ export interface NodeSettings {
   readonly isSelfProfiling: boolean;
   /** 0: one less than there are cores, at least 1, at most 8. */
   readonly workerCount: number;
+  /** 0: from the workers and the memory (memory-plan.ts). */
+  readonly queriesAtOnceMax: number;
+  /** Of each class. 0: none waits. */
+  readonly queuedQueriesMax: number;
+  readonly queryQueueTimeoutMs: number;
 }
 
 export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSettings[K]> } = {
@@ -86,6 +91,9 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
   logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),
   isSelfProfiling: setting("self_profile", booleanKind, false, "profile this node and store it here"),
+  queriesAtOnceMax: setting("max_concurrent_queries", countKind, 0, "queries that scan at once; 0: twice the workers, at least 4, and fewer where memory is short"),
+  queuedQueriesMax: setting("max_queued_queries", countKind, 256, "queries that wait for their turn; one more is refused"),
+  queryQueueTimeoutMs: setting("query_queue_timeout", positiveDurationKind, 60_000, "a query that has waited for so long is refused"),
   workerCount: setting("workers", countKind, 0, "worker threads; 0: one less than there are cores, at least 1, at most 8"),
 };
 
