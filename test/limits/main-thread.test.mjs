@@ -118,4 +118,41 @@ describe("the main thread of a real node", function () {
     expect(await reads(), "objects read for them").to.equal(before);
     expect(turnMs).to.be.at.most(TURN_MS_MAX);
   });
+
+  // They held it for 0.3 s each, some for seconds, and the push for as long as it took to refuse 16,384 series one by one.
+  it("regular expressions, hostile or as large as they may be, do not hold it; nor does a push of new series without room", async () => {
+    data = undefined;
+    await start("--limits.max-global-series-per-tenant", "1000");
+    const ask = (pattern, n) => {
+      const labelSelector = `{pod=~${JSON.stringify(pattern)}, n="${n}"}`;
+      return call(node, `${QUERIER}/SelectMergeStacktraces`, { profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector, start: nowMs - HOUR_MS, end: nowMs });
+    };
+    const patterns = [
+      [400, ".{1,999}".repeat(50)],
+      [400, "(x|y){0,500}".repeat(30)],
+      [400, `[${"\\pL".repeat(8000)}]`],
+      [400, "x*".repeat(32_000)],
+      [200, ".{1,999}x"],
+      [200, "(a.*b){1,200}c"],
+      [200, Array.from({ length: 6000 }, (_, i) => `pod-${i}`).join("|")],
+    ];
+    await ask("warm.*up", 0);
+    const turns = [];
+    for (const [status, pattern] of patterns) {
+      await dearestTurnMs(node);
+      const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => ask(pattern, n)));
+      expect(new Set(answers.map((answer) => answer.status)), pattern.slice(0, 30)).to.deep.equal(new Set([status]));
+      turns.push(await dearestTurnMs(node));
+    }
+    const series = Array.from({ length: 3000 }, (_, n) => {
+      const labels = { __name__: "process_cpu", service_name: "shop", pod: `pod-${n}` };
+      return { labels: Object.entries(labels).map(([name, value]) => ({ name, value })), samples: [{ rawProfile: "aa==" }] };
+    });
+    const push = await call(node, "push.v1.PusherService/Push", { series });
+    expect(push.status).to.equal(400);
+    expect(push.body.message).to.match(/^3000 of 3000 profiles were refused \(none stored\): the push would begin 3000 new series or more/);
+    turns.push(await dearestTurnMs(node));
+    console.log(`      dearest turns in ms: ${turns.join(", ")}`);
+    for (const [index, turnMs] of turns.entries()) expect(turnMs, `turn ${index}`).to.be.at.most(TURN_MS_MAX);
+  });
 });
