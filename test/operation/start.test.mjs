@@ -51,9 +51,9 @@ describe("operation: a start that cannot be", function () {
     expectRefused(serve(data.dir), /head\/witness cannot be used: a folder is there where a file is needed \(EISDIR\); .* \(DATA_DIR_UNUSABLE\)$/);
   });
 
-  for (const [what, prepare] of [["fresh", async () => {}], ["that a node wrote to", async (dir) => (await startNode({ dataDir: dir })).stop()]]) {
-    it(`a read-only data directory, ${what}: the path and the reason are named`, async function () {
-      await prepare(data.dir);
+  for (const isUsed of [false, true]) {
+    it(`a read-only data directory, ${isUsed ? "that a node wrote to" : "fresh"}: the path and the reason are named`, async function () {
+      if (isUsed) await (await startNode({ dataDir: data.dir })).stop();
       const before = `mount --bind ${quoted(data.dir)} ${quoted(data.dir)} && mount -o remount,ro,bind ${quoted(data.dir)}`;
       // As the namespace's own root, which any user may be; where that is forbidden, as the real one.
       const ways = [["unshare", "-rm"], ["unshare", "-m"]].filter((wrap) => spawnSync(wrap[0], [...wrap.slice(1), "sh", "-c", before]).status === 0);

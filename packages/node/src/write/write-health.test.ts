@@ -1,4 +1,5 @@
-import { CodedError, silentLogger, unavailable } from "@pyromesh/base";
+import { silentLogger, unavailable } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
 import { StillClock } from "@pyromesh/head/testing";
 import { expect } from "chai";
 import { nextWriteState, WriteHealth } from "./write-health.ts";
