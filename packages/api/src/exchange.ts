@@ -291,7 +291,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   /** True: the request has a body that was not read. */
   #writeHead(status: number, headers: string[], sizeBytes: number): boolean {
     const request = this.#request;
-    if (status !== 304) headers.push("content-length", String(sizeBytes));
+    if (status !== 304 && status !== 204) headers.push("content-length", String(sizeBytes));
     // A body that was not read to its end is not worth reading for the sake of the connection.
     const isUnread = !request.complete && hasBody(request);
     if (this.#host.isStopping() || isUnread) headers.push("connection", "close");

@@ -10,7 +10,7 @@
  * A reply that is built and finds no room is refused and dropped at once: to wait with it would be to hold it.
  */
 import { CodedError, unavailable } from "@pyromesh/base";
-import type { Clock, Timer } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 
 export interface ReplyBudgetOptions {
   readonly bytesMax: number;
@@ -71,10 +71,9 @@ export class ReplyBudget {
     if (this.#waiting.size >= this.#options.waitingCountMax) return Promise.reject(this.refusal(bytes));
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason as Error); // whatever the caller gave
-      let timer: Timer | undefined;
       const end = (): void => {
         this.#waiting.delete(waiting);
-        timer?.cancel();
+        timer.cancel();
         signal.removeEventListener("abort", onAbort);
       };
       const waiting: Waiting = {
@@ -94,7 +93,7 @@ export class ReplyBudget {
       };
       signal.addEventListener("abort", onAbort, { once: true });
       this.#waiting.add(waiting);
-      timer = this.#clock.after(this.#options.waitMs, () => waiting.refuse(this.refusal(bytes)));
+      const timer = this.#clock.after(this.#options.waitMs, () => waiting.refuse(this.refusal(bytes)));
     });
   }
 

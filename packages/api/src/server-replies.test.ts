@@ -65,6 +65,33 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
+  it("one that there is no room to compress leaves as it is", async () => {
+    await open({ limits: { replyBytesInFlightMax: 8 * MB } });
+    const reply = await ask(`size=${5 * MB}&type=text/plain`, { "accept-encoding": "gzip" });
+    expect([reply.headers.get("content-encoding"), (await reply.arrayBuffer()).byteLength]).to.deep.equal([null, 5 * MB]);
+    await heldIs(0);
+  });
+
+  it("those that wait behind another on their connection leave whole and in turn", async () => {
+    await open();
+    const client = connect(api.server.port, "127.0.0.1");
+    clients.push(client);
+    const chunks: Buffer[] = [];
+    const closed = new Promise((resolve) => client.on("data", (chunk) => chunks.push(chunk)).on("close", resolve));
+    const sizes = [5 * MB, 70_000, 100, 3 * MB];
+    client.write(sizes.map((size, index) => `POST /ingest?size=${size} HTTP/1.1\r\nhost: x\r\n${index === 3 ? "connection: close\r\n" : ""}\r\n`).join(""));
+    await closed;
+    let rest = Buffer.concat(chunks);
+    for (const size of sizes) {
+      const bodyAt = rest.indexOf("\r\n\r\n") + 4;
+      expect(rest.subarray(0, 15).toString()).to.equal("HTTP/1.1 200 OK");
+      expect(Buffer.compare(rest.subarray(bodyAt, bodyAt + size), patternOf(size)), String(size)).to.equal(0);
+      rest = rest.subarray(bodyAt + size);
+    }
+    expect(rest.length).to.equal(0);
+    await heldIs(0);
+  });
+
   it("HEAD of a large one is its headers", async () => {
     await open({ pages: { get: () => ({ body: patternOf(200_000), contentType: "application/octet-stream", etag: '"1"' }) } });
     const reply = await fetch(`${api.url}/favicon.ico`, { method: "HEAD" });
