@@ -1,6 +1,8 @@
 export { adminRoutes } from "./admin.ts";
 export { Discards } from "./discards.ts";
 export type { ApiReply, ApiRequest, Handler } from "./http.ts";
+export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./graph-reply.ts";
+export type { DotForm, MessageForm, PprofForm } from "./graph-reply.ts";
 export { ingestHandler } from "./ingest.ts";
 export { printListing } from "./listing-reply.ts";
 export type { ListingForm } from "./listing-reply.ts";
@@ -9,6 +11,10 @@ export type {
   Answer,
   ArrivedProfile,
   Caller,
+  DiffForm,
+  DiffOptions,
+  DotQuery,
+  GraphQuery,
   HeatmapQuery,
   IngestHints,
   ListingQuery,
@@ -22,6 +28,7 @@ export type {
   PushOutcome,
   QuarantineEntry,
   QueryAnalysis,
+  RenderQuery,
   Scope,
   SeriesQuery,
 } from "./ports.ts";
@@ -30,8 +37,10 @@ export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./query-limits.ts";
 export type { QueryLimits } from "./query-limits.ts";
 export { RateLimit } from "./rate-limit.ts";
+export { printRender, printRenderDiff } from "./render-reply.ts";
 export { route } from "./route.ts";
 export type { Route } from "./route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
+export { printHeatmap, printSeries } from "./series-reply.ts";

@@ -13,7 +13,7 @@ import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
-import { openLocalCompute } from "./testing/index.ts";
+import { graphTotal, openLocalCompute } from "./testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
@@ -123,10 +123,11 @@ async function total(node: Node, allowPartial = false): Promise<{ total: number;
       spanIds: [],
       traceIds: [],
       maxNodes: 100,
+      form: "json",
     },
     signal,
   );
-  return { total: Number(answer.value.total), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
+  return { total: graphTotal(answer), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
 }
 
 describe("node", function () {

@@ -38,10 +38,19 @@ describe("the shape of a call", () => {
   });
 
   it("of a merge is told by what was scanned and what is asked of it", () => {
-    const shape = finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf());
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({ startNs: 1n, endNs: 3600n * SECOND_NS + 1n }))).to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 11 }, namesOf())).not.to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, namesOf({}, ["t2"]))).not.to.equal(shape);
-    expect(finishShape({ kind: "flame-graph", maxNodes: 10 }, undefined)).not.to.equal(shape);
+    const shape = finishShape({ kind: "flame-graph", maxNodes: 10, form: "json" }, namesOf());
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10, form: "json" }, namesOf({ startNs: 1n, endNs: 3600n * SECOND_NS + 1n }))).to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 11, form: "json" }, namesOf())).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10, form: "json" }, namesOf({}, ["t2"]))).not.to.equal(shape);
+    expect(finishShape({ kind: "flame-graph", maxNodes: 10, form: "json" }, undefined)).not.to.equal(shape);
+  });
+
+  it("of a reply over time is the same a minute later, however many partial answers there are", () => {
+    const render = (startMs: number, graphCount: number, stepMs = 15_000): string => {
+      const shape = { startMs, endMs: startMs + 3_600_000, stepMs, groupBy: ["pod"], aggregation: "sum", exemplars: "none" } as const;
+      return finishShape({ kind: "render", maxNodes: 10, graphCount, profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"), shape }, namesOf());
+    };
+    expect(render(60_000, 3)).to.equal(render(0, 2));
+    expect(render(0, 2, 30_000)).not.to.equal(render(0, 2));
   });
 });

@@ -20,7 +20,10 @@ export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string
 
 /** `scanned`: the scan whose partial answers are finished; undefined where there are none. */
 export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): string {
-  return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
+  const shape = "shape" in spec ? timeless(spec.shape) : undefined;
+  // How many partial answers there are depends on where the rows lie.
+  const asked = { ...timeless(spec), shape, leftCount: undefined, graphCount: undefined };
+  return print(["finish", asked, scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
 }
 
 /** A build of one worker: each worker builds the datasets that it holds. */

@@ -13,6 +13,7 @@ import { isPush } from "./lane-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { graphTotal } from "../testing/index.ts";
 import { Generations } from "../tend/generations.ts";
 import { rowSource } from "../tend/row-source.ts";
 
@@ -182,8 +183,8 @@ class Rig {
   async answer(generations: readonly Generation[] = this.live): Promise<{ records: number; sum: number }> {
     const partials = await this.compute.scan(scanOf(generations), never);
     const records = partials.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000 }, partials, never);
-    return { records, sum: finished.kind === "flame-graph" ? Number(finished.graph.total) : NaN };
+    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000, form: "json" }, partials, never);
+    return { records, sum: finished.kind === "reply" ? graphTotal({ value: finished.bytes }) : NaN };
   }
 
   /** Records that a segment of that generation would hold. */
@@ -414,11 +415,11 @@ describe("a worker that dies", function () {
 
   it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {
     await pushAll(0, 2);
-    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes }, await rig.compute.scan(scanOf([0]), never), never);
+    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes, form: "json" }, await rig.compute.scan(scanOf([0]), never), never);
     rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish" && "maxNodes" in call.spec && call.spec.maxNodes === 7;
     for (let time = 0; time < 2; time++) expect((await errorOf(finish(7))).code).to.equal("WORKER_LOST");
     expect((await errorOf(finish(7))).code).to.equal("QUERY_KILLS_WORKERS");
-    expect(await finish(8)).to.include({ kind: "flame-graph" });
+    expect(await finish(8)).to.include({ kind: "reply" });
   });
 
   it("twice of the same build: it is refused, and queries over those rows go on", async () => {
