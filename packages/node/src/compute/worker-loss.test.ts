@@ -6,7 +6,7 @@ import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask, Generation, RowSource, ScanTask } from "./compute.ts";
+import type { EncodeTask, FinishSpec, Generation, RowSource, ScanTask } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import type { LaneCall } from "./lane-protocol.ts";
 import { isPush } from "./lane-protocol.ts";
@@ -411,6 +411,27 @@ describe("a worker that dies", function () {
     expect((await errorOf(rig.compute.scan(later, never))).code).to.equal("QUERY_KILLS_WORKERS");
     expect(await rig.answer()).to.deep.equal({ records: 3, sum: 7 });
     expect(await rig.restarts("crashed")).to.equal(2);
+  });
+
+  it("while it prints a reply, of whatever kind: 503 and a time to come again", async () => {
+    await pushAll(0, 1);
+    const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "none" } as const;
+    const { profileType } = (scanOf([0]).spec as Extract<ScanTask["spec"], { kind: "names" }>).query;
+    const replies: readonly FinishSpec[] = [
+      { kind: "diff", maxNodes: 10, leftCount: 1, profileType, form: "render" },
+      { kind: "render", maxNodes: 10, graphCount: 1, profileType, shape: { ...shape, aggregation: "sum" } },
+      { kind: "pprof", maxNodes: 10, goPgo: undefined, profileType, timeNs: 1n, form: "json" },
+      { kind: "points", shape: { ...shape, aggregation: "sum" }, limit: 0, form: "json" },
+    ];
+    for (const spec of replies) {
+      const partials = await rig.compute.scan(scanOf([0]), never);
+      rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
+      const refusal = await errorOf(rig.compute.finish(spec, partials, never));
+      expect(refusal, spec.kind).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+      expect(refusal.details["retryAfterSeconds"]).to.equal(1);
+      rig.threads.dieAt = undefined;
+    }
+    expect(await rig.answer()).to.deep.equal({ records: 1, sum: 1 });
   });
 
   it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {
