@@ -12,7 +12,8 @@ import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { inflateBody } from "./inflate.ts";
 import { JSON_MESSAGE_BYTES_MAX } from "./json-bounds.ts";
 import { decodeBinary, encodeBinary } from "./proto/binary.ts";
-import { decodeJson, encodeJson } from "./proto/json.ts";
+import { encodeJson } from "./proto/json-encode.ts";
+import { decodeJson } from "./proto/json.ts";
 import type { MessageSchema } from "./proto/schema.ts";
 
 export interface UnaryMethod<Request extends object, Response extends object> {
@@ -33,8 +34,8 @@ export interface UnaryCall extends Pick<ApiRequest, "headers" | "tenants" | "sig
 
 export type UnaryAnswer<Response extends object> =
   | {
-      /** A Uint8Array is the response in protobuf's binary form: sent as it is, or decoded where JSON is asked for. */
-      readonly message: Response | Uint8Array;
+      /** A short one: it is printed on the main thread. */
+      readonly message: Response;
       readonly headers: Readonly<Record<string, string>>;
     }
   | {
@@ -108,20 +109,8 @@ async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {
   if ("body" in answer) return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body: answer.body };
   const { message } = answer;
-  if (codec === "proto") {
-    const body = message instanceof Uint8Array ? message : encodeBinary(schema, message);
-    return { status: 200, headers: { ...answer.headers, "content-type": "application/proto" }, body };
-  }
-  return { status: 200, headers: { ...answer.headers, "content-type": "application/json" }, body: printJson(schema, message) };
-}
-
-function printJson<Response extends object>(schema: MessageSchema<Response>, message: Response | Uint8Array): string {
-  try {
-    return encodeJson(schema, message instanceof Uint8Array ? decodeBinary(schema, message) : message);
-  } catch (cause) {
-    // Bytes of our own that do not decode are our fault, never the caller's.
-    throw new Error(`an encoded ${schema.name} of ours could not be decoded`, { cause });
-  }
+  const body = codec === "proto" ? encodeBinary(schema, message) : encodeJson(schema, message);
+  return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body };
 }
 
 /** Holds a request to its caller's own time limit. Throws CONNECT_TIMEOUT_INVALID. The server's holds besides. */

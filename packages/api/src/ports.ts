@@ -5,23 +5,10 @@
  * Everything that waits takes an AbortSignal: a client that goes away cancels its query.
  */
 import type { TenantId } from "@pyromesh/base";
+import type { FoldedText, Label, Listing, ListingBounds, Matcher, ProfileType, Receipt, SampleType, TopTableOptions } from "@pyromesh/profile";
+import type { DotForm, MessageForm, PprofForm } from "./graph-reply.ts";
 import type { ListingForm } from "./listing-reply.ts";
 import type { TopTableForm } from "./top-table-reply.ts";
-import type {
-  FlameGraph,
-  FlameGraphDiff,
-  FoldedText,
-  HeatmapSeries,
-  Label,
-  Listing,
-  ListingBounds,
-  Matcher,
-  ProfileType,
-  Receipt,
-  SampleType,
-  TimeSeries,
-  TopTableOptions,
-} from "@pyromesh/profile";
 
 // --- in -------------------------------------------------------------------------------------------------------------
 
@@ -121,6 +108,35 @@ export interface MergeQuery extends Scope {
   readonly traceIds: readonly string[];
 }
 
+/** A merge of stacktraces by their names. */
+export interface GraphQuery extends MergeQuery {
+  /** 0: all nodes. */
+  readonly maxNodes: number;
+  readonly form: MessageForm;
+}
+
+export interface DotQuery extends MergeQuery {
+  readonly maxNodes: number;
+  readonly form: DotForm;
+}
+
+/** `render`: the JSON of `/pyroscope/render-diff`. */
+export type DiffForm = MessageForm | "render";
+
+export interface DiffOptions {
+  readonly maxNodes: number;
+  readonly form: DiffForm;
+}
+
+/** The JSON of `/pyroscope/render`: a flame graph and its timeline. */
+export interface RenderQuery extends MergeQuery {
+  readonly maxNodes: number;
+  readonly stepMs: number;
+  /** The first one's values have a timeline each. */
+  readonly groupBy: readonly string[];
+  readonly aggregation: "sum" | "average";
+}
+
 export interface PointsQuery extends MergeQuery {
   readonly stepMs: number;
   readonly groupBy: readonly string[];
@@ -128,6 +144,7 @@ export interface PointsQuery extends MergeQuery {
   /** The series with the greatest totals; 0: all. */
   readonly limit: number;
   readonly exemplars: "none" | "individual" | "span";
+  readonly form: MessageForm;
 }
 
 export interface HeatmapQuery extends MergeQuery {
@@ -136,6 +153,7 @@ export interface HeatmapQuery extends MergeQuery {
   readonly limit: number;
   readonly of: "individual" | "span";
   readonly exemplars: "none" | "individual" | "span";
+  readonly form: MessageForm;
 }
 
 /** A location-level query that ends as pprof bytes. */
@@ -144,6 +162,7 @@ export interface PprofQuery extends MergeQuery {
   readonly maxNodes: number;
   /** Go's profile-guided optimisation: keep this many leaf frames (0: all), and merge callees if asked. */
   readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
+  readonly form: PprofForm;
 }
 
 /** Functions by their cost, of all stacktraces: nothing is truncated before they are added up. */
@@ -160,21 +179,26 @@ export interface Answer<T> {
   readonly isSaturated: boolean;
 }
 
+/**
+ * Answers of any length come as the bytes of the reply's body, in the form that the query names: who answers prints them, off the main
+ * thread. What prints them is in graph-reply.ts, series-reply.ts, render-reply.ts and listing-reply.ts.
+ */
 export interface ProfileSource {
-  /** Of full label sets, with the type's own labels. Printed by who answers: a listing may be of a hundred thousand entries. */
+  /** Of full label sets, with the type's own labels. */
   listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>>;
-  flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>>;
-  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`). */
-  treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  /** The reply's body, printed by who answers, as a listing. */
+  flameGraph(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`), as the field of a response. */
+  treeBytes(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>>;
-  /** google.v1.Profile, encoded, not compressed. */
+  diff(left: MergeQuery, right: MergeQuery, options: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** The receipt is the flame graph's; what either part missed is named. */
+  render(query: RenderQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** google.v1.Profile. Where it is binary, it is not compressed. */
   pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   /** Graphviz text; "" when nothing matched. */
-  dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>>;
-  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>>;
-  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>>;
+  dot(query: DotQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined>;
   /** What the query would read, by where it lies. */
   analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>>;

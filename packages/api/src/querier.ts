@@ -2,13 +2,13 @@
  * querier.v1.QuerierService: every RPC, from a request's fields to a question for the `ProfileSource` and back. No counting
  * happens here: what is checked is checked before the source is asked, and what comes back is only renamed.
  *
- * The label endpoints are all views of one answer, `ProfileSource.listing`, which comes as the reply's bytes: a hundred thousand
- * entries are printed where they are found, off the main thread.
+ * What may be long comes from the source as the reply's bytes: a million nodes are printed where they were merged, off the main thread.
+ * The label endpoints are all views of one such answer, `ProfileSource.listing`.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { RegexBudget } from "@pyromesh/profile";
-import type { Alphabet, Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Int64, Label, Listing, TimeSeries } from "@pyromesh/profile";
+import type { Alphabet, Int64, Listing } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
 import { foreseenGraphBytes } from "./foreseen-reply.ts";
@@ -140,26 +140,23 @@ class Querier {
     switch (message.format) {
       case q.FORMAT_TREE: {
         refuseGoPgo(goPgo);
-        const answer = await this.#source.treeBytes({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
-        return reply(answer, { tree: answer.value });
+        return printed(await this.#source.treeBytes({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec }, call.signal));
       }
       case q.FORMAT_DOT: {
         refuseGoPgo(goPgo);
         const maxNodes = Number(message.maxNodes ?? 0) === 0 ? DOT_NODES_DEFAULT : this.#maxNodes(message.maxNodes, call);
-        const answer = await this.#source.dot({ ...query, maxNodes }, call.signal);
-        return reply(answer, { dot: answer.value });
+        return printed(await this.#source.dot({ ...query, maxNodes, form: call.codec }, call.signal));
       }
       case q.FORMAT_PPROF: {
-        const answer = await this.#source.pprof({ ...query, maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)), goPgo }, call.signal);
-        return reply(answer, { pprof: { profile: answer.value } });
+        const maxNodes = checkPprofNodes(message.maxNodes, this.#limits(call));
+        return printed(await this.#source.pprof({ ...query, maxNodes, goPgo, form: `field-${call.codec}` }, call.signal));
       }
       default: {
         refuseGoPgo(goPgo);
         if (message.format < 0 || message.format >= q.PROFILE_FORMATS.length) {
           throw invalidArgument("FORMAT_UNKNOWN", `format ${message.format} is not known: send one of ${q.PROFILE_FORMATS.slice(1).join(", ")}`);
         }
-        const answer = await this.#source.flameGraph({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
-        return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+        return printed(await this.#source.flameGraph({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec }, call.signal));
       }
     }
   }
@@ -169,22 +166,18 @@ class Querier {
       ...this.#mergeQuery(message, message, call),
       maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)),
       goPgo: goPgoOf(message.stackTraceSelector),
+      form: call.codec,
     };
-    const answer = await this.#source.pprof(query, call.signal);
-    return { message: answer.value, headers: receiptHeaders(answer) };
+    return printed(await this.#source.pprof(query, call.signal));
   }
 
   async selectMergeSpanProfile(message: q.SelectMergeSpanProfileRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectMergeSpanProfileResponse>> {
-    const query = { ...this.#mergeQuery(message, message, call), maxNodes: this.#maxNodes(message.maxNodes, call) };
-    if (message.format === q.FORMAT_TREE) {
-      const answer = await this.#source.treeBytes(query, call.signal);
-      return reply(answer, { tree: answer.value });
-    }
+    const query = { ...this.#mergeQuery(message, message, call), maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec };
+    if (message.format === q.FORMAT_TREE) return printed(await this.#source.treeBytes(query, call.signal));
     if (message.format > q.FORMAT_TREE || message.format < 0) {
       throw invalidArgument("FORMAT_UNKNOWN", "SelectMergeSpanProfile answers a flame graph or a tree: use SelectMergeStacktraces with spanSelector for other formats");
     }
-    const answer = await this.#source.flameGraph(query, call.signal);
-    return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+    return printed(await this.#source.flameGraph(query, call.signal));
   }
 
   async diff(message: q.DiffRequest, call: UnaryCall): Promise<UnaryAnswer<q.DiffResponse>> {
@@ -198,8 +191,7 @@ class Querier {
     const budget = new RegexBudget();
     const [leftQuery, rightQuery] = [this.#mergeQuery(left, left, call, budget), this.#mergeQuery(right, right, call, budget)];
     checkSameType(leftQuery, rightQuery, ["left", "right"]);
-    const answer = await this.#source.diff(leftQuery, rightQuery, maxNodes, call.signal);
-    return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
+    return printed(await this.#source.diff(leftQuery, rightQuery, { maxNodes, form: call.codec }, call.signal));
   }
 
   // --- over time ----------------------------------------------------------------------------------------------------
@@ -212,9 +204,9 @@ class Querier {
       aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
       limit: checkSeriesLimit(message.limit),
       exemplars: exemplarsOf(message.exemplarType),
+      form: call.codec,
     };
-    const answer = await this.#source.points(query, call.signal);
-    return reply(answer, { series: answer.value.map(seriesMessage) });
+    return printed(await this.#source.points(query, call.signal));
   }
 
   async selectHeatmap(message: q.SelectHeatmapRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectHeatmapResponse>> {
@@ -228,10 +220,11 @@ class Querier {
         limit: checkSeriesLimit(message.limit),
         of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
         exemplars: exemplarsOf(message.exemplarType),
+        form: call.codec,
       },
       call.signal,
     );
-    return reply(answer, { series: answer.value.map(heatmapMessage) });
+    return printed(answer);
   }
 
   // --- about the store ----------------------------------------------------------------------------------------------
@@ -321,40 +314,7 @@ function reply<T extends object>(answer: Pick<Answer<unknown>, "receipt" | "miss
   return { message, headers: receiptHeaders(answer) };
 }
 
-function flameGraphMessage(graph: FlameGraph): q.FlameGraphMessage {
-  return { names: graph.names, levels: graph.levels.map((values) => ({ values })), total: graph.total, maxSelf: graph.maxSelf };
-}
-
-function flameGraphDiffMessage(graph: FlameGraphDiff): q.FlameGraphDiffMessage {
-  return { ...flameGraphMessage(graph), leftTicks: graph.leftTicks, rightTicks: graph.rightTicks };
-}
-
-function seriesMessage(series: TimeSeries): t.SeriesMessage {
-  return {
-    labels: series.labels,
-    points: series.points.map((point) => ({
-      value: point.value,
-      timestamp: point.timestampMs,
-      annotations: [],
-      exemplars: point.exemplars.map(exemplarMessage),
-    })),
-  };
-}
-
-function heatmapMessage(series: HeatmapSeries): t.HeatmapSeriesMessage {
-  return {
-    labels: series.labels,
-    slots: series.slots.map((slot) => ({
-      timestamp: slot.timestampMs,
-      yMin: slot.yMin,
-      counts: slot.counts,
-      exemplars: slot.exemplars.map(exemplarMessage),
-    })),
-  };
-}
-
-function exemplarMessage(exemplar: Exemplar): t.ExemplarMessage {
-  const labels: readonly Label[] = exemplar.labels;
-  const { timestampMs, profileId, spanId, traceId, value } = exemplar;
-  return { timestamp: timestampMs, profileId, spanId, value, labels, traceId };
+/** The answer is the reply's body. */
+function printed<T extends object>(answer: Answer<Uint8Array>): UnaryAnswer<T> {
+  return { body: answer.value, headers: receiptHeaders(answer) };
 }

@@ -30,7 +30,7 @@ describe("render", () => {
         `"metadata":{"format":"single","spyName":"","sampleRate":100,"units":"bytes","name":"inuse_space"},` +
         `"timeline":{"startTime":1795418940,"samples":[0,7,0,0],"durationDelta":15,"watermarks":null},"groups":null,"heatmap":null}`,
     );
-    expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
+    expect(api.source.renderQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
   });
 
   it("JSON: nothing matched is a total of nothing", async () => {
@@ -75,7 +75,7 @@ describe("render", () => {
     };
     expect(Object.entries(body.groups).map(([pod, { samples }]) => [pod, samples])).to.deep.equal([["a", [1, 0, 0, 0]], ["b", [0, 2, 0, 0]]]);
     expect(body.timeline.samples).to.deep.equal([0, 0, 0, 0]);
-    expect(api.source.pointsQueries[0]).to.deep.include({ groupBy: ["pod", "zone"], aggregation: "average" });
+    expect(api.source.renderQueries[0]).to.deep.include({ groupBy: ["pod", "zone"], aggregation: "average" });
   });
 
   it("maxNodes wins over max-nodes; a word, or 0, is the default", async () => {
@@ -126,7 +126,7 @@ describe("render", () => {
     api.source.missing = ["store 4f"];
     const { headers } = await api.get(url(), { "x-pyromesh-partial": "allow" });
     expect(headers.get("x-pyromesh-missing")).to.equal("store 4f");
-    expect(api.source.pointsQueries[0]!.allowPartial).to.equal(true);
+    expect(api.source.renderQueries[0]!.allowPartial).to.equal(true);
   });
 
   describe("label-values", () => {

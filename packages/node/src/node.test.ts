@@ -14,7 +14,7 @@ import { expect } from "chai";
 import type { Compute } from "./compute/compute.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
-import { openLocalCompute } from "./testing/index.ts";
+import { graphTotal, openLocalCompute } from "./testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
@@ -159,10 +159,11 @@ async function total(node: Node, allowPartial = false, range = rangeOf(systemClo
       spanIds: [],
       traceIds: [],
       maxNodes: 100,
+      form: "json",
     },
     signal,
   );
-  return { total: Number(answer.value.total), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
+  return { total: graphTotal(answer), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
 }
 
 describe("node", function () {

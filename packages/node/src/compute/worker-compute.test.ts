@@ -363,7 +363,7 @@ describe("worker compute", () => {
       const [partial] = (await compute.scan(scanOf([0]), never)).filter((one) => one.recordCount > 0);
       const partials = Array.from({ length: 1_000_000 }, () => partial!);
       const caller = new AbortController();
-      const canceled = codeOf(compute.finish({ kind: "flame-graph", maxNodes: 10 }, partials, caller.signal));
+      const canceled = codeOf(compute.finish({ kind: "flame-graph", maxNodes: 10, form: "json" }, partials, caller.signal));
       await turn();
       caller.abort();
       expect(await canceled).to.equal("QUERY_CANCELED");

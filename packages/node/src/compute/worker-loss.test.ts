@@ -6,13 +6,14 @@ import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromes
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
+import type { EncodeTask, FinishSpec, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import type { LaneCall } from "./lane-protocol.ts";
 import { isPush } from "./lane-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { graphTotal } from "../testing/index.ts";
 import { Generations } from "../tend/generations.ts";
 import { rowSource } from "../tend/row-source.ts";
 
@@ -25,6 +26,8 @@ const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
 const MEMORY = { heapMb: 128, outsideBytesMax: 2 ** 28 };
 const never = new AbortController().signal;
+
+const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
 
 /** Services whose datasets lie in lane 0, and in lane 1. */
 const [HERE, THERE] = [0, 1].map((lane) => {
@@ -51,7 +54,6 @@ function taskOf(number: number, service: string, generation: Generation, tenant 
 }
 
 function scanOf(generations: readonly Generation[], selector: ScanTask["spec"] extends infer S ? (S extends { query: { selector: infer M } } ? M : never) : never = []): ScanTask {
-  const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
   const query = { startNs: 0n, endNs: 2n ** 62n, profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
   return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
 }
@@ -186,8 +188,8 @@ class Rig {
   async answer(generations: readonly Generation[] = this.live): Promise<{ records: number; sum: number }> {
     const partials = await this.compute.scan(scanOf(generations), never);
     const records = partials.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000 }, partials, never);
-    return { records, sum: finished.kind === "flame-graph" ? Number(finished.graph.total) : NaN };
+    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000, form: "json" }, partials, never);
+    return { records, sum: finished.kind === "reply" ? graphTotal({ value: finished.bytes }) : NaN };
   }
 
   /** Records that a segment of that generation would hold. */
@@ -439,13 +441,33 @@ describe("a worker that dies", function () {
     expect(await rig.answer()).to.deep.equal({ records: 4, sum: 12 });
   });
 
+  it("while it prints a reply, of whatever kind: 503 and a time to come again", async () => {
+    await pushAll(0, 1);
+    const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "none" } as const;
+    const replies: readonly FinishSpec[] = [
+      { kind: "diff", maxNodes: 10, leftCount: 1, profileType, form: "render" },
+      { kind: "render", maxNodes: 10, graphCount: 1, profileType, shape: { ...shape, aggregation: "sum" } },
+      { kind: "pprof", maxNodes: 10, goPgo: undefined, profileType, timeNs: 1n, form: "json" },
+      { kind: "points", shape: { ...shape, aggregation: "sum" }, limit: 0, form: "json" },
+    ];
+    for (const spec of replies) {
+      const partials = await rig.compute.scan(scanOf([0]), never);
+      rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
+      const refusal = await errorOf(rig.compute.finish(spec, partials, never));
+      expect(refusal, spec.kind).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+      expect(refusal.details["retryAfterSeconds"]).to.equal(1);
+      rig.threads.dieAt = undefined;
+    }
+    expect(await rig.answer()).to.deep.equal({ records: 1, sum: 1 });
+  });
+
   it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {
     await pushAll(0, 2);
-    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes }, await rig.compute.scan(scanOf([0]), never), never);
+    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes, form: "json" }, await rig.compute.scan(scanOf([0]), never), never);
     rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish" && "maxNodes" in call.spec && call.spec.maxNodes === 7;
     for (let time = 0; time < 2; time++) expect((await errorOf(finish(7))).code).to.equal("WORKER_LOST");
     expect((await errorOf(finish(7))).code).to.equal("QUERY_KILLS_WORKERS");
-    expect(await finish(8)).to.include({ kind: "flame-graph" });
+    expect(await finish(8)).to.include({ kind: "reply" });
   });
 
   // The right side was no part of the shape: every diff with that left side was refused.
@@ -455,14 +477,14 @@ describe("a worker that dies", function () {
     const of = (service: string): Promise<readonly ScanPartial[]> => rig.compute.scan(scanOf([0], [{ name: "service_name", operator: "=", value: service }]), never);
     const diff = async (left: string, right: string): Promise<unknown> => {
       const [a, b] = [await of(left), await of(right)];
-      return rig.compute.finish({ kind: "diff", maxNodes: 7, leftCount: a.length }, [...a, ...b], never);
+      return rig.compute.finish({ kind: "diff", maxNodes: 7, leftCount: a.length, profileType, form: "json" }, [...a, ...b], never);
     };
     rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
     for (let time = 0; time < 2; time++) expect((await errorOf(diff(HERE, THERE))).code).to.equal("WORKER_LOST");
     rig.threads.dieAt = undefined;
     expect((await errorOf(diff(HERE, THERE))).code).to.equal("QUERY_KILLS_WORKERS");
-    expect(await diff(HERE, HERE)).to.include({ kind: "diff" });
-    expect(await diff(THERE, HERE)).to.include({ kind: "diff" });
+    expect(await diff(HERE, HERE)).to.include({ kind: "reply" });
+    expect(await diff(THERE, HERE)).to.include({ kind: "reply" });
   });
 
   it("twice of the same build: it is refused, and queries over those rows go on", async () => {

@@ -74,6 +74,7 @@ export class QueuedSource implements ProfileSource {
   readonly diff: ProfileSource["diff"] = this.#queued("scan", "diff");
   readonly pprof: ProfileSource["pprof"] = this.#queued("scan", "pprof");
   readonly dot: ProfileSource["dot"] = this.#queued("scan", "dot");
+  readonly render: ProfileSource["render"] = this.#queued("scan", "render");
   readonly topTable: ProfileSource["topTable"] = this.#queued("scan", "topTable");
   readonly points: ProfileSource["points"] = this.#queued("scan", "points");
   readonly heatmap: ProfileSource["heatmap"] = this.#queued("scan", "heatmap");
