@@ -14,7 +14,7 @@ describe("memory plan", () => {
       }
     }
     const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
-    expect(caches, "and what requests hold").to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, bodyBytes: 32 * MIB, unpackedBytes: 32 * MIB, pushBytes: 32 * MIB, heapGrowingPercent: 50 });
+    expect(caches, "and what requests hold").to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, bodyBytes: 32 * MIB, unpackedBytes: 32 * MIB, pushBytes: 32 * MIB, recordBytesMax: 16 * MIB, heapGrowingPercent: 50 });
   });
 
   it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {
@@ -33,12 +33,12 @@ describe("memory plan", () => {
 
   it("what requests hold follows the memory, between what one push of the default limits needs and what an attacker may take", () => {
     const partsOf = (memoryBytes: number): number[] => {
-      const { bodyBytes, unpackedBytes, pushBytes } = planMemory({ memoryBytes, workerCount: 1 });
-      return [bodyBytes, unpackedBytes, pushBytes].map((bytes) => bytes / MIB);
+      const { bodyBytes, unpackedBytes, pushBytes, recordBytesMax } = planMemory({ memoryBytes, workerCount: 1 });
+      return [bodyBytes, unpackedBytes, pushBytes, recordBytesMax].map((bytes) => bytes / MIB);
     };
-    expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8]);
-    expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 64]);
-    expect(partsOf(64 * GIB)).to.deep.equal([256, 128, 128]);
+    expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8, 16]);
+    expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 64, 32]);
+    expect(partsOf(64 * GIB)).to.deep.equal([256, 96, 128, 64]);
   });
 
   it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {

@@ -33,6 +33,8 @@ export interface MemoryPlan {
   readonly unpackedBytes: number;
   /** Profiles and records between the main thread and the workers, beside the slots. */
   readonly pushBytes: number;
+  /** Of the records of one profile, all together. */
+  readonly recordBytesMax: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
   readonly worker: WorkerMemory;
@@ -53,10 +55,13 @@ const READ_AHEAD_BYTES_MAX = 64 * MIB;
 /** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
 const BODY_BYTES_MAX = 256 * MIB;
 /** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
-const UNPACKED_BYTES_MAX = 128 * MIB;
+const UNPACKED_BYTES_MAX = 96 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
 /** A profile of the default limit, and as much again for others. */
 const IN_FLIGHT_BYTES_MIN = 8 * MIB;
+/** Four times a profile of the default limit; and what profile/src/encode-push.ts takes whatever the memory. */
+const RECORD_BYTES_MIN = 16 * MIB;
+const RECORD_BYTES_MAX = 64 * MIB;
 
 /** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
 const HEAP_MB_MIN = 128;
@@ -78,6 +83,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     windowBytesMax: Math.floor(memoryBytes / 8),
     bodyBytes: between(IN_FLIGHT_BYTES_MIN, BODY_BYTES_MAX, sixteenth),
     unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
+    recordBytesMax: between(RECORD_BYTES_MIN, RECORD_BYTES_MAX, sixteenth / 2),
     pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {
