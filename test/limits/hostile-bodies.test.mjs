@@ -5,12 +5,14 @@ import { gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
 import { numberedProfile } from "../harness/numbered-push.mjs";
+import { dearestTurnMs, TURN_COST_ENV } from "../harness/turn-cost.mjs";
 
 const MIB = 2 ** 20;
 const PUSH = "/push.v1.PusherService/Push";
-/** The promise: RSS within 250 MB of the idle node, /ready within 500 ms. Others run on this machine too. */
+/** The promise: RSS within 250 MB of the idle node. */
 const GROWTH_MB_MAX = 250;
-const READY_MS_MAX = 500;
+/** And /ready within 500 ms: it takes three turns of the main thread, whatever else runs on this machine, and what holds one holds all. */
+const TURN_MS_MAX = 100;
 
 /** Field `number` of wire type 2. */
 function lengthField(number, content) {
@@ -52,7 +54,7 @@ describe("hostile bodies at a real node", function () {
     const gzip = { "content-encoding": "gzip" };
     const json = { "content-type": "application/json", ...gzip };
     const proto = { "content-type": "application/proto", ...gzip };
-    const gz = (bytes) => gzipSync(bytes, { level: 9 });
+    const gz = (bytes) => gzipSync(bytes);
     const kinds = [
       { name: "JSON: 64 MiB of brackets", headers: json, body: gz(Buffer.alloc(64 * MIB, "[")), count: 20, statuses: [413] },
       { name: "JSON: brackets behind a trailer that lies", headers: json, body: Buffer.concat([gz(Buffer.alloc(64 * MIB, "[")), gz(Buffer.from(" "))]), count: 4, statuses: [413, 503] },
@@ -64,8 +66,12 @@ describe("hostile bodies at a real node", function () {
     ];
     const queryBomb = { name: "a query: 4 MiB of brackets", path: "/querier.v1.QuerierService/LabelNames", headers: json, body: gz(Buffer.alloc(4 * MIB, "[")), count: 20, statuses: [413] };
     data = freshDataDir();
-    node = await startNode({ dataDir: data.dir });
+    node = await startNode({ dataDir: data.dir, env: TURN_COST_ENV });
     const idleMb = rssMb(node);
+    const all = [...kinds, queryBomb];
+    // One of each, one after the other: code that runs for the first time is compiled, which no bomb is to blame for.
+    for (const { path = PUSH, headers, body } of all) await send(node.url, path, { headers, body });
+    await dearestTurnMs(node);
 
     let peakMb = idleMb;
     let slowestReadyMs = 0;
@@ -79,7 +85,7 @@ describe("hostile bodies at a real node", function () {
         await new Promise((resolve) => setImmediate(resolve));
       }
     })();
-    const bombs = [...kinds, queryBomb].flatMap(({ name, path = PUSH, headers, body, count, statuses }) =>
+    const bombs = all.flatMap(({ name, path = PUSH, headers, body, count, statuses }) =>
       Array.from({ length: count }, async () => {
         const { status, retryAfter } = await send(node.url, path, { headers, body });
         expect(statuses, `${name}: ${status}`).to.include(status);
@@ -91,8 +97,9 @@ describe("hostile bodies at a real node", function () {
     await Promise.all(bombs);
     isOver = true;
     await watch;
-    console.log(`      idle ${Math.round(idleMb)} MB, at most ${Math.round(peakMb - idleMb)} MB more; slowest /ready ${Math.round(slowestReadyMs)} ms`);
+    const turnMs = await dearestTurnMs(node);
+    console.log(`      idle ${Math.round(idleMb)} MB, at most ${Math.round(peakMb - idleMb)} MB more; slowest /ready ${Math.round(slowestReadyMs)} ms, dearest turn ${turnMs} ms`);
     expect(peakMb - idleMb).to.be.at.most(GROWTH_MB_MAX);
-    expect(slowestReadyMs).to.be.at.most(READY_MS_MAX);
+    expect(turnMs).to.be.at.most(TURN_MS_MAX);
   });
 });

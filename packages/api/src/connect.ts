@@ -11,7 +11,7 @@ import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { inflateBody } from "./inflate.ts";
 import { JSON_MESSAGE_BYTES_MAX } from "./json-bounds.ts";
-import { decodeBinary, encodeBinary } from "./proto/binary.ts";
+import { decodeBinary, encodeBinary, REQUEST_ITEM_COUNT_MAX } from "./proto/binary.ts";
 import { encodeJson } from "./proto/json-encode.ts";
 import { decodeJson } from "./proto/json.ts";
 import type { MessageSchema } from "./proto/schema.ts";
@@ -87,7 +87,7 @@ async function run<Request extends object, Response extends object>(
   options: ConnectOptions,
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, codec === "json" ? Math.min(options.bodyBytesMax, JSON_MESSAGE_BYTES_MAX) : options.bodyBytesMax);
-  const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
+  const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body, REQUEST_ITEM_COUNT_MAX);
   if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }

@@ -6,7 +6,8 @@
  *
  * What must stay true: a raw profile is decoded into the place where its base64 lay, in the body, which is spoilt by reading.
  */
-import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { invalidArgument, messageOf } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import { JSON_PUSH_BOUNDS } from "./json-bounds.ts";
 import { JsonFault, JsonReader } from "./json-reader.ts";

@@ -34,7 +34,7 @@ export interface ApiRoutesModules {
   readonly pages?: Pages;
 }
 
-export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 4 * 2 ** 20;
+export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 2 ** 20;
 
 export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules): readonly Route[] {
   return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules.profiler), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];

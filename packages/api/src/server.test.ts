@@ -256,6 +256,18 @@ describe("server", () => {
       expect(reply).to.contain("did not arrive");
     });
 
+    it("of a query's message JSON may be 512 KiB, and lists may have 65,536 items", async () => {
+      await open();
+      const binary = async (body: Uint8Array<ArrayBuffer>): Promise<string> => {
+        const reply = await fetch(`${api.url}/querier.v1.QuerierService/Series`, { method: "POST", headers: { "content-type": "application/proto" }, body });
+        return `${reply.status} ${await reply.text()}`;
+      };
+      expect((await api.rpc("Series", `{"a":"${"x".repeat(600_000)}"}`)).status).to.equal(413);
+      expect((await api.rpc("Series", `{"a":[${"0,".repeat(70_000)}0]}`)).status).to.equal(400);
+      const empty = [0x0a, 0]; // a matcher of no text
+      expect(await binary(new Uint8Array(Array.from({ length: 65_537 }, () => empty).flat()))).to.match(/^400 .*more than 65536 items/);
+    });
+
     it("gzip is undone within bounds; another encoding is 501", async () => {
       await open();
       const rpc = (body: Uint8Array, encoding: string): Promise<Response> =>
@@ -267,6 +279,7 @@ describe("server", () => {
       expect((await rpc(gzipSync(JSON.stringify(RANGE)), "gzip")).status).to.equal(200);
       expect((await rpc(gzipSync(JSON.stringify(RANGE)).subarray(0, 20), "gzip")).status).to.equal(400);
       expect((await rpc(gzipSync(new Uint8Array(2 * 1024 * 1024)), "gzip")).status).to.equal(413);
+      expect((await rpc(gzipSync("[".repeat(500_000)), "gzip")).status, "small enough, and too deep").to.equal(400);
       const unknown = await rpc(new Uint8Array(4), "br");
       expect([unknown.status, ((await unknown.json()) as { code: string }).code]).to.deep.equal([501, "unimplemented"]);
     });

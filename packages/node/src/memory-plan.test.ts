@@ -21,8 +21,9 @@ describe("memory plan", () => {
       windowBytesMax: 64 * MIB,
       bodyBytes: 32 * MIB,
       unpackedBytes: 32 * MIB,
-      pushBytes: 16 * MIB,
-      replyBytes: 16 * MIB,
+      pushBytes: 32 * MIB,
+      recordBytesMax: 16 * MIB,
+      replyBytes: 8 * MIB,
       queriesAtOnceMax: 2,
       heapGrowingPercent: 50,
     });
@@ -42,18 +43,18 @@ describe("memory plan", () => {
     }
   });
 
-  it("replies that are not read take a thirty-second of the memory, 128 MiB at most", () => {
-    expect([512 * MIB, 2 * GIB, 4 * GIB, 64 * GIB].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 1 }).replyBytes / MIB)).to.deep.equal([16, 64, 128, 128]);
+  it("replies that are not read take a sixty-fourth of the memory, 128 MiB at most", () => {
+    expect([512 * MIB, 2 * GIB, 4 * GIB, 64 * GIB].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 1 }).replyBytes / MIB)).to.deep.equal([8, 32, 64, 128]);
   });
 
   it("what requests hold follows the memory, between what one push of the default limits needs and what an attacker may take", () => {
     const partsOf = (memoryBytes: number): number[] => {
-      const { bodyBytes, unpackedBytes, pushBytes } = planMemory({ memoryBytes, workerCount: 1 });
-      return [bodyBytes, unpackedBytes, pushBytes].map((bytes) => bytes / MIB);
+      const { bodyBytes, unpackedBytes, pushBytes, recordBytesMax } = planMemory({ memoryBytes, workerCount: 1 });
+      return [bodyBytes, unpackedBytes, pushBytes, recordBytesMax].map((bytes) => bytes / MIB);
     };
-    expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8]);
-    expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 32]);
-    expect(partsOf(64 * GIB)).to.deep.equal([256, 128, 128]);
+    expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8, 16]);
+    expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 64, 32]);
+    expect(partsOf(64 * GIB)).to.deep.equal([256, 96, 128, 64]);
   });
 
   it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {

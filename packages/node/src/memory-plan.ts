@@ -9,9 +9,9 @@
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
  *   bodies              1/16                      of requests, as they were sent (api/request-body.ts)
  *   what they open to   1/16                      where their Content-Encoding says gzip (api/inflate.ts)
- *   pushes on their way 1/32                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
- *   replies             1/32                      bytes of replies that are built, compressed or not read yet (api/reply-budget.ts)
- *   the rest            2 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
+ *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
+ *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/reply-budget.ts)
+ *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
  *
  * The rest is larger in truth: nothing of the parts is set aside, and they are not all full at once. A large window of a query (1/8) lies in
  * what the others leave.
@@ -36,6 +36,8 @@ export interface MemoryPlan {
   readonly unpackedBytes: number;
   /** Profiles and records between the main thread and the workers, beside the slots. */
   readonly pushBytes: number;
+  /** Of the records of one profile, all together. */
+  readonly recordBytesMax: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;
   /** Queries that scan at once: each holds the partial answers of its workers. */
@@ -59,10 +61,13 @@ const REPLY_BYTES_MAX = 128 * MIB;
 /** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
 const BODY_BYTES_MAX = 256 * MIB;
 /** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
-const UNPACKED_BYTES_MAX = 128 * MIB;
+const UNPACKED_BYTES_MAX = 96 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
 /** A profile of the default limit, and as much again for others. */
 const IN_FLIGHT_BYTES_MIN = 8 * MIB;
+/** Four times a profile of the default limit; and what profile/src/encode-push.ts takes whatever the memory. */
+const RECORD_BYTES_MIN = 16 * MIB;
+const RECORD_BYTES_MAX = 64 * MIB;
 
 /** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
 const HEAP_MB_MIN = 128;
@@ -93,8 +98,9 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     windowBytesMax: Math.floor(memoryBytes / 8),
     bodyBytes: between(IN_FLIGHT_BYTES_MIN, BODY_BYTES_MAX, sixteenth),
     unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
-    pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth / 2),
-    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 2)),
+    recordBytesMax: between(RECORD_BYTES_MIN, RECORD_BYTES_MAX, sixteenth / 2),
+    pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth),
+    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 4)),
     queriesAtOnceMax: between(1, Math.max(QUERIES_AT_ONCE_MIN, QUERIES_A_WORKER * workerCount), memoryBytes / 8 / QUERY_BYTES),
     heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
     worker: {

@@ -62,7 +62,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, memory: memory.worker },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, recordBytesMax: memory.recordBytesMax, memory: memory.worker },
     {
       clock,
       logger,

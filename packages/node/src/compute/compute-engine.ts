@@ -267,6 +267,14 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
   }
 }
 
+/** Whether the profile can only be refused, told without opening it: what a gzip trailer says, or what there is. Throws PROFILE_TOO_LARGE. */
+export function checkClaimedSize({ pprof, folded, settings }: Pick<EncodeTask, "pprof" | "folded" | "settings">): void {
+  const limitBytes = settings.limits.profileSizeBytesMax;
+  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
+  const sizeBytes = folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+  if (sizeBytes > sizeBytesMax && folded === undefined) throw tooLarge(sizeBytesMax);
+}
+
 function tooLarge(sizeBytesMax: number): CodedError {
   const advice = sizeBytesMax < OUTPUT_BYTES_MAX ? ": send a smaller one or raise limits.max_profile_size_bytes" : ", more than can be decoded: profile for a shorter time";
   return new CodedError({

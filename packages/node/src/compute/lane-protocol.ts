@@ -75,6 +75,8 @@ export interface LaneStart {
   readonly begun: BigInt64Array;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
+  /** Of all records of one profile. */
+  readonly recordBytesMax: number;
 }
 
 /** Bytes in lent memory, by where they begin, or in shared memory of their own. */
@@ -175,6 +177,16 @@ export function isRowOf(epoch: number, row: number): boolean {
 
 export function queryCanceled(): CodedError {
   return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
+}
+
+/** Each record has its own symbols: samples whose labels differ repeat them, 17 kB of gzip 540 MB. */
+export function recordsTooLarge(recordBytesMax: number): CodedError {
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the samples' labels split the profile into records of more than ${recordBytesMax} bytes together, the most that this node's memory allows of one: leave out labels that differ from sample to sample`,
+    details: { reason: "profile_size_limit" },
+  });
 }
 
 /** A thread starts in some 0.1 s. */

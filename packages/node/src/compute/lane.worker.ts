@@ -10,7 +10,7 @@ import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
-import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
+import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./lane-protocol.ts";
 import type { LaneBatch, LaneCall, LaneOutcome, LaneReply, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { HeldHeap, MemoryGuard, threadHeap } from "./memory-guard.ts";
@@ -21,7 +21,7 @@ import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, epoch, openBytesMax, shared, canceled, begun, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+const { lane, laneCount, epoch, openBytesMax, shared, canceled, begun, outsideBytesMax, recordBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
 const heap = new HeldHeap(threadHeap());
 const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
@@ -124,7 +124,10 @@ function encode(push: PackedPush): PackedRecords {
   const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
   let next = typeof place === "number" ? slotOf(place) : 0;
   const end = typeof place === "number" ? next + SLOT_BYTES : 0;
+  let recordBytes = 0;
   const room = (lengthBytes: number): Uint8Array => {
+    recordBytes += lengthBytes;
+    if (recordBytes > recordBytesMax) throw recordsTooLarge(recordBytesMax);
     if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
     const at = next;
     next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word

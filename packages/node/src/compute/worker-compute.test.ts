@@ -110,6 +110,20 @@ describe("worker compute", () => {
     for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
   };
 
+  it("a profile whose labels split it into more records than memory allows is refused, and leaves nothing behind", async () => {
+    await compute.stop();
+    compute = new WorkerCompute(
+      { laneCount: 1, openDatasetBytesMax: 2 ** 20, recordBytesMax: 200_000, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+    );
+    const endpoints = Array.from({ length: 10 }, (_, i) => `/${i}`);
+    const split = taskOf({ number: 1, frameCount: 500, endpoints });
+    expect(split.pprof.length).to.be.below(200_000);
+    expect(await codeOf(compute.encode(split))).to.equal("PROFILE_TOO_LARGE");
+    compute.insert(0, await compute.encode(taskOf({ number: 2, frameCount: 500 })));
+    expect(await recordCount(0)).to.equal(1);
+  });
+
   describe("pushes that fit into no slot", () => {
     /** Some 100 kB of pprof, and a record of about as much. */
     const large = (number: number): EncodeTask => taskOf({ number, frameCount: 1500 });

@@ -20,6 +20,7 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { buildShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
 import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
@@ -47,6 +48,8 @@ export interface WorkerComputeOptions {
   readonly openDatasetBytesMax: number;
   /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
   readonly pushBytesMax?: number;
+  /** Of all records of one profile. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
+  readonly recordBytesMax?: number;
   readonly memory: WorkerMemory;
 }
 
@@ -111,7 +114,7 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, openDatasetBytesMax, memory, pushBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ laneCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
     this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
@@ -121,7 +124,7 @@ export class WorkerCompute implements Compute {
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
     this.#workers = Array.from({ length: laneCount }, (_, lane) => {
       const onDeath = (death: WorkerDeath): void => this.#onDeath(lane, death);
-      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax, recordBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#lanes = this.#workers.map(({ lane }) => lane);
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
@@ -130,6 +133,7 @@ export class WorkerCompute implements Compute {
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
+    checkClaimedSize(task); // before it is copied
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
