@@ -34,7 +34,7 @@ describe("operation: a start that cannot be", function () {
 
   it("under /proc, which takes no folders, it ends; Node's recursive mkdir never does there", function () {
     if (process.platform !== "linux") this.skip();
-    expectRefused(serve("/proc/pyromesh/data"), /^pyromesh: \/proc\/pyromesh\/data cannot be made: .*(ENOENT|EACCES|EPERM|EROFS).* \(DATA_DIR_UNUSABLE\)$/);
+    expectRefused(serve("/proc/pyromesh/data"), /^pyromesh: the data directory \/proc\/pyromesh\/data cannot be made: .*(ENOENT|EACCES|EPERM|EROFS).* \(DATA_DIR_UNUSABLE\)$/);
   });
 
   it("with few open files it ends before it loads what would need more", () => {
@@ -58,7 +58,7 @@ describe("operation: a start that cannot be", function () {
       // As the namespace's own root, which any user may be; where that is forbidden, as the real one.
       const ways = [["unshare", "-rm"], ["unshare", "-m"]].filter((wrap) => spawnSync(wrap[0], [...wrap.slice(1), "sh", "-c", before]).status === 0);
       if (ways.length === 0) this.skip();
-      expectRefused(serve(data.dir, { before, wrap: ways[0] }), /cannot be written to: its file system is read-only \(EROFS\); mount it for writing, or name another folder with --data-dir \(DATA_DIR_UNUSABLE\)$/);
+      expectRefused(serve(data.dir, { before, wrap: ways[0] }), /cannot be written to: its file system is read-only \(EROFS\); mount it for writing, or name another with --data-dir \(DATA_DIR_UNUSABLE\)$/);
       expectRefused(serve(path.join(data.dir, "x"), { before, wrap: ways[0] }), /x cannot be made: its file system is read-only \(EROFS\)/);
     });
   }

@@ -32,15 +32,15 @@ describe("data directory", () => {
   it("a file in its place, or above it, or in the place of a folder in it, is named", async () => {
     const file = join(dir, "file");
     writeFileSync(file, "");
-    const words = "a file is there where a folder is needed (ENOTDIR); move the file away, or name another folder with --data-dir";
-    expect(await refusalOf(file)).to.equal(`${file} cannot be made: ${words}`);
-    expect(await refusalOf(join(file, "x"))).to.equal(`${join(file, "x")} cannot be made: ${words}`);
+    const words = "a file is there where a folder is needed (ENOTDIR); move the file away, or name another with --data-dir";
+    expect(await refusalOf(file)).to.equal(`the data directory ${file} cannot be made: ${words}`);
+    expect(await refusalOf(join(file, "x"))).to.equal(`the data directory ${join(file, "x")} cannot be made: ${words}`);
     for (const name of ["sealed", "head", "head/db"]) {
       const data = join(dir, "data");
       const path = join(data, name);
       mkdirSync(join(path, ".."), { recursive: true });
       writeFileSync(path, "");
-      expect(await refusalOf(data)).to.equal(`${path} cannot be written to: ${words}`);
+      expect(await refusalOf(data)).to.equal(`the folder ${path} cannot be written to: ${words}`);
       rmSync(data, { recursive: true });
     }
   });
@@ -53,7 +53,7 @@ describe("data directory", () => {
 
   it("what the system refuses while it is opened is told in the same words, and a bug of ours is not", () => {
     const system = Object.assign(new Error("EROFS: read-only file system, open"), { code: "EROFS", path: "/d/head/witness" });
-    expect(dataDirError("/d", system)).to.include({ code: "DATA_DIR_UNUSABLE", message: "/d/head/witness cannot be used: its file system is read-only (EROFS); mount it for writing, or name another folder with --data-dir" });
+    expect(dataDirError("/d", system)).to.include({ code: "DATA_DIR_UNUSABLE", message: "in the data directory, /d/head/witness cannot be used: its file system is read-only (EROFS); mount it for writing, or name another with --data-dir" });
     for (const thrown of [new TypeError("x"), new CodedError({ code: "HEAD_LOCKED", kind: "failed_precondition", message: "m", cause: system })]) {
       expect(dataDirError("/d", thrown)).to.equal(thrown);
     }

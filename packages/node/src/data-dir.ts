@@ -15,19 +15,20 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
   try {
     await makeFolders(dataDir);
   } catch (cause) {
-    throw unusable(dataDir, "cannot be made", cause);
+    throw unusable(dataDir, "the data directory", "cannot be made", cause);
   }
-  for (const path of [dataDir, ...FOLDERS.map((folder) => join(dataDir, folder))]) await checkFolder(path);
+  await checkFolder(dataDir, "the data directory");
+  for (const folder of FOLDERS) await checkFolder(join(dataDir, folder), "the folder");
 }
 
 /** A folder that is missing is made later. */
-async function checkFolder(path: string): Promise<void> {
+async function checkFolder(path: string, name: string): Promise<void> {
   try {
     const found = await stat(path);
     if (!found.isDirectory()) throw Object.assign(new Error("a file"), { code: "ENOTDIR", path });
     await access(path, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw unusable(path, "cannot be written to", cause); // errors of the file system carry a code
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw unusable(path, name, "cannot be written to", cause); // errors of the file system carry a code
   }
 }
 
@@ -35,23 +36,23 @@ async function checkFolder(path: string): Promise<void> {
 export function dataDirError(dataDir: string, thrown: unknown): unknown {
   const error = systemErrorOf(thrown);
   if (thrown instanceof CodedError || error === undefined) return thrown;
-  return unusable(error.path ?? dataDir, "cannot be used", thrown);
+  return error.path === undefined ? unusable(dataDir, "the data directory", "cannot be used", thrown) : unusable(error.path, "in the data directory,", "cannot be used", thrown);
 }
 
-function unusable(path: string, what: string, cause: unknown): CodedError {
+function unusable(path: string, name: string, what: string, cause: unknown): CodedError {
   const code = systemErrorOf(cause)?.code ?? "";
   // That is what /proc and its like say of a folder that is to be made.
   const words = code === "ENOENT" ? "its file system takes no folders, or something was deleted meanwhile (ENOENT)" : describeSystemError(cause);
   return new CodedError({
     code: "DATA_DIR_UNUSABLE",
     kind: "failed_precondition",
-    message: `${path} ${what}: ${words ?? String(cause)}${ADVICE[code] ?? `; ${NAME_ANOTHER}`}`,
+    message: `${name} ${path} ${what}: ${words ?? String(cause)}${ADVICE[code] ?? `; ${NAME_ANOTHER}`}`,
     details: { path },
     cause,
   });
 }
 
-const NAME_ANOTHER = "or name another folder with --data-dir";
+const NAME_ANOTHER = "or name another with --data-dir";
 const ADVICE: Readonly<Record<string, string>> = {
   EACCES: `; give the user of this process the right to read and write it, ${NAME_ANOTHER}`,
   EPERM: `; give the user of this process the right to read and write it, ${NAME_ANOTHER}`,
