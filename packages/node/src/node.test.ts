@@ -1,8 +1,8 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, CodedError, Metrics, seededRandom, systemClock } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
+import { ANONYMOUS, Metrics, seededRandom, systemClock } from "@pyromesh/base";
+import type { Clock, CodedError } from "@pyromesh/base";
 import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";

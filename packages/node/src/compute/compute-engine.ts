@@ -74,6 +74,7 @@ export class ComputeEngine {
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
   #nextRow: number;
+  #rowBytes = 0;
   readonly #decoder = new RecordDecoder();
   readonly #open: OpenDatasets;
   /** Of the datasets' tables of ids that clients choose. */
@@ -84,6 +85,11 @@ export class ComputeEngine {
     this.#open = new OpenDatasets(options.openBytesMax);
     this.#nextRow = modules.firstRow ?? 1;
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
+  }
+
+  /** What rows have taken so far, roughly, dropped ones included: it only rises. */
+  get rowBytes(): number {
+    return this.#rowBytes;
   }
 
   /** Held in memory, of all generations. */
@@ -111,7 +117,11 @@ export class ComputeEngine {
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
-    for (const record of records) this.#hold(generation, record).dataset.insert(this.#decoder.decode(record.bytes, "record"));
+    for (const record of records) {
+      const { dataset } = this.#hold(generation, record);
+      const row = this.#decoder.decode(record.bytes, "record");
+      this.#counting(dataset, () => dataset.insert(row));
+    }
   }
 
   /** Rows that `encode` made ready for this generation. */
@@ -121,7 +131,8 @@ export class ComputeEngine {
       assert(ready !== undefined && ready.generation === generation, "a ready row is inserted once, into the generation it was made for");
       this.#ready.delete(id);
       ready.held.readyCount--;
-      ready.held.dataset.add(ready.row);
+      const { dataset } = ready.held;
+      this.#counting(dataset, () => dataset.add(ready.row));
     }
   }
 
@@ -152,9 +163,17 @@ export class ComputeEngine {
     const held = this.#hold(generation, record);
     if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
     const id = this.#nextRow++;
-    this.#ready.set(id, { generation, held, row: held.dataset.prepare(view), sizeBytes: record.bytes.length });
+    const row = this.#counting(held.dataset, () => held.dataset.prepare(view));
+    this.#ready.set(id, { generation, held, row, sizeBytes: record.bytes.length });
     held.readyCount++;
     return id;
+  }
+
+  #counting<T>(dataset: Dataset, work: () => T): T {
+    const beforeBytes = dataset.sizeBytes;
+    const result = work();
+    this.#rowBytes += dataset.sizeBytes - beforeBytes;
+    return result;
   }
 
   #hold(generation: Generation, { tenant, service, timeMs }: InsertedRecord): HeldDataset {

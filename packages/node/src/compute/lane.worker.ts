@@ -30,7 +30,7 @@ const slices = new SlicedWork<LaneBatch>({
   receive: () => receiveMessageOnPort(port)?.message as LaneBatch | undefined, // as the lane sends it
   run: answer,
 });
-/** Of the query at the bottom of the stack: what is done between two of its slices counts as the query's. */
+/** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
 let guard: MemoryGuard | undefined;
 
 port.on("message", answer);
@@ -84,7 +84,7 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
 function withInterrupt<T>(batch: number, call: LaneCall, work: (interrupt: Interrupt) => T): T {
   const [own, cell] = [BigInt(batch), cancelCell(call)];
   const outer = guard;
-  const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap });
+  const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap, rowBytes: () => engine.rowBytes });
   guard = memory;
   try {
     return work(
@@ -106,12 +106,7 @@ function finishedShared(finished: Finished): Finished {
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */
 function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>): BuiltDataset[] | undefined {
-  // What a build makes beside a query is not the query's.
-  if (guard !== undefined) return guard.beside(() => buildStep(generation, tenant, windowStartMs));
-  return buildStep(generation, tenant, windowStartMs);
-}
-
-function buildStep(generation: number, tenant: string, windowStartMs: number): BuiltDataset[] | undefined {
+  guard?.noteCompany();
   return engine.build(generation, tenant, windowStartMs)?.map((dataset) => ({
     ...dataset,
     sections: dataset.sections.map((section) => ({ ...section, raw: sharedCopy(section.raw) })),
