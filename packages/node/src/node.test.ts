@@ -11,7 +11,6 @@ import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromes
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
-import type { Compute } from "./compute/compute.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
 import { graphTotal, openLocalCompute } from "./testing/index.ts";
