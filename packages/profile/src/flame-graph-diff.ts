@@ -76,14 +76,15 @@ export function flameGraphDiff(
   };
 
   const names = ["total"];
-  const nameIndexes = new Map<string, number>([["", 0]]);
+  const nameIndexes = new Map<string, number>();
   const levels: Int64[][] = [];
   let maxSelf: Int64 = 0;
   const root = barOf(0, "");
   const stack: { bar: Bar; depth: number; leftX: Int64; rightX: Int64 }[] = [{ bar: root, depth: 0, leftX: 0, rightX: 0 }];
   while (stack.length > 0) {
     const { bar, depth, leftX, rightX } = stack.pop()!;
-    let nameIndex = nameIndexes.get(bar.name);
+    // The root goes by a name of its own: a function may have an empty one.
+    let nameIndex = bar === root ? 0 : nameIndexes.get(bar.name);
     if (nameIndex === undefined) {
       nameIndex = names.push(bar.name) - 1;
       nameIndexes.set(bar.name, nameIndex);

@@ -74,11 +74,13 @@ describe("flame graphs", () => {
     expect(graph.levels.length).to.equal(3);
   });
 
-  it("an empty name shows as the total, and nothing at all as one empty bar", () => {
-    expect(flameGraph(treeOf({ ";a": 1 }), 0).graph.levels).to.deep.equal([
+  it("an empty name is an entry of its own, not the total's, and nothing at all is one empty bar", () => {
+    const { graph } = flameGraph(treeOf({ ";a": 1 }), 0);
+    expect(graph.names).to.deep.equal(["total", "", "a"]);
+    expect(graph.levels).to.deep.equal([
       [0, 1, 0, 0],
-      [0, 1, 0, 0],
-      [0, 1, 1, 1],
+      [0, 1, 0, 1],
+      [0, 1, 1, 2],
     ]);
     expect(flameGraph(treeOf({ "a;b": 0 }), 0).graph).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 });
   });

@@ -20,7 +20,7 @@ export const OTHER = "other";
 export function flameGraph(tree: NameTree, maxNodes: number): { readonly graph: FlameGraph; readonly isSaturated: boolean } {
   const pruned = pruneNames(tree, maxNodes);
   const names = ["total"];
-  const nameIndexes = new Map<string, number>([["", 0]]);
+  const nameIndexes = new Map<string, number>();
   const levels: Int64[][] = [];
   let maxSelf: Int64 = 0;
 
@@ -31,7 +31,8 @@ export function flameGraph(tree: NameTree, maxNodes: number): { readonly graph: 
     const bar = barStack.pop()!;
     const depth = depthStack.pop()!;
     const left = leftStack.pop()!;
-    let nameIndex = nameIndexes.get(bar.name);
+    // The root goes by a name of its own: a function may have an empty one.
+    let nameIndex = bar === pruned.root ? 0 : nameIndexes.get(bar.name);
     if (nameIndex === undefined) {
       nameIndex = names.push(bar.name) - 1;
       nameIndexes.set(bar.name, nameIndex);

@@ -32,10 +32,13 @@ function prefixesOf(stacks: readonly (readonly string[])[]): string[][] {
     byKey.set(key, group);
     group.stacks.push(stack);
   }
-  const groups = [...byKey.values()].sort((a, b) => Buffer.compare(sortKey(a.path), sortKey(b.path)));
+  const groups = [...byKey.values()]
+    .map((group) => ({ group, at: sortKey(group.path) }))
+    .sort((a, b) => Buffer.compare(a.at, b.at))
+    .map(({ group }) => group);
   // The last one is passed over, unless all others have one stacktrace each.
   const isAnyOtherLarger = groups.slice(0, -1).some((group) => group.stacks.length > 1);
-  const used = isAnyOtherLarger ? groups.slice(0, -1) : groups;
+  const used = new Set(isAnyOtherLarger ? groups.slice(0, -1) : groups);
   // Where the frames that some group begins with lie deepest.
   const deepest = new Map<string, Link>();
   for (let shift = 8; shift >= 1; shift--) {
@@ -44,16 +47,17 @@ function prefixesOf(stacks: readonly (readonly string[])[]): string[][] {
       if (!deepest.has(start)) deepest.set(start, { to: group, shift });
     }
   }
-  const linkOf = (group: Group): Link | undefined => {
-    const link = used.includes(group) ? deepest.get(keyOf(group.path, 0, 16)) : undefined;
-    return link?.to === group ? undefined : link;
-  };
+  const links = new Map<Group, Link>();
+  for (const group of used) {
+    const link = deepest.get(keyOf(group.path, 0, 16));
+    if (link !== undefined && link.to !== group) links.set(group, link);
+  }
   return stacks.map((stack) => {
     if (stack.length < 24) return [];
     let missing = 0;
     let steps = 0;
     let last = byKey.get(keyOf(stack, 0, 24))!; // every stacktrace so long was put into one
-    for (let link = linkOf(last); link !== undefined; link = linkOf(last)) {
+    for (let link = links.get(last); link !== undefined; link = links.get(last)) {
       if (++steps > 56) return [];
       missing += link.shift;
       last = link.to;
