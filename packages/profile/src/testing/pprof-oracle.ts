@@ -52,21 +52,23 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
   for (const [i, sample] of kept.entries()) {
     const values = sample.value.map((value) => BigInt.asIntN(64, BigInt(value)));
     const labels: Label[] = [];
-    const idTexts: string[] = [];
+    const idTexts = new Map<string, string>();
     for (const label of sample.label) {
       const name = text(label.key);
       const value = text(label.str);
       if (Number(label.str) === 0) continue;
       if (ID_LABELS.has(name)) {
         if (new RegExp(name === "trace_id" ? "^[0-9a-fA-F]{32}$" : "^[0-9a-fA-F]{16}$").test(value) && !/^0*$/.test(value)) {
-          idTexts.push(`${name === "trace_id" ? "trace" : "span"}=${value.toLowerCase()} `);
+          // Of several the first counts, here and below.
+          const kind = name === "trace_id" ? "trace" : "span";
+          if (!idTexts.has(kind)) idTexts.set(kind, `${kind}=${value.toLowerCase()} `);
         }
-      } else if (name !== "" && !seriesNames.has(name)) labels.push({ name, value });
+      } else if (name !== "" && !seriesNames.has(name) && !labels.some((label) => label.name === name)) labels.push({ name, value });
     }
     const stack = [...(isMended ? prefixes[i]! : []), ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
     for (const [column, type] of profile.sampleType.entries()) {
       if (values[column] === 0n) continue;
-      const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), idTexts.sort().join(""), stack);
+      const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), [...idTexts.values()].sort().join(""), stack);
       sums.set(key, (sums.get(key) ?? 0n) + values[column]!);
     }
   }
