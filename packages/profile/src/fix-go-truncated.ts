@@ -28,6 +28,7 @@ import { equalLocations } from "./equal-locations.ts";
 import type { PprofDecoder } from "./pprof-decode.ts";
 import { isGoProfile } from "./profile-language.ts";
 import type { SampleType } from "./profile-type.ts";
+import { cleared, grown } from "./scratch.ts";
 import type { StacktraceWalk } from "./stacktrace-walk.ts";
 
 /** Frames that must agree: fewer, and recursion would look like a cut. All lengths here are Pyroscope's. */
@@ -45,6 +46,17 @@ const CPU_DEPTH_MIN = 64 - 4;
 /** A deeper allocation says that this Go cuts at 128 (1.23 and later): what is 32 deep is whole. */
 const ALLOCATION_DEPTH_MAX = 32;
 
+// Scratch by node and by group: one push at a time is mended.
+let depthScratch = new Uint32Array(1 << 10);
+let groupScratch = new Uint32Array(1 << 10);
+let movedScratch = new Uint32Array(1 << 10);
+let keyScratch = new Uint32Array(1 << 10);
+
+/** Lets go of the scratch: after a push far larger than most. */
+export function releaseGoScratch(): void {
+  depthScratch = groupScratch = movedScratch = keyScratch = new Uint32Array(0);
+}
+
 export interface GoFacts {
   /** The client's name for itself. */
   readonly spyName: string;
@@ -59,23 +71,26 @@ export function mendGoTruncated(decoded: PprofDecoder, sampleTypes: readonly Sam
   const { tree } = decoded;
   const depthMin = isAllocation ? ALLOCATION_DEPTH_MIN : CPU_DEPTH_MIN;
   if (tree.nodeCount <= depthMin) return;
-  const depthMax = depthMaxOf(tree);
+  const depthMax = measure(tree);
   if (depthMax < depthMin || (isAllocation && depthMax > ALLOCATION_DEPTH_MAX) || !isGoProfile(decoded, spyName)) return;
   const equal = collapsedNames.size === 0 ? undefined : equalLocations(decoded, collapsedNames);
   let isGone: Uint8Array | undefined;
   if (equal !== undefined && equal.sameAs.size > 0) {
     isGone = unite(decoded, equal.sameAs);
     if (isGone === undefined) return;
+    measure(tree);
   }
-  const depths = depthsOf(tree);
-  const groups = groupsOf(decoded, depths, isGone, equal?.orderOf);
+  const { nodeCount } = tree;
+  const groups = groupsOf(decoded, nodeCount, isGone, equal?.orderOf);
   findSources(tree, groups);
-  if (attach(tree, groups, depths)) move(decoded, groups, depths.length);
+  if (attach(tree, groups)) move(decoded, groups, nodeCount);
 }
 
-function depthMaxOf({ nodeCount, nodeParent }: StacktraceWalk): number {
+/** Fills the scratch with the depth of each node; answers the greatest. */
+function measure({ nodeCount, nodeParent }: StacktraceWalk): number {
+  const depths = (depthScratch = grown(depthScratch, nodeCount));
+  depths[0] = 0;
   let depthMax = 0;
-  const depths = new Uint32Array(nodeCount);
   for (let node = 1; node < nodeCount; node++) {
     const depth = depths[nodeParent[node]!]! + 1; // parents come first
     depths[node] = depth;
@@ -84,16 +99,10 @@ function depthMaxOf({ nodeCount, nodeParent }: StacktraceWalk): number {
   return depthMax;
 }
 
-function depthsOf({ nodeCount, nodeParent }: StacktraceWalk): Uint32Array {
-  const depths = new Uint32Array(nodeCount);
-  for (let node = 1; node < nodeCount; node++) depths[node] = depths[nodeParent[node]!]! + 1; // parents come first
-  return depths;
-}
-
 /** Puts samples where their stacktraces lie once equal locations are one. Answers 1 for each node that stands for nothing any more; undefined where there was no room: then all stays. */
 function unite({ tree, sampleCount, sampleNode }: PprofDecoder, sameAs: ReadonlyMap<number, number>): Uint8Array | undefined {
   const { nodeCount, nodeParent, nodeLocation } = tree;
-  const moved = new Uint32Array(nodeCount);
+  const moved = (movedScratch = cleared(movedScratch, nodeCount));
   const isGone = new Uint8Array(nodeCount);
   for (let node = 1; node < nodeCount; node++) {
     const parent = moved[nodeParent[node]!]!;
@@ -134,23 +143,23 @@ interface Groups {
  * Pyroscope sorts groups by the bytes of their location numbers, eight each and the least first, from the frame at GROUP_DEPTH to the
  * root: as whole numbers whose bytes are turned round. `isGone`: nodes to leave out; `orderOf`: numbers that stand for ids.
  */
-function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, depths: Uint32Array, isGone: Uint8Array | undefined, orderOf: ((id: number) => number) | undefined): Groups {
+function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: number, isGone: Uint8Array | undefined, orderOf: ((id: number) => number) | undefined): Groups {
   const { nodeParent, nodeLocation } = tree;
-  const found: { readonly node: number; readonly key: Uint32Array }[] = [];
-  for (let node = 1; node < depths.length; node++) {
-    if (depths[node] !== GROUP_DEPTH || (isGone !== undefined && isGone[node] === 1)) continue;
-    const key = new Uint32Array(GROUP_DEPTH);
-    for (let i = 0, at = node; at !== 0; i++, at = nodeParent[at]!) key[i] = turned(orderOf === undefined ? nodeLocation[at]! : orderOf(nodeLocation[at]!));
-    found.push({ node, key });
+  const depths = depthScratch;
+  const nodes: number[] = [];
+  for (let node = 1; node < nodeCount; node++) if (depths[node] === GROUP_DEPTH && (isGone === undefined || isGone[node] === 0)) nodes.push(node);
+  const keys = (keyScratch = grown(keyScratch, nodes.length * GROUP_DEPTH));
+  for (let found = 0, at = 0; found < nodes.length; found++) {
+    for (let node = nodes[found]!; node !== 0; node = nodeParent[node]!) keys[at++] = turned(orderOf === undefined ? nodeLocation[node]! : orderOf(nodeLocation[node]!));
   }
-  found.sort((a, b) => compareKeys(a.key, b.key));
-  const count = found.length;
+  const order = nodes.map((_, found) => found).sort((a, b) => compareKeys(keys, a * GROUP_DEPTH, b * GROUP_DEPTH));
+  const count = nodes.length;
   const topNode = new Uint32Array(count);
   const path = new Uint32Array(count * GROUP_DEPTH);
   // Of each node: its group, plus 1; 0 above GROUP_DEPTH.
-  const groupOf = new Uint32Array(depths.length);
+  const groupOf = (groupScratch = cleared(groupScratch, nodeCount));
   for (let group = 0; group < count; group++) {
-    let { node } = found[group]!;
+    let node = nodes[order[group]!]!;
     groupOf[node] = group + 1;
     for (let depth = GROUP_DEPTH; depth > 0; depth--) {
       if (depth === OVERLAP) topNode[group] = node;
@@ -158,7 +167,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, depths: Uint3
       node = nodeParent[node]!;
     }
   }
-  for (let node = 1; node < depths.length; node++) if (depths[node]! > GROUP_DEPTH) groupOf[node] = groupOf[nodeParent[node]!]!;
+  for (let node = 1; node < nodeCount; node++) if (depths[node]! > GROUP_DEPTH) groupOf[node] = groupOf[nodeParent[node]!]!;
   const firstLeaf = new Uint32Array(count);
   let otherSampleCount = 0;
   for (let i = 0; i < sampleCount; i++) {
@@ -171,7 +180,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, depths: Uint3
     count,
     // Pyroscope counts the last group's samples from the wrong end. It finds one only where all other groups have but one each.
     usedCount: otherSampleCount > count - 1 ? count - 1 : count,
-    node: Uint32Array.from(found, ({ node }) => node),
+    node: Uint32Array.from(order, (found) => nodes[found]!),
     topNode,
     path,
     firstLeaf,
@@ -186,8 +195,8 @@ function turned(number: number): number {
   return ((number << 24) | ((number << 8) & 0xff_0000) | ((number >>> 8) & 0xff00) | (number >>> 24)) >>> 0;
 }
 
-function compareKeys(a: Uint32Array, b: Uint32Array): number {
-  for (let i = 0; i < GROUP_DEPTH; i++) if (a[i] !== b[i]) return a[i]! < b[i]! ? -1 : 1;
+function compareKeys(keys: Uint32Array, a: number, b: number): number {
+  for (let i = 0; i < GROUP_DEPTH; i++) if (keys[a + i] !== keys[b + i]) return keys[a + i]! < keys[b + i]! ? -1 : 1;
   return 0;
 }
 
@@ -225,7 +234,7 @@ const RECURSIVE = 2;
 const WHOLE = 3;
 
 /** Fills `below`; false where nothing is to be moved. */
-function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firstLeaf, below }: Groups, depths: Uint32Array): boolean {
+function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firstLeaf, below }: Groups): boolean {
   const state = new Uint8Array(usedCount);
   /** The group at the end of the way, which begins in none, and by how many frames deeper than its root this one begins. */
   const last = Uint32Array.from({ length: usedCount }, (_, group) => group);
@@ -251,7 +260,7 @@ function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firs
       const reference = (last[before] = last[end]!);
       const missingCount = (missing[before] = missing[end]! + shift[before]!);
       let node = firstLeaf[reference]!;
-      let depth = depths[node]!;
+      let depth = depthScratch[node]!;
       if (missingCount >= depth) continue;
       for (; depth > missingCount; depth--) node = nodeParent[node]!;
       below[before] = node;
@@ -264,7 +273,7 @@ function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firs
 /** Puts groups, with all that grows on them, where they belong. What stood there before is left without samples; so is what was made where there is no room for all. */
 function move(decoded: PprofDecoder, { count, node, path, below }: Groups, oldNodeCount: number): void {
   const { tree, sampleCount, sampleNode } = decoded;
-  const moved = new Uint32Array(oldNodeCount);
+  const moved = (movedScratch = cleared(movedScratch, oldNodeCount));
   for (let group = 0; group < count; group++) {
     let to = below[group]!;
     if (to === 0) continue;
