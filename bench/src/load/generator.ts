@@ -123,11 +123,18 @@ export class PushGenerator {
       ["__name__", plan.program.profileName],
       ["service_name", plan.service],
       ["pod", this.podName(plan.pod)],
+      ["pyroscope_spy", SPY_NAME],
     ] as const;
     const pairs = labels.map(([name, value]) => field(1, Buffer.concat([field(1, Buffer.from(name)), field(2, Buffer.from(value))])));
     return field(1, Buffer.concat([...pairs, field(2, field(1, rawProfile))]));
   }
 }
+
+/**
+ * Of a client that profiles no Go: so the stacktraces that Go's runtime cut off stay as they are pushed, in Pyromesh and in Pyroscope,
+ * and the ledger, which knows only what was pushed, is exact.
+ */
+const SPY_NAME = "nodespy";
 
 /** Uniform in [0, 1): mulberry32, started anew for each push from a scramble of the seed and its index. */
 function chance(seed: number, index: number): () => number {

@@ -153,6 +153,24 @@ describe("ingest", () => {
   });
 
   describe("text", () => {
+    it("the text of a file that curl sent with -d is refused with --data-binary; with a line end, or as text, it is what it says", async () => {
+      const { sink, post } = rig();
+      const form = { "content-type": "application/x-www-form-urlencoded" };
+      const joined = await post("/ingest?name=a&format=folded", "main;a 1other;b 2main;c 3", form);
+      expect([joined.status, String(joined.body).includes("--data-binary")]).to.deep.equal([422, true]);
+      expect((await post("/ingest?name=a", "main;a 1main;b 2", { "content-type": "text/plain" })).status).to.equal(422);
+      expect(sink.arrived.length).to.equal(0);
+      for (const [text, headers] of [["main;a 1\nother;b 2\n", form], ["main;2nd pass;a 1", { "content-type": "text/plain" }]] as const) expect((await post("/ingest?name=a", text, headers)).status).to.equal(200);
+      expect(sink.arrived.map((arrived) => Object.keys(readText(arrived).stacks))).to.deep.equal([["main;a", "other;b"], ["main;2nd pass;a"]]);
+    });
+
+    it("a line without a count is 422 with its number, and nothing of the text is kept", async () => {
+      const { sink, post } = rig();
+      const reply = await post("/ingest?name=a&format=folded", "# event: cpu\nmain;a 1\n\ngarbage\nmain;b 2\n");
+      expect([reply.status, String(reply.body).includes("line 4")]).to.deep.equal([422, true]);
+      expect(sink.arrived.length).to.equal(0);
+    });
+
     for (const query of ["&format=folded", "&format=groups", ""]) {
       it(`folded stacks${query === "" ? " without a format" : `, ${query.slice(1)}`}: samples become nanoseconds of CPU`, async () => {
         const { sink, post } = rig();

@@ -51,7 +51,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
-  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, ask);
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
   modules.counts.received(tenant, sizeBytes);
@@ -185,10 +185,14 @@ function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): 
 }
 
 /** Text is not read here: it becomes pprof where that is decoded. */
-function readText(body: Uint8Array, format: "groups" | "lines", ask: IngestQuery): ReadProfile {
+function readText(body: Uint8Array, format: "groups" | "lines", request: ApiRequest, ask: IngestQuery): ReadProfile {
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
-  return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile }, ingest: undefined };
+  return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile, isForm: isForm(request) }, ingest: undefined };
+}
+
+function isForm(request: ApiRequest): boolean {
+  return (request.headers["content-type"] ?? "").toLowerCase().startsWith("application/x-www-form-urlencoded");
 }
 
 // --- sample_type_config -----------------------------------------------------------------------------------------------

@@ -111,6 +111,10 @@ describe("push message", () => {
   it("text that is no UTF-8 is refused; a replacement character of the client's own is kept", () => {
     const request = (value: Uint8Array): Uint8Array => lengthField(1, concat(lengthField(1, lengthField(2, value)), lengthField(2, lengthField(1, encodeUtf8("raw")))));
     expect(codeOf(() => readPushBinary(request(Uint8Array.of(0xff, 0xfe))))).to.equal("PUSH_MALFORMED");
+    expect(() => readPushBinary(request(Uint8Array.of(0x61, 0xff)))).to.throw(CodedError, 'the value of the label "" is not UTF-8, its bytes are 61ff');
+    const label = (...fields: Uint8Array[]): Uint8Array => lengthField(1, lengthField(1, concat(...fields)));
+    expect(() => readPushBinary(label(lengthField(1, encodeUtf8("pod")), lengthField(2, Uint8Array.of(0xfe))))).to.throw(CodedError, 'the value of the label "pod" is not UTF-8, its bytes are fe');
+    expect(() => readPushBinary(label(lengthField(1, Uint8Array.of(0xc3))))).to.throw(CodedError, "the name of a label is not UTF-8, its bytes are c3");
     expect(readPushBinary(request(encodeUtf8("a\ufffd")))[0]!.labels[0]!.value).to.equal("a\ufffd");
   });
 

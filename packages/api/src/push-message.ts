@@ -10,6 +10,7 @@
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
+import { hexOfInvalidText } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 
 /** One raw_profile of a request, with the labels of its series. */
@@ -149,8 +150,8 @@ class Scan {
     let value = "";
     while (this.#at < end) {
       const tag = this.#varint(end);
-      if (tag === FIELD_1_BYTES) name = this.#text(end);
-      else if (tag === FIELD_2_BYTES) value = this.#text(end);
+      if (tag === FIELD_1_BYTES) name = this.#text(end, () => "the name of a label");
+      else if (tag === FIELD_2_BYTES) value = this.#text(end, () => `the value of the label ${JSON.stringify(name.slice(0, 100))}`);
       else this.#skip(tag, end);
     }
     return { name, value };
@@ -166,7 +167,7 @@ class Scan {
         to = this.#lengthEnd(end);
         from = this.#at;
         this.#at = to;
-      } else if (tag === FIELD_2_BYTES) id = this.#text(end);
+      } else if (tag === FIELD_2_BYTES) id = this.#text(end, () => `the ID of profile ${profileIndex} of series ${seriesIndex}`);
       else this.#skip(tag, end);
     }
     const raw = new Uint8Array(this.#bytes.buffer, this.#bytes.byteOffset + from, to - from);
@@ -206,7 +207,8 @@ class Scan {
     return this.#at + length;
   }
 
-  #text(end: number): string {
+  /** `what` it is, where it is not UTF-8. */
+  #text(end: number, what: () => string): string {
     const to = this.#lengthEnd(end);
     const text = this.#bytes.toString("utf8", this.#at, to);
     // A replacement character is either the client's own or the mark of bytes that are no UTF-8: look closer.
@@ -214,7 +216,7 @@ class Scan {
       try {
         strictUtf8.decode(this.#bytes.subarray(this.#at, to));
       } catch {
-        this.#fail("text in UTF-8");
+        throw malformed(`${what()} is not UTF-8, its bytes are ${hexOfInvalidText(this.#bytes.subarray(this.#at, to))}: encode it as UTF-8`);
       }
     }
     this.#at = to;

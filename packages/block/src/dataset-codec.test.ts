@@ -73,6 +73,24 @@ describe("dataset codec", () => {
     }
   });
 
+  it("an address is named by its mapping, in a flame graph of a segment as in one of the head", () => {
+    const record = oddFrames(0);
+    record.symbols.locationMapping[3] = 1;
+    const file = Buffer.from("/lib/library.so");
+    Object.assign(record.symbols, { mappingCount: 2, mappingFilename: Uint32Array.of(0, record.symbols.stringCount) });
+    const { stringBytes, stringOffset, stringCount } = record.symbols;
+    const end = stringOffset[stringCount]!;
+    Object.assign(record.symbols, {
+      stringCount: stringCount + 1,
+      stringBytes: Buffer.concat([stringBytes.subarray(0, end), file]),
+      stringOffset: Uint32Array.from([...stringOffset.subarray(0, stringCount + 1), end + file.length]),
+    });
+    const dataset = new Dataset("api");
+    dataset.insert(record);
+    expect(flames(dataset)).to.deep.include({ ";main;a;b;library.so!0xbeef": "5" });
+    expect(flames(open(sectionsOf(dataset)).byName)).to.deep.equal(flames(dataset));
+  });
+
   it("draws a flame graph without locations: only names, strings, samples and one column are opened", () => {
     const sections = sectionsOf(sampleDataset());
     for (const tag of [TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.columns + 1]) sections.delete(tag);

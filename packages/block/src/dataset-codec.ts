@@ -164,7 +164,10 @@ class FramedRows implements DatasetView {
 
 /** A dataset of a segment, ready for scans, its stacktraces by location. */
 export class SegmentDataset extends FramedRows {
-  /** The same rows, their stacktraces by function name: what a flame graph reads, and no more. */
+  /**
+   * The same rows, their stacktraces by function name: what a flame graph reads, and no more. Where some frames are addresses the
+   * stacktraces by location, since NAMES does not say in which mapping an address lies, by which it is named.
+   */
   readonly byName: DatasetView;
 
   constructor(service: string, open: SectionOpener, object: string) {
@@ -187,12 +190,24 @@ export class SegmentDataset extends FramedRows {
       },
       object,
     );
-    super(service, rows, () => {
+    let byLocation: Frames | undefined;
+    const openByLocation = (): Frames => {
       const sections = { mappings: must(TAG.mappings), functions: must(TAG.functions), locations: must(TAG.locations) };
       const symbols = decodeSymbols(sections, decodeStrings(must(TAG.strings), object), object);
       const tree = decodeTree(must(TAG.tree), symbols.locationCount, object);
       return { symbols, tree, stacks: decodeStacks(must(TAG.stacks), tree.nodeCount, object) };
+    };
+    const framesByLocation = (): Frames => (byLocation ??= openByLocation());
+    super(service, rows, framesByLocation);
+    this.byName = new FramedRows(service, rows, () => {
+      const named = decodeNames(must(TAG.names), decodeStrings(must(TAG.strings), object), object);
+      return holdsAddresses(named.symbols) ? framesByLocation() : named;
     });
-    this.byName = new FramedRows(service, rows, () => decodeNames(must(TAG.names), decodeStrings(must(TAG.strings), object), object));
   }
+}
+
+/** Whether a location has no line, and so goes by its address. */
+function holdsAddresses({ locationCount, lineStart }: Symbols): boolean {
+  for (let location = 1; location < locationCount; location++) if (lineStart[location] === lineStart[location + 1]) return true;
+  return false;
 }

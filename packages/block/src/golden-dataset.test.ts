@@ -142,7 +142,7 @@ describe("segment dataset, version 1 on disk", () => {
     expect(flames(view.byName)).to.deep.equal({
       ";main.main": "10000000",
       ";main.main;main.outer;main.inner": "10000000",
-      ";main.main;main.outer;main.inner;ffffffff55560000": "30000000",
+      ";main.main;main.outer;main.inner;checkout!0xffffffff55560000": "30000000",
       ";main.main;runtime.mallocgc": "70000000",
     });
   });

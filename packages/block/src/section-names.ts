@@ -15,7 +15,7 @@
  * one node. Two names may read the same (an address and a function called so): whoever merges name trees does it by text.
  *
  * To a scan this is a dataset like any other, whose locations are the names: what `nameTreeOf` makes of it is what it makes
- * of the locations themselves.
+ * of the locations themselves, unless some are addresses: those are named by their mappings, which are not in here.
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
 import type { StacktraceTree, Symbols } from "@pyromesh/profile";

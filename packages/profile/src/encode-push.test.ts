@@ -93,7 +93,8 @@ describe("encodePush: real profiles", () => {
         expect(refused(pprof, { window: ANY_TIME }), file).equal("malformed_profile");
         continue;
       }
-      const records = push(pprof, { window: ANY_TIME });
+      // As sent: what is made of Go's is told in fix-go-truncated.test.ts.
+      const records = push(pprof, { window: ANY_TIME, limits: { ...DEFAULT_PROFILE_LIMITS, repairsGoStacktraces: false } });
       const expected = expectedSums(pprof, SERIES_NAMES);
       expect(expected.size, file).greaterThan(0);
       const found = recordSums(records, SERIES_NAMES);
@@ -335,12 +336,30 @@ describe("encodePush: labels", () => {
     expect(labelValue(decodeRecord(record!.bytes, "r").labels, "service_name")).equal("unknown_service");
   });
 
+  it("a label sent twice with one value is one, the series the same, and it counts once towards the limit", () => {
+    const once = push(ONE, { labels: labelled(N, S, "a=1", "b=2") });
+    const doubled = [N, S, "a=1", "b=2", "a=1", "b=2", N, S, "a=1"];
+    const twice = push(ONE, { labels: labelled(...doubled), limits: { ...DEFAULT_PROFILE_LIMITS, labelCountMax: 4 } });
+    expect(identities(twice)).deep.equal(identities(once));
+    expect(decodeRecord(twice[0]!.bytes, "r").labels.map(({ name, value }) => `${name}=${value}`)).deep.equal([N, "a=1", "b=2", S]);
+    expect(refused(ONE, { labels: labelled(N, "a=1", "a=1") })).equal("accepted");
+  });
+
+  it("of a sample's label given twice the first counts, as in Pyroscope, whatever the second says", () => {
+    for (const second of ["1", "2"]) {
+      const pprof = profileOf([{ stack: ["main"], values: [3], labels: [{ name: "a", value: "1" }, { name: "a", value: second }] }]);
+      expect(push(pprof).map(({ bytes }) => labelValue(decodeRecord(bytes, "r").labels, "a"))).deep.equal(["1"]);
+    }
+  });
+
   it("refuses what Pyroscope refuses, and takes any other UTF-8 name", () => {
     expect(refused(ONE, { labels: labelled(S) })).equal("invalid_labels");
     expect(refused(ONE, { labels: [] })).equal("invalid_labels");
     expect(refused(ONE, { labels: labelled(N, S, "a b=c") })).equal("accepted");
     expect(refused(ONE, { labels: labelled(N, S, "a.b=c") })).equal("accepted");
-    expect(refused(ONE, { labels: labelled(N, S, "a=1", "a=2") })).equal("duplicate_label_names");
+    for (const doubled of [["a=1", "a=2"], ["a=1", "a=2", "a=1"], ["a=1", "b=1", "a="], ["__name__=other"], ["service_name=y"]]) {
+      expect(refused(ONE, { labels: labelled(N, S, ...doubled) }), doubled.join()).equal("duplicate_label_names");
+    }
     expect(refused(ONE, { labels: labelled(N, S, ...Array.from({ length: 29 }, (_, i) => `l${i}=v`)) })).equal("max_label_names_per_series");
     expect(refused(ONE, { labels: labelled(N, S, ...Array.from({ length: 28 }, (_, i) => `l${i}=v`)) })).equal("accepted");
     expect(refused(ONE, { labels: labelled(N, S, `${"n".repeat(1025)}=v`) })).equal("label_name_too_long");

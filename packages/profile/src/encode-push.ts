@@ -10,6 +10,7 @@
 import { hash } from "node:crypto";
 import { assert, CodedError } from "@pyromesh/base";
 import type { IngestQuirks } from "./ingest-name.ts";
+import { releaseGoScratch } from "./fix-go-truncated.ts";
 import { ingestName } from "./ingest-name.ts";
 import type { Label, Labels } from "./labels.ts";
 import { LABEL_NAME, labelsKey, labelValue, sortLabels, withLabels } from "./labels.ts";
@@ -84,6 +85,7 @@ function releaseScratch(): void {
   decoder = new PprofDecoder();
   encoder = new RecordEncoder();
   releaseSplitScratch();
+  releaseGoScratch();
 }
 
 /**

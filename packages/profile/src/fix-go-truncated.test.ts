@@ -1,4 +1,5 @@
-import { basename } from "node:path";
+import { createHash } from "node:crypto";
+import { basename, join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { Profile } from "pprof-format";
@@ -17,7 +18,7 @@ const SERIES: Label[] = [
 const SERIES_NAMES = new Set(["service_name", "__name__", "pyroscope_spy"]);
 const NOW_MS = 1_700_000_000_000;
 
-function records(pprof: Uint8Array, spyName = "gospy"): ReturnType<typeof encodePush> {
+function records(pprof: Uint8Array, spyName = "gospy", repairsGoStacktraces = true): ReturnType<typeof encodePush> {
   return encodePush({
     tenant: "t1",
     labels: spyName === "" ? SERIES : [...SERIES, { name: "pyroscope_spy", value: spyName }],
@@ -25,7 +26,7 @@ function records(pprof: Uint8Array, spyName = "gospy"): ReturnType<typeof encode
     fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
     nonce: new Uint8Array(16),
     nowMs: NOW_MS,
-    limits: { ...DEFAULT_PROFILE_LIMITS, stacktraceDepthMax: 0 },
+    limits: { ...DEFAULT_PROFILE_LIMITS, stacktraceDepthMax: 0, repairsGoStacktraces },
     window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
   });
 }
@@ -36,9 +37,9 @@ interface Spec {
   readonly value: number;
 }
 
-function goProfile(samples: readonly Spec[], { type = "cpu" } = {}): Uint8Array {
+function goProfile(samples: readonly Spec[], { type = "cpu", filename = "" } = {}): Uint8Array {
   const writer = new PprofWriter({ sampleTypes: [{ type, unit: "count" }], periodType: { type: "", unit: "" }, period: 0, timeNs: BigInt(NOW_MS) * 1_000_000n, durationNs: 0n });
-  for (const { stack, value } of samples) writer.sample([...stack].reverse().map((name) => writer.frame(name)), [value]);
+  for (const { stack, value } of samples) writer.sample([...stack].reverse().map((name) => writer.frame(name, filename)), [value]);
   return writer.finish();
 }
 
@@ -121,7 +122,57 @@ describe("Go's truncated stacktraces", () => {
     expect(kept(goProfile(shallow, { type: "inuse_space" }))).deep.equal(sent(shallow));
   });
 
-  it("profiles that do not say they are the Go SDK's, other types, and depths that no cut made stay as they came", () => {
+  it("a scraped profile, whose client says nothing, is Go's by the first of its strings that tells a language", () => {
+    const full = spine(70);
+    const samples = [
+      { stack: full.slice(0, 64), value: 1 },
+      { stack: full.slice(6), value: 2 },
+    ];
+    const isMended = (spyName: string, filename: string, first = "f0"): boolean =>
+      kept(goProfile(samples.map(({ stack, value }) => ({ stack: stack.map((name) => (name === "f0" ? first : name)), value })), { filename }), spyName).has([first, ...full.slice(1)].join(" "));
+    for (const spyName of ["", "unknown", "scraper"]) {
+      expect(isMended(spyName, "/src/main.go"), spyName).equal(true);
+      expect(isMended(spyName, "/usr/local/go/src/runtime/asm_amd64.s"), spyName).equal(true);
+      for (const filename of ["", "main.c", "main.py", "main.go.c", "go"]) expect(isMended(spyName, filename), `${spyName} ${filename}`).equal(false);
+    }
+    // The string table begins with what the samples name first: the leaf. Only f0 is named after the file.
+    expect(isMended("", "lib.js", "main.go")).equal(false);
+    for (const spyName of ["pyspy", "rbspy", "javaspy", "nodespy", "dotnetspy", "phpspy", "pyroscope-rs", "grafana-agent.java"]) expect(isMended(spyName, "/src/main.go"), spyName).equal(false);
+    expect(isMended("gospy", "main.py")).equal(true);
+  });
+
+  it("the limit switches it off, for the Go SDK's too", () => {
+    const full = spine(70);
+    const samples = [
+      { stack: full.slice(0, 64), value: 1 },
+      { stack: full.slice(6), value: 2 },
+    ];
+    const pprof = goProfile(samples, { filename: "main.go" });
+    for (const spyName of ["gospy", ""]) {
+      expect(recordSums(records(pprof, spyName, false), SERIES_NAMES)).deep.equal(expectedSums(pprof));
+      expect(recordSums(records(pprof, spyName), SERIES_NAMES)).not.deep.equal(expectedSums(pprof));
+    }
+  });
+
+  it("generic functions that are one name after their type parameters are gone make neighbours meet", () => {
+    const full = spine(70);
+    const generic = (stack: readonly string[], shape: string): string[] => stack.map((name) => (Number(name.slice(1)) % 5 === 3 ? `${name}[go.shape.${shape}]` : name));
+    const samples = [
+      { stack: generic(full.slice(0, 64), "int"), value: 1 },
+      { stack: generic(full.slice(6), "string"), value: 2 },
+      { stack: full.slice(6, 69), value: 4 },
+      { stack: spine(64).map((name) => `last-${name}`), value: 8 },
+    ];
+    const sums = recordSums(records(goProfile(samples)), SERIES_NAMES);
+    expect([...sums].map(([key, sum]) => [key.split(";").length, key.split(" ")[2], sum])).deep.equal([
+      [64, "f0", 1n],
+      [70, "f0", 2n],
+      [69, "f0", 4n],
+      [64, "last-f0", 8n],
+    ]);
+  });
+
+  it("profiles of no language, other types, and depths that no cut made stay as they came", () => {
     const full = spine(70);
     const samples = [
       { stack: full.slice(0, 64), value: 1 },
@@ -145,10 +196,25 @@ describe("Go's truncated stacktraces", () => {
 
   it("neighbours are followed through 56 others; what is further away is taken for recursion and left", () => {
     const full = spine(8 * 57 + 64);
-    const samples = Array.from({ length: 58 }, (_, i) => ({ stack: full.slice(8 * i, 8 * i + 64), value: i + 1 }));
+    const samples = Array.from({ length: 58 }, (_, i) => ({ stack: i === 0 ? full : full.slice(8 * i, 8 * i + 64 - (i % 2)), value: i + 1 }));
     const stacks = [...kept(goProfile(samples)).keys()];
     expect(stacks[56]).equal(full.slice(0, 8 * 56 + 64).join(" "));
     expect(stacks[57]).equal(samples[57]!.stack.join(" "));
+  });
+
+  it("as in Pyroscope: what is missing is the beginning of one stacktrace, or stays missing; and the last group in order stays", () => {
+    const full = spine(128);
+    // The third begins 32 frames below the first, by way of the second and fourth; the first has but 30.
+    const chain = [0, 8, 16, 24, 32].map((from) => ({ stack: full.slice(from, from + 30), value: 1 + from }));
+    const deep = { stack: spine(64).map((name) => `deep-${name}`), value: 1000 };
+    const found = [...kept(goProfile([...chain, deep])).keys()];
+    expect(found.map((stack) => stack.split(" ").length)).deep.equal([30, 38, 46, 54, 30, 64]);
+    const [first, second] = chain;
+    const beside = { stack: [...second!.stack.slice(0, 29), "beside"], value: 5 };
+    // Two of one group make it matter which group is the last: the one with the greatest number next to GROUP_DEPTH, here of `zz`.
+    const last = { stack: [...full.slice(4, 20), ...Array.from({ length: 44 }, (_, i) => `zz${i}`)], value: 7 };
+    const stacks = [...kept(goProfile([first!, second!, beside, deep, last])).keys()];
+    expect(stacks.map((stack) => stack.split(" ").length)).deep.equal([30, 38, 38, 64, 60]);
   });
 
   it("recursion that begins in itself ends", () => {
@@ -203,7 +269,7 @@ describe("Go's truncated stacktraces", () => {
     expect(mendedCount).greaterThan(20);
   });
 
-  it("the numbers of locations decide nothing", () => {
+  it("the numbers of locations decide nothing where no two neighbours are equally good", () => {
     const full = spine(90);
     const samples = [60, 66, 70, 75, 80, 90].map((depth, i) => ({ stack: cut([...full.slice(0, depth), `leaf${i}`]), value: i + 1 }));
     const profile = Profile.decode(goProfile(samples));
@@ -215,20 +281,55 @@ describe("Go's truncated stacktraces", () => {
     expect(identity(profile.encode())).equal(identity(goProfile(samples)));
   });
 
-  it("real profiles: fewer roots, the same totals", function () {
+  it("real profiles, scraped: as the plain way says, fewer roots, the same totals", function () {
     const corpus = corpusPath();
     if (corpus === undefined) return this.skip();
     const counts: Record<string, readonly number[]> = {};
     for (const path of corpusPprofFiles(corpus)) {
       if (!basename(path).includes("go_truncated")) continue;
       const pprof = corpusPprof(path);
-      const [asSent, mended] = ["", "gospy"].map((spyName) => recordSums(records(pprof, spyName), SERIES_NAMES));
+      const [asSent, mended] = [false, true].map((repairs) => recordSums(records(pprof, "", repairs), SERIES_NAMES));
       const total = (sums: ReadonlyMap<string, bigint>): bigint => [...sums.values()].reduce((sum, value) => sum + value, 0n);
       expect(total(mended!)).equal(total(asSent!));
+      // Not with deep.equal, which looks for each key of a map among all of the other's.
+      const expected = expectedSums(pprof, new Set(), true);
+      expect([...expected].find(([key, sum]) => mended!.get(key) !== sum), basename(path)).equal(undefined);
+      expect(mended!.size, basename(path)).equal(expected.size);
       const roots = (sums: ReadonlyMap<string, bigint>): number => new Set([...sums.keys()].map((key) => key.split(";", 1)[0])).size;
       counts[basename(path)] = [roots(asSent!), roots(mended!)];
     }
     expect(Object.keys(counts).length).equal(2);
     for (const [file, [before, after]] of Object.entries(counts)) expect(after, `${file}: ${before} roots before`).lessThan(before!);
+  });
+
+  it("the heap profiles of the corpus give Pyroscope's stacktraces", function () {
+    const corpus = corpusPath();
+    if (corpus === undefined) return this.skip();
+    // File and type; stacktraces by name and line, their roots, and a hash of them with their values: of what Pyroscope's own
+    // FixGoProfile (pkg/pprof, at 3fe6a457) made of the files.
+    const theirs: readonly (readonly [string, string, number, number, string])[] = [
+      ["heap.pb.gz", "alloc_space", 561, 38, "f0c4ebfe06b3a72f"],
+      ["heap_delta", "alloc_objects", 28, 13, "124c61fbaa00caa9"],
+      ["heap_go_truncated_4.pb.gz", "inuse_space", 3763, 107, "31688ff9b9cc19aa"],
+      ["series-3s/1644509278338696000.pb.gz", "alloc_space", 17, 6, "e70624dce07fd6ae"],
+    ];
+    for (const [file, type, stackCount, rootCount, digest] of theirs) {
+      const sums = new Map<string, bigint>();
+      for (const record of records(corpusPprof(join(corpus, "pprof", file)), "")) {
+        const view = decodeRecord(record.bytes, file);
+        const column = view.sampleTypes.findIndex((one) => one.type === type);
+        if (column < 0) continue;
+        for (let i = 0; i < view.sampleCount; i++) {
+          const value = BigInt(view.values[column]![i]!);
+          if (value === 0n) continue;
+          // The oracle's frames are `name file:line`.
+          const stack = stackOf(view, view.sampleNode[i]!).map((frame) => frame.replace(/ [^ ]*:(-?\d+)$/, ":$1")).join(";");
+          sums.set(stack, (sums.get(stack) ?? 0n) + value);
+        }
+      }
+      const roots = new Set([...sums.keys()].map((stack) => stack.split(";", 1)[0]));
+      const text = [...sums].map(([stack, value]) => `${stack} ${value}`).sort().join("\n");
+      expect([file, type, sums.size, roots.size, createHash("sha256").update(text).digest("hex").slice(0, 16)]).deep.equal([file, type, stackCount, rootCount, digest]);
+    }
   });
 });

@@ -9,12 +9,12 @@ import { StringRewrite } from "./string-rewrite.ts";
 const SHAPE = "[go.shape.";
 const shapeBytes = Buffer.from(SHAPE, "latin1");
 
-/** Only Go's compiler writes such names, so finding one tells a Go profile. */
-export function collapseGoTypeParameters(decoded: PprofDecoder): void {
+/** Only Go's compiler writes such names, so finding one tells a Go profile. Answers the strings that it made: none where there was nothing to do. */
+export function collapseGoTypeParameters(decoded: PprofDecoder): ReadonlySet<number> {
   const { bytes, stringStart, stringEnd, stringCount, functionCount, functionName, functionSystemName } = decoded;
   const input = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let found = input.indexOf(shapeBytes);
-  if (found < 0) return;
+  if (found < 0) return NO_STRINGS;
   const rewrite = new StringRewrite(decoded);
   const collapsed = new Map<number, number>();
   // Strings of one table follow each other in the input, so that one walk along the finds meets them all.
@@ -30,7 +30,10 @@ export function collapseGoTypeParameters(decoded: PprofDecoder): void {
     functionName[i] = collapsed.get(functionName[i]!) ?? functionName[i]!;
     functionSystemName[i] = collapsed.get(functionSystemName[i]!) ?? functionSystemName[i]!;
   }
+  return new Set(collapsed.values());
 }
+
+const NO_STRINGS: ReadonlySet<number> = new Set();
 
 /** Brackets nest within a shape. A bracket that is never closed stays, and what follows it. */
 export function withoutTypeParameters(name: string): string {

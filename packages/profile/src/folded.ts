@@ -1,16 +1,19 @@
 /**
  * Folded stacktraces, the text formats of /ingest, and what they are turned into: a pprof of function names.
  *
- *   groups:  main;serve;parse 12      the count stands behind the last space; a line without a space says nothing
+ *   groups:  main;serve;parse 12      blanks or tabs part the count, the last word, from the stack
  *   lines:   main;serve;parse         every line counts one
  *
- * Equal stacks are one and add up; one ";" at a stack's end is no frame. What does not fit into 64 bits, as counted or in the unit
- * it is kept in, is refused: it would come back as another number, or not at all.
+ * Of both: lines end in LF or CRLF; a line of blanks, and one that begins with `#`, says nothing; an empty frame (`;main`, `a;;b`) is
+ * no frame. Equal stacks are one and add up. Any other line without a count is refused, and the whole text with it. What does not fit
+ * into 64 bits, as counted or in the unit it is kept in, is refused: it would come back as another number, or not at all.
  *
  * Text names no profile type: it is told from what stands behind the last dot of the application's name (reference 1.4).
  */
 import { isUtf8 } from "node:buffer";
 import { decodeUtf8, invalidArgument } from "@pyromesh/base";
+import { hexOfInvalidText } from "./invalid-text.ts";
+import { hasJoinedLines } from "./joined-lines.ts";
 import { PprofWriter } from "./pprof-write.ts";
 import type { SampleType } from "./profile-type.ts";
 import { malformed } from "./refusal.ts";
@@ -19,38 +22,66 @@ import { malformed } from "./refusal.ts";
 export interface FoldedText {
   readonly mode: "groups" | "lines";
   readonly profile: AppProfile;
+  /** Its content type is that of a form, which is what `curl -d` says of anything. */
+  readonly isForm?: boolean | undefined;
 }
 
 /** Throws a refusal. A text without stacks gives a profile without samples. */
-export function pprofOfText(bytes: Uint8Array, { mode, profile }: FoldedText): Uint8Array {
-  return foldedToPprof(parseFolded(bytes, { mode }), profile);
+export function pprofOfText(bytes: Uint8Array, { mode, profile, isForm }: FoldedText): Uint8Array {
+  return foldedToPprof(parseFolded(bytes, { mode, isForm }), profile);
 }
 
 export interface FoldedStack {
-  /** Function names from the root, joined by ";". */
+  /** Function names from the root, joined by ";", none of them empty. No frame at all: "". */
   readonly stack: string;
   readonly count: number | bigint;
 }
 
-/** Each stack once. Throws a refusal for a count that is no whole number of 64 bits. */
-export function parseFolded(bytes: Uint8Array, options: { readonly mode: "groups" | "lines" }): FoldedStack[] {
-  if (!isUtf8(bytes)) throw malformed("the folded stacks are not UTF-8: encode them as UTF-8, or send format=pprof where this is a pprof profile");
-  const lines = decodeUtf8(bytes).split("\n");
+/** Each stack once. Throws a refusal for a line that cannot be read. */
+export function parseFolded(bytes: Uint8Array, options: Pick<FoldedText, "mode" | "isForm">): FoldedStack[] {
+  if (!isUtf8(bytes)) throw notUtf8(bytes);
+  const text = decodeUtf8(bytes);
+  if (options.mode === "groups" && hasJoinedLines(text, { isForm: options.isForm === true })) {
+    throw malformed(
+      "the text is one line in which a count runs into the next stack, as `curl -d @file` sends a file, without its line ends: send it with `--data-binary @file`; a single stack whose names look so takes a line end or Content-Type: text/plain",
+    );
+  }
+  const lines = text.split("\n");
   const counts = options.mode === "groups" ? sumGroups(lines) : countLines(lines);
   return [...counts].map(([stack, count]): FoldedStack => ({ stack, count }));
 }
 
+function notUtf8(bytes: Uint8Array): Error {
+  let line = 1;
+  let from = 0;
+  for (;;) {
+    const end = bytes.indexOf(LF, from);
+    const to = end < 0 ? bytes.length : end;
+    // No byte of a character of several is a line end, so the fault lies in some line.
+    if (end < 0 || !isUtf8(bytes.subarray(from, to))) {
+      return malformed(
+        `line ${line} of the folded stacks is not UTF-8, its bytes are ${hexOfInvalidText(bytes.subarray(from, to))}: encode the text as UTF-8, or send format=pprof where this is a pprof profile`,
+      );
+    }
+    line++;
+    from = end + 1;
+  }
+}
+
+const LF = 0x0a;
+
 function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
   const counts = new Map<string, number | bigint>();
   for (const [i, line] of lines.entries()) {
-    const text = line.endsWith("\r") ? line.slice(0, -1) : line;
-    const space = text.lastIndexOf(" ");
-    if (space < 0) continue;
-    const digits = text.slice(space + 1);
-    if (!/^[+-]?[0-9]+$/.test(digits)) {
-      throw malformed(`line ${i + 1} ends in ${JSON.stringify(digits.slice(0, 40))}: end it with a space and a whole number, as in "main;work 12"`);
+    const end = endWithoutBlanks(line, line.length);
+    if (end === 0 || isComment(line)) continue;
+    let countFrom = end;
+    while (countFrom > 0 && !isBlank(line.charCodeAt(countFrom - 1))) countFrom--;
+    const digits = line.slice(countFrom, end);
+    if (countFrom === 0 || !/^[+-]?[0-9]+$/.test(digits)) {
+      throw malformed(`line ${i + 1} ends in ${JSON.stringify(digits.slice(-40))}, which is no count: end it with a blank and a whole number, as in "main;work 12"`);
     }
-    const stack = withoutLastSemicolon(text.slice(0, space));
+    const stack = withoutEmptyFrames(line.slice(0, endWithoutBlanks(line, countFrom)));
     const sum = plus(counts.get(stack) ?? 0, digits);
     if (typeof sum === "bigint" && !isInt64(sum)) throw malformed(`line ${i + 1} has a count beyond 64 bits, by itself or with those of its stack before: send a smaller one`);
     counts.set(stack, sum);
@@ -75,16 +106,37 @@ function plus(count: number | bigint, digits: string): number | bigint {
 function countLines(lines: readonly string[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const line of lines) {
-    const text = line.endsWith("\r") ? line.slice(0, -1) : line;
-    if (text === "") continue;
-    const stack = withoutLastSemicolon(text);
+    if (endWithoutBlanks(line, line.length) === 0 || isComment(line)) continue;
+    const stack = withoutEmptyFrames(line.endsWith("\r") ? line.slice(0, -1) : line);
     counts.set(stack, (counts.get(stack) ?? 0) + 1);
   }
   return counts;
 }
 
-function withoutLastSemicolon(stack: string): string {
-  return stack.endsWith(";") ? stack.slice(0, -1) : stack;
+/** A blank, a tab, or the CR of a line end. */
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0d;
+}
+
+function endWithoutBlanks(line: string, end: number): number {
+  let at = end;
+  while (at > 0 && isBlank(line.charCodeAt(at - 1))) at--;
+  return at;
+}
+
+/** `perf` and its kin write such lines before the stacks: `# event: cpu`. */
+function isComment(line: string): boolean {
+  let at = 0;
+  while (at < line.length && isBlank(line.charCodeAt(at))) at++;
+  return line.startsWith("#", at);
+}
+
+function withoutEmptyFrames(stack: string): string {
+  if (!stack.startsWith(";") && !stack.endsWith(";") && !stack.includes(";;")) return stack;
+  return stack
+    .split(";")
+    .filter((frame) => frame !== "")
+    .join(";");
 }
 
 function isInt64(value: bigint): boolean {
@@ -179,6 +231,7 @@ export function foldedToPprof(
     period: profile.period,
     timeNs: options.timeNs ?? 0n,
     durationNs: options.durationNs ?? 0n,
+    isOfText: true,
   });
   const scale = BigInt(profile.scale);
   for (const { stack, count } of stacks) {
@@ -187,7 +240,7 @@ export function foldedToPprof(
     if (!isInt64(value)) {
       throw malformed(`${JSON.stringify(stack.slice(0, 100))} counts ${count}, which is beyond 64 bits in ${profile.sampleType.unit} of the sample rate: send a smaller count`);
     }
-    const frames = stack.split(";").map((name) => writer.frame(name));
+    const frames = stack === "" ? [] : stack.split(";").map((name) => writer.frame(name));
     writer.sample(frames.reverse(), [value]);
   }
   return writer.finish();

@@ -66,6 +66,7 @@ export type { PushInput } from "./encode-push.ts";
 export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName } from "./folded.ts";
 export type { AppProfile, FoldedStack, FoldedText } from "./folded.ts";
 export { NORMALISATION_VERSION } from "./identity.ts";
+export { hexOfInvalidText } from "./invalid-text.ts";
 export type { IngestQuirks } from "./ingest-name.ts";
 export { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./limits.ts";
 export type { AcceptanceWindow, ProfileLimits } from "./limits.ts";

@@ -22,6 +22,8 @@ export interface ProfileLimits {
   readonly labelNameLengthBytesMax: number;
   /** max_label_value_length */
   readonly labelValueLengthBytesMax: number;
+  /** repair_truncated_go_stacktraces: ours, Pyroscope always does. */
+  readonly repairsGoStacktraces: boolean;
 }
 
 /** A profile's time must lie within [now - older, now + newer]. */
@@ -41,6 +43,7 @@ export const DEFAULT_PROFILE_LIMITS: ProfileLimits = {
   labelCountMax: 30,
   labelNameLengthBytesMax: 1024,
   labelValueLengthBytesMax: 2048,
+  repairsGoStacktraces: true,
 };
 
 export const DEFAULT_ACCEPTANCE_WINDOW: AcceptanceWindow = {

@@ -7,12 +7,13 @@ import { OTHER } from "./flame-graph.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { UNINTERRUPTED } from "./interrupt.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
+import { NO_STACKTRACE } from "./stacktrace-tree.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
 import { SymbolInterner } from "./symbol-interner.ts";
 import type { Symbols } from "./symbol-table.ts";
 
-/** Merges any number of location trees exactly: same symbols, same node. */
+/** Merges any number of location trees exactly: same symbols, same node. What they have at their roots lies in a frame `NO_STACKTRACE` afterwards. */
 export class LocationTreeMerger {
   readonly #symbols = new SymbolInterner();
   readonly #tree = new StacktraceInterner();
@@ -27,6 +28,7 @@ export class LocationTreeMerger {
       interrupt.after(1);
       target[node] = this.#tree.child(target[nodeParent[node]!]!, location[nodeLocation[node]!]!);
     }
+    if (sumAt(added.self, 0) !== 0) target[0] = this.#tree.child(0, this.#symbols.translate(symbolsOf(NO_STACKTRACE)).location[1]!);
     this.#self.grow(this.#tree.nodeCount);
     this.#self.addAll(added.self, nodeCount, target);
   }
@@ -109,11 +111,17 @@ export function stringAt(symbols: Symbols, id: number): string {
   return decodeUtf8(symbols.stringBytes.slice(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!));
 }
 
-/** What a location without lines is called: its address in hexadecimal, as in a flame graph. */
+/**
+ * What a location without lines is called: where it lies and its address, `library.so!0xcafe04000`. The address alone, in bare
+ * hexadecimal as Pyroscope shows it, where the mapping has no name.
+ */
 export function addressName(symbols: Symbols, location: number): string {
   const high = symbols.locationAddressHigh[location]!;
   const low = symbols.locationAddressLow[location]!;
-  return high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
+  const address = high === 0 ? low.toString(16) : high.toString(16) + low.toString(16).padStart(8, "0");
+  const path = stringAt(symbols, symbols.mappingFilename[symbols.locationMapping[location]!]!);
+  const file = path.slice(Math.max(path.lastIndexOf("/"), path.lastIndexOf("\\")) + 1);
+  return file === "" ? address : `${file}!0x${address}`;
 }
 
 /** One location (1) with one line in a function of this name and nothing else. */

@@ -51,10 +51,10 @@ export function normalize(
       throw malformed(`sample type ${JSON.stringify(type)} contains "-", which profile types may not: write it with "_"`);
     }
   }
-  mendGoTruncated(decoded, sampleTypes, labelValue(labels, "pyroscope_spy") ?? "");
+  const collapsedNames = collapseGoTypeParameters(decoded);
+  if (limits.repairsGoStacktraces) mendGoTruncated(decoded, sampleTypes, { spyName: labelValue(labels, "pyroscope_spy") ?? "", collapsedNames });
   resolveIds(decoded);
   if (ingest !== undefined && spyNamesFilesInFunctions(ingest.spyName)) prefixFunctionsWithFile(decoded, ingest.spyName);
-  collapseGoTypeParameters(decoded);
   limitSymbolLength(decoded, limits.symbolLengthBytesMax);
   clearAddresses(decoded);
   putServiceVersion(decoded, labels);

@@ -390,6 +390,45 @@ describe("odd input: tables", () => {
     expect(reasonOf(Buffer.concat([one().encode(), Uint8Array.from([0x32, 2, 0xc3, 0xbc])]))).equal("accepted");
   });
 
+  it("text that is not UTF-8 is named by what refers to it, with its bytes, wherever the string table stands", () => {
+    const bad = [0x66, 0xff, 0x67];
+    const messageWith = (change: (profile: Profile, bad: number) => void): string[] => {
+      const profile = one();
+      change(profile, STRINGS.length);
+      const bytes = withStrings(profile.encode(), STRINGS);
+      const string = Uint8Array.from([0x32, bad.length, ...bad]);
+      // The strings in front are read before anything that refers to them.
+      const strings = withStrings(new Profile({ stringTable: new StringTable() }).encode(), STRINGS);
+      const rest = withStrings(profile.encode(), []);
+      return [Buffer.concat([bytes, string]), Buffer.concat([strings, string, rest])].map((pprof) => {
+        try {
+          push(pprof);
+          return "accepted";
+        } catch (thrown) {
+          return (thrown as CodedError).message;
+        }
+      });
+    };
+    const cases: readonly (readonly [string, (profile: Profile, bad: number) => void])[] = [
+      ['the value of the sample label "key"', (p, at) => (p.sample[0]!.label = [new PprofLabel({ key: STRINGS.indexOf("key"), str: at })])],
+      ["the key of a sample label", (p, at) => (p.sample[0]!.label = [new PprofLabel({ key: at, str: 1 })])],
+      [`the name of a function in the file ""`, (p, at) => Object.assign(p.function[0]!, { name: at, systemName: 0, filename: 0 })],
+      [`the file name of the function "${STRINGS[1]}"`, (p, at) => Object.assign(p.function[0]!, { name: 1, systemName: 1, filename: at })],
+      [`the system name of the function "${STRINGS[1]}"`, (p, at) => Object.assign(p.function[0]!, { name: 1, systemName: at })],
+      ["the file name of a mapping", (p, at) => (p.mapping = [new Mapping({ id: 1, filename: at })])],
+      [`the build id of the mapping "${STRINGS[1]}"`, (p, at) => (p.mapping = [new Mapping({ id: 1, filename: 1, buildId: at })])],
+      ["the name of a sample type", (p, at) => (p.sampleType[0]!.type = at)],
+      [`string ${STRINGS.length} of the profile, to which nothing refers,`, () => {}],
+    ];
+    for (const [place, change] of cases) {
+      for (const message of messageWith(change)) expect(message).equal(`${place} is not UTF-8, its bytes are 66ff67: encode the profile's strings as UTF-8`);
+    }
+    // Bounded, whatever the length, and the byte that is wrong is among those shown.
+    const long = Uint8Array.from({ length: 5000 }, (_, i) => (i === 3000 ? 0xff : 0x61));
+    const text = Buffer.concat([one().encode(), Uint8Array.from([0x32, 0x88, 0x27]), long]);
+    expect(() => push(text)).throw(CodedError, `its bytes are ...${"61".repeat(32)}ff${"61".repeat(31)}...:`);
+  });
+
   it("limits count what was sent: samples of zeros, and labels without text", () => {
     const zeros = changed((p) => (p.sample = Array.from({ length: 5 }, () => new Sample({ locationId: [1], value: [0] }))));
     expect(reasonOf(zeros, { limits: { ...DEFAULT_PROFILE_LIMITS, sampleCountMax: 4 } })).equal("samples_limit");

@@ -4,6 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { assert } from "@pyromesh/base";
+import { describeInvalidText } from "./find-invalid-text.ts";
 import { KERNEL_BYTES } from "./gen/kernel-bytes.ts";
 import { KernelMemory, nodeCountMax } from "./kernel-memory.ts";
 import { tooManySamples } from "./limits.ts";
@@ -38,6 +39,8 @@ export class PprofKernel {
   readonly #exports: KernelExports;
   /** Ids from 2^31 on, numbered in order of appearance. */
   readonly #bigIds = new Map<bigint, number>();
+  /** Of the push. */
+  #inputBytes = 0;
   #limits: DecodeLimits = { sampleCountMax: 0, nodeCountMax: 0, depthMax: 0, labelCountMax: 0 };
 
   constructor(inputBytesMax: number) {
@@ -49,7 +52,7 @@ export class PprofKernel {
       bigId: (id: bigint): number => this.#bigId(BigInt.asUintN(64, id)),
       checkUtf8: (from: number, to: number): void => {
         if (isUtf8(columns.input.subarray(from, to))) return;
-        throw malformed("the profile's string table holds text that is not UTF-8: encode its strings as UTF-8");
+        throw malformed(`${describeInvalidText(columns.input.subarray(0, this.#inputBytes))}: encode the profile's strings as UTF-8`);
       },
     };
     this.#exports = new WebAssembly.Instance(compiled, { env: { memory }, host }).exports as unknown as KernelExports; // kernel/index.ts
@@ -60,6 +63,7 @@ export class PprofKernel {
   decode(pprof: Uint8Array, limits: DecodeLimits, hashSeed: number): void {
     assert(limits.nodeCountMax <= nodeCountMax(this.memory.inputBytesMax), "nodes fit the kernel's memory");
     this.memory.columns.input.set(pprof);
+    this.#inputBytes = pprof.length;
     this.#limits = limits;
     if (this.#bigIds.size > 0) this.#bigIds.clear();
     this.#exports.decodeProfile(pprof.length, hashSeed, limits.sampleCountMax, limits.nodeCountMax, limits.depthMax, limits.labelCountMax);

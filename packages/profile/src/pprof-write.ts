@@ -1,6 +1,6 @@
 /**
  * Writes small pprof profiles: what other formats are turned into, so that they take the same way in as pprof itself.
- * Frames are interned; there are no mappings. (Query results, which are large, have a writer of their own.)
+ * Frames are interned. (Query results, which are large, have a writer of their own.)
  */
 import { ByteWriter } from "@pyromesh/base";
 import type { Label } from "./labels.ts";
@@ -14,6 +14,8 @@ export interface PprofHead {
   /** 0: the profile has no clock of its own. */
   readonly timeNs: bigint;
   readonly durationNs: bigint;
+  /** As Pyroscope turns text into pprof: every frame lies in one mapping that says nothing, and a function's system name is its name. */
+  readonly isOfText?: boolean;
 }
 
 /** Location ids, as `frame` gives them. */
@@ -44,6 +46,7 @@ export class PprofWriter {
       const message = new ByteWriter(32);
       putInt(message, 1, called);
       putInt(message, 2, this.#string(name));
+      if (this.#head.isOfText === true) putInt(message, 3, this.#string(name));
       putInt(message, 4, this.#string(filename));
       this.#functionBytes.u8(0x2a).prefixed(message.finish());
     }
@@ -54,6 +57,7 @@ export class PprofWriter {
     putInt(lineMessage, 2, line);
     const message = new ByteWriter(32);
     putInt(message, 1, frame);
+    if (this.#head.isOfText === true) putInt(message, 2, TEXT_MAPPING);
     message.u8(0x22).prefixed(lineMessage.finish());
     this.#locations.u8(0x22).prefixed(message.finish());
     return frame;
@@ -78,10 +82,15 @@ export class PprofWriter {
   }
 
   finish(): Uint8Array {
-    const { sampleTypes, periodType, period, timeNs, durationNs } = this.#head;
+    const { sampleTypes, periodType, period, timeNs, durationNs, isOfText } = this.#head;
     const out = new ByteWriter(this.#samples.length + this.#locations.length + this.#functionBytes.length + 1024);
     for (const type of sampleTypes) out.u8(0x0a).prefixed(this.#valueType(type));
     const periodBytes = this.#valueType(periodType);
+    if (isOfText === true) {
+      const mapping = new ByteWriter(2);
+      putInt(mapping, 1, TEXT_MAPPING);
+      out.u8(0x1a).prefixed(mapping.finish());
+    }
     out.raw(this.#samples.finish()).raw(this.#locations.finish()).raw(this.#functionBytes.finish());
     for (const text of this.#strings.keys()) out.u8(0x32).text(text);
     if (timeNs !== 0n) out.u8(0x48).uvarint64(BigInt.asUintN(64, timeNs));
@@ -104,6 +113,9 @@ export class PprofWriter {
     return index;
   }
 }
+
+/** The id of the one mapping of a text. */
+const TEXT_MAPPING = 1;
 
 /** Zeros are left out, as protobuf does. */
 function putInt(out: ByteWriter, field: number, value: number): void {

@@ -5,7 +5,7 @@
  * the bytes that are left before anything is sized by them, references against what they may refer to, and every column
  * against the end once it is read (reading past it yields nonsense for a moment, and is caught there).
  */
-import { IDENTITY_BYTES, NORMALISATION_VERSION } from "./identity.ts";
+import { IDENTITY_BYTES, NORMALISATION_VERSION, NORMALISATION_VERSION_MIN } from "./identity.ts";
 import type { Label } from "./labels.ts";
 import { compareText, LABEL_SERVICE_NAME } from "./labels.ts";
 import type { SampleType } from "./profile-type.ts";
@@ -51,8 +51,8 @@ export class RecordDecoder {
     this.#object = object;
     const front = new FrontReader(input, object, checkEnvelope(input, object));
     const normalisation = front.byte();
-    if (normalisation !== NORMALISATION_VERSION) {
-      corrupt(object, front.pos - 1, `normalisation version ${NORMALISATION_VERSION}`, `${normalisation}`);
+    if (normalisation < NORMALISATION_VERSION_MIN || normalisation > NORMALISATION_VERSION) {
+      corrupt(object, front.pos - 1, `a normalisation version of ${NORMALISATION_VERSION_MIN} to ${NORMALISATION_VERSION}`, `${normalisation}`);
     }
     const tenant = front.text();
     const service = front.text();

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { CorruptionError, crc32 } from "@pyromesh/base";
 import { encodePush } from "./encode-push.ts";
 import type { PushInput } from "./encode-push.ts";
-import { NORMALISATION_VERSION } from "./identity.ts";
+import { NORMALISATION_VERSION, NORMALISATION_VERSION_MIN } from "./identity.ts";
 import { DEFAULT_PROFILE_LIMITS } from "./limits.ts";
 import { PprofWriter } from "./pprof-write.ts";
 import type { EncodedRecord, RecordView } from "./record-view.ts";
@@ -269,14 +269,29 @@ describe("record", () => {
     expect(after).deep.equal(alone);
   });
 
-  it("version 1 stays readable: the golden record", () => {
-    const path = fileURLToPath(new URL("../testdata/record-v1.bin", import.meta.url));
+  it("records of every normalisation version stay readable: the golden ones", () => {
+    const golden = (version: number): Uint8Array => {
+      const path = fileURLToPath(new URL(`../testdata/record-v${version}.bin`, import.meta.url));
+      if (version === NORMALISATION_VERSION && (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path))) writeFileSync(path, small().bytes);
+      return new Uint8Array(readFileSync(path));
+    };
     const record = small();
-    if (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path)) writeFileSync(path, record.bytes);
-    const golden = new Uint8Array(readFileSync(path));
-    expect(recordSums([encodedRecordOf(golden)], new Set())).deep.equal(recordSums([record], new Set()));
+    for (let version = NORMALISATION_VERSION_MIN; version <= NORMALISATION_VERSION; version++) {
+      const bytes = golden(version);
+      expect(bytes[RECORD_OFFSET.stores], "the normalisation version").equal(version);
+      expect(recordSums([encodedRecordOf(bytes)], new Set())).deep.equal(recordSums([record], new Set()));
+    }
     // The same push must have this identity for ever, or NORMALISATION_VERSION must rise.
-    expect(Buffer.from(recordHeader(golden).identity).toString("hex")).equal(Buffer.from(record.identity).toString("hex"));
+    expect(Buffer.from(recordHeader(golden(NORMALISATION_VERSION)).identity).toString("hex")).equal(Buffer.from(record.identity).toString("hex"));
+  });
+
+  it("a normalisation version that is not known is refused", () => {
+    for (const version of [0, NORMALISATION_VERSION + 1, 255]) {
+      const bytes = small().bytes.slice();
+      bytes[RECORD_OFFSET.stores] = version;
+      writeChecksum(bytes);
+      expect(() => decodeRecord(bytes, "r")).throw(CorruptionError, "normalisation version");
+    }
   });
 
   it("RECORD.md says what the code does", () => {

@@ -30,13 +30,15 @@ export const UNKNOWN_SERVICE = "unknown_service";
 const DELTA_PREFIX = "godeltaprof_";
 
 /**
- * The labels of a push, sorted, with a `service_name`. Doubled names are still in: `checkLabels` refuses them. A session id
- * is kept here and not on samples: whoever takes the push in has folded or dropped the client's, which would be a series each.
+ * The labels of a push, sorted, with a `service_name`. A label sent twice is one. A name with two values is still in: `checkLabels`
+ * refuses it, since nobody knows which one is meant. A session id is kept here and not on samples: whoever takes the push in has
+ * folded or dropped the client's, which would be a series each.
  */
 export function receivedLabels(labels: readonly Label[]): Label[] {
   const kept = labels.filter(({ name }) => isKeptLabel(name) || name === LABEL_SESSION_ID);
   if (!kept.some(({ name }) => name === LABEL_SERVICE_NAME)) kept.push({ name: LABEL_SERVICE_NAME, value: UNKNOWN_SERVICE });
-  return sortLabels(kept);
+  // Of a name with two values some stay, in whatever order: it is refused.
+  return sortLabels(kept).filter(({ name, value }, i, sorted) => sorted[i - 1]?.name !== name || sorted[i - 1]!.value !== value);
 }
 
 /** The default rename of a profile as a whole: `godeltaprof_X` becomes `X` and says so. */
@@ -88,7 +90,7 @@ export function checkLabels(labels: readonly Label[], limits: ProfileLimits): vo
       throw refusal("invalid_labels", `the label ${JSON.stringify(name)} is not valid Unicode: send names and values as UTF-8`);
     }
     if (name === previous) {
-      throw refusal("duplicate_label_names", `the series ${shown(labels)} has the label ${JSON.stringify(name)} twice: send each name once`);
+      throw refusal("duplicate_label_names", `the series ${shown(labels)} has the label ${JSON.stringify(name)} twice, with two values: send each name once`);
     }
     previous = name;
   }

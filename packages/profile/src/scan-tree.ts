@@ -9,7 +9,9 @@ import { ROW_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { ProfileDurations } from "./profile-durations.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
 import type { RowQuery, ScannedRow } from "./scan.ts";
+import { addressName } from "./location-tree.ts";
 import { StacktraceInterner } from "./stacktrace-interner.ts";
+import { NO_STACKTRACE } from "./stacktrace-tree.ts";
 import type { LocationTree, NameTree, StacktraceTree } from "./stacktrace-tree.ts";
 import { SumColumn } from "./sums.ts";
 import type { Symbols } from "./symbol-table.ts";
@@ -63,7 +65,7 @@ function nodesHit(tree: StacktraceTree, self: SumColumn): Uint8Array {
   return isHit;
 }
 
-/** The same stacktraces by function name: inlined frames become nodes, a location without lines its address. */
+/** The same stacktraces by function name: inlined frames become nodes, a location without lines its address, and what has no stacktrace `NO_STACKTRACE`. */
 export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): NameTree {
   const { symbols, tree } = view;
   const isHit = nodesHit(tree, self);
@@ -81,8 +83,10 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
     for (let line = end - 1; line >= first; line--) at = merged.child(at, names.ofString(symbols.functionName[symbols.lineFunction[line]!]!));
     nameNode[node] = at;
   }
+  if (self.at(0) !== 0) nameNode[0] = merged.child(0, names.ofText(NO_STACKTRACE));
+  isHit[0] = 1;
   const sums = new SumColumn(merged.nodeCount);
-  for (let node = 1; node < tree.nodeCount; node++) {
+  for (let node = 0; node < tree.nodeCount; node++) {
     if (isHit[node] === 0) continue;
     const value = self.at(node);
     if (value === 0) continue;
@@ -93,7 +97,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
   return { nodeCount: merged.nodeCount, nodeParent: merged.nodeParent, nodeName: merged.nodeLocation, self: sums.view(), names: names.list };
 }
 
-/** The hit part of the location tree, with ids of its own, over the dataset's symbols. */
+/** The hit part of the location tree, with ids of its own, over the dataset's symbols. What has no stacktrace stays at the root: whoever merges it moves it. */
 export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { tree } = view;
   const isHit = nodesHit(tree, self);
@@ -103,9 +107,9 @@ export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self
   const nodeParent = new Uint32Array(nodeCount);
   const nodeLocation = new Uint32Array(nodeCount);
   const sums = new SumColumn(nodeCount);
-  for (let node = 1; node < tree.nodeCount; node++) {
+  for (let node = 0; node < tree.nodeCount; node++) {
     const id = ids[node]!;
-    if (id === 0) continue;
+    if (id === 0 && node > 0) continue;
     interrupt.after(1);
     nodeParent[id] = ids[tree.nodeParent[node]!]!;
     nodeLocation[id] = tree.nodeLocation[node]!;
@@ -124,6 +128,7 @@ class FrameNames {
   readonly #symbols: Symbols;
   readonly #byString = new Map<number, number>();
   readonly #byText = new Map<string, number>();
+  readonly #byAddress = new Map<number, number>();
   readonly #decoder = new TextDecoder();
 
   constructor(symbols: Symbols) {
@@ -135,20 +140,20 @@ class FrameNames {
     if (index === undefined) {
       const { stringBytes, stringOffset } = this.#symbols;
       // Copied: a TextDecoder refuses shared memory, where cached sections lie.
-      index = this.#ofText(this.#decoder.decode(stringBytes.slice(stringOffset[id]!, stringOffset[id + 1]!)));
+      index = this.ofText(this.#decoder.decode(stringBytes.slice(stringOffset[id]!, stringOffset[id + 1]!)));
       this.#byString.set(id, index);
     }
     return index;
   }
 
-  /** Pyroscope shows an unsymbolised frame as its bare address. */
+  /** Of a location without lines. */
   ofAddress(location: number): number {
-    const { locationAddressHigh, locationAddressLow } = this.#symbols;
-    const address = (BigInt(locationAddressHigh[location]!) << 32n) | BigInt(locationAddressLow[location]!);
-    return this.#ofText(address.toString(16));
+    let index = this.#byAddress.get(location);
+    if (index === undefined) this.#byAddress.set(location, (index = this.ofText(addressName(this.#symbols, location))));
+    return index;
   }
 
-  #ofText(text: string): number {
+  ofText(text: string): number {
     let index = this.#byText.get(text);
     if (index === undefined) {
       index = this.list.push(text) - 1;

@@ -12,6 +12,7 @@ import type { Matcher } from "./matcher.ts";
 import { matchesLabels, seriesSteps } from "./matcher.ts";
 import { printProfileType, profileTypeOf, seriesLabels } from "./profile-type.ts";
 import type { ProfileType } from "./profile-type.ts";
+import { NO_STACKTRACE } from "./stacktrace-tree.ts";
 
 /** What to count. Times are nanoseconds, both ends inclusive. Empty lists mean all. */
 export interface RowQuery {
@@ -144,11 +145,12 @@ function chosen(table: Uint8Array, width: number, wanted: readonly string[], int
   return flags;
 }
 
-/** 1 for each node whose frames from the root begin with `callSite`; inlined functions are frames, and so is an address without a name. */
+/** 1 for each node whose frames from the root begin with `callSite`; inlined functions are frames, and so are an address without a name and `NO_STACKTRACE`. */
 function nodesUnder({ symbols, tree }: Pick<DatasetView, "symbols" | "tree">, callSite: readonly string[], interrupt: Interrupt): Uint8Array {
   // How many names of the call site the way to a node spells; -1 where it left it.
   const depth = new Int32Array(tree.nodeCount);
   const under = new Uint8Array(tree.nodeCount);
+  if (callSite.length === 1 && callSite[0] === NO_STACKTRACE) under[0] = 1;
   const nameOf = new Map<number, string>();
   for (let node = 1; node < tree.nodeCount; node++) {
     let matched = depth[tree.nodeParent[node]!]!;

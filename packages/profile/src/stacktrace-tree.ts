@@ -3,6 +3,12 @@
  * backward pass adds selves up to totals. A stacktrace is the id of its leaf node.
  */
 
+/**
+ * Where answers show the value of samples that have no stacktrace: those lie at a tree's root, whose own value no flame graph and no
+ * pprof could show, while time series count it.
+ */
+export const NO_STACKTRACE = "[no stacktrace]";
+
 /** A tree over locations of a symbol table. Arrays may be longer than nodeCount. */
 export interface StacktraceTree {
   readonly nodeCount: number;

@@ -7,22 +7,22 @@ import type { StacktraceTree } from "./stacktrace-tree.ts";
 
 export class StacktraceWalk implements StacktraceTree {
   readonly #kernel: PprofKernel;
-  nodeCount: number;
   readonly nodeParent: Uint32Array;
   readonly nodeLocation: Uint32Array;
 
   constructor(kernel: PprofKernel) {
     this.#kernel = kernel;
-    this.nodeCount = kernel.nodeCount;
     this.nodeParent = kernel.memory.columns.nodeParent;
     this.nodeLocation = kernel.memory.columns.nodeLocation;
   }
 
+  get nodeCount(): number {
+    return this.#kernel.nodeCount;
+  }
+
   /** The child at a location (the push's own id), made where there is none; 0 where there is no room for it. Not after `normalize` has turned ids into indexes. */
   childAt(parent: number, location: number): number {
-    const child = this.#kernel.childAt(parent, location);
-    this.nodeCount = this.#kernel.nodeCount;
-    return child;
+    return this.#kernel.childAt(parent, location);
   }
 
   /** As `childAt`, but 0 where there is none. */

@@ -49,6 +49,7 @@ export function writerLimitsOf(inForce: LimitsInForce, tenant: TenantId): Writer
         labelCountMax: limits.labelCountMax,
         labelNameLengthBytesMax: limits.labelNameLengthMax,
         labelValueLengthBytesMax: limits.labelValueLengthMax,
+        repairsGoStacktraces: limits.repairsGoStacktraces,
       },
       window: { rejectOlderThanMs: limits.rejectOlderThanMs, rejectNewerThanMs: limits.rejectNewerThanMs },
     },

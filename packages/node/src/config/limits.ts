@@ -1,7 +1,7 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
- * on one profile), and that `max_query_bytes`, `query_allow_partial` and the `max_label_listing` ones are ours. 0 lifts a limit.
+ * on one profile), and that `max_query_bytes`, `query_allow_partial`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
 import type { TenantId } from "@pyromesh/base";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
@@ -28,6 +28,8 @@ export interface TenantLimits {
   readonly stacktraceDepthMax: number;
   /** Longer names keep their end. */
   readonly symbolLengthMax: number;
+  /** True: Go stacktraces that the runtime cut off get back the frames before their root. */
+  readonly repairsGoStacktraces: boolean;
   readonly rejectOlderThanMs: number;
   readonly rejectNewerThanMs: number;
   readonly queryLookbackMs: number;
@@ -62,6 +64,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
   stacktraceDepthMax: limit("max_profile_stacktrace_depth", countKind, 1000, "frames of a stacktrace; deeper ones are cut at the leaf"),
   symbolLengthMax: limit("max_profile_symbol_value_length", countKind, 65_535, "bytes of a symbol; longer ones keep their end"),
+  repairsGoStacktraces: limit("repair_truncated_go_stacktraces", booleanKind, true, "give Go stacktraces that the runtime cut off the frames before their root back, as Pyroscope does"),
   rejectOlderThanMs: limit("reject_older_than", durationKind, 3_600_000, "refuse profiles older than this"),
   rejectNewerThanMs: limit("reject_newer_than", durationKind, 600_000, "refuse profiles this far in the future"),
   queryLookbackMs: limit("max_query_lookback", durationKind, 0, "how far back a query may start"),

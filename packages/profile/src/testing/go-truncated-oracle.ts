@@ -1,9 +1,9 @@
 /**
  * What mending does to Go's cut stacktraces, told the slow and plain way (fix-go-truncated.ts does it on a tree). For tests.
- * Stacktraces are lists of location ids from the root.
+ * Stacktraces are lists of location ids from the root, one for each sample, in their order.
  */
 
-/** Which locations come before each stacktrace's root. `types` and `filenames` say whether the profile is one to mend. */
+/** Which locations come before each stacktrace's root. `types` says whether the profile is one to mend. */
 export function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[]): string[][] {
   const isAllocation = types.some((type) => ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"].includes(type));
   const deepest = stacks.reduce((depth, stack) => Math.max(depth, stack.length), 0);
@@ -11,38 +11,73 @@ export function goPrefixes(stacks: readonly (readonly string[])[], types: readon
   return isDeep ? prefixesOf(stacks) : stacks.map(() => []);
 }
 
+interface Group {
+  readonly key: string;
+  readonly path: readonly string[];
+  /** Of all its stacktraces, in order. */
+  readonly stacks: (readonly string[])[];
+}
+
 interface Link {
-  readonly to: string;
-  readonly frames: readonly string[];
+  readonly to: Group;
+  readonly shift: number;
 }
 
 function prefixesOf(stacks: readonly (readonly string[])[]): string[][] {
-  const groups = new Map<string, readonly string[]>();
-  for (const stack of stacks) if (stack.length >= 24) groups.set(keyOf(stack, 0, 24), stack.slice(0, 24));
+  const byKey = new Map<string, Group>();
+  for (const stack of stacks) {
+    if (stack.length < 24) continue;
+    const key = keyOf(stack, 0, 24);
+    const group = byKey.get(key) ?? { key, path: stack.slice(0, 24), stacks: [] };
+    byKey.set(key, group);
+    group.stacks.push(stack);
+  }
+  const groups = [...byKey.values()]
+    .map((group) => ({ group, at: sortKey(group.path) }))
+    .sort((a, b) => Buffer.compare(a.at, b.at))
+    .map(({ group }) => group);
+  // The last one is passed over, unless all others have one stacktrace each.
+  const isAnyOtherLarger = groups.slice(0, -1).some((group) => group.stacks.length > 1);
+  const used = new Set(isAnyOtherLarger ? groups.slice(0, -1) : groups);
   // Where the frames that some group begins with lie deepest.
   const deepest = new Map<string, Link>();
   for (let shift = 8; shift >= 1; shift--) {
-    for (const [to, path] of groups) {
-      const start = keyOf(path, shift, shift + 16);
-      if (!deepest.has(start)) deepest.set(start, { to, frames: path.slice(0, shift) });
+    for (const group of used) {
+      const start = keyOf(group.path, shift, shift + 16);
+      if (!deepest.has(start)) deepest.set(start, { to: group, shift });
     }
   }
-  const linkOf = (group: string): Link | undefined => {
-    const link = deepest.get(keyOf(groups.get(group)!, 0, 16));
-    return link === undefined || link.to === group ? undefined : link;
-  };
+  const links = new Map<Group, Link>();
+  for (const group of used) {
+    const link = deepest.get(keyOf(group.path, 0, 16));
+    if (link !== undefined && link.to !== group) links.set(group, link);
+  }
   return stacks.map((stack) => {
     if (stack.length < 24) return [];
-    const prefix: string[] = [];
+    let missing = 0;
     let steps = 0;
-    for (let link = linkOf(keyOf(stack, 0, 24)); link !== undefined; link = linkOf(link.to)) {
+    let last = byKey.get(keyOf(stack, 0, 24))!; // every stacktrace so long was put into one
+    for (let link = links.get(last); link !== undefined; link = links.get(last)) {
       if (++steps > 56) return [];
-      prefix.unshift(...link.frames);
+      missing += link.shift;
+      last = link.to;
     }
-    return prefix;
+    const reference = last.stacks[0]!;
+    return missing < reference.length ? reference.slice(0, missing) : [];
   });
 }
 
 function keyOf(stack: readonly string[], from: number, to: number): string {
   return stack.slice(from, to).join(" ");
+}
+
+/** Eight bytes a location, the least first, from the leaf's side to the root. */
+function sortKey(path: readonly string[]): Buffer {
+  return Buffer.concat(
+    [...path].reverse().map((id) => {
+      const bytes = Buffer.alloc(8);
+      bytes.writeBigUInt64LE(BigInt(id));
+      return bytes;
+    }),
+  );
 }

@@ -19,7 +19,7 @@ export type Sums = Map<string, bigint>;
 /** Labels on samples that never become series labels. */
 const ID_LABELS = new Set(["span_id", "profile_id", "trace_id"]);
 
-/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. `isMended`: of the Go SDK, whose cut stacktraces are mended. */
+/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. `isMended`: a Go profile's, whose cut stacktraces are mended. */
 export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set(), isMended = false): Sums {
   const profile = Profile.decode(pprof);
   const strings = profile.stringTable.strings;
@@ -44,32 +44,52 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
     const values = value.map((one) => BigInt.asIntN(64, BigInt(one)));
     return values.every((one) => one >= 0n) && values.some((one) => one > 0n);
   });
+  const sameAs = mergedLocations(profile);
   const prefixes = goPrefixes(
-    kept.map(({ locationId }) => locationId.map(String).reverse()),
+    kept.map(({ locationId }) => locationId.map((id) => String(sameAs?.numbers.get(BigInt(id)) ?? id)).reverse()),
     profile.sampleType.map(({ type }) => text(type)),
-  );
+  ).map((prefix) => prefix.map((id) => String(sameAs?.ids[Number(id) - 1] ?? id)));
   for (const [i, sample] of kept.entries()) {
     const values = sample.value.map((value) => BigInt.asIntN(64, BigInt(value)));
     const labels: Label[] = [];
-    const idTexts: string[] = [];
+    const idTexts = new Map<string, string>();
     for (const label of sample.label) {
       const name = text(label.key);
       const value = text(label.str);
       if (Number(label.str) === 0) continue;
       if (ID_LABELS.has(name)) {
         if (new RegExp(name === "trace_id" ? "^[0-9a-fA-F]{32}$" : "^[0-9a-fA-F]{16}$").test(value) && !/^0*$/.test(value)) {
-          idTexts.push(`${name === "trace_id" ? "trace" : "span"}=${value.toLowerCase()} `);
+          // Of several the first counts, here and below.
+          const kind = name === "trace_id" ? "trace" : "span";
+          if (!idTexts.has(kind)) idTexts.set(kind, `${kind}=${value.toLowerCase()} `);
         }
-      } else if (name !== "" && !seriesNames.has(name)) labels.push({ name, value });
+      } else if (name !== "" && !seriesNames.has(name) && !labels.some((label) => label.name === name)) labels.push({ name, value });
     }
     const stack = [...(isMended ? prefixes[i]! : []), ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
     for (const [column, type] of profile.sampleType.entries()) {
       if (values[column] === 0n) continue;
-      const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), idTexts.sort().join(""), stack);
+      const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), [...idTexts.values()].sort().join(""), stack);
       sums.set(key, (sums.get(key) ?? 0n) + values[column]!);
     }
   }
   return sums;
+}
+
+/** Where names have type parameters, locations that are alike without them are one: the number of each by id, from 1, and an id by number. */
+function mergedLocations(profile: Profile): { readonly numbers: ReadonlyMap<bigint, number>; readonly ids: readonly bigint[] } | undefined {
+  const { strings } = profile.stringTable;
+  const bare = (index: unknown): string => (strings[Number(index)] ?? "").replace(/\[go\.shape\..*\]/, "");
+  if (!strings.some((text) => /\[go\.shape\..*\]/.test(text))) return undefined;
+  const functions = new Map(profile.function.map((called) => [BigInt(called.id), [bare(called.name), bare(called.systemName), bare(called.filename), called.startLine].join("\n")]));
+  const numbers = new Map<bigint, number>();
+  const ids: bigint[] = [];
+  const byKey = new Map<string, number>();
+  for (const { id, mappingId, address, line } of profile.location) {
+    const key = [mappingId, address, ...line.map((one) => `${functions.get(BigInt(one.functionId))} ${one.line}`)].join("\n");
+    if (!byKey.has(key)) byKey.set(key, ids.push(BigInt(id)));
+    numbers.set(BigInt(id), byKey.get(key)!); // set just above
+  }
+  return { numbers, ids };
 }
 
 /** The same of records; labels in `seriesNames` are the series' own and left out. */
