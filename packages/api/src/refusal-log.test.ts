@@ -57,7 +57,7 @@ describe("refusal log", () => {
     for (let i = 0; i < 300; i++) rig.refuse(`t${i}`, "rate_limited");
     expect(rig.take()).to.have.length(101);
     rig.advance(60_000);
-    expect(rig.take()).to.deep.equal([["(others)", "(others)", 199]]);
+    expect(rig.take()).to.deep.equal([["(other)", "(other)", 199]]);
     rig.refuse("t299", "rate_limited");
     expect(rig.take()).to.deep.equal([["t299", "rate_limited", 1]]);
   });

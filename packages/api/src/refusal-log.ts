@@ -10,6 +10,7 @@
 import { CodedError } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import { discardReason } from "./discards.ts";
+import { OTHER_TENANTS } from "./tenant-labels.ts";
 
 export interface Refusal {
   /** "" where none is known yet. */
@@ -64,7 +65,7 @@ export class RefusalLog {
     const key = `${tenant}\n${reason}`;
     const known = this.#pairs.get(key);
     if (known !== undefined) return known;
-    if (this.#pairs.size >= PAIR_COUNT_MAX && tenant !== OTHERS) return this.#pairOf(OTHERS, OTHERS, latest);
+    if (this.#pairs.size >= PAIR_COUNT_MAX && reason !== OTHERS) return this.#pairOf(OTHERS, OTHERS, latest);
     const pair: Pair = { tenant, reason, count: 0, latest, timer: undefined };
     this.#pairs.set(key, pair);
     return pair;
@@ -88,7 +89,7 @@ const LINE = "requests were refused";
 const INTERVAL_MS = 60_000;
 /** Of tenants and reasons that had a refusal within the last minute. At the bound further ones share one line a minute, under `OTHERS`. */
 const PAIR_COUNT_MAX = 100;
-const OTHERS = "(others)";
+const OTHERS = OTHER_TENANTS;
 
 /** Why it was refused: the reason that the metrics of discarded profiles name, else the error's code, else its status. */
 export function refusalReason(error: unknown, status: number, isWrite: boolean): string {
