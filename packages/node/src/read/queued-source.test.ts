@@ -4,7 +4,10 @@ import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { QueuedSource } from "./queued-source.ts";
 
-const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+/** Some turns of the loop: a question waits a few before it is asked, so that who has left already asks nothing. */
+const turn = async (): Promise<void> => {
+  for (let i = 0; i < 8; i++) await new Promise<void>((resolve) => void setImmediate(resolve));
+};
 const never = new AbortController().signal;
 
 /** A source whose answers come when told, by the question's number. */
@@ -152,6 +155,20 @@ describe("queries in a queue", () => {
     expect(rig.running.get(1)!.signal.aborted).to.equal(true);
     await rig.end(2);
     expect(await second).to.equal("answer 2");
+  });
+
+  it("callers that left with their questions, all of them equal, begin nothing", async () => {
+    const rig = new Rig();
+    const gone = Array.from({ length: 5 }, () => new AbortController());
+    const asked = gone.map(({ signal }) => rig.ask(1, { signal }).catch((error: Error) => error.message));
+    // It is known of one after the other.
+    for (const caller of gone) {
+      caller.abort(new Error("left"));
+      await Promise.resolve();
+    }
+    expect(new Set(await Promise.all(asked))).to.deep.equal(new Set(["left"]));
+    await turn();
+    expect(rig.runningNumbers).to.deep.equal([]);
   });
 
   it("equal questions take one place, and the answer is counted for who joined", async () => {

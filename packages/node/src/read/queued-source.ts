@@ -4,14 +4,16 @@
  *   question ──► an equal one in flight is joined (shared-questions.ts)
  *            ──► it runs, waits for its turn, or is refused (query-queue.ts) ──► reader
  *
- * `stats` asks no worker and goes straight on. A caller that leaves while its query waits takes it out of the queue.
+ * `stats` asks no worker and goes straight on. A caller that leaves while its query waits takes it out of the queue, and one that
+ * has left already takes no place in it.
  */
 import type { ProfileSource, Scope } from "@pyromesh/api";
-import { CodedError } from "@pyromesh/base";
+import { CodedError, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Histogram, Metrics, TenantId, Timer } from "@pyromesh/base";
 import { questionKey } from "./question-key.ts";
 import { QueryQueue } from "./query-queue.ts";
 import type { QueryClass, QueryQueueOptions, Ticket } from "./query-queue.ts";
+import { TURNS_BEFORE_PLAN } from "./reader.ts";
 import { SharedQuestions } from "./shared-questions.ts";
 
 /** Tenants with a label value of their own; later ones share one. A metrics page must stay bounded. */
@@ -86,15 +88,20 @@ export class QueuedSource implements ProfileSource {
 
   /** A method of the port, in the queue. Each takes what is asked, then the signal, and answers the same for the same. */
   #queued<M extends QueuedMethod>(queryClass: QueryClass, method: M): ProfileSource[M] {
-    const ask = (...args: readonly unknown[]): Promise<unknown> => {
+    const ask = async (...args: readonly unknown[]): Promise<unknown> => {
       const asked = args.slice(0, -1);
+      const signal = args.at(-1) as AbortSignal; // the port says so
+      // Who has left already joins nobody: else a run would go on for them until it is known of each.
+      const turns = new Turns({ clock: this.#clock });
+      for (let turn = 0; turn < TURNS_BEFORE_PLAN && !signal.aborted; turn++) await turns.give();
+      signal.throwIfAborted();
       const tenants = [...new Set(asked.flatMap(tenantsOf))];
       const inTurn = (own: AbortSignal, begin: () => void): Promise<unknown> =>
         this.#inTurn(queryClass, tenants[0] ?? "", own, () => {
           begin();
           return (this.#source[method] as typeof ask).apply(this.#source, [...asked, own]);
         });
-      return this.#questions.ask({ key: questionKey(method, asked), tenants }, inTurn, args.at(-1) as AbortSignal);
+      return this.#questions.ask({ key: questionKey(method, asked), tenants }, inTurn, signal);
     };
     return ask as ProfileSource[M]; // it passes on what the method takes, and gives back what it gives
   }

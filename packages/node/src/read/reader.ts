@@ -55,7 +55,7 @@ const PLANS_MAX = 3;
  * 10 ms. After three turns that is known: in the first the end of the caller's stream is read, in the second ours is shut, in the third
  * the connection is closed.
  */
-const TURNS_BEFORE_PLAN = 3;
+export const TURNS_BEFORE_PLAN = 3;
 
 /** What a query reads. */
 interface Sources {
