@@ -52,15 +52,15 @@ function unusable(path: string, name: string, what: string, cause: unknown): Cod
   });
 }
 
-const NAME_ANOTHER = "or name another with --data-dir";
+const NAME_ANOTHER = "name another with --data-dir";
 const ADVICE: Readonly<Record<string, string>> = {
-  EACCES: `; give the user of this process the right to read and write it, ${NAME_ANOTHER}`,
-  EPERM: `; give the user of this process the right to read and write it, ${NAME_ANOTHER}`,
-  EROFS: `; mount it for writing, ${NAME_ANOTHER}`,
+  EACCES: `; give the user of this process the right to read and write it, or ${NAME_ANOTHER}`,
+  EPERM: `; give the user of this process the right to read and write it, or ${NAME_ANOTHER}`,
+  EROFS: `; mount it for writing, or ${NAME_ANOTHER}`,
   ENOSPC: "; free some of it and start again",
   EDQUOT: "; free some of it and start again",
-  ENOTDIR: `; move the file away, ${NAME_ANOTHER}`,
-  EEXIST: `; move it away, ${NAME_ANOTHER}`,
+  ENOTDIR: `; move the file away, or ${NAME_ANOTHER}`,
+  EEXIST: `; move it away, or ${NAME_ANOTHER}`,
   EISDIR: "; move that folder away: what is there is not this program's",
   EMFILE: "",
   ENFILE: "",

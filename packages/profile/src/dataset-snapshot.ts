@@ -6,6 +6,7 @@
  */
 import type { Dataset, DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
+import { symbolsNow } from "./symbol-table.ts";
 import type { Symbols } from "./symbol-table.ts";
 
 export class DatasetSnapshot implements DatasetView {
@@ -59,34 +60,4 @@ export class DatasetSnapshot implements DatasetView {
   sampleCount(row: number): number {
     return this.#dataset.sampleCount(row);
   }
-}
-
-/** Written out, so that a column that is added to `Symbols` is missed by the compiler and not by a scan. */
-function symbolsNow(symbols: Symbols): Symbols {
-  return {
-    stringCount: symbols.stringCount,
-    stringBytes: symbols.stringBytes,
-    stringOffset: symbols.stringOffset,
-    mappingCount: symbols.mappingCount,
-    mappingStart: symbols.mappingStart,
-    mappingLimit: symbols.mappingLimit,
-    mappingFileOffset: symbols.mappingFileOffset,
-    mappingFilename: symbols.mappingFilename,
-    mappingBuildId: symbols.mappingBuildId,
-    mappingFlags: symbols.mappingFlags,
-    functionCount: symbols.functionCount,
-    functionName: symbols.functionName,
-    functionSystemName: symbols.functionSystemName,
-    functionFilename: symbols.functionFilename,
-    functionStartLine: symbols.functionStartLine,
-    locationCount: symbols.locationCount,
-    locationMapping: symbols.locationMapping,
-    locationAddressLow: symbols.locationAddressLow,
-    locationAddressHigh: symbols.locationAddressHigh,
-    locationFlags: symbols.locationFlags,
-    lineStart: symbols.lineStart,
-    lineCount: symbols.lineCount,
-    lineFunction: symbols.lineFunction,
-    lineNumber: symbols.lineNumber,
-  };
 }

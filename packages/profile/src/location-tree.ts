@@ -11,6 +11,7 @@ import { NO_STACKTRACE } from "./stacktrace-tree.ts";
 import type { LocationTree } from "./stacktrace-tree.ts";
 import { SumColumn, sumAt, sumOf, thresholdOf, totalsOf } from "./sums.ts";
 import { SymbolInterner } from "./symbol-interner.ts";
+import { symbolsNow } from "./symbol-table.ts";
 import type { Symbols } from "./symbol-table.ts";
 
 /** Merges any number of location trees exactly: same symbols, same node. What they have at their roots lies in a frame `NO_STACKTRACE` afterwards. */
@@ -166,30 +167,5 @@ function withoutLeafLines(symbols: Symbols): Symbols {
   // An address is all that a location without lines is known by.
   const blank = (column: Uint32Array): Uint32Array =>
     column.slice(0, symbols.locationCount).map((address, location) => (location > 0 && hasLines(location) ? 0 : address));
-  return {
-    stringCount: symbols.stringCount,
-    stringBytes: symbols.stringBytes,
-    stringOffset: symbols.stringOffset,
-    mappingCount: symbols.mappingCount,
-    mappingStart: symbols.mappingStart,
-    mappingLimit: symbols.mappingLimit,
-    mappingFileOffset: symbols.mappingFileOffset,
-    mappingFilename: symbols.mappingFilename,
-    mappingBuildId: symbols.mappingBuildId,
-    mappingFlags: symbols.mappingFlags,
-    functionCount: symbols.functionCount,
-    functionName: symbols.functionName,
-    functionSystemName: symbols.functionSystemName,
-    functionFilename: symbols.functionFilename,
-    functionStartLine: symbols.functionStartLine,
-    locationCount: symbols.locationCount,
-    locationMapping: symbols.locationMapping,
-    locationAddressLow: blank(symbols.locationAddressLow),
-    locationAddressHigh: blank(symbols.locationAddressHigh),
-    locationFlags: symbols.locationFlags,
-    lineStart: symbols.lineStart,
-    lineCount: symbols.lineCount,
-    lineFunction: symbols.lineFunction,
-    lineNumber,
-  };
+  return { ...symbolsNow(symbols), locationAddressLow: blank(symbols.locationAddressLow), locationAddressHigh: blank(symbols.locationAddressHigh), lineNumber };
 }

@@ -41,3 +41,33 @@ export interface Symbols {
   readonly lineFunction: Uint32Array;
   readonly lineNumber: Float64Array;
 }
+
+/** The symbols as they are now, whatever is interned later. Written out, so that a column that is added to `Symbols` is missed by the compiler and not by a scan. */
+export function symbolsNow(symbols: Symbols): Symbols {
+  return {
+    stringCount: symbols.stringCount,
+    stringBytes: symbols.stringBytes,
+    stringOffset: symbols.stringOffset,
+    mappingCount: symbols.mappingCount,
+    mappingStart: symbols.mappingStart,
+    mappingLimit: symbols.mappingLimit,
+    mappingFileOffset: symbols.mappingFileOffset,
+    mappingFilename: symbols.mappingFilename,
+    mappingBuildId: symbols.mappingBuildId,
+    mappingFlags: symbols.mappingFlags,
+    functionCount: symbols.functionCount,
+    functionName: symbols.functionName,
+    functionSystemName: symbols.functionSystemName,
+    functionFilename: symbols.functionFilename,
+    functionStartLine: symbols.functionStartLine,
+    locationCount: symbols.locationCount,
+    locationMapping: symbols.locationMapping,
+    locationAddressLow: symbols.locationAddressLow,
+    locationAddressHigh: symbols.locationAddressHigh,
+    locationFlags: symbols.locationFlags,
+    lineStart: symbols.lineStart,
+    lineCount: symbols.lineCount,
+    lineFunction: symbols.lineFunction,
+    lineNumber: symbols.lineNumber,
+  };
+}
