@@ -1,5 +1,6 @@
 /** `npm run bench -- <what> [options]`: what to measure, by name. */
 import { runCommitsCommand } from "./commits/command.ts";
+import { runContentionCommand } from "./contention/command.ts";
 import { runDuelCommand } from "./duel/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
@@ -7,6 +8,7 @@ import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
   commits: runCommitsCommand,
+  contention: runContentionCommand,
   duel: runDuelCommand,
   layouts: runLayoutsCommand,
   load: runLoadCommand,

@@ -254,6 +254,72 @@ describe("page", function () {
       expect(await page.locator(".top-table tbody bdi").first().innerText()).to.equal("flate.(*compressor).deflate");
     });
 
+    describe("of a graph that was cut", () => {
+      // json.Marshal is below three of the boxes that were left out, and on the one that was kept.
+      const cut = { names: ["total", "other", "main", "json.Marshal", ""], levels: [[0, 100, 0, 0], [0, 100, 0, 2], [0, 30, 30, 3, 0, 10, 10, 4, 0, 60, 60, 1]] };
+      const flamegraph = { ...cut, levels: cut.levels.map((values) => ({ values: values.map(String) })), total: "100" };
+      const table = (functions, functionCount = functions.length) => ({ functions: functions.map(([name, self, total]) => ({ name, self, total })), total: "100", functionCount: String(functionCount) });
+      const rowsOf = async (page) => (await page.locator(".top-table tbody bdi").allInnerTexts()).join(" ");
+      beforeEach(() => {
+        node.answers.SelectMergeStacktraces = () => ({ flamegraph });
+        node.answers.SelectTopTable = () => table([["json.Marshal", "86", "90"], ["", "10", "10"], ["main", "0", "100"]]);
+      });
+
+      it("the table is the node's, of all functions, and not of what was left", async () => {
+        const page = await openLoaded("?max-nodes=3");
+        await page.locator(".top-table tbody tr").first().waitFor();
+        expect(await rowsOf(page)).to.equal("json.Marshal [unnamed] main");
+        expect(await page.locator(".top-table tbody tr").first().innerText()).to.match(/json\.Marshal\s+86 ns\s*86\.0 %\s+90 ns\s*90\.0 %/);
+        expect(asked("SelectTopTable").map(({ body }) => [body.sort, body.limit, body.stackTraceSelector])).to.deep.equal([["TOP_TABLE_SORT_SELF", 5000, undefined]]);
+        await view.shoot("cut-graph");
+      });
+
+      it("the table of a zoom is asked for below its path, and not where the zoomed box shows all", async () => {
+        const page = await openLoaded("?zoom=main");
+        await page.locator(".top-table tbody tr").first().waitFor();
+        expect(asked("SelectTopTable").at(-1).body.stackTraceSelector).to.deep.equal({ callSite: [{ name: "main" }] });
+        const count = asked("SelectTopTable").length;
+        await click(page, 0.1, 2);
+        await poll(async () => (await rowsOf(page)) === "json.Marshal");
+        expect(asked("SelectTopTable")).to.have.length(count);
+      });
+
+      it("of more functions than are asked for it says so, and the other order is asked for", async () => {
+        node.answers.SelectTopTable = ({ sort }) => table([[sort === "TOP_TABLE_SORT_TOTAL" ? "by.total" : "by.self", "1", "1"]], 123456);
+        const page = await openLoaded();
+        await page.getByText("1 of 123,456 functions, the greatest by self.").waitFor();
+        await page.getByRole("button", { name: "Total", exact: true }).click();
+        await page.getByText("1 of 123,456 functions, the greatest by total.").waitFor();
+        await poll(async () => (await rowsOf(page)) === "by.total");
+      });
+
+      it("a table that is refused says why, and the graph stays", async () => {
+        node.answers.SelectTopTable = () => ({ status: 400, body: { code: "failed_precondition", message: "this query ended two worker threads" } });
+        const page = await openLoaded();
+        await page.getByText("The table could not be added up: this query ended two worker threads").waitFor();
+        expect(await page.locator(".flame-canvas").isVisible()).to.equal(true);
+        await view.shoot("table-refused");
+      });
+    });
+
+    it("a function without a name is shown as one, in the graph, the table and the zoom, and found", async () => {
+      node.answers.SelectMergeStacktraces = () => ({ flamegraph: encode([[["main", "", "leaf"], 60], [["main"], 40]]) });
+      const page = await openLoaded();
+      expect((await page.locator(".top-table tbody bdi").allInnerTexts()).sort()).to.deep.equal(["[unnamed]", "leaf", "main"]);
+      await hover(page, 0.7, 2);
+      expect(await tipText(page)).to.match(/^\[unnamed\] \| self 0 ns/);
+      await view.shoot("unnamed");
+      await page.getByLabel("Search functions").fill("unnamed");
+      await drawn(page);
+      expect(await page.locator(".matched").innerText()).to.equal("1 function, 60.0 % of total");
+      await click(page, 0.7, 2);
+      expect(await page.locator(".zoomed-name").innerText()).to.equal("[unnamed]");
+      await page.getByLabel("Search functions").fill("");
+      await page.getByRole("button", { name: "[unnamed]" }).click();
+      expect(await page.locator(".matched").innerText()).to.match(/^1 function, 60\.0 % of total/);
+      expect(await namelessControls(page)).to.deep.equal([]);
+    });
+
     it("a slash leads to the search", async () => {
       const page = await openLoaded();
       await page.keyboard.press("/");
@@ -630,6 +696,22 @@ describe("page", function () {
       await hover(page, 0.5, 1);
       expect(await tipText(page)).to.equal("main | self 0 ns 0 % | total 1 s 100 %");
       await view.shoot("real-node");
+    });
+
+    it("a function below many boxes that its graph leaves out leads its table, and counts only below a zoom", async () => {
+      const service = "browser-cut";
+      const stacks = [...Array.from({ length: 3000 }, (_, index) => `main;h${index};json.Marshal 1`), ...Array.from({ length: 100 }, (_, index) => `main;p${index} 5`), "idle;json.Marshal 7"];
+      const pushed = await fetch(new URL(`/ingest?name=${service}&format=folded`, real.url), { method: "POST", body: stacks.join("\n") });
+      expect(pushed.status, await pushed.text()).to.equal(200);
+      view = await browser.openPage();
+      const { page } = view;
+      await page.goto(new URL(`/?service=${service}&max-nodes=64`, real.url).href);
+      const first = page.locator(".top-table tbody tr").first();
+      await poll(async () => /json\.Marshal\s+30\.1 s\s*85\.7 %/.test(await first.innerText()));
+      expect(await page.locator(".top-table tbody bdi").allInnerTexts()).not.to.include("other");
+      await view.shoot("real-node-cut");
+      await click(page, 0.5, 1); // main
+      await poll(async () => /json\.Marshal\s+30 s\s*85\.5 %/.test(await first.innerText()));
     });
   });
 });

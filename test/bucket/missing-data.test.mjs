@@ -16,6 +16,8 @@ import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
 const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
+/** A LIST every 3 s. */
+const BUCKET_SPEED = 20;
 const never = new AbortController().signal;
 
 /** Every read that a user can make over a range, by name. */
@@ -51,7 +53,7 @@ describe("bucket: missing data", function () {
 
   const dirOf = (name) => path.join(data.dir, name);
   const start = async (name = "one", more = []) => {
-    const node = await startNode({ dataDir: dirOf(name), flags: [...flags(), ...more] });
+    const node = await startNode({ dataDir: dirOf(name), flags: [...flags(), ...more], bucketSpeed: BUCKET_SPEED });
     nodes.push(node);
     return node;
   };
@@ -85,9 +87,19 @@ describe("bucket: missing data", function () {
       await sleep(100);
     }
   };
+  const untilRefused = async (node, words) => {
+    for (;;) {
+      const { status, body } = await read(node, "Series");
+      if (status === 503 && words.test(body.message)) return;
+      await sleep(100);
+    }
+  };
+  const untilLogged = async (node, words) => {
+    while (!node.log.some((line) => words.test(line))) await sleep(20);
+  };
   /** What a start that is refused says. */
   const refusedStart = async (name, more = []) => {
-    const node = await spawnNode({ dataDir: dirOf(name), flags: [...flags(), ...more] }).catch((error) => ({ failed: String(error) }));
+    const node = await spawnNode({ dataDir: dirOf(name), flags: [...flags(), ...more], bucketSpeed: BUCKET_SPEED }).catch((error) => ({ failed: String(error) }));
     if (node.failed !== undefined) return node.failed;
     nodes.push(node);
     expect(await node.exited).to.deep.equal({ code: 1, signal: null });
@@ -181,15 +193,11 @@ describe("bucket: missing data", function () {
     await pushAndFlush(node, 0, 1);
     renameSync(folder, dirOf("away"));
     mkdirSync(folder);
-    await sleep(5100); // an identity that was read less than 5 s ago is believed
+    await untilRefused(node, /no identity|not there/);
     expect(await pushNumbered(node, 2, timeMs)).to.equal(200);
     const flushing = fetch(`${node.url}/flush`, { method: "POST" });
-    for (;;) {
-      const reply = await read(node, "Series");
-      if (reply.status === 503 && /no identity|not there/.test(reply.body.message)) break;
-      await sleep(100);
-    }
     await expectRefused(node, /no identity|not there/);
+    await untilLogged(node, /a segment could not be uploaded/);
     expect(readdirSync(folder)).to.deep.equal([]);
     rmdirSync(folder);
     renameSync(dirOf("away"), folder);
@@ -208,14 +216,10 @@ describe("bucket: missing data", function () {
     renameSync(own, dirOf("away"));
     renameSync(folder, own);
     folder = own;
-    await sleep(5100);
+    await untilRefused(first, /this data directory wrote to bucket/);
     expect(await pushNumbered(first, 1, timeMs)).to.equal(200);
     const flushing = fetch(`${first.url}/flush`, { method: "POST" }).catch(() => undefined); // it is killed under it
-    for (;;) {
-      const reply = await read(first, "Series");
-      if (reply.status === 503 && /this data directory wrote to bucket/.test(reply.body.message)) break;
-      await sleep(100);
-    }
+    await untilLogged(first, /a segment could not be uploaded/);
     expect(filesUnder(folder).filter((file) => file.endsWith(".seg"))).to.have.lengthOf(1);
     await first.kill();
     await flushing;
@@ -260,7 +264,7 @@ describe("bucket: missing data", function () {
     try {
       const url = `s3://${await rados.makeBucket()}/here?endpoint=${encodeURIComponent(rados.endpoint)}&region=us-east-1&path-style=true`;
       const on = async (name) => {
-        const node = await startNode({ dataDir: dirOf(name), flags: ["--bucket", url, "--flush-interval", "1h", "--limits.reject-older-than", "0"] });
+        const node = await startNode({ dataDir: dirOf(name), flags: ["--bucket", url, "--flush-interval", "1h", "--limits.reject-older-than", "0"], bucketSpeed: BUCKET_SPEED });
         nodes.push(node);
         return node;
       };

@@ -32,7 +32,7 @@ describe("bucket: the start", function () {
     data.remove();
   });
 
-  const options = () => ({ dataDir: data.dir, flags: ["--bucket", s3.url(), "--flush-interval", "1h"], env: ENV });
+  const options = () => ({ dataDir: data.dir, flags: ["--bucket", s3.url(), "--flush-interval", "1h"], env: ENV, bucketSpeed: 5 });
   const counted = async () => [...(await countedPushes(node, nowMs - 3_600_000, nowMs + 3_600_000)).counted.keys()].sort((a, b) => a - b);
   const flush = async () => expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
   const ready = async () => {

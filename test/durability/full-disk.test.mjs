@@ -85,6 +85,33 @@ describe("durability: the disk is full", function () {
     }
   };
 
+  const ready = async (query = "") => {
+    const reply = await fetch(`${node.url}/ready${query}`);
+    return `${reply.status} ${await reply.text()}`;
+  };
+
+  it("/ready is 503 from the first refused push on and says that queries are answered; freed, it is 200 again without a push", async () => {
+    node = await startNode({ dataDir, flags: FLAGS });
+    await pushCount(8);
+    expect(await ready()).to.equal("200 ready\n");
+    await fillUntilRefused();
+    expect(await ready()).to.match(/^503 not ready: writes: .*; queries are answered\n$/);
+    expect(await ready("?for=queries")).to.equal("200 ready\n");
+    await expectExactly();
+    disk.free();
+    const words = [];
+    for (const endMs = Date.now() + 20_000; words.at(-1) !== "200 ready\n"; ) {
+      expect(Date.now(), "ready again by itself").to.be.lessThan(endMs);
+      const now = await ready();
+      if (now !== words.at(-1)) words.push(now);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(words.filter((line) => line.startsWith("200")), "once, and not to and fro").to.have.length(1);
+    await pushCount(8);
+    await expectExactly();
+    expect(await node.stop()).to.deep.equal({ code: 0, signal: null });
+  });
+
   it("pushes get 503 while it is full; freed, the same process takes them again, and all of it reaches the bucket", async () => {
     node = await startNode({ dataDir, flags: FLAGS });
     await pushCount(200);

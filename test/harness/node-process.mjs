@@ -15,7 +15,7 @@ export function freshDataDir() {
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** Resolves once /ready answers 200. `flags` are added to the command line, `env` to the environment. */
+/** Resolves once /ready answers 200. `flags` are added to the command line, `env` to the environment; `openFilesMax` is its ulimit -n. */
 export async function startNode(options) {
   const node = await spawnNode(options);
   try {
@@ -42,10 +42,15 @@ export async function untilReady(node) {
   }
 }
 
-/** Resolves once it listens: it is alive, and may not be ready for long. */
-export async function spawnNode({ dataDir, flags = [], env = {} }) {
-  const child = spawn(process.execPath, [BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags], {
-    env: { ...process.env, ...env },
+/**
+ * Resolves once it listens: it is alive, and may not be ready for long. LISTs and tries of an upload follow one another `bucketSpeed`
+ * times as fast as they do of themselves.
+ */
+export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1, openFilesMax }) {
+  const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
+  const [command, ...args] = openFilesMax === undefined ? serving : ["sh", "-c", `ulimit -n ${openFilesMax} && exec "$0" "$@"`, ...serving];
+  const child = spawn(command, args, {
+    env: { ...process.env, PYROMESH_TEST_BUCKET_SPEED: String(bucketSpeed), ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let hasExited = false;

@@ -2,6 +2,9 @@
  * `npm run bench -- duel`: two builds or more, side by side in one run. A server of each is started, and they take turns, burst by
  * burst, over the same pushes; so whatever else the machine does meets all of them alike. Of two servers of one build the CPU a
  * push differs by a hundredth; of two runs, one after the other, by a tenth.
+ *
+ * Latencies depend on who begins: a flush that the first server starts goes on during the second one's burst. So several rounds, each
+ * with fresh servers, begin with each server in turn, and the median of their ratios is what counts.
  */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
@@ -23,7 +26,8 @@ const USAGE = `usage: npm run bench -- duel --server NAME=DIR --server NAME=DIR 
 
   --server NAME=DIR  a checkout, built; the first is what the others are compared with (twice or more)
   --node-flag NAME=FLAG  for one of them, for example new=--single-threaded-gc (repeatable)
-  --pushes N         to each (12000)
+  --pushes N         to each, in each round (12000)
+  --rounds N         with fresh servers; the first turn goes to each server in turn, so give a multiple of their number (1)
   --in-flight N      (8)
   --corpus DIR       the real profiles (PYROMESH_CORPUS, else ../shared/corpus)
 `;
@@ -32,6 +36,7 @@ interface DuelOptions {
   readonly servers: ReadonlyMap<string, string>;
   readonly flags: readonly (readonly [name: string, flag: string])[];
   readonly pushCount: number;
+  readonly roundCount: number;
   readonly inFlightCount: number;
   readonly corpus: string;
 }
@@ -51,15 +56,25 @@ export async function runDuelCommand(args: readonly string[]): Promise<number> {
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return 2;
   }
-  const servers: Server[] = [];
-  try {
-    for (const [name, dir] of options.servers) servers.push(await Server.start(name, dir, options));
-    await takeTurns(servers, options);
-    process.stdout.write(`${servers.map((server) => server.report(servers[0]!)).join("\n")}\n`);
-    return servers.some(({ failedCount }) => failedCount > 0) ? 1 : 0;
-  } finally {
-    for (const server of servers) await server.stop();
+  const ratios = new Ratios();
+  let failedCount = 0;
+  for (let round = 0; round < options.roundCount; round++) {
+    const servers: Server[] = [];
+    try {
+      for (const [name, dir] of options.servers) servers.push(await Server.start(name, dir, options));
+      await takeTurns(servers, options, round);
+      const figures = servers.map((server) => server.figures());
+      for (const each of figures) {
+        process.stdout.write(`${lineOf(each, figures[0]!)}\n`);
+        failedCount += each.failedCount;
+      }
+      for (const each of figures.slice(1)) ratios.add(each, figures[0]!);
+    } finally {
+      for (const server of servers) await server.stop();
+    }
   }
+  if (options.roundCount > 1) process.stdout.write(ratios.report());
+  return failedCount > 0 ? 1 : 0;
 }
 
 function readOptions(args: readonly string[]): DuelOptions {
@@ -69,6 +84,7 @@ function readOptions(args: readonly string[]): DuelOptions {
       server: { type: "string", multiple: true, default: [] },
       "node-flag": { type: "string", multiple: true, default: [] },
       pushes: { type: "string", default: "12000" },
+      rounds: { type: "string", default: "1" },
       "in-flight": { type: "string", default: "8" },
       corpus: { type: "string" },
     },
@@ -79,7 +95,14 @@ function readOptions(args: readonly string[]): DuelOptions {
   for (const [name] of flags) if (!servers.has(name)) throw new Error(`--node-flag names ${name}, which is no server`);
   const corpus = values.corpus ?? defaultCorpusFolder();
   if (!hasCorpus(corpus)) throw new Error(`no profiles in ${corpus}: set PYROMESH_CORPUS or --corpus`);
-  return { servers, flags, pushCount: countOf("pushes", values.pushes), inFlightCount: countOf("in-flight", values["in-flight"]), corpus };
+  return {
+    servers,
+    flags,
+    pushCount: countOf("pushes", values.pushes),
+    roundCount: countOf("rounds", values.rounds),
+    inFlightCount: countOf("in-flight", values["in-flight"]),
+    corpus,
+  };
 }
 
 function pairOf(name: string, text: string): readonly [string, string] {
@@ -147,15 +170,18 @@ class Server {
     this.#client.close();
   }
 
-  get cpuMsPerPush(): number {
-    return (this.#cpuMs() - this.#startCpuMs) / this.#latenciesMs.length;
-  }
-
-  report(first: Server): string {
+  figures(): Figures {
     const sorted = Float64Array.from(this.#latenciesMs).sort();
-    const [p50, p90, p99] = [0.5, 0.9, 0.99].map((quantile) => sorted[Math.floor(sorted.length * quantile)]!.toFixed(1));
-    const rate = (sorted.length / this.#elapsedMs) * 1000;
-    return `${this.name.padEnd(12)} CPU ${this.cpuMsPerPush.toFixed(4)} ms a push = ${(this.cpuMsPerPush / first.cpuMsPerPush).toFixed(3)}   ${rate.toFixed(0)} pushes/s   p50 ${p50}, p90 ${p90}, p99 ${p99} ms   ${this.failedCount} failed`;
+    const [p50Ms, p90Ms, p99Ms] = [0.5, 0.9, 0.99].map((quantile) => sorted[Math.floor(sorted.length * quantile)]!) as [number, number, number];
+    return {
+      name: this.name,
+      cpuMs: (this.#cpuMs() - this.#startCpuMs) / sorted.length,
+      pushesPerSecond: (sorted.length / this.#elapsedMs) * 1000,
+      p50Ms,
+      p90Ms,
+      p99Ms,
+      failedCount: this.failedCount,
+    };
   }
 
   async stop(): Promise<void> {
@@ -171,12 +197,55 @@ class Server {
   }
 }
 
+interface Figures {
+  readonly name: string;
+  /** Of a push. */
+  readonly cpuMs: number;
+  readonly pushesPerSecond: number;
+  readonly p50Ms: number;
+  readonly p90Ms: number;
+  readonly p99Ms: number;
+  readonly failedCount: number;
+}
+
+function lineOf({ name, cpuMs, pushesPerSecond, p50Ms, p90Ms, p99Ms, failedCount }: Figures, first: Figures): string {
+  const latencies = `p50 ${p50Ms.toFixed(1)}, p90 ${p90Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms`;
+  return `${name.padEnd(12)} CPU ${cpuMs.toFixed(4)} ms a push = ${(cpuMs / first.cpuMs).toFixed(3)}   ${pushesPerSecond.toFixed(0)} pushes/s   ${latencies}   ${failedCount} failed`;
+}
+
+/** Of each server to the first, round by round. */
+class Ratios {
+  readonly #rounds = new Map<string, { readonly cpu: number[]; readonly rate: number[]; readonly p99: number[] }>();
+  #firstName = "";
+
+  add(figures: Figures, first: Figures): void {
+    this.#firstName = first.name;
+    let rounds = this.#rounds.get(figures.name);
+    if (rounds === undefined) this.#rounds.set(figures.name, (rounds = { cpu: [], rate: [], p99: [] }));
+    rounds.cpu.push(figures.cpuMs / first.cpuMs);
+    rounds.rate.push(figures.pushesPerSecond / first.pushesPerSecond);
+    rounds.p99.push(figures.p99Ms / first.p99Ms);
+  }
+
+  report(): string {
+    return [...this.#rounds]
+      .map(([name, { cpu, rate, p99 }]) => `${name} to ${this.#firstName}, median of ${cpu.length} rounds (least to most): CPU ${spreadOf(cpu)}, pushes/s ${spreadOf(rate)}, p99 ${spreadOf(p99)}\n`)
+      .join("");
+  }
+}
+
+function spreadOf(ratios: readonly number[]): string {
+  const sorted = ratios.toSorted((a, b) => a - b);
+  const median = (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+  return `${median.toFixed(3)} (${sorted[0]!.toFixed(3)} to ${sorted.at(-1)!.toFixed(3)})`;
+}
+
 const gzipAsync = promisify(gzip);
 
-async function takeTurns(servers: readonly Server[], { pushCount, corpus }: DuelOptions): Promise<void> {
+async function takeTurns(servers: readonly Server[], { pushCount, corpus }: DuelOptions, firstTurn: number): Promise<void> {
   const workload = { seed: 1, pushCount, podCount: 200, serviceCount: 4, servicePrefix: "load", endMs: Date.now() };
   const generator = new PushGenerator(workload, readPrograms(corpus));
-  for (let from = 0, turn = 0; from < pushCount; from += BURST_COUNT, turn++) {
+  for (let from = 0, turn = firstTurn; from < pushCount; from += BURST_COUNT, turn++) {
     const bodies: Uint8Array[] = [];
     for (let index = from; index < Math.min(pushCount, from + BURST_COUNT); index++) {
       const plan = generator.plan(index);

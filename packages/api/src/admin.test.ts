@@ -29,9 +29,9 @@ describe("admin", () => {
 
   it("settings, build, limits and metrics are readable", async () => {
     api = await openApi();
-    for (const path of ["/config", "/api/v1/status/config"]) {
-      const response = await api.get(path);
-      expect([response.headers.get("content-type"), await response.text()]).to.deep.equal(["text/plain; charset=utf-8", "http-addr: 127.0.0.1:4040\n"]);
+    for (const [path, mode] of [["/config", "full"], ["/api/v1/status/config", "full"], ["/api/v1/status/config/diff", "diff"], ["/api/v1/status/config/default", "default"]]) {
+      const response = await api.get(path!);
+      expect([response.headers.get("content-type"), await response.text()]).to.deep.equal(["text/plain; charset=utf-8", `http-addr: 127.0.0.1:4040 # ${mode}\n`]);
     }
     expect(await (await api.get("/api/v1/status/buildinfo")).json()).to.deep.equal({
       status: "success",

@@ -1,18 +1,22 @@
 /** Routes about the node itself: probes, metrics, settings, and the few things an operator may tell it to do. */
 import { invalidArgument } from "@pyromesh/base";
-import type { ApiReply } from "./http.ts";
-import type { NodeAdmin } from "./ports.ts";
+import { debugPprofRoutes } from "./debug-pprof.ts";
+import type { ApiReply, Handler } from "./http.ts";
+import type { ConfigMode, DebugProfiler, NodeAdmin } from "./ports.ts";
 import { route } from "./route.ts";
 import type { Route } from "./route.ts";
 
-export function adminRoutes(admin: NodeAdmin): readonly Route[] {
-  const config = (): Promise<ApiReply> => Promise.resolve(text(200, admin.configYaml()));
+/** `profiler` absent: there is no `/debug/pprof/`. */
+export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonly Route[] {
+  const config = (mode: ConfigMode): Handler => () => Promise.resolve(text(200, admin.configYaml(mode)));
   return [
-    route("GET", "/ready", () => Promise.resolve(readyReply(admin)), { isProbe: true }),
+    route("GET", "/ready", (request) => Promise.resolve(readyReply(admin, request.query.get("for"))), { isProbe: true }),
     route("GET", "/-/healthy", () => Promise.resolve(text(200, "ok\n")), { isProbe: true }),
     route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await admin.metricsText() }), { isProbe: true }),
-    route("GET", "/config", config),
-    route("GET", "/api/v1/status/config", config),
+    route("GET", "/config", config("full")),
+    route("GET", "/api/v1/status/config", config("full")),
+    route("GET", "/api/v1/status/config/diff", config("diff")),
+    route("GET", "/api/v1/status/config/default", config("default")),
     route("GET", "/api/v1/status/buildinfo", () => Promise.resolve(buildInfoReply(admin))),
     route("GET", "/runtime_config", (request) => {
       const mode = request.query.get("mode") === "diff" ? "diff" : "full"; // Pyroscope takes any other for full
@@ -26,13 +30,15 @@ export function adminRoutes(admin: NodeAdmin): readonly Route[] {
     route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),
     route("GET", "/admin/quarantine", () => Promise.resolve(json({ entries: admin.quarantine() })), { isOperator: true }),
     route("POST", "/admin/quarantine", async () => json({ acknowledged: await admin.acknowledgeQuarantine() }), { isOperator: true }),
+    ...(profiler === undefined ? [] : debugPprofRoutes(profiler)),
   ];
 }
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-function readyReply(admin: NodeAdmin): ApiReply {
-  const reason = admin.notReadyBecause();
+/** `?for=queries`: for whoever sends no writes here. Where writes are refused queries are answered all the same. */
+function readyReply(admin: NodeAdmin, what: string | null): ApiReply {
+  const reason = what === "queries" ? admin.notReadyBecause("queries") : admin.notReadyBecause();
   return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
 }
 

@@ -7,6 +7,12 @@ describe("attime", () => {
   const read: readonly [string, number][] = [
     ["1700000001", 1_700_000_001_000],
     ["1700000001234", 1_700_000_001_234],
+    ["1795928435.467", 1_795_928_435_467],
+    ["1795928435.5", 1_795_928_435_500],
+    ["1795928435.4679999", 1_795_928_435_467],
+    ["1700000001234.75", 1_700_000_001_234],
+    ["20240229.5", 20_240_229_500],
+    ["0.25", 250],
     ["1700000001234567", 1_700_000_001_234],
     ["1700000001234567890", 1_700_000_001_234],
     ["20240229", Date.UTC(2024, 1, 29)],
@@ -36,7 +42,7 @@ describe("attime", () => {
     });
   }
 
-  for (const text of ["", "yesterday", "now-1", "now-1parsec", "12:30", "now-", "--", "99999999999999999999", "now-999999999999999999999y"]) {
+  for (const text of ["", "yesterday", "now-1", "now-1parsec", "12:30", "now-", "--", "1.", ".5", "1.2.3", "1.5e9", "-1.5", "99999999999999999999", "now-999999999999999999999y"]) {
     it(`takes ${JSON.stringify(text)} for now, or says strictly that it is no time`, () => {
       expect(parseAttime(text, NOW_MS)).to.equal(NOW_MS);
       expect(parseAttimeStrict(text, NOW_MS)).to.equal(undefined);

@@ -1,7 +1,8 @@
 /**
  * Times as the render and ingest routes write them: `1700000000` (seconds; 13 digits are milliseconds, 16 micro-, 19
- * nanoseconds), `20240131` (a day, UTC), `now-1h`, `now+30min`. Two readers: one for routes where garbage has always meant
- * now, and a strict one for routes that must not put data at a time nobody wrote.
+ * nanoseconds), `1700000000.25` (with a fraction, of any of them; 8 digits are seconds then), `20240131` (a day, UTC), `now-1h`,
+ * `now+30min`. Two readers: one for routes where garbage has always meant now, and a strict one for routes that must not put data
+ * at a time nobody wrote.
  */
 
 /** Milliseconds since the epoch; what cannot be read is `nowMs`, as Pyroscope's readers have it. */
@@ -13,6 +14,8 @@ export function parseAttime(text: string, nowMs: number): number {
 export function parseAttimeStrict(text: string, nowMs: number): number | undefined {
   const bare = text.replace(/[_, ]/g, "");
   if (/^\d+$/.test(bare)) return parseDigits(bare);
+  const fraction = /^(\d+)\.(\d+)$/.exec(bare);
+  if (fraction !== null) return parseFraction(fraction[1]!, fraction[2]!);
   const match = /^([A-Za-z]*)(?:([+-])((?:\d+[A-Za-z]+)+))?$/.exec(bare);
   if (match === null || bare === "") return undefined;
   const [, reference, sign, offset] = match;
@@ -43,6 +46,13 @@ function parseDigits(digits: string): number | undefined {
       return Number.isSafeInteger(timeMs) ? timeMs : undefined;
     }
   }
+}
+
+/** As Python's `time.time()` prints it. Below a millisecond nothing is kept. */
+function parseFraction(whole: string, part: string): number | undefined {
+  if (whole.length === 13 || whole.length === 16 || whole.length === 19) return parseDigits(whole);
+  const timeMs = Number(whole) * 1000 + Number(part.slice(0, 3).padEnd(3, "0"));
+  return Number.isSafeInteger(timeMs) ? timeMs : undefined;
 }
 
 /** `20240231` is no day: it is read as seconds then. */

@@ -7,12 +7,13 @@
  *
  * Push has a handler of its own (`push.ts`) and shares what stands here about content types and the caller's time limit.
  */
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import { decodeBinary, encodeBinary } from "./proto/binary.ts";
-import { decodeJson, encodeJson } from "./proto/json.ts";
+import { inflateBody } from "./inflate.ts";
+import { JSON_MESSAGE_BYTES_MAX } from "./json-bounds.ts";
+import { decodeBinary, encodeBinary, REQUEST_ITEM_COUNT_MAX } from "./proto/binary.ts";
+import { encodeJson } from "./proto/json-encode.ts";
+import { decodeJson } from "./proto/json.ts";
 import type { MessageSchema } from "./proto/schema.ts";
 
 export interface UnaryMethod<Request extends object, Response extends object> {
@@ -20,6 +21,8 @@ export interface UnaryMethod<Request extends object, Response extends object> {
   readonly path: string;
   readonly request: MessageSchema<Request>;
   readonly response: MessageSchema<Response>;
+  /** How many bytes its reply may have, where the request says so: that much room is reserved before `handle`. */
+  readonly foreseenBytes?: ((message: Request) => number) | undefined;
   handle(message: Request, call: UnaryCall): Promise<UnaryAnswer<Response>>;
 }
 
@@ -31,8 +34,8 @@ export interface UnaryCall extends Pick<ApiRequest, "headers" | "tenants" | "sig
 
 export type UnaryAnswer<Response extends object> =
   | {
-      /** A Uint8Array is the response in protobuf's binary form: sent as it is, or decoded where JSON is asked for. */
-      readonly message: Response | Uint8Array;
+      /** A short one: it is printed on the main thread. */
+      readonly message: Response;
       readonly headers: Readonly<Record<string, string>>;
     }
   | {
@@ -83,12 +86,11 @@ async function run<Request extends object, Response extends object>(
   request: ApiRequest,
   options: ConnectOptions,
 ): Promise<UnaryAnswer<Response>> {
-  const body = await readBody(request, options.bodyBytesMax);
-  const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body);
+  const body = await readBody(request, codec === "json" ? Math.min(options.bodyBytesMax, JSON_MESSAGE_BYTES_MAX) : options.bodyBytesMax);
+  const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body, REQUEST_ITEM_COUNT_MAX);
+  if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
-
-const gunzipAsync = promisify(gunzip);
 
 async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint8Array> {
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
@@ -101,34 +103,14 @@ async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint
   }
   const body = await request.body(bodyBytesMax);
   if (encoding !== "gzip" || body.length === 0) return body;
-  try {
-    return await gunzipAsync(body, { maxOutputLength: bodyBytesMax });
-  } catch (cause) {
-    // The code is Node's own, for maxOutputLength.
-    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") {
-      throw new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${bodyBytesMax} bytes: send a smaller request` });
-    }
-    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
-  }
+  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller });
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {
   if ("body" in answer) return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body: answer.body };
   const { message } = answer;
-  if (codec === "proto") {
-    const body = message instanceof Uint8Array ? message : encodeBinary(schema, message);
-    return { status: 200, headers: { ...answer.headers, "content-type": "application/proto" }, body };
-  }
-  return { status: 200, headers: { ...answer.headers, "content-type": "application/json" }, body: printJson(schema, message) };
-}
-
-function printJson<Response extends object>(schema: MessageSchema<Response>, message: Response | Uint8Array): string {
-  try {
-    return encodeJson(schema, message instanceof Uint8Array ? decodeBinary(schema, message) : message);
-  } catch (cause) {
-    // Bytes of our own that do not decode are our fault, never the caller's.
-    throw new Error(`an encoded ${schema.name} of ours could not be decoded`, { cause });
-  }
+  const body = codec === "proto" ? encodeBinary(schema, message) : encodeJson(schema, message);
+  return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body };
 }
 
 /** Holds a request to its caller's own time limit. Throws CONNECT_TIMEOUT_INVALID. The server's holds besides. */

@@ -6,15 +6,12 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { Counter, Metrics, TenantId } from "@pyromesh/base";
-
-/** Tenants with a label value of their own. Later ones are counted under `OTHER_TENANTS`: a metrics page must stay bounded. */
-const TENANT_COUNT_MAX = 1_000;
-export const OTHER_TENANTS = "(other)";
+import { TenantLabels } from "./tenant-labels.ts";
 
 export class Discards {
   readonly #profiles: Counter;
   readonly #bytes: Counter;
-  readonly #tenants = new Set<string>();
+  readonly #tenants = new TenantLabels();
 
   constructor(modules: { readonly metrics: Metrics }) {
     const labelNames = ["reason", "tenant"];
@@ -24,16 +21,9 @@ export class Discards {
 
   /** `sizeBytes`: of the profiles together. */
   add(tenant: TenantId, error: unknown, sizeBytes: number, profileCount = 1): void {
-    const labels = { reason: discardReason(error), tenant: this.#tenantLabel(tenant) };
+    const labels = { reason: discardReason(error), tenant: this.#tenants.of(tenant) };
     this.#profiles.add(labels, profileCount);
     this.#bytes.add(labels, sizeBytes);
-  }
-
-  #tenantLabel(tenant: TenantId): string {
-    if (this.#tenants.has(tenant)) return tenant;
-    if (this.#tenants.size >= TENANT_COUNT_MAX) return OTHER_TENANTS;
-    this.#tenants.add(tenant);
-    return tenant;
   }
 }
 
@@ -47,6 +37,7 @@ export function discardReason(error: unknown): string {
 
 const REASON_OF_CODE: Readonly<Record<string, string>> = {
   RATE_LIMITED: "rate_limited",
+  RATE_BURST_EXCEEDED: "rate_limited",
   PUSH_BODY_SIZE_LIMIT: "body_size_limit_exceeded",
   BODY_TOO_LARGE: "body_size_limit_exceeded",
 };
@@ -55,4 +46,6 @@ const REASON_OF_KIND: Readonly<Record<string, string>> = {
   invalid_argument: "malformed_profile",
   resource_exhausted: "rate_limited",
   unavailable: "unavailable",
+  deadline_exceeded: "unavailable",
+  canceled: "canceled",
 };

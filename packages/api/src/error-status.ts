@@ -18,7 +18,7 @@ export function errorReplyWith(status: number, thrown: unknown): ApiReply {
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
   // The same question with `X-Pyromesh-Partial: allow` would be answered.
   if (thrown instanceof CodedError && thrown.details["canBePartial"] === true) headers["x-pyromesh-partial"] = "possible";
-  return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }) };
+  return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }), error: thrown };
 }
 
 /** An error that knows when to try again says so. Where an answer would lack data and no time is known, the header is not sent. */

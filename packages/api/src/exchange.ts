@@ -15,25 +15,34 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
-import type { Clock, TenantId, Timer } from "@pyromesh/base";
+import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { Caller } from "./ports.ts";
+import type { Replies } from "./replies.ts";
+import { ReplySender } from "./reply-sender.ts";
 import { RequestBody } from "./request-body.ts";
 import type { BodyModules } from "./request-body.ts";
+import { RequestMemory } from "./request-memory.ts";
+import type { UnpackMemory } from "./request-memory.ts";
+import { hostsOf } from "./site-gate.ts";
+import type { Visit } from "./site-gate.ts";
 
 export interface ExchangeHost extends BodyModules {
   readonly clock: Clock;
-  /** Of handlers, and then of replies. */
+  /** For what bodies open to. */
+  readonly unpackBudget: MemoryBudget;
+  /** Of handlers. */
   readonly deadlines: Deadlines;
+  readonly replies: Replies;
   /** Smaller replies are not compressed. */
   readonly gzipBytesMin: number;
   /** Then the connection is not for another request. */
   readonly isStopping: () => boolean;
   readonly onHandled: () => void;
   /** Its last byte was written, or nobody is there to read it. */
-  readonly onReplied: (exchange: Exchange, reply: ApiReply, thrown: unknown) => void;
+  readonly onReplied: (exchange: Exchange, reply: ApiReply) => void;
   /** A bug of ours, like a header that cannot be written. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -44,9 +53,11 @@ export interface Connection {
   openCount: number;
   /** Undefined once it is replied to. */
   latest: Exchange | undefined;
+  /** The `Host` that its last request had and that was let in: one connection mostly has one. */
+  allowedHost: string | undefined;
 }
 
-export class Exchange implements ApiRequest, Caller, Waiting {
+export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   readonly startMs: number;
   readonly method: string;
   readonly path: string;
@@ -54,18 +65,28 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   tenants: readonly TenantId[] = NO_TENANTS;
   /** As metrics name it. */
   route = "unmatched";
+  isWrite = false;
+  /** What its reply has besides its own. Names and values in turn. */
+  extraHeaders: readonly string[] = NO_HEADERS;
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
   readonly #host: ExchangeHost;
+  #hosts: readonly string[] | undefined;
   #body: RequestBody | undefined;
+  #unpackMemory: RequestMemory | undefined;
   #controller: AbortController | undefined;
   #isAborted = false;
   #abortReason: unknown;
   /** Its caller's own time limit. */
   #limit: Timer | undefined;
   #reply: ApiReply | undefined;
-  #thrown: unknown;
+  /** Room for a reply that is not built yet. */
+  #reservedBytes = 0;
+  /** Room that its reply has. */
+  #heldBytes = 0;
+  #isCompressing = false;
+  #sender: ReplySender | undefined;
   #isEnded = false;
 
   constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: ExchangeHost) {
@@ -96,6 +117,10 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     return this.#body.read(sizeBytesMax);
   }
 
+  get unpackMemory(): UnpackMemory {
+    return (this.#unpackMemory ??= new RequestMemory(this.#host.unpackBudget));
+  }
+
   get caller(): Caller {
     return this;
   }
@@ -103,6 +128,13 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   endAfter(timeoutMs: number, reason: CodedError): void {
     // Timers hold 31 bits; a limit of three weeks is none.
     if (timeoutMs < 2 ** 31) this.#limit = this.#host.clock.after(timeoutMs, () => this.#abort(reason));
+  }
+
+  async reserveReply(bytes: number): Promise<void> {
+    const { budget } = this.#host.replies;
+    const reservedBytes = budget.reservationFor(bytes);
+    await budget.reserve(reservedBytes, this.signal);
+    this.#reservedBytes += reservedBytes;
   }
 
   throwIfAborted(): void {
@@ -121,6 +153,19 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   get remoteAddress(): string | undefined {
     return this.#request.socket.remoteAddress;
+  }
+
+  get localAddress(): string | undefined {
+    return this.#request.socket.localAddress;
+  }
+
+  get connection(): Connection {
+    return this.#connection;
+  }
+
+  /** What it says that it was sent to. Throws HOST_REPEATED. */
+  get hosts(): readonly string[] {
+    return (this.#hosts ??= hostsOf(this.#request.rawHeaders, this.#request.url ?? ""));
   }
 
   /** On its connection, itself among them. */
@@ -148,17 +193,18 @@ export class Exchange implements ApiRequest, Caller, Waiting {
       (reply) => {
         this.#onHandled();
         this.reply(reply);
+        this.#unreserve();
       },
       (thrown: unknown) => {
         this.#onHandled();
         this.fail(thrown);
+        this.#unreserve();
       },
     );
   }
 
   fail(thrown: unknown): void {
     if (this.#reply !== undefined) return;
-    this.#thrown = thrown;
     this.reply(errorReply(thrown));
   }
 
@@ -176,14 +222,14 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   }
 
   onDeadline(): void {
-    if (this.#reply === undefined) this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
-    else this.#request.socket.destroy(); // its client does not read the reply
+    this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
   }
 
   readonly #onClose = (): void => {
     if (this.#reply === undefined) this.#abort(clientGone());
     else this.#end();
     this.#body?.onClosed();
+    this.#unpackMemory?.onClosed();
   };
 
   #watchSocket(): void {
@@ -202,6 +248,7 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
   #onHandled(): void {
     this.#body?.release();
+    this.#unpackMemory?.release();
     this.#host.onHandled();
   }
 
@@ -212,9 +259,10 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     // The request's socket: a response has none while it waits for those before it on the connection.
     if (response.destroyed || this.#request.socket.destroyed) return this.#end();
     // Names and values in turn: an object costs a copy and a walk over its keys.
-    const headers: string[] = ["x-content-type-options", "nosniff"];
+    const headers: string[] = ["x-content-type-options", "nosniff", ...this.extraHeaders];
     for (const name in reply.headers) headers.push(name, reply.headers[name]!);
     const bytes = typeof reply.body === "string" ? Buffer.from(reply.body) : reply.body;
+    if (bytes.length > SMALL_REPLY_BYTES_MAX && this.method !== "HEAD") return this.#writeLarge(reply, headers, bytes);
     if (!isCompressible(reply, bytes.length, this.#host.gzipBytesMin)) return this.#send(reply.status, headers, bytes);
     headers.push("vary", "accept-encoding");
     if (!takesGzip(this.#request.headers["accept-encoding"])) return this.#send(reply.status, headers, bytes);
@@ -225,13 +273,9 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   }
 
   #send(status: number, headers: string[], bytes: Uint8Array): void {
-    const [request, response] = [this.#request, this.#response];
+    const response = this.#response;
     if (this.#isEnded) return; // its client went away while it was compressed
-    if (status !== 304) headers.push("content-length", String(bytes.length));
-    // A body that was not read to its end is not worth reading for the sake of the connection.
-    const isUnread = !request.complete && hasBody(request);
-    if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
-    response.writeHead(status, headers);
+    const isUnread = this.#writeHead(status, headers, bytes.length);
     if (isUnread) {
       response.write(bytes);
       this.#linger();
@@ -240,7 +284,88 @@ export class Exchange implements ApiRequest, Caller, Waiting {
     } else {
       response.end(bytes);
     }
-    if (response.writableLength > 0) this.#host.deadlines.add(this);
+    // Mostly the kernel has taken it all by now.
+    if (response.writableLength > 0) this.#watch(bytes.length);
+  }
+
+  /** True: the request has a body that was not read. */
+  #writeHead(status: number, headers: string[], sizeBytes: number): boolean {
+    const request = this.#request;
+    if (status !== 304 && status !== 204) headers.push("content-length", String(sizeBytes));
+    // A body that was not read to its end is not worth reading for the sake of the connection.
+    const isUnread = !request.complete && hasBody(request);
+    if (this.#host.isStopping() || isUnread) headers.push("connection", "close");
+    this.#response.writeHead(status, headers);
+    return isUnread;
+  }
+
+  /** A small reply that the kernel did not take: its client asks and does not read. Where there is no room for that either, it is cut off. */
+  #watch(sizeBytes: number): void {
+    if (!this.#host.replies.budget.tryTakeSent(sizeBytes)) return void this.#request.socket.destroy();
+    this.#heldBytes = sizeBytes;
+    this.#addSender(sizeBytes);
+  }
+
+  #addSender(sizeBytes: number): ReplySender {
+    const { replies, clock } = this.#host;
+    this.#sender = new ReplySender({ response: this.#response, sizeBytes, rule: replies.rule }, { clock });
+    replies.add(this.#sender, () => this.#request.socket.destroy());
+    return this.#sender;
+  }
+
+  // --- a large reply ------------------------------------------------------------------------------------------------
+
+  #writeLarge(reply: ApiReply, headers: string[], bytes: Uint8Array): void {
+    const { replies } = this.#host;
+    if (!replies.budget.trySwap(this.#reservedBytes, bytes.length)) {
+      const refusal = replies.budget.refusal(bytes.length);
+      this.#reply = errorReply(refusal);
+      return this.#write(this.#reply);
+    }
+    this.#reservedBytes = 0;
+    this.#heldBytes = bytes.length;
+    this.#reply = { status: reply.status, headers: {}, body: "" }; // it would hold the bytes until the last of them was read
+    this.#sendLarge(reply, headers, bytes).catch((error: unknown) => this.#break(error));
+  }
+
+  async #sendLarge({ status, headers: { "content-type": contentType, "content-encoding": encoding } }: ApiReply, headers: string[], plain: Uint8Array): Promise<void> {
+    let bytes = plain;
+    if (encoding === undefined && isCompressibleType(contentType)) {
+      headers.push("vary", "accept-encoding");
+      if (takesGzip(this.#request.headers["accept-encoding"])) bytes = await this.#compressed(plain, headers);
+    }
+    if (this.#isEnded) return; // its client went away while it was compressed
+    const isUnread = this.#writeHead(status, headers, bytes.length);
+    if (!(await this.#addSender(bytes.length).send(bytes))) return; // its client went away
+    if (isUnread) this.#linger();
+    else this.#response.end();
+  }
+
+  /** The same bytes where compressing them is not worth it. */
+  async #compressed(plain: Uint8Array, headers: string[]): Promise<Uint8Array> {
+    this.#isCompressing = true;
+    const compressed = await this.#host.replies.compress(plain, GZIP_LEVEL);
+    this.#isCompressing = false;
+    if (compressed !== undefined) {
+      headers.push("content-encoding", "gzip");
+      this.#host.replies.budget.give(this.#heldBytes);
+      this.#heldBytes = compressed.length; // it came with its own room
+    }
+    if (this.#isEnded) this.#release();
+    return compressed ?? plain;
+  }
+
+  #unreserve(): void {
+    this.#host.replies.budget.give(this.#reservedBytes);
+    this.#reservedBytes = 0;
+  }
+
+  /** What is compressed is held until that is done, whether or not anybody waits for it. */
+  #release(): void {
+    if (this.#sender !== undefined) this.#host.replies.delete(this.#sender);
+    if (this.#isCompressing) return;
+    this.#host.replies.budget.give(this.#heldBytes);
+    this.#heldBytes = 0;
   }
 
   /**
@@ -259,15 +384,16 @@ export class Exchange implements ApiRequest, Caller, Waiting {
   #end(): void {
     if (this.#isEnded || this.#reply === undefined) return;
     this.#isEnded = true;
-    this.#host.deadlines.delete(this);
+    this.#release();
     this.#connection.openCount--;
     if (this.#connection.latest === this) this.#connection.latest = undefined; // it holds its reply
-    this.#host.onReplied(this, this.#reply, this.#thrown);
+    this.#host.onReplied(this, this.#reply);
   }
 
   /** This request is lost, the node is not. */
   #break(error: unknown): void {
     this.#isEnded = true;
+    this.#release();
     this.#host.onBroken(error);
     this.#response.destroy();
   }
@@ -277,7 +403,11 @@ export class Exchange implements ApiRequest, Caller, Waiting {
 
 const LINGER_MS = 1000;
 
+/** What the kernel takes at once, on any connection that is read: it is neither counted nor sent in pieces. */
+const SMALL_REPLY_BYTES_MAX = 64 * 2 ** 10;
+
 const NO_TENANTS: readonly TenantId[] = [];
+const NO_HEADERS: readonly string[] = [];
 const NO_QUERY = new URLSearchParams();
 
 /** `/path?query`; a proxy may send the whole URL. */
@@ -293,8 +423,11 @@ const gzipAsync = promisify(gzip);
 const GZIP_LEVEL = 1;
 
 function isCompressible(reply: ApiReply, sizeBytes: number, bytesMin: number): boolean {
-  if (sizeBytes <= bytesMin || reply.headers["content-encoding"] !== undefined) return false;
-  return /^(application\/(json|proto|javascript|yaml)|text\/|image\/svg)/.test(reply.headers["content-type"] ?? "");
+  return sizeBytes > bytesMin && reply.headers["content-encoding"] === undefined && isCompressibleType(reply.headers["content-type"]);
+}
+
+function isCompressibleType(contentType = ""): boolean {
+  return /^(application\/(json|proto|javascript|yaml)|text\/|image\/svg)/.test(contentType);
 }
 
 function takesGzip(header: string | string[] | undefined): boolean {

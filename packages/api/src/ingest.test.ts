@@ -11,6 +11,7 @@ import type { ApiReply } from "./http.ts";
 import { ingestHandler } from "./ingest.ts";
 import type { ArrivedProfile } from "./ports.ts";
 import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
@@ -30,7 +31,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), discards: new Discards({ metrics }) });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
 }
 
@@ -186,10 +187,22 @@ describe("ingest", () => {
       });
     }
 
-    it("an unreadable or negative sampleRate is 100, zero leaves counts", async () => {
+    it("sampleRate: absent or empty is 100, zero leaves counts", async () => {
       const { sink, post } = rig();
-      for (const rate of ["x", "-5", "0"]) await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
-      expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]]]);
+      for (const query of ["", "&sampleRate=", "&sampleRate=0", "&sampleRate=1000"]) await post(`/ingest?name=a${query}`, "a 1\n");
+      expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]], [[1_000_000]]]);
+    });
+
+    // Each was counted as 100 Hz.
+    it("a sampleRate that is none is 400, and says what is", async () => {
+      const { sink, post } = rig();
+      for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {
+        const reply = await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
+        expect(reply.status, rate).to.equal(400);
+        expect(errorOf(reply).message).to.contain("sampleRate").and.to.contain("whole number");
+      }
+      expect((await post("/ingest?name=a&sampleRate=4294967295", "a 1\n")).status).to.equal(200);
+      expect(sink.arrived).to.have.length(1);
     });
 
     it("an application whose suffix is no profile type is 400", async () => {
@@ -245,6 +258,26 @@ describe("ingest", () => {
         expect(reply.status, query).to.equal(400);
         expect(errorOf(reply).code).to.equal("invalid_argument");
       }
+    });
+
+    it("from after until is 400; in fractions of a second both are read", async () => {
+      const { sink, post } = rig();
+      const reply = await post("/ingest?name=a&from=1795419010&until=1795419000", "a 1\n");
+      expect(reply.status).to.equal(400);
+      expect(errorOf(reply).message).to.contain("from (1795419010) is after until (1795419000)");
+      expect((await post("/ingest?name=a&from=1795419010.5&until=1795419010.25", "a 1\n")).status).to.equal(400);
+      for (const query of ["from=1795419010.467&until=1795419011.467", "from=1795419010&until=1795419010", "from=1795419010", "until=1795419010"]) {
+        expect((await post(`/ingest?name=a&${query}`, "a 1\n")).status, query).to.equal(200);
+      }
+      expect(sink.arrived[0]!.fallbackTimeMs).to.equal(1_795_419_010_467);
+    });
+
+    it("a profile that the rate limit can never let through is 413, without a time", async () => {
+      const { metrics, post } = rig({ ingestionRateMb: 1 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+      const reply = await post("/ingest?name=a&format=pprof", new Uint8Array(101).fill(1));
+      expect([reply.status, reply.headers["retry-after"], errorOf(reply).code]).to.deep.equal([413, undefined, "invalid_argument"]);
+      expect(errorOf(reply).message).to.contain("raise ingestion_burst_size_mb");
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 101');
     });
 
     it("a body that is too large is 413, and one discard", async () => {

@@ -7,7 +7,8 @@
  *   format=folded | groups, or none        `main;work;sum 40` a line
  *   anything else                          422, naming these
  *
- * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only `name`, `from` and `until` are 400.
+ * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only the query string's faults are 400, and a
+ * profile that the rate limit can never let through is 413.
  */
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -18,9 +19,10 @@ import { errorReplyWith, httpStatusOf } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import { parseIngestName } from "./ingest-name.ts";
 import type { IngestName } from "./ingest-name.ts";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "./json-bounds.ts";
 import { readMultipart } from "./multipart.ts";
 import type { ArrivedProfile, IngestHints } from "./ports.ts";
-import { bodyLimitBytes, claimedSizeBytes, discardOversize, discardRefused, idempotencyKeyOf, writeTenant } from "./push.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
 import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
 
 export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
@@ -52,15 +54,15 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
   if (read === undefined) return;
   const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  modules.counts.received(tenant, sizeBytes);
   const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
     modules.discards.add(tenant, limited, sizeBytes);
     throw limited;
   }
   const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
-  const { refused } = await modules.sink.push(tenant, [arrived], request.caller);
-  discardRefused(tenant, [arrived], refused, modules.discards);
-  if (refused[0] !== undefined) throw refused[0].error;
+  const [refused] = await keep({ tenant, profiles: [arrived], sizesBytes: [sizeBytes] }, request.caller, modules);
+  if (refused !== undefined) throw refused.error;
 }
 
 // --- the query string -------------------------------------------------------------------------------------------------
@@ -73,7 +75,7 @@ interface IngestQuery {
 }
 
 /** Codes whose fault lies in the query string: 400 here as there. */
-const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "INGEST_TIME_INVALID", "TENANT_NOT_ONE", "TENANT_ID_INVALID", "IDEMPOTENCY_KEY_TOO_LONG"]);
+const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "INGEST_TIME_INVALID", "INGEST_SAMPLE_RATE_INVALID", "TENANT_NOT_ONE", "TENANT_ID_INVALID", "IDEMPOTENCY_KEY_TOO_LONG"]);
 
 function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
@@ -82,7 +84,10 @@ function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   // As a pprof's own: what is not after 1970's first moment is no time.
   const fromMs = givenMs !== undefined && givenMs > 0 ? givenMs : undefined;
   // The profile is filed under `from`; `until` is only checked.
-  timeOf(query, "until", nowMs);
+  const untilMs = timeOf(query, "until", nowMs);
+  if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
+    throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
+  }
   return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
 }
 
@@ -96,10 +101,23 @@ function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): n
   return timeMs;
 }
 
-/** An unreadable or negative rate is the default, as Pyroscope has it; zero means that values are no samples of a clock. */
+/**
+ * Samples a second; zero means that values are no samples of a clock. Absent or empty: 100. Pyroscope takes what it cannot read for 100 too,
+ * and files values that are off by the factor between.
+ */
 function sampleRateOf(text: string | null): number {
-  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : 100;
+  if (text === null || text === "") return SAMPLE_RATE_DEFAULT;
+  const rate = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (rate <= SAMPLE_RATE_MAX) return rate;
+  throw invalidArgument(
+    "INGEST_SAMPLE_RATE_INVALID",
+    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is no number of samples a second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
+  );
 }
+
+const SAMPLE_RATE_DEFAULT = 100;
+/** 32 bits, as there. */
+const SAMPLE_RATE_MAX = 0xffff_ffff;
 
 // --- the format -------------------------------------------------------------------------------------------------------
 
@@ -187,6 +205,7 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
   if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
   let root: unknown;
   try {
+    checkJsonBounds(bytes, JSON_MESSAGE_BOUNDS);
     root = JSON.parse(new TextDecoder().decode(bytes));
   } catch (cause) {
     throw configInvalid(messageOf(cause));
@@ -239,6 +258,7 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
 
 /** Of a pprof everything is 422; of a text what cannot be read, and what does not fit is 400 (Pyroscope 2.2.1, asked). */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
+  if (error.code === "RATE_BURST_EXCEEDED") return 413;
   const status = httpStatusOf(error);
   if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
   return isOfText && error.code !== "PROFILE_MALFORMED" ? 400 : 422;

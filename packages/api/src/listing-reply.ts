@@ -4,11 +4,11 @@
  *
  * Written by hand where a listing may be long: each label is printed once and its bytes are used again for each series that has it.
  */
-import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
+import { ByteWriter, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { parseProfileType, printProfileType } from "@pyromesh/profile";
 import type { Label, ListedLabels, Listing } from "@pyromesh/profile";
 import { encodeBinary } from "./proto/binary.ts";
-import { encodeJson } from "./proto/json.ts";
+import { encodeJson } from "./proto/json-encode.ts";
 import { PROFILE_TYPES_RESPONSE } from "./proto/querier-v1.ts";
 import type { ProfileTypesResponse } from "./proto/querier-v1.ts";
 import { LABEL_PAIR } from "./proto/types-v1.ts";
@@ -22,7 +22,7 @@ export function printListing(listing: Listing, listed: ListedLabels, form: Listi
   if (form === "array") return encodeUtf8(JSON.stringify(items.map(({ value }) => value)));
   if (listing.kind === "types") {
     const message = profileTypes(items);
-    return form === "proto" ? encodeBinary(PROFILE_TYPES_RESPONSE, message) : encodeUtf8(encodeJson(PROFILE_TYPES_RESPONSE, message));
+    return form === "proto" ? encodeBinary(PROFILE_TYPES_RESPONSE, message) : encodeJson(PROFILE_TYPES_RESPONSE, message);
   }
   if (form === "proto") return namesProto(items);
   return encodeUtf8(items.length === 0 ? "{}" : `{"names":${JSON.stringify(items.map(({ value }) => value))}}`);
@@ -69,7 +69,7 @@ function fieldBytes({ length }: Uint8Array): number {
 
 function seriesJson(items: readonly Label[], sets: readonly Uint32Array[]): string {
   if (sets.length === 0) return "{}";
-  const printed = printedOnce(items, (label) => encodeJson(LABEL_PAIR, label));
+  const printed = printedOnce(items, (label) => decodeUtf8(encodeJson(LABEL_PAIR, label)));
   const entries = sets.map((set) => `{"labels":[${Array.from(set, printed).join(",")}]}`);
   return `{"labelsSet":[${entries.join(",")}]}`;
 }

@@ -5,21 +5,10 @@
  * Everything that waits takes an AbortSignal: a client that goes away cancels its query.
  */
 import type { TenantId } from "@pyromesh/base";
+import type { FoldedText, Label, Listing, ListingBounds, Matcher, ProfileType, Receipt, SampleType, TopTableOptions } from "@pyromesh/profile";
+import type { DotForm, MessageForm, PprofForm } from "./graph-reply.ts";
 import type { ListingForm } from "./listing-reply.ts";
-import type {
-  FlameGraph,
-  FlameGraphDiff,
-  FoldedText,
-  HeatmapSeries,
-  Label,
-  Listing,
-  ListingBounds,
-  Matcher,
-  ProfileType,
-  Receipt,
-  SampleType,
-  TimeSeries,
-} from "@pyromesh/profile";
+import type { TopTableForm } from "./top-table-reply.ts";
 
 // --- in -------------------------------------------------------------------------------------------------------------
 
@@ -58,7 +47,7 @@ export interface PushOutcome {
 export interface RefusedProfile {
   /** Of the profile in the push. */
   readonly index: number;
-  /** A CodedError that says what to change; its sentence begins with the profile's `describe`. */
+  /** A CodedError that says what to change; its sentence begins with the profile's `describe`, unless one error refuses many. */
   readonly error: Error;
 }
 
@@ -119,6 +108,35 @@ export interface MergeQuery extends Scope {
   readonly traceIds: readonly string[];
 }
 
+/** A merge of stacktraces by their names. */
+export interface GraphQuery extends MergeQuery {
+  /** 0: all nodes. */
+  readonly maxNodes: number;
+  readonly form: MessageForm;
+}
+
+export interface DotQuery extends MergeQuery {
+  readonly maxNodes: number;
+  readonly form: DotForm;
+}
+
+/** `render`: the JSON of `/pyroscope/render-diff`. */
+export type DiffForm = MessageForm | "render";
+
+export interface DiffOptions {
+  readonly maxNodes: number;
+  readonly form: DiffForm;
+}
+
+/** The JSON of `/pyroscope/render`: a flame graph and its timeline. */
+export interface RenderQuery extends MergeQuery {
+  readonly maxNodes: number;
+  readonly stepMs: number;
+  /** The first one's values have a timeline each. */
+  readonly groupBy: readonly string[];
+  readonly aggregation: "sum" | "average";
+}
+
 export interface PointsQuery extends MergeQuery {
   readonly stepMs: number;
   readonly groupBy: readonly string[];
@@ -126,6 +144,7 @@ export interface PointsQuery extends MergeQuery {
   /** The series with the greatest totals; 0: all. */
   readonly limit: number;
   readonly exemplars: "none" | "individual" | "span";
+  readonly form: MessageForm;
 }
 
 export interface HeatmapQuery extends MergeQuery {
@@ -134,6 +153,7 @@ export interface HeatmapQuery extends MergeQuery {
   readonly limit: number;
   readonly of: "individual" | "span";
   readonly exemplars: "none" | "individual" | "span";
+  readonly form: MessageForm;
 }
 
 /** A location-level query that ends as pprof bytes. */
@@ -142,6 +162,12 @@ export interface PprofQuery extends MergeQuery {
   readonly maxNodes: number;
   /** Go's profile-guided optimisation: keep this many leaf frames (0: all), and merge callees if asked. */
   readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
+  readonly form: PprofForm;
+}
+
+/** Functions by their cost, of all stacktraces: nothing is truncated before they are added up. */
+export interface TopTableQuery extends MergeQuery, Pick<TopTableOptions, "limit" | "sort" | "nameContains"> {
+  readonly form: TopTableForm;
 }
 
 export interface Answer<T> {
@@ -153,19 +179,26 @@ export interface Answer<T> {
   readonly isSaturated: boolean;
 }
 
+/**
+ * Answers of any length come as the bytes of the reply's body, in the form that the query names: who answers prints them, off the main
+ * thread. What prints them is in graph-reply.ts, series-reply.ts, render-reply.ts and listing-reply.ts.
+ */
 export interface ProfileSource {
-  /** Of full label sets, with the type's own labels. Printed by who answers: a listing may be of a hundred thousand entries. */
+  /** Of full label sets, with the type's own labels. */
   listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>>;
-  flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>>;
-  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`). */
-  treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>>;
-  /** google.v1.Profile, encoded, not compressed. */
+  flameGraph(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`), as the field of a response. */
+  treeBytes(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  diff(left: MergeQuery, right: MergeQuery, options: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** The receipt is the flame graph's; what either part missed is named. */
+  render(query: RenderQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  /** google.v1.Profile. Where it is binary, it is not compressed. */
   pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   /** Graphviz text; "" when nothing matched. */
-  dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>>;
-  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>>;
-  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>>;
+  dot(query: DotQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
+  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined>;
   /** What the query would read, by where it lies. */
   analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>>;
@@ -199,22 +232,32 @@ export interface QuarantineEntry {
   readonly foundAtMs: number;
 }
 
+export type ConfigMode = "full" | "diff" | "default";
+
 export interface NodeAdmin {
-  /** Undefined when ready, else what it waits for. */
-  notReadyBecause(): string | undefined;
+  /** Undefined when ready, else what it waits for, or why it takes no writes; of queries alone that does not count. */
+  notReadyBecause(of?: "queries"): string | undefined;
   /** Cuts and uploads now; resolves when all that was accepted before is readable in the bucket. Rejects `FLUSH_TIMEOUT` after 30 s. */
   flush(signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }>;
   quarantine(): readonly QuarantineEntry[];
   /** Acknowledges the loss: queries over it are answered again. Returns how many entries went. */
   acknowledgeQuarantine(): Promise<number>;
   metricsText(): Promise<string>;
-  /** The settings in force as YAML, secrets hidden. */
-  configYaml(): string;
+  /** Settings as YAML, secrets hidden: those in force, of them what differs from the defaults, or the defaults. */
+  configYaml(mode: ConfigMode): string;
   /** Per-tenant overrides in force, as YAML: complete limits, or what differs from the common ones. Absent: there are none. */
   runtimeConfigYaml?(mode: "full" | "diff"): string;
   buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
   /** Per-tenant limits now in force, under Pyroscope's names. */
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
+}
+
+export type DebugProfileKind = "cpu" | "wall" | "heap";
+
+/** Profiles of this very process, for who operates it. */
+export interface DebugProfiler {
+  /** A pprof of the time from now, gzipped. One at a time: rejects DEBUG_PROFILE_BUSY (503) beside another. */
+  profile(kind: DebugProfileKind, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
 export type { SampleType };

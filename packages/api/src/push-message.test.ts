@@ -1,7 +1,8 @@
 import { CodedError, encodeUtf8, seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
-import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
+import { readPushJson } from "./push-json.ts";
+import { describeProfile, readPushBinary } from "./push-message.ts";
 import type { PushedProfile } from "./push-message.ts";
 import { concat, encodePushRequest, lengthField } from "./testing/push-bytes.ts";
 
@@ -122,6 +123,9 @@ describe("push message", () => {
     expect(codeOf(() => readPushBinary(repeated(Uint8Array.of(0x0a, 0), 16_385)))).to.equal("PUSH_TOO_MANY_SERIES");
     expect(codeOf(() => readPushBinary(lengthField(1, repeated(Uint8Array.of(0x12, 0), 16_385))))).to.equal("PUSH_TOO_MANY_PROFILES");
     expect(codeOf(() => readPushBinary(lengthField(1, repeated(Uint8Array.of(0x0a, 0), 1_025))))).to.equal("PUSH_TOO_MANY_LABELS");
+    const fullSeries = lengthField(1, repeated(Uint8Array.of(0x0a, 0), 1_024));
+    expect(codeOf(() => readPushBinary(repeated(fullSeries, 256)))).to.equal("no error");
+    expect(codeOf(() => readPushBinary(repeated(fullSeries, 257))), "labels of all series together").to.equal("PUSH_TOO_MANY_LABELS");
     expect(codeOf(() => readPushJson(encodeUtf8(JSON.stringify({ series: Array(16_385).fill({}) }))))).to.equal("PUSH_TOO_MANY_SERIES");
   });
 

@@ -1,5 +1,5 @@
 /**
- * A PushRequest, read shallowly: labels, ids, and where each raw_profile lies. No profile is decoded or copied here.
+ * A PushRequest in protobuf's binary form, read shallowly: labels, ids, and where each raw_profile lies. No profile is decoded or copied here.
  *
  *   PushRequest      1 series: RawProfileSeries *
  *   RawProfileSeries 1 labels: LabelPair{1 name, 2 value} *   2 samples: RawSample *   3 annotations (ignored)
@@ -33,44 +33,57 @@ export interface PushedProfile {
 const SERIES_COUNT_MAX = 16_384;
 const PROFILE_COUNT_MAX = 16_384;
 const LABEL_COUNT_MAX = 1_024;
+/** Of all series together: an empty label is two bytes and becomes fifty. 16 for each of as many series as there may be. */
+const LABELS_TOGETHER_MAX = 262_144;
+
+/** Reading in steps of one series, so that others get their turn between them. Ends with all profiles. */
+export type PushReading = Generator<undefined, PushedProfile[]>;
 
 /** The binary form. Throws PUSH_MALFORMED with the byte at which it stopped making sense. */
 export function readPushBinary(body: Uint8Array): PushedProfile[] {
+  return finishReading(readPushBinaryInSteps(body));
+}
+
+export function readPushBinaryInSteps(body: Uint8Array): PushReading {
   return new Scan(body).request();
 }
 
-/** The JSON form: protobuf's own or lowerCamelCase names, unknown ones ignored. Throws PUSH_MALFORMED naming the place. */
-export function readPushJson(body: Uint8Array): PushedProfile[] {
-  let root: unknown;
-  try {
-    root = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(body));
-  } catch (cause) {
-    throw invalidArgument("PUSH_MALFORMED", `the body is not JSON: send a PushRequest, for example {"series":[...]} (${(cause as Error).message.slice(0, 200)})`, cause);
+/** Without a pause. */
+export function finishReading(reading: PushReading): PushedProfile[] {
+  for (;;) {
+    const step = reading.next();
+    if (step.done === true) return step.value;
   }
-  const profiles: PushedProfile[] = [];
-  const series = listOf(objectOf(root, "the body")["series"], "series");
-  checkSeriesCount(series.length);
-  series.forEach((entry, seriesIndex) => {
-    const place = `series ${seriesIndex}`;
-    const fields = objectOf(entry, place);
-    const pairs = listOf(fields["labels"], `${place}, labels`);
-    checkLabelCount(pairs.length, seriesIndex);
-    const labels = pairs.map((pair, index): Label => {
-      const label = objectOf(pair, `${place}, label ${index}`);
-      return { name: textOf(label["name"], `${place}, label ${index}, name`), value: textOf(label["value"], `${place}, label ${index}, value`) };
-    });
-    const samples = listOf(fields["samples"], `${place}, samples`);
-    checkProfileCount(profiles.length + samples.length);
-    samples.forEach((sample, profileIndex) => {
-      const item = `${place}, profile ${profileIndex}`;
-      const values = objectOf(sample, item);
-      if (Object.hasOwn(values, "rawProfile") && Object.hasOwn(values, "raw_profile")) throw malformed(`${item} has both rawProfile and raw_profile: send one`);
-      const raw = base64Of(values["rawProfile"] ?? values["raw_profile"], `${item}, rawProfile`);
-      const id = textOf(values["ID"] ?? values["id"], `${item}, ID`);
-      profiles.push({ seriesIndex, profileIndex, labels, raw, id });
-    });
-  });
-  return profiles;
+}
+
+/** Counts what a push holds, and refuses what is too much, however small each piece is. */
+export class PushCounts {
+  #seriesCount = 0;
+  #profileCount = 0;
+  #labelCount = 0;
+  #seriesLabelCount = 0;
+
+  addSeries(): void {
+    this.#seriesLabelCount = 0;
+    if (++this.#seriesCount > SERIES_COUNT_MAX) {
+      throw invalidArgument("PUSH_TOO_MANY_SERIES", `a push holds more than ${SERIES_COUNT_MAX} series: send fewer at once`);
+    }
+  }
+
+  addProfile(): void {
+    if (++this.#profileCount > PROFILE_COUNT_MAX) {
+      throw invalidArgument("PUSH_TOO_MANY_PROFILES", `a push holds more than ${PROFILE_COUNT_MAX} profiles: send fewer at once`);
+    }
+  }
+
+  addLabel(): void {
+    if (++this.#seriesLabelCount > LABEL_COUNT_MAX) {
+      throw invalidArgument("PUSH_TOO_MANY_LABELS", `series ${this.#seriesCount - 1} has more than ${LABEL_COUNT_MAX} labels: send fewer`);
+    }
+    if (++this.#labelCount > LABELS_TOGETHER_MAX) {
+      throw invalidArgument("PUSH_TOO_MANY_LABELS", `the series of a push have more than ${LABELS_TOGETHER_MAX} labels together: send fewer at once`);
+    }
+  }
 }
 
 /** What an item is called in errors. */
@@ -92,21 +105,23 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 class Scan {
   readonly #bytes: Buffer;
   readonly #profiles: PushedProfile[] = [];
+  readonly #counts = new PushCounts();
   #at = 0;
 
   constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   }
 
-  request(): PushedProfile[] {
+  *request(): PushReading {
     const end = this.#bytes.length;
     let seriesIndex = 0;
     while (this.#at < end) {
       const tag = this.#varint(end);
       if (tag === FIELD_1_BYTES) {
         const seriesEnd = this.#lengthEnd(end);
-        checkSeriesCount(seriesIndex + 1);
+        this.#counts.addSeries();
         this.#series(seriesIndex++, seriesEnd);
+        yield;
       } else this.#skip(tag, end);
     }
     return this.#profiles;
@@ -120,11 +135,11 @@ class Scan {
       const tag = this.#varint(end);
       if (tag === FIELD_1_BYTES) {
         const labelEnd = this.#lengthEnd(end);
-        checkLabelCount(labels.length + 1, seriesIndex);
+        this.#counts.addLabel();
         labels.push(this.#label(labelEnd));
       } else if (tag === FIELD_2_BYTES) {
         const sampleEnd = this.#lengthEnd(end);
-        checkProfileCount(this.#profiles.length + 1);
+        this.#counts.addProfile();
         this.#sample(seriesIndex, profileIndex++, labels, sampleEnd);
       } else this.#skip(tag, end);
     }
@@ -229,52 +244,6 @@ class Scan {
 }
 
 const strictUtf8 = new TextDecoder("utf-8", { fatal: true });
-
-// --- JSON -----------------------------------------------------------------------------------------------------------
-
-function objectOf(value: unknown, place: string): Readonly<Record<string, unknown>> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) throw malformed(`${place} should be a JSON object`);
-  return value as Record<string, unknown>; // an object with string keys: checked just above
-}
-
-function listOf(value: unknown, place: string): readonly unknown[] {
-  if (value === undefined || value === null) return [];
-  if (!Array.isArray(value)) throw malformed(`${place} should be a list`);
-  return value;
-}
-
-function textOf(value: unknown, place: string): string {
-  if (value === undefined || value === null) return "";
-  if (typeof value !== "string") throw malformed(`${place} should be a string`);
-  return value;
-}
-
-/** Both alphabets, padded or not, line breaks (as `base64` prints them) stepped over: as protobuf's JSON takes them in Go. */
-function base64Of(value: unknown, place: string): Uint8Array {
-  const text = textOf(value, place);
-  if (!/^[A-Za-z0-9+/_\r\n-]*(=[\r\n]*){0,2}$/.test(text)) throw malformed(`${place} should be base64`);
-  return Buffer.from(text, "base64");
-}
-
-// --- bounds ---------------------------------------------------------------------------------------------------------
-
-function checkSeriesCount(count: number): void {
-  if (count > SERIES_COUNT_MAX) {
-    throw invalidArgument("PUSH_TOO_MANY_SERIES", `a push holds more than ${SERIES_COUNT_MAX} series: send fewer at once`);
-  }
-}
-
-function checkProfileCount(count: number): void {
-  if (count > PROFILE_COUNT_MAX) {
-    throw invalidArgument("PUSH_TOO_MANY_PROFILES", `a push holds more than ${PROFILE_COUNT_MAX} profiles: send fewer at once`);
-  }
-}
-
-function checkLabelCount(count: number, seriesIndex: number): void {
-  if (count > LABEL_COUNT_MAX) {
-    throw invalidArgument("PUSH_TOO_MANY_LABELS", `series ${seriesIndex} has more than ${LABEL_COUNT_MAX} labels: send fewer`);
-  }
-}
 
 function malformed(message: string): CodedError {
   return invalidArgument("PUSH_MALFORMED", message);

@@ -1,11 +1,12 @@
 import { gzipSync } from "node:zlib";
 import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, systemClock, unavailable } from "@pyromesh/base";
-import type { TenantId } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import { Discards } from "./discards.ts";
 import type { ApiReply } from "./http.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
 import { RateLimit } from "./rate-limit.ts";
 import { fakeRequest } from "./testing/fake-request.ts";
 import { FakeSink } from "./testing/fake-sink.ts";
@@ -13,6 +14,7 @@ import { encodePushRequest } from "./testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "./testing/recorded.ts";
 
 const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 256, maxProfileSizeBytes: 4 * 2 ** 20 };
+const STOPPED: Clock = { ...systemClock, monotonicMs: () => 0 };
 const PATH = "/push.v1.PusherService/Push";
 const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
@@ -26,7 +28,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, clock: systemClock, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }
@@ -50,6 +52,32 @@ const TWO = encodePushRequest([
 ]);
 
 describe("push", () => {
+  it("what is received is what is accepted and what is discarded, however the push ends", async () => {
+    const { metrics, push, sink } = rig({ ingestionBodyLimitMb: 1 });
+    const sumOf = async (name: string): Promise<number> =>
+      [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
+    const expectSums = async (received: number, accepted: number): Promise<void> => {
+      expect(await sumOf("pyromesh_received_profiles_total")).to.equal(received);
+      expect(await sumOf("pyromesh_accepted_profiles_total")).to.equal(accepted);
+      expect(await sumOf("pyromesh_discarded_samples_total")).to.equal(received - accepted);
+      expect((await sumOf("pyromesh_accepted_bytes_total")) + (await sumOf("pyromesh_discarded_bytes_total"))).to.equal(await sumOf("pyromesh_received_bytes_total"));
+    };
+    await push(TWO, PROTO_TYPE);
+    await expectSums(3, 3);
+    sink.refuse = ({ describe }) => (describe === "series 0, profile 1" ? invalidArgument("X", "bad") : undefined);
+    await push(TWO, PROTO_TYPE);
+    await expectSums(6, 5);
+    sink.refuse = () => {
+      throw unavailable("HEAD_FULL", "full");
+    };
+    expect((await push(TWO, PROTO_TYPE)).status).to.equal(503);
+    await expectSums(9, 5);
+    await push(encodePushRequest([{ labels: { __name__: "a" }, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "none" }] }]), PROTO_TYPE);
+    await expectSums(11, 5);
+    expect((await push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
+    await expectSums(12, 5);
+  });
+
   it("binary: each profile reaches the sink with its labels and id, and the reply is an empty message", async () => {
     const { sink, push } = rig();
     const reply = await push(ONE, PROTO_TYPE);
@@ -139,15 +167,41 @@ describe("push", () => {
     expect(sink.arrived).to.have.length(1);
   });
 
-  it("the rate limit refuses profile by profile, with 429 and when to try again", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 0.000_01, ingestionBurstSizeMb: 64 / 2 ** 20 });
-    const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(40).fill(1) }, { raw: new Uint8Array(40).fill(2) }] }]);
-    const reply = await push(body, PROTO_TYPE);
+  const pushOf = (...sizes: readonly number[]): Uint8Array => encodePushRequest([{ labels: {}, profiles: sizes.map((size, index) => ({ raw: new Uint8Array(size).fill(index + 1) })) }]);
+
+  it("the rate limit refuses profile by profile, with 429 and when the whole push would pass", async () => {
+    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    expect((await push(pushOf(60), PROTO_TYPE)).status).to.equal(200);
+    const reply = await push(pushOf(20, 50, 10), PROTO_TYPE);
     expect(reply.status).to.equal(429);
-    expect(Number(reply.headers["retry-after"])).to.equal(2);
+    expect(Number(reply.headers["retry-after"]), "80 bytes are wanted and 10 are left, at 10 a second").to.equal(7);
     expect(messageOf(reply)).to.contain("series 0, profile 1").and.to.contain("ingestion_rate_mb");
+    expect(sink.arrived).to.have.length(3);
+    expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 50');
+  });
+
+  // It was 429 with Retry-After: 1, and agents sent it for ever.
+  it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
+    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const tooLarge = await push(pushOf(101), PROTO_TYPE);
+    expect([tooLarge.status, tooLarge.headers["retry-after"]]).to.deep.equal([400, undefined]);
+    expect(JSON.parse(textOf(tooLarge))).to.include({ code: "invalid_argument" });
+    expect(messageOf(tooLarge)).to.contain("raise ingestion_burst_size_mb");
+    expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 101');
+    const tooMany = await push(pushOf(60, 60), PROTO_TYPE);
+    expect([tooMany.status, tooMany.headers["retry-after"]]).to.deep.equal([400, undefined]);
+    expect(messageOf(tooMany)).to.contain("120 bytes together").and.to.contain("the other 1 stored");
     expect(sink.arrived).to.have.length(1);
-    expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 40');
+  });
+
+  it("an error that refuses many profiles is told once", async () => {
+    const { sink, push, metrics } = rig();
+    const error = invalidArgument("NO_ROOM", "none of them");
+    sink.refuse = () => error;
+    const reply = await push(pushOf(10, 20, 30), PROTO_TYPE);
+    expect(messageOf(reply)).to.equal("3 of 3 profiles were refused (none stored): none of them");
+    expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 60');
+    expect(await metrics.text()).to.contain('pyromesh_discarded_samples_total{reason="malformed_profile",tenant="anonymous"} 3');
   });
 
   it("sizes are bounded as sent, as inflated, and together", async () => {

@@ -7,19 +7,21 @@
  * What must stay true: a 200 means the sink kept every profile. Where some were refused the others are stored all the
  * same, and the error names each one refused.
  */
-import { promisify } from "node:util";
-import { gunzip } from "node:zlib";
-import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf } from "@pyromesh/base";
-import type { TenantId } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
 import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "./connect.ts";
 import type { Codec } from "./connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "./error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
-import type { ArrivedProfile, ProfileSink, RefusedProfile } from "./ports.ts";
-import { describeProfile, readPushBinary, readPushJson } from "./push-message.ts";
-import type { PushedProfile } from "./push-message.ts";
+import { inflateBody } from "./inflate.ts";
+import { JSON_PUSH_BYTES_MAX } from "./json-bounds.ts";
+import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "./ports.ts";
+import type { PushCounts } from "./push-counts.ts";
+import { readPushJsonInSteps } from "./push-json.ts";
+import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
+import type { PushedProfile, PushReading } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
 /** Limits of a tenant's writes, Pyroscope's names in camel case; 0 lifts one. */
@@ -38,17 +40,19 @@ export interface WriteOptions {
 export interface WriteModules {
   readonly sink: ProfileSink;
   readonly rateLimit: RateLimit;
+  readonly counts: PushCounts;
   readonly discards: Discards;
 }
 
 /** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
-export function pushHandler(options: WriteOptions, modules: WriteModules): Handler {
+export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteModules & { readonly clock: Clock }): Handler {
+  const own = { ...modules, largeReadings: new LargeReadings({ clock }) };
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
       heedTimeLimit(request);
-      await push(request, codec, options, modules);
+      await push(request, codec, options, own);
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
       if (!(thrown instanceof CodedError)) throw thrown;
@@ -61,29 +65,33 @@ export function pushHandler(options: WriteOptions, modules: WriteModules): Handl
 const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
 const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
 
-async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules): Promise<void> {
+async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly largeReadings: LargeReadings }): Promise<void> {
   const tenant = writeTenant(request);
   const limits = options.limitsOf(tenant);
   const bodyBytesMax = bodyLimitBytes(limits);
   let body: Uint8Array;
   try {
-    body = await request.body(bodyBytesMax);
-    if (body.length > 0 && !isSentAsIs(request)) body = await inflate(body, bodyBytesMax);
+    body = await readBody(request, codec, bodyBytesMax);
   } catch (thrown) {
     discardOversize(thrown, { tenant, sizeBytesMax: bodyBytesMax }, modules);
     throw thrown;
   }
-  const pushed = codec === "json" ? readPushJson(body) : readPushBinary(body);
+  const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
+  const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
-  checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
+  const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
 
   const requestKey = idempotencyKeyOf(request);
   const refused: unknown[] = [];
+  let isRateLimited = false;
   const arrived: ArrivedProfile[] = [];
+  const arrivedBytes: number[] = [];
   for (const [index, profile] of pushed.entries()) {
     const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes);
+    modules.counts.received(tenant, sizeBytes);
+    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
     if (problem !== undefined) {
+      isRateLimited ||= problem.code === "RATE_LIMITED";
       modules.discards.add(tenant, problem, sizeBytes);
       refused.push(named(describeProfile(profile), problem));
       continue;
@@ -99,20 +107,46 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
       ingest: undefined,
       describe: describeProfile(profile),
     });
+    arrivedBytes.push(sizeBytes);
   }
 
   if (arrived.length > 0) {
-    const outcome = await modules.sink.push(tenant, arrived, request.caller);
-    discardRefused(tenant, arrived, outcome.refused, modules.discards);
-    for (const { error } of outcome.refused) refused.push(error);
+    for (const { error } of await keep({ tenant, profiles: arrived, sizesBytes: arrivedBytes }, request.caller, modules)) refused.push(error);
   }
-  if (refused.length > 0) throw summary(refused, pushed.length);
+  // Asked again now: profiles behind the one that was refused may have passed since, and the whole push comes again.
+  const waitSeconds = isRateLimited ? modules.rateLimit.waitSeconds(tenant, pushBytes) : 0;
+  if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
 }
 
-/** Counts what the sink refused of a push. */
-export function discardRefused(tenant: TenantId, arrived: readonly ArrivedProfile[], refused: readonly RefusedProfile[], discards: Discards): void {
-  if (refused.length === 0) return;
-  for (const { index, error } of refused) discards.add(tenant, error, claimedSizeBytes(arrived[index]!.pprof, 0));
+export interface ArrivedProfiles {
+  readonly tenant: TenantId;
+  readonly profiles: readonly ArrivedProfile[];
+  /** What each was counted as when it was received. */
+  readonly sizesBytes: readonly number[];
+}
+
+/** Gives profiles to the sink and counts what became of each. Resolves with those that were refused; rejects where none could be kept. */
+export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
+  let refused: readonly RefusedProfile[];
+  try {
+    ({ refused } = await sink.push(tenant, profiles, caller));
+  } catch (thrown) {
+    discards.add(tenant, thrown, sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0), profiles.length);
+    throw thrown;
+  }
+  const refusedIndexes = new Set<number>();
+  // A push that is refused as a whole has one error for all of its profiles, which may be many thousands.
+  const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
+  for (const { index, error } of refused) {
+    refusedIndexes.add(index);
+    let together = refusedTogether.get(error);
+    if (together === undefined) refusedTogether.set(error, (together = { sizeBytes: 0, count: 0 }));
+    together.sizeBytes += sizesBytes[index]!;
+    together.count++;
+  }
+  for (const [error, { sizeBytes, count }] of refusedTogether) discards.add(tenant, error, sizeBytes, count);
+  for (const [index, sizeBytes] of sizesBytes.entries()) if (!refusedIndexes.has(index)) counts.accepted(tenant, sizeBytes);
+  return refused;
 }
 
 // --- checks -----------------------------------------------------------------------------------------------------------
@@ -133,21 +167,24 @@ interface BodyBound {
   readonly sizeBytesMax: number;
 }
 
-function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): number {
   let totalBytes = 0;
   for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
-  if (totalBytes <= sizeBytesMax) return;
+  if (totalBytes <= sizeBytesMax) return totalBytes;
   const refusal = invalidArgument(
     "PUSH_BODY_SIZE_LIMIT",
     `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
   );
+  counts.received(tenant, totalBytes, pushed.length);
   discards.add(tenant, refusal, totalBytes, pushed.length);
   throw refusal;
 }
 
-/** A body that is too large is one discard, of as many bytes as it might have had: what else is in it nobody has read. */
-export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { discards }: WriteModules): void {
-  if (thrown instanceof CodedError && thrown.code === "BODY_TOO_LARGE") discards.add(tenant, thrown, sizeBytesMax);
+/** A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. */
+export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): void {
+  if (!(thrown instanceof CodedError) || thrown.code !== "BODY_TOO_LARGE") return;
+  counts.received(tenant, sizeBytesMax);
+  discards.add(tenant, thrown, sizeBytesMax);
 }
 
 /**
@@ -186,7 +223,49 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
   return key;
 }
 
-const gunzipAsync = promisify(gunzip);
+/** The body, inflated where it is compressed. */
+async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number): Promise<Uint8Array> {
+  const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
+  const body = await request.body(sizeBytesMax);
+  if (body.length === 0 || isSentAsIs(request)) return body;
+  const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
+  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller });
+}
+
+const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
+
+/** Reading as much takes less than a millisecond, whatever it spells. */
+const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
+
+/**
+ * Reads large pushes one at a time, and lets others have the thread between their steps: twenty that take turns hold it for the time of
+ * twenty steps. As many wait as there are handlers at work.
+ */
+class LargeReadings {
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
+    const done = this.#last.then(run, run);
+    this.#last = done;
+    return done;
+  }
+
+  async #run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const turns = new Turns({ clock: this.#clock });
+    for (;;) {
+      caller.throwIfAborted();
+      const step = reading.next();
+      if (step.done === true) return step.value;
+      if (turns.areDue) await turns.give();
+    }
+  }
+}
 
 /** Without a Content-Encoding. Throws where it is another than gzip. */
 function isSentAsIs(request: ApiRequest): boolean {
@@ -200,26 +279,6 @@ function isSentAsIs(request: ApiRequest): boolean {
   });
 }
 
-/** Its own ArrayBuffer. Off the main thread: zlib's asynchronous form. */
-async function inflate(body: Uint8Array, sizeBytesMax: number): Promise<Uint8Array> {
-  try {
-    const inflated = await gunzipAsync(body, { maxOutputLength: Math.min(sizeBytesMax, 2 ** 32) });
-    // Small results come out of Node's shared pool, which must not be handed over.
-    return inflated.byteLength === inflated.buffer.byteLength ? inflated : new Uint8Array(inflated);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw bodyTooLarge(sizeBytesMax);
-    throw invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
-  }
-}
-
-function bodyTooLarge(sizeBytesMax: number): CodedError {
-  return new CodedError({
-    code: "BODY_TOO_LARGE",
-    kind: "invalid_argument",
-    message: `the body inflates to more than ${sizeBytesMax} bytes (limit ingestion_body_limit_mb): send fewer profiles at once, or raise the limit`,
-  });
-}
-
 // --- the reply --------------------------------------------------------------------------------------------------------
 
 /** Refusals told one by one; past this they are only counted. */
@@ -229,19 +288,21 @@ const REFUSALS_TOLD_MAX = 20;
  * One error for all: the kind is the worst among them, for the caller's retry. What this node could not do makes the push worth
  * retrying (stored profiles are known again by their identity), then what a limit held back; only then is it the caller's fault.
  */
-export function summary(refused: readonly unknown[], profileCount: number): CodedError {
+export function summary(refused: readonly unknown[], profileCount: number, waitSeconds = 0): CodedError {
   const first = refused[0];
   if (profileCount === 1 && first instanceof CodedError) return first;
   let worst = codedOf(first);
   for (const error of refused) if (severity(codedOf(error)) > severity(worst)) worst = codedOf(error);
-  const told = refused.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
-  if (refused.length > told.length) told.push(`and ${refused.length - told.length} more`);
+  // One error may refuse many profiles: it is told once.
+  const distinct = [...new Set(refused)];
+  const told = distinct.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
+  if (distinct.length > told.length) told.push(`and ${distinct.length - told.length} more`);
   const stored = profileCount - refused.length;
   return new CodedError({
-    code: refused.length === 1 ? worst.code : "PUSH_REFUSED",
+    code: distinct.length === 1 ? worst.code : "PUSH_REFUSED",
     kind: worst.kind,
     message: `${refused.length} of ${profileCount} profiles were refused (${stored === 0 ? "none" : `the other ${stored}`} stored): ${told.join("; ")}`,
-    details: retryAfterOf(refused),
+    details: retryAfterOf(refused, waitSeconds),
     cause: worst,
   });
 }
@@ -265,8 +326,8 @@ function codedOf(error: unknown): CodedError {
   return error instanceof CodedError ? error : new CodedError({ code: "INTERNAL", kind: "internal", message: messageOf(error), cause: error });
 }
 
-function retryAfterOf(refused: readonly unknown[]): Readonly<Record<string, number>> {
-  let retryAfterSeconds = 0;
+function retryAfterOf(refused: readonly unknown[], waitSeconds: number): Readonly<Record<string, number>> {
+  let retryAfterSeconds = waitSeconds;
   for (const error of refused) {
     const seconds = error instanceof CodedError ? error.details["retryAfterSeconds"] : undefined;
     if (typeof seconds === "number") retryAfterSeconds = Math.max(retryAfterSeconds, seconds);

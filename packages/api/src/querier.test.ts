@@ -90,6 +90,16 @@ describe("querier", () => {
     });
 
     // 50,000 of them in one request held the event loop for a second.
+    it("matchers: their regular expressions count together, and so do those of both sides of a diff", async () => {
+      expect((await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(60).fill('{pod=~"a.*b"}') })).status).to.equal(200);
+      const listing = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(200).fill('{pod=~"a.*b"}') });
+      expect(listing.status).to.equal(400);
+      expect(((await listing.json()) as { message: string }).message).to.contain('pod=~"a.*b" is too large');
+      const side = (selector: string): object => ({ ...RANGE, profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: selector });
+      expect((await api.rpc("Diff", { left: side('{pod=~"x{900}"}'), right: side('{pod=~"x{900}"}') })).status).to.equal(200);
+      expect((await api.rpc("Diff", { left: side('{pod=~"x{1000}y{100}"}'), right: side('{pod=~"x{1000}y{100}"}') })).status).to.equal(400);
+    });
+
     it("matchers: no more of them together than one selector may have", async () => {
       const response = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(6000).fill('{pod=~"a.*b"}') });
       expect([response.status, ((await response.json()) as { message: string }).message]).to.deep.equal([

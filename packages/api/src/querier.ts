@@ -2,14 +2,16 @@
  * querier.v1.QuerierService: every RPC, from a request's fields to a question for the `ProfileSource` and back. No counting
  * happens here: what is checked is checked before the source is asked, and what comes back is only renamed.
  *
- * The label endpoints are all views of one answer, `ProfileSource.listing`, which comes as the reply's bytes: a hundred thousand
- * entries are printed where they are found, off the main thread.
+ * What may be long comes from the source as the reply's bytes: a million nodes are printed where they were merged, off the main thread.
+ * The label endpoints are all views of one such answer, `ProfileSource.listing`.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import type { Alphabet, Exemplar, FlameGraph, FlameGraphDiff, HeatmapSeries, Int64, Label, Listing, TimeSeries } from "@pyromesh/profile";
+import { RegexBudget } from "@pyromesh/profile";
+import type { Alphabet, Int64, Listing } from "@pyromesh/profile";
 import { unaryHandler } from "./connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "./connect.ts";
+import { foreseenGraphBytes } from "./foreseen-reply.ts";
 import type { Handler } from "./http.ts";
 import type { Answer, ListingQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "./ports.ts";
 import * as q from "./proto/querier-v1.ts";
@@ -19,7 +21,7 @@ import * as t from "./proto/types-v1.ts";
 import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, checkSeriesLimit, checkStep, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
-import { readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
+import { checkSameType, readGroupBy, readLabelNames, readSelection, readSelectors, readSeriesQuery } from "./selection.ts";
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
@@ -44,9 +46,10 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     request: UnaryMethod<Request, Response>["request"],
     response: UnaryMethod<Request, Response>["response"],
     handle: UnaryMethod<Request, Response>["handle"],
+    foreseenBytes?: UnaryMethod<Request, Response>["foreseenBytes"],
   ): RpcRoute => {
     const path = `/querier.v1.QuerierService/${name}`;
-    return { path, handler: unaryHandler({ path, request, response, handle }, options) };
+    return { path, handler: unaryHandler({ path, request, response, handle, foreseenBytes }, options) };
   };
   return [
     route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),
@@ -55,14 +58,16 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     route("Series", q.SERIES_REQUEST, q.SERIES_RESPONSE, (message, call) => querier.series(message, call)),
     route("SelectMergeStacktraces", q.SELECT_MERGE_STACKTRACES_REQUEST, q.SELECT_MERGE_STACKTRACES_RESPONSE, (message, call) =>
       querier.selectMergeStacktraces(message, call),
+      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
     ),
     route("SelectMergeProfile", q.SELECT_MERGE_PROFILE_REQUEST, PPROF, (message, call) => querier.selectMergeProfile(message, call)),
     route("SelectMergeSpanProfile", q.SELECT_MERGE_SPAN_PROFILE_REQUEST, q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, (message, call) =>
       querier.selectMergeSpanProfile(message, call),
+      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
     ),
     route("SelectSeries", q.SELECT_SERIES_REQUEST, q.SELECT_SERIES_RESPONSE, (message, call) => querier.selectSeries(message, call)),
     route("SelectHeatmap", q.SELECT_HEATMAP_REQUEST, q.SELECT_HEATMAP_RESPONSE, (message, call) => querier.selectHeatmap(message, call)),
-    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call)),
+    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => foreseenGraphBytes(left?.maxNodes, right?.maxNodes)),
     route("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE, (_, call) => querier.getProfileStats(call)),
     route("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE, (message, call) => querier.analyzeQuery(message, call)),
   ];
@@ -135,26 +140,23 @@ class Querier {
     switch (message.format) {
       case q.FORMAT_TREE: {
         refuseGoPgo(goPgo);
-        const answer = await this.#source.treeBytes({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
-        return reply(answer, { tree: answer.value });
+        return printed(await this.#source.treeBytes({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec }, call.signal));
       }
       case q.FORMAT_DOT: {
         refuseGoPgo(goPgo);
         const maxNodes = Number(message.maxNodes ?? 0) === 0 ? DOT_NODES_DEFAULT : this.#maxNodes(message.maxNodes, call);
-        const answer = await this.#source.dot({ ...query, maxNodes }, call.signal);
-        return reply(answer, { dot: answer.value });
+        return printed(await this.#source.dot({ ...query, maxNodes, form: call.codec }, call.signal));
       }
       case q.FORMAT_PPROF: {
-        const answer = await this.#source.pprof({ ...query, maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)), goPgo }, call.signal);
-        return reply(answer, { pprof: { profile: answer.value } });
+        const maxNodes = checkPprofNodes(message.maxNodes, this.#limits(call));
+        return printed(await this.#source.pprof({ ...query, maxNodes, goPgo, form: `field-${call.codec}` }, call.signal));
       }
       default: {
         refuseGoPgo(goPgo);
         if (message.format < 0 || message.format >= q.PROFILE_FORMATS.length) {
           throw invalidArgument("FORMAT_UNKNOWN", `format ${message.format} is not known: send one of ${q.PROFILE_FORMATS.slice(1).join(", ")}`);
         }
-        const answer = await this.#source.flameGraph({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call) }, call.signal);
-        return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+        return printed(await this.#source.flameGraph({ ...query, maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec }, call.signal));
       }
     }
   }
@@ -164,22 +166,18 @@ class Querier {
       ...this.#mergeQuery(message, message, call),
       maxNodes: checkPprofNodes(message.maxNodes, this.#limits(call)),
       goPgo: goPgoOf(message.stackTraceSelector),
+      form: call.codec,
     };
-    const answer = await this.#source.pprof(query, call.signal);
-    return { message: answer.value, headers: receiptHeaders(answer) };
+    return printed(await this.#source.pprof(query, call.signal));
   }
 
   async selectMergeSpanProfile(message: q.SelectMergeSpanProfileRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectMergeSpanProfileResponse>> {
-    const query = { ...this.#mergeQuery(message, message, call), maxNodes: this.#maxNodes(message.maxNodes, call) };
-    if (message.format === q.FORMAT_TREE) {
-      const answer = await this.#source.treeBytes(query, call.signal);
-      return reply(answer, { tree: answer.value });
-    }
+    const query = { ...this.#mergeQuery(message, message, call), maxNodes: this.#maxNodes(message.maxNodes, call), form: call.codec };
+    if (message.format === q.FORMAT_TREE) return printed(await this.#source.treeBytes(query, call.signal));
     if (message.format > q.FORMAT_TREE || message.format < 0) {
       throw invalidArgument("FORMAT_UNKNOWN", "SelectMergeSpanProfile answers a flame graph or a tree: use SelectMergeStacktraces with spanSelector for other formats");
     }
-    const answer = await this.#source.flameGraph(query, call.signal);
-    return reply(answer, { flamegraph: flameGraphMessage(answer.value) });
+    return printed(await this.#source.flameGraph(query, call.signal));
   }
 
   async diff(message: q.DiffRequest, call: UnaryCall): Promise<UnaryAnswer<q.DiffResponse>> {
@@ -190,8 +188,10 @@ class Querier {
     refuseAsync(left.async);
     refuseAsync(right.async);
     const maxNodes = Math.max(this.#maxNodes(left.maxNodes, call), this.#maxNodes(right.maxNodes, call));
-    const answer = await this.#source.diff(this.#mergeQuery(left, left, call), this.#mergeQuery(right, right, call), maxNodes, call.signal);
-    return reply(answer, { flamegraph: flameGraphDiffMessage(answer.value) });
+    const budget = new RegexBudget();
+    const [leftQuery, rightQuery] = [this.#mergeQuery(left, left, call, budget), this.#mergeQuery(right, right, call, budget)];
+    checkSameType(leftQuery, rightQuery, ["left", "right"]);
+    return printed(await this.#source.diff(leftQuery, rightQuery, { maxNodes, form: call.codec }, call.signal));
   }
 
   // --- over time ----------------------------------------------------------------------------------------------------
@@ -204,9 +204,9 @@ class Querier {
       aggregation: message.aggregation === t.AGGREGATION_AVERAGE ? "average" : "sum",
       limit: checkSeriesLimit(message.limit),
       exemplars: exemplarsOf(message.exemplarType),
+      form: call.codec,
     };
-    const answer = await this.#source.points(query, call.signal);
-    return reply(answer, { series: answer.value.map(seriesMessage) });
+    return printed(await this.#source.points(query, call.signal));
   }
 
   async selectHeatmap(message: q.SelectHeatmapRequest, call: UnaryCall): Promise<UnaryAnswer<q.SelectHeatmapResponse>> {
@@ -220,10 +220,11 @@ class Querier {
         limit: checkSeriesLimit(message.limit),
         of: message.queryType === q.HEATMAP_OF_SPANS ? "span" : "individual",
         exemplars: exemplarsOf(message.exemplarType),
+        form: call.codec,
       },
       call.signal,
     );
-    return reply(answer, { series: answer.value.map(heatmapMessage) });
+    return printed(answer);
   }
 
   // --- about the store ----------------------------------------------------------------------------------------------
@@ -256,8 +257,8 @@ class Querier {
     return { tenants: call.tenants, startMs, endMs, allowPartial: limits.isPartialAllowed || allowsPartial(call.headers) };
   }
 
-  #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall): MergeQuery {
-    return { ...readSelection(selection), ...this.#scope(range, call) };
+  #mergeQuery(range: { readonly start: number | bigint; readonly end: number | bigint }, selection: SelectionInput, call: UnaryCall, budget?: RegexBudget): MergeQuery {
+    return { ...readSelection(selection, budget), ...this.#scope(range, call) };
   }
 
   #maxNodes(asked: number | bigint | undefined, call: UnaryCall): number {
@@ -313,40 +314,7 @@ function reply<T extends object>(answer: Pick<Answer<unknown>, "receipt" | "miss
   return { message, headers: receiptHeaders(answer) };
 }
 
-function flameGraphMessage(graph: FlameGraph): q.FlameGraphMessage {
-  return { names: graph.names, levels: graph.levels.map((values) => ({ values })), total: graph.total, maxSelf: graph.maxSelf };
-}
-
-function flameGraphDiffMessage(graph: FlameGraphDiff): q.FlameGraphDiffMessage {
-  return { ...flameGraphMessage(graph), leftTicks: graph.leftTicks, rightTicks: graph.rightTicks };
-}
-
-function seriesMessage(series: TimeSeries): t.SeriesMessage {
-  return {
-    labels: series.labels,
-    points: series.points.map((point) => ({
-      value: point.value,
-      timestamp: point.timestampMs,
-      annotations: [],
-      exemplars: point.exemplars.map(exemplarMessage),
-    })),
-  };
-}
-
-function heatmapMessage(series: HeatmapSeries): t.HeatmapSeriesMessage {
-  return {
-    labels: series.labels,
-    slots: series.slots.map((slot) => ({
-      timestamp: slot.timestampMs,
-      yMin: slot.yMin,
-      counts: slot.counts,
-      exemplars: slot.exemplars.map(exemplarMessage),
-    })),
-  };
-}
-
-function exemplarMessage(exemplar: Exemplar): t.ExemplarMessage {
-  const labels: readonly Label[] = exemplar.labels;
-  const { timestampMs, profileId, spanId, traceId, value } = exemplar;
-  return { timestamp: timestampMs, profileId, spanId, value, labels, traceId };
+/** The answer is the reply's body. */
+function printed<T extends object>(answer: Answer<Uint8Array>): UnaryAnswer<T> {
+  return { body: answer.value, headers: receiptHeaders(answer) };
 }

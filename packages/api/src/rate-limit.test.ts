@@ -50,12 +50,27 @@ describe("rate limit", () => {
     expect(limit.take(A, 6 * MIB)).to.equal(undefined);
   });
 
-  it("what is larger than the burst is told that it can never pass", () => {
+  it("what is larger than the burst can never pass, and is the caller's to change", () => {
     const { limit } = limiter(() => DEFAULTS);
     const refused = limit.take(A, 8 * MIB + 1)!;
     expect(refused.message).to.contain("can never pass").and.to.contain("raise ingestion_burst_size_mb");
+    expect([refused.code, refused.kind]).to.deep.equal(["RATE_BURST_EXCEEDED", "invalid_argument"]);
     expect(refused.details).not.to.have.property("retryAfterSeconds");
     expect(limit.take(A, 8 * MIB), "a refusal costs nothing").to.equal(undefined);
+  });
+
+  it("of a push of several the time is until all of it would pass; one that never would is told so", () => {
+    const { limit, hand } = limiter(() => DEFAULTS);
+    expect(limit.take(A, 5 * MIB, 7 * MIB)).to.equal(undefined);
+    expect(limit.take(A, 2 * MIB, 7 * MIB)).to.equal(undefined);
+    const refused = limit.take(A, 2 * MIB, 7 * MIB)!;
+    expect([refused.code, refused.details["retryAfterSeconds"], limit.waitSeconds(A, 7 * MIB)]).to.deep.equal(["RATE_LIMITED", 2, 2]);
+    const never = limit.take(A, 2 * MIB, 9 * MIB)!;
+    expect([never.code, never.kind, limit.waitSeconds(A, 9 * MIB)]).to.deep.equal(["RATE_BURST_EXCEEDED", "invalid_argument", 0]);
+    expect(never.message).to.contain(`the profiles of this push are ${9 * MIB} bytes together`).and.to.contain("send fewer at once, or raise ingestion_burst_size_mb");
+    hand.nowMsValue = 2_000;
+    expect(limit.waitSeconds(A, 7 * MIB)).to.equal(0);
+    expect(limit.take(A, 5 * MIB, 7 * MIB) ?? limit.take(A, 2 * MIB, 7 * MIB)).to.equal(undefined);
   });
 
   it("a rate of 0 lifts the limit and keeps nothing", () => {

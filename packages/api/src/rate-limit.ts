@@ -4,8 +4,9 @@
  *   ingestion_rate_mb        tokens that flow in, a second      0 lifts the limit
  *   ingestion_burst_size_mb  what the bucket holds
  *
- * A profile passes when the bucket holds its size; one larger than the bucket can never pass, and is told so. A bucket
- * that is full again is as good as none: such tenants leave the map.
+ * A profile passes when the bucket holds its size. Whoever is refused sends the whole push again, so the time to wait is until the bucket
+ * holds all of it; where it never can, waiting helps nobody, and the refusal is the caller's to change. A bucket that is full again is as
+ * good as none: such tenants leave the map.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
@@ -30,6 +31,8 @@ export class RateLimit {
   readonly #clock: Clock;
   /** In order of last use: an entry is taken out and put back when it is touched. */
   readonly #buckets = new Map<TenantId, Bucket>();
+  /** Touched last. */
+  #latest: TenantId | undefined;
 
   constructor(options: RateLimitOptions, modules: { readonly clock: Clock }) {
     this.#limitsOf = options.limitsOf;
@@ -41,8 +44,11 @@ export class RateLimit {
     return this.#buckets.size;
   }
 
-  /** Undefined when `sizeBytes` may pass (and is charged), else RATE_LIMITED, whose `details.retryAfterSeconds` is when to try again. */
-  take(tenant: TenantId, sizeBytes: number): CodedError | undefined {
+  /**
+   * Undefined when `sizeBytes` may pass (and is charged). Else RATE_LIMITED, whose `details.retryAfterSeconds` is when all `pushBytes` of the
+   * push would pass, or RATE_BURST_EXCEEDED (`invalid_argument`) where they never would.
+   */
+  take(tenant: TenantId, sizeBytes: number, pushBytes: number = sizeBytes): CodedError | undefined {
     const limits = this.#limitsOf(tenant);
     if (limits.ingestionRateMb <= 0) {
       this.#buckets.delete(tenant);
@@ -52,10 +58,23 @@ export class RateLimit {
     const nowMs = this.#clock.monotonicMs();
     const taken = step(this.#buckets.get(tenant), { sizeBytes, nowMs, ...rate });
     this.#keep(tenant, taken.bucket, nowMs);
-    return taken.isAllowed ? undefined : refusal(limits, rate, sizeBytes, taken);
+    return taken.isAllowed ? undefined : refusal(limits, rate, { sizeBytes, pushBytes }, taken);
+  }
+
+  /** Until `sizeBytes` would pass, in whole seconds; 0: they would now, or never. */
+  waitSeconds(tenant: TenantId, sizeBytes: number): number {
+    const limits = this.#limitsOf(tenant);
+    if (limits.ingestionRateMb <= 0) return 0;
+    const { retryAfterMs } = step(this.#buckets.get(tenant), { sizeBytes, nowMs: this.#clock.monotonicMs(), ...rateOf(limits) });
+    return Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs / 1000) : 0;
   }
 
   #keep(tenant: TenantId, bucket: Bucket, nowMs: number): void {
+    if (tenant === this.#latest && this.#buckets.has(tenant)) {
+      this.#buckets.set(tenant, bucket); // it keeps its place, the last: a push takes once for each of its profiles
+      return;
+    }
+    this.#latest = tenant;
     this.#buckets.delete(tenant);
     if (this.#buckets.size >= this.#tenantCountMax) this.#makeRoom(nowMs);
     this.#buckets.set(tenant, bucket);
@@ -116,21 +135,28 @@ function rateOf(limits: RateLimits): Rate {
   return { bytesPerSecond: limits.ingestionRateMb * MIB, burstBytes: limits.ingestionBurstSizeMb * MIB };
 }
 
-function refusal(limits: RateLimits, rate: Rate, sizeBytes: number, taken: Taken): CodedError {
+interface Sizes {
+  readonly sizeBytes: number;
+  /** Of all profiles of the push, this one among them. */
+  readonly pushBytes: number;
+}
+
+function refusal(limits: RateLimits, rate: Rate, { sizeBytes, pushBytes }: Sizes, { bucket }: Taken): CodedError {
   const held = `the limits ingestion_rate_mb (${limits.ingestionRateMb} MB a second) and ingestion_burst_size_mb (${limits.ingestionBurstSizeMb} MB)`;
-  if (taken.retryAfterMs === Infinity) {
-    return new CodedError({
-      code: "RATE_LIMITED",
-      kind: "resource_exhausted",
-      message: `a profile of ${sizeBytes} bytes can never pass ${held}: raise ingestion_burst_size_mb, or send a smaller profile`,
-      details: { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes },
-    });
+  const details = { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes };
+  if (pushBytes > rate.burstBytes) {
+    const what =
+      sizeBytes > rate.burstBytes
+        ? `a profile of ${sizeBytes} bytes can never pass ${held}: raise ingestion_burst_size_mb, or send a smaller profile`
+        : `the profiles of this push are ${pushBytes} bytes together, and can never pass ${held} at once: send fewer at once, or raise ingestion_burst_size_mb`;
+    return new CodedError({ code: "RATE_BURST_EXCEEDED", kind: "invalid_argument", message: what, details });
   }
-  const retryAfterSeconds = Math.max(1, Math.ceil(taken.retryAfterMs / 1000));
+  const { retryAfterMs } = step(bucket, { ...rate, sizeBytes: pushBytes, nowMs: bucket.atMs });
+  const retryAfterSeconds = Math.max(1, Math.ceil(retryAfterMs / 1000));
   return new CodedError({
     code: "RATE_LIMITED",
     kind: "resource_exhausted",
-    message: `a profile of ${sizeBytes} bytes exceeds ${held}: ${Math.floor(taken.bucket.tokenBytes)} bytes are free now; try again in ${retryAfterSeconds} s, or raise the limits`,
-    details: { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes, retryAfterSeconds },
+    message: `a profile of ${sizeBytes} bytes exceeds ${held}: ${Math.floor(bucket.tokenBytes)} bytes are free now; try again in ${retryAfterSeconds} s, or raise the limits`,
+    details: { ...details, retryAfterSeconds },
   });
 }

@@ -48,7 +48,7 @@ describe("render timeline", () => {
 
   it("groups go by their value, * where they have none, and add up where they share one", () => {
     const grouped = [series({ pod: "b" }, [[15, 1]]), series({}, [[0, 9]]), series({ pod: "b", zone: "x" }, [[15, 2]])];
-    const groups = timelineGroups(grouped, "pod", START_MS, START_MS + 30_000, 15);
+    const groups = [...timelineGroups(grouped, "pod", START_MS, START_MS + 30_000, 15)];
     expect(groups.map(([value, { samples }]) => [value, samples])).to.deep.equal([["*", [9, 0]], ["b", [0, 3]]]);
   });
 

@@ -52,14 +52,21 @@ export function timelineOf(series: readonly TimeSeries[], startMs: number, endMs
   return spread(series.length === 1 ? series[0]!.points : [], startMs, endMs, stepS);
 }
 
-/** One timeline per value of the label, `*` for series without it. Series that share a value are added up. */
-export function timelineGroups(series: readonly TimeSeries[], label: string, startMs: number, endMs: number, stepS: number): [string, Timeline][] {
-  const pointsOf = new Map<string, Point[]>();
-  for (const { labels, points } of series) {
-    const value = labelValue(labels, label) || "*";
-    pointsOf.set(value, [...(pointsOf.get(value) ?? []), ...points]);
+/**
+ * One timeline per value of the label, `*` for series without it. Series that share a value are added up. Each is made when it is asked for:
+ * there may be tens of thousands, of 1500 bars each.
+ */
+export function* timelineGroups(series: readonly TimeSeries[], label: string, startMs: number, endMs: number, stepS: number): Generator<[string, Timeline]> {
+  const seriesOf = new Map<string, TimeSeries[]>();
+  for (const one of series) {
+    const value = labelValue(one.labels, label) || "*";
+    const group = seriesOf.get(value);
+    if (group === undefined) seriesOf.set(value, [one]);
+    else group.push(one);
   }
-  return [...pointsOf].sort(([a], [b]) => compareText(a, b)).map(([value, points]) => [value, spread(points, startMs, endMs, stepS)]);
+  for (const [value, group] of [...seriesOf].sort(([a], [b]) => compareText(a, b))) {
+    yield [value, spread(group.flatMap(({ points }) => points), startMs, endMs, stepS)];
+  }
 }
 
 function spread(points: readonly Point[], startMs: number, endMs: number, stepS: number): Timeline {

@@ -30,12 +30,23 @@ describe("render", () => {
         `"metadata":{"format":"single","spyName":"","sampleRate":100,"units":"bytes","name":"inuse_space"},` +
         `"timeline":{"startTime":1795418940,"samples":[0,7,0,0],"durationDelta":15,"watermarks":null},"groups":null,"heatmap":null}`,
     );
-    expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
+    expect(api.source.renderQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
   });
 
   it("JSON: nothing matched is a total of nothing", async () => {
     const body = (await (await api.get(url())).json()) as { flamebearer: unknown };
     expect(body.flamebearer).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], numTicks: 0, maxSelf: 0 });
+  });
+
+  it("the regular expressions of both queries of a diff count together", async () => {
+    const side = (name: string, pod: string): string => `${name}Query=${encodeURIComponent(`${TYPE}{pod=~"${pod}"}`)}&${name}From=${FROM_MS}&${name}Until=${FROM_MS + 60_000}`;
+    const ask = (pod: string): Promise<Response> => api.get(`/pyroscope/render-diff?${side("left", pod)}&${side("right", pod)}`);
+    expect((await ask("x{900}")).status).to.equal(200);
+    const refused = await ask("x{1000}{2}y");
+    expect(refused.status).to.equal(400);
+    const together = await ask("x{1000}y{100}");
+    expect(together.status).to.equal(400);
+    expect(((await together.json()) as { message: string }).message).to.contain('"rightQuery"').and.to.contain('pod=~"x{1000}y{100}"');
   });
 
   it("units follow the sample type", async () => {
@@ -64,7 +75,7 @@ describe("render", () => {
     };
     expect(Object.entries(body.groups).map(([pod, { samples }]) => [pod, samples])).to.deep.equal([["a", [1, 0, 0, 0]], ["b", [0, 2, 0, 0]]]);
     expect(body.timeline.samples).to.deep.equal([0, 0, 0, 0]);
-    expect(api.source.pointsQueries[0]).to.deep.include({ groupBy: ["pod", "zone"], aggregation: "average" });
+    expect(api.source.renderQueries[0]).to.deep.include({ groupBy: ["pod", "zone"], aggregation: "average" });
   });
 
   it("maxNodes wins over max-nodes; a word, or 0, is the default", async () => {
@@ -115,7 +126,7 @@ describe("render", () => {
     api.source.missing = ["store 4f"];
     const { headers } = await api.get(url(), { "x-pyromesh-partial": "allow" });
     expect(headers.get("x-pyromesh-missing")).to.equal("store 4f");
-    expect(api.source.pointsQueries[0]!.allowPartial).to.equal(true);
+    expect(api.source.renderQueries[0]!.allowPartial).to.equal(true);
   });
 
   describe("label-values", () => {

@@ -1,24 +1,20 @@
-/**
- * The render API of the older clients and of Drilldown: one GET, one flame graph with its timeline, in JSON, Graphviz or pprof.
- *
- * Keys of the JSON and their order are what readers know; `groups`, `heatmap` and `timeline` are always there, null where empty.
- */
+/** The render API of the older clients and of Drilldown: one GET, one flame graph with its timeline, in JSON, Graphviz or pprof. */
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { printProfileType } from "@pyromesh/profile";
-import type { FlameGraph, Int64, ProfileType } from "@pyromesh/profile";
+import { RegexBudget } from "@pyromesh/profile";
+import type { ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
+import { foreseenGraphBytes } from "./foreseen-reply.ts";
 import type { ApiReply, ApiRequest, Handler } from "./http.ts";
 import type { ListingQuery, MergeQuery, ProfileSource, Scope } from "./ports.ts";
 import { allowsPartial, DOT_NODES_DEFAULT, RECENT_MS } from "./querier.ts";
 import { checkListingLimit, checkMaxNodes, checkPprofNodes, checkRange, limitsOfAll, listingBounds } from "./query-limits.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
-import { timelineGroups, timelineOf, timelineStep } from "./render-timeline.ts";
-import type { Timeline } from "./render-timeline.ts";
-import { readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
+import { timelineStep } from "./render-timeline.ts";
+import { checkSameType, readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
 export interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
@@ -39,56 +35,42 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
     switch (parameters.get("format")) {
       case "dot": {
         const maxNodes = asked === 0 ? DOT_NODES_DEFAULT : checkMaxNodes(asked, limits);
-        const answer = await modules.source.dot({ ...query, maxNodes }, signal);
+        const answer = await modules.source.dot({ ...query, maxNodes, form: "text" }, signal);
         return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "text/plain; charset=utf-8" }, body: answer.value };
       }
       case "pprof": {
-        const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined }, signal);
+        const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined, form: "proto" }, signal);
         return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
       }
-      default:
-        return renderJson(request, query, checkMaxNodes(asked, limits), modules.source);
+      default: {
+        const maxNodes = checkMaxNodes(asked, limits);
+        await request.reserveReply(foreseenGraphBytes(maxNodes));
+        return renderJson(request, query, maxNodes, modules.source);
+      }
     }
   };
 }
 
 async function renderJson(request: ApiRequest, query: MergeQuery, maxNodes: number, source: ProfileSource): Promise<ApiReply> {
   const groupBy = readGroupBy(request.query.getAll("groupBy").filter((name) => name !== ""));
-  const stepS = timelineStep(query.startMs, query.endMs);
+  const stepMs = timelineStep(query.startMs, query.endMs) * 1000;
   const aggregation = request.query.get("aggregation") === "avg" ? "average" : "sum";
-  const [graph, points] = await Promise.all([
-    source.flameGraph({ ...query, maxNodes }, request.signal),
-    source.points({ ...query, stepMs: stepS * 1000, groupBy, aggregation, limit: 0, exemplars: "none" }, request.signal),
-  ]);
-  const first = groupBy[0];
-  const range = [query.startMs, query.endMs, stepS] as const;
-  const body = printRender({
-    graph: graph.value,
-    ticks: "",
-    format: "single",
-    profileType: query.profileType,
-    timeline: printTimeline(timelineOf(points.value, ...range)),
-    groups: first === undefined ? "null" : printGroups(timelineGroups(points.value, first, ...range)),
-  });
-  return { status: 200, headers: { ...receiptHeaders(graph, points), "content-type": "application/json" }, body };
+  const answer = await source.render({ ...query, maxNodes, stepMs, groupBy, aggregation }, request.signal);
+  return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: answer.value };
 }
 
 /** GET /pyroscope/render-diff */
 export function renderDiffHandler(options: RenderOptions, modules: RenderModules): Handler {
   return async (request) => {
     const { limits, nowMs } = context(request, options, modules);
-    const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs);
-    const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs);
-    const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
-    if (leftType !== rightType) {
-      throw invalidArgument("PROFILE_TYPES_DIFFER", `leftQuery is about ${leftType}, rightQuery about ${rightType}: compare profiles of one type`);
-    }
+    const budget = new RegexBudget();
+    const left = mergeQuery(request, { query: "leftQuery", from: "leftFrom", until: "leftUntil" }, limits, nowMs, budget);
+    const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs, budget);
+    checkSameType(left, right, ["leftQuery", "rightQuery"]);
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
-    const answer = await modules.source.diff(left, right, maxNodes, request.signal);
-    const { leftTicks, rightTicks } = answer.value;
-    const ticks = `${isZero(leftTicks) ? "" : `,"leftTicks":${leftTicks}`}${isZero(rightTicks) ? "" : `,"rightTicks":${rightTicks}`}`;
-    const body = printRender({ graph: answer.value, ticks, format: "double", profileType: left.profileType, timeline: "null", groups: "null" });
-    return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body };
+    await request.reserveReply(foreseenGraphBytes(maxNodes));
+    const answer = await modules.source.diff(left, right, { maxNodes, form: "render" }, request.signal);
+    return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: answer.value };
   };
 }
 
@@ -127,8 +109,8 @@ interface QueryParameters {
   readonly until: string;
 }
 
-function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLimits, nowMs: number): MergeQuery {
-  const { profileType, selector } = readRenderQuery(request.query.get(names.query), names.query);
+function mergeQuery(request: ApiRequest, names: QueryParameters, limits: QueryLimits, nowMs: number, budget?: RegexBudget): MergeQuery {
+  const { profileType, selector } = readRenderQuery(request.query.get(names.query), names.query, budget);
   const start = timeOf(request, names.from, nowMs, nowMs);
   const end = timeOf(request, names.until, nowMs, nowMs);
   return { ...scope(request, start, end, limits, nowMs), profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
@@ -169,47 +151,4 @@ const gzipAsync = promisify(gzip);
 function pprofHeaders(type: ProfileType): Record<string, string> {
   const name = `${type.name}-${type.sampleType}`.replace(/[^A-Za-z0-9_.-]/g, "_");
   return { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${name}.pb.gz"` };
-}
-
-interface Render {
-  readonly graph: FlameGraph;
-  /** Members that only a diff has, each with its comma. */
-  readonly ticks: string;
-  readonly format: "single" | "double";
-  readonly profileType: ProfileType;
-  /** JSON. */
-  readonly timeline: string;
-  readonly groups: string;
-}
-
-/** By hand: values beyond 2^53 are bigints, which JSON.stringify does not take, and `join` is the fastest way anyway. */
-function printRender({ graph, ticks, format, profileType, timeline, groups }: Render): string {
-  const names = JSON.stringify(graph.names);
-  const levels = graph.levels.map((values) => `[${values.join(",")}]`).join(",");
-  const { units, sampleRate } = unitsOf(profileType);
-  const metadata = JSON.stringify({ format, spyName: "", sampleRate, units, name: profileType.sampleType });
-  return (
-    `{"version":1,"flamebearer":{"names":${names},"levels":[${levels}],"numTicks":${graph.total},"maxSelf":${graph.maxSelf}},` +
-    `"metadata":${metadata},"timeline":${timeline},"groups":${groups},"heatmap":null${ticks}}`
-  );
-}
-
-const COUNTED = new Set(["inuse_objects", "alloc_objects", "goroutine", "samples"]);
-
-/** A cpu profile counts nanoseconds and says so by its rate: that many samples are a second. */
-function unitsOf(type: ProfileType): { units: string; sampleRate: number } {
-  if (type.sampleType === "cpu") return { units: "samples", sampleRate: 1_000_000_000 };
-  return { units: COUNTED.has(type.sampleType) ? "objects" : type.sampleUnit, sampleRate: 100 };
-}
-
-function printTimeline({ startTime, samples, durationDelta }: Timeline): string {
-  return `{"startTime":${startTime},"samples":[${samples.join(",")}],"durationDelta":${durationDelta},"watermarks":null}`;
-}
-
-function printGroups(groups: readonly (readonly [string, Timeline])[]): string {
-  return `{${groups.map(([value, timeline]) => `${JSON.stringify(value)}:${printTimeline(timeline)}`).join(",")}}`;
-}
-
-function isZero(value: Int64): boolean {
-  return value === 0 || value === 0n;
 }

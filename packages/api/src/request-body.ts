@@ -5,41 +5,31 @@
  * heap (V8 answers that with full collections; a body that came in one chunk left where Node put it saved the main thread 1 to 4 %,
  * and cost the process 0.4 to 2.7 % more).
  *
- * What must stay true: never more than `sizeBytesMax` of one body, nor more than the gate's bound of all bodies together; nobody
+ * A body waits for memory before its first byte is read, while it holds none: a body that has begun grows at once or is refused, so that
+ * no two wait for each other. Who waits is not read, so its client waits too.
+ *
+ * What must stay true: never more than `sizeBytesMax` of one body, nor more than the budget of all bodies together; nobody
  * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
  */
 import type { IncomingMessage } from "node:http";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { CodedError } from "@pyromesh/base";
+import type { BudgetWait, MemoryBudget } from "@pyromesh/base";
 import type { Deadlines, Waiting } from "./deadlines.ts";
+import { bodiesTooMany } from "./request-memory.ts";
 
 /** A body up to this lies in lent memory. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
 const LENT_BODY_BYTES_MAX = 64 * 2 ** 10;
 /** Lent memory kept for the next body: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
-/** What all bodies in flight hold. At the bound a new body is refused (503): the client tries again when others are done. */
+/** What all bodies in flight hold, as they were sent. */
 export class BodyGate {
-  readonly #bytesMax: number;
+  /** At the bound a new body waits for a time, then it is refused (503). A larger body than this never gets in, and is told so (413). */
+  readonly budget: MemoryBudget;
   readonly #free: Uint8Array[] = [];
-  #bytes = 0;
 
-  constructor(bytesMax: number) {
-    this.#bytesMax = bytesMax;
-  }
-
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** A body alone may be as large as its own limit lets it, whatever the bound: else it would never get in. */
-  tryTake(bytes: number): boolean {
-    if (this.#bytes > 0 && this.#bytes + bytes > this.#bytesMax) return false;
-    this.#bytes += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#bytes -= bytes;
+  constructor(budget: MemoryBudget) {
+    this.budget = budget;
   }
 
   /** Room for a body: lent memory for a small one. */
@@ -70,6 +60,9 @@ export class RequestBody implements Waiting {
   #isReading = false;
   /** Lent, and no longer written to. */
   #lent: Uint8Array | undefined;
+  /** Set while it waits for memory. */
+  #wait: BudgetWait | undefined;
+  #isClosed = false;
   #resolve!: (body: Uint8Array) => void; // set with the first listener
   #reject!: (error: CodedError) => void;
 
@@ -87,17 +80,36 @@ export class RequestBody implements Waiting {
     const length = headers["content-length"];
     if (length === undefined && headers["transfer-encoding"] === undefined) return Promise.resolve(new Uint8Array(0));
     const sizeBytes = length === undefined ? undefined : Number(length);
-    if (sizeBytes !== undefined && sizeBytes > sizeBytesMax) return Promise.reject(tooLarge(sizeBytesMax));
-    if (sizeBytes === undefined) return this.#collect(new Chunks(), sizeBytesMax);
-    const firstBytes = Math.min(sizeBytes, LENT_BODY_BYTES_MAX);
-    if (!this.#take(firstBytes)) return Promise.reject(tooMany());
+    const { bytesMax, largeBytesMax } = this.#gate.budget;
+    // One of unknown length lies in memory twice when its pieces are joined.
+    const bounds = { sizeBytesMax, heldBytesMax: sizeBytes === undefined ? Math.floor(bytesMax / 2) : bytesMax };
+    if (sizeBytes !== undefined && sizeBytes > boundOf(bounds)) return Promise.reject(tooLarge(bounds));
+    const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, LENT_BODY_BYTES_MAX, largeBytesMax);
+    // As a large piece: bodies that grow need what that leaves free.
+    if (!this.#gate.budget.tryBegin(firstBytes, true)) return this.#readLater(firstBytes, sizeBytes, bounds);
+    this.#takenBytes += firstBytes;
+    return this.#begin(firstBytes, sizeBytes, bounds);
+  }
+
+  async #readLater(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
+    const { budget } = this.#gate;
+    this.#wait = budget.wait(firstBytes, true);
+    const isHeld = await this.#wait.outcome;
+    this.#wait = undefined;
+    if (!isHeld) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(budget);
+    this.#takenBytes += firstBytes;
+    return this.#begin(firstBytes, sizeBytes, bounds);
+  }
+
+  #begin(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
+    if (sizeBytes === undefined) return this.#collect(new Chunks(), bounds);
     const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#gate.lend(firstBytes);
-    return this.#collect(new Filled(first, sizeBytes), sizeBytesMax);
+    return this.#collect(new Filled(first, sizeBytes), bounds);
   }
 
   /** Call once the request is done with, by its handler too: what it held counts no more and may hold another body. */
   release(): void {
-    this.#gate.give(this.#takenBytes);
+    this.#gate.budget.give(this.#takenBytes);
     this.#takenBytes = 0;
     if (this.#lent !== undefined) this.#gate.takeBack(this.#lent);
     this.#lent = undefined;
@@ -105,7 +117,9 @@ export class RequestBody implements Waiting {
 
   /** Call when the connection is gone. */
   onClosed(): void {
-    if (this.#isReading) this.#fail(readFailed("the client stopped before its body was whole: send it again"));
+    this.#isClosed = true;
+    this.#wait?.cancel();
+    if (this.#isReading) this.#fail(stoppedEarly());
   }
 
   onDeadline(): void {
@@ -113,27 +127,29 @@ export class RequestBody implements Waiting {
   }
 
   #take(bytes: number): boolean {
-    // Our own earlier bytes do not make us alone: they count like anyone's.
-    if (!this.#gate.tryTake(bytes)) return false;
+    if (!this.#gate.budget.tryTake(bytes)) return false;
     this.#takenBytes += bytes;
     return true;
   }
 
   /** Listeners stay on the request, which goes soon: taking each off costs as much as putting it on. */
-  #collect(into: Collector, sizeBytesMax: number): Promise<Uint8Array> {
+  #collect(into: Collector, bounds: BodyBounds): Promise<Uint8Array> {
+    const bytesMax = boundOf(bounds);
     let sizeBytes = 0;
     const onData = (chunk: Buffer): void => {
       if (!this.#isReading) return;
       sizeBytes += chunk.length;
-      if (sizeBytes > sizeBytesMax) return this.#fail(tooLarge(sizeBytesMax));
+      if (sizeBytes > bytesMax) return this.#fail(tooLarge(bounds));
       const growthBytes = into.growthFor(chunk.length);
-      if (growthBytes > 0 && !this.#take(growthBytes)) return this.#fail(tooMany());
+      if (growthBytes > 0 && !this.#take(growthBytes)) return this.#fail(bodiesTooMany(this.#gate.budget));
       into.add(chunk);
     };
     const onEnd = (): void => {
       if (!this.#isReading) return;
       this.#finish();
       this.#lent = into.finish();
+      this.#gate.budget.give(into.spareBytes);
+      this.#takenBytes -= into.spareBytes;
       this.#resolve(this.#lent);
     };
     return new Promise((resolve, reject) => {
@@ -159,15 +175,29 @@ export class RequestBody implements Waiting {
 
 function ignore(): void {}
 
+interface BodyBounds {
+  /** Of this body: a limit of its tenant or its route. */
+  readonly sizeBytesMax: number;
+  /** Of any body: what the memory for all of them allows. */
+  readonly heldBytesMax: number;
+}
+
+function boundOf({ sizeBytesMax, heldBytesMax }: BodyBounds): number {
+  return Math.min(sizeBytesMax, heldBytesMax);
+}
+
 interface Collector {
   /** How much more memory `add` will hold for so many bytes. */
   growthFor(lengthBytes: number): number;
   add(chunk: Uint8Array): void;
   finish(): Uint8Array;
+  /** What is not held any more after `finish`. */
+  readonly spareBytes: number;
 }
 
 /** The parser hands over exactly as many bytes as Content-Length says, or fails the request. Full memory is doubled, up to that length. */
 class Filled implements Collector {
+  readonly spareBytes = 0;
   readonly #sizeBytes: number;
   #bytes: Uint8Array;
   #length = 0;
@@ -207,8 +237,13 @@ class Chunks implements Collector {
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
 
+  /** Room for the joined pieces too. */
   growthFor(lengthBytes: number): number {
-    return lengthBytes;
+    return 2 * lengthBytes;
+  }
+
+  get spareBytes(): number {
+    return this.#length;
   }
 
   add(chunk: Uint8Array): void {
@@ -227,12 +262,15 @@ class Chunks implements Collector {
   }
 }
 
-function tooLarge(sizeBytesMax: number): CodedError {
-  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` });
+function tooLarge(bounds: BodyBounds): CodedError {
+  const { sizeBytesMax, heldBytesMax } = bounds;
+  const isOfMemory = heldBytesMax < sizeBytesMax;
+  const advice = isOfMemory ? ", which is what this node's memory allows of one body: send less at once, or give the node more memory" : ": send less at once";
+  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${boundOf(bounds)} bytes${advice}` });
 }
 
-function tooMany(): CodedError {
-  return unavailable("BODIES_TOO_MANY", "this node holds as many request bodies as it may: try again in a second");
+function stoppedEarly(): CodedError {
+  return readFailed("the client stopped before its body was whole: send it again");
 }
 
 function readFailed(message: string): CodedError {

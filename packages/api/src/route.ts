@@ -18,7 +18,7 @@ export type Found =
   | { readonly kind: "found"; readonly route: Route }
   | { readonly kind: "not-found" }
   /** The path is there, under these methods. */
-  | { readonly kind: "wrong-method"; readonly path: string; readonly allow: string };
+  | { readonly kind: "wrong-method"; readonly route: Route; readonly allow: string };
 
 export function route(method: Route["method"], path: string, handler: Handler, more: Partial<Pick<Route, "access" | "isOperator" | "isProbe">> = {}): Route {
   return { path, method, handler, access: "none", isOperator: false, isProbe: false, ...more };
@@ -50,6 +50,6 @@ export class RouteTable {
     // HEAD is GET whose body the server leaves out, where no query would be run for nothing.
     const found = routes.find((item) => item.method === method || (method === "HEAD" && item.method === "GET" && item.access === "none"));
     if (found !== undefined) return { kind: "found", route: found };
-    return { kind: "wrong-method", path: routes[0]!.path, allow: routes.map((item) => item.method).join(", ") };
+    return { kind: "wrong-method", route: routes[0]!, allow: routes.map((item) => item.method).join(", ") };
   }
 }

@@ -3,16 +3,18 @@
  * they are called in metrics.
  */
 import type { Clock, TenantId } from "@pyromesh/base";
+import { FEATURE_FLAGS_PATH, featureFlagsHandler, VERSION_PATH, versionHandler } from "./about.ts";
 import { adminRoutes } from "./admin.ts";
 import type { Handler } from "./http.ts";
 import { pageRoutes } from "./pages.ts";
 import type { Pages } from "./pages.ts";
-import type { NodeAdmin, ProfileSource } from "./ports.ts";
+import type { DebugProfiler, NodeAdmin, ProfileSource } from "./ports.ts";
 import { querierRoutes } from "./querier.ts";
 import type { QueryLimits } from "./query-limits.ts";
 import { labelValuesHandler, renderDiffHandler, renderHandler } from "./render.ts";
 import { route } from "./route.ts";
 import type { Route } from "./route.ts";
+import { topTableRoute } from "./top-table.ts";
 
 export interface ApiRoutesOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
@@ -26,26 +28,32 @@ export interface ApiRoutesModules {
   readonly clock: Clock;
   readonly push: Handler;
   readonly ingest: Handler;
+  /** Absent: no profiles of the process itself. */
+  readonly profiler?: DebugProfiler;
   /** Absent: no web page. */
   readonly pages?: Pages;
 }
 
-export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 4 * 2 ** 20;
+export const QUERY_BODY_BYTES_MAX_DEFAULT: number = 2 ** 20;
 
 export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules): readonly Route[] {
-  return [...dataRoutes(options, modules), ...adminRoutes(modules.admin), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
+  return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules.profiler), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
 }
 
 /** Without the node's own: for a listener beside which `--admin-addr` has another. */
-export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages">): readonly Route[] {
+export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages" | "profiler">): readonly Route[] {
   const read = { access: "read" } as const;
   const write = { access: "write" } as const;
   const querierOptions = { limitsOf: options.limitsOf, bodyBytesMax: options.queryBodyBytesMax };
+  const topTable = topTableRoute(querierOptions, modules);
   return [
     route("POST", "/push.v1.PusherService/Push", modules.push, write),
     route("POST", "/ingest", modules.ingest, write),
     route("POST", "/pyroscope/ingest", modules.ingest, write),
     ...querierRoutes(querierOptions, modules).map(({ path, handler }) => route("POST", path, handler, read)),
+    route("POST", topTable.path, topTable.handler, read),
+    route("POST", FEATURE_FLAGS_PATH, featureFlagsHandler(querierOptions), read),
+    route("POST", VERSION_PATH, versionHandler(querierOptions)),
     route("GET", "/pyroscope/render", renderHandler(options, modules), read),
     route("GET", "/pyroscope/render-diff", renderDiffHandler(options, modules), read),
     route("GET", "/pyroscope/label-values", labelValuesHandler(options, modules), read),

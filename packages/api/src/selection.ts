@@ -3,7 +3,7 @@
  * misspell in a selection is refused here, with a sentence that says how to write it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
+import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, printProfileType, RegexBudget, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
 import type { StackTraceSelectorMessage } from "./proto/types-v1.ts";
 
@@ -32,9 +32,10 @@ const ID_COUNT_MAX = 10_000;
 /** Labels to group by. A series has some 30 at most, and each name here is looked for in each series read. */
 const GROUP_BY_COUNT_MAX = 100;
 
-export function readSelection(input: SelectionInput): Selection {
+/** A request with two selections, as a diff, passes one budget to both. */
+export function readSelection(input: SelectionInput, budget: RegexBudget = new RegexBudget()): Selection {
   const profileType = parseProfileType(input.profileTypeID);
-  const selector = readSelector(input.labelSelector);
+  const selector = readSelector(input.labelSelector, budget);
   const spanIds = checkIds(input.spanSelector ?? [], 16, "span_selector");
   const traceIds = checkIds(input.traceIdSelector ?? [], 32, "trace_id_selector");
   if (spanIds.length > 0 && traceIds.length > 0) {
@@ -50,10 +51,17 @@ export function readSelection(input: SelectionInput): Selection {
   return { profileType, selector, callSite, profileIds, spanIds, traceIds };
 }
 
+/** The two sides of a diff: nanoseconds less bytes mean nothing. `names` are the sides' own, for the error. */
+export function checkSameType(left: Pick<Selection, "profileType">, right: Pick<Selection, "profileType">, names: readonly [left: string, right: string]): void {
+  const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
+  if (leftType === rightType) return;
+  throw invalidArgument("PROFILE_TYPES_DIFFER", `${names[0]} is about ${leftType}, ${names[1]} about ${rightType}: compare profiles of one type`);
+}
+
 /** `{}` is everything; an empty text is a mistake. */
-export function readSelector(text: string): Matcher[] {
+export function readSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
   try {
-    return parseSelector(text);
+    return parseSelector(text, budget);
   } catch (thrown) {
     throw explained(thrown, `label selector ${quote(text)}`);
   }
@@ -65,7 +73,8 @@ export function readSelectors(texts: readonly string[]): Matcher[][] {
   if (length > SELECTOR_LENGTH_MAX) {
     throw invalidArgument("SELECTION_TOO_LARGE", `matchers have ${length} characters together, more than ${SELECTOR_LENGTH_MAX}: match with fewer, or with a regular expression`);
   }
-  const matchers = texts.flatMap((text) => (text.trim() === "" ? [] : readSelector(text)));
+  const budget = new RegexBudget();
+  const matchers = texts.flatMap((text) => (text.trim() === "" ? [] : readSelector(text, budget)));
   return matchers.length === 0 ? [] : [matchers];
 }
 
@@ -88,9 +97,9 @@ export interface RenderQuery {
 }
 
 /** `type{selector}`, where the type must be whole. `parameter` names it in errors. */
-export function readRenderQuery(text: string | null, parameter: string): RenderQuery {
+export function readRenderQuery(text: string | null, parameter: string, budget: RegexBudget = new RegexBudget()): RenderQuery {
   if (text === null || text.trim() === "") throw invalidArgument("QUERY_MISSING", `"${parameter}" is required: ${HOW_TO_QUERY}`);
-  const { profileType, matchers } = readQuery(text, `"${parameter}" ${quote(text)}`);
+  const { profileType, matchers } = readQuery(text, `"${parameter}" ${quote(text)}`, budget);
   if (profileType === undefined) throw invalidArgument("QUERY_INVALID", `"${parameter}" ${quote(text)} names no profile type: ${HOW_TO_QUERY}`);
   return { profileType, selector: matchers };
 }
@@ -99,13 +108,13 @@ const HOW_TO_QUERY = `write it as process_cpu:cpu:nanoseconds:cpu:nanoseconds{se
 
 /** A selector with or without a type before it, all as matchers. */
 export function readSeriesQuery(text: string): Matcher[] {
-  const { typeId, matchers } = readQuery(text, `query ${quote(text)}`);
+  const { typeId, matchers } = readQuery(text, `query ${quote(text)}`, new RegexBudget());
   return typeId === "" ? [...matchers] : [makeMatcher(LABEL_PROFILE_TYPE, "=", typeId), ...matchers];
 }
 
-function readQuery(text: string, what: string): ReturnType<typeof parseQuery> {
+function readQuery(text: string, what: string, budget: RegexBudget): ReturnType<typeof parseQuery> {
   try {
-    return parseQuery(text);
+    return parseQuery(text, budget);
   } catch (thrown) {
     throw explained(thrown, what);
   }

@@ -2,7 +2,7 @@
  * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; exchange.ts has
  * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
  *
- *   socket -> parser (header bounds) -> route? -> full? -> tenant? -> handler -> gzip? -> reply
+ *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
  * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
@@ -13,16 +13,21 @@
 import { createServer } from "node:http";
 import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
 import { Deadlines } from "./deadlines.ts";
 import { Exchange } from "./exchange.ts";
 import type { Connection, ExchangeHost } from "./exchange.ts";
 import type { ApiReply } from "./http.ts";
 import { refuseOperator } from "./operator-gate.ts";
+import { RefusalLog, refusalReason } from "./refusal-log.ts";
+import type { PaceRule } from "./reader-pace.ts";
+import { Replies } from "./replies.ts";
 import { BodyGate } from "./request-body.ts";
 import { RouteTable } from "./route.ts";
-import type { Route } from "./route.ts";
+import type { Found, Route } from "./route.ts";
+import { SiteGate } from "./site-gate.ts";
+import type { SiteOptions } from "./site-gate.ts";
 import { readTenants } from "./tenancy.ts";
 
 export interface ApiServerOptions {
@@ -32,6 +37,8 @@ export interface ApiServerOptions {
   readonly isMultitenant: boolean;
   /** `anyone` on a listener of the operator's own (`--admin-addr`). */
   readonly operators: "loopback" | "anyone";
+  /** What web pages may do; absent: those of the node itself only. */
+  readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
 }
 
@@ -42,13 +49,23 @@ export interface ServerLimits {
   readonly concurrentRequestsMax: number;
   /** Request line and headers together (the URL of a render holds its query). Past it 431. */
   readonly headerBytesMax: number;
-  /** Bodies held at once. Past it 503. */
+  /** Bodies held at once, as they were sent. Past it a new one waits, then 503; one that is larger by itself is 413. */
   readonly bodyBytesInFlightMax: number;
+  /** What they open to, held at once. Likewise; of one body three quarters of it. */
+  readonly unpackedBytesInFlightMax: number;
+  /** How long a request waits for memory. Past it 503. */
+  readonly memoryWaitTimeoutMs: number;
   readonly headersTimeoutMs: number;
   /** From a body's first byte to its last. Past it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time; past it 504. As long again may a reply take to leave; past it the connection is closed. */
+  /** A handler's time; past it 504. */
   readonly requestTimeoutMs: number;
+  /** Of replies that are built, compressed or not read yet, together. Past it 503. */
+  readonly replyBytesInFlightMax: number;
+  /** How long a request waits for room for its reply. Past it 503. */
+  readonly replyWaitMs: number;
+  /** Who reads replies more slowly is cut off (reader-pace.ts). */
+  readonly replyPace: PaceRule;
   readonly keepAliveTimeoutMs: number;
   /** What is in flight when `stop` is called; past it sockets are cut. */
   readonly stopTimeoutMs: number;
@@ -60,10 +77,16 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   connectionCountMax: 10_000,
   concurrentRequestsMax: 1024,
   headerBytesMax: 64 * 1024,
-  bodyBytesInFlightMax: 512 * 2 ** 20,
+  bodyBytesInFlightMax: 256 * 2 ** 20,
+  unpackedBytesInFlightMax: 96 * 2 ** 20,
+  memoryWaitTimeoutMs: 5_000,
   headersTimeoutMs: 20_000,
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
+  replyBytesInFlightMax: 128 * 2 ** 20,
+  // Longer than a reader that reads nothing is waited for where room is wanted.
+  replyWaitMs: 15_000,
+  replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
   // Longer than the 60 s of most proxies, so that it is never us who closes as they send.
   keepAliveTimeoutMs: 75_000,
   stopTimeoutMs: 30_000,
@@ -82,12 +105,16 @@ export class ApiServer {
   readonly #limits: ServerLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #refusals: RefusalLog;
   readonly #routes: RouteTable;
   readonly #deadlines: Deadlines;
   readonly #bodyDeadlines: Deadlines;
+  readonly #replies: Replies;
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
+  /** Set once it listens. */
+  #siteGate!: SiteGate;
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
 
@@ -96,9 +123,12 @@ export class ApiServer {
     this.#limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
     this.#clock = modules.clock;
     this.#logger = modules.logger;
+    this.#refusals = new RefusalLog(modules);
     this.#routes = new RouteTable(modules.routes);
     this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
     this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
+    const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
+    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -106,15 +136,22 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
+    const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
     const host: ExchangeHost = {
       clock: modules.clock,
-      gate: new BodyGate(this.#limits.bodyBytesInFlightMax),
+      gate: new BodyGate(new MemoryBudget({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules)),
+      unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,
+      replies: this.#replies,
       gzipBytesMin: this.#limits.gzipBytesMin,
       isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
-      onReplied: (exchange, reply, thrown) => this.#account(exchange, reply, thrown),
+      onReplied: (exchange, reply) => {
+        this.#account(exchange, reply);
+        // A reply that was begun before the stop did not say that it is the connection's last.
+        if (this.#stopped !== undefined) this.#http.closeIdleConnections();
+      },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
     this.#http = createServer(
@@ -130,6 +167,7 @@ export class ApiServer {
       (request, response) => this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
+    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
   }
 
@@ -144,9 +182,13 @@ export class ApiServer {
     return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
   }
 
-  /** Takes nothing new, ends what is in flight, closes. Safe to call again. */
+  /**
+   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
+   * that is left after `stopTimeoutMs`. Safe to call again.
+   */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
+      this.#replies.beginStop();
       const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
         this.#logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#runningCount });
         this.#http.closeAllConnections();
@@ -155,6 +197,8 @@ export class ApiServer {
         timer.cancel();
         this.#deadlines.stop();
         this.#bodyDeadlines.stop();
+        this.#refusals.stop();
+        this.#replies.endStop();
         resolve();
       });
       this.#http.closeIdleConnections();
@@ -170,6 +214,8 @@ export class ApiServer {
         this.#http.removeAllListeners("error");
         // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
         this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
+        const { address } = this.#http.address() as AddressInfo; // listening on TCP, never on a pipe
+        this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
         resolve();
       });
     });
@@ -179,22 +225,33 @@ export class ApiServer {
 
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
-    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined }));
+    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
     return connection;
   }
 
   #serve(exchange: Exchange): void {
     const found = this.#routes.find(exchange.method, exchange.path);
+    if (found.kind !== "not-found") exchange.route = found.route.path;
+    let preflight: ApiReply | undefined;
+    try {
+      preflight = this.#admitSite(exchange, found);
+    } catch (refusal) {
+      exchange.fail(refusal);
+      return;
+    }
+    if (preflight !== undefined) {
+      exchange.reply(preflight);
+      return;
+    }
     switch (found.kind) {
       case "not-found":
         exchange.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
         break;
       case "wrong-method":
-        exchange.route = found.path;
         exchange.reply({ status: 405, headers: { allow: found.allow }, body: "" });
         break;
       case "found":
-        exchange.route = found.route.path;
+        exchange.isWrite = found.route.access === "write";
         try {
           this.#admit(exchange, found.route);
         } catch (refusal) {
@@ -204,6 +261,20 @@ export class ApiServer {
         this.#runningCount++;
         exchange.run(found.route.handler);
     }
+  }
+
+  /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
+  #admitSite(exchange: Exchange, found: Found): ApiReply | undefined {
+    const route = found.kind === "not-found" ? undefined : found.route;
+    const { connection, hosts } = exchange;
+    if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
+      const isProbe = found.kind === "found" && found.route.isProbe;
+      this.#siteGate.checkHosts(exchange, isProbe);
+      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
+    }
+    exchange.extraHeaders = this.#siteGate.corsHeaders(exchange, route);
+    this.#siteGate.checkOrigin(exchange, route);
+    return this.#siteGate.preflight(exchange, route);
   }
 
   /** Throws why the handler is not asked. */
@@ -222,16 +293,31 @@ export class ApiServer {
     if (route.access !== "none") exchange.tenants = readTenants(exchange.headers["x-scope-orgid"], route.access, this.#options);
   }
 
-  #account(exchange: Exchange, reply: ApiReply, thrown: unknown): void {
+  #account(exchange: Exchange, reply: ApiReply): void {
     const durationMs = this.#clock.monotonicMs() - exchange.startMs;
     const { route, path } = exchange;
     const method = knownMethod(exchange.method);
     this.#durations.observe({ method, route, status_code: String(reply.status) }, durationMs / 1000);
-    const code = thrown instanceof CodedError ? thrown.code : undefined;
-    const fields = { method, route, path: path.slice(0, 200), status: reply.status, durationMs: Math.round(durationMs * 10) / 10, code };
-    if (reply.status < 500) this.#logger.debug("request", fields);
-    else if (reply.status === 500) this.#logger.error("request failed", { ...fields, error: thrown });
-    else this.#logger.warn("request refused", { ...fields, reason: thrown instanceof Error ? thrown.message : undefined });
+    const { error, status } = reply;
+    const code = error instanceof CodedError ? error.code : undefined;
+    const fields = { method, route, path: path.slice(0, 200), status, durationMs: Math.round(durationMs * 10) / 10, code };
+    if (status === 500) this.#logger.error("request failed", { ...fields, error });
+    else this.#logger.debug("request", fields);
+    if (status >= 400 && status !== 500) this.#noteRefusal(exchange, reply);
+  }
+
+  #noteRefusal(exchange: Exchange, { error, status }: ApiReply): void {
+    // A client that went away was refused nothing, and a probe that says "not ready" is an answer.
+    if (status === 499 || (status === 503 && error === undefined)) return;
+    const { route, isWrite } = exchange;
+    const tenant = exchange.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
+    const reason = refusalReason(error, status, isWrite);
+    this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
+  }
+
+  /** Before there was a request. */
+  #refuseUnrouted(reason: string, status: number | undefined, message: string): void {
+    this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
   }
 
   /**
@@ -245,6 +331,7 @@ export class ApiServer {
     }
     const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
     this.#logger.debug("unreadable request", { code: error.code });
+    this.#refuseUnrouted("unreadable_request", Number(status.slice(0, 3)), status.slice(4));
     socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
@@ -262,6 +349,9 @@ const READ_BYTES = 64 * 2 ** 10;
  * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
  */
 const OPEN_COUNT_MAX = 64;
+
+/** Of the tenants that a refused read named, in the log. */
+const TENANTS_LENGTH_MAX = 200;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 

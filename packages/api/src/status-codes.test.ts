@@ -10,6 +10,7 @@ const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
 const RANGE = { start: 1_700_000_000_000, end: 1_700_000_060_000 };
 const BACKWARDS = { start: RANGE.end, end: RANGE.start };
 const MERGE = { profileTypeID: TYPE, labelSelector: "{}", ...RANGE };
+const HEAP = "memory:inuse_space:bytes:space:bytes";
 
 type Case = readonly [name: string, body: unknown];
 
@@ -113,6 +114,35 @@ const RPCS: Readonly<Record<string, { readonly ok: readonly Case[]; readonly bad
       ["invalid type", { left: MERGE, right: { ...MERGE, profileTypeID: "cpu" } }],
       ["missing left selector", { left: { ...MERGE, labelSelector: undefined }, right: MERGE }],
       ["missing right selector", { left: MERGE, right: { ...MERGE, labelSelector: undefined } }],
+      ["cpu against heap", { left: MERGE, right: { ...MERGE, profileTypeID: HEAP } }],
+      ["heap against cpu", { left: { ...MERGE, profileTypeID: HEAP }, right: MERGE }],
+      ["left start after end", { left: { ...MERGE, ...BACKWARDS }, right: MERGE }],
+      ["right start after end", { left: MERGE, right: { ...MERGE, ...BACKWARDS } }],
+    ],
+  },
+  SelectHeatmap: {
+    ok: [["valid", { ...MERGE, step: 15 }]],
+    bad: [...BAD_SELECTION, ...NOT_A_MESSAGE, ...BAD_RANGE, ["no step", MERGE]],
+  },
+  AnalyzeQuery: {
+    ok: [["valid", { ...RANGE, query: '{a="b"}' }]],
+    bad: [...NOT_A_MESSAGE, ...BAD_RANGE, ["bad query", { ...RANGE, query: "{a=" }]],
+  },
+  "pyromesh.query.v1.QueryService/SelectTopTable": {
+    ok: [
+      ["valid", MERGE],
+      ["limit, order and a name", { ...MERGE, limit: 3, sort: "TOP_TABLE_SORT_TOTAL", nameContains: "json" }],
+      ["call site", { ...MERGE, stackTraceSelector: { callSite: [{ name: "main" }] } }],
+      ["a limit beyond all", { ...MERGE, limit: "9007199254740993" }],
+    ],
+    bad: [
+      ...BAD_SELECTION,
+      ...NOT_A_MESSAGE,
+      ...BAD_RANGE,
+      ["a limit below 0", { ...MERGE, limit: -1 }],
+      ["an order that is none", { ...MERGE, sort: 3 }],
+      ["an order's name that is none", { ...MERGE, sort: "TOP_TABLE_SORT_NAME" }],
+      ["go_pgo", { ...MERGE, stackTraceSelector: { goPgo: { keepLocations: 1 } } }],
     ],
   },
 };
@@ -150,7 +180,7 @@ const RENDER_BAD = [
   `query=${QUERY}&${TIMES}&maxNodes=1048577`,
 ];
 const side = (name: string, query: string = QUERY, times = [`${name}From=now-1h`, `${name}Until=now`]): string => [`${name}Query=${query}`, ...times].join("&");
-const OTHER_TYPE = encodeURIComponent("memory:inuse_space:bytes:space:bytes{}");
+const OTHER_TYPE = encodeURIComponent(`${HEAP}{}`);
 const DIFF_OK = [`${side("left")}&${side("right")}`, `${side("left")}&${side("right")}&maxNodes=10`, `${side("left")}&${side("right")}&max-nodes=10`];
 const DIFF_BAD = [
   side("right"),
@@ -169,9 +199,13 @@ const DIFF_BAD = [
       `${side(name, QUERY, [`${name}From=0`, `${name}Until=now`])}&${side(other)}`,
       `${side(name, QUERY, [`${name}From=now-1h`, `${name}Until=0`])}&${side(other)}`,
       `${side(name, QUERY, [`${name}From=0`, `${name}Until=0`])}&${side(other)}`,
+      `${side(name, QUERY, [`${name}From=now`, `${name}Until=now-1h`])}&${side(other)}`,
     ];
   }),
 ];
+
+const LABEL_VALUES_OK = ["label=pod", `label=pod&${TIMES}`];
+const LABEL_VALUES_BAD = [TIMES, "label=pod&from=now&until=now-1h", "label=pod&from=0&until=now"];
 
 describe("status codes", () => {
   let api: OpenApi;
@@ -193,7 +227,8 @@ describe("status codes", () => {
     }
     for (const verb of ["GET", "PUT", "DELETE", "PATCH"]) {
       it(`${method}: ${verb} is 405`, async () => {
-        const response = await fetch(`${api.url}/querier.v1.QuerierService/${method}`, { method: verb });
+        const path = method.includes("/") ? method : `querier.v1.QuerierService/${method}`;
+        const response = await fetch(`${api.url}/${path}`, { method: verb });
         expect([response.status, response.headers.get("allow")]).to.deep.equal([405, "POST"]);
       });
     }
@@ -204,7 +239,7 @@ describe("status codes", () => {
     });
   }
 
-  for (const [where, ok, bad] of [["render", RENDER_OK, RENDER_BAD], ["render-diff", DIFF_OK, DIFF_BAD]] as const) {
+  for (const [where, ok, bad] of [["render", RENDER_OK, RENDER_BAD], ["render-diff", DIFF_OK, DIFF_BAD], ["label-values", LABEL_VALUES_OK, LABEL_VALUES_BAD]] as const) {
     for (const [expected, cases] of [[200, ok], [400, bad]] as const) {
       for (const parameters of cases) {
         it(`${where}: ${decodeURIComponent(parameters).slice(0, 150)} is ${expected}`, async () => {

@@ -39,3 +39,36 @@ describe("metrics: a histogram", () => {
     expect(() => plain.observe({}, Number.NaN)).to.throw("a number");
   });
 });
+
+describe("metrics that are kept elsewhere", () => {
+  it("a counter is read at each scrape, by labels", async () => {
+    const metrics = new Metrics();
+    const values = [{ labels: { tenant: "a" }, value: 1 }];
+    metrics.readCounter("kept_total", "Kept.", () => values);
+    expect(await metrics.text()).to.contain('# TYPE kept_total counter\nkept_total{tenant="a"} 1\n');
+    values.push({ labels: { tenant: 'b"' }, value: 2 });
+    expect(await metrics.text()).to.contain('kept_total{tenant="b\\""} 2\n');
+  });
+
+  it("a summary has its quantiles, sum and count", async () => {
+    const metrics = new Metrics();
+    metrics.summary("lag_seconds", "Lag.", () => ({ quantiles: new Map([[0.5, 0.25], [1, 2]]), sum: 3, count: 4 }));
+    expect((await metrics.text()).trim().split("\n")).to.deep.equal([
+      "# HELP lag_seconds Lag.",
+      "# TYPE lag_seconds summary",
+      'lag_seconds{quantile="0.5"} 0.25',
+      'lag_seconds{quantile="1"} 2',
+      "lag_seconds_sum 3",
+      "lag_seconds_count 4",
+    ]);
+  });
+
+  it("a gauge may take its time", async () => {
+    const metrics = new Metrics();
+    metrics.gauge("free_bytes", "Free.", [], async (gauge) => {
+      await Promise.resolve();
+      gauge.set({}, 7);
+    });
+    expect(await metrics.text()).to.contain("free_bytes 7\n");
+  });
+});

@@ -16,7 +16,20 @@ export interface Histogram {
   observe(labels: MetricLabels, value: number): void;
 }
 
-/** One registry a node. Names carry the `pyromesh_` prefix already. */
+/** A value that is kept elsewhere, read at each scrape. */
+export interface MetricValue {
+  readonly labels: MetricLabels;
+  readonly value: number;
+}
+
+export interface SummaryValue {
+  /** Between 0 and 1 -> what so large a part of all observations stayed at or below. */
+  readonly quantiles: ReadonlyMap<number, number>;
+  readonly sum: number;
+  readonly count: number;
+}
+
+/** One registry a node. Names begin with `pyromesh_`, or with `process_` and `nodejs_` where other programs have the same metric. */
 export class Metrics {
   readonly #registry = new prom.Registry();
 
@@ -25,8 +38,27 @@ export class Metrics {
     return { add: (labels, value = 1) => inner.inc(labels, value) };
   }
 
+  /** A counter whose values are kept elsewhere and only rise: `read` is called at each scrape. Counting costs what the keeper makes of it. */
+  readCounter(name: string, help: string, read: () => readonly MetricValue[]): void {
+    this.#register({ name, help, type: "counter", values: () => read().map(({ labels, value }) => ({ metricName: name, labels, value })) });
+  }
+
+  /** A summary is what Prometheus calls a metric with a label `quantile`. `read` is called at each scrape. */
+  summary(name: string, help: string, read: () => SummaryValue): void {
+    this.#register({
+      name,
+      help,
+      type: "summary",
+      values: () => {
+        const { quantiles, sum, count } = read();
+        const lines = [...quantiles].map(([quantile, value]) => ({ metricName: name, labels: { quantile }, value }));
+        return [...lines, { metricName: `${name}_sum`, labels: {}, value: sum }, { metricName: `${name}_count`, labels: {}, value: count }];
+      },
+    });
+  }
+
   /** `collect` is called at each scrape to set the value. */
-  gauge(name: string, help: string, labelNames: readonly string[] = [], collect?: (gauge: Gauge) => void): Gauge {
+  gauge(name: string, help: string, labelNames: readonly string[] = [], collect?: (gauge: Gauge) => void | Promise<void>): Gauge {
     const handle: Gauge = {
       set: (labels, value) => inner.set(labels, value),
       remove: (labels) => inner.remove(labels),
@@ -43,15 +75,33 @@ export class Metrics {
 
   histogram(name: string, help: string, labelNames: readonly string[], buckets: readonly number[]): Histogram {
     const histogram = new CountingHistogram(labelNames, buckets);
-    const get = async (): Promise<object> => ({ name, help, type: "histogram", aggregator: "sum", values: histogram.values(name) });
-    this.#registry.registerMetric({ name, get } as unknown as prom.Metric); // a name and `get` is all that a registry asks of one
+    this.#register({ name, help, type: "histogram", values: () => histogram.values(name) });
     return histogram;
+  }
+
+  #register({ name, help, type, values }: ReadMetric): void {
+    const get = async (): Promise<object> => ({ name, help, type, aggregator: "sum", values: values() });
+    this.#registry.registerMetric({ name, get } as unknown as prom.Metric); // a name and `get` is all that a registry asks of one
   }
 
   /** The Prometheus text format. */
   text(): Promise<string> {
     return this.#registry.metrics();
   }
+}
+
+interface PrintedValue {
+  readonly metricName: string;
+  readonly labels: Readonly<Record<string, string | number>>;
+  readonly value: number;
+}
+
+interface ReadMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "histogram" | "summary";
+  /** As prom-client prints them. */
+  readonly values: () => readonly PrintedValue[];
 }
 
 interface Observed {
@@ -95,7 +145,7 @@ class CountingHistogram implements Histogram {
   }
 
   /** As prom-client prints them. */
-  values(name: string): { readonly metricName: string; readonly labels: Readonly<Record<string, string | number>>; readonly value: number }[] {
+  values(name: string): readonly PrintedValue[] {
     return [...this.#observed.values()].flatMap(({ labels, counts, sum }) => {
       let count = 0;
       const buckets = [...this.#bounds, "+Inf"].map((le, index) => ({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: (count += counts[index]!) }));

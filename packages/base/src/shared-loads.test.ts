@@ -91,6 +91,18 @@ describe("shared loads", () => {
     expect(await again).to.equal("v");
   });
 
+  it("a forgotten load is aborted once all who wait for it have gone", async () => {
+    const [loads, held] = [new SharedLoads<string>(), new Held()];
+    const last = new AbortController();
+    const asked = reasonOf(loads.run("k", held.load, last.signal));
+    await turn();
+    loads.forget("k");
+    const gone = new Error("gone");
+    last.abort(gone);
+    expect(await asked).to.equal(gone);
+    expect(held.signals[0]!.aborted).to.equal(true);
+  });
+
   it("a forgotten load still answers who waits, is not current, and is shared with nobody new", async () => {
     const [loads, old, fresh] = [new SharedLoads<string>(), new Held(), new Held()];
     const before = loads.run("k", old.load, never);

@@ -22,9 +22,9 @@ export class SharedLoads<T> {
     return new Promise<T>((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener("abort", onAbort);
-        if (--shared.waiterCount > 0 || this.#byKey.get(key) !== shared) return;
+        if (--shared.waiterCount > 0) return;
         // Out of the map first: whoever comes from now on begins a new load.
-        this.#byKey.delete(key);
+        if (this.#byKey.get(key) === shared) this.#byKey.delete(key);
         shared.controller.abort(signal.reason);
       };
       const onAbort = (): void => {
@@ -38,7 +38,7 @@ export class SharedLoads<T> {
     });
   }
 
-  /** Whoever asks from now on begins a new load. Those who wait for the old one get its outcome. */
+  /** Whoever asks from now on begins a new load. Those who wait for the old one get its outcome; it is aborted once all of them have gone. */
   forget(key: string): void {
     this.#byKey.delete(key);
   }

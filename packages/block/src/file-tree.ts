@@ -16,7 +16,7 @@ import type { FileHandle } from "node:fs/promises";
 import { link, mkdir, open, readdir, rename, rmdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import type { Clock, Random } from "@pyromesh/base";
-import { toHex } from "@pyromesh/base";
+import { makeFolders, toHex } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 
 export interface TreeFile {
@@ -320,7 +320,7 @@ function unescapeSegment(name: string): string | undefined {
 
 /** Makes a folder and those above it; each new one is synced into its parent. */
 async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true });
+  const [first] = await makeFolders(folder);
   if (first === undefined) return;
   for (let at = folder; ; at = path.dirname(at)) {
     await syncFolder(at);

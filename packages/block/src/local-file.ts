@@ -7,7 +7,7 @@
  */
 import type { FileHandle } from "node:fs/promises";
 import type { Clock, Random } from "@pyromesh/base";
-import { CodedError, CorruptionError, messageOf, unavailable } from "@pyromesh/base";
+import { CodedError, CorruptionError, describeSystemError, messageOf, unavailable } from "@pyromesh/base";
 import { LRUCache } from "lru-cache";
 import { checkKey } from "./bucket.ts";
 import type { TreeFile } from "./file-tree.ts";
@@ -181,9 +181,9 @@ export class LocalFiles {
 
 function asLocalError(doing: string, key: string, error: unknown): unknown {
   if (error instanceof CodedError) return error;
-  if (isFileError(error, "ENOENT", "ENOTDIR", "EISDIR")) return unavailable("LOCAL_FILE_MISSING", `there is no sealed file ${JSON.stringify(key)} on this node's disk`, error);
+  if (doing !== "open" && isFileError(error, "ENOENT", "ENOTDIR", "EISDIR")) return unavailable("LOCAL_FILE_MISSING", `there is no sealed file ${JSON.stringify(key)} on this node's disk`, error);
   if (isFileError(error, "ENOSPC", "EDQUOT")) {
     return unavailable("LOCAL_DISK_FULL", `no room on this node's disk to ${doing} ${JSON.stringify(key)}: free some, or lower --head-disk-budget`, error);
   }
-  return unavailable("LOCAL_FILE_FAILED", `this node's disk could not ${doing} ${JSON.stringify(key)}: ${messageOf(error)}`, error);
+  return unavailable("LOCAL_FILE_FAILED", `this node's disk could not ${doing} ${JSON.stringify(key)}: ${describeSystemError(error) ?? messageOf(error)}`, error);
 }

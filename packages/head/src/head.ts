@@ -29,7 +29,7 @@ import type { FoundStore } from "./found-store.ts";
 import { frame } from "./frame.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./group-commit.ts";
 import type { KeptFile } from "./kept-file.ts";
-import { commitKey, cutKey, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
+import { commitKey, cutKey, META_TRIAL, quarantinedKey, rangeOf, recordKey, sealedKey } from "./keys.ts";
 import { planSetAside, readLivePage } from "./live-records.ts";
 import type { LivePage, SeqRange } from "./live-records.ts";
 import { encodeRetired, STORE_ID_BYTES } from "./meta-entry.ts";
@@ -567,6 +567,24 @@ export class Head {
   setSealedBytes(bytes: number): void {
     this.#disk.wrote(Math.max(0, bytes - this.#sealedBytes));
     this.#sealedBytes = bytes;
+  }
+
+  /** Why the disk takes no record of this size, be there one or not; undefined while it takes them. */
+  refusalOf(entryBytes: number): CodedError | undefined {
+    return this.#writer.failure ?? this.#disk.refusal(entryBytes, this.#heldBytes);
+  }
+
+  /** Disk that a commit may take, and that the store may take to open again after a refused write. */
+  get diskNeeds(): { readonly commitBytes: number; readonly reopenBytes: number } {
+    const { commitBytesMax, writeBufferBytes } = this.#diskPlan;
+    return { commitBytes: commitBytesMax, reopenBytes: commitBytesMax + writeBufferBytes };
+  }
+
+  /** Opens the store again where a write was refused, and has it sync one that changes nothing. Rejects `HEAD_WRITE_FAILED`. */
+  tryWrite(): Promise<void> {
+    return this.#job(async () => {
+      await this.#writer.write({ ops: [{ kind: "delete", key: META_TRIAL }], probe: whenAbsent(META_TRIAL), apply: () => {} });
+    });
   }
 
   /** The largest cut with which the disk budget leaves room for the next one while this one is sealed. */

@@ -30,6 +30,9 @@ export const META_RETIRED: Uint8Array = encodeUtf8("m/retired");
 export const META_ORDINAL_FLOOR: Uint8Array = encodeUtf8("m/ordinal-floor");
 export const META_BUCKET: Uint8Array = encodeUtf8("m/bucket");
 
+/** Never there: only its deletion is written. */
+export const META_TRIAL: Uint8Array = encodeUtf8("m/trial");
+
 export const recordKey = (seq: number): Uint8Array => numberKey("record", seq);
 export const commitKey = (commit: number): Uint8Array => numberKey("commit", commit);
 export const cutKey = (cutId: number): Uint8Array => numberKey("cut", cutId);

@@ -9,7 +9,7 @@ import { hostname } from "node:os";
 import { dirname, join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
-import { CodedError, messageOf, Turns } from "@pyromesh/base";
+import { CodedError, makeFolders, messageOf, systemErrorOf, Turns } from "@pyromesh/base";
 import { keptFile, syncDirectory } from "./kept-file.ts";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "./store.ts";
@@ -85,7 +85,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
     async open({ isMending }) {
       let opened: OpenedStore;
       try {
-        await mkdir(path, { recursive: true });
+        await makeFolders(path);
         opened = isMending ? await openMending() : { store: await openOnce(), loss: undefined };
       } catch (cause) {
         // LevelDB writes what its log holds into a table before it opens.
@@ -224,8 +224,7 @@ function diskFullError(dir: string, writeBufferBytes: number, cause: unknown): C
 function isNotDamage(thrown: unknown): boolean {
   if (thrown instanceof CodedError) return true;
   if (isDiskFull(thrown)) return true;
-  if (codesOf(thrown).some((code) => ["EACCES", "EPERM", "EROFS", "EMFILE"].includes(code))) return true;
-  return /permission denied|too many open files|read-only file system/i.test(fullMessage(thrown));
+  return ["EACCES", "EPERM", "EROFS", "EMFILE", "ENFILE", "ENOMEM"].includes(systemErrorOf(thrown)?.code ?? "");
 }
 
 function codesOf(thrown: unknown): string[] {
@@ -261,7 +260,7 @@ async function salvageTables(path: string, asidePath: string, { clock, logger, s
     const salvaged = await salvageTable(table, turns);
     logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
     // The damaged one first, so that a crash in between loses nothing.
-    await mkdir(asidePath, { recursive: true });
+    await makeFolders(asidePath);
     await keptFile(join(asidePath, name)).write(table);
     if (salvaged === undefined) await rm(join(path, name));
     else await keptFile(join(path, name)).write(salvaged);

@@ -1,6 +1,6 @@
 /** A head in a data directory: LevelDB, witness and quarantine list side by side. */
-import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import { makeFolders } from "@pyromesh/base";
 import type { DiskUse } from "./disk-budget.ts";
 import { planDisk } from "./disk-plan.ts";
 import { measureFolder } from "./disk-use.ts";
@@ -26,7 +26,7 @@ export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModul
   const diskPlan = planDisk(options.diskBudgetBytes);
   // 1. Before anything is touched.
   const format = await checkHeadFormat(dir);
-  await mkdir(dir, { recursive: true });
+  await makeFolders(dir);
   const witness = FileWitness.open(join(dir, "witness"));
   let head: Head;
   try {

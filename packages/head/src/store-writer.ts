@@ -65,6 +65,11 @@ export class StoreWriter {
     return this.#failure !== undefined && this.#modules.clock.monotonicMs() < this.#failure.retryAtMs ? writeFailed(this.#failure.cause) : undefined;
   }
 
+  /** Why the last write was refused; undefined again once the store was opened again. */
+  get failure(): CodedError | undefined {
+    return this.#failure === undefined ? undefined : writeFailed(this.#failure.cause);
+  }
+
   /** Throws `HEAD_WRITE_FAILED`; then `apply` may still run later, when the reopened store turns out to hold the write. */
   async write({ ops, sizeBytes = 0, probe, apply }: StoreWrite): Promise<void> {
     assert(this.#failure === undefined, "no write before the store was opened again");

@@ -7,11 +7,13 @@ export function watchEventLoopLag(metrics: Metrics): { stop(): void } {
   const resolutionMs = 10;
   const histogram = monitorEventLoopDelay({ resolution: resolutionMs });
   histogram.enable();
-  metrics.gauge("pyromesh_event_loop_lag_seconds", "How late the main thread's event loop ran, by quantile.", ["quantile"], (gauge) => {
-    // The histogram holds the timer's own period too.
-    const lag = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolutionMs / 1000);
-    for (const quantile of ["0.5", "0.99", "0.999"]) gauge.set({ quantile }, lag(histogram.percentile(Number(quantile) * 100)));
-    gauge.set({ quantile: "1" }, lag(histogram.max));
+  // The histogram holds the timer's own period too.
+  const lag = (nanoseconds: number): number => Math.max(0, nanoseconds / 1e9 - resolutionMs / 1000);
+  metrics.summary("pyromesh_event_loop_lag_seconds", "How late the main thread's event loop ran, measured every 10 ms since the start.", () => {
+    const { count } = histogram;
+    const quantiles = new Map([0.5, 0.99, 0.999].map((quantile) => [quantile, lag(histogram.percentile(quantile * 100))]));
+    quantiles.set(1, lag(histogram.max));
+    return { quantiles, sum: count === 0 ? 0 : lag(histogram.mean) * count, count };
   });
   return { stop: () => histogram.disable() };
 }

@@ -14,7 +14,19 @@ describe("memory plan", () => {
       }
     }
     const { worker: _, ...caches } = planMemory({ memoryBytes: 512 * MIB, workerCount: 2 });
-    expect(caches).to.deep.equal({ objectCacheBytes: 32 * MIB, openDatasetBytes: 16 * MIB, readAheadBytes: 32 * MIB, windowBytesMax: 64 * MIB, heapGrowingPercent: 50 });
+    expect(caches, "and what requests hold").to.deep.equal({
+      objectCacheBytes: 32 * MIB,
+      openDatasetBytes: 16 * MIB,
+      readAheadBytes: 32 * MIB,
+      windowBytesMax: 64 * MIB,
+      bodyBytes: 32 * MIB,
+      unpackedBytes: 32 * MIB,
+      pushBytes: 32 * MIB,
+      recordBytesMax: 16 * MIB,
+      replyBytes: 8 * MIB,
+      queriesAtOnceMax: 2,
+      heapGrowingPercent: 50,
+    });
   });
 
   it("workers' heaps take two fifths of the memory together, and what queries build outside of them one", () => {
@@ -29,6 +41,20 @@ describe("memory plan", () => {
         expect(planned).to.be.at.most(memoryBytes * 0.8);
       }
     }
+  });
+
+  it("replies that are not read take a sixty-fourth of the memory, 128 MiB at most", () => {
+    expect([512 * MIB, 2 * GIB, 4 * GIB, 64 * GIB].map((memoryBytes) => planMemory({ memoryBytes, workerCount: 1 }).replyBytes / MIB)).to.deep.equal([8, 32, 64, 128]);
+  });
+
+  it("what requests hold follows the memory, between what one push of the default limits needs and what an attacker may take", () => {
+    const partsOf = (memoryBytes: number): number[] => {
+      const { bodyBytes, unpackedBytes, pushBytes, recordBytesMax } = planMemory({ memoryBytes, workerCount: 1 });
+      return [bodyBytes, unpackedBytes, pushBytes, recordBytesMax].map((bytes) => bytes / MIB);
+    };
+    expect(partsOf(64 * MIB)).to.deep.equal([8, 8, 8, 16]);
+    expect(partsOf(1 * GIB)).to.deep.equal([64, 64, 64, 32]);
+    expect(partsOf(64 * GIB)).to.deep.equal([256, 96, 128, 64]);
   });
 
   it("a worker's part is never so little that ordinary queries fail, nor more than V8 gives a heap", () => {

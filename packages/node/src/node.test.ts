@@ -1,22 +1,33 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
+import { ANONYMOUS, Metrics, seededRandom, systemClock } from "@pyromesh/base";
+import type { Clock, CodedError } from "@pyromesh/base";
 import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
-import { openLocalCompute } from "./testing/index.ts";
+import { graphTotal, openLocalCompute } from "./testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
+
+/** Each is awaited before what it is named after goes on. */
+interface MakeOptions {
+  readonly openingHead?: () => Promise<void>;
+  readonly settling?: () => Promise<void>;
+  readonly encoding?: () => Promise<void>;
+  readonly building?: () => Promise<void>;
+  /** Awaited by every scan that has read its rows. */
+  readonly scanned?: () => Promise<void>;
+  readonly flags?: Readonly<Record<string, string>>;
+}
 
 /** A node on a fake world: memory for the head and the bucket, lanes in place. */
 class World {
@@ -30,20 +41,41 @@ class World {
   aheadMs = 0;
   /** What the node waits by its own timers goes so many times as fast. */
   haste = 1;
+  /** What was logged. */
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
+  /** Beside `flush_interval`. */
+  readonly flags: Map<string, string[]> = new Map();
   node: Node | undefined;
 
   /** Not started. */
-  make(bucket: Bucket = this.bucket, more: { readonly openingHead?: () => Promise<void>; readonly settling?: () => Promise<void> } = {}): Node {
+  make(bucket: Bucket = this.bucket, more: MakeOptions = {}): Node {
     const random = seededRandom(7);
     const metrics = new Metrics();
     const sleep: Clock["sleep"] = (delayMs, by) => systemClock.sleep(delayMs / this.haste, by);
     const after: Clock["after"] = (delayMs, run) => systemClock.after(delayMs / this.haste, run);
     const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs, after, sleep };
-    const modules = { clock, random, logger: silentLogger, metrics };
+    const modules = { clock, random, logger: listeningLogger(this.lines), metrics };
     const compute = openLocalCompute({ random });
-    this.node = new Node(loadConfig({ flags: new Map([["flush_interval", ["1h"]]]), env: {}, readFile: () => "" }), {
+    const flags = Object.entries({ flush_interval: "1h", ...more.flags }).map(([key, value]): [string, string[]] => [key, [value]]);
+    this.node = new Node(loadConfig({ flags: new Map([...flags, ...this.flags]), env: {}, readFile: () => "" }), {
       ...modules,
-      compute: { ...compute, settle: more.settling ?? compute.settle },
+      compute: {
+        ...compute,
+        settle: more.settling ?? compute.settle,
+        encode: async (task) => {
+          await more.encoding?.();
+          return compute.encode(task);
+        },
+        build: async (...args) => {
+          await more.building?.();
+          return compute.build(...args);
+        },
+        scan: async (task, by) => {
+          const partials = await compute.scan(task, by);
+          await more.scanned?.();
+          return partials;
+        },
+      },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openBucket: () => Promise.resolve(bucket),
       openLocal: () => LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
@@ -108,13 +140,16 @@ async function stringsIn(bucket: Bucket): Promise<string[]> {
   return found;
 }
 
-async function total(node: Node, allowPartial = false): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
-  const nowMs = systemClock.nowMs();
+/** `moreMs`: makes it another range. */
+function rangeOf(nowMs: number, moreMs = 0): { startMs: number; endMs: number } {
+  return { startMs: nowMs - HOUR_MS, endMs: nowMs + HOUR_MS + moreMs };
+}
+
+async function total(node: Node, allowPartial = false, range = rangeOf(systemClock.nowMs())): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
   const answer = await node.source.flameGraph(
     {
       tenants: [ANONYMOUS],
-      startMs: nowMs - HOUR_MS,
-      endMs: nowMs + HOUR_MS,
+      ...range,
       allowPartial,
       profileType: parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds"),
       selector: [],
@@ -123,10 +158,11 @@ async function total(node: Node, allowPartial = false): Promise<{ total: number;
       spanIds: [],
       traceIds: [],
       maxNodes: 100,
+      form: "json",
     },
     signal,
   );
-  return { total: Number(answer.value.total), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
+  return { total: graphTotal(answer), records: answer.receipt.recordCount, sum: answer.receipt.identitySum, missing: answer.missing };
 }
 
 describe("node", function () {
@@ -137,6 +173,51 @@ describe("node", function () {
     world = new World();
   });
   afterEach(() => world.stop());
+
+  describe("with queries in its queue", () => {
+    let release: () => void;
+    let isHeld: boolean;
+    const node = async (flags: Readonly<Record<string, string>>): Promise<Node> => {
+      isHeld = true;
+      const gate = new Promise<void>((resolve) => (release = resolve));
+      const made = world.make(world.bucket, { flags, scanned: () => (isHeld ? gate : Promise.resolve()) });
+      await made.start();
+      return made;
+    };
+    const turns = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await new Promise<void>((resolve) => void setImmediate(resolve));
+    };
+
+    it("a question after a push was answered sees it, though an equal one is in flight; until then equal ones share its answer", async () => {
+      const made = await node({});
+      const nowMs = systemClock.nowMs();
+      await push(made, nowMs, 1);
+      const first = rangeOf(nowMs);
+      const asked = [total(made, false, first), total(made, false, first)];
+      await turns(10);
+      await push(made, nowMs + 1, 10);
+      isHeld = false;
+      const after = await total(made, false, first);
+      release();
+      expect([...(await Promise.all(asked)), after].map(({ records, total: sum }) => [records, sum])).to.deep.equal([[1, 1], [1, 1], [2, 11]]);
+      expect(await made.admin.metricsText()).to.include("pyromesh_queries_shared_total 1");
+    });
+
+    it("one more than may run and wait is refused with 503 and a time, and is answered when it comes again", async () => {
+      const made = await node({ max_concurrent_queries: "1", max_queued_queries: "1" });
+      const nowMs = systemClock.nowMs();
+      await push(made, nowMs, 1);
+      const asked = [1, 2].map((more) => total(made, false, rangeOf(nowMs, more)));
+      await turns(10);
+      const refusal = await total(made, false, rangeOf(nowMs, 3)).catch((error: unknown) => error as CodedError);
+      expect(refusal).to.include({ code: "QUERY_QUEUE_FULL", kind: "unavailable" });
+      expect((refusal as CodedError).details["retryAfterSeconds"]).to.be.at.least(1);
+      isHeld = false;
+      release();
+      expect((await Promise.all(asked)).map(({ records }) => records)).to.deep.equal([1, 1]);
+      expect((await total(made, false, rangeOf(nowMs, 3))).records).to.equal(1);
+    });
+  });
 
   it("gives the same receipt from memory, from segments, and across both", async () => {
     const node = await world.start();
@@ -266,13 +347,6 @@ describe("node", function () {
   describe("while it starts", () => {
     const refusalOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => "answered", (error: unknown) => (error as { code?: string }).code);
 
-    /** A promise and what resolves it. */
-    function gate(): { readonly opened: Promise<void>; open(): void } {
-      let open!: () => void; // set before the constructor returns
-      const opened = new Promise<void>((resolve) => (open = resolve));
-      return { opened, open };
-    }
-
     /** 300 records, unflushed: more than the replay hands out at once. */
     async function fill(): Promise<void> {
       const node = await world.start();
@@ -319,6 +393,34 @@ describe("node", function () {
       await stopped;
       expect(await refusalOf(started)).to.equal("STOPPING");
       expect(await total(await world.start())).to.include({ total: 300, records: 300 });
+    });
+
+    it("one that ends while the node stops does not make it ready again: a push in flight is waited for, and no other is taken", async () => {
+      await fill();
+      world.lines.length = 0;
+      const [answering, encoding] = [gate(), gate()];
+      const node = world.make(silent(world.bucket, { until: answering.opened }), { encoding: () => encoding.opened });
+      const started = node.start();
+      await until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"));
+      const inFlight = push(node, systemClock.nowMs() + 1000, 1);
+      const stopped = node.stop();
+      answering.open();
+      await started;
+      expect(node.admin.notReadyBecause()).to.equal("stopping");
+      expect(await refusalOf(push(node, systemClock.nowMs() + 2000, 1))).to.equal("NOT_TAKING_WRITES");
+      encoding.open();
+      await inFlight;
+      await stopped;
+      expect(world.lines.map(({ message }) => message)).not.to.include("ready");
+    });
+
+    it("it warns that --retention deletes nothing yet, and does not where it is 0", async () => {
+      const warnings = (): number => world.lines.splice(0).filter(({ level, message }) => level === "warn" && message.includes("deletes nothing, whatever --retention says")).length;
+      await (await world.start()).stop();
+      expect(warnings(), "by default it is 31d").to.equal(1);
+      world.flags.set("retention", ["0"]);
+      await (await world.start()).stop();
+      expect(warnings()).to.equal(0);
     });
 
     it("a stop before the start leaves nothing open", async () => {
@@ -379,6 +481,45 @@ describe("node", function () {
         },
       });
     }
+  });
+
+  describe("a stop is no error:", () => {
+    const complaints = (): string[] => world.lines.filter(({ level, message }) => level === "error" || (level === "warn" && !message.includes("--retention"))).map(({ message }) => message);
+    /** A flush is asked for and the node is stopped under it. */
+    const flushing = (node: Node): void => void node.admin.flush(signal).catch(() => undefined);
+
+    it("while a cut is built, which is built again by the next start", async () => {
+      const [called, building] = [gate(), gate()];
+      const node = world.make(world.bucket, {
+        building: () => {
+          called.open();
+          return building.opened;
+        },
+      });
+      await node.start();
+      await push(node, systemClock.nowMs(), 5);
+      flushing(node);
+      await called.opened;
+      const stopped = Promise.all([node.stop(), node.stop()]);
+      building.open();
+      await stopped;
+      expect(complaints()).to.deep.equal([]);
+      expect(await total(await world.start())).to.include({ total: 5, records: 1 });
+    });
+
+    it("while a segment is uploaded to a bucket that hangs, which is uploaded by the next start", async () => {
+      const node = await world.start();
+      world.bucket.schedule(({ operation, key }) => (operation === "put" && key.endsWith(".seg") ? { kind: "hang" } : undefined));
+      await push(node, systemClock.nowMs(), 5);
+      flushing(node);
+      await until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")));
+      await Promise.all([node.stop(), node.stop()]);
+      expect(complaints()).to.deep.equal([]);
+      world.bucket.heal();
+      const next = await world.start();
+      await next.admin.flush(signal);
+      expect(await total(next)).to.include({ total: 5, records: 1 });
+    });
   });
 
   describe("a sealed file that rots on disk", () => {
@@ -486,6 +627,13 @@ describe("node", function () {
     });
   });
 });
+
+/** A promise and what resolves it. */
+function gate(): { readonly opened: Promise<void>; open(): void } {
+  let open!: () => void; // set before the constructor returns
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
+}
 
 async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
   while (!(await holds())) await systemClock.sleep(5);

@@ -21,13 +21,15 @@ import type { BuildInfo } from "./build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
+import type { DiskSpace } from "./data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
-import { printConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./memory-plan.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
+import { QueuedSource } from "./read/queued-source.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
@@ -41,11 +43,14 @@ import { rowSource } from "./tend/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { placeOnSelf } from "./write/placement.ts";
+import { WriteHealth } from "./write/write-health.ts";
 import { Writer } from "./write/writer.ts";
 
 /** Between two lines of the log about the replay. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
+/** Questions for labels at once. More of them would take no less time in the workers, and each holds what it has listed so far. */
+const LISTINGS_AT_ONCE_MAX = 8;
 
 export interface NodeModules {
   readonly clock: Clock;
@@ -60,6 +65,10 @@ export interface NodeModules {
   readonly buildInfo: BuildInfo;
   /** Absent: that of a process that lacks no memory. */
   readonly memory?: MemoryPlan;
+  /** Of LISTs, of the age of the bucket's identity and of the pauses between tries of an upload. Absent: `clock`. */
+  readonly bucketClock?: Clock;
+  /** The data directory's. Absent: it has no disk that could be full. */
+  readonly measureDisk?: () => Promise<DiskSpace | undefined>;
   /** Absent: the configuration's, for good. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
@@ -81,8 +90,9 @@ interface Engines {
   readonly link: BucketLink;
   readonly objects: ObjectReader;
   readonly unreadable: UnreadableObjects;
+  readonly writeHealth: WriteHealth;
   readonly writer: Writer;
-  readonly reader: Reader;
+  readonly queries: QueuedSource;
 }
 
 /** What the replay leaves behind. */
@@ -118,7 +128,7 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
-    this.source = new GatedSource(() => this.#replayed.reader);
+    this.source = new GatedSource(() => this.#replayed.queries);
     this.admin = this.#makeAdmin();
   }
 
@@ -148,7 +158,8 @@ export class Node {
     const { logger } = this.#modules;
     if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
-    const { catalog, flusher, head, link } = this.#replayed;
+    const { catalog, flusher, head, link, writeHealth } = this.#replayed;
+    await writeHealth.start();
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
     // A stop that began meanwhile goes on: it must not find the node taking pushes again.
     if (this.#stopping !== undefined) return;
@@ -163,6 +174,7 @@ export class Node {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#engines?.link.stop();
     this.#engines?.unreadable.stop();
+    await this.#engines?.writeHealth.stop();
     // What is being opened can only be closed once it is open. Its failure is reported to whoever started it.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
@@ -194,6 +206,7 @@ export class Node {
           generations.open,
           entries.map(({ record }) => record),
         );
+        for (const { record } of entries) late.engines?.queries.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
@@ -253,10 +266,10 @@ export class Node {
   }
 
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
-    const { clock, compute, logger, metrics, random } = this.#modules;
+    const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
+    const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
     const unreadable = new UnreadableObjects({
       clock,
@@ -267,11 +280,11 @@ export class Node {
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
+      { bucket, catalog, head, clock: bucketClock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
-      { head, compute, bucket: link.guarded, local, catalog, generations, clock, logger, metrics },
+      { head, compute, bucket: link.guarded, local, catalog, generations, clock, uploadClock: bucketClock, logger, metrics },
     );
     const writer = new Writer({
       activeSeries,
@@ -299,8 +312,17 @@ export class Node {
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
+    const queries = new QueuedSource(
+      {
+        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
+        waitingMax: config.queuedQueriesMax,
+        waitMaxMs: config.queryQueueTimeoutMs,
+      },
+      { source: reader, clock, metrics },
+    );
     compute.readBackFrom(rowSource(head, generations));
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writer, reader };
+    const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, queries };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -350,9 +372,18 @@ export class Node {
     return this.#modules.limits?.inForce ?? this.#config;
   }
 
+  #notReadyBecause(of: "queries" | undefined): string | undefined {
+    if (this.#phase === "stopping") return "stopping";
+    if (this.#phase === "starting") return this.#progress.words;
+    if (of === "queries") return undefined;
+    const { link, writeHealth } = this.#replayed;
+    const reason = link.waitsBecause ?? writeHealth.refusesBecause;
+    return reason === undefined ? undefined : `writes: ${reason}; queries are answered`;
+  }
+
   #makeAdmin(): NodeAdmin {
     return {
-      notReadyBecause: () => (this.#phase === "ready" ? undefined : this.#phase === "stopping" ? "stopping" : this.#progress.words),
+      notReadyBecause: (of) => this.#notReadyBecause(of),
       flush: async (signal) => this.#replayed.flusher.flush(FLUSH_TIMEOUT_MS, signal),
       quarantine: (): readonly QuarantineEntry[] => this.#replayed.head.quarantine(),
       acknowledgeQuarantine: async () => {
@@ -362,7 +393,10 @@ export class Node {
         return count;
       },
       metricsText: () => this.#modules.metrics.text(),
-      configYaml: () => printConfig({ ...this.#config, ...this.#limits }),
+      configYaml: (mode) => {
+        const config = { ...this.#config, ...this.#limits };
+        return mode === "default" ? printDefaultConfig() : mode === "diff" ? printConfigDiff(config) : printConfig(config);
+      },
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),

@@ -1,10 +1,11 @@
 /** `pyromesh serve`: the real clock, disk, bucket and threads, and the signals that end it. */
 import { availableParallelism } from "node:os";
-import { mkdir, readFile, statfs } from "node:fs/promises";
+import { readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
-import { CodedError, messageOf, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
+import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import type { ServerLimits } from "@pyromesh/api";
+import { CodedError, fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
 import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
 import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
@@ -14,28 +15,38 @@ import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
+import { dataDirError, prepareDataDir } from "./data-dir.ts";
+import { DataDisk } from "./data-disk.ts";
+import { printAddress } from "./config/setting.ts";
 import { watchEventLoopLag } from "./event-loop-lag.ts";
 import { memoryLimitBytes } from "./memory-limit.ts";
 import { planMemory } from "./memory-plan.ts";
+import type { MemoryPlan } from "./memory-plan.ts";
 import { Node } from "./node.ts";
 import type { NodeModules } from "./node.ts";
+import { openFilesLimit, planOpenFiles } from "./open-files.ts";
 import { loadPages } from "./pages.ts";
+import { addProcessMetrics } from "./process-metrics.ts";
+import { ProcessProfiler } from "./process-profiler.ts";
 import { startSelfProfile } from "./self-profile.ts";
 import type { SelfProfile } from "./self-profile.ts";
+import { stopOnSignals } from "./stop-signals.ts";
 import { setV8Flags } from "./v8-flags.ts";
 
 /** SIGTERM to exit: a push in flight, a segment being written, the head's close. */
 const STOP_TIMEOUT_MS = 14_000;
 /** Requests' part of it. A client that stalls is cut off then, so that the node ends in time all the same. */
 const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
+/** Of the operator's own listener, which a scrape and a person use. */
+const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More lanes than this only cost memory: the main thread is the next bound. */
 const LANES_MAX = 8;
 
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
-  await makeDataDir(config.dataDir);
+  await prepareDataDir(config.dataDir);
   // Before anything in it is touched, which a later format may not bear.
-  await checkHeadFormat(join(config.dataDir, "head"));
+  await inDataDir(config, () => checkHeadFormat(join(config.dataDir, "head")));
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -44,13 +55,14 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   metrics.gauge("pyromesh_build_info", "What this build is; always 1.", ["version", "revision", "node_version"], (gauge) =>
     gauge.set({ version: buildInfo.version, revision: buildInfo.revision, node_version: buildInfo.nodeVersion }, 1),
   );
+  addProcessMetrics({ metrics, clock, openFilesMax: openFilesLimit() });
   const lag = watchEventLoopLag(metrics);
 
   const laneCount = laneCountOf(config);
   const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, memory: memory.worker },
+    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, recordBytesMax: memory.recordBytesMax, memory: memory.worker },
     {
       clock,
       logger,
@@ -74,30 +86,34 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   }
 }
 
-async function makeDataDir(dataDir: string): Promise<void> {
+/** What the system refuses there is told in words. */
+async function inDataDir<T>({ dataDir }: Config, open: () => Promise<T>): Promise<T> {
   try {
-    await mkdir(dataDir, { recursive: true });
-  } catch (cause) {
-    const message = `the data directory ${dataDir} cannot be made: ${messageOf(cause)}; make it, or name another with --data-dir`;
-    throw new CodedError({ code: "DATA_DIR_UNUSABLE", kind: "failed_precondition", message, cause });
+    return await open();
+  } catch (thrown) {
+    throw dataDirError(dataDir, thrown);
   }
 }
 
-type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo" | "memory"> & { readonly limits: LiveLimits };
+type ServeModules = Pick<NodeModules, "clock" | "random" | "logger" | "metrics" | "buildInfo"> & Required<Pick<NodeModules, "memory">> & { readonly limits: LiveLimits };
 
 async function serve(config: Config, compute: Compute, modules: ServeModules): Promise<void> {
   const { clock, limits, logger, metrics, random } = modules;
   const { dataDir } = config;
+  const disk = new DataDisk(dataDir, { metrics });
   const node = new Node(config, {
     ...modules,
     compute,
+    bucketClock: fasterClock(clock, bucketSpeed()),
+    measureDisk: () => disk.measure(),
     openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
-    openLocal: () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random }),
-    openHead: async (hooks) => {
-      const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
-      const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
-      return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
-    },
+    openLocal: () => inDataDir(config, () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random })),
+    openHead: (hooks) =>
+      inDataDir(config, async () => {
+        const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
+        const diskBudgetBytes = await diskBudgetOf(config, dirs, logger);
+        return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
+      }),
   });
   let listeners: readonly ApiServer[] = [];
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
@@ -109,15 +125,16 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     await node.stop();
   };
   // Before it says that it listens: whoever waits for that may send a signal at once.
-  const stopped = stopOnSignal(() => (stopping ??= stop()), logger);
+  const stopped = stopOnSignals(() => (stopping ??= stop()), { timeoutMs: STOP_TIMEOUT_MS }, { clock, logger, signals: process, exit: (code) => process.exit(code) });
   // Before the head is replayed, which may take long: who asks whether this process is alive hears that it is.
-  listeners = await listen(config, node, { clock, limits, logger, metrics });
-  const url = `http://${config.httpAddress.host}:${listeners[0]!.port}`;
-  logger.info("listening", { url });
+  listeners = await listen(config, node, { clock, limits, logger, metrics, memory: modules.memory });
+  const { host } = config.httpAddress;
+  const { port } = listeners[0]!;
+  logger.info("listening", { url: urlOf(host, port) });
   limits.start();
   try {
     await node.start();
-    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(url, logger);
+    if (config.isSelfProfiling && stopping === undefined) selfProfile = startSelfProfile(urlOf(EVERY_INTERFACE.has(host) ? "127.0.0.1" : host, port), logger);
   } catch (error) {
     // A start that a signal ended did not fail: the stop goes on, and ends the process.
     if (stopping === undefined) {
@@ -128,24 +145,35 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
   await stopped;
 }
 
+/** How many times as fast as written LISTs and tries of an upload follow one another. Only tests set it. */
+function bucketSpeed(): number {
+  return Number(process.env["PYROMESH_TEST_BUCKET_SPEED"] ?? 1);
+}
+
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics }): Promise<readonly ApiServer[]> {
-  const { clock, limits, metrics } = modules;
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; memory: MemoryPlan }): Promise<readonly ApiServer[]> {
+  const { clock, limits, logger, memory, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
-  const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), discards: new Discards({ metrics }) };
+  const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
   const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
   const pages = loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url)));
   const routesModules = {
     source: node.source,
     admin: node.admin,
     clock,
-    push: pushHandler(writeOptions, write),
+    profiler: new ProcessProfiler({ clock }),
+    push: pushHandler(writeOptions, { ...write, clock }),
     ingest: ingestHandler(writeOptions, { ...write, clock }),
     pages,
   };
   const { host, port } = config.httpAddress;
-  const { isMultitenant, adminAddress } = config;
-  const common = { isMultitenant, limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS } };
+  const { isMultitenant, adminAddress, allowedHosts, corsOrigins } = config;
+  const connectionCountMax = connectionCountMaxOf(logger);
+  const { bodyBytes: bodyBytesInFlightMax, unpackedBytes: unpackedBytesInFlightMax, replyBytes: replyBytesInFlightMax } = memory;
+  const limitsWith = (connections: number): { readonly limits: Partial<ServerLimits> } => ({
+    limits: { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax: connections, bodyBytesInFlightMax, unpackedBytesInFlightMax, replyBytesInFlightMax },
+  });
+  const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, ...limitsWith(connectionCountMax) };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
     return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
@@ -153,11 +181,26 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   return [
     await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
     await ApiServer.open(
-      { ...common, host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
+      { ...common, ...limitsWith(Math.min(ADMIN_CONNECTION_COUNT_MAX, connectionCountMax)), host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
-      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin) },
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin, routesModules.profiler) },
     ),
   ];
+}
+
+function connectionCountMaxOf(logger: Logger): number {
+  const limit = openFilesLimit();
+  const plan = planOpenFiles(limit, true);
+  if (plan.kind === "too-few") throw new CodedError({ code: "OPEN_FILES_TOO_FEW", kind: "failed_precondition", message: plan.message });
+  if (plan.isShort) logger.warn("few files may be open, so this node takes fewer connections: raise the limit (ulimit -n) for more", { openFilesMax: limit, connectionsMax: plan.connectionCountMax });
+  return plan.connectionCountMax;
+}
+
+/** Such an address is no place to send anything to, and no `Host` that this node answers to. */
+const EVERY_INTERFACE: ReadonlySet<string> = new Set(["", "0.0.0.0", "::"]);
+
+function urlOf(host: string, port: number): string {
+  return `http://${printAddress({ host, port })}`;
 }
 
 function laneCountOf(config: Config): number {
@@ -173,33 +216,4 @@ async function diskBudgetOf(config: Config, { dir, sealedDir }: { readonly dir: 
   const usableBytes = storeBytes + otherBytes + Math.floor(bavail * bsize * 0.8);
   if (usableBytes < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes });
   return Math.min(config.headDiskBudgetBytes, usableBytes);
-}
-
-/** Resolves after the first SIGTERM or SIGINT and a clean stop; exits 1 when that takes too long. */
-function stopOnSignal(stop: () => Promise<void>, logger: Logger): Promise<void> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    const onSignal = (signal: string): void => {
-      if (isStopping) return;
-      isStopping = true;
-      logger.info("stopping", { signal });
-      systemClock.after(STOP_TIMEOUT_MS, () => {
-        logger.error("the node did not stop in time; what was accepted is on disk", { timeoutMs: STOP_TIMEOUT_MS });
-        process.exit(1);
-      });
-      stop().then(
-        () => {
-          logger.info("stopped");
-          resolve();
-          process.exit(0);
-        },
-        (error: unknown) => {
-          logger.error("the node stopped with an error", { reason: messageOf(error), error });
-          process.exit(1);
-        },
-      );
-    };
-    process.on("SIGTERM", onSignal);
-    process.on("SIGINT", onSignal);
-  });
 }

@@ -5,9 +5,10 @@
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
+import { ROW_STEPS, SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import { LabelListing } from "./label-listing.ts";
 import type { Labels } from "./labels.ts";
+import { seriesSteps } from "./matcher.ts";
 import type { Matcher } from "./matcher.ts";
 import { seriesMatching } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
@@ -39,8 +40,9 @@ export class Census {
 
   /** Counts every row in range that matches one of the selectors (none: any row) and is not in `seen`, and adds it there. */
   scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], seen: IdentitySet, interrupt: Interrupt = UNINTERRUPTED): void {
+    const steps = seriesSteps(selectors);
     const matching = view.series.map((entry) => {
-      interrupt.after(SERIES_STEPS);
+      interrupt.after(steps);
       return seriesMatching(entry, selectors);
     });
     const isLive = new Uint8Array(view.series.length);
@@ -50,18 +52,22 @@ export class Census {
       interrupt.after(1);
       if (timeNs < range.startNs || timeNs > range.endNs || matching[series]!.length === 0) continue;
       if (!seen.add(view.identities, row * 16)) continue;
+      interrupt.after(ROW_STEPS);
       isLive[series] = 1;
       this.#sampleCount += view.sampleCount(row);
       const profileId = view.profileId(row);
       if (profileId === undefined) this.#ownCount++;
       else this.#profiles.add(profileId, undefined, Number(timeNs / 1_000_000n), 0, this.#noLabels);
     }
-    for (const [index, labelSets] of matching.entries()) if (isLive[index] === 1) this.#addSeries(labelSets);
+    for (const [index, labelSets] of matching.entries()) {
+      interrupt.after(SERIES_STEPS);
+      if (isLive[index] === 1) this.#addSeries(labelSets);
+    }
   }
 
-  add({ series, ownCount, profiles, sampleCount }: PartialCensus): void {
-    this.#series.add(series);
-    this.#profiles.addAll(profiles);
+  add({ series, ownCount, profiles, sampleCount }: PartialCensus, interrupt: Interrupt = UNINTERRUPTED): void {
+    this.#series.add(series, interrupt);
+    this.#profiles.addAll(profiles, interrupt);
     this.#ownCount += ownCount;
     this.#sampleCount += sampleCount;
   }

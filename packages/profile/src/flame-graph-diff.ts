@@ -3,9 +3,9 @@
  *
  *   x offset, total, self of the left; x offset, total, self of the right; index of the name
  *
- * A node stays when either side reaches the threshold, or when it is called "other".
+ * A node stays when either side reaches the threshold, whatever it is called. The rest of each parent becomes one leaf "other".
  */
-import { OTHER } from "./flame-graph.ts";
+import { OTHER, ROOT_NAME } from "./flame-graph.ts";
 import type { Interrupt } from "./interrupt.ts";
 import { UNINTERRUPTED } from "./interrupt.ts";
 import { compareText } from "./labels.ts";
@@ -61,7 +61,7 @@ export function flameGraphDiff(
     for (let at = start[node]!; at < start[node + 1]!; at++) {
       const bar = barOf(child[at]!, nodes.names[nodeName[child[at]!]!]!);
       if (bar.leftTotal === 0 && bar.rightTotal === 0) continue;
-      if (bar.leftTotal >= threshold || bar.rightTotal >= threshold || bar.name === OTHER) {
+      if (bar.leftTotal >= threshold || bar.rightTotal >= threshold) {
         kept.push(bar);
         continue;
       }
@@ -75,7 +75,7 @@ export function flameGraphDiff(
     return kept;
   };
 
-  const names = ["total"];
+  const names = [ROOT_NAME];
   const nameIndexes = new Map<string, number>();
   const levels: Int64[][] = [];
   let maxSelf: Int64 = 0;
@@ -83,8 +83,7 @@ export function flameGraphDiff(
   const stack: { bar: Bar; depth: number; leftX: Int64; rightX: Int64 }[] = [{ bar: root, depth: 0, leftX: 0, rightX: 0 }];
   while (stack.length > 0) {
     const { bar, depth, leftX, rightX } = stack.pop()!;
-    // The root goes by a name of its own: a function may have an empty one.
-    let nameIndex = bar === root ? 0 : nameIndexes.get(bar.name);
+    let nameIndex = bar.node === 0 ? 0 : nameIndexes.get(bar.name);
     if (nameIndex === undefined) {
       nameIndex = names.push(bar.name) - 1;
       nameIndexes.set(bar.name, nameIndex);

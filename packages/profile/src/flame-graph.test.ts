@@ -67,20 +67,34 @@ describe("flame graphs", () => {
     expect(tied.levels[2]).to.deep.equal([0, 5, 5, 4, 0, 5, 5, 3, 0, 1, 1, 2]);
   });
 
-  it("a function called other is folded like one left out, even where all is kept", () => {
-    const { graph } = flameGraph(treeOf({ "a;other;x": 3, "a;b": 1 }), 0);
-    expect(graph.names).to.deep.equal(["total", "a", "other", "b"]);
-    expect(graph.levels[2]).to.deep.equal([0, 1, 1, 3, 0, 3, 3, 2]);
-    expect(graph.levels.length).to.equal(3);
+  it("a function called other keeps its children, where all is kept and where all but it is cut", () => {
+    const whole = flameGraph(treeOf({ "main;other;child": 9, "main;b": 1 }), 0).graph;
+    expect(whole.names).to.deep.equal(["total", "main", "other", "child", "b"]);
+    expect(whole.levels.slice(2)).to.deep.equal([
+      [0, 1, 1, 4, 0, 9, 0, 2],
+      [1, 9, 9, 3],
+    ]);
   });
 
-  it("an empty name is an entry of its own, not the total's, and nothing at all is one empty bar", () => {
-    const { graph } = flameGraph(treeOf({ ";a": 1 }), 0);
-    expect(graph.names).to.deep.equal(["total", "", "a"]);
+  it("beside a function called other, what was cut is a leaf of its own behind it", () => {
+    const cut = flameGraph(treeOf({ "main;other;child": 9, "main;z": 3, "main;b": 1, "main;c": 1 }), 4).graph;
+    expect(cut.names).to.deep.equal(["total", "main", "other", "z", "child"]);
+    expect(cut.levels.slice(2)).to.deep.equal([
+      [0, 9, 0, 2, 0, 3, 3, 3, 0, 2, 2, 2],
+      [0, 9, 9, 4],
+    ]);
+    // One that is small itself is cut like any other.
+    expect(flameGraph(treeOf({ "main;b": 9, "main;other;child": 1, "main;c": 1 }), 2).graph.levels.slice(2)).to.deep.equal([[0, 9, 9, 3, 0, 2, 2, 2]]);
+  });
+
+  it("a function without a name has an entry of its own, and so has one called total; nothing at all is one empty bar", () => {
+    const { graph } = flameGraph(treeOf({ ";a": 1, "total;;a": 2 }), 0);
+    expect(graph.names).to.deep.equal(["total", "total", "", "a"]);
     expect(graph.levels).to.deep.equal([
-      [0, 1, 0, 0],
-      [0, 1, 0, 1],
-      [0, 1, 1, 2],
+      [0, 3, 0, 0],
+      [0, 1, 0, 2, 0, 2, 0, 1],
+      [0, 1, 1, 3, 0, 2, 0, 2],
+      [1, 2, 2, 3],
     ]);
     expect(flameGraph(treeOf({ "a;b": 0 }), 0).graph).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 });
   });
@@ -102,7 +116,7 @@ describe("flame graphs", () => {
   it("a stacktrace a hundred thousand frames deep costs no stack", () => {
     const tree = treeOf({ [Array.from({ length: 100_000 }, (_, at) => `f${at % 7}`).join(";")]: 1 });
     expect(flameGraph(tree, 0).graph.levels.length).to.equal(100_001);
-    expect(topTable(tree, 0).rows.map((row) => row.total)).to.deep.equal([1, 1, 1, 1, 1, 1, 1]);
+    expect(topTable(tree).rows.map((row) => row.total)).to.deep.equal([1, 1, 1, 1, 1, 1, 1]);
     expect(decodeTree(encodeTree(tree, 0).bytes).nodeCount).to.equal(100_001);
   });
 
@@ -161,6 +175,25 @@ describe("flame graph diffs", () => {
     ]);
   });
 
+  it("a function called other is cut where both sides are small, and keeps its children where one is not", () => {
+    const left = treeOf({ "a;other;x": 1, "a;b": 9, "a;c": 1 });
+    const cut = flameGraphDiff(left, treeOf({ "a;b": 9 }), 3).graph;
+    expect(cut.names).to.deep.equal(["total", "a", "other", "b"]);
+    expect(cut.levels[2]).to.deep.equal([0, 9, 9, 0, 9, 9, 3, 0, 2, 2, 0, 0, 0, 2]);
+    const kept = flameGraphDiff(left, treeOf({ "a;other;x": 8 }), 5).graph;
+    expect(kept.names).to.deep.equal(["total", "a", "other", "x", "b"]);
+    expect(kept.levels.slice(2)).to.deep.equal([
+      [0, 9, 9, 0, 0, 0, 4, 0, 1, 0, 0, 8, 0, 2, 0, 1, 1, 0, 0, 0, 2],
+      [9, 1, 1, 0, 8, 8, 3],
+    ]);
+  });
+
+  it("a function without a name has an entry of its own", () => {
+    const { graph } = flameGraphDiff(treeOf({ ";a": 1 }), treeOf({ ";a": 2 }), 0);
+    expect(graph.names).to.deep.equal(["total", "", "a"]);
+    expect(graph.levels.map((level) => level[6])).to.deep.equal([0, 1, 2]);
+  });
+
   it("what is left out is left out on both sides at once, and the totals stay", () => {
     fc.assert(
       fc.property(stacktraces, stacktraces, fc.nat(12), (left, right, maxNodes) => {
@@ -199,23 +232,13 @@ describe("name trees", () => {
       }),
     );
   });
-
-  it("top tables count a function that calls itself once", () => {
-    const { rows, total } = topTable(treeOf({ "f;g;f": 2, "f;g": 1, g: 4 }), 0);
-    expect(rows).to.deep.equal([
-      { name: "g", self: 5, total: 7 },
-      { name: "f", self: 2, total: 3 },
-    ]);
-    expect(total).to.equal(7);
-  });
 });
 
 describe("tree bytes", () => {
   it("read back what was written", () => {
     fc.assert(
       fc.property(stacktraces, (stacks) => {
-        const kept = Object.fromEntries(Object.entries(stacks).filter(([path]) => !path.split(";").includes("other")));
-        expect(selfsOf(decodeTree(encodeTree(treeOf(kept), 0).bytes))).to.deep.equal(kept);
+        expect(selfsOf(decodeTree(encodeTree(treeOf(stacks), 0).bytes))).to.deep.equal(stacks);
       }),
     );
   });

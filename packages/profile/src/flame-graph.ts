@@ -4,8 +4,9 @@
  *   x offset (from the end of the bar before it), total, self, index of the name
  *
  * A bar's own value lies at its left, its children follow in bytewise order of their names. Names are numbered in the
- * order of a walk that takes the last child first. What is below the threshold, and whatever is called "other", becomes
- * one leaf called "other" behind its siblings; so an answer may hold a few bars more than were asked for.
+ * order of a walk that takes the last child first; 0 is the root's and no other's. What is below the threshold becomes one leaf called
+ * "other" behind its siblings; so an answer may hold a few bars more than were asked for. A function of the profile that is called
+ * "other" is a bar like any other: it may stand beside that leaf, under the same name.
  */
 import { compareText } from "./labels.ts";
 import { childLists } from "./name-tree.ts";
@@ -16,10 +17,13 @@ import { minus, plus, Saturation, sumAt, thresholdOf, totalsOf } from "./sums.ts
 /** The name of what was left out. */
 export const OTHER = "other";
 
+/** The root's. A function may be called so too, or have no name: each has an index of its own. */
+export const ROOT_NAME = "total";
+
 /** `maxNodes` below 1 keeps everything. */
 export function flameGraph(tree: NameTree, maxNodes: number): { readonly graph: FlameGraph; readonly isSaturated: boolean } {
   const pruned = pruneNames(tree, maxNodes);
-  const names = ["total"];
+  const names = [ROOT_NAME];
   const nameIndexes = new Map<string, number>();
   const levels: Int64[][] = [];
   let maxSelf: Int64 = 0;
@@ -31,8 +35,7 @@ export function flameGraph(tree: NameTree, maxNodes: number): { readonly graph: 
     const bar = barStack.pop()!;
     const depth = depthStack.pop()!;
     const left = leftStack.pop()!;
-    // The root goes by a name of its own: a function may have an empty one.
-    let nameIndex = bar === pruned.root ? 0 : nameIndexes.get(bar.name);
+    let nameIndex = bar.node === 0 ? 0 : nameIndexes.get(bar.name);
     if (nameIndex === undefined) {
       nameIndex = names.push(bar.name) - 1;
       nameIndexes.set(bar.name, nameIndex);
@@ -75,7 +78,7 @@ export interface PrunedBar {
 
 export interface PrunedNames {
   readonly root: PrunedBar;
-  /** In bytewise order of names, "other" last. */
+  /** In bytewise order of names; what was left out comes last. */
   childrenOf(bar: PrunedBar): PrunedBar[];
 }
 
@@ -101,7 +104,7 @@ export function pruneNames(tree: NameTree, maxNodes: number): PrunedNames {
         const node = child[at]!;
         const total = sumAt(totals, node);
         if (total === 0) continue;
-        if (total >= threshold && names[nodeName[node]!] !== OTHER) kept.push(barOf(node));
+        if (total >= threshold) kept.push(barOf(node));
         else left = plus(left, total);
       }
       kept.sort((a, b) => compareText(a.name, b.name));

@@ -8,8 +8,10 @@ import { IdentitySet } from "./identity-set.ts";
 import { Interrupt } from "./interrupt.ts";
 import { LabelListing } from "./label-listing.ts";
 import { goPgoLocations, LocationTreeMerger, truncateLocations } from "./location-tree.ts";
+import { makeMatcher } from "./matcher.ts";
 import { NameTreeBuilder } from "./name-tree.ts";
 import { encodePprof } from "./pprof-encode.ts";
+import { matchingColumns } from "./scan.ts";
 import { HeatmapCollector, PointsCollector } from "./scan-points.ts";
 import { locationTreeOf, mergeNodes, nameTreeOf } from "./scan-tree.ts";
 import { ALL_ROWS } from "./testing/all-rows.ts";
@@ -54,6 +56,11 @@ describe("interrupt", () => {
   const many = manyNames();
   const { self: manySelf } = mergeNodes(many, ALL_ROWS, new IdentitySet());
   const named = locationTreeOf(many, manySelf);
+  const fewSeries = new Dataset("api");
+  for (const pod of ["a", "b", "c", "d"]) {
+    fewSeries.insert(recordView({ labels: { __name__: "process_cpu", service_name: "api", pod }, timeNs: 1_000_000n, samples: [{ stack: ["main"], values: [1] }] }));
+  }
+  const large = [makeMatcher("pod", "=~", "(x|y){0,250}z")];
   const cpu = { type: "cpu", unit: "nanoseconds" };
   const facts = { sampleType: cpu, periodType: cpu, period: 1n, timeNs: 1n, durationNs: 1n };
   const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "individual" } as const;
@@ -70,6 +77,9 @@ describe("interrupt", () => {
     "points": (interrupt) => new PointsCollector({ ...shape, aggregation: "sum" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
     "a heatmap": (interrupt) => new HeatmapCollector({ ...shape, of: "individual" }).scan(rows, ALL_ROWS, new IdentitySet(), interrupt),
     "a listing": (interrupt) => new LabelListing({ kind: "types" }, { entryCountMax: 0, bytesMax: 0 }).scan(rows, ALL_ROWS, [], interrupt),
+    "a few series under a large regular expression": (interrupt) => matchingColumns(fewSeries, { ...ALL_ROWS, selector: large }, interrupt),
+    "a listing of them": (interrupt) => new LabelListing({ kind: "types" }, { entryCountMax: 0, bytesMax: 0 }).scan(fewSeries, ALL_ROWS, [large], interrupt),
+    "a census of them": (interrupt) => new Census().scan(fewSeries, ALL_ROWS, [large], new IdentitySet(), interrupt),
     "a census": (interrupt) => new Census().scan(rows, ALL_ROWS, [], new IdentitySet(), interrupt),
     "a name tree": (interrupt) => nameTreeOf(nodes, self, interrupt),
     "a location tree": (interrupt) => locationTreeOf(nodes, self, interrupt),

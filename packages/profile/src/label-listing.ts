@@ -21,7 +21,7 @@ import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { Label, Labels } from "./labels.ts";
 import { compareText, LABEL_PROFILE_TYPE } from "./labels.ts";
 import type { Matcher } from "./matcher.ts";
-import { matchesLabels } from "./matcher.ts";
+import { matchesLabels, seriesSteps } from "./matcher.ts";
 import { profileTypeOf, seriesLabels, typeLabels } from "./profile-type.ts";
 import { liveSeries } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
@@ -54,6 +54,9 @@ export interface ListedLabels {
   /** Entries that were found, or undefined where there are more than the bounds let through. */
   readonly totalCount: number | undefined;
 }
+
+/** Steps that finding a name or a value in a table of texts takes. */
+const ITEM_STEPS = 8;
 
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
@@ -90,11 +93,13 @@ export class LabelListing {
   /** Every label set (with its type's labels) that has a row in range and matches one of the selectors; no selectors: all. */
   scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): void {
     const isLive = liveSeries(view, range, interrupt);
+    const steps = seriesSteps(selectors);
     for (let index = 0; index < view.series.length; index++) {
       interrupt.after(SERIES_STEPS);
       if (isLive[index] === 0) continue;
       const { labels, sampleTypes, periodType } = view.series[index]!;
       for (const sampleType of sampleTypes) {
+        interrupt.after(steps);
         const type = profileTypeOf(labels, sampleType, periodType);
         if (selectors.length > 0) {
           const own = seriesLabels(labels, type);
@@ -239,7 +244,7 @@ export class LabelListing {
   }
 
   /** Takes in what another collector of the same listing and bounds found. */
-  add(partial: Uint8Array): void {
+  add(partial: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): void {
     const reader = new ByteReader(partial, "listing of labels");
     const isSeries = this.#listing.kind === "series";
     if (reader.u8() === 1) this.#isCut = true;
@@ -249,13 +254,22 @@ export class LabelListing {
     let at = 0;
     const next = (length: number): string => text.slice(at, (at += length));
     if (!isSeries) {
-      for (const length of lengths) this.#addText(next(length));
+      for (const length of lengths) {
+        interrupt.after(ITEM_STEPS);
+        this.#addText(next(length));
+      }
       return;
     }
     const items: Label[] = [];
-    for (let i = 0; i < lengths.length; i += 2) items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
+    for (let i = 0; i < lengths.length; i += 2) {
+      interrupt.after(ITEM_STEPS);
+      items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
+    }
     // By name and value, not by number: taking one in may drop items, and number the others anew.
-    for (let left = reader.uvarint(); left > 0; left--) this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+    for (let left = reader.uvarint(); left > 0; left--) {
+      interrupt.after(SERIES_STEPS);
+      this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+    }
   }
 
   /** What was found, up to the first entry beyond the bounds. */

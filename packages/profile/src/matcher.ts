@@ -4,12 +4,14 @@
  * A regular expression must match the whole value, and its dot matches line breaks too. Errors say where, as line:column
  * (1-based, in code units), so that a user finds the place in a long query.
  */
-import { decodeUtf8, encodeUtf8, invalidArgument, messageOf } from "@pyromesh/base";
-import { RE2JS } from "re2js";
+import { CodedError, decodeUtf8, encodeUtf8, invalidArgument, messageOf } from "@pyromesh/base";
+import { SERIES_STEPS } from "./interrupt.ts";
 import type { Labels } from "./labels.ts";
 import { LABEL_NAME, labelValue } from "./labels.ts";
 import type { ProfileType } from "./profile-type.ts";
 import { parseProfileType, printProfileType } from "./profile-type.ts";
+import { RegexBudget } from "./regex-budget.ts";
+import { valuePattern } from "./value-pattern.ts";
 
 export interface Matcher {
   readonly name: string;
@@ -17,6 +19,8 @@ export interface Matcher {
   readonly value: string;
   /** True when a series whose label `name` is `value` ("" when absent) matches. */
   readonly matches: (value: string) => boolean;
+  /** Of the work of one test, for an `Interrupt`. */
+  readonly steps: number;
 }
 
 /** A selector that names its type (or, failing that, its `__name__`) before the braces. */
@@ -30,18 +34,18 @@ export interface ParsedQuery {
 /** Grafana sends alternations of thousands of values; beyond this a selector is refused before it is read. */
 export const SELECTOR_LENGTH_MAX: number = 64 * 1024;
 
-/** Instructions of a compiled expression. A match costs at most this times the value's length. */
-export const REGEX_SIZE_MAX = 16_384;
-
-/** `{a="b"}` or `name{a="b"}`. Throws `SELECTOR_INVALID` or `REGEX_INVALID`. */
-export function parseSelector(text: string): Matcher[] {
-  const { name, matchers } = new SelectorParser(text).parse();
+/**
+ * `{a="b"}` or `name{a="b"}`. Throws `SELECTOR_INVALID`, `REGEX_INVALID` or `REGEX_TOO_LARGE`. A request that has several selectors
+ * passes one budget to all of them.
+ */
+export function parseSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
+  const { name, matchers } = new SelectorParser(text, budget).parse();
   return name === "" ? matchers : [makeMatcher(LABEL_NAME, "=", name), ...matchers];
 }
 
 /** `process_cpu:cpu:nanoseconds:cpu:nanoseconds{a="b"}` or `memory{a="b"}`; the name may be a matcher, too. Throws as `parseSelector`. */
-export function parseQuery(text: string): ParsedQuery {
-  const parsed = new SelectorParser(text).parse();
+export function parseQuery(text: string, budget: RegexBudget = new RegexBudget()): ParsedQuery {
+  const parsed = new SelectorParser(text, budget).parse();
   const nameMatcher = parsed.matchers.find((matcher) => matcher.name === LABEL_NAME && matcher.operator === "=");
   const name = parsed.name || (nameMatcher?.value ?? "");
   const matchers = parsed.matchers.filter((matcher) => matcher !== nameMatcher);
@@ -57,108 +61,35 @@ export function parseQuery(text: string): ParsedQuery {
   };
 }
 
+/** Of the work of matching the labels of one series, for an `Interrupt`. */
+export function seriesSteps(selectors: readonly (readonly Matcher[])[]): number {
+  let steps = SERIES_STEPS;
+  for (const selector of selectors) for (const matcher of selector) steps += matcher.steps;
+  return steps;
+}
+
 export function matchesLabels(matchers: readonly Matcher[], labels: Labels): boolean {
   return matchers.every((matcher) => matcher.matches(labelValue(labels, matcher.name) ?? ""));
 }
 
-/** Throws `REGEX_INVALID`. */
-export function makeMatcher(name: string, operator: Matcher["operator"], value: string): Matcher {
-  return { name, operator, value, matches: testOf(operator, value) };
-}
-
-function testOf(operator: Matcher["operator"], value: string): (value: string) => boolean {
+/** Throws `REGEX_INVALID`, or `REGEX_TOO_LARGE` where the request's expressions together would be. */
+export function makeMatcher(name: string, operator: Matcher["operator"], value: string, budget: RegexBudget = new RegexBudget()): Matcher {
   switch (operator) {
     case "=":
-      return (candidate) => candidate === value;
+      return { name, operator, value, matches: (candidate) => candidate === value, steps: 1 };
     case "!=":
-      return (candidate) => candidate !== value;
+      return { name, operator, value, matches: (candidate) => candidate !== value, steps: 1 };
     case "=~":
-      return regexTest(value);
+      return { name, operator, value, ...valuePattern(value, `${name}${operator}`, budget) };
     case "!~": {
-      const test = regexTest(value);
-      return (candidate) => !test(candidate);
+      const { matches, steps } = valuePattern(value, `${name}${operator}`, budget);
+      return { name, operator, value, matches: (candidate) => !matches(candidate), steps };
     }
   }
 }
 
-/** The cheapest test that says the same as the expression, anchored at both ends. */
-function regexTest(pattern: string): (value: string) => boolean {
-  const alternatives = literalAlternatives(pattern);
-  if (alternatives !== undefined) {
-    if (alternatives.length === 1) return (value) => value === alternatives[0];
-    const set = new Set(alternatives);
-    return (value) => set.has(value);
-  }
-  if (pattern === ".*") return () => true;
-  if (pattern === ".+") return (value) => value !== "";
-  if (pattern.endsWith(".*")) {
-    const isOpenBefore = pattern.startsWith(".*");
-    const inner = literalAlternatives(pattern.slice(isOpenBefore ? 2 : 0, -2));
-    if (inner?.length === 1) {
-      const text = inner[0]!;
-      return isOpenBefore ? (value) => value.includes(text) : (value) => value.startsWith(text);
-    }
-  }
-  if (pattern.endsWith(".+")) {
-    const prefix = literalAlternatives(pattern.slice(0, -2));
-    if (prefix?.length === 1) {
-      const text = prefix[0]!;
-      return (value) => value.length > text.length && value.startsWith(text);
-    }
-  }
-  if (pattern.startsWith(".*")) {
-    const suffix = literalAlternatives(pattern.slice(2));
-    if (suffix?.length === 1) {
-      const text = suffix[0]!;
-      return (value) => value.endsWith(text);
-    }
-  }
-  const regex = compile(pattern);
-  return (value) => regex.testExact(value);
-}
-
-function compile(pattern: string): RE2JS {
-  let regex: RE2JS;
-  try {
-    regex = RE2JS.compile(pattern, RE2JS.DOTALL);
-  } catch (error) {
-    // The engine puts its own flags in front of what it shows.
-    throw invalidArgument("REGEX_INVALID", messageOf(error).replace("(?s)", ""), error);
-  }
-  if (regex.programSize() > REGEX_SIZE_MAX) {
-    throw invalidArgument(
-      "REGEX_INVALID",
-      `the regular expression compiles to ${regex.programSize()} instructions, more than ${REGEX_SIZE_MAX}: use fewer repetitions`,
-    );
-  }
-  return regex;
-}
-
-/** `a|b\.c` as ["a", "b.c"]; undefined where anything but literal text and bars occurs. */
-function literalAlternatives(pattern: string): string[] | undefined {
-  const alternatives: string[] = [];
-  let text = "";
-  for (let at = 0; at < pattern.length; at++) {
-    const char = pattern[at]!;
-    if (char === "|") {
-      alternatives.push(text);
-      text = "";
-    } else if (char === "\\") {
-      const escaped = pattern[++at];
-      if (escaped === undefined || !ESCAPED_PUNCTUATION.test(escaped)) return undefined;
-      text += escaped;
-    } else if (REGEX_META.includes(char)) {
-      return undefined;
-    } else {
-      text += char;
-    }
-  }
-  alternatives.push(text);
-  return alternatives;
-}
-
-const REGEX_META = ".+*?()[]{}^$";
-const ESCAPED_PUNCTUATION = /^[!-/:-@[-`{-~]$/;
+const UNTIL_DOUBLE_QUOTE = /[^"\\\n]+/y;
+const UNTIL_QUOTE = /[^'\\\n]+/y;
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/y;
 /** Wider than Prometheus: a profile type may hold any unit a profiler came up with. */
 const METRIC_NAME = /[^\s{}"'`,=!~#]+/y;
@@ -166,10 +97,12 @@ const SIMPLE_ESCAPES: Readonly<Record<string, number>> = { a: 7, b: 8, f: 12, n:
 
 class SelectorParser {
   readonly #text: string;
+  readonly #budget: RegexBudget;
   #at = 0;
 
-  constructor(text: string) {
+  constructor(text: string, budget: RegexBudget) {
     this.#text = text;
+    this.#budget = budget;
   }
 
   parse(): { readonly name: string; readonly matchers: Matcher[] } {
@@ -218,9 +151,10 @@ class SelectorParser {
         const value = this.#string();
         if (label === LABEL_NAME && name !== "") this.#fail(`the name is set twice: ${JSON.stringify(name)} and ${JSON.stringify(value)}`, start);
         try {
-          matchers.push(makeMatcher(label, operator, value));
+          matchers.push(makeMatcher(label, operator, value, this.#budget));
         } catch (error) {
-          throw invalidArgument("REGEX_INVALID", `${this.#place(start)}: parse error: ${messageOf(error)}`, error);
+          const code = error instanceof CodedError ? error.code : "REGEX_INVALID";
+          throw invalidArgument(code, `${this.#place(start)}: parse error: ${messageOf(error)}`, error);
         }
         this.#skipBlank();
       }
@@ -260,19 +194,23 @@ class SelectorParser {
     const bytes: number[] = [];
     const flush = (): void => {
       if (bytes.length === 0) return;
-      text += decodeUtf8(Uint8Array.from(bytes));
+      const isAscii = bytes.length === 1 && bytes[0]! < 0x80;
+      text += isAscii ? String.fromCharCode(bytes[0]!) : decodeUtf8(Uint8Array.from(bytes));
       bytes.length = 0;
     };
+    const plain = quote === '"' ? UNTIL_DOUBLE_QUOTE : UNTIL_QUOTE;
     for (;;) {
+      plain.lastIndex = this.#at;
+      if (plain.test(this.#text)) {
+        flush();
+        text += this.#text.slice(this.#at, plain.lastIndex);
+        this.#at = plain.lastIndex;
+      }
       const char = this.#text[this.#at];
       if (char === undefined || char === "\n") this.#fail("unterminated quoted string", start);
       this.#at++;
       if (char === quote) break;
-      if (char === "\\") this.#escape(quote, bytes);
-      else {
-        flush();
-        text += char;
-      }
+      this.#escape(quote, bytes);
     }
     flush();
     return text;

@@ -137,7 +137,7 @@ describe("samples without a stacktrace", () => {
       expect(selfsOf(names)).deep.equal({ ";main": 10, ";[no stacktrace]": 5 });
       expect(flameGraph(names, 0).graph).deep.include({ names: ["total", "main", "[no stacktrace]"], total: 15 });
       expect(flameGraphDiff(names, names, 0).graph).deep.include({ leftTicks: 15, rightTicks: 15 });
-      expect(topTable(names, 0)).deep.include({ total: 15, rowCount: 2 });
+      expect(topTable(names)).deep.include({ total: 15, rowCount: 2 });
       expect(selfsOf(decodeTree(encodeTree(names, 0).bytes))).deep.equal(selfsOf(names));
       expect(pprofAnswer(dataset)).deep.equal({ total: 15, leaves: { main: 10, "[no stacktrace]": 5 } });
       expect(pprofAnswer(dataset, 1)).deep.equal({ total: 15, leaves: { main: 10, other: 5 } });
@@ -206,7 +206,7 @@ describe("functions with an empty name", () => {
     expect(graph.names).deep.equal(["total", "main", ""]);
     expect(graph.levels).deep.equal([[0, 6, 0, 0], [0, 2, 2, 2, 0, 4, 0, 1], [2, 4, 4, 2]]);
     expect(flameGraphDiff(names, names, 0).graph.names).deep.equal(["total", "main", ""]);
-    expect(topTable(names, 0).rows).deep.equal([
+    expect(topTable(names).rows).deep.equal([
       { name: "", self: 6, total: 6 },
       { name: "main", self: 0, total: 4 },
     ]);

@@ -5,6 +5,8 @@
  * by id and time (scan-profiles.ts), in whatever lanes and segments they lie.
  */
 import type { DatasetView } from "./dataset.ts";
+import type { Interrupt } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { Int64 } from "./results.ts";
 import { ProfileTable } from "./scan-profiles.ts";
 import type { PartialProfiles } from "./scan-profiles.ts";
@@ -30,9 +32,9 @@ export class ProfileDurations {
     else this.#profiles.add(profileId, undefined, Number(view.rowTimeNs[row]! / 1_000_000n), toInt64(durationNs), this.#noLabels);
   }
 
-  addAll({ ownNs, profiles }: PartialDurations): void {
+  addAll({ ownNs, profiles }: PartialDurations, interrupt: Interrupt = UNINTERRUPTED): void {
     this.#ownNs += ownNs;
-    this.#profiles.addAll(profiles);
+    this.#profiles.addAll(profiles, interrupt);
   }
 
   /** Shares its columns: add no more afterwards. */

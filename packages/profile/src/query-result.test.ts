@@ -397,7 +397,7 @@ describe("query results", () => {
 
   it("a top table adds up selfs exactly and counts recursion once", () => {
     const tree = nameTreeOf(selected({ profileTypeID: "memory:inuse_space:bytes:space:bytes", labelSelector: '{service_name="checkout"}', start: "0", end: "9999999999999" }));
-    const { rows, total, rowCount } = topTable(tree, 0);
+    const { rows, total, rowCount } = topTable(tree);
     expect(rowCount).to.equal(rows.length);
     expect(rows.reduce((sum, row) => sum + Number(row.self), 0)).to.equal(Number(total));
     const expected = new Map<string, bigint>();
@@ -405,7 +405,7 @@ describe("query results", () => {
       for (const { names, value } of stacktracesOf(profile, column)) for (const name of new Set(names)) expected.set(name, (expected.get(name) ?? 0n) + value);
     }
     expect(new Map(rows.map((row) => [row.name, BigInt(row.total)]))).to.deep.equal(expected);
-    expect(topTable(tree, 3).rows).to.deep.equal(rows.slice(0, 3));
+    expect(topTable(tree, { limit: 3 }).rows).to.deep.equal(rows.slice(0, 3));
     expect(sumAt(totalsOf(tree.nodeParent, tree.nodeCount, tree.self), 0)).to.equal(Number(total));
   });
 

@@ -6,7 +6,7 @@
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { UNINTERRUPTED } from "./interrupt.ts";
+import { ROW_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import { compareLabels, compareText, labelsKey, labelValue } from "./labels.ts";
 import type { Label, Labels } from "./labels.ts";
 import { profileTypeOf, seriesLabels } from "./profile-type.ts";
@@ -61,6 +61,7 @@ export class PointsCollector {
     const samples = emptyRowSamples();
     const groupOf = new Map<number, PointsGroup & { readonly exemplarLabels: Labels; readonly labelSet: number }>();
     const visit = ({ row, column, series }: ScannedRow): void => {
+      interrupt.after(ROW_STEPS);
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       const edge = bucketEdge(timeMs, shape);
       if (edge === undefined) return;
@@ -97,15 +98,16 @@ export class PointsCollector {
     scanRows(view, query, seen, visit, interrupt);
   }
 
-  add(partial: readonly PartialSeries[]): void {
+  add(partial: readonly PartialSeries[], interrupt: Interrupt = UNINTERRUPTED): void {
     for (const { labels, points, profiles } of partial) {
       const group = this.#group(labels);
       for (const [edge, { sum, count, exemplar }] of points) {
+        interrupt.after(ROW_STEPS);
         const point = mergePoint(group.points, edge, sum);
         point.count += count;
         if (exemplar !== undefined) offerExemplar(point, exemplar);
       }
-      group.profiles.addAll(profiles);
+      group.profiles.addAll(profiles, interrupt);
     }
   }
 
@@ -114,11 +116,11 @@ export class PointsCollector {
   }
 
   /** The greatest total first, and of those the first `limit`; 0: all. */
-  result(limit: number): TimeSeries[] {
+  result(limit: number, interrupt: Interrupt = UNINTERRUPTED): TimeSeries[] {
     const { aggregation } = this.#shape;
     const all = [...this.#groups.values()].map((group): TimeSeries => ({
       labels: group.labels,
-      points: this.#counted(group).map(([timestampMs, { sum, count, exemplar }]) => ({
+      points: this.#counted(group, interrupt).map(([timestampMs, { sum, count, exemplar }]) => ({
         timestampMs,
         value: aggregation === "sum" ? Number(sum) : Number(sum) / count,
         exemplars: exemplar === undefined ? [] : [exemplar],
@@ -128,10 +130,15 @@ export class PointsCollector {
   }
 
   /** A group's points by time, with the profiles of its table counted in. */
-  #counted({ points, profiles }: PointsGroup): [number, PartialPoint][] {
+  #counted({ points, profiles }: PointsGroup, interrupt: Interrupt): [number, PartialPoint][] {
     const shape = this.#shape;
-    const counted = new Map([...points].map(([edge, point]): [number, PartialPoint] => [edge, { ...point }]));
+    const counted = new Map<number, PartialPoint>();
+    for (const [edge, point] of points) {
+      interrupt.after(ROW_STEPS);
+      counted.set(edge, { ...point });
+    }
     for (let i = 0; i < profiles.count; i++) {
+      interrupt.after(ROW_STEPS);
       const point = counted.get(bucketEdge(profiles.timeMs(i), shape) ?? Number.NaN);
       if (point === undefined) continue; // its row made the point: never
       const isSpan = profiles.isSpan(i);
@@ -192,6 +199,7 @@ export class HeatmapCollector {
     const groupOf = new Map<number, HeatmapGroup>();
     const labelsOf = new Map<number, number>();
     const visit = ({ row, column, series }: ScannedRow): void => {
+      interrupt.after(ROW_STEPS);
       const timeMs = Number(view.rowTimeNs[row]! / 1_000_000n);
       if (bucketEdge(timeMs, shape) === undefined) return;
       const { profiles } = getOrMake(groupOf, series, () => this.#group(groupLabels(view, series, column, shape.groupBy)));
@@ -212,8 +220,8 @@ export class HeatmapCollector {
     scanRows(view, query, seen, visit, interrupt);
   }
 
-  add(partial: readonly PartialHeatmap[]): void {
-    for (const { labels, profiles } of partial) this.#group(labels).profiles.addAll(profiles);
+  add(partial: readonly PartialHeatmap[], interrupt: Interrupt = UNINTERRUPTED): void {
+    for (const { labels, profiles } of partial) this.#group(labels).profiles.addAll(profiles, interrupt);
   }
 
   partial(): PartialHeatmap[] {
@@ -221,7 +229,7 @@ export class HeatmapCollector {
   }
 
   /** By their labels; of more than `limit` those that count most, the greatest first. */
-  result(limit: number): HeatmapSeries[] {
+  result(limit: number, interrupt: Interrupt = UNINTERRUPTED): HeatmapSeries[] {
     let groups = [...this.#groups.values()].filter(({ profiles }) => profiles.count > 0);
     if (limit > 0 && groups.length > limit) groups = greatestFirst(groups, ({ profiles }) => profiles.count, limit);
     else groups.sort((a, b) => compareLabels(a.labels, b.labels));
@@ -229,6 +237,7 @@ export class HeatmapCollector {
     let high = -Infinity;
     for (const { profiles } of groups) {
       for (let i = 0; i < profiles.count; i++) {
+        interrupt.after(1);
         const value = Number(profiles.value(i));
         if (value < low) low = value;
         if (value > high) high = value;
@@ -237,13 +246,14 @@ export class HeatmapCollector {
     const height = (high - low) / HEATMAP_ROW_COUNT;
     const yMin = Array.from({ length: HEATMAP_ROW_COUNT }, (_, index) => low + index * height);
     const rowOf = (value: number): number => (height === 0 ? HEATMAP_ROW_COUNT - 1 : Math.min(HEATMAP_ROW_COUNT - 1, Math.floor((value - low) / height)));
-    return groups.map(({ labels, profiles }) => ({ labels, slots: this.#slots(profiles, yMin, rowOf) }));
+    return groups.map(({ labels, profiles }) => ({ labels, slots: this.#slots(profiles, yMin, rowOf, interrupt) }));
   }
 
-  #slots(profiles: ProfileTable, yMin: readonly number[], rowOf: (value: number) => number): HeatmapSlot[] {
+  #slots(profiles: ProfileTable, yMin: readonly number[], rowOf: (value: number) => number, interrupt: Interrupt): HeatmapSlot[] {
     const shape = this.#shape;
     const slots = new Map<number, { readonly counts: number[]; readonly exemplars: (Exemplar | undefined)[] }>();
     for (let i = 0; i < profiles.count; i++) {
+      interrupt.after(ROW_STEPS);
       const edge = bucketEdge(profiles.timeMs(i), shape);
       if (edge === undefined) continue; // only rows with an edge were added
       const slot = getOrMake(slots, edge, () => ({ counts: new Array<number>(HEATMAP_ROW_COUNT).fill(0), exemplars: [] }));

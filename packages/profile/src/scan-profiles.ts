@@ -7,6 +7,8 @@
  * added in, and through however many partial tables, the profiles are the same, each with the sum of its rows (or what else they are
  * joined by) and with the labels that all of them share. Bounded by the rows of one query, which the query limits bound: some 100 bytes a profile.
  */
+import type { Interrupt } from "./interrupt.ts";
+import { ROW_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { Label, Labels } from "./labels.ts";
 import { labelsKey, labelValue } from "./labels.ts";
 import type { Exemplar, Int64 } from "./results.ts";
@@ -68,9 +70,13 @@ export class ProfileTable {
     this.#join(timeMs, value, labels);
   }
 
-  addAll({ keys, timesMs, values, labels, labelSets }: PartialProfiles): void {
-    const own = labelSets.map((set) => this.labelSet(set));
+  addAll({ keys, timesMs, values, labels, labelSets }: PartialProfiles, interrupt: Interrupt = UNINTERRUPTED): void {
+    const own = labelSets.map((set) => {
+      interrupt.after(ROW_STEPS);
+      return this.labelSet(set);
+    });
     for (let i = 0; i < values.length; i++) {
+      interrupt.after(ROW_STEPS);
       this.#key.set(keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES));
       this.#join(timesMs[i]!, values[i]!, own[labels[i]!]!);
     }

@@ -5,7 +5,7 @@
 import type { DatasetView } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { UNINTERRUPTED } from "./interrupt.ts";
+import { ROW_STEPS, UNINTERRUPTED } from "./interrupt.ts";
 import type { ProfileDurations } from "./profile-durations.ts";
 import { emptyRowSamples, SampleFilter, scanRows } from "./scan.ts";
 import type { RowQuery, ScannedRow } from "./scan.ts";
@@ -33,7 +33,7 @@ export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet
   let rowCount = 0;
   const visit = ({ row, column }: ScannedRow): void => {
     view.read(row, column, samples);
-    interrupt.after(samples.sampleCount);
+    interrupt.after(ROW_STEPS + samples.sampleCount);
     rowCount++;
     lastRow = row;
     durations?.addRow(view, row);

@@ -5,11 +5,11 @@
 import type { DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "./interrupt.ts";
-import { SERIES_STEPS, UNINTERRUPTED } from "./interrupt.ts";
+import { UNINTERRUPTED } from "./interrupt.ts";
 import type { Labels } from "./labels.ts";
 import { addressName, stringAt } from "./location-tree.ts";
 import type { Matcher } from "./matcher.ts";
-import { matchesLabels } from "./matcher.ts";
+import { matchesLabels, seriesSteps } from "./matcher.ts";
 import { printProfileType, profileTypeOf, seriesLabels } from "./profile-type.ts";
 import type { ProfileType } from "./profile-type.ts";
 import { NO_STACKTRACE } from "./stacktrace-tree.ts";
@@ -62,8 +62,9 @@ export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, 
 export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">, interrupt: Interrupt = UNINTERRUPTED): Int32Array {
   const columns = new Int32Array(view.series.length).fill(-1);
   const typeId = printProfileType(query.profileType);
+  const steps = seriesSteps([query.selector]);
   view.series.forEach((entry, index) => {
-    interrupt.after(SERIES_STEPS);
+    interrupt.after(steps);
     for (let column = 0; column < entry.sampleTypes.length; column++) {
       const type = profileTypeOf(entry.labels, entry.sampleTypes[column]!, entry.periodType);
       if (printProfileType(type) !== typeId) continue;

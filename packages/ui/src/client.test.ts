@@ -16,6 +16,17 @@ describe("querier client", () => {
     expect(requests[0]!.credentials).to.equal("same-origin");
   });
 
+  it("a top table is asked of the node's own service, below a call site where there is one", async () => {
+    const { client, requests } = clientAnswering(200, { functions: [{ name: "f", self: "3", total: "4" }, { total: "4" }], total: "4", functionCount: "7" });
+    const table = await client.topFunctions(SELECTION, ["main", ""], "total", 2, signal());
+    expect(table.value).to.deep.equal({ rows: [{ name: "f", self: 3, total: 4 }, { name: "", self: 0, total: 4 }], functionCount: 7 });
+    expect(requests[0]!.url).to.equal("http://127.0.0.1:4040/pyro/pyromesh.query.v1.QueryService/SelectTopTable");
+    expect(JSON.parse(requests[0]!.body)).to.deep.include({ limit: 2, sort: "TOP_TABLE_SORT_TOTAL", stackTraceSelector: { callSite: [{ name: "main" }, { name: "" }] } });
+    await client.topFunctions(SELECTION, [], "self", 2, signal());
+    expect(JSON.parse(requests[1]!.body)).to.include({ sort: "TOP_TABLE_SORT_SELF" }).and.not.have.property("stackTraceSelector");
+    expect((await clientAnswering(200, {}).client.topFunctions(SELECTION, [], "self", 2, signal())).value).to.deep.equal({ rows: [], functionCount: 0 });
+  });
+
   it("without a tenant no header is sent", async () => {
     const { client, requests } = clientAnswering(200, {});
     await client.flameGraph(SELECTION, 0, signal());

@@ -4,6 +4,7 @@
  */
 import type { FlameGraph } from "./model/flame-graph-layout.ts";
 import type { TimeSpan } from "./model/time-range.ts";
+import type { TopRow } from "./model/top-table.ts";
 
 export interface QuerierOptions {
   /** Ends in a slash: the page may be served under a prefix. */
@@ -40,6 +41,12 @@ export interface SeriesPoint {
 export interface PointSeries {
   readonly labels: ReadonlyMap<string, string>;
   readonly points: readonly SeriesPoint[];
+}
+
+export interface TopFunctions {
+  readonly rows: readonly TopRow[];
+  /** Functions that have a value, of which `rows` may be the first. */
+  readonly functionCount: number;
 }
 
 export interface StoreStats {
@@ -92,6 +99,18 @@ export class QuerierClient {
     return { value, missing };
   }
 
+  /** Added up by the node over all stacktraces that begin with `callSite`; the first `limit`, by `order`. */
+  async topFunctions(selection: Selection, callSite: readonly string[], order: "self" | "total", limit: number, signal: AbortSignal): Promise<Answered<TopFunctions>> {
+    const stackTraceSelector = callSite.length === 0 ? {} : { stackTraceSelector: { callSite: callSite.map((name) => ({ name })) } };
+    const request = { ...selectionBody(selection), ...stackTraceSelector, limit, sort: order === "self" ? "TOP_TABLE_SORT_SELF" : "TOP_TABLE_SORT_TOTAL" };
+    const { body, missing } = await this.#call("SelectTopTable", request, signal, "pyromesh.query.v1.QueryService");
+    const rows = listOf(body["functions"]).map((row) => {
+      const { name, self, total } = recordOf(row);
+      return { name: textOf(name), self: Number(self ?? 0), total: Number(total ?? 0) };
+    });
+    return { value: { rows, functionCount: Number(body["functionCount"] ?? 0) }, missing };
+  }
+
   async points(selection: Selection, stepMs: number, groupBy: readonly string[], signal: AbortSignal): Promise<Answered<PointSeries[]>> {
     const { body, missing } = await this.#call("SelectSeries", { ...selectionBody(selection), step: stepMs / 1000, groupBy }, signal);
     const value = listOf(body["series"]).map((entry) => {
@@ -111,12 +130,12 @@ export class QuerierClient {
     return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
   }
 
-  async #call(method: string, request: object, signal: AbortSignal): Promise<{ body: Record<string, unknown>; missing: string; truncated: string }> {
+  async #call(method: string, request: object, signal: AbortSignal, service = "querier.v1.QuerierService"): Promise<{ body: Record<string, unknown>; missing: string; truncated: string }> {
     if (!/^[\x20-\x7e]*$/.test(this.#options.tenant)) throw new QuerierError("invalid_argument", `No tenant can be called ${this.#options.tenant}: ids are of A-Z a-z 0-9 ! _ . * ' ( ) -.`);
     const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
     if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
     if (this.#options.allowsPartial) headers["x-pyromesh-partial"] = "allow";
-    const url = new URL(`querier.v1.QuerierService/${method}`, this.#options.baseUrl).href;
+    const url = new URL(`${service}/${method}`, this.#options.baseUrl).href;
     let response: Response;
     let text: string;
     try {

@@ -18,10 +18,16 @@ const FIXED64 = 1;
 const LENGTH = 2;
 const FIXED32 = 5;
 
-/** Throws MESSAGE_MALFORMED, naming the message and the byte. */
-export function decodeBinary<T extends object>(schema: MessageSchema<T>, bytes: Uint8Array): T {
+/** Of a request's message: 10,000 ids of a selection are the most that it may have, in each of several lists. An empty item is two bytes, and becomes fifty. */
+export const REQUEST_ITEM_COUNT_MAX = 65_536;
+
+/**
+ * Throws MESSAGE_MALFORMED, naming the message and the byte, or MESSAGE_TOO_MANY_ITEMS. `itemCountMax`: of all lists together, for bytes that
+ * are not our own.
+ */
+export function decodeBinary<T extends object>(schema: MessageSchema<T>, bytes: Uint8Array, itemCountMax: number = Infinity): T {
   try {
-    return readMessage(schema, new ByteReader(bytes, schema.name)) as T; // the schema's table makes it a T
+    return readMessage(schema, new ByteReader(bytes, schema.name), { left: itemCountMax }) as T; // the schema's table makes it a T
   } catch (thrown) {
     if (!(thrown instanceof CorruptionError)) throw thrown;
     // A caller's bytes, not ours: a wrong request, not lost data.
@@ -37,8 +43,17 @@ export function encodeBinary<T extends object>(schema: MessageSchema<T>, value: 
 
 // --- reading --------------------------------------------------------------------------------------------------------
 
+/** Items that may still come. */
+interface ItemCount {
+  left: number;
+}
+
+function countItem(items: ItemCount): void {
+  if (--items.left < 0) throw invalidArgument("MESSAGE_TOO_MANY_ITEMS", `the lists of the message have more than ${REQUEST_ITEM_COUNT_MAX} items together: send fewer`);
+}
+
 /** Our schemas do not recurse, so their own depth bounds this one. */
-function readMessage(schema: MessageSchema<object>, reader: ByteReader): Record<string, unknown> {
+function readMessage(schema: MessageSchema<object>, reader: ByteReader, items: ItemCount): Record<string, unknown> {
   const value = emptyMessage(schema);
   while (reader.remaining > 0) {
     const tag = reader.uvarint();
@@ -47,7 +62,7 @@ function readMessage(schema: MessageSchema<object>, reader: ByteReader): Record<
     if (number < 1 || number > 0x1fff_ffff) reader.fail("a field number from 1 to 2^29 - 1", String(number));
     const field = fieldByNumber(schema, number);
     if (field === undefined) skip(reader, wire);
-    else readField(field, wire, reader, value);
+    else readField(field, wire, reader, value, items);
   }
   return value;
 }
@@ -58,17 +73,21 @@ function fieldByNumber(schema: MessageSchema<object>, number: number): Field | u
   return schema.fields.find((field) => field.number === number);
 }
 
-function readField(field: Field, wire: number, reader: ByteReader, into: Record<string, unknown>): void {
+function readField(field: Field, wire: number, reader: ByteReader, into: Record<string, unknown>, itemCount: ItemCount): void {
   const expected = wireOf(field);
   if (wire === LENGTH && expected !== LENGTH && field.isRepeated) {
     const packed = reader.raw(reader.uvarint());
     const items = new ByteReader(packed, field.name);
     const list = into[field.jsonName] as unknown[]; // emptyMessage put an array there
-    while (items.remaining > 0) list.push(readScalar(field, items));
+    while (items.remaining > 0) {
+      countItem(itemCount);
+      list.push(readScalar(field, items));
+    }
     return;
   }
   if (wire !== expected) reader.fail(`wire type ${expected} for ${field.name}`, `wire type ${wire}`);
-  const item = field.kind === "message" ? readMessage(field.message!, new ByteReader(reader.prefixed(), field.message!.name)) : readScalar(field, reader);
+  if (field.isRepeated) countItem(itemCount);
+  const item = field.kind === "message" ? readMessage(field.message!, new ByteReader(reader.prefixed(), field.message!.name), itemCount) : readScalar(field, reader);
   if (field.isRepeated) (into[field.jsonName] as unknown[]).push(item);
   else into[field.jsonName] = item;
 }

@@ -1,10 +1,11 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { CodedError, encodeUtf8 } from "@pyromesh/base";
+import { CodedError, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
 import { decodeBinary, encodeBinary } from "./binary.ts";
-import { decodeJson, encodeJson } from "./json.ts";
+import { encodeJson as encodeJsonBytes } from "./json-encode.ts";
+import { decodeJson } from "./json.ts";
 import { PPROF } from "./pprof-v1.ts";
 import * as q from "./querier-v1.ts";
 import type { MessageSchema } from "./schema.ts";
@@ -14,6 +15,7 @@ import { corpusFolder } from "../testing/recorded.ts";
 const { LABEL_VALUES_REQUEST, SERIES } = t;
 
 const json = (text: string): Uint8Array => encodeUtf8(text);
+const encodeJson = <T extends object>(schema: MessageSchema<T>, value: T): string => decodeUtf8(encodeJsonBytes(schema, value));
 
 const REQUEST: q.SelectMergeStacktracesRequest = {
   profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",

@@ -1,18 +1,18 @@
 /**
- * Protobuf's JSON form, both ways, for any schema. Out: JSON names, int64 as strings, zero values left out, enums by name.
- * In: JSON or proto names, int64 as number or string, enums by name or number, null as absent, unknown fields stepped over.
- * Text is built directly, since a flame graph is two arrays that the engine's own `join` and `stringify` write fastest.
+ * Reads protobuf's JSON form, for any schema: JSON or proto names, int64 as number or string, enums by name or number, null as absent,
+ * unknown fields stepped over. json-encode.ts writes it.
  */
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
-import { decodeBinary } from "./binary.ts";
-import { emptyMessage, isUnset } from "./schema.ts";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../json-bounds.ts";
+import { emptyMessage } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
 
 /** Throws MESSAGE_MALFORMED, naming the field. */
 export function decodeJson<T extends object>(schema: MessageSchema<T>, bytes: Uint8Array): T {
   if (bytes.length === 0) throw malformed(`the body is empty: send a JSON object, {} at least`);
+  checkJsonBounds(bytes, JSON_MESSAGE_BOUNDS);
   let root: unknown;
   try {
     root = JSON.parse(utf8.decode(bytes));
@@ -20,10 +20,6 @@ export function decodeJson<T extends object>(schema: MessageSchema<T>, bytes: Ui
     throw invalidArgument("MESSAGE_MALFORMED", `the body is not JSON: ${messageOf(cause).slice(0, 200)}`, cause);
   }
   return readMessage(schema, root, schema.name) as T; // the schema's table makes it a T
-}
-
-export function encodeJson<T extends object>(schema: MessageSchema<T>, value: T): string {
-  return printMessage(schema, value as Readonly<Record<string, unknown>>); // read by the table's names only
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -120,58 +116,4 @@ function readEnum(names: readonly string[], json: unknown, at: string): number {
 function readBase64(json: unknown, at: string): Uint8Array {
   if (typeof json !== "string" || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(json)) throw malformed(`${at} must be base64`);
   return new Uint8Array(Buffer.from(json, "base64")); // reads both alphabets
-}
-
-// --- writing --------------------------------------------------------------------------------------------------------
-
-function printMessage(schema: MessageSchema<object>, value: Readonly<Record<string, unknown>>): string {
-  let text = "";
-  for (const field of schema.fields) {
-    const item = value[field.jsonName];
-    const printed = field.isRepeated ? printList(field, item as readonly unknown[] | undefined) : isUnset(field, item) ? undefined : printItem(field, item);
-    if (printed !== undefined) text += `${text === "" ? "" : ","}"${field.jsonName}":${printed}`;
-  }
-  return `{${text}}`;
-}
-
-function printList(field: Field, list: readonly unknown[] | undefined): string | undefined {
-  if (list === undefined || list.length === 0) return undefined;
-  switch (field.kind) {
-    case "int64":
-    case "uint64":
-      return `["${list.join('","')}"]`;
-    case "string":
-      return JSON.stringify(list);
-    default:
-      return `[${list.map((item) => printItem(field, item)).join(",")}]`;
-  }
-}
-
-function printItem(field: Field, item: unknown): string {
-  switch (field.kind) {
-    case "message":
-      // Bytes are a message that was encoded before: taken apart only here, where JSON asks for its fields.
-      return printMessage(field.message!, (item instanceof Uint8Array ? decodeBinary(field.message!, item) : item) as Readonly<Record<string, unknown>>);
-    case "string":
-      return JSON.stringify(item);
-    case "bytes": {
-      const bytes = item as Uint8Array; // the schema's type says so
-      return `"${Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("base64")}"`;
-    }
-    case "bool":
-      return String(item);
-    case "double":
-      return printDouble(item as number);
-    case "enum":
-      return JSON.stringify(field.enumNames![item as number] ?? item);
-    case "int32":
-    case "uint32":
-      return String(item);
-    default:
-      return `"${item as Int64}"`;
-  }
-}
-
-function printDouble(value: number): string {
-  return Number.isFinite(value) ? String(value) : `"${value}"`;
 }

@@ -2,6 +2,9 @@
 import { ANONYMOUS, CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import type { ApiRequest } from "../http.ts";
+import type { UnpackMemory } from "../request-memory.ts";
+
+const AMPLE: UnpackMemory = { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true };
 
 export function fakeRequest(init: {
   readonly method?: string;
@@ -10,6 +13,7 @@ export function fakeRequest(init: {
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | string;
   readonly tenants?: readonly TenantId[];
+  readonly unpackMemory?: UnpackMemory;
 }): ApiRequest {
   const url = new URL(init.path, "http://node");
   const { signal } = new AbortController();
@@ -22,7 +26,9 @@ export function fakeRequest(init: {
     tenants: init.tenants ?? [ANONYMOUS],
     signal,
     caller: signal,
+    unpackMemory: init.unpackMemory ?? AMPLE,
     endAfter: () => {},
+    reserveReply: () => Promise.resolve(),
     body(sizeBytesMax) {
       if (body.length <= sizeBytesMax) return Promise.resolve(body);
       return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` }));

@@ -1,9 +1,29 @@
 /** A ProfileSource that notes what it was asked and answers what it was given. Only `listing` looks at the question. */
 import type { TenantId } from "@pyromesh/base";
-import { LabelListing, matchesLabels } from "@pyromesh/profile";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries } from "@pyromesh/profile";
+import { LabelListing, matchesLabels, UNINTERRUPTED } from "@pyromesh/profile";
+import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries, TopTable } from "@pyromesh/profile";
+import { printDiff, printDot, printFlameGraph, printPprof, printTree } from "../graph-reply.ts";
 import { printListing } from "../listing-reply.ts";
-import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, SeriesQuery } from "../ports.ts";
+import type {
+  Answer,
+  DiffOptions,
+  DotQuery,
+  GraphQuery,
+  HeatmapQuery,
+  ListingQuery,
+  ListingReply,
+  MergeQuery,
+  PointsQuery,
+  PprofQuery,
+  ProfileSource,
+  QueryAnalysis,
+  RenderQuery,
+  SeriesQuery,
+  TopTableQuery,
+} from "../ports.ts";
+import { printRender, printRenderDiff } from "../render-reply.ts";
+import { printHeatmap, printSeries } from "../series-reply.ts";
+import { printTopTable } from "../top-table-reply.ts";
 
 export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
@@ -12,13 +32,16 @@ const EMPTY_GRAPH: FlameGraph = { names: ["total"], levels: [[0, 0, 0, 0]], tota
 export class FakeSource implements ProfileSource {
   readonly seriesQueries: SeriesQuery[] = [];
   readonly mergeQueries: (MergeQuery & { readonly maxNodes?: number })[] = [];
+  readonly renderQueries: RenderQuery[] = [];
   readonly pointsQueries: PointsQuery[] = [];
   readonly heatmapQueries: HeatmapQuery[] = [];
   readonly pprofQueries: PprofQuery[] = [];
+  readonly topTableQueries: TopTableQuery[] = [];
   readonly diffs: { readonly left: MergeQuery; readonly right: MergeQuery; readonly maxNodes: number }[] = [];
 
   labelSets: readonly Labels[] = [];
   graph: FlameGraph = EMPTY_GRAPH;
+  table: TopTable = { rows: [], total: 0, rowCount: 0, isSaturated: false };
   graphDiff: FlameGraphDiff = { ...EMPTY_GRAPH, levels: [[0, 0, 0, 0, 0, 0, 0]], leftTicks: 0, rightTicks: 0 };
   tree: Uint8Array = new Uint8Array(0);
   pprofBytes: Uint8Array = new Uint8Array(0);
@@ -46,39 +69,52 @@ export class FakeSource implements ProfileSource {
     return this.#answer({ bytes: printListing(query.listing, listed, query.form), entryCount, totalCount }, signal);
   }
 
-  flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
+  flameGraph(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.mergeQueries.push(query);
-    return this.#answer(this.graph, signal);
+    return this.#answer(printFlameGraph(this.graph, query.form, UNINTERRUPTED), signal);
   }
 
-  treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+  treeBytes(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.mergeQueries.push(query);
-    return this.#answer(this.tree, signal);
+    return this.#answer(printTree(this.tree, query.form, UNINTERRUPTED), signal);
   }
 
-  diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>> {
+  topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    this.topTableQueries.push(query);
+    return this.#answer(printTopTable(this.table, query.form, UNINTERRUPTED), signal);
+  }
+
+  diff(left: MergeQuery, right: MergeQuery, { maxNodes, form }: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.diffs.push({ left, right, maxNodes });
-    return this.#answer(this.graphDiff, signal);
+    const { graphDiff } = this;
+    return this.#answer(form === "render" ? printRenderDiff(graphDiff, left.profileType, UNINTERRUPTED) : printDiff(graphDiff, form, UNINTERRUPTED), signal);
+  }
+
+  render(query: RenderQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    this.mergeQueries.push(query);
+    this.renderQueries.push(query);
+    const { graph, timeSeries } = this;
+    return this.#answer(printRender({ graph, series: timeSeries, profileType: query.profileType, shape: query }, UNINTERRUPTED), signal);
   }
 
   pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.pprofQueries.push(query);
-    return this.#answer(this.pprofBytes, signal);
+    return this.#answer(printPprof(this.pprofBytes, query.form, UNINTERRUPTED), signal);
   }
 
-  dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>> {
+  dot(query: DotQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.mergeQueries.push(query);
-    return this.#answer(this.drawing, signal);
+    return this.#answer(printDot(this.drawing, query.form, UNINTERRUPTED), signal);
   }
 
-  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>> {
+  points(query: PointsQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.pointsQueries.push(query);
-    return this.#answer(this.timeSeries, signal);
+    return this.#answer(printSeries(this.timeSeries, query.form, UNINTERRUPTED), signal);
   }
 
-  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>> {
+  heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     this.heatmapQueries.push(query);
-    return this.#answer(this.heatmapSeries, signal);
+    return this.#answer(printHeatmap(this.heatmapSeries, query.form, UNINTERRUPTED), signal);
   }
 
   stats(_tenant: TenantId, _signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {

@@ -3,13 +3,14 @@ import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { Handler } from "../http.ts";
 import type { Pages } from "../pages.ts";
-import type { NodeAdmin, QuarantineEntry } from "../ports.ts";
+import type { ConfigMode, DebugProfiler, NodeAdmin, QuarantineEntry } from "../ports.ts";
 import { DEFAULT_QUERY_LIMITS } from "../query-limits.ts";
 import type { QueryLimits } from "../query-limits.ts";
 import type { Route } from "../route.ts";
 import { apiRoutes } from "../routes.ts";
 import { ApiServer } from "../server.ts";
 import type { ServerLimits } from "../server.ts";
+import type { SiteOptions } from "../site-gate.ts";
 import { FakeSource } from "./fake-source.ts";
 
 export class FakeAdmin implements NodeAdmin {
@@ -40,8 +41,8 @@ export class FakeAdmin implements NodeAdmin {
   metricsText(): Promise<string> {
     return this.#metrics.text();
   }
-  configYaml(): string {
-    return "http-addr: 127.0.0.1:4040\n";
+  configYaml(mode: ConfigMode): string {
+    return `http-addr: 127.0.0.1:4040 # ${mode}\n`;
   }
   runtimeConfigYaml(mode: "full" | "diff"): string {
     return `overrides: {} # ${mode}\n`;
@@ -60,7 +61,7 @@ export interface OpenApi {
   readonly admin: FakeAdmin;
   readonly metrics: Metrics;
   readonly url: string;
-  /** POST of JSON to a querier RPC. */
+  /** POST of JSON to a querier RPC, or to another service's: `version.v1.Version/Version`. */
   rpc(method: string, message: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
@@ -68,11 +69,14 @@ export interface OpenApi {
 export interface OpenApiInit {
   readonly isMultitenant?: boolean;
   readonly operators?: "loopback" | "anyone";
+  /** Absent: requests written by hand may call the host `x`. */
+  readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly queryLimits?: Partial<QueryLimits>;
   readonly pages?: Pages;
   readonly push?: Handler;
   readonly clock?: Clock;
+  readonly profiler?: DebugProfiler;
   readonly more?: readonly Route[];
 }
 
@@ -85,7 +89,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
   const queryLimits = { ...DEFAULT_QUERY_LIMITS, ...init.queryLimits };
   const routes = apiRoutes(
     { limitsOf: () => queryLimits, queryBodyBytesMax: 1024 * 1024 },
-    { source, admin, clock, push: store, ingest: store, ...(init.pages === undefined ? {} : { pages: init.pages }) },
+    { source, admin, clock, push: store, ingest: store, ...(init.pages === undefined ? {} : { pages: init.pages }), ...(init.profiler === undefined ? {} : { profiler: init.profiler }) },
   );
   const server = await ApiServer.open(
     {
@@ -93,6 +97,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
       port: 0,
       isMultitenant: init.isMultitenant ?? false,
       operators: init.operators ?? "loopback",
+      sites: init.sites ?? { allowedHosts: ["x"], corsOrigins: [] },
       limits: { stopTimeoutMs: 2000, ...init.limits },
     },
     { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])] },
@@ -105,7 +110,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
     metrics,
     url,
     rpc: (method, message, headers = {}) =>
-      fetch(`${url}/querier.v1.QuerierService/${method}`, {
+      fetch(`${url}/${method.includes("/") ? method : `querier.v1.QuerierService/${method}`}`, {
         method: "POST",
         headers: { "content-type": "application/json", ...headers },
         body: typeof message === "string" ? message : JSON.stringify(message),

@@ -1,3 +1,4 @@
+export { listeningLogger, StillClock } from "./fixtures.ts";
 export { MemoryDisk } from "./memory-store.ts";
 export { MemoryFile, MemoryWitness } from "./memory-files.ts";
 export { mountSmallDisk } from "./small-disk.ts";

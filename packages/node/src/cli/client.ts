@@ -123,7 +123,7 @@ function refusal(status: number, bytes: Uint8Array): CodedError {
   } catch {
     // Not Connect's JSON: the text itself is the message.
   }
-  return new CodedError({ code: "REFUSED", kind: "failed_precondition", message: `the server refused (${status}): ${message === "" ? "without a reason" : message}` });
+  return new CodedError({ code: "REFUSED", kind: "failed_precondition", message: `the server refused (${status}): ${message === "" ? "without a reason" : message}`, details: { status } });
 }
 
 function reasonOf(cause: unknown): string {

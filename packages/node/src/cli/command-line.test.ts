@@ -6,6 +6,7 @@ import { runCommandLine } from "./command-line.ts";
 import { readFlameGraphReply } from "./flame-graph-reply.ts";
 import { guessName, readPprofFile, withTime } from "./pprof-file.ts";
 import { parseTime } from "./time-text.ts";
+import { readTopTableReply } from "./top-table-reply.ts";
 import { formatValue } from "./top-text.ts";
 
 const NOW_MS = 1_800_000_000_000;
@@ -209,36 +210,63 @@ describe("pyromesh push: pprof files", () => {
 describe("pyromesh query", () => {
   const QUERY = 'process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="x"}';
 
-  it("prints a top table: selfs first, a function that calls itself counted once", async () => {
-    const ran = await run(["query", "--query", QUERY, "--limit", "2"], { replies: [ok(FLAME_GRAPH)] });
+  const TOP = { functions: [{ name: "work", self: "6", total: "6" }, { self: "4", total: "10" }], total: "14", functionCount: "3" };
+  const noSuchPath = (): Response => new Response("404 page not found\n", { status: 404 });
+
+  it("prints the top table that the server adds up of all stacktraces, however few nodes are asked for; a function without a name is told as one", async () => {
+    const ran = await run(["query", "--query", QUERY, "--limit", "2", "--max-nodes", "64"], { replies: [ok(TOP)] });
     expect(ran.exitCode).to.equal(0);
-    expect(ran.out).to.equal(["self  self%  total  total%  name", "6 ns   42.9   6 ns    42.9  work", "4 ns   28.6  10 ns    71.4  main", "14 ns in all, 1 more name (--limit 0 shows all)", ""].join("\n"));
+    expect(ran.out).to.equal(["self  self%  total  total%  name", "6 ns   42.9   6 ns    42.9  work", "4 ns   28.6  10 ns    71.4  [unnamed]", "14 ns in all, 1 more name (--limit 0 shows all)", ""].join("\n"));
+    expect(ran.calls.map(({ url }) => url)).to.deep.equal(["http://127.0.0.1:4040/pyromesh.query.v1.QueryService/SelectTopTable"]);
     expect(JSON.parse(new TextDecoder().decode(ran.calls[0]!.body))).to.deep.equal({
       profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
       labelSelector: '{service_name="x"}',
       start: NOW_MS - 3_600_000,
       end: NOW_MS,
+      limit: 2,
     });
+  });
+
+  it("says where the server gives fewer rows than were asked for", async () => {
+    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies: [ok(TOP)] });
+    expect(ran.out).to.include("14 ns in all, 1 more name (the server's max_flamegraph_nodes_max lets no more through)\n");
+  });
+
+  it("refuses a top table that is none, and keeps its sums past 2^53 exact", () => {
+    for (const reply of [7, { functions: 7 }, { functions: [7] }, { functions: [{ name: 7 }] }, { functions: [{ self: "x" }] }, { total: {} }]) {
+      expect(() => readTopTableReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
+    }
+    expect(readTopTableReply({ functions: [{ name: "f", self: String(2n ** 60n) }] }).rows).to.deep.equal([{ name: "f", self: 2n ** 60n, total: 0 }]);
+  });
+
+  it("of a server that has no top table, as Pyroscope, it is made of the flame graph: selfs first, a function that calls itself counted once", async () => {
+    const ran = await run(["query", "--query", QUERY, "--limit", "2"], { replies: [noSuchPath(), ok(FLAME_GRAPH)] });
+    expect(ran.exitCode).to.equal(0);
+    expect(ran.out).to.equal(["self  self%  total  total%  name", "6 ns   42.9   6 ns    42.9  work", "4 ns   28.6  10 ns    71.4  main", "14 ns in all, 1 more name (--limit 0 shows all)", ""].join("\n"));
+    expect([ran.notes, ran.calls[1]!.url]).to.deep.equal(["", "http://127.0.0.1:4040/querier.v1.QuerierService/SelectMergeStacktraces"]);
+    const cut = { flamegraph: { names: ["total", "other"], levels: [{ values: ["0", "1", "0", "0"] }, { values: ["0", "1", "1", "1"] }], total: "1" } };
+    expect((await run(["query", "--query", QUERY], { replies: [noSuchPath(), ok(cut)] })).notes).to.include("other is what that left out");
   });
 
   it("takes as many rows as there are", async () => {
     const count = 150_000;
-    const names = ["total", ...Array.from({ length: count }, (_, index) => `f${index}`)];
-    const level = names.slice(1).flatMap((_, index) => [0, 1, 1, index + 1]);
-    const replies = [ok({ flamegraph: { names, levels: [{ values: [0, count, 0, 0] }, { values: level }], total: count, maxSelf: 1 } })];
-    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies });
+    const functions = Array.from({ length: count }, (_, index) => ({ name: `f${index}`, self: "1", total: "1" }));
+    const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies: [ok({ functions, total: String(count), functionCount: String(count) })] });
     expect([ran.exitCode, ran.out.split("\n").length]).to.deep.equal([0, count + 3]);
   });
 
   it("colours for a person only", async () => {
     const colour = (text: string): boolean => text.includes("\u001b[");
-    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)], isTty: true })).out)).to.equal(true);
-    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)] })).out)).to.equal(false);
+    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(TOP)], isTty: true })).out)).to.equal(true);
+    expect(colour((await run(["query", "--query", QUERY], { replies: [ok(TOP)] })).out)).to.equal(false);
   });
 
   it("prints folded stacktraces and the API's JSON", async () => {
     const folded = await run(["query", "--query", QUERY, "--output", "folded"], { replies: [ok(FLAME_GRAPH)] });
     expect(folded.out.split("\n").sort()).to.deep.equal(["", "idle 4", "main 4", "main;work 4", "main;work;work 2"]);
+    // An empty frame would be none to who reads it back.
+    const unnamed = { flamegraph: { names: ["total", ""], levels: [{ values: ["0", "1", "0", "0"] }, { values: ["0", "1", "1", "1"] }], total: "1" } };
+    expect((await run(["query", "--query", QUERY, "--output", "folded"], { replies: [ok(unnamed)] })).out).to.equal("[unnamed] 1\n");
     const json = await run(["query", "--query", QUERY, "--output", "json"], { replies: [ok(FLAME_GRAPH)] });
     expect(JSON.parse(json.out)).to.deep.equal(FLAME_GRAPH);
   });
@@ -300,9 +328,12 @@ describe("pyromesh query", () => {
   });
 
   it("says so when nothing matched, and exits 0", async () => {
-    const ran = await run(["query", "--query", QUERY], { replies: [ok({ flamegraph: { names: ["total"], levels: [{ values: ["0", "0", "0", "0"] }], total: "0", maxSelf: "0" } })] });
-    expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);
-    expect(ran.notes).to.include("nothing matched");
+    const graph = { flamegraph: { names: ["total"], levels: [{ values: ["0", "0", "0", "0"] }], total: "0", maxSelf: "0" } };
+    for (const [output, reply] of [["top", {}], ["folded", graph]] as const) {
+      const ran = await run(["query", "--query", QUERY, "--output", output], { replies: [ok(reply)] });
+      expect([ran.exitCode, ran.out]).to.deep.equal([0, ""]);
+      expect(ran.notes).to.include("nothing matched");
+    }
   });
 
   it("says where it could not reach a node, and exits 1", async () => {
@@ -318,7 +349,7 @@ describe("pyromesh query", () => {
     expect([ran.exitCode, ran.calls[0]!.headers.get("x-pyromesh-partial")]).to.deep.equal([0, "allow"]);
     expect(ran.notes).to.equal("the answer is not complete: segment a/b.seg: a checksum\n");
     expect(ran.out).to.not.equal("");
-    const whole = await run(["query", "--query", QUERY], { replies: [ok(FLAME_GRAPH)] });
+    const whole = await run(["query", "--query", QUERY], { replies: [ok(TOP)] });
     expect(whole.calls[0]!.headers.has("x-pyromesh-partial")).to.equal(false);
   });
 

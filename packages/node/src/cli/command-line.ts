@@ -3,7 +3,7 @@
  *
  * Only the module of the command that runs is loaded, so that `query` does not pay for the store.
  */
-import { CodedError, messageOf } from "@pyromesh/base";
+import { CodedError, describeSystemError, messageOf, systemErrorOf } from "@pyromesh/base";
 import { Command, CommanderError } from "commander";
 import { EXIT_FAILED, EXIT_USAGE } from "./command.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
@@ -46,8 +46,10 @@ export async function runCommandLine(args: readonly string[], modules: CommandMo
   }
 }
 
-/** A coded error is a sentence for the user, with its code to look up; anything else is our bug and keeps its stack. */
+/** A coded error is a sentence for the user, with its code to look up, and so is what the operating system refused; anything else is our bug and keeps its stack. */
 function describe(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.code === "USAGE" ? `pyromesh: ${thrown.message}` : `pyromesh: ${thrown.message} (${thrown.code})`;
+  const refused = systemErrorOf(thrown);
+  if (refused !== undefined) return `pyromesh: ${refused.path ?? messageOf(thrown)}: ${describeSystemError(thrown) ?? refused.message}`;
   return `pyromesh: ${thrown instanceof Error ? (thrown.stack ?? thrown.message) : messageOf(thrown)}`;
 }

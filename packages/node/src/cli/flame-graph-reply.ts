@@ -6,6 +6,7 @@
  */
 import { CodedError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
+import { shownName } from "./shown-name.ts";
 
 export interface ReplyStacktrace {
   /** Root first; without the whole's own bar. */
@@ -36,7 +37,7 @@ export function readFlameGraphReply(reply: unknown): FlameGraphReply {
 
 /** `root;child;leaf 42`, one stacktrace a line, as flame graph tools take it. A semicolon in a name becomes a colon. */
 export function printFolded(stacktraces: readonly ReplyStacktrace[]): string {
-  return stacktraces.map(({ names, self }) => `${names.map((name) => name.replace(/[;\r\n]/g, (found) => (found === ";" ? ":" : " "))).join(";")} ${self}\n`).join("");
+  return stacktraces.map(({ names, self }) => `${names.map((name) => shownName(name).replace(/[;\r\n]/g, (found) => (found === ";" ? ":" : " "))).join(";")} ${self}\n`).join("");
 }
 
 interface Bar {

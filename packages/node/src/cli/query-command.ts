@@ -2,7 +2,7 @@
 import { gzipSync } from "node:zlib";
 import { ByteWriter, CodedError, messageOf } from "@pyromesh/base";
 import { NameTreeBuilder, parseProfileType, topTable } from "@pyromesh/profile";
-import type { ProfileType } from "@pyromesh/profile";
+import type { ProfileType, TopTable } from "@pyromesh/profile";
 import { usage } from "./client.ts";
 import type { Client } from "./client.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
@@ -12,9 +12,11 @@ import { printFolded, readFlameGraphReply } from "./flame-graph-reply.ts";
 import { hasSamples } from "./pprof-file.ts";
 import type { Terminal } from "./terminal.ts";
 import { parseTime } from "./time-text.ts";
+import { readTopTableReply } from "./top-table-reply.ts";
 import { printTop } from "./top-text.ts";
 
 const SERVICE = "querier.v1.QuerierService";
+const TOP_TABLE = "pyromesh.query.v1.QueryService/SelectTopTable";
 const TOP_ROWS_DEFAULT = "30";
 
 interface QueryFlags extends ConnectionFlags {
@@ -43,7 +45,7 @@ export const addQuery: AddCommand = (program, modules, done) => {
     .option("--until <time>", "the same", "now")
     .option("--output <form>", "top, folded, json or pprof=FILE", "top")
     .option("--limit <count>", "rows of the top table (default: 30), or entries of a listing (default: all the server gives); 0: all")
-    .option("--max-nodes <count>", "nodes to keep; the rest is summed up as other (default: the server's)")
+    .option("--max-nodes <count>", "nodes to keep of a flame graph or pprof; the rest is summed up as other (default: the server's). A top table is of all")
     .option("--allow-partial", "where not all can be read, answer with what can, and say what is missing");
   addConnectionFlags(command).action(async (listing: string | undefined, label: string | undefined, flags: QueryFlags) => {
     await query(listing, label, flags, modules);
@@ -96,14 +98,37 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
     return;
   }
   if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is no form: write top, folded, json or pprof=FILE`);
+  if (flags.output === "top") {
+    const table = (await serverTopTable(client, { profileTypeID: profileType, labelSelector: selector, ...range, limit })) ?? (await ownTopTable(client, request, limit, terminal));
+    return table.rowCount === 0 ? terminal.note(NOTHING_MATCHED) : terminal.out(printTop(table, { unit: sampleUnit, limit, isColoured: terminal.isOutTty }));
+  }
   const reply = await client.json(`${SERVICE}/SelectMergeStacktraces`, request);
   if (flags.output === "json") return terminal.out(`${JSON.stringify(reply)}\n`);
   const { stacktraces } = readFlameGraphReply(reply);
-  if (stacktraces.length === 0) return terminal.note("nothing matched: a longer --from, or pyromesh query series, shows what there is\n");
-  if (flags.output === "folded") return terminal.out(printFolded(stacktraces));
+  if (stacktraces.length === 0) return terminal.note(NOTHING_MATCHED);
+  terminal.out(printFolded(stacktraces));
+}
+
+const NOTHING_MATCHED = "nothing matched: a longer --from, or pyromesh query series, shows what there is\n";
+
+/** Of all stacktraces, however few nodes a flame graph keeps. Undefined: this server has no top table, as Pyroscope. */
+async function serverTopTable(client: Client, request: object): Promise<TopTable | undefined> {
+  try {
+    return readTopTableReply(await client.json(TOP_TABLE, request));
+  } catch (error) {
+    if (error instanceof CodedError && error.details["status"] === 404) return undefined;
+    throw error;
+  }
+}
+
+/** Added up here from the flame graph: what that has cut off is one row. */
+async function ownTopTable(client: Client, request: object, limit: number, terminal: Terminal): Promise<TopTable> {
+  const { stacktraces } = readFlameGraphReply(await client.json(`${SERVICE}/SelectMergeStacktraces`, request));
   const tree = new NameTreeBuilder();
   for (const { names, self } of stacktraces) tree.addStacktrace(names, self);
-  terminal.out(printTop(topTable(tree.result(), limit), sampleUnit, terminal.isOutTty));
+  const table = topTable(tree.result(), { limit });
+  if (table.rows.some(({ name }) => name === "other")) terminal.note("this server adds up no top table: it is made of its flame graph, and other is what that left out\n");
+  return table;
 }
 
 /** `type{selector}`; a type alone takes everything of it. */

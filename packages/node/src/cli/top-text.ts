@@ -1,18 +1,20 @@
 /** A top table as text: aligned columns, values in the unit of the profile type. Pure. */
 import type { TopTable } from "@pyromesh/profile";
+import { shownName } from "./shown-name.ts";
 
 const BOLD = "\u001b[1m";
 const DIM = "\u001b[2m";
 const PLAIN = "\u001b[0m";
 
-export function printTop(table: TopTable, unit: string, isColoured: boolean): string {
+/** `limit`: how many rows were asked for; 0: all. */
+export function printTop(table: TopTable, { unit, limit, isColoured }: { readonly unit: string; readonly limit: number; readonly isColoured: boolean }): string {
   const header = ["self", "self%", "total", "total%", "name"];
-  const rows = table.rows.map(({ name, self, total }) => [formatValue(Number(self), unit), share(self, table.total), formatValue(Number(total), unit), share(total, table.total), name]);
+  const rows = table.rows.map(({ name, self, total }) => [formatValue(Number(self), unit), share(self, table.total), formatValue(Number(total), unit), share(total, table.total), shownName(name)]);
   const widths = header.map((text, column) => (column === header.length - 1 ? 0 : rows.reduce((width, row) => Math.max(width, row[column]!.length), text.length)));
   const line = (cells: readonly string[]): string => cells.map((cell, column) => (column === cells.length - 1 ? cell : cell.padStart(widths[column]!))).join("  ");
   const lines = [isColoured ? `${BOLD}${line(header)}${PLAIN}` : line(header), ...rows.map(line)];
   const hiddenCount = table.rowCount - table.rows.length;
-  const rest = hiddenCount > 0 ? `, ${hiddenCount} more name${hiddenCount === 1 ? "" : "s"} (--limit 0 shows all)` : "";
+  const rest = hiddenCount > 0 ? `, ${hiddenCount} more name${hiddenCount === 1 ? "" : "s"} (${limit > 0 && table.rows.length === limit ? "--limit 0 shows all" : "the server's max_flamegraph_nodes_max lets no more through"})` : "";
   const foot = `${formatValue(Number(table.total), unit)} in all${rest}`;
   return `${lines.join("\n")}\n${isColoured ? `${DIM}${foot}${PLAIN}` : foot}\n`;
 }

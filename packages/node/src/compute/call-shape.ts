@@ -18,9 +18,21 @@ export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string
   return print(["merge", scanned?.tenants, specOf(spec)]);
 }
 
-/** `scanned`: the scan whose partial answers are finished; undefined where there are none. */
-export function finishShape(spec: FinishSpec, scanned: Scanned | undefined): string {
-  return print(["finish", timeless(spec), scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)]);
+/**
+ * `sides`: the scans whose partial answers are finished: one, or the two of a diff, or a flame graph and its timeline. Undefined where a scan
+ * found nothing.
+ */
+export function finishShape(spec: FinishSpec, sides: readonly (Scanned | undefined)[]): string {
+  const shape = "shape" in spec ? timeless(spec.shape) : undefined;
+  // How many partial answers a side has depends on where the rows lie, and asks nothing else.
+  const asked = { ...timeless(spec), shape, leftCount: undefined, graphCount: undefined };
+  return print(["finish", asked, ...sides.flatMap((scanned) => [scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)])]);
+}
+
+/** The parts of a list of partial answers that come from one scan each. */
+export function sidesOf<T>(spec: FinishSpec, partials: readonly T[]): readonly (readonly T[])[] {
+  const firstCount = spec.kind === "diff" ? spec.leftCount : spec.kind === "render" ? spec.graphCount : undefined;
+  return firstCount === undefined ? [partials] : [partials.slice(0, firstCount), partials.slice(firstCount)];
 }
 
 /** A build of one worker: each worker builds the datasets that it holds. */

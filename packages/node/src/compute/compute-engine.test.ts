@@ -72,6 +72,15 @@ describe("compute engine: gzip", () => {
   const pprof = pprofOfText(given.pprof, given.folded!);
   const encode = (bytes: Uint8Array): EncodedRecord => engine.encode({ ...given, pprof: bytes, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!;
 
+  it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {
+    const bomb = gzipSync(new Uint8Array(16 * 2 ** 20 + 1));
+    for (const profileSizeBytesMax of [0, 2 ** 30]) {
+      const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax } };
+      const refused = (): unknown => engine.encode({ ...given, settings, pprof: bomb, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes));
+      expect(refused).to.throw(CodedError, "the profile is larger than 16777216 bytes once decompressed, more than can be decoded");
+    }
+  });
+
   it("inflates to the same whatever its trailer made us expect: one member, or several of which the last is the shortest or the longest", () => {
     const { identity } = encode(pprof);
     for (const at of [0, 10, pprof.length >> 1, pprof.length - 1]) {

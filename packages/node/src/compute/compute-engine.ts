@@ -7,7 +7,7 @@ import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } fro
 import type { Random } from "@pyromesh/base";
 import { encodeDatasetInSteps } from "@pyromesh/block";
 import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } from "@pyromesh/profile";
-import { Dataset, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
+import { Dataset, DatasetSnapshot, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
 import { LaneScan } from "./lane-scan.ts";
@@ -74,6 +74,7 @@ export class ComputeEngine {
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
   #nextRow: number;
+  #rowBytes = 0;
   readonly #decoder = new RecordDecoder();
   readonly #open: OpenDatasets;
   /** Of the datasets' tables of ids that clients choose. */
@@ -84,6 +85,11 @@ export class ComputeEngine {
     this.#open = new OpenDatasets(options.openBytesMax);
     this.#nextRow = modules.firstRow ?? 1;
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
+  }
+
+  /** What rows have taken so far, roughly, dropped ones included: it only rises. */
+  get rowBytes(): number {
+    return this.#rowBytes;
   }
 
   /** Held in memory, of all generations. */
@@ -111,7 +117,11 @@ export class ComputeEngine {
   }
 
   insert(generation: Generation, records: readonly InsertedRecord[]): void {
-    for (const record of records) this.#hold(generation, record).dataset.insert(this.#decoder.decode(record.bytes, "record"));
+    for (const record of records) {
+      const { dataset } = this.#hold(generation, record);
+      const row = this.#decoder.decode(record.bytes, "record");
+      this.#counting(dataset, () => dataset.insert(row));
+    }
   }
 
   /** Rows that `encode` made ready for this generation. */
@@ -121,7 +131,8 @@ export class ComputeEngine {
       assert(ready !== undefined && ready.generation === generation, "a ready row is inserted once, into the generation it was made for");
       this.#ready.delete(id);
       ready.held.readyCount--;
-      ready.held.dataset.add(ready.row);
+      const { dataset } = ready.held;
+      this.#counting(dataset, () => dataset.add(ready.row));
     }
   }
 
@@ -152,9 +163,17 @@ export class ComputeEngine {
     const held = this.#hold(generation, record);
     if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
     const id = this.#nextRow++;
-    this.#ready.set(id, { generation, held, row: held.dataset.prepare(view), sizeBytes: record.bytes.length });
+    const row = this.#counting(held.dataset, () => held.dataset.prepare(view));
+    this.#ready.set(id, { generation, held, row, sizeBytes: record.bytes.length });
     held.readyCount++;
     return id;
+  }
+
+  #counting<T>(dataset: Dataset, work: () => T): T {
+    const beforeBytes = dataset.sizeBytes;
+    const result = work();
+    this.#rowBytes += dataset.sizeBytes - beforeBytes;
+    return result;
   }
 
   #hold(generation: Generation, { tenant, service, timeMs }: InsertedRecord): HeldDataset {
@@ -228,32 +247,36 @@ export class ComputeEngine {
     for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
   }
 
-  /** One that is interrupted leaves the datasets as they were. */
+  /**
+   * One that is interrupted leaves the datasets as they were. At its interrupt other calls may run, but for another scan of rows: each
+   * dataset is read as it was when the scan came to it.
+   */
   scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
     const scan = new LaneScan(task, interrupt);
     for (const part of task.parts) this.#open.use(part, (dataset) => scan.read(dataset));
     for (const generation of task.generations) {
-      for (const { key, dataset } of this.#generations.get(generation)?.datasets.values() ?? []) {
+      for (const { key, dataset } of [...(this.#generations.get(generation)?.datasets.values() ?? [])]) {
         if (!task.tenants.includes(key.tenant)) continue;
         if (key.windowStartMs < task.firstWindowMs || key.windowStartMs > task.lastWindowMs) continue;
-        scan.read(dataset);
+        scan.read(new DatasetSnapshot(dataset));
       }
     }
     return scan.partial();
   }
 }
 
-/** A limit of 0 lifts it; a buffer holds no more. */
-const OUTPUT_BYTES_MAX = 2 ** 32;
+/** Where the limit is 0, or more: no more can be decoded (profile/src/pprof-decode.ts), so that a worker that inflates more does it for nothing. */
+const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
 /** Room for the whole answer at once, where the trailer tells its length: growing it in steps costs as much as inflating. A lie costs no more than this. */
 const INFLATE_STEP_MIN = 1 << 12;
 const INFLATE_STEP_MAX = 1 << 20;
 
-function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
+function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
+  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   try {
     return gunzipSync(gzip, {
-      maxOutputLength: sizeBytesMax > 0 ? sizeBytesMax : OUTPUT_BYTES_MAX,
+      maxOutputLength: sizeBytesMax,
       chunkSize: Math.min(INFLATE_STEP_MAX, Math.max(INFLATE_STEP_MIN, claimedInflatedBytes(gzip) + 1)),
       finishFlush: constants.Z_FINISH,
     });
@@ -263,11 +286,20 @@ function inflate(gzip: Uint8Array, sizeBytesMax: number): Uint8Array {
   }
 }
 
+/** Whether the profile can only be refused, told without opening it: what a gzip trailer says, or what there is. Throws PROFILE_TOO_LARGE. */
+export function checkClaimedSize({ pprof, folded, settings }: Pick<EncodeTask, "pprof" | "folded" | "settings">): void {
+  const limitBytes = settings.limits.profileSizeBytesMax;
+  const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
+  const sizeBytes = folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+  if (sizeBytes > sizeBytesMax && folded === undefined) throw tooLarge(sizeBytesMax);
+}
+
 function tooLarge(sizeBytesMax: number): CodedError {
+  const advice = sizeBytesMax < OUTPUT_BYTES_MAX ? ": send a smaller one or raise limits.max_profile_size_bytes" : ", more than can be decoded: profile for a shorter time";
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed: send a smaller one or raise limits.max_profile_size_bytes`,
+    message: `the profile is larger than ${sizeBytesMax} bytes once decompressed${advice}`,
     details: { reason: "profile_size_limit" },
   });
 }

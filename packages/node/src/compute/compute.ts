@@ -5,7 +5,7 @@
  * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
-import type { ListingForm } from "@pyromesh/api";
+import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableForm } from "@pyromesh/api";
 import type { DatasetInput, DatasetEntry, RawSection } from "@pyromesh/block";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type {
@@ -13,10 +13,7 @@ import type {
   Counts,
   EncodedRecord,
   PushInput,
-  FlameGraph,
-  FlameGraphDiff,
   FoldedText,
-  HeatmapSeries,
   HeatmapShape,
   Listing,
   ListingBounds,
@@ -29,7 +26,7 @@ import type {
   PointsShape,
   ProfileLimits,
   ProfileType,
-  TimeSeries,
+  TopTableOptions,
 } from "@pyromesh/profile";
 
 /** Rows from one cut to the next; a number that only rises. */
@@ -145,32 +142,32 @@ export interface ScanPartial {
   readonly packed?: Uint8Array | undefined;
 }
 
+/** `form`: what the reply's body is printed in. */
 export type FinishSpec =
-  | { readonly kind: "flame-graph"; readonly maxNodes: number }
-  | { readonly kind: "tree-bytes"; readonly maxNodes: number }
-  | { readonly kind: "diff"; readonly maxNodes: number; readonly leftCount: number }
+  | { readonly kind: "flame-graph"; readonly maxNodes: number; readonly form: MessageForm }
+  | { readonly kind: "tree-bytes"; readonly maxNodes: number; readonly form: MessageForm }
+  /** `leftCount`: so many partials are the left side's. */
+  | { readonly kind: "diff"; readonly maxNodes: number; readonly leftCount: number; readonly profileType: ProfileType; readonly form: DiffForm }
+  /** `graphCount`: so many partials are the flame graph's, the others its timeline's. */
+  | { readonly kind: "render"; readonly maxNodes: number; readonly graphCount: number; readonly profileType: ProfileType; readonly shape: PointsShape }
+  | ({ readonly kind: "top-table"; readonly form: TopTableForm } & TopTableOptions)
   | {
       readonly kind: "pprof";
       readonly maxNodes: number;
       readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
       readonly profileType: ProfileType;
       readonly timeNs: bigint;
+      readonly form: PprofForm;
     }
-  | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint }
-  | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number }
-  | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number }
+  | { readonly kind: "dot"; readonly maxNodes: number; readonly profileType: ProfileType; readonly timeNs: bigint; readonly form: DotForm }
+  | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number; readonly form: MessageForm }
+  | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number; readonly form: MessageForm }
   | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
   | { readonly kind: "census" };
 
+/** `bytes`: the reply's body. On the main thread nothing as long as an answer is looked at, copied or printed. */
 export type Finished =
-  | { readonly kind: "flame-graph"; readonly graph: FlameGraph; readonly isSaturated: boolean }
-  | { readonly kind: "tree-bytes"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
-  | { readonly kind: "diff"; readonly graph: FlameGraphDiff; readonly isSaturated: boolean }
-  | { readonly kind: "pprof"; readonly bytes: Uint8Array }
-  | { readonly kind: "dot"; readonly text: string }
-  | { readonly kind: "points"; readonly series: readonly TimeSeries[] }
-  | { readonly kind: "heatmap"; readonly series: readonly HeatmapSeries[] }
-  /** `bytes`: the reply's body. */
+  | { readonly kind: "reply"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "listing"; readonly bytes: Uint8Array; readonly entryCount: number; readonly totalCount: number | undefined }
   /** `seriesCount`: of both, each once. */
   | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };

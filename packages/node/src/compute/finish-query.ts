@@ -1,7 +1,19 @@
-/** The answer of a query from the partial answers of its lanes and windows. */
-import { printListing } from "@pyromesh/api";
+/** The answer of a query from the partial answers of its lanes and windows, as the bytes of its reply. */
+import {
+  printDiff,
+  printDot,
+  printFlameGraph,
+  printHeatmap,
+  printListing,
+  printPprof,
+  printRender,
+  printRenderDiff,
+  printSeries,
+  printTopTable,
+  printTree,
+} from "@pyromesh/api";
 import { unreachable } from "@pyromesh/base";
-import type { Interrupt, LocationTree } from "@pyromesh/profile";
+import type { Interrupt, LocationTree, PointsShape } from "@pyromesh/profile";
 import {
   Census,
   dotGraph,
@@ -16,6 +28,7 @@ import {
   NameTreeBuilder,
   PointsCollector,
   ProfileDurations,
+  topTable,
   truncateLocations,
   UNINTERRUPTED,
 } from "@pyromesh/profile";
@@ -25,11 +38,11 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
   switch (spec.kind) {
     case "flame-graph": {
       const { graph, isSaturated } = flameGraph(mergeNames(partials, interrupt), spec.maxNodes);
-      return { kind: "flame-graph", graph, isSaturated };
+      return reply(printFlameGraph(graph, spec.form, interrupt), isSaturated);
     }
     case "tree-bytes": {
       const { bytes, isSaturated } = encodeTree(mergeNames(partials, interrupt), spec.maxNodes);
-      return { kind: "tree-bytes", bytes, isSaturated };
+      return reply(printTree(bytes, spec.form, interrupt), isSaturated);
     }
     case "diff": {
       const { graph, isSaturated } = flameGraphDiff(
@@ -38,7 +51,17 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         spec.maxNodes,
         interrupt,
       );
-      return { kind: "diff", graph, isSaturated };
+      return reply(spec.form === "render" ? printRenderDiff(graph, spec.profileType, interrupt) : printDiff(graph, spec.form, interrupt), isSaturated);
+    }
+    case "render": {
+      const { profileType, shape } = spec;
+      const series = mergePoints(shape, partials.slice(spec.graphCount), interrupt).result(0, interrupt);
+      const { graph, isSaturated } = flameGraph(mergeNames(partials.slice(0, spec.graphCount), interrupt), spec.maxNodes);
+      return reply(printRender({ graph, series, profileType, shape }, interrupt), isSaturated);
+    }
+    case "top-table": {
+      const table = topTable(mergeNames(partials, interrupt), spec, interrupt);
+      return reply(printTopTable(table, spec.form, interrupt), table.isSaturated);
     }
     case "pprof":
     case "dot": {
@@ -51,25 +74,20 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         timeNs: spec.timeNs,
         durationNs: totalDurationNs(partials, interrupt),
       };
-      if (spec.kind === "dot") return { kind: "dot", text: dotGraph(input, spec.maxNodes, interrupt) };
+      if (spec.kind === "dot") return reply(printDot(dotGraph(input, spec.maxNodes, interrupt), spec.form, interrupt));
       const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo, interrupt);
-      return { kind: "pprof", bytes: encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes, interrupt) }, interrupt) };
+      const profile = encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes, interrupt) }, interrupt);
+      return reply(printPprof(profile, spec.form, interrupt));
     }
-    case "points": {
-      const collector = new PointsCollector(spec.shape);
-      for (const { points } of partials) {
-        interrupt.now();
-        collector.add(points);
-      }
-      return { kind: "points", series: collector.result(spec.limit) };
-    }
+    case "points":
+      return reply(printSeries(mergePoints(spec.shape, partials, interrupt).result(spec.limit, interrupt), spec.form, interrupt));
     case "heatmap": {
       const collector = new HeatmapCollector(spec.shape);
       for (const { heatmap } of partials) {
         interrupt.now();
-        collector.add(heatmap);
+        collector.add(heatmap, interrupt);
       }
-      return { kind: "heatmap", series: collector.result(spec.limit) };
+      return reply(printHeatmap(collector.result(spec.limit, interrupt), spec.form, interrupt));
     }
     case "listing": {
       const listed = mergeListings(spec, partials, interrupt).result(spec.limit);
@@ -81,16 +99,29 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
       for (const { census } of partials) {
         interrupt.now();
         if (census === undefined) continue;
-        segments.add(census.segments);
-        head.add(census.head);
-        both.add(census.segments);
-        both.add(census.head);
+        segments.add(census.segments, interrupt);
+        head.add(census.head, interrupt);
+        both.add(census.segments, interrupt);
+        both.add(census.head, interrupt);
       }
       return { kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount };
     }
     default:
       return unreachable(spec);
   }
+}
+
+function reply(bytes: Uint8Array, isSaturated = false): Finished {
+  return { kind: "reply", bytes, isSaturated };
+}
+
+function mergePoints(shape: PointsShape, partials: readonly ScanPartial[], interrupt: Interrupt): PointsCollector {
+  const collector = new PointsCollector(shape);
+  for (const { points } of partials) {
+    interrupt.now();
+    collector.add(points, interrupt);
+  }
+  return collector;
 }
 
 function mergeNames(partials: readonly ScanPartial[], interrupt: Interrupt): ReturnType<NameTreeBuilder["result"]> {
@@ -104,7 +135,7 @@ function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing
   const merged = new LabelListing(listing, bounds);
   for (const partial of partials) {
     interrupt.now();
-    if (partial.listing !== undefined) merged.add(partial.listing);
+    if (partial.listing !== undefined) merged.add(partial.listing, interrupt);
   }
   interrupt.now();
   return merged;
@@ -115,7 +146,7 @@ function totalDurationNs(partials: readonly ScanPartial[], interrupt: Interrupt)
   const all = new ProfileDurations();
   for (const { durations } of partials) {
     interrupt.now();
-    if (durations !== undefined) all.addAll(durations);
+    if (durations !== undefined) all.addAll(durations, interrupt);
   }
   return all.totalNs();
 }

@@ -1,5 +1,5 @@
 /**
- * What travels between the main thread and a lane: batches of calls one way, batches of outcomes the other.
+ * What travels between the main thread and a lane: batches of calls one way, their outcomes the other, by the batch's number.
  *
  * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
  * keys' names at both ends), with its settings named by number and its bytes in lent memory (lent-memory.ts).
@@ -28,11 +28,31 @@ export type LaneCall =
 /** Batches are numbered from 1. */
 export type LaneBatch = readonly [number: number, ...calls: readonly LaneCall[]];
 
-/** One for each call, in order. Undefined: done, and nothing to say. */
+/** The outcomes of a batch, one for each call, in order. */
+export type LaneReply = readonly [number: number, ...outcomes: readonly LaneOutcome[]];
+
+/** Undefined: done, and nothing to say. */
 export type LaneOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
 
 export function isPush(call: LaneCall): call is PackedPush {
   return Array.isArray(call);
+}
+
+type QueryCall = Extract<LaneCall, { readonly method: "scan" | "merge" | "finish" }>;
+
+/** A call that can be cancelled. */
+export function isQuery(call: LaneCall): call is QueryCall {
+  return !isPush(call) && (call.method === "scan" || call.method === "merge" || call.method === "finish");
+}
+
+/** A call of a question for labels: milliseconds, where another query takes seconds. */
+export function isListing(call: QueryCall): boolean {
+  return (call.method === "scan" ? call.task.spec : call.spec).kind === "listing";
+}
+
+/** Where in `LaneStart.canceled` the number of its batch stands when it is cancelled. */
+export function cancelCell(call: LaneCall): number {
+  return isQuery(call) && isListing(call) ? 0 : 1;
 }
 
 export function isRecords(outcome: LaneOutcome): outcome is PackedRecords {
@@ -49,10 +69,14 @@ export interface LaneStart {
   readonly epoch: number;
   /** Lent memory. */
   readonly shared: SharedArrayBuffer;
-  /** Shared: the number of a batch, already with the lane, that nobody waits for any more. What can be cancelled travels alone. */
+  /** Shared: the number of a batch, already with the lane, that nobody waits for any more; of listings and of scans apart (`cancelCell`). What can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
+  /** Shared: the number of the batch that the lane began last. It begins them in the order of their numbers. */
+  readonly begun: BigInt64Array;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
+  /** Of all records of one profile. */
+  readonly recordBytesMax: number;
 }
 
 /** Bytes in lent memory, by where they begin, or in shared memory of their own. */
@@ -153,6 +177,16 @@ export function isRowOf(epoch: number, row: number): boolean {
 
 export function queryCanceled(): CodedError {
   return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
+}
+
+/** Each record has its own symbols: samples whose labels differ repeat them, 17 kB of gzip 540 MB. */
+export function recordsTooLarge(recordBytesMax: number): CodedError {
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the samples' labels split the profile into records of more than ${recordBytesMax} bytes together, the most that this node's memory allows of one: leave out labels that differ from sample to sample`,
+    details: { reason: "profile_size_limit" },
+  });
 }
 
 /** A thread starts in some 0.1 s. */

@@ -1,7 +1,8 @@
 /**
- * One lane as the main thread sees it: a queue of calls to a worker thread, done in the order in which they were made.
+ * One lane as the main thread sees it: a queue of calls to a worker thread. Pushes go before queries (lane-queue.ts); a query sees every
+ * insert that was made before it.
  *
- *   call --> queue --> batch (one away at a time) --> worker --> outcomes
+ *   call --> queue --> batch (of pushes, of a listing and of a scan: one of each away at a time) --> worker --> outcomes
  *
  * Inserts and releases wait to travel with the next call, or until many of them wait: nobody awaits them.
  * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
@@ -14,15 +15,12 @@
 import { setMaxListeners } from "node:events";
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
-import { fromPlainError, isPush, isRecords, queryCanceled, workerLost } from "./lane-protocol.ts";
-import type { LaneBatch, LaneCall, LaneOutcome, LaneStart } from "./lane-protocol.ts";
+import { LaneQueue } from "./lane-queue.ts";
+import type { Away, CallKind } from "./lane-queue.ts";
+import { cancelCell, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./lane-protocol.ts";
+import type { LaneBatch, LaneCall, LaneOutcome, LaneReply, LaneStart } from "./lane-protocol.ts";
 import type { StartThread, ThreadEnd, WorkerThread } from "./worker-thread.ts";
 
-/**
- * Outcomes of a batch travel together, so the first waits for the last; what takes long travels alone. (With 8 pushes in flight
- * the median p99 of several runs was 30 ms with 4 and 32 with 8, at the same CPU: one half is committed while the other is decoded.)
- */
-const BATCH_CALLS_MAX = 4;
 const QUEUE_MAX = 4096;
 /** Inserts and releases that wait. */
 const DEFERRED_BYTES_MAX = 1 << 20;
@@ -34,11 +32,19 @@ interface Pending {
   readonly call: LaneCall;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
-  /** It travels alone. */
-  readonly isLong: boolean;
+  readonly kind: CallKind;
+  order: number;
   /** Called once, however it ends. */
   readonly onEnd: (() => void) | undefined;
   hasEnded: boolean;
+}
+
+type PendingList = { push(pending: Pending): void };
+
+interface Batch {
+  readonly number: number;
+  readonly kind: CallKind;
+  readonly pendings: readonly Pending[];
 }
 
 export interface LaneModules {
@@ -48,23 +54,25 @@ export interface LaneModules {
 }
 
 export interface WorkerDeath extends ThreadEnd {
-  /** The calls that it was working on: a long one, alone, or a few short ones. */
+  /** The calls that it had begun: a query, or a build, or a few short ones, and those that it did between two slices of a query. In the order in which it began them. */
   readonly atWork: readonly LaneCall[];
   /** It held all of its rows, and was sent calls. */
   readonly hasServed: boolean;
 }
 
 export class Lane {
-  readonly #start: Omit<LaneStart, "canceled" | "epoch">;
+  readonly #start: Omit<LaneStart, "canceled" | "begun" | "epoch">;
   readonly #modules: LaneModules;
   /** Undefined while the last one is gone and the next one is not started: calls wait. */
   #thread: WorkerThread | undefined;
   /** Of all threads here: batches are numbered on, so that no thread takes a cancel for its own that was another's. */
-  readonly #canceled = new BigInt64Array(new SharedArrayBuffer(8));
+  readonly #canceled = new BigInt64Array(new SharedArrayBuffer(16));
+  readonly #begun = new BigInt64Array(new SharedArrayBuffer(8));
   #epoch = 0;
-  #waiting: Pending[] = [];
-  /** The batch that is away. One: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
-  #away: readonly Pending[] = [];
+  readonly #waiting = new LaneQueue<Pending>();
+  #nextOrder = 0;
+  /** By number. One of short calls: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
+  readonly #away = new Map<number, Batch>();
   /** Scans and builds that wait for rows to be read back. They count in `load`, and were sent to no thread. */
   #held: Pending[] = [];
   #batchNumber = 0;
@@ -93,7 +101,7 @@ export class Lane {
   #isSendDue = false;
   #longCount = 0;
 
-  constructor(start: Omit<LaneStart, "canceled" | "epoch">, modules: LaneModules) {
+  constructor(start: Omit<LaneStart, "canceled" | "begun" | "epoch">, modules: LaneModules) {
     this.#start = start;
     this.#modules = modules;
     this.start();
@@ -104,15 +112,15 @@ export class Lane {
     if (this.#refusal !== undefined || this.#thread !== undefined) return;
     const epoch = this.#epoch;
     const events = {
-      onOutcomes: (outcomes: readonly LaneOutcome[]): void => {
-        if (epoch === this.#epoch && this.#ending === undefined) this.#onOutcomes(outcomes);
+      onReply: (reply: LaneReply): void => {
+        if (epoch === this.#epoch && this.#ending === undefined) this.#onReply(reply);
       },
       onGone: (end: ThreadEnd): void => {
         if (epoch === this.#epoch) this.#onGone(this.#ending ?? end);
       },
     };
     try {
-      this.#thread = this.#modules.startThread({ ...this.#start, epoch, canceled: this.#canceled }, events);
+      this.#thread = this.#modules.startThread({ ...this.#start, epoch, canceled: this.#canceled, begun: this.#begun }, events);
       this.#sendSoon();
     } catch (error) {
       queueMicrotask(() => events.onGone({ reason: "crashed", message: messageOf(error) }));
@@ -126,6 +134,11 @@ export class Lane {
 
   get isDown(): boolean {
     return this.#thread === undefined || this.#ending !== undefined;
+  }
+
+  /** Of the thread there is now. */
+  get busyMs(): number {
+    return this.#thread?.busyMs?.() ?? 0;
   }
 
   get load(): number {
@@ -186,7 +199,7 @@ export class Lane {
     if (!isHeld && this.#lacks(call)) return Promise.reject(rowsGone());
     this.#defer();
     return new Promise<T>((resolve, reject) => {
-      const queue = isHeld ? this.#held : this.#waiting;
+      const queue: PendingList = isHeld ? this.#held : this.#waiting;
       if (signal === undefined) this.#push(queue, call, resolve, reject, undefined, isAlone);
       else this.#pushCancelable(queue, call, resolve, reject, signal);
       if (!isHeld) this.#sendSoon();
@@ -234,7 +247,7 @@ export class Lane {
     this.#held = [];
     for (const pending of held) {
       if (this.#lacks(pending.call)) this.#refuse(pending, rowsGone());
-      else this.#waiting.push(pending);
+      else this.#requeue(pending);
     }
     this.#sendSoon();
   }
@@ -262,8 +275,7 @@ export class Lane {
   /** What still waits is refused: nobody would answer it. */
   async stop(reason: CodedError = unavailable("COMPUTE_STOPPED", "this node is stopping: ask another")): Promise<void> {
     this.#refusal ??= reason;
-    const pendings = [...this.#away, ...this.#waiting, ...this.#held];
-    this.#waiting = [];
+    const pendings = [...this.#callsAway(), ...this.#waiting.drain(), ...this.#held];
     this.#held = [];
     for (const pending of pendings) this.#refuse(pending, reason);
     await this.#thread?.end();
@@ -271,21 +283,24 @@ export class Lane {
 
   #onGone(end: ThreadEnd): void {
     if (this.#refusal !== undefined) return;
-    const [away, waiting, settings] = [this.#away, this.#waiting, [...this.#settings]];
-    const death: WorkerDeath = { ...end, atWork: away.map(({ call }) => call), hasServed: this.#hasServed };
+    const begun = Number(Atomics.load(this.#begun, 0));
+    const atWork = this.#callsAway(({ number }) => number <= begun);
+    // What the thread had not begun is sent to the next one.
+    const waiting = [...this.#callsAway(({ number }) => number > begun), ...this.#waiting.drain()].sort((a, b) => a.order - b.order);
+    const settings = [...this.#settings];
+    const death: WorkerDeath = { ...end, atWork: atWork.map(({ call }) => call), hasServed: this.#hasServed };
     this.#epoch++;
     this.#thread = undefined;
     this.#ending = undefined;
     this.#isWhole = false;
     this.#hasServed = false;
-    this.#away = [];
-    this.#waiting = [];
+    this.#away.clear();
     this.#records = [];
     this.#recordBytes = 0;
     this.#rows = [];
     this.#released = [];
     this.#settings.clear();
-    for (const pending of away) this.#refuse(pending, workerLost(end.message, true));
+    for (const pending of atWork) this.#refuse(pending, workerLost(end.message, true));
     // 1. The next thread is sent the settings in use, then the calls that waited. Not inserts and drops: it starts empty, and the rows are read back.
     for (const [one, number] of settings) this.#tellSettings(one, number);
     const known = new Set(settings.map(([, number]) => number));
@@ -294,7 +309,7 @@ export class Lane {
       if (pending.reject === this.#onPostFailed) this.#end(pending);
       else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
       else if (needsRows(pending.call)) this.#held.push(pending);
-      else this.#waiting.push(pending);
+      else this.#requeue(pending);
     }
     // 2. From this turn on inserts wait for it.
     this.#modules.onGone(death);
@@ -314,15 +329,21 @@ export class Lane {
 
   // --- the queue -----------------------------------------------------------------------------------------------------
 
-  #push(queue: Pending[], call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], isAlone = false): Pending {
-    const pending: Pending = { call, resolve, reject, isLong: isAlone || !isShort(call), onEnd, hasEnded: false };
+  #push(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], isAlone = false): Pending {
+    const pending: Pending = { call, resolve, reject, kind: isAlone ? "alone" : kindOf(call), order: this.#nextOrder++, onEnd, hasEnded: false };
     queue.push(pending);
     this.#load++;
-    if (pending.isLong) this.#longCount++;
+    if (pending.kind !== "short") this.#longCount++;
     return pending;
   }
 
-  #pushCancelable(queue: Pending[], call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
+  /** Behind all that waits now. */
+  #requeue(pending: Pending): void {
+    pending.order = this.#nextOrder++;
+    this.#waiting.push(pending);
+  }
+
+  #pushCancelable(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
     const onAbort = (): void => this.#cancel(pending);
     const pending = this.#push(queue, call, resolve, reject, () => signal.removeEventListener("abort", onAbort));
     setMaxListeners(0, signal); // a query has a call for each window and lane; each takes its listener back
@@ -375,27 +396,54 @@ export class Lane {
   }
 
   #send(): void {
-    if (this.#away.length > 0 || this.#waiting.length === 0 || this.#thread === undefined || this.#ending !== undefined) return;
-    this.#away = this.#waiting.splice(0, batchLength(this.#waiting));
-    const batch: [number, ...LaneCall[]] = [++this.#batchNumber];
-    for (const { call } of this.#away) batch.push(call);
-    this.#thread.post(batch satisfies LaneBatch);
+    if (this.#ending !== undefined) return;
+    while (this.#thread !== undefined) {
+      const pendings = this.#waiting.next(this.#kindsAway());
+      if (pendings === undefined) return;
+      const [first] = pendings as [Pending, ...Pending[]]; // a batch is never empty
+      // A push that must be alone is overtaken by others: its settings may be forgotten by now.
+      if (first.kind === "alone" && isPush(first.call) && !this.#knowsSettings(first.call[2])) {
+        this.#refuse(first, unavailable("SETTINGS_CHANGED", "the limits changed while the push waited: send it again"));
+        continue;
+      }
+      const number = ++this.#batchNumber;
+      this.#away.set(number, { number, kind: first.kind, pendings });
+      const batch: [number, ...LaneCall[]] = [number];
+      for (const { call } of pendings) batch.push(call);
+      this.#thread.post(batch satisfies LaneBatch);
+    }
   }
 
-  #onOutcomes(outcomes: readonly LaneOutcome[]): void {
-    const pendings = this.#away;
-    this.#away = [];
+  #kindsAway(): Away {
+    const away = { short: false, listing: false, scan: false, alone: false };
+    for (const { kind } of this.#away.values()) away[kind === "build" ? "short" : kind] = true;
+    return away;
+  }
+
+  #callsAway(isWanted: (batch: Batch) => boolean = () => true): Pending[] {
+    return [...this.#away.values()].filter(isWanted).flatMap(({ pendings }) => pendings);
+  }
+
+  #knowsSettings(number: number): boolean {
+    for (const known of this.#settings.values()) if (known === number) return true;
+    return false;
+  }
+
+  #onReply([number, ...outcomes]: LaneReply): void {
+    const batch = this.#away.get(number);
+    if (batch === undefined) return;
+    this.#away.delete(number);
     this.#hasServed = this.#isWhole;
     this.#send();
-    for (let index = 0; index < pendings.length; index++) {
-      const pending = pendings[index]!;
-      if (!this.#end(pending)) continue; // cancelled meanwhile
-      const outcome = outcomes[index];
-      // The lane answers each method with its own type.
-      if (outcome === undefined || isRecords(outcome)) pending.resolve(outcome as never);
-      else if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
-      else pending.resolve(outcome.value as never);
-    }
+    for (const [index, pending] of batch.pendings.entries()) this.#settle(pending, outcomes[index]);
+  }
+
+  #settle(pending: Pending, outcome: LaneOutcome): void {
+    if (!this.#end(pending)) return; // cancelled meanwhile
+    // The lane answers each method with its own type.
+    if (outcome === undefined || isRecords(outcome)) pending.resolve(outcome as never);
+    else if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
+    else pending.resolve(outcome.value as never);
   }
 
   /** False: it had ended before. */
@@ -403,7 +451,7 @@ export class Lane {
     if (pending.hasEnded) return false;
     pending.hasEnded = true;
     this.#load--;
-    if (pending.isLong) this.#longCount--;
+    if (pending.kind !== "short") this.#longCount--;
     pending.onEnd?.();
     return true;
   }
@@ -411,9 +459,10 @@ export class Lane {
   /** A call still waiting is taken back; one already with the worker is ended there, soon, and not heard. */
   #cancel(pending: Pending): void {
     if (!this.#end(pending)) return;
-    if (this.#away.includes(pending)) Atomics.store(this.#canceled, 0, BigInt(this.#batchNumber));
+    const batch = [...this.#away.values()].find(({ pendings }) => pendings.includes(pending));
+    if (batch !== undefined) Atomics.store(this.#canceled, cancelCell(pending.call), BigInt(batch.number));
     else {
-      this.#waiting = this.#waiting.filter((waiting) => waiting !== pending);
+      this.#waiting.remove(pending);
       this.#held = this.#held.filter((held) => held !== pending);
     }
     pending.reject(queryCanceled());
@@ -422,15 +471,9 @@ export class Lane {
 
 function ignore(): void {}
 
-/** How many of the waiting calls travel next: short ones together, a long one alone. */
-function batchLength(waiting: readonly Pending[]): number {
-  let length = 0;
-  while (length < BATCH_CALLS_MAX && length < waiting.length && !waiting[length]!.isLong) length++;
-  return Math.max(1, length);
-}
-
-function isShort(call: LaneCall): boolean {
-  return isPush(call) || (call.method !== "build" && call.method !== "scan" && call.method !== "merge" && call.method !== "finish");
+function kindOf(call: LaneCall): CallKind {
+  if (isQuery(call)) return isListing(call) ? "listing" : "scan";
+  return !isPush(call) && call.method === "build" ? "build" : "short";
 }
 
 /** Whether the call reads rows that the thread holds. */

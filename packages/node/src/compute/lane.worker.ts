@@ -1,5 +1,8 @@
-/** A lane's own thread: takes batches of calls in order, answers each batch at once. */
-import { parentPort, workerData } from "node:worker_threads";
+/**
+ * A lane's own thread: takes batches of calls in the order in which they arrive, and answers each when it is done. While a query is at
+ * work it takes what arrives between two of its slices (sliced-work.ts).
+ */
+import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
@@ -7,24 +10,37 @@ import { finishQuery } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
-import { firstRowOf, isPush, packRecords, queryCanceled, toPlainError, unpackPush } from "./lane-protocol.ts";
-import type { LaneBatch, LaneCall, LaneOutcome, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
+import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./lane-protocol.ts";
+import type { LaneBatch, LaneCall, LaneOutcome, LaneReply, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
 import { HeldHeap, MemoryGuard, threadHeap } from "./memory-guard.ts";
 import { packPartial, unpackPartials } from "./packed-partial.ts";
 import { sharedCopy } from "./shared-copy.ts";
+import { SlicedWork } from "./sliced-work.ts";
 import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
 assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, epoch, openBytesMax, shared, canceled, outsideBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+const { lane, laneCount, epoch, openBytesMax, shared, canceled, begun, outsideBytesMax, recordBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
 const heap = new HeldHeap(threadHeap());
 const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
-port.on("message", ([number, ...calls]: LaneBatch) => {
-  port.postMessage(calls.map((call) => outcomeOf(number, call)));
+const slices = new SlicedWork<LaneBatch>({
+  receive: () => receiveMessageOnPort(port)?.message as LaneBatch | undefined, // as the lane sends it
+  run: answer,
 });
+/** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
+let guard: MemoryGuard | undefined;
+
+port.on("message", answer);
+
+function answer([number, ...calls]: LaneBatch): void {
+  Atomics.store(begun, 0, BigInt(number));
+  const reply: [number, ...LaneOutcome[]] = [number];
+  for (const call of calls) reply.push(outcomeOf(number, call));
+  port!.postMessage(reply satisfies LaneReply);
+}
 
 function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
   workerCrashPoint(call, epoch);
@@ -54,28 +70,33 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     case "drop":
       return engine.drop(call.generation);
     case "scan":
-      return packPartial(engine.scan(call.task, interruptOf(batch)));
-    case "merge": {
-      const interrupt = interruptOf(batch);
-      return packPartial(mergePartials(call.spec, unpackPartials(call.partials, interrupt), interrupt));
-    }
-    case "finish": {
-      const interrupt = interruptOf(batch);
-      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interrupt), interrupt));
-    }
+      return withInterrupt(batch, call, (interrupt) => packPartial(engine.scan(call.task, interrupt)));
+    case "merge":
+      return withInterrupt(batch, call, (interrupt) => packPartial(mergePartials(call.spec, unpackPartials(call.partials, interrupt), interrupt)));
+    case "finish":
+      return withInterrupt(batch, call, (interrupt) => finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interrupt), interrupt)));
     default:
       return unreachable(call);
   }
 }
 
-/** Ends a call that was cancelled while it is at work here, the only one of its batch, or that needs too much memory. */
-function interruptOf(batch: number): Interrupt {
-  const own = BigInt(batch);
-  const guard = new MemoryGuard({ outsideBytesMax }, { heap });
-  return new Interrupt(() => {
-    if (Atomics.load(canceled, 0) === own) throw queryCanceled();
-    guard.check();
-  });
+/** Between two slices the call ends where nobody waits for it any more or it needs too much memory, and gives way to what has arrived. */
+function withInterrupt<T>(batch: number, call: LaneCall, work: (interrupt: Interrupt) => T): T {
+  const [own, cell] = [BigInt(batch), cancelCell(call)];
+  const outer = guard;
+  const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap, rowBytes: () => engine.rowBytes });
+  guard = memory;
+  try {
+    return work(
+      new Interrupt(() => {
+        if (Atomics.load(canceled, cell) === own) throw queryCanceled();
+        memory.check();
+        slices.giveWay();
+      }),
+    );
+  } finally {
+    guard = outer;
+  }
 }
 
 /** An answer of megabytes travels in shared memory: the main thread would copy bytes that lie in the message itself. */
@@ -85,6 +106,7 @@ function finishedShared(finished: Finished): Finished {
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */
 function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>): BuiltDataset[] | undefined {
+  guard?.noteCompany();
   return engine.build(generation, tenant, windowStartMs)?.map((dataset) => ({
     ...dataset,
     sections: dataset.sections.map((section) => ({ ...section, raw: sharedCopy(section.raw) })),
@@ -97,7 +119,10 @@ function encode(push: PackedPush): PackedRecords {
   const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), settingsOf);
   let next = typeof place === "number" ? slotOf(place) : 0;
   const end = typeof place === "number" ? next + SLOT_BYTES : 0;
+  let recordBytes = 0;
   const room = (lengthBytes: number): Uint8Array => {
+    recordBytes += lengthBytes;
+    if (recordBytes > recordBytesMax) throw recordsTooLarge(recordBytesMax);
     if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
     const at = next;
     next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word

@@ -44,6 +44,25 @@ describe("memory guard", () => {
     expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
   });
 
+  it("rows that are pushed between two slices of a query do not count against it", () => {
+    let rowBytes = 500;
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: new HeldHeap(heap), rowBytes: () => rowBytes });
+    rowBytes += 5_000;
+    heap.outsideBytes = 5_000 + 600;
+    expect(codeOf(guard)).to.equal("none");
+    heap.outsideBytes = 5_000 + 701;
+    expect(codeOf(guard)).to.equal("failed_precondition: QUERY_OUT_OF_MEMORY");
+  });
+
+  it("a query that a segment was built beside is told to come back: it may not be the one that took the memory", () => {
+    const guard = new MemoryGuard({ outsideBytesMax: 1000 }, { heap: new HeldHeap(heap) });
+    guard.noteCompany();
+    heap.outsideBytes = 600;
+    expect(codeOf(guard)).to.equal("none");
+    heap.outsideBytes = 701;
+    expect(codeOf(guard)).to.equal("unavailable: WORKER_FULL");
+  });
+
   it("rows and opened datasets do not count against a query: only what it adds, by half of what they leave", () => {
     heap.aliveBytes = 60;
     const held = new HeldHeap(heap);

@@ -65,16 +65,24 @@ export class HeldHeap implements GuardedHeap {
   }
 }
 
-/** Made anew for each call of a query. */
+/** Made anew for each call of a query that does not itself run between two slices of another. */
 export class MemoryGuard {
   readonly #heap: GuardedHeap;
   readonly #outsideBytesMax: number;
   readonly #outsideBytesBefore: number;
   readonly #heldBytes: number;
+  readonly #rowBytes: () => number;
+  readonly #rowBytesBefore: number;
+  #hasCompany = false;
 
-  /** `outsideBytesMax`: bytes outside of the heap that the call may add. */
-  constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: HeldHeap }) {
+  /**
+   * `outsideBytesMax`: bytes outside of the heap that the call may add. `rowBytes`: what rows have taken there so far; it only rises. What
+   * pushes add between two slices of the query is not the query's.
+   */
+  constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: HeldHeap; readonly rowBytes?: () => number }) {
     this.#heap = modules.heap;
+    this.#rowBytes = modules.rowBytes ?? ((): number => 0);
+    this.#rowBytesBefore = this.#rowBytes();
     this.#outsideBytesMax = options.outsideBytesMax;
     this.#heldBytes = modules.heap.heldBytes();
     this.#outsideBytesBefore = modules.heap.use().outsideBytes;
@@ -87,12 +95,22 @@ export class MemoryGuard {
     const use = this.#heap.use();
     if (!this.#isFull(use, ENDED_PAST)) return;
     if (this.#heldBytes > use.heapBytesMax * ROWS_PAST) throw workerFull(this.#heldBytes);
-    throw outOfMemory(use.usedBytes - this.#heldBytes + Math.max(0, use.outsideBytes - this.#outsideBytesBefore));
+    const ownBytes = use.usedBytes - this.#heldBytes + Math.max(0, this.#outsideBytesOf(use));
+    throw this.#hasCompany ? workerShared(ownBytes) : outOfMemory(ownBytes);
   }
 
-  #isFull({ usedBytes, heapBytesMax, outsideBytes }: HeapUse, part: number): boolean {
-    const addedBytesMax = (heapBytesMax - this.#heldBytes) * part;
-    return usedBytes - this.#heldBytes > addedBytesMax || outsideBytes - this.#outsideBytesBefore > this.#outsideBytesMax * part;
+  #outsideBytesOf({ outsideBytes }: HeapUse): number {
+    return outsideBytes - this.#outsideBytesBefore - (this.#rowBytes() - this.#rowBytesBefore);
+  }
+
+  /** A segment is built between two slices of the query. It takes memory as well, and which of the two took how much is not known: should the query be ended, it is told to come back. */
+  noteCompany(): void {
+    this.#hasCompany = true;
+  }
+
+  #isFull(use: HeapUse, part: number): boolean {
+    const addedBytesMax = (use.heapBytesMax - this.#heldBytes) * part;
+    return use.usedBytes - this.#heldBytes > addedBytesMax || this.#outsideBytesOf(use) > this.#outsideBytesMax * part;
   }
 }
 
@@ -128,5 +146,13 @@ function workerFull(rowBytes: number): CodedError {
   return unavailable(
     "WORKER_FULL",
     `rows that are not in a segment yet take ${Math.ceil(rowBytes / 2 ** 20)} MiB of a worker thread's memory and leave a query too little: try again after the next flush, or give the node more memory`,
+  );
+}
+
+/** The same one has the worker's memory to itself once the segment is built. */
+function workerShared(bytes: number): CodedError {
+  return unavailable(
+    "WORKER_FULL",
+    `the query and a segment that was built meanwhile took ${Math.ceil(bytes / 2 ** 20)} MiB of a worker thread's memory together: try again after the flush, or give the node more memory`,
   );
 }

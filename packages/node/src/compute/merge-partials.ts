@@ -19,13 +19,13 @@ export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], 
     identitySum = addIdentitySums(identitySum, partial.identitySum);
     if (partial.names !== undefined) names.add(partial.names, interrupt);
     if (partial.locations !== undefined) locations.add(partial.locations, interrupt);
-    if (partial.durations !== undefined) durations.addAll(partial.durations);
-    points?.add(partial.points);
-    heatmap?.add(partial.heatmap);
-    if (partial.listing !== undefined) listing?.add(partial.listing);
+    if (partial.durations !== undefined) durations.addAll(partial.durations, interrupt);
+    points?.add(partial.points, interrupt);
+    heatmap?.add(partial.heatmap, interrupt);
+    if (partial.listing !== undefined) listing?.add(partial.listing, interrupt);
     if (partial.census === undefined) continue;
-    census.segments.add(partial.census.segments);
-    census.head.add(partial.census.head);
+    census.segments.add(partial.census.segments, interrupt);
+    census.head.add(partial.census.head, interrupt);
   }
   const has = (field: "names" | "locations" | "durations" | "census"): boolean => partials.some((partial) => partial[field] !== undefined);
   return {

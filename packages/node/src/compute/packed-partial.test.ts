@@ -34,7 +34,7 @@ describe("packed partial", () => {
     expect([packed.names, packed.points, packed.recordCount, packed.identitySum, packed.period]).to.deep.equal([undefined, [], 3, partial.identitySum, 7n]);
     const travelled = unpackPartial(structuredClone(packed));
     expect(travelled).to.deep.equal(structuredClone(partial));
-    const spec = { kind: "flame-graph", maxNodes: 100 } as const;
+    const spec = { kind: "flame-graph", maxNodes: 100, form: "json" } as const;
     expect(finishQuery(spec, [travelled, travelled])).to.deep.equal(finishQuery(spec, [partial, partial]));
     expect(finishQuery({ kind: "listing", ...listing, limit: 0, form: "json" }, [travelled])).to.deep.equal(finishQuery({ kind: "listing", ...listing, limit: 0, form: "json" }, [partial]));
   });

@@ -16,7 +16,7 @@
  *   one record      the next worker gets it before any other, while it holds nothing
  *   that one again  nothing else can have been the cause: it is set aside, its time is quarantined, and the others go on without it
  */
-import { assert, messageOf, retryDelayMs } from "@pyromesh/base";
+import { assert, CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type { Generation, InsertedRecord, RowSource } from "./compute.ts";
@@ -177,6 +177,11 @@ export class ReadBack {
         return await work();
       } catch (error) {
         if (round.isOver()) break;
+        // The node is stopping: nobody waits for the rows any more.
+        if (error instanceof CodedError && error.code === "HEAD_CLOSED") {
+          round.isBroken = true;
+          break;
+        }
         const waitMs = retryDelayMs(failureCount, RETRY);
         logger.error("the rows of a worker could not be read back, and are tried again; its queries wait", { worker: this.#lane, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
@@ -205,6 +210,6 @@ interface Round {
   readonly done: Set<number>;
   readonly onSetAside: () => void;
   recordCount: number;
-  /** A record was refused: the worker is being ended. */
+  /** A record was refused and the worker is being ended, or the head is closed. */
   isBroken: boolean;
 }

@@ -1,4 +1,5 @@
 import { CodedError, Metrics, silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
@@ -108,6 +109,67 @@ describe("worker compute", () => {
   const serviceOf = (lane: number): string => {
     for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
   };
+
+  it("a profile whose labels split it into more records than memory allows is refused, and leaves nothing behind", async () => {
+    await compute.stop();
+    compute = new WorkerCompute(
+      { laneCount: 1, openDatasetBytesMax: 2 ** 20, recordBytesMax: 200_000, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+    );
+    const endpoints = Array.from({ length: 10 }, (_, i) => `/${i}`);
+    const split = taskOf({ number: 1, frameCount: 500, endpoints });
+    expect(split.pprof.length).to.be.below(200_000);
+    expect(await codeOf(compute.encode(split))).to.equal("PROFILE_TOO_LARGE");
+    compute.insert(0, await compute.encode(taskOf({ number: 2, frameCount: 500 })));
+    expect(await recordCount(0)).to.equal(1);
+  });
+
+  describe("pushes that fit into no slot", () => {
+    /** Some 100 kB of pprof, and a record of about as much. */
+    const large = (number: number): EncodeTask => taskOf({ number, frameCount: 1500 });
+    const open = async (pushBytesMax: number, clock: Clock = systemClock): Promise<void> => {
+      await compute.stop();
+      compute = new WorkerCompute(
+        { laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, pushBytesMax, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { clock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+      );
+    };
+
+    it("wait until the records of those before them are released", async () => {
+      await open(200_000);
+      const first = await compute.encode(large(1));
+      let isDone = false;
+      const second = compute.encode(large(2)).finally(() => (isDone = true));
+      const small = await compute.encode(taskOf({ number: 3 }));
+      expect(isLent(small[0]!), "a small one has its slot").to.equal(true);
+      expect(isDone).to.equal(false);
+      compute.release(first);
+      expectIntact((await second)[0]!, { number: 2, frameCount: 1500 });
+      compute.release(await second);
+      compute.release(small);
+    });
+
+    it("are refused as unavailable where that takes too long, and hold nothing", async () => {
+      // The only timers of compute here are those of waits.
+      await open(200_000, { ...systemClock, after: (_, run) => systemClock.after(1, run) });
+      const first = await compute.encode(large(1));
+      const refusal = await compute.encode(large(2)).catch((thrown: unknown) => thrown as CodedError);
+      expect(refusal).to.include({ code: "PUSHES_TOO_MANY", kind: "unavailable" });
+      expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 5 });
+      compute.release(first);
+      compute.release(await compute.encode(large(2)));
+    });
+
+    it("that are larger than all of it go through alone", async () => {
+      await open(1000);
+      const both = await Promise.all([1, 2].map(async (number) => {
+        const records = await compute.encode(large(number));
+        compute.release(records);
+        return records.length;
+      }));
+      expect(both).to.deep.equal([1, 1]);
+    });
+  });
 
   it("lent memory is used again after the release, and not before", async () => {
     const held = { number: 1_000 };
@@ -315,11 +377,85 @@ describe("worker compute", () => {
       const [partial] = (await compute.scan(scanOf([0]), never)).filter((one) => one.recordCount > 0);
       const partials = Array.from({ length: 1_000_000 }, () => partial!);
       const caller = new AbortController();
-      const canceled = codeOf(compute.finish({ kind: "flame-graph", maxNodes: 10 }, partials, caller.signal));
+      const canceled = codeOf(compute.finish({ kind: "flame-graph", maxNodes: 10, form: "json" }, partials, caller.signal));
       await turn();
       caller.abort();
       expect(await canceled).to.equal("QUERY_CANCELED");
       expect(await recordCount(0)).to.equal(ROW_COUNT + 1);
+    });
+  });
+
+  describe("while one worker scans without end", () => {
+    const ROW_COUNT = 2_000;
+    let only: WorkerCompute;
+    let caller: AbortController;
+    let scan: Promise<string>;
+    /** The one dataset a million times: half a minute, longer than mocha waits. What is answered before it is left was done between two of its slices. */
+    beforeEach(async () => {
+      only = new WorkerCompute(
+        { laneCount: 1, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
+      );
+      const endpoints = Array.from({ length: 100 }, (_, i) => `/${i}`);
+      for (let number = 1; number <= ROW_COUNT / endpoints.length; number++) await keep({ number, endpoints });
+      caller = new AbortController();
+      scan = codeOf(only.scan(scanOf(Array.from({ length: 1_000_000 }, () => 0)), caller.signal));
+    });
+    afterEach(async () => {
+      caller.abort();
+      expect(await scan, "it was at work until now").to.equal("QUERY_CANCELED");
+      await only.stop();
+    });
+    const keep = async (push: Push): Promise<void> => {
+      const records = await only.encode(taskOf(push));
+      for (const record of records) if (push.endpoints === undefined) expectIntact(record, push);
+      only.insert(push.generation ?? 0, records);
+      only.release(records);
+    };
+    const labelNames = (generations: readonly Generation[]): ScanTask => ({
+      ...scanOf(generations),
+      spec: { kind: "listing", startNs: 0n, endNs: 2n ** 62n, selectors: [], listing: { kind: "names", alphabet: "utf8" }, bounds: { entryCountMax: 0, bytesMax: 0 } },
+    });
+
+    it("pushes are answered, also into the dataset that it reads, and are in the next answer", async () => {
+      for (let number = 1; number <= 20; number++) await keep({ number });
+      await keep({ number: 21, frameCount: 4_000 });
+      caller.abort();
+      expect(await scan).to.equal("QUERY_CANCELED");
+      const [partial] = await only.scan(scanOf([0]), never);
+      expect(partial!.recordCount).to.equal(ROW_COUNT + 21);
+    });
+
+    it("a listing is answered, and sees what was pushed before it was asked", async () => {
+      await keep({ number: 1 });
+      const [partial] = await only.scan(labelNames([0]), never);
+      const listed = await only.finish({ kind: "listing", listing: { kind: "names", alphabet: "utf8" }, bounds: { entryCountMax: 0, bytesMax: 0 }, limit: 0, form: "json" }, [partial!], never);
+      expect("bytes" in listed && Buffer.from(listed.bytes).toString()).to.include("service_name");
+    });
+
+    it("a listing without end is left, and pushes go on between its slices", async () => {
+      const left = new AbortController();
+      const listing = codeOf(only.scan(labelNames(Array.from({ length: 1_000_000 }, () => 0)), left.signal));
+      await keep({ number: 1 });
+      left.abort();
+      expect(await listing).to.equal("QUERY_CANCELED");
+      await keep({ number: 2 });
+    });
+
+    it("a segment is built, step by step, and its generation is dropped", async () => {
+      await keep({ number: 1, generation: 1 });
+      const [dataset] = await only.build(1, "t1", windowStartOf(NOW_MS));
+      expect(dataset!.recordCount).to.equal(1);
+      only.drop(1);
+      await only.settle();
+    });
+
+    it("another scan waits for its turn, and is left there", async () => {
+      const left = new AbortController();
+      const waiting = codeOf(only.scan(scanOf([0]), left.signal));
+      await keep({ number: 1 });
+      left.abort();
+      expect(await waiting).to.equal("QUERY_CANCELED");
     });
   });
 

@@ -2,27 +2,29 @@
  * Compute on worker threads: which lane does what (lane.ts is one lane).
  *
  * A push goes to the lane where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
- * where that lane is busy it goes to another, and its records are decoded again on insert. `finish` goes to any lane.
- * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push.
+ * where that lane is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any lane.
+ * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
+ * is at work there (lane-queue.ts).
  * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
  *
  * Where a worker dies, only the calls that it was working on are refused (worker-supervisor.ts). A call that was at work at two deaths is
  * refused before it reaches a third worker: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
  */
 import { createHash } from "node:crypto";
-import { CodedError, messageOf } from "@pyromesh/base";
+import { claimedInflatedBytes, CodedError, isGzip, MemoryBudget, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { buildShape, finishShape, mergeShape, scanShape } from "./call-shape.ts";
+import { buildShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
-import type { BuiltDataset, Compute, EncodeTask, Finished, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
+import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
 import type { Lane, WorkerDeath } from "./lane.ts";
 import { laneOf } from "./lane-of.ts";
-import { isPush, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
+import { isPush, isQuery, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
 import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
 import { LentMemory } from "./lent-memory.ts";
 import { codecOf } from "./section-codec.ts";
@@ -32,6 +34,11 @@ import type { StartThread } from "./worker-thread.ts";
 import type { WorkerMemory } from "../memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
+/** How long a push waits for the memory that lies in no slot. */
+const ASIDE_WAIT_TIMEOUT_MS = 5_000;
+/** A profile that may become as much travels alone: the records of all calls of a batch come back together, and nobody knows how many before. */
+const ALONE_BYTES_MIN = 2 ** 20;
+
 /** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
 
@@ -39,6 +46,10 @@ export interface WorkerComputeOptions {
   readonly laneCount: number;
   /** Of opened datasets, in each lane. */
   readonly openDatasetBytesMax: number;
+  /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
+  readonly pushBytesMax?: number;
+  /** Of all records of one profile. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
+  readonly recordBytesMax?: number;
   readonly memory: WorkerMemory;
 }
 
@@ -65,8 +76,10 @@ class LentRecord implements EncodedRecord {
   /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
   row: number;
   slot: SlotLoan | undefined;
+  /** Of its bytes, where they lie in no slot: counted until it is released. */
+  asideBytes: number;
 
-  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined) {
+  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined, asideBytes: number) {
     this.identity = recordIdentity(bytes);
     this.tenant = tenant;
     this.service = service;
@@ -77,6 +90,7 @@ class LentRecord implements EncodedRecord {
     this.generation = generation;
     this.row = row;
     this.slot = slot;
+    this.asideBytes = asideBytes;
   }
 }
 
@@ -91,6 +105,8 @@ export class WorkerCompute implements Compute {
   readonly #workers: WorkerSupervisor[];
   readonly #lanes: Lane[];
   readonly #memory = new LentMemory();
+  /** For what lies in no slot. */
+  readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
   /** By tenant and content. A push that was with a worker when it died is sent alone the next time, so that it is known whether it is the cause. */
   readonly #deadlyPushes = new DeadlyCalls();
@@ -98,8 +114,9 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, openDatasetBytesMax, memory }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ laneCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
+    this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
     const { shared } = this.#memory;
     const { outsideBytesMax } = memory;
@@ -107,23 +124,35 @@ export class WorkerCompute implements Compute {
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
     this.#workers = Array.from({ length: laneCount }, (_, lane) => {
       const onDeath = (death: WorkerDeath): void => this.#onDeath(lane, death);
-      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax, recordBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#lanes = this.#workers.map(({ lane }) => lane);
+    metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
+      this.#lanes.map((lane, number) => ({ labels: { worker: String(number) }, value: lane.busyMs / 1000 })),
+    );
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
+    checkClaimedSize(task); // before it is copied
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
-    const lane = this.#laneFor(task);
-    const settings = lane.settingsNumber(task.settings);
     const at = this.#memory.lend(task.pprof);
     const slot = at === undefined ? undefined : { at, recordCount: 0 };
+    const copyBytes = at === undefined ? task.pprof.length : 0;
+    if (copyBytes > 0) await this.#takeAside(copyBytes);
     try {
-      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isSuspect);
+      const lane = this.#laneFor(task);
+      const settings = lane.settingsNumber(task.settings);
+      const isAlone = isSuspect || inflatedBytes(task) >= ALONE_BYTES_MIN;
+      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isAlone);
       const records: LentRecord[] = [];
-      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot));
+      for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
+        // They exist already: no other push is begun until there is room again.
+        const asideBytes = typeof packed[entry] === "number" ? 0 : (packed[entry + 1] as number); // as unpackRecord reads them
+        this.#aside.add(asideBytes);
+        records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot, asideBytes));
+      }
       if (slot !== undefined) slot.recordCount = records.length;
       if (isSuspect) this.#deadlyPushes.clear(name);
       return records;
@@ -131,9 +160,18 @@ export class WorkerCompute implements Compute {
       if (wasAtWork(error)) this.#deadlyPushes.note(name ?? pushName(task), this.#modules.clock.monotonicMs());
       throw error;
     } finally {
+      this.#aside.give(copyBytes);
       // Also where the worker died: its calls are refused only when its thread is gone, and then nothing writes to the slot any more.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
+  }
+
+  /** Throws PUSHES_TOO_MANY. */
+  async #takeAside(sizeBytes: number): Promise<void> {
+    // One that is larger than all of it waits until it would be alone: a limit of its own has bounded it before.
+    const askedBytes = Math.min(sizeBytes, this.#aside.bytesMax);
+    if (!this.#aside.tryBegin(askedBytes, false) && !(await this.#aside.wait(askedBytes, false).outcome)) throw pushesTooMany();
+    this.#aside.add(sizeBytes - askedBytes);
   }
 
   readonly #view = (at: number, lengthBytes: number): Uint8Array => this.#memory.view(at, lengthBytes);
@@ -165,6 +203,8 @@ export class WorkerCompute implements Compute {
       record.row = 0;
       if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
       record.slot = undefined;
+      this.#aside.give(record.asideBytes);
+      record.asideBytes = 0;
     }
   }
 
@@ -217,8 +257,8 @@ export class WorkerCompute implements Compute {
     return merged;
   }
 
-  async finish(spec: Parameters<Compute["finish"]>[0], partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
-    this.#refuseDeadlyQuery(() => finishShape(spec, this.#scannedFor(partials)));
+  async finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished> {
+    this.#refuseDeadlyQuery(() => this.#finishShape(spec, partials));
     return this.#free().call<Finished>({ method: "finish", spec, partials }, signal);
   }
 
@@ -230,15 +270,23 @@ export class WorkerCompute implements Compute {
     await Promise.all(this.#workers.map((worker) => worker.stop()));
   }
 
-  /** Counts the death against the call that was at work, where it was the only one. */
+  /**
+   * Counts the death against the query that was at work, of two the one that was begun last; where there was none, against the one call
+   * that was. A push or a build that was done between two slices of a query is not blamed for what the query left of the memory: should
+   * it be the cause, it dies again without one.
+   */
   #onDeath(lane: number, { reason, atWork }: WorkerDeath): void {
-    const [call] = atWork;
-    if (reason === "failed" || call === undefined || atWork.length > 1 || isPush(call)) return;
+    const call = atWork.findLast(isQuery) ?? (atWork.length === 1 ? atWork[0] : undefined);
+    if (reason === "failed" || call === undefined || isPush(call)) return;
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
-    else if (call.method === "finish") this.#deadly.note(finishShape(call.spec, this.#scannedFor(call.partials)), nowMs);
+    else if (call.method === "finish") this.#deadly.note(this.#finishShape(call.spec, call.partials), nowMs);
     else if (call.method === "build") this.#deadly.note(buildShape(lane, call.generation, call.tenant, call.windowStartMs), nowMs);
+  }
+
+  #finishShape(spec: FinishSpec, partials: readonly ScanPartial[]): string {
+    return finishShape(spec, sidesOf(spec, partials).map((side) => this.#scannedFor(side)));
   }
 
   #scannedFor([partial]: readonly ScanPartial[]): Scanned | undefined {
@@ -289,7 +337,10 @@ export class WorkerCompute implements Compute {
   #laneFor({ tenant, labels }: EncodeTask): Lane {
     const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
     const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
-    return isFree(home) ? home : this.#free();
+    if (isFree(home)) return home;
+    const other = this.#free();
+    // Where none is free it waits as long there as here, and here its rows can be made ready.
+    return isFree(other) || home.isDown || home.load >= LANE_CALLS_MAX ? other : home;
   }
 
   #free(): Lane {
@@ -313,6 +364,20 @@ function busynessOf(lane: Lane): number {
 
 function wasAtWork(error: unknown): boolean {
   return error instanceof CodedError && error.code === "WORKER_LOST" && error.details["wasAtWork"] === true;
+}
+
+function inflatedBytes({ pprof, folded }: EncodeTask): number {
+  return folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
+}
+
+function pushesTooMany(): CodedError {
+  const retryAfterSeconds = ASIDE_WAIT_TIMEOUT_MS / 1000;
+  return new CodedError({
+    code: "PUSHES_TOO_MANY",
+    kind: "unavailable",
+    message: `profiles and records on their way to the disk take as much memory as they may: try again in ${retryAfterSeconds} s`,
+    details: { retryAfterSeconds },
+  });
 }
 
 /** The same for the same push sent again. */

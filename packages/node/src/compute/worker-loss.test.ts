@@ -2,17 +2,18 @@
 import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask, Generation, RowSource, ScanTask } from "./compute.ts";
+import type { EncodeTask, FinishSpec, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
 import { laneOf } from "./lane-of.ts";
 import type { LaneCall } from "./lane-protocol.ts";
 import { isPush } from "./lane-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { graphTotal } from "../testing/index.ts";
 import { Generations } from "../tend/generations.ts";
 import { rowSource } from "../tend/row-source.ts";
 
@@ -25,6 +26,8 @@ const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
 const MEMORY = { heapMb: 128, outsideBytesMax: 2 ** 28 };
 const never = new AbortController().signal;
+
+const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
 
 /** Services whose datasets lie in lane 0, and in lane 1. */
 const [HERE, THERE] = [0, 1].map((lane) => {
@@ -51,7 +54,6 @@ function taskOf(number: number, service: string, generation: Generation, tenant 
 }
 
 function scanOf(generations: readonly Generation[], selector: ScanTask["spec"] extends infer S ? (S extends { query: { selector: infer M } } ? M : never) : never = []): ScanTask {
-  const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
   const query = { startNs: 0n, endNs: 2n ** 62n, profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
   return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
 }
@@ -75,9 +77,11 @@ class Threads {
     if (this.diesAtOnce) void real.end();
     const thread: WorkerThread = {
       post: (batch) => {
-        const [, ...calls] = batch;
-        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) void real.end();
-        else real.post(batch);
+        const [number, ...calls] = batch;
+        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) {
+          Atomics.store(start.begun, 0, BigInt(number)); // it begins the call, and dies of it
+          void real.end();
+        } else real.post(batch);
       },
       end: () => real.end(),
     };
@@ -98,6 +102,8 @@ class Rig {
   readonly witness = new MemoryWitness();
   readonly threads = new Threads();
   metrics = new Metrics();
+  /** What the workers' side logged. */
+  readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
   hopeless: Error | undefined;
   generations!: Generations;
   head!: Head;
@@ -109,7 +115,7 @@ class Rig {
 
   async start(): Promise<void> {
     this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: silentLogger, metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
     this.generations = new Generations((generation) => this.compute.drop(generation));
     const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
     this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
@@ -182,8 +188,8 @@ class Rig {
   async answer(generations: readonly Generation[] = this.live): Promise<{ records: number; sum: number }> {
     const partials = await this.compute.scan(scanOf(generations), never);
     const records = partials.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000 }, partials, never);
-    return { records, sum: finished.kind === "flame-graph" ? Number(finished.graph.total) : NaN };
+    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000, form: "json" }, partials, never);
+    return { records, sum: finished.kind === "reply" ? graphTotal({ value: finished.bytes }) : NaN };
   }
 
   /** Records that a segment of that generation would hold. */
@@ -412,13 +418,73 @@ describe("a worker that dies", function () {
     expect(await rig.restarts("crashed")).to.equal(2);
   });
 
+  it("while it did a push between two slices of a query: both are refused; the query is blamed, and the push is tried alone and kept", async () => {
+    await pushAll(0, 2);
+    const selector = [{ name: "service_name", operator: "=" as const, value: HERE }];
+    // The one dataset again and again: longer than this test may take.
+    const long = scanOf(Array.from({ length: 1_000_000 }, () => 0), selector);
+    for (let time = 0; time < 2; time++) {
+      let isAtWork = false;
+      rig.threads.dieAt = (call, lane) => {
+        isAtWork ||= isScan(call) && lane === 0;
+        return isAtWork && isPush(call) && lane === 0;
+      };
+      const scan = errorOf(rig.compute.scan(long, never));
+      await new Promise((resolve) => void setImmediate(resolve)); // it is sent
+      const push = errorOf(rig.compute.encode(taskOf(4 + time, HERE, 0)));
+      expect([(await scan).code, (await push).code]).to.deep.equal(["WORKER_LOST", "WORKER_LOST"]);
+      rig.threads.dieAt = undefined;
+      expect((await rig.answer()).records).to.equal(2 + time);
+      await rig.push(4 + time, HERE);
+    }
+    expect((await errorOf(rig.compute.scan(long, never))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await rig.answer()).to.deep.equal({ records: 4, sum: 12 });
+  });
+
+  it("while it prints a reply, of whatever kind: 503 and a time to come again", async () => {
+    await pushAll(0, 1);
+    const shape = { startMs: 0, endMs: 60_000, stepMs: 15_000, groupBy: [], exemplars: "none" } as const;
+    const replies: readonly FinishSpec[] = [
+      { kind: "diff", maxNodes: 10, leftCount: 1, profileType, form: "render" },
+      { kind: "render", maxNodes: 10, graphCount: 1, profileType, shape: { ...shape, aggregation: "sum" } },
+      { kind: "pprof", maxNodes: 10, goPgo: undefined, profileType, timeNs: 1n, form: "json" },
+      { kind: "points", shape: { ...shape, aggregation: "sum" }, limit: 0, form: "json" },
+    ];
+    for (const spec of replies) {
+      const partials = await rig.compute.scan(scanOf([0]), never);
+      rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
+      const refusal = await errorOf(rig.compute.finish(spec, partials, never));
+      expect(refusal, spec.kind).to.include({ code: "WORKER_LOST", kind: "unavailable" });
+      expect(refusal.details["retryAfterSeconds"]).to.equal(1);
+      rig.threads.dieAt = undefined;
+    }
+    expect(await rig.answer()).to.deep.equal({ records: 1, sum: 1 });
+  });
+
   it("twice of the same merge: that is refused, and another merge of the same query is not", async () => {
     await pushAll(0, 2);
-    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes }, await rig.compute.scan(scanOf([0]), never), never);
+    const finish = async (maxNodes: number): Promise<unknown> => rig.compute.finish({ kind: "flame-graph", maxNodes, form: "json" }, await rig.compute.scan(scanOf([0]), never), never);
     rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish" && "maxNodes" in call.spec && call.spec.maxNodes === 7;
     for (let time = 0; time < 2; time++) expect((await errorOf(finish(7))).code).to.equal("WORKER_LOST");
     expect((await errorOf(finish(7))).code).to.equal("QUERY_KILLS_WORKERS");
-    expect(await finish(8)).to.include({ kind: "flame-graph" });
+    expect(await finish(8)).to.include({ kind: "reply" });
+  });
+
+  // The right side was no part of the shape: every diff with that left side was refused.
+  it("twice of the same diff: that is refused, and one with the same left side and another right side is not", async () => {
+    await pushAll(0, 2);
+    await pushAll(2, 3, THERE);
+    const of = (service: string): Promise<readonly ScanPartial[]> => rig.compute.scan(scanOf([0], [{ name: "service_name", operator: "=", value: service }]), never);
+    const diff = async (left: string, right: string): Promise<unknown> => {
+      const [a, b] = [await of(left), await of(right)];
+      return rig.compute.finish({ kind: "diff", maxNodes: 7, leftCount: a.length, profileType, form: "json" }, [...a, ...b], never);
+    };
+    rig.threads.dieAt = (call) => !isPush(call) && call.method === "finish";
+    for (let time = 0; time < 2; time++) expect((await errorOf(diff(HERE, THERE))).code).to.equal("WORKER_LOST");
+    rig.threads.dieAt = undefined;
+    expect((await errorOf(diff(HERE, THERE))).code).to.equal("QUERY_KILLS_WORKERS");
+    expect(await diff(HERE, HERE)).to.include({ kind: "reply" });
+    expect(await diff(THERE, HERE)).to.include({ kind: "reply" });
   });
 
   it("twice of the same build: it is refused, and queries over those rows go on", async () => {
@@ -494,6 +560,27 @@ describe("a worker that dies", function () {
     await pushAll(3, 4);
     expect(await rig.answer()).to.deep.equal({ records: 4, sum: 15 });
     expect(failures).to.be.above(5);
+  });
+
+  it("and the node stops while its rows are read back: that is no error", async () => {
+    await pushAll(0, 3);
+    let asked!: () => void; // set before the constructor returns
+    const asking = new Promise<void>((resolve) => (asked = resolve));
+    let open!: () => void; // the same
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    rig.beforePage = () => {
+      asked();
+      return opened;
+    };
+    await rig.threads.kill(0);
+    await asking;
+    const before = rig.lines.length;
+    // As the node stops: the head is closed first, then the workers.
+    await rig.head.close();
+    open();
+    await systemClock.sleep(0);
+    await rig.compute.stop();
+    expect(rig.lines.slice(before).filter(({ level }) => level === "error")).to.deep.equal([]);
   });
 
   it("and rows that take too long: what waits for them is refused, with the time it will take, until they are there", async () => {

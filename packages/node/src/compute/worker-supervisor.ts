@@ -53,7 +53,7 @@ export class WorkerSupervisor {
   #startTimer: Timer | undefined;
   #heldTimer: Timer | undefined;
 
-  constructor(start: Omit<LaneStart, "canceled" | "epoch">, modules: WorkerSupervisorModules) {
+  constructor(start: Omit<LaneStart, "canceled" | "begun" | "epoch">, modules: WorkerSupervisorModules) {
     this.#number = start.lane;
     this.#modules = modules;
     this.lane = new Lane(start, { startThread: modules.startThread, onGone: (death) => this.#onGone(death) });

@@ -1,7 +1,7 @@
 /** A worker's thread as its lane sees it: what it is sent, what it answers, and that it is gone. Made by a factory, so that tests can end one when they like. */
 import { Worker } from "node:worker_threads";
 import { messageOf } from "@pyromesh/base";
-import type { LaneBatch, LaneOutcome, LaneStart } from "./lane-protocol.ts";
+import type { LaneBatch, LaneReply, LaneStart } from "./lane-protocol.ts";
 import type { WorkerMemory } from "../memory-plan.ts";
 
 /** Why a thread is gone. `failed`: we ended it, because it failed at what must not fail (an accepted record could not be interned). */
@@ -13,13 +13,15 @@ export interface ThreadEnd {
 }
 
 export interface ThreadEvents {
-  readonly onOutcomes: (outcomes: readonly LaneOutcome[]) => void;
+  readonly onReply: (reply: LaneReply) => void;
   /** Called once, when the thread is gone: it neither answers nor writes to shared memory any more. */
   readonly onGone: (end: ThreadEnd) => void;
 }
 
 export interface WorkerThread {
   post(batch: LaneBatch): void;
+  /** How long it was at work since it began; 0 where that is not measured. */
+  busyMs?(): number;
   /** Resolves when the thread is gone, after `onGone`. */
   end(): Promise<void>;
 }
@@ -28,10 +30,10 @@ export type StartThread = (start: LaneStart, events: ThreadEvents) => WorkerThre
 
 /** Threads of lane.worker.ts. */
 export function workerThreads({ heapMb }: Pick<WorkerMemory, "heapMb">): StartThread {
-  return (start, { onOutcomes, onGone }) => {
+  return (start, { onReply, onGone }) => {
     const worker = new Worker(new URL("./lane.worker.js", import.meta.url), { workerData: start, resourceLimits: { maxOldGenerationSizeMb: heapMb } });
     let end: ThreadEnd | undefined;
-    worker.on("message", onOutcomes);
+    worker.on("message", onReply);
     // A message that cannot be decoded was an answer: its caller would wait for ever.
     worker.on("messageerror", (error) => {
       end ??= { reason: "crashed", message: messageOf(error) };
@@ -44,6 +46,7 @@ export function workerThreads({ heapMb }: Pick<WorkerMemory, "heapMb">): StartTh
     worker.on("exit", (code) => onGone(end ?? { reason: "crashed", message: `it exited with ${code}` }));
     return {
       post: (batch) => worker.postMessage(batch),
+      busyMs: () => worker.performance.eventLoopUtilization().active,
       end: async () => void (await worker.terminate()),
     };
   };

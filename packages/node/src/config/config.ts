@@ -8,10 +8,12 @@ import {
   countKind,
   diskBudgetKind,
   durationKind,
+  hostListKind,
   listKind,
   logLevelKind,
   optionalAddressKind,
   optionalTextKind,
+  originListKind,
   positiveCountKind,
   positiveDurationKind,
   positiveSizeKind,
@@ -31,6 +33,10 @@ export interface NodeSettings {
   readonly httpAddress: Address;
   /** Undefined: admin requests are answered to loopback peers on `httpAddress`. */
   readonly adminAddress: Address | undefined;
+  /** Names that a request's `Host` may have: besides loopback ones on a loopback address; elsewhere empty means any. */
+  readonly allowedHosts: readonly string[];
+  /** Origins of other web sites whose pages may push and query. */
+  readonly corsOrigins: readonly string[];
   readonly clusterAddress: Address;
   readonly clusterAdvertise: string | undefined;
   readonly clusterName: string | undefined;
@@ -54,6 +60,11 @@ export interface NodeSettings {
   readonly isSelfProfiling: boolean;
   /** 0: one less than there are cores, at least 1, at most 8. */
   readonly workerCount: number;
+  /** 0: from the workers and the memory (memory-plan.ts). */
+  readonly queriesAtOnceMax: number;
+  /** Of each class. 0: none waits. */
+  readonly queuedQueriesMax: number;
+  readonly queryQueueTimeoutMs: number;
 }
 
 export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSettings[K]> } = {
@@ -62,6 +73,8 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   dataDir: setting("data_dir", { ...textKind, placeholder: "dir" }, "./data", "folder for what this node keeps"),
   httpAddress: setting("http_addr", addressKind, { host: "127.0.0.1", port: 4040 }, "where HTTP listens"),
   adminAddress: setting("admin_addr", optionalAddressKind, undefined, "answer admin requests only here; unset: to loopback peers"),
+  allowedHosts: setting("allowed_hosts", hostListKind, [], "names that a request may be sent to (Host), with *. for all below one (repeatable); unset: on a loopback address localhost and the like, elsewhere any"),
+  corsOrigins: setting("cors_origins", originListKind, [], "web sites whose pages may push and query, as https://grafana.example.org, or * (repeatable); unset: none but the node's own page"),
   clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the cluster listens"),
   clusterAdvertise: setting("cluster_advertise", { ...optionalTextKind, placeholder: "host:port" }, undefined, "the address other members are told"),
   clusterName: setting("cluster_name", { ...optionalTextKind, placeholder: "name" }, undefined, "members of another name are refused"),
@@ -78,6 +91,9 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   authFile: setting("auth_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file of tokens and their tenants (not in this version)"),
   logLevel: setting("log_level", logLevelKind, "info", "how much is logged"),
   isSelfProfiling: setting("self_profile", booleanKind, false, "profile this node and store it here"),
+  queriesAtOnceMax: setting("max_concurrent_queries", countKind, 0, "queries that scan at once; 0: twice the workers, at least 4, and fewer where memory is short"),
+  queuedQueriesMax: setting("max_queued_queries", countKind, 256, "queries that wait for their turn; one more is refused"),
+  queryQueueTimeoutMs: setting("query_queue_timeout", positiveDurationKind, 60_000, "a query that has waited for so long is refused"),
   workerCount: setting("workers", countKind, 0, "worker threads; 0: one less than there are cores, at least 1, at most 8"),
 };
 
@@ -89,4 +105,9 @@ export function changedSettings(before: NodeSettings, after: NodeSettings): stri
 
 function setting<T>(key: string, kind: Setting<T>["kind"], byDefault: T, help: string): Setting<T> {
   return { key, kind, default: byDefault, help };
+}
+
+/** Where a node keeps its objects that was told of no bucket. */
+export function bucketIn(dataDir: string): string {
+  return `file://${dataDir}/bucket`;
 }

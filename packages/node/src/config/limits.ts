@@ -71,7 +71,7 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   queryLengthMs: limit("max_query_length", durationKind, 0, "longest range of one query"),
   queryBytesMax: limit("max_query_bytes", countKind, 4 * 2 ** 30, "bytes of segments that one query may read"),
   flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
-  flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes a query may ask for"),
+  flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes, and functions of a top table, a query may ask for"),
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
   labelListingMax: limit("max_label_listing", countKind, 100_000, "names, values, types or series that one answer lists, the first in order; an answer that was cut says so"),
   labelListingBytesMax: limit("max_label_listing_bytes", countKind, 16 * 2 ** 20, "bytes of such an answer, as JSON and uncompressed"),

@@ -1,12 +1,13 @@
 import { CodedError, parseTenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
+import { parse } from "yaml";
 import { SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
 import { LIMITS, limitsFor, printLimits } from "./limits.ts";
 import { loadConfig } from "./load-config.ts";
 import { nearestName } from "./nearest-name.ts";
-import { printConfig } from "./print-config.ts";
+import { printConfig, printConfigDiff, printDefaultConfig } from "./print-config.ts";
 import { flagOf, hideCredentials, parseAddress, variableOf } from "./setting.ts";
 
 interface Given {
@@ -93,6 +94,14 @@ describe("config: one setting, three spellings", () => {
     expect([config.flushIntervalMs, config.flushSizeBytes, config.retentionMs, config.replication]).to.deep.equal([3000, 2_097_152, 86_400_000, 3]);
   });
 
+  it("hosts and origins are lists, each entry in its one spelling", () => {
+    const yaml = "allowed_hosts: [Profiles.Example.org., '*.corp.example', 'fd00:0::5']\ncors_origins: HTTPS://Grafana.example.org:443\n";
+    const config = load({ yaml });
+    expect([config.allowedHosts, config.corsOrigins]).to.deep.equal([["profiles.example.org", "*.corp.example", "fd00::5"], ["https://grafana.example.org"]]);
+    expect(load({ env: { PYROMESH_ALLOWED_HOSTS: "a.example, 10.0.0.5" } }).allowedHosts).to.deep.equal(["a.example", "10.0.0.5"]);
+    expect(load({ yaml: printConfig(config) })).to.deep.include({ allowedHosts: config.allowedHosts, corsOrigins: config.corsOrigins });
+  });
+
   it("every key makes a flag and a variable of its own", () => {
     const keys = [...Object.values(SETTINGS), ...Object.values(LIMITS)].map(({ key }) => key);
     expect(new Set(keys.map(flagOf)).size).to.equal(keys.length);
@@ -143,6 +152,12 @@ describe("config: refusals", () => {
     expect(refusalOf({ flags: { join: "10.0.0.2:7946" } })).to.match(/--join: this version is one node: joining would promise copies that do not exist/);
     expect(refusalOf({ yaml: "join: [a:1, b:2]\n" })).to.match(/^pyromesh\.yaml:1:7: this version is one node/);
     expect(refusalOf({ flags: { auth_file: "tokens" } })).to.include("does not check tokens");
+  });
+
+  it("show how a host and an origin are written", () => {
+    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is no name of a host: write it as');
+    expect(refusalOf({ flags: { allowed_hosts: "a.example:4040" } })).to.include("without a scheme or a port");
+    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is no origin of a site: write it as https://grafana.example.org");
   });
 
   it("an open cluster address needs a secret", () => {
@@ -209,11 +224,23 @@ describe("config: printing", () => {
     expect(again).to.deep.equal({ ...config, configFile: "pyromesh.yaml" });
   });
 
+  it("the difference is what was set to something else, limits and overrides too; the defaults are what nothing gives", () => {
+    const config = load({
+      yaml: "limits:\n  max_query_length: 2h\noverrides:\n  a:\n    ingestion_rate_mb: 0.5\n",
+      flags: { log_level: "debug", retention: "31d" },
+    });
+    expect(parse(printConfigDiff(config))).to.deep.equal({ log_level: "debug", limits: { max_query_length: "2h" }, overrides: { a: { ingestion_rate_mb: 0.5 } } });
+    expect(printDefaultConfig()).to.equal(printConfig(load({})));
+    expect(printConfigDiff(load({}))).to.equal("{}\n");
+    expect(parse(printConfigDiff(load({ flags: { data_dir: "/d" } })))).to.deep.equal({ data_dir: "/d" });
+  });
+
   it("hides what is secret", () => {
     const config = { ...load({ flags: { cluster_secret_file: "/run/word" } }), authFile: "/run/tokens", bucket: "s3://b?endpoint=http://me:word@host/" };
     const printed = printConfig(config);
     expect(printed).to.not.match(/word|tokens/);
     expect(printed).to.include("cluster_secret_file: <hidden>").and.include("http://***@host/");
+    expect(printConfigDiff(config)).to.include("auth_file: <hidden>").and.not.match(/word|tokens/);
     expect(hideCredentials("s3://b?endpoint=http%3A%2F%2Fme%3Aword%40host")).to.equal("s3://b?endpoint=http%3A%2F%2F***%40host");
   });
 });

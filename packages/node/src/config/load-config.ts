@@ -5,7 +5,7 @@
  * at once, each with its place and the nearest known name: a setting that is silently ignored is worse than no start.
  */
 import { CodedError, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
-import { SETTINGS } from "./config.ts";
+import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config, NodeSettings } from "./config.ts";
 import { LIMITS } from "./limits.ts";
 import type { TenantLimits } from "./limits.ts";
@@ -49,7 +49,7 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): Config {
   const settings = readAll(SETTINGS, given, refusals) as NodeSettings; // one entry per key of SETTINGS, each of its kind
   const limits = readAll(LIMITS, given, refusals) as TenantLimits;
   const overrides = readOverrides(yaml, limits, refusals);
-  const config: Config = { ...settings, bucket: settings.bucket === "" ? `file://${settings.dataDir}/bucket` : settings.bucket, limits, overrides };
+  const config: Config = { ...settings, bucket: settings.bucket === "" ? bucketIn(settings.dataDir) : settings.bucket, limits, overrides };
   refusals.push(...refusalsTogether(config, given));
   if (refusals.length > 0) throw invalidArgument("CONFIG_INVALID", refusals.join("\n"));
   return config;

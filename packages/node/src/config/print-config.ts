@@ -1,8 +1,8 @@
 /** The settings in force as YAML that `loadConfig` reads back, except for what is secret: that is hidden. */
 import { stringify } from "yaml";
-import { SETTINGS } from "./config.ts";
+import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
-import { printLimits } from "./limits.ts";
+import { LIMITS, printLimits } from "./limits.ts";
 import type { LimitsInForce, TenantLimits } from "./limits.ts";
 import { hideCredentials } from "./setting.ts";
 import type { Setting } from "./setting.ts";
@@ -10,6 +10,33 @@ import type { Setting } from "./setting.ts";
 export const HIDDEN = "<hidden>";
 
 export function printConfig(config: Config): string {
+  return stringify(entriesOf(config), YAML_FORM);
+}
+
+/** What differs from the defaults, in the same form. A secret that is set is hidden here too. */
+export function printConfigDiff(config: Config): string {
+  const defaults = entriesOf({ ...DEFAULTS, bucket: bucketIn(config.dataDir) });
+  // Overrides have no default: those that are set all differ.
+  const changed = Object.entries(entriesOf(config)).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults[key]));
+  const entries = changed.map(([key, value]) => [key, key === "limits" ? differences(config.limits, DEFAULTS.limits) : value]);
+  return stringify(Object.fromEntries(entries), YAML_FORM);
+}
+
+/** As if nothing was set. */
+export function printDefaultConfig(): string {
+  return stringify(entriesOf(DEFAULTS), YAML_FORM);
+}
+
+const YAML_FORM = { lineWidth: 0 } as const;
+
+const DEFAULTS: Config = { ...defaultsOf(SETTINGS), bucket: bucketIn(SETTINGS.dataDir.default), limits: defaultsOf(LIMITS), overrides: new Map() };
+
+function defaultsOf<T extends object>(settings: { readonly [K in keyof T]: Setting<T[K]> }): T {
+  // Each entry's default is of its own key's type.
+  return Object.fromEntries(Object.entries(settings).map(([name, setting]) => [name, (setting as Setting<unknown>).default])) as T;
+}
+
+function entriesOf(config: Config): Record<string, unknown> {
   const printed: Record<string, unknown> = {};
   for (const [name, { key, kind }] of Object.entries(SETTINGS) as [keyof typeof SETTINGS, Setting<unknown>][]) {
     if (key === "config") continue;
@@ -19,13 +46,13 @@ export function printConfig(config: Config): string {
   printed["limits"] = printLimits(config.limits);
   const overrides = [...config.overrides].map(([tenant, limits]) => [tenant, differences(limits, config.limits)]);
   if (overrides.length > 0) printed["overrides"] = Object.fromEntries(overrides);
-  return stringify(printed, { lineWidth: 0 });
+  return printed;
 }
 
 /** The overrides in force: each tenant's limits complete, or what differs from the common ones. As Pyroscope shows them. */
 export function printRuntimeConfig({ limits, overrides }: LimitsInForce, mode: "full" | "diff"): string {
   const tenants = [...overrides].map(([tenant, own]) => [tenant, mode === "full" ? printLimits(own) : differences(own, limits)]);
-  return stringify({ overrides: Object.fromEntries(tenants) }, { lineWidth: 0 });
+  return stringify({ overrides: Object.fromEntries(tenants) }, YAML_FORM);
 }
 
 function hide(value: string | number | boolean | readonly string[]): unknown {

@@ -5,6 +5,7 @@
  * stands, `--flush-interval` as a flag, `PYROMESH_FLUSH_INTERVAL` as a variable. All three carry text, so a value means
  * the same wherever it is written.
  */
+import { parseAllowedHost, parseCorsOrigin } from "@pyromesh/api";
 import { formatDuration, formatSize, messageOf, parseDuration, parseSize } from "@pyromesh/base";
 import { z } from "zod";
 import { didYouMean } from "./nearest-name.ts";
@@ -59,6 +60,16 @@ export const listKind: Kind<readonly string[]> = {
   print: (value) => (value.length === 0 ? undefined : value),
   isList: true,
 };
+
+/** Names of hosts that requests may be sent to; a comma parts them, too. */
+export const hostListKind: Kind<readonly string[]> = { ...listKind, placeholder: "host", schema: refusable((text) => partsOf(text).map(parseAllowedHost)) };
+
+/** Origins of web sites. */
+export const originListKind: Kind<readonly string[]> = { ...listKind, placeholder: "origin", schema: refusable((text) => partsOf(text).map(parseCorsOrigin)) };
+
+function partsOf(text: string): string[] {
+  return text.split(",").map((part) => part.trim());
+}
 
 export const booleanKind: Kind<boolean> = {
   placeholder: "true|false",

@@ -14,10 +14,27 @@
  */
 import { CodedError, formatSize, invalidArgument, toHex, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import type { Answer, HeatmapQuery, ListingQuery, ListingReply, MergeQuery, PointsQuery, PprofQuery, ProfileSource, QueryAnalysis, Scope, SeriesQuery } from "@pyromesh/api";
+import type {
+  Answer,
+  DiffOptions,
+  DotQuery,
+  GraphQuery,
+  HeatmapQuery,
+  ListingQuery,
+  ListingReply,
+  MergeQuery,
+  PointsQuery,
+  PprofQuery,
+  ProfileSource,
+  QueryAnalysis,
+  RenderQuery,
+  Scope,
+  SeriesQuery,
+  TopTableQuery,
+} from "@pyromesh/api";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
-import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Matcher, Receipt, TimeSeries } from "@pyromesh/profile";
+import type { Matcher, Receipt } from "@pyromesh/profile";
 import type { Compute, FinishSpec, Finished, Generation, PlainRowQuery, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
 import type { DatasetSizes } from "./dataset-sizes.ts";
@@ -38,7 +55,7 @@ const PLANS_MAX = 3;
  * 10 ms. After three turns that is known: in the first the end of the caller's stream is read, in the second ours is shut, in the third
  * the connection is closed.
  */
-const TURNS_BEFORE_PLAN = 3;
+export const TURNS_BEFORE_PLAN = 3;
 
 /** What a query reads. */
 interface Sources {
@@ -100,23 +117,20 @@ export class Reader implements ProfileSource {
     return { value: { bytes, entryCount, totalCount }, receipt, missing, isSaturated: false };
   }
 
-  async flameGraph(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<FlameGraph>> {
-    const { finished, ...rest } = await this.#merge(query, "names", { kind: "flame-graph", maxNodes: query.maxNodes }, signal);
-    return { value: expectKind(finished, "flame-graph").graph, ...rest };
+  flameGraph(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { maxNodes, form } = query;
+    return this.#merge(query, "names", { kind: "flame-graph", maxNodes, form }, signal);
   }
 
-  async treeBytes(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<Uint8Array>> {
-    const { finished, ...rest } = await this.#merge(query, "names", { kind: "tree-bytes", maxNodes: query.maxNodes }, signal);
-    return { value: expectKind(finished, "tree-bytes").bytes, ...rest };
+  treeBytes(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { maxNodes, form } = query;
+    return this.#merge(query, "names", { kind: "tree-bytes", maxNodes, form }, signal);
   }
 
-  async diff(left: MergeQuery, right: MergeQuery, maxNodes: number, signal: AbortSignal): Promise<Answer<FlameGraphDiff>> {
+  async diff(left: MergeQuery, right: MergeQuery, { maxNodes, form }: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     const [a, b] = await Promise.all([left, right].map((query) => this.#scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, signal)));
-    const finished = await this.#modules.compute.finish({ kind: "diff", maxNodes, leftCount: a!.partials.length }, [...a!.partials, ...b!.partials], signal);
-    const { graph, isSaturated } = expectKind(finished, "diff");
-    return {
-      value: graph,
-      isSaturated,
+    const spec: FinishSpec = { kind: "diff", maxNodes, leftCount: a!.partials.length, profileType: left.profileType, form };
+    return this.#finish(spec, [...a!.partials, ...b!.partials], signal, {
       receipt: {
         recordCount: a!.receipt.recordCount + b!.receipt.recordCount,
         identitySum: addIdentitySums(a!.receipt.identitySum, b!.receipt.identitySum),
@@ -124,44 +138,51 @@ export class Reader implements ProfileSource {
         storeCount: 1,
       },
       missing: [...new Set([...a!.missing, ...b!.missing])],
-    };
+    });
   }
 
-  async pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
-    const spec: FinishSpec = {
-      kind: "pprof",
-      maxNodes: query.maxNodes,
-      goPgo: query.goPgo,
-      profileType: query.profileType,
-      timeNs: BigInt(query.endMs) * 1_000_000n,
-    };
-    const { finished, ...rest } = await this.#merge(query, "locations", spec, signal);
-    return { value: expectKind(finished, "pprof").bytes, ...rest };
+  topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { limit, sort, nameContains, callSite, form } = query;
+    return this.#merge(query, "names", { kind: "top-table", limit, sort, nameContains, callSite, form }, signal);
   }
 
-  async dot(query: MergeQuery & { readonly maxNodes: number }, signal: AbortSignal): Promise<Answer<string>> {
-    const spec: FinishSpec = { kind: "dot", maxNodes: query.maxNodes, profileType: query.profileType, timeNs: BigInt(query.endMs) * 1_000_000n };
-    const { finished, ...rest } = await this.#merge(query, "locations", spec, signal);
-    return { value: expectKind(finished, "dot").text, ...rest };
+  async render(query: RenderQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { startMs, endMs, stepMs, groupBy, aggregation, maxNodes, profileType } = query;
+    const shape = { startMs, endMs, stepMs, groupBy, aggregation, exemplars: "none" } as const;
+    const wide = withFirstBucket(query);
+    const [graph, timeline] = await Promise.all([
+      this.#scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, signal),
+      this.#scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, signal),
+    ]);
+    const spec: FinishSpec = { kind: "render", maxNodes, graphCount: graph.partials.length, profileType, shape };
+    const missing = [...new Set([...graph.missing, ...timeline.missing])];
+    return this.#finish(spec, [...graph.partials, ...timeline.partials], signal, { receipt: graph.receipt, missing });
   }
 
-  async points(query: PointsQuery, signal: AbortSignal): Promise<Answer<readonly TimeSeries[]>> {
-    const { startMs, endMs, stepMs, groupBy, aggregation, exemplars, limit } = query;
+  pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { maxNodes, goPgo, profileType, form } = query;
+    return this.#merge(query, "locations", { kind: "pprof", maxNodes, goPgo, profileType, timeNs: BigInt(query.endMs) * 1_000_000n, form }, signal);
+  }
+
+  dot(query: DotQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { maxNodes, profileType, form } = query;
+    return this.#merge(query, "locations", { kind: "dot", maxNodes, profileType, timeNs: BigInt(query.endMs) * 1_000_000n, form }, signal);
+  }
+
+  async points(query: PointsQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { startMs, endMs, stepMs, groupBy, aggregation, exemplars, limit, form } = query;
     const shape = { startMs, endMs, stepMs, groupBy, aggregation, exemplars };
-    // The first bucket, at start, holds what lies within one step before it.
-    const wide = { ...query, startMs: startMs - stepMs + 1 };
+    const wide = withFirstBucket(query);
     const scanned = await this.#scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, signal);
-    const finished = await this.#modules.compute.finish({ kind: "points", shape, limit }, scanned.partials, signal);
-    return { value: expectKind(finished, "points").series, receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
+    return this.#finish({ kind: "points", shape, limit, form }, scanned.partials, signal, scanned);
   }
 
-  async heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<readonly HeatmapSeries[]>> {
-    const { startMs, endMs, stepMs, groupBy, exemplars, of, limit } = query;
+  async heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<Uint8Array>> {
+    const { startMs, endMs, stepMs, groupBy, exemplars, of, limit, form } = query;
     const shape = { startMs, endMs, stepMs, groupBy, exemplars, of };
-    const wide = { ...query, startMs: startMs - stepMs + 1 };
+    const wide = withFirstBucket(query);
     const scanned = await this.#scan(wide, [query.selector], { kind: "heatmap", query: plainQuery(wide), shape }, signal);
-    const finished = await this.#modules.compute.finish({ kind: "heatmap", shape, limit }, scanned.partials, signal);
-    return { value: expectKind(finished, "heatmap").series, receipt: scanned.receipt, missing: scanned.missing, isSaturated: false };
+    return this.#finish({ kind: "heatmap", shape, limit, form }, scanned.partials, signal, scanned);
   }
 
   /** Refused while objects may be unknown: "no data" would send a reader away. */
@@ -219,16 +240,15 @@ export class Reader implements ProfileSource {
     return { sizes, blockCount };
   }
 
-  async #merge(
-    query: MergeQuery,
-    kind: "names" | "locations",
-    spec: FinishSpec,
-    signal: AbortSignal,
-  ): Promise<{ finished: Finished; receipt: Receipt; missing: readonly string[]; isSaturated: boolean }> {
+  async #merge(query: MergeQuery, kind: "names" | "locations", spec: FinishSpec, signal: AbortSignal): Promise<Answer<Uint8Array>> {
     const scanned = await this.#scan(query, [query.selector], { kind, query: plainQuery(query) }, signal);
-    const finished = await this.#modules.compute.finish(spec, scanned.partials, signal);
-    const isSaturated = "isSaturated" in finished && finished.isSaturated;
-    return { finished, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
+    return this.#finish(spec, scanned.partials, signal, scanned);
+  }
+
+  /** `partials` are more than those of `scanned` where a query scans twice. */
+  async #finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal, scanned: Pick<Scanned, "receipt" | "missing">): Promise<Answer<Uint8Array>> {
+    const { bytes, isSaturated } = expectKind(await this.#modules.compute.finish(spec, partials, signal), "reply");
+    return { value: bytes, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
   }
 
   /** `selectors`: one of them must admit a service for its bytes to be read; none: all are. */
@@ -408,6 +428,11 @@ function receiptOf(partials: readonly ScanPartial[], objectCount: number): Recei
 
 function plain(selector: readonly Matcher[]): { name: string; operator: Matcher["operator"]; value: string }[] {
   return selector.map(({ name, operator, value }) => ({ name, operator, value }));
+}
+
+/** The first bucket, at start, holds what lies within one step before it. */
+function withFirstBucket<T extends MergeQuery & { readonly stepMs: number }>(query: T): T {
+  return { ...query, startMs: query.startMs - query.stepMs + 1 };
 }
 
 function plainQuery(query: MergeQuery): PlainRowQuery {

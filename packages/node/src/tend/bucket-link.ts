@@ -249,6 +249,7 @@ export class BucketLink {
       try {
         await renumber(storeConflicts[0]!);
       } catch (error) {
+        signal.throwIfAborted();
         logger.error("another data directory uses this one's store id, and a new id could not be taken; it is tried again at the next LIST", { reason: storeConflicts[0]!, error });
       }
     }

@@ -13,7 +13,7 @@ import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
 import { loadConfig } from "../config/load-config.ts";
 import { Node } from "../node.ts";
-import { openLocalCompute } from "../testing/index.ts";
+import { graphTotal, openLocalCompute } from "../testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
@@ -71,8 +71,8 @@ class World {
   async total(tenant: TenantId): Promise<number> {
     const nowMs = this.clock.nowMs();
     const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
-    const query = { tenants: [tenant], startMs: nowMs - 100 * HOUR_MS, endMs: nowMs + HOUR_MS, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], maxNodes: 100 };
-    return Number((await this.node.source.flameGraph(query, signal)).value.total);
+    const query = { tenants: [tenant], startMs: nowMs - 100 * HOUR_MS, endMs: nowMs + HOUR_MS, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], maxNodes: 100, form: "json" } as const;
+    return graphTotal(await this.node.source.flameGraph(query, signal));
   }
 
   /** The next batch with a key of this prefix is refused, and kept or not. */

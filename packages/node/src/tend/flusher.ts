@@ -38,6 +38,8 @@ export interface FlusherModules {
   readonly catalog: Catalog;
   readonly generations: Generations;
   readonly clock: Clock;
+  /** Of the pauses between tries of an upload. */
+  readonly uploadClock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -81,7 +83,7 @@ export class Flusher {
     this.#failed = metrics.counter("pyromesh_flush_failures_total", "Tries of a flush step that failed and were tried again.", ["step"]);
     const parts = { ...modules, ordinalLock: new OrdinalLock(), countFailure: (step: string) => this.#failed.add({ step }) };
     this.#sealer = new Sealer(parts, this.#stopped.signal);
-    this.#uploader = new Uploader(parts, this.#stopped.signal);
+    this.#uploader = new Uploader({ ...parts, clock: modules.uploadClock }, this.#stopped.signal);
     this.#uploader.onDone((segment) => this.#settle((wait) => void wait.segments.delete(segment)));
     metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
     metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#uploader.backlogCount));

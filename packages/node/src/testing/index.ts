@@ -1,1 +1,2 @@
 export { openLocalCompute } from "./local-compute.ts";
+export { graphTotal, readJson } from "./read-reply.ts";

@@ -105,6 +105,86 @@ describe("active series", () => {
     expect(admit(A, ["z"], atMost(1))).to.equal("0 of 1 SERIES_LIMIT");
   });
 
+  it("label sets: new ones are refused where they have no room, all of them, and nothing changes", () => {
+    const push = (labelSets: readonly number[], max: number): string => {
+      const { refusal, isNew, end } = active.announce(A, labelSets, atMost(max));
+      const newOnes = labelSets.filter(isNew).join();
+      end();
+      return `${newOnes} ${refusal?.code ?? "ok"}`;
+    };
+    active.admit(A, records(["x"]), atMost(3), 1);
+    expect(push([1], 1), "known").to.equal(" ok");
+    expect(push([1, 2, 3], 3)).to.equal("2,3 ok");
+    expect(push([1, 2, 3], 3), "what was announced was given back").to.equal("2,3 ok");
+    expect(push([2, 2, 3, 2], 3), "each counts once").to.equal("2,2,3,2 ok");
+    expect(push([2, 3, 4], 3)).to.equal("2,3,4 SERIES_LIMIT");
+    expect(push([1, 2, 3, 4], 3)).to.equal("2,3,4 PUSH_SERIES_ABOVE_LIMIT");
+    expect(active.count(A)).to.equal(1);
+  });
+
+  it("label sets: two pushes at once do not fill the same room, and the same new one counts once", () => {
+    const first = active.announce(A, [1, 2], atMost(3));
+    expect(active.announce(A, [3, 4], atMost(3)).refusal?.code).to.equal("SERIES_LIMIT");
+    const second = active.announce(A, [2, 3], atMost(3));
+    expect(second.refusal).to.equal(undefined);
+    active.admit(A, records(["two"]), atMost(3), 2);
+    first.end();
+    expect([first.isNew(2), first.isNew(1)], "admitted, and not").to.deep.equal([false, true]);
+    expect(active.announce(A, [5, 6], atMost(3)).refusal?.code, "3 is on its way").to.equal("SERIES_LIMIT");
+    second.end();
+    expect(active.announce(A, [5, 6], atMost(3)).refusal).to.equal(undefined);
+  });
+
+  it("label sets: after a start those of the head are not refused, whoever they belong to", () => {
+    for (const { bytes } of records(["x", "y"])) active.resume("a", bytes);
+    const { refusal, end } = active.announce(A, [1, 2], atMost(2));
+    expect(refusal).to.equal(undefined);
+    expect(active.admit(A, records(["x"]), atMost(2), 1).refusal).to.equal(undefined);
+    expect(active.admit(A, records(["y"]), atMost(2), 2).refusal).to.equal(undefined);
+    end();
+    expect(active.announce(A, [3], atMost(2)).refusal?.code, "both are known by now").to.equal("SERIES_LIMIT");
+    expect(active.count(A)).to.equal(2);
+  });
+
+  it("label sets: one is known as long as its series are active", () => {
+    active.admit(A, records(["x"]), atMost(1), 1);
+    clock.advance(10 * MINUTE_MS);
+    expect(active.announce(A, [1], atMost(1)).isNew(1)).to.equal(false);
+    expect(active.announce(A, [2], atMost(1)).refusal?.code).to.equal("SERIES_LIMIT");
+    clock.advance(2 * MINUTE_MS);
+    expect(active.announce(A, [2], atMost(1)).refusal).to.equal(undefined);
+    expect(active.announce(A, [1], atMost(2)).isNew(1)).to.equal(true);
+  });
+
+  it("label sets: any pushes at once, with any sets: no more series than the limit, and none that is active refused", () => {
+    const pods = ["a", "b", "c", "d", "e", "f"];
+    const known = new Map(pods.map((pod) => [pod, records([pod])]));
+    const pushes = fc.array(fc.record({ pods: fc.uniqueArray(fc.constantFrom(...pods), { minLength: 1, maxLength: 4 }), isEnded: fc.boolean() }), { maxLength: 20 });
+    fc.assert(
+      fc.property(pushes, fc.integer({ min: 1, max: 5 }), fc.uniqueArray(fc.constantFrom(...pods), { maxLength: 3 }), (all, max, resumed) => {
+        open();
+        for (const pod of resumed) active.resume("a", known.get(pod)![0]!.bytes);
+        const kept = new Set(resumed);
+        const open_: (() => void)[] = [];
+        for (const { pods: pushed, isEnded } of all) {
+          const { refusal, isNew, end } = active.announce(A, pushed.map((pod) => pods.indexOf(pod)), atMost(max));
+          const refused = new Set(refusal === undefined ? [] : pushed.filter((pod) => isNew(pods.indexOf(pod))));
+          for (const pod of pushed) {
+            if (refused.has(pod)) continue;
+            if (active.admit(A, known.get(pod)!, atMost(max), pods.indexOf(pod)).refusal === undefined) kept.add(pod);
+            else expect(kept.has(pod)).to.equal(false);
+          }
+          if (isEnded) end();
+          else open_.push(end);
+          expect(active.count(A)).to.be.at.most(Math.max(max, resumed.length));
+        }
+        for (const end of open_) end();
+        // All that was pushed since the start is attributed: each of them may go on.
+        for (const pod of kept) if (!resumed.includes(pod)) expect(active.announce(A, [pods.indexOf(pod)], atMost(max)).refusal).to.equal(undefined);
+      }),
+    );
+  });
+
   it("at the node's bound a new series is let through and not counted, until there is room", () => {
     open({ seriesCountMax: 3 });
     expect(admit(A, ["v", "w", "x", "y"])).to.equal("4 of 4 ok");

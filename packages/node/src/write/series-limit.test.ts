@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { isAdmitted, seriesCountMax, seriesLimited } from "./series-limit.ts";
+import { hasRoom, isAdmitted, labelSetsLimited, seriesCountMax, seriesLimited } from "./series-limit.ts";
 
 describe("series limit", () => {
   it("is the lower of local and global, and 0 lifts either", () => {
@@ -21,5 +21,25 @@ describe("series limit", () => {
     expect(whole.message).to.match(/^the profile would begin a new series: .* 5 active series of at most 5 \(limit max_global_series_per_tenant\)/);
     const part = seriesLimited({ limits: { localSeriesMax: 3, globalSeriesMax: 5 }, activeCount: 3, refusedCount: 1, recordCount: 4 });
     expect(part.message).to.match(/^1 of the 4 label sets .* \(the other 3 are\): .* of at most 3 \(limit max_local_series_per_tenant\)/);
+  });
+
+  it("label sets that are new have room where each may bring one series, beside those on their way", () => {
+    const room = { newCount: 2, arrivingCount: 1, activeCount: 2, unattributedCount: 0, countMax: 5 };
+    expect(hasRoom(room)).to.equal(true);
+    expect(hasRoom({ ...room, newCount: 3 })).to.equal(false);
+    expect(hasRoom({ ...room, arrivingCount: 2 })).to.equal(false);
+    expect(hasRoom({ ...room, newCount: 3, unattributedCount: 1 }), "one of the active may be theirs").to.equal(true);
+    expect(hasRoom({ ...room, newCount: 0, activeCount: 9 }), "nothing new").to.equal(true);
+  });
+
+  it("a push with more label sets than may be active is the caller's to change; one that finds no room may come again", () => {
+    const limits = { localSeriesMax: 0, globalSeriesMax: 5 };
+    const never = labelSetsLimited({ limits, activeCount: 0, newCount: 6, labelSetCount: 6 });
+    expect([never.code, never.kind, never.details["reason"]]).to.deep.equal(["PUSH_SERIES_ABOVE_LIMIT", "invalid_argument", "series_limit"]);
+    expect(never.details).not.to.have.property("retryAfterSeconds");
+    expect(never.message).to.match(/6 label sets, above the 5 .* \(limit max_global_series_per_tenant\): send fewer/);
+    const later = labelSetsLimited({ limits, activeCount: 3, newCount: 3, labelSetCount: 4 });
+    expect([later.code, later.kind, later.details["retryAfterSeconds"]]).to.deep.equal(["SERIES_LIMIT", "resource_exhausted", 60]);
+    expect(later.message).to.match(/^the push would begin 3 new series or more: the tenant has 3 active series of at most 5/);
   });
 });

@@ -23,6 +23,23 @@ export function isAdmitted({ newCount, activeCount, countMax }: { readonly newCo
   return newCount === 0 || countMax === undefined || activeCount + newCount <= countMax;
 }
 
+/**
+ * Whether label sets that are not known yet may be worked on. Each brings one series at least, so a tenant that has no room for so many
+ * is refused before anything is decoded. `unattributedCount`: active series that may turn out to be theirs (after a start).
+ */
+export function hasRoom({ newCount, arrivingCount, activeCount, unattributedCount, countMax }: Room): boolean {
+  return newCount === 0 || activeCount - unattributedCount + arrivingCount + newCount <= countMax;
+}
+
+export interface Room {
+  readonly newCount: number;
+  /** Of other pushes, which are being worked on. */
+  readonly arrivingCount: number;
+  readonly activeCount: number;
+  readonly unattributedCount: number;
+  readonly countMax: number;
+}
+
 /** Idle series leave once a minute, so there is no room before. */
 const RETRY_AFTER_SECONDS = 60;
 
@@ -36,7 +53,7 @@ export interface SeriesRefusal {
 
 export function seriesLimited({ limits, activeCount, refusedCount, recordCount }: SeriesRefusal): CodedError {
   const countMax = seriesCountMax(limits) ?? 0;
-  const name = countMax === limits.localSeriesMax ? "max_local_series_per_tenant" : "max_global_series_per_tenant";
+  const name = limitName(limits);
   const kept = recordCount - refusedCount;
   const what = kept === 0 ? "the profile would begin a new series" : `${refusedCount} of the ${recordCount} label sets of the profile would begin a new series and are not stored (the other ${kept} are)`;
   return new CodedError({
@@ -45,4 +62,39 @@ export function seriesLimited({ limits, activeCount, refusedCount, recordCount }
     message: `${what}: the tenant has ${activeCount} active series of at most ${countMax} (limit ${name}): send fewer labels or values, wait until series are idle for 10 minutes, or raise the limit`,
     details: { reason: "series_limit", activeCount, seriesCountMax: countMax, retryAfterSeconds: RETRY_AFTER_SECONDS },
   });
+}
+
+export interface LabelSetRefusal {
+  readonly limits: SeriesLimits;
+  readonly activeCount: number;
+  /** Label sets of the push that are not active yet; none of them is stored. */
+  readonly newCount: number;
+  /** Label sets of the push, each once. */
+  readonly labelSetCount: number;
+}
+
+/** One refusal for all new label sets of a push. More than may ever be active at once is the caller's to change: waiting helps nobody. */
+export function labelSetsLimited({ limits, activeCount, newCount, labelSetCount }: LabelSetRefusal): CodedError {
+  const countMax = seriesCountMax(limits) ?? 0;
+  const name = limitName(limits);
+  const details = { reason: "series_limit", activeCount, seriesCountMax: countMax };
+  const sets = newCount === 1 ? "the profile would begin a new series" : `the push would begin ${newCount} new series or more`;
+  if (labelSetCount > countMax) {
+    return new CodedError({
+      code: "PUSH_SERIES_ABOVE_LIMIT",
+      kind: "invalid_argument",
+      message: `${sets} and has ${labelSetCount} label sets, above the ${countMax} that a tenant may have active at once (limit ${name}): send fewer labels or values, or raise the limit`,
+      details,
+    });
+  }
+  return new CodedError({
+    code: "SERIES_LIMIT",
+    kind: "resource_exhausted",
+    message: `${sets}: the tenant has ${activeCount} active series of at most ${countMax} (limit ${name}): send fewer labels or values, wait until series are idle for 10 minutes, or raise the limit`,
+    details: { ...details, retryAfterSeconds: RETRY_AFTER_SECONDS },
+  });
+}
+
+function limitName(limits: SeriesLimits): string {
+  return seriesCountMax(limits) === limits.localSeriesMax ? "max_local_series_per_tenant" : "max_global_series_per_tenant";
 }

@@ -140,6 +140,43 @@ describe("writer: limits on series and sessions", () => {
     expect([acceptedCount, ...refused.map(({ index }) => index)]).to.deep.equal([3, 1, 3]);
   });
 
+  // One push of 16,384 new series took 7 s, 5,000 of them were kept, and it came again for ever.
+  it("a push whose new label sets have no room is refused before any of it is decoded", async () => {
+    const pods = (count: number, prefix = "p"): ArrivedProfile[] => Array.from({ length: count }, (_, i) => profile(["/a"], 1n, [{ name: "pod", value: `${prefix}${i}` }]));
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 4 } };
+    expect(await world.push(...pods(3))).to.deep.equal([]);
+    expect(world.encodedCount).to.equal(3);
+    expect(await world.push(...pods(2, "q"))).to.deep.equal(["SERIES_LIMIT", "SERIES_LIMIT"]);
+    expect(await world.push(...pods(5, "q"))).to.deep.equal(Array.from({ length: 5 }, () => "PUSH_SERIES_ABOVE_LIMIT"));
+    expect(await world.push(...pods(1, "r"), ...pods(1, "r"))).to.deep.equal([]);
+    expect(await world.push(...pods(1, "s"))).to.deep.equal(["SERIES_LIMIT"]);
+    expect([world.encodedCount, world.activeSeries.count(ANONYMOUS), world.kept.size]).to.deep.equal([5, 4, 4]);
+  });
+
+  it("of a push whose new label sets are refused those that are active are stored", async () => {
+    const one = (pod: string, timeNs: bigint): ArrivedProfile => profile(["/a"], timeNs, [{ name: "pod", value: pod }]);
+    expect(await world.push(one("a", 1n))).to.deep.equal([]);
+    const { refused } = await world.writer.push(ANONYMOUS, [one("b", 2n), one("a", 2n), one("c", 2n), one("b", 3n)], signal);
+    expect(refused.map(({ index }) => index)).to.deep.equal([0, 2, 3]);
+    expect(new Set(refused.map(({ error }) => error)).size, "one error for all").to.equal(1);
+    expect(world.values("pod")).to.deep.equal(["a", "a"]);
+  });
+
+  it("two pushes at once share the room: the limit holds, and the one without room is not decoded", async () => {
+    const pods = (prefix: string): ArrivedProfile[] => ["1", "2"].map((i) => profile(["/a"], 1n, [{ name: "pod", value: `${prefix}${i}` }]));
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 3 } };
+    const outcomes = await Promise.all(["a", "b"].map((prefix) => world.writer.push(ANONYMOUS, pods(prefix), signal)));
+    expect(outcomes.map(({ acceptedCount, refused }) => [acceptedCount, refused.length])).to.deep.equal([[2, 0], [0, 2]]);
+    expect([world.encodedCount, world.activeSeries.count(ANONYMOUS)]).to.deep.equal([2, 2]);
+  });
+
+  it("what decoding alone can tell ends a push early: after a series was refused, new label sets are not worked on", async () => {
+    world.limits = { ...world.limits, profilesAtOnceMax: 2, series: { localSeriesMax: 0, globalSeriesMax: 8 } };
+    const pods = Array.from({ length: 8 }, (_, i) => profile(["/a", "/b", "/c"], 1n, [{ name: "pod", value: `p${i}` }]));
+    expect(await world.push(...pods)).to.deep.equal(Array.from({ length: 6 }, () => "SERIES_LIMIT"));
+    expect([world.encodedCount, world.activeSeries.count(ANONYMOUS)]).to.deep.equal([4, 8]);
+  });
+
   it("of a split profile the part within the limit is kept once, however often it is sent", async () => {
     await world.push(profile(["/a"]));
     for (let i = 0; i < 3; i++) expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal(["SERIES_LIMIT"]);

@@ -1,23 +1,25 @@
 /**
  * The write path: what a push goes through between HTTP and its answer.
  *
- *   1. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready; a push without a clock
+ *   1. announce the label sets             where the tenant's limit has no room for all that are new, none of those is worked on
+ *   2. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready; a push without a clock
  *                                           gets its time before (arrival-times.ts)
- *   2. count the series                     a new one past the tenant's limit is refused, the others go on
- *   3. keep                                 head.append resolves after the sync; the same identity is kept once
- *   4. intern                               compute.insert, from the head's commit hook, before any append resolves
- *   5. answer
+ *   3. count the series                     a new one past the tenant's limit is refused, the others go on
+ *   4. keep                                 head.append resolves after the sync; the same identity is kept once
+ *   5. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   6. answer
  *
- * The order of 3 and 4: a row that is counted before it is durable could be counted and then lost. Interning after the
+ * The order of 4 and 5: a row that is counted before it is durable could be counted and then lost. Interning after the
  * sync and before the answer is what makes an acked profile part of the next query.
- * A crash between 3 and 4 loses nothing: replay interns what the head holds.
+ * A crash between 4 and 5 loses nothing: replay interns what the head holds.
  */
-import { CodedError, messageOf, unavailable } from "@pyromesh/base";
+import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
+import { labelSetKey } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
-import type { ActiveSeries } from "./active-series.ts";
+import type { ActiveSeries, Announced } from "./active-series.ts";
 import { arrivalName } from "./arrival-times.ts";
 import type { ArrivalTimes } from "./arrival-times.ts";
 import type { Placement } from "./placement.ts";
@@ -72,32 +74,62 @@ export class Writer implements ProfileSink {
     const reason = this.#modules.refusesBecause();
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
     this.#inFlightCount++;
+    let announced: Announced | undefined;
     try {
-      const refused: { readonly index: number; readonly error: CodedError }[] = [];
+      const { series, sessionsPerSeriesMax } = this.#modules.limitsFor(tenant);
+      const labelSets = profiles.length === 1 ? [labelSetOf(profiles[0]!, sessionsPerSeriesMax)] : await this.#labelSetsOf(profiles, sessionsPerSeriesMax);
+      announced = this.#modules.activeSeries.announce(tenant, labelSets, series);
+      const refused: Refused[] = [];
       if (profiles.length === 1) {
-        const error = await this.#pushOne(tenant, profiles[0]!, caller);
+        const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller) : named(profiles[0]!, announced.refusal);
         if (error !== undefined) refused.push({ index: 0, error });
       } else {
-        await this.#pushAll(tenant, profiles, caller, refused);
+        await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
       }
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
       const hopeless = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
       if (hopeless !== undefined) throw hopeless.error;
       return { acceptedCount: profiles.length - refused.length, refused };
     } finally {
+      announced?.end();
       if (--this.#inFlightCount === 0) for (const resolve of this.#settled.splice(0)) resolve();
     }
   }
 
-  /** In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. */
-  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller, refused: { readonly index: number; readonly error: CodedError }[]): Promise<void> {
+  /** One for each profile. Of thousands in slices: some microseconds each. */
+  async #labelSetsOf(profiles: readonly ArrivedProfile[], sessionsPerSeriesMax: number): Promise<number[]> {
+    const labelSets: number[] = [];
+    const turns = new Turns(this.#modules);
+    for (const [index, profile] of profiles.entries()) {
+      if ((index & 0xff) === 0xff && turns.areDue) await turns.give();
+      labelSets.push(labelSetOf(profile, sessionsPerSeriesMax));
+    }
+    return labelSets;
+  }
+
+  /**
+   * In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. Once a series was
+   * refused, label sets that are new are not worked on any more: they would be refused as well.
+   */
+  async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[]): Promise<void> {
     const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
-    for (let at = 0; at < profiles.length; at += turnCount) {
-      const turn = profiles.slice(at, at + turnCount);
-      const refusals = await Promise.all(turn.map((profile) => this.#pushOne(tenant, profile, caller)));
-      for (const [inTurn, error] of refusals.entries()) if (error !== undefined) refused.push({ index: at + inTurn, error });
+    let newRefusal: CodedError | undefined = announced.refusal;
+    const todo: number[] = [];
+    for (let at = 0; at < profiles.length; ) {
+      todo.length = 0;
+      for (; at < profiles.length && todo.length < turnCount; at++) {
+        if (newRefusal !== undefined && announced.isNew(labelSets[at]!)) refused.push({ index: at, error: newRefusal });
+        else todo.push(at);
+      }
+      const refusals = await Promise.all(todo.map((index) => this.#pushOne(tenant, profiles[index]!, labelSets[index]!, caller)));
+      for (const [inTurn, error] of refusals.entries()) {
+        if (error === undefined) continue;
+        refused.push({ index: todo[inTurn]!, error });
+        if (error.code === "SERIES_LIMIT" && error.cause instanceof CodedError) newRefusal ??= error.cause;
+      }
     }
+    refused.sort((a, b) => a.index - b.index);
   }
 
   /** Resolves when every push now in flight has ended. */
@@ -109,7 +141,7 @@ export class Writer implements ProfileSink {
   }
 
   /** The refusal, or undefined when all of it is kept. */
-  async #pushOne(tenant: TenantId, profile: ArrivedProfile, caller: Caller): Promise<CodedError | undefined> {
+  async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
     const { activeSeries, compute, head, limitsFor } = this.#modules;
     let hasArrived = false;
     head.announce();
@@ -119,7 +151,7 @@ export class Writer implements ProfileSink {
       const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
-        const admitted = activeSeries.admit(tenant, records, limits.series);
+        const admitted = activeSeries.admit(tenant, records, limits.series, labelSet);
         const [only] = admitted.records;
         const kept = admitted.records.length === 1 ? head.append(only!) : allOf(admitted.records.map((record) => head.append(record)));
         hasArrived = true;
@@ -132,14 +164,7 @@ export class Writer implements ProfileSink {
       return undefined;
     } catch (error) {
       if (!hasArrived) head.arrived();
-      const known = error instanceof CodedError ? error : undefined;
-      return new CodedError({
-        code: known?.code ?? "PUSH_FAILED",
-        kind: known?.kind ?? "internal",
-        message: `${profile.describe}: ${messageOf(error)}`,
-        details: known?.details ?? {},
-        cause: error,
-      });
+      return named(profile, error);
     }
   }
 
@@ -185,6 +210,32 @@ export class Writer implements ProfileSink {
       generation: openGeneration(),
     });
   }
+}
+
+interface Refused {
+  readonly index: number;
+  readonly error: CodedError;
+}
+
+/** Of one push: a label set for each profile. */
+interface PushedLabelSets {
+  readonly labelSets: readonly number[];
+  readonly announced: Announced;
+}
+
+function labelSetOf({ labels }: ArrivedProfile, sessionsPerSeriesMax: number): number {
+  return labelSetKey(foldSessions(labels, sessionsPerSeriesMax));
+}
+
+function named(profile: ArrivedProfile, error: unknown): CodedError {
+  const known = error instanceof CodedError ? error : undefined;
+  return new CodedError({
+    code: known?.code ?? "PUSH_FAILED",
+    kind: known?.kind ?? "internal",
+    message: `${profile.describe}: ${messageOf(error)}`,
+    details: known?.details ?? {},
+    cause: error,
+  });
 }
 
 /** Waits for all of them, also when one fails: until then the head looks at their bytes. */

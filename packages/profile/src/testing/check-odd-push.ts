@@ -133,8 +133,8 @@ function totalsBy({ byName, byLocation }: OddViews, profileType: ProfileType): R
     flameGraphCut: String(flameGraph(names, 3).graph.total),
     leftOfDiff: String(diff.leftTicks),
     rightOfDiff: String(diff.rightTicks),
-    topTable: String(topTable(names, 0).total),
-    topTableSelfs: String(topTable(names, 0).rows.reduce((sum, { self }) => sum + BigInt(self), 0n)),
+    topTable: String(topTable(names).total),
+    topTableSelfs: String(topTable(names).rows.reduce((sum, { self }) => sum + BigInt(self), 0n)),
     treeBytes: String(sumAt(totalsOf(tree.nodeParent, tree.nodeCount, tree.self), 0)),
     pprof: String(pprof.sample.reduce((sum, { value }) => sum + BigInt(value[0]!), 0n)),
   };

@@ -8,15 +8,21 @@ const TEXT_LENGTH_MIN = 3; // fewer characters say nothing
 /** Names have up to 64 KiB. More than this would push the values beside it off the screen. */
 export const SPOKEN_LENGTH_MAX = 300;
 
+/** A function's name where it is shown. Some have none (Go's mutex profiles): an empty box or row would look like a fault of the page. */
+export function shownName(name: string): string {
+  return name === "" ? "[unnamed]" : name;
+}
+
 /** A name as it is told beside its values: a very long one without its middle. */
 export function spokenName(name: string): string {
   const half = SPOKEN_LENGTH_MAX / 2;
-  return name.length <= SPOKEN_LENGTH_MAX ? name : `${name.slice(0, half - 1)}…${name.slice(-half)}`;
+  return name.length <= SPOKEN_LENGTH_MAX ? shownName(name) : `${name.slice(0, half - 1)}…${name.slice(-half)}`;
 }
 
 /** Empty when nothing useful fits. */
-export function fitName(name: string, lengthMax: number): string {
+export function fitName(functionName: string, lengthMax: number): string {
   if (lengthMax < TEXT_LENGTH_MIN) return "";
+  const name = shownName(functionName);
   if (name.length <= lengthMax) return name;
   const short = shortName(name);
   return short.length <= lengthMax ? short : `${short.slice(0, lengthMax - 1)}…`;

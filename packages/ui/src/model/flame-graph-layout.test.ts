@@ -66,6 +66,12 @@ describe("flame graph layout", () => {
     expect(boxOfPath(layout, ["gone", "c"])).to.equal(0);
   });
 
+  it("of a function called other and what was left out beside it, the path leads to the function", () => {
+    const layout = layOutFlameGraph({ names: ["total", "other", "a"], levels: [[0, 9, 0, 0], [0, 6, 0, 1, 0, 3, 3, 1], [0, 6, 6, 2]] });
+    expect(boxOfPath(layout, ["other", "a"])).to.equal(3);
+    expect(boxOfPath(layout, pathOf(layout, 2))).to.equal(1);
+  });
+
   it("an empty graph, and one of nothing but an empty root, have no boxes", () => {
     expect(layOutFlameGraph({ names: [], levels: [] }).boxCount).to.equal(0);
     const layout = layOutFlameGraph({ names: ["total"], levels: [[0, 0, 0, 0]] });

@@ -127,14 +127,17 @@ export function pathOf(layout: FlameGraphLayout, box: number): string[] {
   return path.reverse();
 }
 
-/** The box at the end of the path, or the deepest ancestor of it that this graph still has. */
+/**
+ * The box at the end of the path, or the deepest ancestor of it that this graph still has. Of two children of one name, a function called
+ * `other` and what was left out beside it, the first: that is the function.
+ */
 export function boxOfPath(layout: FlameGraphLayout, path: readonly string[]): number {
   let box = 0;
   for (const name of path) {
     const first = layout.childStart[box] ?? 0;
     const end = first + (layout.childCount[box] ?? 0);
     let next = -1;
-    for (let child = first; child < end; child += 1) {
+    for (let child = first; child < end && next === -1; child += 1) {
       if (boxName(layout, child) === name) next = child;
     }
     if (next === -1) return box;

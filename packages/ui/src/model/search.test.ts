@@ -12,6 +12,12 @@ describe("search", () => {
     expect([...matches.isMatch].filter((flag) => flag === 1)).to.have.length(2);
   });
 
+  it("a function without a name is found by what it is shown as", () => {
+    const layout = layOutFlameGraph(flameGraphOf([[["a", ""], 2], [["b"], 1]]));
+    expect(matchedTotal(layout, findMatches(layout, searchFor("unnamed"))!, 0)).to.equal(2);
+    expect(findMatches(layout, { kind: "function", name: "" })!.functionCount).to.equal(1);
+  });
+
   it("a match below a match adds nothing to the matched share", () => {
     expect(matchedTotal(LAYOUT, findMatches(LAYOUT, searchFor("parse"))!, 0)).to.equal(6);
     expect(matchedTotal(LAYOUT, findMatches(LAYOUT, searchFor("n"))!, 0)).to.equal(9);

@@ -2,6 +2,7 @@
  * What is searched for and what of a flame graph it matches. Typed text matches any function whose name holds it, in any
  * case; a function chosen from the table matches only that very name.
  */
+import { shownName } from "./box-text.ts";
 import { unreachable } from "./unreachable.ts";
 import type { FlameGraphLayout } from "./flame-graph-layout.ts";
 
@@ -29,7 +30,7 @@ export function nameTest(term: SearchTerm): (name: string) => boolean {
       return () => false;
     case "text": {
       const wanted = term.text.trim().toLowerCase();
-      return (name) => name.toLowerCase().includes(wanted);
+      return (name) => shownName(name).toLowerCase().includes(wanted);
     }
     case "function":
       return (name) => name === term.name;

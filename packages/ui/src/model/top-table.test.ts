@@ -2,7 +2,7 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { boxName, boxOfPath, layOutFlameGraph } from "./flame-graph-layout.ts";
 import { flameGraphOf, GOLDEN } from "./flame-graph-fixture.test.ts";
-import { DEFAULT_SORT, nextSort, sortRows, topRows } from "./top-table.ts";
+import { DEFAULT_SORT, isCutWithin, nextSort, sortRows, topRows } from "./top-table.ts";
 
 describe("top table", () => {
   it("the worked example gives each function its self and total, without the root", () => {
@@ -43,6 +43,14 @@ describe("top table", () => {
       { name: "c", self: 2, total: 3 },
       { name: "d", self: 1, total: 1 },
     ]);
+  });
+
+  it("a graph is cut where it has a leaf called other, and no further down", () => {
+    const layout = layOutFlameGraph(flameGraphOf([[["a", "b", "other"], 1], [["a", "other", "c"], 2], [["d", "e"], 4]]));
+    const cutAt = (...path: string[]): boolean => isCutWithin(layout, boxOfPath(layout, path));
+    expect([cutAt(), cutAt("a"), cutAt("a", "b"), cutAt("a", "b", "other"), cutAt("a", "other"), cutAt("d")]).to.deep.equal([true, true, true, false, false, false]);
+    expect(isCutWithin(layOutFlameGraph(GOLDEN), 0)).to.equal(false);
+    expect(isCutWithin(layOutFlameGraph({ names: ["total"], levels: [] }), 0)).to.equal(false);
   });
 
   it("functions without self are ordered by their total", () => {

@@ -1,5 +1,6 @@
 /**
- * Functions by what they cost within a box. Self adds up over all boxes of the function; total counts a recursive
+ * Functions by what they cost within a box, of a graph that shows all. Where it was cut, the node adds up the table: what was left out of
+ * the graph is one box, and would be one row. Self adds up over all boxes of the function; total counts a recursive
  * function once, at its topmost box, so no total exceeds the root's.
  */
 import type { FlameGraphLayout } from "./flame-graph-layout.ts";
@@ -45,6 +46,21 @@ export function topRows(layout: FlameGraphLayout, root: number): TopRow[] {
   }
   return rows;
 }
+
+/** Something was left out of the graph below this box. A leaf that is truly called `other` looks the same: then the node is asked for nothing new. */
+export function isCutWithin(layout: FlameGraphLayout, root: number): boolean {
+  const isOther = layout.names.map((name) => name === OTHER);
+  if (layout.boxCount === 0 || !isOther.includes(true)) return false;
+  const start = layout.start[root]!;
+  const end = start + layout.total[root]!;
+  for (let box = root + 1; box < layout.boxCount; box += 1) {
+    if (isOther[layout.name[box]!]! && layout.childCount[box] === 0 && layout.start[box]! >= start && layout.start[box]! < end && layout.level[box]! > layout.level[root]!) return true;
+  }
+  return false;
+}
+
+/** What the node calls the box of what it left out. */
+const OTHER = "other";
 
 /** A new array. Equal costs are ordered by the other cost, then by name: the order never depends on the server's. */
 export function sortRows(rows: readonly TopRow[], sort: TableSort): TopRow[] {

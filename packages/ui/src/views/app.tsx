@@ -7,11 +7,12 @@ import { useEffect, useMemo, useState } from "preact/hooks";
 import { QuerierClient } from "../client.ts";
 import { loadCatalog } from "../load-catalog.ts";
 import type { FlameGraphLayout } from "../model/flame-graph-layout.ts";
-import { layOutFlameGraph } from "../model/flame-graph-layout.ts";
+import { boxOfPath, layOutFlameGraph, pathOf } from "../model/flame-graph-layout.ts";
 import { composeSelector } from "../model/label-selector.ts";
 import { preferredType, sampleUnitOf } from "../model/service-catalog.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { alignSpan, resolveRange, stepMsOf } from "../model/time-range.ts";
+import { isCutWithin } from "../model/top-table.ts";
 import { EmptyStore } from "./empty-store.tsx";
 import { ErrorNote, MissingNote, NothingInRange } from "./notes.tsx";
 import { PointStrip } from "./point-strip.tsx";
@@ -22,6 +23,9 @@ import { useIsDark } from "./use-is-dark.ts";
 import { useQueryState } from "./use-query-state.ts";
 
 const AUTO_REFRESH_MS = 10_000;
+
+/** Of a table that the node adds up: some 300 kB of JSON. Few programs run more functions, and the table says so where one does. */
+const TOP_FUNCTIONS_MAX = 5000;
 
 export function App(): JSX.Element {
   const [state, change] = useQueryState();
@@ -48,6 +52,20 @@ export function App(): JSX.Element {
     const { value, missing } = await client.flameGraph(selection, state.maxNodes, signal);
     return { layout: layOutFlameGraph(value), missing };
   });
+  const layout = flame.value?.layout;
+  // Where the graph shows all, its boxes give the table; where it was cut, only the node can add it up.
+  const focus = useMemo(() => (layout === undefined ? 0 : boxOfPath(layout, state.zoom)), [layout, state.zoom]);
+  const isCut = useMemo(() => layout !== undefined && isCutWithin(layout, focus), [layout, focus]);
+  const callSite = layout === undefined ? [] : pathOf(layout, focus);
+  // The order matters only where there are more functions than the page asks for.
+  const [hasMore, setHasMore] = useState(false);
+  const order = hasMore && state.sort.column === "total" ? "total" : "self";
+  const topKey = selectionKey !== undefined && isCut ? `${selectionKey}\n${order}\n${callSite.join("\n")}` : undefined;
+  const top = useAnswer(topKey, async (signal) => {
+    const answer = await client.topFunctions(selection, callSite, order, TOP_FUNCTIONS_MAX, signal);
+    setHasMore(answer.value.functionCount > answer.value.rows.length);
+    return answer;
+  });
   const stepMs = stepMsOf(span);
   const strip = useAnswer(selectionKey, async (signal) => {
     const stripSpan = alignSpan(span, stepMs);
@@ -68,7 +86,7 @@ export function App(): JSX.Element {
   }, [service, profileType]);
 
   const error = catalog.error ?? flame.error ?? strip.error;
-  const missing = error === undefined ? missingOf([catalog.value?.missing, flame.value?.missing, strip.value?.missing]) : [];
+  const missing = error === undefined ? missingOf([catalog.value?.missing, flame.value?.missing, strip.value?.missing, top.value?.missing]) : [];
   const truncated = error === undefined ? (catalog.value?.truncated ?? "") : "";
   const needsTenant = error !== undefined && "code" in error && error.code === "unauthenticated";
   const onRange = (range: TimeRange): void => change({ range });
@@ -91,7 +109,7 @@ export function App(): JSX.Element {
             onPick={(picked) => onRange({ kind: "between", ...picked })}
           />
         )}
-        {isEmpty(flame.value.layout) ? <NoSamples service={service} profileType={profileType} /> : <ProfilePanel layout={flame.value.layout} state={state} isDark={isDark} onChange={change} />}
+        {isEmpty(flame.value.layout) ? <NoSamples service={service} profileType={profileType} /> : <ProfilePanel layout={flame.value.layout} focus={focus} top={isCut ? top : undefined} state={state} isDark={isDark} onChange={change} />}
       </>
     );
   };

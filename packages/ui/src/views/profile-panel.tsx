@@ -1,6 +1,8 @@
 /** The two views of one profile, side by side, and what they share: the search, the zoom, the total. */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
+import type { Answered, TopFunctions } from "../client.ts";
+import { shownName } from "../model/box-text.ts";
 import type { FlameGraphLayout } from "../model/flame-graph-layout.ts";
 import { boxName, boxOfPath, pathOf } from "../model/flame-graph-layout.ts";
 import type { QueryState } from "../model/query-state.ts";
@@ -10,20 +12,26 @@ import { topRows } from "../model/top-table.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 import { FlameGraphView } from "./flame-graph-view.tsx";
 import { TopTableView } from "./top-table-view.tsx";
+import type { Answer } from "./use-answer.ts";
 import type { ChangeState } from "./use-query-state.ts";
 
 export interface ProfilePanelProps {
   readonly layout: FlameGraphLayout;
+  /** The zoomed box. */
+  readonly focus: number;
+  /** The table as the node adds it up; undefined where the graph shows all. */
+  readonly top: Answer<Answered<TopFunctions>> | undefined;
   readonly state: QueryState;
   readonly isDark: boolean;
   readonly onChange: ChangeState;
 }
 
-export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelProps): JSX.Element {
+export function ProfilePanel({ layout, focus, top, state, isDark, onChange }: ProfilePanelProps): JSX.Element {
   const unit = sampleUnitOf(state.profileType);
-  const focus = useMemo(() => boxOfPath(layout, state.zoom), [layout, state.zoom]);
   const matches = useMemo(() => findMatches(layout, state.search), [layout, state.search]);
-  const rows = useMemo(() => topRows(layout, focus), [layout, focus]);
+  const isWhole = top === undefined;
+  const ownRows = useMemo(() => (isWhole ? topRows(layout, focus) : []), [layout, focus, isWhole]);
+  const table = top === undefined ? { rows: ownRows, functionCount: ownRows.length } : top.value?.value;
   const whole = layout.total[0] ?? 0;
   const searchInput = useRef<HTMLInputElement>(null);
 
@@ -39,7 +47,7 @@ export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelPr
     return () => window.removeEventListener("keydown", onKeyDown);
   }, []);
 
-  const searchText = state.search.kind === "text" ? state.search.text : state.search.kind === "function" ? state.search.name : "";
+  const searchText = state.search.kind === "text" ? state.search.text : state.search.kind === "function" ? shownName(state.search.name) : "";
   const onFunction = (name: string): void => {
     const isChosen = state.search.kind === "function" && state.search.name === name;
     onChange({ search: isChosen ? NO_SEARCH : { kind: "function", name } }, "replace");
@@ -47,7 +55,9 @@ export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelPr
   const onZoom = (box: number): void => {
     const isSame = box === focus && state.zoom.length > 0;
     if (isSame || (box === 0 && state.zoom.length === 0)) return;
-    onChange({ zoom: pathOf(layout, box) });
+    // What was left out beside a function called other has the same path: there its caller is shown.
+    const path = pathOf(layout, box);
+    onChange({ zoom: boxOfPath(layout, path) === box ? path : path.slice(0, -1) });
   };
   return (
     <main class="profile">
@@ -81,8 +91,8 @@ export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelPr
             <button type="button" class="button" onClick={() => onZoom(0)}>
               Reset zoom
             </button>
-            <bdi class="zoomed-name" title={boxName(layout, focus)}>
-              {boxName(layout, focus)}
+            <bdi class="zoomed-name" title={shownName(boxName(layout, focus))}>
+              {shownName(boxName(layout, focus))}
             </bdi>
             <span class="zoomed-cost">
               {formatValue(layout.total[focus]!, unit)}, {formatShare(layout.total[focus]!, whole)} of total
@@ -91,9 +101,12 @@ export function ProfilePanel({ layout, state, isDark, onChange }: ProfilePanelPr
         )}
         <FlameGraphView layout={layout} focus={focus} matches={matches} sampleUnit={unit} isDark={isDark} onZoom={onZoom} onClearSearch={() => onChange({ search: NO_SEARCH }, "replace")} />
       </section>
-      <section class="panel table-panel" aria-label="Top table">
+      <section class={top?.isLoading === true ? "panel table-panel is-waiting" : "panel table-panel"} aria-label="Top table" aria-busy={top?.isLoading === true}>
         <TopTableView
-          rows={rows}
+          rows={table?.rows}
+          functionCount={table?.functionCount ?? 0}
+          order={state.sort.column === "total" ? "total" : "self"}
+          error={top?.error}
           whole={whole}
           sampleUnit={unit}
           search={state.search}

@@ -1,7 +1,7 @@
 /** Functions by cost, beside the flame graph. A row marks its function there; a heading sorts. */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { shortName } from "../model/box-text.ts";
+import { shortName, shownName } from "../model/box-text.ts";
 import { DARK_PALETTE, fillOf, LIGHT_PALETTE } from "../model/frame-color.ts";
 import type { SearchTerm } from "../model/search.ts";
 import { nameTest } from "../model/search.ts";
@@ -10,7 +10,13 @@ import { nextSort, sortRows } from "../model/top-table.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 
 export interface TopTableViewProps {
-  readonly rows: readonly TopRow[];
+  /** Undefined: they are asked for. */
+  readonly rows: readonly TopRow[] | undefined;
+  /** Of which `rows` may be the first, by `order`. */
+  readonly functionCount: number;
+  readonly order: "self" | "total";
+  /** Why there are no rows. */
+  readonly error: Error | undefined;
   /** What shares are of: the root's total. */
   readonly whole: number;
   readonly sampleUnit: string;
@@ -24,13 +30,13 @@ export interface TopTableViewProps {
 // A row is a button and five cells: 150 render at once without being felt, and few readers go further.
 const ROW_PAGE = 150;
 
-export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, onSort, onFunction }: TopTableViewProps): JSX.Element {
+export function TopTableView({ rows, functionCount, order, error, whole, sampleUnit, search, sort, isDark, onSort, onFunction }: TopTableViewProps): JSX.Element {
   const [rowCountMax, setRowCountMax] = useState(ROW_PAGE);
   useEffect(() => setRowCountMax(ROW_PAGE), [rows, search, sort]);
   const shown = useMemo(() => {
     const isShown = search.kind === "text" ? nameTest(search) : () => true; // a chosen function is marked among its neighbours
     return sortRows(
-      rows.filter(({ name }) => isShown(name)),
+      (rows ?? []).filter(({ name }) => isShown(name)),
       sort,
     );
   }, [rows, search, sort]);
@@ -63,8 +69,8 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
                 <td class="name">
                   <button
                     type="button"
-                    title={row.name}
-                    aria-label={row.name}
+                    title={shownName(row.name)}
+                    aria-label={shownName(row.name)}
                     aria-pressed={isChosen}
                     onClick={(event) => {
                       event.stopPropagation();
@@ -72,7 +78,7 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
                     }}
                   >
                     <i class="swatch" style={{ backgroundColor: fillOf(palette, row.name) }} />
-                    <bdi>{shortName(row.name)}</bdi>
+                    <bdi>{shortName(shownName(row.name))}</bdi>
                   </button>
                 </td>
                 <Cost value={row.self} whole={whole} sampleUnit={sampleUnit} />
@@ -87,9 +93,32 @@ export function TopTableView({ rows, whole, sampleUnit, search, sort, isDark, on
           Show {Math.min(ROW_PAGE, shown.length - rowCountMax)} more of {shown.length}
         </button>
       ) : null}
-      {shown.length === 0 ? <p class="note">No function matches.</p> : null}
+      {rows === undefined ? null : <TableEnd rowCount={rows.length} functionCount={functionCount} order={order} shownCount={shown.length} />}
+      {rows !== undefined || error === undefined ? null : (
+        <p class="note" role="alert">
+          The table could not be added up: {error.message}
+        </p>
+      )}
+      {rows !== undefined || error !== undefined ? null : <p class="note">Adding up all functions…</p>}
     </div>
   );
+}
+
+/** What the reader does not see in the rows. */
+function TableEnd({ rowCount, functionCount, order, shownCount }: { readonly rowCount: number; readonly functionCount: number; readonly order: string; readonly shownCount: number }): JSX.Element | null {
+  if (functionCount > rowCount) {
+    return (
+      <p class="note">
+        {shownCount === 0 ? "No function among these matches: " : ""}
+        {formatCount(rowCount)} of {formatCount(functionCount)} functions, the greatest by {order}.
+      </p>
+    );
+  }
+  return shownCount === 0 ? <p class="note">No function matches.</p> : null;
+}
+
+function formatCount(count: number): string {
+  return count.toLocaleString("en");
 }
 
 function Cost({ value, whole, sampleUnit }: { readonly value: number; readonly whole: number; readonly sampleUnit: string }): JSX.Element {
@@ -97,7 +126,7 @@ function Cost({ value, whole, sampleUnit }: { readonly value: number; readonly w
     <td class={value > 0 ? "cost" : "cost none"}>
       <span class="cost-value">{formatValue(value, sampleUnit)}</span>
       <span class="cost-share">{formatShare(value, whole)}</span>
-      <i class="cost-bar" style={{ width: `${whole > 0 ? (value / whole) * 100 : 0}%` }} />
+      <i class="cost-bar" style={{ width: `${whole > 0 ? Math.min(1, value / whole) * 100 : 0}%` }} />
     </td>
   );
 }

@@ -1,0 +1,46 @@
+/** A server of a built checkout, on a data directory of its own that is removed when it stops. */
+import { spawn } from "node:child_process";
+import type { ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
+
+export class ServedBuild {
+  readonly url: string;
+  readonly #process: ChildProcess;
+  readonly #dataDir: string;
+
+  private constructor(child: ChildProcess, dataDir: string, url: string) {
+    this.#process = child;
+    this.#dataDir = dataDir;
+    this.url = url;
+  }
+
+  static async start(dir: string, flags: readonly string[]): Promise<ServedBuild> {
+    const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-bench-"));
+    const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
+    const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // as bin/pyromesh.js has it
+    const child = spawn(process.execPath, [path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
+    for await (const line of createInterface({ input: child.stderr })) {
+      const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
+      if (found === null) continue;
+      child.stderr.resume();
+      // It listens before it is ready, and refuses pushes until then.
+      while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
+      return new ServedBuild(child, dataDir, found[1]!);
+    }
+    rmSync(dataDir, { recursive: true, force: true });
+    throw new Error(`${dir} did not start: is it built?`);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#process.exitCode === null) {
+      this.#process.kill();
+      await once(this.#process, "exit");
+    }
+    rmSync(this.#dataDir, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * Whether the disk lets this node take writes: what `/ready` says of it.
+ *
+ *   taking ── the store refused a write, the disk is full, or the disk budget is used up ──► refusing
+ *   refusing ── none of these for 3 s, and there is room for more than the next push ──► taking
+ *
+ * Where a load balancer heeds `/ready`, no push comes any more once it says 503. So while the store refuses writes, this tries one
+ * itself, and the node is back by itself. The pause and the room keep `/ready` from going to and fro.
+ *
+ * What must stay true: from the moment a push was refused for want of disk, `/ready` says so; pushes that come all the same are tried.
+ */
+import { messageOf, retryDelayMs } from "@pyromesh/base";
+import type { Clock, Logger, Timer } from "@pyromesh/base";
+import type { DiskSpace } from "../data-disk.ts";
+
+/** What is asked of the head. */
+export interface WrittenHead {
+  readonly cutBytesMax: number;
+  readonly diskNeeds: { readonly commitBytes: number; readonly reopenBytes: number };
+  refusalOf(entryBytes: number): { readonly code: string; readonly message: string } | undefined;
+  tryWrite(): Promise<void>;
+}
+
+export interface WriteHealthModules {
+  readonly head: WrittenHead;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Undefined where it cannot be known. */
+  readonly measureDisk: () => Promise<DiskSpace | undefined>;
+}
+
+// --- deciding, pure ---------------------------------------------------------------------------------------------------
+
+export type WriteState =
+  | { readonly kind: "taking" }
+  | { readonly kind: "refusing"; readonly reason: string; readonly sinceMs: number; /** When there was last a reason. */ readonly refusedAtMs: number };
+
+export interface WriteView {
+  readonly nowMs: number;
+  /** Why a push is, or would be, refused. */
+  readonly refusal: string | undefined;
+  /** What is lacking until pushes may be sent here again, although none is refused just now. */
+  readonly lacks: string | undefined;
+}
+
+export function nextWriteState(state: WriteState, { nowMs, refusal, lacks }: WriteView): WriteState {
+  const sinceMs = state.kind === "refusing" ? state.sinceMs : nowMs;
+  if (refusal !== undefined) return { kind: "refusing", reason: refusal, sinceMs, refusedAtMs: nowMs };
+  if (state.kind === "taking") return state;
+  if (lacks !== undefined) return { ...state, reason: lacks };
+  return nowMs - state.refusedAtMs < QUIET_MS ? state : { kind: "taking" };
+}
+
+// --- doing ------------------------------------------------------------------------------------------------------------
+
+export class WriteHealth {
+  readonly #modules: WriteHealthModules;
+  #state: WriteState = { kind: "taking" };
+  /** The last measurement. */
+  #freeBytes: number | undefined;
+  #timer: Timer | undefined;
+  #checking: Promise<void> = Promise.resolve();
+  #isStopped = false;
+  #failedTryCount = 0;
+  #tryAtMs = 0;
+
+  constructor(modules: WriteHealthModules) {
+    this.#modules = modules;
+  }
+
+  /** Resolves after the first look. */
+  async start(): Promise<void> {
+    await this.#check();
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    this.#timer?.cancel();
+    await this.#checking;
+  }
+
+  /** Undefined while writes are taken. */
+  get refusesBecause(): string | undefined {
+    this.#step();
+    return this.#state.kind === "refusing" ? this.#state.reason : undefined;
+  }
+
+  #check(): Promise<void> {
+    this.#checking = this.#look().finally(() => {
+      if (!this.#isStopped) this.#timer = this.#modules.clock.after(CHECK_INTERVAL_MS, () => void this.#check());
+    });
+    return this.#checking;
+  }
+
+  async #look(): Promise<void> {
+    const { measureDisk } = this.#modules;
+    this.#freeBytes = (await measureDisk().catch(() => undefined))?.freeBytes;
+    this.#step(); // a refusal counts also where the try then succeeds
+    await this.#tryWhereRefused();
+    this.#step();
+  }
+
+  /** A try needs room to open the store again: without it each one would fail, and say so in the log. */
+  async #tryWhereRefused(): Promise<void> {
+    const { clock, head, logger } = this.#modules;
+    if (this.#isStopped || head.refusalOf(0)?.code !== "HEAD_WRITE_FAILED") {
+      this.#failedTryCount = 0;
+      return;
+    }
+    if (clock.monotonicMs() < this.#tryAtMs || (this.#freeBytes ?? Infinity) < head.diskNeeds.reopenBytes) return;
+    try {
+      await head.tryWrite();
+      this.#failedTryCount = 0;
+    } catch (error) {
+      this.#failedTryCount++;
+      this.#tryAtMs = clock.monotonicMs() + retryDelayMs(this.#failedTryCount, TRY_PAUSE);
+      logger.debug("the head's store does not take a write yet", { reason: messageOf(error) });
+    }
+  }
+
+  #step(): void {
+    const { clock, logger } = this.#modules;
+    const nowMs = clock.monotonicMs();
+    const before = this.#state;
+    const { refusal, lacks } = this.#view();
+    const after = nextWriteState(before, { nowMs, refusal, lacks });
+    this.#state = after;
+    if (before.kind === "taking" && after.kind === "refusing") logger.warn("writes are refused, and /ready says so", { reason: after.reason });
+    if (before.kind === "refusing" && after.kind === "taking") logger.info("writes are taken again", { afterMs: Math.round(nowMs - before.sinceMs) });
+  }
+
+  #view(): Pick<WriteView, "refusal" | "lacks"> {
+    const { head } = this.#modules;
+    const { commitBytes, reopenBytes } = head.diskNeeds;
+    const freeBytes = this.#freeBytes ?? Infinity;
+    const isFull = freeBytes < commitBytes;
+    const lacks = (bytes: number, when: string): string => `its disk has ${megabytes(freeBytes)} MB free, ${when} ${megabytes(bytes)} MB`;
+    const refusal = head.refusalOf(ENTRY_BYTES)?.message ?? (isFull ? lacks(commitBytes, "and one commit may take") : undefined);
+    if (freeBytes < reopenBytes) return { refusal, lacks: lacks(reopenBytes, "and is ready again with") };
+    return { refusal, lacks: head.refusalOf(Math.min(head.cutBytesMax, ROOM_BYTES_MAX))?.message };
+  }
+}
+
+const CHECK_INTERVAL_MS = 1_000;
+/** Long enough for a disk that takes one write and refuses the next; a load balancer asks every few seconds. */
+const QUIET_MS = 3_000;
+const TRY_PAUSE = { firstMs: 1_000, maxMs: 10_000 };
+/** Of a record: most are smaller. */
+const ENTRY_BYTES = 64 << 10;
+/** The room that is left in the disk budget when it counts as not used up any more: a cut, and this at most. */
+const ROOM_BYTES_MAX = 64 << 20;
+
+function megabytes(bytes: number): string {
+  return (bytes / 2 ** 20).toFixed(1);
+}

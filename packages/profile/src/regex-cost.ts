@@ -1,0 +1,255 @@
+/**
+ * What it costs to compile a regular expression, told from its text in one pass and without compiling it: a few characters can
+ * ask for a hundred thousand instructions (`.{1,999}` fifty times) or for seconds of work on character classes.
+ *
+ *   cost = instructions at most + work of the parser, in instructions
+ *
+ * What must stay true: the compiled program has at most `cost` instructions, for every expression that the engine takes (a
+ * property in the test). Of an expression that it refuses the cost is some number, and the engine says what is wrong.
+ * Sizes add up along the text, and a counted repetition multiplies what it repeats. Pure.
+ */
+
+/** Besides its instructions each expression has a first and a last one, and is set up. */
+const EXPRESSION_COST = 16;
+
+/** A group is read, kept and closed besides. */
+const GROUP_COST = 2;
+
+/** So is a class in brackets. */
+const CLASS_COST = 2;
+
+/**
+ * A class of Unicode, as `\pL` or `\p{Greek}`, has up to 700 ranges, which are copied and sorted: up to 430 µs, where an instruction takes
+ * 1 to 3 µs to compile (Node 20, 2 cores).
+ */
+const UNICODE_CLASS_COST = 128;
+
+/** Without regard to case its other case is looked up and sorted too. */
+const FOLDED_CLASS_FACTOR = 3;
+
+/** Without regard to case a range is walked character by character, some 60 of them in the time of an instruction. */
+const FOLDED_PER_COST = 16;
+/** The engine's own: beyond these no character has another case. */
+const FOLD_FIRST = 0x41;
+const FOLD_LAST = 0x1_e943;
+
+/** `[:` makes the engine look for `:]` in all of the rest. It looks at this many characters in the time of an instruction. */
+const LOOKED_AT_PER_COST = 256;
+
+/** `max` is never above it in an expression that the engine takes. */
+const REPEAT_MAX = 1000;
+
+/** Of a cost above `costMax` only that it is above. */
+export function regexCost(pattern: string, costMax: number = Infinity): number {
+  return new CostWalk(pattern).walk(costMax);
+}
+
+/** Of one group, or of the whole expression. */
+interface Level {
+  /** Of what is behind the last atom: all alternatives so far. */
+  size: number;
+  /** The atom that a repetition would repeat. */
+  last: number;
+}
+
+class CostWalk {
+  readonly #text: string;
+  readonly #isFolded: boolean;
+  #at = 0;
+  #level: Level = { size: 0, last: 0 };
+  readonly #outer: Level[] = [];
+  #parseWork = EXPRESSION_COST;
+  /** Where the next `:]` stands, from the last place that asked; the text's length where there is none. */
+  #namedClassEnd = -1;
+
+  constructor(text: string) {
+    this.#text = text;
+    // Wherever the flag stands, and whether or not it is a flag: a cost may be too high.
+    this.#isFolded = /\(\?[a-zA-Z-]*i/.test(text);
+  }
+
+  walk(costMax: number): number {
+    while (this.#at < this.#text.length && this.#parseWork + this.#level.size <= costMax) this.#step();
+    while (this.#outer.length > 0) this.#closeGroup();
+    return this.#parseWork + this.#level.size + this.#level.last;
+  }
+
+  #step(): void {
+    const level = this.#level;
+    switch (this.#text[this.#at]) {
+      case "(":
+        this.#openGroup();
+        break;
+      case ")":
+        this.#at++;
+        this.#closeGroup();
+        break;
+      case "|":
+        // One instruction chooses, and an empty alternative takes one.
+        this.#at++;
+        this.#atom(0);
+        level.size += 2;
+        break;
+      case "[":
+        this.#characterClass();
+        this.#atom(1);
+        break;
+      case "*":
+      case "+":
+      case "?":
+        // A star of what may be empty takes two.
+        this.#at++;
+        level.last = Math.max(level.last, 1) + 2;
+        break;
+      case "{":
+        if (!this.#repetition()) {
+          this.#at++;
+          this.#atom(1);
+        }
+        break;
+      case "\\":
+        this.#escape();
+        break;
+      default:
+        this.#at++;
+        this.#atom(1);
+    }
+  }
+
+  #atom(size: number): void {
+    const level = this.#level;
+    level.size += level.last;
+    level.last = size;
+  }
+
+  #openGroup(): void {
+    this.#at++;
+    if (this.#text[this.#at] === "?") {
+      const flags = FLAGS_ALONE;
+      flags.lastIndex = this.#at;
+      if (flags.test(this.#text)) {
+        // `(?i)` is no group: what it stands behind may still be repeated.
+        this.#at = flags.lastIndex;
+        this.#parseWork++;
+        return;
+      }
+      const opening = GROUP_OPENING;
+      opening.lastIndex = this.#at;
+      if (opening.test(this.#text)) this.#at = opening.lastIndex;
+    }
+    this.#parseWork += GROUP_COST;
+    this.#outer.push(this.#level);
+    this.#level = { size: 0, last: 0 };
+  }
+
+  /** Two instructions keep where a group begins and ends. */
+  #closeGroup(): void {
+    const outer = this.#outer.pop();
+    if (outer === undefined) return; // one too many: the engine refuses it
+    const size = Math.max(1, this.#level.size + this.#level.last) + 2;
+    this.#level = outer;
+    this.#atom(size);
+  }
+
+  /** `{2}`, `{2,}`, `{2,5}`; false: the brace is a character. */
+  #repetition(): boolean {
+    const repeat = REPEAT;
+    repeat.lastIndex = this.#at;
+    const match = repeat.exec(this.#text);
+    if (match === null) return false;
+    this.#at = repeat.lastIndex;
+    const [, min, comma, max] = match;
+    const count = Math.max(1, Math.min(Number(min), REPEAT_MAX), comma === undefined ? 0 : Math.min(Number(max), REPEAT_MAX));
+    const level = this.#level;
+    // Each that may be left out takes an instruction to choose.
+    level.last = count * Math.max(level.last, 1) + (comma === undefined ? 0 : max === "" ? 2 : count);
+    return true;
+  }
+
+  #escape(): void {
+    const at = this.#at;
+    const letter = this.#text[at + 1];
+    if (letter === "Q") {
+      const end = this.#text.indexOf("\\E", at + 2);
+      const length = (end === -1 ? this.#text.length : end) - at - 2;
+      this.#at = end === -1 ? this.#text.length : end + 2;
+      this.#parseWork++;
+      if (length > 0) {
+        this.#atom(length - 1);
+        this.#atom(1);
+      }
+      return;
+    }
+    if (letter === "p" || letter === "P") this.#unicodeClass();
+    else this.#characterAt();
+    this.#atom(1);
+  }
+
+  #unicodeClass(): void {
+    this.#parseWork += this.#isFolded ? FOLDED_CLASS_FACTOR * UNICODE_CLASS_COST : UNICODE_CLASS_COST;
+    this.#at += 2;
+    if (this.#text[this.#at] === "{") {
+      const end = this.#text.indexOf("}", this.#at);
+      this.#at = end === -1 ? this.#text.length : end + 1;
+    } else this.#at++;
+  }
+
+  /** `[^a-z\pL[:digit:]]`; to the end of the text where it is not closed. */
+  #characterClass(): void {
+    const text = this.#text;
+    this.#parseWork += CLASS_COST;
+    this.#at++;
+    if (text[this.#at] === "^") this.#at++;
+    for (let isFirst = true; this.#at < text.length && (isFirst || text[this.#at] !== "]"); isFirst = false) {
+      this.#parseWork++;
+      if (text.startsWith("[:", this.#at)) {
+        if (this.#namedClassEnd < this.#at + 2) {
+          const end = text.indexOf(":]", this.#at + 2);
+          this.#namedClassEnd = end === -1 ? text.length : end;
+        }
+        this.#parseWork += Math.ceil((this.#namedClassEnd - this.#at) / LOOKED_AT_PER_COST);
+        if (this.#namedClassEnd < text.length) {
+          this.#at = this.#namedClassEnd + 2;
+          continue;
+        }
+      }
+      if (text[this.#at] === "\\" && (text[this.#at + 1] === "p" || text[this.#at + 1] === "P")) {
+        this.#unicodeClass();
+        continue;
+      }
+      const first = this.#characterAt();
+      if (text[this.#at] !== "-" || text[this.#at + 1] === "]") continue;
+      this.#at++;
+      const last = this.#characterAt();
+      if (this.#isFolded) this.#parseWork += Math.ceil(Math.max(0, Math.min(last, FOLD_LAST) - Math.max(first, FOLD_FIRST)) / FOLDED_PER_COST);
+    }
+    this.#at++;
+  }
+
+  /** Steps over one character, however it is written, and returns it. Of `\d` and the like: the letter, which is no end of a range. */
+  #characterAt(): number {
+    const text = this.#text;
+    if (text[this.#at] !== "\\") {
+      const code = text.codePointAt(this.#at) ?? 0;
+      this.#at += code > 0xffff ? 2 : 1;
+      return code;
+    }
+    const escaped = ESCAPED_NUMBER;
+    escaped.lastIndex = this.#at + 1;
+    const match = escaped.exec(text);
+    if (match !== null) {
+      this.#at = escaped.lastIndex;
+      const [, braced, hex, octal] = match;
+      return octal === undefined ? Number.parseInt(braced ?? hex!, 16) : Number.parseInt(octal, 8);
+    }
+    this.#at++;
+    const code = text.codePointAt(this.#at) ?? 0;
+    this.#at += code > 0xffff ? 2 : 1;
+    return code;
+  }
+}
+
+const FLAGS_ALONE = /\?[a-zA-Z-]*\)/y;
+const GROUP_OPENING = /\?(?:P?<\w*>|[a-zA-Z-]*:)/y;
+const REPEAT = /\{(0|[1-9]\d*)(?:(,)(|0|[1-9]\d*))?\}/y;
+const ESCAPED_NUMBER = /x\{([0-9A-Fa-f]+)\}|x([0-9A-Fa-f]{2})|([0-7]{1,3})/y;

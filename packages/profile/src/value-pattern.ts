@@ -1,0 +1,163 @@
+/**
+ * The test of a regular expression, anchored at both ends; its dot matches line breaks too.
+ *
+ * Alternatives of plain text, as dashboards send them by the thousand, need no regular expression: `a|b\.c`, `a.*|.*b`, `pod-(1|2|3)`.
+ * Any other is charged to the request's budget, and its syntax checked. It is compiled when the first value is tested, which a worker does.
+ *
+ * What must stay true: both ways say the same (a property in the test).
+ */
+import { invalidArgument, messageOf } from "@pyromesh/base";
+import { RE2JS, RE2Set } from "re2js";
+import type { RegexBudget } from "./regex-budget.ts";
+
+export type ValueTest = (value: string) => boolean;
+
+export interface ValuePattern {
+  readonly matches: ValueTest;
+  /** Of the work of one test, for an `Interrupt`. */
+  readonly steps: number;
+}
+
+/** `label` names the matcher in an error. Throws `REGEX_INVALID` or `REGEX_TOO_LARGE`. */
+export function valuePattern(pattern: string, label: string, budget: RegexBudget): ValuePattern {
+  const plain = plainTest(pattern);
+  if (plain !== undefined) return { matches: plain, steps: PLAIN_STEPS };
+  const cost = budget.take(pattern, label);
+  checkSyntax(pattern);
+  return { matches: compiledTest(pattern), steps: cost * STEPS_PER_COST };
+}
+
+const PLAIN_STEPS = 1;
+
+/** At its worst the engine looks at each instruction for each character: so many as many values have. */
+const STEPS_PER_COST = 32;
+
+/** Values whose answer is remembered: a label has the same few in every segment. At the bound all of them are forgotten. */
+const REMEMBERED_COUNT_MAX = 4096;
+
+function compiledTest(pattern: string): ValueTest {
+  let regex: RE2JS | undefined;
+  const remembered = new Map<string, boolean>();
+  return (value) => {
+    let isMatch = remembered.get(value);
+    if (isMatch === undefined) {
+      regex ??= RE2JS.compile(pattern, RE2JS.DOTALL);
+      isMatch = regex.testExact(value);
+      if (remembered.size >= REMEMBERED_COUNT_MAX) remembered.clear();
+      remembered.set(value, isMatch);
+    }
+    return isMatch;
+  };
+}
+
+/** Expressions that the engine took: dashboards send the same ones again and again. At the bound all of them are forgotten. */
+const CHECKED_COUNT_MAX = 256;
+const checked = new Set<string>();
+
+/** A set reads its expressions and compiles them later: a third of the work. */
+function checkSyntax(pattern: string): void {
+  if (checked.has(pattern)) return;
+  try {
+    new RE2Set(RE2Set.ANCHOR_BOTH, RE2JS.DOTALL).add(pattern);
+  } catch (error) {
+    // The engine puts its own flags in front of what it shows, and may show all of the expression.
+    throw invalidArgument("REGEX_INVALID", messageOf(error).replace("(?s)", "").slice(0, SYNTAX_MESSAGE_LENGTH_MAX), error);
+  }
+  if (checked.size >= CHECKED_COUNT_MAX) checked.clear();
+  checked.add(pattern);
+}
+
+const SYNTAX_MESSAGE_LENGTH_MAX = 300;
+
+// --- plain text -------------------------------------------------------------------------------------------------------
+
+/** Alternatives, perhaps in one group with text before and behind. Undefined: it takes a regular expression. */
+function plainTest(pattern: string): ValueTest | undefined {
+  const open = unescaped(pattern, "(", 0);
+  if (open === -1) return alternativesTest(pattern);
+  const close = unescaped(pattern, ")", open);
+  if (close === -1) return undefined;
+  const head = literalOf(pattern.slice(0, open));
+  const tail = literalOf(pattern.slice(close + 1));
+  if (head === undefined || tail === undefined) return undefined;
+  const test = alternativesTest(pattern.slice(pattern.startsWith("(?:", open) ? open + 3 : open + 1, close));
+  if (test === undefined || (head === "" && tail === "")) return test;
+  const around = head.length + tail.length;
+  return (value) =>
+    value.length >= around && value.startsWith(head) && value.endsWith(tail) && test(value.slice(head.length, value.length - tail.length));
+}
+
+function alternativesTest(text: string): ValueTest | undefined {
+  const literals = new Set<string>();
+  const tests: ValueTest[] = [];
+  for (let from = 0; ; ) {
+    const bar = unescaped(text, "|", from);
+    const alternative = alternativeOf(text.slice(from, bar === -1 ? text.length : bar));
+    if (alternative === undefined) return undefined;
+    if (typeof alternative === "string") literals.add(alternative);
+    else tests.push(alternative);
+    if (bar === -1) break;
+    from = bar + 1;
+  }
+  if (tests.length === 1 && literals.size === 0) return tests[0]!;
+  if (tests.length > 0) return (value) => literals.has(value) || tests.some((test) => test(value));
+  if (literals.size > 1) return (value) => literals.has(value);
+  const [only] = literals;
+  return (value) => value === only;
+}
+
+/** Text, or text with `.*` or `.+` before or behind it. */
+function alternativeOf(alternative: string): string | ValueTest | undefined {
+  const before = alternative.startsWith(".*") || alternative.startsWith(".+") ? alternative.slice(0, 2) : "";
+  const rest = alternative.slice(before.length);
+  const behind = rest.endsWith(".*") || rest.endsWith(".+") ? rest.slice(-2) : "";
+  const text = literalOf(rest.slice(0, rest.length - behind.length));
+  if (text === undefined) return undefined;
+  switch (before + behind) {
+    case "":
+      return text;
+    case ".*":
+      if (text === "") return () => true;
+      return before === "" ? (value) => value.startsWith(text) : (value) => value.endsWith(text);
+    case ".+":
+      if (text === "") return (value) => value !== "";
+      return before === ""
+        ? (value) => value.length > text.length && value.startsWith(text)
+        : (value) => value.length > text.length && value.endsWith(text);
+    case ".*.*":
+      return (value) => value.includes(text);
+    default:
+      return undefined;
+  }
+}
+
+/** `b\.c` as "b.c"; undefined where anything but literal text occurs. */
+function literalOf(text: string): string | undefined {
+  if (!META.test(text)) return text;
+  let literal = "";
+  for (let at = 0; at < text.length; at++) {
+    const char = text[at]!;
+    if (char === "\\") {
+      const escaped = text[++at];
+      if (escaped === undefined || !ESCAPED_PUNCTUATION.test(escaped)) return undefined;
+      literal += escaped;
+    } else if (META.test(char)) {
+      return undefined;
+    } else {
+      literal += char;
+    }
+  }
+  return literal;
+}
+
+const META = /[.+*?()[\]{}^$|\\]/;
+const ESCAPED_PUNCTUATION = /^[!-/:-@[-`{-~]$/;
+
+/** Where `char` stands without a backslash before it, from `from` on; -1: nowhere. */
+function unescaped(text: string, char: string, from: number): number {
+  for (let at = from; at < text.length; at++) {
+    if (text[at] === "\\") at++;
+    else if (text[at] === char) return at;
+  }
+  return -1;
+}

@@ -1,0 +1,105 @@
+/** Bodies that open to a thousand times their size, sent to a real node: what they cost its memory, and who waits for them. */
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import { gzipSync } from "node:zlib";
+import { expect } from "chai";
+import { freshDataDir, startNode } from "../harness/node-process.mjs";
+import { numberedProfile } from "../harness/numbered-push.mjs";
+import { dearestTurnMs, TURN_COST_ENV } from "../harness/turn-cost.mjs";
+
+const MIB = 2 ** 20;
+const PUSH = "/push.v1.PusherService/Push";
+/** The promise: RSS within 250 MB of the idle node. */
+const GROWTH_MB_MAX = 250;
+/** And /ready within 500 ms: it takes three turns of the main thread, whatever else runs on this machine, and what holds one holds all. */
+const TURN_MS_MAX = 100;
+
+/** Field `number` of wire type 2. */
+function lengthField(number, content) {
+  const head = [number * 8 + 2];
+  let left = content.length;
+  for (; left >= 128; left = Math.floor(left / 128)) head.push((left % 128) + 128);
+  return Buffer.concat([Buffer.from([...head, left]), content]);
+}
+
+function pushOf(raw) {
+  const label = (name, value) => lengthField(1, Buffer.concat([lengthField(1, Buffer.from(name)), lengthField(2, Buffer.from(value))]));
+  return lengthField(1, Buffer.concat([label("__name__", "process_cpu"), label("service_name", "shop"), lengthField(2, lengthField(1, raw))]));
+}
+
+function send(url, path, { headers, body }) {
+  return new Promise((resolve, reject) => {
+    const request = http.request(`${url}${path}`, { method: "POST", headers, agent: false }, (reply) => {
+      reply.resume().on("end", () => resolve({ status: reply.statusCode, retryAfter: reply.headers["retry-after"] }));
+    });
+    request.on("error", reject).end(body);
+  });
+}
+
+function rssMb({ pid }) {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024;
+}
+
+describe("hostile bodies at a real node", function () {
+  this.timeout(120_000);
+  let data;
+  let node;
+  afterEach(async () => {
+    await node?.kill();
+    data?.remove();
+  });
+
+  it("bombs of every kind, all at once, take little memory, delay nobody, and a good push between them is stored", async function () {
+    if (process.platform !== "linux") this.skip(); // it reads /proc
+    const gzip = { "content-encoding": "gzip" };
+    const json = { "content-type": "application/json", ...gzip };
+    const proto = { "content-type": "application/proto", ...gzip };
+    const gz = (bytes) => gzipSync(bytes);
+    const kinds = [
+      { name: "JSON: 64 MiB of brackets", headers: json, body: gz(Buffer.alloc(64 * MIB, "[")), count: 20, statuses: [413] },
+      { name: "JSON: brackets behind a trailer that lies", headers: json, body: Buffer.concat([gz(Buffer.alloc(64 * MIB, "[")), gz(Buffer.from(" "))]), count: 4, statuses: [413, 503] },
+      { name: "JSON: 14 MB of zeros in a list", headers: json, body: gz(Buffer.from(`{"x":[${"0,".repeat(7e6)}0]}`)), count: 10, statuses: [400, 503] },
+      { name: "protobuf: 250 MB of nothing", headers: proto, body: gz(Buffer.alloc(250e6)), count: 20, statuses: [413] },
+      { name: "protobuf: a profile of 45 MB of zeros", headers: proto, body: gz(pushOf(Buffer.alloc(45e6))), count: 20, statuses: [400, 503] },
+      { name: "protobuf: 16 million labels", headers: proto, body: gz(Buffer.concat(Array(16_000).fill(lengthField(1, Buffer.concat(Array(1000).fill(Buffer.from([10, 0]))))))), count: 2, statuses: [400, 503] },
+      { name: "a profile of 64 MB inside", headers: { "content-type": "application/proto" }, body: pushOf(gz(Buffer.alloc(64e6))), count: 20, statuses: [400] },
+    ];
+    const queryBomb = { name: "a query: 4 MiB of brackets", path: "/querier.v1.QuerierService/LabelNames", headers: json, body: gz(Buffer.alloc(4 * MIB, "[")), count: 20, statuses: [413] };
+    data = freshDataDir();
+    node = await startNode({ dataDir: data.dir, env: TURN_COST_ENV });
+    const idleMb = rssMb(node);
+    const all = [...kinds, queryBomb];
+    // One of each, one after the other: code that runs for the first time is compiled, which no bomb is to blame for.
+    for (const { path = PUSH, headers, body } of all) await send(node.url, path, { headers, body });
+    await dearestTurnMs(node);
+
+    let peakMb = idleMb;
+    let slowestReadyMs = 0;
+    let isOver = false;
+    const watch = (async () => {
+      while (!isOver) {
+        const startMs = performance.now();
+        expect((await fetch(`${node.url}/ready`)).status).to.equal(200);
+        slowestReadyMs = Math.max(slowestReadyMs, performance.now() - startMs);
+        peakMb = Math.max(peakMb, rssMb(node));
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    })();
+    const bombs = all.flatMap(({ name, path = PUSH, headers, body, count, statuses }) =>
+      Array.from({ length: count }, async () => {
+        const { status, retryAfter } = await send(node.url, path, { headers, body });
+        expect(statuses, `${name}: ${status}`).to.include(status);
+        if (status === 503) expect(Number(retryAfter)).to.be.at.least(1);
+      }),
+    );
+    const good = send(node.url, PUSH, { headers: { "content-type": "application/proto" }, body: pushOf(numberedProfile(1, Date.now())) });
+    expect((await good).status).to.equal(200);
+    await Promise.all(bombs);
+    isOver = true;
+    await watch;
+    const turnMs = await dearestTurnMs(node);
+    console.log(`      idle ${Math.round(idleMb)} MB, at most ${Math.round(peakMb - idleMb)} MB more; slowest /ready ${Math.round(slowestReadyMs)} ms, dearest turn ${turnMs} ms`);
+    expect(peakMb - idleMb).to.be.at.most(GROWTH_MB_MAX);
+    expect(turnMs).to.be.at.most(TURN_MS_MAX);
+  });
+});
