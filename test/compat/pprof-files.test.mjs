@@ -10,11 +10,11 @@ import { collapsed, decodePprof, mended, protoMessage } from "./pprof-oracle.mjs
 const MEMORY = ["alloc_objects:count", "alloc_space:bytes", "inuse_objects:count", "inuse_space:bytes"].map((type) => `memory:${type}:space:bytes`);
 const GO_CPU = ["process_cpu:samples:count:cpu:nanoseconds", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"];
 
-/** Types in the file's order. `named` beside them: what Push is told to call the profile, where not the types' own first part. */
+/** Types in the file's order. `isGo`: Go's, with stacktraces that its runtime cut off. `named` beside them: what Push is told to call the profile, where not the types' own first part. */
 const FILES = [
-  { file: "heap.pb.gz", types: MEMORY },
-  { file: "heap_delta", types: MEMORY },
-  { file: "parca-alloc_objects.pb.gz", types: MEMORY },
+  { file: "heap.pb.gz", types: MEMORY, isGo: true },
+  { file: "heap_delta", types: MEMORY, isGo: true },
+  { file: "parca-alloc_objects.pb.gz", types: MEMORY, isGo: true },
   { file: "cpu.pb.gz", types: GO_CPU },
   { file: "cpu-exemplars.pb.gz", types: GO_CPU },
   { file: "go.cpu.labels.pprof", types: GO_CPU },
@@ -66,9 +66,9 @@ describe("pprof files", function () {
   };
 
   /** Every type asked for and found, in the node's head or segments, equals the file's own column. */
-  const expectStored = async (service, types, bytes, nameOf) => {
+  const expectStored = async (service, types, bytes, { nameOf, isGo = false } = {}) => {
     expect(await typesOf(service)).to.include.members(types);
-    const file = decodePprof(bytes);
+    const file = isGo ? mended(decodePprof(bytes)) : decodePprof(bytes);
     for (const [column, type] of types.entries()) {
       const merged = await mergedPprof(type, service);
       expect(merged.sampleTypes.map(({ type: name, unit }) => `${name}:${unit}`)).to.deep.equal([type.split(":").slice(1, 3).join(":")]);
@@ -94,7 +94,7 @@ describe("pprof files", function () {
       const { status, text } = await ingest(service, one, bytes);
       expect(status, text).to.equal(ingestStatus);
       if (ingestStatus !== 200) return;
-      await expectStored(service, types, bytes, one.spyName === "scripting" ? scriptingName : undefined);
+      await expectStored(service, types, bytes, { nameOf: one.spyName === "scripting" ? scriptingName : undefined, isGo: one.isGo });
     });
 
     it(`${file} by Push: ${pushStatus}`, async () => {
@@ -103,7 +103,7 @@ describe("pprof files", function () {
       const name = types[0]?.split(":")[0] ?? "process_cpu";
       const { status, text } = await node.push([{ labels: { __name__: name, service_name: service }, pprof: bytes }]);
       expect(status, text).to.equal(pushStatus);
-      if (pushStatus === 200) await expectStored(service, types, bytes);
+      if (pushStatus === 200) await expectStored(service, types, bytes, { isGo: one.isGo });
       else expect(await typesOf(service)).to.deep.equal([]);
     });
   }
@@ -126,14 +126,14 @@ describe("pprof files", function () {
     }
   });
 
-  it("truncated stacktraces of the Go SDK are mended: fewer roots, the same total", async () => {
-    for (const [file, name] of [
-      ["cpu_go_truncated_1.pb.gz", "process_cpu"],
-      ["heap_go_truncated_4.pb.gz", "memory"],
+  it("Go's truncated stacktraces are mended, of the SDK and scraped: fewer roots, the same total", async () => {
+    for (const [file, name, spyName] of [
+      ["cpu_go_truncated_1.pb.gz", "process_cpu", { pyroscope_spy: "gospy" }],
+      ["heap_go_truncated_4.pb.gz", "memory", {}],
     ]) {
       const service = `push-${++serviceCount}`;
       const bytes = corpusFile("pprof", file);
-      const { status, text } = await node.push([{ labels: { __name__: name, service_name: service, pyroscope_spy: "gospy" }, pprof: bytes }]);
+      const { status, text } = await node.push([{ labels: { __name__: name, service_name: service, ...spyName }, pprof: bytes }]);
       expect(status, text).to.equal(200);
       const own = decodePprof(bytes);
       const whole = mended(own);

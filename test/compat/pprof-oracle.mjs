@@ -3,7 +3,7 @@
  */
 import { gunzipSync } from "node:zlib";
 import { Function, Label, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
-import { goPrefixes } from "../../packages/profile/dist/testing/index.js";
+import { goPrefixesOf } from "../../packages/profile/dist/testing/index.js";
 
 export function decodePprof(bytes) {
   const raw = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
@@ -44,12 +44,12 @@ export function total({ samples }, column, takes = () => true) {
   return Number(samples.filter(takes).reduce((sum, { values }) => sum + values[column], 0n));
 }
 
-/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them (here: for the Go SDK). */
+/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them. Of a Go profile. */
 export function mended(decoded) {
   const { samples } = decoded;
-  const prefixes = goPrefixes(
+  const prefixes = goPrefixesOf(
+    decoded.profile,
     samples.map(({ ids }) => ids),
-    decoded.sampleTypes.map(({ type }) => type),
   );
   return { ...decoded, samples: samples.map((sample, i) => ({ ...sample, frames: [...prefixes[i].flatMap(decoded.framesOf), ...sample.frames] })) };
 }

@@ -311,6 +311,7 @@ describe("Go's truncated stacktraces", () => {
       ["heap.pb.gz", "alloc_space", 561, 38, "f0c4ebfe06b3a72f"],
       ["heap_delta", "alloc_objects", 28, 13, "124c61fbaa00caa9"],
       ["heap_go_truncated_4.pb.gz", "inuse_space", 3763, 107, "31688ff9b9cc19aa"],
+      ["parca-alloc_objects.pb.gz", "alloc_space", 3328, 41, "bdf8a839abb00b86"],
       ["series-3s/1644509278338696000.pb.gz", "alloc_space", 17, 6, "e70624dce07fd6ae"],
     ];
     for (const [file, type, stackCount, rootCount, digest] of theirs) {

@@ -147,7 +147,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: nu
   const { nodeParent, nodeLocation } = tree;
   const depths = depthScratch;
   const nodes: number[] = [];
-  for (let node = 1; node < nodeCount; node++) if (depths[node] === GROUP_DEPTH && (isGone === undefined || isGone[node] === 0)) nodes.push(node);
+  for (let node = 1; node < nodeCount; node++) if (depths[node] === GROUP_DEPTH && isGone?.[node] !== 1) nodes.push(node);
   const keys = (keyScratch = grown(keyScratch, nodes.length * GROUP_DEPTH));
   for (let found = 0, at = 0; found < nodes.length; found++) {
     for (let node = nodes[found]!; node !== 0; node = nodeParent[node]!) keys[at++] = turned(orderOf === undefined ? nodeLocation[node]! : orderOf(nodeLocation[node]!));

@@ -3,8 +3,19 @@
  * Stacktraces are lists of location ids from the root, one for each sample, in their order.
  */
 
-/** Which locations come before each stacktrace's root. `types` says whether the profile is one to mend. */
-export function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[]): string[][] {
+import type { Profile } from "pprof-format";
+
+/** Which locations come before the root of each of these stacktraces of a Go profile. */
+export function goPrefixesOf(profile: Profile, stacks: readonly (readonly string[])[]): string[][] {
+  const merged = mergedLocations(profile);
+  const types = profile.sampleType.map(({ type }) => profile.stringTable.strings[Number(type)] ?? "");
+  if (merged === undefined) return goPrefixes(stacks, types);
+  const numbered = stacks.map((stack) => stack.map((id) => String(merged.numbers.get(BigInt(id)) ?? 0)));
+  return goPrefixes(numbered, types).map((prefix) => prefix.map((number) => String(merged.ids[Number(number) - 1] ?? 0)));
+}
+
+/** The same by location ids alone. `types` says whether the profile is one to mend. */
+function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[]): string[][] {
   const isAllocation = types.some((type) => ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"].includes(type));
   const deepest = stacks.reduce((depth, stack) => Math.max(depth, stack.length), 0);
   const isDeep = isAllocation ? deepest >= 28 && deepest <= 32 : types.includes("cpu") && deepest >= 60;
@@ -80,4 +91,21 @@ function sortKey(path: readonly string[]): Buffer {
       return bytes;
     }),
   );
+}
+
+/** Where names have type parameters, locations that are alike without them are one: the number of each by id, from 1, and an id by number. */
+function mergedLocations(profile: Profile): { readonly numbers: ReadonlyMap<bigint, number>; readonly ids: readonly bigint[] } | undefined {
+  const { strings } = profile.stringTable;
+  const bare = (index: unknown): string => (strings[Number(index)] ?? "").replace(/\[go\.shape\..*\]/, "");
+  if (!strings.some((text) => /\[go\.shape\..*\]/.test(text))) return undefined;
+  const functions = new Map(profile.function.map((called) => [BigInt(called.id), [bare(called.name), bare(called.systemName), bare(called.filename), called.startLine].join("\n")]));
+  const numbers = new Map<bigint, number>();
+  const ids: bigint[] = [];
+  const byKey = new Map<string, number>();
+  for (const { id, mappingId, address, line } of profile.location) {
+    const key = [mappingId, address, ...line.map((one) => `${functions.get(BigInt(one.functionId))} ${one.line}`)].join("\n");
+    if (!byKey.has(key)) byKey.set(key, ids.push(BigInt(id)));
+    numbers.set(BigInt(id), byKey.get(key)!); // set just above
+  }
+  return { numbers, ids };
 }

@@ -11,7 +11,7 @@ import type { Label } from "../labels.ts";
 import { printLabels, sortLabels } from "../labels.ts";
 import { decodeRecord } from "../record-decode.ts";
 import type { EncodedRecord, RecordView } from "../record-view.ts";
-import { goPrefixes } from "./go-truncated-oracle.ts";
+import { goPrefixesOf } from "./go-truncated-oracle.ts";
 
 /** `{labels} type:unit span/trace` + stack -> sum. */
 export type Sums = Map<string, bigint>;
@@ -44,11 +44,10 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
     const values = value.map((one) => BigInt.asIntN(64, BigInt(one)));
     return values.every((one) => one >= 0n) && values.some((one) => one > 0n);
   });
-  const sameAs = mergedLocations(profile);
-  const prefixes = goPrefixes(
-    kept.map(({ locationId }) => locationId.map((id) => String(sameAs?.numbers.get(BigInt(id)) ?? id)).reverse()),
-    profile.sampleType.map(({ type }) => text(type)),
-  ).map((prefix) => prefix.map((id) => String(sameAs?.ids[Number(id) - 1] ?? id)));
+  const prefixes = goPrefixesOf(
+    profile,
+    kept.map(({ locationId }) => locationId.map(String).reverse()),
+  );
   for (const [i, sample] of kept.entries()) {
     const values = sample.value.map((value) => BigInt.asIntN(64, BigInt(value)));
     const labels: Label[] = [];
@@ -73,23 +72,6 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
     }
   }
   return sums;
-}
-
-/** Where names have type parameters, locations that are alike without them are one: the number of each by id, from 1, and an id by number. */
-function mergedLocations(profile: Profile): { readonly numbers: ReadonlyMap<bigint, number>; readonly ids: readonly bigint[] } | undefined {
-  const { strings } = profile.stringTable;
-  const bare = (index: unknown): string => (strings[Number(index)] ?? "").replace(/\[go\.shape\..*\]/, "");
-  if (!strings.some((text) => /\[go\.shape\..*\]/.test(text))) return undefined;
-  const functions = new Map(profile.function.map((called) => [BigInt(called.id), [bare(called.name), bare(called.systemName), bare(called.filename), called.startLine].join("\n")]));
-  const numbers = new Map<bigint, number>();
-  const ids: bigint[] = [];
-  const byKey = new Map<string, number>();
-  for (const { id, mappingId, address, line } of profile.location) {
-    const key = [mappingId, address, ...line.map((one) => `${functions.get(BigInt(one.functionId))} ${one.line}`)].join("\n");
-    if (!byKey.has(key)) byKey.set(key, ids.push(BigInt(id)));
-    numbers.set(BigInt(id), byKey.get(key)!); // set just above
-  }
-  return { numbers, ids };
 }
 
 /** The same of records; labels in `seriesNames` are the series' own and left out. */
