@@ -3,7 +3,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
-import { finishQuery } from "./finish-query.ts";
+import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
@@ -61,7 +61,9 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     }
     case "finish": {
       const interrupt = interruptOf(batch);
-      return finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interrupt), interrupt));
+      // No name for the unpacked parts here: this frame would keep them while the answer is printed.
+      const print = mergeAnswer(call.spec, unpackPartials(call.partials, interrupt), interrupt);
+      return finishedShared(print());
     }
     default:
       return unreachable(call);
