@@ -7,7 +7,7 @@ import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { FlameGraph, FlameGraphDiff, Interrupt } from "@pyromesh/profile";
 import { encodeBinary } from "./proto/binary.ts";
 import { binaryToJson } from "./proto/binary-to-json.ts";
-import { encodeJson } from "./proto/json-encode.ts";
+import { encodeJson, REPLY_GROWTH } from "./proto/json-encode.ts";
 import { PPROF } from "./proto/pprof-v1.ts";
 import * as q from "./proto/querier-v1.ts";
 import type { MessageSchema } from "./proto/schema.ts";
@@ -45,7 +45,7 @@ export function printPprof(profile: Uint8Array, form: PprofForm, interrupt: Inte
     case "proto":
       return profile;
     case "json": {
-      const out = new ByteWriter(2 * profile.length + 1024);
+      const out = new ByteWriter(1024, REPLY_GROWTH);
       binaryToJson(PPROF, profile, out, interrupt);
       return out.finish();
     }

@@ -6,6 +6,7 @@
  */
 import { ByteWriter } from "@pyromesh/base";
 import type { FlameGraph, FlameGraphDiff, Int64, Interrupt, PointsShape, ProfileType, TimeSeries } from "@pyromesh/profile";
+import { REPLY_GROWTH } from "./proto/json-encode.ts";
 import { timelineGroups, timelineOf } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
 
@@ -21,7 +22,7 @@ export interface RenderReplyInput {
 export function printRender({ graph, series, profileType, shape }: RenderReplyInput, interrupt: Interrupt): Uint8Array {
   const range = [shape.startMs, shape.endMs, shape.stepMs / 1000] as const;
   const [first] = shape.groupBy;
-  const out = new ByteWriter(1 << 16);
+  const out = new ByteWriter(1 << 16, REPLY_GROWTH);
   writeGraph(graph, "single", profileType, out, interrupt);
   out.utf8(`,"timeline":`);
   writeTimeline(timelineOf(series, ...range), out, interrupt);
@@ -33,7 +34,7 @@ export function printRender({ graph, series, profileType, shape }: RenderReplyIn
 
 /** GET /pyroscope/render-diff */
 export function printRenderDiff(graph: FlameGraphDiff, profileType: ProfileType, interrupt: Interrupt): Uint8Array {
-  const out = new ByteWriter(1 << 16);
+  const out = new ByteWriter(1 << 16, REPLY_GROWTH);
   writeGraph(graph, "double", profileType, out, interrupt);
   out.utf8(`,"timeline":null,"groups":null,"heatmap":null`);
   if (!isZero(graph.leftTicks)) out.utf8(`,"leftTicks":${graph.leftTicks}`);

@@ -7,7 +7,7 @@ import { ByteWriter } from "@pyromesh/base";
 import type { Exemplar, HeatmapSeries, Interrupt, TimeSeries } from "@pyromesh/profile";
 import type { MessageForm } from "./graph-reply.ts";
 import { encodeBinary } from "./proto/binary.ts";
-import { writeJson } from "./proto/json-encode.ts";
+import { REPLY_GROWTH, writeJson } from "./proto/json-encode.ts";
 import type { MessageSchema } from "./proto/schema.ts";
 import { HEATMAP_SERIES, SERIES } from "./proto/types-v1.ts";
 import type { ExemplarMessage, HeatmapSeriesMessage, SeriesMessage } from "./proto/types-v1.ts";
@@ -35,7 +35,7 @@ function printEach<T, Message extends object>(
   form: MessageForm,
   interrupt: Interrupt,
 ): Uint8Array {
-  const out = new ByteWriter(1024);
+  const out = new ByteWriter(1024, REPLY_GROWTH);
   if (form === "proto") {
     for (const item of items) {
       interrupt.after(SERIES_STEPS);

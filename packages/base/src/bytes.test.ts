@@ -15,6 +15,26 @@ describe("byte writer", () => {
     );
   });
 
+  it("writes the same in chunks, and goes on after it was finished", () => {
+    const part = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.string({ maxLength: 40 }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));
+    fc.assert(
+      fc.property(fc.array(part), fc.array(part), fc.nat({ max: 64 }), (before, after, chunkBytes) => {
+        const [plain, chunked] = [new ByteWriter(1), new ByteWriter(1, { chunkBytes })];
+        for (const parts of [before, after]) {
+          for (const writer of [plain, chunked]) {
+            for (const one of parts) {
+              if (typeof one === "string") writer.utf8(one).text(one);
+              else if (typeof one === "bigint") writer.u64(one).decimal(one).uvarint64(one);
+              else writer.raw(one).prefixed(one);
+            }
+          }
+          expect(chunked.length).to.equal(plain.length);
+          expect(Buffer.from(chunked.finish()).equals(plain.finish())).to.equal(true);
+        }
+      }),
+    );
+  });
+
   it("writes any text as UTF-8, short or long, whatever it holds", () => {
     const text = fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 200 }), fc.string({ unit: "grapheme" }));
     fc.assert(

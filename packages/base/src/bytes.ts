@@ -24,24 +24,40 @@ export function compareBytes(a: Uint8Array, b: Uint8Array): number {
   return Buffer.compare(a, b);
 }
 
-/** Grows by doubling; `finish` hands out the written part without copying. */
+/**
+ * Grows by doubling; `finish` hands out the written part without copying. From `chunkBytes` on it grows by a chunk at a time, and `finish`
+ * puts the chunks together: what is written lies in memory once until then, and not up to three times.
+ */
 export class ByteWriter {
   #bytes: Uint8Array;
   #view: DataView;
   #length = 0;
+  readonly #chunkBytes: number;
+  /** Written before what is in `#bytes`. */
+  #full: Uint8Array[] = [];
+  #fullBytes = 0;
 
-  constructor(capacityBytes = 256) {
+  constructor(capacityBytes = 256, { chunkBytes = Infinity }: { readonly chunkBytes?: number } = {}) {
     this.#bytes = new Uint8Array(capacityBytes);
     this.#view = new DataView(this.#bytes.buffer);
+    this.#chunkBytes = chunkBytes;
   }
 
   get length(): number {
-    return this.#length;
+    return this.#fullBytes + this.#length;
   }
 
   #reserve(extraBytes: number): void {
     const needed = this.#length + extraBytes;
     if (needed <= this.#bytes.length) return;
+    if (this.#bytes.length >= this.#chunkBytes) {
+      this.#full.push(this.#bytes.subarray(0, this.#length));
+      this.#fullBytes += this.#length;
+      this.#length = 0;
+      this.#bytes = new Uint8Array(Math.max(extraBytes, this.#chunkBytes));
+      this.#view = new DataView(this.#bytes.buffer);
+      return;
+    }
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
     grown.set(this.#bytes.subarray(0, this.#length));
     this.#bytes = grown;
@@ -173,6 +189,19 @@ export class ByteWriter {
 
   /** A view of what was written; writing more may leave it stale. */
   finish(): Uint8Array {
+    if (this.#full.length > 0) {
+      const whole = new Uint8Array(this.length);
+      let at = 0;
+      for (const chunk of [...this.#full, this.#bytes.subarray(0, this.#length)]) {
+        whole.set(chunk, at);
+        at += chunk.length;
+      }
+      this.#bytes = whole;
+      this.#view = new DataView(whole.buffer);
+      this.#length = whole.length;
+      this.#full = [];
+      this.#fullBytes = 0;
+    }
     return this.#bytes.subarray(0, this.#length);
   }
 }

@@ -12,9 +12,12 @@ import { writeJsonKey, writeJsonScalar, writeJsonText } from "./json-scalars.ts"
 import { isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
 
+/** A reply of 50 MB that doubled would be held to be 100, and its query refused where memory is short. */
+export const REPLY_GROWTH: { readonly chunkBytes: number } = { chunkBytes: 2 ** 20 };
+
 /** `interrupt` is told of each value. */
 export function encodeJson<T extends object>(schema: MessageSchema<T>, value: T, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
-  const out = new ByteWriter(1024);
+  const out = new ByteWriter(1024, REPLY_GROWTH);
   writeJson(schema, value, out, interrupt);
   return out.finish();
 }

@@ -13,7 +13,7 @@ import {
   printTree,
 } from "@pyromesh/api";
 import { unreachable } from "@pyromesh/base";
-import type { Interrupt, LocationTree, PointsShape } from "@pyromesh/profile";
+import type { Interrupt, LocationTree, PointsShape, PprofInput } from "@pyromesh/profile";
 import {
   Census,
   dotGraph,
@@ -34,15 +34,25 @@ import {
 } from "@pyromesh/profile";
 import type { Finished, FinishSpec, ScanPartial } from "./compute.ts";
 
+/**
+ * In two steps, so that the parts of the answer are garbage while it is printed: a worker's memory need not hold both.
+ *
+ *   partials --merge--> answer --print--> bytes
+ */
 export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], interrupt: Interrupt = UNINTERRUPTED): Finished {
+  return mergeAnswer(spec, partials, interrupt)();
+}
+
+/** What it returns prints the answer, and holds nothing but the answer. */
+export function mergeAnswer(spec: FinishSpec, partials: readonly ScanPartial[], interrupt: Interrupt): () => Finished {
   switch (spec.kind) {
     case "flame-graph": {
       const { graph, isSaturated } = flameGraph(mergeNames(partials, interrupt), spec.maxNodes);
-      return reply(printFlameGraph(graph, spec.form, interrupt), isSaturated);
+      return () => reply(printFlameGraph(graph, spec.form, interrupt), isSaturated);
     }
     case "tree-bytes": {
       const { bytes, isSaturated } = encodeTree(mergeNames(partials, interrupt), spec.maxNodes);
-      return reply(printTree(bytes, spec.form, interrupt), isSaturated);
+      return () => reply(printTree(bytes, spec.form, interrupt), isSaturated);
     }
     case "diff": {
       const { graph, isSaturated } = flameGraphDiff(
@@ -51,48 +61,45 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         spec.maxNodes,
         interrupt,
       );
-      return reply(spec.form === "render" ? printRenderDiff(graph, spec.profileType, interrupt) : printDiff(graph, spec.form, interrupt), isSaturated);
+      return () => reply(spec.form === "render" ? printRenderDiff(graph, spec.profileType, interrupt) : printDiff(graph, spec.form, interrupt), isSaturated);
     }
     case "render": {
       const { profileType, shape } = spec;
       const series = mergePoints(shape, partials.slice(spec.graphCount), interrupt).result(0, interrupt);
       const { graph, isSaturated } = flameGraph(mergeNames(partials.slice(0, spec.graphCount), interrupt), spec.maxNodes);
-      return reply(printRender({ graph, series, profileType, shape }, interrupt), isSaturated);
+      return () => reply(printRender({ graph, series, profileType, shape }, interrupt), isSaturated);
     }
     case "top-table": {
       const table = topTable(mergeNames(partials, interrupt), spec, interrupt);
-      return reply(printTopTable(table, spec.form, interrupt), table.isSaturated);
+      return () => reply(printTopTable(table, spec.form, interrupt), table.isSaturated);
     }
-    case "pprof":
-    case "dot": {
-      const { profileType } = spec;
-      const input = {
-        tree: mergeLocations(partials, interrupt),
-        sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
-        periodType: { type: profileType.periodType, unit: profileType.periodUnit },
-        period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
-        timeNs: spec.timeNs,
-        durationNs: totalDurationNs(partials, interrupt),
-      };
-      if (spec.kind === "dot") return reply(printDot(dotGraph(input, spec.maxNodes, interrupt), spec.form, interrupt));
+    case "pprof": {
+      const input = pprofInput(spec, partials, interrupt);
       const pgo = spec.goPgo === undefined ? input.tree : goPgoLocations(input.tree, spec.goPgo, interrupt);
       const profile = encodePprof({ ...input, tree: truncateLocations(pgo, spec.maxNodes, interrupt) }, interrupt);
-      return reply(printPprof(profile, spec.form, interrupt));
+      return () => reply(printPprof(profile, spec.form, interrupt));
     }
-    case "points":
-      return reply(printSeries(mergePoints(spec.shape, partials, interrupt).result(spec.limit, interrupt), spec.form, interrupt));
+    case "dot": {
+      const text = dotGraph(pprofInput(spec, partials, interrupt), spec.maxNodes, interrupt);
+      return () => reply(printDot(text, spec.form, interrupt));
+    }
+    case "points": {
+      const series = mergePoints(spec.shape, partials, interrupt).result(spec.limit, interrupt);
+      return () => reply(printSeries(series, spec.form, interrupt));
+    }
     case "heatmap": {
       const collector = new HeatmapCollector(spec.shape);
       for (const { heatmap } of partials) {
         interrupt.now();
         collector.add(heatmap, interrupt);
       }
-      return reply(printHeatmap(collector.result(spec.limit, interrupt), spec.form, interrupt));
+      const series = collector.result(spec.limit, interrupt);
+      return () => reply(printHeatmap(series, spec.form, interrupt));
     }
     case "listing": {
       const listed = mergeListings(spec, partials, interrupt).result(spec.limit);
       const { entryCount, totalCount } = listed;
-      return { kind: "listing", bytes: printListing(spec.listing, listed, spec.form), entryCount, totalCount };
+      return () => ({ kind: "listing", bytes: printListing(spec.listing, listed, spec.form), entryCount, totalCount });
     }
     case "census": {
       const [segments, head, both] = [new Census(), new Census(), new Census()];
@@ -104,11 +111,23 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
         both.add(census.segments, interrupt);
         both.add(census.head, interrupt);
       }
-      return { kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount };
+      return () => ({ kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount });
     }
     default:
       return unreachable(spec);
   }
+}
+
+function pprofInput(spec: Extract<FinishSpec, { kind: "pprof" | "dot" }>, partials: readonly ScanPartial[], interrupt: Interrupt): PprofInput {
+  const { profileType } = spec;
+  return {
+    tree: mergeLocations(partials, interrupt),
+    sampleType: { type: profileType.sampleType, unit: profileType.sampleUnit },
+    periodType: { type: profileType.periodType, unit: profileType.periodUnit },
+    period: partials.find(({ period }) => period > 0n)?.period ?? 0n,
+    timeNs: spec.timeNs,
+    durationNs: totalDurationNs(partials, interrupt),
+  };
 }
 
 function reply(bytes: Uint8Array, isSaturated = false): Finished {

@@ -6,7 +6,7 @@ import { parentPort, receiveMessageOnPort, workerData } from "node:worker_thread
 import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
-import { finishQuery } from "./finish-query.ts";
+import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { laneOf } from "./lane-of.ts";
@@ -74,7 +74,8 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
     case "merge":
       return withInterrupt(batch, call, (interrupt) => packPartial(mergePartials(call.spec, unpackPartials(call.partials, interrupt), interrupt)));
     case "finish":
-      return withInterrupt(batch, call, (interrupt) => finishedShared(finishQuery(call.spec, unpackPartials(call.partials, interrupt), interrupt)));
+      // No name for the unpacked parts here: this frame would keep them while the answer is printed.
+      return withInterrupt(batch, call, (interrupt) => finishedShared(mergeAnswer(call.spec, unpackPartials(call.partials, interrupt), interrupt)()));
     default:
       return unreachable(call);
   }
