@@ -127,13 +127,13 @@ describe("pprof files", function () {
   });
 
   it("Go's truncated stacktraces are mended, of the SDK and scraped: fewer roots, the same total", async () => {
-    for (const [file, name, spyName] of [
-      ["cpu_go_truncated_1.pb.gz", "process_cpu", { pyroscope_spy: "gospy" }],
-      ["heap_go_truncated_4.pb.gz", "memory", {}],
+    for (const { file, name, own: ownLabels } of [
+      { file: "cpu_go_truncated_1.pb.gz", name: "process_cpu", own: { pyroscope_spy: "gospy" } },
+      { file: "heap_go_truncated_4.pb.gz", name: "memory", own: {} },
     ]) {
       const service = `push-${++serviceCount}`;
       const bytes = corpusFile("pprof", file);
-      const { status, text } = await node.push([{ labels: { __name__: name, service_name: service, ...spyName }, pprof: bytes }]);
+      const { status, text } = await node.push([{ labels: { __name__: name, service_name: service, ...ownLabels }, pprof: bytes }]);
       expect(status, text).to.equal(200);
       const own = decodePprof(bytes);
       const whole = mended(own);
