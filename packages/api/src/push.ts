@@ -252,7 +252,7 @@ class LargeReadings {
   run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
     const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
     const done = this.#last.then(run, run);
-    this.#last = done;
+    this.#last = done.then(ignore, ignore); // the next one waits for it, and does not hold its body
     return done;
   }
 
@@ -266,6 +266,8 @@ class LargeReadings {
     }
   }
 }
+
+function ignore(): void {}
 
 /** Without a Content-Encoding. Throws where it is another than gzip. */
 function isSentAsIs(request: ApiRequest): boolean {
