@@ -6,6 +6,7 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import { Discards } from "./discards.ts";
 import type { ApiReply } from "./http.ts";
+import { JSON_PUSH_BYTES_MAX } from "./json-bounds.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
 import { PushCounts } from "./push-counts.ts";
@@ -262,6 +263,17 @@ describe("push", () => {
     const body = encodePushRequest(Array.from({ length: 300 }, () => ({ labels: {}, profiles: [{ raw: RAW }] })));
     expect((await push(body, PROTO_TYPE)).status).to.equal(200);
     expect(sink.arrived).to.have.length(300);
+  });
+
+  it("JSON past its own limit counts as many bytes as that is, not as the tenant's limit, compressed or not", async () => {
+    const tooLong = new Uint8Array(JSON_PUSH_BYTES_MAX + 1);
+    for (const headers of [JSON_TYPE, { ...JSON_TYPE, "content-encoding": "gzip" }]) {
+      const { metrics, push } = rig();
+      expect((await push("content-encoding" in headers ? gzipSync(tooLong) : tooLong, headers)).status).to.equal(413);
+      expect(await metrics.text())
+        .to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${JSON_PUSH_BYTES_MAX}\n`)
+        .and.to.contain(`pyromesh_received_bytes_total{tenant="anonymous"} ${JSON_PUSH_BYTES_MAX}\n`);
+    }
   });
 
   it("the body of a large push is let go of once it is answered", async () => {
