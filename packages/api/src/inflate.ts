@@ -106,7 +106,7 @@ function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, 
 }
 
 function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
-  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${sizeBytesMax} bytes, ${advice}` });
+  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
 }
 
 function torn(cause: unknown): CodedError {

@@ -43,9 +43,8 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
   const ask = readIngestQuery(request, modules.clock.nowMs());
   const idempotencyKey = idempotencyKeyOf(request);
   const format = ingestFormat(request);
-  const sizeBytesMax = bodyLimitBytes(limits);
-  const body = await request.body(sizeBytesMax).catch((thrown: unknown) => {
-    discardOversize(thrown, { tenant, sizeBytesMax }, modules);
+  const body = await request.body(bodyLimitBytes(limits)).catch((thrown: unknown) => {
+    discardOversize(thrown, tenant, modules);
     throw thrown;
   });
   // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.

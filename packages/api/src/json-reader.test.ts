@@ -32,6 +32,12 @@ describe("JSON reader", () => {
     fc.assert(fc.property(fc.jsonValue({ maxDepth: 4 }), (value) => skipAll(JSON.stringify(value, undefined, 2))), { numRuns: 200 });
   });
 
+  it("a byte order mark before the text says nothing, as in a query's JSON; anywhere else it is no JSON", () => {
+    expect(readPushJson(encodeUtf8('\ufeff{"series":[{"samples":[{"rawProfile":"YWI="}]}]}'))).to.have.length(1);
+    expect(codeOf(() => readPushJson(encodeUtf8("\ufeff\ufeff{}")))).to.equal("PUSH_MALFORMED");
+    expect(codeOf(() => readPushJson(encodeUtf8("{}\ufeff")))).to.equal("PUSH_MALFORMED");
+  });
+
   it("cut anywhere, it is no JSON", () => {
     const whole = JSON.stringify({ series: [{ labels: [{ name: "a\\\"b", value: "ü" }], samples: [{ rawProfile: "YWI=", x: [1.5e3, true, null] }] }] });
     for (let length = 0; length < whole.length; length++) expect(codeOf(() => readPushJson(encodeUtf8(whole).subarray(0, length))), whole.slice(0, length)).to.equal("PUSH_MALFORMED");

@@ -31,11 +31,12 @@ export class JsonReader {
   /** The next item or key is the first of its list or object: no comma before it. */
   #isFirst = false;
 
-  /** Throws JsonFault where the bytes are no UTF-8. */
+  /** A byte order mark before the text is stepped over, as `TextDecoder` does. Throws JsonFault where the bytes are no UTF-8. */
   constructor(bytes: Uint8Array, bounds: JsonBounds) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#bounds = bounds;
     if (!isUtf8(this.#bytes)) throw new JsonFault("the text is no UTF-8");
+    if (BYTE_ORDER_MARK.every((byte, at) => this.#bytes[at] === byte)) this.#at = BYTE_ORDER_MARK.length;
   }
 
   /** Of the value that comes next. */
@@ -293,6 +294,7 @@ const KEY_BYTES_MAX = 64;
 const TEXT_BYTES_MAX = 2 ** 20;
 const WORD_LENGTH_MAX = 400;
 
+const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
 const END = -1;
 const TAB = 0x09;
 const LF = 0x0a;

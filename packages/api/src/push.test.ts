@@ -1,9 +1,12 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, systemClock, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { expect } from "chai";
 import { Discards } from "./discards.ts";
 import type { ApiReply } from "./http.ts";
+import { JSON_PUSH_BYTES_MAX } from "./json-bounds.ts";
 import { claimedSizeBytes, pushHandler } from "./push.ts";
 import type { WriteLimits } from "./push.ts";
 import { PushCounts } from "./push-counts.ts";
@@ -260,6 +263,34 @@ describe("push", () => {
     const body = encodePushRequest(Array.from({ length: 300 }, () => ({ labels: {}, profiles: [{ raw: RAW }] })));
     expect((await push(body, PROTO_TYPE)).status).to.equal(200);
     expect(sink.arrived).to.have.length(300);
+  });
+
+  it("JSON past its own limit counts as many bytes as that is, not as the tenant's limit, compressed or not", async () => {
+    const tooLong = new Uint8Array(JSON_PUSH_BYTES_MAX + 1);
+    for (const headers of [JSON_TYPE, { ...JSON_TYPE, "content-encoding": "gzip" }]) {
+      const { metrics, push } = rig();
+      expect((await push("content-encoding" in headers ? gzipSync(tooLong) : tooLong, headers)).status).to.equal(413);
+      expect(await metrics.text())
+        .to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${JSON_PUSH_BYTES_MAX}\n`)
+        .and.to.contain(`pyromesh_received_bytes_total{tenant="anonymous"} ${JSON_PUSH_BYTES_MAX}\n`);
+    }
+  });
+
+  it("the body of a large push is let go of once it is answered", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
+    const { push, sink } = rig();
+    let held: WeakRef<ArrayBufferLike> | undefined;
+    sink.refuse = ({ pprof }) => {
+      held = new WeakRef(pprof.buffer);
+      return invalidArgument("X", "seen, and not kept");
+    };
+    await push(encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(100_000) }] }]), PROTO_TYPE);
+    expect(held?.deref()?.byteLength).to.be.greaterThan(100_000);
+    await new Promise((resolve) => setImmediate(resolve)); // until then the reference that was asked keeps it
+    collect();
+    expect(held?.deref()).to.equal(undefined);
+    expect((await push(ONE, PROTO_TYPE)).status, "the same handler").to.equal(400);
   });
 
   it("a claimed size is the trailer's, held to what is possible", () => {

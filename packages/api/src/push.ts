@@ -73,7 +73,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   try {
     body = await readBody(request, codec, bodyBytesMax);
   } catch (thrown) {
-    discardOversize(thrown, { tenant, sizeBytesMax: bodyBytesMax }, modules);
+    discardOversize(thrown, tenant, modules);
     throw thrown;
   }
   const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
@@ -180,11 +180,16 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, {
   throw refusal;
 }
 
-/** A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. */
-export function discardOversize(thrown: unknown, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): void {
+/**
+ * A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. The error says
+ * how many, which may be less than the tenant's limit: JSON has one of its own, and so has this node's memory.
+ */
+export function discardOversize(thrown: unknown, tenant: TenantId, { counts, discards }: WriteModules): void {
   if (!(thrown instanceof CodedError) || thrown.code !== "BODY_TOO_LARGE") return;
-  counts.received(tenant, sizeBytesMax);
-  discards.add(tenant, thrown, sizeBytesMax);
+  const { sizeBytesMax } = thrown.details;
+  const sizeBytes = typeof sizeBytesMax === "number" ? sizeBytesMax : 0;
+  counts.received(tenant, sizeBytes);
+  discards.add(tenant, thrown, sizeBytes);
 }
 
 /**
@@ -252,7 +257,7 @@ class LargeReadings {
   run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
     const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
     const done = this.#last.then(run, run);
-    this.#last = done;
+    this.#last = done.then(ignore, ignore); // the next one waits for it, and does not hold its body
     return done;
   }
 
@@ -266,6 +271,8 @@ class LargeReadings {
     }
   }
 }
+
+function ignore(): void {}
 
 /** Without a Content-Encoding. Throws where it is another than gzip. */
 function isSentAsIs(request: ApiRequest): boolean {

@@ -266,7 +266,7 @@ function tooLarge(bounds: BodyBounds): CodedError {
   const { sizeBytesMax, heldBytesMax } = bounds;
   const isOfMemory = heldBytesMax < sizeBytesMax;
   const advice = isOfMemory ? ", which is what this node's memory allows of one body: send less at once, or give the node more memory" : ": send less at once";
-  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${boundOf(bounds)} bytes${advice}` });
+  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${boundOf(bounds)} bytes${advice}`, details: { sizeBytesMax: boundOf(bounds) } });
 }
 
 function stoppedEarly(): CodedError {

@@ -72,6 +72,9 @@ describe("folded stacks", () => {
         ["thread 12 ;main 5", "thread 12 ;main"],
         ["1;2;3 4", "1;2;3"],
         ["main;a 1", "main;a"],
+        ["main;std::array<char, 16>::at(int, 2);x 3", "main;std::array<char, 16>::at(int, 2);x"],
+        ['process 12:"python app.py 2";<module> (a.py:1) 3', 'process 12:"python app.py 2";<module> (a.py:1)'],
+        ["main;block (2 levels) in at 0x1f, v8 10.2;x 4", "main;block (2 levels) in at 0x1f, v8 10.2;x"],
       ] as const) expect(groups(text, isForm), `${text} ${isForm}`).deep.equal([{ stack, count: Number(text.slice(-1)) }]);
       // A line end says that none were lost.
       expect(groups("main;2 1main;b 2\n", isForm)).deep.equal([{ stack: "main;2 1main;b", count: 2 }]);

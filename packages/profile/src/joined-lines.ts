@@ -7,18 +7,22 @@
  * Read as it is, it would be one stack, seven frames high. Names may hold blanks and digits, so one tell alone is not enough:
  *
  *   - the root of the first stack stands directly behind a count: no name of a program looks so;
- *   - the content type is that of a form, which curl sends with -d, and anything but a blank, a digit or ";" stands directly behind a count.
+ *   - the content type is that of a form, which curl sends with -d, and what a name may begin with stands directly behind a count. Many
+ *     libraries call any body a form.
  *
- * `a1;b 3`, `lambda$1;x 2` and, unless a form says it, `2nd pass;x 1` are names. A text that has a line end was not joined.
+ * `a1;b 3`, `array<char, 16>;x 2`, `at 0x1f;x 2` and, unless a form says it, `2nd pass;x 1` are names. A text that has a line end was not joined.
  */
 export function hasJoinedLines(text: string, { isForm }: { readonly isForm: boolean }): boolean {
   if (text.includes("\n")) return false;
-  if (isForm && /[ \t][0-9]+[^ \t\r0-9;]/.test(text)) return true;
+  if (isForm && NAME_BEHIND_COUNT.test(text)) return true;
   const root = rootOf(text);
   if (root === "") return false;
   for (let at = text.indexOf(root, 1); at >= 0; at = text.indexOf(root, at + root.length)) if (isBehindCount(text, at)) return true;
   return false;
 }
+
+/** No profiler counts 0, and no name begins with what ends or joins others. */
+const NAME_BEHIND_COUNT = /[ \t][1-9][0-9]*[^ \t\r0-9;,.:)\]}>"'`*&+-]/;
 
 /** The first frame of the first stack with its ";"; "" where it has no second. */
 function rootOf(text: string): string {

@@ -26,6 +26,13 @@ describe("the key of a label set", () => {
     );
   });
 
+  it("is the same for a label that is sent twice, as it is kept once", () => {
+    for (const count of [2, 100]) {
+      const set = Array.from({ length: count }, (_, i): Label => ({ name: `label${i}`, value: "x" }));
+      expect(labelSetKey([...set, set[0]!, set[count - 1]!])).to.equal(labelSetKey(set));
+    }
+  });
+
   it("differs for many label sets that differ in a digit", () => {
     const keys = new Set<number>();
     for (let i = 0; i < 100_000; i++) {

@@ -13,13 +13,27 @@ export function labelSetKey(labels: readonly Label[]): number {
   low = 0;
   high = 0;
   let hasService = false;
-  for (const { name, value } of labels) {
+  const seen = labels.length > COMPARED_COUNT_MAX ? new Set<string>() : undefined;
+  for (let i = 0; i < labels.length; i++) {
+    const { name, value } = labels[i]!;
     if (!isKeptLabel(name) && name !== LABEL_SESSION_ID) continue;
+    // A label that is sent again is kept once. One with another value is refused later, whatever its number is.
+    if (seen === undefined ? isBefore(labels, i) : seen.has(name)) continue;
+    seen?.add(name);
     hasService ||= name === LABEL_SERVICE_NAME;
     add(name, value);
   }
   if (!hasService) add(LABEL_SERVICE_NAME, UNKNOWN_SERVICE);
   return (high & 0x1f_ffff) * 2 ** 32 + (low >>> 0);
+}
+
+/** Up to so many labels each is compared with those before it; of more a set tells. */
+const COMPARED_COUNT_MAX = 32;
+
+function isBefore(labels: readonly Label[], at: number): boolean {
+  const { name } = labels[at]!;
+  for (let i = 0; i < at; i++) if (labels[i]!.name === name) return true;
+  return false;
 }
 
 // Sums over the labels, so their order does not matter. Each label is two 32-bit hashes, and stirred before it is added.

@@ -31,7 +31,7 @@ export function fakeRequest(init: {
     reserveReply: () => Promise.resolve(),
     body(sizeBytesMax) {
       if (body.length <= sizeBytesMax) return Promise.resolve(body);
-      return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once` }));
+      return Promise.reject(new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body is larger than ${sizeBytesMax} bytes: send less at once`, details: { sizeBytesMax } }));
     },
   };
 }

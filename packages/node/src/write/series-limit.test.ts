@@ -32,6 +32,12 @@ describe("series limit", () => {
     expect(hasRoom({ ...room, newCount: 0, activeCount: 9 }), "nothing new").to.equal(true);
   });
 
+  it("label sets that may all have series which are active find room, also past a limit that was lowered", () => {
+    const room = { newCount: 2, arrivingCount: 1, activeCount: 9, unattributedCount: 3, countMax: 5 };
+    expect(hasRoom(room)).to.equal(true);
+    expect(hasRoom({ ...room, newCount: 3 }), "one of them is new for certain").to.equal(false);
+  });
+
   it("a push with more label sets than may be active is the caller's to change; one that finds no room may come again", () => {
     const limits = { localSeriesMax: 0, globalSeriesMax: 5 };
     const never = labelSetsLimited({ limits, activeCount: 0, newCount: 6, labelSetCount: 6 });

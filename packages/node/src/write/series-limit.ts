@@ -25,10 +25,11 @@ export function isAdmitted({ newCount, activeCount, countMax }: { readonly newCo
 
 /**
  * Whether label sets that are not known yet may be worked on. Each brings one series at least, so a tenant that has no room for so many
- * is refused before anything is decoded. `unattributedCount`: active series that may turn out to be theirs (after a start).
+ * is refused before anything is decoded. `unattributedCount`: active series that may turn out to be theirs (after a start). Where all of
+ * them may have one of these, none is refused: more series may be active than the limit allows, since it can be lowered.
  */
 export function hasRoom({ newCount, arrivingCount, activeCount, unattributedCount, countMax }: Room): boolean {
-  return newCount === 0 || activeCount - unattributedCount + arrivingCount + newCount <= countMax;
+  return newCount === 0 || arrivingCount + newCount <= unattributedCount || activeCount - unattributedCount + arrivingCount + newCount <= countMax;
 }
 
 export interface Room {
