@@ -126,6 +126,21 @@ describe("selectors", () => {
     }
   });
 
+  it("nor are those in a group with .*, .+, ^ or $ around it, as dashboards put it around a variable of many values", () => {
+    const names = Array.from({ length: 3000 }, (_, i) => `pod-${i}\\\\.x`); // twice: for the selector, and for the expression
+    const group = names.join("|");
+    for (const pattern of [`(${group}).*`, `.*(${group})`, `.*-(?:${group}).*`, `^(${group})$`, names.map((name) => `^${name}$`).join("|")]) {
+      const [matcher] = parseSelector(`{pod=~"${pattern}"}`);
+      expect(["pod-2999.x", "a-pod-2999.x-y"].filter((value) => matcher!.matches(value)), pattern.slice(0, 20)).to.have.length(1);
+      expect(matcher!.matches("pod-2999-x")).to.equal(false);
+    }
+  });
+
+  it("looking for many texts in a value counts as the work of a scan that it is", () => {
+    const [matcher] = parseSelector(`{pod=~"${Array.from({ length: 3000 }, (_, i) => `.*pod-${i}.*`).join("|")}"}`);
+    expect(matcher!.steps).to.be.greaterThan(3000);
+  });
+
   it("noise is parsed or refused, never more", () => {
     const piece = fc.constantFrom("{", "}", "a", "=", "!", "~", '"', "'", "`", ",", "\\", "x", "#", "\n", " ", "(", "7", "ü");
     fc.assert(
@@ -201,20 +216,20 @@ describe("matchers", () => {
   });
 
   it("shortcuts say the same as the engine does", () => {
-    const piece = fc.constantFrom("a", "b", ".*", ".+", "|", "\\.", "\\|", "\\(", ".", "-", "");
+    const piece = fc.constantFrom("a", "b", ".*", ".+", "|", "\\.", "\\|", "\\(", ".", "-", "", "^", "$", "\\$", "\\\\");
     const text = fc.array(piece, { maxLength: 5 }).map((pieces) => pieces.join(""));
     const patterns = fc.oneof(
       text,
       fc.tuple(text, fc.constantFrom("(", "(?:"), text, fc.constantFrom(")", ")", ")*", ")?"), text).map((parts) => parts.join("")),
     );
-    const candidate = fc.array(fc.constantFrom("a", "b", ".", "-", "|", "(", "\n"), { maxLength: 6 }).map((chars) => chars.join(""));
+    const candidate = fc.array(fc.constantFrom("a", "b", ".", "-", "|", "(", "\n", "$", "\\"), { maxLength: 6 }).map((chars) => chars.join(""));
     fc.assert(
       fc.property(patterns, candidate, (pattern, value) => {
         const native = new RegExp(`^(?:${pattern})$`, "s");
         expect(makeMatcher("a", "=~", pattern).matches(value), `${pattern} on ${value}`).to.equal(native.test(value));
         expect(makeMatcher("a", "!~", pattern).matches(value)).to.equal(!native.test(value));
       }),
-      { numRuns: 1500 },
+      { numRuns: 1500, examples: [["(\\$.)*", ""], ["a(^.*b)", "ab"], ["(a$)b", "ab"]] },
     );
   });
 

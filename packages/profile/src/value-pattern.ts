@@ -1,7 +1,8 @@
 /**
  * The test of a regular expression, anchored at both ends; its dot matches line breaks too.
  *
- * Alternatives of plain text, as dashboards send them by the thousand, need no regular expression: `a|b\.c`, `a.*|.*b`, `pod-(1|2|3)`.
+ * Alternatives of plain text, as dashboards send them by the thousand, need no regular expression: `a|b\.c`, `a.*|.*b`, `pod-(1|2|3)`,
+ * `(a|b).*`, `^(a|b)$`.
  * Any other is charged to the request's budget, and its syntax checked. It is compiled when the first value is tested, which a worker does.
  *
  * What must stay true: both ways say the same (a property in the test).
@@ -20,14 +21,17 @@ export interface ValuePattern {
 
 /** `label` names the matcher in an error. Throws `REGEX_INVALID` or `REGEX_TOO_LARGE`. */
 export function valuePattern(pattern: string, label: string, budget: RegexBudget): ValuePattern {
-  const plain = plainTest(pattern);
-  if (plain !== undefined) return { matches: plain, steps: PLAIN_STEPS };
+  const plain = plainPattern(pattern);
+  if (plain !== undefined) return plain;
   const cost = budget.take(pattern, label);
   checkSyntax(pattern);
   return { matches: compiledTest(pattern), steps: cost * STEPS_PER_COST };
 }
 
+/** Of looking for one text in a value. */
 const PLAIN_STEPS = 1;
+/** Of looking at the beginning, the end or all of a value for each of several texts. */
+const SEARCH_STEPS = 8;
 
 /** At its worst the engine looks at each instruction for each character: so many as many values have. */
 const STEPS_PER_COST = 32;
@@ -71,43 +75,49 @@ const SYNTAX_MESSAGE_LENGTH_MAX = 300;
 
 // --- plain text -------------------------------------------------------------------------------------------------------
 
-/** Alternatives, perhaps in one group with text before and behind. Undefined: it takes a regular expression. */
-function plainTest(pattern: string): ValueTest | undefined {
+/** Alternatives, perhaps in one group with something before and behind. Undefined: it takes a regular expression. */
+function plainPattern(pattern: string): ValuePattern | undefined {
   const open = unescaped(pattern, "(", 0);
-  if (open === -1) return alternativesTest(pattern);
+  if (open === -1) return plainAlternatives(pattern);
   const close = unescaped(pattern, ")", open);
   if (close === -1) return undefined;
-  const head = literalOf(pattern.slice(0, open));
-  const tail = literalOf(pattern.slice(close + 1));
-  if (head === undefined || tail === undefined) return undefined;
-  const test = alternativesTest(pattern.slice(pattern.startsWith("(?:", open) ? open + 3 : open + 1, close));
-  if (test === undefined || (head === "" && tail === "")) return test;
-  const around = head.length + tail.length;
-  return (value) =>
-    value.length >= around && value.startsWith(head) && value.endsWith(tail) && test(value.slice(head.length, value.length - tail.length));
+  const inner = pattern.slice(pattern.startsWith("(?:", open) ? open + 3 : open + 1, close);
+  return plainAlternatives(inner, pattern.slice(0, open), pattern.slice(close + 1));
 }
 
-function alternativesTest(text: string): ValueTest | undefined {
+/** What stands around a group is put around each of its alternatives: `(a|b).*` says what `a.*|b.*` says. That much text at most. */
+const AROUND_LENGTH_MAX = 2 ** 20;
+/** At the beginning of an alternative, or behind a group, it repeats no character of ours. */
+const REPETITION = /^[*+?{]/;
+
+function plainAlternatives(text: string, before = "", behind = ""): ValuePattern | undefined {
+  if (REPETITION.test(behind)) return undefined;
   const literals = new Set<string>();
   const tests: ValueTest[] = [];
+  let aroundLength = 0;
   for (let from = 0; ; ) {
     const bar = unescaped(text, "|", from);
-    const alternative = alternativeOf(text.slice(from, bar === -1 ? text.length : bar));
+    const own = text.slice(from, bar === -1 ? text.length : bar);
+    aroundLength += before.length + behind.length;
+    if (REPETITION.test(own) || aroundLength > AROUND_LENGTH_MAX) return undefined;
+    const alternative = alternativeOf(before + own + behind);
     if (alternative === undefined) return undefined;
     if (typeof alternative === "string") literals.add(alternative);
     else tests.push(alternative);
     if (bar === -1) break;
     from = bar + 1;
   }
-  if (tests.length === 1 && literals.size === 0) return tests[0]!;
-  if (tests.length > 0) return (value) => literals.has(value) || tests.some((test) => test(value));
-  if (literals.size > 1) return (value) => literals.has(value);
+  const steps = PLAIN_STEPS + SEARCH_STEPS * tests.length;
+  if (tests.length === 1 && literals.size === 0) return { matches: tests[0]!, steps };
+  if (tests.length > 0) return { matches: (value) => literals.has(value) || tests.some((test) => test(value)), steps };
+  if (literals.size > 1) return { matches: (value) => literals.has(value), steps };
   const [only] = literals;
-  return (value) => value === only;
+  return { matches: (value) => value === only, steps };
 }
 
-/** Text, or text with `.*` or `.+` before or behind it. */
-function alternativeOf(alternative: string): string | ValueTest | undefined {
+/** Text, or text with `.*` or `.+` before or behind it. The whole value is matched anyway, so `^` and `$` at the ends say nothing. */
+function alternativeOf(anchored: string): string | ValueTest | undefined {
+  const alternative = withoutAnchors(anchored);
   const before = alternative.startsWith(".*") || alternative.startsWith(".+") ? alternative.slice(0, 2) : "";
   const rest = alternative.slice(before.length);
   const behind = rest.endsWith(".*") || rest.endsWith(".+") ? rest.slice(-2) : "";
@@ -129,6 +139,13 @@ function alternativeOf(alternative: string): string | ValueTest | undefined {
     default:
       return undefined;
   }
+}
+
+function withoutAnchors(text: string): string {
+  let backslashCount = 0;
+  while (text[text.length - 2 - backslashCount] === "\\") backslashCount++;
+  const isEndAnchored = text.endsWith("$") && backslashCount % 2 === 0;
+  return text.slice(text.startsWith("^") ? 1 : 0, isEndAnchored ? -1 : undefined);
 }
 
 /** `b\.c` as "b.c"; undefined where anything but literal text occurs. */

@@ -22,7 +22,7 @@ class Rig {
     for (;;) {
       const kinds = [...this.#away.values()];
       const is = (...any: CallKind[]): boolean => kinds.some((kind) => any.includes(kind));
-      const batch = this.queue.next({ short: is("short", "build"), listing: is("listing"), scan: is("scan"), alone: is("alone") });
+      const batch = this.queue.next({ short: is("short", "apart"), listing: is("listing"), scan: is("scan"), alone: is("alone") });
       if (batch === undefined) return batches;
       const name = batch.map((call) => call.name).join("+");
       this.#away.set(name, batch[0]!.kind);
@@ -71,12 +71,12 @@ describe("the queue of a worker", () => {
     expect(rig.done("p1")).to.deep.equal(["p2+p3+p4+p5", "s1"]);
   });
 
-  it("a step of a build has a batch of its own, in its place among the short calls, and does not wait for a scan", () => {
+  it("a step of a build, or a large push, has a batch of its own, in its place among the short calls, and does not wait for a scan", () => {
     const rig = new Rig();
     rig.add("scan", "s1");
     rig.send();
     rig.add("short", "p1");
-    rig.add("build", "b1");
+    rig.add("apart", "b1");
     rig.add("short", "p2");
     expect(rig.send()).to.deep.equal(["p1"]);
     expect(rig.done("p1")).to.deep.equal(["b1"]);

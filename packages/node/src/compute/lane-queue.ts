@@ -2,10 +2,10 @@
  * Which calls travel to a worker next: pure.
  *
  * Pushes come first. A scan of everything takes seconds, and a push a millisecond; so a push travels while a scan is at work there,
- * and the worker does it between two slices of the scan (sliced-work.ts). Four kinds of calls:
+ * and the worker does it between two slices of the scan (sliced-work.ts). Five kinds of calls:
  *
  *   short     pushes, and what is done with their rows   up to BATCH_CALLS_MAX together
- *   build     one step of a flush                         a batch of its own
+ *   apart     one step of a flush, or a large push        a batch of its own, in its place among the short calls
  *   listing   a scan of labels, its merge, its print      one at a time; it goes between two slices of another query
  *   scan      every other call of a query                 one at a time
  *   alone     a push or a page that may have ended a worker: nothing travels beside it, so that it is known what the next one dies of
@@ -14,12 +14,12 @@
  *                           └ pushes  └ listing ─┬─ listing ─► ┘
  *                                                └ pushes
  *
- * What must stay true: short calls and builds travel in the order in which they came, and a query travels after every short call that
+ * What must stay true: short calls and those apart travel in the order in which they came, and a query travels after every short call that
  * came before it, so that it sees the rows of pushes that were answered. A short call may overtake a query that came before it: the query
  * then sees a row more, or does not, and either is an answer of its time.
  */
 
-export type CallKind = "short" | "build" | "listing" | "scan" | "alone";
+export type CallKind = "short" | "apart" | "listing" | "scan" | "alone";
 
 export interface QueuedCall {
   readonly kind: CallKind;
@@ -29,7 +29,7 @@ export interface QueuedCall {
 
 /** What is away: at most one of each. */
 export interface Away {
-  /** Short calls or a build. */
+  /** Short calls, or one apart. */
   readonly short: boolean;
   readonly listing: boolean;
   readonly scan: boolean;
@@ -43,7 +43,7 @@ export interface Away {
 const BATCH_CALLS_MAX = 4;
 
 export class LaneQueue<T extends QueuedCall> {
-  /** Short calls and builds. */
+  /** Short calls and those apart. */
   #short: T[] = [];
   #alone: T[] = [];
   readonly #queries: { listing: T[]; scan: T[] } = { listing: [], scan: [] };

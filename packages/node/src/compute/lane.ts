@@ -187,8 +187,8 @@ export class Lane {
     this.#settings.set(settings, number);
   }
 
-  /** `isAlone`: the call has a batch of its own, so that no other call is lost where a thread dies of it. */
-  call<T>(call: LaneCall, signal?: AbortSignal, isAlone = false): Promise<T> {
+  /** `kind`: how it travels, where that is not how its like do (lane-queue.ts). */
+  call<T>(call: LaneCall, signal?: AbortSignal, kind: CallKind = kindOf(call)): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
     if (this.#load >= QUEUE_MAX) {
@@ -200,7 +200,7 @@ export class Lane {
     this.#defer();
     return new Promise<T>((resolve, reject) => {
       const queue: PendingList = isHeld ? this.#held : this.#waiting;
-      if (signal === undefined) this.#push(queue, call, resolve, reject, undefined, isAlone);
+      if (signal === undefined) this.#push(queue, call, resolve, reject, undefined, kind);
       else this.#pushCancelable(queue, call, resolve, reject, signal);
       if (!isHeld) this.#sendSoon();
     });
@@ -232,7 +232,7 @@ export class Lane {
   insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> } {
     const call: LaneCall = { method: "insert", generation, records };
     this.#defer();
-    const done = new Promise<void>((resolve, reject) => void this.#push(this.#waiting, call, resolve, reject, undefined, true));
+    const done = new Promise<void>((resolve, reject) => void this.#push(this.#waiting, call, resolve, reject, undefined, "alone"));
     this.#sendSoon();
     return { call, done };
   }
@@ -329,8 +329,8 @@ export class Lane {
 
   // --- the queue -----------------------------------------------------------------------------------------------------
 
-  #push(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], isAlone = false): Pending {
-    const pending: Pending = { call, resolve, reject, kind: isAlone ? "alone" : kindOf(call), order: this.#nextOrder++, onEnd, hasEnded: false };
+  #push(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], kind: CallKind = kindOf(call)): Pending {
+    const pending: Pending = { call, resolve, reject, kind, order: this.#nextOrder++, onEnd, hasEnded: false };
     queue.push(pending);
     this.#load++;
     if (pending.kind !== "short") this.#longCount++;
@@ -416,7 +416,7 @@ export class Lane {
 
   #kindsAway(): Away {
     const away = { short: false, listing: false, scan: false, alone: false };
-    for (const { kind } of this.#away.values()) away[kind === "build" ? "short" : kind] = true;
+    for (const { kind } of this.#away.values()) away[kind === "apart" ? "short" : kind] = true;
     return away;
   }
 
@@ -473,7 +473,7 @@ function ignore(): void {}
 
 function kindOf(call: LaneCall): CallKind {
   if (isQuery(call)) return isListing(call) ? "listing" : "scan";
-  return !isPush(call) && call.method === "build" ? "build" : "short";
+  return !isPush(call) && call.method === "build" ? "apart" : "short";
 }
 
 /** Whether the call reads rows that the thread holds. */

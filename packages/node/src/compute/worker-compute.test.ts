@@ -426,6 +426,11 @@ describe("worker compute", () => {
       expect(partial!.recordCount).to.equal(ROW_COUNT + 21);
     });
 
+    it("a large push is answered, which has a batch of its own", async () => {
+      await keep({ number: 1, frameCount: 15_000 });
+      await keep({ number: 2 });
+    });
+
     it("a listing is answered, and sees what was pushed before it was asked", async () => {
       await keep({ number: 1 });
       const [partial] = await only.scan(labelNames([0]), never);

@@ -36,8 +36,8 @@ import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** How long a push waits for the memory that lies in no slot. */
 const ASIDE_WAIT_TIMEOUT_MS = 5_000;
-/** A profile that may become as much travels alone: the records of all calls of a batch come back together, and nobody knows how many before. */
-const ALONE_BYTES_MIN = 2 ** 20;
+/** A profile that may become as much has a batch of its own: the records of all calls of a batch come back together, and nobody knows how many before. */
+const APART_BYTES_MIN = 2 ** 20;
 
 /** A lane with two batches waiting has enough to do. */
 const LANE_CALLS_MAX = 8;
@@ -144,8 +144,8 @@ export class WorkerCompute implements Compute {
     try {
       const lane = this.#laneFor(task);
       const settings = lane.settingsNumber(task.settings);
-      const isAlone = isSuspect || inflatedBytes(task) >= ALONE_BYTES_MIN;
-      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, isAlone);
+      const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
+      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
       const records: LentRecord[] = [];
       for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
         // They exist already: no other push is begun until there is room again.
