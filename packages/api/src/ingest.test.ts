@@ -266,7 +266,7 @@ describe("ingest", () => {
       expect(reply.status).to.equal(400);
       expect(errorOf(reply).message).to.contain("from (1795419010) is after until (1795419000)");
       expect((await post("/ingest?name=a&from=1795419010.5&until=1795419010.25", "a 1\n")).status).to.equal(400);
-      for (const query of ["from=1795419010.467&until=1795419011.467", "from=1795419010&until=1795419010", "from=1795419010", "until=1795419010"]) {
+      for (const query of ["from=1795419010.467&until=1795419011.467", "from=1795419010&until=1795419010", "from=1795419010", "until=1795419010", "from=1795419010&until=0"]) {
         expect((await post(`/ingest?name=a&${query}`, "a 1\n")).status, query).to.equal(200);
       }
       expect(sink.arrived[0]!.fallbackTimeMs).to.equal(1_795_419_010_467);

@@ -79,15 +79,18 @@ const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "I
 function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
-  const givenMs = timeOf(query, "from", nowMs);
-  // As a pprof's own: what is not after 1970's first moment is no time.
-  const fromMs = givenMs !== undefined && givenMs > 0 ? givenMs : undefined;
+  const fromMs = afterEpoch(timeOf(query, "from", nowMs));
   // The profile is filed under `from`; `until` is only checked.
-  const untilMs = timeOf(query, "until", nowMs);
+  const untilMs = afterEpoch(timeOf(query, "until", nowMs));
   if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
     throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
   }
   return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
+}
+
+/** As a pprof's own: what is not after 1970's first moment is no time. */
+function afterEpoch(timeMs: number | undefined): number | undefined {
+  return timeMs !== undefined && timeMs > 0 ? timeMs : undefined;
 }
 
 function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): number | undefined {

@@ -6,14 +6,15 @@
  * and cost the process 0.4 to 2.7 % more).
  *
  * A body waits for memory before its first byte is read, while it holds none: a body that has begun grows at once or is refused, so that
- * no two wait for each other. Who waits is not read, so its client waits too.
+ * no two wait for each other. Who waits is not read, so its client waits too. A small one of known length, which does not grow, may be held
+ * in a reserve besides: a few clients that send much and then stop would otherwise keep every push and query out until they are cut off.
  *
  * What must stay true: never more than `sizeBytesMax` of one body, nor more than the budget of all bodies together; nobody
  * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
  */
 import type { IncomingMessage } from "node:http";
-import { CodedError } from "@pyromesh/base";
-import type { BudgetWait, MemoryBudget } from "@pyromesh/base";
+import { CodedError, MemoryBudget } from "@pyromesh/base";
+import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
 import type { Deadlines, Waiting } from "./deadlines.ts";
 import { bodiesTooMany } from "./request-memory.ts";
 
@@ -22,14 +23,20 @@ const LENT_BODY_BYTES_MAX = 64 * 2 ** 10;
 /** Lent memory kept for the next body: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
+/** What the reserve for small bodies is of the budget, beside it: 256 of the largest of them, of 256 MiB. */
+const RESERVE_PART = 1 / 16;
+
 /** What all bodies in flight hold, as they were sent. */
 export class BodyGate {
   /** At the bound a new body waits for a time, then it is refused (503). A larger body than this never gets in, and is told so (413). */
   readonly budget: MemoryBudget;
+  /** For small bodies that find no room in there. */
+  readonly reserve: MemoryBudget;
   readonly #free: Uint8Array[] = [];
 
-  constructor(budget: MemoryBudget) {
-    this.budget = budget;
+  constructor({ bytesMax, waitTimeoutMs }: MemoryBudgetOptions, modules: { readonly clock: Clock }) {
+    this.budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, modules);
+    this.reserve = new MemoryBudget({ bytesMax: Math.floor(bytesMax * RESERVE_PART), waitTimeoutMs }, modules);
   }
 
   /** Room for a body: lent memory for a small one. */
@@ -60,8 +67,10 @@ export class RequestBody implements Waiting {
   #isReading = false;
   /** Lent, and no longer written to. */
   #lent: Uint8Array | undefined;
-  /** Set while it waits for memory. */
-  #wait: BudgetWait | undefined;
+  /** What it took its memory from. */
+  #budget: MemoryBudget;
+  /** While it waits for memory. */
+  #waits: readonly BudgetWait[] = NO_WAITS;
   #isClosed = false;
   #resolve!: (body: Uint8Array) => void; // set with the first listener
   #reject!: (error: CodedError) => void;
@@ -69,6 +78,7 @@ export class RequestBody implements Waiting {
   constructor(request: IncomingMessage, { gate, bodyDeadlines }: BodyModules) {
     this.#request = request;
     this.#gate = gate;
+    this.#budget = gate.budget;
     this.#deadlines = bodyDeadlines;
   }
 
@@ -85,18 +95,25 @@ export class RequestBody implements Waiting {
     const bounds = { sizeBytesMax, heldBytesMax: sizeBytes === undefined ? Math.floor(bytesMax / 2) : bytesMax };
     if (sizeBytes !== undefined && sizeBytes > boundOf(bounds)) return Promise.reject(tooLarge(bounds));
     const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, LENT_BODY_BYTES_MAX, largeBytesMax);
+    const { budget, reserve } = this.#gate;
     // As a large piece: bodies that grow need what that leaves free.
-    if (!this.#gate.budget.tryBegin(firstBytes, true)) return this.#readLater(firstBytes, sizeBytes, bounds);
+    if (!budget.tryBegin(firstBytes, true)) {
+      const isOfReserve = firstBytes === sizeBytes && sizeBytes <= reserve.bytesMax;
+      if (!isOfReserve) return this.#readLater([budget], firstBytes, sizeBytes, bounds);
+      if (!reserve.tryBegin(firstBytes, false)) return this.#readLater([budget, reserve], firstBytes, sizeBytes, bounds);
+      this.#budget = reserve;
+    }
     this.#takenBytes += firstBytes;
     return this.#begin(firstBytes, sizeBytes, bounds);
   }
 
-  async #readLater(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    const { budget } = this.#gate;
-    this.#wait = budget.wait(firstBytes, true);
-    const isHeld = await this.#wait.outcome;
-    this.#wait = undefined;
-    if (!isHeld) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(budget);
+  async #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
+    const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#gate.budget) }));
+    this.#waits = waits.map(({ wait }) => wait);
+    const budget = await firstHeld(waits, firstBytes);
+    this.#waits = NO_WAITS;
+    if (budget === undefined) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(this.#gate.budget);
+    this.#budget = budget;
     this.#takenBytes += firstBytes;
     return this.#begin(firstBytes, sizeBytes, bounds);
   }
@@ -109,7 +126,7 @@ export class RequestBody implements Waiting {
 
   /** Call once the request is done with, by its handler too: what it held counts no more and may hold another body. */
   release(): void {
-    this.#gate.budget.give(this.#takenBytes);
+    this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
     if (this.#lent !== undefined) this.#gate.takeBack(this.#lent);
     this.#lent = undefined;
@@ -118,7 +135,7 @@ export class RequestBody implements Waiting {
   /** Call when the connection is gone. */
   onClosed(): void {
     this.#isClosed = true;
-    this.#wait?.cancel();
+    for (const wait of this.#waits) wait.cancel();
     if (this.#isReading) this.#fail(stoppedEarly());
   }
 
@@ -127,7 +144,7 @@ export class RequestBody implements Waiting {
   }
 
   #take(bytes: number): boolean {
-    if (!this.#gate.budget.tryTake(bytes)) return false;
+    if (!this.#budget.tryTake(bytes)) return false;
     this.#takenBytes += bytes;
     return true;
   }
@@ -148,7 +165,7 @@ export class RequestBody implements Waiting {
       if (!this.#isReading) return;
       this.#finish();
       this.#lent = into.finish();
-      this.#gate.budget.give(into.spareBytes);
+      this.#budget.give(into.spareBytes);
       this.#takenBytes -= into.spareBytes;
       this.#resolve(this.#lent);
     };
@@ -174,6 +191,27 @@ export class RequestBody implements Waiting {
 }
 
 function ignore(): void {}
+
+const NO_WAITS: readonly BudgetWait[] = [];
+
+/** The budget that has room first; undefined where none has in time. What another one granted at the same moment is given back. */
+function firstHeld(waits: readonly { readonly budget: MemoryBudget; readonly wait: BudgetWait }[], sizeBytes: number): Promise<MemoryBudget | undefined> {
+  return new Promise((resolve) => {
+    let leftCount = waits.length;
+    let isHeld = false;
+    for (const { budget, wait } of waits) {
+      void wait.outcome.then((isGranted) => {
+        leftCount--;
+        if (isGranted && isHeld) budget.give(sizeBytes);
+        else if (isGranted) {
+          isHeld = true;
+          for (const other of waits) other.wait.cancel();
+          resolve(budget);
+        } else if (leftCount === 0) resolve(undefined); // without effect where one was granted
+      });
+    }
+  });
+}
 
 interface BodyBounds {
   /** Of this body: a limit of its tenant or its route. */

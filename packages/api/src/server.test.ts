@@ -199,6 +199,39 @@ describe("server", () => {
       expect((await send("third", 1000)).status).to.equal(200);
     });
 
+    it("a small one is taken where large ones hold all the rest and do not go on", async () => {
+      const first = held();
+      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 32_000, memoryWaitTimeoutMs: 1200 } });
+      const running = send("first", 31_000);
+      await first.arrived();
+      for (let i = 0; i < 5; i++) expect((await send("small", 1_500)).status, "its room is free again").to.equal(200);
+      expect((await send("larger", 2_001)).status, "more than a sixteenth").to.equal(503);
+      first.release();
+      expect((await running).status).to.equal(200);
+      expect((await send("large", 31_000)).status).to.equal(200);
+    });
+
+    it("a small one that finds no room waits for what is free first, and holds it once", async () => {
+      const [first, second] = [held(), held()];
+      const handlers: Readonly<Record<string, Handler>> = { first: first.handler, second: second.handler };
+      const push: Handler = async (request) => {
+        await request.body(100_000);
+        return (handlers[request.query.get("name") ?? ""] ?? (() => Promise.resolve({ status: 200, headers: {}, body: "" })))(request);
+      };
+      await open({ push, limits: { bodyBytesInFlightMax: 32_000 } });
+      const running = [send("first", 31_000)];
+      await first.arrived();
+      running.push(send("second", 1_500)); // in the reserve
+      await second.arrived();
+      const waiting = send("third", 1_500);
+      await untilInFlight(3);
+      second.release();
+      expect((await waiting).status).to.equal(200);
+      first.release();
+      for (const each of running) expect((await each).status).to.equal(200);
+      expect((await send("large", 32_000)).status).to.equal(200);
+    });
+
     it("a client that leaves while its body waits frees its place", async () => {
       const first = held();
       await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });

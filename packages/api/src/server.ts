@@ -49,7 +49,7 @@ export interface ServerLimits {
   readonly concurrentRequestsMax: number;
   /** Request line and headers together (the URL of a render holds its query). Past it 431. */
   readonly headerBytesMax: number;
-  /** Bodies held at once, as they were sent. Past it a new one waits, then 503; one that is larger by itself is 413. */
+  /** Bodies held at once, as they were sent; small ones may hold a sixteenth more. Past it a new one waits, then 503; one that is larger by itself is 413. */
   readonly bodyBytesInFlightMax: number;
   /** What they open to, held at once. Likewise; of one body three quarters of it. */
   readonly unpackedBytesInFlightMax: number;
@@ -139,7 +139,7 @@ export class ApiServer {
     const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
     const host: ExchangeHost = {
       clock: modules.clock,
-      gate: new BodyGate(new MemoryBudget({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules)),
+      gate: new BodyGate({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules),
       unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       deadlines: this.#deadlines,
       bodyDeadlines: this.#bodyDeadlines,

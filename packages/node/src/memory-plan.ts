@@ -7,7 +7,7 @@
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
- *   bodies              1/16                      of requests, as they were sent (api/request-body.ts)
+ *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/request-body.ts)
  *   what they open to   1/16                      where their Content-Encoding says gzip (api/inflate.ts)
  *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
  *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/reply-budget.ts)
