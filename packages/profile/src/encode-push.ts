@@ -81,6 +81,11 @@ export function encodePush(input: PushInput, use?: RecordUse): EncodedRecord[] {
   }
 }
 
+/** What decoding pushes holds outside of the heap now, from one push to the next. */
+export function pushMemoryBytes(): number {
+  return decoder.memoryBytes;
+}
+
 function releaseScratch(): void {
   decoder = new PprofDecoder();
   encoder = new RecordEncoder();

@@ -61,7 +61,7 @@ export { DOT_NODES_DEFAULT, dotGraph } from "./dot.ts";
 export type { DotInput } from "./dot.ts";
 export { topTable } from "./top-table.ts";
 export type { TopRow, TopSort, TopTable, TopTableOptions } from "./top-table.ts";
-export { encodePush } from "./encode-push.ts";
+export { encodePush, pushMemoryBytes } from "./encode-push.ts";
 export type { PushInput } from "./encode-push.ts";
 export { foldedToPprof, parseFolded, pprofOfText, profileOfAppName, splitAppName } from "./folded.ts";
 export type { AppProfile, FoldedStack, FoldedText } from "./folded.ts";

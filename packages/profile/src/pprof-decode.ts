@@ -95,6 +95,11 @@ export class PprofDecoder {
     return this.#tree!; // set by every `decode`
   }
 
+  /** Of the kernel's memory, untouched pages too: V8 counts them all. */
+  get memoryBytes(): number {
+    return this.#kernel?.memory.memory.buffer.byteLength ?? 0;
+  }
+
   /** In whose memory the columns lie. */
   get kernel(): PprofKernel {
     return this.#kernel!; // likewise

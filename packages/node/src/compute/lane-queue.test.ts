@@ -49,7 +49,19 @@ describe("the queue of a worker", () => {
     expect(rig.send(), "one batch of pushes at a time").to.deep.equal([]);
     expect(rig.done("p1+p2")).to.deep.equal(["p3"]);
     expect(rig.done("l1"), "one listing at a time").to.deep.equal(["l2"]);
+    expect(rig.done("l2")).to.deep.equal([]);
     expect(rig.done("s1"), "one scan at a time").to.deep.equal(["s2"]);
+  });
+
+  it("a scan does not go on top of a listing, and listings without end do not keep it back", () => {
+    const rig = new Rig();
+    rig.add("listing", "l1", "l2");
+    expect(rig.send()).to.deep.equal(["l1"]);
+    rig.add("scan", "s1", "s2");
+    rig.add("listing", "l3");
+    expect(rig.send()).to.deep.equal([]);
+    expect(rig.done("l1")).to.deep.equal(["l2"]);
+    expect(rig.done("l2"), "l3 goes on top of it").to.deep.equal(["s1", "l3"]);
   });
 
   it("a query travels after the short calls that came before it, and before those that came later", () => {
@@ -96,7 +108,7 @@ describe("the queue of a worker", () => {
     rig.add("short", "p2");
     expect(rig.done("p1")).to.deep.equal(["a1"]);
     expect(rig.send()).to.deep.equal([]);
-    expect(rig.done("a1")).to.deep.equal(["p2", "l1", "s2"]);
+    expect(rig.done("a1")).to.deep.equal(["p2", "s2", "l1"]);
   });
 
   it("a call that must be alone travels after the short calls that came before it: they may say what it needs", () => {

@@ -7,12 +7,14 @@
  *   short     pushes, and what is done with their rows   up to BATCH_CALLS_MAX together
  *   apart     one step of a flush, or a large push        a batch of its own, in its place among the short calls
  *   listing   a scan of labels, its merge, its print      one at a time; it goes between two slices of another query
- *   scan      every other call of a query                 one at a time
+ *   scan      every other call of a query                 one at a time; it never goes on top of a listing
  *   alone     a push or a page that may have ended a worker: nothing travels beside it, so that it is known what the next one dies of
  *
  *   worker:   scan ──slice──┬──slice──┬─────────slice──────────┬──slice──►
  *                           └ pushes  └ listing ─┬─ listing ─► ┘
  *                                                └ pushes
+ *
+ * Of a listing and a scan that wait, the one that came first goes first: neither is kept from its turn by the others of its kind.
  *
  * What must stay true: short calls and those apart travel in the order in which they came, and a query travels after every short call that
  * came before it, so that it sees the rows of pushes that were answered. A short call may overtake a query that came before it: the query
@@ -82,10 +84,12 @@ export class LaneQueue<T extends QueuedCall> {
     const isShortHeld = lone !== undefined && !isQueryAway && short !== undefined && short.order > lone.order;
     if (short !== undefined && !away.short && !isShortHeld) return this.#short.splice(0, this.#batchLength());
     if (lone !== undefined) return away.short || isQueryAway || !isBefore(lone, short) ? undefined : [this.#alone.shift()!];
-    for (const kind of ["listing", "scan"] as const) {
-      const [query] = this.#queries[kind];
-      if (query !== undefined && !away[kind] && isBefore(query, short)) return [this.#queries[kind].shift()!];
-    }
+    const { listing: listings, scan: scans } = this.#queries;
+    const [listing, scan] = [listings[0], scans[0]];
+    const isScanNext = scan !== undefined && !away.scan && (listing === undefined || isBefore(scan, listing));
+    // On top of a listing it would keep that until its own end. So it waits for the one that is away, and no later one goes before it.
+    if (isScanNext) return away.listing || !isBefore(scan, short) ? undefined : [scans.shift()!];
+    if (listing !== undefined && !away.listing && isBefore(listing, short)) return [listings.shift()!];
     return undefined;
   }
 

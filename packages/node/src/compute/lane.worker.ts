@@ -4,7 +4,7 @@
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
-import { Interrupt } from "@pyromesh/profile";
+import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
@@ -85,7 +85,7 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
 function withInterrupt<T>(batch: number, call: LaneCall, work: (interrupt: Interrupt) => T): T {
   const [own, cell] = [BigInt(batch), cancelCell(call)];
   const outer = guard;
-  const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap, rowBytes: () => engine.rowBytes });
+  const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap, rowBytes: () => engine.rowBytes + pushMemoryBytes() });
   guard = memory;
   try {
     return work(

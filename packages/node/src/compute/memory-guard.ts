@@ -76,8 +76,8 @@ export class MemoryGuard {
   #hasCompany = false;
 
   /**
-   * `outsideBytesMax`: bytes outside of the heap that the call may add. `rowBytes`: what rows have taken there so far; it only rises. What
-   * pushes add between two slices of the query is not the query's.
+   * `outsideBytesMax`: bytes outside of the heap that the call may add. `rowBytes`: what rows have taken there so far, and what decoding
+   * pushes holds there now. What pushes add between two slices of the query is not the query's.
    */
   constructor(options: { readonly outsideBytesMax: number }, modules: { readonly heap: HeldHeap; readonly rowBytes?: () => number }) {
     this.#heap = modules.heap;

@@ -438,6 +438,18 @@ describe("worker compute", () => {
       expect("bytes" in listed && Buffer.from(listed.bytes).toString()).to.include("service_name");
     });
 
+    it("a listing that came before the scan is answered before it, not after", async () => {
+      caller.abort();
+      expect(await scan).to.equal("QUERY_CANCELED");
+      await only.scan(scanOf([0]), never); // idle now
+      const left = new AbortController();
+      const listing = only.scan(labelNames(Array.from({ length: 5_000 }, () => 0)), never);
+      const later = codeOf(only.scan(scanOf(Array.from({ length: 1_000_000 }, () => 0)), left.signal));
+      expect(await listing).to.have.length(1);
+      left.abort();
+      expect(await later).to.equal("QUERY_CANCELED");
+    });
+
     it("a listing without end is left, and pushes go on between its slices", async () => {
       const left = new AbortController();
       const listing = codeOf(only.scan(labelNames(Array.from({ length: 1_000_000 }, () => 0)), left.signal));
