@@ -8,7 +8,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
-import { measureFolder } from "../../packages/head/dist/disk-use.js";
+import { measureFolder } from "../../packages/head/dist/disk/disk-use.js";
 import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
 
 const MB = 2 ** 20;

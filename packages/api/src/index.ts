@@ -1,13 +1,13 @@
-export { adminRoutes } from "./admin.ts";
-export { Discards } from "./discards.ts";
-export type { ApiReply, ApiRequest, Handler } from "./http.ts";
-export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./graph-reply.ts";
-export type { DotForm, MessageForm, PprofForm } from "./graph-reply.ts";
-export { parseAllowedHost } from "./host-name.ts";
-export { ingestHandler } from "./ingest.ts";
-export { printListing } from "./listing-reply.ts";
-export type { ListingForm } from "./listing-reply.ts";
-export type { Page, Pages } from "./pages.ts";
+export { adminRoutes } from "./admin/admin.ts";
+export { Discards } from "./write/discards.ts";
+export type { ApiReply, ApiRequest, Handler } from "./ports/http.ts";
+export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./print/graph-reply.ts";
+export type { DotForm, MessageForm, PprofForm } from "./print/graph-reply.ts";
+export { parseAllowedHost } from "./listener/host-name.ts";
+export { ingestHandler } from "./write/ingest.ts";
+export { printListing } from "./print/listing-reply.ts";
+export type { ListingForm } from "./print/listing-reply.ts";
+export type { Page, Pages } from "./admin/pages.ts";
 export type {
   Answer,
   ArrivedProfile,
@@ -36,21 +36,21 @@ export type {
   Scope,
   SeriesQuery,
   TopTableQuery,
-} from "./ports.ts";
-export { PushCounts } from "./push-counts.ts";
-export { pushHandler } from "./push.ts";
-export type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
-export { DEFAULT_QUERY_LIMITS } from "./query-limits.ts";
-export type { QueryLimits } from "./query-limits.ts";
-export { RateLimit } from "./rate-limit.ts";
-export { printRender, printRenderDiff } from "./render-reply.ts";
-export { route } from "./route.ts";
-export type { Route } from "./route.ts";
+} from "./ports/ports.ts";
+export { PushCounts } from "./write/push-counts.ts";
+export { pushHandler } from "./write/push.ts";
+export type { WriteLimits, WriteModules, WriteOptions } from "./write/push.ts";
+export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
+export type { QueryLimits } from "./read/query-limits.ts";
+export { RateLimit } from "./write/rate-limit.ts";
+export { printRender, printRenderDiff } from "./print/render-reply.ts";
+export { route } from "./ports/route.ts";
+export type { Route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
-export { ApiServer, DEFAULT_SERVER_LIMITS } from "./server.ts";
-export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
-export { parseCorsOrigin } from "./site-gate.ts";
-export type { SiteOptions } from "./site-gate.ts";
-export { printTopTable } from "./top-table-reply.ts";
-export type { TopTableForm } from "./top-table-reply.ts";
-export { printHeatmap, printSeries } from "./series-reply.ts";
+export { ApiServer, DEFAULT_SERVER_LIMITS } from "./listener/server.ts";
+export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./listener/server.ts";
+export { parseCorsOrigin } from "./listener/site-gate.ts";
+export type { SiteOptions } from "./listener/site-gate.ts";
+export { printTopTable } from "./print/top-table-reply.ts";
+export type { TopTableForm } from "./print/top-table-reply.ts";
+export { printHeatmap, printSeries } from "./print/series-reply.ts";

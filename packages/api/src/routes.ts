@@ -3,18 +3,18 @@
  * they are called in metrics.
  */
 import type { Clock, TenantId } from "@pyromesh/base";
-import { FEATURE_FLAGS_PATH, featureFlagsHandler, VERSION_PATH, versionHandler } from "./about.ts";
-import { adminRoutes } from "./admin.ts";
-import type { Handler } from "./http.ts";
-import { pageRoutes } from "./pages.ts";
-import type { Pages } from "./pages.ts";
-import type { DebugProfiler, NodeAdmin, ProfileSource } from "./ports.ts";
-import { querierRoutes } from "./querier.ts";
-import type { QueryLimits } from "./query-limits.ts";
-import { labelValuesHandler, renderDiffHandler, renderHandler } from "./render.ts";
-import { route } from "./route.ts";
-import type { Route } from "./route.ts";
-import { topTableRoute } from "./top-table.ts";
+import { FEATURE_FLAGS_PATH, featureFlagsHandler, VERSION_PATH, versionHandler } from "./admin/about.ts";
+import { adminRoutes } from "./admin/admin.ts";
+import type { Handler } from "./ports/http.ts";
+import { pageRoutes } from "./admin/pages.ts";
+import type { Pages } from "./admin/pages.ts";
+import type { DebugProfiler, NodeAdmin, ProfileSource } from "./ports/ports.ts";
+import { querierRoutes } from "./read/querier.ts";
+import type { QueryLimits } from "./read/query-limits.ts";
+import { labelValuesHandler, renderDiffHandler, renderHandler } from "./read/render.ts";
+import { route } from "./ports/route.ts";
+import type { Route } from "./ports/route.ts";
+import { topTableRoute } from "./read/top-table.ts";
 
 export interface ApiRoutesOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;

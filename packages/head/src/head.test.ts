@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { CodedError, Metrics } from "@pyromesh/base";
 import type { CommittedRecord, Head } from "./head.ts";
-import { commitKey, cutKey, recordKey, sealedKey } from "./keys.ts";
+import { commitKey, cutKey, recordKey, sealedKey } from "./entries/keys.ts";
 import { HOUR_MS, listeningLogger, makeRecord, memoryWorld, numberOf, sealUnder, startHead } from "./testing/fixtures.ts";
 import type { MemoryWorld } from "./testing/fixtures.ts";
 
@@ -521,8 +521,8 @@ describe("head", () => {
 
     it("a data dir of a later format is refused, not mended", async () => {
       await (await startHead(world)).head.close();
-      const { frame } = await import("./frame.ts");
-      const { META_STORE } = await import("./keys.ts");
+      const { frame } = await import("./entries/frame.ts");
+      const { META_STORE } = await import("./entries/keys.ts");
       world.disk.tamper(META_STORE, (value) => frame(META_STORE, Uint8Array.of(99, ...value.subarray(5))));
       expect(await codeOf(startHead(world))).equal("failed_precondition: HEAD_FORMAT_NEWER");
     });

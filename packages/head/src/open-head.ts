@@ -1,17 +1,17 @@
 /** A head in a data directory: LevelDB, witness and quarantine list side by side. */
 import { join } from "node:path";
 import { makeFolders } from "@pyromesh/base";
-import type { DiskUse } from "./disk-budget.ts";
-import { planDisk } from "./disk-plan.ts";
-import { measureFolder } from "./disk-use.ts";
-import { checkHeadFormat, writeHeadFormat } from "./format-file.ts";
+import type { DiskUse } from "./disk/disk-budget.ts";
+import { planDisk } from "./disk/disk-plan.ts";
+import { measureFolder } from "./disk/disk-use.ts";
+import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";
 import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head.ts";
-import { keptFile } from "./kept-file.ts";
-import { levelStoreOpener, storeDir } from "./level-store.ts";
-import type { LevelStoreModules } from "./level-store.ts";
-import { FORMAT_VERSION } from "./meta-entry.ts";
-import { FileWitness } from "./witness.ts";
+import { keptFile } from "./store/kept-file.ts";
+import { levelStoreOpener, storeDir } from "./store/level-store.ts";
+import type { LevelStoreModules } from "./store/level-store.ts";
+import { FORMAT_VERSION } from "./entries/meta-entry.ts";
+import { FileWitness } from "./recovery/witness.ts";
 
 export interface OpenHeadOptions extends HeadOptions {
   /** Made if missing. Nothing else should live in it. */

@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { expect } from "chai";
 import fc from "fast-check";
 import { ByteReader, ByteWriter, CorruptionError, WORD_BYTES, wordSkew } from "@pyromesh/base";
-import { decodeCommit, encodeCommit } from "./commit-entry.ts";
-import type { Commit } from "./commit-entry.ts";
-import { decodeCut, encodeCut } from "./cut-entry.ts";
-import { NumberRanges } from "./number-ranges.ts";
-import { decodeRecordEntry, RecordEntryEncoder } from "./record-entry.ts";
+import { decodeCommit, encodeCommit } from "./entries/commit-entry.ts";
+import type { Commit } from "./entries/commit-entry.ts";
+import { decodeCut, encodeCut } from "./entries/cut-entry.ts";
+import { NumberRanges } from "./entries/number-ranges.ts";
+import { decodeRecordEntry, RecordEntryEncoder } from "./entries/record-entry.ts";
 import { makeRecord } from "./testing/fixtures.ts";
-import { FileWitness, SLOT_BYTES } from "./witness.ts";
-import type { WitnessMark } from "./witness.ts";
+import { FileWitness, SLOT_BYTES } from "./recovery/witness.ts";
+import type { WitnessMark } from "./recovery/witness.ts";
 
 describe("entries", () => {
   const commits: Commit[] = [

@@ -1,5 +1,5 @@
 #!/usr/bin/env -S UV_THREADPOOL_SIZE=16 node
-import { openFilesLimit, planOpenFiles } from "../dist/open-files.js";
+import { openFilesLimit, planOpenFiles } from "../dist/process/open-files.js";
 
 const plan = planOpenFiles(openFilesLimit(), process.argv[2] === "serve");
 if (plan.kind === "too-few") {

@@ -4,7 +4,7 @@
  * What must stay true:
  *   - Every read lies within the message it belongs to; what does not fit is refused, never guessed.
  *   - Unknown fields are skipped, whatever their number.
- *   - A column never outgrows its length (src/kernel-memory.ts): each entry cost the sender bytes.
+ *   - A column never outgrows its length (src/pprof/kernel-memory.ts): each entry cost the sender bytes.
  *
  * Samples with a negative value, and those with none but zeros, are dropped here, since they need no place in the tree
  * (reference 2.4). Numeric labels go with them. Everything else that is a rule is in normalize.ts.

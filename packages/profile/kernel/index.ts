@@ -1,4 +1,4 @@
-/** What JavaScript calls (src/pprof-kernel.ts). Compiled to WebAssembly by AssemblyScript: scripts/build.mjs. */
+/** What JavaScript calls (src/pprof/pprof-kernel.ts). Compiled to WebAssembly by AssemblyScript: scripts/build.mjs. */
 export { decodeProfile } from "./decode";
 export { open } from "./memory";
 export { encodeColumns } from "./record";

@@ -1,5 +1,5 @@
 /**
- * Where things lie in the kernel's memory. JavaScript lays the memory out and explains each column (src/kernel-memory.ts): the
+ * Where things lie in the kernel's memory. JavaScript lays the memory out and explains each column (src/pprof/kernel-memory.ts): the
  * addresses stand in a directory at address 0, in the order of this list, which `open` reads.
  *
  * Columns are as long as the longest input can make them, so that nothing here looks at their ends.

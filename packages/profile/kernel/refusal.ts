@@ -1,4 +1,4 @@
-/** How a push is refused: JavaScript throws, and says why in words (src/pprof-kernel.ts). Nothing here goes on after it. */
+/** How a push is refused: JavaScript throws, and says why in words (src/pprof/pprof-kernel.ts). Nothing here goes on after it. */
 
 @external("host", "refuse")
 declare function throwRefusal(reason: u32, first: u32, second: u32, third: u32): void;

@@ -1,4 +1,4 @@
-/** What is one number each, written where JavaScript reads it: 32-bit words from RESULTS on, then three 64-bit ones (src/kernel-memory.ts). */
+/** What is one number each, written where JavaScript reads it: 32-bit words from RESULTS on, then three 64-bit ones (src/pprof/kernel-memory.ts). */
 
 const RESULTS: usize = 512;
 const TIMES: usize = RESULTS + 32 * 4;

@@ -1,6 +1,6 @@
 /**
  * Merges the samples of one push that are equal: of one stacktrace and, where samples have labels, of one group, span and trace
- * (src/split-samples.ts gives these). Merged samples stand in order of first appearance: identities rely on it.
+ * (src/pprof/split-samples.ts gives these). Merged samples stand in order of first appearance: identities rely on it.
  * Sums are exact; one beyond int64 is held at its end.
  */
 import {

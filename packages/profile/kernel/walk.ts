@@ -132,7 +132,7 @@ export function findChild(parent: u32, location: u32): u32 {
 
 /**
  * The child at a location, made where there is none; 0 where there is no room for it. There always is for the push's own frames,
- * each of which costs a byte: only what is grafted onto the tree beyond them (src/fix-go-truncated.ts) may find none.
+ * each of which costs a byte: only what is grafted onto the tree beyond them (src/record/fix-go-truncated.ts) may find none.
  */
 export function childAt(parent: u32, location: u32): u32 {
   const at = slotOf(parent, location);

@@ -5,7 +5,7 @@
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
-import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../json-bounds.ts";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "./json-bounds.ts";
 import { emptyMessage } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
 

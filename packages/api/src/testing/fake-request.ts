@@ -1,8 +1,8 @@
 /** Requests without a socket, for handler tests. */
 import { ANONYMOUS, CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import type { ApiRequest } from "../http.ts";
-import type { UnpackMemory } from "../request-memory.ts";
+import type { ApiRequest } from "../ports/http.ts";
+import type { UnpackMemory } from "../ports/request-memory.ts";
 
 const AMPLE: UnpackMemory = { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true };
 

@@ -2,7 +2,7 @@
 import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { pprofOfText } from "@pyromesh/profile";
-import type { ArrivedProfile, ProfileSink, PushOutcome, RefusedProfile } from "../ports.ts";
+import type { ArrivedProfile, ProfileSink, PushOutcome, RefusedProfile } from "../ports/ports.ts";
 
 export class FakeSink implements ProfileSink {
   readonly arrived: ArrivedProfile[] = [];

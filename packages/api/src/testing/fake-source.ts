@@ -2,8 +2,8 @@
 import type { TenantId } from "@pyromesh/base";
 import { LabelListing, matchesLabels, UNINTERRUPTED } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries, TopTable } from "@pyromesh/profile";
-import { printDiff, printDot, printFlameGraph, printPprof, printTree } from "../graph-reply.ts";
-import { printListing } from "../listing-reply.ts";
+import { printDiff, printDot, printFlameGraph, printPprof, printTree } from "../print/graph-reply.ts";
+import { printListing } from "../print/listing-reply.ts";
 import type {
   Answer,
   DiffOptions,
@@ -20,10 +20,10 @@ import type {
   RenderQuery,
   SeriesQuery,
   TopTableQuery,
-} from "../ports.ts";
-import { printRender, printRenderDiff } from "../render-reply.ts";
-import { printHeatmap, printSeries } from "../series-reply.ts";
-import { printTopTable } from "../top-table-reply.ts";
+} from "../ports/ports.ts";
+import { printRender, printRenderDiff } from "../print/render-reply.ts";
+import { printHeatmap, printSeries } from "../print/series-reply.ts";
+import { printTopTable } from "../print/top-table-reply.ts";
 
 export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 

@@ -1,16 +1,16 @@
 /** The real server on a free port, with fakes behind it. */
 import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
-import type { Handler } from "../http.ts";
-import type { Pages } from "../pages.ts";
-import type { ConfigMode, DebugProfiler, NodeAdmin, QuarantineEntry } from "../ports.ts";
-import { DEFAULT_QUERY_LIMITS } from "../query-limits.ts";
-import type { QueryLimits } from "../query-limits.ts";
-import type { Route } from "../route.ts";
+import type { Handler } from "../ports/http.ts";
+import type { Pages } from "../admin/pages.ts";
+import type { ConfigMode, DebugProfiler, NodeAdmin, QuarantineEntry } from "../ports/ports.ts";
+import { DEFAULT_QUERY_LIMITS } from "../read/query-limits.ts";
+import type { QueryLimits } from "../read/query-limits.ts";
+import type { Route } from "../ports/route.ts";
 import { apiRoutes } from "../routes.ts";
-import { ApiServer } from "../server.ts";
-import type { ServerLimits } from "../server.ts";
-import type { SiteOptions } from "../site-gate.ts";
+import { ApiServer } from "../listener/server.ts";
+import type { ServerLimits } from "../listener/server.ts";
+import type { SiteOptions } from "../listener/site-gate.ts";
 import { FakeSource } from "./fake-source.ts";
 
 export class FakeAdmin implements NodeAdmin {

@@ -1,7 +1,7 @@
 /** The bucket's contract as tests: every sentence of `Bucket`, run on every engine. */
 import { assert } from "chai";
-import type { Bucket, BucketErrorCode, BucketObject, ListOptions } from "../bucket.ts";
-import { BucketError, checkObjectSize, OBJECT_SIZE_BYTES_MAX } from "../bucket.ts";
+import type { Bucket, BucketErrorCode, BucketObject, ListOptions } from "../bucket/bucket.ts";
+import { BucketError, checkObjectSize, OBJECT_SIZE_BYTES_MAX } from "../bucket/bucket.ts";
 
 export interface BucketSuite {
   /** An empty bucket, made already; called before each test. May call `this.skip()`. */

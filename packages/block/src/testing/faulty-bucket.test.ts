@@ -1,6 +1,6 @@
 import { assert } from "chai";
-import type { BucketError } from "../bucket.ts";
-import { MemoryBucket } from "../memory-bucket.ts";
+import type { BucketError } from "../bucket/bucket.ts";
+import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import { describeBucket, FaultyBucket, ManualClock } from "./index.ts";
 import { systemClock } from "@pyromesh/base";
 

@@ -1,7 +1,7 @@
 /** A bucket that fails on purpose, around one that works: for tests of what must survive it. */
 import type { Clock } from "@pyromesh/base";
-import type { Bucket, BucketObject, ListOptions, PutOptions } from "../bucket.ts";
-import { BucketError, bucketUnavailable } from "../bucket.ts";
+import type { Bucket, BucketObject, ListOptions, PutOptions } from "../bucket/bucket.ts";
+import { BucketError, bucketUnavailable } from "../bucket/bucket.ts";
 
 export type BucketOperation = "create" | "check" | "get" | "getRange" | "head" | "put" | "list" | "delete";
 

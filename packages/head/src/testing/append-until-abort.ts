@@ -6,9 +6,9 @@ import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:
 import { join } from "node:path";
 import { Metrics, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { Head } from "../head.ts";
-import { keptFile } from "../kept-file.ts";
-import { levelStoreOpener } from "../level-store.ts";
-import { FileWitness } from "../witness.ts";
+import { keptFile } from "../store/kept-file.ts";
+import { levelStoreOpener } from "../store/level-store.ts";
+import { FileWitness } from "../recovery/witness.ts";
 import { makeRecord } from "./fixtures.ts";
 
 const NUMBER_MAX = 4000;

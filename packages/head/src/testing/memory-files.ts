@@ -1,6 +1,6 @@
 /** The head's small files in memory. */
-import type { KeptFile } from "../kept-file.ts";
-import type { Witness, WitnessMark } from "../witness.ts";
+import type { KeptFile } from "../store/kept-file.ts";
+import type { Witness, WitnessMark } from "../recovery/witness.ts";
 
 /** Not synced, so a power loss may take the last marks along: `lose`. */
 export class MemoryWitness implements Witness {

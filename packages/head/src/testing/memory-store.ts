@@ -3,7 +3,7 @@
  * as LevelDB's log loses them. It stands for the disk; each `open` gives a new handle on it.
  */
 import { compareBytes } from "@pyromesh/base";
-import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "../store.ts";
+import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "../entries/store.ts";
 
 export class MemoryDisk implements StoreOpener {
   /** By key in latin1, which sorts as the bytes do. */

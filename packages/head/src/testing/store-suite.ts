@@ -1,7 +1,7 @@
 /** What every ordered store must do; run on each engine. */
 import { expect } from "chai";
 import { encodeUtf8, decodeUtf8 } from "@pyromesh/base";
-import type { OrderedStore, StoreOp } from "../store.ts";
+import type { OrderedStore, StoreOp } from "../entries/store.ts";
 
 /** `open` gives an empty store; `reopen` closes it and opens it again. */
 export function describeStore(name: string, make: () => Promise<{ store: OrderedStore; reopen: () => Promise<OrderedStore>; clean: () => Promise<void> }>): void {

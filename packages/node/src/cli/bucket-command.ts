@@ -4,7 +4,7 @@ import type { TenantId } from "@pyromesh/base";
 import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
-import { forgottenText } from "../tend/forgotten-text.ts";
+import { forgottenText } from "../background/forgotten-text.ts";
 import { usage } from "./client.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";

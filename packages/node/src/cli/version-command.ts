@@ -1,5 +1,5 @@
 /** `pyromesh version`: what this build is. */
-import { readBuildInfo } from "../build-info.ts";
+import { readBuildInfo } from "../process/build-info.ts";
 import type { AddCommand } from "./command.ts";
 
 export const addVersion: AddCommand = (program, { terminal }) => {

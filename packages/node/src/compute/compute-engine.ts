@@ -265,7 +265,7 @@ export class ComputeEngine {
   }
 }
 
-/** Where the limit is 0, or more: no more can be decoded (profile/src/pprof-decode.ts), so that a worker that inflates more does it for nothing. */
+/** Where the limit is 0, or more: no more can be decoded (profile/src/pprof/pprof-decode.ts), so that a worker that inflates more does it for nothing. */
 const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
 /** Room for the whole answer at once, where the trailer tells its length: growing it in steps costs as much as inflating. A lie costs no more than this. */

@@ -31,7 +31,7 @@ import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread } from "./worker-thread.ts";
-import type { WorkerMemory } from "../memory-plan.ts";
+import type { WorkerMemory } from "../process/memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
 /** How long a push waits for the memory that lies in no slot. */

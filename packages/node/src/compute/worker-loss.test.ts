@@ -14,8 +14,8 @@ import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
 import { graphTotal } from "../testing/index.ts";
-import { Generations } from "../tend/generations.ts";
-import { rowSource } from "../tend/row-source.ts";
+import { Generations } from "../background/generations.ts";
+import { rowSource } from "../background/row-source.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };

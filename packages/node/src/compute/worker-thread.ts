@@ -2,7 +2,7 @@
 import { Worker } from "node:worker_threads";
 import { messageOf } from "@pyromesh/base";
 import type { LaneBatch, LaneReply, LaneStart } from "./lane-protocol.ts";
-import type { WorkerMemory } from "../memory-plan.ts";
+import type { WorkerMemory } from "../process/memory-plan.ts";
 
 /** Why a thread is gone. `failed`: we ended it, because it failed at what must not fail (an accepted record could not be interned). */
 export type EndReason = "out_of_memory" | "crashed" | "failed";

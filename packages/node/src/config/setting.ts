@@ -94,7 +94,7 @@ export const sizeKind: Kind<number> = {
 
 export const positiveSizeKind: Kind<number> = { ...sizeKind, schema: sizeKind.schema.refine((sizeBytes) => sizeBytes > 0, "0 is too small: write it as 64MB") };
 
-/** Logs, tables and merges of the head's store take half of it (head/src/disk-plan.ts); of less nothing useful would be left. */
+/** Logs, tables and merges of the head's store take half of it (head/src/disk/disk-plan.ts); of less nothing useful would be left. */
 const DISK_BUDGET_BYTES_MIN = 8 * 2 ** 20;
 
 export const diskBudgetKind: Kind<number> = {

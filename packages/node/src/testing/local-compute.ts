@@ -6,7 +6,7 @@ import type { Compute, InsertedRecord } from "../compute/compute.ts";
 import { ComputeEngine } from "../compute/compute-engine.ts";
 import { finishQuery } from "../compute/finish-query.ts";
 import { mergePartials } from "../compute/merge-partials.ts";
-import { AMPLE_MEMORY } from "../memory-plan.ts";
+import { AMPLE_MEMORY } from "../process/memory-plan.ts";
 import { codecOf } from "../compute/section-codec.ts";
 
 export function openLocalCompute(modules: { readonly random: Random }): Compute {

@@ -11,7 +11,7 @@
  */
 import { messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
-import type { DiskSpace } from "../data-disk.ts";
+import type { DiskSpace } from "../process/data-disk.ts";
 
 /** What is asked of the head. */
 export interface WrittenHead {

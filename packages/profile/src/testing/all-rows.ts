@@ -1,6 +1,6 @@
 /** The query that tests of scans begin with: every row of the process's CPU time. */
-import { parseProfileType } from "../profile-type.ts";
-import type { RowQuery } from "../scan.ts";
+import { parseProfileType } from "../labels/profile-type.ts";
+import type { RowQuery } from "../scan/scan.ts";
 
 export const ALL_ROWS: RowQuery = {
   startNs: 0n,

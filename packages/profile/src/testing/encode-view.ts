@@ -1,7 +1,7 @@
 /** A record of columns that never were a push: what decoding gave, or what a test made up. */
-import { PprofKernel } from "../pprof-kernel.ts";
-import { RecordEncoder } from "../record-encode.ts";
-import type { EncodedRecord, RecordView } from "../record-view.ts";
+import { PprofKernel } from "../pprof/pprof-kernel.ts";
+import { RecordEncoder } from "../record/record-encode.ts";
+import type { EncodedRecord, RecordView } from "../model/record-view.ts";
 
 const INPUT_BYTES = 1 << 20;
 

@@ -4,9 +4,9 @@
  */
 import { Function as PprofFunction, Label as PprofLabel, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { seededRandom } from "@pyromesh/base";
-import type { FoldedText } from "../folded.ts";
-import { profileOfAppName } from "../folded.ts";
-import type { Label } from "../labels.ts";
+import type { FoldedText } from "../text/folded.ts";
+import { profileOfAppName } from "../text/folded.ts";
+import type { Label } from "../labels/labels.ts";
 
 export interface OddPush {
   readonly seed: number;

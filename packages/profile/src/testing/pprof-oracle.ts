@@ -7,10 +7,10 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { Profile } from "pprof-format";
-import type { Label } from "../labels.ts";
-import { printLabels, sortLabels } from "../labels.ts";
-import { decodeRecord } from "../record-decode.ts";
-import type { EncodedRecord, RecordView } from "../record-view.ts";
+import type { Label } from "../labels/labels.ts";
+import { printLabels, sortLabels } from "../labels/labels.ts";
+import { decodeRecord } from "../record/record-decode.ts";
+import type { EncodedRecord, RecordView } from "../model/record-view.ts";
 import { goPrefixesOf } from "./go-truncated-oracle.ts";
 
 /** `{labels} type:unit span/trace` + stack -> sum. */

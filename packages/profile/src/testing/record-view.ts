@@ -1,11 +1,11 @@
 /** A RecordView from a short spec, for tests that need rows without pprof bytes. */
 import { createHash } from "node:crypto";
-import type { Label } from "../labels.ts";
-import { sortLabels } from "../labels.ts";
-import type { SampleType } from "../profile-type.ts";
-import type { RecordView, ValueColumn } from "../record-view.ts";
-import { StacktraceInterner } from "../stacktrace-interner.ts";
-import { SymbolInterner } from "../symbol-interner.ts";
+import type { Label } from "../labels/labels.ts";
+import { sortLabels } from "../labels/labels.ts";
+import type { SampleType } from "../labels/profile-type.ts";
+import type { RecordView, ValueColumn } from "../model/record-view.ts";
+import { StacktraceInterner } from "../dataset/stacktrace-interner.ts";
+import { SymbolInterner } from "../dataset/symbol-interner.ts";
 
 export interface RecordSpec {
   readonly labels: Readonly<Record<string, string>>;

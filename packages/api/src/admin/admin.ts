@@ -1,0 +1,57 @@
+/** Routes about the node itself: probes, metrics, settings, and the few things an operator may tell it to do. */
+import { invalidArgument } from "@pyromesh/base";
+import { debugPprofRoutes } from "./debug-pprof.ts";
+import type { ApiReply, Handler } from "../ports/http.ts";
+import type { ConfigMode, DebugProfiler, NodeAdmin } from "../ports/ports.ts";
+import { route } from "../ports/route.ts";
+import type { Route } from "../ports/route.ts";
+
+/** `profiler` absent: there is no `/debug/pprof/`. */
+export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonly Route[] {
+  const config = (mode: ConfigMode): Handler => () => Promise.resolve(text(200, admin.configYaml(mode)));
+  return [
+    route("GET", "/ready", (request) => Promise.resolve(readyReply(admin, request.query.get("for"))), { isProbe: true }),
+    route("GET", "/-/healthy", () => Promise.resolve(text(200, "ok\n")), { isProbe: true }),
+    route("GET", "/metrics", async () => ({ status: 200, headers: { "content-type": METRICS_TYPE }, body: await admin.metricsText() }), { isProbe: true }),
+    route("GET", "/config", config("full")),
+    route("GET", "/api/v1/status/config", config("full")),
+    route("GET", "/api/v1/status/config/diff", config("diff")),
+    route("GET", "/api/v1/status/config/default", config("default")),
+    route("GET", "/api/v1/status/buildinfo", () => Promise.resolve(buildInfoReply(admin))),
+    route("GET", "/runtime_config", (request) => {
+      const mode = request.query.get("mode") === "diff" ? "diff" : "full"; // Pyroscope takes any other for full
+      return Promise.resolve(text(200, admin.runtimeConfigYaml?.(mode) ?? "overrides: {}\n"));
+    }),
+    route("GET", "/api/v1/tenant_limits", (request) => {
+      const [tenant, another] = request.tenants;
+      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits are one tenant's: send one id in X-Scope-OrgID");
+      return Promise.resolve(json(admin.tenantLimits(tenant)));
+    }, { access: "read" }),
+    route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),
+    route("GET", "/admin/quarantine", () => Promise.resolve(json({ entries: admin.quarantine() })), { isOperator: true }),
+    route("POST", "/admin/quarantine", async () => json({ acknowledged: await admin.acknowledgeQuarantine() }), { isOperator: true }),
+    ...(profiler === undefined ? [] : debugPprofRoutes(profiler)),
+  ];
+}
+
+const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+/** `?for=queries`: for whoever sends no writes here. Where writes are refused queries are answered all the same. */
+function readyReply(admin: NodeAdmin, what: string | null): ApiReply {
+  const reason = what === "queries" ? admin.notReadyBecause("queries") : admin.notReadyBecause();
+  return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
+}
+
+/** The keys Prometheus' clients look for; this program has a Node version where they expect Go's. */
+function buildInfoReply(admin: NodeAdmin): ApiReply {
+  const { version, revision, buildDate, nodeVersion } = admin.buildInfo();
+  return json({ status: "success", data: { version, revision, branch: "", buildUser: "", buildDate, goVersion: "", nodeVersion } });
+}
+
+function text(status: number, body: string): ApiReply {
+  return { status, headers: { "content-type": "text/plain; charset=utf-8" }, body };
+}
+
+function json(value: unknown): ApiReply {
+  return { status: 200, headers: { "content-type": "application/json" }, body: JSON.stringify(value) };
+}

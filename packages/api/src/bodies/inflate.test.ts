@@ -1,0 +1,128 @@
+import { gzipSync } from "node:zlib";
+import { CodedError, MemoryBudget, systemClock } from "@pyromesh/base";
+import { expect } from "chai";
+import { inflateBody } from "./inflate.ts";
+import type { Caller } from "../ports/ports.ts";
+import { RequestMemory } from "../ports/request-memory.ts";
+
+const MIB = 2 ** 20;
+const PATIENT: Caller = { throwIfAborted: () => {} };
+
+interface Rig {
+  readonly budget: MemoryBudget;
+  open(): RequestMemory;
+}
+
+function rig(bytesMax: number, waitTimeoutMs = 60_000): Rig {
+  const budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, { clock: systemClock });
+  return { budget, open: () => new RequestMemory(budget) };
+}
+
+function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = PATIENT } = {}): Promise<Uint8Array> {
+  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller });
+}
+
+async function codeOf(work: Promise<unknown>): Promise<string> {
+  return work.then(
+    () => "none",
+    (thrown: unknown) => (thrown instanceof CodedError ? thrown.code : String(thrown)),
+  );
+}
+
+describe("inflated bodies", () => {
+  it("come out whole, small and large, and hold what they take until the request ends", async () => {
+    const { budget, open } = rig(16 * MIB);
+    for (const sizeBytes of [1, 1000, 256 * 1024, 256 * 1024 + 1, 5 * MIB + 3]) {
+      const bytes = Uint8Array.from({ length: sizeBytes }, (_, i) => i * 7);
+      const memory = open();
+      expect(Buffer.compare(await inflate(gzipSync(bytes), memory), bytes), String(sizeBytes)).to.equal(0);
+      expect(budget.bytes).to.equal(sizeBytes);
+      memory.release();
+      expect(budget.bytes).to.equal(0);
+    }
+  });
+
+  it("a bomb is refused by what its trailer says, before anything is opened", async () => {
+    const { budget, open } = rig(64 * MIB);
+    expect(await codeOf(inflate(gzipSync(new Uint8Array(40 * MIB)), open(), { sizeBytesMax: 16 * MIB }))).to.equal("BODY_TOO_LARGE");
+    expect(budget.bytes).to.equal(0);
+  });
+
+  it("one that is larger than the memory for all of them allows is refused, whatever its own limit", async () => {
+    const { open } = rig(4 * MIB);
+    const refusal = await inflate(gzipSync(new Uint8Array(3 * MIB + 1)), open()).catch((thrown: unknown) => thrown as CodedError);
+    expect(refusal).to.include({ code: "BODY_TOO_LARGE" });
+    expect((refusal as CodedError).message).to.contain("what this node's memory allows");
+    expect((await inflate(gzipSync(new Uint8Array(3 * MIB)), open())).length).to.equal(3 * MIB);
+  });
+
+  it("one that fits waits for others, then comes out", async () => {
+    const { budget, open } = rig(4 * MIB);
+    const first = open();
+    await inflate(gzipSync(new Uint8Array(2 * MIB)), first);
+    const waiting = inflate(gzipSync(new Uint8Array(2 * MIB)), open());
+    expect(budget.waitingCount).to.equal(1);
+    first.release();
+    expect((await waiting).length).to.equal(2 * MIB);
+  });
+
+  it("one that waits too long is refused as unavailable, and holds nothing", async () => {
+    const { budget, open } = rig(4 * MIB, 1);
+    await inflate(gzipSync(new Uint8Array(3 * MIB)), open());
+    const refusal = await inflate(gzipSync(new Uint8Array(3 * MIB)), open()).catch((thrown: unknown) => thrown as CodedError);
+    expect(refusal).to.include({ code: "BODIES_TOO_MANY", kind: "unavailable" });
+    expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 1 });
+    expect(budget.bytes).to.equal(3 * MIB);
+  });
+
+  it("a client that leaves waits no more", async () => {
+    const { budget, open } = rig(4 * MIB);
+    await inflate(gzipSync(new Uint8Array(3 * MIB)), open());
+    const leaving = open();
+    const refused = codeOf(inflate(gzipSync(new Uint8Array(3 * MIB)), leaving));
+    leaving.onClosed();
+    expect([await refused, budget.waitingCount]).to.deep.equal(["BODIES_TOO_MANY", 0]);
+  });
+
+  it("of several members all come out, though the trailer tells only the last one", async () => {
+    const { budget, open } = rig(16 * MIB);
+    const members = [gzipSync(Buffer.alloc(2 * MIB, "a")), gzipSync(Buffer.from("b"))];
+    const memory = open();
+    const inflated = await inflate(Buffer.concat(members), memory);
+    expect([inflated.length, inflated[0], inflated.at(-1)]).to.deep.equal([2 * MIB + 1, 97, 98]);
+    memory.release();
+    expect(budget.bytes).to.equal(0);
+  });
+
+  it("a bomb behind a small trailer grows only as far as there is room, and waits for nobody", async () => {
+    const { budget, open } = rig(4 * MIB);
+    const hidden = Buffer.concat([gzipSync(new Uint8Array(60 * MIB)), gzipSync(Buffer.from("b"))]);
+    const memories = [open(), open(), open()];
+    const codes = await Promise.all(memories.map((memory) => codeOf(inflate(hidden, memory))));
+    expect(codes).to.satisfy((all: string[]) => all.every((code) => code === "BODIES_TOO_MANY" || code === "BODY_TOO_LARGE"));
+    expect(budget.bytes).to.be.at.most(4 * MIB);
+    for (const memory of memories) memory.release();
+    expect(budget.bytes).to.equal(0);
+  });
+
+  it("a trailer that lies upwards, or is torn, is refused as no whole gzip stream", async () => {
+    const { open } = rig(16 * MIB);
+    const lying = new Uint8Array(gzipSync(new Uint8Array(50_000)));
+    lying[lying.length - 4]! ^= 1;
+    expect(await codeOf(inflate(lying, open()))).to.equal("CONTENT_ENCODING_TORN");
+    expect(await codeOf(inflate(gzipSync(new Uint8Array(50_000)).subarray(0, 40), open()))).to.equal("CONTENT_ENCODING_TORN");
+    expect(await codeOf(inflate(Buffer.from("no gzip at all"), open()))).to.equal("CONTENT_ENCODING_TORN");
+  });
+
+  it("one whose caller went away is opened no further", async () => {
+    const { open } = rig(64 * MIB);
+    let pieceCount = 0;
+    const caller: Caller = {
+      throwIfAborted: () => {
+        if (++pieceCount > 2) throw new CodedError({ code: "CLIENT_GONE", kind: "canceled", message: "gone" });
+      },
+    };
+    expect(await codeOf(inflate(gzipSync(new Uint8Array(20 * MIB)), open(), { caller }))).to.equal("CLIENT_GONE");
+    expect(pieceCount).to.equal(3);
+  });
+});

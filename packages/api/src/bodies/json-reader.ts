@@ -1,0 +1,315 @@
+/**
+ * Reads JSON a value at a time, as its caller asks for it: what nobody asks for is stepped over, and never becomes an object.
+ *
+ *   reader.beginObject();
+ *   for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
+ *     if (key === "name") name = reader.text();
+ *     else reader.skip();
+ *   }
+ *
+ * Strict where it is asked for a value. Text that is stepped over is only looked at for its end, so that an escape or a control character
+ * in it that JSON does not allow is not seen.
+ *
+ * What must stay true: nothing is read past the end; depth and number of values are bounded as the text is read, and so is the time of
+ * one call (`Base64Text` and `skipInSteps` are taken in pieces), but for the search for the end of a text, which is the engine's own.
+ */
+import { isUtf8 } from "node:buffer";
+import { tooDeep, tooManyValues } from "../proto/json-bounds.ts";
+import type { JsonBounds } from "../proto/json-bounds.ts";
+
+export type JsonKind = "object" | "list" | "text" | "null" | "other";
+
+/** Thrown for text that is no JSON; the caller says what it should be. */
+export class JsonFault extends Error {}
+
+export class JsonReader {
+  readonly #bytes: Buffer;
+  readonly #bounds: JsonBounds;
+  #at = 0;
+  #depth = 0;
+  #valueCount = 0;
+  /** The next item or key is the first of its list or object: no comma before it. */
+  #isFirst = false;
+
+  /** A byte order mark before the text is stepped over, as `TextDecoder` does. Throws JsonFault where the bytes are no UTF-8. */
+  constructor(bytes: Uint8Array, bounds: JsonBounds) {
+    this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#bounds = bounds;
+    if (!isUtf8(this.#bytes)) throw new JsonFault("the text is no UTF-8");
+    if (BYTE_ORDER_MARK.every((byte, at) => this.#bytes[at] === byte)) this.#at = BYTE_ORDER_MARK.length;
+  }
+
+  /** Of the value that comes next. */
+  get kind(): JsonKind {
+    switch (this.#next()) {
+      case OPEN_OBJECT:
+        return "object";
+      case OPEN_LIST:
+        return "list";
+      case QUOTE:
+        return "text";
+      case LETTER_N:
+        return "null";
+      default:
+        return "other";
+    }
+  }
+
+  beginObject(): void {
+    this.#open(OPEN_OBJECT);
+  }
+
+  beginList(): void {
+    this.#open(OPEN_LIST);
+  }
+
+  /** Of the object that was begun and not ended; undefined at its end. A key longer than any of ours comes as "". */
+  nextKey(): string | undefined {
+    if (!this.#nextIn(CLOSE_OBJECT, "}")) return undefined;
+    if (this.#next() !== QUOTE) this.#fail("a key in quotes");
+    const start = this.#at;
+    const end = this.#textEnd();
+    const key = end - start <= KEY_BYTES_MAX ? this.#parseText(start, end) : "";
+    this.#at = end;
+    if (this.#next() !== COLON) this.#fail('":"');
+    this.#at++;
+    return key;
+  }
+
+  /** Whether the list that was begun and not ended has another item. */
+  nextItem(): boolean {
+    return this.#nextIn(CLOSE_LIST, "]");
+  }
+
+  /** The value is text. */
+  text(): string {
+    if (this.#next() !== QUOTE) this.#fail("text in quotes");
+    const start = this.#at;
+    const end = this.#textEnd();
+    if (end - start > TEXT_BYTES_MAX) this.#fail(`text of at most ${TEXT_BYTES_MAX} bytes`);
+    const text = this.#parseText(start, end);
+    this.#endValue(end);
+    return text;
+  }
+
+  /** The value is text that spells bytes. */
+  base64(): Base64Text {
+    if (this.#next() !== QUOTE) this.#fail("text in quotes");
+    const start = this.#at;
+    const end = this.#textEnd();
+    this.#endValue(end);
+    return new Base64Text(this.#bytes.subarray(start + 1, end - 1));
+  }
+
+  /** Steps over a value of any kind. */
+  skip(): void {
+    const skipping = this.skipInSteps();
+    while (skipping.next().done !== true);
+  }
+
+  /** The same in steps of some thousand values. What is open is kept in a list: a generator that calls itself would pass through all of its callers at each step. */
+  *skipInSteps(): Generator<undefined, void> {
+    const open: boolean[] = []; // true: an object
+    let count = 0;
+    do {
+      const { kind } = this;
+      if (kind === "object") {
+        this.beginObject();
+        open.push(true);
+      } else if (kind === "list") {
+        this.beginList();
+        open.push(false);
+      } else if (kind === "text") this.#endValue(this.#textEnd());
+      else this.#word();
+      if (++count % SKIPPED_AT_ONCE === 0) yield;
+      // To the next value, past the ends of what has no more.
+      while (open.length > 0 && !(open.at(-1)! ? this.nextKey() !== undefined : this.nextItem())) open.pop();
+    } while (open.length > 0);
+  }
+
+  /** Nothing may follow the value that was read. */
+  end(): void {
+    if (this.#next() !== END) this.#fail("nothing more");
+  }
+
+  // --- below values ---------------------------------------------------------------------------------------------------
+
+  #open(byte: number): void {
+    if (this.#next() !== byte) this.#fail(`"${String.fromCharCode(byte)}"`);
+    if (++this.#depth > this.#bounds.depthMax) throw tooDeep(this.#bounds.depthMax);
+    this.#at++;
+    this.#isFirst = true;
+  }
+
+  #nextIn(closing: number, name: string): boolean {
+    const byte = this.#next();
+    if (byte === closing) {
+      this.#depth--;
+      this.#endValue(this.#at + 1);
+      return false;
+    }
+    if (this.#isFirst) this.#isFirst = false;
+    else if (byte === COMMA) this.#at++;
+    else this.#fail(`"," or "${name}"`);
+    this.#count();
+    return true;
+  }
+
+  #endValue(at: number): void {
+    this.#at = at;
+    this.#isFirst = false;
+  }
+
+  #count(): void {
+    if (++this.#valueCount > this.#bounds.valueCountMax) throw tooManyValues(this.#bounds.valueCountMax);
+  }
+
+  /** The byte of the next token; END behind the last. */
+  #next(): number {
+    const bytes = this.#bytes;
+    for (let at = this.#at; at < bytes.length; at++) {
+      const byte = bytes[at]!;
+      if (byte === SPACE || byte === LF || byte === CR || byte === TAB) continue;
+      this.#at = at;
+      return byte;
+    }
+    this.#at = bytes.length;
+    return END;
+  }
+
+  /** Behind the closing quote of the text that begins here. */
+  #textEnd(): number {
+    const bytes = this.#bytes;
+    for (let from = this.#at + 1; ; ) {
+      const quote = bytes.indexOf(QUOTE, from);
+      if (quote < 0) this.#fail("the end of a text");
+      let before = quote - 1;
+      while (bytes[before] === BACKSLASH) before--;
+      if ((quote - before) % 2 === 1) return quote + 1;
+      this.#count(); // each costs a search: as dear as a value
+      from = quote + 1;
+    }
+  }
+
+  #parseText(start: number, end: number): string {
+    try {
+      return JSON.parse(this.#bytes.toString("utf8", start, end)) as string; // it begins and ends with a quote
+    } catch {
+      return this.#fail("text without control characters and unknown escapes");
+    }
+  }
+
+  /** A number, true, false or null. */
+  #word(): void {
+    const start = this.#at;
+    let end = start;
+    while (end < this.#bytes.length && WORD_BYTES_TABLE[this.#bytes[end]!] === 1) end++;
+    const word = end - start <= WORD_LENGTH_MAX ? this.#bytes.toString("latin1", start, end) : "";
+    if (!/^(true|false|null|-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?)$/.test(word)) this.#fail("a value");
+    this.#endValue(end);
+  }
+
+  #fail(expected: string): never {
+    throw new JsonFault(`at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+  }
+}
+
+/** A text of megabytes, decoded a piece at a time and in its own place: bytes take less room than their base64. */
+export class Base64Text {
+  readonly #text: Buffer;
+  readonly #hasEscapes: boolean;
+  #readAt = 0;
+  #writtenAt = 0;
+  /** Up to three letters that are no whole group yet. */
+  #rest = "";
+  #paddingCount = 0;
+
+  constructor(text: Buffer) {
+    this.#text = text;
+    this.#hasEscapes = text.includes(BACKSLASH);
+  }
+
+  get isDone(): boolean {
+    return this.#readAt === this.#text.length;
+  }
+
+  /**
+   * Both alphabets, padded or not, line breaks (as `base64` prints them) stepped over: as protobuf's JSON takes them in Go. Throws JsonFault
+   * for anything else.
+   */
+  step(): void {
+    const end = this.#pieceEnd();
+    const spelled = this.#text.toString("latin1", this.#readAt, end);
+    this.#readAt = end;
+    const piece = this.#hasEscapes ? unescaped(spelled).replaceAll(/[\r\n]/g, "") : spelled;
+    const letters = this.#paddingCount === 0 ? /^[A-Za-z0-9+/_-]*/.exec(piece)![0] : ""; // the pattern always matches
+    if (!/^=*$/.test(piece.slice(letters.length))) throw new JsonFault("no base64");
+    this.#paddingCount += piece.length - letters.length;
+    if (this.#paddingCount > 2) throw new JsonFault("no base64");
+    const all = this.#rest + letters;
+    const whole = all.length - (all.length % 4);
+    this.#rest = all.slice(whole);
+    this.#write(all.slice(0, whole));
+  }
+
+  /** Call it when it is done. A view of where the text lay. */
+  finish(): Uint8Array {
+    this.#write(this.#rest);
+    return new Uint8Array(this.#text.buffer, this.#text.byteOffset, this.#writtenAt);
+  }
+
+  /** What is written is never longer than what was read. */
+  #write(letters: string): void {
+    if (letters !== "") this.#writtenAt += this.#text.write(letters, this.#writtenAt, "base64");
+  }
+
+  /** No escape is cut in two. One that is escaped itself is no base64 anyway. */
+  #pieceEnd(): number {
+    const length = this.#text.length;
+    const end = Math.min(length, this.#readAt + PIECE_BYTES);
+    if (!this.#hasEscapes || end === length) return end;
+    const last = this.#text.subarray(end - ESCAPE_BYTES_MAX, end).lastIndexOf(BACKSLASH);
+    return last < 0 ? end : end - ESCAPE_BYTES_MAX + last;
+  }
+}
+
+/** Throws JsonFault. */
+function unescaped(spelled: string): string {
+  try {
+    return JSON.parse(`"${spelled}"`) as string; // text in quotes
+  } catch {
+    throw new JsonFault("no JSON text");
+  }
+}
+
+/** Less than a millisecond of work. */
+const SKIPPED_AT_ONCE = 4096;
+/** Some 0.2 ms of work. */
+const PIECE_BYTES = 64 * 2 ** 10;
+/** `\u003d` */
+const ESCAPE_BYTES_MAX = 6;
+/** Keys of ours have a dozen letters. */
+const KEY_BYTES_MAX = 64;
+/** Of a label's name or value, or an id: far more than their limits. */
+const TEXT_BYTES_MAX = 2 ** 20;
+const WORD_LENGTH_MAX = 400;
+
+const BYTE_ORDER_MARK: readonly number[] = [0xef, 0xbb, 0xbf];
+const END = -1;
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const SPACE = 0x20;
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const OPEN_LIST = 0x5b;
+const BACKSLASH = 0x5c;
+const CLOSE_LIST = 0x5d;
+const LETTER_N = 0x6e;
+const OPEN_OBJECT = 0x7b;
+const CLOSE_OBJECT = 0x7d;
+
+/** 1 for what numbers, true, false and null are written with. */
+const WORD_BYTES_TABLE: Uint8Array = new Uint8Array(256);
+for (const letter of "+-.0123456789Eaeflnrstu") WORD_BYTES_TABLE[letter.charCodeAt(0)] = 1;

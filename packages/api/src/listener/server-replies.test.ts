@@ -1,0 +1,235 @@
+/** Large replies, and those who do not read them, on real sockets. The clock stands still until a test moves it. */
+import { connect } from "node:net";
+import type { Socket } from "node:net";
+import { expect } from "chai";
+import type { Handler } from "../ports/http.ts";
+import { DEFAULT_SERVER_LIMITS } from "./server.ts";
+import { ManualClock } from "../testing/manual-clock.ts";
+import { openApi } from "../testing/open-api.ts";
+import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+
+const MB = 2 ** 20;
+/** More than the kernel takes of what nobody reads. */
+const UNREAD_BYTES = 24 * MB;
+const { replyPace, replyWaitMs } = DEFAULT_SERVER_LIMITS;
+
+describe("server: replies", () => {
+  let api: OpenApi;
+  let clock: ManualClock;
+  let begunCount: number;
+  const clients: Socket[] = [];
+  /** As many bytes as `?size=` says, of which `?foreseen=` are reserved before. */
+  const handler: Handler = async (request) => {
+    const foreseen = Number(request.query.get("foreseen") ?? 0);
+    if (foreseen > 0) await request.reserveReply(foreseen);
+    begunCount++;
+    return { status: 200, headers: { "content-type": request.query.get("type") ?? "application/octet-stream" }, body: patternOf(Number(request.query.get("size"))) };
+  };
+  const open = async (init: OpenApiInit = {}): Promise<void> => {
+    api = await openApi({ push: handler, clock, ...init });
+  };
+  beforeEach(() => {
+    clock = new ManualClock();
+    begunCount = 0;
+  });
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.destroy();
+    await api.server.stop();
+  });
+
+  const ask = (parameters: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`${api.url}/ingest?${parameters}`, { method: "POST", headers });
+  /** Asks, and reads nothing. */
+  const askUnread = (parameters: string): Socket => {
+    const client = connect(api.server.port, "127.0.0.1").pause();
+    client.on("error", () => undefined);
+    client.write(`POST /ingest?${parameters} HTTP/1.1\r\nhost: x\r\n\r\n`);
+    clients.push(client);
+    return client;
+  };
+  const metric = async (name: string): Promise<number> => Number(new RegExp(`^${name} (.*)$`, "m").exec(await api.metrics.text())?.[1]);
+  const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
+    while (!(await isSo())) await new Promise((resolve) => setImmediate(resolve));
+  };
+  const heldIs = (bytes: number): Promise<void> => until(async () => (await metric("pyromesh_reply_bytes")) === bytes);
+
+  it("one leaves whole, whatever its size, compressed where its reader takes that, and its room is free again", async () => {
+    await open();
+    for (const size of [65_536, 65_537, 131_072, 1_000_000, 5 * MB + 1]) {
+      const plain = await ask(`size=${size}`);
+      expect(Number(plain.headers.get("content-length"))).to.equal(size);
+      expect(Buffer.compare(Buffer.from(await plain.arrayBuffer()), patternOf(size)), String(size)).to.equal(0);
+      const text = await ask(`size=${size}&type=text/plain`, { "accept-encoding": "gzip" });
+      expect(text.headers.get("content-encoding")).to.equal("gzip");
+      expect(Buffer.compare(Buffer.from(await text.arrayBuffer()), patternOf(size)), `${size}, compressed`).to.equal(0);
+    }
+    await heldIs(0);
+  });
+
+  it("one that there is no room to compress leaves as it is", async () => {
+    await open({ limits: { replyBytesInFlightMax: 8 * MB } });
+    const reply = await ask(`size=${5 * MB}&type=text/plain`, { "accept-encoding": "gzip" });
+    expect([reply.headers.get("content-encoding"), (await reply.arrayBuffer()).byteLength]).to.deep.equal([null, 5 * MB]);
+    await heldIs(0);
+  });
+
+  it("those that wait behind another on their connection leave whole and in turn", async () => {
+    await open();
+    const client = connect(api.server.port, "127.0.0.1");
+    clients.push(client);
+    const chunks: Buffer[] = [];
+    const closed = new Promise((resolve) => client.on("data", (chunk) => chunks.push(chunk)).on("close", resolve));
+    const sizes = [5 * MB, 70_000, 100, 3 * MB];
+    client.write(sizes.map((size, index) => `POST /ingest?size=${size} HTTP/1.1\r\nhost: x\r\n${index === 3 ? "connection: close\r\n" : ""}\r\n`).join(""));
+    await closed;
+    let rest = Buffer.concat(chunks);
+    for (const size of sizes) {
+      const bodyAt = rest.indexOf("\r\n\r\n") + 4;
+      expect(rest.subarray(0, 15).toString()).to.equal("HTTP/1.1 200 OK");
+      expect(Buffer.compare(rest.subarray(bodyAt, bodyAt + size), patternOf(size)), String(size)).to.equal(0);
+      rest = rest.subarray(bodyAt + size);
+    }
+    expect(rest.length).to.equal(0);
+    await heldIs(0);
+  });
+
+  it("HEAD of a large one is its headers", async () => {
+    await open({ pages: { get: () => ({ body: patternOf(200_000), contentType: "application/octet-stream", etag: '"1"' }) } });
+    const reply = await fetch(`${api.url}/favicon.ico`, { method: "HEAD" });
+    expect([reply.status, reply.headers.get("content-length"), await reply.text()]).to.deep.equal([200, "200000", ""]);
+    await heldIs(0);
+  });
+
+  it("who does not read is cut off after the slow window, and its room is free", async () => {
+    await open();
+    askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    clock.advance(replyPace.slowWindowMs - 1000);
+    expect([await metric("pyromesh_replies_cut_total"), await metric("pyromesh_reply_bytes")]).to.deep.equal([0, UNREAD_BYTES]);
+    clock.advance(2000);
+    await heldIs(0);
+    expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
+  });
+
+  it("who goes away in the middle leaves its room at once", async () => {
+    await open();
+    const client = askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    client.destroy();
+    await heldIs(0);
+  });
+
+  it("a connection that waits for its next request is not touched, however long", async () => {
+    await open();
+    const client = connect(api.server.port, "127.0.0.1");
+    clients.push(client);
+    let received = "";
+    client.on("data", (chunk) => (received += chunk.toString("latin1")));
+    for (let n = 1; n <= 2; n++) {
+      client.write("GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n");
+      await until(() => received.split("ok\n").length === n + 1);
+      clock.advance(3_600_000);
+    }
+  });
+
+  it("one that is built and finds no room is refused, with when there will be some", async () => {
+    await open({ limits: { replyBytesInFlightMax: 32 * MB } });
+    askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    clock.advance(4000);
+    const refused = await ask(`size=${4 * MB}`);
+    // Ten seconds after the reader took its last: at once, or when the server looked at it first.
+    expect(refused.headers.get("retry-after")).to.be.oneOf(["6", "7"]);
+    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${refused.headers.get("retry-after")} s"}`]);
+    expect((await ask("size=500000")).status, "a smaller one has room").to.equal(200);
+  });
+
+  it("one that can be foreseen is not built before it has room; who does not read is then cut off sooner", async () => {
+    await open({ limits: { replyBytesInFlightMax: 32 * MB } });
+    askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    const waiting = ask(`size=${3 * MB}&foreseen=${4 * MB}`);
+    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    clock.advance(replyPace.wantedWindowMs - 1000);
+    expect(begunCount).to.equal(1);
+    clock.advance(2000);
+    const reply = await waiting;
+    expect([reply.status, (await reply.arrayBuffer()).byteLength, begunCount]).to.deep.equal([200, 3 * MB, 2]);
+    await heldIs(0);
+  });
+
+  it("where none gets free in time the request is refused, and was never worked on", async () => {
+    await open({ limits: { replyBytesInFlightMax: 32 * MB, replyPace: { ...replyPace, wantedWindowMs: 60_000, slowWindowMs: 60_000 } } });
+    askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    clock.advance(replyWaitMs);
+    const refused = await waiting;
+    expect([refused.status, begunCount]).to.deep.equal([503, 1]);
+    expect(refused.headers.get("retry-after")).to.be.oneOf(["45", "46"]);
+    await heldIs(UNREAD_BYTES);
+  });
+
+  it("sixty that do not read hold no more than the bound, and a small request beside them is answered", async () => {
+    await open({ limits: { replyBytesInFlightMax: 32 * MB } });
+    for (let n = 0; n < 60; n++) askUnread(`size=${6 * MB}`);
+    await until(() => begunCount === 60);
+    expect(await metric("pyromesh_reply_bytes")).to.be.at.most(24 * MB);
+    expect((await ask("size=1000")).status).to.equal(200);
+  });
+
+  it("a compressed one that is not read holds what it is compressed to", async () => {
+    await open();
+    const client = connect(api.server.port, "127.0.0.1").pause();
+    clients.push(client);
+    // What was sent before keeps the kernel full, so that even a small one stays.
+    client.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\nPOST /ingest?size=${4 * MB}&type=text/plain HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n`);
+    await until(async () => {
+      const heldBytes = await metric("pyromesh_reply_bytes");
+      return heldBytes > UNREAD_BYTES && heldBytes < UNREAD_BYTES + MB;
+    });
+  });
+
+  it("a stop lets who reads have all of it, and cuts off who does not, before the time to stop is over", async () => {
+    await open({ limits: { stopTimeoutMs: 3_600_000 } });
+    askUnread(`size=${UNREAD_BYTES}`);
+    const reader = connect(api.server.port, "127.0.0.1").pause();
+    clients.push(reader);
+    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // and keeps its connection
+    await heldIs(2 * UNREAD_BYTES);
+    const stopped = api.server.stop();
+    const received = new Promise<number>((resolve) => {
+      let bytes = 0;
+      reader.on("data", (chunk) => (bytes += chunk.length)).on("close", () => resolve(bytes));
+    });
+    reader.resume();
+    expect(await received).to.be.greaterThan(UNREAD_BYTES);
+    expect(await metric("pyromesh_replies_cut_total")).to.equal(0);
+    clock.advance(replyPace.stopWindowMs + 1000);
+    await stopped;
+    expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
+  });
+
+  it("a stop refuses who waits for room", async () => {
+    await open({ limits: { replyBytesInFlightMax: 32 * MB } });
+    askUnread(`size=${UNREAD_BYTES}`);
+    await heldIs(UNREAD_BYTES);
+    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    const stopped = api.server.stop();
+    expect([(await waiting).status, begunCount]).to.deep.equal([503, 1]);
+    clock.advance(replyPace.stopWindowMs + 1000);
+    await stopped;
+  });
+});
+
+const patterns = new Map<number, Buffer>();
+
+/** Its bytes tell where they stand, and can be compressed. */
+function patternOf(size: number): Buffer {
+  let bytes = patterns.get(size);
+  if (bytes !== undefined) return bytes;
+  patterns.set(size, (bytes = Buffer.alloc(size)));
+  for (let at = 0; at + 4 <= size; at += 256) bytes.writeUInt32LE(at, at);
+  return bytes;
+}

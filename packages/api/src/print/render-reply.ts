@@ -1,0 +1,101 @@
+/**
+ * The JSON of the render API, as the bytes of the reply. Pure, and called in a worker: a flame graph of a million nodes takes a second,
+ * which the main thread has not.
+ *
+ * Keys and their order are what readers know; `groups`, `heatmap` and `timeline` are always there, null where empty.
+ */
+import { ByteWriter } from "@pyromesh/base";
+import type { FlameGraph, FlameGraphDiff, Int64, Interrupt, PointsShape, ProfileType, TimeSeries } from "@pyromesh/profile";
+import { REPLY_GROWTH } from "../proto/json-encode.ts";
+import { timelineGroups, timelineOf } from "./render-timeline.ts";
+import type { Timeline } from "./render-timeline.ts";
+
+export interface RenderReplyInput {
+  readonly graph: FlameGraph;
+  /** Of the shape below. */
+  readonly series: readonly TimeSeries[];
+  readonly profileType: ProfileType;
+  readonly shape: Pick<PointsShape, "startMs" | "endMs" | "stepMs" | "groupBy">;
+}
+
+/** GET /pyroscope/render: the groups are those of the first label. */
+export function printRender({ graph, series, profileType, shape }: RenderReplyInput, interrupt: Interrupt): Uint8Array {
+  const range = [shape.startMs, shape.endMs, shape.stepMs / 1000] as const;
+  const [first] = shape.groupBy;
+  const out = new ByteWriter(1 << 16, REPLY_GROWTH);
+  writeGraph(graph, "single", profileType, out, interrupt);
+  out.utf8(`,"timeline":`);
+  writeTimeline(timelineOf(series, ...range), out, interrupt);
+  out.utf8(`,"groups":`);
+  if (first === undefined) out.utf8("null");
+  else writeGroups(timelineGroups(series, first, ...range), out, interrupt);
+  return out.utf8(`,"heatmap":null}`).finish();
+}
+
+/** GET /pyroscope/render-diff */
+export function printRenderDiff(graph: FlameGraphDiff, profileType: ProfileType, interrupt: Interrupt): Uint8Array {
+  const out = new ByteWriter(1 << 16, REPLY_GROWTH);
+  writeGraph(graph, "double", profileType, out, interrupt);
+  out.utf8(`,"timeline":null,"groups":null,"heatmap":null`);
+  if (!isZero(graph.leftTicks)) out.utf8(`,"leftTicks":${graph.leftTicks}`);
+  if (!isZero(graph.rightTicks)) out.utf8(`,"rightTicks":${graph.rightTicks}`);
+  return out.utf8("}").finish();
+}
+
+/** By hand: values beyond 2^53 are bigints, which JSON.stringify does not take. */
+function writeGraph(graph: FlameGraph, format: "single" | "double", profileType: ProfileType, out: ByteWriter, interrupt: Interrupt): void {
+  out.utf8(`{"version":1,"flamebearer":{"names":[`);
+  for (const [index, name] of graph.names.entries()) {
+    interrupt.after(1);
+    if (index > 0) out.utf8(",");
+    out.utf8(JSON.stringify(name));
+  }
+  out.utf8(`],"levels":[`);
+  for (const [index, values] of graph.levels.entries()) {
+    if (index > 0) out.utf8(",");
+    writeNumbers(values, out, interrupt);
+  }
+  out.utf8(`],"numTicks":${graph.total},"maxSelf":${graph.maxSelf}},"metadata":`);
+  const { units, sampleRate } = unitsOf(profileType);
+  out.utf8(JSON.stringify({ format, spyName: "", sampleRate, units, name: profileType.sampleType }));
+}
+
+const COUNTED = new Set(["inuse_objects", "alloc_objects", "goroutine", "samples"]);
+
+/** A cpu profile counts nanoseconds and says so by its rate: that many samples are a second. */
+function unitsOf(type: ProfileType): { units: string; sampleRate: number } {
+  if (type.sampleType === "cpu") return { units: "samples", sampleRate: 1_000_000_000 };
+  return { units: COUNTED.has(type.sampleType) ? "objects" : type.sampleUnit, sampleRate: 100 };
+}
+
+function writeTimeline({ startTime, samples, durationDelta }: Timeline, out: ByteWriter, interrupt: Interrupt): void {
+  out.utf8(`{"startTime":${startTime},"samples":`);
+  writeNumbers(samples, out, interrupt);
+  out.utf8(`,"durationDelta":${durationDelta},"watermarks":null}`);
+}
+
+function writeGroups(groups: Iterable<readonly [string, Timeline]>, out: ByteWriter, interrupt: Interrupt): void {
+  let isFirst = true;
+  out.utf8("{");
+  for (const [value, timeline] of groups) {
+    if (!isFirst) out.utf8(",");
+    isFirst = false;
+    out.utf8(`${JSON.stringify(value)}:`);
+    writeTimeline(timeline, out, interrupt);
+  }
+  out.utf8("}");
+}
+
+function writeNumbers(values: readonly Int64[], out: ByteWriter, interrupt: Interrupt): void {
+  out.utf8("[");
+  for (let i = 0; i < values.length; i++) {
+    interrupt.after(1);
+    if (i > 0) out.utf8(",");
+    out.decimal(values[i]!);
+  }
+  out.utf8("]");
+}
+
+function isZero(value: Int64): boolean {
+  return value === 0 || value === 0n;
+}

@@ -1,0 +1,81 @@
+/**
+ * Points and heatmaps over time as the bytes of their replies. Pure, and called in a worker: grouped by pod an answer may have tens of
+ * thousands of series. Each is made a message and printed by itself, so that the messages of all are never there together; what the bytes
+ * must be is what the codecs of `proto/` write for the whole message, and a test compares them.
+ */
+import { ByteWriter } from "@pyromesh/base";
+import type { Exemplar, HeatmapSeries, Interrupt, TimeSeries } from "@pyromesh/profile";
+import type { MessageForm } from "./graph-reply.ts";
+import { encodeBinary } from "../proto/binary.ts";
+import { REPLY_GROWTH, writeJson } from "../proto/json-encode.ts";
+import type { MessageSchema } from "../proto/schema.ts";
+import { HEATMAP_SERIES, SERIES } from "../proto/types-v1.ts";
+import type { ExemplarMessage, HeatmapSeriesMessage, SeriesMessage } from "../proto/types-v1.ts";
+
+/** Of SelectSeries. */
+export function printSeries(series: readonly TimeSeries[], form: MessageForm, interrupt: Interrupt): Uint8Array {
+  return printEach(SERIES, series, seriesMessage, form, interrupt);
+}
+
+/** Of SelectHeatmap. */
+export function printHeatmap(series: readonly HeatmapSeries[], form: MessageForm, interrupt: Interrupt): Uint8Array {
+  return printEach(HEATMAP_SERIES, series, heatmapMessage, form, interrupt);
+}
+
+/** Steps that a series' message takes: some microseconds. */
+const SERIES_STEPS = 64;
+
+/** The tag of the only field of both responses, `series`. */
+const RESPONSE_SERIES = 1 * 8 + 2;
+
+function printEach<T, Message extends object>(
+  schema: MessageSchema<Message>,
+  items: readonly T[],
+  messageOf: (item: T) => Message,
+  form: MessageForm,
+  interrupt: Interrupt,
+): Uint8Array {
+  const out = new ByteWriter(1024, REPLY_GROWTH);
+  if (form === "proto") {
+    for (const item of items) {
+      interrupt.after(SERIES_STEPS);
+      out.u8(RESPONSE_SERIES).prefixed(encodeBinary(schema, messageOf(item)));
+    }
+    return out.finish();
+  }
+  if (items.length === 0) return out.utf8("{}").finish();
+  out.utf8('{"series":[');
+  for (const [index, item] of items.entries()) {
+    if (index > 0) out.utf8(",");
+    writeJson(schema, messageOf(item), out, interrupt);
+  }
+  return out.utf8("]}").finish();
+}
+
+function seriesMessage(series: TimeSeries): SeriesMessage {
+  return {
+    labels: series.labels,
+    points: series.points.map((point) => ({
+      value: point.value,
+      timestamp: point.timestampMs,
+      annotations: [],
+      exemplars: point.exemplars.map(exemplarMessage),
+    })),
+  };
+}
+
+function heatmapMessage(series: HeatmapSeries): HeatmapSeriesMessage {
+  return {
+    labels: series.labels,
+    slots: series.slots.map((slot) => ({
+      timestamp: slot.timestampMs,
+      yMin: slot.yMin,
+      counts: slot.counts,
+      exemplars: slot.exemplars.map(exemplarMessage),
+    })),
+  };
+}
+
+function exemplarMessage({ timestampMs, profileId, spanId, traceId, value, labels }: Exemplar): ExemplarMessage {
+  return { timestamp: timestampMs, profileId, spanId, value, labels, traceId };
+}

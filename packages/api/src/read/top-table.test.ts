@@ -1,0 +1,59 @@
+import { topTable, NameTreeBuilder } from "@pyromesh/profile";
+import { expect } from "chai";
+import { decodeBinary, encodeBinary } from "../proto/binary.ts";
+import { SELECT_TOP_TABLE_REQUEST, SELECT_TOP_TABLE_RESPONSE } from "../proto/pyromesh-query-v1.ts";
+import { openApi } from "../testing/open-api.ts";
+import type { OpenApi } from "../testing/open-api.ts";
+
+const METHOD = "pyromesh.query.v1.QueryService/SelectTopTable";
+const ASKED = { profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", labelSelector: '{pod="a"}', start: "1795418940000", end: "1795419300000" };
+
+describe("SelectTopTable", () => {
+  let api: OpenApi;
+  beforeEach(async () => {
+    api = await openApi({ queryLimits: { maxFlamegraphNodesMax: 50 } });
+    const tree = new NameTreeBuilder();
+    tree.addStacktrace(["main", ""], 2n ** 60n);
+    tree.addStacktrace(["main"], 1);
+    api.source.table = topTable(tree.result(), { limit: 1 });
+  });
+  afterEach(() => api.server.stop());
+
+  it("asks for what the request says, and answers what was printed elsewhere, with its receipt", async () => {
+    const more = { limit: 7, sort: "TOP_TABLE_SORT_TOTAL", nameContains: "json", stackTraceSelector: { callSite: [{ name: "main" }, {}] } };
+    const response = await api.rpc(METHOD, { ...ASKED, ...more });
+    // The function without a name leaves its name out, as every empty text does in Connect's JSON.
+    expect(await response.json()).to.deep.equal({ functions: [{ self: "1152921504606846976", total: "1152921504606846976" }], total: "1152921504606846977", functionCount: "2" });
+    expect(response.headers.get("x-pyromesh-records")).to.equal("7");
+    const [query] = api.source.topTableQueries;
+    expect(query).to.deep.include({ startMs: 1795418940000, limit: 7, sort: "total", nameContains: "json", callSite: ["main", ""], form: "json", allowPartial: false });
+    expect(query!.selector[0]).to.include({ name: "pod", value: "a" });
+  });
+
+  it("speaks protobuf too", async () => {
+    const request = { ...ASKED, start: 1, end: 2, limit: 0, sort: 0, stackTraceSelector: undefined, profileIdSelector: [], nameContains: "", traceIdSelector: [], spanSelector: [] };
+    const body = new Uint8Array(encodeBinary(SELECT_TOP_TABLE_REQUEST, request));
+    const response = await fetch(`${api.url}/${METHOD}`, { method: "POST", headers: { "content-type": "application/proto" }, body });
+    expect(decodeBinary(SELECT_TOP_TABLE_RESPONSE, new Uint8Array(await response.arrayBuffer()))).to.deep.equal({
+      functions: [{ name: "", self: 2n ** 60n, total: 2n ** 60n }],
+      total: 2n ** 60n + 1n,
+      functionCount: 2,
+    });
+    expect(api.source.topTableQueries[0]).to.deep.include({ sort: "self", form: "proto" });
+  });
+
+  it("rows are bounded as nodes of a flame graph are: none asked for is as many, and more is not more", async () => {
+    for (const limit of [undefined, 0, 50, 51, "1000000"]) await api.rpc(METHOD, { ...ASKED, limit });
+    expect(api.source.topTableQueries.map(({ limit }) => limit)).to.deep.equal([50, 50, 50, 50, 50]);
+    await api.rpc(METHOD, { ...ASKED, limit: 49 });
+    expect(api.source.topTableQueries.at(-1)!.limit).to.equal(49);
+  });
+
+  it("what it lacks, and that it was held at int64's end, is said", async () => {
+    api.source.missing = ["store 4f"];
+    api.source.isSaturated = true;
+    const { headers } = await api.rpc(METHOD, ASKED, { "x-pyromesh-partial": "allow" });
+    expect([headers.get("x-pyromesh-missing"), headers.get("x-pyromesh-saturated")]).to.deep.equal(["store 4f", "true"]);
+    expect(api.source.topTableQueries[0]!.allowPartial).to.equal(true);
+  });
+});

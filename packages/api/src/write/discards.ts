@@ -1,0 +1,51 @@
+/**
+ * What was refused, counted by reason and tenant: `pyromesh_discarded_samples_total` and `_bytes_total`, under
+ * Pyroscope's reasons, so that its dashboards and alerts work with the prefix changed.
+ *
+ * As in Pyroscope the first counts profiles: what is refused is mostly refused before its samples are known.
+ */
+import { CodedError } from "@pyromesh/base";
+import type { Counter, Metrics, TenantId } from "@pyromesh/base";
+import { TenantLabels } from "../ports/tenant-labels.ts";
+
+export class Discards {
+  readonly #profiles: Counter;
+  readonly #bytes: Counter;
+  readonly #tenants = new TenantLabels();
+
+  constructor(modules: { readonly metrics: Metrics }) {
+    const labelNames = ["reason", "tenant"];
+    this.#profiles = modules.metrics.counter("pyromesh_discarded_samples_total", "Profiles that were refused.", labelNames);
+    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Bytes of profiles that were refused, before compression.", labelNames);
+  }
+
+  /** `sizeBytes`: of the profiles together. */
+  add(tenant: TenantId, error: unknown, sizeBytes: number, profileCount = 1): void {
+    const labels = { reason: discardReason(error), tenant: this.#tenants.of(tenant) };
+    this.#profiles.add(labels, profileCount);
+    this.#bytes.add(labels, sizeBytes);
+  }
+}
+
+/** Whoever refuses may say the reason itself, as `details.reason`; else the code decides. */
+export function discardReason(error: unknown): string {
+  if (!(error instanceof CodedError)) return "unknown";
+  const reason = error.details["reason"];
+  if (typeof reason === "string" && /^[a-z_]{1,64}$/.test(reason)) return reason;
+  return REASON_OF_CODE[error.code] ?? REASON_OF_KIND[error.kind] ?? "unknown";
+}
+
+const REASON_OF_CODE: Readonly<Record<string, string>> = {
+  RATE_LIMITED: "rate_limited",
+  RATE_BURST_EXCEEDED: "rate_limited",
+  PUSH_BODY_SIZE_LIMIT: "body_size_limit_exceeded",
+  BODY_TOO_LARGE: "body_size_limit_exceeded",
+};
+
+const REASON_OF_KIND: Readonly<Record<string, string>> = {
+  invalid_argument: "malformed_profile",
+  resource_exhausted: "rate_limited",
+  unavailable: "unavailable",
+  deadline_exceeded: "unavailable",
+  canceled: "canceled",
+};

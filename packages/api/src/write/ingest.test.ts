@@ -1,0 +1,374 @@
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { CodedError, invalidArgument, Metrics, systemClock, unavailable } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { pprofOfText } from "@pyromesh/profile";
+import { expect } from "chai";
+import { Profile } from "pprof-format";
+import { Discards } from "./discards.ts";
+import type { ApiReply } from "../ports/http.ts";
+import { ingestHandler } from "./ingest.ts";
+import type { ArrivedProfile } from "../ports/ports.ts";
+import type { WriteLimits } from "./push.ts";
+import { PushCounts } from "./push-counts.ts";
+import { RateLimit } from "./rate-limit.ts";
+import { fakeRequest } from "../testing/fake-request.ts";
+import { FakeSink } from "../testing/fake-sink.ts";
+import { corpusFolder, readRecorded } from "../testing/recorded.ts";
+
+const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
+const FROM = "from=1795419000&until=1795419010";
+const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
+
+interface Rig {
+  readonly sink: FakeSink;
+  readonly metrics: Metrics;
+  readonly post: (path: string, body: Uint8Array | string, headers?: Readonly<Record<string, string>>) => Promise<ApiReply>;
+}
+
+function rig(limits: Partial<WriteLimits> = {}): Rig {
+  const sink = new FakeSink();
+  const metrics = new Metrics();
+  const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
+}
+
+function errorOf(reply: ApiReply): { code: string; message: string } {
+  return JSON.parse(typeof reply.body === "string" ? reply.body : Buffer.from(reply.body).toString()) as { code: string; message: string };
+}
+
+function labelsOf(profile: ArrivedProfile): Record<string, string> {
+  expect(new Set(profile.labels.map(({ name }) => name)).size, "each label once").to.equal(profile.labels.length);
+  return Object.fromEntries(profile.labels.map(({ name, value }) => [name, value]));
+}
+
+/** Collapsed stacks from the root and their values of what the sink makes of text, read by another's decoder. */
+function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
+  const profile = Profile.decode(pprofOfText(pprof, folded!));
+  const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
+  const names = new Map(profile.function.map((found) => [Number(found.id), text(found.name)]));
+  const frames = new Map(profile.location.map((found) => [Number(found.id), names.get(Number(found.line[0]!.functionId))!]));
+  const stacks: Record<string, number[]> = {};
+  for (const sample of profile.sample) {
+    const stack = sample.locationId.map((id) => frames.get(Number(id))!).reverse().join(";");
+    const values = sample.value.map(Number);
+    stacks[stack] = values.map((value, column) => value + (stacks[stack]?.[column] ?? 0));
+  }
+  const periodType = profile.periodType;
+  return {
+    types: profile.sampleType.map((type) => `${text(type.type)}:${text(type.unit)}`),
+    period: periodType === undefined ? "" : `${text(periodType.type)}:${text(periodType.unit)}`,
+    stacks,
+  };
+}
+
+describe("ingest", () => {
+  describe("pprof", () => {
+    it("a raw body arrives unharmed, with the labels of its name and no __name__", async () => {
+      const { sink, post } = rig();
+      const body = gzipSync("a profile");
+      const reply = await post(`/ingest?name=web%7Benv%3Dprod,__x=1,__session_id__=s%7D&${FROM}&spyName=nodespy&format=pprof`, body, { "idempotency-key": "k" });
+      expect([reply.status, reply.body]).to.deep.equal([200, ""]);
+      const [arrived] = sink.arrived;
+      expect(labelsOf(arrived!)).to.deep.equal({ __delta__: "false", __session_id__: "s", env: "prod", pyroscope_spy: "nodespy", service_name: "web" });
+      expect(Buffer.from(arrived!.pprof).equals(body)).to.equal(true);
+      expect(arrived!.ingest).to.deep.equal({ spyName: "nodespy", sampleTypes: undefined });
+      expect(arrived!.fallbackTimeMs).to.equal(1_795_419_000_000);
+      expect(arrived!.idempotencyKey).to.equal("k");
+      expect(arrived!.describe).to.equal("profile");
+    });
+
+    it("the name's last part stays: a pprof says its own type", async () => {
+      const { sink, post } = rig();
+      await post("/ingest?name=demo.node&format=pprof", "x");
+      expect(labelsOf(sink.arrived[0]!)["service_name"]).to.equal("demo.node");
+    });
+
+    it("a client's own service_name wins, and of a text the application goes to app_name", async () => {
+      const { sink, post } = rig();
+      await post("/ingest?name=app{service_name=mine}&format=pprof", "x");
+      await post("/ingest?name=app.cpu{service_name=mine}", "a 1");
+      const [pprof, text] = sink.arrived.map(labelsOf);
+      expect(pprof).to.deep.equal({ __delta__: "false", pyroscope_spy: "unknown", service_name: "mine" });
+      expect(text).to.deep.equal({ __name__: "process_cpu", __delta__: "false", app_name: "app", pyroscope_spy: "unknown", service_name: "mine" });
+    });
+
+    it("without from, or with from=0, the time is now; in nanoseconds it is read too", async () => {
+      const { sink, post } = rig();
+      await post("/ingest?name=a&format=pprof", "x");
+      await post("/ingest?name=a&format=pprof&from=0", "x");
+      await post("/ingest?name=a&format=pprof&from=1795419000123456789", "x");
+      expect(sink.arrived.map(({ fallbackTimeMs }) => fallbackTimeMs)).to.deep.equal([undefined, undefined, 1_795_419_000_123]);
+    });
+
+    for (const format of ["", "&format=pprof", "&format=folded"]) {
+      it(`multipart as the Go SDK sends it${format === "" ? "" : `, with ${format.slice(1)} besides`}: profile and sample_type_config`, async () => {
+        const form = new FormData();
+        form.append("profile", new Blob([gzipSync("a profile")]), "profile.pprof");
+        form.append("sample_type_config", new Blob(['{"inuse_space":{"units":"bytes","display-name":"inuse_space","aggregation":"average"},"x":{}}']), "sample_type_config.json");
+        const request = new Request("http://node/", { method: "POST", body: form });
+        const { sink, post } = rig();
+        const reply = await post(`/ingest?name=app&spyName=gospy${format}`, new Uint8Array(await request.arrayBuffer()), { "content-type": request.headers.get("content-type")! });
+        expect(reply.status).to.equal(200);
+        expect(gunzipSync(sink.arrived[0]!.pprof).toString()).to.equal("a profile");
+        const hints = sink.arrived[0]!.ingest!;
+        expect({ ...hints.sampleTypes }).to.deep.equal({ inuse_space: { displayName: "inuse_space", units: "bytes" }, x: {} });
+        expect(hints.spyName).to.equal("gospy");
+      });
+    }
+
+    const multipart = (fields: Readonly<Record<string, string>>): [string, Record<string, string>] => [
+      `${Object.entries(fields)
+        .map(([name, content]) => `--b\r\nContent-Disposition: form-data; name="${name}"\r\n\r\n${content}\r\n`)
+        .join("")}--b--\r\n`,
+      { "content-type": "multipart/form-data; boundary=b" },
+    ];
+
+    it("prev_profile is 422; no profile, or an empty one, is 200 and stores nothing; a broken config is 422", async () => {
+      const { sink, post } = rig();
+      const refused = await post("/ingest?name=a", ...multipart({ profile: "x", prev_profile: "y" }));
+      expect(refused.status).to.equal(422);
+      expect(errorOf(refused).message).to.contain("prev_profile");
+      expect((await post("/ingest?name=a", ...multipart({ sample_type_config: "{}" }))).status).to.equal(200);
+      expect((await post("/ingest?name=a", ...multipart({ profile: "" }))).status).to.equal(200);
+      for (const config of ["{", "[]", '{"a":1}']) expect((await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: config }))).status, config).to.equal(422);
+      expect((await post("/ingest?name=a", "no parts", { "content-type": "multipart/form-data; boundary=b" })).status).to.equal(422);
+      expect(sink.arrived).to.have.length(0);
+    });
+
+    it("a configuration that is null is none; a type whose configuration is null has no other name; an empty one names nothing", async () => {
+      const { sink, post } = rig();
+      for (const sample_type_config of ["null", '{"cpu":null}', "{}"]) expect((await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config }))).status).to.equal(200);
+      expect(sink.arrived.map(({ ingest }) => ingest!.sampleTypes && { ...ingest!.sampleTypes })).to.deep.equal([undefined, { cpu: {} }, {}]);
+    });
+
+    it("a sample type called as a property of every object finds no configuration", async () => {
+      const { sink, post } = rig();
+      await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: "{}" }));
+      await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: '{"__proto__":{"display-name":"x"}}' }));
+      for (const { ingest } of sink.arrived) expect(ingest!.sampleTypes!["constructor"]).to.equal(undefined);
+    });
+  });
+
+  describe("text", () => {
+    it("the text of a file that curl sent with -d is refused with --data-binary; with a line end, or as text, it is what it says", async () => {
+      const { sink, post } = rig();
+      const form = { "content-type": "application/x-www-form-urlencoded" };
+      const joined = await post("/ingest?name=a&format=folded", "main;a 1other;b 2main;c 3", form);
+      expect([joined.status, String(joined.body).includes("--data-binary")]).to.deep.equal([422, true]);
+      expect((await post("/ingest?name=a", "main;a 1main;b 2", { "content-type": "text/plain" })).status).to.equal(422);
+      expect(sink.arrived.length).to.equal(0);
+      for (const [text, headers] of [["main;a 1\nother;b 2\n", form], ["main;2nd pass;a 1", { "content-type": "text/plain" }]] as const) expect((await post("/ingest?name=a", text, headers)).status).to.equal(200);
+      expect(sink.arrived.map((arrived) => Object.keys(readText(arrived).stacks))).to.deep.equal([["main;a", "other;b"], ["main;2nd pass;a"]]);
+    });
+
+    it("a line without a count is 422 with its number, and nothing of the text is kept", async () => {
+      const { sink, post } = rig();
+      const reply = await post("/ingest?name=a&format=folded", "# event: cpu\nmain;a 1\n\ngarbage\nmain;b 2\n");
+      expect([reply.status, String(reply.body).includes("line 4")]).to.deep.equal([422, true]);
+      expect(sink.arrived.length).to.equal(0);
+    });
+
+    for (const query of ["&format=folded", "&format=groups", ""]) {
+      it(`folded stacks${query === "" ? " without a format" : `, ${query.slice(1)}`}: samples become nanoseconds of CPU`, async () => {
+        const { sink, post } = rig();
+        const reply = await post(`/ingest?name=shell.cpu%7Benv%3Dprod%7D&${FROM}&sampleRate=100${query}`, "main;work;sum 40\nmain;work;read 60\nmain;idle 7\n", { "content-type": "text/plain" });
+        expect(reply.status).to.equal(200);
+        const [arrived] = sink.arrived;
+        expect(labelsOf(arrived!)).to.deep.equal({ __name__: "process_cpu", __delta__: "false", env: "prod", pyroscope_spy: "unknown", service_name: "shell" });
+        expect(arrived!.fallbackTimeMs).to.equal(1_795_419_000_000);
+        expect(readText(arrived!)).to.deep.equal({
+          types: ["cpu:nanoseconds"],
+          period: "cpu:nanoseconds",
+          stacks: { "main;work;sum": [400_000_000], "main;work;read": [600_000_000], "main;idle": [70_000_000] },
+        });
+      });
+    }
+
+    it("sampleRate: absent or empty is 100, zero leaves counts", async () => {
+      const { sink, post } = rig();
+      for (const query of ["", "&sampleRate=", "&sampleRate=0", "&sampleRate=1000"]) await post(`/ingest?name=a${query}`, "a 1\n");
+      expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]], [[1_000_000]]]);
+    });
+
+    // Each was counted as 100 Hz.
+    it("a sampleRate that is none is 400, and says what is", async () => {
+      const { sink, post } = rig();
+      for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {
+        const reply = await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
+        expect(reply.status, rate).to.equal(400);
+        expect(errorOf(reply).message).to.contain("sampleRate").and.to.contain("whole number");
+      }
+      expect((await post("/ingest?name=a&sampleRate=4294967295", "a 1\n")).status).to.equal(200);
+      expect(sink.arrived).to.have.length(1);
+    });
+
+    it("an application whose suffix is no profile type is 400", async () => {
+      const { post } = rig();
+      const reply = await post("/ingest?name=my.service&format=folded", "a 1\n");
+      expect(reply.status).to.equal(400);
+      expect(errorOf(reply).message).to.contain('".service"');
+    });
+
+    it("text beyond the size of a profile is 400, before it is read", async () => {
+      const { metrics, post } = rig();
+      const reply = await post("/ingest?name=a", "a 1\n".repeat(30_000));
+      expect(reply.status).to.equal(400);
+      expect(errorOf(reply).message).to.contain("max_profile_size_bytes");
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="profile_size_limit",tenant="anonymous"} 120000');
+    });
+
+    it("nothing but blank lines is 200, and a profile without samples", async () => {
+      const { sink, post } = rig();
+      expect((await post("/ingest?name=a&format=lines", "\n\n")).status).to.equal(200);
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({});
+    });
+
+    it("text reaches the sink as it came, unread: it is converted where profiles are decoded", async () => {
+      const { sink, post, metrics } = rig();
+      await post("/ingest?name=a.alloc_space&format=lines", "x;y\nx;y\n");
+      expect(Buffer.from(sink.arrived[0]!.pprof).toString()).to.equal("x;y\nx;y\n");
+      expect(sink.arrived[0]!.folded).to.deep.include({ mode: "lines" });
+      expect(sink.arrived[0]!.folded!.profile).to.deep.include({ name: "memory", sampleType: { type: "alloc_space", unit: "bytes" } });
+      const reply = await post("/ingest?name=a", "main three\n");
+      expect([reply.status, errorOf(reply).code]).to.deep.equal([422, "unknown"]);
+      expect(errorOf(reply).message).to.contain('line 1 ends in "three"');
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 11');
+    });
+  });
+
+  describe("statuses", () => {
+    for (const format of ["jfr", "trie", "tree", "speedscope", "xml"]) {
+      it(`format ${format} is 422 and names what is accepted`, async () => {
+        const reply = await rig().post(`/ingest?name=a&format=${format}`, "x");
+        expect(reply.status).to.equal(422);
+        for (const accepted of ["pprof", "folded", "groups", "lines"]) expect(errorOf(reply).message).to.contain(`format=${accepted}`);
+      });
+    }
+
+    it("a trie told by its content type is refused, not read as text", async () => {
+      expect((await rig().post("/ingest?name=a", "x 1\n", { "content-type": "binary/octet-stream+trie" })).status).to.equal(422);
+    });
+
+    it("name, from and until are the caller's query: 400", async () => {
+      for (const query of ["", "name=", "name=a{b", "name=a&from=yesterday", "name=a&until=later"]) {
+        const reply = await rig().post(`/ingest?${query}`, "a 1\n");
+        expect(reply.status, query).to.equal(400);
+        expect(errorOf(reply).code).to.equal("invalid_argument");
+      }
+    });
+
+    it("from after until is 400; in fractions of a second both are read", async () => {
+      const { sink, post } = rig();
+      const reply = await post("/ingest?name=a&from=1795419010&until=1795419000", "a 1\n");
+      expect(reply.status).to.equal(400);
+      expect(errorOf(reply).message).to.contain("from (1795419010) is after until (1795419000)");
+      expect((await post("/ingest?name=a&from=1795419010.5&until=1795419010.25", "a 1\n")).status).to.equal(400);
+      for (const query of ["from=1795419010.467&until=1795419011.467", "from=1795419010&until=1795419010", "from=1795419010", "until=1795419010", "from=1795419010&until=0"]) {
+        expect((await post(`/ingest?name=a&${query}`, "a 1\n")).status, query).to.equal(200);
+      }
+      expect(sink.arrived[0]!.fallbackTimeMs).to.equal(1_795_419_010_467);
+    });
+
+    it("a profile that the rate limit can never let through is 413, without a time", async () => {
+      const { metrics, post } = rig({ ingestionRateMb: 1 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+      const reply = await post("/ingest?name=a&format=pprof", new Uint8Array(101).fill(1));
+      expect([reply.status, reply.headers["retry-after"], errorOf(reply).code]).to.deep.equal([413, undefined, "invalid_argument"]);
+      expect(errorOf(reply).message).to.contain("raise ingestion_burst_size_mb");
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 101');
+    });
+
+    it("a body that is too large is 413, and one discard", async () => {
+      const { metrics, post } = rig();
+      expect((await post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
+      expect(await metrics.text()).to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${2 ** 20}`);
+    });
+
+    it("a text that can be read and does not fit is 400, one that cannot is 422", async () => {
+      const { sink, post } = rig();
+      sink.refuse = () => new CodedError({ code: "PROFILE_OUTSIDE_WINDOW", kind: "invalid_argument", message: "profile: old", details: { reason: "not_in_ingestion_window" } });
+      const reply = await post("/ingest?name=a.cpu&format=folded", "a 1\n");
+      expect([reply.status, errorOf(reply)]).to.deep.equal([400, { code: "invalid_argument", message: "profile: old" }]);
+      expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(422);
+      sink.refuse = () => new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "profile: a count", details: { reason: "malformed_profile" } });
+      expect((await post("/ingest?name=a.cpu&format=lines", "a 1\n")).status).to.equal(422);
+    });
+
+    it("what the sink refuses is 422, its trouble 503, and discards are counted", async () => {
+      const { sink, post, metrics } = rig();
+      sink.refuse = () => new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "profile: invalid UTF-8", details: { reason: "malformed_profile" } });
+      const reply = await post("/ingest?name=a&format=pprof", "12345");
+      expect(reply.status).to.equal(422);
+      expect(errorOf(reply)).to.deep.equal({ code: "unknown", message: "profile: invalid UTF-8" });
+      expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
+      sink.refuse = () => unavailable("HEAD_FULL", "full");
+      expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(503);
+      sink.refuse = () => invalidArgument("LABELS_TOO_MANY", "m");
+      expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(422);
+    });
+
+    it("past the body limit 413, past the rate limit 429 with Retry-After", async () => {
+      expect((await rig().post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
+      const { post } = rig({ ingestionRateMb: 0.000_01, ingestionBurstSizeMb: 64 / 2 ** 20 });
+      expect((await post("/ingest?name=a&format=pprof", "x".repeat(60))).status).to.equal(200);
+      const limited = await post("/ingest?name=a&format=pprof", "x".repeat(60));
+      expect(limited.status).to.equal(429);
+      expect(errorOf(limited).code).to.equal("resource_exhausted");
+      expect(Number(limited.headers["retry-after"])).to.be.greaterThan(1);
+    });
+  });
+
+  describe("recorded exchanges", () => {
+    const statuses: Readonly<Record<string, number>> = { "05": 200, "06": 200, "07": 200, "80": 400, "81": 400, "82": 400, "83": 422, "84": 200, "86": 422 };
+    for (const [number, status] of Object.entries(statuses)) {
+      it(`${number} is ${status}`, async function () {
+        const corpus = corpusFolder();
+        if (corpus === undefined) return this.skip();
+        const exchange = readRecorded(corpus, number);
+        const { sink, post } = rig();
+        expect((await post(exchange.path, exchange.body, exchange.headers)).status).to.equal(status);
+        expect(sink.arrived).to.have.length(["05", "06", "07"].includes(number) ? 1 : 0);
+      });
+    }
+
+    it("05 and 85 reach the sink as sent; 85 is refused there", async function () {
+      const corpus = corpusFolder();
+      if (corpus === undefined) return this.skip();
+      for (const number of ["05", "85"]) {
+        const exchange = readRecorded(corpus, number);
+        const { sink, post } = rig();
+        await post(exchange.path, exchange.body, exchange.headers);
+        expect(Buffer.from(sink.arrived[0]!.pprof).equals(Buffer.from(exchange.body))).to.equal(true);
+      }
+    });
+
+    it("07: equal lines are counted", async function () {
+      const corpus = corpusFolder();
+      if (corpus === undefined) return this.skip();
+      const exchange = readRecorded(corpus, "07");
+      const { sink, post } = rig();
+      await post(exchange.path, exchange.body, exchange.headers);
+      expect(labelsOf(sink.arrived[0]!)).to.include({ __name__: "process_cpu", service_name: "lines" });
+      expect(readText(sink.arrived[0]!).stacks).to.deep.equal({ "main;a": [20_000_000], "main;b": [10_000_000] });
+    });
+
+    it("what the Node SDK sends arrives whole, under its own labels", async function () {
+      const corpus = corpusFolder();
+      if (corpus === undefined) return this.skip();
+      const folder = path.join(corpus, "sdk-push");
+      const files = readdirSync(folder).filter((name) => name.endsWith(".txt"));
+      expect(files).to.have.length.greaterThan(0);
+      for (const file of files) {
+        const [requestLine = "", ...lines] = readFileSync(path.join(folder, file), "utf8").split(/\r?\n/);
+        const headers = Object.fromEntries(lines.filter((line) => /^[a-z-]+: /.test(line)).map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+        const body = readFileSync(path.join(folder, file.replace(/txt$/, "bin")));
+        const { sink, post } = rig();
+        expect((await post(requestLine.split(" ")[1]!, body, headers)).status, file).to.equal(200);
+        expect(Buffer.from(sink.arrived[0]!.pprof).equals(body)).to.equal(true);
+        expect(labelsOf(sink.arrived[0]!)).to.include({ service_name: "demo.node", pyroscope_spy: "nodespy", region: "eu", pod: "p1", "otel.scope.name": "com.grafana.pyroscope/nodejs" });
+      }
+    });
+  });
+});

@@ -1,0 +1,275 @@
+/**
+ * POST /ingest and /pyroscope/ingest: one profile a request, its labels in the query string. What the Go, Node, Python, Ruby and
+ * Rust SDKs speak. The first that fits says what the body is:
+ *
+ *   format=lines                           one stack a line
+ *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
+ *   format=folded | groups, or none        `main;work;sum 40` a line
+ *   anything else                          422, naming these
+ *
+ * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only the query string's faults are 400, and a
+ * profile that the rate limit can never let through is 413.
+ */
+import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { LABEL_NAME, LABEL_SERVICE_NAME, profileOfAppName, splitAppName } from "@pyromesh/profile";
+import type { Label } from "@pyromesh/profile";
+import { parseAttimeStrict } from "../read/attime.ts";
+import { errorReplyWith, httpStatusOf } from "../ports/error-status.ts";
+import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { parseIngestName } from "./ingest-name.ts";
+import type { IngestName } from "./ingest-name.ts";
+import { checkJsonBounds, JSON_MESSAGE_BOUNDS } from "../proto/json-bounds.ts";
+import { readMultipart } from "../bodies/multipart.ts";
+import type { ArrivedProfile, IngestHints } from "../ports/ports.ts";
+import { bodyLimitBytes, claimedSizeBytes, discardOversize, idempotencyKeyOf, keep, writeTenant } from "./push.ts";
+import type { WriteLimits, WriteModules, WriteOptions } from "./push.ts";
+
+export function ingestHandler(options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Handler {
+  return async (request) => {
+    try {
+      await ingest(request, options, modules);
+      return { status: 200, headers: {}, body: "" };
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      return ingestErrorReply(thrown, isText(request));
+    }
+  };
+}
+
+async function ingest(request: ApiRequest, options: WriteOptions, modules: WriteModules & { readonly clock: Clock }): Promise<void> {
+  const tenant = writeTenant(request);
+  const limits = options.limitsOf(tenant);
+  const ask = readIngestQuery(request, modules.clock.nowMs());
+  const idempotencyKey = idempotencyKeyOf(request);
+  const format = ingestFormat(request);
+  const body = await request.body(bodyLimitBytes(limits)).catch((thrown: unknown) => {
+    discardOversize(thrown, tenant, modules);
+    throw thrown;
+  });
+  // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
+  if (body.length === 0) return;
+
+  const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
+  if (read === undefined) return;
+  const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  modules.counts.received(tenant, sizeBytes);
+  const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
+  if (limited !== undefined) {
+    modules.discards.add(tenant, limited, sizeBytes);
+    throw limited;
+  }
+  const arrived: ArrivedProfile = { ...read, profileId: undefined, fallbackTimeMs: ask.fromMs, idempotencyKey, describe: "profile" };
+  const [refused] = await keep({ tenant, profiles: [arrived], sizesBytes: [sizeBytes] }, request.caller, modules);
+  if (refused !== undefined) throw refused.error;
+}
+
+// --- the query string -------------------------------------------------------------------------------------------------
+
+interface IngestQuery {
+  readonly name: IngestName;
+  readonly fromMs: number | undefined;
+  readonly sampleRate: number;
+  readonly spyName: string;
+}
+
+/** Codes whose fault lies in the query string: 400 here as there. */
+const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "INGEST_TIME_INVALID", "INGEST_SAMPLE_RATE_INVALID", "TENANT_NOT_ONE", "TENANT_ID_INVALID", "IDEMPOTENCY_KEY_TOO_LONG"]);
+
+function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
+  const { query } = request;
+  const name = parseIngestName(query.get("name") ?? "");
+  const fromMs = afterEpoch(timeOf(query, "from", nowMs));
+  // The profile is filed under `from`; `until` is only checked.
+  const untilMs = afterEpoch(timeOf(query, "until", nowMs));
+  if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
+    throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
+  }
+  return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
+}
+
+/** As a pprof's own: what is not after 1970's first moment is no time. */
+function afterEpoch(timeMs: number | undefined): number | undefined {
+  return timeMs !== undefined && timeMs > 0 ? timeMs : undefined;
+}
+
+function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): number | undefined {
+  const text = query.get(key);
+  if (text === null || text === "") return undefined;
+  const timeMs = parseAttimeStrict(text, nowMs);
+  if (timeMs === undefined || !Number.isFinite(timeMs)) {
+    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is no time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
+  }
+  return timeMs;
+}
+
+/**
+ * Samples a second; zero means that values are no samples of a clock. Absent or empty: 100. Pyroscope takes what it cannot read for 100 too,
+ * and files values that are off by the factor between.
+ */
+function sampleRateOf(text: string | null): number {
+  if (text === null || text === "") return SAMPLE_RATE_DEFAULT;
+  const rate = /^\d{1,10}$/.test(text) ? Number(text) : NaN;
+  if (rate <= SAMPLE_RATE_MAX) return rate;
+  throw invalidArgument(
+    "INGEST_SAMPLE_RATE_INVALID",
+    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is no number of samples a second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
+  );
+}
+
+const SAMPLE_RATE_DEFAULT = 100;
+/** 32 bits, as there. */
+const SAMPLE_RATE_MAX = 0xffff_ffff;
+
+// --- the format -------------------------------------------------------------------------------------------------------
+
+type IngestFormat = "pprof" | "groups" | "lines";
+
+function ingestFormat(request: ApiRequest): IngestFormat {
+  const contentType = (request.headers["content-type"] ?? "").toLowerCase();
+  const format = request.query.get("format") ?? "";
+  switch (format) {
+    case "pprof":
+    case "lines":
+      return format;
+    case "folded":
+    case "groups":
+      return contentType.startsWith("multipart/form-data") ? "pprof" : "groups";
+    case "": {
+      if (contentType.startsWith("multipart/form-data")) return "pprof";
+      const binary = /^binary\/octet-stream\+(trie|tree)\b/.exec(contentType);
+      if (binary !== null) throw formatUnknown(binary[1]!);
+      return "groups";
+    }
+    default:
+      throw formatUnknown(format);
+  }
+}
+
+function formatUnknown(format: string): CodedError {
+  return invalidArgument(
+    "INGEST_FORMAT_UNKNOWN",
+    `format ${JSON.stringify(format.slice(0, 100))} is not accepted: send format=pprof (as the body or as multipart/form-data), format=folded, format=groups or format=lines`,
+  );
+}
+
+type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
+
+/** Undefined: nothing to store. A multipart body is taken with `format=pprof` too, where Pyroscope fails to parse it. */
+function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
+  const contentType = request.headers["content-type"] ?? "";
+  let pprof = body;
+  let sampleTypes: IngestHints["sampleTypes"];
+  if (contentType.toLowerCase().startsWith("multipart/form-data")) {
+    const fields = readMultipart(body, contentType);
+    if ((fields.get("prev_profile")?.length ?? 0) > 0) {
+      throw invalidArgument(
+        "INGEST_PREV_PROFILE",
+        "the field prev_profile is not supported: the server computes no differences; upgrade the client to one that sends them itself",
+      );
+    }
+    pprof = fields.get("profile") ?? new Uint8Array(0);
+    sampleTypes = readSampleTypeConfig(fields.get("sample_type_config"));
+  }
+  if (pprof.length === 0) return undefined;
+  return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
+}
+
+/** Text is bounded by what a profile may be. */
+function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): CodedError | undefined {
+  if (maxProfileSizeBytes <= 0 || text.length <= maxProfileSizeBytes) return undefined;
+  return new CodedError({
+    code: "PROFILE_TOO_LARGE",
+    kind: "invalid_argument",
+    message: `the text is ${text.length} bytes and a profile may have ${maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    details: { reason: "profile_size_limit" },
+  });
+}
+
+/** Text is not read here: it becomes pprof where that is decoded. */
+function readText(body: Uint8Array, format: "groups" | "lines", request: ApiRequest, ask: IngestQuery): ReadProfile {
+  const { service, suffix } = splitAppName(ask.name.app);
+  const profile = profileOfAppName(suffix, ask.sampleRate);
+  return { labels: ingestLabels(ask, service, profile.name), pprof: body, folded: { mode: format, profile, isForm: isForm(request) }, ingest: undefined };
+}
+
+function isForm(request: ApiRequest): boolean {
+  return (request.headers["content-type"] ?? "").toLowerCase().startsWith("application/x-www-form-urlencoded");
+}
+
+// --- sample_type_config -----------------------------------------------------------------------------------------------
+
+const SAMPLE_TYPE_CONFIG_BYTES_MAX = 65_536;
+
+/** `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
+function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampleTypes"] {
+  if (bytes === undefined || bytes.length === 0) return undefined;
+  if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
+  let root: unknown;
+  try {
+    checkJsonBounds(bytes, JSON_MESSAGE_BOUNDS);
+    root = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw configInvalid(messageOf(cause));
+  }
+  // Clients without a configuration, or without one of a type, may write null.
+  if (root === null) return undefined;
+  if (typeof root !== "object" || Array.isArray(root)) throw configInvalid("it should be a JSON object");
+  const entries = Object.entries(root).map(([type, value]: [string, unknown]): [string, { displayName?: string; units?: string }] => {
+    if (value === null) return [type, {}];
+    if (typeof value !== "object") throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
+    const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // an object: checked just above
+    return [type, { ...(typeof displayName === "string" ? { displayName } : {}), ...(typeof units === "string" ? { units } : {}) }];
+  });
+  // No prototype: a sample type called "constructor" must not find one.
+  return Object.assign(Object.create(null) as Record<string, never>, Object.fromEntries(entries));
+}
+
+function configInvalid(why: string): CodedError {
+  return invalidArgument("INGEST_CONFIG_INVALID", `the field sample_type_config is not understood: ${why.slice(0, 200)}`);
+}
+
+// --- labels -----------------------------------------------------------------------------------------------------------
+
+/** Private labels are the server's own: of the client's only the session id is kept. */
+const SESSION_ID = "__session_id__";
+
+/** `textName`: the `__name__` of a text; a pprof names itself by its sample types. */
+function ingestLabels(ask: IngestQuery, service: string, textName?: string): Label[] {
+  const labels: Label[] = [];
+  if (textName !== undefined) labels.push({ name: LABEL_NAME, value: textName });
+  labels.push({ name: "__delta__", value: "false" });
+  const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
+  // A client's own service_name wins; of a text the application is then told beside it.
+  if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
+  else if (textName !== undefined && !hasOwn("app_name")) labels.push({ name: "app_name", value: service });
+  if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
+  for (const label of ask.name.labels) if (!label.name.startsWith("__") || label.name === SESSION_ID) labels.push(label);
+  return labels;
+}
+
+// --- the reply --------------------------------------------------------------------------------------------------------
+
+/** Pyroscope tells the code from the status here, and has no word for these two: clients that look see the same. */
+const STATUS_UNKNOWN: ReadonlySet<number> = new Set([408, 422]);
+
+function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
+  const reply = errorReplyWith(ingestStatus(error, isOfText), error);
+  return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
+}
+
+/** Of a pprof everything is 422; of a text what cannot be read, and what does not fit is 400 (Pyroscope 2.2.1, asked). */
+function ingestStatus(error: CodedError, isOfText: boolean): number {
+  if (error.code === "RATE_BURST_EXCEEDED") return 413;
+  const status = httpStatusOf(error);
+  if (status !== 400 || STATUS_400_CODES.has(error.code)) return status;
+  return isOfText && error.code !== "PROFILE_MALFORMED" ? 400 : 422;
+}
+
+function isText(request: ApiRequest): boolean {
+  try {
+    return ingestFormat(request) !== "pprof";
+  } catch {
+    return false; // a format that nobody knows
+  }
+}

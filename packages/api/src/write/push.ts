@@ -1,0 +1,347 @@
+/**
+ * push.v1.PusherService/Push: many profiles in one request, each accepted or refused by itself.
+ *
+ * The order matters: body size, then what the message says (cheap), then the rate limit, then the sink (dear). A profile
+ * is never decoded here; its size before compression is what its gzip trailer claims, held to what the sink would inflate.
+ *
+ * What must stay true: a 200 means the sink kept every profile. Where some were refused the others are stored all the
+ * same, and the error names each one refused.
+ */
+import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+import { parseUuid } from "@pyromesh/profile";
+import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "../bodies/connect.ts";
+import type { Codec } from "../bodies/connect.ts";
+import type { Discards } from "./discards.ts";
+import { errorReply } from "../ports/error-status.ts";
+import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import { inflateBody } from "../bodies/inflate.ts";
+import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
+import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "../ports/ports.ts";
+import type { PushCounts } from "./push-counts.ts";
+import { readPushJsonInSteps } from "./push-json.ts";
+import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
+import type { PushedProfile, PushReading } from "./push-message.ts";
+import type { RateLimit, RateLimits } from "./rate-limit.ts";
+
+/** Limits of a tenant's writes, Pyroscope's names in camel case; 0 lifts one. */
+export interface WriteLimits extends RateLimits {
+  /** MiB: of a body as sent, of a body inflated, and of the profiles of one push together. */
+  readonly ingestionBodyLimitMb: number;
+  /** Of one profile before compression. Enforced by the sink; here it bounds what a profile can be charged. */
+  readonly maxProfileSizeBytes: number;
+}
+
+export interface WriteOptions {
+  /** The limits now in force: asked for every request. */
+  readonly limitsOf: (tenant: TenantId) => WriteLimits;
+}
+
+export interface WriteModules {
+  readonly sink: ProfileSink;
+  readonly rateLimit: RateLimit;
+  readonly counts: PushCounts;
+  readonly discards: Discards;
+}
+
+/** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
+export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteModules & { readonly clock: Clock }): Handler {
+  const own = { ...modules, largeReadings: new LargeReadings({ clock }) };
+  return async (request) => {
+    const codec = codecOf(request.headers["content-type"]);
+    if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
+    try {
+      heedTimeLimit(request);
+      await push(request, codec, options, own);
+      return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
+    } catch (thrown) {
+      if (!(thrown instanceof CodedError)) throw thrown;
+      return errorReply(thrown);
+    }
+  };
+}
+
+/** The same for each push: bytes of none cost a buffer too. */
+const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
+const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
+
+async function push(request: ApiRequest, codec: Codec, options: WriteOptions, modules: WriteModules & { readonly largeReadings: LargeReadings }): Promise<void> {
+  const tenant = writeTenant(request);
+  const limits = options.limitsOf(tenant);
+  const bodyBytesMax = bodyLimitBytes(limits);
+  let body: Uint8Array;
+  try {
+    body = await readBody(request, codec, bodyBytesMax);
+  } catch (thrown) {
+    discardOversize(thrown, tenant, modules);
+    throw thrown;
+  }
+  const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
+  const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
+  if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
+  const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
+
+  const requestKey = idempotencyKeyOf(request);
+  const refused: unknown[] = [];
+  let isRateLimited = false;
+  const arrived: ArrivedProfile[] = [];
+  const arrivedBytes: number[] = [];
+  for (const [index, profile] of pushed.entries()) {
+    const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+    modules.counts.received(tenant, sizeBytes);
+    const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
+    if (problem !== undefined) {
+      isRateLimited ||= problem.code === "RATE_LIMITED";
+      modules.discards.add(tenant, problem, sizeBytes);
+      refused.push(named(describeProfile(profile), problem));
+      continue;
+    }
+    // The key is the request's: with its place in the request a profile is told from another just like it, and found again in a retry,
+    // which the refused ones must not change.
+    arrived.push({
+      labels: profile.labels,
+      pprof: profile.raw,
+      profileId: profile.id === "" ? undefined : parseUuid(profile.id),
+      fallbackTimeMs: undefined,
+      idempotencyKey: requestKey === undefined || pushed.length === 1 ? requestKey : `${requestKey}#${index}`,
+      ingest: undefined,
+      describe: describeProfile(profile),
+    });
+    arrivedBytes.push(sizeBytes);
+  }
+
+  if (arrived.length > 0) {
+    for (const { error } of await keep({ tenant, profiles: arrived, sizesBytes: arrivedBytes }, request.caller, modules)) refused.push(error);
+  }
+  // Asked again now: profiles behind the one that was refused may have passed since, and the whole push comes again.
+  const waitSeconds = isRateLimited ? modules.rateLimit.waitSeconds(tenant, pushBytes) : 0;
+  if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
+}
+
+export interface ArrivedProfiles {
+  readonly tenant: TenantId;
+  readonly profiles: readonly ArrivedProfile[];
+  /** What each was counted as when it was received. */
+  readonly sizesBytes: readonly number[];
+}
+
+/** Gives profiles to the sink and counts what became of each. Resolves with those that were refused; rejects where none could be kept. */
+export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
+  let refused: readonly RefusedProfile[];
+  try {
+    ({ refused } = await sink.push(tenant, profiles, caller));
+  } catch (thrown) {
+    discards.add(tenant, thrown, sizesBytes.reduce((sum, sizeBytes) => sum + sizeBytes, 0), profiles.length);
+    throw thrown;
+  }
+  const refusedIndexes = new Set<number>();
+  // A push that is refused as a whole has one error for all of its profiles, which may be many thousands.
+  const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
+  for (const { index, error } of refused) {
+    refusedIndexes.add(index);
+    let together = refusedTogether.get(error);
+    if (together === undefined) refusedTogether.set(error, (together = { sizeBytes: 0, count: 0 }));
+    together.sizeBytes += sizesBytes[index]!;
+    together.count++;
+  }
+  for (const [error, { sizeBytes, count }] of refusedTogether) discards.add(tenant, error, sizeBytes, count);
+  for (const [index, sizeBytes] of sizesBytes.entries()) if (!refusedIndexes.has(index)) counts.accepted(tenant, sizeBytes);
+  return refused;
+}
+
+// --- checks -----------------------------------------------------------------------------------------------------------
+
+function checkProfile(profile: PushedProfile): CodedError | undefined {
+  if (profile.raw.length === 0) return invalidArgument("PROFILE_EMPTY", "rawProfile is empty: send a pprof profile");
+  if (profile.id !== "" && parseUuid(profile.id) === undefined) {
+    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is no UUID: send one, or leave ID out`);
+  }
+  return undefined;
+}
+
+/** Header and trailer. */
+const GZIP_BYTES_MIN = 18;
+
+interface BodyBound {
+  readonly tenant: TenantId;
+  readonly sizeBytesMax: number;
+}
+
+function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): number {
+  let totalBytes = 0;
+  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+  if (totalBytes <= sizeBytesMax) return totalBytes;
+  const refusal = invalidArgument(
+    "PUSH_BODY_SIZE_LIMIT",
+    `the profiles of this push are ${totalBytes} bytes before compression, over ${sizeBytesMax} (limit ingestion_body_limit_mb): send fewer at once, or raise the limit`,
+  );
+  counts.received(tenant, totalBytes, pushed.length);
+  discards.add(tenant, refusal, totalBytes, pushed.length);
+  throw refusal;
+}
+
+/**
+ * A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. The error says
+ * how many, which may be less than the tenant's limit: JSON has one of its own, and so has this node's memory.
+ */
+export function discardOversize(thrown: unknown, tenant: TenantId, { counts, discards }: WriteModules): void {
+  if (!(thrown instanceof CodedError) || thrown.code !== "BODY_TOO_LARGE") return;
+  const { sizeBytesMax } = thrown.details;
+  const sizeBytes = typeof sizeBytesMax === "number" ? sizeBytesMax : 0;
+  counts.received(tenant, sizeBytes);
+  discards.add(tenant, thrown, sizeBytes);
+}
+
+/**
+ * What the profile will be once inflated, as its gzip trailer claims. A trailer may lie: high claims are held to what the sink would
+ * inflate at most, low ones to the bytes that came; the sink's own bounds do not rely on this.
+ */
+export function claimedSizeBytes(raw: Uint8Array, profileSizeBytesMax: number): number {
+  if (raw.length < GZIP_BYTES_MIN || !isGzip(raw)) return raw.length;
+  return Math.max(raw.length, Math.min(claimedInflatedBytes(raw), profileSizeBytesMax > 0 ? profileSizeBytesMax : Infinity));
+}
+
+// --- the request ------------------------------------------------------------------------------------------------------
+
+export function writeTenant(request: ApiRequest): TenantId {
+  const [tenant, another] = request.tenants;
+  if (tenant === undefined || another !== undefined) {
+    throw invalidArgument("TENANT_NOT_ONE", `a write names exactly one tenant, this one names ${request.tenants.length}: send one id in X-Scope-OrgID`);
+  }
+  return tenant;
+}
+
+const MIB = 2 ** 20;
+
+export function bodyLimitBytes(limits: WriteLimits): number {
+  return limits.ingestionBodyLimitMb > 0 ? limits.ingestionBodyLimitMb * MIB : Number.MAX_SAFE_INTEGER;
+}
+
+const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
+
+export function idempotencyKeyOf(request: ApiRequest): string | undefined {
+  const key = request.headers["idempotency-key"];
+  if (key === undefined || key === "") return undefined;
+  if (key.length > IDEMPOTENCY_KEY_LENGTH_MAX) {
+    throw invalidArgument("IDEMPOTENCY_KEY_TOO_LONG", `Idempotency-Key has ${key.length} characters: send at most ${IDEMPOTENCY_KEY_LENGTH_MAX}`);
+  }
+  return key;
+}
+
+/** The body, inflated where it is compressed. */
+async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number): Promise<Uint8Array> {
+  const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
+  const body = await request.body(sizeBytesMax);
+  if (body.length === 0 || isSentAsIs(request)) return body;
+  const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
+  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller });
+}
+
+const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
+
+/** Reading as much takes less than a millisecond, whatever it spells. */
+const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
+
+/**
+ * Reads large pushes one at a time, and lets others have the thread between their steps: twenty that take turns hold it for the time of
+ * twenty steps. As many wait as there are handlers at work.
+ */
+class LargeReadings {
+  readonly #clock: Clock;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor({ clock }: { readonly clock: Clock }) {
+    this.#clock = clock;
+  }
+
+  run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
+    const done = this.#last.then(run, run);
+    this.#last = done.then(ignore, ignore); // the next one waits for it, and does not hold its body
+    return done;
+  }
+
+  async #run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
+    const turns = new Turns({ clock: this.#clock });
+    for (;;) {
+      caller.throwIfAborted();
+      const step = reading.next();
+      if (step.done === true) return step.value;
+      if (turns.areDue) await turns.give();
+    }
+  }
+}
+
+function ignore(): void {}
+
+/** Without a Content-Encoding. Throws where it is another than gzip. */
+function isSentAsIs(request: ApiRequest): boolean {
+  const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
+  if (encoding === "identity" || encoding === "") return true;
+  if (encoding === "gzip") return false;
+  throw new CodedError({
+    code: "CONTENT_ENCODING_UNKNOWN",
+    kind: "unimplemented",
+    message: `content encoding ${JSON.stringify(encoding)} is not supported: send gzip or none`,
+  });
+}
+
+// --- the reply --------------------------------------------------------------------------------------------------------
+
+/** Refusals told one by one; past this they are only counted. */
+const REFUSALS_TOLD_MAX = 20;
+
+/**
+ * One error for all: the kind is the worst among them, for the caller's retry. What this node could not do makes the push worth
+ * retrying (stored profiles are known again by their identity), then what a limit held back; only then is it the caller's fault.
+ */
+export function summary(refused: readonly unknown[], profileCount: number, waitSeconds = 0): CodedError {
+  const first = refused[0];
+  if (profileCount === 1 && first instanceof CodedError) return first;
+  let worst = codedOf(first);
+  for (const error of refused) if (severity(codedOf(error)) > severity(worst)) worst = codedOf(error);
+  // One error may refuse many profiles: it is told once.
+  const distinct = [...new Set(refused)];
+  const told = distinct.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
+  if (distinct.length > told.length) told.push(`and ${distinct.length - told.length} more`);
+  const stored = profileCount - refused.length;
+  return new CodedError({
+    code: distinct.length === 1 ? worst.code : "PUSH_REFUSED",
+    kind: worst.kind,
+    message: `${refused.length} of ${profileCount} profiles were refused (${stored === 0 ? "none" : `the other ${stored}`} stored): ${told.join("; ")}`,
+    details: retryAfterOf(refused, waitSeconds),
+    cause: worst,
+  });
+}
+
+function severity(error: CodedError): number {
+  switch (error.kind) {
+    case "unavailable":
+    case "deadline_exceeded":
+      return 3;
+    case "internal":
+    case "data_loss":
+      return 2;
+    case "resource_exhausted":
+      return 1;
+    default:
+      return 0;
+  }
+}
+
+function codedOf(error: unknown): CodedError {
+  return error instanceof CodedError ? error : new CodedError({ code: "INTERNAL", kind: "internal", message: messageOf(error), cause: error });
+}
+
+function retryAfterOf(refused: readonly unknown[], waitSeconds: number): Readonly<Record<string, number>> {
+  let retryAfterSeconds = waitSeconds;
+  for (const error of refused) {
+    const seconds = error instanceof CodedError ? error.details["retryAfterSeconds"] : undefined;
+    if (typeof seconds === "number") retryAfterSeconds = Math.max(retryAfterSeconds, seconds);
+  }
+  return retryAfterSeconds > 0 ? { retryAfterSeconds } : {};
+}
+
+function named(name: string, error: CodedError): CodedError {
+  return new CodedError({ code: error.code, kind: error.kind, message: `${name}: ${error.message}`, details: error.details, cause: error });
+}

@@ -1,0 +1,180 @@
+/**
+ * The catalog: this node's set of readable segments and blocks, in the bucket and on local disk.
+ *
+ * A thin shell: the rules are in `catalog-view.ts`, who still reads what in `snapshots.ts`; here the bucket is listed
+ * (`object-reader.ts` reads what it lists). What must stay true: a query works on a snapshot, which nothing changes and whose local files stay
+ * until it is released. (An object deleted from the bucket under a query is the query's to notice: it plans again.)
+ */
+import type { Logger, TenantId, Turns } from "@pyromesh/base";
+import type { Bucket, BucketObject } from "../bucket/bucket.ts";
+import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
+import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
+import type { MarkKey } from "./object-path.ts";
+import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
+import { Snapshots } from "./snapshots.ts";
+
+export interface CatalogOptions {
+  /** At the bound new objects are refused with CATALOG_FULL, and a refresh rejects with it. */
+  readonly entryCountMax?: number;
+}
+
+export interface CatalogModules {
+  readonly bucket: Bucket;
+  readonly logger: Logger;
+}
+
+/** About 500 MB of entries: compaction and retention keep a catalog far below. */
+const ENTRY_COUNT_MAX = 1_000_000;
+
+export interface RefreshOptions {
+  /** Absent: everything. */
+  readonly scope?: ListScope;
+  /** Asked when the pages are in: what this node's own stores gave and hold. Absent: nothing is expected. */
+  readonly own?: () => OwnOrdinals;
+  /** Absent: what a page or the whole LIST changes is taken in without a pause. */
+  readonly turns?: Turns;
+}
+
+export interface CatalogSnapshot {
+  readonly entries: readonly CatalogEntry[];
+  /** Say so when the last read has ended; in a `finally`. */
+  release(): void;
+}
+
+export class Catalog {
+  readonly #bucket: Bucket;
+  readonly #logger: Logger;
+  readonly #view: CatalogView;
+  readonly #snapshots = new Snapshots();
+
+  constructor(options: CatalogOptions, modules: CatalogModules) {
+    this.#bucket = modules.bucket;
+    this.#logger = modules.logger;
+    this.#view = new CatalogView(options.entryCountMax ?? ENTRY_COUNT_MAX);
+  }
+
+  get entryCount(): number {
+    return this.#view.entryCount;
+  }
+
+  get(key: string): CatalogEntry | undefined {
+    return this.#view.get(key);
+  }
+
+  entries(): Iterable<CatalogEntry> {
+    return this.#view.entries();
+  }
+
+  /** False where the key is there already. */
+  add(entry: CatalogEntry): boolean {
+    return this.#view.add(entry);
+  }
+
+  /** After an upload: the same key, now in the bucket. Delete the local file through `whenUnused`. */
+  replace(entry: CatalogEntry): void {
+    this.#view.replace(entry);
+  }
+
+  /** The object has another size than the catalog knows: it was torn, or mended, after it was listed. */
+  resize(key: string, sizeBytes: number): void {
+    this.#view.resize(key, sizeBytes);
+  }
+
+  remove(key: string): boolean {
+    return this.#view.remove(key);
+  }
+
+  /** Entries that may hold a record of these tenants in [startMs, endMs]. To read them, `acquire` instead. */
+  plan(tenants: readonly TenantId[], startMs: number, endMs: number): readonly CatalogEntry[] {
+    return this.#view.plan(tenants, startMs, endMs);
+  }
+
+  /** Oldest and newest time that an entry of the tenant may hold; undefined: it has none. */
+  spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    return this.#view.spanOf(tenant);
+  }
+
+  acquire(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogSnapshot {
+    return { entries: this.plan(tenants, startMs, endMs), release: this.#snapshots.begin() };
+  }
+
+  /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged: what it left is found at the next start. */
+  whenUnused(destroy: () => void | Promise<void>): void {
+    this.#snapshots.whenUnused(() => {
+      Promise.resolve()
+        .then(destroy)
+        .catch((error: unknown) => this.#logger.warn("could not remove what no query reads any more", { error }));
+    });
+  }
+
+  /** Snapshots not yet released; one that only grows is a leak. */
+  get snapshotCount(): number {
+    return this.#snapshots.liveCount;
+  }
+
+  /** All marks of the bucket. */
+  marks(): Iterable<MarkKey> {
+    return this.#view.marks();
+  }
+
+  /** Segments that are missing from the windows that a query would read. */
+  gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly SegmentGap[] {
+    return this.#view.gapsWithin(tenants, startMs, endMs);
+  }
+
+  get gaps(): readonly SegmentGap[] {
+    return this.#view.gaps;
+  }
+
+  /** LISTs the bucket and takes the difference in. Rejects, forgetting nothing, when a page could not be had. */
+  async refresh(signal: AbortSignal, options: RefreshOptions = {}): Promise<RefreshOutcome> {
+    const { scope = { kind: "all" }, own, turns } = options;
+    const list = this.#view.beginList(scope);
+    try {
+      for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), turns);
+      const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
+      if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
+      return outcome;
+    } catch (error) {
+      this.#view.abandonList(list);
+      throw error;
+    }
+  }
+
+  /**
+   * The pages of a scope. For the newest windows of every tenant the old ones are jumped over: after a page that ends in a tenant's
+   * old window the next begins at its first new one. So it costs two or three requests per tenant with much, and never more than
+   * the whole LIST.
+   */
+  async *#pages(scope: ListScope, signal: AbortSignal): AsyncGenerator<readonly BucketObject[]> {
+    if (scope.kind !== "since") {
+      yield* this.#bucket.list(scope.kind === "all" ? OBJECT_PREFIX : windowPrefix(scope.tenant, scope.windowStartMs), {}, signal);
+      return;
+    }
+    const firstWindow = printWindow(scope.windowStartMs);
+    let startAfter: string | undefined = "";
+    while (startAfter !== undefined) {
+      const from: string = startAfter;
+      startAfter = undefined;
+      for await (const page of this.#bucket.list(OBJECT_PREFIX, from === "" ? {} : { startAfter: from }, signal)) {
+        yield page;
+        startAfter = jumpAfter(page.at(-1)?.key ?? "", firstWindow);
+        if (startAfter !== undefined) break;
+      }
+    }
+  }
+}
+
+/** Where to go on after `key` so as to skip the windows of its tenant before `firstWindow`; undefined: right behind it. */
+function jumpAfter(key: string, firstWindow: string): string | undefined {
+  const match = /^(v1\/[^/]+\/)(\d{8}T\d{2})\//.exec(key);
+  return match !== null && match[2]! < firstWindow ? `${match[1]!}${firstWindow}` : undefined;
+}
+
+async function pausing<T>(steps: Generator<void, T>, turns: Turns | undefined): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done === true) return step.value;
+    if (turns?.areDue === true) await turns.give();
+  }
+}

@@ -1,0 +1,99 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { silentLogger, systemClock } from "@pyromesh/base";
+import type { Clock } from "@pyromesh/base";
+import { expect } from "chai";
+import { measureFolder } from "./disk-use.ts";
+import { DiskWatch } from "./disk-watch.ts";
+import { listeningLogger } from "../testing/fixtures.ts";
+
+describe("the watch over the head's disk", () => {
+  /** Timers run when the test says so. */
+  function manualClock(): { readonly clock: Clock; readonly delays: number[]; nowMs: number; fire(): void } {
+    let run: (() => void) | undefined;
+    const manual = {
+      nowMs: 0,
+      delays: [] as number[],
+      clock: {
+        ...systemClock,
+        monotonicMs: () => manual.nowMs,
+        after: (delayMs: number, then: () => void) => {
+          manual.delays.push(delayMs);
+          run = then;
+          return { cancel: () => (run = undefined) };
+        },
+      },
+      fire: () => run?.(),
+    };
+    return manual;
+  }
+  const use = { storeBytes: 1, otherBytes: 2 };
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+  it("measures each second, later where measuring takes long, and soon once where someone was refused", async () => {
+    const manual = manualClock();
+    let tookMs = 0;
+    let measuredCount = 0;
+    const watch = new DiskWatch({
+      clock: manual.clock,
+      logger: silentLogger,
+      measure: async () => {
+        manual.nowMs += tookMs;
+        return use;
+      },
+      onBegin: () => 7,
+      onMeasured: (found, begun) => {
+        expect([found, begun]).to.deep.equal([use, 7]);
+        measuredCount++;
+      },
+      onFailed: () => {},
+    });
+    await watch.start();
+    for (const next of [10, 300, 9000, 0]) {
+      tookMs = next;
+      manual.fire();
+      await turn();
+    }
+    expect(manual.delays).to.deep.equal([1000, 1000, 3000, 5000, 1000]);
+    watch.hurry();
+    watch.hurry();
+    expect(manual.delays.slice(5)).to.deep.equal([100]);
+    await watch.stop();
+    manual.fire();
+    await turn();
+    expect(measuredCount).to.equal(5);
+  });
+
+  it("a measurement that fails is said once, and tried again", async () => {
+    const manual = manualClock();
+    const lines: { level: string; message: string; fields: object }[] = [];
+    let failedCount = 0;
+    const watch = new DiskWatch({
+      clock: manual.clock,
+      logger: listeningLogger(lines),
+      measure: () => Promise.reject(new Error("EACCES")),
+      onBegin: () => 0,
+      onMeasured: () => {},
+      onFailed: () => failedCount++,
+    });
+    await watch.start();
+    manual.fire();
+    await turn();
+    expect([failedCount, lines.length, manual.delays.length]).to.deep.equal([2, 1, 2]);
+    await watch.stop();
+  });
+
+  it("a folder holds what its files occupy, in folders below it too; one that is not there holds nothing", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "pyromesh-disk-use-"));
+    try {
+      mkdirSync(join(dir, "a", "b"), { recursive: true });
+      writeFileSync(join(dir, "one"), Buffer.alloc(100_000));
+      writeFileSync(join(dir, "a", "b", "two"), Buffer.alloc(1));
+      expect(await measureFolder(dir)).to.be.within(100_001, 100_001 + 2 * 65_536);
+      expect(await measureFolder(join(dir, "none"))).to.equal(0);
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
+  });
+});

@@ -1,0 +1,103 @@
+/** A data directory of a later format is left as it is, whatever state it is in. */
+import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect } from "chai";
+import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { openHead } from "../open-head.ts";
+import type { Head } from "../head.ts";
+import { makeRecord, numberOf, replayHead } from "../testing/fixtures.ts";
+
+describe("the format file", function () {
+  this.timeout(20_000);
+  let root = "";
+  let dir = "";
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), "pyromesh-format-"));
+    dir = join(root, "head");
+  });
+  afterEach(() => rm(root, { recursive: true, force: true }));
+
+  const open = (): Promise<Head> => openHead({ dir, diskBudgetBytes: 1 << 30 }, { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() });
+  /** Some records, the first of them in a table. */
+  const fill = async (): Promise<void> => {
+    for (const number of [0, 1, 2]) {
+      const head = await open();
+      await replayHead(head);
+      await head.append(makeRecord(number));
+      await head.close();
+    }
+  };
+  const formatPath = (): string => join(dir, "format");
+  /** Path, bytes and time of change of every file. */
+  const everything = async (): Promise<Map<string, string>> => {
+    const files = new Map<string, string>();
+    for (const entry of await readdir(root, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      files.set(path, entry.isDirectory() ? "folder" : `${(await stat(path)).mtimeMs} ${(await readFile(path)).toString("hex")}`);
+    }
+    return files;
+  };
+  const codeOf = (work: Promise<unknown>): Promise<unknown> => work.then(() => undefined, (error: unknown) => (error as { code?: string }).code);
+  const harmTables = async (): Promise<number> => {
+    const tables = (await readdir(join(dir, "db"))).filter((name) => name.endsWith(".ldb"));
+    for (const name of tables) await writeFile(join(dir, "db", name), (await readFile(join(dir, "db", name))).map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
+    return tables.length;
+  };
+
+  it("of a later format: refused, and not a byte changes, also where a table is damaged that would be mended", async () => {
+    await fill();
+    expect(await harmTables()).greaterThan(0);
+    await writeFile(formatPath(), "pyromesh head format 3\nand more lines\n");
+    const before = await everything();
+    expect(await codeOf(open())).equal("HEAD_FORMAT_NEWER");
+    expect(await everything()).deep.equal(before);
+  });
+
+  it("the same directory of this format is repaired, so the test above tests something", async () => {
+    await fill();
+    await harmTables();
+    const before = await everything();
+    const head = await open();
+    await replayHead(head);
+    expect(head.quarantine().length).greaterThan(0);
+    await head.close();
+    expect(await everything()).not.deep.equal(before);
+  });
+
+  it("is made with the directory, and again where it is missing or cannot be read", async () => {
+    await fill();
+    const wanted = await readFile(formatPath(), "utf8");
+    expect(wanted).equal("pyromesh head format 2\n");
+    for (const text of [undefined, "", "noise", "pyromesh head format 1\n"]) {
+      if (text === undefined) await rm(formatPath());
+      else await writeFile(formatPath(), text);
+      const head = await open();
+      expect((await replayHead(head)).replayed.map(numberOf)).deep.equal([0, 1, 2]);
+      await head.close();
+      expect(await readFile(formatPath(), "utf8")).equal(wanted);
+    }
+  });
+
+  it("is not written into a directory that another process holds", async () => {
+    await fill();
+    const held = await open();
+    await rm(formatPath());
+    expect(await codeOf(open())).equal("HEAD_LOCKED");
+    expect(await readFile(formatPath(), "utf8").catch(() => "none")).equal("none");
+    await held.close();
+  });
+
+  it("a data dir of format 1 opens with what it held, and says format 2 from then on", async () => {
+    await cp(new URL("../../../../test/golden/a09efd0/data/head", import.meta.url), dir, { recursive: true });
+    const head = await open();
+    const { replayed, quarantinedCount } = await replayHead(head);
+    expect([replayed.length, quarantinedCount, head.isFirstFormat]).deep.equal([20, 0, true]);
+    expect(replayed.filter(({ cutId }) => cutId !== undefined)).length(10);
+    expect(head.sealed()).length(1);
+    const [cut] = head.cuts();
+    expect((await head.nextOrdinals(cut!.cutId))!.map(({ ordinal }) => ordinal)).deep.equal([1]);
+    await head.close();
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 2\n");
+  });
+});

@@ -1,0 +1,48 @@
+/**
+ * The file `format` beside LevelDB: which format the data directory is in, told without opening it.
+ *
+ *   pyromesh head format 2
+ *
+ * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later
+ * format must be recognised before that. Later formats may add lines and keep the first. Format 1 has no such file: the entry `m/store`
+ * names its format.
+ */
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { CodedError, encodeUtf8 } from "@pyromesh/base";
+import { keptFile } from "../store/kept-file.ts";
+import { FORMAT_VERSION } from "../entries/meta-entry.ts";
+
+/** The format that the file names; undefined where the file is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER`. */
+export async function checkHeadFormat(dir: string): Promise<number | undefined> {
+  const path = join(dir, FILE_NAME);
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (cause) {
+    if (["ENOENT", "ENOTDIR"].includes(String((cause as NodeJS.ErrnoException).code))) return undefined; // fs errors carry a code
+    throw cause;
+  }
+  const found = FIRST_LINE.exec(text);
+  if (found === null) return undefined;
+  const version = Number(found[1]);
+  if (version > FORMAT_VERSION) throw formatNewer(version, path);
+  return version;
+}
+
+/** Call it while the store's lock is held. */
+export async function writeHeadFormat(dir: string): Promise<void> {
+  await keptFile(join(dir, FILE_NAME)).write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
+}
+
+const FILE_NAME = "format";
+const FIRST_LINE = /^pyromesh head format (\d{1,9})\r?\n/;
+
+function formatNewer(version: number, path: string): CodedError {
+  return new CodedError({
+    code: "HEAD_FORMAT_NEWER",
+    kind: "failed_precondition",
+    message: `${path} says that the data directory has head format ${version}, this version reads up to ${FORMAT_VERSION}: run the newer version on it; nothing was changed`,
+    details: { path, version, versionMax: FORMAT_VERSION },
+  });
+}

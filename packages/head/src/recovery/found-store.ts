@@ -1,0 +1,70 @@
+/** A store as it was found at opening: its structure is read and it is settled whose it is; its records are not read yet. */
+import { toHex, Turns } from "@pyromesh/base";
+import type { Clock, Logger, Random } from "@pyromesh/base";
+import { encodeStoreMark, FORMAT_VERSION, STORE_ID_BYTES } from "../entries/meta-entry.ts";
+import type { StoreMark } from "../entries/meta-entry.ts";
+import type { NewQuarantine } from "./quarantine.ts";
+import { planReplay } from "./replay.ts";
+import type { ReplayPlan } from "./replay.ts";
+import type { OpenedStore, StoreOp } from "../entries/store.ts";
+import { StoreIdentity } from "../state/store-identity.ts";
+import { readStructure } from "./structure.ts";
+import type { Structure } from "./structure.ts";
+import type { Witness, WitnessMark } from "./witness.ts";
+
+/** What is replayed next. */
+export interface FoundStore {
+  readonly identity: StoreIdentity;
+  readonly structure: Structure;
+  readonly plan: ReplayPlan;
+  /** Only where it belongs to this store. */
+  readonly witness: WitnessMark | undefined;
+  readonly quarantines: readonly NewQuarantine[];
+  /** Writes the store's identity (`m/store`). Unlike repairs it is written even where the quarantine of a loss could not be. */
+  readonly introducing: readonly StoreOp[];
+}
+
+export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly clock: Clock; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
+  const { logger, random } = modules;
+  const seen = loss?.kind === "replaced" ? undefined : modules.witness.read();
+  const turns = new Turns(modules);
+  const structure = await readStructure(store, seen?.commit ?? 0, logger, turns);
+  await turns.give(); // what follows runs in one piece
+  const witness = witnessOf(structure.storeMark, seen);
+  if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is ignored");
+  const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
+  const plan = planReplay(structure, witness, loss !== undefined || isMarkLost);
+
+  const knownId = structure.storeMark?.storeId ?? seen?.storeId;
+  // It lost its own entry and the one that names its bucket, so it may have written to a bucket that it no longer knows: treat it as format 1.
+  const isUnsure = (isMarkLost || loss?.kind === "replaced") && structure.bucketMark === undefined;
+  const mark = structure.storeMark ?? { storeId: knownId ?? random.bytes(STORE_ID_BYTES), isFirstFormat: isUnsure, formerIds: [] };
+  const identity = new StoreIdentity({ mark, bucketMark: structure.bucketMark, given: structure.ordinals, former: structure.formerOrdinals, floor: structure.ordinalFloor });
+  const introducing: StoreOp[] = [];
+  if (plan.isDamaged && knownId !== undefined) {
+    const change = identity.planNewId(random.bytes(STORE_ID_BYTES));
+    introducing.push(...change.ops);
+    change.apply();
+    logger.warn("the head's store may have lost ordinals that it gave, and takes a new store id", { former: toHex(knownId), store: identity.storeIdText });
+  } else if (structure.storeMark?.version !== FORMAT_VERSION) {
+    introducing.push({ kind: "put", ...encodeStoreMark(mark) });
+  }
+  return {
+    identity,
+    structure,
+    plan,
+    witness,
+    quarantines: loss?.kind === "replaced" ? [{ reason: `the head's store was replaced by an empty one: ${loss.reason}`, startMs: undefined, endMs: undefined }] : [],
+    introducing,
+  };
+}
+
+/** After a crash right behind a new store id the witness still names the former one: its commits count, its ordinals do not. */
+function witnessOf(mark: StoreMark | undefined, seen: WitnessMark | undefined): WitnessMark | undefined {
+  if (mark === undefined || seen === undefined || isSame(mark.storeId, seen.storeId)) return seen;
+  return mark.formerIds.some((id) => isSame(id, seen.storeId)) ? { ...seen, ordinalNext: 0 } : undefined;
+}
+
+function isSame(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

@@ -1,0 +1,56 @@
+/**
+ * What a group of appends becomes in the store: its records and the one numbered entry that would give a loss away, in one
+ * batch. Planned first; the entries are encoded one by one while the batch takes them, so that all share one buffer.
+ */
+import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
+import type { RecordEntryEncoder } from "../entries/record-entry.ts";
+import type { StoreOp } from "../entries/store.ts";
+import { joinSpans, widenSpan } from "../entries/time-span.ts";
+import type { TimeSpan } from "../entries/time-span.ts";
+import type { PendingAppend } from "../store/write-queue.ts";
+
+export interface GroupCommit {
+  readonly group: readonly PendingAppend[];
+  readonly number: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  readonly bytes: number;
+  readonly span: TimeSpan | undefined;
+  /** Times of all that the store answers for with it. */
+  readonly alive: TimeSpan | undefined;
+}
+
+/** What the head knows before it. */
+export interface CommitsSoFar {
+  readonly nextCommit: number;
+  readonly nextSeq: number;
+  readonly alive: TimeSpan | undefined;
+}
+
+export function planGroupCommit(group: readonly PendingAppend[], { nextCommit, nextSeq, alive }: CommitsSoFar): GroupCommit {
+  let bytes = 0;
+  let span: TimeSpan | undefined;
+  for (const { record, entryBytes } of group) {
+    bytes += entryBytes;
+    span = widenSpan(span, record.timeMs);
+  }
+  return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, span, alive: joinSpans(alive, span) };
+}
+
+/** The same with copies of the records' bytes. */
+export function withOwnBytes(commit: GroupCommit): GroupCommit {
+  return { ...commit, group: commit.group.map((append) => ({ ...append, record: { ...append.record, bytes: append.record.bytes.slice() } })) };
+}
+
+/** An op's bytes are valid until the next one is asked for. */
+export function* groupCommitOps(commit: GroupCommit, encoder: RecordEntryEncoder): Generator<StoreOp, void> {
+  const { group, number, span, alive, firstSeq, lastSeq, bytes } = commit;
+  const sums: number[] = [];
+  for (const { record } of group) {
+    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record);
+    sums.push(sum);
+    yield { kind: "put", key, value };
+  }
+  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums) });
+  yield { kind: "put", key, value };
+}

@@ -1,0 +1,123 @@
+/**
+ * Seals a cut: its rows become segment files on local disk, and the head drops its records for them in one batch.
+ *
+ * What must stay true: a file that the head names is never deleted here. A seal that the store refused may have been kept; so what a
+ * failed try left behind is removed at the next try, after the head has settled the doubt, and only where it is not sealed.
+ */
+import type { Logger, TenantId } from "@pyromesh/base";
+import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";
+import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
+import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
+import type { Cut, Head, NewSegment, OrdinalName } from "@pyromesh/head";
+import { WINDOW_MS } from "@pyromesh/profile";
+import type { Compute, Generation } from "../compute/compute.ts";
+import { crashPoint } from "../process/crash-point.ts";
+import type { Generations } from "./generations.ts";
+import type { OrdinalLock } from "./ordinal-lock.ts";
+import { encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
+
+export interface SealerModules {
+  readonly head: Head;
+  readonly compute: Compute;
+  readonly local: LocalFiles;
+  readonly generations: Generations;
+  readonly ordinalLock: OrdinalLock;
+  readonly logger: Logger;
+}
+
+export class Sealer {
+  readonly #modules: SealerModules;
+  readonly #signal: AbortSignal;
+  /** Files that a failed try wrote, by cut. */
+  readonly #leftovers = new Map<number, readonly string[]>();
+
+  constructor(modules: SealerModules, signal: AbortSignal) {
+    this.#modules = modules;
+    this.#signal = signal;
+  }
+
+  /** May be called again after it rejected. Whether the cut is sealed, the head's `onSealed` says: also for a seal that was refused and kept all the same. */
+  seal(cut: Cut): Promise<void> {
+    return this.#modules.ordinalLock.run(() => this.#seal(cut));
+  }
+
+  /** The head sealed the cut: its files belong to the head now. They are no leftovers. */
+  forget(cutId: number): void {
+    this.#leftovers.delete(cutId);
+  }
+
+  async #seal(cut: Cut): Promise<void> {
+    const { generations, head, logger } = this.#modules;
+    // 1. The ordinals. Once the head has named them, the outcome of every earlier seal is known.
+    const ordinals = await head.nextOrdinals(cut.cutId);
+    if (ordinals === undefined) return;
+    await this.#removeLeftovers(cut.cutId);
+    const generation = generations.of(cut.cutId);
+    assert(generation !== undefined, "a cut that is not sealed has its rows in memory");
+
+    // 2. The files.
+    const written: string[] = [];
+    this.#leftovers.set(cut.cutId, written);
+    const segments: NewSegment[] = [];
+    const found = new Set<string>();
+    for (const ordinal of ordinals) {
+      const segment = await this.#write(generation, ordinal, written, found);
+      if (segment !== undefined) segments.push(segment);
+    }
+    for (const identity of head.cutIdentities(cut.cutId)) {
+      if (!found.has(identity)) {
+        throw new CodedError({ code: "CUT_INCOMPLETE", kind: "internal", message: `record ${toHex(Buffer.from(identity, "latin1"))} of cut ${cut.cutId} is in no segment of it`, details: { cutId: cut.cutId } });
+      }
+    }
+
+    // 3. The seal.
+    await head.seal(cut.cutId, segments);
+    crashPoint("flush-after-seal");
+    logger.info("sealed", { cut: cut.cutId, segments: segments.length });
+  }
+
+  /** Undefined where nothing of the group is left: it takes no ordinal. */
+  async #write(generation: Generation, name: OrdinalName, written: string[], found: Set<string>): Promise<NewSegment | undefined> {
+    const { compute, local } = this.#modules;
+    const { storeId, tenant, windowStartMs, ordinal } = name;
+    const datasets = await compute.build(generation, tenant, windowStartMs);
+    crashPoint("flush-after-build");
+    if (datasets.length === 0) return undefined;
+    const meta: SegmentMeta = {
+      tenant: tenant as TenantId, // the API parsed it before the head took the record
+      windowStartMs,
+      windowMs: WINDOW_MS,
+      level: 0,
+      storeId,
+      ordinal,
+      minTimeMs: datasets.reduce((least, { minTimeMs }) => Math.min(least, minTimeMs), Infinity),
+      maxTimeMs: datasets.reduce((most, { maxTimeMs }) => Math.max(most, maxTimeMs), -Infinity),
+      recordCount: datasets.reduce((sum, { recordCount }) => sum + recordCount, 0),
+      sources: [{ storeId, firstOrdinal: ordinal, lastOrdinal: ordinal }],
+    };
+    const bytes = buildSegment(meta, datasets);
+    const key = segmentKey(meta);
+    written.push(key);
+    const read = await writeAndRead(local, key, bytes, this.#signal);
+    for (const identity of await readIdentities(bytesSource(read), key, this.#signal)) found.add(identity);
+    crashPoint("flush-after-local-file");
+    return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
+  }
+
+  /** Call it only while the outcome of every earlier seal is known. */
+  async #removeLeftovers(cutId: number): Promise<void> {
+    const { head, local } = this.#modules;
+    for (const key of this.#leftovers.get(cutId) ?? []) if (!head.isSealed(key)) await local.delete(key);
+    this.#leftovers.delete(cutId);
+  }
+}
+
+/** Writes a local file and reads back what the disk took. Rejects `LOCAL_FILE_DIFFERS`. */
+export async function writeAndRead(local: LocalFiles, key: string, bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
+  await local.write(key, bytes);
+  const file = await local.source(key);
+  const read = await file.read(0, file.sizeBytes, signal);
+  const rot = rotOf(sealedEntryOf(read), sealedEntryOf(bytes));
+  if (rot !== undefined) throw unavailable("LOCAL_FILE_DIFFERS", `${local.pathOf(key)}, just written, ${rot}: check this node's disk`);
+  return read;
+}

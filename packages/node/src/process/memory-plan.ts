@@ -1,0 +1,119 @@
+/**
+ * How the memory that the process may have is shared out: pure.
+ *
+ *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (worker-thread.ts)
+ *   what queries build  20 %, in equal parts      typed arrays, which lie outside of the heaps: memory-guard.ts ends the query
+ *   object cache        1/16                      footers and ranges of objects, on the main thread (block/objects/object-cache.ts)
+ *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
+ *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
+ *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
+ *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/bodies/request-body.ts)
+ *   what they open to   1/16                      where their Content-Encoding says gzip (api/bodies/inflate.ts)
+ *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
+ *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/listener/reply-budget.ts)
+ *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
+ *
+ * The rest is larger in truth: nothing of the parts is set aside, and they are not all full at once. A large window of a query (1/8) lies in
+ * what the others leave.
+ *
+ * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
+ * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
+ */
+export interface MemoryPlan {
+  /** Footers and ranges of objects, together. */
+  readonly objectCacheBytes: number;
+  /** Opened datasets, in each worker. */
+  readonly openDatasetBytes: number;
+  /** Ranges that all queries together have read ahead. */
+  readonly readAheadBytes: number;
+  /** Of one window that a query reads: it is held at once, whatever `readAheadBytes` says. A larger one is refused. */
+  readonly windowBytesMax: number;
+  /** Of replies that are not read yet, together. */
+  readonly replyBytes: number;
+  /** Bodies of requests, as they were sent. A larger one is refused. */
+  readonly bodyBytes: number;
+  /** What bodies open to. */
+  readonly unpackedBytes: number;
+  /** Profiles and records between the main thread and the workers, beside the slots. */
+  readonly pushBytes: number;
+  /** Of the records of one profile, all together. */
+  readonly recordBytesMax: number;
+  /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
+  readonly heapGrowingPercent: number;
+  /** Queries that scan at once: each holds the partial answers of its workers. */
+  readonly queriesAtOnceMax: number;
+  readonly worker: WorkerMemory;
+}
+
+/** What one worker may take. */
+export interface WorkerMemory {
+  /** The heap's old space; V8 adds a young one of at most some 50 MB. */
+  readonly heapMb: number;
+  /** What one query may build outside of the heap. */
+  readonly outsideBytesMax: number;
+}
+
+const MIB = 2 ** 20;
+const OBJECT_CACHE_BYTES_MAX = 192 * MIB;
+const OPEN_DATASET_BYTES_MAX = 64 * MIB;
+const READ_AHEAD_BYTES_MAX = 64 * MIB;
+const REPLY_BYTES_MAX = 128 * MIB;
+/** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
+const BODY_BYTES_MAX = 256 * MIB;
+/** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
+const UNPACKED_BYTES_MAX = 96 * MIB;
+const PUSH_BYTES_MAX = 128 * MIB;
+/** A profile of the default limit, and as much again for others. */
+const IN_FLIGHT_BYTES_MIN = 8 * MIB;
+/** Four times a profile of the default limit; and what profile/src/record/encode-push.ts takes whatever the memory. */
+const RECORD_BYTES_MIN = 16 * MIB;
+const RECORD_BYTES_MAX = 64 * MIB;
+
+/** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
+const HEAP_MB_MIN = 128;
+/** V8's own bound on a heap where it is not told. */
+const HEAP_MB_MAX = 4096;
+const OUTSIDE_BYTES_MIN = 64 * MIB;
+const OUTSIDE_BYTES_MAX = 4096 * MIB;
+
+/**
+ * Twice as many as there are workers, so that one has work while another query reads its segments; four at least, so that a bucket that
+ * does not answer one does not stand in the way of all.
+ */
+const QUERIES_A_WORKER = 2;
+const QUERIES_AT_ONCE_MIN = 4;
+/** Parts that wait to be merged, and the merged one (gathered.ts): together an eighth of the memory. */
+const QUERY_BYTES = 32 * MIB;
+
+/** With less memory V8 collects earlier: thirty queries of a day each took 240 MB with 300 % and 130 MB with 50 %, of 512. */
+const LAX_HEAP_MEMORY_BYTES_MIN = 2048 * MIB;
+
+/** `memoryBytes`: what the process may have. */
+export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes: number; readonly workerCount: number }): MemoryPlan {
+  const sixteenth = memoryBytes / 16;
+  return {
+    objectCacheBytes: Math.floor(Math.min(OBJECT_CACHE_BYTES_MAX, sixteenth)),
+    openDatasetBytes: Math.floor(Math.min(OPEN_DATASET_BYTES_MAX, sixteenth / workerCount)),
+    readAheadBytes: Math.floor(Math.min(READ_AHEAD_BYTES_MAX, sixteenth)),
+    windowBytesMax: Math.floor(memoryBytes / 8),
+    bodyBytes: between(IN_FLIGHT_BYTES_MIN, BODY_BYTES_MAX, sixteenth),
+    unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
+    recordBytesMax: between(RECORD_BYTES_MIN, RECORD_BYTES_MAX, sixteenth / 2),
+    pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth),
+    replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 4)),
+    queriesAtOnceMax: between(1, Math.max(QUERIES_AT_ONCE_MIN, QUERIES_A_WORKER * workerCount), memoryBytes / 8 / QUERY_BYTES),
+    heapGrowingPercent: memoryBytes >= LAX_HEAP_MEMORY_BYTES_MIN ? 300 : 50,
+    worker: {
+      heapMb: between(HEAP_MB_MIN, HEAP_MB_MAX, (memoryBytes * 0.4) / workerCount / MIB),
+      outsideBytesMax: between(OUTSIDE_BYTES_MIN, OUTSIDE_BYTES_MAX, (memoryBytes * 0.2) / workerCount),
+    },
+  };
+}
+
+/** The plan of a process that lacks no memory: for tests, and where nothing is known. */
+export const AMPLE_MEMORY: MemoryPlan = planMemory({ memoryBytes: Infinity, workerCount: 1 });
+
+/** A whole number. */
+function between(least: number, most: number, wanted: number): number {
+  return Math.min(most, Math.max(least, Math.floor(wanted)));
+}

@@ -1,0 +1,116 @@
+/**
+ * Top tables: per function name, what it spent itself and with all it called. A function that is several times on a stacktrace counts
+ * that stacktrace once in its total. Made of the whole tree, so that a flame graph that was cut changes nothing here.
+ */
+import type { Interrupt } from "../model/interrupt.ts";
+import { UNINTERRUPTED } from "../model/interrupt.ts";
+import { compareText } from "../labels/labels.ts";
+import type { ChildLists } from "./name-tree.ts";
+import { childLists } from "./name-tree.ts";
+import type { Int64 } from "../model/results.ts";
+import type { NameTree } from "../model/stacktrace-tree.ts";
+import { Saturation, SumColumn, sumAt, totalsOf } from "../model/sums.ts";
+
+export interface TopRow {
+  /** Empty: a function without a name. */
+  readonly name: string;
+  readonly self: Int64;
+  readonly total: Int64;
+}
+
+export interface TopTable {
+  readonly rows: readonly TopRow[];
+  /** Of all stacktraces that were counted, whatever rows are here. */
+  readonly total: Int64;
+  /** Functions that were wanted and have a value, of which `rows` may be the first few. */
+  readonly rowCount: number;
+  readonly isSaturated: boolean;
+}
+
+export type TopSort = "self" | "total";
+
+export interface TopTableOptions {
+  /** The first so many rows; 0: all. */
+  readonly limit: number;
+  /** By which value the greatest comes first; equal ones by the other value, then by name. */
+  readonly sort: TopSort;
+  /** Function names from the root: only its last function and what that called are counted. Empty: everything. */
+  readonly callSite: readonly string[];
+  /** Only functions whose name holds this text, in any case. Empty: all. */
+  readonly nameContains: string;
+}
+
+export const WHOLE_TOP_TABLE: TopTableOptions = { limit: 0, sort: "self", callSite: [], nameContains: "" };
+
+export function topTable(tree: NameTree, options: Partial<TopTableOptions> = {}, interrupt: Interrupt = UNINTERRUPTED): TopTable {
+  const { limit, sort, callSite, nameContains } = { ...WHOLE_TOP_TABLE, ...options };
+  const { nodeCount, nodeParent, nodeName, names } = tree;
+  const totals = totalsOf(nodeParent, nodeCount, tree.self);
+  const lists = childLists(nodeParent, nodeCount);
+  const top = nodeAt(tree, lists, callSite);
+  if (top === undefined) return { rows: [], total: 0, rowCount: 0, isSaturated: false };
+  const self = new SumColumn(names.length);
+  const total = new SumColumn(names.length);
+  // No name's total is above that of the node where the walk begins, since each stacktrace adds to it once.
+  self.raise(sumAt(totals, top));
+  total.raise(sumAt(totals, top));
+
+  const { start, child } = lists;
+  // How often each name is on the path to where the walk is.
+  const onPath = new Uint32Array(names.length);
+  const enter = (node: number): void => {
+    const name = nodeName[node]!;
+    self.addFrom(name, tree.self, node);
+    if (onPath[name]!++ === 0) total.addFrom(name, totals, node);
+  };
+  const next = start.slice(0, nodeCount);
+  let node = top;
+  if (top !== 0) enter(top); // the root is no function
+  for (;;) {
+    if (next[node]! < start[node + 1]!) {
+      node = child[next[node]!++]!;
+      interrupt.after(1);
+      enter(node);
+    } else {
+      if (node === top) break;
+      onPath[nodeName[node]!]!--;
+      node = nodeParent[node]!;
+    }
+  }
+
+  const wanted = nameContains.toLowerCase();
+  const saturation = new Saturation();
+  const rows: TopRow[] = [];
+  for (let name = 0; name < names.length; name++) {
+    interrupt.after(1);
+    const sum = total.at(name);
+    if (sum === 0 || (wanted !== "" && !names[name]!.toLowerCase().includes(wanted))) continue;
+    rows.push({ name: names[name]!, self: saturation.hold(self.at(name)), total: saturation.hold(sum) });
+  }
+  const other = sort === "self" ? "total" : "self";
+  rows.sort((a, b) => descending(a[sort], b[sort]) || descending(a[other], b[other]) || compareText(a.name, b.name));
+  return {
+    rows: limit > 0 ? rows.slice(0, limit) : rows,
+    total: saturation.hold(sumAt(totals, top)),
+    rowCount: rows.length,
+    isSaturated: saturation.isSaturated,
+  };
+}
+
+/** The node at the end of a path of names; undefined where there is none. */
+function nodeAt({ nodeName, names }: NameTree, { start, child }: ChildLists, path: readonly string[]): number | undefined {
+  let node = 0;
+  for (const name of path) {
+    let below: number | undefined;
+    for (let at = start[node]!; at < start[node + 1]! && below === undefined; at++) {
+      if (names[nodeName[child[at]!]!] === name) below = child[at]!;
+    }
+    if (below === undefined) return undefined;
+    node = below;
+  }
+  return node;
+}
+
+function descending(a: Int64, b: Int64): number {
+  return a === b ? 0 : a > b ? -1 : 1;
+}

@@ -1,0 +1,123 @@
+/**
+ * Writes small pprof profiles: what other formats are turned into, so that they take the same way in as pprof itself.
+ * Frames are interned. (Query results, which are large, have a writer of their own.)
+ */
+import { ByteWriter } from "@pyromesh/base";
+import type { Label } from "../labels/labels.ts";
+import type { SampleType } from "../labels/profile-type.ts";
+
+export interface PprofHead {
+  readonly sampleTypes: readonly SampleType[];
+  /** Empty type and unit: none. */
+  readonly periodType: SampleType;
+  readonly period: number;
+  /** 0: the profile has no clock of its own. */
+  readonly timeNs: bigint;
+  readonly durationNs: bigint;
+  /** As Pyroscope turns text into pprof: every frame lies in one mapping that says nothing, and a function's system name is its name. */
+  readonly isOfText?: boolean;
+}
+
+/** Location ids, as `frame` gives them. */
+export type Frame = number;
+
+export class PprofWriter {
+  readonly #head: PprofHead;
+  readonly #strings = new Map<string, number>([["", 0]]);
+  readonly #frames = new Map<string, Frame>();
+  readonly #functions = new Map<string, number>();
+  readonly #samples = new ByteWriter(1 << 12);
+  readonly #locations = new ByteWriter(1 << 10);
+  readonly #functionBytes = new ByteWriter(1 << 10);
+
+  constructor(head: PprofHead) {
+    this.#head = head;
+  }
+
+  frame(name: string, filename = "", line = 0): Frame {
+    const functionKey = `${filename}\n${name}`;
+    const frameKey = `${line}\n${functionKey}`;
+    let frame = this.#frames.get(frameKey);
+    if (frame !== undefined) return frame;
+    let called = this.#functions.get(functionKey);
+    if (called === undefined) {
+      called = this.#functions.size + 1;
+      this.#functions.set(functionKey, called);
+      const message = new ByteWriter(32);
+      putInt(message, 1, called);
+      putInt(message, 2, this.#string(name));
+      if (this.#head.isOfText === true) putInt(message, 3, this.#string(name));
+      putInt(message, 4, this.#string(filename));
+      this.#functionBytes.u8(0x2a).prefixed(message.finish());
+    }
+    frame = this.#frames.size + 1;
+    this.#frames.set(frameKey, frame);
+    const lineMessage = new ByteWriter(16);
+    putInt(lineMessage, 1, called);
+    putInt(lineMessage, 2, line);
+    const message = new ByteWriter(32);
+    putInt(message, 1, frame);
+    if (this.#head.isOfText === true) putInt(message, 2, TEXT_MAPPING);
+    message.u8(0x22).prefixed(lineMessage.finish());
+    this.#locations.u8(0x22).prefixed(message.finish());
+    return frame;
+  }
+
+  /** `frames` leaf first; one value per sample type. */
+  sample(frames: readonly Frame[], values: readonly (number | bigint)[], labels: readonly Label[] = []): void {
+    const message = new ByteWriter(64);
+    const ids = new ByteWriter(frames.length * 3 + 1);
+    for (const frame of frames) ids.uvarint(frame);
+    message.u8(0x0a).prefixed(ids.finish());
+    const numbers = new ByteWriter(values.length * 10 + 1);
+    for (const value of values) numbers.uvarint64(BigInt.asUintN(64, BigInt(value)));
+    message.u8(0x12).prefixed(numbers.finish());
+    for (const { name, value } of labels) {
+      const label = new ByteWriter(16);
+      putInt(label, 1, this.#string(name));
+      putInt(label, 2, this.#string(value));
+      message.u8(0x1a).prefixed(label.finish());
+    }
+    this.#samples.u8(0x12).prefixed(message.finish());
+  }
+
+  finish(): Uint8Array {
+    const { sampleTypes, periodType, period, timeNs, durationNs, isOfText } = this.#head;
+    const out = new ByteWriter(this.#samples.length + this.#locations.length + this.#functionBytes.length + 1024);
+    for (const type of sampleTypes) out.u8(0x0a).prefixed(this.#valueType(type));
+    const periodBytes = this.#valueType(periodType);
+    if (isOfText === true) {
+      const mapping = new ByteWriter(2);
+      putInt(mapping, 1, TEXT_MAPPING);
+      out.u8(0x1a).prefixed(mapping.finish());
+    }
+    out.raw(this.#samples.finish()).raw(this.#locations.finish()).raw(this.#functionBytes.finish());
+    for (const text of this.#strings.keys()) out.u8(0x32).text(text);
+    if (timeNs !== 0n) out.u8(0x48).uvarint64(BigInt.asUintN(64, timeNs));
+    if (durationNs !== 0n) out.u8(0x50).uvarint64(BigInt.asUintN(64, durationNs));
+    if (periodBytes.length > 0) out.u8(0x5a).prefixed(periodBytes);
+    putInt(out, 12, period);
+    return out.finish();
+  }
+
+  #valueType({ type, unit }: SampleType): Uint8Array {
+    const message = new ByteWriter(16);
+    putInt(message, 1, this.#string(type));
+    putInt(message, 2, this.#string(unit));
+    return message.finish();
+  }
+
+  #string(text: string): number {
+    let index = this.#strings.get(text);
+    if (index === undefined) this.#strings.set(text, (index = this.#strings.size));
+    return index;
+  }
+}
+
+/** The id of the one mapping of a text. */
+const TEXT_MAPPING = 1;
+
+/** Zeros are left out, as protobuf does. */
+function putInt(out: ByteWriter, field: number, value: number): void {
+  if (value !== 0) out.u8(field << 3).uvarint(value);
+}

@@ -1,0 +1,196 @@
+/**
+ * Records as bytes: the envelope, and what can be read without decoding the columns. RECORD.md draws the layout.
+ *
+ *   offset  size
+ *        0     4  magic "PMRC"
+ *        4     1  version, 1
+ *        5     1  flags, 0
+ *        6     4  crc32 of everything from offset 10 on
+ *       10     4  body length
+ *       14    16  identity: SHA-256 of the body, truncated
+ *       30     1  count of store ids
+ *       31  16*n  store ids, in rank order; not part of the identity
+ *   31+16n        body (record-encode.ts)
+ *
+ * What must stay true: the body of a push is the same bytes on every node, so that its hash can be its name; whoever reads
+ * a record checks magic, version, length and checksum before believing anything else.
+ */
+import { CorruptionError, crc32 } from "@pyromesh/base";
+import { IDENTITY_BYTES } from "../model/identity.ts";
+import type { EncodedRecord } from "../model/record-view.ts";
+
+/** "PMRC" read as a little-endian number. */
+export const RECORD_MAGIC = 0x4352_4d50;
+export const RECORD_VERSION = 1;
+export const RECORD_OFFSET = { version: 4, flags: 5, crc: 6, bodyLength: 10, identity: 14, storeCount: 30, stores: 31 } as const;
+export const STORE_ID_BYTES = 16;
+export const STORE_COUNT_MAX = 255;
+
+/** Flags in the body (`keys`): which of these follow. */
+export const BODY_HAS_PROFILE_ID = 1;
+export const BODY_HAS_IDEMPOTENCY_KEY = 2;
+export const BODY_HAS_NONCE = 4;
+export const BODY_HAS_SPANS = 8;
+export const BODY_HAS_TRACES = 16;
+
+export interface RecordHeader {
+  /** A view into the record. */
+  readonly identity: Uint8Array;
+  readonly tenant: string;
+  readonly service: string;
+  readonly timeNs: bigint;
+  readonly timeMs: number;
+  readonly sampleCount: number;
+  /** In rank order; views into the record. */
+  readonly storeIds: readonly Uint8Array[];
+}
+
+/** Reads the front of a record. Checks magic, version and length, not the checksum: `decodeRecord` does. */
+export function recordHeader(bytes: Uint8Array, object = "a record"): RecordHeader {
+  const bodyFrom = bodyOffset(bytes, object);
+  const storeIds: Uint8Array[] = [];
+  for (let at: number = RECORD_OFFSET.stores; at < bodyFrom; at += STORE_ID_BYTES) storeIds.push(bytes.subarray(at, at + STORE_ID_BYTES));
+  const front = new FrontReader(bytes, object, bodyFrom + 1); // behind the normalisation version
+  const tenant = front.text();
+  const service = front.text();
+  const timeNs = front.int64();
+  return {
+    identity: bytes.subarray(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES),
+    tenant,
+    service,
+    timeNs,
+    timeMs: millisecondsOf(timeNs),
+    sampleCount: front.count(),
+    storeIds,
+  };
+}
+
+/** A copy: it outlives the record's bytes. */
+export function recordIdentity(bytes: Uint8Array): Uint8Array {
+  return bytes.slice(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES);
+}
+
+/** A record read back from where it was kept, with what `EncodedRecord` says beside the bytes. */
+export function encodedRecordOf(bytes: Uint8Array, object = "a record"): EncodedRecord {
+  const { identity, tenant, service, timeMs, sampleCount } = recordHeader(bytes, object);
+  return { identity, tenant, service, timeMs, sampleCount, bytes };
+}
+
+export function checkStoreIds(storeIds: readonly Uint8Array[]): void {
+  if (storeIds.length > STORE_COUNT_MAX || storeIds.some((id) => id.length !== STORE_ID_BYTES)) {
+    throw new RangeError(`a record takes at most ${STORE_COUNT_MAX} store ids of ${STORE_ID_BYTES} bytes`);
+  }
+}
+
+/** Checks what the envelope promises, the checksum included; returns where the body begins. */
+export function checkEnvelope(bytes: Uint8Array, object: string): number {
+  const bodyFrom = bodyOffset(bytes, object);
+  const expected = readUint32(bytes, RECORD_OFFSET.crc);
+  const found = crc32(bytes.subarray(RECORD_OFFSET.bodyLength));
+  if (found !== expected) corrupt(object, RECORD_OFFSET.crc, `checksum ${hex(expected)}`, hex(found));
+  return bodyFrom;
+}
+
+/** Where the body begins; magic, version, flags and length are checked. */
+export function bodyOffset(bytes: Uint8Array, object: string): number {
+  if (bytes.length < RECORD_OFFSET.stores) corrupt(object, 0, `at least ${RECORD_OFFSET.stores} bytes`, `${bytes.length}`);
+  const magic = readUint32(bytes, 0);
+  if (magic !== RECORD_MAGIC) corrupt(object, 0, `magic ${hex(RECORD_MAGIC)}`, hex(magic));
+  const version = bytes[RECORD_OFFSET.version]!;
+  if (version !== RECORD_VERSION) corrupt(object, RECORD_OFFSET.version, `version ${RECORD_VERSION}`, `${version}`);
+  const flags = bytes[RECORD_OFFSET.flags]!;
+  if (flags !== 0) corrupt(object, RECORD_OFFSET.flags, "flags 0", `${flags}`);
+  const bodyFrom = RECORD_OFFSET.stores + STORE_ID_BYTES * bytes[RECORD_OFFSET.storeCount]!;
+  const length = bodyFrom + readUint32(bytes, RECORD_OFFSET.bodyLength);
+  if (length !== bytes.length) corrupt(object, RECORD_OFFSET.bodyLength, `${length} bytes`, `${bytes.length}`);
+  return bodyFrom;
+}
+
+/** Whole milliseconds, rounded down. */
+export function millisecondsOf(timeNs: bigint): number {
+  return Math.floor(Number(timeNs / 1_000_000n));
+}
+
+export function readUint32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
+}
+
+export function writeUint32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value;
+  bytes[at + 1] = value >>> 8;
+  bytes[at + 2] = value >>> 16;
+  bytes[at + 3] = value >>> 24;
+}
+
+export function corrupt(object: string, offset: number, expected: string, found: string): never {
+  throw new CorruptionError({ object, offset, expected, found });
+}
+
+function hex(value: number): string {
+  return `0x${value.toString(16).padStart(8, "0")}`;
+}
+
+/** Reads the small things at the front of a body, each checked against the end. */
+export class FrontReader {
+  readonly #bytes: Uint8Array;
+  readonly #buffer: Buffer;
+  readonly #object: string;
+  pos: number;
+
+  constructor(bytes: Uint8Array, object: string, pos: number) {
+    this.#bytes = bytes;
+    this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#object = object;
+    this.pos = pos;
+  }
+
+  /** Moves past `length` bytes and returns where they begin. */
+  take(length: number): number {
+    const at = this.pos;
+    if (length > this.#bytes.length - at) corrupt(this.#object, at, `${length} more bytes`, `${this.#bytes.length - at}`);
+    this.pos = at + length;
+    return at;
+  }
+
+  byte(): number {
+    return this.#bytes[this.take(1)]!;
+  }
+
+  /** A count or a length: nothing here reaches 2^32. */
+  count(): number {
+    let value = 0;
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.byte();
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+    return corrupt(this.#object, this.pos, "a number of at most 5 bytes", "a longer one");
+  }
+
+  uint32(): number {
+    return readUint32(this.#bytes, this.take(4));
+  }
+
+  int64(): bigint {
+    return this.#buffer.readBigInt64LE(this.take(8));
+  }
+
+  uint64(): bigint {
+    return this.#buffer.readBigUInt64LE(this.take(8));
+  }
+
+  text(): string {
+    const length = this.count();
+    const at = this.take(length);
+    return this.#buffer.toString("utf8", at, at + length);
+  }
+
+  skipText(): void {
+    this.take(this.count());
+  }
+
+  raw(length: number): Uint8Array {
+    const at = this.take(length);
+    return this.#bytes.subarray(at, at + length);
+  }
+}
