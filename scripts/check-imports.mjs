@@ -3,6 +3,7 @@
  *
  * Reads every source file of packages/*\/src once, as tokens (no TypeScript needed), and refuses:
  *   direction    a package that imports one it must not know, a path that leaves its package, a built-in it must not touch
+ *   room         a file of one room of a package that imports from a room which comes after its own, or from beside the rooms
  *   undeclared   an import that the package's package.json does not list
  *   engine       an engine library (LevelDB, S3, ...) imported by a second file
  *   ambient      the real clock, chance or a timer outside packages/base/src
@@ -30,6 +31,18 @@ const MAY_IMPORT = {
   api: ["base", "profile"],
   node: ["base", "profile", "ring", "gossip", "head", "block", "api"],
   ui: ["profile"],
+};
+
+/**
+ * The rooms of each package: the folders of its src. A room may use those before it. Files beside the rooms (index.ts, node.ts) put the
+ * rooms together and may use all of them; only a room behind "." may use them. Tests and `testing` folders are free.
+ */
+const ROOMS = {
+  profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "record", "graph", "scan"],
+  head: ["entries", "store", "disk", "state", "recovery"],
+  block: ["bucket", "segment", "catalog", "objects"],
+  api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
+  node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];
@@ -68,6 +81,7 @@ export function checkImports(root) {
   const sources = readSources(root, packages);
   const offences = [
     ...sources.flatMap((source) => checkDirection(source, packages)),
+    ...sources.flatMap(checkRooms),
     ...sources.flatMap((source) => checkUndeclared(source, packages, root)),
     ...checkEngines(sources),
     ...sources.flatMap(checkAmbient),
@@ -216,6 +230,28 @@ function checkDirection(source, packages) {
     }
   }
   return offences;
+}
+
+function checkRooms(source) {
+  const rooms = ROOMS[source.package];
+  if (rooms === undefined || source.isTest || source.isTesting) return [];
+  const own = roomOf(source.file);
+  if (own === undefined) return [];
+  if (!rooms.includes(own)) return [{ file: source.file, line: 1, rule: "room", message: `${own} is no room of ${source.package}: use one of ${rooms.join(", ")}, or add it to ROOMS of this script` }];
+  const offences = [];
+  for (const { specifier, line, isAsset } of source.imports) {
+    if (isAsset || !specifier.startsWith(".")) continue;
+    const room = roomOf(path.posix.join(path.posix.dirname(source.file), specifier)) ?? ".";
+    if (room === own || room === "testing" || (rooms.includes(room) && rooms.indexOf(room) < rooms.indexOf(own))) continue;
+    if (room === ".") offences.push({ file: source.file, line, rule: "room", message: `${specifier} lies beside the rooms and puts them together: no room may import it` });
+    else offences.push({ file: source.file, line, rule: "room", message: `${own} must not import from ${room}: it may use ${rooms.slice(0, rooms.indexOf(own)).join(", ") || "no other room"}` });
+  }
+  return offences;
+}
+
+/** The folder of `src` that a file lies in; undefined beside them, and outside of `src`. */
+function roomOf(file) {
+  return /^packages\/[^/]+\/src\/([^/]+)\//.exec(file)?.[1];
 }
 
 function checkUndeclared(source, packages, root) {
