@@ -33,7 +33,7 @@ export function ensureInstalled() {
   const { status, error } = spawnSync("npm", ["ci", "--include=dev", "--no-fund", "--no-audit"], { cwd: root, stdio: ["ignore", 2, 2] });
   if (error !== undefined) console.error(`npm did not start: ${error.message}`);
   if (status !== 0) {
-    console.error("npm ci failed; nothing was built. Mend what it says above and run the same command again.");
+    console.error("npm ci failed; nothing was built. Repair what it says above and run the same command again.");
     process.exit(1);
   }
 }

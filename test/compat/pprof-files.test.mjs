@@ -5,7 +5,7 @@
 import { expect } from "chai";
 import { corpusFile, corpusNames, hasCorpus } from "./corpus.mjs";
 import { RunningNode } from "./node.mjs";
-import { collapsed, decodePprof, mended, protoMessage } from "./pprof-oracle.mjs";
+import { collapsed, decodePprof, repaired, protoMessage } from "./pprof-oracle.mjs";
 
 const MEMORY = ["alloc_objects:count", "alloc_space:bytes", "inuse_objects:count", "inuse_space:bytes"].map((type) => `memory:${type}:space:bytes`);
 const GO_CPU = ["process_cpu:samples:count:cpu:nanoseconds", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"];
@@ -68,7 +68,7 @@ describe("pprof files", function () {
   /** Every type asked for and found, in the node's head or segments, equals the file's own column. */
   const expectStored = async (service, types, bytes, { nameOf, isGo = false } = {}) => {
     expect(await typesOf(service)).to.include.members(types);
-    const file = isGo ? mended(decodePprof(bytes)) : decodePprof(bytes);
+    const file = isGo ? repaired(decodePprof(bytes)) : decodePprof(bytes);
     for (const [column, type] of types.entries()) {
       const merged = await mergedPprof(type, service);
       expect(merged.sampleTypes.map(({ type: name, unit }) => `${name}:${unit}`)).to.deep.equal([type.split(":").slice(1, 3).join(":")]);
@@ -126,7 +126,7 @@ describe("pprof files", function () {
     }
   });
 
-  it("Go's truncated stacktraces are mended, of the SDK and scraped: fewer roots, the same total", async () => {
+  it("Go's truncated stacktraces are repaired, of the SDK and scraped: fewer roots, the same total", async () => {
     for (const { file, name, own: ownLabels } of [
       { file: "cpu_go_truncated_1.pb.gz", name: "process_cpu", own: { pyroscope_spy: "gospy" } },
       { file: "heap_go_truncated_4.pb.gz", name: "memory", own: {} },
@@ -136,7 +136,7 @@ describe("pprof files", function () {
       const { status, text } = await node.push([{ labels: { __name__: name, service_name: service, ...ownLabels }, pprof: bytes }]);
       expect(status, text).to.equal(200);
       const own = decodePprof(bytes);
-      const whole = mended(own);
+      const whole = repaired(own);
       const types = await typesOf(service);
       expect(types.length).to.equal(own.sampleTypes.length);
       for (const [column, { type }] of own.sampleTypes.entries()) {

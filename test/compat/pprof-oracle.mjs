@@ -44,8 +44,8 @@ export function total({ samples }, column, takes = () => true) {
   return Number(samples.filter(takes).reduce((sum, { values }) => sum + values[column], 0n));
 }
 
-/** The same profile with the stacktraces that Go's runtime cut off mended, as Pyroscope mends them. Of a Go profile. */
-export function mended(decoded) {
+/** The same profile with the stacktraces that Go's runtime cut off repaired, as Pyroscope repairs them. Of a Go profile. */
+export function repaired(decoded) {
   const { samples } = decoded;
   const prefixes = goPrefixesOf(
     decoded.profile,

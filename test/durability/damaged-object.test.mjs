@@ -1,4 +1,4 @@
-/** The real node on a bucket whose objects are torn, mended and swapped under it. */
+/** The real node on a bucket whose objects are torn, repaired and swapped under it. */
 import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -44,7 +44,7 @@ describe("durability: an object of the bucket is damaged", function () {
       .map((entry) => path.join(entry.parentPath, entry.name))
       .sort();
 
-  it("torn, it is refused with a time; mended, it is answered again within a minute, and from that time on", async () => {
+  it("torn, it is refused with a time; repaired, it is answered again within a minute, and from that time on", async () => {
     await start();
     await push(6);
     await flush();

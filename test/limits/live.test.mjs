@@ -86,7 +86,7 @@ describe("limits of a real node", function () {
     expect((await push("b")).status).to.equal(200);
   });
 
-  it("a broken file keeps what was in force, is logged once, and is shown until it is mended", async () => {
+  it("a broken file keeps what was in force, is logged once, and is shown until it is repaired", async () => {
     await start("limits:\n  max_label_names_per_series: 4\noverrides:\n  anonymous:\n    max_global_series_per_tenant: 7\n");
     const isGood = () => metric("pyromesh_runtime_config_last_reload_successful");
     expect(await isGood()).to.equal(1);

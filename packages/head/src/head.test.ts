@@ -497,7 +497,7 @@ describe("head", () => {
       expect((await startHead(world)).quarantinedCount).equal(0);
     });
 
-    it("a quarantine that cannot be written counts at once, mends nothing, and is raised again", async () => {
+    it("a quarantine that cannot be written counts at once, repairs nothing, and is raised again", async () => {
       const { head } = await startHead(world);
       await appendAll(head, 0, 3);
       await head.close();
@@ -519,11 +519,11 @@ describe("head", () => {
       expect((await startHead(world)).head.quarantine().map(({ startMs, endMs }) => [startMs, endMs])).deep.equal([[undefined, undefined]]);
     });
 
-    it("a data dir of a later format is refused, not mended", async () => {
+    it("a data dir of a later format is refused, not repaired", async () => {
       await (await startHead(world)).head.close();
-      const { frame } = await import("./entries/frame.ts");
+      const { wrap } = await import("./entries/checksum-envelope.ts");
       const { META_STORE } = await import("./entries/keys.ts");
-      world.disk.tamper(META_STORE, (value) => frame(META_STORE, Uint8Array.of(99, ...value.subarray(5))));
+      world.disk.tamper(META_STORE, (value) => wrap(META_STORE, Uint8Array.of(99, ...value.subarray(5))));
       expect(await codeOf(startHead(world))).equal("failed_precondition: HEAD_FORMAT_NEWER");
     });
   });

@@ -5,7 +5,7 @@
  *   - an append resolves only after its record is synced, together with the numbered entry that would give a loss away;
  *   - memory changes only after the store said that the change is durable.
  *
- *   append ──▶ queue ──▶ commit (r/ + g/, synced) ──▶ witness ──▶ onCommitted ──▶ the append resolves
+ *   append ──▶ queue ──▶ commit (r/ + g/, synced) ──▶ checkpoint ──▶ onCommitted ──▶ the append resolves
  *                          open ──cut──▶ cut ──seal──▶ sealed ──unseal──▶ (in the bucket)
  *
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused.
@@ -26,9 +26,9 @@ import { printCut } from "./state/cut.ts";
 import type { Cut } from "./state/cut.ts";
 import { findStore } from "./recovery/found-store.ts";
 import type { FoundStore } from "./recovery/found-store.ts";
-import { frame } from "./entries/frame.ts";
+import { wrap } from "./entries/checksum-envelope.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
-import type { KeptFile } from "./store/kept-file.ts";
+import type { AtomicFile } from "./store/atomic-file.ts";
 import { commitKey, cutKey, META_TRIAL, quarantinedKey, rangeOf, recordKey, sealedKey } from "./entries/keys.ts";
 import { planSetAside, readLivePage } from "./recovery/live-records.ts";
 import type { LivePage, SeqRange } from "./recovery/live-records.ts";
@@ -45,10 +45,10 @@ import type { HeadState } from "./state/state.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./entries/store.ts";
 import type { IdentityChange, OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
 import { StoreWriter, whenAbsent, whenPresent, whenSame } from "./store/store-writer.ts";
-import { Tally } from "./state/tally.ts";
+import { RecordStats } from "./state/record-stats.ts";
 import { joinSpans } from "./entries/time-span.ts";
 import type { TimeSpan } from "./entries/time-span.ts";
-import type { Witness } from "./recovery/witness.ts";
+import type { Checkpoint } from "./recovery/checkpoint.ts";
 import { WriteQueue } from "./store/write-queue.ts";
 import type { Appended, PendingAppend, QueueLimits } from "./store/write-queue.ts";
 
@@ -62,8 +62,8 @@ export interface HeadOptions extends Partial<QueueLimits> {
 
 export interface HeadModules {
   readonly opener: StoreOpener;
-  readonly witness: Witness;
-  readonly quarantineFile: KeptFile;
+  readonly checkpoint: Checkpoint;
+  readonly quarantineFile: AtomicFile;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -211,10 +211,10 @@ export class Head {
     return this.#identity.ordinals();
   }
 
-  /** Opens the store, mending it where it must. Throws `HEAD_LOCKED`, `HEAD_FORMAT_NEWER`. Call `replay` next. */
+  /** Opens the store, repairing it where it must. Throws `HEAD_LOCKED`, `HEAD_FORMAT_NEWER`. Call `replay` next. */
   static async open(options: HeadOptions, modules: HeadModules): Promise<Head> {
     const { opener, logger } = modules;
-    const opened = await opener.open({ isMending: true });
+    const opened = await opener.open({ isRepairing: true });
     try {
       const quarantine = await Quarantine.open({ file: modules.quarantineFile, clock: modules.clock, logger });
       const found = await findStore(opened, modules);
@@ -239,9 +239,9 @@ export class Head {
     this.#found = undefined;
     const { clock, logger } = this.#modules;
     const startMs = clock.monotonicMs();
-    const { state, mending, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger }, visit, onProgress);
+    const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger }, visit, onProgress);
 
-    // 1. Say it before mending it, so that a crash in between raises it again.
+    // 1. Say it before repairing it, so that a crash in between raises it again.
     const all = [...found.quarantines, ...quarantines];
     const quarantinedCount = report.quarantinedCount + found.quarantines.length;
     if (quarantinedCount > 0) this.#countQuarantined(quarantinedCount);
@@ -249,20 +249,20 @@ export class Head {
 
     // 2. Then make the store consistent with itself, so that the next start does not find the same loss again.
     // The identity comes last: a corrupt entry of it may be among those that the repair removes.
-    const ops = [...(isKept ? mending : []), ...found.introducing];
+    const ops = [...(isKept ? repairing : []), ...found.introducing];
     if (ops.length > 0) {
       try {
         await this.#writer.store.batch(ops, { isSynced: true });
       } catch (cause) {
         this.#introducing = found.introducing;
-        logger.error("the head's store could not be mended; the loss will be raised again at the next start", { error: cause });
+        logger.error("the head's store could not be repaired; the loss will be raised again at the next start", { error: cause });
         this.#writer.distrust(cause);
       }
     }
     this.#state = state;
-    this.#writeWitness();
+    this.#writeCheckpoint();
     // Into both slots at first: an older store's mark must not look like the later one.
-    if (found.witness === undefined) this.#writeWitness();
+    if (found.checkpoint === undefined) this.#writeCheckpoint();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) await this.#writer.repair();
@@ -306,28 +306,28 @@ export class Head {
   /** Seals off what is committed now; what is appended later stays open. Undefined when nothing is. After a refusal look into `cuts()`: it may have been made. */
   cut(): Promise<Cut | undefined> {
     return this.#job(async (state) => {
-      const tally = state.open;
-      if (tally.recordCount === 0) return undefined;
+      const stats = state.open;
+      if (stats.recordCount === 0) return undefined;
       const cutId = state.nextCommit;
-      const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: this.#modules.clock.nowMs() };
+      const entry: CutEntry = { cutId, firstSeq: stats.firstSeq, lastSeq: stats.lastSeq, madeAtMs: this.#modules.clock.nowMs() };
       const ops: StoreOp[] = [
         { kind: "put", ...encodeCut(entry) },
-        { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: tally.span, alive: state.alive }) },
+        { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: stats.span, alive: state.alive }) },
       ];
       await this.#writer.write({
         ops,
         probe: whenPresent(commitKey(cutId)),
         apply: () => {
           state.nextCommit = cutId + 1;
-          state.cuts.set(cutId, { entry, tally });
-          state.open = new Tally();
+          state.cuts.set(cutId, { entry, stats });
+          state.open = new RecordStats();
           state.refreshAlive();
           this.#openSinceMs = undefined;
-          this.#writeWitness();
-          this.#tell("cuts", () => this.#modules.onCut?.(printCut({ entry, tally })));
+          this.#writeCheckpoint();
+          this.#tell("cuts", () => this.#modules.onCut?.(printCut({ entry, stats })));
         },
       });
-      return printCut({ entry, tally });
+      return printCut({ entry, stats });
     });
   }
 
@@ -338,15 +338,15 @@ export class Head {
 
   /** Identities of a cut's records (16 characters of latin1 each): what its segments must hold before it is sealed. */
   cutIdentities(cutId: number): readonly string[] {
-    return this.#replayed().cuts.get(cutId)?.tally.identities ?? [];
+    return this.#replayed().cuts.get(cutId)?.stats.identities ?? [];
   }
 
   /** Oldest and newest record of a tenant here; undefined: none. */
   spanOf(tenant: string): { readonly oldestMs: number; readonly newestMs: number } | undefined {
     const state = this.#replayed();
     let span: TimeSpan | undefined;
-    for (const tally of [state.open, ...[...state.cuts.values()].map((cut) => cut.tally)]) {
-      for (const group of tally.groups) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
+    for (const stats of [state.open, ...[...state.cuts.values()].map((cut) => cut.stats)]) {
+      for (const group of stats.groups) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
     }
     return span === undefined ? undefined : { oldestMs: span.minMs, newestMs: span.maxMs };
   }
@@ -383,14 +383,14 @@ export class Head {
       const taking = this.#identity.planTaking(segments);
       const introducing = this.#introducing;
       const number = state.nextCommit;
-      const { tally } = cut;
+      const { stats } = cut;
       const segmentKeys = segments.map(({ key }) => key);
       // A seal without segments leaves nothing to answer for: its number retires at once.
-      const retired = state.retired.with([cutId, ...tally.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
-      const seal: SealCommit = { kind: "seal", number, span: tally.span, alive: state.alive, cutId, segmentKeys };
+      const retired = state.retired.with([cutId, ...stats.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
+      const seal: SealCommit = { kind: "seal", number, span: stats.span, alive: state.alive, cutId, segmentKeys };
       const sealed = segments.map(({ key, bytes }): SealedSegment => ({ key, bytes: Uint8Array.from(bytes) }));
       await this.#writer.write({
-        ops: sealOps(tally, seal, retired, sealed, [...introducing, ...taking.ops]),
+        ops: sealOps(stats, seal, retired, sealed, [...introducing, ...taking.ops]),
         probe: whenAbsent(cutKey(cutId)),
         apply: () => {
           this.#introducing = [];
@@ -398,15 +398,15 @@ export class Head {
           state.nextCommit = number + 1;
           state.retired = retired;
           state.cuts.delete(cutId);
-          for (const identity of tally.identities) state.identities.delete(identity);
+          for (const identity of stats.identities) state.identities.delete(identity);
           for (const { key, bytes } of sealed) state.sealed.set(key, bytes);
-          if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: tally.span });
+          if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: stats.span });
           state.refreshAlive();
-          this.#writeWitness();
+          this.#writeCheckpoint();
           this.#tell("seals", () => this.#modules.onSealed?.({ cutId, segments: sealed }));
         },
       });
-      this.#writer.reclaim({ bytes: tally.bytes, firstSeq: cut.entry.firstSeq, lastSeq: cut.entry.lastSeq });
+      this.#writer.reclaim({ bytes: stats.bytes, firstSeq: cut.entry.firstSeq, lastSeq: cut.entry.lastSeq });
     });
   }
 
@@ -424,7 +424,7 @@ export class Head {
     return this.#job(async (state) => {
       if (!state.sealed.has(key)) throw segmentUnknown(key);
       const kept = Uint8Array.from(bytes);
-      const entry = { key: sealedKey(key), value: frame(sealedKey(key), kept) };
+      const entry = { key: sealedKey(key), value: wrap(sealedKey(key), kept) };
       await this.#writer.write({ ops: [{ kind: "put", ...entry }], probe: whenSame(entry), apply: () => void state.sealed.set(key, kept) });
     });
   }
@@ -449,7 +449,7 @@ export class Head {
         ...this.#introducing,
         ...changes.flatMap((change) => change.ops),
         { kind: "delete", key: oldKey },
-        { kind: "put", key: newKey, value: frame(newKey, bytes) },
+        { kind: "put", key: newKey, value: wrap(newKey, bytes) },
       ];
       const changed = [...state.seals].find(([, seal]) => seal.segmentKeys.includes(from.key));
       const segmentKeys = changed?.[1].segmentKeys.map((key) => (key === from.key ? segment.key : key)) ?? [];
@@ -466,7 +466,7 @@ export class Head {
           state.sealed.delete(from.key);
           state.sealed.set(segment.key, bytes);
           if (changed !== undefined) state.seals.set(changed[0], { ...changed[1], segmentKeys });
-          this.#writeWitness();
+          this.#writeCheckpoint();
           this.#tell("renamed segments", () => this.#modules.onRenamed?.({ fromKey: from.key, segment: { key: segment.key, bytes } }));
         },
       });
@@ -639,7 +639,7 @@ export class Head {
     await this.#diskWatch?.stop();
     await this.#queue.settle();
     await this.#writer.close();
-    this.#modules.witness.close();
+    this.#modules.checkpoint.close();
     await this.#modules.opener.release();
   }
 
@@ -687,7 +687,7 @@ export class Head {
           state.take(commit);
           this.#disk.wrote(commit.bytes);
           this.#openSinceMs ??= clock.monotonicMs();
-          this.#writeWitness();
+          this.#writeCheckpoint();
           const { group: committed, firstSeq } = commit;
           this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ record }, index) => ({ seq: firstSeq + index, record }))));
         },
@@ -732,7 +732,7 @@ export class Head {
       apply: () => {
         this.#introducing = [];
         apply();
-        this.#writeWitness();
+        this.#writeCheckpoint();
       },
     });
   }
@@ -767,28 +767,28 @@ export class Head {
     });
   }
 
-  #writeWitness(): void {
+  #writeCheckpoint(): void {
     const state = this.#replayed();
     try {
       const { nextCommit, nextSeq, alive } = state;
-      this.#modules.witness.write({ storeId: this.storeId, commit: nextCommit - 1, nextSeq, ordinalNext: this.#identity.ordinalNext, alive });
+      this.#modules.checkpoint.write({ storeId: this.storeId, commit: nextCommit - 1, nextSeq, ordinalNext: this.#identity.ordinalNext, alive });
     } catch (error) {
-      this.#modules.logger.warn("the witness could not be written; a lost tail would go unnoticed", { error });
+      this.#modules.logger.warn("the checkpoint could not be written; a lost tail would go unnoticed", { error });
     }
   }
 }
 
 /** Drops the cut and its records, remembers its segments. */
-function* sealOps(tally: Tally, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[], identityOps: readonly StoreOp[]): Generator<StoreOp, void> {
+function* sealOps(stats: RecordStats, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[], identityOps: readonly StoreOp[]): Generator<StoreOp, void> {
   yield* identityOps;
-  for (const { number, firstSeq, lastSeq } of tally.commits) {
+  for (const { number, firstSeq, lastSeq } of stats.commits) {
     for (let seq = firstSeq; seq <= lastSeq; seq++) yield { kind: "delete", key: recordKey(seq) };
     yield { kind: "delete", key: commitKey(number) };
   }
   yield { kind: "delete", key: commitKey(seal.cutId) };
   yield { kind: "delete", key: cutKey(seal.cutId) };
   yield { kind: "put", ...encodeRetired(retired) };
-  for (const { key, bytes } of segments) yield { kind: "put", key: sealedKey(key), value: frame(sealedKey(key), bytes) };
+  for (const { key, bytes } of segments) yield { kind: "put", key: sealedKey(key), value: wrap(sealedKey(key), bytes) };
   if (segments.length > 0) yield { kind: "put", ...encodeCommit(seal) };
 }
 

@@ -1,4 +1,4 @@
-/** A head in a data directory: LevelDB, witness and quarantine list side by side. */
+/** A head in a data directory: LevelDB, checkpoint and quarantine list side by side. */
 import { join } from "node:path";
 import { makeFolders } from "@pyromesh/base";
 import type { DiskUse } from "./disk/disk-budget.ts";
@@ -7,11 +7,11 @@ import { measureFolder } from "./disk/disk-use.ts";
 import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";
 import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head.ts";
-import { keptFile } from "./store/kept-file.ts";
+import { atomicFile } from "./store/atomic-file.ts";
 import { levelStoreOpener, storeDir } from "./store/level-store.ts";
 import type { LevelStoreModules } from "./store/level-store.ts";
 import { FORMAT_VERSION } from "./entries/meta-entry.ts";
-import { FileWitness } from "./recovery/witness.ts";
+import { FileCheckpoint } from "./recovery/checkpoint.ts";
 
 export interface OpenHeadOptions extends HeadOptions {
   /** Made if missing. Nothing else should live in it. */
@@ -21,13 +21,13 @@ export interface OpenHeadOptions extends HeadOptions {
 }
 
 /** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the directory. Call `replay` next. */
-export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "witness" | "quarantineFile"> & Pick<LevelStoreModules, "signal">): Promise<Head> {
+export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile"> & Pick<LevelStoreModules, "signal">): Promise<Head> {
   const { dir, sealedDir, ...headOptions } = options;
   const diskPlan = planDisk(options.diskBudgetBytes);
   // 1. Before anything is touched.
   const format = await checkHeadFormat(dir);
   await makeFolders(dir);
-  const witness = FileWitness.open(join(dir, "witness"));
+  const checkpoint = FileCheckpoint.open(join(dir, "witness"));
   let head: Head;
   try {
     head = await Head.open(
@@ -35,13 +35,13 @@ export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModul
       {
         ...modules,
         opener: levelStoreOpener(dir, modules, diskPlan),
-        witness,
-        quarantineFile: keptFile(join(dir, "quarantine.json")),
+        checkpoint,
+        quarantineFile: atomicFile(join(dir, "quarantine.json")),
         measureDisk: () => measureHead(dir, sealedDir),
       },
     );
   } catch (cause) {
-    witness.close();
+    checkpoint.close();
     throw cause;
   }
   // 2. Before the replay writes the first entry of this format.

@@ -10,8 +10,8 @@ import { decodeCut, encodeCut } from "./entries/cut-entry.ts";
 import { NumberRanges } from "./entries/number-ranges.ts";
 import { decodeRecordEntry, RecordEntryEncoder } from "./entries/record-entry.ts";
 import { makeRecord } from "./testing/fixtures.ts";
-import { FileWitness, SLOT_BYTES } from "./recovery/witness.ts";
-import type { WitnessMark } from "./recovery/witness.ts";
+import { FileCheckpoint, SLOT_BYTES } from "./recovery/checkpoint.ts";
+import type { CheckpointMark } from "./recovery/checkpoint.ts";
 
 describe("entries", () => {
   const commits: Commit[] = [
@@ -78,35 +78,35 @@ describe("number ranges", () => {
   });
 });
 
-describe("witness", () => {
+describe("checkpoint", () => {
   let dir = "";
-  beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), "pyromesh-witness-"))));
+  beforeEach(async () => void (dir = await mkdtemp(join(tmpdir(), "pyromesh-checkpoint-"))));
   afterEach(() => rm(dir, { recursive: true, force: true }));
-  const mark = (commit: number): WitnessMark => ({ storeId: new Uint8Array(16).fill(3), commit, nextSeq: commit * 10, ordinalNext: 2, alive: commit % 2 === 0 ? undefined : { minMs: 1, maxMs: 2 } });
+  const mark = (commit: number): CheckpointMark => ({ storeId: new Uint8Array(16).fill(3), commit, nextSeq: commit * 10, ordinalNext: 2, alive: commit % 2 === 0 ? undefined : { minMs: 1, maxMs: 2 } });
 
   it("says the last mark, over reopenings", () => {
     const path = join(dir, "witness");
-    let witness = FileWitness.open(path);
-    expect(witness.read()).equal(undefined);
+    let checkpoint = FileCheckpoint.open(path);
+    expect(checkpoint.read()).equal(undefined);
     for (let commit = 1; commit < 6; commit++) {
-      witness.write(mark(commit));
-      witness.close();
-      witness = FileWitness.open(path);
-      expect(witness.read()).deep.equal(mark(commit));
+      checkpoint.write(mark(commit));
+      checkpoint.close();
+      checkpoint = FileCheckpoint.open(path);
+      expect(checkpoint.read()).deep.equal(mark(commit));
     }
-    witness.close();
+    checkpoint.close();
   });
 
   it("a torn or flipped slot leaves the mark before", async () => {
     const path = join(dir, "witness");
-    const witness = FileWitness.open(path);
-    witness.read();
-    for (const commit of [1, 2, 3]) witness.write(mark(commit));
-    witness.close();
+    const checkpoint = FileCheckpoint.open(path);
+    checkpoint.read();
+    for (const commit of [1, 2, 3]) checkpoint.write(mark(commit));
+    checkpoint.close();
     const bytes = await readFile(path);
     for (let at = 0; at < SLOT_BYTES * 2; at++) {
       await writeFile(path, bytes.map((byte, index) => (index === at ? byte ^ 4 : byte)));
-      const again = FileWitness.open(path);
+      const again = FileCheckpoint.open(path);
       expect([2, 3], `byte ${at}`).contain(again.read()?.commit);
       again.close();
     }

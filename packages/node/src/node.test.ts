@@ -7,7 +7,7 @@ import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, read
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
-import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { listeningLogger, MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
@@ -29,11 +29,11 @@ interface MakeOptions {
   readonly flags?: Readonly<Record<string, string>>;
 }
 
-/** A node on a fake world: memory for the head and the bucket, lanes in place. */
+/** A node on a fake world: memory for the head and the bucket, workers in place. */
 class World {
   readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-node-"));
   readonly disk: MemoryDisk = new MemoryDisk();
-  readonly witness: MemoryWitness = new MemoryWitness();
+  readonly checkpoint: MemoryCheckpoint = new MemoryCheckpoint();
   readonly file: MemoryFile = new MemoryFile();
   readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
   readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
@@ -81,7 +81,7 @@ class World {
       openLocal: () => LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
       openHead: async (hooks) => {
         await more.openingHead?.();
-        return Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file });
+        return Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file });
       },
     });
     return this.node;
@@ -389,7 +389,7 @@ describe("node", function () {
       const stopped = Promise.all([node.stop(), node.stop()]);
       expect(node.admin.notReadyBecause()).to.equal("stopping");
       expect(await refusalOf(push(node, systemClock.nowMs(), 1))).to.equal("NODE_STOPPING");
-      settling.open(); // the lanes do their batch to its end
+      settling.open(); // the workers do their batch to its end
       await stopped;
       expect(await refusalOf(started)).to.equal("STOPPING");
       expect(await total(await world.start())).to.include({ total: 300, records: 300 });
@@ -559,7 +559,7 @@ describe("node", function () {
 
     it("is found before the upload: quarantined, set aside, and in the bucket a mark of the loss in its place", async () => {
       const file = await sealOne();
-      const rotten = flipByte(file);
+      const corrupt = flipByte(file);
       const node = world.node!;
       expect(await codeOf(total(node)), "a query that reads it before anyone else").to.equal("OBJECT_UNREADABLE");
       world.bucket.heal();
@@ -569,7 +569,7 @@ describe("node", function () {
       await node.admin.flush(signal);
       expect((await bucketKeys()).map((key) => key.replace(/^.*-(\d+\.\w+)$/, "$1"))).to.deep.equal(["0000000000.lost"]);
       const aside = filesUnder("sealed/%rot");
-      expect(aside.map((path) => readFileSync(path).equals(rotten))).to.deep.equal([true]);
+      expect(aside.map((path) => readFileSync(path).equals(corrupt))).to.deep.equal([true]);
       expect(await codeOf(total(node))).to.equal("QUARANTINED");
       expect((await total(node, true)).missing.join()).to.include("on disk instead of");
       expect(await node.admin.metricsText()).to.include("pyromesh_quarantined_records_total 1").and.to.include("pyromesh_flush_backlog_segments 0");

@@ -4,7 +4,7 @@
  * Made without touching disk or network: HTTP listens with its ports before it starts. Until the head is replayed they refuse with
  * NODE_STARTING, and `/ready` says how far it has come.
  *
- *   new ── replay: bucket and head opened, head read into the lanes, local segments in the catalog ── start: the bucket's LIST ── ready
+ *   new ── replay: bucket and head opened, head read into the workers, local segments in the catalog ── start: the bucket's LIST ── ready
  *
  * Stop, in reverse and at any of these steps: take no more, finish what is in flight, end the flush, close what was opened. What is
  * unflushed stays on disk.
@@ -238,7 +238,7 @@ export class Node {
           arrivalTimes.resume(bytes, clock.nowMs());
           compute.insert(generations.open, [{ tenant, service, timeMs, bytes }]);
         }
-        // One batch ahead: the lanes intern while the next is read, and no more than two batches are ever held.
+        // One batch ahead: the workers intern while the next is read, and no more than two batches are ever held.
         const before = interned;
         interned = compute.settle();
         await before;

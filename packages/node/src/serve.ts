@@ -39,8 +39,8 @@ const STOP_TIMEOUT_MS = 14_000;
 const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
 /** Of the operator's own listener, which a scrape and a person use. */
 const ADMIN_CONNECTION_COUNT_MAX = 100;
-/** More lanes than this only cost memory: the main thread is the next bound. */
-const LANES_MAX = 8;
+/** More workers than this only cost memory: the main thread is the next bound. */
+const WORKERS_MAX = 8;
 
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
@@ -58,11 +58,11 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   addProcessMetrics({ metrics, clock, openFilesMax: openFilesLimit() });
   const lag = watchEventLoopLag(metrics);
 
-  const laneCount = laneCountOf(config);
-  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: laneCount });
+  const workerCount = workerCountOf(config);
+  const memory = planMemory({ memoryBytes: memoryLimitBytes(), workerCount: workerCount });
   setV8Flags(memory);
   const compute = new WorkerCompute(
-    { laneCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, recordBytesMax: memory.recordBytesMax, memory: memory.worker },
+    { workerCount, openDatasetBytesMax: memory.openDatasetBytes, pushBytesMax: memory.pushBytes, recordBytesMax: memory.recordBytesMax, memory: memory.worker },
     {
       clock,
       logger,
@@ -77,7 +77,7 @@ export async function runServe(config: Config, load: (fileText: string) => Confi
   try {
     await serve(config, compute, { clock, random, logger, metrics, buildInfo, limits, memory });
   } catch (error) {
-    // The lanes would keep the process alive.
+    // The workers would keep the process alive.
     await compute.stop();
     throw error;
   } finally {
@@ -203,10 +203,10 @@ function urlOf(host: string, port: number): string {
   return `http://${printAddress({ host, port })}`;
 }
 
-function laneCountOf(config: Config): number {
+function workerCountOf(config: Config): number {
   if (config.workerCount > 0) return config.workerCount;
-  // One core is the main thread's: a lane more than there are cores left only costs switches, and its code compiled once more.
-  return Math.max(1, Math.min(LANES_MAX, availableParallelism() - 1));
+  // One core is the main thread's: a worker more than there are cores left only costs switches, and its code compiled once more.
+  return Math.max(1, Math.min(WORKERS_MAX, availableParallelism() - 1));
 }
 
 /** What the head holds already and at most 80 % of what is free at start: a full disk would stop more than this node. */

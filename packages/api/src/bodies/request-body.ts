@@ -15,19 +15,19 @@
 import type { IncomingMessage } from "node:http";
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
-import type { Deadlines, Waiting } from "../ports/deadlines.ts";
+import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
 
-/** A body up to this lies in lent memory. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
-const LENT_BODY_BYTES_MAX = 64 * 2 ** 10;
-/** Lent memory kept for the next body: 4 MiB. */
+/** A body up to this lies in the buffer pool. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
+const POOLED_BODY_BYTES_MAX = 64 * 2 ** 10;
+/** The buffer pool kept for the next body: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
 /** What the reserve for small bodies is of the budget, beside it: 256 of the largest of them, of 256 MiB. */
 const RESERVE_PART = 1 / 16;
 
 /** What all bodies in flight hold, as they were sent. */
-export class BodyGate {
+export class BodyMemory {
   /** At the bound a new body waits for a time, then it is refused (503). A larger body than this never gets in, and is told so (413). */
   readonly budget: MemoryBudget;
   /** For small bodies that find no room in there. */
@@ -39,34 +39,34 @@ export class BodyGate {
     this.reserve = new MemoryBudget({ bytesMax: Math.floor(bytesMax * RESERVE_PART), waitTimeoutMs }, modules);
   }
 
-  /** Room for a body: lent memory for a small one. */
+  /** Room for a body: the buffer pool for a small one. */
   lend(sizeBytes: number): Uint8Array {
-    if (sizeBytes === 0 || sizeBytes > LENT_BODY_BYTES_MAX) return new Uint8Array(sizeBytes);
-    return (this.#free.pop() ?? new Uint8Array(LENT_BODY_BYTES_MAX)).subarray(0, sizeBytes);
+    if (sizeBytes === 0 || sizeBytes > POOLED_BODY_BYTES_MAX) return new Uint8Array(sizeBytes);
+    return (this.#free.pop() ?? new Uint8Array(POOLED_BODY_BYTES_MAX)).subarray(0, sizeBytes);
   }
 
   /** What `lend` gave. Past FREE_COUNT_MAX it is garbage. */
   takeBack({ buffer }: Uint8Array): void {
-    if (buffer.byteLength === LENT_BODY_BYTES_MAX && this.#free.length < FREE_COUNT_MAX) this.#free.push(new Uint8Array(buffer));
+    if (buffer.byteLength === POOLED_BODY_BYTES_MAX && this.#free.length < FREE_COUNT_MAX) this.#free.push(new Uint8Array(buffer));
   }
 }
 
 export interface BodyModules {
-  readonly gate: BodyGate;
+  readonly bodyMemory: BodyMemory;
   /** From a body's first read to its last byte. */
-  readonly bodyDeadlines: Deadlines;
+  readonly bodyTimeouts: Timeouts;
 }
 
 export class RequestBody implements Waiting {
   readonly #request: IncomingMessage;
-  readonly #gate: BodyGate;
-  readonly #deadlines: Deadlines;
+  readonly #memory: BodyMemory;
+  readonly #timeouts: Timeouts;
   #takenBytes = 0;
   #isStarted = false;
   /** Neither whole nor given up. */
   #isReading = false;
   /** Lent, and no longer written to. */
-  #lent: Uint8Array | undefined;
+  #pool: Uint8Array | undefined;
   /** What it took its memory from. */
   #budget: MemoryBudget;
   /** While it waits for memory. */
@@ -75,11 +75,11 @@ export class RequestBody implements Waiting {
   #resolve!: (body: Uint8Array) => void; // set with the first listener
   #reject!: (error: CodedError) => void;
 
-  constructor(request: IncomingMessage, { gate, bodyDeadlines }: BodyModules) {
+  constructor(request: IncomingMessage, { bodyMemory, bodyTimeouts }: BodyModules) {
     this.#request = request;
-    this.#gate = gate;
+    this.#memory = bodyMemory;
     this.#budget = gate.budget;
-    this.#deadlines = bodyDeadlines;
+    this.#timeouts = bodyTimeouts;
   }
 
   /** Rejects BODY_TOO_LARGE, BODY_READ_FAILED or BODIES_TOO_MANY. */
@@ -90,12 +90,12 @@ export class RequestBody implements Waiting {
     const length = headers["content-length"];
     if (length === undefined && headers["transfer-encoding"] === undefined) return Promise.resolve(new Uint8Array(0));
     const sizeBytes = length === undefined ? undefined : Number(length);
-    const { bytesMax, largeBytesMax } = this.#gate.budget;
+    const { bytesMax, largeBytesMax } = this.#memory.budget;
     // One of unknown length lies in memory twice when its pieces are joined.
     const bounds = { sizeBytesMax, heldBytesMax: sizeBytes === undefined ? Math.floor(bytesMax / 2) : bytesMax };
     if (sizeBytes !== undefined && sizeBytes > boundOf(bounds)) return Promise.reject(tooLarge(bounds));
-    const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, LENT_BODY_BYTES_MAX, largeBytesMax);
-    const { budget, reserve } = this.#gate;
+    const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, POOLED_BODY_BYTES_MAX, largeBytesMax);
+    const { budget, reserve } = this.#memory;
     // As a large piece: bodies that grow need what that leaves free.
     if (!budget.tryBegin(firstBytes, true)) {
       const isOfReserve = firstBytes === sizeBytes && sizeBytes <= reserve.bytesMax;
@@ -108,11 +108,11 @@ export class RequestBody implements Waiting {
   }
 
   async #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#gate.budget) }));
+    const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
     this.#waits = waits.map(({ wait }) => wait);
     const budget = await firstHeld(waits, firstBytes);
     this.#waits = NO_WAITS;
-    if (budget === undefined) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(this.#gate.budget);
+    if (budget === undefined) throw this.#isClosed ? stoppedEarly() : bodiesTooMany(this.#memory.budget);
     this.#budget = budget;
     this.#takenBytes += firstBytes;
     return this.#begin(firstBytes, sizeBytes, bounds);
@@ -120,7 +120,7 @@ export class RequestBody implements Waiting {
 
   #begin(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
     if (sizeBytes === undefined) return this.#collect(new Chunks(), bounds);
-    const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#gate.lend(firstBytes);
+    const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes);
     return this.#collect(new Filled(first, sizeBytes), bounds);
   }
 
@@ -128,8 +128,8 @@ export class RequestBody implements Waiting {
   release(): void {
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
-    if (this.#lent !== undefined) this.#gate.takeBack(this.#lent);
-    this.#lent = undefined;
+    if (this.#pool !== undefined) this.#memory.takeBack(this.#pool);
+    this.#pool = undefined;
   }
 
   /** Call when the connection is gone. */
@@ -139,8 +139,8 @@ export class RequestBody implements Waiting {
     if (this.#isReading) this.#fail(stoppedEarly());
   }
 
-  onDeadline(): void {
-    this.#fail(readFailed(`the body did not arrive within ${Math.round(this.#deadlines.lengthMs / 1000)}s: send less at once, or over a better line`));
+  onTimeout(): void {
+    this.#fail(readFailed(`the body did not arrive within ${Math.round(this.#timeouts.lengthMs / 1000)}s: send less at once, or over a better line`));
   }
 
   #take(bytes: number): boolean {
@@ -158,29 +158,29 @@ export class RequestBody implements Waiting {
       sizeBytes += chunk.length;
       if (sizeBytes > bytesMax) return this.#fail(tooLarge(bounds));
       const growthBytes = into.growthFor(chunk.length);
-      if (growthBytes > 0 && !this.#take(growthBytes)) return this.#fail(bodiesTooMany(this.#gate.budget));
+      if (growthBytes > 0 && !this.#take(growthBytes)) return this.#fail(bodiesTooMany(this.#memory.budget));
       into.add(chunk);
     };
     const onEnd = (): void => {
       if (!this.#isReading) return;
       this.#finish();
-      this.#lent = into.finish();
+      this.#pool = into.finish();
       this.#budget.give(into.spareBytes);
       this.#takenBytes -= into.spareBytes;
-      this.#resolve(this.#lent);
+      this.#resolve(this.#pool);
     };
     return new Promise((resolve, reject) => {
       this.#isReading = true;
       this.#resolve = resolve;
       this.#reject = reject;
-      this.#deadlines.add(this);
+      this.#timeouts.add(this);
       this.#request.on("data", onData).on("end", onEnd).on("error", ignore); // what ends a request too soon closes its connection: `onClosed`
     });
   }
 
   #finish(): void {
     this.#isReading = false;
-    this.#deadlines.delete(this);
+    this.#timeouts.delete(this);
   }
 
   #fail(error: CodedError): void {

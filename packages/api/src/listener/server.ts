@@ -1,5 +1,5 @@
 /**
- * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; exchange.ts has
+ * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; request-context.ts has
  * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
  *
  *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
@@ -15,15 +15,15 @@ import type { Server } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
-import { Deadlines } from "../ports/deadlines.ts";
-import { Exchange } from "./exchange.ts";
-import type { Connection, ExchangeHost } from "./exchange.ts";
+import { Timeouts } from "../ports/timeouts.ts";
+import { RequestContext } from "./request-context.ts";
+import type { Connection, RequestHost } from "./request-context.ts";
 import type { ApiReply } from "../ports/http.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { Replies } from "./replies.ts";
-import { BodyGate } from "../bodies/request-body.ts";
+import { BodyMemory } from "../bodies/request-body.ts";
 import { RouteTable } from "../ports/route.ts";
 import type { Found, Route } from "../ports/route.ts";
 import { SiteGate } from "./site-gate.ts";
@@ -107,8 +107,8 @@ export class ApiServer {
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
   readonly #routes: RouteTable;
-  readonly #deadlines: Deadlines;
-  readonly #bodyDeadlines: Deadlines;
+  readonly #timeouts: Timeouts;
+  readonly #bodyTimeouts: Timeouts;
   readonly #replies: Replies;
   readonly #durations: Histogram;
   readonly #http: Server;
@@ -125,8 +125,8 @@ export class ApiServer {
     this.#logger = modules.logger;
     this.#refusals = new RefusalLog(modules);
     this.#routes = new RouteTable(modules.routes);
-    this.#deadlines = new Deadlines({ lengthMs: this.#limits.requestTimeoutMs }, modules);
-    this.#bodyDeadlines = new Deadlines({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
+    this.#timeouts = new Timeouts({ lengthMs: this.#limits.requestTimeoutMs }, modules);
+    this.#bodyTimeouts = new Timeouts({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
     const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
     this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
     this.#durations = modules.metrics.histogram(
@@ -137,18 +137,18 @@ export class ApiServer {
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
     const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
-    const host: ExchangeHost = {
+    const host: RequestHost = {
       clock: modules.clock,
-      gate: new BodyGate({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules),
+      bodyMemory: new BodyMemory({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules),
       unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
-      deadlines: this.#deadlines,
-      bodyDeadlines: this.#bodyDeadlines,
+      timeouts: this.#timeouts,
+      bodyTimeouts: this.#bodyTimeouts,
       replies: this.#replies,
       gzipBytesMin: this.#limits.gzipBytesMin,
       isStopping: () => this.#stopped !== undefined,
       onHandled: () => void this.#runningCount--,
-      onReplied: (exchange, reply) => {
-        this.#account(exchange, reply);
+      onReplied: (context, reply) => {
+        this.#account(context, reply);
         // A reply that was begun before the stop did not say that it is the connection's last.
         if (this.#stopped !== undefined) this.#http.closeIdleConnections();
       },
@@ -164,7 +164,7 @@ export class ApiServer {
         connectionsCheckingInterval: 5_000,
         highWaterMark: READ_BYTES,
       },
-      (request, response) => this.#serve(new Exchange(request, response, this.#connectionOf(request.socket), host)),
+      (request, response) => this.#serve(new RequestContext(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
@@ -195,8 +195,8 @@ export class ApiServer {
       });
       this.#http.close(() => {
         timer.cancel();
-        this.#deadlines.stop();
-        this.#bodyDeadlines.stop();
+        this.#timeouts.stop();
+        this.#bodyTimeouts.stop();
         this.#refusals.stop();
         this.#replies.endStop();
         resolve();
@@ -229,88 +229,88 @@ export class ApiServer {
     return connection;
   }
 
-  #serve(exchange: Exchange): void {
-    const found = this.#routes.find(exchange.method, exchange.path);
-    if (found.kind !== "not-found") exchange.route = found.route.path;
+  #serve(context: RequestContext): void {
+    const found = this.#routes.find(context.method, context.path);
+    if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
     try {
-      preflight = this.#admitSite(exchange, found);
+      preflight = this.#admitSite(context, found);
     } catch (refusal) {
-      exchange.fail(refusal);
+      context.fail(refusal);
       return;
     }
     if (preflight !== undefined) {
-      exchange.reply(preflight);
+      context.reply(preflight);
       return;
     }
     switch (found.kind) {
       case "not-found":
-        exchange.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
+        context.reply({ status: 404, headers: { "content-type": "text/plain; charset=utf-8" }, body: "404 page not found\n" });
         break;
       case "wrong-method":
-        exchange.reply({ status: 405, headers: { allow: found.allow }, body: "" });
+        context.reply({ status: 405, headers: { allow: found.allow }, body: "" });
         break;
       case "found":
-        exchange.isWrite = found.route.access === "write";
+        context.isWrite = found.route.access === "write";
         try {
-          this.#admit(exchange, found.route);
+          this.#admit(context, found.route);
         } catch (refusal) {
-          exchange.fail(refusal);
+          context.fail(refusal);
           break;
         }
         this.#runningCount++;
-        exchange.run(found.route.handler);
+        context.run(found.route.handler);
     }
   }
 
   /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
-  #admitSite(exchange: Exchange, found: Found): ApiReply | undefined {
+  #admitSite(context: RequestContext, found: Found): ApiReply | undefined {
     const route = found.kind === "not-found" ? undefined : found.route;
-    const { connection, hosts } = exchange;
+    const { connection, hosts } = context;
     if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
       const isProbe = found.kind === "found" && found.route.isProbe;
-      this.#siteGate.checkHosts(exchange, isProbe);
+      this.#siteGate.checkHosts(context, isProbe);
       connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
     }
-    exchange.extraHeaders = this.#siteGate.corsHeaders(exchange, route);
-    this.#siteGate.checkOrigin(exchange, route);
-    return this.#siteGate.preflight(exchange, route);
+    context.extraHeaders = this.#siteGate.corsHeaders(context, route);
+    this.#siteGate.checkOrigin(context, route);
+    return this.#siteGate.preflight(context, route);
   }
 
   /** Throws why the handler is not asked. */
-  #admit(exchange: Exchange, route: Route): void {
+  #admit(context: RequestContext, route: Route): void {
     if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
       throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
     }
-    if (exchange.openCount > OPEN_COUNT_MAX) {
+    if (context.openCount > OPEN_COUNT_MAX) {
       throw unavailable("REQUESTS_TOO_MANY", `${OPEN_COUNT_MAX} requests wait on this connection: read their replies before you send more`);
     }
     if (route.isOperator && this.#options.operators === "loopback") {
-      const refusal = refuseOperator(exchange.remoteAddress, exchange.headers);
+      const refusal = refuseOperator(context.remoteAddress, context.headers);
       if (refusal !== undefined) throw refusal;
     }
-    if (route.access !== "none") exchange.tenants = readTenants(exchange.headers["x-scope-orgid"], route.access, this.#options);
+    if (route.access !== "none") context.tenants = readTenants(context.headers["x-scope-orgid"], route.access, this.#options);
   }
 
-  #account(exchange: Exchange, reply: ApiReply): void {
-    const durationMs = this.#clock.monotonicMs() - exchange.startMs;
-    const { route, path } = exchange;
-    const method = knownMethod(exchange.method);
+  #account(context: RequestContext, reply: ApiReply): void {
+    const durationMs = this.#clock.monotonicMs() - context.startMs;
+    const { route, path } = context;
+    const method = knownMethod(context.method);
     this.#durations.observe({ method, route, status_code: String(reply.status) }, durationMs / 1000);
     const { error, status } = reply;
     const code = error instanceof CodedError ? error.code : undefined;
     const fields = { method, route, path: path.slice(0, 200), status, durationMs: Math.round(durationMs * 10) / 10, code };
     if (status === 500) this.#logger.error("request failed", { ...fields, error });
     else this.#logger.debug("request", fields);
-    if (status >= 400 && status !== 500) this.#noteRefusal(exchange, reply);
+    if (status >= 400 && status !== 500) this.#noteRefusal(context, reply);
   }
 
-  #noteRefusal(exchange: Exchange, { error, status }: ApiReply): void {
+  #noteRefusal(context: RequestContext, { error, status }: ApiReply): void {
     // A client that went away was refused nothing, and a probe that says "not ready" is an answer.
     if (status === 499 || (status === 503 && error === undefined)) return;
-    const { route, isWrite } = exchange;
-    const tenant = exchange.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
+    const { route, isWrite } = context;
+    const tenant = context.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
     const reason = refusalReason(error, status, isWrite);
     this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
   }

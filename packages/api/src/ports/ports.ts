@@ -25,7 +25,7 @@ export interface ArrivedProfile {
   readonly fallbackTimeMs: number | undefined;
   /** From the `Idempotency-Key` header; joins the identity of a profile that has no clock of its own. */
   readonly idempotencyKey: string | undefined;
-  /** How a pprof of /ingest names its types, and which client's quirks to mend; undefined on Push. */
+  /** How a pprof of /ingest names its types, and which client's quirks to repair; undefined on Push. */
   readonly ingest: IngestHints | undefined;
   /** What an item is called in an error: `series 0, profile 1`. */
   readonly describe: string;

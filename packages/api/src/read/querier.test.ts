@@ -325,7 +325,7 @@ describe("querier", () => {
       expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: ["pod"], limit: 2, aggregation: "average", exemplars: "span" });
     });
 
-    // Each name is looked for in each series: 100,000 of them kept a lane busy for a second over fifteen series.
+    // Each name is looked for in each series: 100,000 of them kept a worker busy for a second over fifteen series.
     it("no more labels to group by than a series can have", async () => {
       const groupBy = Array.from({ length: 101 }, (_, index) => `l${index}`);
       for (const method of ["SelectSeries", "SelectHeatmap"]) {

@@ -62,7 +62,7 @@ export type BucketErrorCode =
   | "BUCKET_NOT_FOUND" // no object of that key
   | "BUCKET_MISSING" // no bucket
   | "BUCKET_FORBIDDEN" // credentials or rights
-  | "BUCKET_UNAVAILABLE" // the only one that trying again may mend
+  | "BUCKET_UNAVAILABLE" // the only one that trying again may repair
   | "BUCKET_RANGE_OUTSIDE" // the object is shorter than the caller believed
   | "BUCKET_OBJECT_TOO_LARGE"
   | "BUCKET_KEY_INVALID";

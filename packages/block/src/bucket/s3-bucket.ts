@@ -112,9 +112,9 @@ export class S3Bucket implements Bucket {
 
   async get(key: string, signal: AbortSignal): Promise<Uint8Array> {
     checkKey(key);
-    return this.#trying("read", key, 0, signal, async (patience) => {
-      const reply = await this.#client.send(new GetObjectCommand(this.#at(key)), { abortSignal: patience.signal });
-      return readBody(this.name, key, reply, patience);
+    return this.#trying("read", key, 0, signal, async (stallTimeout) => {
+      const reply = await this.#client.send(new GetObjectCommand(this.#at(key)), { abortSignal: stallTimeout.signal });
+      return readBody(this.name, key, reply, stallTimeout);
     });
   }
 
@@ -122,9 +122,9 @@ export class S3Bucket implements Bucket {
     checkKey(key);
     checkObjectSize(this.name, key, lengthBytes);
     if (lengthBytes === 0) return new Uint8Array(0);
-    return this.#trying("read", key, 0, signal, async (patience) => {
+    return this.#trying("read", key, 0, signal, async (stallTimeout) => {
       const range = { Range: `bytes=${offset}-${offset + lengthBytes - 1}` };
-      const reply = await this.#client.send(new GetObjectCommand({ ...this.#at(key), ...range }), { abortSignal: patience.signal });
+      const reply = await this.#client.send(new GetObjectCommand({ ...this.#at(key), ...range }), { abortSignal: stallTimeout.signal });
       if (reply.ContentLength !== lengthBytes) {
         bodyOf(reply).destroy();
         // A store cuts a range off at the object's end; one that ignores ranges sends all of it.
@@ -132,7 +132,7 @@ export class S3Bucket implements Bucket {
         if (sizeBytes !== undefined && sizeBytes < offset + lengthBytes) throw rangeOutside(this.name, key, offset, lengthBytes, sizeBytes);
         throw new Error(`asked for ${lengthBytes} bytes of a range, was sent ${reply.ContentLength}`);
       }
-      return readBody(this.name, key, reply, patience);
+      return readBody(this.name, key, reply, stallTimeout);
     }, (error) => (statusOf(error) === 416 ? rangeOutside(this.name, key, offset, lengthBytes, undefined) : undefined));
   }
 
@@ -222,7 +222,7 @@ export class S3Bucket implements Bucket {
         ...(startAfter === "" ? {} : { StartAfter: this.#prefix + startAfter }),
         ...(token === undefined ? {} : { ContinuationToken: token }),
       };
-      const reply = await this.#trying("list", prefix, 0, signal, (patience) => this.#listPage(input, patience));
+      const reply = await this.#trying("list", prefix, 0, signal, (stallTimeout) => this.#listPage(input, stallTimeout));
       const page: BucketObject[] = [];
       for (const object of reply.objects) {
         if (!object.key.startsWith(this.#prefix)) return fail(`it listed ${JSON.stringify(object.key)}, which is not below ${JSON.stringify(this.#prefix)}`);
@@ -247,7 +247,7 @@ export class S3Bucket implements Bucket {
     }
   }
 
-  async #listPage(input: ListObjectsV2CommandInput, patience: Patience): Promise<{ readonly objects: readonly BucketObject[]; readonly isTruncated: boolean; readonly nextToken: string | undefined }> {
+  async #listPage(input: ListObjectsV2CommandInput, stallTimeout: StallTimeout): Promise<{ readonly objects: readonly BucketObject[]; readonly isTruncated: boolean; readonly nextToken: string | undefined }> {
     const command = new ListObjectsV2Command(input);
     let own: readonly BucketObject[] | undefined;
     // Takes the objects out of the answer before the client reads it.
@@ -256,7 +256,7 @@ export class S3Bucket implements Bucket {
         const result = await next(step);
         const response = result.response as { readonly statusCode: number; body: unknown }; // the client's, whose body on Node is an IncomingMessage
         if (response.statusCode !== 200) return result;
-        const bytes = await readPage(response.body as Readable, patience);
+        const bytes = await readPage(response.body as Readable, stallTimeout);
         const page = parseListPage(bytes);
         own = page?.objects;
         response.body = Readable.from([page?.rest ?? bytes], { objectMode: false });
@@ -264,7 +264,7 @@ export class S3Bucket implements Bucket {
       },
       { step: "deserialize", priority: "low", name: "listPage" },
     );
-    const reply = await this.#client.send(command, { abortSignal: patience.signal });
+    const reply = await this.#client.send(command, { abortSignal: stallTimeout.signal });
     if (reply.IsTruncated === undefined) throw new Error("the answer does not say whether it is the last page");
     own ??= (reply.Contents ?? []).map(({ Key, Size, LastModified }) => {
       if (Key === undefined) throw new Error("it listed an object without a key");
@@ -298,23 +298,23 @@ export class S3Bucket implements Bucket {
     key: string,
     sentBytes: number,
     signal: AbortSignal,
-    work: (patience: Patience) => Promise<T>,
+    work: (stallTimeout: StallTimeout) => Promise<T>,
     special: (error: unknown) => Error | undefined = () => undefined,
   ): Promise<T> {
     for (let tries = 1; ; tries++) {
       signal.throwIfAborted();
-      const patience = new Patience(this.#clock, this.#requestTimeoutMs + (sentBytes / 2 ** 20) * 1000, signal);
+      const stallTimeout = new StallTimeout(this.#clock, this.#requestTimeoutMs + (sentBytes / 2 ** 20) * 1000, signal);
       try {
-        return await work(patience);
+        return await work(stallTimeout);
       } catch (thrown) {
         signal.throwIfAborted();
-        const error = patience.signal.aborted ? patience.signal.reason : thrown;
+        const error = stallTimeout.signal.aborted ? stallTimeout.signal.reason : thrown;
         const final = special(error) ?? finalError(this.name, this.#bucket, doing, key, error);
         if (final !== undefined) throw final;
         if (tries >= this.#triesMax) throw bucketUnavailable(this.name, doing, key, error);
         this.#logger.debug("trying the bucket again", { bucket: this.name, doing, key, tries, error });
       } finally {
-        patience.end();
+        stallTimeout.end();
       }
       await this.#clock.sleep(this.#random.float() * Math.min(BACKOFF_MS_MAX, this.#backoffMs * 2 ** (tries - 1)), signal);
     }
@@ -344,7 +344,7 @@ class ConditionsRefused extends Error {}
 class AlreadyGone extends Error {}
 
 /** Aborts when the caller does, or when nothing was heard for `limitMs`. */
-class Patience {
+class StallTimeout {
   readonly signal: AbortSignal;
   readonly #clock: Clock;
   readonly #limitMs: number;
@@ -377,12 +377,12 @@ class Patience {
   }
 }
 
-async function readBody(bucket: string, key: string, reply: GetObjectCommandOutput, patience: Patience): Promise<Uint8Array> {
+async function readBody(bucket: string, key: string, reply: GetObjectCommandOutput, stallTimeout: StallTimeout): Promise<Uint8Array> {
   const body = bodyOf(reply);
   const onAbort = (): void => {
-    body.destroy(patience.signal.reason);
+    body.destroy(stallTimeout.signal.reason);
   };
-  patience.signal.addEventListener("abort", onAbort, { once: true });
+  stallTimeout.signal.addEventListener("abort", onAbort, { once: true });
   try {
     const sizeBytes = reply.ContentLength;
     if (sizeBytes === undefined) throw new Error("the answer does not say how long it is");
@@ -393,12 +393,12 @@ async function readBody(bucket: string, key: string, reply: GetObjectCommandOutp
       if (done + piece.length > sizeBytes) throw new Error(`promised ${sizeBytes} bytes and sent more`);
       bytes.set(piece, done);
       done += piece.length;
-      patience.renew();
+      stallTimeout.renew();
     }
     if (done < sizeBytes) throw new Error(`promised ${sizeBytes} bytes and sent ${done}`);
     return bytes;
   } finally {
-    patience.signal.removeEventListener("abort", onAbort);
+    stallTimeout.signal.removeEventListener("abort", onAbort);
     body.destroy();
   }
 }
@@ -406,11 +406,11 @@ async function readBody(bucket: string, key: string, reply: GetObjectCommandOutp
 /** A page of 1000 keys of at most 1024 bytes each, with room: more is no answer to a LIST. */
 const LIST_ANSWER_BYTES_MAX = 16 * 2 ** 20;
 
-async function readPage(body: Readable, patience: Patience): Promise<Uint8Array> {
+async function readPage(body: Readable, stallTimeout: StallTimeout): Promise<Uint8Array> {
   const onAbort = (): void => {
-    body.destroy(patience.signal.reason);
+    body.destroy(stallTimeout.signal.reason);
   };
-  patience.signal.addEventListener("abort", onAbort, { once: true });
+  stallTimeout.signal.addEventListener("abort", onAbort, { once: true });
   try {
     const pieces: Uint8Array[] = [];
     let sizeBytes = 0;
@@ -418,11 +418,11 @@ async function readPage(body: Readable, patience: Patience): Promise<Uint8Array>
       sizeBytes += piece.length;
       if (sizeBytes > LIST_ANSWER_BYTES_MAX) throw new Error(`the page has more than ${LIST_ANSWER_BYTES_MAX} bytes`);
       pieces.push(piece);
-      patience.renew();
+      stallTimeout.renew();
     }
     return Buffer.concat(pieces);
   } finally {
-    patience.signal.removeEventListener("abort", onAbort);
+    stallTimeout.signal.removeEventListener("abort", onAbort);
     body.destroy();
   }
 }
@@ -445,7 +445,7 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : "";
 }
 
-/** What trying again cannot mend; undefined for the rest (no status at all, 429, 5xx, and what a store says of being busy). */
+/** What trying again cannot repair; undefined for the rest (no status at all, 429, 5xx, and what a store says of being busy). */
 function finalError(bucket: string, bucketName: string, doing: string, key: string, error: unknown): Error | undefined {
   if (error instanceof BucketError) return error;
   const status = statusOf(error);

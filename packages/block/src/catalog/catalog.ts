@@ -75,7 +75,7 @@ export class Catalog {
     this.#view.replace(entry);
   }
 
-  /** The object has another size than the catalog knows: it was torn, or mended, after it was listed. */
+  /** The object has another size than the catalog knows: it was torn, or repaired, after it was listed. */
   resize(key: string, sizeBytes: number): void {
     this.#view.resize(key, sizeBytes);
   }

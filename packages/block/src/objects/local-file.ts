@@ -3,7 +3,7 @@
  * by ranges, deleted when the bucket has them and no query reads them any more.
  *
  * What must stay true: `write` resolves after bytes and name are synced; a file never changes once it has its name. One that
- * did change (rot) is set aside: out of every list, and on disk until a person removes it.
+ * did change (corruption) is set aside: out of every list, and on disk until a person removes it.
  */
 import type { FileHandle } from "node:fs/promises";
 import type { Clock, Random } from "@pyromesh/base";

@@ -5,13 +5,13 @@ import { expect } from "chai";
 import type { Clock } from "@pyromesh/base";
 import { CodedError, Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import { Head } from "../head.ts";
-import { keptFile } from "../store/kept-file.ts";
+import { atomicFile } from "../store/atomic-file.ts";
 import { levelStoreOpener } from "../store/level-store.ts";
 import { makeRecord, numberOf, replayHead, StillClock } from "../testing/fixtures.ts";
 import type { Started } from "../testing/fixtures.ts";
 import { mountSmallDisk } from "../testing/small-disk.ts";
 import type { SmallDisk } from "../testing/small-disk.ts";
-import { FileWitness } from "../recovery/witness.ts";
+import { FileCheckpoint } from "../recovery/checkpoint.ts";
 
 const DISK_BYTES = 24 << 20;
 const RECORD_BYTES = 10_000;
@@ -137,7 +137,7 @@ describe("head on a full disk", function () {
     expect(head!.stats.diskBytes).equal(0);
   });
 
-  it("opened while the disk is full it refuses to start and says why; nothing is moved, mended or lost", async () => {
+  it("opened while the disk is full it refuses to start and says why; nothing is moved, repaired or lost", async () => {
     await start();
     await appendSome(160);
     await head!.close();
@@ -166,8 +166,8 @@ async function openSmall(disk: SmallDisk, clock: Clock): Promise<Head> {
     {
       ...modules,
       opener: levelStoreOpener(dir, modules, { writeBufferBytes: 1 << 20 }),
-      witness: FileWitness.open(join(dir, "witness")),
-      quarantineFile: keptFile(join(dir, "quarantine.json")),
+      checkpoint: FileCheckpoint.open(join(dir, "witness")),
+      quarantineFile: atomicFile(join(dir, "quarantine.json")),
     },
   );
 }

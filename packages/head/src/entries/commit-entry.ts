@@ -12,7 +12,7 @@
  * lost of an earlier commit lies inside the `alive` of any later one: that bounds what a gap may have cost.
  */
 import { ByteReader, ByteWriter, crc32, unreachable } from "@pyromesh/base";
-import { entryName, frame, unframe } from "./frame.ts";
+import { entryName, wrap, unwrap } from "./checksum-envelope.ts";
 import { commitKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 import { readSpan, writeSpan } from "./time-span.ts";
@@ -73,13 +73,13 @@ export function encodeCommit(commit: Commit): StoreEntry {
     default:
       unreachable(commit);
   }
-  return { key, value: frame(key, writer.finish()) };
+  return { key, value: wrap(key, writer.finish()) };
 }
 
 /** Throws `CorruptionError`. */
 export function decodeCommit(number: number, value: Uint8Array): Commit {
   const key = commitKey(number);
-  const reader = new ByteReader(unframe(key, value), entryName(key));
+  const reader = new ByteReader(unwrap(key, value), entryName(key));
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
   const kind = reader.u8();

@@ -6,7 +6,7 @@
  *   version 1   the same, then | group count | tenant text, windowStartMs f64, ordinal ... |: read, and its ordinals ignored
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
-import { entryName, frame, unframe } from "./frame.ts";
+import { entryName, wrap, unwrap } from "./checksum-envelope.ts";
 import { cutKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 
@@ -21,13 +21,13 @@ export interface CutEntry {
 export function encodeCut(cut: CutEntry): StoreEntry {
   const key = cutKey(cut.cutId);
   const writer = new ByteWriter().u8(VERSION).uvarint(cut.firstSeq).uvarint(cut.lastSeq).f64(cut.madeAtMs);
-  return { key, value: frame(key, writer.finish()) };
+  return { key, value: wrap(key, writer.finish()) };
 }
 
 /** Throws `CorruptionError`. */
 export function decodeCut(cutId: number, value: Uint8Array): CutEntry {
   const key = cutKey(cutId);
-  const reader = new ByteReader(unframe(key, value), entryName(key));
+  const reader = new ByteReader(unwrap(key, value), entryName(key));
   const version = reader.u8();
   if (version !== VERSION && version !== 1) reader.fail(`version 1 or ${VERSION}`, `${version}`);
   const firstSeq = reader.uvarint();

@@ -9,7 +9,7 @@
  *   o/... and l/...   | crc32 | uvarint: next ordinal |
  */
 import { ByteReader, ByteWriter, CodedError } from "@pyromesh/base";
-import { frame, unframe } from "./frame.ts";
+import { wrap, unwrap } from "./checksum-envelope.ts";
 import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_STORE, ordinalKey } from "./keys.ts";
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
@@ -33,7 +33,7 @@ export function encodeStoreMark({ storeId, isFirstFormat, formerIds }: StoreMark
 
 /** Throws `CorruptionError`, and `HEAD_FORMAT_NEWER` for a sound entry of a later version. */
 export function decodeStoreMark(value: Uint8Array): StoreMark & { readonly version: number } {
-  const reader = new ByteReader(unframe(META_STORE, value), "entry m/store");
+  const reader = new ByteReader(unwrap(META_STORE, value), "entry m/store");
   const version = reader.u8();
   if (version > FORMAT_VERSION) {
     throw new CodedError({
@@ -64,7 +64,7 @@ export function encodeBucketMark({ bucketId, clusterName }: BucketMark): StoreEn
 
 /** Throws `CorruptionError`. */
 export function decodeBucketMark(value: Uint8Array): BucketMark {
-  const reader = new ByteReader(unframe(META_BUCKET, value), "entry m/bucket");
+  const reader = new ByteReader(unwrap(META_BUCKET, value), "entry m/bucket");
   const version = reader.u8();
   if (version !== 1) reader.fail("version 1", `${version}`);
   return { bucketId: reader.text(), clusterName: reader.text() };
@@ -78,12 +78,12 @@ export function encodeRetired(retired: NumberRanges): StoreEntry {
 
 /** Throws `CorruptionError`. */
 export function decodeRetired(value: Uint8Array): NumberRanges {
-  return NumberRanges.read(new ByteReader(unframe(META_RETIRED, value), "entry m/retired"));
+  return NumberRanges.read(new ByteReader(unwrap(META_RETIRED, value), "entry m/retired"));
 }
 
 /** Throws `CorruptionError`. */
 export function decodeOrdinalFloor(value: Uint8Array): number {
-  return new ByteReader(unframe(META_ORDINAL_FLOOR, value), "entry m/ordinal-floor").uvarint();
+  return new ByteReader(unwrap(META_ORDINAL_FLOOR, value), "entry m/ordinal-floor").uvarint();
 }
 
 export function encodeNextOrdinal(tenant: string, windowStartMs: number, next: number): StoreEntry {
@@ -97,9 +97,9 @@ export function encodeFormerOrdinal(storeId: string, tenant: string, windowStart
 
 /** Throws `CorruptionError`. */
 export function decodeNextOrdinal(key: Uint8Array, value: Uint8Array): number {
-  return new ByteReader(unframe(key, value), "an ordinal").uvarint();
+  return new ByteReader(unwrap(key, value), "an ordinal").uvarint();
 }
 
 function framed(key: Uint8Array, writer: ByteWriter): StoreEntry {
-  return { key, value: frame(key, writer.finish()) };
+  return { key, value: wrap(key, writer.finish()) };
 }

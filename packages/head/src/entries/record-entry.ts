@@ -9,7 +9,7 @@
  */
 import { assert, ByteReader, WORD_BYTES, wordSkew } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { FRAME_BYTES, frameSum, stampFrame, unframe } from "./frame.ts";
+import { ENVELOPE_BYTES, envelopeSum, stampEnvelope, unwrap } from "./checksum-envelope.ts";
 import { recordKey } from "./keys.ts";
 
 export interface EncodedEntry {
@@ -28,14 +28,14 @@ export class RecordEntryEncoder {
     assert(record.identity.length === IDENTITY_BYTES, "an identity has 16 bytes");
     const key = recordKey(seq);
     const value = this.#room(recordEntryBytes(record), record.bytes);
-    value[FRAME_BYTES] = VERSION;
+    value[ENVELOPE_BYTES] = VERSION;
     value.set(record.identity, 5);
     value.writeDoubleLE(record.timeMs, 21);
     value.writeUInt32LE(record.sampleCount, 29);
     let at = writeText(value, FIXED_BYTES, record.tenant);
     at = writeText(value, at, record.service);
     value.set(record.bytes, at);
-    return { key, value, sum: stampFrame(key, value) };
+    return { key, value, sum: stampEnvelope(key, value) };
   }
 
   /** For an entry that ends with `bytes`. */
@@ -51,7 +51,7 @@ export class RecordEntryEncoder {
 
 /** Its `bytes` are a view into `value`. Throws `CorruptionError`. */
 export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): { readonly record: EncodedRecord; readonly sum: number } {
-  const reader = new ByteReader(unframe(key, value), "a record entry");
+  const reader = new ByteReader(unwrap(key, value), "a record entry");
   const version = reader.u8();
   if (version !== VERSION) reader.fail(`version ${VERSION}`, `${version}`);
   const identity = reader.raw(IDENTITY_BYTES);
@@ -60,7 +60,7 @@ export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): { readonl
   const tenant = decodeText(reader.raw(reader.u16()));
   const service = decodeText(reader.raw(reader.u16()));
   const bytes = reader.raw(reader.remaining);
-  return { record: { identity, tenant, service, timeMs, sampleCount, bytes }, sum: frameSum(value) };
+  return { record: { identity, tenant, service, timeMs, sampleCount, bytes }, sum: envelopeSum(value) };
 }
 
 /** A tenant or a service: its length is a u16. */
@@ -77,7 +77,7 @@ export function recordEntryBytes(record: EncodedRecord): number {
 
 const VERSION = 1;
 const IDENTITY_BYTES = 16;
-const FIXED_BYTES = FRAME_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
+const FIXED_BYTES = ENVELOPE_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
 const SCRATCH_BYTES = 16 << 10;
 /** Larger entries, which are rare, get a buffer of their own. */
 const SCRATCH_BYTES_MAX = 1 << 20;

@@ -41,10 +41,10 @@ export interface KeyRange {
 /** Opens the store; asked again after a failed write, so only one opened store lives at a time. */
 export interface StoreOpener {
   /**
-   * `isMending`: a store that does not open is repaired, and if that fails moved aside and replaced by an empty one; `loss`
+   * `isRepairing`: a store that does not open is repaired, and if that fails moved aside and replaced by an empty one; `loss`
    * says so. Otherwise it throws. Throws `HEAD_LOCKED` while another process holds the store.
    */
-  open(options: { readonly isMending: boolean }): Promise<OpenedStore>;
+  open(options: { readonly isRepairing: boolean }): Promise<OpenedStore>;
   /** Rewrites a closed store without what cannot be read. */
   repair(): Promise<void>;
   /** Gives up what `open` took beside the store (the word of who holds it). */

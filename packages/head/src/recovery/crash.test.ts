@@ -34,7 +34,7 @@ describe("head on a store that drops every unsynced write", function () {
 
   it("every answered append is there once, an unanswered one at most once, whatever is cut, sealed, refused or cut off", async () => {
     await fc.assert(
-      fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 40 }), fc.nat(3), async (steps, witnessLoss) => {
+      fc.asyncProperty(fc.array(stepArbitrary, { maxLength: 40 }), fc.nat(3), async (steps, checkpointLoss) => {
         const world = memoryWorld();
         const answered = new Set<number>();
         const pushed = new Set<number>();
@@ -192,7 +192,7 @@ describe("head on a store that drops every unsynced write", function () {
         }
         world.disk.crash();
         await Promise.allSettled(waiting);
-        world.witness.lose(witnessLoss); // it is not synced: power loss may take its last marks
+        world.checkpoint.lose(checkpointLoss); // it is not synced: power loss may take its last marks
         await restart();
       }),
       { numRuns: Number(process.env["PYROMESH_RUNS"] ?? 300) },
@@ -201,7 +201,7 @@ describe("head on a store that drops every unsynced write", function () {
 
   it("the memory store does drop what was not synced, or the property proves nothing", async () => {
     const { disk } = memoryWorld();
-    const { store } = await disk.open({ isMending: true });
+    const { store } = await disk.open({ isRepairing: true });
     await store.batch([{ kind: "put", key: Uint8Array.of(1), value: Uint8Array.of(1) }], { isSynced: true });
     await store.batch([{ kind: "put", key: Uint8Array.of(2), value: Uint8Array.of(1) }], { isSynced: false });
     disk.crash();
@@ -215,7 +215,7 @@ describe("head on a store that drops every unsynced write", function () {
       disk: new Proxy(world.disk, {
         get: (disk, name) =>
           name === "open"
-            ? async (options: { isMending: boolean }) => {
+            ? async (options: { isRepairing: boolean }) => {
                 const { store, loss } = await disk.open(options);
                 return { store: { ...store, batch: (ops: Parameters<typeof store.batch>[0]) => store.batch(ops, { isSynced: false }) }, loss };
               }
@@ -226,6 +226,6 @@ describe("head on a store that drops every unsynced write", function () {
     world.disk.crash();
     const again = await startHead(world);
     expect(again.replayed).length(0);
-    expect(again.quarantinedCount, "and the witness says so").equal(1);
+    expect(again.quarantinedCount, "and the checkpoint says so").equal(1);
   });
 });

@@ -97,7 +97,7 @@ describe("head over a damaged LevelDB", function () {
     }
     await head.append(recordOf(1000));
     const cut = await head.cut();
-    if (cut === undefined) problems.push("a cut after the mending found nothing");
+    if (cut === undefined) problems.push("a cut after the repairing found nothing");
     else {
       // Ordinals 0 and 1 were given to the window of the first cut and must not be given again, and none may be left out.
       const given = Math.floor(recordOf(0).timeMs / 3_600_000) * 3_600_000;
@@ -110,7 +110,7 @@ describe("head over a damaged LevelDB", function () {
     const again = await start(dir);
     if (again.quarantinedCount !== 0) problems.push(`the next start raised ${again.quarantinedCount} again`);
     if (again.head.quarantine().length !== before.length) problems.push("the quarantine was not kept");
-    if (!again.replayed.some((record) => numberOf(record) === 1000)) problems.push("a record appended after the mending is gone");
+    if (!again.replayed.some((record) => numberOf(record) === 1000)) problems.push("a record appended after the repairing is gone");
     await again.head.close();
     return { isLoss, isSaid: before.length > 0, problems };
   };

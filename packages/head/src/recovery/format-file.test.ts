@@ -45,7 +45,7 @@ describe("the format file", function () {
     return tables.length;
   };
 
-  it("of a later format: refused, and not a byte changes, also where a table is damaged that would be mended", async () => {
+  it("of a later format: refused, and not a byte changes, also where a table is damaged that would be repaired", async () => {
     await fill();
     expect(await harmTables()).greaterThan(0);
     await writeFile(formatPath(), "pyromesh head format 3\nand more lines\n");

@@ -10,7 +10,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
-import { keptFile } from "../store/kept-file.ts";
+import { atomicFile } from "../store/atomic-file.ts";
 import { FORMAT_VERSION } from "../entries/meta-entry.ts";
 
 /** The format that the file names; undefined where the file is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER`. */
@@ -32,7 +32,7 @@ export async function checkHeadFormat(dir: string): Promise<number | undefined> 
 
 /** Call it while the store's lock is held. */
 export async function writeHeadFormat(dir: string): Promise<void> {
-  await keptFile(join(dir, FILE_NAME)).write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
+  await atomicFile(join(dir, FILE_NAME)).write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
 }
 
 const FILE_NAME = "format";

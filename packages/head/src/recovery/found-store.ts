@@ -10,7 +10,7 @@ import type { OpenedStore, StoreOp } from "../entries/store.ts";
 import { StoreIdentity } from "../state/store-identity.ts";
 import { readStructure } from "./structure.ts";
 import type { Structure } from "./structure.ts";
-import type { Witness, WitnessMark } from "./witness.ts";
+import type { Checkpoint, CheckpointMark } from "./checkpoint.ts";
 
 /** What is replayed next. */
 export interface FoundStore {
@@ -18,22 +18,22 @@ export interface FoundStore {
   readonly structure: Structure;
   readonly plan: ReplayPlan;
   /** Only where it belongs to this store. */
-  readonly witness: WitnessMark | undefined;
+  readonly checkpoint: CheckpointMark | undefined;
   readonly quarantines: readonly NewQuarantine[];
   /** Writes the store's identity (`m/store`). Unlike repairs it is written even where the quarantine of a loss could not be. */
   readonly introducing: readonly StoreOp[];
 }
 
-export async function findStore({ store, loss }: OpenedStore, modules: { readonly witness: Witness; readonly clock: Clock; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
+export async function findStore({ store, loss }: OpenedStore, modules: { readonly checkpoint: Checkpoint; readonly clock: Clock; readonly random: Random; readonly logger: Logger }): Promise<FoundStore> {
   const { logger, random } = modules;
-  const seen = loss?.kind === "replaced" ? undefined : modules.witness.read();
+  const seen = loss?.kind === "replaced" ? undefined : modules.checkpoint.read();
   const turns = new Turns(modules);
   const structure = await readStructure(store, seen?.commit ?? 0, logger, turns);
   await turns.give(); // what follows runs in one piece
-  const witness = witnessOf(structure.storeMark, seen);
-  if (seen !== undefined && witness === undefined) logger.warn("the witness beside the head's store belongs to another store and is ignored");
+  const checkpoint = checkpointOf(structure.storeMark, seen);
+  if (seen !== undefined && checkpoint === undefined) logger.warn("the checkpoint beside the head's store belongs to another store and is ignored");
   const isMarkLost = structure.storeMark === undefined && (!structure.isEmpty || seen !== undefined);
-  const plan = planReplay(structure, witness, loss !== undefined || isMarkLost);
+  const plan = planReplay(structure, checkpoint, loss !== undefined || isMarkLost);
 
   const knownId = structure.storeMark?.storeId ?? seen?.storeId;
   // It lost its own entry and the one that names its bucket, so it may have written to a bucket that it no longer knows: treat it as format 1.
@@ -53,14 +53,14 @@ export async function findStore({ store, loss }: OpenedStore, modules: { readonl
     identity,
     structure,
     plan,
-    witness,
+    checkpoint,
     quarantines: loss?.kind === "replaced" ? [{ reason: `the head's store was replaced by an empty one: ${loss.reason}`, startMs: undefined, endMs: undefined }] : [],
     introducing,
   };
 }
 
-/** After a crash right behind a new store id the witness still names the former one: its commits count, its ordinals do not. */
-function witnessOf(mark: StoreMark | undefined, seen: WitnessMark | undefined): WitnessMark | undefined {
+/** After a crash right behind a new store id the checkpoint still names the former one: its commits count, its ordinals do not. */
+function checkpointOf(mark: StoreMark | undefined, seen: CheckpointMark | undefined): CheckpointMark | undefined {
   if (mark === undefined || seen === undefined || isSame(mark.storeId, seen.storeId)) return seen;
   return mark.formerIds.some((id) => isSame(id, seen.storeId)) ? { ...seen, ordinalNext: 0 } : undefined;
 }

@@ -66,7 +66,7 @@ describe("live records", () => {
     await head.close();
   });
 
-  it("one that rotted on disk is named, and is not handed out", async () => {
+  it("one that corrupted on disk is named, and is not handed out", async () => {
     const { head } = await startHead(world);
     await append(head, 0, 3);
     world.disk.tamper(recordKey(2), (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));

@@ -6,14 +6,14 @@
 import { assert, CorruptionError } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { decodeCommit, encodeCommit, sumOf } from "../entries/commit-entry.ts";
-import { frameSum } from "../entries/frame.ts";
+import { envelopeSum } from "../entries/checksum-envelope.ts";
 import { commitKey, parseKey, quarantinedKey, recordKey, recordsBetween } from "../entries/keys.ts";
 import { decodeRecordEntry } from "../entries/record-entry.ts";
 import { placeOf } from "./replay.ts";
 import { identityKeyOf } from "../state/state.ts";
 import type { HeadState } from "../state/state.ts";
 import type { OrderedStore, StoreOp } from "../entries/store.ts";
-import type { Tally } from "../state/tally.ts";
+import type { RecordStats } from "../state/record-stats.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 
 export interface LiveRecord {
@@ -85,9 +85,9 @@ export interface SettingAside {
 /** Undefined where the head holds no such record (any more). */
 export async function planSetAside(store: OrderedStore, state: HeadState, seq: number): Promise<SettingAside | undefined> {
   const identityKey = identityAt(state, seq);
-  const tally = [state.open, ...[...state.cuts.values()].map((cut) => cut.tally)].find(({ commits }) => commits.some((slots) => isInside(slots, seq)));
-  if (identityKey === undefined || tally === undefined) return undefined;
-  const slots = tally.commits.find((one) => isInside(one, seq))!; // found just above
+  const stats = [state.open, ...[...state.cuts.values()].map((cut) => cut.stats)].find(({ commits }) => commits.some((slots) => isInside(slots, seq)));
+  if (identityKey === undefined || stats === undefined) return undefined;
+  const slots = stats.commits.find((one) => isInside(one, seq))!; // found just above
   const seqs = Array.from({ length: slots.lastSeq - slots.firstSeq + 1 }, (_, index) => slots.firstSeq + index);
   const values = await store.getMany(seqs.map(recordKey));
   const value = values[seq - slots.firstSeq];
@@ -95,16 +95,16 @@ export async function planSetAside(store: OrderedStore, state: HeadState, seq: n
   const entry = await store.get(commitKey(slots.number));
   const commit = entry === undefined ? undefined : decodeCommit(slots.number, entry);
   const found = value === undefined ? undefined : readable(seq, value);
-  const span = found === undefined ? (commit?.span ?? tally.span) : { minMs: found.timeMs, maxMs: found.timeMs };
+  const span = found === undefined ? (commit?.span ?? stats.span) : { minMs: found.timeMs, maxMs: found.timeMs };
 
   // 1. Its bytes are kept for whoever looks into it; the commit's entry says that it has one record less.
   const ops: StoreOp[] = [{ kind: "delete", key: recordKey(seq) }];
   ops.push({ kind: "put", key: quarantinedKey(seq), value: value ?? new Uint8Array(0) });
-  if (commit?.kind === "records") ops.push({ kind: "put", ...encodeCommit({ ...commit, recordCount: others.length, sum: sumOf(others.map(frameSum)) }) });
+  if (commit?.kind === "records") ops.push({ kind: "put", ...encodeCommit({ ...commit, recordCount: others.length, sum: sumOf(others.map(envelopeSum)) }) });
   // 2. No segment has to hold it.
   const apply = (): void => {
     state.identities.delete(identityKey);
-    tally.remove(identityKey, found, value?.length ?? 0);
+    stats.remove(identityKey, found, value?.length ?? 0);
   };
   return { ops, span, apply };
 }
@@ -123,6 +123,6 @@ function readable(seq: number, value: Uint8Array): EncodedRecord | undefined {
   }
 }
 
-function isInside({ firstSeq, lastSeq }: Tally["commits"][number], seq: number): boolean {
+function isInside({ firstSeq, lastSeq }: RecordStats["commits"][number], seq: number): boolean {
   return firstSeq <= seq && seq <= lastSeq;
 }

@@ -2,13 +2,13 @@
  * The quarantine: what this store lost or may have lost, kept until an operator acknowledges it, and remembered after.
  *
  * It lives in a file of its own, not in LevelDB: it speaks of LevelDB's failures, and must outlive a store that is moved
- * aside. An entry is written before the store is mended, so a crash between the two raises it again rather than never.
+ * aside. An entry is written before the store is repaired, so a crash between the two raises it again rather than never.
  *
  *   quarantine.json   {"version":1,"crc":<crc32 of the entries' JSON>,"entries":[...]}
  */
 import type { Clock, Logger } from "@pyromesh/base";
 import { crc32, encodeUtf8, messageOf } from "@pyromesh/base";
-import type { KeptFile } from "../store/kept-file.ts";
+import type { AtomicFile } from "../store/atomic-file.ts";
 
 export interface QuarantineEntry {
   readonly id: string;
@@ -31,13 +31,13 @@ interface KeptEntry extends QuarantineEntry {
 
 export class Quarantine {
   #entries: readonly KeptEntry[];
-  readonly #file: KeptFile;
+  readonly #file: AtomicFile;
   readonly #clock: Clock;
   readonly #logger: Logger;
   #idCount: number;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(entries: readonly KeptEntry[], modules: { file: KeptFile; clock: Clock; logger: Logger }) {
+  private constructor(entries: readonly KeptEntry[], modules: { file: AtomicFile; clock: Clock; logger: Logger }) {
     this.#entries = entries;
     this.#file = modules.file;
     this.#clock = modules.clock;
@@ -46,7 +46,7 @@ export class Quarantine {
   }
 
   /** A file that cannot be read means that an earlier loss may be forgotten: that itself is quarantined, over all time. */
-  static async open(modules: { readonly file: KeptFile; readonly clock: Clock; readonly logger: Logger }): Promise<Quarantine> {
+  static async open(modules: { readonly file: AtomicFile; readonly clock: Clock; readonly logger: Logger }): Promise<Quarantine> {
     try {
       return new Quarantine(decodeEntries(await modules.file.read()), modules);
     } catch (cause) {
@@ -63,7 +63,7 @@ export class Quarantine {
       .map(({ id, reason, startMs, endMs, foundAtMs }) => ({ id, reason, startMs, endMs, foundAtMs }));
   }
 
-  /** They count at once, even if they cannot be written; false then, and the caller must not mend what they speak of. */
+  /** They count at once, even if they cannot be written; false then, and the caller must not repair what they speak of. */
   async add(added: readonly NewQuarantine[]): Promise<boolean> {
     if (added.length === 0) return true;
     const foundAtMs = this.#clock.nowMs();

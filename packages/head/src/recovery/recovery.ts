@@ -1,8 +1,8 @@
 /**
- * Doing what replay.ts decided: walks the records, hands them out, and gathers what must be quarantined and mended.
+ * Doing what replay.ts decided: walks the records, hands them out, and gathers what must be quarantined and repaired.
  *
- * It writes nothing. The caller first keeps the quarantines, then writes `mending`, so that a crash between the two raises
- * the loss again. A store without a fault yields an empty mending: a clean start writes nothing.
+ * It writes nothing. The caller first keeps the quarantines, then writes `repairing`, so that a crash between the two raises
+ * the loss again. A store without a fault yields an empty list of repairs: a clean start writes nothing.
  */
 import { Turns } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
@@ -21,10 +21,10 @@ import type { LossBound, ReplayPlan } from "./replay.ts";
 import { HeadState, identityKeyOf } from "../state/state.ts";
 import type { OrderedStore, StoreEntry, StoreOp } from "../entries/store.ts";
 import type { Structure } from "./structure.ts";
-import { Tally } from "../state/tally.ts";
+import { RecordStats } from "../state/record-stats.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 import { joinSpans } from "../entries/time-span.ts";
-import type { WitnessMark } from "./witness.ts";
+import type { CheckpointMark } from "./checkpoint.ts";
 
 export interface ReplayedRecord extends EncodedRecord {
   readonly seq: number;
@@ -43,7 +43,7 @@ export interface ReplayProgress {
 export interface Recovery {
   readonly state: HeadState;
   readonly quarantines: readonly NewQuarantine[];
-  readonly mending: readonly StoreOp[];
+  readonly repairing: readonly StoreOp[];
   /** Records lost for sure; a lost commit whose size nobody knows counts one. */
   readonly quarantinedCount: number;
   readonly recordCount: number;
@@ -53,22 +53,22 @@ export interface Recovery {
 }
 
 export async function recover(
-  input: { readonly store: OrderedStore; readonly structure: Structure; readonly plan: ReplayPlan; readonly witness: WitnessMark | undefined },
+  input: { readonly store: OrderedStore; readonly structure: Structure; readonly plan: ReplayPlan; readonly checkpoint: CheckpointMark | undefined },
   modules: { readonly clock: Clock; readonly logger: Logger },
   visit: (batch: readonly ReplayedRecord[]) => Promise<void>,
   onProgress: (progress: ReplayProgress) => void,
 ): Promise<Recovery> {
-  const { store, structure, plan, witness } = input;
+  const { store, structure, plan, checkpoint } = input;
   const { logger } = modules;
   const state = new HeadState({
     retired: structure.retired,
     nextCommit: plan.nextCommit,
     nextSeq: plan.nextSeq,
   });
-  for (const entry of plan.cuts) state.cuts.set(entry.cutId, { entry, tally: new Tally() });
+  for (const entry of plan.cuts) state.cuts.set(entry.cutId, { entry, stats: new RecordStats() });
   for (const [key, bytes] of structure.sealed) state.sealed.set(key, bytes);
 
-  const mending: StoreOp[] = [];
+  const repairing: StoreOp[] = [];
   const quarantines: NewQuarantine[] = [];
   const retiring: number[] = [];
   let quarantinedCount = 0;
@@ -80,8 +80,8 @@ export async function recover(
     quarantinedCount += count;
     quarantines.push({ reason, startMs: bound.kind === "span" ? bound.span.minMs : undefined, endMs: bound.kind === "span" ? bound.span.maxMs : undefined });
   };
-  const put = ({ key, value }: StoreEntry): void => void mending.push({ kind: "put", key, value });
-  const remove = (key: Uint8Array): void => void mending.push({ kind: "delete", key });
+  const put = ({ key, value }: StoreEntry): void => void repairing.push({ kind: "put", key, value });
+  const remove = (key: Uint8Array): void => void repairing.push({ kind: "delete", key });
 
   // 1. What the numbers and the entries say is gone.
   for (const key of structure.badKeys) remove(key);
@@ -111,18 +111,18 @@ export async function recover(
   }
 
   // 2. The records, each once, by identity.
-  const holes = new Map<number, { readonly cutId: number; readonly tally: Tally }>();
-  const tallyAt = (seq: number): { readonly cutId: number | undefined; readonly tally: Tally } => {
+  const holes = new Map<number, { readonly cutId: number; readonly stats: RecordStats }>();
+  const statsAt = (seq: number): { readonly cutId: number | undefined; readonly stats: RecordStats } => {
     const place = placeOf(seq, plan.cuts);
     switch (place.kind) {
       case "cut":
-        return { cutId: place.cutId, tally: state.cuts.get(place.cutId)!.tally };
+        return { cutId: place.cutId, stats: state.cuts.get(place.cutId)!.stats };
       case "open":
-        return { cutId: undefined, tally: state.open };
+        return { cutId: undefined, stats: state.open };
       case "hole": {
         let hole = holes.get(place.before);
         if (hole === undefined) {
-          hole = { cutId: state.nextCommit++, tally: new Tally() };
+          hole = { cutId: state.nextCommit++, stats: new RecordStats() };
           holes.set(place.before, hole);
         }
         return hole;
@@ -160,8 +160,8 @@ export async function recover(
         continue;
       }
       state.identities.set(identityKey, seq);
-      const { cutId, tally } = tallyAt(seq);
-      tally.add(record, identityKey, entryBytes);
+      const { cutId, stats } = statsAt(seq);
+      stats.add(record, identityKey, entryBytes);
       recordCount++;
       bytes += entryBytes;
       batch.push({ ...record, seq, cutId });
@@ -184,7 +184,7 @@ export async function recover(
     if (step.kind === "commit") {
       const { commit, found } = step;
       const slots = { number: commit.number, firstSeq: commit.firstSeq, lastSeq: commit.lastSeq };
-      tallyAt(commit.firstSeq).tally.commits.push(slots);
+      statsAt(commit.firstSeq).stats.commits.push(slots);
       if (step.isWhole) continue;
       const lostCount = Math.max(1, commit.recordCount - found.length);
       const seqs = new Set(found.map(({ seq }) => seq));
@@ -196,10 +196,10 @@ export async function recover(
       if (step.found.length > 0) {
         const commit = adopt(state.nextCommit++, step.found);
         logger.error("records without a commit are kept", { first: printKey(recordKey(commit.firstSeq)), last: printKey(recordKey(commit.lastSeq)) });
-        tallyAt(commit.firstSeq).tally.commits.push(commit);
+        statsAt(commit.firstSeq).stats.commits.push(commit);
         adopted.push(commit);
       }
-      if (step.bad.length > 0) quarantine(`${step.bad.length} records of no known commit are corrupt`, boundOfOrphans(step.next, witness), step.bad.length);
+      if (step.bad.length > 0) quarantine(`${step.bad.length} records of no known commit are corrupt`, boundOfOrphans(step.next, checkpoint), step.bad.length);
     }
   }
   await handOut();
@@ -209,23 +209,23 @@ export async function recover(
   }
 
   // 3. Records that outlived their cut's entry get a cut of their own, those that outlived their commit's a commit.
-  for (const { cutId, tally } of holes.values()) {
-    const entry: CutEntry = { cutId, firstSeq: tally.firstSeq, lastSeq: tally.lastSeq, madeAtMs: modules.clock.nowMs() };
-    state.cuts.set(cutId, { entry, tally });
+  for (const { cutId, stats } of holes.values()) {
+    const entry: CutEntry = { cutId, firstSeq: stats.firstSeq, lastSeq: stats.lastSeq, madeAtMs: modules.clock.nowMs() };
+    state.cuts.set(cutId, { entry, stats });
   }
   state.refreshAlive();
   const { alive } = state;
   for (const commit of adopted) put(encodeCommit({ ...commit, alive }));
-  for (const { cutId, tally } of holes.values()) {
+  for (const { cutId, stats } of holes.values()) {
     const { entry } = state.cuts.get(cutId)!; // set just above
     put(encodeCut(entry));
-    put(encodeCommit({ kind: "cut", number: cutId, span: tally.span, alive }));
+    put(encodeCommit({ kind: "cut", number: cutId, span: stats.span, alive }));
   }
-  if (retiring.length > 0 || mending.length > 0) {
+  if (retiring.length > 0 || repairing.length > 0) {
     state.retired = state.retired.with(retiring);
     put(encodeRetired(state.retired));
   }
-  return { state, quarantines, mending, quarantinedCount, recordCount, bytes, needsRepair: structure.isScanBroken || walk.isBroken };
+  return { state, quarantines, repairing, quarantinedCount, recordCount, bytes, needsRepair: structure.isScanBroken || walk.isBroken };
 }
 
 /** What `visit` gets at once. */
@@ -236,8 +236,8 @@ function spanOrAny(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "any" } : { kind: "span", span };
 }
 
-function boundOfOrphans(next: RecordsCommit | undefined, witness: WitnessMark | undefined): LossBound {
-  return spanOrAny(next === undefined ? witness?.alive : next.alive);
+function boundOfOrphans(next: RecordsCommit | undefined, checkpoint: CheckpointMark | undefined): LossBound {
+  return spanOrAny(next === undefined ? checkpoint?.alive : next.alive);
 }
 
 /** A commit entry for records that lost theirs. */

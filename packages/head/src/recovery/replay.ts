@@ -2,7 +2,7 @@
  * What is missing, decided from what was read: pure, no store in sight.
  *
  * Three things can be wrong, and each has its own bound on the times it may have cost:
- *   - a number in the commits' sequence is gone: `alive` of the next commit that is there, else of the witness, else any time;
+ *   - a number in the commits' sequence is gone: `alive` of the next commit that is there, else of the checkpoint, else any time;
  *   - a commit's records do not add up: the commit's own span;
  *   - a seal's segment entry is gone: the seal's own span.
  */
@@ -13,7 +13,7 @@ import type { NumberRange } from "../entries/number-ranges.ts";
 import { missingCommits } from "./structure.ts";
 import type { Structure } from "./structure.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
-import type { WitnessMark } from "./witness.ts";
+import type { CheckpointMark } from "./checkpoint.ts";
 
 /** Where a loss may lie in time; `any` when nothing bounds it, `none` when nothing can have been lost. */
 export type LossBound = { readonly kind: "span"; readonly span: TimeSpan } | { readonly kind: "any" } | { readonly kind: "none" };
@@ -34,22 +34,22 @@ export interface ReplayPlan {
 }
 
 /** `isDamaged`: the store itself said that it lost something. */
-export function planReplay(structure: Structure, witness: WitnessMark | undefined, isStoreDamaged: boolean): ReplayPlan {
+export function planReplay(structure: Structure, checkpoint: CheckpointMark | undefined, isStoreDamaged: boolean): ReplayPlan {
   const commits = [...structure.commits.values()].sort((a, b) => a.number - b.number);
   const cuts = [...structure.cuts.values()].sort((a, b) => a.firstSeq - b.firstSeq);
   const recordCommits = commits.filter((commit) => commit.kind === "records").sort((a, b) => a.firstSeq - b.firstSeq);
 
-  const lostCommits = missingCommits(structure, witness?.commit ?? 0).map((range) => ({ range, bound: boundOf(range.to, commits, witness) }));
+  const lostCommits = missingCommits(structure, checkpoint?.commit ?? 0).map((range) => ({ range, bound: boundOf(range.to, commits, checkpoint) }));
   const lostCuts = commits.filter((commit) => commit.kind === "cut" && !structure.cuts.has(commit.number)).map((commit) => commit.number);
   const lostSegments = commits
     .filter((commit) => commit.kind === "seal")
     .map((seal) => ({ seal, segmentKeys: seal.segmentKeys.filter((key) => !structure.sealed.has(key)) }))
     .filter(({ segmentKeys }) => segmentKeys.length > 0);
 
-  const numbers = [witness?.commit ?? 0, ...commits.map((commit) => commit.number), ...cuts.map((cut) => cut.cutId), ...structure.retired.ranges.map((range) => range.to)];
-  const seqs = [(witness?.nextSeq ?? 1) - 1, ...recordCommits.map((commit) => commit.lastSeq), ...cuts.map((cut) => cut.lastSeq)];
+  const numbers = [checkpoint?.commit ?? 0, ...commits.map((commit) => commit.number), ...cuts.map((cut) => cut.cutId), ...structure.retired.ranges.map((range) => range.to)];
+  const seqs = [(checkpoint?.nextSeq ?? 1) - 1, ...recordCommits.map((commit) => commit.lastSeq), ...cuts.map((cut) => cut.lastSeq)];
 
-  const isOrdinalForgotten = (witness?.ordinalNext ?? 0) > greatest([structure.ordinalFloor, ...[...structure.ordinals.values()].map(({ next }) => next)]);
+  const isOrdinalForgotten = (checkpoint?.ordinalNext ?? 0) > greatest([structure.ordinalFloor, ...[...structure.ordinals.values()].map(({ next }) => next)]);
   const isDamaged =
     isStoreDamaged ||
     structure.isScanBroken ||
@@ -72,10 +72,10 @@ export function planReplay(structure: Structure, witness: WitnessMark | undefine
 }
 
 /** What a run of lost commits may have held, told by the first neighbour after them. */
-export function boundOf(lastLost: number, commits: readonly Commit[], witness: WitnessMark | undefined): LossBound {
+export function boundOf(lastLost: number, commits: readonly Commit[], checkpoint: CheckpointMark | undefined): LossBound {
   const next = commits.find((commit) => commit.number > lastLost);
   if (next !== undefined) return spanBound(next.alive);
-  if (witness !== undefined && witness.commit >= lastLost) return spanBound(witness.alive);
+  if (checkpoint !== undefined && checkpoint.commit >= lastLost) return spanBound(checkpoint.alive);
   return { kind: "any" };
 }
 

@@ -10,14 +10,14 @@ import { decodeCommit } from "../entries/commit-entry.ts";
 import type { Commit } from "../entries/commit-entry.ts";
 import { decodeCut } from "../entries/cut-entry.ts";
 import type { CutEntry } from "../entries/cut-entry.ts";
-import { unframe } from "../entries/frame.ts";
+import { unwrap } from "../entries/checksum-envelope.ts";
 import { commitKey, cutKey, KEY_PREFIXES, META_BUCKET, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "../entries/keys.ts";
 import { decodeBucketMark, decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "../entries/meta-entry.ts";
 import type { BucketMark, StoreMark } from "../entries/meta-entry.ts";
 import { NumberRanges } from "../entries/number-ranges.ts";
 import type { OrderedStore } from "../entries/store.ts";
 import type { WindowOrdinals } from "../state/store-identity.ts";
-import { windowKey } from "../state/tally.ts";
+import { windowKey } from "../state/record-stats.ts";
 
 export interface Structure {
   storeMark: (StoreMark & { readonly version: number }) | undefined;
@@ -38,7 +38,7 @@ export interface Structure {
   isEmpty: boolean;
 }
 
-/** Reads it all. `lastCommit`: what the witness says. */
+/** Reads it all. `lastCommit`: what the checkpoint says. */
 export async function readStructure(store: OrderedStore, lastCommit: number, logger: Logger, turns: Turns): Promise<Structure> {
   const structure: Structure = {
     storeMark: undefined,
@@ -133,7 +133,7 @@ function takeEntry(structure: Structure, key: Uint8Array, value: Uint8Array, log
         structure.cuts.set(parsed.number, decodeCut(parsed.number, value));
         return;
       case "sealed":
-        structure.sealed.set(parsed.text, Uint8Array.from(unframe(key, value)));
+        structure.sealed.set(parsed.text, Uint8Array.from(unwrap(key, value)));
         return;
       case "ordinal":
       case "formerOrdinal": {

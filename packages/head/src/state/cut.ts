@@ -1,6 +1,6 @@
 /** A cut as the head tells of it: what leaves together, and what becomes of it. */
 import type { CutState } from "./state.ts";
-import { windowKey } from "./tally.ts";
+import { windowKey } from "./record-stats.ts";
 
 export interface Cut {
   readonly cutId: number;
@@ -22,8 +22,8 @@ export interface CutGroup {
 }
 
 /** Of what it holds: a tenant and window whose records were all quarantined has no group. */
-export function printCut({ entry, tally }: CutState): Cut {
-  const groups = [...tally.groups]
+export function printCut({ entry, stats }: CutState): Cut {
+  const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
       return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() };

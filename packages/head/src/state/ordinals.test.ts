@@ -4,7 +4,7 @@ import { CodedError, seededRandom, toHex } from "@pyromesh/base";
 import { ByteWriter } from "@pyromesh/base";
 import type { Head, HeadModules, NewSegment, RenamedSegment, SealedCut } from "../head.ts";
 import type { Cut } from "./cut.ts";
-import { frame } from "../entries/frame.ts";
+import { wrap } from "../entries/checksum-envelope.ts";
 import { commitKey, cutKey, formerOrdinalKey, META_ORDINAL_FLOOR, META_STORE, ordinalKey, parseKey, recordKey, sealedKey } from "../entries/keys.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, sealUnder, startHead } from "../testing/fixtures.ts";
 import type { MemoryWorld, Started } from "../testing/fixtures.ts";
@@ -210,13 +210,13 @@ describe("ordinals and store ids", () => {
       }
     });
 
-    it("leaves the witness heard: a tail that is lost behind it is noticed", async () => {
+    it("leaves the checkpoint heard: a tail that is lost behind it is noticed", async () => {
       const { head } = await start();
       await head.append(makeRecord(0));
       await head.append(makeRecord(1));
       await head.takeNewStoreId("a test");
       await head.close();
-      world.witness.lose(1); // it was written after the id changed, and not synced
+      world.checkpoint.lose(1); // it was written after the id changed, and not synced
       for (const key of [commitKey(2), recordKey(2)]) world.disk.tamper(key, () => undefined);
       expect((await start()).head.quarantine()).length(1);
     });
@@ -340,12 +340,12 @@ describe("ordinals and store ids", () => {
       const cut = await cutOf(head, 1);
       await head.append(makeRecord(2));
       await head.close();
-      world.disk.tamper(META_STORE, (value) => frame(META_STORE, Uint8Array.of(1, ...value.subarray(5, 21))));
+      world.disk.tamper(META_STORE, (value) => wrap(META_STORE, Uint8Array.of(1, ...value.subarray(5, 21))));
       world.disk.tamper(cutKey(cut.cutId), () => {
         const writer = new ByteWriter().u8(1).uvarint(cut.firstSeq).uvarint(cut.lastSeq).f64(cut.madeAtMs).uvarint(1);
-        return frame(cutKey(cut.cutId), writer.text("anonymous").f64(WINDOW_MS).uvarint(1).finish());
+        return wrap(cutKey(cut.cutId), writer.text("anonymous").f64(WINDOW_MS).uvarint(1).finish());
       });
-      world.disk.tamper(ordinalKey("anonymous", WINDOW_MS), () => frame(ordinalKey("anonymous", WINDOW_MS), Uint8Array.of(2)));
+      world.disk.tamper(ordinalKey("anonymous", WINDOW_MS), () => wrap(ordinalKey("anonymous", WINDOW_MS), Uint8Array.of(2)));
       return idOf(head);
     }
 
@@ -372,8 +372,8 @@ describe("ordinals and store ids", () => {
 
     it("a floor that format 1 wrote holds until the store has a new id", async () => {
       await firstFormat();
-      const { store } = await world.disk.open({ isMending: false });
-      await store.batch([{ kind: "put", key: META_ORDINAL_FLOOR, value: frame(META_ORDINAL_FLOOR, Uint8Array.of(100)) }], { isSynced: true });
+      const { store } = await world.disk.open({ isRepairing: false });
+      await store.batch([{ kind: "put", key: META_ORDINAL_FLOOR, value: wrap(META_ORDINAL_FLOOR, Uint8Array.of(100)) }], { isSynced: true });
       const { head } = await start();
       expect((await head.nextOrdinal("anonymous", WINDOW_MS)).ordinal).equal(100);
       await head.adoptBucket(MARK);

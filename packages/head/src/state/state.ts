@@ -2,14 +2,14 @@
 import type { CutEntry } from "../entries/cut-entry.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import type { NumberRanges } from "../entries/number-ranges.ts";
-import { Tally } from "./tally.ts";
+import { RecordStats } from "./record-stats.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 import { joinSpans } from "../entries/time-span.ts";
 import type { PendingAppend } from "../store/write-queue.ts";
 
 export interface CutState {
   readonly entry: CutEntry;
-  readonly tally: Tally;
+  readonly stats: RecordStats;
 }
 
 export interface SealState {
@@ -19,7 +19,7 @@ export interface SealState {
 }
 
 export class HeadState {
-  open: Tally = new Tally();
+  open: RecordStats = new RecordStats();
   readonly cuts: Map<number, CutState> = new Map();
   /** By commit number. */
   readonly seals: Map<number, SealState> = new Map();
@@ -45,7 +45,7 @@ export class HeadState {
   /** Call when cuts or seals changed: there may be thousands, and every commit asks. */
   refreshAlive(): void {
     let behind: TimeSpan | undefined;
-    for (const { tally } of this.cuts.values()) behind = joinSpans(behind, tally.span);
+    for (const { stats } of this.cuts.values()) behind = joinSpans(behind, stats.span);
     for (const { span } of this.seals.values()) behind = joinSpans(behind, span);
     this.#behind = behind;
   }
@@ -64,13 +64,13 @@ export class HeadState {
 
   get cutBytes(): number {
     let bytes = 0;
-    for (const { tally } of this.cuts.values()) bytes += tally.bytes;
+    for (const { stats } of this.cuts.values()) bytes += stats.bytes;
     return bytes;
   }
 
   get cutCount(): number {
     let count = 0;
-    for (const { tally } of this.cuts.values()) count += tally.recordCount;
+    for (const { stats } of this.cuts.values()) count += stats.recordCount;
     return count;
   }
 }

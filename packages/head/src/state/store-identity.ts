@@ -12,7 +12,7 @@ import { formerOrdinalKey, META_ORDINAL_FLOOR, ordinalKey } from "../entries/key
 import { encodeBucketMark, encodeFormerOrdinal, encodeNextOrdinal, encodeStoreMark } from "../entries/meta-entry.ts";
 import type { BucketMark, StoreMark } from "../entries/meta-entry.ts";
 import type { StoreOp } from "../entries/store.ts";
-import { windowKey } from "./tally.ts";
+import { windowKey } from "./record-stats.ts";
 
 export interface WindowOrdinal {
   readonly tenant: string;

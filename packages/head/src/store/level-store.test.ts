@@ -15,12 +15,12 @@ import { MemoryDisk } from "../testing/memory-store.ts";
 describeStore("LevelDB", async () => {
   const dir = await mkdtemp(join(tmpdir(), "pyromesh-level-"));
   const opener = levelStoreOpener(dir, { clock: systemClock, logger: silentLogger }, { writeBufferBytes: 96 << 20 });
-  let { store } = await opener.open({ isMending: true });
+  let { store } = await opener.open({ isRepairing: true });
   return {
     store,
     reopen: async () => {
       await store.close();
-      return ({ store } = await opener.open({ isMending: false })).store;
+      return ({ store } = await opener.open({ isRepairing: false })).store;
     },
     clean: async () => {
       await store.close();
@@ -31,12 +31,12 @@ describeStore("LevelDB", async () => {
 
 describeStore("memory", async () => {
   const disk = new MemoryDisk();
-  const { store } = await disk.open({ isMending: true });
+  const { store } = await disk.open({ isRepairing: true });
   return {
     store,
     reopen: async () => {
       await store.close();
-      return (await disk.open({ isMending: false })).store;
+      return (await disk.open({ isRepairing: false })).store;
     },
     clean: async () => {},
   };

@@ -2,7 +2,7 @@
  * LevelDB (classic-level) as an ordered store. The only file that imports it.
  *
  * LevelDB runs without paranoid checks and drops what it cannot read without a word: whoever stores must carry checksums
- * and count (frame.ts, commit-entry.ts).
+ * and count (checksum-envelope.ts, commit-entry.ts).
  */
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
 import { CodedError, makeFolders, messageOf, systemErrorOf, Turns } from "@pyromesh/base";
-import { keptFile, syncDirectory } from "./kept-file.ts";
+import { atomicFile, syncDirectory } from "./atomic-file.ts";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "../entries/store.ts";
 
@@ -47,7 +47,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
   /** Throws always: LEVEL_LOCKED where the store is held, something else where it is not. */
   const probeLock = (): Promise<void> => new ClassicLevel(path, { errorIfExists: true, createIfMissing: false }).open();
 
-  const openMending = async (): Promise<OpenedStore> => {
+  const openRepairing = async (): Promise<OpenedStore> => {
     // 1. Nothing is touched under another process.
     await probeLock().catch(async (cause: unknown) => {
       if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
@@ -82,11 +82,11 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
   };
 
   return {
-    async open({ isMending }) {
+    async open({ isRepairing }) {
       let opened: OpenedStore;
       try {
         await makeFolders(path);
-        opened = isMending ? await openMending() : { store: await openOnce(), loss: undefined };
+        opened = isRepairing ? await openRepairing() : { store: await openOnce(), loss: undefined };
       } catch (cause) {
         // LevelDB writes what its log holds into a table before it opens.
         throw isDiskFull(cause) ? diskFullError(dir, writeBufferBytes, cause) : cause;
@@ -261,9 +261,9 @@ async function salvageTables(path: string, asidePath: string, { clock, logger, s
     logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
     // The damaged one first, so that a crash in between loses nothing.
     await makeFolders(asidePath);
-    await keptFile(join(asidePath, name)).write(table);
+    await atomicFile(join(asidePath, name)).write(table);
     if (salvaged === undefined) await rm(join(path, name));
-    else await keptFile(join(path, name)).write(salvaged);
+    else await atomicFile(join(path, name)).write(salvaged);
   }
   return damaged;
 }

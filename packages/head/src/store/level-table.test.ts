@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import { seededRandom, systemClock, Turns } from "@pyromesh/base";
-import { frame } from "../entries/frame.ts";
+import { wrap } from "../entries/checksum-envelope.ts";
 import { recordKey } from "../entries/keys.ts";
 import { crc32c, isTableSound, salvageTable, writeTable } from "./level-table.ts";
 import type { TableEntry } from "./level-table.ts";
@@ -12,7 +12,7 @@ describe("LevelDB's table files", () => {
     trailer.writeBigUInt64LE((BigInt(sequence) << 8n) | BigInt(kind));
     return Buffer.concat([recordKey(seq), trailer]);
   };
-  const puts = Array.from({ length: 60 }, (_, i): TableEntry => ({ key: internal(i, i + 100, 1), value: Buffer.from(frame(recordKey(i), random.bytes(i % 7 === 0 ? 5000 : 60))) }));
+  const puts = Array.from({ length: 60 }, (_, i): TableEntry => ({ key: internal(i, i + 100, 1), value: Buffer.from(wrap(recordKey(i), random.bytes(i % 7 === 0 ? 5000 : 60))) }));
   const deletes = Array.from({ length: 30 }, (_, i): TableEntry => ({ key: internal(i + 60, i + 300, 0), value: Buffer.alloc(0) }));
   const turns = new Turns({ clock: systemClock });
   let table: Buffer;

@@ -12,12 +12,12 @@
  *   footer    | metaindex handle, index handle (varints: offset, size), zeros | magic u64 |
  *
  * A block need not be summed where what it holds cannot mislead LevelDB, only us, who sum again at replay: a put alone in
- * its block, in order, inside the table; or puts whose frames (frame.ts) add up. So a start with 500 MB of records is spared
+ * its block, in order, inside the table; or puts whose envelopes (checksum-envelope.ts) add up. So a start with 500 MB of records is spared
  * a second of crc32c in JavaScript. The first and last keys are always sure: by them LevelDB sorts whole tables.
  */
 import { crc32 } from "@pyromesh/base";
 import type { Turns } from "@pyromesh/base";
-import { FRAME_BYTES, frameSum } from "../entries/frame.ts";
+import { ENVELOPE_BYTES, envelopeSum } from "../entries/checksum-envelope.ts";
 
 /** Whether LevelDB can read the table without aborting the process. For a table of small records this is a second of work: it is done in slices. */
 export async function isTableSound(table: Buffer, turns: Turns): Promise<boolean> {
@@ -260,8 +260,8 @@ function isPut({ key }: TableEntry): boolean {
 
 function isFramedPut(entry: TableEntry): boolean {
   const { key, value } = entry;
-  if (!isPut(entry) || value.length < FRAME_BYTES) return false;
-  return crc32(value.subarray(FRAME_BYTES), crc32(key.subarray(0, -KEY_TRAILER_BYTES))) === frameSum(value);
+  if (!isPut(entry) || value.length < ENVELOPE_BYTES) return false;
+  return crc32(value.subarray(ENVELOPE_BYTES), crc32(key.subarray(0, -KEY_TRAILER_BYTES))) === envelopeSum(value);
 }
 
 /** User keys ascend; of one user key the later sequence comes first. */

@@ -97,7 +97,7 @@ export class StoreWriter {
     try {
       await this.#compacting;
       await this.#store.close().catch(() => undefined); // it may be closed already, after a try that failed
-      const { store } = await opener.open({ isMending: false });
+      const { store } = await opener.open({ isRepairing: false });
       this.#store = store;
       if (failure.doubt !== undefined) {
         const { key, isApplied } = failure.doubt.probe;
@@ -166,7 +166,7 @@ export class StoreWriter {
     } catch (error) {
       logger.error("the head's store could not be repaired", { error });
     }
-    this.#store = (await opener.open({ isMending: true })).store;
+    this.#store = (await opener.open({ isRepairing: true })).store;
   }
 
   async close(): Promise<void> {

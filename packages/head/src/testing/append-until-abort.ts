@@ -1,14 +1,14 @@
 /**
- * A process whose disk goes bad: appends, saying each number after its ack, rots every table LevelDB has written once there are
+ * A process whose disk goes bad: appends, saying each number after its ack, corrupts every table that LevelDB has written once there are
  * two, and appends on until LevelDB merges them. Used by a test: `node append-until-abort.js <dir>`.
  */
 import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { Metrics, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { Head } from "../head.ts";
-import { keptFile } from "../store/kept-file.ts";
+import { atomicFile } from "../store/atomic-file.ts";
 import { levelStoreOpener } from "../store/level-store.ts";
-import { FileWitness } from "../recovery/witness.ts";
+import { FileCheckpoint } from "../recovery/checkpoint.ts";
 import { makeRecord } from "./fixtures.ts";
 
 const NUMBER_MAX = 4000;
@@ -19,24 +19,24 @@ const head = await Head.open(
   {
     ...modules,
     opener: levelStoreOpener(dir, modules, { writeBufferBytes: 1 << 20 }),
-    witness: FileWitness.open(join(dir, "witness")),
-    quarantineFile: keptFile(join(dir, "quarantine.json")),
+    checkpoint: FileCheckpoint.open(join(dir, "witness")),
+    quarantineFile: atomicFile(join(dir, "quarantine.json")),
   },
 );
 await head.replay(async () => {});
-let isRotten = false;
+let isCorrupt = false;
 for (let number = 0; number < NUMBER_MAX; number++) {
   await head.append(makeRecord(number, { bytes: new Uint8Array(5000).fill(number) }));
   writeSync(1, `${number}\n`); // at once: what is said has been acked
-  if (isRotten || number % 100 !== 0) continue;
+  if (isCorrupt || number % 100 !== 0) continue;
   const tables = readdirSync(join(dir, "db")).filter((name) => name.endsWith(".ldb"));
-  isRotten = tables.length >= 2;
-  if (isRotten) for (const table of tables) rot(join(dir, "db", table));
+  isCorrupt = tables.length >= 2;
+  if (isCorrupt) for (const table of tables) corrupt(join(dir, "db", table));
 }
 process.exit(0);
 
 /** Turns the tenth record's key into one that belongs elsewhere. */
-function rot(path: string): void {
+function corrupt(path: string): void {
   const table = readFileSync(path);
   let at = -1;
   for (let count = 0; count < 10; count++) at = table.indexOf("r/", at + 1, "latin1");

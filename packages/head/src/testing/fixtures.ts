@@ -5,7 +5,7 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { Head } from "../head.ts";
 import type { HeadModules, HeadOptions } from "../head.ts";
 import type { ReplayedRecord } from "../recovery/recovery.ts";
-import { MemoryFile, MemoryWitness } from "./memory-files.ts";
+import { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 import { MemoryDisk } from "./memory-store.ts";
 
 export const HOUR_MS = 3_600_000;
@@ -73,13 +73,13 @@ export async function sealUnder(head: Head, cutId: number, keys: readonly string
 
 export interface MemoryWorld {
   readonly disk: MemoryDisk;
-  readonly witness: MemoryWitness;
+  readonly checkpoint: MemoryCheckpoint;
   readonly quarantineFile: MemoryFile;
   readonly clock: StillClock;
 }
 
 export function memoryWorld(): MemoryWorld {
-  return { disk: new MemoryDisk(), witness: new MemoryWitness(), quarantineFile: new MemoryFile(), clock: new StillClock() };
+  return { disk: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile(), clock: new StillClock() };
 }
 
 export interface Started {
@@ -91,7 +91,7 @@ export interface Started {
 export async function startHead(world: MemoryWorld, options: Partial<HeadOptions> = {}, modules: Partial<HeadModules> = {}): Promise<Started> {
   const head = await Head.open({ diskBudgetBytes: 1 << 30, ...options }, {
     opener: world.disk,
-    witness: world.witness,
+    checkpoint: world.checkpoint,
     quarantineFile: world.quarantineFile,
     clock: world.clock,
     random: seededRandom(1),

@@ -1,6 +1,6 @@
 export { listeningLogger, StillClock } from "./fixtures.ts";
 export { MemoryDisk } from "./memory-store.ts";
-export { MemoryFile, MemoryWitness } from "./memory-files.ts";
+export { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 export { mountSmallDisk } from "./small-disk.ts";
 export type { SmallDisk } from "./small-disk.ts";
 export { describeStore } from "./store-suite.ts";

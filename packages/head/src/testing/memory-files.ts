@@ -1,16 +1,16 @@
 /** The head's small files in memory. */
-import type { KeptFile } from "../store/kept-file.ts";
-import type { Witness, WitnessMark } from "../recovery/witness.ts";
+import type { AtomicFile } from "../store/atomic-file.ts";
+import type { Checkpoint, CheckpointMark } from "../recovery/checkpoint.ts";
 
 /** Not synced, so a power loss may take the last marks along: `lose`. */
-export class MemoryWitness implements Witness {
-  #marks: WitnessMark[] = [];
+export class MemoryCheckpoint implements Checkpoint {
+  #marks: CheckpointMark[] = [];
 
-  read(): WitnessMark | undefined {
+  read(): CheckpointMark | undefined {
     return this.#marks.at(-1);
   }
 
-  write(mark: WitnessMark): void {
+  write(mark: CheckpointMark): void {
     this.#marks.push(mark);
   }
 
@@ -21,7 +21,7 @@ export class MemoryWitness implements Witness {
   close(): void {}
 }
 
-export class MemoryFile implements KeptFile {
+export class MemoryFile implements AtomicFile {
   bytes: Uint8Array | undefined;
   isFailing = false;
 

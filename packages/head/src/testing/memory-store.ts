@@ -24,7 +24,7 @@ export class MemoryDisk implements StoreOpener {
     this.#live = new Map(this.#synced);
   }
 
-  async open(_options: { readonly isMending: boolean }): Promise<OpenedStore> {
+  async open(_options: { readonly isRepairing: boolean }): Promise<OpenedStore> {
     this.onOpen?.();
     return { store: this.#openHandle(), loss: undefined };
   }

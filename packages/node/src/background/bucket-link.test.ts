@@ -448,7 +448,7 @@ describe("bucket link", () => {
     it("an object that was replaced by one of another size is forgotten in memory", async () => {
       await world.own(seg(0));
       await world.start();
-      await world.memory.put(seg(0), Buffer.from("mended"), {}, signal);
+      await world.memory.put(seg(0), Buffer.from("repaired"), {}, signal);
       await world.nextList();
       expect(world.forgotten).to.deep.equal([seg(0)]);
       expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(6);

@@ -8,7 +8,7 @@ import { LocalFiles, MemoryBucket, parseObjectKey } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import type { BucketCall, BucketFault } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
 import { loadConfig } from "../config/load-config.ts";
@@ -23,7 +23,7 @@ const B = parseTenantId("b");
 class World {
   readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-flusher-"));
   readonly disk: MemoryDisk = new MemoryDisk();
-  readonly witness: MemoryWitness = new MemoryWitness();
+  readonly checkpoint: MemoryCheckpoint = new MemoryCheckpoint();
   readonly file: MemoryFile = new MemoryFile();
   readonly clock: ManualClock = new ManualClock(Date.UTC(2026, 2, 2, 14, 30));
   readonly memory: MemoryBucket = new MemoryBucket({ clock: this.clock });
@@ -45,7 +45,7 @@ class World {
       compute: openLocalCompute(modules),
       local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
-      openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, witness: this.witness, quarantineFile: this.file }),
+      openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
     });
     await this.#node.start();
     return this.#node;
@@ -343,7 +343,7 @@ describe("flusher", function () {
     });
   });
 
-  it("a rotted segment's mark of loss is remembered over restarts, and comes to the bucket in its turn", async () => {
+  it("a corrupted segment's mark of loss is remembered over restarts, and comes to the bucket in its turn", async () => {
     await world.start();
     world.bucket.goDown();
     for (const value of [1, 2, 3]) {
@@ -355,7 +355,7 @@ describe("flusher", function () {
     const [, second] = world.localFiles().sort();
     writeFileSync(join(world.dir, "sealed", second!), "rot");
     await world.start();
-    await world.until(() => world.node.admin.quarantine().length === 1, "the rot is found");
+    await world.until(() => world.node.admin.quarantine().length === 1, "the corruption is found");
     await settle();
     await world.stop();
     await world.start();

@@ -2,7 +2,7 @@
  * What the head remembers of a sealed segment: enough to tell a local file that is no longer what was written.
  *
  *   size u64 │ crc32 of all its bytes u32                      little-endian
- *   size u64 │ crc32 of all its bytes u32 │ u8 = 1 (lost)      its file rotted: a mark goes to the bucket in its place
+ *   size u64 │ crc32 of all its bytes u32 │ u8 = 1 (lost)      its file was corrupted: a mark goes to the bucket in its place
  *
  * The segment's own checksums could not do it: they do not know a whole segment from another whole one, and to check them
  * all a file is inflated.
@@ -38,7 +38,7 @@ export function decodeSealedEntry(entry: Uint8Array): SealedEntry {
 }
 
 /** Why a file is not what was sealed; undefined where it is. `found` undefined: there is no file. */
-export function rotOf(found: FileSum | undefined, sealed: FileSum): string | undefined {
+export function corruptionOf(found: FileSum | undefined, sealed: FileSum): string | undefined {
   if (found === undefined) return "is not on disk";
   if (found.sizeBytes !== sealed.sizeBytes) return `has ${found.sizeBytes} bytes on disk instead of ${sealed.sizeBytes}`;
   if (found.crc !== sealed.crc) return `has crc32 ${found.crc.toString(16)} on disk instead of ${sealed.crc.toString(16)}`;

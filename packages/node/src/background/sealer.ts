@@ -14,7 +14,7 @@ import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import type { Generations } from "./generations.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
-import { encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
+import { encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
 
 export interface SealerModules {
   readonly head: Head;
@@ -117,7 +117,7 @@ export async function writeAndRead(local: LocalFiles, key: string, bytes: Uint8A
   await local.write(key, bytes);
   const file = await local.source(key);
   const read = await file.read(0, file.sizeBytes, signal);
-  const rot = rotOf(sealedEntryOf(read), sealedEntryOf(bytes));
-  if (rot !== undefined) throw unavailable("LOCAL_FILE_DIFFERS", `${local.pathOf(key)}, just written, ${rot}: check this node's disk`);
+  const corruption = corruptionOf(sealedEntryOf(read), sealedEntryOf(bytes));
+  if (corruption !== undefined) throw unavailable("LOCAL_FILE_DIFFERS", `${local.pathOf(key)}, just written, ${corruption}: check this node's disk`);
   return read;
 }

@@ -8,7 +8,7 @@
  *   unseal      the head forgets the local copy, the catalog reads from the bucket
  *   delete      the local file goes when no query reads it
  *
- * A sealed file may be the only copy of its records. One that rotted is quarantined: queries over its time are refused until an operator
+ * A sealed file may be the only copy of its records. One that was corrupted is quarantined: queries over its time are refused until an operator
  * acknowledges the loss, and the file is set aside, neither uploaded nor deleted. In its place, and in its turn, the bucket gets a
  * `lost` mark, so that every node knows. Rot is looked for before each upload, and once after a start, in the background, since with the
  * bucket down the upload may be days away.
@@ -26,7 +26,7 @@ import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../process/crash-point.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
 import { flushRetryMs } from "./flush-retry.ts";
-import { decodeSealedEntry, encodeSealedEntry, rotOf, sealedEntryOf } from "./sealed-entry.ts";
+import { decodeSealedEntry, encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
 import type { SealedEntry } from "./sealed-entry.ts";
 import { writeAndRead } from "./sealer.ts";
 import { isOutage, planUploads } from "./upload-plan.ts";
@@ -412,7 +412,7 @@ export class Uploader {
     });
   }
 
-  // --- rot ----------------------------------------------------------------------------------------------------------
+  // --- corruption ----------------------------------------------------------------------------------------------
 
   /** Checks the files that an earlier process sealed, one at a time, so that corruption is reported now and not only when the bucket is back. */
   async #checkAll(): Promise<void> {
@@ -445,9 +445,9 @@ export class Uploader {
       if (!(error instanceof CodedError) || error.code !== "LOCAL_FILE_MISSING") throw error;
     }
     waiting.isUnchecked = false;
-    const rot = rotOf(bytes === undefined ? undefined : sealedEntryOf(bytes), waiting.entry);
-    if (rot === undefined) return bytes;
-    await this.#lose(waiting, rot);
+    const corruption = corruptionOf(bytes === undefined ? undefined : sealedEntryOf(bytes), waiting.entry);
+    if (corruption === undefined) return bytes;
+    await this.#lose(waiting, corruption);
     return undefined;
   }
 
@@ -455,19 +455,19 @@ export class Uploader {
    * The order matters: a crash before the last step finds the sealed entry again, and raises the quarantine a second time
    * rather than never.
    */
-  async #lose(waiting: Waiting, rot: string): Promise<void> {
+  async #lose(waiting: Waiting, corruption: string): Promise<void> {
     const { catalog, countFailure, head, logger } = this.#modules;
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
-      logger.warn("a sealed segment is corrupt on disk; the bucket has it whole", { key, rot });
+      logger.warn("a sealed segment is corrupt on disk; the bucket has it whole", { key, corruption });
       catalog.replace({ key, meta, sizeBytes: entry.sizeBytes, place: "bucket" });
       await this.#setAside(key);
       await head.unseal(key);
       this.#done(waiting);
       return;
     }
-    if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${rot}`, meta.minTimeMs, meta.maxTimeMs);
+    if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${corruption}`, meta.minTimeMs, meta.maxTimeMs);
     waiting.isQuarantined = true;
     catalog.remove(key);
     await this.#setAside(key);

@@ -72,10 +72,10 @@ async function push(files: readonly string[], flags: PushFlags, modules: Command
     showProgress();
   };
   const waiting = [...files];
-  const lane = async (): Promise<void> => {
+  const worker = async (): Promise<void> => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) await pushOne(file);
   };
-  await Promise.all(Array.from({ length: CONCURRENCY }, lane));
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
 
   if (terminal.isNoteTty && files.length > 1) terminal.note("\r");
   const kinds = [...names].map(([name, count]) => (names.size === 1 ? name : `${count} ${name}`)).join(", ");

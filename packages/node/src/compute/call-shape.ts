@@ -3,8 +3,8 @@
  * length is rounded up to a power of two). A dashboard that asks again a minute later asks the same; a query over half the time is another.
  */
 import type { FinishSpec, ScanSpec, ScanTask } from "./compute.ts";
-import type { LaneCall } from "./lane-protocol.ts";
-import { isPush } from "./lane-protocol.ts";
+import type { WorkerCall } from "./worker-protocol.ts";
+import { isPush } from "./worker-protocol.ts";
 
 /** What a query scans, wherever it does. */
 export type Scanned = Pick<ScanTask, "spec" | "tenants">;
@@ -36,12 +36,12 @@ export function sidesOf<T>(spec: FinishSpec, partials: readonly T[]): readonly (
 }
 
 /** A build of one worker: each worker builds the datasets that it holds. */
-export function buildShape(lane: number, generation: number, tenant: string, windowStartMs: number): string {
-  return print(["build", lane, generation, tenant, windowStartMs]);
+export function buildShape(worker: number, generation: number, tenant: string, windowStartMs: number): string {
+  return print(["build", worker, generation, tenant, windowStartMs]);
 }
 
 /** What a log line says of a call, without its data. */
-export function describeCall(call: LaneCall): string {
+export function describeCall(call: WorkerCall): string {
   if (isPush(call)) return `push of tenant ${call[4]}`;
   switch (call.method) {
     case "scan":
@@ -58,7 +58,7 @@ export function describeCall(call: LaneCall): string {
 }
 
 function specOf(spec: ScanSpec): unknown {
-  if (spec.kind === "listing" || spec.kind === "census") return { ...spec, startNs: undefined, endNs: undefined, range: rangeOf(spec.startNs, spec.endNs) };
+  if (spec.kind === "listing" || spec.kind === "cardinality") return { ...spec, startNs: undefined, endNs: undefined, range: rangeOf(spec.startNs, spec.endNs) };
   const { query } = spec;
   const shape = "shape" in spec ? timeless(spec.shape) : undefined;
   return { kind: spec.kind, shape, query: { ...query, startNs: undefined, endNs: undefined, range: rangeOf(query.startNs, query.endNs) } };

@@ -5,7 +5,7 @@ import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofO
 import { expect } from "chai";
 import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
-import { packPush, unpackPush } from "./lane-protocol.ts";
+import { packPush, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
@@ -49,7 +49,7 @@ describe("compute engine: text", () => {
     expect(encode(task("\n\n"))).deep.equal([]);
   });
 
-  it("travels to a lane with how it is read, and may lie in shared memory", () => {
+  it("travels to a worker with how it is read, and may lie in shared memory", () => {
     const own = task("main;work 3\n");
     const shared = new Uint8Array(new SharedArrayBuffer(own.pprof.length));
     shared.set(own.pprof);

@@ -1,5 +1,5 @@
 /**
- * What one lane does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
+ * What one worker does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
  * and free of threads, so that the simulator runs the same code in place.
  */
 import { constants, gunzipSync } from "node:zlib";
@@ -10,7 +10,7 @@ import type { EncodedRecord, Interrupt, PreparedRow, PushInput, RecordView } fro
 import { Dataset, DatasetSnapshot, encodePush, pprofOfText, pruneInSteps, RecordDecoder, UNINTERRUPTED, windowStartOf } from "@pyromesh/profile";
 import type { BuiltDataset, DatasetKey, EncodeTask, Generation, InsertedRecord, ScanPartial, ScanTask } from "./compute.ts";
 import { printDatasetKey } from "./compute.ts";
-import { LaneScan } from "./lane-scan.ts";
+import { WorkerScan } from "./worker-scan.ts";
 import { OpenDatasets } from "./open-datasets.ts";
 
 interface HeldDataset {
@@ -25,7 +25,7 @@ interface HeldDataset {
 }
 
 /** A row between `encode` and `insertRows`. Pushes in flight bound how many there are. */
-interface ReadyRow {
+interface InternedRow {
   readonly generation: Generation;
   readonly held: HeldDataset;
   readonly row: PreparedRow;
@@ -45,7 +45,7 @@ interface HeldGeneration {
 
 export interface EngineModules {
   readonly random: Random;
-  /** Whether datasets of this record's tenant and service lie in this lane. */
+  /** Whether datasets of this record's tenant and service lie in this worker. */
   readonly isMine: (record: Pick<EncodedRecord, "tenant" | "service">) => boolean;
   /** The number of the first row made ready; 1 where it is not given. */
   readonly firstRow?: number;
@@ -68,7 +68,7 @@ export interface EngineOptions {
 export class ComputeEngine {
   readonly #modules: EngineModules;
   readonly #generations = new Map<Generation, HeldGeneration>();
-  readonly #ready = new Map<number, ReadyRow>();
+  readonly #ready = new Map<number, InternedRow>();
   /** The latest generation that was built or dropped: it and those before it take no more rows. */
   #closed: Generation = -1;
   /** Builds under way. */
@@ -128,7 +128,7 @@ export class ComputeEngine {
   insertRows(generation: Generation, rows: readonly number[]): void {
     for (const id of rows) {
       const ready = this.#ready.get(id);
-      assert(ready !== undefined && ready.generation === generation, "a ready row is inserted once, into the generation it was made for");
+      assert(ready !== undefined && ready.generation === generation, "a pre-interned row is inserted once, into the generation it was made for");
       this.#ready.delete(id);
       ready.held.readyCount--;
       const { dataset } = ready.held;
@@ -154,7 +154,7 @@ export class ComputeEngine {
     }
   }
 
-  /** 0 where the dataset is another lane's, is being built, or has dropped too much already. */
+  /** 0 where the dataset is another worker's, is being built, or has dropped too much already. */
   #makeReady(generation: Generation, record: EncodedRecord, view: RecordView): number {
     // A dataset that is being built must not change, nor one that is gone come back: a push that was on its way when its
     // generation ended comes here late.
@@ -252,7 +252,7 @@ export class ComputeEngine {
    * dataset is read as it was when the scan came to it.
    */
   scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
-    const scan = new LaneScan(task, interrupt);
+    const scan = new WorkerScan(task, interrupt);
     for (const part of task.parts) this.#open.use(part, (dataset) => scan.read(dataset));
     for (const generation of task.generations) {
       for (const { key, dataset } of [...(this.#generations.get(generation)?.datasets.values() ?? [])]) {

@@ -1,8 +1,8 @@
 /**
  * Compute: decoding, building and scanning behind one port. Worker threads in production, in-thread in the simulator.
  *
- * Bytes go in and bytes or typed arrays come out, never trees of objects. A dataset's interned rows live in one lane,
- * chosen by a hash of tenant and service, and calls to one lane are done in the order they were made: a query sent after an insert
+ * Bytes go in and bytes or typed arrays come out, never trees of objects. A dataset's interned rows live in one worker,
+ * chosen by a hash of tenant and service, and calls to one worker are done in the order they were made: a query sent after an insert
  * sees it. That order is what makes reads see acked writes.
  */
 import type { DiffForm, DotForm, ListingForm, MessageForm, PprofForm, TopTableForm } from "@pyromesh/api";
@@ -19,7 +19,7 @@ import type {
   ListingBounds,
   LocationTree,
   NameTree,
-  PartialCensus,
+  PartialCardinality,
   PartialDurations,
   PartialHeatmap,
   PartialSeries,
@@ -47,7 +47,7 @@ export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
   readonly sections: readonly RawSection[];
 }
 
-/** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a lane once. */
+/** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a worker once. */
 export interface EncodeSettings {
   readonly limits: ProfileLimits;
   readonly window: AcceptanceWindow;
@@ -67,7 +67,7 @@ export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window
 /** A record to intern. Its bytes are looked at before `insert` returns, and not kept. */
 export type InsertedRecord = Pick<EncodedRecord, "tenant" | "service" | "timeMs" | "bytes">;
 
-/** One dataset of one segment, read whole. `bytes` lies in shared memory: lanes look at it, nobody writes. */
+/** One dataset of one segment, read whole. `bytes` lies in shared memory: workers look at it, nobody writes. */
 export interface SegmentPart extends DatasetKey {
   readonly object: string;
   readonly bytes: Uint8Array;
@@ -107,7 +107,7 @@ export type ScanSpec =
       readonly bounds: ListingBounds;
     }
   /** Series, profiles and samples counted, in segments and in memory apart. */
-  | { readonly kind: "census"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
+  | { readonly kind: "cardinality"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
 
 export interface ScanTask {
   readonly spec: ScanSpec;
@@ -137,7 +137,7 @@ export interface ScanPartial {
   readonly heatmap: readonly PartialHeatmap[];
   /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
   readonly listing: Uint8Array | undefined;
-  readonly census: ByPlace<PartialCensus> | undefined;
+  readonly cardinality: ByPlace<PartialCardinality> | undefined;
   /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
   readonly packed?: Uint8Array | undefined;
 }
@@ -163,14 +163,14 @@ export type FinishSpec =
   | { readonly kind: "points"; readonly shape: PointsShape; readonly limit: number; readonly form: MessageForm }
   | { readonly kind: "heatmap"; readonly shape: HeatmapShape; readonly limit: number; readonly form: MessageForm }
   | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
-  | { readonly kind: "census" };
+  | { readonly kind: "cardinality" };
 
 /** `bytes`: the reply's body. On the main thread nothing as long as an answer is looked at, copied or printed. */
 export type Finished =
   | { readonly kind: "reply"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "listing"; readonly bytes: Uint8Array; readonly entryCount: number; readonly totalCount: number | undefined }
   /** `seriesCount`: of both, each once. */
-  | { readonly kind: "census"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
+  | { readonly kind: "cardinality"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
 /** Where a worker that was started again gets its rows from: the head's records, and the generations that the flush keeps. */
 export interface RowSource {
@@ -193,12 +193,12 @@ export interface Compute {
   insert(generation: Generation, records: readonly InsertedRecord[]): void;
   /** Takes back what `encode` lent: the bytes are overwritten, and rows that were made ready and not inserted are dropped. */
   release(records: readonly EncodedRecord[]): void;
-  /** Resolves when every insert made before has been done: how replay keeps its reading in step with the lanes. */
+  /** Resolves when every insert made before has been done: how replay keeps its reading in step with the workers. */
   settle(): Promise<void>;
   /** The datasets of a window, encoded, by service. */
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]>;
   drop(generation: Generation): void;
-  /** One partial a lane that had something to read. */
+  /** One partial a worker that had something to read. */
   scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
   /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
   merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;

@@ -1,4 +1,4 @@
-import { Census, HeatmapCollector, Interrupt, LabelListing, LocationTreeMerger, NameTreeBuilder, parseProfileType, PointsCollector, ProfileDurations } from "@pyromesh/profile";
+import { Cardinality, HeatmapCollector, Interrupt, LabelListing, LocationTreeMerger, NameTreeBuilder, parseProfileType, PointsCollector, ProfileDurations } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { FinishSpec, ScanPartial } from "./compute.ts";
 import { finishQuery } from "./finish-query.ts";
@@ -20,7 +20,7 @@ const SPECS: readonly FinishSpec[] = [
   { kind: "points", shape: points, limit: 0, ...json },
   { kind: "heatmap", shape: heatmap, limit: 0, ...json },
   { kind: "listing", ...pods, limit: 0, ...json },
-  { kind: "census" },
+  { kind: "cardinality" },
 ];
 
 function partialOf(): ScanPartial {
@@ -34,7 +34,7 @@ function partialOf(): ScanPartial {
     points: new PointsCollector(points).partial(),
     heatmap: new HeatmapCollector(heatmap).partial(),
     listing: new LabelListing(pods.listing, pods.bounds).partial(),
-    census: { segments: new Census().partial(), head: new Census().partial() },
+    cardinality: { segments: new Cardinality().partial(), head: new Cardinality().partial() },
   };
 }
 
@@ -42,7 +42,7 @@ describe("finish query", () => {
   for (const spec of SPECS) {
     it(`${spec.kind}: ends where nobody waits for it`, () => {
       const partials = [partialOf(), partialOf()];
-      expect(finishQuery(spec, partials).kind).to.equal(spec.kind === "listing" || spec.kind === "census" ? spec.kind : "reply");
+      expect(finishQuery(spec, partials).kind).to.equal(spec.kind === "listing" || spec.kind === "cardinality" ? spec.kind : "reply");
       const gone = new Error("gone");
       const interrupt = new Interrupt(() => {
         throw gone;

@@ -1,4 +1,4 @@
-/** The answer of a query from the partial answers of its lanes and windows, as the bytes of its reply. */
+/** The answer of a query from the partial answers of its workers and windows, as the bytes of its reply. */
 import {
   printDiff,
   printDot,
@@ -15,7 +15,7 @@ import {
 import { unreachable } from "@pyromesh/base";
 import type { Interrupt, LocationTree, PointsShape, PprofInput } from "@pyromesh/profile";
 import {
-  Census,
+  Cardinality,
   dotGraph,
   encodePprof,
   encodeTree,
@@ -101,17 +101,17 @@ export function mergeAnswer(spec: FinishSpec, partials: readonly ScanPartial[], 
       const { entryCount, totalCount } = listed;
       return () => ({ kind: "listing", bytes: printListing(spec.listing, listed, spec.form), entryCount, totalCount });
     }
-    case "census": {
-      const [segments, head, both] = [new Census(), new Census(), new Census()];
-      for (const { census } of partials) {
+    case "cardinality": {
+      const [segments, head, both] = [new Cardinality(), new Cardinality(), new Cardinality()];
+      for (const { cardinality } of partials) {
         interrupt.now();
-        if (census === undefined) continue;
-        segments.add(census.segments, interrupt);
-        head.add(census.head, interrupt);
-        both.add(census.segments, interrupt);
-        both.add(census.head, interrupt);
+        if (cardinality === undefined) continue;
+        segments.add(cardinality.segments, interrupt);
+        head.add(cardinality.head, interrupt);
+        both.add(cardinality.segments, interrupt);
+        both.add(cardinality.head, interrupt);
       }
-      return () => ({ kind: "census", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount });
+      return () => ({ kind: "cardinality", counts: { segments: segments.counts(), head: head.counts() }, seriesCount: both.counts().seriesCount });
     }
     default:
       return unreachable(spec);
@@ -160,7 +160,7 @@ function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing
   return merged;
 }
 
-/** Parts of one profile may lie in several lanes. */
+/** Parts of one profile may lie in several workers. */
 function totalDurationNs(partials: readonly ScanPartial[], interrupt: Interrupt): bigint {
   const all = new ProfileDurations();
   for (const { durations } of partials) {

@@ -1,5 +1,5 @@
 /** Merges partial answers of one query into one, in their order: merging in steps gives the same as merging all at once. */
-import { addIdentitySums, Census, HeatmapCollector, LabelListing, LocationTreeMerger, NameTreeBuilder, PointsCollector, ProfileDurations, UNINTERRUPTED } from "@pyromesh/profile";
+import { addIdentitySums, Cardinality, HeatmapCollector, LabelListing, LocationTreeMerger, NameTreeBuilder, PointsCollector, ProfileDurations, UNINTERRUPTED } from "@pyromesh/profile";
 import type { Interrupt } from "@pyromesh/profile";
 import type { ByPlace, ScanPartial, ScanSpec } from "./compute.ts";
 
@@ -10,7 +10,7 @@ export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], 
   const points = spec.kind === "points" ? new PointsCollector(spec.shape) : undefined;
   const heatmap = spec.kind === "heatmap" ? new HeatmapCollector(spec.shape) : undefined;
   const listing = spec.kind === "listing" ? new LabelListing(spec.listing, spec.bounds) : undefined;
-  const census: ByPlace<Census> = { segments: new Census(), head: new Census() };
+  const cardinality: ByPlace<Cardinality> = { segments: new Cardinality(), head: new Cardinality() };
   let recordCount = 0;
   let identitySum = "0".repeat(32);
   for (const partial of partials) {
@@ -23,11 +23,11 @@ export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], 
     points?.add(partial.points, interrupt);
     heatmap?.add(partial.heatmap, interrupt);
     if (partial.listing !== undefined) listing?.add(partial.listing, interrupt);
-    if (partial.census === undefined) continue;
-    census.segments.add(partial.census.segments, interrupt);
-    census.head.add(partial.census.head, interrupt);
+    if (partial.cardinality === undefined) continue;
+    cardinality.segments.add(partial.cardinality.segments, interrupt);
+    cardinality.head.add(partial.cardinality.head, interrupt);
   }
-  const has = (field: "names" | "locations" | "durations" | "census"): boolean => partials.some((partial) => partial[field] !== undefined);
+  const has = (field: "names" | "locations" | "durations" | "cardinality"): boolean => partials.some((partial) => partial[field] !== undefined);
   return {
     recordCount,
     identitySum,
@@ -38,7 +38,7 @@ export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], 
     points: points?.partial() ?? [],
     heatmap: heatmap?.partial() ?? [],
     listing: listing?.partial(),
-    census: has("census") ? { segments: census.segments.partial(), head: census.head.partial() } : undefined,
+    cardinality: has("cardinality") ? { segments: cardinality.segments.partial(), head: cardinality.head.partial() } : undefined,
   };
 }
 
@@ -49,7 +49,7 @@ const ENTRY_BYTES = 128;
 const LABELS_BYTES = 512;
 
 /** About how much memory a partial takes: it bounds how many are held. */
-export function partialBytes({ names, locations, durations, points, heatmap, listing, census, packed }: ScanPartial): number {
+export function partialBytes({ names, locations, durations, points, heatmap, listing, cardinality, packed }: ScanPartial): number {
   if (packed !== undefined) return packed.length;
   let bytes = ENTRY_BYTES + (listing?.length ?? 0);
   if (names !== undefined) bytes += names.nodeCount * NODE_BYTES + names.names.length * ENTRY_BYTES;
@@ -60,6 +60,6 @@ export function partialBytes({ names, locations, durations, points, heatmap, lis
   if (durations !== undefined) bytes += durations.profiles.values.length * ENTRY_BYTES;
   for (const group of points) bytes += LABELS_BYTES + (group.points.size + group.profiles.values.length) * ENTRY_BYTES;
   for (const group of heatmap) bytes += LABELS_BYTES + group.profiles.values.length * ENTRY_BYTES;
-  for (const place of census === undefined ? [] : [census.segments, census.head]) bytes += place.series.length + place.profiles.values.length * ENTRY_BYTES;
+  for (const place of cardinality === undefined ? [] : [cardinality.segments, cardinality.head]) bytes += place.series.length + place.profiles.values.length * ENTRY_BYTES;
   return bytes;
 }

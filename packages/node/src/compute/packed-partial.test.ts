@@ -1,4 +1,4 @@
-import { Census, LabelListing, NameTreeBuilder } from "@pyromesh/profile";
+import { Cardinality, LabelListing, NameTreeBuilder } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { ScanPartial } from "./compute.ts";
 import { finishQuery } from "./finish-query.ts";
@@ -22,7 +22,7 @@ function partialOf(stackCount: number): ScanPartial {
     points: [{ labels, points: new Map([[1, { sum: 1, count: 1, exemplar: undefined }]]), profiles: { keys: new Uint8Array(3), values: [] } }] as unknown as ScanPartial["points"], // any that a clone takes
     heatmap: [],
     listing: pods.partial(),
-    census: { segments: new Census().partial(), head: new Census().partial() },
+    cardinality: { segments: new Cardinality().partial(), head: new Cardinality().partial() },
   };
 }
 

@@ -28,7 +28,7 @@ export function packPartial(partial: ScanPartial, bytesMin: number = PACK_BYTES_
     points: [],
     heatmap: [],
     listing: undefined,
-    census: undefined,
+    cardinality: undefined,
     packed: sharedCopy(serialize(contents)),
   };
 }

@@ -20,15 +20,15 @@ import { assert, CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { LivePage, SeqRange } from "@pyromesh/head";
 import type { Generation, InsertedRecord, RowSource } from "./compute.ts";
-import { laneOf } from "./lane-of.ts";
-import type { LaneCall } from "./lane-protocol.ts";
+import { workerOf } from "./worker-of.ts";
+import type { WorkerCall } from "./worker-protocol.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
-/** What the read-back needs of the worker's lane. */
-export interface RefilledLane {
+/** What the read-back needs of the worker. */
+export interface RefilledWorker {
   /** Rises by one when a worker dies. */
   readonly epoch: number;
-  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> };
+  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: WorkerCall; readonly done: Promise<void> };
   /** Ends the worker, which can be trusted no more. */
   restart(message: string): void;
 }
@@ -41,34 +41,34 @@ const TRIES_MAX = 2;
 const RETRY = { firstMs: 500, maxMs: 15_000 };
 
 interface Handed {
-  readonly call: LaneCall;
+  readonly call: WorkerCall;
   readonly done: Promise<void>;
   readonly seqs: readonly number[];
 }
 
 export interface ReadBackModules {
-  readonly lane: RefilledLane;
+  readonly worker: RefilledWorker;
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
 export class ReadBack {
-  readonly #lane: number;
-  readonly #laneCount: number;
+  readonly #worker: number;
+  readonly #workerCount: number;
   readonly #modules: ReadBackModules;
   /** By seq: at how many deaths this record was alone at work. Bound: the records of one page. */
   readonly #suspects = new Map<number, number>();
   #atWork: readonly Handed[] = [];
   #progress: { readonly startedMs: number; firstSeq: number; nextSeq: number; readonly untilSeq: number } | undefined;
 
-  constructor(options: { readonly lane: number; readonly laneCount: number }, modules: ReadBackModules) {
-    this.#lane = options.lane;
-    this.#laneCount = options.laneCount;
+  constructor(options: { readonly worker: number; readonly workerCount: number }, modules: ReadBackModules) {
+    this.#worker = options.worker;
+    this.#workerCount = options.workerCount;
     this.#modules = modules;
   }
 
   /** The worker is gone; `atWork`: its calls. */
-  onGone(atWork: readonly LaneCall[]): void {
+  onGone(atWork: readonly WorkerCall[]): void {
     for (const { call, seqs } of this.#atWork) if (atWork.includes(call)) this.#suspect(seqs);
     this.#atWork = [];
     this.#progress = undefined;
@@ -87,9 +87,9 @@ export class ReadBack {
    * `signal` aborted. Calls `onSetAside` when a record is out of the way.
    */
   async run(source: RowSource, untilSeq: number, signal: AbortSignal, onSetAside: () => void): Promise<number | undefined> {
-    const { clock, lane } = this.#modules;
-    const { epoch } = lane;
-    const isOver = (): boolean => signal.aborted || lane.epoch !== epoch || round.isBroken;
+    const { clock, worker } = this.#modules;
+    const { epoch } = worker;
+    const isOver = (): boolean => signal.aborted || worker.epoch !== epoch || round.isBroken;
     const round: Round = { source, isOver, signal, done: new Set<number>(), recordCount: 0, isBroken: false, onSetAside };
     for (const [seq, deaths] of this.#worstFirst()) {
       if (isOver()) return undefined;
@@ -137,7 +137,7 @@ export class ReadBack {
         this.#suspect(seqs);
         this.#atWork = [];
         round.isBroken = true;
-        this.#modules.lane.restart(`an accepted record could not be interned: ${messageOf(error)}`);
+        this.#modules.worker.restart(`an accepted record could not be interned: ${messageOf(error)}`);
         return undefined;
       }
     }
@@ -152,7 +152,7 @@ export class ReadBack {
   #handOver({ source, done }: Round, page: LivePage): Handed[] {
     const byGeneration = new Map<Generation, { seqs: number[]; records: InsertedRecord[] }>();
     for (const { seq, cutId, record } of page.records) {
-      if (laneOf(record, this.#laneCount) !== this.#lane || done.has(seq)) continue;
+      if (workerOf(record, this.#workerCount) !== this.#worker || done.has(seq)) continue;
       const generation = source.generationOf(cutId);
       if (generation === undefined) continue;
       const { tenant, service, timeMs, bytes } = record;
@@ -161,7 +161,7 @@ export class ReadBack {
       group.seqs.push(seq);
       group.records.push({ tenant, service, timeMs, bytes: sharedCopy(bytes) });
     }
-    return Array.from(byGeneration, ([generation, { seqs, records }]) => ({ ...this.#modules.lane.insertBack(generation, records), seqs }));
+    return Array.from(byGeneration, ([generation, { seqs, records }]) => ({ ...this.#modules.worker.insertBack(generation, records), seqs }));
   }
 
   async #setAside(round: Round, seq: number, reason: string): Promise<void> {
@@ -183,7 +183,7 @@ export class ReadBack {
           break;
         }
         const waitMs = retryDelayMs(failureCount, RETRY);
-        logger.error("the rows of a worker could not be read back, and are tried again; its queries wait", { worker: this.#lane, retryMs: waitMs, error });
+        logger.error("the rows of a worker could not be read back, and are tried again; its queries wait", { worker: this.#worker, retryMs: waitMs, error });
         await clock.sleep(waitMs, round.signal).catch(() => undefined);
       }
     }

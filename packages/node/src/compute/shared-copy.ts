@@ -2,7 +2,7 @@
  * A copy in shared memory of its own, for what travels between threads and fits no lent slot.
  *
  * Nothing is ever transferred: a transfer detaches a buffer, and from the first detached buffer on V8 lets go of all the code it
- * has compiled for typed arrays, and compiles it with a check on every access (measured: a lane stood for 100 ms and stayed slower).
+ * has compiled for typed arrays, and compiles it with a check on every access (measured: a worker stood for 100 ms and stayed slower).
  */
 import { wordSkew } from "@pyromesh/base";
 

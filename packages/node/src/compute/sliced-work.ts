@@ -5,7 +5,7 @@
  *                 └ batch   └ batch
  *
  * The batch runs on top of the scan, in the same thread and on the same stack. So what must stay true: a batch changes nothing that a
- * scan reads (dataset-snapshot.ts: rows are only added), and what may arrive is bounded by who sends (lane-queue.ts): short calls
+ * scan reads (dataset-snapshot.ts: rows are only added), and what may arrive is bounded by who sends (worker-queue.ts): short calls
  * anywhere, a listing on top of a scan, nothing on top of a short call. So at most three are on the stack.
  *
  * One batch after each slice, not all that wait: while pushes come without end a query still goes on, a slice for each batch.

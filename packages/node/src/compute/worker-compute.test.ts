@@ -4,13 +4,13 @@ import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, PprofW
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { EncodeTask, Generation, ScanTask } from "./compute.ts";
-import { laneOf } from "./lane-of.ts";
+import { workerOf } from "./worker-of.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
-const LANE_COUNT = 2;
-/** As in lent-memory.ts. */
+const WORKER_COUNT = 2;
+/** As in buffer-pool.ts. */
 const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
 const CPU = { type: "cpu", unit: "nanoseconds" };
@@ -91,7 +91,7 @@ describe("worker compute", () => {
   beforeEach(() => {
     lost = undefined;
     compute = new WorkerCompute(
-      { laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
       { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
     );
   });
@@ -104,16 +104,16 @@ describe("worker compute", () => {
     const partials = await compute.scan(scanOf(generations), never);
     return partials.reduce((sum, partial) => sum + partial.recordCount, 0);
   };
-  const isLent = ({ bytes }: EncodedRecord): boolean => bytes.buffer.byteLength === SLOT_BYTES * SLOT_COUNT;
-  /** A service whose datasets lie in that lane. */
-  const serviceOf = (lane: number): string => {
-    for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `s${i}` }, LANE_COUNT) === lane) return `s${i}`;
+  const isPooled = ({ bytes }: EncodedRecord): boolean => bytes.buffer.byteLength === SLOT_BYTES * SLOT_COUNT;
+  /** A service whose datasets lie in that worker. */
+  const serviceOf = (worker: number): string => {
+    for (let i = 0; ; i++) if (workerOf({ tenant: "t1", service: `s${i}` }, WORKER_COUNT) === worker) return `s${i}`;
   };
 
   it("a profile whose labels split it into more records than memory allows is refused, and leaves nothing behind", async () => {
     await compute.stop();
     compute = new WorkerCompute(
-      { laneCount: 1, openDatasetBytesMax: 2 ** 20, recordBytesMax: 200_000, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+      { workerCount: 1, openDatasetBytesMax: 2 ** 20, recordBytesMax: 200_000, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
       { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
     );
     const endpoints = Array.from({ length: 10 }, (_, i) => `/${i}`);
@@ -130,7 +130,7 @@ describe("worker compute", () => {
     const open = async (pushBytesMax: number, clock: Clock = systemClock): Promise<void> => {
       await compute.stop();
       compute = new WorkerCompute(
-        { laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, pushBytesMax, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, pushBytesMax, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
         { clock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
       );
     };
@@ -141,7 +141,7 @@ describe("worker compute", () => {
       let isDone = false;
       const second = compute.encode(large(2)).finally(() => (isDone = true));
       const small = await compute.encode(taskOf({ number: 3 }));
-      expect(isLent(small[0]!), "a small one has its slot").to.equal(true);
+      expect(isPooled(small[0]!), "a small one has its slot").to.equal(true);
       expect(isDone).to.equal(false);
       compute.release(first);
       expectIntact((await second)[0]!, { number: 2, frameCount: 1500 });
@@ -171,12 +171,12 @@ describe("worker compute", () => {
     });
   });
 
-  it("lent memory is used again after the release, and not before", async () => {
+  it("the buffer pool is used again after the release, and not before", async () => {
     const held = { number: 1_000 };
     const [first] = await compute.encode(taskOf(held));
     for (let number = 1; number <= SLOT_COUNT * 2; number++) {
       const records = await compute.encode(taskOf({ number }));
-      expect(isLent(records[0]!), "each finds a free slot").to.equal(true);
+      expect(isPooled(records[0]!), "each finds a free slot").to.equal(true);
       expectIntact(records[0]!, { number });
       compute.insert(0, records);
       compute.release(records);
@@ -193,7 +193,7 @@ describe("worker compute", () => {
     compute.release(records);
     const pushes = Array.from({ length: SLOT_COUNT + 1 }, (_, number) => ({ number: number + 2 }));
     const encoded = await Promise.all(pushes.map((push) => compute.encode(taskOf(push))));
-    expect(encoded.filter(([record]) => isLent(record!)).length).to.equal(SLOT_COUNT);
+    expect(encoded.filter(([record]) => isPooled(record!)).length).to.equal(SLOT_COUNT);
     for (const [index, [record]] of encoded.entries()) expectIntact(record!, pushes[index]!);
   });
 
@@ -208,7 +208,7 @@ describe("worker compute", () => {
     for (const records of encoded) compute.release(records);
     expect(await recordCount(0)).to.equal(pushes.length);
     const [again] = await compute.encode(taskOf({ number: 1_000 }));
-    expect(isLent(again!), "all are back").to.equal(true);
+    expect(isPooled(again!), "all are back").to.equal(true);
   });
 
   it("a profile larger than a slot, and records that do not fit into theirs, arrive whole", async () => {
@@ -220,7 +220,7 @@ describe("worker compute", () => {
     const [alone, parts] = await Promise.all([compute.encode(task), compute.encode(taskOf(split))]);
     expectIntact(alone[0]!, large);
     expect(parts.length).to.equal(split.endpoints.length);
-    expect(new Set(parts.map(isLent)), "some fit and some do not").to.deep.equal(new Set([true, false]));
+    expect(new Set(parts.map(isPooled)), "some fit and some do not").to.deep.equal(new Set([true, false]));
     for (const part of parts) expectIntact(part, split);
     compute.insert(0, [...alone, ...parts]);
     compute.release(alone);
@@ -233,7 +233,7 @@ describe("worker compute", () => {
     const [first, second] = await compute.encode(taskOf(split));
     compute.release([first!]);
     const others = await Promise.all(Array.from({ length: SLOT_COUNT }, (_, i) => compute.encode(taskOf({ number: i + 2 }))));
-    expect(others.filter(([record]) => isLent(record!)).length).to.equal(SLOT_COUNT - 1);
+    expect(others.filter(([record]) => isPooled(record!)).length).to.equal(SLOT_COUNT - 1);
     expectIntact(second!, split);
   });
 
@@ -274,7 +274,7 @@ describe("worker compute", () => {
     expect([await recordCount(0), await recordCount(1)]).to.deep.equal([0, 2]);
   });
 
-  it("pushes that a busy lane passes on to another lie with their service in the end, once each", async () => {
+  it("pushes that a busy worker passes on to another lie with their service in the end, once each", async () => {
     const pushes = Array.from({ length: 40 }, (_, number) => ({ number: number + 1, service: serviceOf(0) }));
     const encoded = await Promise.all(pushes.map((push) => compute.encode(taskOf(push))));
     compute.insert(0, encoded.flat());
@@ -290,14 +290,14 @@ describe("worker compute", () => {
       expect(await codeOf(compute.encode({ ...taskOf({ number: 1 }), pprof: Uint8Array.of(0x1f, 0x8b, 1, 2, 3) }))).to.equal("PROFILE_GZIP_BROKEN");
     }
     const records = await compute.encode(taskOf({ number: 7 }));
-    expect(isLent(records[0]!)).to.equal(true);
+    expect(isPooled(records[0]!)).to.equal(true);
     expectIntact(records[0]!, { number: 7 });
     compute.insert(0, records);
     compute.release(records);
     expect(await recordCount(0)).to.equal(1);
   });
 
-  it("settings beyond what a lane remembers are sent again, and each push is held to its own", async () => {
+  it("settings beyond what a worker remembers are sent again, and each push is held to its own", async () => {
     const settings = Array.from({ length: 600 }, (_, i) => ({ ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: i % 2 === 0 ? 1 : 2 ** 20 } }));
     const codes = await Promise.all(settings.map((own) => codeOf(compute.encode({ ...taskOf({ number: 1 }), settings: own }).then((records) => compute.release(records)))));
     expect(codes).to.deep.equal(settings.map((_, i) => (i % 2 === 0 ? "PROFILE_TOO_LARGE" : "none")));
@@ -314,16 +314,16 @@ describe("worker compute", () => {
     await compute.scan(scanOf([0]), signal);
     expect(count).to.equal(0);
     const canceled = codeOf(compute.scan(scanOf([0]), signal));
-    expect(count).to.equal(LANE_COUNT);
+    expect(count).to.equal(WORKER_COUNT);
     caller.abort();
     expect(await canceled).to.equal("QUERY_CANCELED");
     expect(count).to.equal(0);
-    expect(await recordCount(0), "the lane goes on").to.equal(0);
+    expect(await recordCount(0), "the worker goes on").to.equal(0);
   });
 
   describe("a query whose caller goes away", () => {
     const ROW_COUNT = 2_000;
-    /** All rows in one lane, and the lanes idle. */
+    /** All rows in one worker, and the workers idle. */
     const fill = async (): Promise<void> => {
       const endpoints = Array.from({ length: 100 }, (_, i) => `/${i}`);
       for (let number = 1; number <= ROW_COUNT / endpoints.length; number++) {
@@ -335,17 +335,17 @@ describe("worker compute", () => {
     };
     /** The one dataset again and again: half a minute for a million times, longer than mocha waits for a test. */
     const longScan = (times = 1_000_000): ScanTask => scanOf(Array.from({ length: times }, () => 0));
-    /** By then the lane has what it was sent. */
+    /** By then the worker has what it was sent. */
     const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
 
-    it("leaves its lane free, long before its scan would have ended, and the next scan is whole", async () => {
+    it("leaves its worker free, long before its scan would have ended, and the next scan is whole", async () => {
       await fill();
       const caller = new AbortController();
       const canceled = codeOf(compute.scan(longScan(), caller.signal));
       await turn();
       caller.abort();
       expect(await canceled).to.equal("QUERY_CANCELED");
-      // Behind it, in the same lane.
+      // Behind it, in the same worker.
       expect([await recordCount(0), await recordCount(0)]).to.deep.equal([ROW_COUNT, ROW_COUNT]);
     });
 
@@ -369,7 +369,7 @@ describe("worker compute", () => {
       expect(await recordCount(0)).to.equal(ROW_COUNT);
     });
 
-    it("leaves its lane free of its finish as well", async () => {
+    it("leaves its worker free of its finish as well", async () => {
       await fill();
       const wide = await compute.encode(taskOf({ number: ROW_COUNT, frameCount: 4_000 }));
       compute.insert(0, wide);
@@ -393,7 +393,7 @@ describe("worker compute", () => {
     /** The one dataset a million times: half a minute, longer than mocha waits. What is answered before it is left was done between two of its slices. */
     beforeEach(async () => {
       only = new WorkerCompute(
-        { laneCount: 1, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
+        { workerCount: 1, openDatasetBytesMax: 2 ** 20, memory: { heapMb: 256, outsideBytesMax: 2 ** 28 } },
         { clock: systemClock, logger: silentLogger, metrics: new Metrics(), onHopeless: (error) => (lost = error) },
       );
       const endpoints = Array.from({ length: 100 }, (_, i) => `/${i}`);

@@ -1,11 +1,11 @@
 /**
- * Compute on worker threads: which lane does what (lane.ts is one lane).
+ * Compute on worker threads: which worker does what (compute-worker.ts is one worker).
  *
- * A push goes to the lane where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
- * where that lane is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any lane.
- * Pushes that meet in one lane travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
- * is at work there (lane-queue.ts).
- * Builds run one at a time, so that, where there are several lanes, one is always left for pushes.
+ * A push goes to the worker where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
+ * where that worker is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any worker.
+ * Pushes that meet in one worker travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
+ * is at work there (worker-queue.ts).
+ * Builds run one at a time, so that, where there are several workers, one is always left for pushes.
  *
  * Where a worker dies, only the calls that it was working on are refused (worker-supervisor.ts). A call that was at work at two deaths is
  * refused before it reaches a third worker: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
@@ -22,11 +22,11 @@ import type { Scanned } from "./call-shape.ts";
 import type { BuiltDataset, Compute, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, RowSource, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "./compute.ts";
 import { checkClaimedSize } from "./compute-engine.ts";
 import { DeadlyCalls } from "./deadly-calls.ts";
-import type { Lane, WorkerDeath } from "./lane.ts";
-import { laneOf } from "./lane-of.ts";
-import { isPush, isQuery, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./lane-protocol.ts";
-import type { PackedRecords, UnpackedRecord } from "./lane-protocol.ts";
-import { LentMemory } from "./lent-memory.ts";
+import type { ComputeWorker, WorkerDeath } from "./compute-worker.ts";
+import { workerOf } from "./worker-of.ts";
+import { isPush, isQuery, isRowOf, packPush, RECORD_ENTRIES, unpackRecord } from "./worker-protocol.ts";
+import type { PackedRecords, UnpackedRecord } from "./worker-protocol.ts";
+import { BufferPool } from "./buffer-pool.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
 import { workerThreads } from "./worker-thread.ts";
@@ -39,12 +39,12 @@ const ASIDE_WAIT_TIMEOUT_MS = 5_000;
 /** A profile that may become as much has a batch of its own: the records of all calls of a batch come back together, and nobody knows how many before. */
 const APART_BYTES_MIN = 2 ** 20;
 
-/** A lane with two batches waiting has enough to do. */
-const LANE_CALLS_MAX = 8;
+/** A worker with two batches waiting has enough to do. */
+const WORKER_CALLS_MAX = 8;
 
 export interface WorkerComputeOptions {
-  readonly laneCount: number;
-  /** Of opened datasets, in each lane. */
+  readonly workerCount: number;
+  /** Of opened datasets, in each worker. */
   readonly openDatasetBytesMax: number;
   /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
   readonly pushBytesMax?: number;
@@ -64,14 +64,14 @@ export interface WorkerComputeModules {
 }
 
 /** A record of `encode`, and what it holds until it is released. A copy of it holds nothing. */
-class LentRecord implements EncodedRecord {
+class PooledRecord implements EncodedRecord {
   readonly identity: Uint8Array;
   readonly tenant: string;
   readonly service: string;
   readonly timeMs: number;
   readonly sampleCount: number;
   readonly bytes: Uint8Array;
-  readonly lane: Lane;
+  readonly worker: ComputeWorker;
   readonly generation: Generation;
   /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
   row: number;
@@ -79,14 +79,14 @@ class LentRecord implements EncodedRecord {
   /** Of its bytes, where they lie in no slot: counted until it is released. */
   asideBytes: number;
 
-  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, lane: Lane, slot: SlotLoan | undefined, asideBytes: number) {
+  constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, worker: ComputeWorker, slot: SlotLoan | undefined, asideBytes: number) {
     this.identity = recordIdentity(bytes);
     this.tenant = tenant;
     this.service = service;
     this.timeMs = timeMs;
     this.sampleCount = sampleCount;
     this.bytes = bytes;
-    this.lane = lane;
+    this.worker = worker;
     this.generation = generation;
     this.row = row;
     this.slot = slot;
@@ -102,9 +102,9 @@ interface SlotLoan {
 
 export class WorkerCompute implements Compute {
   readonly #modules: WorkerComputeModules;
-  readonly #workers: WorkerSupervisor[];
-  readonly #lanes: Lane[];
-  readonly #memory = new LentMemory();
+  readonly #supervisors: WorkerSupervisor[];
+  readonly #workers: ComputeWorker[];
+  readonly #memory = new BufferPool();
   /** For what lies in no slot. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
@@ -114,7 +114,7 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ laneCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
     this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
@@ -122,13 +122,13 @@ export class WorkerCompute implements Compute {
     const { outsideBytesMax } = memory;
     const restarts = metrics.counter("pyromesh_worker_restarts_total", "Worker threads that died and were started again, by why they died.", ["reason"]);
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
-    this.#workers = Array.from({ length: laneCount }, (_, lane) => {
-      const onDeath = (death: WorkerDeath): void => this.#onDeath(lane, death);
-      return new WorkerSupervisor({ lane, laneCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax, recordBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+    this.#supervisors = Array.from({ length: workerCount }, (_, worker) => {
+      const onDeath = (death: WorkerDeath): void => this.#onDeath(worker, death);
+      return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax, recordBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
     });
-    this.#lanes = this.#workers.map(({ lane }) => lane);
+    this.#workers = this.#supervisors.map(({ worker }) => worker);
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
-      this.#lanes.map((lane, number) => ({ labels: { worker: String(number) }, value: lane.busyMs / 1000 })),
+      this.#workers.map((worker, number) => ({ labels: { worker: String(number) }, value: worker.busyMs / 1000 })),
     );
   }
 
@@ -142,16 +142,16 @@ export class WorkerCompute implements Compute {
     const copyBytes = at === undefined ? task.pprof.length : 0;
     if (copyBytes > 0) await this.#takeAside(copyBytes);
     try {
-      const lane = this.#laneFor(task);
-      const settings = lane.settingsNumber(task.settings);
+      const worker = this.#workerFor(task);
+      const settings = worker.settingsNumber(task.settings);
       const kind = isSuspect ? "alone" : inflatedBytes(task) >= APART_BYTES_MIN ? "apart" : undefined;
-      const packed = await lane.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
-      const records: LentRecord[] = [];
+      const packed = await worker.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
+      const records: PooledRecord[] = [];
       for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
         // They exist already: no other push is begun until there is room again.
         const asideBytes = typeof packed[entry] === "number" ? 0 : (packed[entry + 1] as number); // as unpackRecord reads them
         this.#aside.add(asideBytes);
-        records.push(new LentRecord(unpackRecord(packed, entry, this.#view), task, lane, slot, asideBytes));
+        records.push(new PooledRecord(unpackRecord(packed, entry, this.#view), task, worker, slot, asideBytes));
       }
       if (slot !== undefined) slot.recordCount = records.length;
       if (isSuspect) this.#deadlyPushes.clear(name);
@@ -181,25 +181,25 @@ export class WorkerCompute implements Compute {
   }
 
   #insert(generation: Generation, record: InsertedRecord): void {
-    if (record instanceof LentRecord && record.generation === generation && isRowOf(record.lane.epoch, record.row)) {
-      record.lane.insertRow(generation, record.row);
+    if (record instanceof PooledRecord && record.generation === generation && isRowOf(record.worker.epoch, record.row)) {
+      record.worker.insertRow(generation, record.row);
       record.row = 0;
       return;
     }
     const { tenant, service, timeMs, bytes } = record;
-    const lane = this.#lanes[laneOf(record, this.#lanes.length)]!;
+    const worker = this.#workers[workerOf(record, this.#workers.length)]!;
     try {
-      lane.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
+      worker.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
     } catch (error) {
       // Out of memory, for instance. Rows that are durable and not interned would be missing from answers without a word: they are read back.
-      lane.restart(`an accepted record could not be handed to it: ${messageOf(error)}`);
+      worker.restart(`an accepted record could not be handed to it: ${messageOf(error)}`);
     }
   }
 
   release(records: readonly EncodedRecord[]): void {
     for (const record of records) {
-      if (!(record instanceof LentRecord)) continue;
-      if (isRowOf(record.lane.epoch, record.row)) record.lane.releaseRow(record.row);
+      if (!(record instanceof PooledRecord)) continue;
+      if (isRowOf(record.worker.epoch, record.row)) record.worker.releaseRow(record.row);
       record.row = 0;
       if (record.slot !== undefined && --record.slot.recordCount === 0) this.#memory.takeBack(record.slot.at);
       record.slot = undefined;
@@ -209,17 +209,17 @@ export class WorkerCompute implements Compute {
   }
 
   async settle(): Promise<void> {
-    await Promise.all(this.#lanes.map((lane) => lane.settle()));
+    await Promise.all(this.#workers.map((worker) => worker.settle()));
   }
 
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]> {
     const run = async (): Promise<readonly DatasetInput[]> => {
       const inputs: DatasetInput[] = [];
-      for (const [number, lane] of this.#lanes.entries()) {
+      for (const [number, worker] of this.#workers.entries()) {
         this.#refuseDeadlyBuild(number, generation, tenant, windowStartMs);
-        // A step at a time: pushes that wait in the lane go in between.
+        // A step at a time: pushes that wait in the worker go in between.
         let built: readonly BuiltDataset[] | undefined;
-        while (built === undefined) built = await lane.call<readonly BuiltDataset[] | undefined>({ method: "build", generation, tenant, windowStartMs });
+        while (built === undefined) built = await worker.call<readonly BuiltDataset[] | undefined>({ method: "build", generation, tenant, windowStartMs });
         for (const dataset of built) {
           const sections: SectionInput[] = [];
           // One after the other: the other threads of the pool stay free for commits.
@@ -235,15 +235,15 @@ export class WorkerCompute implements Compute {
   }
 
   drop(generation: Generation): void {
-    for (const lane of this.#lanes) lane.drop(generation);
+    for (const worker of this.#workers) worker.drop(generation);
   }
 
   async scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]> {
     this.#refuseDeadlyQuery(() => scanShape(task));
-    const parts = new Map<Lane, SegmentPart[]>(this.#lanes.map((lane) => [lane, []]));
-    for (const part of task.parts) parts.get(this.#lanes[laneOf(part, this.#lanes.length)]!)!.push(part);
-    const busy = this.#lanes.filter((lane) => task.generations.length > 0 || parts.get(lane)!.length > 0);
-    const partials = await Promise.all(busy.map((lane) => lane.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(lane)! } }, signal)));
+    const parts = new Map<ComputeWorker, SegmentPart[]>(this.#workers.map((worker) => [worker, []]));
+    for (const part of task.parts) parts.get(this.#workers[workerOf(part, this.#workers.length)]!)!.push(part);
+    const busy = this.#workers.filter((worker) => task.generations.length > 0 || parts.get(worker)!.length > 0);
+    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(worker)! } }, signal)));
     const scanned = { spec: task.spec, tenants: task.tenants };
     for (const partial of partials) this.#scanned.set(partial, scanned);
     return partials;
@@ -263,11 +263,11 @@ export class WorkerCompute implements Compute {
   }
 
   readBackFrom(source: RowSource): void {
-    for (const worker of this.#workers) worker.readBackFrom(source);
+    for (const worker of this.#supervisors) worker.readBackFrom(source);
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#workers.map((worker) => worker.stop()));
+    await Promise.all(this.#supervisors.map((worker) => worker.stop()));
   }
 
   /**
@@ -275,14 +275,14 @@ export class WorkerCompute implements Compute {
    * that was. A push or a build that was done between two slices of a query is not blamed for what the query left of the memory: should
    * it be the cause, it dies again without one.
    */
-  #onDeath(lane: number, { reason, atWork }: WorkerDeath): void {
+  #onDeath(worker: number, { reason, atWork }: WorkerDeath): void {
     const call = atWork.findLast(isQuery) ?? (atWork.length === 1 ? atWork[0] : undefined);
     if (reason === "failed" || call === undefined || isPush(call)) return;
     const nowMs = this.#modules.clock.monotonicMs();
     if (call.method === "scan") this.#deadly.note(scanShape(call.task), nowMs);
     else if (call.method === "merge") this.#deadly.note(mergeShape(call.spec, this.#scannedFor(call.partials)), nowMs);
     else if (call.method === "finish") this.#deadly.note(this.#finishShape(call.spec, call.partials), nowMs);
-    else if (call.method === "build") this.#deadly.note(buildShape(lane, call.generation, call.tenant, call.windowStartMs), nowMs);
+    else if (call.method === "build") this.#deadly.note(buildShape(worker, call.generation, call.tenant, call.windowStartMs), nowMs);
   }
 
   #finishShape(spec: FinishSpec, partials: readonly ScanPartial[]): string {
@@ -307,14 +307,14 @@ export class WorkerCompute implements Compute {
   }
 
   /** The rows stay in memory and queries still find them; the flush tries the build again. */
-  #refuseDeadlyBuild(lane: number, generation: Generation, tenant: string, windowStartMs: number): void {
+  #refuseDeadlyBuild(worker: number, generation: Generation, tenant: string, windowStartMs: number): void {
     if (this.#deadly.isEmpty) return;
-    const seconds = this.#refusedForSeconds(buildShape(lane, generation, tenant, windowStartMs));
+    const seconds = this.#refusedForSeconds(buildShape(worker, generation, tenant, windowStartMs));
     if (seconds === 0) return;
     throw new CodedError({
       code: "BUILD_KILLS_WORKERS",
       kind: "unavailable",
-      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two threads of worker ${lane}; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
+      message: `building the segment of tenant ${tenant}, window ${windowStartMs}, ended two threads of worker ${worker}; it is tried again in ${seconds} s: give the node more memory, or a smaller --flush-size`,
       details: { retryAfterSeconds: seconds },
     });
   }
@@ -334,32 +334,32 @@ export class WorkerCompute implements Compute {
     });
   }
 
-  #laneFor({ tenant, labels }: EncodeTask): Lane {
+  #workerFor({ tenant, labels }: EncodeTask): ComputeWorker {
     const service = labels.find(({ name }) => name === LABEL_SERVICE_NAME)?.value ?? UNKNOWN_SERVICE;
-    const home = this.#lanes[laneOf({ tenant, service }, this.#lanes.length)]!;
+    const home = this.#workers[workerOf({ tenant, service }, this.#workers.length)]!;
     if (isFree(home)) return home;
     const other = this.#free();
     // Where none is free it waits as long there as here, and here its rows can be made ready.
-    return isFree(other) || home.isDown || home.load >= LANE_CALLS_MAX ? other : home;
+    return isFree(other) || home.isDown || home.load >= WORKER_CALLS_MAX ? other : home;
   }
 
-  #free(): Lane {
-    let best = this.#lanes[0]!;
-    for (const lane of this.#lanes) {
-      if (isFree(lane)) return lane;
-      const byState = busynessOf(lane) - busynessOf(best);
-      if (byState < 0 || (byState === 0 && lane.load < best.load)) best = lane;
+  #free(): ComputeWorker {
+    let best = this.#workers[0]!;
+    for (const worker of this.#workers) {
+      if (isFree(worker)) return worker;
+      const byState = busynessOf(worker) - busynessOf(best);
+      if (byState < 0 || (byState === 0 && worker.load < best.load)) best = worker;
     }
     return best;
   }
 }
 
-function isFree(lane: Lane): boolean {
-  return !lane.isLong && lane.load < LANE_CALLS_MAX && !lane.isDown;
+function isFree(worker: ComputeWorker): boolean {
+  return !worker.isLong && worker.load < WORKER_CALLS_MAX && !worker.isDown;
 }
 
-function busynessOf(lane: Lane): number {
-  return Number(lane.isDown) * 2 + Number(lane.isLong);
+function busynessOf(worker: ComputeWorker): number {
+  return Number(worker.isDown) * 2 + Number(worker.isLong);
 }
 
 function wasAtWork(error: unknown): boolean {

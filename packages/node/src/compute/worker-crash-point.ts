@@ -5,18 +5,18 @@
  *
  * Of each worker the first `count` threads do so (absent: all of them): `scan:svc-7`, `build::1`.
  */
-import { isPush } from "./lane-protocol.ts";
-import type { LaneCall } from "./lane-protocol.ts";
+import { isPush } from "./worker-protocol.ts";
+import type { WorkerCall } from "./worker-protocol.ts";
 
 const [armedMethod, armedText = "", threadCount = "Infinity"] = (process.env["PYROMESH_CRASH_WORKER_AT"] ?? "").split(":");
 
-export function workerCrashPoint(call: LaneCall, epoch: number): void {
+export function workerCrashPoint(call: WorkerCall, epoch: number): void {
   if (armedMethod === "" || epoch >= Number(threadCount)) return;
   if ((isPush(call) ? "push" : call.method) !== armedMethod || !textOf(call).includes(armedText)) return;
   const held: number[][] = [];
   for (;;) held.push(new Array<number>(100_000).fill(0.5));
 }
 
-function textOf(call: LaneCall): string {
+function textOf(call: WorkerCall): string {
   return JSON.stringify(call, (_, value: unknown) => (typeof value === "bigint" ? String(value) : ArrayBuffer.isView(value) ? undefined : value));
 }

@@ -2,14 +2,14 @@
 import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Head } from "@pyromesh/head";
-import { listeningLogger, MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { listeningLogger, MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { EncodeTask, FinishSpec, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
-import { laneOf } from "./lane-of.ts";
-import type { LaneCall } from "./lane-protocol.ts";
-import { isPush } from "./lane-protocol.ts";
+import { workerOf } from "./worker-of.ts";
+import type { WorkerCall } from "./worker-protocol.ts";
+import { isPush } from "./worker-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 import { workerThreads } from "./worker-thread.ts";
 import type { StartThread, WorkerThread } from "./worker-thread.ts";
@@ -20,8 +20,8 @@ import { rowSource } from "../background/row-source.ts";
 const NOW_MS = 1_700_000_000_000;
 const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
 const CPU = { type: "cpu", unit: "nanoseconds" };
-const LANE_COUNT = 2;
-/** As in lent-memory.ts. */
+const WORKER_COUNT = 2;
+/** As in buffer-pool.ts. */
 const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
 const MEMORY = { heapMb: 128, outsideBytesMax: 2 ** 28 };
@@ -29,9 +29,9 @@ const never = new AbortController().signal;
 
 const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
 
-/** Services whose datasets lie in lane 0, and in lane 1. */
-const [HERE, THERE] = [0, 1].map((lane) => {
-  for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `svc-${i}` }, LANE_COUNT) === lane) return `svc-${i}`;
+/** Services whose datasets lie in worker 0, and in worker 1. */
+const [HERE, THERE] = [0, 1].map((worker) => {
+  for (let i = 0; ; i++) if (workerOf({ tenant: "t1", service: `svc-${i}` }, WORKER_COUNT) === worker) return `svc-${i}`;
 }) as [string, string];
 
 function taskOf(number: number, service: string, generation: Generation, tenant = "t1"): EncodeTask {
@@ -58,14 +58,14 @@ function scanOf(generations: readonly Generation[], selector: ScanTask["spec"] e
   return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
 }
 
-const isScan = (call: LaneCall): boolean => !isPush(call) && call.method === "scan";
-const isInsert = (call: LaneCall): boolean => !isPush(call) && call.method === "insert";
-const isInsertOf = (service: string) => (call: LaneCall): boolean => !isPush(call) && call.method === "insert" && call.records.some((record) => record.service === service);
+const isScan = (call: WorkerCall): boolean => !isPush(call) && call.method === "scan";
+const isInsert = (call: WorkerCall): boolean => !isPush(call) && call.method === "insert";
+const isInsertOf = (service: string) => (call: WorkerCall): boolean => !isPush(call) && call.method === "insert" && call.records.some((record) => record.service === service);
 
 /** Threads that end when they are told to. */
 class Threads {
   /** A thread that is sent such a call dies with it; called for each. */
-  dieAt: ((call: LaneCall, lane: number) => boolean) | undefined;
+  dieAt: ((call: WorkerCall, worker: number) => boolean) | undefined;
   /** A thread dies when it starts. */
   diesAtOnce = false;
   startCount = 0;
@@ -78,20 +78,20 @@ class Threads {
     const thread: WorkerThread = {
       post: (batch) => {
         const [number, ...calls] = batch;
-        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.lane))) {
+        if (this.dieAt !== undefined && calls.some((call) => this.dieAt!(call, start.worker))) {
           Atomics.store(start.begun, 0, BigInt(number)); // it begins the call, and dies of it
           void real.end();
         } else real.post(batch);
       },
       end: () => real.end(),
     };
-    this.last[start.lane] = thread;
+    this.last[start.worker] = thread;
     return thread;
   };
 
-  /** Ends the thread of a lane, and waits until that is known. */
-  async kill(lane: number): Promise<void> {
-    await this.last[lane]!.end();
+  /** Ends the thread of a worker, and waits until that is known. */
+  async kill(worker: number): Promise<void> {
+    await this.last[worker]!.end();
   }
 }
 
@@ -99,7 +99,7 @@ class Threads {
 class Rig {
   readonly disk = new MemoryDisk();
   readonly file = new MemoryFile();
-  readonly witness = new MemoryWitness();
+  readonly checkpoint = new MemoryCheckpoint();
   readonly threads = new Threads();
   metrics = new Metrics();
   /** What the workers' side logged. */
@@ -115,9 +115,9 @@ class Rig {
 
   async start(): Promise<void> {
     this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ laneCount: LANE_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.compute = new WorkerCompute({ workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
     this.generations = new Generations((generation) => this.compute.drop(generation));
-    const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, witness: this.witness, quarantineFile: this.file };
+    const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file };
     this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
       ...modules,
       onCommitted: (entries) => this.compute.insert(this.open, entries.map(({ record }) => record)),
@@ -271,9 +271,9 @@ describe("a worker that dies", function () {
 
   it("refuses what was with it, with 503 and a time to come again; what waited for it, and others, go on", async () => {
     await pushAll(0, 1);
-    expect(await rig.answer(), "and the lanes are idle").to.deep.equal({ records: 1, sum: 1 });
+    expect(await rig.answer(), "and the workers are idle").to.deep.equal({ records: 1, sum: 1 });
     let deaths = 0;
-    rig.threads.dieAt = (call, lane) => isScan(call) && lane === 0 && deaths++ < 1;
+    rig.threads.dieAt = (call, worker) => isScan(call) && worker === 0 && deaths++ < 1;
     const scan = errorOf(rig.compute.scan(scanOf([0]), never));
     await new Promise((resolve) => void setImmediate(resolve)); // it is sent
     expect(deaths).to.equal(1);
@@ -405,7 +405,7 @@ describe("a worker that dies", function () {
     await pushAll(0, 2);
     await pushAll(2, 3, THERE);
     const selector = [{ name: "service_name", operator: "=" as const, value: HERE }];
-    rig.threads.dieAt = (call, lane) => lane === 0 && !isPush(call) && call.method === "scan" && "query" in call.task.spec && call.task.spec.query.selector.length > 0;
+    rig.threads.dieAt = (call, worker) => worker === 0 && !isPush(call) && call.method === "scan" && "query" in call.task.spec && call.task.spec.query.selector.length > 0;
     for (let time = 0; time < 2; time++) expect((await errorOf(rig.compute.scan(scanOf([0], selector), never))).code).to.equal("WORKER_LOST");
     const refusal = await errorOf(rig.compute.scan(scanOf([0], selector), never));
     expect(refusal).to.include({ code: "QUERY_KILLS_WORKERS", kind: "failed_precondition" });
@@ -425,9 +425,9 @@ describe("a worker that dies", function () {
     const long = scanOf(Array.from({ length: 1_000_000 }, () => 0), selector);
     for (let time = 0; time < 2; time++) {
       let isAtWork = false;
-      rig.threads.dieAt = (call, lane) => {
-        isAtWork ||= isScan(call) && lane === 0;
-        return isAtWork && isPush(call) && lane === 0;
+      rig.threads.dieAt = (call, worker) => {
+        isAtWork ||= isScan(call) && worker === 0;
+        return isAtWork && isPush(call) && worker === 0;
       };
       const scan = errorOf(rig.compute.scan(long, never));
       await new Promise((resolve) => void setImmediate(resolve)); // it is sent
@@ -513,9 +513,9 @@ describe("a worker that dies", function () {
 
   it("of a record that no worker can intern: it is found, set aside, quarantined with its time, and the others stay", async () => {
     await pushAll(0, 4);
-    await rig.push(2 ** 4, `poison-${laneName()}`);
+    await rig.push(2 ** 4, `poison-${workerName()}`);
     await pushAll(5, 8);
-    const poison = `poison-${laneName()}`;
+    const poison = `poison-${workerName()}`;
     rig.threads.dieAt = isInsertOf(poison);
     await rig.threads.kill(0);
     await pushAll(8, 9);
@@ -538,7 +538,7 @@ describe("a worker that dies", function () {
     expect(await rig.restarts("failed")).to.be.above(0);
   });
 
-  it("and a record that rotted on disk meanwhile: quarantined, and the others are read", async () => {
+  it("and a record that corrupted on disk meanwhile: quarantined, and the others are read", async () => {
     await pushAll(0, 3);
     const key = rig.disk.keys().find((one) => one[0] === "r".charCodeAt(0))!;
     rig.disk.tamper(key, (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));
@@ -608,7 +608,7 @@ describe("a worker that dies", function () {
     await pushAll(6, 8, THERE);
     await rig.stop();
     let deaths = 0;
-    rig.threads.dieAt = (call, lane) => isInsert(call) && lane === 0 && deaths++ < 1;
+    rig.threads.dieAt = (call, worker) => isInsert(call) && worker === 0 && deaths++ < 1;
     await rig.start();
     expect(deaths).to.be.above(0);
     expect(await rig.answer()).to.deep.equal({ records: 8, sum: 255 });
@@ -627,8 +627,8 @@ describe("a worker that dies", function () {
   });
 });
 
-/** A service of lane 0 that no other test uses. */
-function laneName(): string {
-  for (let i = 0; ; i++) if (laneOf({ tenant: "t1", service: `poison-${i}` }, LANE_COUNT) === 0) return String(i);
+/** A service of worker 0 that no other test uses. */
+function workerName(): string {
+  for (let i = 0; ; i++) if (workerOf({ tenant: "t1", service: `poison-${i}` }, WORKER_COUNT) === 0) return String(i);
 }
 

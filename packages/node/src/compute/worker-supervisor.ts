@@ -1,21 +1,21 @@
 /**
- * Keeps one worker alive: its lane, and what is done when its thread dies.
+ * Keeps one worker alive (compute-worker.ts): what is done when its thread dies.
  *
  *   thread gone ──▶ counted, logged ──▶ started (worker-restart.ts: when) ──▶ rows read back (read-back.ts) ──▶ holds all rows
  *
- * Records below the head's next seq in the turn in which the lane reports the death are read back: their inserts went to the dead thread.
+ * Records below the head's next seq in the turn in which the worker reports the death are read back: their inserts went to the dead thread.
  * Inserts of later records wait for the next thread.
  *
  * Queries wait for their rows at most HELD_MAX_MS; past it they are refused, and are told how long it will take. Pushes go on. While the head
- * is replayed there is nothing to read rows back from: inserts to a lane whose thread died then are thrown away until there is.
+ * is replayed there is nothing to read rows back from: inserts to a worker whose thread died then are thrown away until there is.
  */
 import type { Clock, Counter, Logger, Timer } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
 import { describeCall } from "./call-shape.ts";
 import type { RowSource } from "./compute.ts";
-import { Lane } from "./lane.ts";
-import type { WorkerDeath } from "./lane.ts";
-import type { LaneStart } from "./lane-protocol.ts";
+import { ComputeWorker } from "./compute-worker.ts";
+import type { WorkerDeath } from "./compute-worker.ts";
+import type { WorkerStart } from "./worker-protocol.ts";
 import { ReadBack } from "./read-back.ts";
 import { planRestart, recentDeaths } from "./worker-restart.ts";
 import type { StartThread } from "./worker-thread.ts";
@@ -33,12 +33,12 @@ export interface WorkerSupervisorModules {
   readonly restarts: Counter;
   /** Called for each death, before anything else is done about it. */
   readonly onDeath: (death: WorkerDeath) => void;
-  /** The worker cannot be kept alive. Its lane refuses everything. */
+  /** The worker cannot be kept alive. It refuses everything. */
   readonly onHopeless: (error: Error) => void;
 }
 
 export class WorkerSupervisor {
-  readonly lane: Lane;
+  readonly worker: ComputeWorker;
   readonly #number: number;
   readonly #modules: WorkerSupervisorModules;
   readonly #readBack: ReadBack;
@@ -53,25 +53,25 @@ export class WorkerSupervisor {
   #startTimer: Timer | undefined;
   #heldTimer: Timer | undefined;
 
-  constructor(start: Omit<LaneStart, "canceled" | "begun" | "epoch">, modules: WorkerSupervisorModules) {
-    this.#number = start.lane;
+  constructor(start: Omit<WorkerStart, "canceled" | "begun" | "epoch">, modules: WorkerSupervisorModules) {
+    this.#number = start.worker;
     this.#modules = modules;
-    this.lane = new Lane(start, { startThread: modules.startThread, onGone: (death) => this.#onGone(death) });
-    this.#readBack = new ReadBack(start, { lane: this.lane, clock: modules.clock, logger: modules.logger });
+    this.worker = new ComputeWorker(start, { startThread: modules.startThread, onGone: (death) => this.#onGone(death) });
+    this.#readBack = new ReadBack(start, { worker: this.worker, clock: modules.clock, logger: modules.logger });
   }
 
   readBackFrom(source: RowSource): void {
     this.#source = source;
     if (!this.#isRefilling) return;
-    this.lane.discard(false);
+    this.worker.discard(false);
     this.#untilSeq = source.nextSeq;
-    if (!this.lane.isDown) void this.#refill(source);
+    if (!this.worker.isDown) void this.#refill(source);
   }
 
   async stop(): Promise<void> {
     this.#stopped.abort();
     this.#cancelTimers();
-    await this.lane.stop();
+    await this.worker.stop();
   }
 
   #onGone(death: WorkerDeath): void {
@@ -92,27 +92,27 @@ export class WorkerSupervisor {
     logger.error("a worker thread died: the calls that it was working on are refused, another thread is started, and its rows are read back", { ...said, startMs: plan.delayMs });
     if (!this.#isRefilling) this.#startedMs = nowMs;
     this.#isRefilling = true;
-    if (this.#source === undefined) this.lane.discard(true);
+    if (this.#source === undefined) this.worker.discard(true);
     else this.#untilSeq = this.#source.nextSeq;
-    this.#heldTimer ??= clock.after(HELD_MAX_MS, () => this.lane.refuseHeld(() => this.#rowsLate()));
+    this.#heldTimer ??= clock.after(HELD_MAX_MS, () => this.worker.refuseHeld(() => this.#rowsLate()));
     if (plan.delayMs === 0) this.#start();
     else this.#startTimer = clock.after(plan.delayMs, () => this.#start());
   }
 
   #start(): void {
-    this.lane.start();
+    this.worker.start();
     if (this.#source !== undefined) void this.#refill(this.#source);
   }
 
   async #refill(source: RowSource): Promise<void> {
     const { clock, logger } = this.#modules;
-    const { epoch } = this.lane;
+    const { epoch } = this.worker;
     const recordCount = await this.#readBack.run(source, this.#untilSeq, this.#stopped.signal, () => (this.#deathsMs = []));
-    if (recordCount === undefined || this.#stopped.signal.aborted || this.lane.epoch !== epoch) return;
+    if (recordCount === undefined || this.#stopped.signal.aborted || this.worker.epoch !== epoch) return;
     this.#isRefilling = false;
     this.#heldTimer?.cancel();
     this.#heldTimer = undefined;
-    this.lane.makeWhole(source.liveGenerations);
+    this.worker.makeWhole(source.liveGenerations);
     logger.info("a worker that was started again holds all of its rows", { worker: this.#number, recordCount, durationMs: Math.round(clock.monotonicMs() - this.#startedMs) });
   }
 
@@ -126,7 +126,7 @@ export class WorkerSupervisor {
         `worker ${this.#number} died ${this.#deathsMs.length} times within a minute (${message})` +
         (reason === "out_of_memory" ? ": give the process more memory, or a smaller --flush-size" : ""),
     });
-    void this.lane.stop(error);
+    void this.worker.stop(error);
     this.#modules.onHopeless(error);
   }
 

@@ -31,7 +31,7 @@ export function queryLimitsOf(inForce: LimitsInForce, tenant: TenantId): QueryLi
   };
 }
 
-/** The same object for the same limits: what of them the lanes go by is sent to each once. */
+/** The same object for the same limits: what of them the workers go by is sent to each once. */
 const writerLimits = new WeakMap<TenantLimits, WriterLimits>();
 
 export function writerLimitsOf(inForce: LimitsInForce, tenant: TenantId): WriterLimits {

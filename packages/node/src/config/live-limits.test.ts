@@ -72,7 +72,7 @@ describe("live limits", () => {
     expect(world.live.inForce.limits.labelCountMax).to.equal(40);
   });
 
-  it("a broken file changes nothing, is logged once, and is shown until it is mended", async () => {
+  it("a broken file changes nothing, is logged once, and is shown until it is repaired", async () => {
     const world = new World();
     expect(await world.isLastGood()).to.equal("1");
     world.text = "overrides:\n  team-a:\n    ingestion_rate_mb: 99\n  team-b:\n    ingestion_rate_mbs: 1\n";

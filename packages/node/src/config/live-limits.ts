@@ -65,7 +65,7 @@ export class LiveLimits {
     this.#timer?.cancel();
   }
 
-  /** One reading. Never rejects: what is wrong is logged once and shown by the metric until it is mended. */
+  /** One reading. Never rejects: what is wrong is logged once and shown by the metric until it is repaired. */
   async reload(): Promise<void> {
     const { load, logger, readFile } = this.#modules;
     const { configFile } = this.#config;

@@ -9,7 +9,7 @@
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
  *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/bodies/request-body.ts)
  *   what they open to   1/16                      where their Content-Encoding says gzip (api/bodies/inflate.ts)
- *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/lent-memory.ts)
+ *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/buffer-pool.ts)
  *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/listener/reply-budget.ts)
  *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
  *

@@ -9,7 +9,7 @@ import { bytesSource, LocalFiles, MemoryBucket, parseObjectKey, readFooter, segm
 import type { SegmentKey } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryWitness } from "@pyromesh/head/testing";
+import { MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
 import { makeMatcher, parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
@@ -38,7 +38,7 @@ class World {
   limits: { inForce: LimitsInForce } | undefined;
   #node: Node | undefined;
   #flags: Readonly<Record<string, string>> = {};
-  #head = { opener: new MemoryDisk(), witness: new MemoryWitness(), quarantineFile: new MemoryFile() };
+  #head = { opener: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile() };
 
   get node(): Node {
     return this.#node!;
@@ -85,7 +85,7 @@ class World {
   /** Another node, of an empty head, on the same bucket: nothing is cached. */
   async restart(clock: Clock = systemClock): Promise<void> {
     await this.#node?.stop();
-    this.#head = { opener: new MemoryDisk(), witness: new MemoryWitness(), quarantineFile: new MemoryFile() };
+    this.#head = { opener: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile() };
     this.scans.length = 0;
     await this.start(this.#flags, "", clock);
   }
@@ -423,7 +423,7 @@ describe("reader", function () {
       ["flipped in its footer", (bytes: Uint8Array) => flipAt(bytes.length - 20)(bytes)],
       ["flipped in a dataset", (bytes: Uint8Array) => flipAt(10)(bytes)],
     ] as const) {
-      it(`an object that is ${name} is refused with the time at which it is read again, and heals by itself soon after it was mended`, async () => {
+      it(`an object that is ${name} is refused with the time at which it is read again, and heals by itself soon after it was repaired`, async () => {
         const key = await fill(await world.start());
         const clock = new ManualClock(BASE_MS + HOUR_MS);
         await world.restart(clock);

@@ -3,7 +3,7 @@
  *
  *   1. plan           memory generations and catalogued objects, pinned together in one turn of the loop
  *   2. fetch          footers, then the byte ranges of datasets that may match, many at once and in the order of the plan
- *   3. scan           window by window as they come, in the lane that holds each dataset; identities decide what counts
+ *   3. scan           window by window as they come, in the worker that holds each dataset; identities decide what counts
  *   4. finish         partials merged, on the way where there are many, and truncated last
  *
  * The pin of step 1 is what makes answers exact while a flush runs: a generation is dropped, and a local segment file
@@ -202,12 +202,12 @@ export class Reader implements ProfileSource {
    * lies, in memory.
    */
   async analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>> {
-    const spec: ScanSpec = { kind: "census", ...selectorsSpec(query) };
+    const spec: ScanSpec = { kind: "cardinality", ...selectorsSpec(query) };
     const { scanned, sizes, blockCount } = await this.#planned(query, signal, async (pin, missing) => {
       const found = await this.#scanPinned(pin, missing, query, query.selectors, spec, signal);
       return { scanned: found, ...(await this.#sizesWithin(pin, missing, query, signal)) };
     });
-    const { counts, seriesCount } = expectKind(await this.#modules.compute.finish({ kind: "census" }, scanned.partials, signal), "census");
+    const { counts, seriesCount } = expectKind(await this.#modules.compute.finish({ kind: "cardinality" }, scanned.partials, signal), "cardinality");
     return {
       value: {
         scopes: [
@@ -319,7 +319,7 @@ export class Reader implements ProfileSource {
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
 
-  /** Damage inside a dataset shows when a lane opens it. Where partial answers are allowed it is left out, one dataset at a time, until the rest is whole. */
+  /** Damage inside a dataset shows when a worker opens it. Where partial answers are allowed it is left out, one dataset at a time, until the rest is whole. */
   async #scanIntact(task: ScanTask, scope: Scope, missing: string[], signal: AbortSignal): Promise<readonly ScanPartial[]> {
     let { parts } = task;
     for (;;) {
@@ -489,7 +489,7 @@ function incomplete(reason: string): CodedError {
   return partly("CATALOG_INCOMPLETE", `the answer could lack segments that this node does not know of yet (${reason}): try again, or send X-Pyromesh-Partial: allow`);
 }
 
-function selectorsSpec(query: SeriesQuery): Pick<Extract<ScanSpec, { readonly kind: "census" }>, "startNs" | "endNs" | "selectors"> {
+function selectorsSpec(query: SeriesQuery): Pick<Extract<ScanSpec, { readonly kind: "cardinality" }>, "startNs" | "endNs" | "selectors"> {
   return {
     startNs: BigInt(query.startMs) * 1_000_000n,
     endNs: BigInt(query.endMs) * 1_000_000n + 999_999n,

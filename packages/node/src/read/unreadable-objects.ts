@@ -131,7 +131,7 @@ export class UnreadableObjects {
     try {
       await check(entry, this.#stopped.signal);
       this.#entries.delete(id);
-      forget(entry.key); // a query may have read it while it was being mended
+      forget(entry.key); // a query may have read it while it was being repaired
       logger.info("an object that was damaged is whole again", { object: entry.key, service: entry.service });
     } catch (error) {
       if (this.#stopped.signal.aborted) return;

@@ -1,4 +1,4 @@
-/** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one lane. */
+/** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one worker. */
 import type { Random } from "@pyromesh/base";
 import { encodeSection } from "@pyromesh/block";
 import type { EncodedRecord } from "@pyromesh/profile";

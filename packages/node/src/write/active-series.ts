@@ -146,7 +146,7 @@ export class ActiveSeries {
     return { records: kept, refusal: seriesLimited({ limits, activeCount: own.active.size, refusedCount: records.length - kept.length, recordCount: records.length }) };
   }
 
-  /** What the head held at start: active, whatever the limit. A record that cannot be read is for the lanes to say. */
+  /** What the head held at start: active, whatever the limit. A record that cannot be read is for the workers to say. */
   resume(tenant: string, bytes: Uint8Array): void {
     let series: readonly number[];
     try {

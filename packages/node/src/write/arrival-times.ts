@@ -91,7 +91,7 @@ export class ArrivalTimes {
     return true;
   }
 
-  /** What the head held at start. Of several by one name the last is known. A record that cannot be read is for the lanes to say. */
+  /** What the head held at start. Of several by one name the last is known. A record that cannot be read is for the workers to say. */
   resume(bytes: Uint8Array, nowMs: number): void {
     try {
       const arrival = recordArrival(bytes);

@@ -33,9 +33,9 @@ class World {
   /** Appends that the head waits for. */
   announcedCount = 0;
   /** Records that were encoded and not yet given back. */
-  lentCount = 0;
+  pooledCount = 0;
   readonly writer: Writer = new Writer({
-    compute: this.#countLent(openLocalCompute({ random: seededRandom(1) })),
+    compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
     head: {
       announce: () => void this.announcedCount++,
       arrived: () => void this.announcedCount--,
@@ -57,17 +57,17 @@ class World {
     refusesBecause: () => undefined,
   });
 
-  #countLent(compute: Compute): Compute {
+  #countPooled(compute: Compute): Compute {
     const { encode, release } = compute;
     compute.encode = async (task) => {
       this.encodingAtOnce = Math.max(this.encodingAtOnce, ++this.encodingCount);
       const records = await encode.call(compute, task).finally(() => this.encodingCount--);
       this.encodedCount++;
-      this.lentCount += records.length;
+      this.pooledCount += records.length;
       return records;
     };
     compute.release = (records) => {
-      this.lentCount -= records.length;
+      this.pooledCount -= records.length;
       release.call(compute, records);
     };
     return compute;
@@ -231,7 +231,7 @@ describe("writer: a push of many profiles", () => {
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, profiles, caller);
     expect([acceptedCount, world.kept.size, world.encodedCount]).to.deep.equal([1, 1, 2]);
     expect(new Set(refused.map(({ error }) => (error as CodedError).code))).to.deep.equal(new Set(["CLIENT_GONE"]));
-    expect([world.announcedCount, world.lentCount]).to.deep.equal([0, 0]);
+    expect([world.announcedCount, world.pooledCount]).to.deep.equal([0, 0]);
   });
 });
 
@@ -323,6 +323,6 @@ describe("writer: pushes without a clock", () => {
     restarted.arrivalTimes.resume(record!.bytes, restarted.clock.nowMs());
     await restarted.push(clockless({ profileId: ID }));
     expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs(), record!.timeMs]);
-    expect(restarted.lentCount).to.equal(0);
+    expect(restarted.pooledCount).to.equal(0);
   });
 });

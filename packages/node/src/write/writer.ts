@@ -2,7 +2,7 @@
  * The write path: what a push goes through between HTTP and its answer.
  *
  *   1. announce the label sets             where the tenant's limit has no room for all that are new, none of those is worked on
- *   2. decode, check, normalise, split      compute.encode, in a lane, which makes the rows ready; a push without a clock
+ *   2. decode, check, normalise, split      compute.encode, in a worker, which makes the rows ready; a push without a clock
  *                                           gets its time before (arrival-times.ts)
  *   3. count the series                     a new one past the tenant's limit is refused, the others go on
  *   4. keep                                 head.append resolves after the sync; the same identity is kept once
@@ -108,7 +108,7 @@ export class Writer implements ProfileSink {
   }
 
   /**
-   * In turns: all at once a push of thousands would fill the lanes' queues, be refused, and be sent again for ever. Once a series was
+   * In turns: all at once a push of thousands would fill the workers' queues, be refused, and be sent again for ever. Once a series was
    * refused, label sets that are new are not worked on any more: they would be refused as well.
    */
   async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[]): Promise<void> {

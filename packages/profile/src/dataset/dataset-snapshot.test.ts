@@ -1,6 +1,6 @@
 /** A scan that pauses: what is pushed in its pauses changes nothing of its answer, and is in the next one. */
 import { expect } from "chai";
-import { Census } from "../scan/census.ts";
+import { Cardinality } from "../scan/cardinality.ts";
 import { Dataset } from "./dataset.ts";
 import { DatasetSnapshot } from "./dataset-snapshot.ts";
 import { dotGraph } from "../graph/dot.ts";
@@ -71,10 +71,10 @@ const WORK: Readonly<Record<string, (view: View, interrupt: Interrupt) => unknow
     listing.scan(view, ALL_ROWS, [], interrupt);
     return listing.result(0);
   },
-  "a census": (view, interrupt) => {
-    const census = new Census();
-    census.scan(view, ALL_ROWS, [], new IdentitySet(), interrupt);
-    return census.counts();
+  "a cardinality": (view, interrupt) => {
+    const cardinality = new Cardinality();
+    cardinality.scan(view, ALL_ROWS, [], new IdentitySet(), interrupt);
+    return cardinality.counts();
   },
 };
 

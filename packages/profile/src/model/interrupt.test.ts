@@ -1,6 +1,6 @@
 /** Long work that is told to end in the middle: every kind of scan and merge asks often enough, and goes no further. */
 import { expect } from "chai";
-import { Census } from "../scan/census.ts";
+import { Cardinality } from "../scan/cardinality.ts";
 import { Dataset } from "../dataset/dataset.ts";
 import { dotGraph } from "../graph/dot.ts";
 import { flameGraphDiff } from "../graph/flame-graph-diff.ts";
@@ -79,8 +79,8 @@ describe("interrupt", () => {
     "a listing": (interrupt) => new LabelListing({ kind: "types" }, { entryCountMax: 0, bytesMax: 0 }).scan(rows, ALL_ROWS, [], interrupt),
     "a few series under a large regular expression": (interrupt) => matchingColumns(fewSeries, { ...ALL_ROWS, selector: large }, interrupt),
     "a listing of them": (interrupt) => new LabelListing({ kind: "types" }, { entryCountMax: 0, bytesMax: 0 }).scan(fewSeries, ALL_ROWS, [large], interrupt),
-    "a census of them": (interrupt) => new Census().scan(fewSeries, ALL_ROWS, [large], new IdentitySet(), interrupt),
-    "a census": (interrupt) => new Census().scan(rows, ALL_ROWS, [], new IdentitySet(), interrupt),
+    "a cardinality of them": (interrupt) => new Cardinality().scan(fewSeries, ALL_ROWS, [large], new IdentitySet(), interrupt),
+    "a cardinality": (interrupt) => new Cardinality().scan(rows, ALL_ROWS, [], new IdentitySet(), interrupt),
     "a name tree": (interrupt) => nameTreeOf(nodes, self, interrupt),
     "a location tree": (interrupt) => locationTreeOf(nodes, self, interrupt),
     "merged name trees": (interrupt) => new NameTreeBuilder().add(nameTreeOf(nodes, self), interrupt),

@@ -33,7 +33,7 @@ describe("sums", () => {
     );
   });
 
-  it("keep one lane while the bound allows, and take a second one exactly at it", () => {
+  it("keep one worker while the bound allows, and take a second one exactly at it", () => {
     const column = new SumColumn(2);
     column.raise(2 ** 53 - 1);
     column.add(0, 2 ** 53 - 1);
@@ -45,7 +45,7 @@ describe("sums", () => {
     expect(column.at(1)).to.equal(0);
   });
 
-  it("totals are exact where selfs fit one lane and their sum does not", () => {
+  it("totals are exact where selfs fit one worker and their sum does not", () => {
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(), value), { minLength: 1, maxLength: 40 }), (nodes) => {
         const nodeParent = Uint32Array.from(nodes.map(([pick], node) => (node === 0 ? 0 : pick % node)));

@@ -28,7 +28,7 @@ export const FRONT_BYTES_MAX: number = 256 * 1024;
 const OUT_BYTES_PER_INPUT_BYTE = 13;
 const MAPPING_BYTES_MAX = 35;
 
-/** A node costs a byte of a location id; mending cut stacktraces adds some (fix-go-truncated.ts). */
+/** A node costs a byte of a location id; repairing cut stacktraces adds some (fix-go-truncated.ts). */
 export function nodeCountMax(bytes: number): number {
   return Math.ceil(bytes * 1.1) + 4096;
 }

@@ -2,7 +2,7 @@
  * One push, from pprof bytes to encoded records: decode, normalise, split, encode, name. Pure and synchronous: it runs in
  * a worker, one push at a time, on scratch that is kept from one push to the next.
  *
- *   pprof bytes --decode--> columns --normalise--> the same, mended --split--> groups --encode--> one record each
+ *   pprof bytes --decode--> columns --normalise--> the same, repaired --split--> groups --encode--> one record each
  *
  * A push that holds nothing (no samples, or none but zeros) gives no records and is no error. Whatever is wrong with the
  * input is a refusal (refusal.ts); the records of one push stand or fall together.

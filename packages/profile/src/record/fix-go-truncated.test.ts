@@ -90,7 +90,7 @@ describe("Go's truncated stacktraces", () => {
     expect(roots.size).equal(2);
   });
 
-  it("a mended stacktrace and one that came whole are one sample", () => {
+  it("a repaired stacktrace and one that came whole are one sample", () => {
     const full = spine(64);
     const samples = [
       { stack: full, value: 1 },
@@ -105,16 +105,16 @@ describe("Go's truncated stacktraces", () => {
     );
   });
 
-  it("allocations are mended from 28 locations on, and not where one is deeper than 32: that Go cuts at 128", () => {
+  it("allocations are repaired from 28 locations on, and not where one is deeper than 32: that Go cuts at 128", () => {
     const full = spine(40);
-    const mendable = [
+    const repairable = [
       { stack: full.slice(0, 32), value: 1 },
       { stack: full.slice(4, 34), value: 2 },
     ];
-    const pprof = (more: readonly Spec[]): Map<string, number> => kept(goProfile([...mendable, ...more], { type: "inuse_space" }));
+    const pprof = (more: readonly Spec[]): Map<string, number> => kept(goProfile([...repairable, ...more], { type: "inuse_space" }));
     expect([...pprof([]).keys()]).deep.equal([full.slice(0, 32).join(" "), full.slice(0, 34).join(" ")]);
     const deep = [{ stack: spine(33).map((name) => `d${name}`), value: 1 }];
-    expect(pprof(deep)).deep.equal(sent([...mendable, ...deep]));
+    expect(pprof(deep)).deep.equal(sent([...repairable, ...deep]));
     const shallow = [
       { stack: full.slice(0, 27), value: 1 },
       { stack: full.slice(4, 28), value: 2 },
@@ -128,17 +128,17 @@ describe("Go's truncated stacktraces", () => {
       { stack: full.slice(0, 64), value: 1 },
       { stack: full.slice(6), value: 2 },
     ];
-    const isMended = (spyName: string, filename: string, first = "f0"): boolean =>
+    const isRepaired = (spyName: string, filename: string, first = "f0"): boolean =>
       kept(goProfile(samples.map(({ stack, value }) => ({ stack: stack.map((name) => (name === "f0" ? first : name)), value })), { filename }), spyName).has([first, ...full.slice(1)].join(" "));
     for (const spyName of ["", "unknown", "scraper"]) {
-      expect(isMended(spyName, "/src/main.go"), spyName).equal(true);
-      expect(isMended(spyName, "/usr/local/go/src/runtime/asm_amd64.s"), spyName).equal(true);
-      for (const filename of ["", "main.c", "main.py", "main.go.c", "go"]) expect(isMended(spyName, filename), `${spyName} ${filename}`).equal(false);
+      expect(isRepaired(spyName, "/src/main.go"), spyName).equal(true);
+      expect(isRepaired(spyName, "/usr/local/go/src/runtime/asm_amd64.s"), spyName).equal(true);
+      for (const filename of ["", "main.c", "main.py", "main.go.c", "go"]) expect(isRepaired(spyName, filename), `${spyName} ${filename}`).equal(false);
     }
     // The string table begins with what the samples name first: the leaf. Only f0 is named after the file.
-    expect(isMended("", "lib.js", "main.go")).equal(false);
-    for (const spyName of ["pyspy", "rbspy", "javaspy", "nodespy", "dotnetspy", "phpspy", "pyroscope-rs", "grafana-agent.java"]) expect(isMended(spyName, "/src/main.go"), spyName).equal(false);
-    expect(isMended("gospy", "main.py")).equal(true);
+    expect(isRepaired("", "lib.js", "main.go")).equal(false);
+    for (const spyName of ["pyspy", "rbspy", "javaspy", "nodespy", "dotnetspy", "phpspy", "pyroscope-rs", "grafana-agent.java"]) expect(isRepaired(spyName, "/src/main.go"), spyName).equal(false);
+    expect(isRepaired("gospy", "main.py")).equal(true);
   });
 
   it("the limit switches it off, for the Go SDK's too", () => {
@@ -229,7 +229,7 @@ describe("Go's truncated stacktraces", () => {
     expect([...stacks.values()].reduce((sum, value) => sum + value)).equal(15);
   });
 
-  it("where mending would make more nodes than the push has bytes, all stays as it came instead of being refused", () => {
+  it("where repairing would make more nodes than the push has bytes, all stays as it came instead of being refused", () => {
     let seed = 1;
     const frame = (): string => `f${(seed = (seed * 48_271) % 0x7fff_ffff) % 100}`;
     const full = Array.from({ length: 64 }, frame);
@@ -248,7 +248,7 @@ describe("Go's truncated stacktraces", () => {
       samples: fc.array(fc.record({ depth: fc.integer({ min: 20, max: 130 }), leaves: fc.array(fc.nat(3), { maxLength: 4 }), value: fc.integer({ min: 1, max: 9 }) }), { minLength: 1, maxLength: 40 }),
       isAllocation: fc.boolean(),
     });
-    let mendedCount = 0;
+    let repairedCount = 0;
     fc.assert(
       fc.property(anyProgram, ({ nameCount, names, samples, isAllocation }) => {
         const full = names.map((name, i) => `f${nameCount === 1000 ? i : name % nameCount}`);
@@ -262,11 +262,11 @@ describe("Go's truncated stacktraces", () => {
         const total = specs.reduce((sum, { value }) => sum + value, 0);
         expect([...found.values()].reduce((sum, value) => sum + value, 0)).equal(total);
         for (const { stack } of specs) expect([...found.keys()].some((whole) => ` ${whole}`.endsWith(` ${stack.join(" ")}`))).equal(true);
-        if ([...found.keys()].some((stack) => stack.split(" ").length > (isAllocation ? 32 : 64))) mendedCount++;
+        if ([...found.keys()].some((stack) => stack.split(" ").length > (isAllocation ? 32 : 64))) repairedCount++;
       }),
       { numRuns: 200 },
     );
-    expect(mendedCount).greaterThan(20);
+    expect(repairedCount).greaterThan(20);
   });
 
   it("the numbers of locations decide nothing where no two neighbours are equally good", () => {
@@ -288,15 +288,15 @@ describe("Go's truncated stacktraces", () => {
     for (const path of corpusPprofFiles(corpus)) {
       if (!basename(path).includes("go_truncated")) continue;
       const pprof = corpusPprof(path);
-      const [asSent, mended] = [false, true].map((repairs) => recordSums(records(pprof, "", repairs), SERIES_NAMES));
+      const [asSent, repaired] = [false, true].map((repairs) => recordSums(records(pprof, "", repairs), SERIES_NAMES));
       const total = (sums: ReadonlyMap<string, bigint>): bigint => [...sums.values()].reduce((sum, value) => sum + value, 0n);
-      expect(total(mended!)).equal(total(asSent!));
+      expect(total(repaired!)).equal(total(asSent!));
       // Not with deep.equal, which looks for each key of a map among all of the other's.
       const expected = expectedSums(pprof, new Set(), true);
-      expect([...expected].find(([key, sum]) => mended!.get(key) !== sum), basename(path)).equal(undefined);
-      expect(mended!.size, basename(path)).equal(expected.size);
+      expect([...expected].find(([key, sum]) => repaired!.get(key) !== sum), basename(path)).equal(undefined);
+      expect(repaired!.size, basename(path)).equal(expected.size);
       const roots = (sums: ReadonlyMap<string, bigint>): number => new Set([...sums.keys()].map((key) => key.split(";", 1)[0])).size;
-      counts[basename(path)] = [roots(asSent!), roots(mended!)];
+      counts[basename(path)] = [roots(asSent!), roots(repaired!)];
     }
     expect(Object.keys(counts).length).equal(2);
     for (const [file, [before, after]] of Object.entries(counts)) expect(after, `${file}: ${before} roots before`).lessThan(before!);

@@ -1,5 +1,5 @@
 /**
- * Mends stacktraces that Go's runtime cut off. It keeps the frames next to the leaf (64 of a CPU sample, 32 of an allocation
+ * Repairs stacktraces that Go's runtime cut off. It keeps the frames next to the leaf (64 of a CPU sample, 32 of an allocation
  * before Go 1.23), so a deep stacktrace loses its root and begins somewhere in the middle; a flame graph then shows it as a
  * tree of its own. What is missing is often there in a neighbour that was a little less deep (reference 2.4):
  *
@@ -46,7 +46,7 @@ const CPU_DEPTH_MIN = 64 - 4;
 /** A deeper allocation says that this Go cuts at 128 (1.23 and later): what is 32 deep is whole. */
 const ALLOCATION_DEPTH_MAX = 32;
 
-// Scratch by node and by group: one push at a time is mended.
+// Scratch by node and by group: one push at a time is repaired.
 let depthScratch = new Uint32Array(1 << 10);
 let groupScratch = new Uint32Array(1 << 10);
 let movedScratch = new Uint32Array(1 << 10);
@@ -65,7 +65,7 @@ export interface GoFacts {
 }
 
 /** Before ids become indexes, since the tree is asked for children by location id. */
-export function mendGoTruncated(decoded: PprofDecoder, sampleTypes: readonly SampleType[], { spyName, collapsedNames }: GoFacts): void {
+export function repairGoTruncated(decoded: PprofDecoder, sampleTypes: readonly SampleType[], { spyName, collapsedNames }: GoFacts): void {
   const isAllocation = sampleTypes.some(({ type }) => ALLOCATION_TYPES.has(type));
   if (!isAllocation && !sampleTypes.some(({ type }) => type === "cpu")) return;
   const { tree } = decoded;

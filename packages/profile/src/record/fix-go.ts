@@ -1,7 +1,7 @@
 /**
- * Mends the names in Go profiles: generic functions are named once per shape of their type parameters
+ * Repairs the names in Go profiles: generic functions are named once per shape of their type parameters
  * (`Map[go.shape.string,go.shape.int].Get`), so that one source function would be many; they are collapsed to `Map.Get`.
- * Stacktraces that Go's runtime cut off are mended in fix-go-truncated.ts.
+ * Stacktraces that Go's runtime cut off are repaired in fix-go-truncated.ts.
  */
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 import { StringRewrite } from "../pprof/string-rewrite.ts";

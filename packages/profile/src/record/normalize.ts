@@ -11,7 +11,7 @@
  * Changing any rule here changes identities: raise NORMALISATION_VERSION (identity.ts) with it.
  */
 import { collapseGoTypeParameters } from "./fix-go.ts";
-import { mendGoTruncated } from "./fix-go-truncated.ts";
+import { repairGoTruncated } from "./fix-go-truncated.ts";
 import { fixDotnetFunctionIds, isDotnet, prefixFunctionsWithFile, spyNamesFilesInFunctions } from "../text/fix-spy.ts";
 import { IdTable } from "../pprof/id-table.ts";
 import type { IngestQuirks } from "../labels/ingest-name.ts";
@@ -52,7 +52,7 @@ export function normalize(
     }
   }
   const collapsedNames = collapseGoTypeParameters(decoded);
-  if (limits.repairsGoStacktraces) mendGoTruncated(decoded, sampleTypes, { spyName: labelValue(labels, "pyroscope_spy") ?? "", collapsedNames });
+  if (limits.repairsGoStacktraces) repairGoTruncated(decoded, sampleTypes, { spyName: labelValue(labels, "pyroscope_spy") ?? "", collapsedNames });
   resolveIds(decoded);
   if (ingest !== undefined && spyNamesFilesInFunctions(ingest.spyName)) prefixFunctionsWithFile(decoded, ingest.spyName);
   limitSymbolLength(decoded, limits.symbolLengthBytesMax);

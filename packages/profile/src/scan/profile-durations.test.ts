@@ -31,7 +31,7 @@ function durationsOf(all: readonly Row[], order: readonly number[]): bigint {
   for (const place of order) {
     const part = new ProfileDurations();
     mergeNodes(datasets[place]!, ALL_ROWS, new IdentitySet(), part);
-    // As between threads: nothing of the lane's own memory arrives.
+    // As between threads: nothing of the worker's own memory arrives.
     whole.addAll(structuredClone(part.partial()));
   }
   return whole.totalNs();

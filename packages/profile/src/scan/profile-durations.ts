@@ -2,7 +2,7 @@
  * How long the profiles of an answer took, together: each profile once, whichever of its rows were merged.
  *
  * As everywhere, a row without a profile id is a profile of its own and need not be remembered; rows with one are one profile
- * by id and time (scan-profiles.ts), in whatever lanes and segments they lie.
+ * by id and time (scan-profiles.ts), in whatever workers and segments they lie.
  */
 import type { DatasetView } from "../dataset/dataset.ts";
 import type { Interrupt } from "../model/interrupt.ts";

@@ -56,14 +56,14 @@ function datasetsOf(all: readonly Row[]): Dataset[] {
   return datasets;
 }
 
-/** Two lanes of two datasets each, then the sum of their parts; `order` shuffles. */
+/** Two workers of two datasets each, then the sum of their parts; `order` shuffles. */
 function answer<T>(datasets: readonly Dataset[], order: readonly number[], open: () => { scan(view: Dataset, query: RowQuery, seen: IdentitySet): void; add(partial: T): void; partial(): T }): ReturnType<typeof open> {
   const whole = open();
-  for (const lane of [order.slice(0, 2), order.slice(2)]) {
+  for (const worker of [order.slice(0, 2), order.slice(2)]) {
     const part = open();
     const seen = new IdentitySet();
-    for (const place of lane) part.scan(datasets[place]!, ALL_ROWS, seen);
-    // As between threads: nothing of the lane's own memory arrives.
+    for (const place of worker) part.scan(datasets[place]!, ALL_ROWS, seen);
+    // As between threads: nothing of the worker's own memory arrives.
     whole.add(structuredClone(part.partial()));
   }
   return whole;

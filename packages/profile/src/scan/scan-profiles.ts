@@ -3,7 +3,7 @@
  *
  *   push --labels of its samples--> rows that share a profile id --ProfileTable--> one profile again
  *
- * Rows of one push may lie in several datasets, segments, lanes and nodes. What must stay true: whatever order they are
+ * Rows of one push may lie in several datasets, segments, workers and nodes. What must stay true: whatever order they are
  * added in, and through however many partial tables, the profiles are the same, each with the sum of its rows (or what else they are
  * joined by) and with the labels that all of them share. Bounded by the rows of one query, which the query limits bound: some 100 bytes a profile.
  */

@@ -1,5 +1,5 @@
 /**
- * What mending does to Go's cut stacktraces, told the slow and plain way (fix-go-truncated.ts does it on a tree). For tests.
+ * What repairing does to Go's cut stacktraces, told the slow and plain way (fix-go-truncated.ts does it on a tree). For tests.
  * Stacktraces are lists of location ids from the root, one for each sample, in their order.
  */
 
@@ -14,7 +14,7 @@ export function goPrefixesOf(profile: Profile, stacks: readonly (readonly string
   return goPrefixes(numbered, types).map((prefix) => prefix.map((number) => String(merged.ids[Number(number) - 1] ?? 0)));
 }
 
-/** The same by location ids alone. `types` says whether the profile is one to mend. */
+/** The same by location ids alone. `types` says whether the profile is one to repair. */
 function goPrefixes(stacks: readonly (readonly string[])[], types: readonly string[]): string[][] {
   const isAllocation = types.some((type) => ["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"].includes(type));
   const deepest = stacks.reduce((depth, stack) => Math.max(depth, stack.length), 0);

@@ -19,8 +19,8 @@ export type Sums = Map<string, bigint>;
 /** Labels on samples that never become series labels. */
 const ID_LABELS = new Set(["span_id", "profile_id", "trace_id"]);
 
-/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. `isMended`: a Go profile's, whose cut stacktraces are mended. */
-export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set(), isMended = false): Sums {
+/** Sums by Pyroscope's rules: samples with a negative value and those of zeros alone are dropped, as are numeric labels. `isRepaired`: a Go profile's, whose cut stacktraces are repaired. */
+export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string> = new Set(), isRepaired = false): Sums {
   const profile = Profile.decode(pprof);
   const strings = profile.stringTable.strings;
   const text = (index: unknown): string => strings[Number(index)] ?? "";
@@ -64,7 +64,7 @@ export function expectedSums(pprof: Uint8Array, seriesNames: ReadonlySet<string>
         }
       } else if (name !== "" && !seriesNames.has(name) && !labels.some((label) => label.name === name)) labels.push({ name, value });
     }
-    const stack = [...(isMended ? prefixes[i]! : []), ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
+    const stack = [...(isRepaired ? prefixes[i]! : []), ...sample.locationId.map(String).reverse()].flatMap((id) => frames.get(BigInt(id)) ?? []);
     for (const [column, type] of profile.sampleType.entries()) {
       if (values[column] === 0n) continue;
       const key = sumKey(sortLabels(labels), text(type.type), text(type.unit), [...idTexts.values()].sort().join(""), stack);

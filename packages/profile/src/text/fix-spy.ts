@@ -1,4 +1,4 @@
-/** Mends what some clients of /ingest send, told by their `spyName` (reference 1.4.1). */
+/** Repairs what some clients of /ingest send, told by their `spyName` (reference 1.4.1). */
 import type { IngestQuirks } from "../labels/ingest-name.ts";
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 import { StringRewrite } from "../pprof/string-rewrite.ts";

@@ -1,6 +1,6 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { Census } from "./census.ts";
+import { Cardinality } from "./cardinality.ts";
 import { Dataset } from "../dataset/dataset.ts";
 import { IdentitySet } from "./identity-set.ts";
 import { makeMatcher } from "../selector/matcher.ts";
@@ -37,14 +37,14 @@ function datasetsOf(all: readonly Row[]): Dataset[] {
   return datasets;
 }
 
-describe("census", () => {
+describe("cardinality", () => {
   it("a record counts once wherever copies of it lie, and a profile once however many records it is", () => {
     fc.assert(
       fc.property(rows, (all) => {
         const seen = new IdentitySet();
-        const whole = new Census();
+        const whole = new Cardinality();
         for (const dataset of datasetsOf(all)) {
-          const part = new Census();
+          const part = new Cardinality();
           part.scan(dataset, ALL, [], seen);
           whole.add(structuredClone(part.partial()));
         }
@@ -68,9 +68,9 @@ describe("census", () => {
       dataset.insert(recordView({ labels: { __name__: "memory", service_name: "api", pod }, timeNs: timeNs * MS, types, samples: [{ stack: ["main"], values: [1, 1] }] }));
     }
     const countsOf = (startMs: bigint, endMs: bigint, ...matchers: [string, string][]): unknown => {
-      const census = new Census();
-      census.scan(dataset, { startNs: startMs * MS, endNs: endMs * MS }, matchers.map(([name, value]) => [makeMatcher(name, "=", value)]), new IdentitySet());
-      return census.counts();
+      const cardinality = new Cardinality();
+      cardinality.scan(dataset, { startNs: startMs * MS, endNs: endMs * MS }, matchers.map(([name, value]) => [makeMatcher(name, "=", value)]), new IdentitySet());
+      return cardinality.counts();
     };
     expect(countsOf(1n, 3n)).to.deep.equal({ seriesCount: 4, profileCount: 3, sampleCount: 3 });
     expect(countsOf(1n, 2n)).to.deep.equal({ seriesCount: 4, profileCount: 2, sampleCount: 2 });

@@ -1,5 +1,5 @@
 /**
- * The witness: a small file beside LevelDB that says how far the head got, so that a tail LevelDB drops in silence is
+ * The checkpoint: a small file beside LevelDB that says how far the head got, so that a tail LevelDB drops in silence is
  * noticed (after the last commit there is no neighbour whose number could show the gap).
  *
  * It is written after a commit was synced and never before: it may be behind (it is not synced itself), never ahead. Two
@@ -12,7 +12,7 @@ import { ByteReader, crc32 } from "@pyromesh/base";
 import { readSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 
-export interface WitnessMark {
+export interface CheckpointMark {
   readonly storeId: Uint8Array;
   /** Number of the last commit that was synced. */
   readonly commit: number;
@@ -23,16 +23,16 @@ export interface WitnessMark {
   readonly alive: TimeSpan | undefined;
 }
 
-export interface Witness {
+export interface Checkpoint {
   /** The later of the slots that are sound. */
-  read(): WitnessMark | undefined;
+  read(): CheckpointMark | undefined;
   /** Into the page cache at once; the caller need not wait for the disk. */
-  write(mark: WitnessMark): void;
+  write(mark: CheckpointMark): void;
   close(): void;
 }
 
 /** A pwrite of 64 bytes into the page cache: some 5 microseconds, so it is done where it is, without the thread pool. */
-export class FileWitness implements Witness {
+export class FileCheckpoint implements Checkpoint {
   readonly #descriptor: number;
   readonly #bytes = Buffer.alloc(SLOT_BYTES);
   #slot = 0;
@@ -41,13 +41,13 @@ export class FileWitness implements Witness {
     this.#descriptor = descriptor;
   }
 
-  static open(path: string): FileWitness {
+  static open(path: string): FileCheckpoint {
     // "a+" would append and "w+" truncate: make it if missing, then open it for both.
     closeSync(openSync(path, "a"));
-    return new FileWitness(openSync(path, "r+"));
+    return new FileCheckpoint(openSync(path, "r+"));
   }
 
-  read(): WitnessMark | undefined {
+  read(): CheckpointMark | undefined {
     const bytes = new Uint8Array(SLOT_BYTES * 2);
     const count = readSync(this.#descriptor, bytes, 0, bytes.length, 0);
     const marks = [0, 1].map((slot) => decodeMark(bytes.subarray(0, count).subarray(slot * SLOT_BYTES, (slot + 1) * SLOT_BYTES)));
@@ -57,7 +57,7 @@ export class FileWitness implements Witness {
     return isSecondLater ? second : first;
   }
 
-  write(mark: WitnessMark): void {
+  write(mark: CheckpointMark): void {
     writeSync(this.#descriptor, encodeMark(mark, this.#bytes), 0, SLOT_BYTES, this.#slot * SLOT_BYTES);
     this.#slot = 1 - this.#slot;
   }
@@ -71,7 +71,7 @@ export const SLOT_BYTES = 64;
 const MAGIC = 0x57_52_59_50; // "PYRW"
 
 /** Into `slot`: one is written with each commit. */
-export function encodeMark(mark: WitnessMark, slot: Buffer = Buffer.alloc(SLOT_BYTES)): Buffer {
+export function encodeMark(mark: CheckpointMark, slot: Buffer = Buffer.alloc(SLOT_BYTES)): Buffer {
   slot.writeUInt32LE(MAGIC, 0);
   slot.set(mark.storeId, 4);
   writeNumber(slot, 20, mark.commit);
@@ -90,7 +90,7 @@ function writeNumber(slot: Buffer, at: number, value: number): void {
 }
 
 /** Undefined for a slot that was never written or is not what was written. */
-export function decodeMark(slot: Uint8Array): WitnessMark | undefined {
+export function decodeMark(slot: Uint8Array): CheckpointMark | undefined {
   if (slot.length !== SLOT_BYTES) return undefined;
   const reader = new ByteReader(slot, "witness");
   if (reader.u32() !== MAGIC) return undefined;

@@ -44,13 +44,13 @@ export interface Away {
  */
 const BATCH_CALLS_MAX = 4;
 
-export class LaneQueue<T extends QueuedCall> {
+export class WorkerQueue<T extends QueuedCall> {
   /** Short calls and those apart. */
   #short: T[] = [];
   #alone: T[] = [];
   readonly #queries: { listing: T[]; scan: T[] } = { listing: [], scan: [] };
 
-  /** In rising order. Bounded by who calls (lane.ts). */
+  /** In rising order. Bounded by who calls (compute-worker.ts). */
   push(call: T): void {
     if (call.kind === "listing" || call.kind === "scan") this.#queries[call.kind].push(call);
     else (call.kind === "alone" ? this.#alone : this.#short).push(call);

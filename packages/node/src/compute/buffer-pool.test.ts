@@ -1,10 +1,10 @@
 import { WORD_BYTES, wordSkew } from "@pyromesh/base";
 import { expect } from "chai";
-import { LentMemory, SLOT_BYTES, slotOf } from "./lent-memory.ts";
+import { BufferPool, SLOT_BYTES, slotOf } from "./buffer-pool.ts";
 
-describe("lent memory", () => {
+describe("the buffer pool", () => {
   it("holds bytes as they lay within their word, at the front of a slot that comes back whole", () => {
-    const memory = new LentMemory();
+    const memory = new BufferPool();
     const own = Uint8Array.from({ length: 300 }, (_, index) => index);
     for (let skew = 0; skew < WORD_BYTES; skew++) {
       const bytes = new Uint8Array(new ArrayBuffer(400), skew, 300);
@@ -21,7 +21,7 @@ describe("lent memory", () => {
   });
 
   it("lends no more slots than it has, each once, and none to what would reach into the next", () => {
-    const memory = new LentMemory();
+    const memory = new BufferPool();
     expect(memory.lend(new Uint8Array(new ArrayBuffer(SLOT_BYTES + 1), 1))).to.equal(undefined);
     expect(memory.lend(new Uint8Array(SLOT_BYTES + 1))).to.equal(undefined);
     const lent = new Set<number>();

@@ -1,13 +1,13 @@
 import type { Clock } from "@pyromesh/base";
 import { expect } from "chai";
-import { Deadlines } from "./deadlines.ts";
+import { Timeouts } from "./timeouts.ts";
 
 /** Stands still until told; a timer of it may come early, as real ones do. */
 class World {
   nowMs = 0;
   timers: { atMs: number; run: () => void }[] = [];
   readonly expired: string[] = [];
-  readonly deadlines: Deadlines;
+  readonly timeouts: Timeouts;
 
   constructor() {
     const after: Clock["after"] = (delayMs, run) => {
@@ -16,12 +16,12 @@ class World {
       return { cancel: () => void (this.timers = this.timers.filter((other) => other !== timer)) };
     };
     const clock: Pick<Clock, "monotonicMs" | "after"> = { monotonicMs: () => this.nowMs, after };
-    this.deadlines = new Deadlines({ lengthMs: 100 }, { clock: clock as Clock }); // it asks for nothing else
+    this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // it asks for nothing else
   }
 
-  wait(name: string): { readonly onDeadline: () => void } {
-    const waiting = { onDeadline: (): void => void this.expired.push(name) };
-    this.deadlines.add(waiting);
+  wait(name: string): { readonly onTimeout: () => void } {
+    const waiting = { onTimeout: (): void => void this.expired.push(name) };
+    this.timeouts.add(waiting);
     return waiting;
   }
 
@@ -34,7 +34,7 @@ class World {
   }
 }
 
-describe("deadlines", () => {
+describe("timeouts", () => {
   let world: World;
   beforeEach(() => {
     world = new World();
@@ -58,7 +58,7 @@ describe("deadlines", () => {
     const first = world.wait("a");
     world.advanceTo(50);
     world.wait("b");
-    world.deadlines.delete(first);
+    world.timeouts.delete(first);
     world.advanceTo(100);
     expect(world.expired).to.deep.equal([]);
     world.advanceTo(150);
@@ -78,7 +78,7 @@ describe("deadlines", () => {
 
   it("after the stop nobody's time is up, and no timer is left", () => {
     world.wait("a");
-    world.deadlines.stop();
+    world.timeouts.stop();
     expect(world.timers).to.deep.equal([]);
     world.advanceTo(200);
     expect(world.expired).to.deep.equal([]);

@@ -1,8 +1,8 @@
 /**
- * What travels between the main thread and a lane: batches of calls one way, their outcomes the other, by the batch's number.
+ * What travels between the main thread and a worker: batches of calls one way, their outcomes the other, by the batch's number.
  *
  * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
- * keys' names at both ends), with its settings named by number and its bytes in lent memory (lent-memory.ts).
+ * keys' names at both ends), with its settings named by number and its bytes in the buffer pool (buffer-pool.ts).
  */
 import { CodedError } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
@@ -11,7 +11,7 @@ import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
 import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
-export type LaneCall =
+export type WorkerCall =
   | PackedPush
   /** The settings that pushes name by this number from now on; the first of a new list ends the one before. */
   | { readonly method: "settings"; readonly number: number; readonly settings: EncodeSettings; readonly isFirst: boolean }
@@ -26,22 +26,22 @@ export type LaneCall =
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
 
 /** Batches are numbered from 1. */
-export type LaneBatch = readonly [number: number, ...calls: readonly LaneCall[]];
+export type WorkerBatch = readonly [number: number, ...calls: readonly WorkerCall[]];
 
 /** The outcomes of a batch, one for each call, in order. */
-export type LaneReply = readonly [number: number, ...outcomes: readonly LaneOutcome[]];
+export type WorkerReply = readonly [number: number, ...outcomes: readonly WorkerOutcome[]];
 
 /** Undefined: done, and nothing to say. */
-export type LaneOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
+export type WorkerOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
 
-export function isPush(call: LaneCall): call is PackedPush {
+export function isPush(call: WorkerCall): call is PackedPush {
   return Array.isArray(call);
 }
 
-type QueryCall = Extract<LaneCall, { readonly method: "scan" | "merge" | "finish" }>;
+type QueryCall = Extract<WorkerCall, { readonly method: "scan" | "merge" | "finish" }>;
 
 /** A call that can be cancelled. */
-export function isQuery(call: LaneCall): call is QueryCall {
+export function isQuery(call: WorkerCall): call is QueryCall {
   return !isPush(call) && (call.method === "scan" || call.method === "merge" || call.method === "finish");
 }
 
@@ -50,28 +50,28 @@ export function isListing(call: QueryCall): boolean {
   return (call.method === "scan" ? call.task.spec : call.spec).kind === "listing";
 }
 
-/** Where in `LaneStart.canceled` the number of its batch stands when it is cancelled. */
-export function cancelCell(call: LaneCall): number {
+/** Where in `WorkerStart.canceled` the number of its batch stands when it is cancelled. */
+export function cancelCell(call: WorkerCall): number {
   return isQuery(call) && isListing(call) ? 0 : 1;
 }
 
-export function isRecords(outcome: LaneOutcome): outcome is PackedRecords {
+export function isRecords(outcome: WorkerOutcome): outcome is PackedRecords {
   return Array.isArray(outcome);
 }
 
-/** What a lane is started with. */
-export interface LaneStart {
-  readonly lane: number;
-  readonly laneCount: number;
-  /** Of opened datasets that the lane keeps. */
+/** What a worker is started with. */
+export interface WorkerStart {
+  readonly worker: number;
+  readonly workerCount: number;
+  /** Of opened datasets that the worker keeps. */
   readonly openBytesMax: number;
-  /** How many threads of this lane have died before this one. */
+  /** How many threads of this worker have died before this one. */
   readonly epoch: number;
-  /** Lent memory. */
+  /** The buffer pool. */
   readonly shared: SharedArrayBuffer;
-  /** Shared: the number of a batch, already with the lane, that nobody waits for any more; of listings and of scans apart (`cancelCell`). What can be cancelled travels alone. */
+  /** Shared: the number of a batch, already with the worker, that nobody waits for any more; of listings and of scans apart (`cancelCell`). What can be cancelled travels alone. */
   readonly canceled: BigInt64Array;
-  /** Shared: the number of the batch that the lane began last. It begins them in the order of their numbers. */
+  /** Shared: the number of the batch that the worker began last. It begins them in the order of their numbers. */
   readonly begun: BigInt64Array;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
@@ -79,7 +79,7 @@ export interface LaneStart {
   readonly recordBytesMax: number;
 }
 
-/** Bytes in lent memory, by where they begin, or in shared memory of their own. */
+/** Bytes in the buffer pool, by where they begin, or in shared memory of their own. */
 type Place = number | Uint8Array;
 
 export type PackedPush = readonly [
@@ -164,7 +164,7 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
   };
 }
 
-/** Each thread of a lane numbers the rows that it makes ready in a range of its own: the number of a dead thread's row is recognised. */
+/** Each thread of a worker numbers the rows that it makes ready in a range of its own: the number of a dead thread's row is recognised. */
 const ROWS_AN_EPOCH = 2 ** 32;
 
 export function firstRowOf(epoch: number): number {

@@ -1,5 +1,5 @@
 /**
- * A lane's own thread: takes batches of calls in the order in which they arrive, and answers each when it is done. While a query is at
+ * A worker's own thread: takes batches of calls in the order in which they arrive, and answers each when it is done. While a query is at
  * work it takes what arrives between two of its slices (sliced-work.ts).
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
@@ -9,10 +9,10 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
-import { laneOf } from "./lane-of.ts";
-import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./lane-protocol.ts";
-import type { LaneBatch, LaneCall, LaneOutcome, LaneReply, LaneStart, PackedPush, PackedRecords } from "./lane-protocol.ts";
-import { SLOT_BYTES, slotOf } from "./lent-memory.ts";
+import { workerOf } from "./worker-of.ts";
+import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./worker-protocol.ts";
+import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart, PackedPush, PackedRecords } from "./worker-protocol.ts";
+import { SLOT_BYTES, slotOf } from "./buffer-pool.ts";
 import { HeldHeap, MemoryGuard, threadHeap } from "./memory-guard.ts";
 import { packPartial, unpackPartials } from "./packed-partial.ts";
 import { sharedCopy } from "./shared-copy.ts";
@@ -20,14 +20,14 @@ import { SlicedWork } from "./sliced-work.ts";
 import { workerCrashPoint } from "./worker-crash-point.ts";
 
 const port = parentPort;
-assert(port !== null, "a lane runs in a worker thread");
-const { lane, laneCount, epoch, openBytesMax, shared, canceled, begun, outsideBytesMax, recordBytesMax } = workerData as LaneStart; // worker-thread.ts starts us
+assert(port !== null, "a worker runs in a worker thread");
+const { worker, workerCount, epoch, openBytesMax, shared, canceled, begun, outsideBytesMax, recordBytesMax } = workerData as WorkerStart; // worker-thread.ts starts us
 const heap = new HeldHeap(threadHeap());
-const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => laneOf(record, laneCount) === lane, firstRow: firstRowOf(epoch) });
+const engine = new ComputeEngine({ openBytesMax }, { random: systemRandom, isMine: (record) => workerOf(record, workerCount) === worker, firstRow: firstRowOf(epoch) });
 const settings = new Map<number, EncodeSettings>();
 
-const slices = new SlicedWork<LaneBatch>({
-  receive: () => receiveMessageOnPort(port)?.message as LaneBatch | undefined, // as the lane sends it
+const slices = new SlicedWork<WorkerBatch>({
+  receive: () => receiveMessageOnPort(port)?.message as WorkerBatch | undefined, // as the worker sends it
   run: answer,
 });
 /** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
@@ -35,14 +35,14 @@ let guard: MemoryGuard | undefined;
 
 port.on("message", answer);
 
-function answer([number, ...calls]: LaneBatch): void {
+function answer([number, ...calls]: WorkerBatch): void {
   Atomics.store(begun, 0, BigInt(number));
-  const reply: [number, ...LaneOutcome[]] = [number];
+  const reply: [number, ...WorkerOutcome[]] = [number];
   for (const call of calls) reply.push(outcomeOf(number, call));
-  port!.postMessage(reply satisfies LaneReply);
+  port!.postMessage(reply satisfies WorkerReply);
 }
 
-function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
+function outcomeOf(batch: number, call: WorkerCall): WorkerOutcome {
   workerCrashPoint(call, epoch);
   try {
     if (isPush(call)) return encode(call);
@@ -53,7 +53,7 @@ function outcomeOf(batch: number, call: LaneCall): LaneOutcome {
   }
 }
 
-function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
+function run(batch: number, call: Exclude<WorkerCall, PackedPush>): unknown {
   switch (call.method) {
     case "settings":
       if (call.isFirst) settings.clear();
@@ -82,7 +82,7 @@ function run(batch: number, call: Exclude<LaneCall, PackedPush>): unknown {
 }
 
 /** Between two slices the call ends where nobody waits for it any more or it needs too much memory, and gives way to what has arrived. */
-function withInterrupt<T>(batch: number, call: LaneCall, work: (interrupt: Interrupt) => T): T {
+function withInterrupt<T>(batch: number, call: WorkerCall, work: (interrupt: Interrupt) => T): T {
   const [own, cell] = [BigInt(batch), cancelCell(call)];
   const outer = guard;
   const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap, rowBytes: () => engine.rowBytes + pushMemoryBytes() });
@@ -106,7 +106,7 @@ function finishedShared(finished: Finished): Finished {
 }
 
 /** Sections are views of writers' larger buffers: what travels is no more than they hold. */
-function build({ generation, tenant, windowStartMs }: Extract<LaneCall, { method: "build" }>): BuiltDataset[] | undefined {
+function build({ generation, tenant, windowStartMs }: Extract<WorkerCall, { method: "build" }>): BuiltDataset[] | undefined {
   guard?.noteCompany();
   return engine.build(generation, tenant, windowStartMs)?.map((dataset) => ({
     ...dataset,

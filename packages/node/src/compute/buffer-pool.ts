@@ -1,5 +1,5 @@
 /**
- * Memory that the main thread and the lanes share, lent a slot at a time: a push's body lies in one on its way to a lane, and
+ * Memory that the main thread and the workers share, lent a slot at a time: a push's body lies in one on its way to a worker, and
  * its records in the same one on their way back. Nothing is handed over or copied by the threads' messages, and nothing
  * becomes garbage.
  *
@@ -12,7 +12,7 @@ export const SLOT_BYTES: number = 64 * 2 ** 10;
 /** Pushes beyond so many in flight do, too. */
 const SLOT_COUNT = 64;
 
-export class LentMemory {
+export class BufferPool {
   readonly shared: SharedArrayBuffer = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
   readonly #free: number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot * SLOT_BYTES);
 

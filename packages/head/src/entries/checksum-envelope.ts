@@ -9,29 +9,29 @@
 import { CorruptionError, crc32 } from "@pyromesh/base";
 import { printKey } from "./keys.ts";
 
-export const FRAME_BYTES = 4;
+export const ENVELOPE_BYTES = 4;
 
-export function frame(key: Uint8Array, body: Uint8Array): Uint8Array {
-  const value = Buffer.allocUnsafe(FRAME_BYTES + body.length);
-  value.set(body, FRAME_BYTES);
-  stampFrame(key, value);
+export function wrap(key: Uint8Array, body: Uint8Array): Uint8Array {
+  const value = Buffer.allocUnsafe(ENVELOPE_BYTES + body.length);
+  value.set(body, ENVELOPE_BYTES);
+  stampEnvelope(key, value);
   return value;
 }
 
 /** Writes the sum over `key` and `value`'s body into its first four bytes, and returns it. */
-export function stampFrame(key: Uint8Array, value: Buffer): number {
-  const sum = crc32(value.subarray(FRAME_BYTES), crc32(key));
+export function stampEnvelope(key: Uint8Array, value: Buffer): number {
+  const sum = crc32(value.subarray(ENVELOPE_BYTES), crc32(key));
   value.writeUInt32LE(sum, 0);
   return sum;
 }
 
 /** The body. Throws `CorruptionError`. */
-export function unframe(key: Uint8Array, value: Uint8Array): Uint8Array {
-  if (value.length < FRAME_BYTES) {
-    throw new CorruptionError({ object: entryName(key), offset: 0, expected: `at least ${FRAME_BYTES} bytes`, found: `${value.length}` });
+export function unwrap(key: Uint8Array, value: Uint8Array): Uint8Array {
+  if (value.length < ENVELOPE_BYTES) {
+    throw new CorruptionError({ object: entryName(key), offset: 0, expected: `at least ${ENVELOPE_BYTES} bytes`, found: `${value.length}` });
   }
-  const body = value.subarray(FRAME_BYTES);
-  const expected = frameSum(value);
+  const body = value.subarray(ENVELOPE_BYTES);
+  const expected = envelopeSum(value);
   const found = crc32(body, crc32(key));
   if (found !== expected) {
     throw new CorruptionError({ object: entryName(key), offset: 0, expected: `checksum ${expected.toString(16)}`, found: found.toString(16) });
@@ -45,6 +45,6 @@ export function entryName(key: Uint8Array): string {
 }
 
 /** The sum as written. */
-export function frameSum(value: Uint8Array): number {
+export function envelopeSum(value: Uint8Array): number {
   return (value[0]! | (value[1]! << 8) | (value[2]! << 16) | (value[3]! << 24)) >>> 0;
 }

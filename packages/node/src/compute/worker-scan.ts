@@ -1,8 +1,8 @@
-/** One query over what a lane holds of it: datasets in memory and in segments, each record once, into one partial answer. */
+/** One query over what a worker holds of it: datasets in memory and in segments, each record once, into one partial answer. */
 import { SegmentDataset } from "@pyromesh/block";
 import type { DatasetView, Interrupt, MergedNodes, RowQuery } from "@pyromesh/profile";
 import {
-  Census,
+  Cardinality,
   HeatmapCollector,
   IdentitySet,
   LabelListing,
@@ -17,7 +17,7 @@ import {
 } from "@pyromesh/profile";
 import type { ByPlace, PlainMatcher, PlainRowQuery, ScanPartial, ScanTask } from "./compute.ts";
 
-export class LaneScan {
+export class WorkerScan {
   readonly #task: ScanTask;
   readonly #interrupt: Interrupt;
   readonly #query: RowQuery | undefined;
@@ -31,16 +31,16 @@ export class LaneScan {
   readonly #durations = new ProfileDurations();
   #period = 0n;
   #hasLocations = false;
-  readonly #census: ByPlace<Census> | undefined;
+  readonly #cardinality: ByPlace<Cardinality> | undefined;
 
   constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
     this.#interrupt = interrupt;
     const { spec } = task;
-    if (spec.kind === "listing" || spec.kind === "census") {
+    if (spec.kind === "listing" || spec.kind === "cardinality") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
       if (spec.kind === "listing") this.#listing = new LabelListing(spec.listing, spec.bounds);
-      if (spec.kind === "census") this.#census = { segments: new Census(), head: new Census() };
+      if (spec.kind === "cardinality") this.#cardinality = { segments: new Cardinality(), head: new Cardinality() };
     } else {
       this.#query = toRowQuery(spec.query);
       if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
@@ -57,8 +57,8 @@ export class LaneScan {
       case "listing":
         this.#listing!.scan(view, spec, this.#selectors, interrupt);
         break;
-      case "census":
-        this.#census![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
+      case "cardinality":
+        this.#cardinality![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
         break;
       case "points":
         this.#points!.scan(view, this.#query!, this.#seen, interrupt);
@@ -102,7 +102,7 @@ export class LaneScan {
       points: this.#points?.partial() ?? [],
       heatmap: this.#heatmap?.partial() ?? [],
       listing: this.#listing?.partial(),
-      census: this.#census === undefined ? undefined : { segments: this.#census.segments.partial(), head: this.#census.head.partial() },
+      cardinality: this.#cardinality === undefined ? undefined : { segments: this.#cardinality.segments.partial(), head: this.#cardinality.head.partial() },
     };
   }
 }

@@ -2,13 +2,13 @@
 import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
-export interface KeptFile {
+export interface AtomicFile {
   read(): Promise<Uint8Array | undefined>;
   /** Resolves when the new content survives power loss; the old one stays until then. */
   write(bytes: Uint8Array): Promise<void>;
 }
 
-export function keptFile(path: string): KeptFile {
+export function atomicFile(path: string): AtomicFile {
   return {
     async read() {
       try {

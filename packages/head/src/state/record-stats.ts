@@ -5,7 +5,7 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { widenSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 
-export interface TallyGroup {
+export interface RecordStatsGroup {
   readonly tenant: string;
   readonly windowStartMs: number;
   recordCount: number;
@@ -22,14 +22,14 @@ export interface CommitSlots {
   readonly lastSeq: number;
 }
 
-export class Tally {
+export class RecordStats {
   recordCount = 0;
   bytes = 0;
   span: TimeSpan | undefined;
   readonly commits: CommitSlots[] = [];
   readonly identities: string[] = [];
-  readonly #groups = new Map<string, TallyGroup>();
-  #last: TallyGroup | undefined;
+  readonly #groups = new Map<string, RecordStatsGroup>();
+  #last: RecordStatsGroup | undefined;
 
   /** `entryBytes`: what the record takes in the store. */
   add(record: EncodedRecord, identityKey: string, entryBytes: number): void {
@@ -62,7 +62,7 @@ export class Tally {
     this.#last = undefined;
   }
 
-  #groupOf({ tenant, timeMs }: EncodedRecord): TallyGroup {
+  #groupOf({ tenant, timeMs }: EncodedRecord): RecordStatsGroup {
     const windowStartMs = windowStartOf(timeMs);
     const last = this.#last; // mostly the same one
     if (last?.windowStartMs === windowStartMs && last.tenant === tenant) return last;
@@ -76,11 +76,11 @@ export class Tally {
     return group;
   }
 
-  get groups(): IterableIterator<TallyGroup> {
+  get groups(): IterableIterator<RecordStatsGroup> {
     return this.#groups.values();
   }
 
-  group(tenant: string, windowStartMs: number): TallyGroup | undefined {
+  group(tenant: string, windowStartMs: number): RecordStatsGroup | undefined {
     return this.#groups.get(windowKey(tenant, windowStartMs));
   }
 

@@ -8,10 +8,10 @@ import type { Clock, Timer } from "@pyromesh/base";
 
 export interface Waiting {
   /** Its time is up; it waits no more. */
-  onDeadline(): void;
+  onTimeout(): void;
 }
 
-export class Deadlines {
+export class Timeouts {
   readonly #lengthMs: number;
   readonly #clock: Clock;
   /** When the time of each is up; all wait equally long, so the first to come is the first to go. */
@@ -54,7 +54,7 @@ export class Deadlines {
       // A timer may come a little early; one that waits for less than it can tell would come at once, and again.
       if (leftMs > 0) return this.#wait(Math.max(1, leftMs));
       this.#waiting.delete(waiting);
-      waiting.onDeadline();
+      waiting.onTimeout();
     }
   }
 }

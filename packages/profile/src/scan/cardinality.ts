@@ -1,5 +1,5 @@
 /**
- * A census: how many series, profiles and samples answer a question. A record counts once, whichever of several views show
+ * Cardinality: how many series, profiles and samples answer a question. A record counts once, whichever of several views show
  * it; a profile once, however many records it is (scan-profiles.ts).
  */
 import type { DatasetView } from "../dataset/dataset.ts";
@@ -21,7 +21,7 @@ export interface Counts {
   readonly sampleCount: number;
 }
 
-export interface PartialCensus {
+export interface PartialCardinality {
   /** Of a `LabelListing` of whole label sets. */
   readonly series: Uint8Array;
   /** Profiles that are one row. */
@@ -31,7 +31,7 @@ export interface PartialCensus {
   readonly sampleCount: number;
 }
 
-export class Census {
+export class Cardinality {
   readonly #series = new LabelListing({ kind: "series", names: [], alphabet: "utf8" }, { entryCountMax: 0, bytesMax: 0 });
   readonly #profiles = new ProfileTable();
   readonly #noLabels = this.#profiles.labelSet([]);
@@ -65,7 +65,7 @@ export class Census {
     }
   }
 
-  add({ series, ownCount, profiles, sampleCount }: PartialCensus, interrupt: Interrupt = UNINTERRUPTED): void {
+  add({ series, ownCount, profiles, sampleCount }: PartialCardinality, interrupt: Interrupt = UNINTERRUPTED): void {
     this.#series.add(series, interrupt);
     this.#profiles.addAll(profiles, interrupt);
     this.#ownCount += ownCount;
@@ -73,7 +73,7 @@ export class Census {
   }
 
   /** Shares its columns: add no more afterwards. */
-  partial(): PartialCensus {
+  partial(): PartialCardinality {
     return { series: this.#series.partial(), ownCount: this.#ownCount, profiles: this.#profiles.partial(), sampleCount: this.#sampleCount };
   }
 

@@ -1,5 +1,5 @@
 /**
- * One lane as the main thread sees it: a queue of calls to a worker thread. Pushes go before queries (lane-queue.ts); a query sees every
+ * One worker as the main thread sees it: a queue of calls to a worker thread. Pushes go before queries (worker-queue.ts); a query sees every
  * insert that was made before it.
  *
  *   call --> queue --> batch (of pushes, of a listing and of a scan: one of each away at a time) --> worker --> outcomes
@@ -10,26 +10,26 @@
  *
  * When the thread is gone, what was with it is refused (WORKER_LOST, 503), and what waited goes to the next: who starts that one, and when,
  * says worker-supervisor.ts. Until it holds the rows of the one before, scans and builds of rows are held back; pushes go on. The epoch
- * rises: rows that the thread had made ready are gone (`isRowOf` of lane-protocol.ts), and settings are sent again.
+ * rises: rows that the thread had made ready are gone (`isRowOf` of worker-protocol.ts), and settings are sent again.
  */
 import { setMaxListeners } from "node:events";
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
-import { LaneQueue } from "./lane-queue.ts";
-import type { Away, CallKind } from "./lane-queue.ts";
-import { cancelCell, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./lane-protocol.ts";
-import type { LaneBatch, LaneCall, LaneOutcome, LaneReply, LaneStart } from "./lane-protocol.ts";
+import { WorkerQueue } from "./worker-queue.ts";
+import type { Away, CallKind } from "./worker-queue.ts";
+import { cancelCell, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./worker-protocol.ts";
+import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
 import type { StartThread, ThreadEnd, WorkerThread } from "./worker-thread.ts";
 
 const QUEUE_MAX = 4096;
 /** Inserts and releases that wait. */
 const DEFERRED_BYTES_MAX = 1 << 20;
 const DEFERRED_ROWS_MAX = 256;
-/** Settings a lane remembers. At the bound it forgets all of them, and those still in use are sent again. */
+/** Settings a worker remembers. At the bound it forgets all of them, and those still in use are sent again. */
 const SETTINGS_MAX = 256;
 
 interface Pending {
-  readonly call: LaneCall;
+  readonly call: WorkerCall;
   readonly resolve: (value: never) => void;
   readonly reject: (error: Error) => void;
   readonly kind: CallKind;
@@ -47,7 +47,7 @@ interface Batch {
   readonly pendings: readonly Pending[];
 }
 
-export interface LaneModules {
+export interface ComputeWorkerModules {
   readonly startThread: StartThread;
   /** Called in the turn in which the thread is known to be gone. `start` begins another. */
   readonly onGone: (death: WorkerDeath) => void;
@@ -55,23 +55,23 @@ export interface LaneModules {
 
 export interface WorkerDeath extends ThreadEnd {
   /** The calls that it had begun: a query, or a build, or a few short ones, and those that it did between two slices of a query. In the order in which it began them. */
-  readonly atWork: readonly LaneCall[];
+  readonly atWork: readonly WorkerCall[];
   /** It held all of its rows, and was sent calls. */
   readonly hasServed: boolean;
 }
 
-export class Lane {
-  readonly #start: Omit<LaneStart, "canceled" | "begun" | "epoch">;
-  readonly #modules: LaneModules;
+export class ComputeWorker {
+  readonly #start: Omit<WorkerStart, "canceled" | "begun" | "epoch">;
+  readonly #modules: ComputeWorkerModules;
   /** Undefined while the last one is gone and the next one is not started: calls wait. */
   #thread: WorkerThread | undefined;
   /** Of all threads here: batches are numbered on, so that no thread takes a cancel for its own that was another's. */
   readonly #canceled = new BigInt64Array(new SharedArrayBuffer(16));
   readonly #begun = new BigInt64Array(new SharedArrayBuffer(8));
   #epoch = 0;
-  readonly #waiting = new LaneQueue<Pending>();
+  readonly #waiting = new WorkerQueue<Pending>();
   #nextOrder = 0;
-  /** By number. One of short calls: what arrives while a lane works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
+  /** By number. One of short calls: what arrives while a worker works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
   readonly #away = new Map<number, Batch>();
   /** Scans and builds that wait for rows to be read back. They count in `load`, and were sent to no thread. */
   #held: Pending[] = [];
@@ -89,7 +89,7 @@ export class Lane {
   #refusal: CodedError | undefined;
   /** Set while a thread that cannot be trusted is being ended: it is sent nothing, and its answers are dropped. */
   #ending: ThreadEnd | undefined;
-  /** The thread holds every row of its lane, of the generations that `#lacks` does not name. */
+  /** The thread holds every row of its worker, of the generations that `#lacks` does not name. */
   #isWhole = true;
   /** Of the generations up to `#wholeUntil`, those whose rows were read back. Of later ones the thread got every insert. */
   #wholeGenerations: ReadonlySet<Generation> = new Set();
@@ -101,7 +101,7 @@ export class Lane {
   #isSendDue = false;
   #longCount = 0;
 
-  constructor(start: Omit<LaneStart, "canceled" | "begun" | "epoch">, modules: LaneModules) {
+  constructor(start: Omit<WorkerStart, "canceled" | "begun" | "epoch">, modules: ComputeWorkerModules) {
     this.#start = start;
     this.#modules = modules;
     this.start();
@@ -112,7 +112,7 @@ export class Lane {
     if (this.#refusal !== undefined || this.#thread !== undefined) return;
     const epoch = this.#epoch;
     const events = {
-      onReply: (reply: LaneReply): void => {
+      onReply: (reply: WorkerReply): void => {
         if (epoch === this.#epoch && this.#ending === undefined) this.#onReply(reply);
       },
       onGone: (end: ThreadEnd): void => {
@@ -172,7 +172,7 @@ export class Lane {
     if (this.#released.length >= DEFERRED_ROWS_MAX) this.#flush();
   }
 
-  /** By what number a push to this lane names its settings. */
+  /** By what number a push to this worker names its settings. */
   settingsNumber(settings: EncodeSettings): number {
     let number = this.#settings.get(settings);
     if (number !== undefined) return number;
@@ -187,8 +187,8 @@ export class Lane {
     this.#settings.set(settings, number);
   }
 
-  /** `kind`: how it travels, where that is not how its like do (lane-queue.ts). */
-  call<T>(call: LaneCall, signal?: AbortSignal, kind: CallKind = kindOf(call)): Promise<T> {
+  /** `kind`: how it travels, where that is not how its like do (worker-queue.ts). */
+  call<T>(call: WorkerCall, signal?: AbortSignal, kind: CallKind = kindOf(call)): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
     if (this.#load >= QUEUE_MAX) {
@@ -229,8 +229,8 @@ export class Lane {
   }
 
   /** Inserts rows that the thread before held, in a batch of their own, so that it is known which records a thread dies of. */
-  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: LaneCall; readonly done: Promise<void> } {
-    const call: LaneCall = { method: "insert", generation, records };
+  insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: WorkerCall; readonly done: Promise<void> } {
+    const call: WorkerCall = { method: "insert", generation, records };
     this.#defer();
     const done = new Promise<void>((resolve, reject) => void this.#push(this.#waiting, call, resolve, reject, undefined, "alone"));
     this.#sendSoon();
@@ -321,7 +321,7 @@ export class Lane {
   }
 
   /** The call needs rows of a generation that was sealed before they could be read back. */
-  #lacks(call: LaneCall): boolean {
+  #lacks(call: WorkerCall): boolean {
     if (this.#wholeUntil < 0 || isPush(call)) return false;
     const lacks = (generation: Generation): boolean => generation <= this.#wholeUntil && !this.#wholeGenerations.has(generation);
     return call.method === "scan" ? call.task.generations.some(lacks) : call.method === "build" && lacks(call.generation);
@@ -329,7 +329,7 @@ export class Lane {
 
   // --- the queue -----------------------------------------------------------------------------------------------------
 
-  #push(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], kind: CallKind = kindOf(call)): Pending {
+  #push(queue: PendingList, call: WorkerCall, resolve: Pending["resolve"], reject: Pending["reject"], onEnd: Pending["onEnd"], kind: CallKind = kindOf(call)): Pending {
     const pending: Pending = { call, resolve, reject, kind, order: this.#nextOrder++, onEnd, hasEnded: false };
     queue.push(pending);
     this.#load++;
@@ -343,15 +343,15 @@ export class Lane {
     this.#waiting.push(pending);
   }
 
-  #pushCancelable(queue: PendingList, call: LaneCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
+  #pushCancelable(queue: PendingList, call: WorkerCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
     const onAbort = (): void => this.#cancel(pending);
     const pending = this.#push(queue, call, resolve, reject, () => signal.removeEventListener("abort", onAbort));
-    setMaxListeners(0, signal); // a query has a call for each window and lane; each takes its listener back
+    setMaxListeners(0, signal); // a query has a call for each window and worker; each takes its listener back
     signal.addEventListener("abort", onAbort, { once: true });
   }
 
   /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
-  #post(call: LaneCall): void {
+  #post(call: WorkerCall): void {
     if (this.#refusal === undefined) this.#push(this.#waiting, call, ignore, this.#onPostFailed, undefined);
   }
 
@@ -408,9 +408,9 @@ export class Lane {
       }
       const number = ++this.#batchNumber;
       this.#away.set(number, { number, kind: first.kind, pendings });
-      const batch: [number, ...LaneCall[]] = [number];
+      const batch: [number, ...WorkerCall[]] = [number];
       for (const { call } of pendings) batch.push(call);
-      this.#thread.post(batch satisfies LaneBatch);
+      this.#thread.post(batch satisfies WorkerBatch);
     }
   }
 
@@ -429,7 +429,7 @@ export class Lane {
     return false;
   }
 
-  #onReply([number, ...outcomes]: LaneReply): void {
+  #onReply([number, ...outcomes]: WorkerReply): void {
     const batch = this.#away.get(number);
     if (batch === undefined) return;
     this.#away.delete(number);
@@ -438,9 +438,9 @@ export class Lane {
     for (const [index, pending] of batch.pendings.entries()) this.#settle(pending, outcomes[index]);
   }
 
-  #settle(pending: Pending, outcome: LaneOutcome): void {
+  #settle(pending: Pending, outcome: WorkerOutcome): void {
     if (!this.#end(pending)) return; // cancelled meanwhile
-    // The lane answers each method with its own type.
+    // The worker answers each method with its own type.
     if (outcome === undefined || isRecords(outcome)) pending.resolve(outcome as never);
     else if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
     else pending.resolve(outcome.value as never);
@@ -471,13 +471,13 @@ export class Lane {
 
 function ignore(): void {}
 
-function kindOf(call: LaneCall): CallKind {
+function kindOf(call: WorkerCall): CallKind {
   if (isQuery(call)) return isListing(call) ? "listing" : "scan";
   return !isPush(call) && call.method === "build" ? "apart" : "short";
 }
 
 /** Whether the call reads rows that the thread holds. */
-function needsRows(call: LaneCall): boolean {
+function needsRows(call: WorkerCall): boolean {
   if (isPush(call)) return false;
   return call.method === "build" || (call.method === "scan" && call.task.generations.length > 0);
 }

@@ -10,11 +10,11 @@ import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base
 import { openHead } from "../open-head.ts";
 import { numberOf, replayHead } from "../testing/fixtures.ts";
 
-describe("head whose tables rot while it runs", function () {
+describe("head whose tables are corrupted while it runs", function () {
   this.timeout(60_000);
 
-  it("LevelDB aborts the process when it merges them; the next start mends it, counts what was lost and serves the rest once", async () => {
-    const dir = await mkdtemp(join(tmpdir(), "pyromesh-rot-"));
+  it("LevelDB aborts the process when it merges them; the next start repairs it, counts what was lost and serves the rest once", async () => {
+    const dir = await mkdtemp(join(tmpdir(), "pyromesh-corruption-"));
     const child = spawn(process.execPath, [fileURLToPath(new URL("../testing/append-until-abort.js", import.meta.url)), dir], { stdio: ["ignore", "pipe", "pipe"] });
     let said = "";
     let complaint = "";

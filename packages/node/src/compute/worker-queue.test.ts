@@ -1,6 +1,6 @@
 import { expect } from "chai";
-import { LaneQueue } from "./lane-queue.ts";
-import type { CallKind, QueuedCall } from "./lane-queue.ts";
+import { WorkerQueue } from "./worker-queue.ts";
+import type { CallKind, QueuedCall } from "./worker-queue.ts";
 
 interface Call extends QueuedCall {
   readonly name: string;
@@ -8,7 +8,7 @@ interface Call extends QueuedCall {
 
 /** A queue and what is away from it. */
 class Rig {
-  readonly queue = new LaneQueue<Call>();
+  readonly queue = new WorkerQueue<Call>();
   readonly #away = new Map<string, CallKind>();
   #order = 0;
 

@@ -16,7 +16,7 @@ import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
 import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
-import type { Deadlines, Waiting } from "../ports/deadlines.ts";
+import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import type { Caller } from "../ports/ports.ts";
@@ -29,12 +29,12 @@ import type { UnpackMemory } from "../ports/request-memory.ts";
 import { hostsOf } from "./site-gate.ts";
 import type { Visit } from "./site-gate.ts";
 
-export interface ExchangeHost extends BodyModules {
+export interface RequestHost extends BodyModules {
   readonly clock: Clock;
   /** For what bodies open to. */
   readonly unpackBudget: MemoryBudget;
   /** Of handlers. */
-  readonly deadlines: Deadlines;
+  readonly timeouts: Timeouts;
   readonly replies: Replies;
   /** Smaller replies are not compressed. */
   readonly gzipBytesMin: number;
@@ -42,7 +42,7 @@ export interface ExchangeHost extends BodyModules {
   readonly isStopping: () => boolean;
   readonly onHandled: () => void;
   /** Its last byte was written, or nobody is there to read it. */
-  readonly onReplied: (exchange: Exchange, reply: ApiReply) => void;
+  readonly onReplied: (context: RequestContext, reply: ApiReply) => void;
   /** A bug of ours, like a header that cannot be written. */
   readonly onBroken: (error: unknown) => void;
 }
@@ -52,12 +52,12 @@ export interface Connection {
   /** Not replied to yet. */
   openCount: number;
   /** Undefined once it is replied to. */
-  latest: Exchange | undefined;
+  latest: RequestContext | undefined;
   /** The `Host` that its last request had and that was let in: one connection mostly has one. */
   allowedHost: string | undefined;
 }
 
-export class Exchange implements ApiRequest, Caller, Visit, Waiting {
+export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
   readonly startMs: number;
   readonly method: string;
   readonly path: string;
@@ -71,7 +71,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
   readonly #connection: Connection;
-  readonly #host: ExchangeHost;
+  readonly #host: RequestHost;
   #hosts: readonly string[] | undefined;
   #body: RequestBody | undefined;
   #unpackMemory: RequestMemory | undefined;
@@ -89,7 +89,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   #sender: ReplySender | undefined;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: ExchangeHost) {
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: RequestHost) {
     this.#request = request;
     this.#response = response;
     this.#connection = connection;
@@ -180,7 +180,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   }
 
   run(handler: Handler): void {
-    this.#host.deadlines.add(this);
+    this.#host.timeouts.add(this);
     let work: Promise<ApiReply>;
     try {
       work = handler(this);
@@ -212,7 +212,7 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
   reply(reply: ApiReply): void {
     if (this.#reply !== undefined) return;
     this.#reply = reply;
-    this.#host.deadlines.delete(this);
+    this.#host.timeouts.delete(this);
     this.#limit?.cancel();
     try {
       this.#write(reply);
@@ -221,8 +221,8 @@ export class Exchange implements ApiRequest, Caller, Visit, Waiting {
     }
   }
 
-  onDeadline(): void {
-    this.#abort(tookTooLong(this.#host.deadlines.lengthMs));
+  onTimeout(): void {
+    this.#abort(tookTooLong(this.#host.timeouts.lengthMs));
   }
 
   readonly #onClose = (): void => {
