@@ -1,5 +1,5 @@
 /**
- * LevelDB (classic-level) as an ordered store. The only file that imports it.
+ * LevelDB (the `level` package) as an ordered store. The only file that imports it.
  *
  * LevelDB runs without paranoid checks and drops what it cannot read without a word: whoever stores must carry checksums
  * and count (checksum-envelope.ts, commit-entry.ts).
@@ -7,12 +7,16 @@
 import { mkdir, open, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { dirname, join } from "node:path";
-import { ClassicLevel } from "classic-level";
+import { Level } from "level";
+import type { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
 import { CodedError, makeFolders, messageOf, systemErrorOf, Turns } from "@pyromesh/base";
 import { atomicFile, syncDirectory } from "./atomic-file.ts";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "../entries/store.ts";
+
+/** On Node.js `level` is classic-level; its own types are those of what it has in common with the browser's. */
+const LevelDb = Level as unknown as typeof ClassicLevel;
 
 export interface LevelStoreOptions {
   /** What LevelDB gathers in memory before it writes a table; it may hold two of them. */
@@ -45,7 +49,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
   };
 
   /** Throws always: LEVEL_LOCKED where the store is held, something else where it is not. */
-  const probeLock = (): Promise<void> => new ClassicLevel(path, { errorIfExists: true, createIfMissing: false }).open();
+  const probeLock = (): Promise<void> => new LevelDb(path, { errorIfExists: true, createIfMissing: false }).open();
 
   const openRepairing = async (): Promise<OpenedStore> => {
     // 1. Nothing is touched under another process.
@@ -70,7 +74,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
     }
     modules.logger.error("the head's store does not open, repairing it", { path, reason });
     try {
-      await ClassicLevel.repair(path);
+      await LevelDb.repair(path);
       return { store: await openOnce(), loss: { kind: "repaired", reason } };
     } catch (cause) {
       if (isNotDamage(cause)) throw cause;
@@ -98,7 +102,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
       await writeFile(holderPath, JSON.stringify(holder)).catch((error: unknown) => modules.logger.warn("could not write the holder file", { error }));
       return opened;
     },
-    repair: () => ClassicLevel.repair(path),
+    repair: () => LevelDb.repair(path),
     release: () => rm(holderPath, { force: true }),
   };
 }
@@ -111,7 +115,7 @@ class LevelStore implements OrderedStore {
   }
 
   static async open(path: string, writeBufferBytes: number): Promise<LevelStore> {
-    const db = new ClassicLevel<Uint8Array, Uint8Array>(path, {
+    const db = new LevelDb<Uint8Array, Uint8Array>(path, {
       keyEncoding: "view",
       valueEncoding: "view",
       compression: false, // records are compressed already where it pays
