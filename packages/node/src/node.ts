@@ -280,7 +280,7 @@ export class Node {
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock: bucketClock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
+      { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
       { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },

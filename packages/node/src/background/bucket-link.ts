@@ -47,7 +47,10 @@ export interface BucketLinkModules {
   readonly bucket: Bucket;
   readonly catalog: Catalog;
   readonly head: LinkedHead;
+  /** Of the pauses between two LISTs, and of the identity's age. */
   readonly clock: Clock;
+  /** Of the time that a start or an operator's request waits for an answer. Absent: `clock`. */
+  readonly answerClock?: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -488,7 +491,8 @@ export class BucketLink {
 
   #withinAnswerTime<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     const lateError = (): CodedError => unavailable("BUCKET_SLOW", `it did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`);
-    return within(work, { timeoutMs: ANSWER_TIMEOUT_MS, lateError }, { clock: this.#modules.clock, signal });
+    const { answerClock, clock } = this.#modules;
+    return within(work, { timeoutMs: ANSWER_TIMEOUT_MS, lateError }, { clock: answerClock ?? clock, signal });
   }
 }
 
