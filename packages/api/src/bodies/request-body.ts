@@ -18,9 +18,9 @@ import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
 
-/** A body up to this lies in the buffer pool. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
+/** A body up to this lies in memory of the pool. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
 const POOLED_BODY_BYTES_MAX = 64 * 2 ** 10;
-/** The buffer pool kept for the next body: 4 MiB. */
+/** Pieces of memory that the pool keeps for the next small bodies: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
 /** What the reserve for small bodies is of the budget, beside it: 256 of the largest of them, of 256 MiB. */
@@ -39,7 +39,7 @@ export class BodyMemory {
     this.reserve = new MemoryBudget({ bytesMax: Math.floor(bytesMax * RESERVE_PART), waitTimeoutMs }, modules);
   }
 
-  /** Room for a body: the buffer pool for a small one. */
+  /** Room for a body: memory of the pool for a small one. */
   lend(sizeBytes: number): Uint8Array {
     if (sizeBytes === 0 || sizeBytes > POOLED_BODY_BYTES_MAX) return new Uint8Array(sizeBytes);
     return (this.#free.pop() ?? new Uint8Array(POOLED_BODY_BYTES_MAX)).subarray(0, sizeBytes);

@@ -12,7 +12,7 @@
  * lost of an earlier commit lies inside the `alive` of any later one: that bounds what a gap may have cost.
  */
 import { ByteReader, ByteWriter, crc32, unreachable } from "@pyromesh/base";
-import { entryName, wrap, unwrap } from "./checksum-envelope.ts";
+import { entryName, unwrap, wrap } from "./checksum-envelope.ts";
 import { commitKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 import { readSpan, writeSpan } from "./time-span.ts";

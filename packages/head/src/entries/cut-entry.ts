@@ -6,7 +6,7 @@
  *   version 1   the same, then | group count | tenant text, windowStartMs f64, ordinal ... |: read, and its ordinals ignored
  */
 import { ByteReader, ByteWriter } from "@pyromesh/base";
-import { entryName, wrap, unwrap } from "./checksum-envelope.ts";
+import { entryName, unwrap, wrap } from "./checksum-envelope.ts";
 import { cutKey } from "./keys.ts";
 import type { StoreEntry } from "./store.ts";
 

@@ -9,7 +9,7 @@
  *   o/... and l/...   | crc32 | uvarint: next ordinal |
  */
 import { ByteReader, ByteWriter, CodedError } from "@pyromesh/base";
-import { wrap, unwrap } from "./checksum-envelope.ts";
+import { unwrap, wrap } from "./checksum-envelope.ts";
 import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_STORE, ordinalKey } from "./keys.ts";
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";

@@ -171,7 +171,7 @@ describe("worker compute", () => {
     });
   });
 
-  it("the buffer pool is used again after the release, and not before", async () => {
+  it("a slot of the buffer pool is used again after the release, and not before", async () => {
     const held = { number: 1_000 };
     const [first] = await compute.encode(taskOf(held));
     for (let number = 1; number <= SLOT_COUNT * 2; number++) {
