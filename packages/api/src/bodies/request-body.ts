@@ -78,7 +78,7 @@ export class RequestBody implements Waiting {
   constructor(request: IncomingMessage, { bodyMemory, bodyTimeouts }: BodyModules) {
     this.#request = request;
     this.#memory = bodyMemory;
-    this.#budget = gate.budget;
+    this.#budget = bodyMemory.budget;
     this.#timeouts = bodyTimeouts;
   }
 

@@ -523,6 +523,18 @@ describe("server", () => {
       await api.server.stop();
     });
 
+    it("a connection that has asked nothing, or half of it, is not waited for", async () => {
+      await open({ limits: { stopTimeoutMs: 600_000 } });
+      for (const text of ["", "GET /ready HTTP/1.1\r\nho"]) {
+        const socket = connect(api.server.port, "127.0.0.1");
+        socket.on("error", () => undefined);
+        await new Promise<void>((resolve) => void socket.write(text === "" ? "\r\n" : text, () => resolve()));
+      }
+      // Behind them, so that both were accepted.
+      expect((await fetch(`${api.url}/-/healthy`)).status).to.equal(200);
+      await api.server.stop();
+    });
+
     it("what never ends is cut off", async () => {
       const slow = held();
       await open({ push: slow.handler, limits: { stopTimeoutMs: 20 } });

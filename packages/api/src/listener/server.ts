@@ -113,6 +113,8 @@ export class ApiServer {
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
+  /** Open, and no request has come yet whose headers are whole. As many as there may be connections. */
+  readonly #unasked = new Set<Socket>();
   /** Set once it listens. */
   #siteGate!: SiteGate;
   #runningCount = 0;
@@ -167,6 +169,10 @@ export class ApiServer {
       (request, response) => this.#serve(new RequestContext(request, response, this.#connectionOf(request.socket), host)),
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
+    this.#http.on("connection", (socket: Socket) => {
+      this.#unasked.add(socket);
+      socket.once("close", () => this.#unasked.delete(socket));
+    });
     this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
     this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
   }
@@ -202,6 +208,8 @@ export class ApiServer {
         resolve();
       });
       this.#http.closeIdleConnections();
+      // Node.js does not call these idle.
+      for (const socket of this.#unasked) socket.destroy();
     });
     return this.#stopped;
   }
@@ -225,7 +233,10 @@ export class ApiServer {
 
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
-    if (connection === undefined) this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
+    if (connection === undefined) {
+      this.#unasked.delete(socket);
+      this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
+    }
     return connection;
   }
 
