@@ -451,7 +451,7 @@ describe("bucket link", () => {
       await world.memory.put(seg(0), Buffer.from("repaired"), {}, signal);
       await world.nextList();
       expect(world.forgotten).to.deep.equal([seg(0)]);
-      expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(6);
+      expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(8);
     });
 
     it("many are named in part", async () => {

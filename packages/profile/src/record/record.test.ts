@@ -271,7 +271,7 @@ describe("record", () => {
 
   it("records of every normalisation version stay readable: the golden ones", () => {
     const golden = (version: number): Uint8Array => {
-      const path = fileURLToPath(new URL(`../testdata/record-v${version}.bin`, import.meta.url));
+      const path = fileURLToPath(new URL(`../../testdata/record-v${version}.bin`, import.meta.url));
       if (version === NORMALISATION_VERSION && (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path))) writeFileSync(path, small().bytes);
       return new Uint8Array(readFileSync(path));
     };
