@@ -78,7 +78,7 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   concurrentRequestsMax: 1024,
   headerBytesMax: 64 * 1024,
   bodyBytesInFlightMax: 256 * 2 ** 20,
-  unpackedBytesInFlightMax: 96 * 2 ** 20,
+  unpackedBytesInFlightMax: 64 * 2 ** 20,
   memoryWaitTimeoutMs: 5_000,
   headersTimeoutMs: 20_000,
   bodyTimeoutMs: 60_000,

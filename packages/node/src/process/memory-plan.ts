@@ -61,7 +61,7 @@ const REPLY_BYTES_MAX = 128 * MIB;
 /** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
 const BODY_BYTES_MAX = 256 * MIB;
 /** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
-const UNPACKED_BYTES_MAX = 96 * MIB;
+const UNPACKED_BYTES_MAX = 64 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
 /** A profile of the default limit, and as much again for others. */
 const IN_FLIGHT_BYTES_MIN = 8 * MIB;

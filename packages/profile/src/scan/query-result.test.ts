@@ -177,7 +177,7 @@ interface MergeRequest {
 }
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "../../../..");
-const recorded = join(process.env["PYROMESH_CORPUS"] ?? join(root, "../../shared/corpus"), "recorded");
+const recorded = join(process.env["PYROMESH_CORPUS"] ?? join(root, "../shared/corpus"), "recorded");
 
 function exchange(number: number): Exchange {
   const name = readdirSync(recorded).find((file) => file.startsWith(String(number).padStart(2, "0")))!;
