@@ -37,6 +37,7 @@ export type {
   SeriesQuery,
   TopTableQuery,
 } from "./ports/ports.ts";
+export { OTHER_TENANTS, TenantLabels } from "./ports/tenant-labels.ts";
 export { PushCounts } from "./write/push-counts.ts";
 export { pushHandler } from "./write/push.ts";
 export type { WriteLimits, WriteModules, WriteOptions } from "./write/push.ts";

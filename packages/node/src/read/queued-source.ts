@@ -7,6 +7,7 @@
  * `stats` asks no worker and goes straight on. A caller that leaves while its query waits takes it out of the queue, and one that
  * has left already takes no place in it.
  */
+import { TenantLabels } from "@pyromesh/api";
 import type { ProfileSource, Scope } from "@pyromesh/api";
 import { CodedError, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Histogram, Metrics, TenantId, Timer } from "@pyromesh/base";
@@ -16,9 +17,6 @@ import type { QueryClass, QueryQueueOptions, Ticket } from "./query-queue.ts";
 import { TURNS_BEFORE_PLAN } from "./reader.ts";
 import { SharedQuestions } from "./shared-questions.ts";
 
-/** Tenants with a label value of their own; later ones share one. A metrics page must stay bounded. */
-const TENANT_COUNT_MAX = 1_000;
-const OTHER_TENANTS = "(other)";
 const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface QueuedSourceModules {
@@ -44,7 +42,7 @@ export class QueuedSource implements ProfileSource {
   readonly #waiters = new Map<Ticket, Waiter>();
   readonly #refused: Counter;
   readonly #waits: Histogram;
-  readonly #tenants = new Set<string>();
+  readonly #tenants = new TenantLabels();
   #expiry: { readonly atMs: number; readonly timer: Timer } | undefined;
 
   constructor(options: QueryQueueOptions, { source, clock, metrics }: QueuedSourceModules) {
@@ -179,7 +177,7 @@ export class QueuedSource implements ProfileSource {
   }
 
   #full(tenant: string, queryClass: QueryClass): CodedError {
-    this.#refused.add({ reason: "full", tenant: this.#tenantLabel(tenant) });
+    this.#refused.add({ reason: "full", tenant: this.#tenants.of(tenant) });
     const seconds = this.#queue.retryAfterSeconds(queryClass, this.#clock.monotonicMs());
     return new CodedError({
       code: "QUERY_QUEUE_FULL",
@@ -190,7 +188,7 @@ export class QueuedSource implements ProfileSource {
   }
 
   #late({ tenant, queryClass }: Ticket): CodedError {
-    this.#refused.add({ reason: "timeout", tenant: this.#tenantLabel(tenant) });
+    this.#refused.add({ reason: "timeout", tenant: this.#tenants.of(tenant) });
     const seconds = this.#queue.retryAfterSeconds(queryClass, this.#clock.monotonicMs());
     return new CodedError({
       code: "QUERY_QUEUE_TIMEOUT",
@@ -198,13 +196,6 @@ export class QueuedSource implements ProfileSource {
       message: `the query waited ${this.#options.waitMaxMs / 1000} s for its turn, while others ran: try again in ${seconds} s, ask for less at once, or give the node more cores`,
       details: { retryAfterSeconds: seconds },
     });
-  }
-
-  #tenantLabel(tenant: string): string {
-    if (this.#tenants.has(tenant)) return tenant;
-    if (this.#tenants.size >= TENANT_COUNT_MAX) return OTHER_TENANTS;
-    this.#tenants.add(tenant);
-    return tenant;
   }
 }
 

@@ -16,6 +16,7 @@
  * Once a minute the whole map is walked and the idle ones leave, so many at a time that no push waits long. At `seriesCountMax` of all tenants together a new series is
  * let through and not counted: limits and figures are loose then, memory is not.
  */
+import { OTHER_TENANTS } from "@pyromesh/api";
 import { CorruptionError } from "@pyromesh/base";
 import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
@@ -32,7 +33,6 @@ const SWEEP_COUNT_MAX = 50_000;
 const SERIES_COUNT_MAX = 500_000;
 /** Tenants with a line of their own on the metrics page, those with the most series; the others are added up. */
 const TENANT_LINES_MAX = 1_000;
-const OTHER_TENANTS = "(other)";
 
 export interface ActiveSeriesOptions {
   readonly seriesCountMax?: number;

@@ -10,6 +10,7 @@ import { decodeRecord } from "../record/record-decode.ts";
 import type { EncodedRecord, RecordView } from "../model/record-view.ts";
 import type { Sums } from "../testing/pprof-oracle.ts";
 import { expectedSums, recordSums, stackOf, stringOf } from "../testing/pprof-oracle.ts";
+import { pprofFields } from "../testing/pprof-fields.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const NOW_NS = BigInt(NOW_MS) * 1_000_000n;
@@ -116,37 +117,13 @@ function expectedOf(pprof: Uint8Array): Sums | undefined {
   }
 }
 
-/** [from, to) of each top-level field. */
-function fieldsOf(pprof: Uint8Array): { readonly tag: number; readonly from: number; readonly to: number }[] {
-  const fields: { tag: number; from: number; to: number }[] = [];
-  let pos = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = pprof[pos++]!;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  };
-  while (pos < pprof.length) {
-    const from = pos;
-    const tag = varint();
-    if ((tag & 7) === 2) {
-      const length = varint();
-      pos += length;
-    } else varint();
-    fields.push({ tag, from, to: pos });
-  }
-  return fields;
-}
-
 describe("odd input: bytes", () => {
   it("cut inside a field is refused; cut between two is what pprof-format reads there, or refused", () => {
     let equalCount = 0;
     fc.assert(
       fc.property(anyProfile, (any) => {
         const pprof = build(any).encode();
-        const ends = new Set(fieldsOf(pprof).map(({ to }) => to));
+        const ends = new Set(pprofFields(pprof).map(({ to }) => to));
         for (let length = 1; length < pprof.length; length++) {
           const cut = pprof.subarray(0, length);
           const result = outcome(cut);
@@ -264,7 +241,7 @@ function rewiredSamples(pprof: Uint8Array, random: () => number): Uint8Array {
   };
   let next = 0;
   const out: Uint8Array[] = [];
-  for (const { tag, from, to } of fieldsOf(pprof)) {
+  for (const { tag, from, to } of pprofFields(pprof)) {
     if (tag !== 0x12) {
       out.push(pprof.subarray(from, to));
       continue;
@@ -338,7 +315,7 @@ function changed(change: (profile: Profile) => void): Uint8Array {
 }
 
 function withStrings(pprof: Uint8Array, texts: readonly string[]): Uint8Array {
-  const others = fieldsOf(pprof).flatMap(({ tag, from, to }) => (tag === 0x32 ? [] : [pprof.subarray(from, to)]));
+  const others = pprofFields(pprof).flatMap(({ tag, from, to }) => (tag === 0x32 ? [] : [pprof.subarray(from, to)]));
   return Buffer.concat([...others, ...texts.map((text) => Uint8Array.from(messageOf(0x32, [...Buffer.from(text)])))]);
 }
 

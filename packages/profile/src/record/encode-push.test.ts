@@ -13,6 +13,7 @@ import { PprofWriter } from "../pprof/pprof-write.ts";
 import { decodeRecord } from "./record-decode.ts";
 import type { EncodedRecord } from "../model/record-view.ts";
 import { corpusPath, corpusPprof, corpusPprofFiles, expectedSums, recordSums, stackOf, stringOf } from "../testing/pprof-oracle.ts";
+import { pprofFields } from "../testing/pprof-fields.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const NOW_NS = BigInt(NOW_MS) * 1_000_000n;
@@ -285,27 +286,8 @@ describe("encodePush: any profile", () => {
 
 /** The top-level fields in another order: kinds may mix, but within samples and strings order is content. */
 function shuffled(pprof: Uint8Array, random: () => number): Uint8Array {
-  const fields: { tag: number; bytes: Uint8Array }[] = [];
-  let pos = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; ; scale *= 128) {
-      const byte = pprof[pos++]!;
-      value += (byte & 127) * scale;
-      if (byte < 128) return value;
-    }
-  };
-  while (pos < pprof.length) {
-    const from = pos;
-    const tag = varint();
-    if ((tag & 7) === 2) {
-      const length = varint();
-      pos += length;
-    } else varint();
-    fields.push({ tag, bytes: pprof.subarray(from, pos) });
-  }
   const queues = new Map<number, Uint8Array[]>();
-  for (const { tag, bytes } of fields) queues.set(tag, [...(queues.get(tag) ?? []), bytes]);
+  for (const { tag, from, to } of pprofFields(pprof)) queues.set(tag, [...(queues.get(tag) ?? []), pprof.subarray(from, to)]);
   const locations = queues.get(0x22);
   locations?.reverse();
   queues.get(0x2a)?.reverse();
