@@ -7,8 +7,8 @@ import { adminRoutes, apiRoutes, HttpListener, dataRoutes, Discards, ingestHandl
 import type { ServerLimits } from "@pyromesh/api";
 import { CodedError, fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
-import { LocalFiles, MeteredBucket, openBucket } from "@pyromesh/block";
-import { checkHeadFormat, measureHead, openHead } from "@pyromesh/head";
+import { FolderFiles, MeteredBucket, openBucket } from "@pyromesh/block";
+import { checkHeadFormat, folderDisk, openHead } from "@pyromesh/head";
 import { readBuildInfo } from "./process/build-info.ts";
 import type { Compute } from "./compute/compute.ts";
 import { WorkerCompute } from "./compute/worker-compute.ts";
@@ -46,7 +46,7 @@ const WORKERS_MAX = 8;
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
   await prepareDataDir(config.dataDir);
   // Before anything in it is touched, which a later format may not bear.
-  await inDataDir(config, () => checkHeadFormat(join(config.dataDir, "head")));
+  await inDataDir(config, () => checkHeadFormat(folderDisk({ dir: join(config.dataDir, "head") }, { clock: systemClock, logger: openLogger(config.logLevel) })));
   const logger = openLogger(config.logLevel);
   const clock = systemClock;
   const random = systemRandom;
@@ -107,7 +107,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
     bucketClock: fasterClock(clock, bucketSpeed()),
     measureDisk: () => disk.measure(),
     openBucket: async () => new MeteredBucket(await openBucket(config.bucket === "" ? undefined : config.bucket, { dataDir, clock, random, logger }), { clock, metrics }),
-    openLocal: () => inDataDir(config, () => LocalFiles.open({ dir: join(dataDir, "sealed") }, { clock, random })),
+    openLocal: () => inDataDir(config, () => FolderFiles.open({ dir: join(dataDir, "sealed") }, { clock, random })),
     openHead: (hooks) =>
       inDataDir(config, async () => {
         const dirs = { dir: join(dataDir, "head"), sealedDir: join(dataDir, "sealed") };
@@ -210,9 +210,9 @@ function workerCountOf(config: Config): number {
 }
 
 /** What the head holds already and at most 80 % of what is free at start: a full disk would stop more than this node. */
-async function diskBudgetOf(config: Config, { dir, sealedDir }: { readonly dir: string; readonly sealedDir: string }, logger: Logger): Promise<number> {
+async function diskBudgetOf(config: Config, dirs: { readonly dir: string; readonly sealedDir: string }, logger: Logger): Promise<number> {
   const { bavail, bsize } = await statfs(config.dataDir);
-  const { storeBytes, otherBytes } = await measureHead(dir, sealedDir);
+  const { storeBytes, otherBytes } = await folderDisk(dirs, { clock: systemClock, logger }).measure();
   const usableBytes = storeBytes + otherBytes + Math.floor(bavail * bsize * 0.8);
   if (usableBytes < config.headDiskBudgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes: config.headDiskBudgetBytes, usableBytes });
   return Math.min(config.headDiskBudgetBytes, usableBytes);
