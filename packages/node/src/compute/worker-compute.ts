@@ -47,6 +47,8 @@ export interface WorkerComputeOptions {
   readonly openDatasetBytesMax: number;
   /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
   readonly pushBytesMax?: number;
+  /** Pushes whose bytes lie in the buffer pool at once. Absent: as many as buffer-pool.ts says. */
+  readonly slotCount?: number;
   /** Of all records of one profile. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
   readonly recordBytesMax?: number;
   readonly memory: WorkerMemory;
@@ -104,7 +106,7 @@ export class WorkerCompute implements Compute {
   readonly #threads: WorkerThreads;
   readonly #supervisors: WorkerSupervisor[];
   readonly #workers: ComputeWorker[];
-  readonly #memory = new BufferPool();
+  readonly #memory: BufferPool;
   /** For what lies in no slot. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
@@ -114,8 +116,9 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, slotCount, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
+    this.#memory = new BufferPool(slotCount);
     this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
     const { clock, logger, metrics, onHopeless, threads = nodeThreads } = modules;
     this.#threads = threads;

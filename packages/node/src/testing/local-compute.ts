@@ -10,7 +10,7 @@ import { InPlaceThreads } from "./in-place-threads.ts";
 export function openLocalCompute({ random }: { readonly random: Random }): Compute {
   const threads = new InPlaceThreads({ random, deliver: (_, run) => queueMicrotask(run) });
   const compute = new WorkerCompute(
-    { workerCount: 1, openDatasetBytesMax: AMPLE_MEMORY.openDatasetBytes, memory: AMPLE_MEMORY.worker },
+    { workerCount: 1, slotCount: 4, openDatasetBytesMax: AMPLE_MEMORY.openDatasetBytes, memory: AMPLE_MEMORY.worker },
     { clock: systemClock, logger: silentLogger, metrics: new Metrics(), threads, onHopeless: (error) => queueMicrotask(() => { throw error; }) },
   );
   // Tests replace single methods: those of a class are not copied by a spread.
