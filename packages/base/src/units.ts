@@ -1,4 +1,4 @@
-/** Settings with units: `15s`, `31d`, `64MB`. Zero needs no unit. */
+/** Durations and sizes in settings: `15s`, `31d`, `64MB`. Zero needs no unit. */
 import { invalidArgument } from "./errors.ts";
 
 const DURATION_MS: Readonly<Record<string, number>> = {
@@ -10,7 +10,7 @@ const DURATION_MS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** Milliseconds of `1h30m`, `15s`, `0`. Throws `DURATION_INVALID`. */
+/** Parses `1h30m`, `15s`, `0` to milliseconds. Throws `DURATION_INVALID`. */
 export function parseDuration(text: string): number {
   if (text === "0") return 0;
   let totalMs = 0;
@@ -27,7 +27,7 @@ export function parseDuration(text: string): number {
   return totalMs;
 }
 
-/** The shortest way to write it that `parseDuration` reads back. */
+/** The shortest form that `parseDuration` reads back. */
 export function formatDuration(durationMs: number): string {
   if (durationMs === 0) return "0";
   let rest = durationMs;
@@ -48,7 +48,7 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
   TB: 2 ** 40,
 };
 
-/** Bytes of `64MB`, `10GB`, `1.5KB`, `0` (powers of 1024, as Pyroscope counts). Throws `SIZE_INVALID`. */
+/** Parses `64MB`, `10GB`, `1.5KB`, `0` to bytes (powers of 1024, as in Pyroscope). Throws `SIZE_INVALID`. */
 export function parseSize(text: string): number {
   if (text === "0") return 0;
   const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/.exec(text);

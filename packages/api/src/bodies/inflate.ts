@@ -1,12 +1,12 @@
 /**
- * A gzip body opened within bounds: what it will be is asked for before anything is opened, so that bodies that open to a thousand times
- * their size take no more memory together than one that does not.
+ * Decompresses a gzip body within bounds. The memory for the result is taken before decompression starts, so that bodies that grow a
+ * thousandfold hold no more memory together than any others.
  *
- *   trailer says more than the bound   refused (413), nothing is opened
- *   trailer says it fits               memory for all of it is waited for, then it is opened
- *   it opens to more than that         another member follows, or the trailer lies: more memory at once, or refused (503)
+ *   trailer says more than the bound      refused (413), nothing is decompressed
+ *   trailer says it fits                  waits for memory for all of it, then decompresses
+ *   it decompresses to more than that     another member follows, or the trailer lies: takes more memory at once, or is refused (503)
  *
- * Opened off the main thread, a large one piece by piece: given up half way, it stops there.
+ * Decompression runs on zlib's thread pool. A large body is done in pieces and stops as soon as it is given up.
  */
 import { constants, createGunzip, gunzip } from "node:zlib";
 import { claimedInflatedBytes, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
@@ -14,9 +14,9 @@ import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
 export interface InflateOptions {
-  /** Past it BODY_TOO_LARGE (413). */
+  /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
-  /** How the refusal goes on after "the body inflates to more than N bytes": which limit, what to do. */
+  /** The end of the refusal that begins "the body inflates to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
 }
 
@@ -25,9 +25,12 @@ export interface InflateModules {
   readonly caller: Caller;
 }
 
-/** Up to this in one go, straight into its place: some 10 ms of a thread of zlib's pool, which commits use too. */
+/**
+ * Up to this a body is decompressed in one call, straight into its buffer. That takes some 10 ms of a thread of the pool that commits use
+ * too.
+ */
 const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
-/** Larger ones in pieces, so that others get at the pool in between, and a refusal ends them early. */
+/** Larger bodies are decompressed in pieces, so that other work gets the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
@@ -43,19 +46,19 @@ export async function inflateBody(gzip: Uint8Array, options: InflateOptions, { m
   return inflateInPieces(gzip, claimedBytes, bounded, { memory, caller });
 }
 
-/** What the node's memory allows of one body may be less than its own limit. */
+/** The memory for one body may be smaller than the limit of the request. */
 function boundsOf(options: InflateOptions, { bytesMax }: UnpackMemory): InflateOptions {
   if (options.sizeBytesMax <= bytesMax) return options;
   return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
 }
 
-/** Undefined where it is more than was claimed. */
+/** Undefined where the body is larger than `claimedBytes`. */
 function inflateAtOnce(gzip: Uint8Array, claimedBytes: number): Promise<Uint8Array | undefined> {
   return new Promise((resolve, reject) => {
-    // A byte more than is needed: a full buffer would cost another one, to see that nothing follows.
+    // One byte more than needed: zlib allocates another buffer when one is full, only to find the end.
     gunzip(gzip, { maxOutputLength: Math.max(1, claimedBytes), chunkSize: Math.max(CHUNK_BYTES_MIN, claimedBytes + 1) }, (error, inflated) => {
       if (error === null) resolve(inflated);
-      else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node's own, for maxOutputLength
+      else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node.js' code for maxOutputLength
       else reject(torn(error));
     });
   });
@@ -94,7 +97,7 @@ function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: Inflat
   });
 }
 
-/** How large the next buffer is. The former one counts on until the request ends: it is garbage, and not collected at once. */
+/** The size of the next buffer. The old one stays counted until the request ends, since it is collected later. */
 function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, memory: UnpackMemory): number {
   const sizeBytes = Math.min(sizeBytesMax, Math.max(neededBytes, haveBytes * 2, PIECE_BYTES));
   if (memory.tryTake(sizeBytes)) return sizeBytes;

@@ -1,14 +1,14 @@
 /**
- * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; request-context.ts has
- * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
+ * The HTTP listener, on node:http alone. It finds the route, checks who asks, and bounds the memory and the time of a request.
+ * request-context.ts handles one request up to the end of its reply; handlers know what it means.
  *
  *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
- * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
- * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
+ * What must stay true: at most `concurrentRequestsMax` handlers run at once (probes do not count); a client that goes away aborts its
+ * handler's signal; `stop` lets running requests end, and nothing listens afterwards.
  *
- * HTTP/1.1 only so far. When h2c comes, `connection` is where the two are told apart: HTTP/2 with prior knowledge opens with the
- * 24 bytes `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
+ * Only HTTP/1.1 so far. HTTP/2 without TLS (h2c) would be told apart in `connection`: with prior knowledge it begins with the 24 bytes
+ * `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
  */
 import { createServer } from "node:http";
 import type { Server } from "node:http";
@@ -32,44 +32,47 @@ import { readTenants } from "./tenancy.ts";
 
 export interface ApiServerOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   readonly isMultitenant: boolean;
-  /** `anyone` on a listener of the operator's own (`--admin-addr`). */
+  /** `anyone`: on the listener of `--admin-addr`, which only the operator can reach. */
   readonly operators: "loopback" | "anyone";
-  /** What web pages may do; absent: those of the node itself only. */
+  /** What web pages may do. Absent: only the node's own pages may send requests. */
   readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
 }
 
 export interface ServerLimits {
-  /** Sockets. Past it a new one is closed at once. */
+  /** Open connections. One more is closed at once. */
   readonly connectionCountMax: number;
-  /** Handlers at work. Past it 503 with Retry-After; probes are answered. */
+  /** Handlers that run at once. One more request gets 503 with Retry-After; probes are answered. */
   readonly concurrentRequestsMax: number;
-  /** Request line and headers together (the URL of a render holds its query). Past it 431. */
+  /** Request line and headers together; the URL of a render holds its query. Beyond it 431. */
   readonly headerBytesMax: number;
-  /** Bodies held at once, as they were sent; small ones may hold a sixteenth more. Past it a new one waits, then 503; one that is larger by itself is 413. */
+  /**
+   * Memory of all bodies as sent; small ones may hold a sixteenth more. At the bound a new body waits, then gets 503. A body that is
+   * larger by itself gets 413.
+   */
   readonly bodyBytesInFlightMax: number;
-  /** What they open to, held at once. Likewise; of one body three quarters of it. */
+  /** Memory of all decompressed bodies, with the same rules. One body may take three quarters of it. */
   readonly unpackedBytesInFlightMax: number;
-  /** How long a request waits for memory. Past it 503. */
+  /** How long a request waits for memory. Then it gets 503. */
   readonly memoryWaitTimeoutMs: number;
   readonly headersTimeoutMs: number;
-  /** From a body's first byte to its last. Past it 408. */
+  /** From a body's first byte to its last. Beyond it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time; past it 504. */
+  /** How long a handler may take. Beyond it 504. */
   readonly requestTimeoutMs: number;
-  /** Of replies that are built, compressed or not read yet, together. Past it 503. */
+  /** Memory of all replies that are being built or compressed, or are not read yet. Beyond it 503. */
   readonly replyBytesInFlightMax: number;
-  /** How long a request waits for room for its reply. Past it 503. */
+  /** How long a request waits for memory for its reply. Then it gets 503. */
   readonly replyWaitMs: number;
-  /** Who reads replies more slowly is cut off (reader-pace.ts). */
+  /** Clients that read a reply more slowly are cut off (reader-pace.ts). */
   readonly replyPace: PaceRule;
   readonly keepAliveTimeoutMs: number;
-  /** What is in flight when `stop` is called; past it sockets are cut. */
+  /** How long running requests may take after `stop`. Then their connections are closed. */
   readonly stopTimeoutMs: number;
-  /** Smaller replies are not compressed: it would cost more than it saves. */
+  /** Smaller replies are not compressed: that would cost more than it saves. */
   readonly gzipBytesMin: number;
 }
 
@@ -84,10 +87,10 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
   replyBytesInFlightMax: 128 * 2 ** 20,
-  // Longer than a reader that reads nothing is waited for where room is wanted.
+  // Longer than a reader that has stopped reading may hold memory that others wait for.
   replyWaitMs: 15_000,
   replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
-  // Longer than the 60 s of most proxies, so that it is never us who closes as they send.
+  // Longer than the 60 s of most proxies. A node that closes first would cut off a request that is on its way.
   keepAliveTimeoutMs: 75_000,
   stopTimeoutMs: 30_000,
   gzipBytesMin: 1024,
@@ -113,9 +116,9 @@ export class ApiServer {
   readonly #durations: Histogram;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
-  /** Open, and no request has come yet whose headers are whole. As many as there may be connections. */
+  /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
   readonly #unasked = new Set<Socket>();
-  /** Set once it listens. */
+  /** Set when the server listens: it depends on the address. */
   #siteGate!: SiteGate;
   #runningCount = 0;
   #stopped: Promise<void> | undefined;
@@ -151,7 +154,7 @@ export class ApiServer {
       onHandled: () => void this.#runningCount--,
       onReplied: (context, reply) => {
         this.#account(context, reply);
-        // A reply that was begun before the stop did not say that it is the connection's last.
+        // A reply that began before the stop has no `Connection: close`.
         if (this.#stopped !== undefined) this.#http.closeIdleConnections();
       },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
@@ -160,7 +163,7 @@ export class ApiServer {
       {
         maxHeaderSize: this.#limits.headerBytesMax,
         headersTimeout: this.#limits.headersTimeoutMs,
-        // Our own body limit comes first and answers in JSON; this one is for clients whose body nobody reads.
+        // A backstop behind our own limit on bodies, which answers in JSON: for bodies that no handler reads.
         requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
         keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,
@@ -185,12 +188,12 @@ export class ApiServer {
   }
 
   get port(): number {
-    return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
+    return (this.#http.address() as AddressInfo).port; // it listens on TCP, never on a pipe
   }
 
   /**
-   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
-   * that is left after `stopTimeoutMs`. Safe to call again.
+   * Refuses new requests, lets running ones end, then closes. A client that reads its reply slowly is cut off after `stopWindowMs`,
+   * everything else after `stopTimeoutMs`. May be called again.
    */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
@@ -208,7 +211,7 @@ export class ApiServer {
         resolve();
       });
       this.#http.closeIdleConnections();
-      // Node.js does not call these idle.
+      // node:http does not count these as idle.
       for (const socket of this.#unasked) socket.destroy();
     });
     return this.#stopped;
@@ -220,9 +223,9 @@ export class ApiServer {
       this.#http.once("error", (cause) => reject(unavailable("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${cause.message}; choose another with --http-addr`, cause)));
       this.#http.listen(port, host, () => {
         this.#http.removeAllListeners("error");
-        // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
+        // Accepting may fail later, when file descriptors run out. Connections are lost then; the server goes on.
         this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
-        const { address } = this.#http.address() as AddressInfo; // listening on TCP, never on a pipe
+        const { address } = this.#http.address() as AddressInfo; // it listens on TCP, never on a pipe
         this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
         resolve();
       });
@@ -274,21 +277,24 @@ export class ApiServer {
     }
   }
 
-  /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
+  /**
+   * Checks `Host` and `Origin`, for every route and method. Throws where a page of another site asks; returns the reply to a preflight
+   * request.
+   */
   #admitSite(context: RequestContext, found: Found): ApiReply | undefined {
     const route = found.kind === "not-found" ? undefined : found.route;
     const { connection, hosts } = context;
     if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
       const isProbe = found.kind === "found" && found.route.isProbe;
       this.#siteGate.checkHosts(context, isProbe);
-      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
+      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have another Host than the other requests of its connection
     }
     context.extraHeaders = this.#siteGate.corsHeaders(context, route);
     this.#siteGate.checkOrigin(context, route);
     return this.#siteGate.preflight(context, route);
   }
 
-  /** Throws why the handler is not asked. */
+  /** Throws where the request must not reach the handler. */
   #admit(context: RequestContext, route: Route): void {
     if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
@@ -318,7 +324,7 @@ export class ApiServer {
   }
 
   #noteRefusal(context: RequestContext, { error, status }: ApiReply): void {
-    // A client that went away was refused nothing, and a probe that says "not ready" is an answer.
+    // Neither is a refusal: the client of a 499 went away, and a probe's 503 is an answer ("not ready").
     if (status === 499 || (status === 503 && error === undefined)) return;
     const { route, isWrite } = context;
     const tenant = context.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
@@ -326,14 +332,15 @@ export class ApiServer {
     this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
   }
 
-  /** Before there was a request. */
+  /** For what is refused before there is a request. */
   #refuseUnrouted(reason: string, status: number | undefined, message: string): void {
     this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
   }
 
   /**
-   * What the parser did not take: no request, no route, no handler. Behind a push that is at work it gets no answer: the client would
-   * take it for the push's, which may be kept.
+   * Answers what the HTTP parser refused; there is no request, no route and no handler. Where another request of the connection waits for
+   * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
+   * that is kept.
    */
   #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
@@ -350,23 +357,23 @@ export class ApiServer {
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
 /**
- * What Node reads of a socket at once. With its own 16 KiB of high water a push, which is mostly larger, stops its socket and starts it
- * again. A request that nobody reads holds two reads at most, where it held one and a quarter.
+ * How much Node.js reads of a socket at once. With its default of 16 KiB most pushes, which are larger, stop their socket and start it
+ * again. A request whose body nobody reads yet holds up to two reads.
  */
 const READ_BYTES = 64 * 2 ** 10;
 
 /**
- * Requests of one connection that are not replied to, probes too. A read of 64 KiB holds 1,800 of them, all of which would be at work in one
- * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
+ * Requests of one connection without a complete reply, probes too. One read of 64 KiB may hold 1,800 requests, which would all run in one
+ * turn of the event loop (ten such clients of /metrics held it for 14 s).
  */
 const OPEN_COUNT_MAX = 64;
 
-/** Of the tenants that a refused read named, in the log. */
+/** The length of the tenants of a refused read in the log. */
 const TENANTS_LENGTH_MAX = 200;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 
-/** A label's values must be bounded, and a method is whatever a client writes. */
+/** The method as a metric label: bounded, while a client may write anything. */
 function knownMethod(method: string): string {
   return METHODS.has(method) ? method : "other";
 }
