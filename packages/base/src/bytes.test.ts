@@ -41,7 +41,7 @@ describe("byte writer", () => {
       fc.property(fc.array(text), (texts) => {
         const writer = new ByteWriter(1);
         for (const one of texts) writer.utf8(one);
-        // Each by itself: half of a character at the end of one and the other at the start of the next are no character.
+        // Each text by itself: half a surrogate pair at the end of one and the other half at the start of the next are no character.
         expect(Buffer.from(writer.finish()).equals(Buffer.concat(texts.map((one) => Buffer.from(one))))).to.equal(true);
       }),
       { numRuns: 50 },

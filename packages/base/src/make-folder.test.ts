@@ -31,7 +31,7 @@ describe("folders made one by one", () => {
     expect(await codeOf(join(dir, "file", "x"))).to.equal("ENOTDIR");
   });
 
-  // Node's own recursive mkdir goes round for ever there, and holds a thread of its pool.
+  // Node.js' own recursive mkdir loops forever there, and holds a thread of its pool.
   (process.platform === "linux" ? it : it.skip)("a file system that takes no folders ends it", async () => {
     expect(await codeOf("/proc/pyromesh/x")).to.be.oneOf(["ENOENT", "EACCES", "EPERM", "EROFS"]);
   });

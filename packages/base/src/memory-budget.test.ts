@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Clock, Timer } from "./clock.ts";
 import { MemoryBudget } from "./memory-budget.ts";
 
-/** Time passes when a test says so. */
+/** A clock that the test moves. */
 class HandClock {
   #nowMs = 0;
   readonly #due = new Set<{ readonly atMs: number; readonly run: () => void }>();
@@ -29,10 +29,10 @@ class HandClock {
 
 function open(bytesMax: number): { readonly budget: MemoryBudget; readonly clock: HandClock } {
   const clock = new HandClock();
-  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock: clock as unknown as Clock }), clock }; // it asks for nothing but timers
+  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock: clock as unknown as Clock }), clock }; // the only method of the clock that it calls
 }
 
-/** Undefined while it waits. */
+/** Undefined while the caller waits. */
 async function stateOf(outcome: Promise<boolean>): Promise<boolean | undefined> {
   return Promise.race([outcome, Promise.resolve().then(() => undefined)]);
 }

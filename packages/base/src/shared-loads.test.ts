@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { SharedLoads } from "./shared-loads.ts";
 
-/** A load that ends when told, and what became of its signal. */
+/** A load that ends when the test says so. It keeps its signal. */
 class Held {
   readonly signals: AbortSignal[] = [];
   #resolve: (value: string) => void = () => {};

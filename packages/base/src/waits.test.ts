@@ -7,13 +7,13 @@ const never = new Promise<never>(() => undefined);
 const lateError = (): Error => new Error("late");
 const outcomeOf = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => (error as Error).message);
 
-/** Each sleep ends at once. */
+/** A clock whose sleeps end at once. */
 const hasty: Clock = { ...systemClock, sleep: () => Promise.resolve() };
 
 describe("waits", () => {
   it("the wait for work that others wait for too ends with its own signal, and the work goes on", async () => {
     const leaving = new AbortController();
-    let finish!: (value: number) => void; // set before the constructor returns
+    let finish!: (value: number) => void; // the promise sets it at once
     const work = new Promise<number>((resolve) => (finish = resolve));
     const [mine, others] = [untilAborted(work, leaving.signal), untilAborted(work, new AbortController().signal)];
     leaving.abort(new Error("gone"));

@@ -5,7 +5,7 @@ import { DEFAULT_SERVER_LIMITS } from "./server.ts";
 
 const RULE: PaceRule = { bytesMin: 64_000, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 };
 
-/** When a reader who has taken `takenAt(second)` bytes by then is cut, in seconds; undefined: not within two hours. */
+/** The second at which a reader is cut off that has read `takenAt(second)` bytes by then; undefined where it is not within two hours. */
 function cutAt(takenAt: (second: number) => number, when: { readonly wanted?: (second: number) => boolean; readonly stopAt?: number } = {}): number | undefined {
   const pace = new ReaderPace(RULE, 0);
   for (let second = 0; second < 7200; second++) {
@@ -18,9 +18,9 @@ function cutAt(takenAt: (second: number) => number, when: { readonly wanted?: (s
 describe("reader pace", () => {
   const nothing = (): number => 0;
   const always = (): boolean => true;
-  /** So many bytes a second. */
+  /** A reader with a steady pace in bytes a second. */
   const steady = (bytes: number) => (second: number) => second * bytes;
-  /** What a slow reader looks like on loopback: the kernel takes 4 MB at once, then 1.5 MB again and again. */
+  /** A slow reader on loopback: the kernel takes 4 MB at once, then 1.5 MB each time. */
   const lumps = (everySeconds: number) => (second: number) => 4_000_000 + Math.floor(second / everySeconds) * 1_500_000;
 
   it("who takes nothing is cut after the slow window, after the short one where others want the room", () => {

@@ -18,7 +18,7 @@ class Rig {
       this.#timers.add(timer);
       return { cancel: () => void this.#timers.delete(timer) };
     };
-    this.log = new RefusalLog({ clock: { after } as Clock, logger }); // all of the clock that it uses
+    this.log = new RefusalLog({ clock: { after } as Clock, logger }); // the only method of the clock that it calls
   }
 
   refuse(tenant: string, reason: string, more: Partial<Refusal> = {}): void {
@@ -28,7 +28,7 @@ class Rig {
     this.ms += byMs;
     for (const timer of [...this.#timers]) if (timer.atMs <= this.ms && this.#timers.delete(timer)) timer.run();
   }
-  /** Tenant, reason and count of the lines since the last call. */
+  /** Tenant, reason and count of the lines logged since the last call. */
   take(): unknown[] {
     return this.lines.splice(0).map(({ fields }) => [fields["tenant"], fields["reason"], fields["count"]]);
   }

@@ -1,4 +1,4 @@
-/** Large replies, and those who do not read them, on real sockets. The clock stands still until a test moves it. */
+/** Large replies and clients that do not read them, on real sockets, with a clock that only the test moves. */
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
@@ -9,7 +9,7 @@ import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
 
 const MB = 2 ** 20;
-/** More than the kernel takes of what nobody reads. */
+/** More than the kernel takes while nobody reads. */
 const UNREAD_BYTES = 24 * MB;
 const { replyPace, replyWaitMs } = DEFAULT_SERVER_LIMITS;
 
@@ -18,7 +18,7 @@ describe("server: replies", () => {
   let clock: ManualClock;
   let begunCount: number;
   const clients: Socket[] = [];
-  /** As many bytes as `?size=` says, of which `?foreseen=` are reserved before. */
+  /** Replies with `?size=` bytes, after reserving `?foreseen=` bytes. */
   const handler: Handler = async (request) => {
     const foreseen = Number(request.query.get("foreseen") ?? 0);
     if (foreseen > 0) await request.reserveReply(foreseen);
@@ -38,7 +38,7 @@ describe("server: replies", () => {
   });
 
   const ask = (parameters: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`${api.url}/ingest?${parameters}`, { method: "POST", headers });
-  /** Asks, and reads nothing. */
+  /** Sends a request and reads nothing of the reply. */
   const askUnread = (parameters: string): Socket => {
     const client = connect(api.server.port, "127.0.0.1").pause();
     client.on("error", () => undefined);
@@ -137,7 +137,7 @@ describe("server: replies", () => {
     await heldIs(UNREAD_BYTES);
     clock.advance(4000);
     const refused = await ask(`size=${4 * MB}`);
-    // Ten seconds after the reader took its last: at once, or when the server looked at it first.
+    // Ten seconds after the reader's last progress, or one tick later, when the server noticed it.
     expect(refused.headers.get("retry-after")).to.be.oneOf(["6", "7"]);
     expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${refused.headers.get("retry-after")} s"}`]);
     expect((await ask("size=500000")).status, "a smaller one has room").to.equal(200);
@@ -182,7 +182,7 @@ describe("server: replies", () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1").pause();
     clients.push(client);
-    // What was sent before keeps the kernel full, so that even a small one stays.
+    // The large reply before it keeps the kernel's buffer full, so that even a small one waits.
     client.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\nPOST /ingest?size=${4 * MB}&type=text/plain HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n`);
     await until(async () => {
       const heldBytes = await metric("pyromesh_reply_bytes");
@@ -195,7 +195,7 @@ describe("server: replies", () => {
     askUnread(`size=${UNREAD_BYTES}`);
     const reader = connect(api.server.port, "127.0.0.1").pause();
     clients.push(reader);
-    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // and keeps its connection
+    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // it keeps its connection open
     await heldIs(2 * UNREAD_BYTES);
     const stopped = api.server.stop();
     const received = new Promise<number>((resolve) => {
@@ -225,7 +225,7 @@ describe("server: replies", () => {
 
 const patterns = new Map<number, Buffer>();
 
-/** Its bytes tell where they stand, and can be compressed. */
+/** Bytes that depend on their position and can be compressed. */
 function patternOf(size: number): Buffer {
   let bytes = patterns.get(size);
   if (bytes !== undefined) return bytes;

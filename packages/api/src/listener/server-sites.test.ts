@@ -1,4 +1,4 @@
-/** The site gate as the server asks it: for every route, before anything else. */
+/** The server checks `Host` and `Origin` for every route, before anything else. */
 import { connect } from "node:net";
 import { expect } from "chai";
 import type { ApiReply, Handler } from "../ports/http.ts";
@@ -22,7 +22,7 @@ describe("server: sites", () => {
   beforeEach(() => (pushedCount = 0));
   afterEach(() => api.server.stop());
 
-  /** Status, headers and body of what is answered to `text`, on a connection of its own. */
+  /** Sends `text` on a new connection. Returns status, headers and body. */
   const exchange = (text: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const socket = connect(api.server.port, "127.0.0.1", () => socket.end(text));

@@ -12,12 +12,12 @@ const RANGE = { start: "1795418940000", end: "1795419300000" };
 
 interface Held {
   readonly handler: Handler;
-  /** The next request that came, once it came. */
+  /** Resolves with the next request. */
   arrived(): Promise<ApiRequest>;
   release(): void;
 }
 
-/** A handler that answers only when told to. */
+/** A handler that replies when the test says so. */
 function held(): Held {
   let release!: () => void;
   let arrive!: (request: ApiRequest) => void;
@@ -31,7 +31,7 @@ function held(): Held {
   return { handler, arrived: () => arrived, release };
 }
 
-/** Echoes the length of its body, and of the buffer it lies in. */
+/** Replies with the length of its body and of the buffer that the body is in. */
 const measure: Handler = async (request) => {
   const body = await request.body(100_000);
   return { status: 200, headers: { "content-type": "text/plain" }, body: `${body.length} ${body.buffer.byteLength}` };
@@ -163,12 +163,12 @@ describe("server", () => {
       });
       const status = await post(endless).then(
         (response) => response.status,
-        () => 413, // the client noticed the closed connection before it read the reply
+        () => 413, // the client noticed that the connection was closed before it read the reply
       );
       expect(status).to.equal(413);
     });
 
-    /** Answers "first" when the test says so, the others at once. */
+    /** Replies "first" when the test says so, and to all other requests at once. */
     const readThenHold = (first: ReturnType<typeof held>): Handler => async (request) => {
       await request.body(100_000);
       return request.query.get("name") === "first" ? first.handler(request) : { status: 200, headers: {}, body: "" };
@@ -221,7 +221,7 @@ describe("server", () => {
       await open({ push, limits: { bodyBytesInFlightMax: 32_000 } });
       const running = [send("first", 31_000)];
       await first.arrived();
-      running.push(send("second", 1_500)); // in the reserve
+      running.push(send("second", 1_500)); // takes its memory from the reserve
       await second.arrived();
       const waiting = send("third", 1_500);
       await untilInFlight(3);
@@ -297,7 +297,7 @@ describe("server", () => {
       };
       expect((await api.rpc("Series", `{"a":"${"x".repeat(600_000)}"}`)).status).to.equal(413);
       expect((await api.rpc("Series", `{"a":[${"0,".repeat(70_000)}0]}`)).status).to.equal(400);
-      const empty = [0x0a, 0]; // a matcher of no text
+      const empty = [0x0a, 0]; // a matcher that is ""
       expect(await binary(new Uint8Array(Array.from({ length: 65_537 }, () => empty).flat()))).to.match(/^400 .*more than 65536 items/);
     });
 
@@ -397,7 +397,7 @@ describe("server", () => {
       const push = (headers: Readonly<Record<string, string>>): Promise<Response> => fetch(`${api.url}/push.v1.PusherService/Push`, { method: "POST", headers, body: "x" });
       expect((await push({ "connect-timeout-ms": "20" })).status).to.equal(504);
       const inFlight = async (): Promise<string> => (await (await api.get("/metrics")).text()).match(/pyromesh_requests_in_flight (\d+)/)![1]!;
-      expect(await inFlight()).to.equal("2"); // the push, and this look at it
+      expect(await inFlight()).to.equal("2"); // the push, and this request for the metrics
       slow.release();
       await slow.arrived();
       expect(await inFlight()).to.equal("1");
@@ -530,7 +530,7 @@ describe("server", () => {
         socket.on("error", () => undefined);
         await new Promise<void>((resolve) => void socket.write(text === "" ? "\r\n" : text, () => resolve()));
       }
-      // Behind them, so that both were accepted.
+      // A request after them, so both connections have been accepted.
       expect((await fetch(`${api.url}/-/healthy`)).status).to.equal(200);
       await api.server.stop();
     });

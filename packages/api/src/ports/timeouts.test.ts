@@ -2,7 +2,7 @@ import type { Clock } from "@pyromesh/base";
 import { expect } from "chai";
 import { Timeouts } from "./timeouts.ts";
 
-/** Stands still until told; a timer of it may come early, as real ones do. */
+/** A clock that the test moves. A timer may fire early, as real ones do. */
 class World {
   nowMs = 0;
   timers: { atMs: number; run: () => void }[] = [];
@@ -16,7 +16,7 @@ class World {
       return { cancel: () => void (this.timers = this.timers.filter((other) => other !== timer)) };
     };
     const clock: Pick<Clock, "monotonicMs" | "after"> = { monotonicMs: () => this.nowMs, after };
-    this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // it asks for nothing else
+    this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // the only methods of the clock that it calls
   }
 
   wait(name: string): { readonly onTimeout: () => void } {
