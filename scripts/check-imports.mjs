@@ -237,7 +237,7 @@ function checkRooms(source) {
   if (rooms === undefined || source.isTest || source.isTesting) return [];
   const own = roomOf(source.file);
   if (own === undefined) return [];
-  if (!rooms.includes(own)) return [{ file: source.file, line: 1, rule: "room", message: `${own} is no room of ${source.package}: use one of ${rooms.join(", ")}, or add it to ROOMS of this script` }];
+  if (!rooms.includes(own)) return [{ file: source.file, line: 1, rule: "room", message: `${own} is not a room of ${source.package}: use one of ${rooms.join(", ")}, or add it to ROOMS of this script` }];
   const offences = [];
   for (const { specifier, line, isAsset } of source.imports) {
     if (isAsset || !specifier.startsWith(".")) continue;

@@ -86,7 +86,7 @@ function readOptions(args: readonly string[]): ContentionOptions {
     },
   });
   const countOf = (name: "records" | "queries" | "per-second" | "seconds" | "mixed" | "workers"): number => {
-    if (!/^[1-9]\d{0,8}$/.test(values[name])) throw new Error(`--${name} ${values[name]} is no whole number from 1 on`);
+    if (!/^[1-9]\d{0,8}$/.test(values[name])) throw new Error(`--${name} ${values[name]} is not a whole number of at least 1`);
     return Number(values[name]);
   };
   const { place } = values;

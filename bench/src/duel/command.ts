@@ -92,7 +92,7 @@ function readOptions(args: readonly string[]): DuelOptions {
   const servers = new Map(values.server.map((text) => pairOf("server", text)));
   if (servers.size < 2) throw new Error("a duel takes two servers: give --server NAME=DIR twice, with two names");
   const flags = values["node-flag"].map((text) => pairOf("node-flag", text));
-  for (const [name] of flags) if (!servers.has(name)) throw new Error(`--node-flag names ${name}, which is no server`);
+  for (const [name] of flags) if (!servers.has(name)) throw new Error(`--node-flag names ${name}, which is not a server`);
   const corpus = values.corpus ?? defaultCorpusFolder();
   if (!hasCorpus(corpus)) throw new Error(`no profiles in ${corpus}: set PYROMESH_CORPUS or --corpus`);
   return {
@@ -112,7 +112,7 @@ function pairOf(name: string, text: string): readonly [string, string] {
 }
 
 function countOf(name: string, text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} ${text} is no whole number from 1 on`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} ${text} is not a whole number of at least 1`);
   return Number(text);
 }
 

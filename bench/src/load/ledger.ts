@@ -25,7 +25,7 @@ export function writeLedgerFile(file: string, ledger: LedgerFile): void {
 
 export function readLedgerFile(file: string): LedgerFile {
   const ledger = JSON.parse(readFileSync(file, "utf8")) as LedgerFile;
-  if (ledger.version !== 1) throw new Error(`${file} is no ledger of this version: push again`);
+  if (ledger.version !== 1) throw new Error(`${file} is not a ledger of this version: push again`);
   return ledger;
 }
 

@@ -11,7 +11,7 @@ describe("metrics: the page", () => {
     expect((await metrics.text()).split("\n\n").map((block) => /^# HELP (\w+) /.exec(block)?.[1])).to.deep.equal(["first", "second", "third_total", "fourth_total"]);
   });
 
-  it("what is kept elsewhere prints as what prom-client keeps, whatever its labels and values are", async () => {
+  it("a counter that is kept elsewhere prints as one of prom-client does, with any labels and values", async () => {
     const blockOf = async (make: (metrics: Metrics) => void): Promise<string> => {
       const metrics = new Metrics();
       make(metrics);
@@ -25,7 +25,7 @@ describe("metrics: the page", () => {
     }
   });
 
-  it("a name is given once, whichever kind of metric has it", () => {
+  it("a name is used once, whatever the kind of metric", () => {
     const metrics = new Metrics();
     metrics.histogram("taken", "Of nothing.", [], [1]);
     metrics.gauge("taken_too", "Of nothing.");
@@ -57,7 +57,7 @@ describe("metrics: a histogram", () => {
     ]);
   });
 
-  it("without labels is there before its first observation; with labels each set is there from its own", async () => {
+  it("without labels has its lines before the first observation; with labels each set has them from its own first", async () => {
     const metrics = new Metrics();
     metrics.histogram("plain", "Of nothing.", [], [1]);
     metrics.histogram("labelled", "By kind.", ["kind"], [1]);
@@ -95,7 +95,7 @@ describe("metrics that are kept elsewhere", () => {
     ]);
   });
 
-  it("a gauge may take its time", async () => {
+  it("a gauge may be collected asynchronously", async () => {
     const metrics = new Metrics();
     metrics.gauge("free_bytes", "Free.", [], async (gauge) => {
       await Promise.resolve();

@@ -18,7 +18,7 @@ export function parseDuration(text: string): number {
   while (rest !== "") {
     const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/.exec(rest);
     if (match === null) {
-      throw invalidArgument("DURATION_INVALID", `${JSON.stringify(text)} is no duration: write it as 15s, 90m, 1h30m or 31d`);
+      throw invalidArgument("DURATION_INVALID", `${JSON.stringify(text)} is not a duration: write it as 15s, 90m, 1h30m or 31d`);
     }
     totalMs += Number(match[1]) * DURATION_MS[match[2]!]!;
     rest = rest.slice(match[0].length);
@@ -52,7 +52,7 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
 export function parseSize(text: string): number {
   if (text === "0") return 0;
   const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/.exec(text);
-  if (match === null) throw invalidArgument("SIZE_INVALID", `${JSON.stringify(text)} is no size: write it as 64MB or 10GB`);
+  if (match === null) throw invalidArgument("SIZE_INVALID", `${JSON.stringify(text)} is not a size: write it as 64MB or 10GB`);
   return Math.floor(Number(match[1]) * SIZE_BYTES[match[2]!.replace("i", "")]!);
 }
 

@@ -149,7 +149,7 @@ export class QuerierClient {
     if (response.ok && body !== undefined) {
       return { body, missing: response.headers.get("x-pyromesh-missing") ?? "", truncated: response.headers.get("x-pyromesh-truncated") ?? "" };
     }
-    if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is no JSON object. Is something between this page and the node?`);
+    if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is not a JSON object. Is something between this page and the node?`);
     const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
     const message = typeof body?.["message"] === "string" && body["message"] !== "" ? body["message"] : `${method} was answered with status ${response.status}.`;
     const canBePartial = response.headers.get("x-pyromesh-partial") === "possible";

@@ -24,7 +24,7 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
     }),
     route("GET", "/api/v1/tenant_limits", (request) => {
       const [tenant, another] = request.tenants;
-      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits are one tenant's: send one id in X-Scope-OrgID");
+      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits belong to one tenant: send one id in X-Scope-OrgID");
       return Promise.resolve(json(admin.tenantLimits(tenant)));
     }, { access: "read" }),
     route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),

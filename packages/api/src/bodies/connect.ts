@@ -22,7 +22,7 @@ export interface UnaryMethod<Request extends object, Response extends object> {
   readonly request: MessageSchema<Request>;
   readonly response: MessageSchema<Response>;
   /** An upper estimate of the reply's size, where the request tells. That much memory is reserved before `handle` runs. */
-  readonly foreseenBytes?: ((message: Request) => number) | undefined;
+  readonly estimateReplyBytes?: ((message: Request) => number) | undefined;
   handle(message: Request, call: UnaryCall): Promise<UnaryAnswer<Response>>;
 }
 
@@ -57,7 +57,7 @@ export function unaryHandler<Request extends object, Response extends object>(
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
-    heedTimeLimit(request);
+    applyClientTimeout(request);
     return encodeReply(method.response, codec, await run(method, codec, request, options));
   };
 }
@@ -88,7 +88,7 @@ async function run<Request extends object, Response extends object>(
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, codec === "json" ? Math.min(options.bodyBytesMax, JSON_MESSAGE_BYTES_MAX) : options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body, REQUEST_ITEM_COUNT_MAX);
-  if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
+  if (method.estimateReplyBytes !== undefined) await request.reserveReply(method.estimateReplyBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 
@@ -114,7 +114,7 @@ function encodeReply<Response extends object>(schema: MessageSchema<Response>, c
 }
 
 /** Applies the time limit that the client set, in addition to the server's own. Throws CONNECT_TIMEOUT_INVALID. */
-export function heedTimeLimit(request: ApiRequest): void {
+export function applyClientTimeout(request: ApiRequest): void {
   const header = request.headers["connect-timeout-ms"];
   if (header === undefined || header === "") return;
   if (!/^\d{1,10}$/.test(header)) {

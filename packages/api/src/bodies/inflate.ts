@@ -16,7 +16,7 @@ import type { UnpackMemory } from "../ports/request-memory.ts";
 export interface InflateOptions {
   /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
-  /** The end of the refusal that begins "the body inflates to more than N bytes": which limit it is, and what to do. */
+  /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
 }
 
@@ -104,14 +104,14 @@ function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, 
   throw new CodedError({
     code: "BODIES_TOO_MANY",
     kind: "unavailable",
-    message: "the body opens to more than its gzip trailer says, and this node has no memory left for that: try again in a second, or send it as one gzip member",
+    message: "the body decompresses to more than its gzip trailer says, and this node has no memory left for it: try again in a second, or send it as one gzip member",
   });
 }
 
 function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
-  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
+  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body decompresses to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
 }
 
 function torn(cause: unknown): CodedError {
-  return invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
+  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete gzip stream, which its Content-Encoding says it is: ${messageOf(cause)}`, cause);
 }

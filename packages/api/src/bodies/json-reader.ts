@@ -35,7 +35,7 @@ export class JsonReader {
   constructor(bytes: Uint8Array, bounds: JsonBounds) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#bounds = bounds;
-    if (!isUtf8(this.#bytes)) throw new JsonFault("the text is no UTF-8");
+    if (!isUtf8(this.#bytes)) throw new JsonFault("the text is not UTF-8");
     if (BYTE_ORDER_MARK.every((byte, at) => this.#bytes[at] === byte)) this.#at = BYTE_ORDER_MARK.length;
   }
 
@@ -213,7 +213,7 @@ export class JsonReader {
   }
 
   #fail(expected: string): never {
-    throw new JsonFault(`at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+    throw new JsonFault(`at byte ${this.#at} of ${this.#bytes.length} expected ${expected}`);
   }
 }
 
@@ -246,9 +246,9 @@ export class Base64Text {
     this.#readAt = end;
     const piece = this.#hasEscapes ? unescaped(spelled).replaceAll(/[\r\n]/g, "") : spelled;
     const letters = this.#paddingCount === 0 ? /^[A-Za-z0-9+/_-]*/.exec(piece)![0] : ""; // the pattern matches any text
-    if (!/^=*$/.test(piece.slice(letters.length))) throw new JsonFault("no base64");
+    if (!/^=*$/.test(piece.slice(letters.length))) throw new JsonFault("not base64");
     this.#paddingCount += piece.length - letters.length;
-    if (this.#paddingCount > 2) throw new JsonFault("no base64");
+    if (this.#paddingCount > 2) throw new JsonFault("not base64");
     const all = this.#rest + letters;
     const whole = all.length - (all.length % 4);
     this.#rest = all.slice(whole);

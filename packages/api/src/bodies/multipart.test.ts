@@ -50,7 +50,7 @@ describe("multipart", () => {
     expect(Buffer.from(readMultipart(body, 'multipart/form-data; boundary="b c"').get("profile")!).toString()).to.equal("hello");
   });
 
-  it("a filename is not taken for the name", () => {
+  it("a filename does not count as the name", () => {
     const body = Buffer.from('--b\r\nContent-Disposition: form-data; filename="other"; name="profile"\r\n\r\nx\r\n--b--');
     expect([...readMultipart(body, "multipart/form-data; boundary=b").keys()]).to.deep.equal(["profile"]);
   });

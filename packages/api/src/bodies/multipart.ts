@@ -83,5 +83,5 @@ function boundaryOf(contentType: string): string {
 }
 
 function invalid(why: string): CodedError {
-  return invalidArgument("MULTIPART_INVALID", `the body is no multipart/form-data: ${why}`);
+  return invalidArgument("MULTIPART_INVALID", `the body is not multipart/form-data: ${why}`);
 }

@@ -121,9 +121,9 @@ export class RequestBody implements Waiting {
   }
 
   #begin(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    if (sizeBytes === undefined) return this.#collect(new Chunks(), bounds);
+    if (sizeBytes === undefined) return this.#collect(new ChunkCollector(), bounds);
     const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes);
-    return this.#collect(new Filled(first, sizeBytes), bounds);
+    return this.#collect(new SizedCollector(first, sizeBytes), bounds);
   }
 
   /** Call it when the request and its handler are done. It gives the memory back. */
@@ -242,7 +242,7 @@ interface Collector {
  * For bodies with a Content-Length; the parser delivers exactly as many bytes, or fails the request. A full buffer doubles, up to that
  * length.
  */
-class Filled implements Collector {
+class SizedCollector implements Collector {
   readonly spareBytes = 0;
   readonly #sizeBytes: number;
   #bytes: Uint8Array;
@@ -279,7 +279,7 @@ class Filled implements Collector {
   }
 }
 
-class Chunks implements Collector {
+class ChunkCollector implements Collector {
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
 

@@ -74,7 +74,7 @@ export function parseAllowedHost(text: string): string {
   const bare = isWildcard ? text.slice(2) : isIPv6(text) ? `[${text}]` : text;
   const host = parseHost(bare);
   if (host === undefined || host.port !== undefined || bare.endsWith(":") || (isWildcard && host.isAddress)) {
-    throw new Error(`${JSON.stringify(text)} is no name of a host: write it as profiles.example.org, *.example.org or 10.0.0.5, without a scheme or a port`);
+    throw new Error(`${JSON.stringify(text)} is not a host name: write it as profiles.example.org, *.example.org or 10.0.0.5, without a scheme or a port`);
   }
   return isWildcard ? `*.${host.name}` : host.name;
 }

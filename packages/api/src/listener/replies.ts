@@ -43,8 +43,8 @@ export class Replies {
     this.#clock = clock;
     this.budget = new ReplyBudget({ bytesMax, waitMs, waitingCountMax: WAITING_COUNT_MAX }, { clock, roomInMs: (bytes) => this.#roomInMs(bytes) });
     metrics.gauge("pyromesh_reply_bytes", "Bytes of replies that are being built, compressed or read.", [], (gauge) => gauge.set({}, this.budget.bytes));
-    metrics.gauge("pyromesh_reply_bytes_max", "What they may be together.", [], (gauge) => gauge.set({}, bytesMax));
-    this.#cut = metrics.counter("pyromesh_replies_cut_total", "Replies whose reader was too slow, so that the connection was closed.");
+    metrics.gauge("pyromesh_reply_bytes_max", "Most bytes that all replies may hold together.", [], (gauge) => gauge.set({}, bytesMax));
+    this.#cut = metrics.counter("pyromesh_replies_cut_total", "Replies that were cut off because their client read too slowly.");
     this.#cut.add({}, 0);
   }
 

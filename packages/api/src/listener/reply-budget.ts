@@ -149,7 +149,7 @@ export class ReplyBudget {
     return new CodedError({
       code: "REPLIES_TOO_LARGE",
       kind: "unavailable",
-      message: `this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${retryAfterSeconds} s`,
+      message: `this node has no memory left for this reply until others are read: ask for less, or try again in ${retryAfterSeconds} s`,
       details: { retryAfterSeconds },
     });
   }

@@ -27,7 +27,7 @@ import type { BodyModules } from "../bodies/request-body.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 import { hostsOf } from "./site-gate.ts";
-import type { Visit } from "./site-gate.ts";
+import type { SiteRequest } from "./site-gate.ts";
 
 export interface RequestHost extends BodyModules {
   readonly clock: Clock;
@@ -57,7 +57,7 @@ export interface Connection {
   allowedHost: string | undefined;
 }
 
-export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
+export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting {
   readonly startMs: number;
   readonly method: string;
   readonly path: string;

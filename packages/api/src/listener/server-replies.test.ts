@@ -18,10 +18,10 @@ describe("server: replies", () => {
   let clock: ManualClock;
   let begunCount: number;
   const clients: Socket[] = [];
-  /** Replies with `?size=` bytes, after reserving `?foreseen=` bytes. */
+  /** Replies with `?size=` bytes, after reserving `?reserved=` bytes. */
   const handler: Handler = async (request) => {
-    const foreseen = Number(request.query.get("foreseen") ?? 0);
-    if (foreseen > 0) await request.reserveReply(foreseen);
+    const reservedBytes = Number(request.query.get("reserved") ?? 0);
+    if (reservedBytes > 0) await request.reserveReply(reservedBytes);
     begunCount++;
     return { status: 200, headers: { "content-type": request.query.get("type") ?? "application/octet-stream" }, body: patternOf(Number(request.query.get("size"))) };
   };
@@ -52,7 +52,7 @@ describe("server: replies", () => {
   };
   const heldIs = (bytes: number): Promise<void> => until(async () => (await metric("pyromesh_reply_bytes")) === bytes);
 
-  it("one leaves whole, whatever its size, compressed where its reader takes that, and its room is free again", async () => {
+  it("a reply of any size is complete, compressed where the client accepts it, and frees its memory", async () => {
     await open();
     for (const size of [65_536, 65_537, 131_072, 1_000_000, 5 * MB + 1]) {
       const plain = await ask(`size=${size}`);
@@ -65,14 +65,14 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("one that there is no room to compress leaves as it is", async () => {
+  it("a reply without memory for compression is sent uncompressed", async () => {
     await open({ limits: { replyBytesInFlightMax: 8 * MB } });
     const reply = await ask(`size=${5 * MB}&type=text/plain`, { "accept-encoding": "gzip" });
     expect([reply.headers.get("content-encoding"), (await reply.arrayBuffer()).byteLength]).to.deep.equal([null, 5 * MB]);
     await heldIs(0);
   });
 
-  it("those that wait behind another on their connection leave whole and in turn", async () => {
+  it("replies to pipelined requests are complete and in order", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
@@ -92,14 +92,14 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("HEAD of a large one is its headers", async () => {
+  it("HEAD of a large reply has only its headers", async () => {
     await open({ pages: { get: () => ({ body: patternOf(200_000), contentType: "application/octet-stream", etag: '"1"' }) } });
     const reply = await fetch(`${api.url}/favicon.ico`, { method: "HEAD" });
     expect([reply.status, reply.headers.get("content-length"), await reply.text()]).to.deep.equal([200, "200000", ""]);
     await heldIs(0);
   });
 
-  it("who does not read is cut off after the slow window, and its room is free", async () => {
+  it("a client that does not read is cut off after the slow window, and its memory is free", async () => {
     await open();
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
@@ -110,7 +110,7 @@ describe("server: replies", () => {
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("who goes away in the middle leaves its room at once", async () => {
+  it("a client that goes away in the middle frees its memory at once", async () => {
     await open();
     const client = askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
@@ -118,7 +118,7 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("a connection that waits for its next request is not touched, however long", async () => {
+  it("an idle connection is never cut off", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
@@ -131,7 +131,7 @@ describe("server: replies", () => {
     }
   });
 
-  it("one that is built and finds no room is refused, with when there will be some", async () => {
+  it("a reply that is built and finds no memory is refused, with the time when there will be some", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
@@ -139,15 +139,15 @@ describe("server: replies", () => {
     const refused = await ask(`size=${4 * MB}`);
     // Ten seconds after the reader's last progress, or one tick later, when the server noticed it.
     expect(refused.headers.get("retry-after")).to.be.oneOf(["6", "7"]);
-    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${refused.headers.get("retry-after")} s"}`]);
+    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node has no memory left for this reply until others are read: ask for less, or try again in ${refused.headers.get("retry-after")} s"}`]);
     expect((await ask("size=500000")).status, "a smaller one has room").to.equal(200);
   });
 
-  it("one that can be foreseen is not built before it has room; who does not read is then cut off sooner", async () => {
+  it("a reply with a reservation is not built before it has memory; clients that do not read are cut off sooner meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=${3 * MB}&foreseen=${4 * MB}`);
+    const waiting = ask(`size=${3 * MB}&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     clock.advance(replyPace.wantedWindowMs - 1000);
     expect(begunCount).to.equal(1);
@@ -157,11 +157,11 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("where none gets free in time the request is refused, and was never worked on", async () => {
+  it("where no memory gets free in time the request is refused without any work", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB, replyPace: { ...replyPace, wantedWindowMs: 60_000, slowWindowMs: 60_000 } } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     clock.advance(replyWaitMs);
     const refused = await waiting;
@@ -170,7 +170,7 @@ describe("server: replies", () => {
     await heldIs(UNREAD_BYTES);
   });
 
-  it("sixty that do not read hold no more than the bound, and a small request beside them is answered", async () => {
+  it("sixty clients that do not read hold no more than the bound, and a small request is answered meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     for (let n = 0; n < 60; n++) askUnread(`size=${6 * MB}`);
     await until(() => begunCount === 60);
@@ -178,7 +178,7 @@ describe("server: replies", () => {
     expect((await ask("size=1000")).status).to.equal(200);
   });
 
-  it("a compressed one that is not read holds what it is compressed to", async () => {
+  it("a compressed reply that is not read holds its compressed size", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1").pause();
     clients.push(client);
@@ -190,7 +190,7 @@ describe("server: replies", () => {
     });
   });
 
-  it("a stop lets who reads have all of it, and cuts off who does not, before the time to stop is over", async () => {
+  it("a stop lets clients read to the end, and cuts off those that do not read, before its time limit", async () => {
     await open({ limits: { stopTimeoutMs: 3_600_000 } });
     askUnread(`size=${UNREAD_BYTES}`);
     const reader = connect(api.server.port, "127.0.0.1").pause();
@@ -210,11 +210,11 @@ describe("server: replies", () => {
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("a stop refuses who waits for room", async () => {
+  it("a stop refuses requests that wait for memory", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     const stopped = api.server.stop();
     expect([(await waiting).status, begunCount]).to.deep.equal([503, 1]);

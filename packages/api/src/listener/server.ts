@@ -117,7 +117,7 @@ export class ApiServer {
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
   /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
-  readonly #unasked = new Set<Socket>();
+  readonly #socketsWithoutRequest = new Set<Socket>();
   /** Set when the server listens: it depends on the address. */
   #siteGate!: SiteGate;
   #runningCount = 0;
@@ -140,7 +140,7 @@ export class ApiServer {
       ["method", "route", "status_code"],
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
-    modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
+    modules.metrics.gauge("pyromesh_requests_in_flight", "Requests whose handler is running.", [], (gauge) => gauge.set({}, this.#runningCount));
     const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
     const host: RequestHost = {
       clock: modules.clock,
@@ -173,11 +173,11 @@ export class ApiServer {
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("connection", (socket: Socket) => {
-      this.#unasked.add(socket);
-      socket.once("close", () => this.#unasked.delete(socket));
+      this.#socketsWithoutRequest.add(socket);
+      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
     });
-    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
-    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
+    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node is at its limit of connections: close some, or raise the limit on open files"));
+    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnparsed(error, socket as Socket));
   }
 
   /** Rejects LISTEN_FAILED. */
@@ -199,7 +199,7 @@ export class ApiServer {
     this.#stopped ??= new Promise((resolve) => {
       this.#replies.beginStop();
       const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
-        this.#logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#runningCount });
+        this.#logger.warn("requests were cut off: they did not end within the time for a stop", { runningCount: this.#runningCount });
         this.#http.closeAllConnections();
       });
       this.#http.close(() => {
@@ -212,7 +212,7 @@ export class ApiServer {
       });
       this.#http.closeIdleConnections();
       // node:http does not count these as idle.
-      for (const socket of this.#unasked) socket.destroy();
+      for (const socket of this.#socketsWithoutRequest) socket.destroy();
     });
     return this.#stopped;
   }
@@ -237,7 +237,7 @@ export class ApiServer {
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
-      this.#unasked.delete(socket);
+      this.#socketsWithoutRequest.delete(socket);
       this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
     }
     return connection;
@@ -298,7 +298,7 @@ export class ApiServer {
   #admit(context: RequestContext, route: Route): void {
     if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
-      throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
+      throw unavailable("REQUESTS_TOO_MANY", "this node is at its limit of concurrent requests: try again in a second");
     }
     if (context.openCount > OPEN_COUNT_MAX) {
       throw unavailable("REQUESTS_TOO_MANY", `${OPEN_COUNT_MAX} requests wait on this connection: read their replies before you send more`);
@@ -342,7 +342,7 @@ export class ApiServer {
    * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
    * that is kept.
    */
-  #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
+  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
       socket.destroy();
       return;

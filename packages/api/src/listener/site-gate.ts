@@ -27,7 +27,7 @@ export interface SiteOptions {
 }
 
 /** The part of a request that the rules need. */
-export interface Visit {
+export interface SiteRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
   /** The value of each `Host` header, and the host of the request's target where that is a whole URL. */
@@ -52,41 +52,41 @@ export class SiteGate {
   }
 
   /** Throws HOST_NOT_ALLOWED. A probe may name any address as its host: kubelet and the like know only that of the pod. */
-  checkHosts(visit: Pick<Visit, "hosts" | "localAddress">, isProbe: boolean): void {
+  checkHosts(request: Pick<SiteRequest, "hosts" | "localAddress">, isProbe: boolean): void {
     if (this.#isOpen) return;
-    for (const text of visit.hosts) {
+    for (const text of request.hosts) {
       if (text === "") continue; // like no Host: no browser sends an empty one
       const host = parseHost(text);
       const isProbed = isProbe && !this.#isLoopbackListener && host?.isAddress === true;
-      if (host === undefined || !(isProbed || this.#isOwnHost(host, visit))) throw this.#hostNotAllowed(text);
+      if (host === undefined || !(isProbed || this.#isOwnHost(host, request))) throw this.#hostNotAllowed(text);
     }
   }
 
-  #isOwnHost(host: HostName, visit: Pick<Visit, "localAddress">): boolean {
+  #isOwnHost(host: HostName, request: Pick<SiteRequest, "localAddress">): boolean {
     if (this.#allowedHosts.has(host)) return true;
     if (this.#isLoopbackListener) return isLoopbackHost(host);
-    const { localAddress } = visit;
+    const { localAddress } = request;
     if (localAddress === undefined) return false; // the connection is closed
     const local = canonicalAddress(localAddress);
     return isLoopbackHost({ name: local, isAddress: true }) ? isLoopbackHost(host) : host.isAddress && host.name === local;
   }
 
   /** Throws CROSS_SITE. */
-  checkOrigin(visit: Visit, route: Pick<Route, "isOperator"> | undefined): void {
-    if (SAFE_METHODS.has(visit.method) || !isCrossSite(visit)) return;
-    if (route?.isOperator !== true && this.#names(visit.headers["origin"])) return;
-    throw crossSite(visit.headers["origin"], route?.isOperator === true);
+  checkOrigin(request: SiteRequest, route: Pick<Route, "isOperator"> | undefined): void {
+    if (SAFE_METHODS.has(request.method) || !isCrossSite(request)) return;
+    if (route?.isOperator !== true && this.#names(request.headers["origin"])) return;
+    throw crossSite(request.headers["origin"], route?.isOperator === true);
   }
 
   /** The headers that let a page of a named origin read the reply. Names and values in turn. */
-  corsHeaders({ headers: { origin } }: Visit, route: Pick<Route, "isOperator"> | undefined): readonly string[] {
+  corsHeaders({ headers: { origin } }: SiteRequest, route: Pick<Route, "isOperator"> | undefined): readonly string[] {
     if (this.#corsOrigins.size === 0) return NO_HEADERS;
     if (route?.isOperator === true || !this.#names(origin)) return VARY_HEADERS; // a cache must not serve this reply to a named origin
     return [...VARY_HEADERS, "access-control-allow-origin", this.#corsOrigins.has("*") ? "*" : origin!, "access-control-expose-headers", "*"];
   }
 
   /** The reply to a CORS preflight request; undefined for any other request. Throws CROSS_SITE. */
-  preflight({ method, headers }: Visit, route: Pick<Route, "isOperator"> | undefined): ApiReply | undefined {
+  preflight({ method, headers }: SiteRequest, route: Pick<Route, "isOperator"> | undefined): ApiReply | undefined {
     const { origin } = headers;
     if (method !== "OPTIONS" || origin === undefined || headers["access-control-request-method"] === undefined) return undefined;
     const isOperator = route?.isOperator === true;
@@ -147,7 +147,7 @@ function canonicalOrigin(origin: string): string | undefined {
 /** The canonical form of one entry of `--cors-origins`. Throws an error that says how to write it. */
 export function parseCorsOrigin(text: string): string {
   const origin = text === "*" ? text : canonicalOrigin(text);
-  if (origin === undefined) throw new Error(`${JSON.stringify(text)} is no origin of a site: write it as https://grafana.example.org or http://localhost:3000, without a path, or as * for every site`);
+  if (origin === undefined) throw new Error(`${JSON.stringify(text)} is not the origin of a site: write it as https://grafana.example.org or http://localhost:3000, without a path, or as * for every site`);
   return origin;
 }
 
@@ -166,7 +166,7 @@ const VARY_HEADERS: readonly string[] = ["vary", "origin"];
  * of such a proxy; a page cannot set either on a request to another site without a preflight, which is refused. Schemes are not compared,
  * since a proxy may end TLS.
  */
-function isCrossSite({ headers, hosts }: Visit): boolean {
+function isCrossSite({ headers, hosts }: SiteRequest): boolean {
   const { origin } = headers;
   const site = headers["sec-fetch-site"];
   if (site === "same-origin") return false;

@@ -71,7 +71,7 @@ export function bodiesTooMany({ waitTimeoutMs }: MemoryBudget): CodedError {
   return new CodedError({
     code: "BODIES_TOO_MANY",
     kind: "unavailable",
-    message: `this node holds as many request bodies as its memory allows: try again in ${retryAfterSeconds} s`,
+    message: `this node has no memory left for more request bodies: try again in ${retryAfterSeconds} s`,
     details: { retryAfterSeconds },
   });
 }

@@ -34,7 +34,7 @@ export function decodeBinary<T extends object>(schema: MessageSchema<T>, bytes: 
   } catch (thrown) {
     if (!(thrown instanceof CorruptionError)) throw thrown;
     // The bytes are a caller's: this is a wrong request, not lost data.
-    throw invalidArgument("MESSAGE_MALFORMED", `the body is no ${schema.name}: ${messageOf(thrown)}`, thrown);
+    throw invalidArgument("MESSAGE_MALFORMED", `the body is not a ${schema.name}: ${messageOf(thrown)}`, thrown);
   }
 }
 

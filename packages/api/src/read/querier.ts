@@ -11,7 +11,7 @@ import { RegexBudget } from "@pyromesh/profile";
 import type { Alphabet, Int64, Listing } from "@pyromesh/profile";
 import { unaryHandler } from "../bodies/connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "../bodies/connect.ts";
-import { foreseenGraphBytes } from "../print/foreseen-reply.ts";
+import { estimateGraphBytes } from "../print/reply-estimate.ts";
 import type { Handler } from "../ports/http.ts";
 import type { Answer, ListingQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "../ports/ports.ts";
 import * as q from "../proto/querier-v1.ts";
@@ -46,10 +46,10 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     request: UnaryMethod<Request, Response>["request"],
     response: UnaryMethod<Request, Response>["response"],
     handle: UnaryMethod<Request, Response>["handle"],
-    foreseenBytes?: UnaryMethod<Request, Response>["foreseenBytes"],
+    estimateReplyBytes?: UnaryMethod<Request, Response>["estimateReplyBytes"],
   ): RpcRoute => {
     const path = `/querier.v1.QuerierService/${name}`;
-    return { path, handler: unaryHandler({ path, request, response, handle, foreseenBytes }, options) };
+    return { path, handler: unaryHandler({ path, request, response, handle, estimateReplyBytes }, options) };
   };
   return [
     route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),
@@ -58,16 +58,16 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     route("Series", q.SERIES_REQUEST, q.SERIES_RESPONSE, (message, call) => querier.series(message, call)),
     route("SelectMergeStacktraces", q.SELECT_MERGE_STACKTRACES_REQUEST, q.SELECT_MERGE_STACKTRACES_RESPONSE, (message, call) =>
       querier.selectMergeStacktraces(message, call),
-      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
+      ({ maxNodes }) => estimateGraphBytes(maxNodes),
     ),
     route("SelectMergeProfile", q.SELECT_MERGE_PROFILE_REQUEST, PPROF, (message, call) => querier.selectMergeProfile(message, call)),
     route("SelectMergeSpanProfile", q.SELECT_MERGE_SPAN_PROFILE_REQUEST, q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, (message, call) =>
       querier.selectMergeSpanProfile(message, call),
-      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
+      ({ maxNodes }) => estimateGraphBytes(maxNodes),
     ),
     route("SelectSeries", q.SELECT_SERIES_REQUEST, q.SELECT_SERIES_RESPONSE, (message, call) => querier.selectSeries(message, call)),
     route("SelectHeatmap", q.SELECT_HEATMAP_REQUEST, q.SELECT_HEATMAP_RESPONSE, (message, call) => querier.selectHeatmap(message, call)),
-    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => foreseenGraphBytes(left?.maxNodes, right?.maxNodes)),
+    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => estimateGraphBytes(left?.maxNodes, right?.maxNodes)),
     route("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE, (_, call) => querier.getProfileStats(call)),
     route("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE, (message, call) => querier.analyzeQuery(message, call)),
   ];
@@ -301,7 +301,7 @@ function goPgoOf(selector: t.StackTraceSelectorMessage | undefined): PprofQuery[
 
 /** go_pgo shapes locations, which only a pprof has. A flame graph would ignore it without a word. */
 function refuseGoPgo(goPgo: PprofQuery["goPgo"]): void {
-  if (goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo shapes a pprof: ask for PROFILE_FORMAT_PPROF, or use SelectMergeProfile");
+  if (goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo applies only to pprof: ask for PROFILE_FORMAT_PPROF, or use SelectMergeProfile");
 }
 
 function exemplarsOf(exemplarType: number): PointsQuery["exemplars"] {

@@ -9,7 +9,7 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import { RegexBudget } from "@pyromesh/profile";
 import type { ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
-import { foreseenGraphBytes } from "../print/foreseen-reply.ts";
+import { estimateGraphBytes } from "../print/reply-estimate.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import type { ListingQuery, MergeQuery, ProfileSource, Scope } from "../ports/ports.ts";
 import { allowsPartial, DOT_NODES_DEFAULT, RECENT_MS } from "./querier.ts";
@@ -47,7 +47,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
       }
       default: {
         const maxNodes = checkMaxNodes(asked, limits);
-        await request.reserveReply(foreseenGraphBytes(maxNodes));
+        await request.reserveReply(estimateGraphBytes(maxNodes));
         return renderJson(request, query, maxNodes, modules.source);
       }
     }
@@ -71,7 +71,7 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
     const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs, budget);
     checkSameType(left, right, ["leftQuery", "rightQuery"]);
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
-    await request.reserveReply(foreseenGraphBytes(maxNodes));
+    await request.reserveReply(estimateGraphBytes(maxNodes));
     const answer = await modules.source.diff(left, right, { maxNodes, form: "render" }, request.signal);
     return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: answer.value };
   };

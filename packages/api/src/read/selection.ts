@@ -43,7 +43,7 @@ export function readSelection(input: SelectionInput, budget: RegexBudget = new R
   }
   const profileIds = bounded(input.profileIdSelector ?? [], "profile_id_selector").map((text) => {
     const id = parseUuid(text);
-    if (id === undefined) throw invalidArgument("PROFILE_ID_INVALID", `profile_id_selector has ${quote(text)}, which is no UUID`);
+    if (id === undefined) throw invalidArgument("PROFILE_ID_INVALID", `profile_id_selector has ${quote(text)}, which is not a UUID`);
     return id;
   });
   // Where both are given go_pgo counts, as in Pyroscope.

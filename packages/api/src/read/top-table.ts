@@ -30,7 +30,7 @@ async function selectTopTable(
 ): Promise<UnaryAnswer<p.SelectTopTableResponse>> {
   const limits = limitsOfAll(call.tenants, options.limitsOf);
   const selection = readSelection(message);
-  if (message.stackTraceSelector?.goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo shapes a pprof: ask SelectMergeProfile");
+  if (message.stackTraceSelector?.goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo applies only to pprof: use SelectMergeProfile");
   if (message.sort < 0 || message.sort >= p.TOP_TABLE_SORTS.length) {
     throw invalidArgument("SORT_UNKNOWN", `sort ${message.sort} is not known: send one of ${p.TOP_TABLE_SORTS.slice(1).join(", ")}`);
   }

@@ -16,7 +16,7 @@ export class Discards {
   constructor(modules: { readonly metrics: Metrics }) {
     const labelNames = ["reason", "tenant"];
     this.#profiles = modules.metrics.counter("pyromesh_discarded_samples_total", "Profiles that were refused.", labelNames);
-    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Bytes of profiles that were refused, before compression.", labelNames);
+    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Uncompressed bytes of profiles that were refused.", labelNames);
   }
 
   /** `sizeBytes`: the size of the profiles together. */

@@ -98,7 +98,7 @@ function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): n
   if (text === null || text === "") return undefined;
   const timeMs = parseAttimeStrict(text, nowMs);
   if (timeMs === undefined || !Number.isFinite(timeMs)) {
-    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is no time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
+    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is not a time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
   }
   return timeMs;
 }
@@ -113,7 +113,7 @@ function sampleRateOf(text: string | null): number {
   if (rate <= SAMPLE_RATE_MAX) return rate;
   throw invalidArgument(
     "INGEST_SAMPLE_RATE_INVALID",
-    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is no number of samples a second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
+    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is not a number of samples per second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
   );
 }
 

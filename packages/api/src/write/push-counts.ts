@@ -29,9 +29,9 @@ export class PushCounts {
   constructor({ metrics }: { readonly metrics: Metrics }) {
     const values = (of: (counts: Counts) => number) => (): readonly MetricValue[] => [...this.#counts.values()].map((counts) => ({ labels: counts.labels, value: of(counts) }));
     metrics.readCounter("pyromesh_received_profiles_total", "Profiles that were pushed, before any limit.", values(({ receivedCount }) => receivedCount));
-    metrics.readCounter("pyromesh_received_bytes_total", "Bytes of profiles that were pushed, before any limit and before compression.", values(({ receivedBytes }) => receivedBytes));
-    metrics.readCounter("pyromesh_accepted_profiles_total", "Profiles that were kept, or found to be kept already.", values(({ acceptedCount }) => acceptedCount));
-    metrics.readCounter("pyromesh_accepted_bytes_total", "Bytes of profiles that were kept, or found to be kept already, before compression.", values(({ acceptedBytes }) => acceptedBytes));
+    metrics.readCounter("pyromesh_received_bytes_total", "Uncompressed bytes of profiles that were pushed, before any limit.", values(({ receivedBytes }) => receivedBytes));
+    metrics.readCounter("pyromesh_accepted_profiles_total", "Profiles that were stored, now or by an earlier push.", values(({ acceptedCount }) => acceptedCount));
+    metrics.readCounter("pyromesh_accepted_bytes_total", "Uncompressed bytes of profiles that were stored, now or by an earlier push.", values(({ acceptedBytes }) => acceptedBytes));
   }
 
   /** `sizeBytes`: the size of the profiles together. */

@@ -242,7 +242,7 @@ class Scan {
   }
 
   #fail(expected: string): never {
-    throw malformed(`the body is no PushRequest: at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+    throw malformed(`the body is not a PushRequest: at byte ${this.#at} of ${this.#bytes.length} expected ${expected}`);
   }
 }
 

@@ -166,7 +166,7 @@ describe("push", () => {
     const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "not-a-uuid" }, { raw: RAW }] }]);
     const reply = await push(body, PROTO_TYPE);
     expect(reply.status).to.equal(400);
-    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is no UUID');
+    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is not a UUID');
     expect(sink.arrived).to.have.length(1);
   });
 

@@ -10,7 +10,7 @@
 import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
-import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "../bodies/connect.ts";
+import { CONTENT_TYPE_UNKNOWN, codecOf, applyClientTimeout } from "../bodies/connect.ts";
 import type { Codec } from "../bodies/connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "../ports/error-status.ts";
@@ -51,7 +51,7 @@ export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteM
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
-      heedTimeLimit(request);
+      applyClientTimeout(request);
       await push(request, codec, options, own);
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
@@ -154,7 +154,7 @@ export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, ca
 function checkProfile(profile: PushedProfile): CodedError | undefined {
   if (profile.raw.length === 0) return invalidArgument("PROFILE_EMPTY", "rawProfile is empty: send a pprof profile");
   if (profile.id !== "" && parseUuid(profile.id) === undefined) {
-    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is no UUID: send one, or leave ID out`);
+    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is not a UUID: send one, or leave ID out`);
   }
   return undefined;
 }

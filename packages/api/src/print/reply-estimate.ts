@@ -10,7 +10,7 @@ const NODE_BYTES = 64;
 const NODES_DEFAULT = 8192;
 
 /** For a flame graph, a tree, or a diff of two graphs. */
-export function foreseenGraphBytes(...maxNodes: readonly (number | bigint | undefined)[]): number {
+export function estimateGraphBytes(...maxNodes: readonly (number | bigint | undefined)[]): number {
   const nodes = Math.max(...maxNodes.map((asked) => Number(asked ?? 0) || NODES_DEFAULT));
   return Math.max(0, nodes) * NODE_BYTES;
 }
