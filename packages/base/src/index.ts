@@ -16,6 +16,7 @@ export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricValue, SummaryValue } from "./metrics.ts";
 export { seededRandom, systemRandom } from "./random.ts";
 export type { Random } from "./random.ts";
+export { countShared, sharedBytes } from "./shared-bytes.ts";
 export { SharedLoads } from "./shared-loads.ts";
 export { describeSystemError, systemErrorOf } from "./system-errors.ts";
 export type { SystemError } from "./system-errors.ts";
