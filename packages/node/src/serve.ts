@@ -3,7 +3,7 @@ import { availableParallelism } from "node:os";
 import { readFile, statfs } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { adminRoutes, apiRoutes, ApiServer, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, HttpListener, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ServerLimits } from "@pyromesh/api";
 import { CodedError, fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import type { Clock, Logger, TenantId } from "@pyromesh/base";
@@ -115,7 +115,7 @@ async function serve(config: Config, compute: Compute, modules: ServeModules): P
         return openHead({ ...dirs, diskBudgetBytes }, { clock, random, logger, metrics, ...hooks });
       }),
   });
-  let listeners: readonly ApiServer[] = [];
+  let listeners: readonly HttpListener[] = [];
   let selfProfile: Promise<SelfProfile | undefined> | undefined;
   let stopping: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
@@ -151,7 +151,7 @@ function bucketSpeed(): number {
 }
 
 /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
-async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; memory: MemoryPlan }): Promise<readonly ApiServer[]> {
+async function listen(config: Config, node: Node, modules: { clock: Clock; limits: LiveLimits; logger: Logger; metrics: Metrics; memory: MemoryPlan }): Promise<readonly HttpListener[]> {
   const { clock, limits, logger, memory, metrics } = modules;
   const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(limits.inForce, tenant) };
   const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) };
@@ -176,11 +176,11 @@ async function listen(config: Config, node: Node, modules: { clock: Clock; limit
   const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, ...limitsWith(connectionCountMax) };
   if (adminAddress === undefined) {
     const routes = apiRoutes(routesOptions, routesModules);
-    return [await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
+    return [await HttpListener.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes })];
   }
   return [
-    await ApiServer.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
-    await ApiServer.open(
+    await HttpListener.open({ ...common, host, port, operators: "loopback" }, { ...modules, routes: dataRoutes(routesOptions, routesModules) }),
+    await HttpListener.open(
       { ...common, ...limitsWith(Math.min(ADMIN_CONNECTION_COUNT_MAX, connectionCountMax)), host: adminAddress.host, port: adminAddress.port, operators: "anyone" },
       // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
       { ...modules, metrics: new Metrics(), routes: adminRoutes(node.admin, routesModules.profiler) },

@@ -11,9 +11,9 @@
  * What must stay true: a body never holds more than `sizeBytesMax`, nor all bodies more than their budget. Nobody uses a body after its
  * `release`, which comes when the handler has ended, even where the request was answered before.
  */
-import type { IncomingMessage } from "node:http";
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
+import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
 
@@ -60,7 +60,7 @@ export interface BodyModules {
 }
 
 export class RequestBody implements Waiting {
-  readonly #request: IncomingMessage;
+  readonly #request: IncomingRequest;
   readonly #memory: BodyMemory;
   readonly #timeouts: Timeouts;
   #takenBytes = 0;
@@ -77,7 +77,7 @@ export class RequestBody implements Waiting {
   #resolve!: (body: Uint8Array) => void; // set before the first listener is
   #reject!: (error: CodedError) => void;
 
-  constructor(request: IncomingMessage, { bodyMemory, bodyTimeouts }: BodyModules) {
+  constructor(request: IncomingRequest, { bodyMemory, bodyTimeouts }: BodyModules) {
     this.#request = request;
     this.#memory = bodyMemory;
     this.#budget = bodyMemory.budget;

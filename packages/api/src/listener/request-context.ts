@@ -11,7 +11,6 @@
  * only the handler. The AbortSignal that queries need is created at its first access; a push only checks `Caller`.
  */
 import { setMaxListeners } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
@@ -19,6 +18,7 @@ import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { Replies } from "./replies.ts";
 import { ReplySender } from "./reply-sender.ts";
@@ -68,8 +68,8 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   isWrite = false;
   /** Headers that the reply has in addition to the handler's: names and values in turn. */
   extraHeaders: readonly string[] = NO_HEADERS;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly #request: IncomingRequest;
+  readonly #response: OutgoingResponse;
   readonly #connection: Connection;
   readonly #host: RequestHost;
   #hosts: readonly string[] | undefined;
@@ -89,7 +89,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
   #sender: ReplySender | undefined;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: RequestHost) {
+  constructor(request: IncomingRequest, response: OutgoingResponse, connection: Connection, host: RequestHost) {
     this.#request = request;
     this.#response = response;
     this.#connection = connection;
@@ -404,6 +404,10 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
+export function newConnection(): Connection {
+  return { openCount: 0, latest: undefined, allowedHost: undefined };
+}
+
 const LINGER_MS = 1000;
 
 /** The kernel takes this much at once on every connection whose client reads. Such replies are neither counted nor sent in pieces. */
@@ -441,7 +445,7 @@ function takesGzip(header: string | string[] | undefined): boolean {
   return false;
 }
 
-function hasBody(request: IncomingMessage): boolean {
+function hasBody(request: IncomingRequest): boolean {
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 

@@ -1,24 +1,20 @@
 /**
- * The HTTP listener, on node:http alone. It finds the route, checks who asks, and bounds the memory and the time of a request.
- * request-context.ts handles one request up to the end of its reply; handlers know what it means.
+ * The API that a listener serves. It finds the route, checks who asks, and bounds the memory and the time of a request.
+ * request-context.ts handles one request up to the end of its reply; handlers know what it means. There are no sockets here: requests and
+ * responses (ports/http-stream.ts) come from a TCP port by http-listener.ts, or from a network in memory in tests.
  *
- *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
+ *   listener -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers run at once (probes do not count); a client that goes away aborts its
- * handler's signal; `stop` lets running requests end, and nothing listens afterwards.
- *
- * Only HTTP/1.1 so far. HTTP/2 without TLS (h2c) would be told apart in `connection`: with prior knowledge it begins with the 24 bytes
- * `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
+ * handler's signal; requests that run when a stop begins may end.
  */
-import { createServer } from "node:http";
-import type { Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
 import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
 import { Timeouts } from "../ports/timeouts.ts";
 import { RequestContext } from "./request-context.ts";
 import type { Connection, RequestHost } from "./request-context.ts";
 import type { ApiReply } from "../ports/http.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
@@ -103,9 +99,14 @@ export interface ApiServerModules {
   readonly routes: readonly Route[];
 }
 
+export interface ApiServerHooks {
+  /** A reply has ended during a stop: its connection may be idle now, and gets no further request. */
+  readonly onEndedInStop: () => void;
+}
+
 export class ApiServer {
+  readonly limits: ServerLimits;
   readonly #options: ApiServerOptions;
-  readonly #limits: ServerLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
@@ -114,25 +115,23 @@ export class ApiServer {
   readonly #bodyTimeouts: Timeouts;
   readonly #replies: Replies;
   readonly #durations: Histogram;
-  readonly #http: Server;
-  readonly #connections = new WeakMap<Socket, Connection>();
-  /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
-  readonly #socketsWithoutRequest = new Set<Socket>();
-  /** Set when the server listens: it depends on the address. */
-  #siteGate!: SiteGate;
+  readonly #siteGate: SiteGate;
+  readonly #host: RequestHost;
   #runningCount = 0;
-  #stopped: Promise<void> | undefined;
+  #isStopping = false;
 
-  private constructor(options: ApiServerOptions, modules: ApiServerModules) {
+  /** `listenAddress`: the address that `options.host` resolved to. */
+  constructor(options: ApiServerOptions, listenAddress: string, { onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
     this.#options = options;
-    this.#limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
+    this.limits = serverLimits(options);
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#refusals = new RefusalLog(modules);
     this.#routes = new RouteTable(modules.routes);
-    this.#timeouts = new Timeouts({ lengthMs: this.#limits.requestTimeoutMs }, modules);
-    this.#bodyTimeouts = new Timeouts({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
-    const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
+    this.#timeouts = new Timeouts({ lengthMs: this.limits.requestTimeoutMs }, modules);
+    this.#bodyTimeouts = new Timeouts({ lengthMs: this.limits.bodyTimeoutMs }, modules);
+    this.#siteGate = new SiteGate(options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: options.host, listenAddress });
+    const { bodyBytesInFlightMax, gzipBytesMin, memoryWaitTimeoutMs: waitTimeoutMs, replyBytesInFlightMax, replyPace, replyWaitMs, unpackedBytesInFlightMax } = this.limits;
     this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
@@ -141,109 +140,49 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Requests whose handler is running.", [], (gauge) => gauge.set({}, this.#runningCount));
-    const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
-    const host: RequestHost = {
+    this.#host = {
       clock: modules.clock,
-      bodyMemory: new BodyMemory({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules),
-      unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
+      bodyMemory: new BodyMemory({ bytesMax: bodyBytesInFlightMax, waitTimeoutMs }, modules),
+      unpackBudget: new MemoryBudget({ bytesMax: unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       timeouts: this.#timeouts,
       bodyTimeouts: this.#bodyTimeouts,
       replies: this.#replies,
-      gzipBytesMin: this.#limits.gzipBytesMin,
-      isStopping: () => this.#stopped !== undefined,
+      gzipBytesMin,
+      isStopping: () => this.#isStopping,
       onHandled: () => void this.#runningCount--,
       onReplied: (context, reply) => {
         this.#account(context, reply);
         // A reply that began before the stop has no `Connection: close`.
-        if (this.#stopped !== undefined) this.#http.closeIdleConnections();
+        if (this.#isStopping) onEndedInStop();
       },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
-    this.#http = createServer(
-      {
-        maxHeaderSize: this.#limits.headerBytesMax,
-        headersTimeout: this.#limits.headersTimeoutMs,
-        // A backstop behind our own limit on bodies, which answers in JSON: for bodies that no handler reads.
-        requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
-        keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
-        connectionsCheckingInterval: 5_000,
-        highWaterMark: READ_BYTES,
-      },
-      (request, response) => this.#serve(new RequestContext(request, response, this.#connectionOf(request.socket), host)),
-    );
-    this.#http.maxConnections = this.#limits.connectionCountMax;
-    this.#http.on("connection", (socket: Socket) => {
-      this.#socketsWithoutRequest.add(socket);
-      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
-    });
-    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node is at its limit of connections: close some, or raise the limit on open files"));
-    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnparsed(error, socket as Socket));
   }
 
-  /** Rejects LISTEN_FAILED. */
-  static async open(options: ApiServerOptions, modules: ApiServerModules): Promise<ApiServer> {
-    const server = new ApiServer(options, modules);
-    await server.#listen();
-    return server;
+  /** Handlers that run now. */
+  get runningCount(): number {
+    return this.#runningCount;
   }
 
-  get port(): number {
-    return (this.#http.address() as AddressInfo).port; // it listens on TCP, never on a pipe
+  /** Refuses new requests, except probes. Running ones go on; a client that reads its reply too slowly is cut off after `stopWindowMs`. */
+  beginStop(): void {
+    this.#isStopping = true;
+    this.#replies.beginStop();
   }
 
-  /**
-   * Refuses new requests, lets running ones end, then closes. A client that reads its reply slowly is cut off after `stopWindowMs`,
-   * everything else after `stopTimeoutMs`. May be called again.
-   */
-  stop(): Promise<void> {
-    this.#stopped ??= new Promise((resolve) => {
-      this.#replies.beginStop();
-      const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
-        this.#logger.warn("requests were cut off: they did not end within the time for a stop", { runningCount: this.#runningCount });
-        this.#http.closeAllConnections();
-      });
-      this.#http.close(() => {
-        timer.cancel();
-        this.#timeouts.stop();
-        this.#bodyTimeouts.stop();
-        this.#refusals.stop();
-        this.#replies.endStop();
-        resolve();
-      });
-      this.#http.closeIdleConnections();
-      // node:http does not count these as idle.
-      for (const socket of this.#socketsWithoutRequest) socket.destroy();
-    });
-    return this.#stopped;
-  }
-
-  #listen(): Promise<void> {
-    const { host, port } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#http.once("error", (cause) => reject(unavailable("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${cause.message}; choose another with --http-addr`, cause)));
-      this.#http.listen(port, host, () => {
-        this.#http.removeAllListeners("error");
-        // Accepting may fail later, when file descriptors run out. Connections are lost then; the server goes on.
-        this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
-        const { address } = this.#http.address() as AddressInfo; // it listens on TCP, never on a pipe
-        this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
-        resolve();
-      });
-    });
+  /** Call it when all connections are closed. */
+  endStop(): void {
+    this.#timeouts.stop();
+    this.#bodyTimeouts.stop();
+    this.#refusals.stop();
+    this.#replies.endStop();
   }
 
   // --- one request --------------------------------------------------------------------------------------------------
 
-  #connectionOf(socket: Socket): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      this.#socketsWithoutRequest.delete(socket);
-      this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
-    }
-    return connection;
-  }
-
-  #serve(context: RequestContext): void {
+  /** Handles a request whose headers are complete. */
+  serve(request: IncomingRequest, response: OutgoingResponse, connection: Connection): void {
+    const context = new RequestContext(request, response, connection, this.#host);
     const found = this.#routes.find(context.method, context.path);
     if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
@@ -296,8 +235,8 @@ export class ApiServer {
 
   /** Throws where the request must not reach the handler. */
   #admit(context: RequestContext, route: Route): void {
-    if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
-    if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
+    if (this.#isStopping && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
+    if (this.#runningCount >= this.limits.concurrentRequestsMax && !route.isProbe) {
       throw unavailable("REQUESTS_TOO_MANY", "this node is at its limit of concurrent requests: try again in a second");
     }
     if (context.openCount > OPEN_COUNT_MAX) {
@@ -332,35 +271,17 @@ export class ApiServer {
     this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
   }
 
-  /** For what is refused before there is a request. */
-  #refuseUnrouted(reason: string, status: number | undefined, message: string): void {
+  /** Logs and counts what was refused before there was a request. */
+  noteUnrouted(reason: string, status: number | undefined, message: string): void {
     this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
-  }
-
-  /**
-   * Answers what the HTTP parser refused; there is no request, no route and no handler. Where another request of the connection waits for
-   * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
-   * that is kept.
-   */
-  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
-      socket.destroy();
-      return;
-    }
-    const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
-    this.#logger.debug("unreadable request", { code: error.code });
-    this.#refuseUnrouted("unreadable_request", Number(status.slice(0, 3)), status.slice(4));
-    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
-/**
- * How much Node.js reads of a socket at once. With its default of 16 KiB most pushes, which are larger, stop their socket and start it
- * again. A request whose body nobody reads yet holds up to two reads.
- */
-const READ_BYTES = 64 * 2 ** 10;
+export function serverLimits({ limits }: Pick<ApiServerOptions, "limits">): ServerLimits {
+  return { ...DEFAULT_SERVER_LIMITS, ...limits };
+}
 
 /**
  * Requests of one connection without a complete reply, probes too. One read of 64 KiB may hold 1,800 requests, which would all run in one

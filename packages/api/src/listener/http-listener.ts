@@ -1,0 +1,141 @@
+/**
+ * The API on a TCP port, with node:http. Only what concerns sockets is here (ports/http-stream.ts lists it); server.ts handles requests.
+ *
+ * What must stay true: `stop` lets running requests end, and nothing listens afterwards.
+ *
+ * Only HTTP/1.1 so far. HTTP/2 without TLS (h2c) would be told apart in `connection`: with prior knowledge it begins with the 24 bytes
+ * `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
+ */
+import { createServer } from "node:http";
+import type { Server } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
+import { unavailable } from "@pyromesh/base";
+import { newConnection } from "./request-context.ts";
+import type { Connection } from "./request-context.ts";
+import { ApiServer, serverLimits } from "./server.ts";
+import type { ApiServerModules, ApiServerOptions, ServerLimits } from "./server.ts";
+
+export class HttpListener {
+  readonly #options: ApiServerOptions;
+  readonly #modules: ApiServerModules;
+  readonly #limits: ServerLimits;
+  readonly #http: Server;
+  readonly #connections = new WeakMap<Socket, Connection>();
+  /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
+  readonly #socketsWithoutRequest = new Set<Socket>();
+  /** Set when the listener listens: it needs the address. */
+  #server!: ApiServer;
+  #stopped: Promise<void> | undefined;
+
+  private constructor(options: ApiServerOptions, modules: ApiServerModules) {
+    this.#options = options;
+    this.#modules = modules;
+    this.#limits = serverLimits(options);
+    this.#http = createServer(
+      {
+        maxHeaderSize: this.#limits.headerBytesMax,
+        headersTimeout: this.#limits.headersTimeoutMs,
+        // A backstop behind our own limit on bodies, which answers in JSON: for bodies that no handler reads.
+        requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
+        keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
+        connectionsCheckingInterval: 5_000,
+        highWaterMark: READ_BYTES,
+      },
+      (request, response) => this.#server.serve(request, response, this.#connectionOf(request.socket)),
+    );
+    this.#http.maxConnections = this.#limits.connectionCountMax;
+    this.#http.on("connection", (socket: Socket) => {
+      this.#socketsWithoutRequest.add(socket);
+      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
+    });
+    this.#http.on("drop", () => this.#server.noteUnrouted("connections_too_many", undefined, "this node is at its limit of connections: close some, or raise the limit on open files"));
+    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnparsed(error, socket as Socket));
+  }
+
+  /** Rejects LISTEN_FAILED. */
+  static async open(options: ApiServerOptions, modules: ApiServerModules): Promise<HttpListener> {
+    const listener = new HttpListener(options, modules);
+    const address = await listener.#listen();
+    try {
+      // No connection can come before this line: it still runs in the turn of the event loop in which the listening began.
+      listener.#server = new ApiServer(options, address, { ...modules, onEndedInStop: () => listener.#http.closeIdleConnections() });
+    } catch (error) {
+      listener.#http.close();
+      throw error;
+    }
+    return listener;
+  }
+
+  get port(): number {
+    return (this.#http.address() as AddressInfo).port; // it listens on TCP, never on a pipe
+  }
+
+  /**
+   * Refuses new requests, lets running ones end, then closes. A client that reads its reply slowly is cut off after `stopWindowMs`,
+   * everything else after `stopTimeoutMs`. May be called again.
+   */
+  stop(): Promise<void> {
+    this.#stopped ??= new Promise((resolve) => {
+      const { clock, logger } = this.#modules;
+      this.#server.beginStop();
+      const timer = clock.after(this.#limits.stopTimeoutMs, () => {
+        logger.warn("requests were cut off: they did not end within the time for a stop", { runningCount: this.#server.runningCount });
+        this.#http.closeAllConnections();
+      });
+      this.#http.close(() => {
+        timer.cancel();
+        this.#server.endStop();
+        resolve();
+      });
+      this.#http.closeIdleConnections();
+      // node:http does not count these as idle.
+      for (const socket of this.#socketsWithoutRequest) socket.destroy();
+    });
+    return this.#stopped;
+  }
+
+  /** Resolves with the address that the host's name resolved to. */
+  #listen(): Promise<string> {
+    const { host, port } = this.#options;
+    return new Promise((resolve, reject) => {
+      this.#http.once("error", (cause) => reject(unavailable("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${cause.message}; choose another with --http-addr`, cause)));
+      this.#http.listen(port, host, () => {
+        this.#http.removeAllListeners("error");
+        // Accepting may fail later, when file descriptors run out. Connections are lost then; the server goes on.
+        this.#http.on("error", (error) => this.#modules.logger.error("the listener failed to accept", { error }));
+        resolve((this.#http.address() as AddressInfo).address); // it listens on TCP, never on a pipe
+      });
+    });
+  }
+
+  #connectionOf(socket: Socket): Connection {
+    let connection = this.#connections.get(socket);
+    if (connection === undefined) {
+      this.#socketsWithoutRequest.delete(socket);
+      this.#connections.set(socket, (connection = newConnection()));
+    }
+    return connection;
+  }
+
+  /**
+   * Answers what the HTTP parser refused; there is no request, no route and no handler. Where another request of the connection waits for
+   * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
+   * that is kept.
+   */
+  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
+    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
+      socket.destroy();
+      return;
+    }
+    const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
+    this.#modules.logger.debug("unreadable request", { code: error.code });
+    this.#server.noteUnrouted("unreadable_request", Number(status.slice(0, 3)), status.slice(4));
+    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+  }
+}
+
+/**
+ * How much Node.js reads of a socket at once. With its default of 16 KiB most pushes, which are larger, stop their socket and start it
+ * again. A request whose body nobody reads yet holds up to two reads.
+ */
+const READ_BYTES = 64 * 2 ** 10;
