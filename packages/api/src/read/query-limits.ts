@@ -1,27 +1,27 @@
 /**
- * What a query may ask for: its time range and its number of nodes, checked before any work is done. Names and default node
- * counts are Pyroscope's; length and lookback are not limited by default here (0).
+ * Checks a query against the limits of its tenants (time range, number of nodes) before any work is done. The names and the default
+ * numbers of nodes are Pyroscope's. Length and lookback are unlimited by default.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import type { Int64, ListingBounds } from "@pyromesh/profile";
 
 export interface QueryLimits {
-  /** `limits.max_query_length`; 0: any. */
+  /** `limits.max_query_length`; 0: unlimited. */
   readonly maxQueryLengthMs: number;
-  /** `limits.max_query_lookback`; 0: any. Older ranges answer empty, not an error: Grafana's health check asks for 1970. */
+  /** `limits.max_query_lookback`; 0: unlimited. An older range gets an empty answer, not an error: Grafana's health check queries 1970. */
   readonly maxQueryLookbackMs: number;
   /** `limits.max_flamegraph_nodes_default`. */
   readonly maxFlamegraphNodesDefault: number;
-  /** `limits.max_flamegraph_nodes_max`; 0: any. */
+  /** `limits.max_flamegraph_nodes_max`; 0: unlimited. */
   readonly maxFlamegraphNodesMax: number;
-  /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two above hold for a pprof too. */
+  /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two limits above apply to a pprof too. */
   readonly isMergeProfileBounded: boolean;
-  /** `limits.max_label_listing`: entries of an answer that lists labels, types or series; 0: any. */
+  /** `limits.max_label_listing`: entries of an answer that lists labels, types or series; 0: unlimited. */
   readonly maxLabelListing: number;
-  /** `limits.max_label_listing_bytes`: of such an answer, in JSON; 0: any. */
+  /** `limits.max_label_listing_bytes`: size of such an answer in JSON; 0: unlimited. */
   readonly maxLabelListingBytes: number;
-  /** `limits.query_allow_partial`: an answer may lack what cannot be read though its request does not say so. */
+  /** `limits.query_allow_partial`: every answer may lack what cannot be read, without `X-Pyromesh-Partial: allow`. */
   readonly isPartialAllowed: boolean;
 }
 
@@ -36,7 +36,7 @@ export const DEFAULT_QUERY_LIMITS: QueryLimits = {
   isPartialAllowed: false,
 };
 
-/** Of several tenants the smallest positive value of each limit holds, what one of them bounds is bounded, and what all allow is allowed. */
+/** The limits of a query over several tenants: the strictest of each. */
 export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: TenantId) => QueryLimits): QueryLimits {
   const all = tenants.map(limitsOf);
   const smallest = (pick: (limits: QueryLimits) => number): number => {
@@ -61,12 +61,12 @@ export interface TimeRange {
 }
 
 /**
- * Where a range lies wholly outside what may be read, this is asked for instead: an instant that holds no profile (a push
- * without a time is given one), so every endpoint answers in its own empty form.
+ * Replaces a range that lies wholly before the lookback. No profile has this time (one without a time gets another), so each endpoint
+ * gives its own form of an empty answer.
  */
 const NOTHING: TimeRange = { startMs: 0, endMs: 0 };
 
-/** The last millisecond whose nanoseconds fit an int64. */
+/** The last millisecond whose nanoseconds fit int64. */
 const TIME_MS_MAX = 9_223_372_036_854;
 
 /** Throws TIME_RANGE_MISSING, TIME_RANGE_BACKWARDS or QUERY_TOO_LONG. */
@@ -99,7 +99,7 @@ export function checkMaxNodes(asked: Int64 | undefined, limits: QueryLimits): nu
   return maxNodes;
 }
 
-/** A pprof is whole unless the caller asks for less, or the tenant's limits hold for it. 0: all nodes. */
+/** All nodes (0), unless the caller asks for fewer, or the tenant's limits apply to pprof. */
 export function checkPprofNodes(asked: Int64 | undefined, limits: QueryLimits): number {
   if (limits.isMergeProfileBounded) return checkMaxNodes(asked, limits);
   const maxNodes = Number(asked ?? 0);
@@ -107,9 +107,9 @@ export function checkPprofNodes(asked: Int64 | undefined, limits: QueryLimits): 
   return maxNodes;
 }
 
-/** `step` is in seconds. Throws STEP_INVALID, or QUERY_TOO_LONG: the first point reads one step before the range. */
+/** The step is in seconds. Throws STEP_INVALID, or QUERY_TOO_LONG: the first point reads one step before the range. */
 export function checkStep(stepSeconds: number, limits: QueryLimits): number {
-  // The small addend keeps 0.07 s at 70 ms; the product alone is 70.00000000000001 or 69.99999999999999 by luck.
+  // Without the addend 0.07 s * 1000 is 70.00000000000001, and other products are just below a whole number.
   const stepMs = Math.floor(stepSeconds * 1000 + 1e-6);
   if (!Number.isFinite(stepSeconds) || stepMs < 1) throw invalidArgument("STEP_INVALID", "step must be >= 1ms: send it in seconds, for example 15");
   for (const [name, lengthMsMax] of [["max_query_length", limits.maxQueryLengthMs], ["max_query_lookback", limits.maxQueryLookbackMs]] as const) {
@@ -120,12 +120,12 @@ export function checkStep(stepSeconds: number, limits: QueryLimits): number {
   return Math.min(stepMs, TIME_MS_MAX);
 }
 
-/** Absent or 0: all series. Throws LIMIT_INVALID. */
+/** 0: all series, also where it is absent. Throws LIMIT_INVALID. */
 export function checkSeriesLimit(asked: Int64 | undefined): number {
   return checkLimit(asked, "all series");
 }
 
-/** Absent or 0: as many as `listingBounds` let through, and never more than those. Throws LIMIT_INVALID. */
+/** 0: as many as `listingBounds` allow, also where it is absent. Throws LIMIT_INVALID. */
 export function checkListingLimit(asked: Int64 | undefined): number {
   return checkLimit(asked, "as many as max_label_listing allows");
 }

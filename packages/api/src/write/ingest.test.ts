@@ -44,7 +44,7 @@ function labelsOf(profile: ArrivedProfile): Record<string, string> {
   return Object.fromEntries(profile.labels.map(({ name, value }) => [name, value]));
 }
 
-/** Collapsed stacks from the root and their values of what the sink makes of text, read by another's decoder. */
+/** The stacks from the root and their values that the sink makes of the text, decoded by a library that is not ours. */
 function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
   const profile = Profile.decode(pprofOfText(pprof, folded!));
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
@@ -193,7 +193,7 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]], [[1_000_000]]]);
     });
 
-    // Each was counted as 100 Hz.
+    // A wrong sampleRate counted as 100 Hz.
     it("a sampleRate that is none is 400, and says what is", async () => {
       const { sink, post } = rig();
       for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {

@@ -166,7 +166,7 @@ describe("push", () => {
     const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "not-a-uuid" }, { raw: RAW }] }]);
     const reply = await push(body, PROTO_TYPE);
     expect(reply.status).to.equal(400);
-    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is no UUID');
+    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is not a UUID');
     expect(sink.arrived).to.have.length(1);
   });
 
@@ -183,7 +183,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 50');
   });
 
-  // It was 429 with Retry-After: 1, and agents sent it for ever.
+  // It was 429 with Retry-After: 1, and agents sent the push forever.
   it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
     const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
     const tooLarge = await push(pushOf(101), PROTO_TYPE);
@@ -278,7 +278,7 @@ describe("push", () => {
 
   it("the body of a large push is let go of once it is answered", async () => {
     setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
+    const collect = runInNewContext("gc") as () => void; // the flag set above puts gc into every new context
     const { push, sink } = rig();
     let held: WeakRef<ArrayBufferLike> | undefined;
     sink.refuse = ({ pprof }) => {
@@ -287,7 +287,7 @@ describe("push", () => {
     };
     await push(encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(100_000) }] }]), PROTO_TYPE);
     expect(held?.deref()?.byteLength).to.be.greaterThan(100_000);
-    await new Promise((resolve) => setImmediate(resolve)); // until then the reference that was asked keeps it
+    await new Promise((resolve) => setImmediate(resolve)); // the WeakRef keeps its target until the turn ends
     collect();
     expect(held?.deref()).to.equal(undefined);
     expect((await push(ONE, PROTO_TYPE)).status, "the same handler").to.equal(400);
@@ -305,7 +305,7 @@ describe("push", () => {
   });
 
   describe("recorded exchanges", () => {
-    // 66, 67, 70-73, 76 and 77 are refused for what the sink finds in them: here it must get them unharmed.
+    // The sink refuses 66, 67, 70-73, 76 and 77 for their content. Here it must get them unchanged.
     const expectations: Readonly<Record<string, { status: number; profileCount: number }>> = {
       "01": { status: 200, profileCount: 2 },
       "02": { status: 200, profileCount: 1 },
