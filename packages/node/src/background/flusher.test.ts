@@ -13,7 +13,7 @@ import { parseProfileType, PprofWriter } from "@pyromesh/profile";
 import { expect } from "chai";
 import { loadConfig } from "../config/load-config.ts";
 import { Node } from "../node.ts";
-import { graphTotal, openLocalCompute } from "../testing/index.ts";
+import { graphTotal, openLocalCompute, pass, passUntil, settle } from "../testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
@@ -85,20 +85,12 @@ class World {
     };
   }
 
-  /** Lets time pass, in small steps, and what it makes due happen. */
-  async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += 100) {
-      this.clock.advance(100);
-      await settle();
-    }
+  pass(ms: number): Promise<void> {
+    return pass(this.clock, ms);
   }
 
-  /** Lets time pass until it holds. */
-  async until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (let steps = 0; !(await holds()); steps++) {
-      expect(steps, `steps until ${what}`).lessThan(5000);
-      await this.pass(100);
-    }
+  until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+    return passUntil(this.clock, holds, what);
   }
 
   async keys(): Promise<string[]> {
@@ -122,14 +114,6 @@ class World {
 
   localFiles(): string[] {
     return readdirSync(join(this.dir, "sealed"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".seg"));
-  }
-}
-
-/** Until nothing happens that needs no time: the disk is a real one, and Node tells of what it was asked. */
-async function settle(): Promise<void> {
-  for (let quietTurns = 0; quietTurns < 10; quietTurns++) {
-    await new Promise((resolve) => setImmediate(resolve));
-    if (process.getActiveResourcesInfo().some((resource) => /^FSReq|CloseReq$/.test(resource))) quietTurns = 0;
   }
 }
 

@@ -1,2 +1,3 @@
 export { openLocalCompute } from "./local-compute.ts";
 export { graphTotal, readJson } from "./read-reply.ts";
+export { pass, passUntil, settle } from "./settle.ts";
