@@ -5,7 +5,7 @@ import { parseTenantId } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { parseObjectKey } from "@pyromesh/block";
 import { expect } from "chai";
-import { endingOf, FlushWorld } from "../testing/flush-world.ts";
+import { endingOf, NodeWorld } from "../testing/node-world.ts";
 import { settle } from "../testing/index.ts";
 
 const HOUR_MS = 3_600_000;
@@ -17,10 +17,10 @@ const messageOf = (work: Promise<unknown>): Promise<string> => work.then(() => "
 
 describe("flusher", function () {
   this.timeout(30_000);
-  let world: FlushWorld;
+  let world: NodeWorld;
 
   beforeEach(() => {
-    world = new FlushWorld();
+    world = new NodeWorld();
   });
   afterEach(async () => {
     world.bucket.heal();

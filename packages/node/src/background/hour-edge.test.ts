@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { parseTenantId } from "@pyromesh/base";
 import { parseObjectKey } from "@pyromesh/block";
 import { expect } from "chai";
-import { endingOf, FlushWorld, HOUR_MS } from "../testing/flush-world.ts";
+import { endingOf, NodeWorld, HOUR_MS } from "../testing/node-world.ts";
 
 const A = parseTenantId("a");
 const HOUR_END_MS = Date.UTC(2026, 2, 2, 15);
@@ -13,10 +13,10 @@ const signal = new AbortController().signal;
 
 describe("flush at the end of an hour", function () {
   this.timeout(30_000);
-  let world: FlushWorld;
+  let world: NodeWorld;
 
   beforeEach(() => {
-    world = new FlushWorld({ nowMs: HOUR_END_MS - 60_000 });
+    world = new NodeWorld({ nowMs: HOUR_END_MS - 60_000 });
   });
   afterEach(async () => {
     await world.stop();
@@ -95,7 +95,7 @@ describe("flush at the end of an hour", function () {
   });
 
   it("another node's segment of the former window, uploaded after the hour, is in the answers within a minute", async () => {
-    const other = new FlushWorld({ nowMs: HOUR_END_MS - 1000, seed: 80 });
+    const other = new NodeWorld({ nowMs: HOUR_END_MS - 1000, seed: 80 });
     await other.start();
     await other.push(A, 7);
     await other.node.admin.flush(signal);

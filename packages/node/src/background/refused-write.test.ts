@@ -5,7 +5,7 @@
 import { parseTenantId } from "@pyromesh/base";
 import { parseObjectKey } from "@pyromesh/block";
 import { expect } from "chai";
-import { endingOf, FlushWorld } from "../testing/flush-world.ts";
+import { endingOf, NodeWorld } from "../testing/node-world.ts";
 import { settle } from "../testing/index.ts";
 
 const A = parseTenantId("a");
@@ -13,10 +13,10 @@ const signal = new AbortController().signal;
 
 describe("a refused write of the flush", function () {
   this.timeout(30_000);
-  let world: FlushWorld;
+  let world: NodeWorld;
 
   beforeEach(() => {
-    world = new FlushWorld();
+    world = new NodeWorld();
   });
   afterEach(async () => {
     await world.stop();
@@ -77,7 +77,7 @@ describe("a refused write of the flush", function () {
     for (const next of ["goes on", "is killed"] as const) {
       it(`a rename to a new store id that was ${fate}, and the node ${next}: both data dirs' segments are answered`, async () => {
         // Another data dir with the same store id, as a copy has it, uploaded another segment under the same key.
-        const copy = new FlushWorld();
+        const copy = new NodeWorld();
         await copy.start();
         await copy.push(A, 7);
         await copy.node.admin.flush(signal);

@@ -1,8 +1,8 @@
-/** A whole node over a fake world, for tests of the flush: its clock moves when told, its store and its bucket refuse what they are told to. */
+/** A whole node over a fake world: its clock moves when told, its store and its bucket refuse what they are told to. */
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
+import { Metrics, seededRandom, silentLogger, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { LocalFiles, MemoryBucket } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
@@ -18,14 +18,16 @@ import { pass, passUntil } from "./settle.ts";
 
 export const HOUR_MS = 3_600_000;
 const never = new AbortController().signal;
+/** Of one function's name, before it is written in hexadecimal digits: so a stacktrace of the default depth holds a MB of them. */
+const SYMBOL_BYTES = 1024;
 
 type StoreOps = Parameters<NonNullable<MemoryDisk["onBatch"]>>[0];
 
 /** A write of the flush to the head's store. Its keys tell it: KEYS.md of packages/head. */
 export type FlushWrite = "cut" | "seal" | "unseal" | "rename";
 
-export class FlushWorld {
-  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-flusher-"));
+export class NodeWorld {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-node-"));
   readonly disk: MemoryDisk = new MemoryDisk();
   readonly checkpoint: MemoryCheckpoint = new MemoryCheckpoint();
   readonly file: MemoryFile = new MemoryFile();
@@ -72,11 +74,15 @@ export class FlushWorld {
     rmSync(this.dir, { recursive: true, force: true });
   }
 
-  async push(tenant: TenantId, value: number, ageMs = 0): Promise<void> {
+  /** `symbolBytes`: of names of functions, which do not compress, under the one sample. */
+  async push(tenant: TenantId, value: number, ageMs = 0, { service = "api", symbolBytes = 0 }: { readonly service?: string; readonly symbolBytes?: number } = {}): Promise<void> {
     const timeNs = BigInt(this.clock.nowMs() - ageMs) * 1_000_000n + BigInt(value);
     const writer = new PprofWriter({ sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs, durationNs: 0n });
-    writer.sample([writer.frame("work"), writer.frame("main")], [value]);
-    const labels = [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }];
+    const random = seededRandom(value);
+    const frames: number[] = [];
+    for (let bytes = 0; bytes < symbolBytes; bytes += SYMBOL_BYTES) frames.push(writer.frame(toHex(random.bytes(SYMBOL_BYTES))));
+    writer.sample([...frames, writer.frame("work"), writer.frame("main")], [value]);
+    const labels = [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }];
     const profile = { labels, pprof: writer.finish(), profileId: undefined, fallbackTimeMs: undefined, idempotencyKey: undefined, ingest: undefined, describe: "series 0, profile 0" };
     const { refused } = await this.node.sink.push(tenant, [profile], never);
     for (const { error } of refused) throw error;
