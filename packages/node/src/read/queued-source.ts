@@ -14,7 +14,7 @@ import type { Clock, Counter, Histogram, Metrics, TenantId, Timer } from "@pyrom
 import { questionKey } from "./question-key.ts";
 import { QueryQueue } from "./query-queue.ts";
 import type { QueryClass, QueryQueueOptions, Ticket } from "./query-queue.ts";
-import { TURNS_BEFORE_PLAN } from "./reader.ts";
+import { TURNS_BEFORE_PLAN } from "./query-scanner.ts";
 import { SharedQuestions } from "./shared-questions.ts";
 
 const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
