@@ -13,7 +13,8 @@
  *   (*) only where the bucket lists segments of this data dir, or the data dir never uploaded one; else refuse
  *
  * "Go without" and "wait" ask again until the bucket answers. A data dir that goes without it takes pushes and seals them, and uploads
- * nothing; a fresh one that waits takes none. With `--bucket-init` an operator says that this is the right bucket: an identity is then made where the table refuses.
+ * nothing; a fresh one that waits takes none. With `--bucket-init` an operator says that this is the right bucket: an identity is then made
+ * where the table refuses.
  */
 import type { BucketIdentity } from "@pyromesh/block";
 

@@ -1,8 +1,8 @@
 /**
  * Seals a cut: its rows become segment files on local disk, and the head drops its records for them in one batch.
  *
- * What must stay true: a file that the head names is never deleted here. A seal that the store refused may be in the store all the same. So the files of a
- * failed try are removed only at the next try, when the head knows the outcome, and only those that are not sealed.
+ * What must stay true: a file that the head names is never deleted here. A seal that the store refused may be in the store all the same. So
+ * the files of a failed try are removed only at the next try, when the head knows the outcome, and only those that are not sealed.
  */
 import type { Logger, TenantId } from "@pyromesh/base";
 import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";

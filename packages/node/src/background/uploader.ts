@@ -10,8 +10,8 @@
  *
  * A sealed file may be the only copy of its records. A corrupt one is quarantined: queries over its time are refused until an operator
  * acknowledges the loss, and the file is set aside, neither uploaded nor deleted. When its turn in the queue comes, the bucket gets a `lost`
- * mark under its ordinal, so that every node knows of the loss. Files are checked before each upload, and once after a start, in the background: while the bucket is
- * down, the upload may be days away.
+ * mark under its ordinal, so that every node knows of the loss. Files are checked before each upload, and once after a start, in the
+ * background: while the bucket is down, the upload may be days away.
  *
  * Where the bucket holds another segment under the key (the data dir was copied, or rolled back), the store takes a new id, and the segments
  * that wait are renamed.

@@ -1,6 +1,6 @@
 /**
- * Gathers the partial answers of a query's scans, and merges them in between: a month has 720 windows, and a worker's partial answer for one of them may
- * be a tree of megabytes.
+ * Gathers the partial answers of a query's scans, and merges them in between: a month has 720 windows, and a worker's partial answer for
+ * one of them may be a tree of megabytes.
  *
  * What must stay true: parts are merged in the order in which they were added.
  */

@@ -1,6 +1,6 @@
 /**
- * Why a query is refused: the errors that a caller sees. All but QUERY_TOO_LARGE are given only to callers that do not allow partial answers; to the others
- * the answer names what it lacks.
+ * Why a query is refused: the errors that a caller sees. All but QUERY_TOO_LARGE are given only to callers that do not allow partial answers;
+ * the answers of the others name what they lack.
  */
 import { CodedError, formatSize, invalidArgument } from "@pyromesh/base";
 

@@ -47,8 +47,8 @@ export class ArrivalTimes {
   }
 
   /**
-   * The time that the push got when it came first, also where that time would be refused now as out of `window`; else `nowMs`. The bytes of the push must
-   * stay until `settle` or `keep`, one of which must follow, whatever becomes of the push.
+   * The time that the push got when it came first, also where that time would be refused now as out of `window`; else `nowMs`. The bytes of
+   * the push must stay until `settle` or `keep`, one of which must follow, whatever becomes of the push.
    */
   take(name: string, pushed: PushedContent, nowMs: number, window: AcceptanceWindow): Arrival {
     this.#turnWhenDue(nowMs);
