@@ -105,7 +105,6 @@ const MODULE_STATE = {
   "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
   "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
-  "packages/node/src/config/api-limits.ts": { writerLimits: MEMO },
 };
 
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);

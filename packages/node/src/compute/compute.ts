@@ -48,10 +48,7 @@ export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
 }
 
 /** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a worker once. */
-export interface EncodeSettings {
-  readonly limits: ProfileLimits;
-  readonly window: AcceptanceWindow;
-}
+export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {}
 
 /** As `PushInput`, but the pprof may still be compressed, or text. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
