@@ -91,6 +91,7 @@ const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", 
 const SCRATCH = "scratch of one synchronous call: nothing in it is read before it is written anew";
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {
+  "packages/base/src/shared-bytes.ts": { companions: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
   "packages/base/src/shared-bytes.ts": { companions: "each goes with the buffer that it counts for, and no code reads it" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
