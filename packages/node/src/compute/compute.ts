@@ -138,7 +138,7 @@ export interface ScanPartial {
   /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
   readonly listing: Uint8Array | undefined;
   readonly cardinality: ByPlace<PartialCardinality> | undefined;
-  /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
+  /** Set on the way between threads and nodes: all of it as bytes (packed-partial.ts). The fields hold no more than the counts and the period then. */
   readonly packed?: Uint8Array | undefined;
 }
 
