@@ -7,6 +7,7 @@
  *
  * A peer's partial is not opened on the main thread either: its checksum is checked there, and a worker checks all else as it opens it.
  */
+import { sharedBytes } from "@pyromesh/base";
 import type { Interrupt } from "@pyromesh/profile";
 import type { ScanPartial } from "./compute.ts";
 import { partialBytes } from "./merge-partials.ts";
@@ -21,7 +22,7 @@ const PACK_BYTES_MIN = 8 * 2 ** 10;
 
 export function packPartial(partial: ScanPartial, bytesMin: number = PACK_BYTES_MIN): ScanPartial {
   if (partialBytes(partial) < bytesMin) return partial;
-  return packedAs(encodePartial(partial, (sizeBytes) => new Uint8Array(new SharedArrayBuffer(sizeBytes))), partial);
+  return packedAs(encodePartial(partial, sharedBytes), partial);
 }
 
 /** Throws where the caller is gone. A partial that stands there several times in a row is unpacked once. */
