@@ -117,6 +117,8 @@ export interface ScanTask {
   /** Generations to read from memory. */
   readonly generations: readonly Generation[];
   readonly parts: readonly SegmentPart[];
+  /** Identities, 16 bytes each, of records that are left out, in memory and in segments: another node answers for them. */
+  readonly except?: Uint8Array;
 }
 
 /** A record that lies in both counts in segments. */

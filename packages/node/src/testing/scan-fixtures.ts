@@ -1,10 +1,10 @@
 /** Rows and questions for tests of scans and of their partial answers. The same number is the same row. */
-import { Dataset } from "@pyromesh/profile";
+import { encodeDataset, SegmentDataset } from "@pyromesh/block";
+import { Dataset, UNINTERRUPTED } from "@pyromesh/profile";
 import type { DatasetView } from "@pyromesh/profile";
 import { recordView } from "@pyromesh/profile/testing";
 import type { PlainRowQuery, ScanPartial, ScanSpec, ScanTask } from "../compute/compute.ts";
 import { WorkerScan } from "../compute/worker-scan.ts";
-import { UNINTERRUPTED } from "@pyromesh/profile";
 
 const START_MS = 1_700_000_000_000;
 const CPU = { type: "cpu", unit: "nanoseconds" };
@@ -37,7 +37,7 @@ export function scanTaskOf(spec: ScanSpec): ScanTask {
 }
 
 /** Every third has a profile id that its neighbour shares; the value of each is its number and one more. */
-export function rowsOf(numbers: readonly number[]): DatasetView {
+export function rowsOf(numbers: readonly number[]): Dataset {
   const dataset = new Dataset("checkout", 1);
   for (const number of numbers) {
     dataset.insert(
@@ -57,4 +57,16 @@ export function partialOf(spec: ScanSpec, views: readonly DatasetView[], more: P
   const scan = new WorkerScan({ ...scanTaskOf(spec), ...more }, UNINTERRUPTED);
   for (const view of views) scan.read(view);
   return scan.partial();
+}
+
+/** The same rows as a segment holds them. */
+export function segmentOf(numbers: readonly number[]): SegmentDataset {
+  const sections = new Map(encodeDataset(rowsOf(numbers)).map(({ tag, raw }) => [tag, raw.slice()]));
+  return new SegmentDataset("checkout", (tag) => sections.get(tag), "a segment");
+}
+
+/** Identities of rows, 16 bytes each. */
+export function identitiesOf(numbers: readonly number[]): Uint8Array {
+  const { identities, rowCount } = rowsOf(numbers);
+  return identities.slice(0, rowCount * 16);
 }

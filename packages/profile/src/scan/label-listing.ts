@@ -16,6 +16,7 @@
  */
 import { ByteReader, ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { DatasetView } from "../dataset/dataset.ts";
+import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "../model/interrupt.ts";
 import { SERIES_STEPS, UNINTERRUPTED } from "../model/interrupt.ts";
 import type { Label, Labels } from "../labels/labels.ts";
@@ -90,9 +91,9 @@ export class LabelListing {
     this.#isWanted = wantedNames(listing);
   }
 
-  /** Every label set (with its type's labels) that has a row in range and matches one of the selectors; no selectors: all. */
-  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): void {
-    const isLive = liveSeries(view, range, interrupt);
+  /** Every label set (with its type's labels) that has a row in range, of a record not in `except`, and matches one of the selectors; no selectors: all. */
+  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): void {
+    const isLive = liveSeries(view, range, interrupt, except);
     const steps = seriesSteps(selectors);
     for (let index = 0; index < view.series.length; index++) {
       interrupt.after(SERIES_STEPS);
