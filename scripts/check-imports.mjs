@@ -93,7 +93,6 @@ const MEMO = "answers of a pure function, remembered: another node gets the same
 const MODULE_STATE = {
   "packages/base/src/shared-bytes.ts": { companions: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
-  "packages/base/src/shared-bytes.ts": { companions: "each goes with the buffer that it counts for, and no code reads it" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/encode-push.ts": { decoder: SCRATCH, encoder: SCRATCH },
