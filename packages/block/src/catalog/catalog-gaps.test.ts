@@ -2,10 +2,14 @@ import type { TenantId } from "@pyromesh/base";
 import { parseTenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
-import type { ListScope, OwnOrdinals, RefreshOutcome } from "./catalog-view.ts";
-import { CatalogView, describeGap, NO_OWN_ORDINALS } from "./catalog-view.ts";
+import type { RefreshOutcome } from "./catalog-view.ts";
+import { CatalogView } from "./catalog-view.ts";
+import type { ListScope } from "./list-pass.ts";
 import type { Mark, ReadableKey } from "./object-path.ts";
 import { markKey, parseObjectKey, segmentKey } from "./object-path.ts";
+import type { OwnOrdinals } from "./own-ordinals.ts";
+import { NO_OWN_ORDINALS } from "./own-ordinals.ts";
+import { describeGap } from "./segment-gaps.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);
 const OURS = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";

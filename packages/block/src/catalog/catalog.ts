@@ -7,10 +7,15 @@
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "../bucket/bucket.ts";
-import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
-import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
+import type { RefreshOutcome } from "./catalog-view.ts";
+import { CatalogView } from "./catalog-view.ts";
+import type { ListScope } from "./list-pass.ts";
 import type { MarkKey } from "./object-path.ts";
 import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
+import type { OwnOrdinals } from "./own-ordinals.ts";
+import { NO_OWN_ORDINALS } from "./own-ordinals.ts";
+import type { SegmentGap } from "./segment-gaps.ts";
 import { Snapshots } from "./snapshots.ts";
 
 export interface CatalogOptions {

@@ -5,7 +5,7 @@ import { CorruptionError, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { CodedError, TenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
-import type { CatalogEntry } from "../catalog/catalog-view.ts";
+import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import type { DatasetInput, SegmentMeta } from "../segment/format.ts";
 import { LocalFiles } from "./local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";

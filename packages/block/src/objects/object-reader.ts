@@ -7,7 +7,7 @@
  */
 import { CorruptionError, SharedLoads } from "@pyromesh/base";
 import type { Bucket } from "../bucket/bucket.ts";
-import type { CatalogEntry } from "../catalog/catalog-view.ts";
+import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import type { DatasetEntry, SegmentFooter, SegmentMeta } from "../segment/format.ts";
 import type { LocalFiles } from "./local-file.ts";
 import { ObjectCache } from "./object-cache.ts";

@@ -1,0 +1,25 @@
+/** What the catalog holds, and the words for it. */
+import type { TenantId } from "@pyromesh/base";
+import type { ReadableKey } from "./object-path.ts";
+
+/** One readable object. Never changed: a change puts a new one in its place. */
+export interface CatalogEntry {
+  readonly key: string;
+  /** What the key says. */
+  readonly meta: ReadableKey;
+  readonly sizeBytes: number;
+  /** `local`: sealed on this node's disk, waiting for upload. */
+  readonly place: "bucket" | "local";
+  /** Of a local one, for people. */
+  readonly path?: string;
+}
+
+/** One tenant's objects of one hour. */
+export interface WindowRef {
+  readonly tenant: TenantId;
+  readonly windowStartMs: number;
+}
+
+export function windowId({ tenant, windowStartMs }: WindowRef): string {
+  return `${windowStartMs}/${tenant}`;
+}
