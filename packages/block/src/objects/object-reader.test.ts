@@ -119,6 +119,43 @@ describe("object reader", () => {
     assert.equal(objects.cache.sizeBytes, 0);
   });
 
+  // `forget` looked in the cached footer for what was being read. Where the cache had no room for it, the bytes from before a repair were kept.
+  it("forget: a range that is being read is not kept, although the cache does not hold the footer that lists it", async () => {
+    objects = new ObjectReader({ cacheBytesMax: 110 * KIB }, { bucket, localFiles });
+    const others = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`service-${i}`, 1]));
+    const entry = await put(segment({ ...others, api: 100 * KIB }));
+    const { datasets } = await objects.footer(entry, never);
+    assert.equal(objects.cache.entryCount, 0, "its footer of 401 datasets is larger than the cache");
+    bucket.schedule(() => ({ kind: "slow", delayMs: 10 }));
+    for (const isForgotten of [false, true]) {
+      const reading = objects.range(entry, datasets[0]!, never);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isForgotten) objects.forget(entry.key);
+      clock.advance(10);
+      assert.lengthOf(await reading, 100 * KIB);
+      assert.equal(objects.cache.entryCount, isForgotten ? 0 : 1);
+      objects.forget(entry.key);
+    }
+  });
+
+  it("forget: one that is read again after the first read was left is found too", async () => {
+    const entry = await put(segment({ api: 100 * KIB }));
+    const { datasets } = await objects.footer(entry, never);
+    const dataset = datasets[0]!;
+    bucket.schedule(() => ({ kind: "slow", delayMs: 10 }));
+    const gone = new AbortController();
+    const first = refusalOf(objects.range(entry, dataset, gone.signal));
+    await new Promise((resolve) => setImmediate(resolve));
+    gone.abort(new Error("gone"));
+    const second = objects.range(entry, dataset, never);
+    await first;
+    await new Promise((resolve) => setImmediate(resolve));
+    objects.forget(entry.key);
+    clock.advance(10);
+    await second;
+    assert.equal(objects.cache.entryCount, 0);
+  });
+
   describe("an object that is not what its key says is damaged", () => {
     const copies: readonly [string, Partial<Named>][] = [
       ["another tenant's", { tenant: B as TenantId }],

@@ -31,6 +31,8 @@ export class ObjectReader {
   readonly #cache: ObjectCache;
   readonly #footers = new SharedLoads<CachedFooter>();
   readonly #ranges = new SharedLoads<Uint8Array>();
+  /** By object, the reads of ranges under way: `forget` must find them although the cache may have dropped the footer that lists them. */
+  readonly #reading = new Map<string, Set<RangeRead>>();
 
   constructor(options: ObjectReaderOptions, modules: ObjectReaderModules) {
     this.#bucket = modules.bucket;
@@ -57,11 +59,16 @@ export class ObjectReader {
     if (whole !== undefined) return whole.subarray(dataset.offset, dataset.offset + dataset.length);
     const cached = this.#cache.range(key, dataset);
     if (cached !== undefined) return cached;
-    const load = `${key}\0${dataset.service}`;
+    const load = loadOf(key, dataset.service);
     const read = async (own: AbortSignal): Promise<Uint8Array> => {
-      const bytes = shared(await this.source(entry).read(dataset.offset, dataset.length, own));
-      if (this.#ranges.isCurrent(load, own)) this.#cache.keepRange(key, dataset, bytes);
-      return bytes;
+      const end = this.#beginRead(key, load);
+      try {
+        const bytes = shared(await this.source(entry).read(dataset.offset, dataset.length, own));
+        if (this.#ranges.isCurrent(load, own)) this.#cache.keepRange(key, dataset, bytes);
+        return bytes;
+      } finally {
+        end();
+      }
     };
     return this.#ranges.run(load, read, signal);
   }
@@ -80,13 +87,24 @@ export class ObjectReader {
 
   /** Everything kept of the object; what is being read of it is not kept either. */
   forget(key: string): void {
-    for (const { service } of this.#cache.footer(key)?.footer.datasets ?? []) this.#ranges.forget(`${key}\0${service}`);
+    for (const { load } of this.#reading.get(key) ?? []) this.#ranges.forget(load);
     this.#footers.forget(key);
     this.#cache.forget(key);
   }
 
   get cache(): Pick<ObjectCache, "sizeBytes" | "entryCount"> {
     return this.#cache;
+  }
+
+  /** Returns what ends it. */
+  #beginRead(key: string, load: string): () => void {
+    const read = { load };
+    const reads = this.#reading.get(key) ?? new Set<RangeRead>();
+    this.#reading.set(key, reads.add(read));
+    return () => {
+      reads.delete(read);
+      if (reads.size === 0 && this.#reading.get(key) === reads) this.#reading.delete(key);
+    };
   }
 
   async #footer(entry: CatalogEntry, signal: AbortSignal): Promise<CachedFooter> {
@@ -104,6 +122,12 @@ export class ObjectReader {
   }
 }
 
+/** One for each read: an aborted one may end after the next has begun. */
+interface RangeRead {
+  /** Its name among the shared loads. */
+  readonly load: string;
+}
+
 /** What a key and a footer both say. A block has no store of its own, nor an ordinal. */
 const SHARED_FIELDS = ["tenant", "windowStartMs", "level", "minTimeMs", "maxTimeMs"] as const;
 
@@ -115,6 +139,11 @@ function checkKey({ key, meta: named }: CatalogEntry, found: SegmentMeta): void 
   if (named.kind !== "segment") return;
   expect("storeId", named.storeId, found.storeId);
   expect("ordinal", named.ordinal, found.ordinal);
+}
+
+/** Object keys hold no control characters. */
+function loadOf(key: string, service: string): string {
+  return `${key}\0${service}`;
 }
 
 function shared(bytes: Uint8Array): Uint8Array {
