@@ -311,8 +311,8 @@ export class CatalogView {
       for (const ordinals of this.#ordinalsOf(window, list, expected.get(windowId(window)), pending.get(windowId(window)))) {
         const { storeId } = ordinals;
         if (storeId === own.currentStoreId && storeConflicts.length < CONFLICT_COUNT_MAX) {
-          const conflict = conflictOf(ordinals);
-          if (conflict !== undefined) storeConflicts.push(`${conflict} in window ${printWindow(window.windowStartMs)} of store ${storeId}`);
+          const conflict = conflictOf(window, ordinals);
+          if (conflict !== undefined) storeConflicts.push(conflict);
         }
         const ranges = own.exemptStoreIds.has(storeId) ? [] : gapsOf(ordinals);
         if (ranges.length > 0 || this.#gaps.of(window).has(storeId)) shown.push({ window, storeId, ranges });
@@ -429,8 +429,9 @@ interface WindowOrdinals {
  * Why another data dir seems to write under this store's id; undefined: no sign of it. Looks at what this LIST showed: a segment that was
  * given after its pages were in, and was uploaded since, is this store's own.
  */
-function conflictOf({ listed, segments, ownNext }: WindowOrdinals): string | undefined {
+function conflictOf({ windowStartMs }: WindowRef, { storeId, listed, segments, ownNext }: WindowOrdinals): string | undefined {
+  const at = `in window ${printWindow(windowStartMs)} of store ${storeId}`;
   const strange = listed.find((ordinal) => ordinal >= ownNext);
-  if (strange !== undefined) return `the bucket holds segment ${strange} and this store gave only those below ${ownNext},`;
-  return new Set(segments).size < segments.length ? "two segments have one ordinal" : undefined;
+  if (strange !== undefined) return `segment ${strange} ${at} is in the bucket, and this store gave only those below ${ownNext}`;
+  return new Set(segments).size < segments.length ? `two segments have one ordinal ${at}` : undefined;
 }

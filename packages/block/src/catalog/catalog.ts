@@ -1,9 +1,9 @@
 /**
  * The catalog: this node's set of readable segments and blocks, in the bucket and on local disk.
  *
- * A thin shell: the rules are in `catalog-view.ts`, who still reads what in `snapshots.ts`; here the bucket is listed
- * (`object-reader.ts` reads what it lists). What must stay true: a query works on a snapshot, which nothing changes and whose local files stay
- * until it is released. (An object deleted from the bucket under a query is the query's to notice: it plans again.)
+ * It lists the bucket. The rules are in `catalog-view.ts`, and which query still reads what in `snapshots.ts`. What must stay true: a
+ * query works on a snapshot, which nothing changes and whose local files stay until it is released. (An object that is deleted from the
+ * bucket meanwhile is noticed by the query that reads it, which then plans again.)
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "../bucket/bucket.ts";
@@ -28,21 +28,21 @@ export interface CatalogModules {
   readonly logger: Logger;
 }
 
-/** About 500 MB of entries: compaction and retention keep a catalog far below. */
+/** About 500 MB of entries. */
 const ENTRY_COUNT_MAX = 1_000_000;
 
 export interface RefreshOptions {
   /** Absent: everything. */
   readonly scope?: ListScope;
-  /** Asked when the pages are in: what this node's own stores gave and hold. Absent: nothing is expected. */
+  /** What this node's own stores gave and hold; called when all pages are in. Absent: nothing is expected. */
   readonly own?: () => OwnOrdinals;
-  /** Absent: what a page or the whole LIST changes is taken in without a pause. */
+  /** Gives the event loop its turns while pages are taken in. Absent: there are no pauses. */
   readonly turns?: Turns;
 }
 
 export interface CatalogSnapshot {
   readonly entries: readonly CatalogEntry[];
-  /** Say so when the last read has ended; in a `finally`. */
+  /** Call it when the last read has ended, in a `finally`. */
   release(): void;
 }
 
@@ -103,7 +103,7 @@ export class Catalog {
     return { entries: this.plan(tenants, startMs, endMs), release: this.#snapshots.begin() };
   }
 
-  /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged: what it left is found at the next start. */
+  /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged; the next start finds what it left behind. */
   whenUnused(destroy: () => void | Promise<void>): void {
     this.#snapshots.whenUnused(() => {
       Promise.resolve()
@@ -112,7 +112,7 @@ export class Catalog {
     });
   }
 
-  /** Snapshots not yet released; one that only grows is a leak. */
+  /** Snapshots not yet released. A number that only grows is a leak. */
   get snapshotCount(): number {
     return this.#snapshots.liveCount;
   }

@@ -66,7 +66,7 @@ export function settleGaps(before: GapState, shown: readonly OrdinalRange[], lis
   return { holes, suspected, suspectedAt: suspected.length > 0 ? list.endedAt : 0 };
 }
 
-/** All three take sorted, disjoint ranges and give such. */
+/** This and the two below take sorted, disjoint ranges and return such. */
 function intersect(a: readonly OrdinalRange[], b: readonly OrdinalRange[]): OrdinalRange[] {
   const both: OrdinalRange[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {

@@ -12,7 +12,7 @@ export const HEADER_BYTES = 8;
 /** footer length u32, crc32 of the footer u32, magic u32. */
 export const TRAILER_BYTES = 12;
 
-/** Append only. */
+/** Numbers are added and never used again for something else. */
 export const CODEC = { none: 0, deflateRaw: 1, brotli: 2, zstdReserved: 3 } as const;
 
 /** A section that claims to inflate to more is refused before anything is allocated. */
@@ -36,7 +36,7 @@ export interface SegmentMeta {
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
   readonly recordCount: number;
-  /** Transitive, down to segments. */
+  /** The segments that went into it: also those that went into blocks which went into it. A segment names itself. */
   readonly sources: readonly SourceRange[];
 }
 
@@ -63,7 +63,7 @@ export interface DatasetEntry {
 export interface SegmentFooter {
   readonly meta: SegmentMeta;
   readonly builderVersion: number;
-  /** As stored: what a cache of footers weighs. */
+  /** As stored. A cache of footers reckons with it. */
   readonly footerBytes: number;
   /** By service, bytewise. */
   readonly datasets: readonly DatasetEntry[];

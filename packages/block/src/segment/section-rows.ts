@@ -41,10 +41,10 @@ export interface EncodedRows {
   readonly sampleTraces: Uint8Array | undefined;
 }
 
-/** Rows between two pauses: about a millisecond. */
+/** Rows a step: about a millisecond. */
 const ROWS_A_STEP = 32;
 
-/** In steps, so that whoever runs them can do something else between two. */
+/** In steps of about a millisecond, between which the caller can do something else. */
 export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows> {
   const { rowCount, series, rowSeries } = dataset;
   const order = rowOrder(dataset);
@@ -109,7 +109,7 @@ function divide(value: Float64Array, { place }: SampleOrder, count: number, into
   let divisor = 0;
   for (let i = 0; i < count && divisor !== 1; i++) {
     const next = value[i]!;
-    // Most are multiples of what was found so far, and a product is quicker than a remainder: exact, both are below 2^53.
+    // Most values are multiples of the divisor so far. A product tells that quicker than a remainder, and exactly: both are below 2^53.
     if (divisor !== 0 && Math.floor(next / divisor) * divisor === next) continue;
     divisor = gcd(next, divisor);
   }
@@ -143,7 +143,7 @@ function gcd(a: number, b: number): number {
 function rowOrder(dataset: Dataset): Uint32Array {
   const order = Uint32Array.from({ length: dataset.rowCount }, (_, row) => row);
   const { identities, rowCount, rowSeries, rowTimeNs, minTimeNs } = dataset;
-  // Within a window, so doubles are exact; and doubles compare without making a bigint each.
+  // Less than a window, so doubles are exact. Comparing them allocates no bigint.
   const timeNs = new Float64Array(rowCount);
   for (let row = 0; row < rowCount; row++) timeNs[row] = Number(rowTimeNs[row]! - minTimeNs);
   return order.sort((a, b) => {
@@ -162,7 +162,7 @@ interface Survey {
   readonly flags: Uint8Array;
 }
 
-/** One look at every row: which nodes end a stacktrace, and what each row has. */
+/** Goes over every row once: which nodes end a stacktrace, and what each row has. */
 function* survey(dataset: Dataset): Generator<undefined, Survey> {
   const { rowCount, tree } = dataset;
   const isLeaf = new Uint8Array(tree.nodeCount);
@@ -374,7 +374,7 @@ export class SegmentRows implements RowView {
     const count = this.#sampleCounts[row]!;
     const set = this.#setOf(row);
     const place = this.#sectionStarts[set]!;
-    // Opened before anything is allocated: it checks that every row's count fits its bytes.
+    // Opened before anything is allocated: opening checks that the samples of every row fit into the section.
     const samples = (this.#streams[place] ??= this.#stream(this.#sections.columns(place), `SAMPLES ${set}`, (at) => this.#setOf(at) === set));
     if (into.node.length < count) {
       into.node = new Uint32Array(count * 2);
