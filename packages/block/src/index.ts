@@ -29,6 +29,8 @@ export { ObjectReader } from "./objects/object-reader.ts";
 export type { ObjectReaderModules, ObjectReaderOptions } from "./objects/object-reader.ts";
 export { openBucket, parseBucketUrl } from "./bucket/open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./bucket/open-bucket.ts";
+export { readSources } from "./catalog/block-sources.ts";
+export { SourceSet } from "./catalog/source-set.ts";
 export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment/segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment/segment-reader.ts";
 export { buildSegment, encodeSection, encodeSectionAside, withSegmentMeta } from "./segment/segment-writer.ts";

@@ -1,6 +1,7 @@
 /** What the catalog holds, and the words for it. */
 import type { TenantId } from "@pyromesh/base";
 import type { ReadableKey } from "./object-path.ts";
+import type { SourceSet } from "./source-set.ts";
 
 /** One readable object. Never changed: a change puts a new one in its place. */
 export interface CatalogEntry {
@@ -12,6 +13,8 @@ export interface CatalogEntry {
   readonly place: "bucket" | "local";
   /** Of a local one, for people. */
   readonly path?: string;
+  /** Of a block whose footer this node has read: the segments that went into it. */
+  readonly sources?: SourceSet;
 }
 
 /** One tenant's objects of one hour. */

@@ -25,6 +25,7 @@ import type { ExpectedWindow, OwnOrdinals, PendingOrdinal } from "./own-ordinals
 import { expectedByWindow, NO_OWN_ORDINALS, pendingByWindow, VanishedOrdinals } from "./own-ordinals.ts";
 import type { SegmentGap } from "./segment-gaps.ts";
 import { SegmentGaps } from "./segment-gaps.ts";
+import type { SourceSet } from "./source-set.ts";
 import { WindowIndex } from "./window-index.ts";
 import { addEntriesWithin, planWindow } from "./window-plan.ts";
 import type { WindowPlan } from "./window-plan.ts";
@@ -61,9 +62,11 @@ export class CatalogView {
   readonly #byKey = new Map<string, KeptEntry>();
   readonly #index = new WindowIndex();
   /** By the set of a window's keys in `#index`. Dropped when the window changes, and made again when a query plans it. */
-  readonly #windowPlans = new WeakMap<ReadonlySet<string>, WindowPlan<CatalogEntry>>();
+  readonly #windowPlans = new WeakMap<ReadonlySet<string>, WindowPlan>();
   readonly #marks = new Map<string, KeptMark>();
   readonly #markIndex = new WindowIndex();
+  /** Keys of blocks whose sources are not known. */
+  readonly #unreadBlocks = new Set<string>();
   readonly #gaps = new SegmentGaps();
   readonly #vanished = new VanishedOrdinals();
   readonly #passes = new ListPasses();
@@ -121,14 +124,28 @@ export class CatalogView {
     if (kept === undefined) return false;
     this.#passes.noteRemoved(key);
     this.#byKey.delete(key);
+    this.#unreadBlocks.delete(key);
     this.#forgetPlan(kept.entry.meta);
     this.#index.delete(kept.entry.meta, key);
     return true;
   }
 
+  /** Blocks whose sources are not known: `setSources` is to be called for each. */
+  unreadBlocks(): CatalogEntry[] {
+    return Array.from(this.#unreadBlocks, (key) => this.#byKey.get(key)!.entry); // both change together
+  }
+
+  /** What the block's footer says. From now on it hides its sources, and their ordinals are not missing. */
+  setSources(key: string, sources: SourceSet): void {
+    const kept = this.#byKey.get(key);
+    if (kept === undefined) return;
+    this.#unreadBlocks.delete(key);
+    this.#change(kept, { ...kept.entry, sources });
+  }
+
   // --- what queries ask ---------------------------------------------------------------------------------------------
 
-  /** Entries of these tenants with a time in [startMs, endMs], by tenant as asked, then by key: so by window. */
+  /** Visible entries (`visible-entries.ts`) of these tenants with a time in [startMs, endMs], by tenant as asked, then by key: so by window. */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
     const planned: CatalogEntry[] = [];
     for (const tenant of new Set(tenants)) {
@@ -162,7 +179,7 @@ export class CatalogView {
     return [...this.#gaps.all()];
   }
 
-  #windowPlan(keys: ReadonlySet<string>): WindowPlan<CatalogEntry> {
+  #windowPlan(keys: ReadonlySet<string>): WindowPlan {
     let plan = this.#windowPlans.get(keys);
     if (plan !== undefined) return plan;
     // Map and index change together, so each key has its entry.
@@ -343,13 +360,21 @@ export class CatalogView {
       const known = byStore.get(storeId);
       if (known !== undefined) return known;
       const given = expected?.givenOf.get(storeId);
-      const found = { storeId, segments: [], listed: [], marks: [], next: given?.next ?? 0, ownNext: given?.ownNext ?? 0 };
+      const found = { storeId, segments: [], listed: [], marks: [], compacted: [], next: given?.next ?? 0, ownNext: given?.ownNext ?? 0 };
       byStore.set(storeId, found);
       return found;
     };
     for (const key of this.#index.keysOf(window)) {
       const { entry, seenTick } = this.#byKey.get(key)!; // map and index change together
-      if (entry.meta.kind !== "segment") continue;
+      if (entry.meta.kind === "block") {
+        for (const storeId of entry.sources?.storeIds ?? []) {
+          const ordinals = of(storeId);
+          const ranges = entry.sources!.rangesOf(storeId);
+          ordinals.compacted.push(...ranges);
+          if (seenTick === list.beganAt) ordinals.listed.push(ranges.at(-1)!.last); // a store of a set has a range
+        }
+        continue;
+      }
       const ordinals = of(entry.meta.storeId);
       ordinals.segments.push(entry.meta.ordinal);
       if (seenTick === list.beganAt) ordinals.listed.push(entry.meta.ordinal);
@@ -372,6 +397,7 @@ export class CatalogView {
     if (entry.place !== "local") this.#checkRoom();
     this.#byKey.set(key, { entry, sinceTick: this.#passes.tick, seenTick, missedTick: 0 });
     this.#index.add(meta, key);
+    if (meta.kind === "block" && entry.sources === undefined) this.#unreadBlocks.add(key);
     this.#forgetPlan(meta);
   }
 
@@ -418,8 +444,9 @@ interface ShownGap {
 interface WindowOrdinals {
   readonly storeId: string;
   readonly segments: number[];
-  /** Those of them that this LIST showed. */
+  /** Those of them that this LIST showed, and the last source of each block that it showed. */
   readonly listed: number[];
+  readonly compacted: OrdinalRange[];
   readonly marks: { readonly mark: MarkKey["mark"]; readonly ordinal: number }[];
   readonly next: number;
   readonly ownNext: number;
@@ -432,6 +459,6 @@ interface WindowOrdinals {
 function conflictOf({ windowStartMs }: WindowRef, { storeId, listed, segments, ownNext }: WindowOrdinals): string | undefined {
   const at = `in window ${printWindow(windowStartMs)} of store ${storeId}`;
   const strange = listed.find((ordinal) => ordinal >= ownNext);
-  if (strange !== undefined) return `segment ${strange} ${at} is in the bucket, and this store gave only those below ${ownNext}`;
+  if (strange !== undefined) return `segment ${strange} ${at} is in the bucket or in a block there, and this store gave only those below ${ownNext}`;
   return new Set(segments).size < segments.length ? `two segments have one ordinal ${at}` : undefined;
 }

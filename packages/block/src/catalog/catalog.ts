@@ -7,6 +7,7 @@
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "../bucket/bucket.ts";
+import { readAllSources } from "./block-sources.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import type { RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
@@ -58,6 +59,7 @@ export class Catalog {
     this.#view = new CatalogView(options.entryCountMax ?? ENTRY_COUNT_MAX);
   }
 
+  /** Hidden ones too. */
   get entryCount(): number {
     return this.#view.entryCount;
   }
@@ -66,6 +68,7 @@ export class Catalog {
     return this.#view.get(key);
   }
 
+  /** Hidden ones too. */
   entries(): Iterable<CatalogEntry> {
     return this.#view.entries();
   }
@@ -89,7 +92,7 @@ export class Catalog {
     return this.#view.remove(key);
   }
 
-  /** Entries that may hold a record of these tenants in [startMs, endMs]. To read them, `acquire` instead. */
+  /** Visible entries that may hold a record of these tenants in [startMs, endMs]. To read them, `acquire` instead. */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): readonly CatalogEntry[] {
     return this.#view.plan(tenants, startMs, endMs);
   }
@@ -131,12 +134,17 @@ export class Catalog {
     return this.#view.gaps;
   }
 
-  /** LISTs the bucket and takes the difference in. Rejects, forgetting nothing, when a page could not be had. */
+  /**
+   * LISTs the bucket and takes the difference in. Of a block that is new the footer is read, for its sources: one request each. Rejects,
+   * forgetting nothing, when the bucket does not answer.
+   */
   async refresh(signal: AbortSignal, options: RefreshOptions = {}): Promise<RefreshOutcome> {
     const { scope = { kind: "all" }, own, turns } = options;
     const list = this.#view.beginList(scope);
     try {
       for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), turns);
+      // Before `own` is called: a store's own ordinals are never behind those of blocks that are known by then.
+      await readAllSources(this.#view.unreadBlocks(), (key, sources) => this.#view.setSources(key, sources), { bucket: this.#bucket, logger: this.#logger }, signal);
       const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
       if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
       return outcome;

@@ -5,10 +5,11 @@
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
  * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
-import { CorruptionError, SharedLoads } from "@pyromesh/base";
+import { SharedLoads } from "@pyromesh/base";
 import type { Bucket } from "../bucket/bucket.ts";
 import type { CatalogEntry } from "../catalog/catalog-entry.ts";
-import type { DatasetEntry, SegmentFooter, SegmentMeta } from "../segment/format.ts";
+import { checkMeta } from "../catalog/meta-check.ts";
+import type { DatasetEntry, SegmentFooter } from "../segment/format.ts";
 import type { LocalFiles } from "./local-file.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { CachedFooter } from "./object-cache.ts";
@@ -80,7 +81,7 @@ export class ObjectReader {
   async check(entry: CatalogEntry, service: string | undefined, signal: AbortSignal): Promise<void> {
     const source = this.source(entry);
     const { footer } = await readFooterAndBytes(source, entry.key, signal);
-    checkKey(entry, footer.meta);
+    checkMeta(entry, footer.meta);
     const dataset = service === undefined ? undefined : findDataset(footer, service);
     if (dataset !== undefined) checkSections(await source.read(dataset.offset, dataset.length, signal), dataset, entry.key);
   }
@@ -113,7 +114,7 @@ export class ObjectReader {
     if (cached !== undefined) return cached;
     const read = async (own: AbortSignal): Promise<CachedFooter> => {
       const { footer, bytes } = await readFooterAndBytes(this.source(entry), key, own);
-      checkKey(entry, footer.meta);
+      checkMeta(entry, footer.meta);
       const kept = { footer, bytes: bytes === undefined ? undefined : shared(bytes) };
       if (this.#footers.isCurrent(key, own)) this.#cache.keepFooter(key, kept);
       return kept;
@@ -126,19 +127,6 @@ export class ObjectReader {
 interface RangeRead {
   /** Its name among the shared loads. */
   readonly load: string;
-}
-
-/** What a key and a footer both say. A block has no store of its own, nor an ordinal. */
-const SHARED_FIELDS = ["tenant", "windowStartMs", "level", "minTimeMs", "maxTimeMs"] as const;
-
-function checkKey({ key, meta: named }: CatalogEntry, found: SegmentMeta): void {
-  const expect = (field: string, expected: string | number, is: string | number): void => {
-    if (expected !== is) throw new CorruptionError({ object: key, offset: -1, expected: `${field} ${expected}, as its key says`, found: `${is}` });
-  };
-  for (const field of SHARED_FIELDS) expect(field, named[field], found[field]);
-  if (named.kind !== "segment") return;
-  expect("storeId", named.storeId, found.storeId);
-  expect("ordinal", named.ordinal, found.ordinal);
 }
 
 /** Object keys hold no control characters. */

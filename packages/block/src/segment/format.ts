@@ -18,10 +18,12 @@ export const CODEC = { none: 0, deflateRaw: 1, brotli: 2, zstdReserved: 3 } as c
 /** A section that claims to inflate to more is refused before anything is allocated. */
 export const SECTION_RAW_BYTES_MAX: number = 1 << 30;
 
+/** Segments of one store that went into an object. */
 export interface SourceRange {
   /** 32 lower-case hex digits. */
   readonly storeId: string;
   readonly firstOrdinal: number;
+  /** Inclusive. */
   readonly lastOrdinal: number;
 }
 
@@ -30,8 +32,9 @@ export interface SegmentMeta {
   readonly windowStartMs: number;
   readonly windowMs: number;
   readonly level: number;
-  /** 32 lower-case hex digits: whose head it was cut from. */
+  /** 32 lower-case hex digits: whose head it was cut from. A block is of no store: zeros. */
   readonly storeId: string;
+  /** A block has none: 0. */
   readonly ordinal: number;
   readonly minTimeMs: number;
   readonly maxTimeMs: number;

@@ -8,7 +8,7 @@ import type { CorruptionInit, TenantId } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import { TAG } from "./dataset-codec.ts";
 import { CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
-import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta } from "./format.ts";
+import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta, SourceRange } from "./format.ts";
 
 /** An object or a file, readable in ranges. */
 export interface RangeSource {
@@ -102,12 +102,16 @@ function readMeta(reader: ByteReader): SegmentMeta {
     minTimeMs: reader.f64(),
     maxTimeMs: reader.f64(),
     recordCount: reader.uvarint(),
-    sources: Array.from({ length: countOf(reader, 18) }, () => ({
-      storeId: toHex(reader.raw(16)),
-      firstOrdinal: reader.uvarint(),
-      lastOrdinal: reader.uvarint(),
-    })),
+    sources: Array.from({ length: countOf(reader, 18) }, () => readSource(reader)),
   };
+}
+
+function readSource(reader: ByteReader): SourceRange {
+  const storeId = toHex(reader.raw(16));
+  const firstOrdinal = reader.uvarint();
+  const lastOrdinal = reader.uvarint();
+  if (lastOrdinal < firstOrdinal) reader.fail(`a last ordinal of at least ${firstOrdinal}`, `${lastOrdinal}`);
+  return { storeId, firstOrdinal, lastOrdinal };
 }
 
 function readTenant(reader: ByteReader): TenantId {

@@ -1,7 +1,7 @@
 /** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
+import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readSources, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { forgottenText } from "../background/forgotten-text.ts";
@@ -92,6 +92,7 @@ async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, 
       run(view.takePage(list, page));
       progress.add(page.length);
     }
+    for (const block of view.unreadBlocks()) view.setSources(block.key, await readSources(bucket, block, signal));
     run(view.endList(list, { ...NO_OWN_ORDINALS, exemptStoreIds }));
     if (view.gaps.length === 0) break;
     await clock.sleep(0);
@@ -153,14 +154,16 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
 async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<KnownOrdinals> {
   const segments: number[] = [];
   const marks: KnownOrdinals["marks"][number][] = [];
+  const compacted: OrdinalRange[] = [];
   for await (const page of bucket.list(windowPrefix(tenant, windowStartMs), {}, signal)) {
-    for (const { key } of page) {
+    for (const { key, sizeBytes } of page) {
       const meta = parseObjectKey(key);
+      if (meta?.kind === "block") compacted.push(...(await readSources(bucket, { key, meta, sizeBytes }, signal)).rangesOf(storeId));
       if (meta?.kind === "segment" && meta.storeId === storeId) segments.push(meta.ordinal);
       if (meta?.kind === "mark" && meta.storeId === storeId) marks.push({ mark: meta.mark, ordinal: meta.ordinal });
     }
   }
-  return { segments, marks, next: 0 };
+  return { segments, marks, compacted, next: 0 };
 }
 
 function refusal(code: string, message: string): CodedError {
