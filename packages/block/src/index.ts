@@ -9,6 +9,8 @@ export { CatalogView } from "./catalog/catalog-view.ts";
 export type { RefreshOutcome } from "./catalog/catalog-view.ts";
 export { encodeDataset, encodeDatasetInSteps, SegmentDataset, TAG } from "./segment/dataset-codec.ts";
 export type { RawSection, SectionOpener } from "./segment/dataset-codec.ts";
+export { floorKey, NO_FLOOR_MS, parseFloorKey, rangeAbove } from "./catalog/floor.ts";
+export type { Floor } from "./catalog/floor.ts";
 export { FileBucket } from "./bucket/file-bucket.ts";
 export { CODEC, FORMAT_VERSION } from "./segment/format.ts";
 export type { DatasetEntry, DatasetInput, SectionEntry, SectionInput, SegmentFooter, SegmentMeta, SourceRange } from "./segment/format.ts";

@@ -308,6 +308,7 @@ export class Node {
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
+      floorOf: (tenant) => catalog.floorOf(tenant),
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
@@ -361,6 +362,7 @@ export class Node {
     return {
       entries: catalog.entries,
       generations: memory.generations,
+      floors: catalog.floors,
       release: () => {
         catalog.release();
         memory.release();

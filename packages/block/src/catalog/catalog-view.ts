@@ -15,6 +15,8 @@ import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "../bucket/bucket.ts";
 import type { CatalogEntry, WindowRef } from "./catalog-entry.ts";
 import { windowId } from "./catalog-entry.ts";
+import { parseFloorKey, rangeAbove } from "./floor.ts";
+import { Floors } from "./floors.ts";
 import type { Kept, ListPass, ListScope } from "./list-pass.ts";
 import { isMissed, ListPasses, noteMiss, SLICE_LENGTH } from "./list-pass.ts";
 import type { MarkKey, ObjectKey } from "./object-path.ts";
@@ -41,6 +43,8 @@ export interface RefreshOutcome {
   readonly doubts: readonly WindowRef[];
   /** Signs that another data dir writes under this one's store id. At most ten. */
   readonly storeConflicts: readonly string[];
+  /** Keys that begin like a floor's and cannot be read. At most ten. */
+  readonly malformedFloors: readonly string[];
 }
 
 interface KeptEntry extends Kept {
@@ -54,6 +58,7 @@ interface KeptMark extends Kept {
 /** At the bound the next LIST finds the rest. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
+const MALFORMED_COUNT_MAX = 10;
 /** Texts of which one copy is kept. At the bound all are dropped: then a text may be held twice. */
 const SHARED_TEXT_COUNT_MAX = 10_000;
 
@@ -67,13 +72,14 @@ export class CatalogView {
   readonly #markIndex = new WindowIndex();
   /** Keys of blocks whose sources are not known. */
   readonly #unreadBlocks = new Set<string>();
+  readonly #floors = new Floors();
   readonly #gaps = new SegmentGaps();
   readonly #vanished = new VanishedOrdinals();
   readonly #passes = new ListPasses();
   /** One copy of each text that many entries hold. */
   readonly #texts = new Map<string, string>();
 
-  /** At `entryCountMax` entries and marks together nothing more is added (CATALOG_FULL): each takes about half a KB. */
+  /** At `entryCountMax` entries, marks and floors together nothing more is added (CATALOG_FULL): each takes about half a KB. */
   constructor(entryCountMax: number) {
     this.#entryCountMax = entryCountMax;
   }
@@ -145,38 +151,56 @@ export class CatalogView {
 
   // --- what queries ask ---------------------------------------------------------------------------------------------
 
-  /** Visible entries (`visible-entries.ts`) of these tenants with a time in [startMs, endMs], by tenant as asked, then by key: so by window. */
+  /**
+   * Visible entries (`visible-entries.ts`) of these tenants with a time in [startMs, endMs] and at or above the tenant's floor, by tenant as asked,
+   * then by key: so by window. An entry that straddles the floor is planned: who reads it leaves out what lies below.
+   */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
     const planned: CatalogEntry[] = [];
     for (const tenant of new Set(tenants)) {
+      const range = rangeAbove(this.#floors.of(tenant), { startMs, endMs });
+      if (range === undefined) continue;
       const windows = this.#index.windowsOf(tenant);
-      const inRange = [...windows.keys()].filter((windowStartMs) => windowStartMs <= endMs && windowStartMs + WINDOW_MS > startMs);
-      for (const windowStartMs of inRange.sort((a, b) => a - b)) addEntriesWithin(this.#windowPlan(windows.get(windowStartMs)!), startMs, endMs, planned);
+      const inRange = [...windows.keys()].filter((windowStartMs) => windowStartMs <= endMs && windowStartMs + WINDOW_MS > range.startMs);
+      for (const windowStartMs of inRange.sort((a, b) => a - b)) addEntriesWithin(this.#windowPlan(windows.get(windowStartMs)!), range.startMs, endMs, planned);
     }
     return planned;
   }
 
-  /** Oldest and newest time that an entry of the tenant may hold. */
+  /** The tenant's times below it are in no answer. `NO_FLOOR_MS` where it has none. */
+  floorOf(tenant: TenantId): number {
+    return this.#floors.of(tenant);
+  }
+
+  /** Oldest and newest time that an entry of the tenant may hold, above its floor. */
   spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+    const floorMs = this.#floors.of(tenant);
     const windows = this.#index.windowsOf(tenant);
-    if (windows.size === 0) return undefined;
     let [first, last] = [Infinity, -Infinity];
     for (const windowStartMs of windows.keys()) {
+      if (windowStartMs + WINDOW_MS <= floorMs) continue;
       first = Math.min(first, windowStartMs);
       last = Math.max(last, windowStartMs);
     }
+    if (last === -Infinity) return undefined;
     // Windows do not overlap: the oldest time is in the first one and the newest in the last.
-    return { oldestMs: this.#windowPlan(windows.get(first)!).minTimeMs, newestMs: this.#windowPlan(windows.get(last)!).maxTimeMs };
+    const newestMs = this.#windowPlan(windows.get(last)!).maxTimeMs;
+    return newestMs < floorMs ? undefined : { oldestMs: Math.max(floorMs, this.#windowPlan(windows.get(first)!).minTimeMs), newestMs };
   }
 
-  /** What is missing from the windows of these tenants that [startMs, endMs] touches. */
+  /** What is missing from the windows of these tenants that [startMs, endMs] touches. A window below the floor misses nothing. */
   gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): SegmentGap[] {
-    return this.#gaps.within(tenants, startMs, endMs);
+    return this.#gaps.within(tenants, startMs, endMs).filter((gap) => !this.#isBelowFloor(gap));
   }
 
   /** Everything that is missing. */
   get gaps(): readonly SegmentGap[] {
-    return [...this.#gaps.all()];
+    return [...this.#gaps.all()].filter((gap) => !this.#isBelowFloor(gap));
+  }
+
+  /** All of the window. */
+  #isBelowFloor({ tenant, windowStartMs }: WindowRef): boolean {
+    return windowStartMs + WINDOW_MS <= this.#floors.of(tenant);
   }
 
   #windowPlan(keys: ReadonlySet<string>): WindowPlan {
@@ -205,7 +229,7 @@ export class CatalogView {
     let newCount = 0;
     for (const { key, sizeBytes } of page) {
       const keptEntry = this.#byKey.get(key);
-      const kept = keptEntry ?? this.#marks.get(key);
+      const kept = keptEntry ?? this.#marks.get(key) ?? this.#floors.get(key);
       if (kept === undefined) {
         this.#takeNew(list, key, sizeBytes);
         if (++newCount % SLICE_LENGTH === 0) yield;
@@ -223,7 +247,7 @@ export class CatalogView {
   #takeNew(list: ListPass, key: string, sizeBytes: number): void {
     const meta = parseObjectKey(key);
     if (meta === undefined) {
-      list.foreignCount++;
+      this.#takeOther(list, key);
     } else if (meta.kind === "mark") {
       this.#checkRoom();
       this.#marks.set(key, { meta: this.#lean(meta), sinceTick: list.beganAt, seenTick: list.beganAt, missedTick: 0 });
@@ -231,6 +255,19 @@ export class CatalogView {
     } else if (!this.#passes.wasRemovedUnder(list, key)) {
       this.#put({ key, meta: this.#lean(meta), sizeBytes, place: "bucket" }, list.beganAt);
       list.addedCount++;
+    }
+  }
+
+  /** A floor, or a foreign key. */
+  #takeOther(list: ListPass, key: string): void {
+    const floor = parseFloorKey(key);
+    if (floor === undefined) {
+      list.foreignCount++;
+    } else if (floor === "malformed") {
+      if (list.malformedFloors.length < MALFORMED_COUNT_MAX) list.malformedFloors.push(key);
+    } else {
+      this.#checkRoom();
+      this.#floors.add(key, floor, list);
     }
   }
 
@@ -251,6 +288,7 @@ export class CatalogView {
     const missed = yield* this.#missedBy(list);
     const endedAt = this.#passes.complete();
     const removedCount = yield* this.#takeAwayMissed(missed, list, endedAt, doubt);
+    if (list.scope.kind !== "window") this.#floors.endList(list, endedAt); // floors stand behind all windows of their tenant
     const { shown, storeConflicts } = yield* this.#gapsShown(list, own);
     let steps = 0;
     for (const { window, storeId, ranges } of shown) {
@@ -260,8 +298,8 @@ export class CatalogView {
       if (++steps % SLICE_LENGTH === 0) yield;
     }
     this.abandonList(list);
-    const { addedCount, foreignCount, changedKeys } = list;
-    return { addedCount, removedCount, foreignCount, changedKeys, doubts: [...doubts.values()], storeConflicts };
+    const { addedCount, foreignCount, changedKeys, malformedFloors } = list;
+    return { addedCount, removedCount, foreignCount, changedKeys, doubts: [...doubts.values()], storeConflicts, malformedFloors };
   }
 
   /** Keys that the LIST should have shown. */
@@ -331,7 +369,7 @@ export class CatalogView {
           const conflict = conflictOf(window, ordinals);
           if (conflict !== undefined) storeConflicts.push(conflict);
         }
-        const ranges = own.exemptStoreIds.has(storeId) ? [] : gapsOf(ordinals);
+        const ranges = own.exemptStoreIds.has(storeId) || this.#isBelowFloor(window) ? [] : gapsOf(ordinals);
         if (ranges.length > 0 || this.#gaps.of(window).has(storeId)) shown.push({ window, storeId, ranges });
       }
     }
@@ -407,7 +445,7 @@ export class CatalogView {
   }
 
   #checkRoom(): void {
-    if (this.#byKey.size + this.#marks.size < this.#entryCountMax) return;
+    if (this.#byKey.size + this.#marks.size + this.#floors.count < this.#entryCountMax) return;
     throw new CodedError({
       code: "CATALOG_FULL",
       kind: "unavailable",

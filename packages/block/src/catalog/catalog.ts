@@ -43,6 +43,8 @@ export interface RefreshOptions {
 
 export interface CatalogSnapshot {
   readonly entries: readonly CatalogEntry[];
+  /** Of each tenant that was asked for: records below it are to be left out. */
+  readonly floors: ReadonlyMap<TenantId, number>;
   /** Call it when the last read has ended, in a `finally`. */
   release(): void;
 }
@@ -102,8 +104,13 @@ export class Catalog {
     return this.#view.spanOf(tenant);
   }
 
+  floorOf(tenant: TenantId): number {
+    return this.#view.floorOf(tenant);
+  }
+
   acquire(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogSnapshot {
-    return { entries: this.plan(tenants, startMs, endMs), release: this.#snapshots.begin() };
+    const floors = new Map(tenants.map((tenant) => [tenant, this.#view.floorOf(tenant)]));
+    return { entries: this.plan(tenants, startMs, endMs), floors, release: this.#snapshots.begin() };
   }
 
   /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged; the next start finds what it left behind. */
@@ -147,6 +154,7 @@ export class Catalog {
       await readAllSources(this.#view.unreadBlocks(), (key, sources) => this.#view.setSources(key, sources), { bucket: this.#bucket, logger: this.#logger }, signal);
       const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
       if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
+      if (outcome.malformedFloors.length > 0) this.#logger.error("the bucket holds floors whose names cannot be read: nobody obeys them; delete them, or put them right", { code: "FLOOR_MALFORMED", bucket: this.#bucket.name, keys: outcome.malformedFloors });
       return outcome;
     } catch (error) {
       this.#view.abandonList(list);

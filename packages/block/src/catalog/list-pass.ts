@@ -16,6 +16,8 @@ export interface ListPass {
   foreignCount: number;
   /** Keys whose object has another size now: it was replaced. */
   readonly changedKeys: string[];
+  /** Keys that begin like a floor's and cannot be read. */
+  readonly malformedFloors: string[];
 }
 
 /** What LISTs have shown of a key. */
@@ -61,7 +63,7 @@ export class ListPasses {
   }
 
   begin(scope: ListScope): ListPass {
-    const list = { scope, beganAt: ++this.#tick, addedCount: 0, foreignCount: 0, changedKeys: [] };
+    const list = { scope, beganAt: ++this.#tick, addedCount: 0, foreignCount: 0, changedKeys: [], malformedFloors: [] };
     this.#running.add(list.beganAt);
     return list;
   }

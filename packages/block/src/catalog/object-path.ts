@@ -16,7 +16,7 @@
  *
  * What must stay true: parsing gives back exactly what the name was made of, and only names made here are parsed: one with another
  * padding, another case or anything more is foreign. A name once used is never used for other bytes (a mark's text is for people, so there
- * it does not matter). Nothing but segments, blocks and marks lies under `v1/`.
+ * it does not matter). Nothing but segments, blocks, marks and floors (`floor.ts`) lies under `v1/`.
  */
 import type { TenantId } from "@pyromesh/base";
 import { assert, parseTenantId } from "@pyromesh/base";
@@ -62,7 +62,7 @@ export interface MarkKey extends Omit<SegmentKey, "kind"> {
   readonly mark: Mark;
 }
 
-/** The prefix of all segments, blocks and marks. */
+/** The prefix of all segments, blocks, marks and floors. */
 export const OBJECT_PREFIX = "v1/";
 
 export function segmentKey(meta: Omit<SegmentKey, "kind" | "level">): string {

@@ -1,9 +1,9 @@
 /**
- * Sealed segments on local disk, waiting for upload: written durably under the key that they will have in the bucket, read by ranges,
- * deleted when the bucket has them and no query reads them any more.
+ * Sealed segments on local disk, waiting for upload: written durably under the key they will have in the bucket, read
+ * by ranges, deleted when the bucket has them and no query reads them any more.
  *
- * What must stay true: `write` resolves after bytes and name are synced. A file never changes once it has its name; one that did change
- * (corruption) is set aside: it is in no list any more, and stays on disk until a person removes it.
+ * What must stay true: `write` resolves after bytes and name are synced; a file never changes once it has its name. One that
+ * did change (corruption) is set aside: out of every list, and on disk until a person removes it.
  */
 import type { FileHandle } from "node:fs/promises";
 import type { Clock, Random } from "@pyromesh/base";
@@ -16,13 +16,13 @@ import type { RangeSource } from "../segment/segment-reader.ts";
 
 export interface LocalFilesOptions {
   readonly dir: string;
-  /** Files kept open for reading. At the bound the one read longest ago is closed, or, where it is being read, when that read ends. */
+  /** Files kept open for reading. At the bound the one read longest ago is closed; files in the middle of a read stay on top of it. */
   readonly openFileCountMax?: number;
 }
 
 const OPEN_FILE_COUNT_MAX = 64;
 
-/** A file open for reading. One that has left the cache is closed when its last read ends. */
+/** One open for reading. Out of the cache it is closed by whoever reads it last. */
 class OpenFile {
   readonly handle: Promise<FileHandle>;
   #readerCount = 0;
@@ -48,7 +48,7 @@ class OpenFile {
     return this.#closeIfUnused();
   }
 
-  /** Failures to close are ignored: the file was only read. */
+  /** A file only ever read from loses nothing by a failed close. */
   #closeIfUnused(): Promise<void> | undefined {
     if (this.#isDropped && this.#readerCount === 0) this.#closed ??= this.handle.then((handle) => handle.close()).catch(() => {});
     return this.#closed;
@@ -57,7 +57,7 @@ class OpenFile {
 
 export class LocalFiles {
   readonly #tree: FileTree;
-  /** Bounded by count: an open file takes a descriptor, whatever its size. */
+  /** What an open file costs is its descriptor, so they are counted, not weighed. */
   readonly #open: LRUCache<string, OpenFile>;
 
   private constructor(tree: FileTree, openFileCountMax: number) {
@@ -73,12 +73,12 @@ export class LocalFiles {
     }
   }
 
-  /** The path of the file of `key`, for people. */
+  /** Where the file of `key` lies, for people. */
   pathOf(key: string): string {
     return this.#tree.pathOf(key);
   }
 
-  /** False where the key has a file already: a seal that is repeated after a crash, with the same bytes. */
+  /** False where the key is there already: a repeated seal after a crash, with the same bytes. */
   async write(key: string, bytes: Uint8Array): Promise<boolean> {
     checkKey(key);
     try {
@@ -88,7 +88,7 @@ export class LocalFiles {
     }
   }
 
-  /** The size is read now: a sealed file does not change. Rejects LOCAL_FILE_MISSING. */
+  /** The size is read once: a sealed file does not change. Rejects LOCAL_FILE_MISSING. */
   async source(key: string): Promise<RangeSource> {
     try {
       const { sizeBytes } = await this.#tree.stat(key);
@@ -127,7 +127,7 @@ export class LocalFiles {
     return files;
   }
 
-  /** Resolves also where there was nothing. A read under way is not disturbed: it has the file open. */
+  /** Resolves also where there was nothing. A read under way ends well: the file is open. */
   async delete(key: string): Promise<void> {
     await this.#drop(key);
     try {
@@ -137,7 +137,7 @@ export class LocalFiles {
     }
   }
 
-  /** Moves a corrupt file away. Returns its new path, for people; undefined where there was none. */
+  /** For a file that is not what was written. Where it lies now, for people; undefined where there was none. */
   async setAside(key: string): Promise<string | undefined> {
     await this.#drop(key);
     try {
@@ -162,7 +162,7 @@ export class LocalFiles {
     return file.lend();
   }
 
-  /** A file that could not be opened is not kept in the cache: it may exist the next time. */
+  /** One that could not be opened is not kept: it may be there the next time. */
   async #opened(key: string, file: OpenFile): Promise<FileHandle> {
     try {
       return await file.handle;
