@@ -15,7 +15,7 @@ import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@py
 import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -270,13 +270,14 @@ export class Node {
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
-    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const source = new PlacedSource({ bucket, localFiles: local });
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
       clock,
       logger,
       metrics,
       forget: (key) => objects.forget(key),
-      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+      check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }),
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },

@@ -4,8 +4,8 @@
  *   tenant ──► window ──► key ──► entry
  *
  * What must stay true: an entry leaves only when someone removed it, or when two whole LISTs that began after we learned of it,
- * the second after the first had ended, do not show it. A LIST that misses a key once changes nothing. An object on local disk
- * is never removed by a LIST: the bucket has not got it yet.
+ * the second after the first had ended, do not show it. A LIST that misses a key once changes nothing. An object that waits on a disk for
+ * its upload is never removed by a LIST: the bucket has not got it yet.
  *
  * A LIST comes in pages (`beginList`, `takePage`, `endList`); several may run at once (`list-pass.ts`).
  */
@@ -17,6 +17,8 @@ import type { CatalogEntry, WindowRef } from "./catalog-entry.ts";
 import { windowId } from "./catalog-entry.ts";
 import { parseFloorKey, rangeAbove } from "./floor.ts";
 import { Floors } from "./floors.ts";
+import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
+import { checkHeard, HeardKeys } from "./heard-object.ts";
 import type { Kept, ListPass, ListScope } from "./list-pass.ts";
 import { isMissed, ListPasses, noteMiss, SLICE_LENGTH } from "./list-pass.ts";
 import type { MarkKey, ObjectKey } from "./object-path.ts";
@@ -73,6 +75,7 @@ export class CatalogView {
   /** Keys of blocks whose sources are not known. */
   readonly #unreadBlocks = new Set<string>();
   readonly #floors = new Floors();
+  readonly #heard = new HeardKeys();
   readonly #gaps = new SegmentGaps();
   readonly #vanished = new VanishedOrdinals();
   readonly #passes = new ListPasses();
@@ -109,8 +112,41 @@ export class CatalogView {
     return true;
   }
 
+  /**
+   * Adds an object that another member told of (`heard-object.ts` has the rules). One that is known stays as it is, except that a segment which
+   * was known to wait at the origin moves to the bucket when the origin says that it has uploaded it.
+   */
+  addByMeta(heard: HeardObject, origin: Origin): HeardOutcome {
+    const { key, sizeBytes } = heard;
+    const checked = checkHeard(heard, origin);
+    if (checked.kind === "refused") return checked;
+    const { meta, place } = checked;
+    const kept = this.#byKey.get(key);
+    if (kept !== undefined) {
+      if (kept.entry.place !== `store:${origin.storeId}` || place !== "bucket") return { kind: "known" };
+      this.#change(kept, { ...kept.entry, place });
+      kept.sinceTick = this.#passes.tick;
+      return { kind: "moved" };
+    }
+    if (meta.maxTimeMs < this.#floors.of(meta.tenant)) return { kind: "refused", code: "HEARD_BELOW_FLOOR", because: `${key} lies below its tenant's floor` };
+    if (!this.#heard.hasRoomFor(origin) || !this.#hasRoom) {
+      return { kind: "refused", code: "HEARD_TOO_MANY", because: `${key} is one too many of those that no LIST has shown yet` };
+    }
+    this.#put({ key, meta: this.#lean(meta), sizeBytes, place }, 0);
+    this.#heard.add(key, origin);
+    return { kind: "added" };
+  }
+
+  /** Drops what this member told of and no LIST has shown: it is gone, and so are the segments that waited at it. Returns how many. */
+  forgetHeardFrom(origin: Origin): number {
+    const keys = [...this.#heard.keysOf(origin)];
+    for (const key of keys) this.remove(key);
+    return keys.length;
+  }
+
   /** Puts `entry` in the place of the one of the same key, or adds it. */
   replace(entry: CatalogEntry): void {
+    this.#heard.delete(entry.key);
     const kept = this.#byKey.get(entry.key);
     if (kept === undefined) return this.#put(entry, 0);
     this.#change(kept, entry);
@@ -131,14 +167,16 @@ export class CatalogView {
     this.#passes.noteRemoved(key);
     this.#byKey.delete(key);
     this.#unreadBlocks.delete(key);
+    this.#heard.delete(key);
     this.#forgetPlan(kept.entry.meta);
     this.#index.delete(kept.entry.meta, key);
     return true;
   }
 
-  /** Blocks whose sources are not known: `setSources` is to be called for each. */
+  /** Blocks that LISTs showed and whose sources are not known: `setSources` is to be called for each. */
   unreadBlocks(): CatalogEntry[] {
-    return Array.from(this.#unreadBlocks, (key) => this.#byKey.get(key)!.entry); // both change together
+    const keys = [...this.#unreadBlocks].filter((key) => !this.#heard.has(key));
+    return keys.map((key) => this.#byKey.get(key)!.entry); // both change together
   }
 
   /** What the block's footer says. From now on it hides its sources, and their ordinals are not missing. */
@@ -237,10 +275,13 @@ export class CatalogView {
       }
       kept.seenTick = Math.max(kept.seenTick, list.beganAt);
       kept.missedTick = 0;
+      if (this.#heard.count > 0) this.#heard.delete(key);
       // A local one stays local: its uploader calls `replace` once it has verified the upload.
-      if (keptEntry === undefined || keptEntry.entry.sizeBytes === sizeBytes || keptEntry.entry.place === "local") continue;
-      this.#change(keptEntry, { ...keptEntry.entry, sizeBytes });
-      list.changedKeys.push(key);
+      if (keptEntry === undefined || keptEntry.entry.place === "local") continue;
+      const { entry } = keptEntry;
+      if (entry.place === "bucket" && entry.sizeBytes === sizeBytes) continue;
+      if (entry.sizeBytes !== sizeBytes) list.changedKeys.push(key);
+      this.#change(keptEntry, { ...entry, sizeBytes, place: "bucket" });
     }
   }
 
@@ -329,7 +370,7 @@ export class CatalogView {
     for (const { key, window } of missed) {
       const keptEntry = this.#byKey.get(key);
       const kept = keptEntry ?? this.#marks.get(key);
-      if (kept === undefined || keptEntry?.entry.place === "local" || !isMissed(kept, list)) continue;
+      if (kept === undefined || (keptEntry !== undefined && keptEntry.entry.place !== "bucket") || !isMissed(kept, list)) continue;
       if (noteMiss(kept, list, endedAt) === "doubted") doubt(window);
       else if (this.#takeAway(key)) removedCount++;
       if (++steps % SLICE_LENGTH === 0) yield;
@@ -346,7 +387,7 @@ export class CatalogView {
       if (mark !== undefined) this.#markIndex.delete(mark.meta, key);
       return false;
     }
-    if (meta.kind === "segment") this.#vanished.add(meta);
+    if (meta.kind === "segment" && !this.#heard.has(key)) this.#vanished.add(meta);
     return this.remove(key);
   }
 
@@ -413,6 +454,7 @@ export class CatalogView {
         }
         continue;
       }
+      if (this.#heard.has(key)) continue;
       const ordinals = of(entry.meta.storeId);
       ordinals.segments.push(entry.meta.ordinal);
       if (seenTick === list.beganAt) ordinals.listed.push(entry.meta.ordinal);
@@ -444,8 +486,12 @@ export class CatalogView {
     this.#forgetPlan(entry.meta);
   }
 
+  get #hasRoom(): boolean {
+    return this.#byKey.size + this.#marks.size + this.#floors.count < this.#entryCountMax;
+  }
+
   #checkRoom(): void {
-    if (this.#byKey.size + this.#marks.size + this.#floors.count < this.#entryCountMax) return;
+    if (this.#hasRoom) return;
     throw new CodedError({
       code: "CATALOG_FULL",
       kind: "unavailable",

@@ -16,6 +16,7 @@ import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey, segmentKey } from "./object-path.ts";
 import { ObjectReader } from "../objects/object-reader.ts";
+import { PlacedSource } from "../objects/object-source.ts";
 import { buildSegment, encodeSection } from "../segment/segment-writer.ts";
 import { Snapshots } from "./snapshots.ts";
 import { FaultyBucket, ManualClock } from "../testing/index.ts";
@@ -326,7 +327,7 @@ describe("catalog", () => {
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
     localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
     catalog = new Catalog({}, { bucket, logger: silentLogger });
-    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
+    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source: new PlacedSource({ bucket, localFiles }) });
   });
   afterEach(async () => {
     await localFiles.close();

@@ -11,6 +11,7 @@ import { readAllSources } from "./block-sources.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import type { RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
+import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
 import type { ListScope } from "./list-pass.ts";
 import type { MarkKey } from "./object-path.ts";
 import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
@@ -78,6 +79,16 @@ export class Catalog {
   /** False where the key is there already. */
   add(entry: CatalogEntry): boolean {
     return this.#view.add(entry);
+  }
+
+  /** An object that another member told of, before a LIST showed it. `heard-object.ts` has the rules. */
+  addByMeta(heard: HeardObject, origin: Origin): HeardOutcome {
+    return this.#view.addByMeta(heard, origin);
+  }
+
+  /** Drops what this member told of and no LIST has shown. Returns how many. */
+  forgetHeardFrom(origin: Origin): number {
+    return this.#view.forgetHeardFrom(origin);
   }
 
   /** After an upload: the same key, now in the bucket. Delete the local file through `whenUnused`. */

@@ -9,7 +9,7 @@
  * bucket, or is shown by a stale LIST, stays hidden, and comes back once the block that hides it is gone. Whether a block is hidden itself
  * makes no difference: what it hides is hidden by the block that hides it, too.
  *
- * Never hidden: a segment on this node's disk (that the bucket holds the same one under its ordinal is known only after its upload was
+ * Never hidden: a segment that waits on a disk (that the bucket holds the same one under its ordinal is known only after its upload was
  * verified: the data dir may be a copy). Hides nothing: a block whose sources this node has not read yet. Either way records are at worst read
  * twice, and counted once by their identity.
  */
@@ -24,7 +24,7 @@ export function visibleEntries<Entry extends CoveredEntry>(entries: readonly Ent
   const compacted = new SourceSet(blocks.flatMap(({ sources }) => sources.ranges()));
   return entries.filter((entry) => {
     const { meta, place } = entry;
-    if (meta.kind === "segment") return place === "local" || !compacted.has(meta.storeId, meta.ordinal);
+    if (meta.kind === "segment") return place !== "bucket" || !compacted.has(meta.storeId, meta.ordinal);
     return !isKnownBlock(entry) || !blocks.some((other) => hidesBlock(other, entry));
   });
 }

@@ -13,6 +13,7 @@ import { ObjectCache } from "./object-cache.ts";
 import type { ReadableKey } from "../catalog/object-path.ts";
 import { parseObjectKey, segmentKey } from "../catalog/object-path.ts";
 import { ObjectReader } from "./object-reader.ts";
+import { PlacedSource } from "./object-source.ts";
 import { buildSegment, encodeSection } from "../segment/segment-writer.ts";
 import { FaultyBucket, ManualClock } from "../testing/index.ts";
 
@@ -53,7 +54,7 @@ describe("object reader", () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-objects-"));
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
     localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
-    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
+    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source: new PlacedSource({ bucket, localFiles }) });
   });
   afterEach(async () => {
     await localFiles.close();
@@ -121,7 +122,7 @@ describe("object reader", () => {
 
   // `forget` looked in the cached footer for what was being read. Where the cache had no room for it, the bytes from before a repair were kept.
   it("forget: a range that is being read is not kept, although the cache does not hold the footer that lists it", async () => {
-    objects = new ObjectReader({ cacheBytesMax: 110 * KIB }, { bucket, localFiles });
+    objects = new ObjectReader({ cacheBytesMax: 110 * KIB }, { source: new PlacedSource({ bucket, localFiles }) });
     const others = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`service-${i}`, 1]));
     const entry = await put(segment({ ...others, api: 100 * KIB }));
     const { datasets } = await objects.footer(entry, never);

@@ -1,18 +1,17 @@
 /**
- * Reads of catalogued objects, from the bucket or local disk: footers and datasets' byte ranges, through one cache and with one read
- * under way for each of them, however many queries want it.
+ * Reads of catalogued objects, wherever they lie (`object-source.ts`): footers and datasets' byte ranges, through one cache and with one
+ * read under way for each of them, however many queries want it.
  *
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
  * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
 import { SharedLoads } from "@pyromesh/base";
-import type { Bucket } from "../bucket/bucket.ts";
 import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import { checkMeta } from "../catalog/meta-check.ts";
 import type { DatasetEntry, SegmentFooter } from "../segment/format.ts";
-import type { LocalFiles } from "./local-file.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { CachedFooter } from "./object-cache.ts";
+import type { ObjectSource, PlacedObject } from "./object-source.ts";
 import type { RangeSource } from "../segment/segment-reader.ts";
 import { checkSections, findDataset, readFooterAndBytes } from "../segment/segment-reader.ts";
 
@@ -22,13 +21,11 @@ export interface ObjectReaderOptions {
 }
 
 export interface ObjectReaderModules {
-  readonly bucket: Bucket;
-  readonly localFiles: LocalFiles;
+  readonly source: ObjectSource;
 }
 
 export class ObjectReader {
-  readonly #bucket: Bucket;
-  readonly #localFiles: LocalFiles;
+  readonly #source: ObjectSource;
   readonly #cache: ObjectCache;
   readonly #footers = new SharedLoads<CachedFooter>();
   readonly #ranges = new SharedLoads<Uint8Array>();
@@ -36,16 +33,13 @@ export class ObjectReader {
   readonly #reading = new Map<string, Set<RangeRead>>();
 
   constructor(options: ObjectReaderOptions, modules: ObjectReaderModules) {
-    this.#bucket = modules.bucket;
-    this.#localFiles = modules.localFiles;
+    this.#source = modules.source;
     this.#cache = new ObjectCache(options.cacheBytesMax);
   }
 
   /** The bytes of an entry, by range, as they are now: not from the cache. */
-  source(entry: Pick<CatalogEntry, "key" | "place" | "sizeBytes">): RangeSource {
-    const { key, sizeBytes } = entry;
-    if (entry.place === "local") return { sizeBytes, read: (offset, lengthBytes, signal) => this.#localFiles.read(key, offset, lengthBytes, signal) };
-    return { sizeBytes, read: (offset, lengthBytes, signal) => this.#bucket.getRange(key, offset, lengthBytes, signal) };
+  source(object: PlacedObject): RangeSource {
+    return { sizeBytes: object.sizeBytes, read: (offset, lengthBytes, signal) => this.#source.read(object, offset, lengthBytes, signal) };
   }
 
   /** Throws CorruptionError, also where the object is not what its key says; errors of the bucket pass through. */

@@ -44,7 +44,7 @@ import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
 import { datasetFilter, objectsByWindow, quarantinesWithin, spanAbove, specAbove, windowsCovered } from "./read-plan.ts";
-import { isDamaged, namedReason } from "./segment-source.ts";
+import { isDamaged, isVanished, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
 import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
@@ -272,8 +272,7 @@ export class Reader implements ProfileSource {
       try {
         return await run(pin, missing);
       } catch (error) {
-        const vanished = error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
-        if (!vanished || plan === PLANS_MAX) throw error;
+        if (!isVanished(error) || plan === PLANS_MAX) throw error;
       } finally {
         pin.release();
       }
@@ -470,7 +469,7 @@ async function orFailed<T>(entry: CatalogEntry, read: () => Promise<T>, signal: 
   try {
     return await read();
   } catch (error) {
-    if (signal.aborted || (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND")) throw error;
+    if (signal.aborted || isVanished(error)) throw error;
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
 }

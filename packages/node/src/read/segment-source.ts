@@ -1,6 +1,6 @@
 /**
- * Datasets of segments as parts of a scan, from local disk or the bucket. What is damaged is left out of the parts and named; the rest
- * of its object is read all the same.
+ * Datasets of objects as parts of a scan, wherever the objects lie. What is damaged is left out of the parts and named; the rest of its
+ * object is read all the same.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { CatalogEntry, DatasetEntry, ObjectReader, SegmentFooter } from "@pyromesh/block";
@@ -69,6 +69,11 @@ export class SegmentSource {
       return damage;
     }
   }
+}
+
+/** Whether an object is no longer where the plan says: it was compacted, expired or uploaded meanwhile, and the query plans again. */
+export function isVanished(error: unknown): boolean {
+  return error instanceof CodedError && (error.code === "BUCKET_NOT_FOUND" || error.code === "SEALED_NOT_HERE");
 }
 
 /** With the object's key, where the error's own sentence has it not. */
