@@ -104,7 +104,7 @@ export class BucketLink {
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
-  /** The last LIST left a doubt, because uploads went on meanwhile. */
+  /** The last LIST left a doubt: uploads went on under it. */
   #isInDoubt = false;
   /** Of the older windows that lack segments, where the next LIST begins. */
   #gapOffset = 0;
@@ -192,7 +192,7 @@ export class BucketLink {
     });
   }
 
-  /** One LIST at a time. Callers that ask while one runs share the next. */
+  /** One at a time. Who asks while one runs gets the next, shared with whoever else asked meanwhile. */
   #list(what: { readonly isWhole: boolean }): Promise<void> {
     const begin = (): Promise<void> => {
       this.#nextListing = undefined;
@@ -221,7 +221,7 @@ export class BucketLink {
       this.#incomplete = undefined;
     } catch (error) {
       this.#isFailing = true;
-      // Objects are unknown: all of them where the bucket was never listed, and those for which the catalog had no room.
+      // What it could not take in stays unknown, and so does all of it where the bucket was never listed.
       if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }

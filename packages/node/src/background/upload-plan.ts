@@ -42,9 +42,9 @@ export interface UploadPlan {
 export const CONCURRENCY_MAX = 4;
 /** Tries of one tenant at once: one slot is left for the others. */
 export const TENANT_CONCURRENCY_MAX = 3;
-/** A try that takes longer no longer counts as one of `CONCURRENCY_MAX`, so that hanging tries hold up no others. The bucket client's own timeouts end it. */
+/** A try that takes longer frees its slot, so that hanging ones hold up no others; the bucket client's own timeouts end it. */
 export const SLOW_AFTER_MS = 10_000;
-/** Tries under way, slow ones included: of all tenants, and of one. At the bound no other begins. */
+/** Tries under way with those that freed their slot: of all tenants, and of one. At the bound no other begins. */
 export const BUSY_MAX = 12;
 export const TENANT_BUSY_MAX = 6;
 /** Where the uploads of so many tenants fail, the bucket is the cause, also where other tenants have not been tried. */

@@ -10,8 +10,8 @@
  *
  * A sealed file may be the only copy of its records. One that was corrupted is quarantined: queries over its time are refused until an operator
  * acknowledges the loss, and the file is set aside, neither uploaded nor deleted. In its place, and in its turn, the bucket gets a
- * `lost` mark, so that every node knows. Files are checked before each upload, and once after a start, in the background: while the bucket is
- * down, the upload may be days away.
+ * `lost` mark, so that every node knows. Rot is looked for before each upload, and once after a start, in the background, since with the
+ * bucket down the upload may be days away.
  *
  * Where the bucket holds another segment under the key (the data dir was copied, or rolled back), the store takes a new id, and the segments
  * that wait are renamed.
@@ -153,7 +153,7 @@ export class Uploader {
     await Promise.all(this.#working);
   }
 
-  /** Tries each queue once, now; in an outage only one of them. No pause changes by it. */
+  /** Tries each queue once at once; in an outage the bucket is asked once. No pause changes by it. */
   ask(): void {
     for (const queue of this.#queues.values()) queue.isAsked = true;
     this.#pump();

@@ -194,7 +194,7 @@ export async function* readAhead<Subject, Outcome>(
   const reserve = (group: number, sizeBytes: number): Promise<void> =>
     new Promise((resolve, reject) => {
       groupBytes[group]! += sizeBytes;
-      // The whole query is given up now: what the group has read so far is of no use.
+      // All of it at once: what the group has read so far is of no use.
       if (groupBytes[group]! > budget.groupBytesMax) own.abort(groupTooLarge(budget.groupBytesMax));
       if (own.signal.aborted) return reject(own.signal.reason as Error); // as the caller gave it, or of a group that is too large
       const onOwnAbort = (): void => reject(own.signal.reason as Error);

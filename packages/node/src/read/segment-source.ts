@@ -1,6 +1,6 @@
 /**
- * Datasets of objects as parts of a scan, wherever the objects lie. What is damaged is left out of the parts and named; the rest of its
- * object is read all the same.
+ * Datasets of segments as parts of a scan, from local disk or the bucket. What is damaged is left out of the parts and named; the rest
+ * of its object is read all the same.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { CatalogEntry, DatasetEntry, ObjectReader, SegmentFooter } from "@pyromesh/block";
