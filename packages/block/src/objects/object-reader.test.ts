@@ -94,6 +94,28 @@ describe("object reader", () => {
     assert.isAtMost(objects.cache.sizeBytes, 310 * KIB);
   });
 
+  it("a slow bucket is asked once for a range, by whoever comes first; those who come while it is read, and later, get the same bytes", async () => {
+    const entry = await put(segment({ api: 100 * KIB, web: 200 * KIB }));
+    bucket.schedule(() => ({ kind: "slow", delayMs: 1000 }));
+    const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+    const readers: Promise<Uint8Array[]>[] = [];
+    let answered = 0;
+    for (let comes = 0; comes < 8; comes++) {
+      const reading = readAll(entry);
+      void reading.then(() => answered++);
+      readers.push(reading);
+      await settle();
+      clock.advance(200); // the footer takes until the sixth has come, the ranges until all have
+      await settle();
+    }
+    assert.deepEqual([answered, bucket.calls.length], [0, 3]);
+    clock.advance(1000);
+    const all = await Promise.all(readers);
+    assert.lengthOf(bucket.calls, 3, "a footer and two ranges");
+    for (const ranges of all) assert.isTrue(ranges.every((range, i) => range === all[0]![i]));
+    assert.strictEqual((await readAll(entry))[0], all[0]![0]);
+  });
+
   it("one caller that goes away does not fail the others", async () => {
     const entry = await put(segment({ api: 100 * KIB }));
     const gone = new AbortController();

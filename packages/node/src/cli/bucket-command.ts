@@ -129,6 +129,8 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   const there = known.segments.filter((ordinal) => ordinal >= range.first && ordinal <= range.last);
   const place = `window ${printWindow(windowStartMs)} of tenant ${tenant} and store ${storeId}`;
   if (there.length > 0) throw refusal("SEGMENT_IS_THERE", `segment ${there[0]!} of ${place} is in the bucket: it is not lost`);
+  const inBlock = known.compacted.find(({ first, last }) => first <= range.last && last >= range.first);
+  if (inBlock !== undefined) throw refusal("SEGMENT_IS_THERE", `segment ${Math.max(inBlock.first, range.first)} of ${place} is in a block of the bucket: it is not lost`);
   const forgotten = new Set(known.marks.filter(({ mark }) => mark === "forgotten").map(({ ordinal }) => ordinal));
   const ordinals = Array.from({ length: range.last - range.first + 1 }, (_, index) => range.first + index).filter((ordinal) => !forgotten.has(ordinal));
   const after = gapsOf({ ...known, marks: [...known.marks, ...ordinals.map((ordinal) => ({ mark: "forgotten" as const, ordinal }))] });
@@ -151,7 +153,7 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   );
 }
 
-async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<KnownOrdinals> {
+async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<Required<KnownOrdinals>> {
   const segments: number[] = [];
   const marks: KnownOrdinals["marks"][number][] = [];
   const compacted: OrdinalRange[] = [];
