@@ -40,7 +40,7 @@ const MAY_IMPORT = {
 const ROOMS = {
   profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
-  block: ["bucket", "segment", "catalog", "objects"],
+  block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
   node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
 };

@@ -1,6 +1,5 @@
-/** What the catalog holds, and the words for it. */
-import type { TenantId } from "@pyromesh/base";
-import type { ReadableKey } from "./object-path.ts";
+/** What the catalog holds. */
+import type { ReadableKey } from "../listing/object-path.ts";
 import type { SourceSet } from "./source-set.ts";
 
 /**
@@ -20,14 +19,4 @@ export interface CatalogEntry {
   readonly path?: string;
   /** Of a block whose footer this node has read: the segments that went into it. */
   readonly sources?: SourceSet;
-}
-
-/** One tenant's objects of one hour. */
-export interface WindowRef {
-  readonly tenant: TenantId;
-  readonly windowStartMs: number;
-}
-
-export function windowId({ tenant, windowStartMs }: WindowRef): string {
-  return `${windowStartMs}/${tenant}`;
 }

@@ -7,17 +7,17 @@
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "../bucket/bucket.ts";
+import type { ListScope } from "../listing/list-pass.ts";
+import type { MarkKey } from "../listing/object-path.ts";
+import { OBJECT_PREFIX, printWindow, windowPrefix } from "../listing/object-path.ts";
+import type { OwnOrdinals } from "../listing/own-ordinals.ts";
+import { NO_OWN_ORDINALS } from "../listing/own-ordinals.ts";
+import type { SegmentGap } from "../listing/segment-gaps.ts";
 import { readAllSources } from "./block-sources.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import type { RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
 import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
-import type { ListScope } from "./list-pass.ts";
-import type { MarkKey } from "./object-path.ts";
-import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
-import type { OwnOrdinals } from "./own-ordinals.ts";
-import { NO_OWN_ORDINALS } from "./own-ordinals.ts";
-import type { SegmentGap } from "./segment-gaps.ts";
 import { Snapshots } from "./snapshots.ts";
 
 export interface CatalogOptions {

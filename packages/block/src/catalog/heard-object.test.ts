@@ -3,14 +3,14 @@ import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
 import fc from "fast-check";
 import type { SegmentMeta } from "../segment/format.ts";
+import { floorKey } from "../listing/floor.ts";
+import type { ListPass } from "../listing/list-pass.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
+import { blockKey, markKey, parseObjectKey, segmentKey } from "../listing/object-path.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import type { RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
-import { floorKey } from "./floor.ts";
 import type { HeardObject, HeardOutcome } from "./heard-object.ts";
-import type { ListPass } from "./list-pass.ts";
-import type { ReadableKey } from "./object-path.ts";
-import { blockKey, markKey, parseObjectKey, segmentKey } from "./object-path.ts";
 import { SourceSet } from "./source-set.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);

@@ -13,10 +13,10 @@ import { WINDOW_MS } from "@pyromesh/profile";
 import { OBJECT_SIZE_BYTES_MAX } from "../bucket/bucket.ts";
 import type { SegmentMeta } from "../segment/format.ts";
 import { HEADER_BYTES, TRAILER_BYTES } from "../segment/format.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
+import { parseObjectKey } from "../listing/object-path.ts";
 import type { ObjectPlace } from "./catalog-entry.ts";
 import { metaDifference } from "./meta-check.ts";
-import type { ReadableKey } from "./object-path.ts";
-import { parseObjectKey } from "./object-path.ts";
 
 export interface HeardObject {
   readonly key: string;

@@ -1,8 +1,8 @@
 /** What the key and the footer of an object both say must be the same: one tenant's segment under another tenant's key is shown to nobody. */
 import { CorruptionError } from "@pyromesh/base";
 import type { SegmentMeta } from "../segment/format.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
-import type { ReadableKey } from "./object-path.ts";
 
 const SHARED_FIELDS = ["tenant", "windowStartMs", "level", "minTimeMs", "maxTimeMs"] as const;
 

@@ -4,8 +4,8 @@
  *   store 0f1e..   0-4  7          store ab12..   3
  */
 import type { SourceRange } from "../segment/format.ts";
-import type { OrdinalRange } from "./ordinal-gaps.ts";
-import { unionOf } from "./ordinal-gaps.ts";
+import type { OrdinalRange } from "../listing/ordinal-gaps.ts";
+import { unionOf } from "../listing/ordinal-gaps.ts";
 
 const NO_RANGES: readonly OrdinalRange[] = [];
 

@@ -6,14 +6,14 @@ import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import type { SourceRange } from "../segment/format.ts";
 import { buildSegment, encodeSection } from "../segment/segment-writer.ts";
 import { FaultyBucket, ManualClock } from "../testing/index.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
+import { blockKey, parseObjectKey, segmentKey } from "../listing/object-path.ts";
+import { describeGap } from "../listing/segment-gaps.ts";
 import { readSources } from "./block-sources.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
 import { Catalog } from "./catalog.ts";
 import { CatalogView } from "./catalog-view.ts";
-import type { ReadableKey } from "./object-path.ts";
-import { blockKey, parseObjectKey, segmentKey } from "./object-path.ts";
 import { SourceSet } from "./source-set.ts";
-import { describeGap } from "./segment-gaps.ts";
 
 const never = new AbortController().signal;
 const START_MS = Date.UTC(2026, 2, 2, 14);

@@ -1,6 +1,6 @@
 /** Keys by tenant, then by window. A window without keys is not kept, nor is a tenant without windows. */
 import type { TenantId } from "@pyromesh/base";
-import type { WindowRef } from "./catalog-entry.ts";
+import type { WindowRef } from "../listing/window-ref.ts";
 
 const NO_KEYS: ReadonlySet<string> = new Set();
 const NO_WINDOWS: ReadonlyMap<number, ReadonlySet<string>> = new Map();

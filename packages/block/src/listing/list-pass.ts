@@ -3,7 +3,7 @@
  * begins and when one ends, so that "began after that one ended" can be asked.
  */
 import type { TenantId } from "@pyromesh/base";
-import type { WindowRef } from "./catalog-entry.ts";
+import type { WindowRef } from "./window-ref.ts";
 
 /** What a LIST looks at: all windows; those from one on, of every tenant; one window of one tenant. */
 export type ListScope = { readonly kind: "all" } | { readonly kind: "since"; readonly windowStartMs: number } | { readonly kind: "window"; readonly tenant: TenantId; readonly windowStartMs: number };

@@ -4,12 +4,12 @@
  * The functions that go through long lists yield every `SLICE_LENGTH` entries, so that the event loop is not held up.
  */
 import type { TenantId } from "@pyromesh/base";
-import type { WindowRef } from "./catalog-entry.ts";
-import { windowId } from "./catalog-entry.ts";
 import type { ListScope } from "./list-pass.ts";
 import { isWithin, SLICE_LENGTH } from "./list-pass.ts";
 import type { SegmentKey } from "./object-path.ts";
 import { parseObjectKey } from "./object-path.ts";
+import type { WindowRef } from "./window-ref.ts";
+import { windowId } from "./window-ref.ts";
 
 /** What this node knows of its own stores when a LIST ends. */
 export interface OwnOrdinals {

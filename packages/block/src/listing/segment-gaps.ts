@@ -1,11 +1,11 @@
 /** Segments that are missing from the bucket, by window and store: what `ordinal-gaps.ts` finds, kept from LIST to LIST. */
 import type { TenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
-import type { WindowRef } from "./catalog-entry.ts";
-import { windowId } from "./catalog-entry.ts";
 import { printWindow } from "./object-path.ts";
 import type { GapState } from "./ordinal-gaps.ts";
 import { NO_GAPS, printOrdinals } from "./ordinal-gaps.ts";
+import type { WindowRef } from "./window-ref.ts";
+import { windowId } from "./window-ref.ts";
 
 /** Ordinals of one store that are missing from one tenant's window. */
 export interface SegmentGap extends WindowRef {
