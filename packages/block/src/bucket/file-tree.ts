@@ -1,6 +1,6 @@
 /**
  * A folder of files that exist whole or not at all. Everything that this package writes to a disk goes through it: `FileBucket` and
- * `LocalFiles` are made of it.
+ * `FolderFiles` are made of it.
  *
  *   root/
  *     v1/anonymous/20260101T00/L0-...seg     a key's segments are folders and a file, escaped (see `escapeSegment`)

@@ -7,7 +7,7 @@ import { parseTenantId, silentLogger, systemRandom } from "@pyromesh/base";
 import { assert } from "chai";
 import fc from "fast-check";
 import type { ListPass } from "../listing/list-pass.ts";
-import { LocalFiles } from "../objects/local-file.ts";
+import { FolderFiles } from "../objects/local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import type { ReadableKey } from "../listing/object-path.ts";
 import { parseObjectKey, segmentKey } from "../listing/object-path.ts";
@@ -318,14 +318,14 @@ describe("catalog", () => {
   let dir: string;
   let clock: ManualClock;
   let bucket: FaultyBucket;
-  let localFiles: LocalFiles;
+  let localFiles: FolderFiles;
   let catalog: Catalog;
   let objects: ObjectReader;
   beforeEach(async () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-catalog-"));
     clock = new ManualClock();
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
-    localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
+    localFiles = await FolderFiles.open({ dir }, { clock, random: systemRandom });
     catalog = new Catalog({}, { bucket, logger: silentLogger });
     objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source: new PlacedSource({ bucket, localFiles }) });
   });

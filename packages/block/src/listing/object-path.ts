@@ -102,7 +102,7 @@ export function parseObjectKey(key: string): ObjectKey | undefined {
 
 type Place = Pick<CommonKey, "tenant" | "windowStartMs">;
 
-/** The last answer: one tenant's and window's names come one after the other. */
+/** The last answer, which depends on the names alone: those of one tenant and window come one after the other. */
 let lastPlace: { readonly tenant: string; readonly window: string; readonly place: Place | undefined } = { tenant: "", window: "", place: undefined };
 
 function parsePlace(tenant: string, window: string): Place | undefined {

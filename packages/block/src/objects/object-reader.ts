@@ -5,7 +5,7 @@
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
  * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
-import { SharedLoads } from "@pyromesh/base";
+import { sharedBytes, SharedLoads } from "@pyromesh/base";
 import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import { checkMeta } from "../catalog/meta-check.ts";
 import type { DatasetEntry, SegmentFooter } from "../segment/format.ts";
@@ -129,7 +129,7 @@ function loadOf(key: string, service: string): string {
 }
 
 function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  const copy = sharedBytes(bytes.length);
   copy.set(bytes);
   return copy;
 }

@@ -4,12 +4,12 @@
  * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
  * keys' names at both ends), with its settings named by number and its bytes in the buffer pool (buffer-pool.ts).
  */
-import { CodedError } from "@pyromesh/base";
+import { CodedError, countShared } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
 import { STORE_ID_BYTES } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
-import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
 export type WorkerCall =
   | PackedPush
@@ -21,6 +21,8 @@ export type WorkerCall =
   /** One step; its outcome is undefined until the build is done. */
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
+  /** Does nothing. Its answer says that every short call posted before it is done. */
+  | { readonly method: "barrier" }
   | { readonly method: "scan"; readonly task: ScanTask }
   | { readonly method: "merge"; readonly spec: ScanSpec; readonly partials: readonly ScanPartial[] }
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
@@ -59,6 +61,23 @@ export function isRecords(outcome: WorkerOutcome): outcome is PackedRecords {
   return Array.isArray(outcome);
 }
 
+/** Counts what a worker sent in shared memory towards the memory of the thread that it was sent to. */
+export function countOutcome(outcome: WorkerOutcome): void {
+  if (outcome === undefined) return;
+  if (isRecords(outcome)) {
+    for (let at = 0; at < outcome.length; at += RECORD_ENTRIES) {
+      const place = outcome[at];
+      if (place instanceof Uint8Array) countShared(place);
+    }
+    return;
+  }
+  if ("error" in outcome || outcome.value === undefined) return;
+  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as compute.worker.ts answers each method
+  if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
+  else if ("bytes" in value) countShared(value.bytes);
+  else if ("packed" in value && value.packed !== undefined) countShared(value.packed);
+}
+
 /** What a worker is started with. */
 export interface WorkerStart {
   readonly worker: number;
@@ -73,6 +92,8 @@ export interface WorkerStart {
   readonly canceled: BigInt64Array;
   /** Shared: the number of the batch that the worker began last. It begins them in the order of their numbers. */
   readonly begun: BigInt64Array;
+  /** Of the thread's heap. V8 ends a thread that needs more. */
+  readonly heapMb: number;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
   /** Of all records of one profile. */
@@ -109,25 +130,27 @@ export function packPush(task: EncodeTask, pprof: Place, settings: number): Pack
   return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds];
 }
 
-export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
+export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings, storeIds: StoreIdLists): EncodeTask {
   const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, ids] = push;
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
   const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
-  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: unpackStoreIds(ids) };
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: storeIds.unpack(ids) };
 }
 
-let lastIds = "";
-let lastStoreIds: readonly Uint8Array[] = [];
+/** Unpacks lists of store ids. It remembers the last one, since neighbours in a row mostly go to the same stores. */
+export class StoreIdLists {
+  #packed = "";
+  #last: readonly Uint8Array[] = [];
 
-/** Neighbours in a row mostly go to the same stores. */
-function unpackStoreIds(ids: string): readonly Uint8Array[] {
-  if (ids === lastIds) return lastStoreIds;
-  const storeIds: Uint8Array[] = [];
-  for (let i = 0; i < ids.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(ids.slice(i, i + STORE_ID_BYTES), "latin1")));
-  lastIds = ids;
-  lastStoreIds = storeIds;
-  return storeIds;
+  unpack(packed: string): readonly Uint8Array[] {
+    if (packed === this.#packed) return this.#last;
+    const storeIds: Uint8Array[] = [];
+    for (let i = 0; i < packed.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(packed.slice(i, i + STORE_ID_BYTES), "latin1")));
+    this.#packed = packed;
+    this.#last = storeIds;
+    return storeIds;
+  }
 }
 
 /** RECORD_ENTRIES a record: where its bytes are, how many, service, time, samples, row. */

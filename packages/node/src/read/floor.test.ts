@@ -132,15 +132,14 @@ describe("floor", () => {
 /** Local files without a disk. */
 function memoryFiles(files: Map<string, Uint8Array>): LocalFiles {
   const read = async (key: string, offset: number, lengthBytes: number): Promise<Uint8Array> => files.get(key)!.slice(offset, offset + lengthBytes);
-  const port = {
-    pathOf: (key: string) => key,
-    write: async (key: string, bytes: Uint8Array) => !files.has(key) && files.set(key, bytes.slice()) !== undefined,
-    source: async (key: string) => ({ sizeBytes: files.get(key)!.length, read: (offset: number, lengthBytes: number) => read(key, offset, lengthBytes) }),
+  return {
+    pathOf: (key) => key,
+    write: async (key, bytes) => !files.has(key) && files.set(key, bytes.slice()) !== undefined,
+    source: async (key) => ({ sizeBytes: files.get(key)!.length, read: (offset, lengthBytes) => read(key, offset, lengthBytes) }),
     read,
     list: async () => [...files].map(([key, bytes]) => ({ key, sizeBytes: bytes.length, modifiedMs: 0 })),
-    delete: async (key: string) => void files.delete(key),
+    delete: async (key) => void files.delete(key),
     setAside: async () => undefined,
     close: async () => {},
   };
-  return port as unknown as LocalFiles; // all that the node calls
 }
