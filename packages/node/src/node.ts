@@ -32,6 +32,7 @@ import { ByteBudget } from "./read/read-ahead.ts";
 import { QueuedSource } from "./read/queued-source.ts";
 import { Reader } from "./read/reader.ts";
 import type { Pin } from "./read/reader.ts";
+import { spanAbove } from "./read/read-plan.ts";
 import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { UnreadableObjects } from "./read/unreadable-objects.ts";
@@ -309,10 +310,9 @@ export class Node {
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
-      floorOf: (tenant) => catalog.floorOf(tenant),
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
-      headSpan: (tenant) => head.spanOf(tenant),
+      headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
     });
     const queries = new QueuedSource(
       {

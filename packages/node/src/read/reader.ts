@@ -43,7 +43,7 @@ import { Gathered } from "./gathered.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin, spanAbove, specAbove, windowsCovered } from "./read-plan.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, specAbove, windowsCovered } from "./read-plan.ts";
 import { isDamaged, isVanished, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
@@ -88,8 +88,6 @@ export interface ReaderModules {
   readonly incompleteBecause: () => string | undefined;
   /** Segments that are missing from the windows of these tenants that the range touches, in words that name no tenant. */
   readonly gapsWithin: (tenants: readonly TenantId[], startMs: number, endMs: number) => readonly string[];
-  /** Of the tenant: its profiles below are in no answer. */
-  readonly floorOf: (tenant: TenantId) => number;
   /** Oldest and newest profile of a tenant that objects hold. */
   readonly objectSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
   /** Oldest and newest profile of a tenant that memory holds. */
@@ -196,7 +194,7 @@ export class Reader implements ProfileSource {
     if (unknown !== undefined) throw incomplete(unknown);
     const missing = this.#modules.gapsWithin([tenant], -8.64e15, 8.64e15);
     if (missing.length > 0) throw segmentsMissing(missing);
-    const spans = [this.#modules.objectSpan(tenant), spanAbove(this.#modules.floorOf(tenant), this.#modules.headSpan(tenant))].filter((span) => span !== undefined);
+    const spans = [this.#modules.objectSpan(tenant), this.#modules.headSpan(tenant)].filter((span) => span !== undefined);
     if (spans.length === 0) return undefined;
     return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
   }
