@@ -2,7 +2,7 @@
 import type { MergeQuery } from "@pyromesh/api";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import type { ManualClock } from "@pyromesh/block/testing";
@@ -44,12 +44,13 @@ export class ColdReader {
   private constructor(stored: Bucket, clock: ManualClock, { readAheadBytes = 2 ** 26, queriesAtOnceMax = 100 }: ColdReaderOptions) {
     const bucket = new FaultyBucket(stored, { clock });
     const catalog = new Catalog({}, { bucket, logger: silentLogger });
-    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const source = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { source });
     const modules = { clock, logger: silentLogger, metrics: this.metrics };
     this.bucket = bucket;
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
-    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }) });
+    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }) });
     const local = openLocalCompute({ random: seededRandom(1) });
     const compute: Compute = {
       ...local,
@@ -58,7 +59,7 @@ export class ColdReader {
         return local.scan(task, signal);
       },
     };
-    const source = new Reader({
+    const reader = new Reader({
       clock,
       compute,
       segments: new SegmentSource({ objects, unreadable: this.#unreadable }),
@@ -70,6 +71,7 @@ export class ColdReader {
         return {
           entries,
           generations: [],
+          floors: new Map(),
           release: () => {
             this.pinCount--;
             release();
@@ -84,7 +86,7 @@ export class ColdReader {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
     });
-    this.#queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => source });
+    this.#queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => reader });
   }
 
   /** The total of a flame graph. Two ranges are two questions, also where they cover the same objects. */
