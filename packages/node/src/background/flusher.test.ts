@@ -56,6 +56,7 @@ describe("flusher", function () {
       await world.pass(10_000);
       expect(await world.metric("pyromesh_flush_unsealed_cuts")).equal(0);
       expect(await world.metric("pyromesh_head_records"), "only what came after").equal(1);
+      expect(world.droppedCount, "generations that left memory").equal(1);
       expect((await world.keys()).map(endingOf)).deep.equal(["0.seg"]);
       expect(await world.total(A)).equal(12);
     });
