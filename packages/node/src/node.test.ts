@@ -394,7 +394,7 @@ describe("node", function () {
       expect(await total(await world.start())).to.include({ total: 300, records: 300 });
     });
 
-    it("one that ends while the node stops does not make it ready again: a push in flight is waited for, and no other is taken", async () => {
+    it("a start that ends while the node stops does not make it ready again: a push under way is waited for, and no other is taken", async () => {
       await fill();
       world.lines.length = 0;
       const [answering, encoding] = [gate(), gate()];
@@ -522,7 +522,7 @@ describe("node", function () {
     });
   });
 
-  describe("a sealed file that rots on disk", () => {
+  describe("a sealed file that is corrupted on disk", () => {
     /** One record, sealed and waiting for a bucket that is down. The file's path. */
     async function sealOne(): Promise<string> {
       const node = await world.start();

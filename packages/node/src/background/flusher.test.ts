@@ -119,7 +119,7 @@ describe("flusher", function () {
       expect(await world.metric('pyromesh_flush_failures_total\\{step="seal"\\}')).within(3, 7);
     });
 
-    it("four of them, and the head is cut no more and keeps what comes", async () => {
+    it("with four of them the head is not cut any more and keeps what comes", async () => {
       await world.start([["flush_interval", "1s"]]);
       const unblock = block(A);
       for (let value = 1; value <= 8; value++) {
@@ -162,7 +162,7 @@ describe("flusher", function () {
       expect(await again).equal("resolved");
     });
 
-    it("an outage is asked for one put at a time, however many queues wait, and its end wakes them all", async () => {
+    it("in an outage one put at a time is tried, however many queues wait, and its end wakes all of them", async () => {
       await world.start();
       world.bucket.goDown();
       await seal(A, 12);

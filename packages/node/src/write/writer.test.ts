@@ -192,7 +192,7 @@ describe("writer: limits on series and sessions", () => {
     expect(world.kept.size).to.equal(2);
   });
 
-  it("what the head refuses is the head's refusal, not the limit's", async () => {
+  it("where the head refuses, the push is refused with the head's error", async () => {
     world.headRefusal = new CodedError({ code: "HEAD_FULL", kind: "unavailable", message: "full" });
     const code = await world.push(profile(["/a", "/b", "/c"])).then(() => "taken", (error: CodedError) => error.code);
     expect(code).to.equal("HEAD_FULL");
@@ -210,11 +210,11 @@ describe("writer: limits on series and sessions", () => {
 });
 
 describe("writer: a push of many profiles", () => {
-  it("takes them in turns, all of them", async () => {
+  it("works on at most 256 at once, and takes all of them", async () => {
     const world = new World();
     const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
-    expect(world.kept.size).to.equal(600);
+    expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([600, 256]);
   });
 
   it("whose caller goes away is not worked on any further, and leaves nothing announced or lent", async () => {
