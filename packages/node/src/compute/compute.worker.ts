@@ -3,7 +3,7 @@
  * work it takes what arrives between two of its slices (sliced-work.ts).
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
-import { assert, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
+import { assert, sharedBytes, systemRandom, unreachable, WORD_BYTES } from "@pyromesh/base";
 import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
 import { mergeAnswer } from "./finish-query.ts";
@@ -124,7 +124,7 @@ function encode(push: PackedPush): PackedRecords {
   const room = (lengthBytes: number): Uint8Array => {
     recordBytes += lengthBytes;
     if (recordBytes > recordBytesMax) throw recordsTooLarge(recordBytesMax);
-    if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
+    if (next + lengthBytes > end) return sharedBytes(lengthBytes);
     const at = next;
     next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
     return new Uint8Array(shared, at, lengthBytes);
