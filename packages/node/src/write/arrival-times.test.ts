@@ -88,9 +88,9 @@ describe("arrival times: who gets the time that was given before", () => {
 
   it("the bytes are not read after the push, since their memory is used again", () => {
     const world = new World();
-    const lent = content(1);
-    world.push(lent);
-    lent.pprof.fill(9);
+    const pooled = content(1);
+    world.push(pooled);
+    pooled.pprof.fill(9);
     world.pass(1);
     expect(world.push(content(1))).to.equal(0);
     const refused = content(3);

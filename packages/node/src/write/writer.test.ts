@@ -75,10 +75,10 @@ class World {
 
   /** The codes of the refusals of one push. */
   async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
-    const lent = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
-    const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
+    const pooled = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
+    const { refused } = await this.writer.push(ANONYMOUS, pooled, signal);
     expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
-    for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
+    for (const { pprof } of pooled) pprof.fill(0); // as the API does, which reads the next request there
     return refused.map(({ error }) => (error as CodedError).code);
   }
 
@@ -217,7 +217,7 @@ describe("writer: a push of many profiles", () => {
     expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([600, 256]);
   });
 
-  it("whose caller goes away is not worked on any further, and leaves nothing announced or lent", async () => {
+  it("whose caller goes away is not worked on any further, and leaves nothing announced and no record of the pool taken", async () => {
     const world = new World();
     world.limits = { ...world.limits, profilesAtOnceMax: 2 };
     const profiles = ["/a", "/a", "/a", "/a", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
@@ -311,7 +311,7 @@ describe("writer: pushes without a clock", () => {
     expect(world.arrivalTimes.count).to.equal(0);
   });
 
-  it("after a start, a record's name keeps no other profile at its time, and every lent record is given back", async () => {
+  it("after a start, a record's name keeps no other profile at its time, and every record of the pool is given back", async () => {
     await keptAfter(clockless({ profileId: ID }));
     const [record] = [...world.kept.values()];
     const restarted = new World();
