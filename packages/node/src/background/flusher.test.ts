@@ -223,6 +223,52 @@ describe("flusher", function () {
     });
   });
 
+  describe("what a query has planned", () => {
+    /** A query that is held before its scan, with its end and what it answers. */
+    async function held(): Promise<{ readonly answer: Promise<number>; end(): void }> {
+      let end!: () => void; // set before the constructor returns
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      let isScanning = false;
+      world.beforeScan = () => {
+        isScanning = true;
+        return ended;
+      };
+      const answer = world.total(A);
+      await world.until(() => isScanning, "the query scans");
+      world.beforeScan = async () => {};
+      return { answer, end };
+    }
+
+    it("stays in memory until the query ends, though its cut is sealed and uploaded", async () => {
+      await world.start();
+      await world.push(A, 5);
+      const { answer, end } = await held();
+      await world.node.admin.flush(signal);
+      await settle();
+      expect(world.droppedCount).equal(0);
+      end();
+      expect(await answer).equal(5);
+      expect(world.droppedCount).equal(1);
+    });
+
+    it("stays on local disk until the query ends, though the bucket has it", async () => {
+      await world.start();
+      world.bucket.goDown();
+      await world.push(A, 5);
+      void world.node.admin.flush(signal).catch(() => undefined);
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 1, "it is sealed");
+      const { answer, end } = await held();
+      world.bucket.heal();
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 0, "it is uploaded");
+      await settle();
+      expect(world.localFiles()).length(1);
+      end();
+      expect(await answer).equal(5);
+      await settle();
+      expect(world.localFiles()).deep.equal([]);
+    });
+  });
+
   it("a corrupted segment's mark of loss is remembered over restarts, and comes to the bucket in its turn", async () => {
     await world.start();
     world.bucket.goDown();

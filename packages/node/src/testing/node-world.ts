@@ -36,6 +36,8 @@ export class NodeWorld {
   readonly bucket: FaultyBucket;
   /** Generations of rows that left memory, since the last start. */
   droppedCount = 0;
+  /** Awaited before each scan. */
+  beforeScan: () => Promise<void> = async () => {};
   #node: Node | undefined;
   readonly #seed: number;
   #startCount = 0;
@@ -62,10 +64,14 @@ export class NodeWorld {
       this.droppedCount++;
       compute.drop(generation);
     };
+    const scan: typeof compute.scan = async (task, signal) => {
+      await this.beforeScan();
+      return compute.scan(task, signal);
+    };
     this.#node = await Node.open(loadConfig({ flags: settings, env: {}, readFile: () => "" }), {
       ...modules,
       bucket: this.bucket,
-      compute: { ...compute, drop },
+      compute: { ...compute, drop, scan },
       local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
