@@ -71,6 +71,7 @@ class World {
     nowMs: () => this.#time.nowMs(),
     nowNs: () => this.#time.nowNs(),
     monotonicMs: () => this.#time.monotonicMs(),
+    nextTurn: () => this.#time.nextTurn(),
     sleep: (delayMs, by) => this.#time.sleep(delayMs, by),
     after: (delayMs, run) => {
       const timer = { delayMs, run, isCancelled: false };

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Metrics, seededRandom, silentLogger, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { LocalFiles, MemoryBucket } from "@pyromesh/block";
+import { FolderFiles, MemoryBucket } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import type { BucketCall, BucketFault } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -72,7 +72,7 @@ export class NodeWorld {
       ...modules,
       bucket: this.bucket,
       compute: { ...compute, drop, scan },
-      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      local: await FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
     });
