@@ -50,7 +50,7 @@ class World {
     const random = seededRandom(7);
     const metrics = new Metrics();
     const modules = { clock: this.clock, random, logger: listeningLogger(this.lines), metrics };
-    const compute = openLocalCompute({ random });
+    const compute = openLocalCompute({ random, clock: this.clock });
     const flags = Object.entries({ flush_interval: "1h", ...more.flags }).map(([key, value]): [string, string[]] => [key, [value]]);
     this.node = new Node(loadConfig({ flags: new Map([...flags, ...this.flags]), env: {}, readFile: () => "" }), {
       ...modules,

@@ -50,7 +50,7 @@ export class ColdReader {
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
     this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }) });
-    const local = openLocalCompute({ random: seededRandom(1) });
+    const local = openLocalCompute({ random: seededRandom(1), clock });
     const compute: Compute = {
       ...local,
       scan: (task, signal) => {
