@@ -30,9 +30,9 @@ export class ColdReader {
   pinCount = 0;
   /** Scans that were begun. */
   scanCount = 0;
+  readonly queries: QueuedSource;
   readonly #catalog: Catalog;
   readonly #unreadable: UnreadableObjects;
-  readonly #queries: QueuedSource;
 
   static async open(stored: Bucket, clock: ManualClock, options: ColdReaderOptions = {}): Promise<ColdReader> {
     const reader = new ColdReader(stored, clock, options);
@@ -51,7 +51,7 @@ export class ColdReader {
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
     this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }) });
-    const local = openLocalCompute({ random: seededRandom(1) });
+    const local = openLocalCompute({ random: seededRandom(1), clock });
     const compute: Compute = {
       ...local,
       scan: (task, signal) => {
@@ -86,14 +86,13 @@ export class ColdReader {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
     });
-    this.#queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => reader });
+    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => reader });
   }
 
   /** The total of a flame graph. Two ranges are two questions, also where they cover the same objects. */
   async total(tenant: TenantId, range: Pick<MergeQuery, "startMs" | "endMs">, { signal, allowPartial = false }: { readonly signal?: AbortSignal; readonly allowPartial?: boolean } = {}): Promise<number> {
-    const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
-    const query = { tenants: [tenant], ...range, allowPartial, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], maxNodes: 100, form: "json" } as const;
-    return graphTotal(await this.#queries.flameGraph(query, signal ?? new AbortController().signal));
+    const query = { ...mergeQuery(tenant, range), allowPartial, maxNodes: 100, form: "json" } as const;
+    return graphTotal(await this.queries.flameGraph(query, signal ?? new AbortController().signal));
   }
 
   /** Reads of ranges so far, of all objects or of one. */
@@ -108,4 +107,10 @@ export class ColdReader {
   stop(): void {
     this.#unreadable.stop();
   }
+}
+
+/** Of all that the tenant pushed in the range. */
+export function mergeQuery(tenant: TenantId, range: Pick<MergeQuery, "startMs" | "endMs">): MergeQuery {
+  const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
+  return { tenants: [tenant], ...range, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [] };
 }
