@@ -57,6 +57,7 @@ export class FakeSource implements ProfileSource {
   /** While set, every query waits for it. */
   gate: Promise<void> | undefined = undefined;
   readonly signals: AbortSignal[] = [];
+  #onQuery: (signal: AbortSignal) => void = () => {};
 
   async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
     this.seriesQueries.push(query);
@@ -126,8 +127,14 @@ export class FakeSource implements ProfileSource {
     return this.#answer(this.analysis, signal);
   }
 
+  /** Resolves with the signal of the next query. */
+  nextQuery(): Promise<AbortSignal> {
+    return new Promise((resolve) => (this.#onQuery = resolve));
+  }
+
   async #answer<T>(value: T, signal: AbortSignal): Promise<Answer<T>> {
     this.signals.push(signal);
+    this.#onQuery(signal);
     await this.gate;
     if (this.failure !== undefined) throw this.failure;
     return { value, receipt: FAKE_RECEIPT, missing: this.missing, isSaturated: this.isSaturated };
