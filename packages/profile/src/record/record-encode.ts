@@ -4,7 +4,8 @@
  */
 import { assert, crc32 } from "@pyromesh/base";
 import { identityOf, NORMALISATION_VERSION } from "../model/identity.ts";
-import { FRONT_BYTES_MAX, RESULT } from "../pprof/kernel-memory.ts";
+import { RESULT } from "../gen/kernel-layout.ts";
+import { FRONT_BYTES_MAX } from "../pprof/kernel-memory.ts";
 import type { Labels } from "../labels/labels.ts";
 import { LABEL_SERVICE_NAME, labelValue } from "../labels/labels.ts";
 import type { PprofKernel } from "../pprof/pprof-kernel.ts";
