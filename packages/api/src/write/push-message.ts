@@ -8,7 +8,7 @@
  * What must stay true: nothing is read beyond the end, and unknown fields are skipped. The memory for a request is bounded by the counts
  * below, whatever its bytes say.
  */
-import { invalidArgument } from "@pyromesh/base";
+import { invalidArgument, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import { hexOfInvalidText } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
@@ -107,12 +107,14 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
 class Scan {
   readonly #bytes: Buffer;
+  readonly #cursor: VarintCursor;
   readonly #profiles: PushedProfile[] = [];
   readonly #counts = new PushCounts();
   #at = 0;
 
   constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#cursor = new VarintCursor(body);
   }
 
   *request(): PushReading {
@@ -228,17 +230,13 @@ class Scan {
 
   /** Up to 64 bits. Above 2^53 the value is imprecise, which is enough to refuse it. */
   #varint(end: number): number {
-    const bytes = this.#bytes;
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 10; count++) {
-      if (this.#at >= end) this.#fail("the rest of a number");
-      const byte = bytes[this.#at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
-    }
-    return this.#fail("a number of at most 10 bytes");
+    const cursor = this.#cursor;
+    cursor.offset = this.#at;
+    cursor.end = end;
+    const value = cursor.next();
+    if (value < 0) this.#fail(end - this.#at < VARINT_BYTES_MAX ? "the rest of a number" : "a number of at most 10 bytes");
+    this.#at = cursor.offset;
+    return value;
   }
 
   #fail(expected: string): never {
