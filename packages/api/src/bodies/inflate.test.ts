@@ -3,6 +3,7 @@ import { CodedError, MemoryBudget } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
+import { threadPoolCompression } from "../ports/compression.ts";
 import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 
@@ -23,7 +24,7 @@ function rig(bytesMax: number): Rig {
 }
 
 function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = WAITING_CALLER } = {}): Promise<Uint8Array> {
-  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller });
+  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller, compression: threadPoolCompression });
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {

@@ -1,5 +1,6 @@
 /** A request and a reply as handlers see them. There are no sockets here, so handlers are tested without a server. */
 import type { CodedError, TenantId } from "@pyromesh/base";
+import type { Compression } from "./compression.ts";
 import type { Caller } from "./ports.ts";
 import type { UnpackMemory } from "./request-memory.ts";
 
@@ -18,6 +19,8 @@ export interface ApiRequest {
   body(sizeBytesMax: number): Promise<Uint8Array>;
   /** Memory for the decompressed body. It is given back when the handler ends. */
   readonly unpackMemory: UnpackMemory;
+  /** Decompresses bodies and compresses replies beside this thread. */
+  readonly compression: Compression;
   /**
    * Aborts when the client goes away or the server's time limit passes. It is created at the first access, and so costs more than
    * `caller`.

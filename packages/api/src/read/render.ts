@@ -2,8 +2,6 @@
  * The render API of older clients and of Grafana's Profiles Drilldown: one GET for a flame graph with its timeline, in JSON, Graphviz or
  * pprof.
  */
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { RegexBudget } from "@pyromesh/profile";
@@ -43,7 +41,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
       }
       case "pprof": {
         const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined, form: "proto" }, signal);
-        return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
+        return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await request.compression.gzip(answer.value) };
       }
       default: {
         const maxNodes = checkMaxNodes(asked, limits);
@@ -147,8 +145,6 @@ function limitOf(parameters: URLSearchParams): number {
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------
-
-const gzipAsync = promisify(gzip);
 
 /** A file without content encoding: `go tool pprof URL` recognises gzip by its magic bytes. */
 function pprofHeaders(type: ProfileType): Record<string, string> {

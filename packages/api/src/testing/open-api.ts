@@ -3,6 +3,7 @@ import { Metrics, silentLogger } from "@pyromesh/base";
 import type { Histogram } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import type { Handler } from "../ports/http.ts";
+import type { Compression } from "../ports/compression.ts";
 import type { Pages } from "../admin/pages.ts";
 import type { ConfigMode, DebugProfiler, NodeAdmin, QuarantineEntry } from "../ports/ports.ts";
 import { DEFAULT_QUERY_LIMITS } from "../read/query-limits.ts";
@@ -97,6 +98,7 @@ export interface OpenApiInit {
   readonly pages?: Pages;
   readonly push?: Handler;
   readonly profiler?: DebugProfiler;
+  readonly compression?: Compression;
   readonly more?: readonly Route[];
 }
 
@@ -120,7 +122,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
       sites: init.sites ?? { allowedHosts: ["x"], corsOrigins: [] },
       limits: { stopTimeoutMs: 2000, ...init.limits },
     },
-    { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])] },
+    { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])], ...(init.compression === undefined ? {} : { compression: init.compression }) },
   );
   const url = `http://127.0.0.1:${server.port}`;
   return {

@@ -37,6 +37,11 @@ export class ManualClock implements Clock {
     return { cancel: () => this.#pending.delete(timer) };
   }
 
+  /** The turns of the event loop go on: promises and files do. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => void setImmediate(resolve));
+  }
+
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);
