@@ -5,13 +5,14 @@
 import { CorruptionError } from "./errors.ts";
 import { putUvarint, putUvarint64, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
 
-const utf8 = new TextDecoder("utf-8", { fatal: false });
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 const utf8Encoder = new TextEncoder();
 
 export function encodeUtf8(text: string): Uint8Array {
   return utf8Encoder.encode(text);
 }
 
+/** Keeps a leading U+FEFF: in a name it is a character, not the byte order mark of a file. What is no UTF-8 becomes U+FFFD. */
 export function decodeUtf8(bytes: Uint8Array): string {
   return utf8.decode(bytes);
 }

@@ -223,7 +223,7 @@ class Printer {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function indexOf(fields: readonly Field[], number: number): number {
   if (fields[number - 1]?.number === number) return number - 1; // most tables have their fields at the index of their number

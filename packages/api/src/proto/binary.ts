@@ -95,7 +95,7 @@ function readField(field: Field, wire: number, reader: ByteReader, into: Record<
   else into[field.jsonName] = item;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function readScalar(field: Field, reader: ByteReader): unknown {
   switch (field.kind) {
