@@ -1,9 +1,10 @@
-import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
 import type { Mark } from "@pyromesh/block";
-import { FaultyBucket } from "@pyromesh/block/testing";
+import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
+import { settle } from "../testing/index.ts";
 import { BucketLink } from "./bucket-link.ts";
 import type { BucketLinkOptions, LinkedHead } from "./bucket-link.ts";
 
@@ -53,25 +54,25 @@ class FakeHead implements LinkedHead {
 }
 
 class World {
-  readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
-  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
+  /** The link's own; a test runs its timers one by one, by `timers`. */
+  readonly #time = new ManualClock(NOW_MS);
+  readonly memory: MemoryBucket = new MemoryBucket({ clock: this.#time });
+  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: this.#time });
   readonly head: FakeHead = new FakeHead();
   readonly renumbered: string[] = [];
   readonly told: string[] = [];
   readonly forgotten: string[] = [];
-  /** What the link waits for to be due: the next LIST. */
+  /** What the link waits for: the next LIST, which only the test starts. */
   timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
-  nowMs = NOW_MS;
-  monotonicMs = 0;
   catalog!: Catalog;
   link!: BucketLink;
 
-  /** The link alone sleeps by this clock; its waits are over at once, its timers when a test says so. */
   readonly #clock: Clock = {
-    ...systemClock,
-    nowMs: () => this.nowMs,
-    monotonicMs: () => this.monotonicMs,
-    sleep: (delayMs, by) => systemClock.sleep(delayMs / 100, by),
+    nowMs: () => this.#time.nowMs(),
+    nowNs: () => this.#time.nowNs(),
+    monotonicMs: () => this.#time.monotonicMs(),
+    nextTurn: () => this.#time.nextTurn(),
+    sleep: (delayMs, by) => this.#time.sleep(delayMs, by),
     after: (delayMs, run) => {
       const timer = { delayMs, run, isCancelled: false };
       this.timers.push(timer);
@@ -95,13 +96,20 @@ class World {
     return link;
   }
 
-  /** Waits for the LIST that the next timer starts. */
+  /** Lets time pass, and with it what the link and the bucket sleep for. */
+  async pass(ms: number): Promise<void> {
+    this.#time.advance(ms);
+    await settle();
+  }
+
+  /** The LIST that the next timer starts, to its end. */
   async nextList(): Promise<void> {
     const timer = this.timers.shift()!;
-    this.monotonicMs += timer.delayMs;
+    await this.pass(timer.delayMs);
     const before = this.timers.length;
     timer.run();
-    while (this.timers.length === before) await systemClock.sleep(1);
+    await settle();
+    expect(this.timers.length, "the LIST has ended, and the next one is set").to.equal(before + 1);
   }
 
   async put(...keys: readonly string[]): Promise<void> {
@@ -153,9 +161,13 @@ describe("bucket link", () => {
       world.bucket.goDown();
       const link = world.make();
       const started = link.start((words) => void world.told.push(words), signal);
-      while (!world.told.some((words) => words.includes("503"))) await systemClock.sleep(1);
+      await settle();
+      expect(world.told.at(-1)).to.include("503");
       expect(link.waitsBecause).to.include("503");
       world.bucket.heal();
+      await world.pass(499);
+      expect(link.waitsBecause, "asked again after half a second").to.include("503");
+      await world.pass(1);
       await started;
       expect(link.waitsBecause).to.equal(undefined);
     });
@@ -197,7 +209,7 @@ describe("bucket link", () => {
       const askedCount = world.keysOf("get").length;
       expect(await put(seg(1))).to.equal("done");
       expect(world.keysOf("get").length, "an identity read so lately is not read again").to.equal(askedCount);
-      world.monotonicMs += 6000;
+      await world.pass(6000);
       await world.putIdentity(Y);
       expect(await put(seg(2))).to.equal("BUCKET_UNAVAILABLE");
       expect(link.incompleteBecause).to.include(Y);

@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
-import { ByteReader, systemClock } from "@pyromesh/base";
+import { ByteReader } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { runCommandLine } from "./command-line.ts";
@@ -15,6 +16,15 @@ interface Call {
   readonly url: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+}
+
+/** Its sleeps take no time, and are remembered. */
+class SleeplessClock extends ManualClock {
+  readonly sleepsMs: number[] = [];
+
+  override async sleep(delayMs: number): Promise<void> {
+    this.sleepsMs.push(delayMs);
+  }
 }
 
 interface Ran {
@@ -39,9 +49,9 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
   let notes = "";
   const calls: Call[] = [];
   const written = new Map<string, Uint8Array>();
-  const sleepsMs: number[] = [];
+  const clock = new SleeplessClock(NOW_MS);
   const exitCode = await runCommandLine(args, {
-    clock: { ...systemClock, nowMs: () => NOW_MS, sleep: async (delayMs) => void sleepsMs.push(delayMs) },
+    clock,
     terminal: {
       out: (text) => void (out += text),
       note: (text) => void (notes += text),
@@ -65,7 +75,7 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
       return reply.clone();
     },
   });
-  return { exitCode, out, notes, calls, written, sleepsMs };
+  return { exitCode, out, notes, calls, written, sleepsMs: clock.sleepsMs };
 }
 
 const ok = (body: object | Uint8Array = {}): Response => new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body));
@@ -154,7 +164,7 @@ describe("pyromesh push", () => {
     const ran = await run(["push", "bad", "gone", "good"], { files: { bad: new TextEncoder().encode("hello there"), good: cpuProfile() }, replies: [ok()] });
     expect(ran.exitCode).to.equal(1);
     expect(ran.calls).to.have.length(1);
-    expect(ran.notes).to.match(/^bad is no pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
+    expect(ran.notes).to.match(/^bad is not a pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
   });
 
   it("says what the server refused, and how to push an old file", async () => {
