@@ -204,6 +204,20 @@ describe("server", () => {
       expect((await send("third", 1000)).status).to.equal(200);
     });
 
+    it("so many bodies wait as their sockets may hold bytes that nobody reads; one more is 503 at once", async () => {
+      const first = held();
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
+      const running = [send("first")];
+      await first.arrived();
+      for (let n = 0; n < 64; n++) running.push(send("waiting"));
+      await push.begun.reach(65);
+      const refused = await send("one more");
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "5"]);
+      first.release();
+      for (const each of running) expect((await each).status).to.equal(200);
+    });
+
     it("a small body is accepted while stalled large ones hold the whole budget", async () => {
       const first = held();
       await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 32_000, memoryWaitTimeoutMs: 1200 } });
