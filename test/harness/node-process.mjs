@@ -9,6 +9,7 @@ import { fileURLToPath } from "node:url";
 
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
 const READY_TIMEOUT_MS = 30_000;
+const STOP_TIMEOUT_MS = 20_000;
 
 export function freshDataDir() {
   const dir = mkdtempSync(path.join(tmpdir(), "pyromesh-test-"));
@@ -53,7 +54,7 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
   const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
   const [command, ...args] = openFilesMax === undefined ? serving : ["sh", "-c", `ulimit -n ${openFilesMax} && exec "$0" "$@"`, ...serving];
   const child = spawn(command, args, {
-    env: { ...process.env, PYROMESH_TEST_BUCKET_SPEED: String(bucketSpeed), ...env },
+    env: { ...ownEnv(), PYROMESH_TEST_BUCKET_SPEED: String(bucketSpeed), ...env },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let hasExited = false;
@@ -79,21 +80,28 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
       reject(new Error(`the node ended (${code ?? signal}) before it listened:\n${log.join("\n")}`));
     });
   });
+  /** Resolves with how the process ended. A node that does not stop is killed, which shows in the signal. */
+  const end = async (signal) => {
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_TIMEOUT_MS);
+    const how = await exited;
+    clearTimeout(timer);
+    return how;
+  };
   return {
     url,
     pid: child.pid,
     log,
     exited,
     hasExited: () => hasExited,
-    async kill() {
-      child.kill("SIGKILL");
-      return exited;
-    },
-    async stop() {
-      child.kill("SIGTERM");
-      return exited;
-    },
+    kill: () => end("SIGKILL"),
+    stop: () => end("SIGTERM"),
   };
+}
+
+/** Without variables of the tests (PYROMESH_CORPUS, ...), which a node would take for settings and refuse. */
+function ownEnv() {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PYROMESH_")));
 }
 
 /** A Connect call in JSON. */

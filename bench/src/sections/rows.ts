@@ -35,7 +35,7 @@ export interface Rows {
   readonly nodeCount: number;
 }
 
-export type Mix = "scaled" | "repeats";
+type Mix = "scaled" | "repeats";
 
 /** One dataset of `pushCount` pushes, nearly 1.4 rows each. Throws where there is no corpus. */
 export function readRows(pushCount: number, mix: Mix, corpusFolder: string): Rows {

@@ -79,7 +79,7 @@ describe("memory budget", () => {
     expect(await large.outcome).to.equal(true);
   });
 
-  it("what exists already counts, whatever the bound", async () => {
+  it("bytes that exist already count, even beyond the bound", async () => {
     const { budget } = open(100);
     budget.add(150);
     const waiting = budget.wait(10, false);

@@ -14,11 +14,7 @@ import type { Int64, Interrupt } from "@pyromesh/profile";
 import { writeJsonKey, writeJsonScalar } from "./json-scalars.ts";
 import { isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
-
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
+import { FIXED32, FIXED64, fieldIndex, LENGTH, VARINT, wireOf } from "./wire.ts";
 
 /** Calls `interrupt` for each value. */
 export function binaryToJson(schema: MessageSchema<object>, bytes: Uint8Array, out: ByteWriter, interrupt: Interrupt): void {
@@ -73,7 +69,7 @@ class Printer {
       this.#interrupt.after(1);
       const tagAt = this.#at;
       const tag = this.#uint();
-      const index = indexOf(fields, Math.floor(tag / 8));
+      const index = fieldIndex(fields, Math.floor(tag / 8));
       this.#skip(tag % 8);
       if (index < 0) continue;
       if (spans.starts[index]! < 0) spans.starts[index] = tagAt;
@@ -224,12 +220,3 @@ class Printer {
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
-function indexOf(fields: readonly Field[], number: number): number {
-  if (fields[number - 1]?.number === number) return number - 1; // most tables have their fields at the index of their number
-  return fields.findIndex((field) => field.number === number);
-}
-
-function wireOf({ kind }: Field): number {
-  return kind === "string" || kind === "bytes" || kind === "message" ? LENGTH : kind === "double" ? FIXED64 : VARINT;
-}

@@ -25,7 +25,7 @@ import { printRender, printRenderDiff } from "../print/render-reply.ts";
 import { printHeatmap, printSeries } from "../print/series-reply.ts";
 import { printTopTable } from "../print/top-table-reply.ts";
 
-export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
+const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
 const EMPTY_GRAPH: FlameGraph = { names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 };
 

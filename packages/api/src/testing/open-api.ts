@@ -32,7 +32,7 @@ class WatchedMetrics extends Metrics {
   }
 }
 
-export class FakeAdmin implements NodeAdmin {
+class FakeAdmin implements NodeAdmin {
   waitsFor: string | undefined = undefined;
   entries: readonly QuarantineEntry[] = [];
   flushCount = 0;

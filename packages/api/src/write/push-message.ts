@@ -43,11 +43,7 @@ const LABELS_TOGETHER_MAX = 262_144;
 export type PushReading = Generator<undefined, PushedProfile[]>;
 
 /** Throws PUSH_MALFORMED, naming the byte. */
-export function readPushBinary(body: Uint8Array): PushedProfile[] {
-  return finishReading(readPushBinaryInSteps(body));
-}
-
-export function readPushBinaryInSteps(body: Uint8Array): PushReading {
+export function readPushBinary(body: Uint8Array): PushReading {
   return new Scan(body).request();
 }
 
@@ -60,7 +56,7 @@ export function finishReading(reading: PushReading): PushedProfile[] {
 }
 
 /** Counts the items of a push and refuses it beyond the bounds, however small each item is. */
-export class PushCounts {
+export class PushBounds {
   #seriesCount = 0;
   #profileCount = 0;
   #labelCount = 0;
@@ -109,7 +105,7 @@ class Scan {
   readonly #bytes: Buffer;
   readonly #cursor: VarintCursor;
   readonly #profiles: PushedProfile[] = [];
-  readonly #counts = new PushCounts();
+  readonly #counts = new PushBounds();
   #at = 0;
 
   constructor(body: Uint8Array) {
