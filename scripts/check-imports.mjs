@@ -91,8 +91,8 @@ const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", 
 const SCRATCH = "scratch of one synchronous call: nothing in it is read before it is written anew";
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {
+  "packages/base/src/shared-bytes.ts": { companions: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
-  "packages/base/src/shared-bytes.ts": { companions: "each goes with the buffer that it counts for, and no code reads it" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/encode-push.ts": { decoder: SCRATCH, encoder: SCRATCH },
@@ -105,7 +105,6 @@ const MODULE_STATE = {
   "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
   "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
-  "packages/node/src/config/api-limits.ts": { writerLimits: MEMO },
 };
 
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);

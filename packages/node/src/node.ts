@@ -19,7 +19,6 @@ import { Catalog, ObjectReader } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute } from "./compute/compute.ts";
-import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
@@ -300,7 +299,7 @@ export class Node {
       head,
       clock,
       placement: placeOnSelf(() => head.storeId),
-      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
+      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });

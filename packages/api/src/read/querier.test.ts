@@ -403,7 +403,7 @@ describe("querier", () => {
 
   it("max_flamegraph_nodes_on_select_merge_profile: the default holds for every pprof", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { isMergeProfileBounded: true, maxFlamegraphNodesDefault: 12, maxFlamegraphNodesMax: 20 } });
+    api = await openApi({ queryLimits: { isMergeProfileBounded: true, flameGraphNodesDefault: 12, flameGraphNodesMax: 20 } });
     await answer("SelectMergeProfile", MERGE);
     await answer("SelectMergeStacktraces", { ...MERGE, format: "PROFILE_FORMAT_PPROF", maxNodes: 20 });
     await api.get(`/pyroscope/render?format=pprof&from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
@@ -413,7 +413,7 @@ describe("querier", () => {
 
   it("lookback: an older range is answered empty, not refused", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { maxQueryLookbackMs: 1000 } });
+    api = await openApi({ queryLimits: { queryLookbackMs: 1000 } });
     await answer("ProfileTypes", { start: 1000, end: 4000 });
     expect(api.source.seriesQueries[0]).to.deep.include({ startMs: 0, endMs: 0 });
   });

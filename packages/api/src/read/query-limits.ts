@@ -8,31 +8,31 @@ import type { Int64, ListingBounds } from "@pyromesh/profile";
 
 export interface QueryLimits {
   /** `limits.max_query_length`; 0: unlimited. */
-  readonly maxQueryLengthMs: number;
+  readonly queryLengthMs: number;
   /** `limits.max_query_lookback`; 0: unlimited. An older range gets an empty answer, not an error: Grafana's health check queries 1970. */
-  readonly maxQueryLookbackMs: number;
+  readonly queryLookbackMs: number;
   /** `limits.max_flamegraph_nodes_default`. */
-  readonly maxFlamegraphNodesDefault: number;
+  readonly flameGraphNodesDefault: number;
   /** `limits.max_flamegraph_nodes_max`; 0: unlimited. */
-  readonly maxFlamegraphNodesMax: number;
+  readonly flameGraphNodesMax: number;
   /** `limits.max_flamegraph_nodes_on_select_merge_profile`: the two limits above apply to a pprof too. */
   readonly isMergeProfileBounded: boolean;
   /** `limits.max_label_listing`: entries of an answer that lists labels, types or series; 0: unlimited. */
-  readonly maxLabelListing: number;
+  readonly labelListingMax: number;
   /** `limits.max_label_listing_bytes`: size of such an answer in JSON; 0: unlimited. */
-  readonly maxLabelListingBytes: number;
+  readonly labelListingBytesMax: number;
   /** `limits.query_allow_partial`: every answer may lack what cannot be read, without `X-Pyromesh-Partial: allow`. */
   readonly isPartialAllowed: boolean;
 }
 
 export const DEFAULT_QUERY_LIMITS: QueryLimits = {
-  maxQueryLengthMs: 0,
-  maxQueryLookbackMs: 0,
-  maxFlamegraphNodesDefault: 8192,
-  maxFlamegraphNodesMax: 1_048_576,
+  queryLengthMs: 0,
+  queryLookbackMs: 0,
+  flameGraphNodesDefault: 8192,
+  flameGraphNodesMax: 1_048_576,
   isMergeProfileBounded: false,
-  maxLabelListing: 100_000,
-  maxLabelListingBytes: 16 * 2 ** 20,
+  labelListingMax: 100_000,
+  labelListingBytesMax: 16 * 2 ** 20,
   isPartialAllowed: false,
 };
 
@@ -44,13 +44,13 @@ export function limitsOfAll(tenants: readonly TenantId[], limitsOf: (tenant: Ten
     return positive.length === 0 ? 0 : Math.min(...positive);
   };
   return {
-    maxQueryLengthMs: smallest((limits) => limits.maxQueryLengthMs),
-    maxQueryLookbackMs: smallest((limits) => limits.maxQueryLookbackMs),
-    maxFlamegraphNodesDefault: smallest((limits) => limits.maxFlamegraphNodesDefault),
-    maxFlamegraphNodesMax: smallest((limits) => limits.maxFlamegraphNodesMax),
+    queryLengthMs: smallest((limits) => limits.queryLengthMs),
+    queryLookbackMs: smallest((limits) => limits.queryLookbackMs),
+    flameGraphNodesDefault: smallest((limits) => limits.flameGraphNodesDefault),
+    flameGraphNodesMax: smallest((limits) => limits.flameGraphNodesMax),
     isMergeProfileBounded: all.some((limits) => limits.isMergeProfileBounded),
-    maxLabelListing: smallest((limits) => limits.maxLabelListing),
-    maxLabelListingBytes: smallest((limits) => limits.maxLabelListingBytes),
+    labelListingMax: smallest((limits) => limits.labelListingMax),
+    labelListingBytesMax: smallest((limits) => limits.labelListingBytesMax),
     isPartialAllowed: all.length > 0 && all.every((limits) => limits.isPartialAllowed),
   };
 }
@@ -75,14 +75,14 @@ export function checkRange(start: Int64, end: Int64, nowMs: number, limits: Quer
     throw invalidArgument("TIME_RANGE_MISSING", "missing time range in the query: send start and end, in milliseconds since 1970");
   }
   if (start > end) throw invalidArgument("TIME_RANGE_BACKWARDS", "query start time is after end time: swap them");
-  const oldestMs = limits.maxQueryLookbackMs > 0 ? nowMs - limits.maxQueryLookbackMs : 0;
+  const oldestMs = limits.queryLookbackMs > 0 ? nowMs - limits.queryLookbackMs : 0;
   if (end < oldestMs || start > TIME_MS_MAX) return NOTHING;
   const startMs = Math.max(Number(start), oldestMs, 0);
   const endMs = Math.min(Number(end), TIME_MS_MAX);
-  if (limits.maxQueryLengthMs > 0 && endMs - startMs > limits.maxQueryLengthMs) {
+  if (limits.queryLengthMs > 0 && endMs - startMs > limits.queryLengthMs) {
     throw invalidArgument(
       "QUERY_TOO_LONG",
-      `the query spans ${Math.ceil((endMs - startMs) / 1000)}s, over the ${Math.floor(limits.maxQueryLengthMs / 1000)}s of max_query_length: ask for less, or raise the limit`,
+      `the query spans ${Math.ceil((endMs - startMs) / 1000)}s, over the ${Math.floor(limits.queryLengthMs / 1000)}s of max_query_length: ask for less, or raise the limit`,
     );
   }
   return { startMs, endMs };
@@ -92,9 +92,9 @@ export function checkRange(start: Int64, end: Int64, nowMs: number, limits: Quer
 export function checkMaxNodes(asked: Int64 | undefined, limits: QueryLimits): number {
   const maxNodes = Number(asked ?? 0);
   if (maxNodes < 0) throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}: send a positive number, or none for the default`);
-  if (maxNodes === 0) return limits.maxFlamegraphNodesDefault;
-  if (limits.maxFlamegraphNodesMax > 0 && maxNodes > limits.maxFlamegraphNodesMax) {
-    throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}, over the limit of ${limits.maxFlamegraphNodesMax} (max_flamegraph_nodes_max): ask for fewer`);
+  if (maxNodes === 0) return limits.flameGraphNodesDefault;
+  if (limits.flameGraphNodesMax > 0 && maxNodes > limits.flameGraphNodesMax) {
+    throw invalidArgument("MAX_NODES_INVALID", `max_nodes is ${maxNodes}, over the limit of ${limits.flameGraphNodesMax} (max_flamegraph_nodes_max): ask for fewer`);
   }
   return maxNodes;
 }
@@ -112,7 +112,7 @@ export function checkStep(stepSeconds: number, limits: QueryLimits): number {
   // Without the addend 0.07 s * 1000 is 70.00000000000001, and other products are just below a whole number.
   const stepMs = Math.floor(stepSeconds * 1000 + 1e-6);
   if (!Number.isFinite(stepSeconds) || stepMs < 1) throw invalidArgument("STEP_INVALID", "step must be >= 1ms: send it in seconds, for example 15");
-  for (const [name, lengthMsMax] of [["max_query_length", limits.maxQueryLengthMs], ["max_query_lookback", limits.maxQueryLookbackMs]] as const) {
+  for (const [name, lengthMsMax] of [["max_query_length", limits.queryLengthMs], ["max_query_lookback", limits.queryLookbackMs]] as const) {
     if (lengthMsMax > 0 && stepMs > lengthMsMax) {
       throw invalidArgument("QUERY_TOO_LONG", `a step of ${stepSeconds}s is over the ${Math.floor(lengthMsMax / 1000)}s of ${name}: ask for a shorter one, or raise the limit`);
     }
@@ -131,7 +131,7 @@ export function checkListingLimit(asked: Int64 | undefined): number {
 }
 
 export function listingBounds(limits: QueryLimits): ListingBounds {
-  return { entryCountMax: limits.maxLabelListing, bytesMax: limits.maxLabelListingBytes };
+  return { entryCountMax: limits.labelListingMax, bytesMax: limits.labelListingBytesMax };
 }
 
 function checkLimit(asked: Int64 | undefined, without: string): number {

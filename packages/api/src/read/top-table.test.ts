@@ -11,7 +11,7 @@ const ASKED = { profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", la
 describe("SelectTopTable", () => {
   let api: OpenApi;
   beforeEach(async () => {
-    api = await openApi({ queryLimits: { maxFlamegraphNodesMax: 50 } });
+    api = await openApi({ queryLimits: { flameGraphNodesMax: 50 } });
     const tree = new NameTreeBuilder();
     tree.addStacktrace(["main", ""], 2n ** 60n);
     tree.addStacktrace(["main"], 1);

@@ -52,7 +52,7 @@ async function selectTopTable(
 }
 
 /** The limit on nodes applies to rows: a row costs about as much. A table that is cut off says so by its `functionCount`. */
-function rowLimit(asked: Int64, { maxFlamegraphNodesMax: countMax }: QueryLimits): number {
+function rowLimit(asked: Int64, { flameGraphNodesMax: countMax }: QueryLimits): number {
   const limit = Number(asked);
   if (limit < 0) throw invalidArgument("LIMIT_INVALID", `limit is ${limit}: send a positive number, or none for as many as max_flamegraph_nodes_max allows`);
   if (limit === 0) return countMax;

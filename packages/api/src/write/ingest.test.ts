@@ -17,7 +17,7 @@ import { fakeRequest } from "../testing/fake-request.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 2 ** 20, profileSizeBytesMax: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
 const clock = new ManualClock(1_795_419_100_000);
 
@@ -273,7 +273,7 @@ describe("ingest", () => {
     });
 
     it("a profile that the rate limit can never let through is 413, without a time", async () => {
-      const { metrics, post } = rig({ ingestionRateMb: 1 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+      const { metrics, post } = rig({ ingestionRateBytesPerSecond: 1, ingestionBurstBytes: 100 });
       const reply = await post("/ingest?name=a&format=pprof", new Uint8Array(101).fill(1));
       expect([reply.status, reply.headers["retry-after"], errorOf(reply).code]).to.deep.equal([413, undefined, "invalid_argument"]);
       expect(errorOf(reply).message).to.contain("raise ingestion_burst_size_mb");
@@ -311,7 +311,7 @@ describe("ingest", () => {
 
     it("past the body limit 413, past the rate limit 429 with Retry-After", async () => {
       expect((await rig().post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
-      const { post } = rig({ ingestionRateMb: 0.000_01, ingestionBurstSizeMb: 64 / 2 ** 20 });
+      const { post } = rig({ ingestionRateBytesPerSecond: 0.000_01 * 2 ** 20, ingestionBurstBytes: 64 });
       expect((await post("/ingest?name=a&format=pprof", "x".repeat(60))).status).to.equal(200);
       const limited = await post("/ingest?name=a&format=pprof", "x".repeat(60));
       expect(limited.status).to.equal(429);

@@ -52,7 +52,7 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
 
   const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
   if (read === undefined) return;
-  const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
   const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
@@ -176,12 +176,12 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
 }
 
 /** The size limit of a profile applies to text. */
-function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): CodedError | undefined {
-  if (maxProfileSizeBytes <= 0 || text.length <= maxProfileSizeBytes) return undefined;
+function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): CodedError | undefined {
+  if (profileSizeBytesMax <= 0 || text.length <= profileSizeBytesMax) return undefined;
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `the text is ${text.length} bytes and a profile may have ${maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    message: `the text is ${text.length} bytes and a profile may have ${profileSizeBytesMax} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
     details: { reason: "profile_size_limit" },
   });
 }

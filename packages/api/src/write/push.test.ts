@@ -17,7 +17,7 @@ import { FakeSink } from "../testing/fake-sink.ts";
 import { encodePushRequest } from "../testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 256, maxProfileSizeBytes: 4 * 2 ** 20 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 256 * 2 ** 20, profileSizeBytesMax: 4 * 2 ** 20 };
 const PATH = "/push.v1.PusherService/Push";
 const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
@@ -57,7 +57,7 @@ const TWO = encodePushRequest([
 
 describe("push", () => {
   it("what is received is what is accepted and what is discarded, however the push ends", async () => {
-    const { metrics, push, sink } = rig({ ingestionBodyLimitMb: 1 });
+    const { metrics, push, sink } = rig({ ingestionBodyBytesMax: 2 ** 20 });
     const sumOf = async (name: string): Promise<number> =>
       [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
     const expectSums = async (received: number, accepted: number): Promise<void> => {
@@ -174,7 +174,7 @@ describe("push", () => {
   const pushOf = (...sizes: readonly number[]): Uint8Array => encodePushRequest([{ labels: {}, profiles: sizes.map((size, index) => ({ raw: new Uint8Array(size).fill(index + 1) })) }]);
 
   it("the rate limit refuses profile by profile, with 429 and when the whole push would pass", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     expect((await push(pushOf(60), PROTO_TYPE)).status).to.equal(200);
     const reply = await push(pushOf(20, 50, 10), PROTO_TYPE);
     expect(reply.status).to.equal(429);
@@ -186,7 +186,7 @@ describe("push", () => {
 
   // It was 429 with Retry-After: 1, and agents sent the push forever.
   it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     const tooLarge = await push(pushOf(101), PROTO_TYPE);
     expect([tooLarge.status, tooLarge.headers["retry-after"]]).to.deep.equal([400, undefined]);
     expect(JSON.parse(textOf(tooLarge))).to.include({ code: "invalid_argument" });
@@ -209,7 +209,7 @@ describe("push", () => {
   });
 
   it("sizes are bounded as sent, as inflated, and together", async () => {
-    const tight = { ingestionBodyLimitMb: 1 };
+    const tight = { ingestionBodyBytesMax: 2 ** 20 };
     expect((await rig(tight).push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
     const bomb = gzipSync(new Uint8Array(2 ** 20 + 1));
     expect((await rig(tight).push(bomb, { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(413);

@@ -24,12 +24,12 @@ import { describeProfile, finishReading, readPushBinary } from "./push-message.t
 import type { PushedProfile, PushReading } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
-/** Limits on a tenant's writes, under Pyroscope's names; 0 is unlimited. */
+/** Limits on a tenant's writes; 0 is unlimited. */
 export interface WriteLimits extends RateLimits {
-  /** In MiB. Applies to the body as sent, to the decompressed body, and to the profiles of one push together. */
-  readonly ingestionBodyLimitMb: number;
-  /** Uncompressed size of one profile. The sink enforces it; here it bounds the bytes that the rate limit charges. */
-  readonly maxProfileSizeBytes: number;
+  /** `limits.ingestion_body_limit_mb`: of the body as sent, of the decompressed body, and of the profiles of one push together. */
+  readonly ingestionBodyBytesMax: number;
+  /** `limits.max_profile_size_bytes`. Uncompressed size of one profile. The sink enforces it; here it bounds the bytes that the rate limit charges. */
+  readonly profileSizeBytesMax: number;
 }
 
 export interface WriteOptions {
@@ -87,7 +87,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   const arrived: ArrivedProfile[] = [];
   const arrivedBytes: number[] = [];
   for (const [index, profile] of pushed.entries()) {
-    const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+    const sizeBytes = claimedSizeBytes(profile.raw, limits.profileSizeBytesMax);
     modules.counts.received(tenant, sizeBytes);
     const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
     if (problem !== undefined) {
@@ -169,7 +169,7 @@ interface BodyBound {
 
 function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): number {
   let totalBytes = 0;
-  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.profileSizeBytesMax);
   if (totalBytes <= sizeBytesMax) return totalBytes;
   const refusal = invalidArgument(
     "PUSH_BODY_SIZE_LIMIT",
@@ -211,10 +211,8 @@ export function writeTenant(request: ApiRequest): TenantId {
   return tenant;
 }
 
-const MIB = 2 ** 20;
-
-export function bodyLimitBytes(limits: WriteLimits): number {
-  return limits.ingestionBodyLimitMb > 0 ? limits.ingestionBodyLimitMb * MIB : Number.MAX_SAFE_INTEGER;
+export function bodyLimitBytes({ ingestionBodyBytesMax }: WriteLimits): number {
+  return ingestionBodyBytesMax > 0 ? ingestionBodyBytesMax : Number.MAX_SAFE_INTEGER;
 }
 
 const IDEMPOTENCY_KEY_LENGTH_MAX = 255;

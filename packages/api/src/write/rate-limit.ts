@@ -12,10 +12,10 @@ import { CodedError } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 
 export interface RateLimits {
-  /** MiB a second, Pyroscope's `ingestion_rate_mb`. 0: unlimited. */
-  readonly ingestionRateMb: number;
-  /** MiB, Pyroscope's `ingestion_burst_size_mb`. */
-  readonly ingestionBurstSizeMb: number;
+  /** `limits.ingestion_rate_mb`. 0: unlimited. */
+  readonly ingestionRateBytesPerSecond: number;
+  /** `limits.ingestion_burst_size_mb`. */
+  readonly ingestionBurstBytes: number;
 }
 
 interface RateLimitOptions {
@@ -53,7 +53,7 @@ export class RateLimit {
    */
   take(tenant: TenantId, sizeBytes: number, pushBytes: number = sizeBytes): CodedError | undefined {
     const limits = this.#limitsOf(tenant);
-    if (limits.ingestionRateMb <= 0) {
+    if (limits.ingestionRateBytesPerSecond <= 0) {
       this.#buckets.delete(tenant);
       return undefined;
     }
@@ -67,7 +67,7 @@ export class RateLimit {
   /** Whole seconds until `sizeBytes` would pass. 0: they would now, or never. */
   waitSeconds(tenant: TenantId, sizeBytes: number): number {
     const limits = this.#limitsOf(tenant);
-    if (limits.ingestionRateMb <= 0) return 0;
+    if (limits.ingestionRateBytesPerSecond <= 0) return 0;
     const { retryAfterMs } = step(this.#buckets.get(tenant), { sizeBytes, nowMs: this.#clock.monotonicMs(), ...rateOf(limits) });
     return Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs / 1000) : 0;
   }
@@ -86,7 +86,7 @@ export class RateLimit {
   #makeRoom(nowMs: number): void {
     for (const [tenant, bucket] of this.#buckets) {
       const limits = this.#limitsOf(tenant);
-      if (limits.ingestionRateMb <= 0 || isFull(bucket, nowMs, rateOf(limits))) this.#buckets.delete(tenant);
+      if (limits.ingestionRateBytesPerSecond <= 0 || isFull(bucket, nowMs, rateOf(limits))) this.#buckets.delete(tenant);
     }
     if (this.#buckets.size < this.#tenantCountMax) return;
     const oldest = this.#buckets.keys().next();
@@ -132,11 +132,12 @@ function isFull(bucket: Bucket, nowMs: number, rate: Rate): boolean {
   return filled(bucket, nowMs, rate) >= rate.burstBytes;
 }
 
-const MIB = 2 ** 20;
-
 function rateOf(limits: RateLimits): Rate {
-  return { bytesPerSecond: limits.ingestionRateMb * MIB, burstBytes: limits.ingestionBurstSizeMb * MIB };
+  return { bytesPerSecond: limits.ingestionRateBytesPerSecond, burstBytes: limits.ingestionBurstBytes };
 }
+
+/** As the settings count. */
+const MB = 2 ** 20;
 
 interface Sizes {
   readonly sizeBytes: number;
@@ -145,7 +146,7 @@ interface Sizes {
 }
 
 function refusal(limits: RateLimits, rate: Rate, { sizeBytes, pushBytes }: Sizes, { bucket }: Taken): CodedError {
-  const held = `the limits ingestion_rate_mb (${limits.ingestionRateMb} MB a second) and ingestion_burst_size_mb (${limits.ingestionBurstSizeMb} MB)`;
+  const held = `the limits ingestion_rate_mb (${rate.bytesPerSecond / MB} MB a second) and ingestion_burst_size_mb (${rate.burstBytes / MB} MB)`;
   const details = { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes };
   if (pushBytes > rate.burstBytes) {
     const what =
