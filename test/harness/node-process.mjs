@@ -65,11 +65,13 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
     }),
   );
   const log = [];
+  const watchers = new Set();
   const url = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not listening after ${READY_TIMEOUT_MS} ms:\n${log.join("\n")}`)), READY_TIMEOUT_MS);
     createInterface({ input: child.stderr }).on("line", (line) => {
       log.push(line);
       if (log.length > 500) log.shift();
+      for (const onLine of watchers) onLine(line);
       const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
       if (found === null) return;
       clearTimeout(timer);
@@ -92,6 +94,18 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
     url,
     pid: child.pid,
     log,
+    /** Resolves with the first line that matches `words`, of the log so far or to come. Rejects where the node ends before. */
+    logged(words) {
+      const known = log.find((line) => words.test(line));
+      if (known !== undefined) return Promise.resolve(known);
+      return new Promise((resolve, reject) => {
+        const onLine = (line) => {
+          if (words.test(line) && watchers.delete(onLine)) resolve(line);
+        };
+        watchers.add(onLine);
+        void exited.then(() => reject(new Error(`the node ended before it logged ${words}:\n${log.join("\n")}`)));
+      });
+    },
     exited,
     hasExited: () => hasExited,
     kill: () => end("SIGKILL"),
