@@ -94,9 +94,6 @@ describe("bucket: missing data", function () {
       await sleep(100);
     }
   };
-  const untilLogged = async (node, words) => {
-    while (!node.log.some((line) => words.test(line))) await sleep(20);
-  };
   /** Returns the message of a start that is refused. */
   const refusedStart = async (name, more = []) => {
     const node = await spawnNode({ dataDir: dirOf(name), flags: [...flags(), ...more], bucketSpeed: BUCKET_SPEED }).catch((error) => ({ failed: String(error) }));
@@ -197,7 +194,7 @@ describe("bucket: missing data", function () {
     expect(await pushNumbered(node, 2, timeMs)).to.equal(200);
     const flushing = fetch(`${node.url}/flush`, { method: "POST" });
     await expectRefused(node, /no identity|not there/);
-    await untilLogged(node, /a segment could not be uploaded/);
+    await node.logged(/a segment could not be uploaded/);
     expect(readdirSync(folder)).to.deep.equal([]);
     rmdirSync(folder);
     renameSync(dirOf("away"), folder);
@@ -219,7 +216,7 @@ describe("bucket: missing data", function () {
     await untilRefused(first, /this data directory wrote to bucket/);
     expect(await pushNumbered(first, 1, timeMs)).to.equal(200);
     const flushing = fetch(`${first.url}/flush`, { method: "POST" }).catch(() => undefined); // the node is killed meanwhile
-    await untilLogged(first, /a segment could not be uploaded/);
+    await first.logged(/a segment could not be uploaded/);
     expect(filesUnder(folder).filter((file) => file.endsWith(".seg"))).to.have.lengthOf(1);
     await first.kill();
     await flushing;

@@ -86,6 +86,15 @@ describe("a real node: top tables and its own profiles", function () {
     expect((await topTable(asked("odd", { limit: 3 }))).rows).to.deep.equal(["child 9 9", "leaf 4 4", "small0 1 1"]);
   });
 
+  it("a function's name keeps a leading U+FEFF, in graphs, tables and pprofs", async () => {
+    await push("marked", [{ stack: ["main", "\ufeffread"], value: 7 }], "a");
+    expect((await node.call("SelectMergeStacktraces", asked("marked"))).flamegraph.names).to.deep.equal(["total", "main", "\ufeffread"]);
+    expect((await topTable(asked("marked"))).rows).to.deep.equal(["\ufeffread 7 7", "main 0 7"]);
+    expect((await node.call("SelectMergeProfile", asked("marked"))).stringTable).to.include("\ufeffread");
+    const site = { stackTraceSelector: { callSite: [{ name: "main" }, { name: "\ufeffread" }] } };
+    expect((await topTable(asked("marked", site))).rows).to.deep.equal(["\ufeffread 7 7"]);
+  });
+
   it("the process's own profiles are read by pprof: CPU time by Go's own, and one at a time", async function () {
     const profile = Profile.decode(gunzipSync(Buffer.from(await (await fetch(`${node.url}/debug/pprof/wall?seconds=1`)).arrayBuffer())));
     expect(Number(profile.durationNanos) / 1e9).to.be.within(0.9, 30);

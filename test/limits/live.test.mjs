@@ -91,10 +91,12 @@ describe("limits of a real node", function () {
     const isGood = () => metric("pyromesh_runtime_config_last_reload_successful");
     expect(await isGood()).to.equal(1);
     configure("overrides:\n  anonymous:\n    max_global_serie_per_tenant: 1\n");
-    await until(0, isGood);
+    await node.logged(/is not taken over/);
+    expect(await isGood()).to.equal(0);
     expect(await page("/runtime_config?mode=diff")).to.equal("overrides:\n  anonymous:\n    max_global_series_per_tenant: 7\n");
     configure("limits:\n  max_label_names_per_series: 5\n");
-    await until(1, isGood);
+    await node.logged(/the configuration file is good again/);
+    expect(await isGood()).to.equal(1);
     expect(await page("/runtime_config")).to.equal("overrides: {}\n");
     expect(await page("/config")).to.match(/max_label_names_per_series: 5\n/);
     expect(JSON.parse(await page("/api/v1/tenant_limits")).max_label_names_per_series).to.equal(5);

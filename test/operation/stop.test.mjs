@@ -26,6 +26,8 @@ describe("operation: a stop under load", function () {
     const acked = new Set();
     const sent = new Set();
     let isOver = false;
+    let onManyAcked;
+    const manyAcked = new Promise((resolve) => (onManyAcked = resolve));
     const repeat = async (work) => {
       while (!isOver && !node.hasExited()) await work().catch(() => sleep(5)); // the node ended during the request
     };
@@ -33,14 +35,15 @@ describe("operation: a stop under load", function () {
       const n = sent.size;
       sent.add(n);
       if ((await pushNumbered(node, n, nowMs)) === 200) acked.add(n);
+      if (acked.size >= 60) onManyAcked();
     };
     const query = () => call(node, "querier.v1.QuerierService/LabelNames", { start: String(nowMs - HOUR_MS), end: String(nowMs + HOUR_MS) });
     const flush = async () => (await fetch(`${node.url}/flush`, { method: "POST" })).arrayBuffer();
     const load = [push, push, push, push, push, push, query, query, flush].map(repeat);
-    while (acked.size < 60) await sleep(10);
+    await manyAcked;
     const firstOfStop = node.log.length;
     process.kill(node.pid, "SIGTERM");
-    await sleep(20);
+    await node.logged(/"msg":"stopping"/);
     process.kill(node.pid, "SIGTERM");
     expect(await node.exited).to.deep.equal({ code: 0, signal: null });
     isOver = true;

@@ -16,7 +16,7 @@ import { PushGenerator } from "../load/generator.ts";
 import { HttpClient } from "../load/http-client.ts";
 import { defaultCorpusFolder, hasCorpus, RANGE_MS } from "../load/options.ts";
 import { readPrograms } from "../load/program.ts";
-import { ServedBuild } from "./served-build.ts";
+import { ServedBuild } from "../served-build.ts";
 
 const USAGE = `usage: npm run bench -- contention [options]
 
@@ -61,7 +61,7 @@ export async function runContentionCommand(args: readonly string[]): Promise<num
   }
   // The flush interval is long, so that data stays in memory until a flush is asked for.
   const flags = ["--workers", String(options.workerCount), "--flush-interval", "1h", "--flush-size", "16GB", "--head-disk-budget", "512GB"];
-  const server = await ServedBuild.start(options.server, flags);
+  const server = await ServedBuild.start(options.server, { flags });
   try {
     await new Contention(server.url, options).run();
     return 0;

@@ -1,19 +1,11 @@
 /**
  * `npm run bench -- duel`: compares two or more builds in one run. The servers of all builds take turns, burst by burst, over the same
- * pushes, so that other load on the machine affects all of them alike. With two servers of the same build the CPU per push differs by 1
- * %; between two consecutive runs of one server it differs by 10 %.
+ * pushes, so that other load on the machine affects all of them alike. With two servers of the same build the CPU per push differs by a
+ * hundredth; between two consecutive runs of one server it differs by a tenth.
  *
  * Latencies depend on who begins: a flush that the first server starts continues during the burst of the second. So there are several
  * rounds with fresh servers, each round begins with another server, and the median of the ratios counts.
  */
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import { PushGenerator } from "../load/generator.ts";
@@ -21,6 +13,7 @@ import { HttpClient } from "../load/http-client.ts";
 import { defaultCorpusFolder, hasCorpus } from "../load/options.ts";
 import { readProcessCost } from "../load/process-cost.ts";
 import { readPrograms } from "../load/program.ts";
+import { ServedBuild } from "../served-build.ts";
 
 const USAGE = `usage: npm run bench -- duel --server NAME=DIR --server NAME=DIR [options]
 
@@ -118,8 +111,7 @@ function countOf(name: string, text: string): number {
 
 class Server {
   readonly name: string;
-  readonly #process: ChildProcess;
-  readonly #dataDir: string;
+  readonly #build: ServedBuild;
   readonly #client: HttpClient;
   readonly #inFlightCount: number;
   readonly #startCpuMs: number;
@@ -127,30 +119,17 @@ class Server {
   #elapsedMs = 0;
   failedCount = 0;
 
-  private constructor(name: string, child: ChildProcess, dataDir: string, url: string, inFlightCount: number) {
+  private constructor(name: string, build: ServedBuild, inFlightCount: number) {
     this.name = name;
-    this.#process = child;
-    this.#dataDir = dataDir;
+    this.#build = build;
     this.#inFlightCount = inFlightCount;
-    this.#client = new HttpClient({ url, headers: {}, socketCountMax: inFlightCount });
+    this.#client = new HttpClient({ url: build.url, headers: {}, socketCountMax: inFlightCount });
     this.#startCpuMs = this.#cpuMs();
   }
 
   static async start(name: string, dir: string, { flags, inFlightCount }: DuelOptions): Promise<Server> {
-    const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-duel-"));
     const nodeFlags = flags.filter(([of]) => of === name).map(([, flag]) => flag);
-    const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0"];
-    const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // bin/pyromesh.js sets the same
-    const child = spawn(process.execPath, [...nodeFlags, path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
-    for await (const line of createInterface({ input: child.stderr })) {
-      const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
-      if (found === null) continue;
-      child.stderr.resume();
-      // It listens before it is ready, and refuses pushes until it is.
-      while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
-      return new Server(name, child, dataDir, found[1]!, inFlightCount);
-    }
-    throw new Error(`${name}: ${dir} did not start: is it built?`);
+    return new Server(name, await ServedBuild.start(dir, { nodeFlags }), inFlightCount);
   }
 
   async burst(bodies: readonly Uint8Array[]): Promise<void> {
@@ -184,16 +163,12 @@ class Server {
     };
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode === null) {
-      this.#process.kill();
-      await once(this.#process, "exit");
-    }
-    rmSync(this.#dataDir, { recursive: true, force: true });
+  stop(): Promise<void> {
+    return this.#build.stop();
   }
 
   #cpuMs(): number {
-    return readProcessCost([this.#process.pid!])?.cpuMs ?? NaN; // it has been spawned; NaN where there is no /proc
+    return readProcessCost([this.#build.pid])?.cpuMs ?? NaN; // NaN where there is no /proc
   }
 }
 

@@ -13,7 +13,7 @@ import type { Workload } from "./options.ts";
 import { RANGE_MS } from "./options.ts";
 import type { Program } from "./program.ts";
 
-export interface PushPlan {
+interface PushPlan {
   readonly index: number;
   readonly pod: number;
   readonly program: Program;

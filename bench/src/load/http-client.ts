@@ -2,7 +2,7 @@
 import http from "node:http";
 import https from "node:https";
 
-export interface HttpReply {
+interface HttpReply {
   readonly status: number;
   readonly body: Buffer;
 }

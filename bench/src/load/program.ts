@@ -46,7 +46,7 @@ export function readPrograms(corpusFolder: string): Program[] {
   return MIX.map(([file, profileName]) => readProgram(file, profileName, readFileSync(path.join(corpusFolder, "pprof", file))));
 }
 
-export function readProgram(file: string, profileName: string, bytes: Uint8Array): Program {
+function readProgram(file: string, profileName: string, bytes: Uint8Array): Program {
   const pprof = bytes[0] === 0x1f && bytes[1] === 0x8b ? new Uint8Array(gunzipSync(bytes)) : bytes;
   const profile = Profile.decode(pprof);
   const { rest, samples } = takeApart(pprof);

@@ -9,7 +9,7 @@ import type { HttpClient } from "./http-client.ts";
 import type { ProcessCost } from "./process-cost.ts";
 import { PeakMemory, readProcessCost } from "./process-cost.ts";
 
-export interface PushRunOptions {
+interface PushRunOptions {
   readonly inFlightCount: number;
   readonly aheadBytes: number;
   readonly pids: readonly number[];

@@ -17,7 +17,7 @@ export interface LoadReport {
   readonly verify: VerifyResult | undefined;
 }
 
-export interface PushReport {
+interface PushReport {
   readonly pushCount: number;
   readonly ackedCount: number;
   readonly refusedCount: number;

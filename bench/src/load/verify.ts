@@ -99,7 +99,7 @@ function printKey(key: string): string {
 }
 
 /** Levels are chunks of four: distance from the end of the box before, total, self, name. The parent of a box is the box above it. */
-export function collapseFlameGraph(message: unknown): Map<string, number> {
+function collapseFlameGraph(message: unknown): Map<string, number> {
   const { flamegraph } = message as { flamegraph?: { names?: string[]; levels?: { values?: (string | number)[] }[] } };
   const names = flamegraph?.names ?? [];
   const sums = new Map<string, number>();
@@ -126,7 +126,7 @@ export function collapseFlameGraph(message: unknown): Map<string, number> {
   return sums;
 }
 
-export function collapseProfile(pprof: Uint8Array): Map<string, number> {
+function collapseProfile(pprof: Uint8Array): Map<string, number> {
   const sums = new Map<string, number>();
   if (pprof.length === 0) return sums;
   const profile = Profile.decode(pprof);
@@ -135,7 +135,7 @@ export function collapseProfile(pprof: Uint8Array): Map<string, number> {
   return sums;
 }
 
-export function totalsByPod(message: unknown): Map<string, number> {
+function totalsByPod(message: unknown): Map<string, number> {
   const { series } = message as { series?: { labels?: { name: string; value: string }[]; points?: { value?: number | string }[] }[] };
   const totals = new Map<string, number>();
   for (const { labels, points } of series ?? []) {

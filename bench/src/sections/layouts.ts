@@ -5,7 +5,7 @@
 import { BitWriter, widthOf } from "./bit-writer.ts";
 import type { Row, Rows } from "./rows.ts";
 
-export interface Layout {
+interface Layout {
   readonly group: string;
   readonly name: string;
   readonly encode: (rows: Rows) => readonly Uint8Array[];

@@ -13,7 +13,7 @@ import { route } from "./ports/route.ts";
 import type { Route } from "./ports/route.ts";
 import { topTableRoute } from "./read/top-table.ts";
 
-export interface ApiRoutesOptions {
+interface ApiRoutesOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
   /** The largest message of a query. It has selectors and ids, no data. */
   readonly queryBodyBytesMax: number;

@@ -1,6 +1,13 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { ByteWriter, decodeUtf8 } from "./bytes.ts";
+import { ByteWriter, decodeUtf8, encodeUtf8 } from "./bytes.ts";
+
+describe("decodeUtf8", () => {
+  it("keeps a leading U+FEFF, and puts U+FFFD where there is no UTF-8", () => {
+    expect(decodeUtf8(encodeUtf8("\ufeffmain"))).to.equal("\ufeffmain");
+    expect(decodeUtf8(Uint8Array.of(0x61, 0xff))).to.equal("a\ufffd");
+  });
+});
 
 describe("byte writer", () => {
   it("writes any whole number with the digits of String", () => {

@@ -16,7 +16,7 @@ export interface Clock {
   monotonicMs(): number;
   /** Calls `run` once after `delayMs`, unless it is cancelled. A pending timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
-  /** Resolves after what else is due on this thread has run: timers, replies of threads and disks, requests. */
+  /** Resolves when other work that is due on this thread has run: timers, answers of threads and disks, requests. */
   nextTurn(): Promise<void>;
   /** Resolves after `delayMs`; rejects with the signal's reason where it aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;

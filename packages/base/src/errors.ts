@@ -19,7 +19,7 @@ export type ErrorKind =
   | "data_loss" // stored bytes are not what was written
   | "internal";
 
-export interface CodedErrorInit {
+interface CodedErrorInit {
   /** UPPER_SNAKE_CASE. Never changes once released. */
   readonly code: string;
   readonly kind: ErrorKind;

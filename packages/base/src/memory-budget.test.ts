@@ -1,35 +1,10 @@
 import { expect } from "chai";
-import type { Clock, Timer } from "./clock.ts";
 import { MemoryBudget } from "./memory-budget.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 
-/** A clock that the test moves. */
-class HandClock {
-  #nowMs = 0;
-  readonly #due = new Set<{ readonly atMs: number; readonly run: () => void }>();
-
-  after(delayMs: number, run: () => void): Timer {
-    const entry = { atMs: this.#nowMs + delayMs, run };
-    this.#due.add(entry);
-    return { cancel: () => void this.#due.delete(entry) };
-  }
-
-  pass(durationMs: number): void {
-    this.#nowMs += durationMs;
-    for (const entry of this.#due) {
-      if (entry.atMs > this.#nowMs) continue;
-      this.#due.delete(entry);
-      entry.run();
-    }
-  }
-
-  get timerCount(): number {
-    return this.#due.size;
-  }
-}
-
-function open(bytesMax: number): { readonly budget: MemoryBudget; readonly clock: HandClock } {
-  const clock = new HandClock();
-  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock: clock as unknown as Clock }), clock }; // the only method of the clock that it calls
+function open(bytesMax: number): { readonly budget: MemoryBudget; readonly clock: ManualClock } {
+  const clock = new ManualClock();
+  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock }), clock };
 }
 
 /** Undefined while the caller waits. */
@@ -73,9 +48,9 @@ describe("memory budget", () => {
     const { budget, clock } = open(100);
     budget.tryTake(60);
     const large = budget.wait(80, false);
-    clock.pass(4000);
+    clock.advance(4000);
     const small = budget.wait(30, false);
-    clock.pass(1000);
+    clock.advance(1000);
     expect([await large.outcome, await small.outcome]).to.deep.equal([false, true]);
     expect(budget.bytes).to.equal(90);
   });
@@ -104,7 +79,7 @@ describe("memory budget", () => {
     expect(await large.outcome).to.equal(true);
   });
 
-  it("what exists already counts, whatever the bound", async () => {
+  it("bytes that exist already count, even beyond the bound", async () => {
     const { budget } = open(100);
     budget.add(150);
     const waiting = budget.wait(10, false);

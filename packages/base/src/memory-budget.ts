@@ -94,7 +94,7 @@ export class MemoryBudget {
     return { outcome, cancel: leave };
   }
 
-  /** Held whatever the bound: for what exists already when its size is known. Others wait until it is given back. */
+  /** Counts bytes that exist already when their size is known, even beyond the bound. Callers that wait go on waiting until they are given back. */
   add(sizeBytes: number): void {
     this.#bytes += sizeBytes;
   }

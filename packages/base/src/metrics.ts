@@ -28,7 +28,7 @@ export interface MetricValue {
   readonly value: number;
 }
 
-export interface SummaryValue {
+interface SummaryValue {
   /** Between 0 and 1 -> the value at or below which that part of all observations was. */
   readonly quantiles: ReadonlyMap<number, number>;
   readonly sum: number;

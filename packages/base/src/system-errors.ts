@@ -8,7 +8,7 @@ export function describeSystemError(thrown: unknown): string | undefined {
   return words === undefined ? error.message : `${words} (${error.code})`;
 }
 
-export interface SystemError {
+interface SystemError {
   /** A name of errno.h. */
   readonly code: string;
   readonly message: string;

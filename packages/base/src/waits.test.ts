@@ -1,14 +1,10 @@
 import { expect } from "chai";
-import { systemClock } from "./clock.ts";
-import type { Clock } from "./clock.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { retryDelayMs, untilAborted, within } from "./waits.ts";
 
 const never = new Promise<never>(() => undefined);
 const lateError = (): Error => new Error("late");
 const outcomeOf = (work: Promise<unknown>): Promise<unknown> => work.catch((error: unknown) => (error as Error).message);
-
-/** A clock whose sleeps end at once. */
-const instantClock: Clock = { ...systemClock, sleep: () => Promise.resolve() };
 
 describe("waits", () => {
   it("the wait for shared work ends with its own signal, and the work goes on", async () => {
@@ -25,10 +21,14 @@ describe("waits", () => {
 
   it("work that takes longer than its time limit is refused with the late error; other work has its own outcome", async () => {
     const { signal } = new AbortController();
-    expect(await outcomeOf(within(never, { timeoutMs: 1, lateError }, { clock: instantClock, signal }))).to.equal("late");
-    expect(await within(Promise.resolve(7), { timeoutMs: 60_000, lateError }, { clock: systemClock, signal })).to.equal(7);
-    expect(await outcomeOf(within(Promise.reject(new Error("failed")), { timeoutMs: 60_000, lateError }, { clock: systemClock, signal }))).to.equal("failed");
-    expect(await outcomeOf(within(never, { timeoutMs: 60_000, lateError }, { clock: systemClock, signal: AbortSignal.abort(new Error("gone")) }))).to.equal("gone");
+    const clock = new ManualClock();
+    const late = outcomeOf(within(never, { timeoutMs: 60_000, lateError }, { clock, signal }));
+    clock.advance(60_000);
+    expect(await late).to.equal("late");
+    expect(await within(Promise.resolve(7), { timeoutMs: 60_000, lateError }, { clock, signal })).to.equal(7);
+    expect(await outcomeOf(within(Promise.reject(new Error("failed")), { timeoutMs: 60_000, lateError }, { clock, signal }))).to.equal("failed");
+    expect(await outcomeOf(within(never, { timeoutMs: 60_000, lateError }, { clock, signal: AbortSignal.abort(new Error("gone")) }))).to.equal("gone");
+    expect(clock.timerCount).to.equal(0);
   });
 
   it("the wait after a failure doubles up to its bound and stays there", () => {

@@ -11,7 +11,7 @@ export function untilAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   });
 }
 
-export interface TimeLimit {
+interface TimeLimit {
   readonly timeoutMs: number;
   /** Makes the error that is thrown after `timeoutMs`. */
   readonly lateError: () => Error;

@@ -22,7 +22,7 @@ export interface Answered<T> {
 }
 
 /** A list that may be cut off. */
-export interface AnsweredList<T> extends Answered<T[]> {
+interface AnsweredList<T> extends Answered<T[]> {
   /** `100 of 2000`, or `100 of more`, where the list was cut off; empty where it was not. */
   readonly truncated: string;
 }
@@ -38,7 +38,7 @@ export interface SeriesPoint {
   readonly value: number;
 }
 
-export interface PointSeries {
+interface PointSeries {
   readonly labels: ReadonlyMap<string, string>;
   readonly points: readonly SeriesPoint[];
 }

@@ -8,7 +8,7 @@ import { catalogOf, commonestType, preferredService, preferredType } from "./mod
 import type { TimeSpan } from "./model/time-range.ts";
 import { alignSpan, stepMsOf } from "./model/time-range.ts";
 
-export interface LoadedCatalog {
+interface LoadedCatalog {
   readonly catalog: ServiceCatalog;
   /** Undefined when there is no service. */
   readonly suggested: { readonly service: string; readonly profileType: string } | undefined;

@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
-import { CodedError, MemoryBudget, systemClock } from "@pyromesh/base";
+import { CodedError, MemoryBudget } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
 import { threadPoolCompression } from "../ports/compression.ts";
@@ -7,19 +8,22 @@ import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 
 const MIB = 2 ** 20;
-const PATIENT: Caller = { throwIfAborted: () => {} };
+const WAIT_MS = 5000;
+const WAITING_CALLER: Caller = { throwIfAborted: () => {} };
 
 interface Rig {
   readonly budget: MemoryBudget;
+  readonly clock: ManualClock;
   open(): RequestMemory;
 }
 
-function rig(bytesMax: number, waitTimeoutMs = 60_000): Rig {
-  const budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, { clock: systemClock });
-  return { budget, open: () => new RequestMemory(budget) };
+function rig(bytesMax: number): Rig {
+  const clock = new ManualClock();
+  const budget = new MemoryBudget({ bytesMax, waitTimeoutMs: WAIT_MS }, { clock });
+  return { budget, clock, open: () => new RequestMemory(budget) };
 }
 
-function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = PATIENT } = {}): Promise<Uint8Array> {
+function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = WAITING_CALLER } = {}): Promise<Uint8Array> {
   return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller, compression: threadPoolCompression });
 }
 
@@ -68,11 +72,13 @@ describe("inflated bodies", () => {
   });
 
   it("a body that waits too long is refused as unavailable, and holds nothing", async () => {
-    const { budget, open } = rig(4 * MIB, 1);
+    const { budget, clock, open } = rig(4 * MIB);
     await inflate(gzipSync(new Uint8Array(3 * MIB)), open());
-    const refusal = await inflate(gzipSync(new Uint8Array(3 * MIB)), open()).catch((thrown: unknown) => thrown as CodedError);
+    const waiting = inflate(gzipSync(new Uint8Array(3 * MIB)), open()).catch((thrown: unknown) => thrown as CodedError);
+    clock.advance(WAIT_MS);
+    const refusal = await waiting;
     expect(refusal).to.include({ code: "BODIES_TOO_MANY", kind: "unavailable" });
-    expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 1 });
+    expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 5 });
     expect(budget.bytes).to.equal(3 * MIB);
   });
 

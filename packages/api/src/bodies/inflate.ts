@@ -13,14 +13,14 @@ import type { Compression } from "../ports/compression.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
-export interface InflateOptions {
+interface InflateOptions {
   /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
   /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
 }
 
-export interface InflateModules {
+interface InflateModules {
   readonly memory: UnpackMemory;
   readonly caller: Caller;
   readonly compression: Compression;

@@ -3,7 +3,11 @@ import { expect } from "chai";
 import fc from "fast-check";
 import { checkJsonBounds, JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
 import { Base64Text, JsonFault, JsonReader } from "./json-reader.ts";
-import { readPushJson, readPushJsonInSteps } from "../write/push-json.ts";
+import { readPushJson } from "../write/push-json.ts";
+import { finishReading } from "../write/push-message.ts";
+import type { PushedProfile } from "../write/push-message.ts";
+
+const readJson = (body: Uint8Array): PushedProfile[] => finishReading(readPushJson(body));
 
 function codeOf(run: () => unknown): string {
   try {
@@ -33,15 +37,15 @@ describe("JSON reader", () => {
   });
 
   it("a byte order mark before the text is skipped, as in a query's JSON; anywhere else it is refused", () => {
-    expect(readPushJson(encodeUtf8('\ufeff{"series":[{"samples":[{"rawProfile":"YWI="}]}]}'))).to.have.length(1);
-    expect(codeOf(() => readPushJson(encodeUtf8("\ufeff\ufeff{}")))).to.equal("PUSH_MALFORMED");
-    expect(codeOf(() => readPushJson(encodeUtf8("{}\ufeff")))).to.equal("PUSH_MALFORMED");
+    expect(readJson(encodeUtf8('\ufeff{"series":[{"samples":[{"rawProfile":"YWI="}]}]}'))).to.have.length(1);
+    expect(codeOf(() => readJson(encodeUtf8("\ufeff\ufeff{}")))).to.equal("PUSH_MALFORMED");
+    expect(codeOf(() => readJson(encodeUtf8("{}\ufeff")))).to.equal("PUSH_MALFORMED");
   });
 
   it("a text that is truncated anywhere is refused", () => {
     const whole = JSON.stringify({ series: [{ labels: [{ name: "a\\\"b", value: "ü" }], samples: [{ rawProfile: "YWI=", x: [1.5e3, true, null] }] }] });
-    for (let length = 0; length < whole.length; length++) expect(codeOf(() => readPushJson(encodeUtf8(whole).subarray(0, length))), whole.slice(0, length)).to.equal("PUSH_MALFORMED");
-    expect(readPushJson(encodeUtf8(whole))).to.have.length(1);
+    for (let length = 0; length < whole.length; length++) expect(codeOf(() => readJson(encodeUtf8(whole).subarray(0, length))), whole.slice(0, length)).to.equal("PUSH_MALFORMED");
+    expect(readJson(encodeUtf8(whole))).to.have.length(1);
   });
 
   it("what JSON.parse refuses is refused", () => {
@@ -53,8 +57,8 @@ describe("JSON reader", () => {
 
   it("64 MiB of brackets are refused at the thirty-third", () => {
     const bytes = Buffer.alloc(64 * 2 ** 20, "[");
-    expect(codeOf(() => readPushJson(Buffer.from(`{"x":${"[".repeat(40)}`)))).to.equal("JSON_TOO_DEEP");
-    expect(codeOf(() => readPushJson(bytes))).to.equal("JSON_TOO_DEEP");
+    expect(codeOf(() => readJson(Buffer.from(`{"x":${"[".repeat(40)}`)))).to.equal("JSON_TOO_DEEP");
+    expect(codeOf(() => readJson(bytes))).to.equal("JSON_TOO_DEEP");
     expect(codeOf(() => checkJsonBounds(bytes, JSON_PUSH_BOUNDS))).to.equal("JSON_TOO_DEEP");
     expect(codeOf(() => skipAll(`${"[".repeat(32)}${"]".repeat(32)}`))).to.equal("none");
     expect(codeOf(() => skipAll(`${"[".repeat(33)}${"]".repeat(33)}`))).to.equal("JSON_TOO_DEEP");
@@ -64,7 +68,7 @@ describe("JSON reader", () => {
     const many = JSON_PUSH_BOUNDS.valueCountMax;
     for (const [before, piece, after] of [["[", "0,", "0]"], ["[", "[],", "0]"], ["{", '"a":1,', '"a":1}'], ['["', '\\"', '"]']] as const) {
       const text = `{"x":${before}${piece.repeat(many)}${after}}`;
-      expect(codeOf(() => readPushJson(encodeUtf8(text))), piece).to.equal("JSON_TOO_MANY_VALUES");
+      expect(codeOf(() => readJson(encodeUtf8(text))), piece).to.equal("JSON_TOO_MANY_VALUES");
       if (!piece.startsWith("\\")) expect(codeOf(() => checkJsonBounds(encodeUtf8(text), JSON_PUSH_BOUNDS)), piece).to.equal("JSON_TOO_MANY_VALUES");
     }
   });
@@ -74,7 +78,7 @@ describe("JSON reader", () => {
   });
 
   it("bytes that are no UTF-8 are refused", () => {
-    expect(codeOf(() => readPushJson(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)))).to.equal("PUSH_MALFORMED");
+    expect(codeOf(() => readJson(Uint8Array.of(0x7b, 0x22, 0xff, 0x22, 0x3a, 0x31, 0x7d)))).to.equal("PUSH_MALFORMED");
   });
 
   it("base64 of every length is decoded in pieces, with escapes and line breaks anywhere", () => {
@@ -93,7 +97,7 @@ describe("JSON reader", () => {
   it("a push of megabytes is read in small steps, including what follows a long profile", () => {
     const raw = Buffer.alloc(3 * 2 ** 20, 0xa5);
     const body = encodeUtf8(JSON.stringify({ series: [{ samples: [{ rawProfile: raw.toString("base64"), ID: "x" }, { rawProfile: "YWI=" }], labels: [{ name: "a", value: "b" }] }] }));
-    const reading = readPushJsonInSteps(body);
+    const reading = readPushJson(body);
     let stepCount = 0;
     let step = reading.next();
     for (; step.done !== true; step = reading.next()) stepCount++;
@@ -106,7 +110,7 @@ describe("JSON reader", () => {
 
   it("a repeated key is refused where it is unclear which one is meant", () => {
     for (const text of ['{"series":[],"series":[]}', '{"series":[{"labels":[],"labels":[]}]}', '{"series":[{"samples":[{"rawProfile":"","rawProfile":""}]}]}']) {
-      expect(codeOf(() => readPushJson(encodeUtf8(text))), text).to.equal("PUSH_MALFORMED");
+      expect(codeOf(() => readJson(encodeUtf8(text))), text).to.equal("PUSH_MALFORMED");
     }
   });
 });

@@ -17,7 +17,7 @@ import { isUtf8 } from "node:buffer";
 import { tooDeep, tooManyValues } from "../proto/json-bounds.ts";
 import type { JsonBounds } from "../proto/json-bounds.ts";
 
-export type JsonKind = "object" | "list" | "text" | "null" | "other";
+type JsonKind = "object" | "list" | "text" | "null" | "other";
 
 /** The text is no JSON. The caller says what it should be. */
 export class JsonFault extends Error {}

@@ -1,6 +1,7 @@
-import { CodedError, seededRandom } from "@pyromesh/base";
+import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import { readMultipart } from "./multipart.ts";
+import { codeOf } from "../testing/code-of.ts";
 
 async function formBody(fields: Readonly<Record<string, Uint8Array<ArrayBuffer> | string>>): Promise<{ body: Uint8Array; contentType: string }> {
   const form = new FormData();
@@ -10,16 +11,6 @@ async function formBody(fields: Readonly<Record<string, Uint8Array<ArrayBuffer> 
   }
   const request = new Request("http://node/ingest", { method: "POST", body: form });
   return { body: new Uint8Array(await request.arrayBuffer()), contentType: request.headers.get("content-type")! };
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (thrown) {
-    expect(thrown).to.be.instanceOf(CodedError);
-    return (thrown as CodedError).code;
-  }
-  return "no error";
 }
 
 describe("multipart", () => {

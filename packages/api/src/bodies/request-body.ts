@@ -28,16 +28,23 @@ const FREE_COUNT_MAX = 64;
 /** The size of the reserve for small bodies, relative to the budget. Of 256 MiB it is room for 256 of the largest of them. */
 const RESERVE_PART = 1 / 16;
 
+/** What Node.js has read of a request whose body nobody reads yet: two reads (READ_BYTES of listener/http-listener.ts). No budget counts it. */
+const UNREAD_BYTES_MAX = 128 * 2 ** 10;
+const WAITING_COUNT_MIN = 64;
+
 /** The memory that all bodies hold as they were sent. */
 export class BodyMemory {
   /** At the bound a new body waits for a bounded time, then it is refused (503). A body larger than the budget is refused at once (413). */
   readonly budget: MemoryBudget;
   /** For small bodies that find no room in `budget`. */
   readonly reserve: MemoryBudget;
+  /** Bodies that may wait: together their sockets hold no more than the budget. One more is refused at once (503). */
+  readonly waitingCountMax: number;
   readonly #free: Uint8Array[] = [];
 
   constructor({ bytesMax, waitTimeoutMs }: MemoryBudgetOptions, modules: { readonly clock: Clock }) {
     this.budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, modules);
+    this.waitingCountMax = Math.max(WAITING_COUNT_MIN, Math.floor(bytesMax / UNREAD_BYTES_MAX));
     this.reserve = new MemoryBudget({ bytesMax: Math.floor(bytesMax * RESERVE_PART), waitTimeoutMs }, modules);
   }
 
@@ -110,6 +117,7 @@ export class RequestBody implements Waiting {
   }
 
   async #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
+    if (this.#memory.budget.waitingCount >= this.#memory.waitingCountMax) throw bodiesTooMany(this.#memory.budget);
     const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
     this.#waits = waits.map(({ wait }) => wait);
     const budget = await firstHeld(waits, firstBytes);

@@ -1,32 +1,23 @@
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import type { Clock, LogFields, Logger } from "@pyromesh/base";
+import type { LogFields, Logger } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { RefusalLog, refusalReason, withoutQuotes } from "./refusal-log.ts";
 import type { Refusal } from "./refusal-log.ts";
 
 class Rig {
   readonly lines: { readonly level: string; readonly fields: LogFields }[] = [];
-  ms = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
+  readonly clock = new ManualClock();
   readonly log: RefusalLog;
 
   constructor() {
     const take = (level: string) => (_: string, fields: LogFields = {}) => void this.lines.push({ level, fields });
     const logger: Logger = { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error"), with: () => logger };
-    const after: Clock["after"] = (delayMs, run) => {
-      const timer = { atMs: this.ms + delayMs, run };
-      this.#timers.add(timer);
-      return { cancel: () => void this.#timers.delete(timer) };
-    };
-    this.log = new RefusalLog({ clock: { after } as Clock, logger }); // the only method of the clock that it calls
+    this.log = new RefusalLog({ clock: this.clock, logger });
   }
 
   refuse(tenant: string, reason: string, more: Partial<Refusal> = {}): void {
     this.log.note({ tenant, reason, isLoss: true, status: 429, route: "/ingest", message: "too much", ...more });
-  }
-  advance(byMs: number): void {
-    this.ms += byMs;
-    for (const timer of [...this.#timers]) if (timer.atMs <= this.ms && this.#timers.delete(timer)) timer.run();
   }
   /** Tenant, reason and count of the lines logged since the last call. */
   take(): unknown[] {
@@ -41,14 +32,14 @@ describe("refusal log", () => {
     rig.refuse("b", "rate_limited");
     rig.refuse("a", "series_limit");
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1], ["b", "rate_limited", 1], ["a", "series_limit", 1]]);
-    rig.advance(59_999);
+    rig.clock.advance(59_999);
     expect(rig.take()).to.deep.equal([]);
-    rig.advance(1);
+    rig.clock.advance(1);
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 999]]);
     rig.refuse("a", "rate_limited");
     rig.refuse("b", "rate_limited");
     expect(rig.take(), "of a pair that was quiet for a minute the next is a first one").to.deep.equal([["b", "rate_limited", 1]]);
-    rig.advance(60_000);
+    rig.clock.advance(60_000);
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1]]);
   });
 
@@ -56,7 +47,7 @@ describe("refusal log", () => {
     const rig = new Rig();
     for (let i = 0; i < 300; i++) rig.refuse(`t${i}`, "rate_limited");
     expect(rig.take()).to.have.length(101);
-    rig.advance(60_000);
+    rig.clock.advance(60_000);
     expect(rig.take()).to.deep.equal([["(other)", "(other)", 199]]);
     rig.refuse("t299", "rate_limited");
     expect(rig.take()).to.deep.equal([["t299", "rate_limited", 1]]);
@@ -67,7 +58,7 @@ describe("refusal log", () => {
     for (let i = 0; i < 3; i++) rig.refuse("a", "rate_limited");
     rig.log.stop();
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1], ["a", "rate_limited", 2]]);
-    rig.advance(600_000);
+    rig.clock.advance(600_000);
     expect(rig.take()).to.deep.equal([]);
   });
 

@@ -8,14 +8,14 @@ import type { PaceRule } from "./reader-pace.ts";
 import { ReplyBudget } from "./reply-budget.ts";
 import type { ReplySender } from "./reply-sender.ts";
 
-export interface RepliesOptions {
+interface RepliesOptions {
   /** Memory of all replies that are not yet read. */
   readonly bytesMax: number;
   readonly waitMs: number;
   readonly rule: PaceRule;
 }
 
-export interface RepliesModules {
+interface RepliesModules {
   readonly clock: Clock;
   readonly compression: Compression;
   readonly metrics: Metrics;

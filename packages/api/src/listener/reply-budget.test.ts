@@ -1,7 +1,7 @@
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { ReplyBudget } from "./reply-budget.ts";
-import { ManualClock } from "../testing/manual-clock.ts";
+import { ManualClock } from "@pyromesh/base/testing";
 
 const MB = 2 ** 20;
 const NEVER = new AbortController().signal;

@@ -12,7 +12,7 @@
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 
-export interface ReplyBudgetOptions {
+interface ReplyBudgetOptions {
   readonly bytesMax: number;
   /** How long a reservation waits. After that the request is refused (503). */
   readonly waitMs: number;
@@ -23,7 +23,7 @@ export interface ReplyBudgetOptions {
   readonly waitingCountMax: number;
 }
 
-export interface ReplyBudgetModules {
+interface ReplyBudgetModules {
   readonly clock: Clock;
   /** An estimate of how long it takes until so many more bytes are free. */
   readonly roomInMs: (bytes: number) => number;

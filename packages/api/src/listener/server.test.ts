@@ -1,13 +1,18 @@
 import { connect } from "node:net";
 import { request as httpRequest } from "node:http";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { Metrics, silentLogger } from "@pyromesh/base";
 import { expect } from "chai";
 import { applyClientTimeout } from "../bodies/connect.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { route } from "../ports/route.ts";
+import { HttpListener } from "./http-listener.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+import { WatchedHandler } from "../testing/watched-handler.ts";
 
+/** How long the server reads on after a reply to a body that is not complete. */
+const LINGER_MS = 1000;
 const RANGE = { start: "1795418940000", end: "1795419300000" };
 
 interface Held {
@@ -131,10 +136,6 @@ describe("server", () => {
   });
 
   describe("bodies", () => {
-    /** Until so many handlers are at work. */
-    const untilInFlight = async (count: number): Promise<void> => {
-      while (!(await api.metrics.text()).includes(`pyromesh_requests_in_flight ${count}\n`)) await new Promise((resolve) => setImmediate(resolve));
-    };
     const post = (body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): Promise<Response> =>
       fetch(`${api.url}/ingest?name=x`, { method: "POST", body, duplex: "half" });
 
@@ -177,11 +178,12 @@ describe("server", () => {
 
     it("a body waits for memory until another one is done", async () => {
       const first = held();
-      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
       const running = send("first");
       await first.arrived();
       const waiting = send("second");
-      await untilInFlight(2);
+      await push.begun.reach(2);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await waiting).status).to.equal(200);
@@ -192,11 +194,28 @@ describe("server", () => {
       await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500, memoryWaitTimeoutMs: 1200 } });
       const running = send("first");
       await first.arrived();
-      const refused = await send("second");
+      const waiting = send("second");
+      await api.clock.untilTimer(1200);
+      api.clock.advance(1200);
+      const refused = await waiting;
       expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "2"]);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await send("third", 1000)).status).to.equal(200);
+    });
+
+    it("so many bodies wait as their sockets may hold bytes that nobody reads; one more is 503 at once", async () => {
+      const first = held();
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
+      const running = [send("first")];
+      await first.arrived();
+      for (let n = 0; n < 64; n++) running.push(send("waiting"));
+      await push.begun.reach(65);
+      const refused = await send("one more");
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "5"]);
+      first.release();
+      for (const each of running) expect((await each).status).to.equal(200);
     });
 
     it("a small body is accepted while stalled large ones hold the whole budget", async () => {
@@ -205,7 +224,10 @@ describe("server", () => {
       const running = send("first", 31_000);
       await first.arrived();
       for (let i = 0; i < 5; i++) expect((await send("small", 1_500)).status, "its room is free again").to.equal(200);
-      expect((await send("larger", 2_001)).status, "more than a sixteenth").to.equal(503);
+      const larger = send("larger", 2_001);
+      await api.clock.untilTimer(1200);
+      api.clock.advance(1200);
+      expect((await larger).status, "more than a sixteenth").to.equal(503);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await send("large", 31_000)).status).to.equal(200);
@@ -214,17 +236,17 @@ describe("server", () => {
     it("a small body waits for the budget and the reserve, and takes memory from the first one only", async () => {
       const [first, second] = [held(), held()];
       const handlers: Readonly<Record<string, Handler>> = { first: first.handler, second: second.handler };
-      const push: Handler = async (request) => {
+      const push = new WatchedHandler(async (request) => {
         await request.body(100_000);
         return (handlers[request.query.get("name") ?? ""] ?? (() => Promise.resolve({ status: 200, headers: {}, body: "" })))(request);
-      };
-      await open({ push, limits: { bodyBytesInFlightMax: 32_000 } });
+      });
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 32_000 } });
       const running = [send("first", 31_000)];
       await first.arrived();
       running.push(send("second", 1_500)); // takes its memory from the reserve
       await second.arrived();
       const waiting = send("third", 1_500);
-      await untilInFlight(3);
+      await push.begun.reach(3);
       second.release();
       expect((await waiting).status).to.equal(200);
       first.release();
@@ -234,14 +256,15 @@ describe("server", () => {
 
     it("a client that goes away while its body waits frees its place", async () => {
       const first = held();
-      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
       const running = send("first");
       await first.arrived();
       const leaving = connect(api.server.port, "127.0.0.1");
       leaving.write("POST /ingest?name=left HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\na");
-      await untilInFlight(2);
+      await push.begun.reach(2);
       leaving.destroy();
-      await untilInFlight(1);
+      await push.ended.reach(1);
       first.release();
       expect((await running).status).to.equal(200);
     });
@@ -284,9 +307,13 @@ describe("server", () => {
 
     it("a body that stops arriving is 408", async () => {
       await open({ push: measure, limits: { bodyTimeoutMs: 50 } });
-      const reply = await exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
-      expect(reply).to.match(/^HTTP\/1.1 408 /);
-      expect(reply).to.contain("did not arrive");
+      const reply = exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
+      await api.clock.untilTimer(50);
+      api.clock.advance(50);
+      await api.clock.untilTimer(LINGER_MS);
+      api.clock.advance(LINGER_MS);
+      expect(await reply).to.match(/^HTTP\/1.1 408 /);
+      expect(await reply).to.contain("did not arrive");
     });
 
     it("a query's JSON may have 512 KiB, and its lists 65,536 items", async () => {
@@ -380,7 +407,10 @@ describe("server", () => {
     it("Connect-Timeout-Ms ends a request whose source ignores its signal", async () => {
       await open();
       api.source.gate = new Promise(() => {});
-      const response = await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "20" });
+      const asked = api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "20" });
+      await api.source.nextQuery();
+      api.clock.advance(20);
+      const response = await asked;
       expect([response.status, ((await response.json()) as { code: string }).code]).to.deep.equal([504, "deadline_exceeded"]);
       expect(api.source.signals[0]!.aborted).to.equal(true);
       expect((await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "soon" })).status).to.equal(400);
@@ -395,7 +425,10 @@ describe("server", () => {
         },
       });
       const push = (headers: Readonly<Record<string, string>>): Promise<Response> => fetch(`${api.url}/push.v1.PusherService/Push`, { method: "POST", headers, body: "x" });
-      expect((await push({ "connect-timeout-ms": "20" })).status).to.equal(504);
+      const asked = push({ "connect-timeout-ms": "20" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
       const inFlight = async (): Promise<string> => (await (await api.get("/metrics")).text()).match(/pyromesh_requests_in_flight (\d+)/)![1]!;
       expect(await inFlight()).to.equal("2"); // the push, and this request for the metrics
       slow.release();
@@ -405,8 +438,12 @@ describe("server", () => {
     });
 
     it("the server's own time limit ends a request of every route", async () => {
-      await open({ push: held().handler, limits: { requestTimeoutMs: 20 } });
-      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+      const slow = held();
+      await open({ push: slow.handler, limits: { requestTimeoutMs: 20 } });
+      const asked = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
     });
 
     it("a client that goes away aborts its query", async () => {
@@ -420,35 +457,34 @@ describe("server", () => {
         body: JSON.stringify(RANGE),
         signal: controller.signal,
       }).catch(() => undefined);
-      while (api.source.signals.length === 0) await new Promise((resolve) => setImmediate(resolve));
-      const [signal] = api.source.signals;
-      const aborted = new Promise((resolve) => signal!.addEventListener("abort", resolve));
+      const signal = await api.source.nextQuery();
+      const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
       controller.abort();
       await Promise.all([asked, aborted]);
-      expect((signal!.reason as { code: string }).code).to.equal("CLIENT_GONE");
+      expect((signal.reason as { code: string }).code).to.equal("CLIENT_GONE");
       slow.release();
     });
 
     it("a client that goes away aborts its pipelined requests too, and an incomplete body among them", async () => {
-      const begun: Promise<string>[] = [];
-      const ended = async (request: ApiRequest): Promise<string> => {
+      const reasons: Promise<string>[] = [];
+      const reasonOf = async (request: ApiRequest): Promise<string> => {
         if (request.headers["content-length"] !== undefined) await request.body(10).catch(() => undefined);
         if (!request.signal.aborted) await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
         return (request.signal.reason as { code: string }).code;
       };
-      const push: Handler = async (request) => {
-        const end = ended(request);
-        begun.push(end);
-        await end;
+      const push = new WatchedHandler(async (request) => {
+        const reason = reasonOf(request);
+        reasons.push(reason);
+        await reason;
         return { status: 200, headers: {}, body: "" };
-      };
-      await open({ push });
+      });
+      await open({ push: push.handler });
       const client = connect(api.server.port, "127.0.0.1");
       const head = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n";
       client.write(`${head}\r\n${head}\r\n${head}content-length: 3\r\n\r\na`);
-      while (begun.length < 3) await new Promise((resolve) => setImmediate(resolve));
+      await push.begun.reach(3);
       client.destroy();
-      expect(await Promise.all(begun)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
+      expect(await Promise.all(reasons)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
       expect(await (await api.get("/metrics")).text()).to.match(/duration_seconds_count\{[^}]*route="\/ingest"[^}]*\} 3\n[^]*pyromesh_requests_in_flight 1\n/);
     });
   });
@@ -473,27 +509,42 @@ describe("server", () => {
       const healthy = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
       const client = connect(api.server.port, "127.0.0.1");
       let received = "";
-      client.on("data", (chunk) => (received += chunk.toString("latin1")));
-      const statuses = (): string[] => received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+      let onData = (): void => {};
+      client.on("data", (chunk) => {
+        received += chunk.toString("latin1");
+        onData();
+      });
+      /** Resolves with the statuses of so many replies. */
+      const statuses = (count: number): Promise<readonly string[]> =>
+        new Promise((resolve) => {
+          onData = () => {
+            const found = received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+            if (found.length >= count) resolve(found);
+          };
+          onData();
+        });
       client.write(`POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n${healthy.repeat(66)}`);
       await slow.arrived();
       slow.release();
-      while (statuses().length < 67) await new Promise((resolve) => setImmediate(resolve));
-      expect(statuses().filter((status) => status === "503")).to.have.length(3);
+      expect((await statuses(67)).filter((status) => status === "503")).to.have.length(3);
       received = "";
       client.write(healthy);
-      while (statuses().length < 1) await new Promise((resolve) => setImmediate(resolve));
-      expect(statuses()).to.deep.equal(["200"]);
+      expect(await statuses(1)).to.deep.equal(["200"]);
       client.destroy();
     });
 
     it("a request that was answered by its time limit counts until its handler ends", async () => {
       const slow = held();
-      await open({ push: slow.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
-      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+      const push = new WatchedHandler(slow.handler);
+      await open({ push: push.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
+      const asked = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
       expect((await api.rpc("LabelNames", RANGE)).status).to.equal(503);
       slow.release();
-      while ((await api.rpc("LabelNames", RANGE)).status === 503) await new Promise((resolve) => setImmediate(resolve));
+      await push.ended.reach(1);
+      expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
     });
 
     it("headers above their limit are 431, noise is 400", async () => {
@@ -540,17 +591,17 @@ describe("server", () => {
       await open({ push: slow.handler, limits: { stopTimeoutMs: 20 } });
       const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" }).catch(() => "cut");
       await slow.arrived();
-      await api.server.stop();
+      const stopped = api.server.stop();
+      api.clock.advance(20);
+      await stopped;
       expect(await running).to.equal("cut");
     });
 
     it("an address in use is reported with the setting to change", async () => {
       await open();
-      const { HttpListener } = await import("./http-listener.ts");
-      const { Metrics, silentLogger, systemClock } = await import("@pyromesh/base");
       const error = await HttpListener.open(
         { host: "127.0.0.1", port: api.server.port, isMultitenant: false, operators: "loopback" },
-        { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] },
+        { clock: api.clock, logger: silentLogger, metrics: new Metrics(), routes: [] },
       ).catch((thrown: unknown) => thrown);
       expect(String(error)).to.contain("--http-addr");
     });

@@ -103,7 +103,7 @@ export interface ApiServerModules {
   readonly compression?: Compression;
 }
 
-export interface ApiServerHooks {
+interface ApiServerHooks {
   /** A reply has ended during a stop: its connection may be idle now, and gets no further request. */
   readonly onEndedInStop: () => void;
 }

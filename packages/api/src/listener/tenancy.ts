@@ -5,7 +5,7 @@
 import { ANONYMOUS, CodedError, invalidArgument, parseTenantId } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 
-export interface TenancyOptions {
+interface TenancyOptions {
   readonly isMultitenant: boolean;
 }
 

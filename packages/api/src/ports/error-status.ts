@@ -78,7 +78,7 @@ export function kindOf(thrown: unknown): ErrorKind {
 }
 
 /** What the caller may read: the message of a coded error. Of any other error the caller learns only that it happened. */
-export function publicMessageOf(thrown: unknown): string {
+function publicMessageOf(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.message;
   switch (kindOf(thrown)) {
     case "canceled":

@@ -38,6 +38,7 @@ describe("printed replies", () => {
     expect(printPprof(PROFILE, "proto", UNINTERRUPTED)).to.equal(PROFILE);
     expect(JSON.parse(decodeUtf8(printPprof(PROFILE, "json", UNINTERRUPTED)))).to.deep.equal({ sample: [{ locationId: ["1"], value: ["-3"] }], stringTable: ["", "cpu"], timeNanos: String(2n ** 60n) });
     expect(decodeUtf8(printPprof(new Uint8Array(0), "json", UNINTERRUPTED))).to.equal("{}");
+    expect(decodeUtf8(printPprof(encodeBinary(PPROF, { stringTable: ["", "\ufeffmain"] }), "json", UNINTERRUPTED))).to.equal('{"stringTable":["","\ufeffmain"]}');
     expect(decodeUtf8(printDot("digraph {ä}", "text", UNINTERRUPTED))).to.equal("digraph {ä}");
   });
 

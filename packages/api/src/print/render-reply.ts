@@ -9,7 +9,7 @@ import { REPLY_GROWTH } from "../proto/json-encode.ts";
 import { timelineGroups, timelineOf } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
 
-export interface RenderReplyInput {
+interface RenderReplyInput {
   readonly graph: FlameGraph;
   /** The series of the timeline, with the step of `shape`. */
   readonly series: readonly TimeSeries[];

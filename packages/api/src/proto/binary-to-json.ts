@@ -8,16 +8,13 @@
  * Only for bytes that we have encoded: what cannot be read is a bug of ours. It prints what `decodeBinary` would read: unknown fields are
  * skipped, repeated fields may be packed or not, and of a repeated scalar field the last value counts.
  */
+import { VarintCursor } from "@pyromesh/base";
 import type { ByteWriter } from "@pyromesh/base";
 import type { Int64, Interrupt } from "@pyromesh/profile";
 import { writeJsonKey, writeJsonScalar } from "./json-scalars.ts";
 import { isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
-
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
+import { FIXED32, FIXED64, fieldIndex, LENGTH, VARINT, wireOf } from "./wire.ts";
 
 /** Calls `interrupt` for each value. */
 export function binaryToJson(schema: MessageSchema<object>, bytes: Uint8Array, out: ByteWriter, interrupt: Interrupt): void {
@@ -34,6 +31,7 @@ class Printer {
   readonly #name: string;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #cursor: VarintCursor;
   readonly #out: ByteWriter;
   readonly #interrupt: Interrupt;
   /** By depth, and reused by each message at that depth. The schemas do not recurse, so the depth is bounded. */
@@ -44,6 +42,7 @@ class Printer {
     this.#name = name;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#cursor = new VarintCursor(bytes);
     this.#out = out;
     this.#interrupt = interrupt;
   }
@@ -70,7 +69,7 @@ class Printer {
       this.#interrupt.after(1);
       const tagAt = this.#at;
       const tag = this.#uint();
-      const index = indexOf(fields, Math.floor(tag / 8));
+      const index = fieldIndex(fields, Math.floor(tag / 8));
       this.#skip(tag % 8);
       if (index < 0) continue;
       if (spans.starts[index]! < 0) spans.starts[index] = tagAt;
@@ -186,21 +185,12 @@ class Printer {
 
   /** Returns a number up to 2^49, which almost every varint is, and a bigint above. */
   #varint(): Int64 {
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 7; count++) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
-    }
-    let wide = BigInt(value);
-    for (let shift = 49n; shift < 70n; shift += 7n) {
-      const byte = this.#byte();
-      wide |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, wide);
-    }
-    return this.#fail();
+    const cursor = this.#cursor;
+    cursor.offset = this.#at;
+    const value = cursor.nextWide();
+    if (value < 0) this.#fail();
+    this.#at = cursor.offset;
+    return typeof value === "number" ? value : BigInt.asUintN(64, value);
   }
 
   /** Reads a tag or a length. */
@@ -217,10 +207,6 @@ class Printer {
     else this.#fail();
   }
 
-  #byte(): number {
-    return this.#bytes[this.#take(1)]!;
-  }
-
   #take(count: number): number {
     const at = this.#at;
     if (count > this.#bytes.length - at) this.#fail();
@@ -233,13 +219,4 @@ class Printer {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-function indexOf(fields: readonly Field[], number: number): number {
-  if (fields[number - 1]?.number === number) return number - 1; // most tables have their fields at the index of their number
-  return fields.findIndex((field) => field.number === number);
-}
-
-function wireOf({ kind }: Field): number {
-  return kind === "string" || kind === "bytes" || kind === "message" ? LENGTH : kind === "double" ? FIXED64 : VARINT;
-}
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

@@ -12,11 +12,7 @@ import { ByteReader, ByteWriter, invalidArgument, messageOf, CorruptionError } f
 import type { Int64 } from "@pyromesh/profile";
 import { emptyMessage, isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
-
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
+import { FIXED32, FIXED64, fieldIndex, LENGTH, VARINT, wireOf } from "./wire.ts";
 
 /**
  * The bound for a request's message. A selection may have 10,000 ids, in each of several lists. An empty item takes two bytes on the wire
@@ -63,17 +59,11 @@ function readMessage(schema: MessageSchema<object>, reader: ByteReader, items: I
     const wire = tag % 8;
     const number = (tag - wire) / 8;
     if (number < 1 || number > 0x1fff_ffff) reader.fail("a field number from 1 to 2^29 - 1", String(number));
-    const field = fieldByNumber(schema, number);
+    const field = schema.fields[fieldIndex(schema.fields, number)];
     if (field === undefined) skip(reader, wire);
     else readField(field, wire, reader, value, items);
   }
   return value;
-}
-
-function fieldByNumber(schema: MessageSchema<object>, number: number): Field | undefined {
-  const guess = schema.fields[number - 1]; // most tables have their fields at the index of their number
-  if (guess?.number === number) return guess;
-  return schema.fields.find((field) => field.number === number);
 }
 
 function readField(field: Field, wire: number, reader: ByteReader, into: Record<string, unknown>, itemCount: ItemCount): void {
@@ -95,7 +85,7 @@ function readField(field: Field, wire: number, reader: ByteReader, into: Record<
   else into[field.jsonName] = item;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function readScalar(field: Field, reader: ByteReader): unknown {
   switch (field.kind) {
@@ -129,21 +119,8 @@ function readScalar(field: Field, reader: ByteReader): unknown {
 
 /** Returns a number up to 2^53, which almost every varint is, and a bigint above. */
 function readVarint(reader: ByteReader): Int64 {
-  let value = 0;
-  let scale = 1;
-  for (let count = 0; count < 7; count++) {
-    const byte = reader.u8();
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return value;
-    scale *= 0x80;
-  }
-  let wide = BigInt(value);
-  for (let shift = 49n; shift < 70n; shift += 7n) {
-    const byte = reader.u8();
-    wide |= BigInt(byte & 0x7f) << shift;
-    if (byte < 0x80) return toInt64(BigInt.asUintN(64, wide));
-  }
-  return reader.fail("a varint of at most 10 bytes", "a longer one");
+  const value = reader.uvarintWide();
+  return typeof value === "number" ? value : toInt64(value);
 }
 
 function toInt64(value: bigint): Int64 {
@@ -166,19 +143,6 @@ function skip(reader: ByteReader, wire: number): void {
       return;
     default:
       reader.fail("a wire type of 0, 1, 2 or 5", String(wire));
-  }
-}
-
-function wireOf(field: Field): number {
-  switch (field.kind) {
-    case "string":
-    case "bytes":
-    case "message":
-      return LENGTH;
-    case "double":
-      return FIXED64;
-    default:
-      return VARINT;
   }
 }
 

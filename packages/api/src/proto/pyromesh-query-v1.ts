@@ -38,7 +38,7 @@ export const SELECT_TOP_TABLE_REQUEST: MessageSchema<SelectTopTableRequest> = me
   scalar(11, "span_selector", "string", { isRepeated: true }),
 ]);
 
-export interface TopFunctionMessage {
+interface TopFunctionMessage {
   readonly name: string;
   readonly self: Int64;
   readonly total: Int64;

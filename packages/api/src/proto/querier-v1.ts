@@ -72,7 +72,7 @@ const ASYNC_QUERY_STATUSES: readonly string[] = [
   "ASYNC_QUERY_STATUS_FAILURE",
 ];
 
-export interface AsyncQueryResponse {
+interface AsyncQueryResponse {
   readonly requestId: string;
   readonly status: number;
   readonly errorMessage: string;
@@ -124,7 +124,7 @@ export const SELECT_MERGE_STACKTRACES_REQUEST: MessageSchema<SelectMergeStacktra
   scalar(11, "span_selector", "string", { isRepeated: true }),
 ]);
 
-export interface LevelMessage {
+interface LevelMessage {
   readonly values: readonly Int64[];
 }
 
@@ -144,7 +144,7 @@ const FLAME_GRAPH: MessageSchema<FlameGraphMessage> = message("querier.v1.FlameG
   scalar(4, "max_self", "int64"),
 ]);
 
-export interface PprofProfileMessage {
+interface PprofProfileMessage {
   /** In replies: the encoded bytes. */
   readonly profile: Uint8Array | PprofMessage | undefined;
 }
@@ -207,7 +207,7 @@ export const DIFF_REQUEST: MessageSchema<DiffRequest> = message("querier.v1.Diff
   nested(2, "right", SELECT_MERGE_STACKTRACES_REQUEST),
 ]);
 
-export interface FlameGraphDiffMessage extends FlameGraphMessage {
+interface FlameGraphDiffMessage extends FlameGraphMessage {
   readonly leftTicks: Int64;
   readonly rightTicks: Int64;
 }
@@ -285,7 +285,7 @@ export const SELECT_SERIES_RESPONSE: MessageSchema<SelectSeriesResponse> = messa
 ]);
 
 export const HEATMAP_OF_SPANS = 2;
-export const HEATMAP_QUERY_TYPES: readonly string[] = ["HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"];
+const HEATMAP_QUERY_TYPES: readonly string[] = ["HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"];
 
 export interface SelectHeatmapRequest {
   readonly profileTypeID: string;
@@ -333,7 +333,7 @@ export const ANALYZE_QUERY_REQUEST: MessageSchema<AnalyzeQueryRequest> = message
   scalar(4, "query", "string"),
 ]);
 
-export interface QueryScopeMessage {
+interface QueryScopeMessage {
   readonly componentType: string;
   readonly componentCount: Int64;
   readonly blockCount: Int64;
@@ -357,7 +357,7 @@ const QUERY_SCOPE: MessageSchema<QueryScopeMessage> = message("querier.v1.QueryS
   scalar(9, "symbol_bytes", "uint64"),
 ]);
 
-export interface QueryImpactMessage {
+interface QueryImpactMessage {
   readonly totalBytesInTimeRange: Int64;
   readonly totalQueriedSeries: Int64;
   readonly deduplicationNeeded: boolean;

@@ -6,7 +6,7 @@
  * false, [] or undefined (for messages and `optional` scalars). int64 is a number up to 2^53 and a bigint above.
  */
 
-export type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "int32" | "uint32" | "double";
+type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "int32" | "uint32" | "double";
 
 export interface Field {
   readonly number: number;
@@ -36,7 +36,7 @@ export function message<T extends object>(name: string, fields: readonly Field[]
   return { name, fields };
 }
 
-export interface FieldOptions {
+interface FieldOptions {
   readonly isRepeated?: boolean;
   readonly isOptional?: boolean;
   /** Given where the JSON name is not the lowerCamelCase form of the name. */
@@ -84,7 +84,7 @@ export function emptyMessage(schema: MessageSchema<object>): Record<string, unkn
 
 const NO_BYTES = new Uint8Array(0);
 
-export function defaultOf(field: Field): unknown {
+function defaultOf(field: Field): unknown {
   if (field.isOptional) return undefined;
   switch (field.kind) {
     case "message":

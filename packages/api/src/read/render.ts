@@ -17,11 +17,11 @@ import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
 import { timelineStep } from "../print/render-timeline.ts";
 import { checkSameType, readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
-export interface RenderOptions {
+interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
 }
 
-export interface RenderModules {
+interface RenderModules {
   readonly source: ProfileSource;
   readonly clock: Clock;
 }

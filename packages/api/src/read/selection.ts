@@ -5,17 +5,11 @@
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, printProfileType, RegexBudget, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
+import type { MergeQuery, Scope } from "../ports/ports.ts";
 import type { StackTraceSelectorMessage } from "../proto/types-v1.ts";
 
-/** The profiles that a query selects: the fields of MergeQuery without its scope. */
-export interface Selection {
-  readonly profileType: ProfileType;
-  readonly selector: readonly Matcher[];
-  readonly callSite: readonly string[];
-  readonly profileIds: readonly Uint8Array[];
-  readonly spanIds: readonly string[];
-  readonly traceIds: readonly string[];
-}
+/** The profiles that a query selects. */
+export type Selection = Omit<MergeQuery, keyof Scope>;
 
 export interface SelectionInput {
   readonly profileTypeID: string;
@@ -59,7 +53,7 @@ export function checkSameType(left: Pick<Selection, "profileType">, right: Pick<
 }
 
 /** `{}` selects everything. An empty text is refused. */
-export function readSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
+function readSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
   try {
     return parseSelector(text, budget);
   } catch (thrown) {

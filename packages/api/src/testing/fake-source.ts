@@ -25,7 +25,7 @@ import { printRender, printRenderDiff } from "../print/render-reply.ts";
 import { printHeatmap, printSeries } from "../print/series-reply.ts";
 import { printTopTable } from "../print/top-table-reply.ts";
 
-export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
+const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
 const EMPTY_GRAPH: FlameGraph = { names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 };
 
@@ -57,6 +57,7 @@ export class FakeSource implements ProfileSource {
   /** While set, every query waits for it. */
   gate: Promise<void> | undefined = undefined;
   readonly signals: AbortSignal[] = [];
+  #onQuery: (signal: AbortSignal) => void = () => {};
 
   async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
     this.seriesQueries.push(query);
@@ -126,8 +127,14 @@ export class FakeSource implements ProfileSource {
     return this.#answer(this.analysis, signal);
   }
 
+  /** Resolves with the signal of the next query. */
+  nextQuery(): Promise<AbortSignal> {
+    return new Promise((resolve) => (this.#onQuery = resolve));
+  }
+
   async #answer<T>(value: T, signal: AbortSignal): Promise<Answer<T>> {
     this.signals.push(signal);
+    this.#onQuery(signal);
     await this.gate;
     if (this.failure !== undefined) throw this.failure;
     return { value, receipt: FAKE_RECEIPT, missing: this.missing, isSaturated: this.isSaturated };

@@ -1,7 +1,7 @@
 /** Encodes PushRequests for tests of the reader. It shares no code with the reader, and can encode wrong ones. */
 import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
 
-export interface SeriesInit {
+interface SeriesInit {
   readonly labels: Readonly<Record<string, string>>;
   readonly profiles: readonly { readonly raw: Uint8Array; readonly id?: string }[];
 }

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-export interface RecordedExchange {
+interface RecordedExchange {
   readonly name: string;
   readonly method: string;
   readonly path: string;

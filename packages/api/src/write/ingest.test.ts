@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { CodedError, invalidArgument, Metrics, systemClock, unavailable } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
+import { CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { pprofOfText } from "@pyromesh/profile";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
@@ -19,7 +19,7 @@ import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
 const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 2 ** 20, profileSizeBytesMax: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
-const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
+const clock = new ManualClock(1_795_419_100_000);
 
 interface Rig {
   readonly sink: FakeSink;
@@ -31,7 +31,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
 }
 

@@ -11,15 +11,11 @@ import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import { JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
 import { JsonFault, JsonReader } from "../bodies/json-reader.ts";
-import { finishReading, PushCounts } from "./push-message.ts";
+import { PushBounds } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
 
-/** Throws PUSH_MALFORMED, naming the place, or a code of `PushCounts` or json-bounds.ts. */
-export function readPushJson(body: Uint8Array): PushedProfile[] {
-  return finishReading(readPushJsonInSteps(body));
-}
-
-export function* readPushJsonInSteps(body: Uint8Array): PushReading {
+/** Throws PUSH_MALFORMED, naming the place, or a code of `PushBounds` or json-bounds.ts. */
+export function* readPushJson(body: Uint8Array): PushReading {
   try {
     const reader = new JsonReader(body, JSON_PUSH_BOUNDS);
     return yield* new PushJson(reader).request();
@@ -31,7 +27,7 @@ export function* readPushJsonInSteps(body: Uint8Array): PushReading {
 
 class PushJson {
   readonly #reader: JsonReader;
-  readonly #counts = new PushCounts();
+  readonly #counts = new PushBounds();
   readonly #profiles: PushedProfile[] = [];
 
   constructor(reader: JsonReader) {

@@ -8,7 +8,7 @@
  * What must stay true: nothing is read beyond the end, and unknown fields are skipped. The memory for a request is bounded by the counts
  * below, whatever its bytes say.
  */
-import { invalidArgument } from "@pyromesh/base";
+import { invalidArgument, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import { hexOfInvalidText } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
@@ -43,11 +43,7 @@ const LABELS_TOGETHER_MAX = 262_144;
 export type PushReading = Generator<undefined, PushedProfile[]>;
 
 /** Throws PUSH_MALFORMED, naming the byte. */
-export function readPushBinary(body: Uint8Array): PushedProfile[] {
-  return finishReading(readPushBinaryInSteps(body));
-}
-
-export function readPushBinaryInSteps(body: Uint8Array): PushReading {
+export function readPushBinary(body: Uint8Array): PushReading {
   return new Scan(body).request();
 }
 
@@ -60,7 +56,7 @@ export function finishReading(reading: PushReading): PushedProfile[] {
 }
 
 /** Counts the items of a push and refuses it beyond the bounds, however small each item is. */
-export class PushCounts {
+export class PushBounds {
   #seriesCount = 0;
   #profileCount = 0;
   #labelCount = 0;
@@ -107,12 +103,14 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
 class Scan {
   readonly #bytes: Buffer;
+  readonly #cursor: VarintCursor;
   readonly #profiles: PushedProfile[] = [];
-  readonly #counts = new PushCounts();
+  readonly #counts = new PushBounds();
   #at = 0;
 
   constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#cursor = new VarintCursor(body);
   }
 
   *request(): PushReading {
@@ -228,17 +226,13 @@ class Scan {
 
   /** Up to 64 bits. Above 2^53 the value is imprecise, which is enough to refuse it. */
   #varint(end: number): number {
-    const bytes = this.#bytes;
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 10; count++) {
-      if (this.#at >= end) this.#fail("the rest of a number");
-      const byte = bytes[this.#at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
-    }
-    return this.#fail("a number of at most 10 bytes");
+    const cursor = this.#cursor;
+    cursor.offset = this.#at;
+    cursor.end = end;
+    const value = cursor.next();
+    if (value < 0) this.#fail(end - this.#at < VARINT_BYTES_MAX ? "the rest of a number" : "a number of at most 10 bytes");
+    this.#at = cursor.offset;
+    return value;
   }
 
   #fail(expected: string): never {

@@ -1,8 +1,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
-import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, systemClock, unavailable } from "@pyromesh/base";
-import type { Clock, TenantId } from "@pyromesh/base";
+import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, unavailable } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { Discards } from "./discards.ts";
 import type { ApiReply } from "../ports/http.ts";
@@ -17,7 +18,6 @@ import { encodePushRequest } from "../testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
 const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 256 * 2 ** 20, profileSizeBytesMax: 4 * 2 ** 20 };
-const STOPPED: Clock = { ...systemClock, monotonicMs: () => 0 };
 const PATH = "/push.v1.PusherService/Push";
 const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
@@ -30,8 +30,9 @@ interface Rig {
 function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
+  const clock = new ManualClock();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, clock: systemClock, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }

@@ -19,8 +19,8 @@ import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "../ports/ports.ts";
 import type { PushCounts } from "./push-counts.ts";
-import { readPushJsonInSteps } from "./push-json.ts";
-import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
+import { readPushJson } from "./push-json.ts";
+import { describeProfile, finishReading, readPushBinary } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
@@ -76,7 +76,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     discardOversize(thrown, tenant, modules);
     throw thrown;
   }
-  const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
+  const reading = codec === "json" ? readPushJson(body) : readPushBinary(body);
   const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
@@ -118,7 +118,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
 }
 
-export interface ArrivedProfiles {
+interface ArrivedProfiles {
   readonly tenant: TenantId;
   readonly profiles: readonly ArrivedProfile[];
   /** The size that each profile was counted with when it was received. */

@@ -18,7 +18,7 @@ export interface RateLimits {
   readonly ingestionBurstBytes: number;
 }
 
-export interface RateLimitOptions {
+interface RateLimitOptions {
   /** Called for every profile, so that a reloaded override applies at once. */
   readonly limitsOf: (tenant: TenantId) => RateLimits;
   /**
@@ -101,7 +101,7 @@ export interface Bucket {
   readonly atMs: number;
 }
 
-export interface Rate {
+interface Rate {
   readonly bytesPerSecond: number;
   readonly burstBytes: number;
 }

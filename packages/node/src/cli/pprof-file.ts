@@ -25,7 +25,7 @@ export function readPprofFile(content: Uint8Array, file: string): PprofFile {
     const strings: string[] = [];
     for (const { field, payload } of fieldsOf(bytes, file)) {
       if (field === 1 && payload !== undefined) typeIndexes.push(firstVarint(payload, file));
-      if (field === 6 && payload !== undefined) strings.push(new TextDecoder().decode(payload));
+      if (field === 6 && payload !== undefined) strings.push(new TextDecoder("utf-8", { ignoreBOM: true }).decode(payload));
     }
     const sampleTypes = typeIndexes.map((index) => strings[index] ?? "");
     if (sampleTypes.length === 0 || sampleTypes.includes("")) throw new Error("it names no sample types");

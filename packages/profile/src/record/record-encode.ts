@@ -2,9 +2,10 @@
  * Writes records: what is of one value in front, then the columns, which the kernel writes (../kernel/record.ts), then spans and
  * traces; around it the envelope. RECORD.md draws the layout; record-decode.ts reads it.
  */
-import { assert, crc32 } from "@pyromesh/base";
+import { assert, crc32, putUvarint } from "@pyromesh/base";
 import { identityOf, NORMALISATION_VERSION } from "../model/identity.ts";
-import { FRONT_BYTES_MAX, RESULT } from "../pprof/kernel-memory.ts";
+import { RESULT } from "../gen/kernel-layout.ts";
+import { FRONT_BYTES_MAX } from "../pprof/kernel-memory.ts";
 import type { Labels } from "../labels/labels.ts";
 import { LABEL_SERVICE_NAME, labelValue } from "../labels/labels.ts";
 import type { PprofKernel } from "../pprof/pprof-kernel.ts";
@@ -197,19 +198,19 @@ export class RecordEncoder {
     pos = putText(out, pos, draft.tenant);
     pos = putText(out, pos, service);
     pos = putInt64(out, pos, draft.timeNs);
-    pos = putVarint(out, pos, draft.samples.length);
+    pos = putUvarint(out, pos, draft.samples.length);
     pos = putInt64(out, pos, draft.durationNs);
     pos = putInt64(out, pos, draft.period);
     pos = putText(out, pos, draft.periodType.type);
     pos = putText(out, pos, draft.periodType.unit);
-    pos = putVarint(out, pos, sampleTypes.length);
+    pos = putUvarint(out, pos, sampleTypes.length);
     for (const { type, unit } of sampleTypes) {
       pos = putText(out, pos, type);
       pos = putText(out, pos, unit);
     }
     // service_name stands in front already.
     const isServiceLabel = labels.some(({ name }) => name === LABEL_SERVICE_NAME);
-    pos = putVarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
+    pos = putUvarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
     for (const { name, value } of labels) {
       if (name === LABEL_SERVICE_NAME) continue;
       pos = putText(out, pos, name);
@@ -245,9 +246,9 @@ export class RecordEncoder {
         met.push(id);
         idNew[id] = met.length;
         out[pos++] = 1;
-      } else pos = putVarint(out, pos, met.length + 2 - known);
+      } else pos = putUvarint(out, pos, met.length + 2 - known);
     }
-    pos = putVarint(out, pos, met.length);
+    pos = putUvarint(out, pos, met.length);
     for (const id of met) {
       idNew[id] = 0;
       for (let i = 0; i < sizeBytes; i++) out[pos++] = ids[id * sizeBytes + i]!;
@@ -258,28 +259,6 @@ export class RecordEncoder {
 
 function frontTooLong(lengthBytes: number): Error {
   return refusal("label_value_too_long", `the labels and sample types of the series take ${lengthBytes} bytes and fewer than ${FRONT_BYTES_MAX} are kept: shorten them`);
-}
-
-/** A whole number in [0, 2^53]. */
-function putVarint(out: Uint8Array, from: number, value: number): number {
-  let pos = from;
-  let rest = value;
-  if (rest > 0x7fff_ffff) {
-    // Four groups of seven bits off the low end, then what is left fits 32-bit arithmetic.
-    const high = Math.floor(rest / 0x1000_0000);
-    const low = rest - high * 0x1000_0000;
-    out[pos++] = low | 0x80;
-    out[pos++] = (low >>> 7) | 0x80;
-    out[pos++] = (low >>> 14) | 0x80;
-    out[pos++] = (low >>> 21) | 0x80;
-    rest = high;
-  }
-  while (rest >= 0x80) {
-    out[pos++] = rest | 0x80;
-    rest >>>= 7;
-  }
-  out[pos++] = rest;
-  return pos;
 }
 
 function putInt64(out: Uint8Array, pos: number, value: bigint): number {
@@ -308,5 +287,5 @@ function putText(out: Uint8Array, from: number, text: string): number {
     if (i === length) return pos;
   }
   const bytes = Buffer.from(text, "utf8");
-  return putRaw(out, putVarint(out, from, bytes.length), bytes);
+  return putRaw(out, putUvarint(out, from, bytes.length), bytes);
 }

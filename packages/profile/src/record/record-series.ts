@@ -12,23 +12,23 @@ import { bodyOffset, FrontReader } from "./record.ts";
 export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   const front = new FrontReader(bytes, object, bodyOffset(bytes, object) + 1); // behind the normalisation version
   front.skipText(); // tenant
-  const serviceAt = front.pos;
+  const serviceAt = front.offset;
   front.skipText();
-  const serviceTo = front.pos;
+  const serviceTo = front.offset;
   front.take(8); // time
   front.count(); // samples
   front.take(16); // duration, period
-  const periodAt = front.pos;
+  const periodAt = front.offset;
   front.skipText();
   front.skipText();
-  const periodTo = front.pos;
+  const periodTo = front.offset;
   const typeCount = front.count();
-  const typesAt = front.pos;
+  const typesAt = front.offset;
   for (let i = 0; i < typeCount; i++) {
     front.skipText();
     front.skipText();
   }
-  const labelsAt = front.pos;
+  const labelsAt = front.offset;
   for (let left = front.count(); left > 0; left--) {
     front.skipText();
     front.skipText();
@@ -36,19 +36,19 @@ export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
 
   low = 0x811c_9dc5;
   high = 0x1b87_3593;
-  mix(bytes, labelsAt, front.pos);
+  mix(bytes, labelsAt, front.offset);
   mix(bytes, serviceAt, serviceTo);
   mix(bytes, periodAt, periodTo);
   const [lowBefore, highBefore] = [low, high];
   const series: number[] = [];
-  front.pos = typesAt;
+  front.moveTo(typesAt);
   for (let i = 0; i < typeCount; i++) {
-    const from = front.pos;
+    const from = front.offset;
     front.skipText();
     front.skipText();
     low = lowBefore;
     high = highBefore;
-    mix(bytes, from, front.pos);
+    mix(bytes, from, front.offset);
     series.push(number53());
   }
   return series;

@@ -15,7 +15,7 @@
  * What must stay true: the body of a push is the same bytes on every node, so that its hash can be its name; whoever reads
  * a record checks magic, version, length and checksum before believing anything else.
  */
-import { CorruptionError, crc32 } from "@pyromesh/base";
+import { CorruptionError, crc32, VarintCursor } from "@pyromesh/base";
 import { IDENTITY_BYTES } from "../model/identity.ts";
 import type { EncodedRecord } from "../model/record-view.ts";
 
@@ -135,20 +135,29 @@ export class FrontReader {
   readonly #bytes: Uint8Array;
   readonly #buffer: Buffer;
   readonly #object: string;
-  pos: number;
+  readonly #cursor: VarintCursor;
 
-  constructor(bytes: Uint8Array, object: string, pos: number) {
+  constructor(bytes: Uint8Array, object: string, offset: number) {
     this.#bytes = bytes;
     this.#buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#object = object;
-    this.pos = pos;
+    this.#cursor = new VarintCursor(bytes, offset);
+  }
+
+  get offset(): number {
+    return this.#cursor.offset;
+  }
+
+  /** Goes on at `offset`. */
+  moveTo(offset: number): void {
+    this.#cursor.offset = offset;
   }
 
   /** Moves past `length` bytes and returns where they begin. */
   take(length: number): number {
-    const at = this.pos;
+    const at = this.#cursor.offset;
     if (length > this.#bytes.length - at) corrupt(this.#object, at, `${length} more bytes`, `${this.#bytes.length - at}`);
-    this.pos = at + length;
+    this.#cursor.offset = at + length;
     return at;
   }
 
@@ -158,13 +167,10 @@ export class FrontReader {
 
   /** A count or a length: nothing here reaches 2^32. */
   count(): number {
-    let value = 0;
-    for (let shift = 0; shift < 35; shift += 7) {
-      const byte = this.byte();
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-    return corrupt(this.#object, this.pos, "a number of at most 5 bytes", "a longer one");
+    const start = this.#cursor.offset;
+    const value = this.#cursor.next();
+    if (value < 0 || this.#cursor.offset - start > 5) corrupt(this.#object, start, "a number of at most 5 bytes", value < 0 ? "the end, or a longer one" : "a longer one");
+    return value;
   }
 
   uint32(): number {

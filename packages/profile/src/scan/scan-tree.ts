@@ -129,7 +129,7 @@ class FrameNames {
   readonly #byString = new Map<number, number>();
   readonly #byText = new Map<string, number>();
   readonly #byAddress = new Map<number, number>();
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   constructor(symbols: Symbols) {
     this.#symbols = symbols;

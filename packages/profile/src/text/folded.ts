@@ -40,7 +40,7 @@ export interface FoldedStack {
 /** Each stack once. Throws a refusal for a line that cannot be read. */
 export function parseFolded(bytes: Uint8Array, options: Pick<FoldedText, "mode" | "isForm">): FoldedStack[] {
   if (!isUtf8(bytes)) throw notUtf8(bytes);
-  const text = decodeUtf8(bytes);
+  const text = decodeUtf8(bytes).replace(/^\ufeff/, ""); // the byte order mark of a file
   if (options.mode === "groups" && hasJoinedLines(text, { isForm: options.isForm === true })) {
     throw malformed(
       "the text is one line in which a count runs into the next stack, as `curl -d @file` sends a file, without its line ends: send it with `--data-binary @file`; a single stack whose names look so takes a line end or Content-Type: text/plain",

@@ -1,13 +1,13 @@
 /** How to push a first profile to this server: commands and snippets to copy, one for each kind of client. */
 
-export interface PushExample {
+interface PushExample {
   readonly id: string;
   readonly title: string;
   readonly note: string;
   readonly code: string;
 }
 
-export interface PushTarget {
+interface PushTarget {
   /** The origin of the page, without a slash at its end. */
   readonly serverUrl: string;
   /** Empty: no header is sent. */

@@ -20,7 +20,7 @@ const GAP_PX = 1;
 const TEXT_INSET_PX = 4;
 const FONT = '11px ui-monospace, "SF Mono", "Cascadia Mono", Menlo, "DejaVu Sans Mono", monospace';
 
-export interface FlameScene {
+interface FlameScene {
   readonly layout: FlameGraphLayout;
   /** The zoomed box; 0 shows the whole graph. */
   readonly focus: number;
@@ -33,7 +33,7 @@ export interface FlameScene {
   readonly palette: FramePalette;
 }
 
-export interface BoxEdges {
+interface BoxEdges {
   readonly leftPx: number;
   readonly topPx: number;
   readonly widthPx: number;

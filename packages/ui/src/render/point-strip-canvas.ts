@@ -2,7 +2,7 @@
 import type { TimeSpan } from "../model/time-range.ts";
 import { openSurface } from "./canvas-surface.ts";
 
-export interface StripPalette {
+interface StripPalette {
   readonly background: string;
   readonly bar: string;
   readonly hoveredBar: string;
@@ -13,7 +13,7 @@ export interface StripPalette {
 export const LIGHT_STRIP: StripPalette = { background: "#ffffff", bar: "#e8a06c", hoveredBar: "#b4480f", line: "#d8dde4", selection: "rgba(29, 95, 209, 0.18)" };
 export const DARK_STRIP: StripPalette = { background: "#171b21", bar: "#a8633a", hoveredBar: "#f0a878", line: "#323a45", selection: "rgba(120, 170, 255, 0.25)" };
 
-export interface StripScene {
+interface StripScene {
   readonly points: readonly { readonly timestampMs: number; readonly value: number }[];
   readonly span: TimeSpan;
   readonly stepMs: number;

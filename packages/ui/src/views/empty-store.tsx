@@ -5,7 +5,7 @@ import { pushExamples } from "../model/push-examples.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { useWatch } from "./use-watch.ts";
 
-export interface EmptyStoreProps {
+interface EmptyStoreProps {
   readonly serverUrl: string;
   readonly tenant: string;
   readonly onLook: () => void;

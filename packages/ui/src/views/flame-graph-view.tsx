@@ -14,7 +14,7 @@ import type { SearchMatches } from "../model/search.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 import { FlameGraphCanvas, ROW_PX } from "../render/flame-graph-canvas.ts";
 
-export interface FlameGraphViewProps {
+interface FlameGraphViewProps {
   readonly layout: FlameGraphLayout;
   readonly focus: number;
   readonly matches: SearchMatches | undefined;

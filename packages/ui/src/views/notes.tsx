@@ -6,7 +6,7 @@ import { formatFullMoment } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { useWatch } from "./use-watch.ts";
 
-export interface ErrorNoteProps {
+interface ErrorNoteProps {
   readonly error: Error;
   readonly onRetry: () => void;
   readonly onPartial: () => void;
@@ -57,7 +57,7 @@ export function MissingNote({ missing, onWhole }: { readonly missing: readonly s
 
 const JUMP_MS = 15 * 60_000;
 
-export interface NothingInRangeProps {
+interface NothingInRangeProps {
   readonly stats: StoreStats;
   readonly onRange: (range: TimeRange) => void;
   readonly onLook: () => void;

@@ -8,7 +8,7 @@ import { formatValue } from "../model/value-format.ts";
 import { FrameScheduler } from "../render/canvas-surface.ts";
 import { DARK_STRIP, drawPointStrip, LIGHT_STRIP } from "../render/point-strip-canvas.ts";
 
-export interface PointStripProps {
+interface PointStripProps {
   readonly points: readonly SeriesPoint[];
   readonly span: TimeSpan;
   readonly stepMs: number;

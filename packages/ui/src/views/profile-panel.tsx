@@ -15,7 +15,7 @@ import { TopTableView } from "./top-table-view.tsx";
 import type { Answer } from "./use-answer.ts";
 import type { ChangeState } from "./use-query-state.ts";
 
-export interface ProfilePanelProps {
+interface ProfilePanelProps {
   readonly layout: FlameGraphLayout;
   /** The zoomed box. */
   readonly focus: number;

@@ -5,7 +5,7 @@ import { inputValueOf, momentOfInput } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { printRange, RANGE_PRESETS, resolveRange } from "../model/time-range.ts";
 
-export interface TimeRangePickerProps {
+interface TimeRangePickerProps {
   readonly range: TimeRange;
   readonly nowMs: number;
   readonly onChange: (range: TimeRange) => void;

@@ -7,7 +7,7 @@ import { preferredType, typeTitles } from "../model/service-catalog.ts";
 import { TimeRangePicker } from "./time-range-picker.tsx";
 import type { ChangeState } from "./use-query-state.ts";
 
-export interface ToolbarProps {
+interface ToolbarProps {
   readonly state: QueryState;
   readonly catalog: ServiceCatalog | undefined;
   readonly nowMs: number;

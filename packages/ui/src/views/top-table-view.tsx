@@ -9,7 +9,7 @@ import type { TableSort, TopRow } from "../model/top-table.ts";
 import { nextSort, sortRows } from "../model/top-table.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 
-export interface TopTableViewProps {
+interface TopTableViewProps {
   /** Undefined: still loading. */
   readonly rows: readonly TopRow[] | undefined;
   /** How many functions there are. `rows` may be only the first by `order`. */

@@ -19,11 +19,12 @@ export class ServedBuild {
     this.url = url;
   }
 
-  static async start(dir: string, flags: readonly string[]): Promise<ServedBuild> {
+  /** `flags` are those of `pyromesh serve`, `nodeFlags` those of Node.js. */
+  static async start(dir: string, { flags = [], nodeFlags = [] }: { readonly flags?: readonly string[]; readonly nodeFlags?: readonly string[] }): Promise<ServedBuild> {
     const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-bench-"));
     const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
     const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // bin/pyromesh.js sets the same
-    const child = spawn(process.execPath, [path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const child = spawn(process.execPath, [...nodeFlags, path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
     for await (const line of createInterface({ input: child.stderr })) {
       const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
       if (found === null) continue;
@@ -34,6 +35,10 @@ export class ServedBuild {
     }
     rmSync(dataDir, { recursive: true, force: true });
     throw new Error(`${dir} did not start: is it built?`);
+  }
+
+  get pid(): number {
+    return this.#process.pid!; // it has been spawned
   }
 
   async stop(): Promise<void> {
