@@ -1,7 +1,7 @@
 /**
  * How the memory that the process may have is shared out: pure.
  *
- *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (worker-thread.ts)
+ *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (compute/node-threads.ts)
  *   what queries build  20 %, in equal parts      typed arrays, which lie outside of the heaps: memory-guard.ts ends the query
  *   object cache        1/16                      footers and ranges of objects, on the main thread (block/objects/object-cache.ts)
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
