@@ -2,28 +2,20 @@
  * The machine that the node runs on: starts it, stops it, kills it, starts it again. Each run is a life: it has its own timers, its own way to
  * the disk, the bucket and the threads, and nothing of it happens after its end.
  */
-import { apiRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
-import type { ApiRequest } from "@pyromesh/api";
 import { fasterClock, Metrics } from "@pyromesh/base";
-import type { Logger, TenantId } from "@pyromesh/base";
-import { Head } from "@pyromesh/head";
-import type { LocalFiles } from "@pyromesh/block";
-import { RouteTable } from "../../../../packages/api/dist/ports/route.js";
-import { Node } from "../../../../packages/node/dist/node.js";
-import { loadConfig } from "../../../../packages/node/dist/config/load-config.js";
-import { queryLimitsOf, writeLimitsOf } from "../../../../packages/node/dist/config/api-limits.js";
-import { openLocalCompute } from "pyromesh/testing";
+import type { Logger } from "@pyromesh/base";
+import { composeNode, loadConfig } from "pyromesh";
+import type { ComposedNode, Config, World as NodeWorld } from "pyromesh";
+import type { Settings } from "../history/settings.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
-import { SimFiles } from "./sim-files.ts";
-import type { SimReply, SimRequest } from "./sim-network.ts";
-import { simStoreOpener } from "./sim-store.ts";
+import { simThreads } from "./sim-threads.ts";
 import type { World } from "./world.ts";
 
 export class Machine {
   readonly #world: World;
   #life: Life | undefined;
-  #node: Node | undefined;
+  #node: ComposedNode | undefined;
   #runCount = 0;
   deathCount = 0;
   metrics: Metrics = new Metrics();
@@ -42,63 +34,57 @@ export class Machine {
   }
 
   start(): void {
-    const world = this.#world;
-    const { bucket, disk, network, scheduler, settings } = world;
     const life = new Life(`run ${++this.#runCount}`);
     this.#life = life;
-    const note = (what: string): void => world.journal.note("machine", `${life.name} ${what}`);
-    note("starts");
-    const clock = simClock(scheduler, life, settings.epochMs);
-    const random = world.chance.stream(life.name).asRandom();
-    const metrics = (this.metrics = new Metrics());
-    const logger = this.#logger(life);
-    const calls = disk.callsOf(life);
-    const files = new SimFiles(disk, calls) as unknown as LocalFiles;
-    const flags = {
-      multitenancy: "true",
-      flush_interval: `${settings.flushIntervalMs}ms`,
-      flush_size: `${settings.flushSizeBytes}B`,
-      retention: "0",
-    };
-    const config = loadConfig({ flags: new Map(Object.entries(flags).map(([key, value]) => [key, [value]])), env: {}, readFile: () => "" });
-    const node = new Node(config, {
-      clock,
-      random,
-      logger,
-      metrics,
-      compute: openLocalCompute({ random }),
-      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
-      bucketClock: fasterClock(clock, settings.bucketSpeed),
-      openBucket: async () => bucket.openFor(life),
-      openLocal: async () => files,
-      openHead: (hooks) => Head.open({ diskBudgetBytes: settings.diskBudgetBytes }, { clock, random, logger, metrics, ...hooks, opener: simStoreOpener(disk.store, calls), checkpoint: disk.checkpoint(), quarantineFile: disk.atomicFile("quarantine", calls) }),
-    });
-    this.#node = node;
-    const writeOptions = { limitsOf: (tenant: TenantId) => writeLimitsOf(config, tenant) };
-    const write = { sink: node.sink, rateLimit: new RateLimit(writeOptions, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
-    const routes = new RouteTable(
-      apiRoutes(
-        { limitsOf: (tenant) => queryLimitsOf(config, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT },
-        { source: node.source, admin: node.admin, clock, push: pushHandler(writeOptions, write), ingest: ingestHandler(writeOptions, write) },
-      ),
-    );
-    network.listen(life, (request, gone) => answer(routes, request, gone));
-    node.start().then(
-      () => note("is ready"),
+    this.#note(life, "starts");
+    this.#run(life).then(
+      () => this.#note(life, "is ready"),
       (error: unknown) => {
         if (life.isOver) return;
-        note(`did not start: ${String(error)}`);
+        // The process ends, and who looks after it starts it again.
+        this.#note(life, `did not start: ${String(error)}`);
         this.#over(life);
         this.#startLater();
       },
     );
   }
 
+  async #run(life: Life): Promise<void> {
+    const { settings } = this.#world;
+    const node = await composeNode(configOf(settings), this.#worldOf(life));
+    this.#node = node;
+    await node.start();
+  }
+
+  #worldOf(life: Life): NodeWorld {
+    const { bucket, chance, disk, faults, network, scheduler, settings } = this.#world;
+    const clock = simClock(scheduler, life, settings.epochMs);
+    const random = chance.stream(life.name).asRandom();
+    const metrics = (this.metrics = new Metrics());
+    return {
+      clock,
+      bucketClock: fasterClock(clock, settings.bucketSpeed),
+      random,
+      logger: this.#logger(life),
+      metrics,
+      network: network.openFor(life),
+      disk: disk.openFor(life),
+      openBucket: async () => bucket.openFor(life),
+      openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, random }),
+      machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
+      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
+      endProcess: (error) => {
+        this.#note(life, `ends itself: ${error.message}`);
+        this.crash("kill");
+      },
+    };
+  }
+
   /** SIGKILL, or the power is gone. */
   crash(kind: "kill" | "power"): void {
     const life = this.#life;
     if (life === undefined) return;
-    this.#world.journal.note("machine", `${life.name} dies: ${kind}`);
+    this.#note(life, `dies: ${kind}`);
     this.#over(life);
     this.#world.disk.crash(kind);
     this.#startLater();
@@ -114,11 +100,15 @@ export class Machine {
     const life = this.#life;
     const node = this.#node;
     if (life === undefined || node === undefined) return;
-    this.#world.journal.note("machine", `${life.name} is stopped`);
-    await node.stop();
+    this.#note(life, "is stopped");
+    await Promise.race([node.stop(), life.ended]);
     if (life.isOver) return;
-    this.#world.journal.note("machine", `${life.name} has stopped`);
+    this.#note(life, "has stopped");
     this.#over(life);
+  }
+
+  #note(life: Life, what: string): void {
+    this.#world.journal.note("machine", `${life.name} ${what}`);
   }
 
   #over(life: Life): void {
@@ -140,38 +130,26 @@ export class Machine {
     const say = (level: string) => (message: string, fields?: object) => {
       if (!life.isOver) this.#world.journal.note("node", `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
     };
-    const logger = { debug: () => {}, info: say("info"), warn: say("warn"), error: say("error") };
-    return logger as unknown as Logger;
+    const logger: Logger = { debug: () => {}, info: say("info"), warn: say("warn"), error: say("error"), with: () => logger };
+    return logger;
   }
+}
+
+/** So little that the bounds which follow from it are small as well. */
+const MEMORY_BYTES = 256 * 2 ** 20;
+
+function configOf(settings: Settings): Config {
+  const flags = {
+    multitenancy: "true",
+    flush_interval: `${settings.flushIntervalMs}ms`,
+    flush_size: `${settings.flushSizeBytes}B`,
+    head_disk_budget: `${settings.diskBudgetBytes}B`,
+    retention: "0",
+    workers: String(settings.workerCount),
+  };
+  return loadConfig({ flags: new Map(Object.entries(flags).map(([key, value]) => [key, [value]])), env: {}, readFile: () => "" });
 }
 
 function describe(fields: object): string {
   return JSON.stringify(fields, (_key, value: unknown) => (value instanceof Error ? `${value.name}: ${value.message}` : typeof value === "bigint" ? String(value) : value));
-}
-
-async function answer(routes: RouteTable, { method, path, headers, body }: SimRequest, gone: AbortSignal): Promise<SimReply> {
-  const url = new URL(path, "http://node");
-  const found = routes.find(method, url.pathname);
-  if (found.kind !== "found") return { status: 404, headers: {}, body: "" };
-  const request = {
-    method,
-    path: url.pathname,
-    query: url.searchParams,
-    headers,
-    tenants: [headers["x-scope-orgid"] ?? "anonymous"],
-    signal: gone,
-    caller: gone,
-    unpackMemory: { bytesMax: Infinity, take: () => Promise.resolve(), tryTake: () => true },
-    endAfter: () => {},
-    reserveReply: () => Promise.resolve(),
-    body: () => Promise.resolve(body),
-  } as unknown as ApiRequest;
-  try {
-    const reply = await found.route.handler(request);
-    return { status: reply.status, headers: reply.headers, body: typeof reply.body === "string" ? reply.body : Buffer.from(reply.body).toString("utf8") };
-  } catch (error) {
-    const { code, kind, message } = error as { code?: string; kind?: string; message: string };
-    const status = kind === "unavailable" ? 503 : kind === "invalid_argument" || kind === "failed_precondition" ? 400 : kind === "canceled" || (error as Error).name === "AbortError" ? 499 : 500;
-    return { status, headers: {}, body: JSON.stringify({ code, message: message || "x", stack: status === 500 ? (error as Error).stack : undefined }) };
-  }
 }

@@ -18,10 +18,13 @@ export interface Pending {
 /** What lives and dies together: one run of a node, from its start to its stop or crash. Its events are dropped when it is dead. */
 export class Life {
   readonly name: string;
+  readonly ended: Promise<void>;
   #isOver = false;
+  #resolveEnded!: () => void; // set before the constructor returns
 
   constructor(name: string) {
     this.name = name;
+    this.ended = new Promise((resolve) => (this.#resolveEnded = resolve));
   }
 
   get isOver(): boolean {
@@ -31,6 +34,7 @@ export class Life {
   /** Nothing of it happens any more. */
   end(): void {
     this.#isOver = true;
+    this.#resolveEnded();
   }
 }
 

@@ -4,11 +4,13 @@
  */
 import { unavailable } from "@pyromesh/base";
 import type { AtomicFile, Checkpoint, CheckpointMark } from "@pyromesh/head";
+import type { NodeDisk } from "pyromesh";
 import type { Chance } from "./chance.ts";
 import type { Faults } from "./faults.ts";
 import type { Journal } from "./journal.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
-import { StoreState } from "./sim-store.ts";
+import { SimFiles } from "./sim-files.ts";
+import { simStoreOpener, StoreState } from "./sim-store.ts";
 
 /** What the disk's parts ask for each call: time, and whether a fault comes. Of one run of the node. */
 export interface DiskCalls {
@@ -40,7 +42,35 @@ export class SimDisk {
     this.#modules = modules;
   }
 
-  callsOf(life: Life): DiskCalls {
+  /** One run's way to it. */
+  openFor(life: Life): NodeDisk {
+    const calls = this.#callsOf(life);
+    return {
+      head: {
+        place: "/sim/head",
+        formatFile: this.#atomicFile("format", calls),
+        quarantineFile: this.#atomicFile("quarantine", calls),
+        prepare: () => calls.take("head prepare", 0.5),
+        openCheckpoint: () => this.#checkpoint(),
+        opener: () => simStoreOpener(this.store, calls),
+        measure: async () => {
+          await calls.take("head measured", 0.5);
+          return { storeBytes: this.store.sizeBytes, otherBytes: this.fileBytes };
+        },
+      },
+      prepare: () => calls.take("data dir prepare", 0.5),
+      openLocalFiles: async () => {
+        await calls.take("sealed open", 0.5);
+        return new SimFiles(this, calls);
+      },
+      measure: async () => {
+        await calls.take("disk measured", 0.2);
+        return { freeBytes: this.isFull ? 0 : DISK_BYTES / 2, sizeBytes: DISK_BYTES };
+      },
+    };
+  }
+
+  #callsOf(life: Life): DiskCalls {
     const { scheduler, faults, journal } = this.#modules;
     const chance = this.#chance;
     const isFull = (): boolean => this.isFull;
@@ -60,11 +90,7 @@ export class SimDisk {
     };
   }
 
-  /** Bytes of the head's store and of all else. */
-  get storeBytes(): number {
-    return this.store.sizeBytes;
-  }
-
+  /** Of sealed segments, those set aside too. */
   get fileBytes(): number {
     let bytes = 0;
     for (const file of this.files.values()) bytes += file.length;
@@ -85,7 +111,7 @@ export class SimDisk {
     if (kind === "power") this.#marks.length -= this.#chance.int(0, Math.min(this.#marks.length, 3));
   }
 
-  checkpoint(): Checkpoint {
+  #checkpoint(): Checkpoint {
     const marks = this.#marks;
     return {
       read: () => marks.at(-1),
@@ -98,7 +124,7 @@ export class SimDisk {
   }
 
   /** Replaced as a whole: a crash leaves the old or the new content. */
-  atomicFile(name: string, calls: DiskCalls): AtomicFile {
+  #atomicFile(name: string, calls: DiskCalls): AtomicFile {
     return {
       read: async () => {
         await calls.take(`file ${name} read`, 0.2);
@@ -114,6 +140,8 @@ export class SimDisk {
     };
   }
 }
+
+const DISK_BYTES = 100 * 2 ** 30;
 
 /** As Node's own file errors. */
 export function diskFull(doing: string): Error {

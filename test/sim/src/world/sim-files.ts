@@ -1,9 +1,10 @@
 /** Sealed segments on a simulated disk: a file is there with all its bytes once it has its name, and its name is safe once `write` resolves. */
 import { CorruptionError, unavailable } from "@pyromesh/base";
+import type { LocalFiles } from "@pyromesh/block";
 import { diskFull, fileFailed } from "./sim-disk.ts";
 import type { DiskCalls, SimDisk } from "./sim-disk.ts";
 
-export class SimFiles {
+export class SimFiles implements LocalFiles {
   readonly #disk: SimDisk;
   readonly #calls: DiskCalls;
 
@@ -74,10 +75,6 @@ export class SimFiles {
 
   close(): Promise<void> {
     return Promise.resolve();
-  }
-
-  get openFileCount(): number {
-    return 0;
   }
 
   #file(key: string): Uint8Array {

@@ -2,6 +2,9 @@
  * The way from clients to the node: requests and replies take time, and are lost when the node dies or the client goes away. It outlives the
  * runs of a node; a run listens on it.
  */
+import { MemoryNetwork } from "@pyromesh/api/testing";
+import type { MemoryCall } from "@pyromesh/api/testing";
+import type { Network } from "pyromesh";
 import type { Chance } from "./chance.ts";
 import type { Life, Scheduler } from "./scheduler.ts";
 import { WORLD } from "./scheduler.ts";
@@ -20,9 +23,6 @@ export interface SimReply {
   readonly body: string;
 }
 
-/** Answers a request; the signal says that the client has gone. */
-export type Listener = (request: SimRequest, gone: AbortSignal) => Promise<SimReply>;
-
 /** No answer: nobody knows what became of the request. `isSent` false: the node never saw it. */
 export class NoAnswer extends Error {
   readonly isSent: boolean;
@@ -35,9 +35,7 @@ export class NoAnswer extends Error {
 
 interface Listening {
   readonly life: Life;
-  readonly listener: Listener;
-  /** Called when the run ends. */
-  readonly open: Set<(why: string) => void>;
+  readonly network: MemoryNetwork;
 }
 
 export class SimNetwork {
@@ -50,16 +48,18 @@ export class SimNetwork {
     this.#scheduler = scheduler;
   }
 
-  listen(life: Life, listener: Listener): void {
-    this.#listening = { life, listener, open: new Set() };
+  /** What one run listens on. */
+  openFor(life: Life): Network {
+    const network = new MemoryNetwork({ deliver: (step) => void this.#scheduler.after(this.#chance.delay(0.3), life, step) });
+    this.#listening = { life, network };
+    return network;
   }
 
   /** Nobody listens any more: who waits for an answer gets none. */
   close(life: Life): void {
-    const listening = this.#listening;
-    if (listening?.life !== life) return;
+    if (this.#listening?.life !== life) return;
+    this.#listening.network.crash();
     this.#listening = undefined;
-    for (const lose of listening.open) this.#scheduler.after(this.#chance.delay(1), WORLD, () => lose("the connection was reset"));
   }
 
   /** Rejects NoAnswer. `goneAfterMs`: the client goes away then. */
@@ -67,35 +67,40 @@ export class SimNetwork {
     const scheduler = this.#scheduler;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
-      const gone = new AbortController();
+      let call: MemoryCall | undefined;
       let isSettled = false;
-      let isSent = false;
-      let open: Set<(why: string) => void> | undefined;
       const settle = (run: () => void): void => {
         if (isSettled) return;
         isSettled = true;
         patience.cancel();
-        open?.delete(lose);
         run();
       };
-      const lose = (why: string): void => settle(() => reject(new NoAnswer(why, isSent)));
-      const isLeaving = goneAfterMs < timeoutMs;
+      const lose = (why: string): void => settle(() => reject(new NoAnswer(why, call !== undefined)));
       const patience = scheduler.after(Math.min(goneAfterMs, timeoutMs), WORLD, () => {
-        lose(isLeaving ? "the client went away" : "the client's time was over");
-        scheduler.after(chance.delay(0.5), WORLD, () => gone.abort(Object.assign(new Error("the client went away"), { name: "AbortError" })));
+        lose(goneAfterMs < timeoutMs ? "the client went away" : "the client's time was over");
+        call?.goAway();
       });
       scheduler.after(chance.delay(0.5), WORLD, () => {
-        const listening = this.#listening;
         if (isSettled) return;
-        if (listening === undefined) return lose("nobody listens");
-        isSent = true;
-        open = listening.open;
-        open.add(lose);
-        listening.listener(request, gone.signal).then(
-          (reply) => scheduler.after(chance.delay(0.5), listening.life, () => settle(() => resolve(reply))),
-          () => lose("the connection was closed without an answer"),
-        );
+        const network = this.#listening?.network;
+        if (network === undefined) return lose("nobody listens");
+        call = network.send(PORT, { method: request.method, target: request.path, headers: request.headers, ...(request.body.length === 0 && request.method === "GET" ? {} : { body: this.#pieces(request.body) }) });
+        void call.reply.then((reply) => {
+          // On its way to the client, who hears of it even where the node dies meanwhile.
+          if (reply === undefined) scheduler.after(chance.delay(0.5), WORLD, () => lose("the connection was closed"));
+          else scheduler.after(chance.delay(0.5), WORLD, () => settle(() => resolve({ status: reply.status, headers: Object.fromEntries(reply.headers), body: Buffer.from(reply.body).toString("utf8") })));
+        });
       });
     });
   }
+
+  /** As it arrives. */
+  #pieces(body: Uint8Array): Uint8Array[] {
+    if (body.length < 2 || !this.#chance.isTrue(0.1)) return [body];
+    const at = this.#chance.int(1, body.length - 1);
+    return [body.subarray(0, at), body.subarray(at)];
+  }
 }
+
+/** `--http-addr`'s. */
+const PORT = 4040;
