@@ -10,7 +10,7 @@ import { composeNode } from "./compose-node.ts";
 import type { ComposedNode } from "./compose-node.ts";
 import { loadConfig } from "./config/load-config.ts";
 import { dataDirDisk } from "./process/node-disk.ts";
-import { openLocalCompute } from "./testing/index.ts";
+import { InPlaceThreads } from "./testing/index.ts";
 import type { World } from "./world.ts";
 
 const PORT = 4040;
@@ -33,7 +33,7 @@ class Machine {
       network: this.network,
       disk: dataDirDisk(this.dir, modules),
       openBucket: async () => this.bucket,
-      openCompute: () => openLocalCompute({ random }),
+      openThreads: () => new InPlaceThreads({ random, deliver: (_, run) => queueMicrotask(run) }),
       machine: { coreCount: 1, memoryBytes: 2 ** 30, openFilesMax: undefined },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: () => {},
@@ -102,14 +102,19 @@ describe("a composed node", function () {
     expect((await machine.network.send(4041, { method: "GET", target: "/metrics" }).reply)?.status).to.equal(200);
   });
 
-  it("a start that fails leaves nothing at work: no listener, no compute", async () => {
-    let stopCount = 0;
-    const compute = openLocalCompute({ random: seededRandom(7) });
-    const node = await machine.compose({}, { openCompute: () => ({ ...compute, stop: async () => void stopCount++ }), openBucket: () => Promise.reject(new Error("no bucket")) });
+  it("a start that fails leaves nothing at work: no listener, no worker", async () => {
+    const history: string[] = [];
+    const deliver = (what: string, run: () => void): void =>
+      queueMicrotask(() => {
+        history.push(what);
+        run();
+      });
+    const openThreads = (): InPlaceThreads => new InPlaceThreads({ random: seededRandom(7), deliver });
+    const node = await machine.compose({}, { openThreads, openBucket: () => Promise.reject(new Error("no bucket")) });
     const failure = await node.start().catch((thrown: unknown) => thrown);
     expect(String(failure)).to.contain("no bucket");
     expect(await machine.send("GET", "/-/healthy")).to.equal(undefined);
-    expect(stopCount).to.equal(1);
+    expect(history.at(-1)).to.contain("worker 0 is gone");
   });
 
   it("a port that is taken ends the start", async () => {

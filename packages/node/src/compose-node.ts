@@ -13,7 +13,7 @@ import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
-import type { Compute } from "./compute/compute.ts";
+import { WorkerCompute } from "./compute/worker-compute.ts";
 import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import { LiveLimits } from "./config/live-limits.ts";
@@ -67,7 +67,7 @@ export class ComposedNode {
     const workerCount = workerCountOf(config, machine);
     this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
     this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
-    this.#node = this.#makeNode(startCompute(workerCount, this.#memory, world));
+    this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
   }
 
   get admin(): NodeAdmin {
@@ -114,7 +114,7 @@ export class ComposedNode {
     await Promise.all(this.#listeners.map((listener) => listener.stop()));
   }
 
-  #makeNode(compute: Compute): Node {
+  #makeNode(compute: WorkerCompute): Node {
     const config = this.#config;
     const { clock, disk, metrics, openBucket } = this.#world;
     const space = new DataDisk({ metrics, measure: () => disk.measure() });
@@ -192,14 +192,14 @@ const NO_CONFIG_FILE = {
   },
 };
 
-function startCompute(workerCount: number, plan: MemoryPlan, { clock, endProcess, logger, metrics, openCompute }: World): Compute {
-  return openCompute(
-    { workerCount, openDatasetBytesMax: plan.openDatasetBytes, pushBytesMax: plan.pushBytes, recordBytesMax: plan.recordBytesMax, memory: plan.worker },
-    plan,
+function startWorkers(workerCount: number, plan: MemoryPlan, { clock, endProcess, logger, metrics, openThreads }: World): WorkerCompute {
+  return new WorkerCompute(
+    { workerCount, openDatasetBytesMax: plan.openDatasetBytes, slotCount: plan.slotCount, pushBytesMax: plan.pushBytes, recordBytesMax: plan.recordBytesMax, memory: plan.worker },
     {
       clock,
       logger,
       metrics,
+      threads: openThreads(plan),
       onHopeless: (error) => {
         logger.error("a worker thread cannot be kept alive; the node ends, and its restart replays what was accepted", { error });
         endProcess(error);

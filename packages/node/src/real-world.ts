@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { HttpListener } from "@pyromesh/api";
 import { fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { openBucket } from "@pyromesh/block";
-import { WorkerCompute } from "./compute/worker-compute.ts";
+import { nodeThreads } from "./compute/node-threads.ts";
 import type { Config } from "./config/config.ts";
 import { readBuildInfo } from "./process/build-info.ts";
 import { memoryLimitBytes } from "./process/memory-limit.ts";
@@ -31,9 +31,9 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
     network: { listen: (options, modules) => HttpListener.open(options, modules) },
     disk: dataDirDisk(dataDir, { clock, random, logger }),
     openBucket: (setting) => openBucket(setting === "" ? undefined : setting, { dataDir, clock, random, logger }),
-    openCompute: (options, plan, modules) => {
+    openThreads: (plan) => {
       setV8Flags(plan); // a thread's heap reads some of them when it is made
-      return new WorkerCompute(options, modules);
+      return nodeThreads;
     },
     machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit() },
     buildInfo: readBuildInfo(),

@@ -8,8 +8,7 @@
 import type { ApiServerModules, ApiServerOptions, DebugProfiler, Pages } from "@pyromesh/api";
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
-import type { Compute } from "./compute/compute.ts";
-import type { WorkerComputeModules, WorkerComputeOptions } from "./compute/worker-compute.ts";
+import type { WorkerThreads } from "./compute/worker-threads.ts";
 import type { Config } from "./config/config.ts";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
@@ -26,8 +25,8 @@ export interface World {
   readonly disk: NodeDisk;
   /** `setting`: `--bucket`. Opens nothing that would have to be closed before the node stops. */
   readonly openBucket: (setting: string) => Promise<Bucket>;
-  /** Starts what decodes, builds and scans. */
-  readonly openCompute: (options: WorkerComputeOptions, plan: MemoryPlan, modules: Omit<WorkerComputeModules, "startThread">) => Compute;
+  /** Where workers' threads come from. Called once, before the first of them starts. What looks after them lies above it, so that a thread can be killed. */
+  readonly openThreads: (plan: MemoryPlan) => WorkerThreads;
   readonly machine: Machine;
   readonly buildInfo: BuildInfo;
   /** The configuration file, read again while the node runs. Absent: its limits stay what they are. */
