@@ -12,6 +12,8 @@ import { Violation } from "./violation.ts";
 const READY_WITHIN_MS = 60_000;
 const PUSHED_WITHIN_MS = 30_000;
 const FLUSHED_WITHIN_MS = 120_000;
+/** A build that was at work when two threads died is not tried for ten minutes. */
+const DEADLY_BUILD_MS = 620_000;
 const HOUR_MS = 3_600_000;
 
 export async function checkHealed(world: World): Promise<void> {
@@ -21,6 +23,8 @@ export async function checkHealed(world: World): Promise<void> {
   bucket.weather = "fine";
   journal.note("world", "heals");
   const chance = world.chance.stream("healed");
+  const deathCount = (faults.counts.get("worker dies") ?? 0) + (faults.counts.get("worker is out of memory") ?? 0);
+  const flushedWithinMs = FLUSHED_WITHIN_MS + (deathCount > 1 ? DEADLY_BUILD_MS : 0);
 
   await until(world, READY_WITHIN_MS, "ready", () => isReady(world));
   for (const tenant of settings.tenants) {
@@ -32,9 +36,9 @@ export async function checkHealed(world: World): Promise<void> {
       if (!isAcked) throw new Violation("progress", `no push was acked within ${PUSHED_WITHIN_MS} ms of the end of the faults`);
     }
   }
-  await until(world, FLUSHED_WITHIN_MS, "flushed", () => flush(world));
+  await until(world, flushedWithinMs, "flushed", () => flush(world));
   await askAll(world, "after the flush");
-  await until(world, FLUSHED_WITHIN_MS, "free of sealed files", () => Promise.resolve(disk.files.size === 0));
+  await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(disk.files.size === 0));
   await world.machine.restart();
   await until(world, READY_WITHIN_MS, "ready again", () => isReady(world));
   await askAll(world, "after a start");

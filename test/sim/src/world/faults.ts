@@ -21,8 +21,8 @@ const CALL_FAULTS = {
   "bucket list is slow": 0.3,
   "bucket list is stale": 0.3,
   "worker is slow": 0.05,
-  "worker dies": 0.004,
-  "worker is out of memory": 0.003,
+  "worker dies": 0.0008,
+  "worker is out of memory": 0.0006,
   "client goes away": 0.08,
 } as const;
 

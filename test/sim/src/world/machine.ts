@@ -30,7 +30,7 @@ export class Machine {
   }
 
   mayRefuse(body: string): boolean {
-    return /KILLS_WORKERS|killed/.test(body);
+    return /ended two (worker )?threads/.test(body);
   }
 
   start(): void {
