@@ -36,10 +36,10 @@ export function drawSettings(chance: Chance, lengthMs: number): Settings {
     diskBudgetBytes: isRare(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
     workerCount: chance.int(1, 3),
     bucketSpeed: chance.between(5, 30),
-    pusherCount: chance.int(1, 4),
-    querierCount: chance.int(1, 3),
+    pusherCount: chance.int(1, 3),
+    querierCount: chance.int(1, 2),
     pushPauseMs: chance.between(800, 2_500),
-    queryPauseMs: chance.between(1_000, 3_500),
+    queryPauseMs: chance.between(2_000, 5_000),
     flushPauseMs: isRare(0.7) ? chance.between(8_000, 40_000) : Infinity,
   };
 }
