@@ -3,6 +3,7 @@ import { checkHealed } from "./check/check-healed.ts";
 import { runOperator } from "./history/operator.ts";
 import { runPusher } from "./history/pusher.ts";
 import { runQuerier } from "./history/querier.ts";
+import { onEscape } from "./world/no-escape.ts";
 import { World } from "./world/world.ts";
 
 export interface SeedOptions {
@@ -18,6 +19,7 @@ export interface SeedReport {
   readonly flushes: number;
   readonly faultKinds: readonly string[];
   readonly events: number;
+  readonly cpuMs: number;
   /** Of all that happened, in order. */
   readonly digest: string;
   readonly failure: SeedFailure | undefined;
@@ -31,7 +33,9 @@ export interface SeedFailure {
 }
 
 export async function runSeed(options: SeedOptions): Promise<SeedReport> {
+  const begin = process.cpuUsage();
   const world = new World(options);
+  onEscape((error) => world.fail(error));
   let failure: SeedFailure | undefined;
   try {
     await world.run(history(world));
@@ -39,11 +43,13 @@ export async function runSeed(options: SeedOptions): Promise<SeedReport> {
     const { checker = "simulator", message, stack } = error as { checker?: string; message: string; stack?: string };
     failure = { checker, message: checker === "simulator" ? (stack ?? message) : message, faults: world.faults.describe(), tail: world.journal.tail() };
   }
+  const { system, user } = process.cpuUsage(begin);
   return {
     seed: options.seed,
     ...world.counts,
     faultKinds: [...world.faults.counts.keys()],
     events: world.scheduler.eventCount,
+    cpuMs: (system + user) / 1000,
     digest: world.journal.digest(),
     failure,
   };

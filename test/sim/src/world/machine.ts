@@ -2,6 +2,7 @@
  * The machine that the node runs on: starts it, stops it, kills it, starts it again. Each run is a life: it has its own timers, its own way to
  * the disk, the bucket and the threads, and nothing of it happens after its end.
  */
+import { inPlaceCompression } from "@pyromesh/api/testing";
 import { fasterClock, Metrics } from "@pyromesh/base";
 import type { Logger } from "@pyromesh/base";
 import { composeNode, loadConfig } from "pyromesh";
@@ -71,6 +72,7 @@ export class Machine {
       disk: disk.openFor(life),
       openBucket: async () => bucket.openFor(life),
       openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, random }),
+      compression: inPlaceCompression((step) => void scheduler.after(chance.delay(0.2), life, step)),
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
