@@ -24,6 +24,11 @@ export class Journal {
     this.#print?.(line);
   }
 
+  /** For who follows a run by --verbose: printed, and no part of the proof. */
+  trace(who: string, what: string): void {
+    this.#print?.(`${(this.#nowMs() / 1000).toFixed(6)} ${who} ${what}`);
+  }
+
   get lineCount(): number {
     return this.#lineCount;
   }

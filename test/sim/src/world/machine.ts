@@ -58,7 +58,7 @@ export class Machine {
   }
 
   #worldOf(life: Life): NodeWorld {
-    const { bucket, chance, disk, faults, network, scheduler, settings } = this.#world;
+    const { bucket, chance, disk, faults, journal, network, scheduler, settings } = this.#world;
     const clock = simClock(scheduler, life, settings.epochMs);
     const random = chance.stream(life.name).asRandom();
     const metrics = (this.metrics = new Metrics());
@@ -71,7 +71,7 @@ export class Machine {
       network: network.openFor(life),
       disk: disk.openFor(life),
       openBucket: async () => bucket.openFor(life),
-      openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, random }),
+      openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, journal, random }),
       compression: inPlaceCompression((step) => void scheduler.after(chance.delay(0.2), life, step)),
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },

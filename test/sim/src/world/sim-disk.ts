@@ -17,8 +17,8 @@ export interface DiskCalls {
   readonly faults: Faults;
   readonly isFull: boolean;
   readonly chance: Chance;
-  /** Resolves after some `typicalMs`; never, where the run ends before. */
-  take(name: string, typicalMs: number): Promise<void>;
+  /** Resolves after some `typicalMs`, and `moreMs`; never, where the run ends before. */
+  take(name: string, typicalMs: number, moreMs?: number): Promise<void>;
 }
 
 export class SimDisk {
@@ -80,9 +80,9 @@ export class SimDisk {
       get isFull() {
         return isFull();
       },
-      take: (name, typicalMs) =>
+      take: (name, typicalMs, moreMs = 0) =>
         new Promise((resolve) => {
-          scheduler.after(chance.delay(typicalMs), life, () => {
+          scheduler.after(chance.delay(typicalMs) + moreMs, life, () => {
             journal.note("disk", name);
             resolve();
           });

@@ -139,7 +139,7 @@ function openHandle(state: StoreState, calls: DiskCalls): OrderedStore {
       // In the log from now on; a crash during the sync may take it or leave it.
       state.keep(ops);
       state.setWriting(true);
-      if (isSynced) await calls.take(name, faults.comes("store syncs slowly") ? faults.slowMs() : 2);
+      if (isSynced) await calls.take(name, 2, faults.comes("store syncs slowly") ? faults.slowMs() : 0);
       else await calls.take(`${name}, unsynced`, 0.1);
       check();
       state.setWriting(false);
