@@ -43,7 +43,7 @@ const MAY_IMPORT = {
 const ROOMS = {
   profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
-  block: ["bucket", "segment", "catalog", "objects"],
+  block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
   node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
 };
@@ -91,6 +91,7 @@ const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", 
 const SCRATCH = "scratch of one synchronous call: nothing in it is read before it is written anew";
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {
+  "packages/base/src/shared-bytes.ts": { companions: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },
@@ -102,7 +103,7 @@ const MODULE_STATE = {
   "packages/profile/src/dataset/dataset.ts": { packScratch: SCRATCH },
   "packages/profile/src/dataset/packed-row.ts": { knownIds: SCRATCH },
   "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
-  "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
+  "packages/block/src/listing/object-path.ts": { lastPlace: MEMO },
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
   "packages/node/src/config/api-limits.ts": { writerLimits: MEMO },
 };

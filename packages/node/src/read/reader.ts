@@ -32,6 +32,7 @@ import type {
   SeriesQuery,
   TopTableQuery,
 } from "@pyromesh/api";
+import { NO_FLOOR_MS } from "@pyromesh/block";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Matcher, Receipt } from "@pyromesh/profile";
@@ -42,8 +43,8 @@ import { Gathered } from "./gathered.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin, windowsCovered } from "./read-plan.ts";
-import { isDamaged, namedReason } from "./segment-source.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, specAbove, windowsCovered } from "./read-plan.ts";
+import { isDamaged, isVanished, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
 import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
@@ -61,6 +62,8 @@ export const TURNS_BEFORE_PLAN = 3;
 interface Sources {
   readonly entries: readonly CatalogEntry[];
   readonly generations: readonly Generation[];
+  /** Of each tenant of the query: its records below are left out. */
+  readonly floors: ReadonlyMap<TenantId, number>;
 }
 
 /** Everything a query may read, held still until released. */
@@ -267,8 +270,7 @@ export class Reader implements ProfileSource {
       try {
         return await run(pin, missing);
       } catch (error) {
-        const vanished = error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
-        if (!vanished || plan === PLANS_MAX) throw error;
+        if (!isVanished(error) || plan === PLANS_MAX) throw error;
       } finally {
         pin.release();
       }
@@ -277,7 +279,7 @@ export class Reader implements ProfileSource {
   }
 
   async #scanPinned(
-    { entries, generations }: Sources,
+    { entries, generations, floors }: Sources,
     missing: string[],
     scope: Scope,
     selectors: readonly (readonly Matcher[])[],
@@ -289,6 +291,7 @@ export class Reader implements ProfileSource {
     const gathered = new Gathered(spec, { compute, signal });
     let objectCount = 0;
     const base = { spec, tenants: scope.tenants, generations };
+    const floorOf = (tenant: TenantId): number => floors.get(tenant) ?? NO_FLOOR_MS;
     const wants = datasetFilter(scope, selectors);
     const windows = objectsByWindow(entries);
     const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, () => segments.parts(entry, wants, context), context.signal);
@@ -309,12 +312,12 @@ export class Reader implements ProfileSource {
     for await (const objects of readAhead(windows, read, { budget, signal })) {
       const { windowStartMs, tenant } = windows[at++]![0]!.meta;
       // Memory of the same tenant and window is read with its objects: that is where copies meet.
-      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
+      const task = { ...base, spec: specAbove(floorOf(tenant), spec), tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
       // The parts have no name here: this frame would keep their bytes in memory while the next window is waited for.
       await gathered.add(await this.#scanIntact({ ...task, parts: take(objects) }, scope, missing, signal));
       signal.throwIfAborted();
     }
-    await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
+    await this.#scanMemoryBetween(base, scope, floorOf, windows, gathered, signal);
     const { partials } = gathered;
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
@@ -367,6 +370,7 @@ export class Reader implements ProfileSource {
   async #scanMemoryBetween(
     base: { readonly spec: ScanSpec; readonly tenants: readonly TenantId[]; readonly generations: readonly Generation[] },
     scope: Scope,
+    floorOf: (tenant: TenantId) => number,
     windows: readonly (readonly CatalogEntry[])[],
     gathered: Gathered,
     signal: AbortSignal,
@@ -374,12 +378,14 @@ export class Reader implements ProfileSource {
     if (base.generations.length === 0) return;
     for (const tenant of scope.tenants) {
       const covered = windowsCovered(windows, tenant);
-      let first = windowStartOf(scope.startMs);
+      const floorMs = floorOf(tenant);
+      const spec = specAbove(floorMs, base.spec);
+      let first = windowStartOf(Math.max(scope.startMs, floorMs));
       const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + WINDOW_MS]) {
         if (window > first) {
           signal.throwIfAborted();
-          const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
+          const task = { ...base, spec, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
           await gathered.add(await this.#modules.compute.scan(task, signal));
         }
         first = Math.max(first, window + WINDOW_MS);
@@ -461,7 +467,7 @@ async function orFailed<T>(entry: CatalogEntry, read: () => Promise<T>, signal: 
   try {
     return await read();
   } catch (error) {
-    if (signal.aborted || (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND")) throw error;
+    if (signal.aborted || isVanished(error)) throw error;
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
 }
