@@ -27,19 +27,19 @@ const BEGIN_MS = Date.UTC(2026, 0, 5, 10);
 export function drawSettings(chance: Chance, lengthMs: number): Settings {
   const isRare = (probability: number): boolean => chance.isTrue(probability);
   return {
-    tenants: ["ant", "bee", "cat"].slice(0, chance.int(1, 3)),
-    services: ["api", "web", "api-batch"].slice(0, chance.int(1, 3)),
+    tenants: ["ant", "bee", "cat"].slice(0, chance.pick([1, 1, 2, 2, 3])),
+    services: ["api", "web", "api-batch"].slice(0, chance.pick([1, 1, 2, 3])),
     // Mostly the hour ends within the history.
     epochMs: BEGIN_MS + HOUR_MS - (isRare(0.7) ? chance.int(0, Math.min(lengthMs, HOUR_MS)) : chance.int(0, HOUR_MS)),
-    flushIntervalMs: Math.round(chance.between(2_000, 15_000)),
+    flushIntervalMs: Math.round(chance.between(4_000, 30_000)),
     flushSizeBytes: isRare(0.3) ? chance.int(2_000, 20_000) : 64 * 2 ** 20,
     diskBudgetBytes: isRare(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
-    workerCount: chance.int(1, 3),
-    bucketSpeed: chance.between(5, 30),
-    pusherCount: chance.int(1, 3),
+    workerCount: chance.pick([1, 1, 2]),
+    bucketSpeed: chance.between(4, 15),
+    pusherCount: chance.int(2, 3),
     querierCount: chance.int(1, 2),
-    pushPauseMs: chance.between(800, 2_500),
-    queryPauseMs: chance.between(2_000, 5_000),
-    flushPauseMs: isRare(0.7) ? chance.between(8_000, 40_000) : Infinity,
+    pushPauseMs: chance.between(1_500, 3_500),
+    queryPauseMs: chance.between(2_500, 7_000),
+    flushPauseMs: isRare(0.85) ? chance.between(8_000, 25_000) : Infinity,
   };
 }
