@@ -22,6 +22,9 @@ export async function checkHealed(world: World): Promise<void> {
   faults.heal();
   disk.isFull = false;
   bucket.weather = "fine";
+  bucket.hidden.clear();
+  bucket.mixedUp.clear();
+  bucket.forbiddenPrefix = undefined;
   journal.note("world", "heals");
   const chance = world.chance.stream("healed");
   const deathCount = (faults.counts.get("worker dies") ?? 0) + (faults.counts.get("worker is out of memory") ?? 0);

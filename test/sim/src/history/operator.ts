@@ -48,6 +48,15 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
       await scheduler.wait(lengthMs);
       bucket.weather = "fine";
       break;
+    case "bucket hides an object":
+    case "bucket mixes up two objects":
+      await spoilObject(world, fault, lengthMs);
+      break;
+    case "bucket forbids a tenant":
+      bucket.forbiddenPrefix = `v1/${world.settings.tenants[0]!}/`;
+      await scheduler.wait(lengthMs);
+      bucket.forbiddenPrefix = undefined;
+      break;
     case "node is killed":
       machine.crash("kill");
       break;
@@ -57,4 +66,19 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
     case "node is restarted":
       await machine.restart();
   }
+}
+
+/** Of those that are there, one that the seed draws: gone, or with another's bytes. Somebody repairs it after a while. */
+async function spoilObject({ bucket, chance, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
+  const keys: string[] = [];
+  for await (const page of bucket.contents.list("v1/", {}, new AbortController().signal)) keys.push(...page.map(({ key }) => key).filter((key) => key.endsWith(".seg")));
+  if (keys.length === 0) return;
+  const own = chance.stream(`${fault} ${scheduler.nowMs}`);
+  const key = own.pick(keys);
+  const other = own.pick(keys);
+  if (fault === "bucket hides an object") bucket.hidden.add(key);
+  else if (key !== other) bucket.mixedUp.set(key, other);
+  await scheduler.wait(lengthMs);
+  bucket.hidden.delete(key);
+  bucket.mixedUp.delete(key);
 }

@@ -41,6 +41,7 @@ export class Chance {
     return min + Math.floor(this.float() * (max - min + 1));
   }
 
+  /** Of one at least. */
   pick<T>(choices: readonly T[]): T {
     return choices[this.int(0, choices.length - 1)]!;
   }

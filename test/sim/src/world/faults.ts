@@ -31,6 +31,9 @@ const SPELL_FAULTS = {
   "disk is full": 2,
   "bucket is away": 2,
   "bucket answers 503": 3,
+  "bucket hides an object": 1,
+  "bucket mixes up two objects": 1,
+  "bucket forbids a tenant": 1,
   "node is killed": 3,
   "power fails": 3,
   "node is restarted": 2,
@@ -73,7 +76,7 @@ export class Faults {
       const own = chance.stream(fault);
       if (!own.isTrue(KIND_SHARE) || isQuiet) continue;
       const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));
-      for (let i = 0; i < count; i++) spells.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, 10_000) });
+      for (let i = 0; i < count; i++) spells.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, fault === "bucket forbids a tenant" ? 20_000 : 10_000) });
     }
     this.spells = spells.sort((a, b) => a.atMs - b.atMs);
   }

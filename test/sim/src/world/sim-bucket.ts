@@ -27,8 +27,15 @@ export class SimBucket {
   readonly #putMs = new Map<string, number>();
   readonly #chance: Chance;
   readonly #modules: SimBucketModules;
-  /** `hang`: nothing is answered. */
   weather: "fine" | "away" | "503" = "fine";
+  /** Neither read nor listed: deleted, until somebody puts it back. */
+  readonly hidden: Set<string> = new Set();
+  /** Key -> the key whose bytes are read in its place. */
+  readonly mixedUp: Map<string, string> = new Map();
+  /** Prefix under which nothing may be put. */
+  forbiddenPrefix: string | undefined;
+  /** Of each key: puts in a row that failed, and when the first did. */
+  readonly failedPuts: Map<string, { count: number; readonly sinceMs: number }> = new Map();
 
   constructor(chance: Chance, modules: SimBucketModules) {
     this.#chance = chance;
@@ -49,9 +56,9 @@ export class SimBucket {
       name: "sim:",
       create: (signal) => call("create", signal, {}, () => objects.create(signal)),
       check: (signal) => call("check", signal, {}, () => objects.check(signal)),
-      get: (key, signal) => call(`get ${key}`, signal, GET, () => objects.get(key, signal)),
-      getRange: (key, offset, lengthBytes, signal) => (lengthBytes === 0 ? Promise.resolve(new Uint8Array(0)) : call(`get ${key} ${offset}+${lengthBytes}`, signal, GET, () => objects.getRange(key, offset, lengthBytes, signal))),
-      head: (key, signal) => call(`head ${key}`, signal, GET, () => objects.head(key, signal)),
+      get: (key, signal) => call(`get ${key}`, signal, GET, () => objects.get(this.#foundAs(key), signal)),
+      getRange: (key, offset, lengthBytes, signal) => (lengthBytes === 0 ? Promise.resolve(new Uint8Array(0)) : call(`get ${key} ${offset}+${lengthBytes}`, signal, GET, () => objects.getRange(this.#foundAs(key), offset, lengthBytes, signal))),
+      head: (key, signal) => call(`head ${key}`, signal, GET, () => objects.head(this.#foundAs(key), signal)),
       put: (key, bytes, options, signal) => this.#put(life, key, bytes, options, signal),
       list: (prefix, options, signal) => this.#list(life, prefix, options, signal),
       delete: (key, signal) => call(`delete ${key}`, signal, {}, () => objects.delete(key, signal)),
@@ -59,9 +66,16 @@ export class SimBucket {
     };
   }
 
+  /** Where the bytes of `key` are read just now. */
+  #foundAs(key: string): string {
+    return this.hidden.has(key) ? `${key}.hidden` : (this.mixedUp.get(key) ?? key);
+  }
+
   async #put(life: Life, key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
     const copy = Uint8Array.from(bytes);
+    const isForbidden = this.forbiddenPrefix !== undefined && key.startsWith(this.forbiddenPrefix);
     return this.#call(life, `put ${key}`, signal, PUT, async () => {
+      if (isForbidden) throw new BucketError("BUCKET_FORBIDDEN", key, `the bucket does not let us put ${key}`);
       // Nobody takes it back once it is on its way.
       const outcome = await this.#objects.put(key, copy, options, NEVER);
       if (!this.#putMs.has(key)) this.#putMs.set(key, this.#modules.scheduler.nowMs);
@@ -85,7 +99,7 @@ export class SimBucket {
       if (last === undefined) return;
       startAfter = last.key;
       count += page.length;
-      const seen = page.filter(({ key }) => (this.#putMs.get(key) ?? 0) <= asOfMs);
+      const seen = page.filter(({ key }) => !this.hidden.has(key) && (this.#putMs.get(key) ?? 0) <= asOfMs);
       if (seen.length > 0) yield seen;
     }
   }
