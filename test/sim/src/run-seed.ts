@@ -1,4 +1,5 @@
 /** One seed: a history with faults, the end of the faults, and what must be true then. */
+import { watchBounds } from "./check/check-bounds.ts";
 import { checkHealed } from "./check/check-healed.ts";
 import { runOperator } from "./history/operator.ts";
 import { runPusher } from "./history/pusher.ts";
@@ -62,6 +63,7 @@ async function history(world: World): Promise<void> {
     ...Array.from({ length: settings.pusherCount }, (_, at) => runPusher(world, `pusher ${at}`)),
     ...Array.from({ length: settings.querierCount }, (_, at) => runQuerier(world, `querier ${at}`)),
     runOperator(world),
+    watchBounds(world),
   ];
   await Promise.all(clients);
   await checkHealed(world);

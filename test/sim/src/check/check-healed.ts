@@ -7,6 +7,8 @@ import { ask } from "../history/querier.ts";
 import { flush } from "../history/operator.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
+import { checkBucket } from "./check-bucket.ts";
+import { checkIdle } from "./check-bounds.ts";
 import { Violation } from "./violation.ts";
 
 const READY_WITHIN_MS = 60_000;
@@ -27,8 +29,7 @@ export async function checkHealed(world: World): Promise<void> {
   bucket.forbiddenPrefix = undefined;
   journal.note("world", "heals");
   const chance = world.chance.stream("healed");
-  const deathCount = (faults.counts.get("worker dies") ?? 0) + (faults.counts.get("worker is out of memory") ?? 0);
-  const flushedWithinMs = FLUSHED_WITHIN_MS + (deathCount > 1 ? DEADLY_BUILD_MS : 0);
+  const flushedWithinMs = FLUSHED_WITHIN_MS + (faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
 
   await until(world, READY_WITHIN_MS, "ready", () => isReady(world));
   for (const tenant of settings.tenants) {
@@ -41,8 +42,10 @@ export async function checkHealed(world: World): Promise<void> {
     }
   }
   await until(world, flushedWithinMs, "flushed", () => flush(world));
-  await askAll(world, "after the flush");
   await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(disk.files.size === 0));
+  await askAll(world, "after the flush");
+  await checkIdle(world);
+  await checkBucket(world);
   await world.machine.restart();
   await until(world, READY_WITHIN_MS, "ready again", () => isReady(world));
   await askAll(world, AFTER_START);

@@ -59,6 +59,10 @@ export class Fate {
     this.#seenCount = Math.max(this.#seenCount, count);
   }
 
+  get seenCount(): number {
+    return this.#seenCount;
+  }
+
   get isAcked(): boolean {
     return this.#ackedCount > 0;
   }

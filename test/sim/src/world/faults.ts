@@ -94,6 +94,10 @@ export class Faults {
     this.#journal.note("fault", fault);
   }
 
+  get threadDeathCount(): number {
+    return (this.counts.get("worker dies") ?? 0) + (this.counts.get("worker is out of memory") ?? 0);
+  }
+
   /** How long a slow call takes. */
   slowMs(): number {
     return this.#chance.between(50, 4_000);

@@ -7,6 +7,7 @@ import { fasterClock, Metrics } from "@pyromesh/base";
 import type { Logger } from "@pyromesh/base";
 import { composeNode, loadConfig } from "pyromesh";
 import type { ComposedNode, Config, World as NodeWorld } from "pyromesh";
+import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
@@ -19,7 +20,7 @@ export class Machine {
   #node: ComposedNode | undefined;
   #runCount = 0;
   deathCount = 0;
-  metrics: Metrics = new Metrics();
+  #metrics: Metrics = new Metrics();
   isWanted = true;
 
   constructor(world: World) {
@@ -61,7 +62,7 @@ export class Machine {
     const { bucket, chance, disk, faults, journal, network, scheduler, settings } = this.#world;
     const clock = simClock(scheduler, life, settings.epochMs);
     const random = chance.stream(life.name).asRandom();
-    const metrics = (this.metrics = new Metrics());
+    const metrics = (this.#metrics = new Metrics());
     return {
       clock,
       bucketClock: fasterClock(clock, settings.bucketSpeed),
@@ -77,9 +78,16 @@ export class Machine {
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
+        if (faults.threadDeathCount < DEATHS_MAX) this.#world.fail(new Violation("no-error", `the node ended itself after ${faults.threadDeathCount} deaths of threads: ${error.message}`));
         this.crash("kill");
       },
     };
+  }
+
+  /** Undefined where the node is down, or goes down meanwhile. */
+  async metricsText(): Promise<string | undefined> {
+    const life = this.#life;
+    return life === undefined ? undefined : Promise.race([this.#metrics.text(), life.ended.then(() => undefined)]);
   }
 
   /** SIGKILL, or the power is gone. */
@@ -136,6 +144,9 @@ export class Machine {
     return logger;
   }
 }
+
+/** Of threads, after which a node may give up. */
+const DEATHS_MAX = 6;
 
 /** So little that the bounds which follow from it are small as well. */
 const MEMORY_BYTES = 256 * 2 ** 20;

@@ -18,6 +18,8 @@ export interface SimBucketModules {
   readonly clock: Clock;
 }
 
+const IDENTITY_KEY = "pyromesh-bucket.json";
+
 /** How far back a stale LIST looks, at most. */
 const STALE_MS_MAX = 20_000;
 
@@ -46,6 +48,10 @@ export class SimBucket {
   /** As it is, for the checkers: no delay, no fault. */
   get contents(): MemoryBucket {
     return this.#objects;
+  }
+
+  get hasIdentity(): boolean {
+    return this.#putMs.has(IDENTITY_KEY);
   }
 
   /** One run's way to it. */

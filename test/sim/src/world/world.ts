@@ -2,6 +2,7 @@
 import { Ledger } from "../check/ledger.ts";
 import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
+import { Violation } from "../check/violation.ts";
 import { drawSettings } from "../history/settings.ts";
 import type { Settings } from "../history/settings.ts";
 import { Chance } from "./chance.ts";
@@ -79,6 +80,8 @@ export class World {
 
   noteAcked(fates: readonly Fate[]): void {
     this.#ackCount++;
+    // Nobody has asked yet which bucket this is: what is acked could not be brought anywhere.
+    if (!this.bucket.hasIdentity) throw new Violation("progress", "a push was acked before the bucket had an identity");
     for (const fate of fates) this.#deathsAtAck.set(fate, this.machine.deathCount);
     for (const wake of this.#ackWaiters.splice(0)) wake();
   }
