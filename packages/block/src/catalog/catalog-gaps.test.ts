@@ -72,6 +72,15 @@ describe("catalog view: gaps", () => {
     assert.deepEqual(shown(), ["3"]);
   });
 
+  it("one that is uploaded and still waits on this disk is not taken away, whatever LISTs miss: nobody would say that it is missing", () => {
+    const key = seg(0, { storeId: OURS });
+    view.add({ key, meta: parseObjectKey(key) as ReadableKey, sizeBytes: 1, place: "bucket" });
+    for (let round = 0; round < 3; round++) list([], { ...given(1), pendingKeys: [key] });
+    assert.deepEqual([view.get(key)?.place, shown()], ["bucket", []]);
+    for (let round = 0; round < 3; round++) list([], given(1));
+    assert.deepEqual([view.get(key), shown()], [undefined, ["0"]], "once it waits no more, it is missing");
+  });
+
   it("one's own window of which nothing is left", () => {
     list([], given(2));
     list([], given(2));

@@ -327,7 +327,7 @@ export class CatalogView {
     const doubt = (window: WindowRef): void => {
       if (doubts.size < DOUBT_COUNT_MAX) doubts.set(windowId(window), { tenant: window.tenant, windowStartMs: window.windowStartMs });
     };
-    const missed = yield* this.#missedBy(list);
+    const missed = yield* this.#missedBy(list, own);
     const endedAt = this.#passes.complete();
     const removedCount = yield* this.#takeAwayMissed(missed, list, endedAt, doubt);
     if (list.scope.kind !== "window") this.#floors.endList(list, endedAt); // floors stand behind all windows of their tenant
@@ -344,15 +344,19 @@ export class CatalogView {
     return { addedCount, removedCount, foreignCount, changedKeys, doubts: [...doubts.values()], storeConflicts, malformedFloors };
   }
 
-  /** Keys that the LIST should have shown. */
-  *#missedBy(list: ListPass): Generator<void, MissedKey[]> {
+  /**
+   * Keys that the LIST should have shown. Not those that wait on this node's disk, though they may be uploaded already: none of them
+   * counts as a gap, so one that was taken away would be missing without a word.
+   */
+  *#missedBy(list: ListPass, { pendingKeys }: OwnOrdinals): Generator<void, MissedKey[]> {
     const missed: MissedKey[] = [];
+    const pending = new Set(pendingKeys);
     let steps = 0;
     for (const window of this.#windowsOf(list.scope)) {
       for (const key of this.#index.keysOf(window)) {
         if (++steps % SLICE_LENGTH === 0) yield;
         const kept = this.#byKey.get(key);
-        if (kept?.entry.place === "bucket" && isMissed(kept, list)) missed.push({ key, window });
+        if (kept?.entry.place === "bucket" && isMissed(kept, list) && !pending.has(key)) missed.push({ key, window });
       }
       for (const key of this.#markIndex.keysOf(window)) {
         if (++steps % SLICE_LENGTH === 0) yield;
