@@ -1,6 +1,6 @@
 /**
- * The real program, as a user starts it: `pyromesh serve` in a process of its own, on a port nobody else has, over a data
- * folder that outlives a restart. What is started here is stopped here; nothing keeps running after a test.
+ * The real program as a user starts it: `pyromesh serve` in a process of its own, on a free port, with a data folder that outlives a
+ * restart. Every process that is started here is stopped here.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -11,13 +11,13 @@ import { fileURLToPath } from "node:url";
 
 const BINARY = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/node/bin/pyromesh.js");
 
-/** The recorded profiles lie far from now, and come as fast as we can send them. */
+/** The recorded profiles are old, and are pushed as fast as possible. */
 const LIMITS_LIFTED = ["--limits.reject-older-than", "0", "--limits.reject-newer-than", "0", "--limits.ingestion-rate-mb", "0"];
 
 const START_MS_MAX = 15_000;
 const STOP_MS_MAX = 15_000;
 const POLL_MS = 50;
-/** A report of a failed start shows the end of what the node wrote. */
+/** How much of the node's log the report of a failed start shows. */
 const LOG_CHARS_MAX = 4000;
 
 export class RunningNode {
@@ -41,7 +41,7 @@ export class RunningNode {
     const port = await freePort();
     this.url = `http://127.0.0.1:${port}`;
     const args = [BINARY, "serve", "--data-dir", this.#dataDir, "--http-addr", `127.0.0.1:${port}`, ...LIMITS_LIFTED, "--log-level", "warn", ...this.#flags];
-    // The tests' own variables (PYROMESH_CORPUS, ...) are no settings: a node refuses what it does not know.
+    // A node refuses settings that it does not know, and variables of the tests (PYROMESH_CORPUS, ...) would count as such.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PYROMESH_")));
     this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env });
     const keep = (chunk) => (this.#log = (this.#log + chunk).slice(-LOG_CHARS_MAX));
@@ -64,7 +64,7 @@ export class RunningNode {
     }
   }
 
-  /** Resolves with how the process ended; a node that does not stop is killed and counts as a failure. */
+  /** Resolves with how the process ended. A node that does not stop is killed, which is a failure. */
   async end(signal) {
     const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return { code: child.exitCode, signal: child.signalCode };
@@ -76,7 +76,7 @@ export class RunningNode {
     return how;
   }
 
-  /** Everything accepted so far is in segments afterwards. */
+  /** Afterwards everything accepted so far is in segments. */
   async flush() {
     const response = await fetch(`${this.url}/flush`, { method: "POST" });
     const text = await response.text();
@@ -95,7 +95,7 @@ export class RunningNode {
     rmSync(this.#dataDir, { recursive: true, force: true });
   }
 
-  /** One Connect call in JSON; throws unless it is answered with 200. */
+  /** Makes a Connect call in JSON. Throws unless the status is 200. */
   async call(method, message, headers = {}) {
     const response = await this.post(`/querier.v1.QuerierService/${method}`, JSON.stringify(message), { "content-type": "application/json", ...headers });
     if (response.status !== 200) throw new Error(`${method} answered ${response.status}: ${response.text}`);
@@ -108,7 +108,7 @@ export class RunningNode {
     return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
   }
 
-  /** Each profile becomes a series of its own; `labels` without `__name__` and `service_name` are extra ones. */
+  /** Pushes each profile as a series of its own. `labels` are in addition to `__name__` and `service_name`. */
   async push(series, headers = {}) {
     const message = {
       series: series.map(({ labels, pprof, id }) => ({

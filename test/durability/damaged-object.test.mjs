@@ -1,4 +1,4 @@
-/** The real node on a bucket whose objects are torn, repaired and swapped under it. */
+/** The real node on a bucket whose objects are truncated, repaired and swapped while it runs. */
 import { copyFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -60,7 +60,7 @@ describe("durability: an object of the bucket is damaged", function () {
     expect(total(partial)).to.deep.equal([200, 0]);
     expect(partial.headers.get("x-pyromesh-missing")).to.include(path.basename(file));
 
-    await sleep(4000); // it is looked at while it is damaged: after 1 s and after 3 s
+    await sleep(4000); // longer than two checks of the damaged object, after 1 s and 3 s
     const late = await query();
     expect(late.status).to.equal(503);
     writeFileSync(file, whole);

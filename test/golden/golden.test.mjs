@@ -1,6 +1,4 @@
-/**
- * Data dirs and buckets that earlier builds wrote, opened by this one. README.md says what lies in each and how it was made.
- */
+/** This build opens data dirs and buckets that earlier builds wrote. README.md says what they contain and how they were made. */
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

@@ -15,7 +15,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pushNumbered } from "../harness/numbered-push.mjs";
 
-/** The hour of the pushes, and the one after it, which the cut's pushes are in. */
+/** The hour of the pushes. Those of the cut are in the hour after it. */
 const WINDOW_MS = Date.UTC(2026, 0, 2, 3);
 const CUT_WINDOW = "20260102T04";
 const HOUR_MS = 3_600_000;
@@ -73,7 +73,7 @@ await pushTen(node, 30, WINDOW_MS + HOUR_MS);
 await sleep(200);
 await node.kill();
 rmSync(obstacle);
-for (const name of ["db/LOG", "db/LOG.old", "db/LOCK", "holder"]) rmSync(path.join(data, "head", name), { force: true }); // words for people, of this machine
+for (const name of ["db/LOG", "db/LOG.old", "db/LOCK", "holder"]) rmSync(path.join(data, "head", name), { force: true }); // text for humans about this machine
 for (const name of readdirSync(data)) if (!["head", "sealed"].includes(name)) rmSync(path.join(data, name), { recursive: true });
 rmSync(target, { recursive: true, force: true });
 cpSync(data, path.join(target, "data"), { recursive: true });

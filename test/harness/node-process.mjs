@@ -1,4 +1,4 @@
-/** A real `pyromesh serve` for tests: its own data dir and port, killed and started again at will. */
+/** A real `pyromesh serve` for tests, with its own data dir and port. It can be killed and started again. */
 import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -15,7 +15,10 @@ export function freshDataDir() {
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) };
 }
 
-/** Resolves once /ready answers 200. `flags` are added to the command line, `env` to the environment; `openFilesMax` is its ulimit -n. */
+/**
+ * Resolves when /ready answers 200. `flags` are added to the command line and `env` to the environment; `openFilesMax` is the limit of
+ * `ulimit -n`.
+ */
 export async function startNode(options) {
   const node = await spawnNode(options);
   try {
@@ -27,7 +30,7 @@ export async function startNode(options) {
   return node;
 }
 
-/** Rejects where the node ends first, or takes too long. */
+/** Rejects where the node ends before it is ready, or takes too long. */
 export async function untilReady(node) {
   const deadlineMs = performance.now() + READY_TIMEOUT_MS;
   for (;;) {
@@ -43,8 +46,8 @@ export async function untilReady(node) {
 }
 
 /**
- * Resolves once it listens: it is alive, and may not be ready for long. LISTs and tries of an upload follow one another `bucketSpeed`
- * times as fast as they do of themselves.
+ * Resolves when the node listens, which may be long before it is ready. `bucketSpeed`: LISTs and upload retries run so many times as
+ * often as usual.
  */
 export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1, openFilesMax }) {
   const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
@@ -93,7 +96,7 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
   };
 }
 
-/** Connect JSON. */
+/** A Connect call in JSON. */
 export async function call(node, method, message, headers = {}) {
   const reply = await fetch(`${node.url}/${method}`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(message) });
   return { status: reply.status, headers: reply.headers, body: await reply.json() };

@@ -1,4 +1,4 @@
-/** Limits at a real node: series are counted, sessions folded, and a changed file takes hold without a restart. */
+/** Limits of a real node: series are counted, session ids are folded, and a changed file applies without a restart. */
 import { renameSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
@@ -31,7 +31,7 @@ describe("limits of a real node", function () {
     node = undefined;
   });
 
-  /** A profile never sent before, for the series of `pod`. */
+  /** A new profile for the series of `pod`. */
   const push = (pod, labels = {}) => {
     const all = { __name__: "process_cpu", service_name: "shop", pod, ...labels };
     const rawProfile = Buffer.from(numberedProfile(pushCount++, nowMs)).toString("base64");
@@ -42,7 +42,7 @@ describe("limits of a real node", function () {
     const found = (await page("/metrics")).split("\n").find((each) => each.startsWith(`${line} `));
     return found === undefined ? undefined : Number(found.slice(line.length + 1));
   };
-  /** Resolves once `probe` answers `wanted`; the node looks at its file every 50 ms. */
+  /** Resolves when `probe` returns `wanted`. The node checks its file every 50 ms. */
   const until = async (wanted, probe) => {
     let last;
     for (const endMs = Date.now() + 20_000; Date.now() < endMs; ) {
@@ -121,7 +121,7 @@ describe("limits of a real node", function () {
 
   it("the bucket's requests are on the metrics page", async () => {
     await start("flush_interval: 1h\n");
-    // A fresh node puts the bucket's identity first.
+    // The first put of a fresh node is the bucket's identity.
     expect(await metric('pyromesh_bucket_requests_total{operation="put",outcome="ok"}')).to.equal(1);
     const identityBytes = await metric('pyromesh_bucket_written_bytes_total{operation="put"}');
     await push("a");

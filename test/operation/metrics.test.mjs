@@ -1,4 +1,7 @@
-/** /metrics of a real node that has seen pushes and queries of several tenants: Prometheus' rules for names, the page that lists them, and sums. */
+/**
+ * The /metrics page of a real node after pushes and queries of several tenants: it follows Prometheus' naming rules, docs/operation.md
+ * lists it, and its sums agree.
+ */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
@@ -23,7 +26,7 @@ describe("operation: metrics", function () {
     for (const [tenant, count] of [["team-a", 3], ["team-b", 6]]) {
       for (let n = 0; n < count; n++) await pushNumbered(node, n, nowMs, as(tenant));
     }
-    await pushNumbered(node, 0, nowMs, as("team-a")); // again
+    await pushNumbered(node, 0, nowMs, as("team-a")); // pushed before
     await pushNumbered(node, 0, nowMs - 86_400_000, as("team-a")); // too old
     await pushNumbered(node, 0, nowMs, as("not/allowed"));
     await fetch(`${node.url}/ingest?name=app.cpu`, { method: "POST", body: "main;a 1\n", headers: { "x-scope-orgid": "team-c" } });
@@ -58,7 +61,7 @@ describe("operation: metrics", function () {
       return found === null ? [] : [`${found[1]} {${found[2] ?? ""}} ${found[3]}`];
     });
     const labelsOf = ({ samples }) => [...new Set(samples.flatMap(({ labels }) => [...labels.keys()]))].filter((label) => label !== "le" && label !== "quantile").sort().join(", ");
-    // What has no sample yet shows no labels; the page names them all the same.
+    // A metric without samples shows no labels, and the page names them all the same.
     const shown = [...families.values()].map((family) => {
       const told = listed.find((line) => line.startsWith(`${family.name} {`));
       return family.samples.length === 0 && told !== undefined ? told.replace(/\S+$/, family.type) : `${family.name} {${labelsOf(family)}} ${family.type}`;

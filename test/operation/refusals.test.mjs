@@ -1,10 +1,10 @@
-/** What the real node logs of requests that it refuses: a line for each tenant and reason, and nothing of what a client sent. */
+/** What the real node logs about refused requests: one line per tenant and reason, without any text of the client. */
 import { gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
 import { numberedProfile } from "../harness/numbered-push.mjs";
 
-/** Stands wherever a client may write something. */
+/** The text that the tests send wherever a client can write something. */
 const SECRET = "Pa55word";
 
 describe("operation: refusals in the log", function () {

@@ -1,4 +1,4 @@
-/** A start on a machine that does not allow it: one sentence, exit code 1, no stack, and soon. */
+/** A start that the machine does not allow ends soon, with one sentence, exit code 1, and no stack. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -18,11 +18,11 @@ describe("operation: a start that cannot be", function () {
   });
   afterEach(() => data.remove());
 
-  /** `before`: what a shell does first; `wrap`: in which command the shell runs. */
+  /** `before`: a shell command that runs first; `wrap`: the command that runs the shell. */
   const serve = (dataDir, { before = ":", wrap = [], more = [] } = {}) => {
     const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", ...more].map(quoted).join(" ");
     const [command, ...args] = [...wrap, "sh", "-c", `${before} && exec ${serving}`];
-    // Node gives its variables on, and a profiler's or a coverage's would open files of its own.
+    // The child would inherit Node.js' variables, and a profiler or coverage tool in them would open files of its own.
     const { status, signal, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
     return { status, signal, text: stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{")).join("\n") };
   };
@@ -55,7 +55,7 @@ describe("operation: a start that cannot be", function () {
     it(`a read-only data directory, ${isUsed ? "that a node wrote to" : "fresh"}: the path and the reason are named`, async function () {
       if (isUsed) await (await startNode({ dataDir: data.dir })).stop();
       const before = `mount --bind ${quoted(data.dir)} ${quoted(data.dir)} && mount -o remount,ro,bind ${quoted(data.dir)}`;
-      // As the namespace's own root, which any user may be; where that is forbidden, as the real one.
+      // As root of a user namespace, which any user may be; where that is forbidden, as real root.
       const ways = [["unshare", "-rm"], ["unshare", "-m"]].filter((wrap) => spawnSync(wrap[0], [...wrap.slice(1), "sh", "-c", before]).status === 0);
       if (ways.length === 0) this.skip();
       expectRefused(serve(data.dir, { before, wrap: ways[0] }), /cannot be written to: its file system is read-only \(EROFS\); mount it for writing, or name another with --data-dir \(DATA_DIR_UNUSABLE\)$/);

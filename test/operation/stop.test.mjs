@@ -1,4 +1,4 @@
-/** The real node is stopped, twice, while it takes pushes, answers queries, seals and uploads. */
+/** The real node is stopped, twice, while it accepts pushes, answers queries, seals and uploads. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
 import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
@@ -27,7 +27,7 @@ describe("operation: a stop under load", function () {
     const sent = new Set();
     let isOver = false;
     const repeat = async (work) => {
-      while (!isOver && !node.hasExited()) await work().catch(() => sleep(5)); // the node went away under it
+      while (!isOver && !node.hasExited()) await work().catch(() => sleep(5)); // the node ended during the request
     };
     const push = async () => {
       const n = sent.size;

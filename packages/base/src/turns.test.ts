@@ -15,7 +15,7 @@ describe("turns", () => {
     expect(turns.areDue).to.equal(true);
   });
 
-  it("what waited runs before the work goes on", async () => {
+  it("other work runs before the work goes on", async () => {
     const turns = new Turns({ clock: systemClock });
     const ran: string[] = [];
     setImmediate(() => ran.push("other"));

@@ -11,7 +11,7 @@
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
-import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
+import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
@@ -19,7 +19,6 @@ import { Catalog, ObjectReader } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute } from "./compute/compute.ts";
-import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
@@ -27,7 +26,6 @@ import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
-import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
 import { QueuedSource } from "./read/queued-source.ts";
 import type { Pin } from "./read/query-scanner.ts";
@@ -92,7 +90,7 @@ interface Engines {
   readonly unreadable: UnreadableObjects;
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
-  readonly queries: QueuedSource;
+  readonly reader: Reader;
 }
 
 /** What the replay leaves behind. */
@@ -105,7 +103,7 @@ interface Replayed {
 
 export class Node {
   readonly sink: ProfileSink;
-  readonly source: ProfileSource;
+  readonly source: QueuedSource;
   readonly admin: NodeAdmin;
   readonly #config: Config;
   readonly #modules: NodeModules;
@@ -128,7 +126,15 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
-    this.source = new GatedSource(() => this.#replayed.queries);
+    const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
+    this.source = new QueuedSource(
+      {
+        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
+        waitingMax: config.queuedQueriesMax,
+        waitMaxMs: config.queryQueueTimeoutMs,
+      },
+      { ...modules, source: () => this.#replayed.reader },
+    );
     this.admin = this.#makeAdmin();
   }
 
@@ -206,7 +212,7 @@ export class Node {
           generations.open,
           entries.map(({ record }) => record),
         );
-        for (const { record } of entries) late.engines?.queries.onCommitted(record.tenant);
+        for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
@@ -269,7 +275,7 @@ export class Node {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
+    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
     const unreadable = new UnreadableObjects({
       clock,
@@ -293,7 +299,7 @@ export class Node {
       head,
       clock,
       placement: placeOnSelf(() => head.storeId),
-      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
+      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
@@ -312,17 +318,9 @@ export class Node {
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => head.spanOf(tenant),
     });
-    const queries = new QueuedSource(
-      {
-        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
-        waitingMax: config.queuedQueriesMax,
-        waitMaxMs: config.queryQueueTimeoutMs,
-      },
-      { source: reader, clock, metrics },
-    );
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, queries };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */

@@ -7,7 +7,7 @@ describe("admin", () => {
   let api: OpenApi;
   afterEach(() => api.server.stop());
 
-  /** With headers that fetch does not let a program set. */
+  /** Sends headers that fetch does not let a program set. */
   const send = (method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<number> =>
     new Promise((resolve, reject) => {
       const request = httpRequest(`${api.url}${path}`, { method, headers: { ...headers } }, (response) => {

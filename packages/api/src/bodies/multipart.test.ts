@@ -39,7 +39,7 @@ describe("multipart", () => {
     const { body, contentType } = await formBody({ profile: "x" });
     const boundary = /boundary=(.*)$/.exec(contentType)![1]!;
     const content = `--${boundary}\r\n a\r\n--${boundary}x\r\n\r\n--`;
-    // The first look-alike is not at the start of a line, the second goes on after the boundary.
+    // The first text that looks like a boundary is not at the start of a line, the second one has more characters.
     const tricky = Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="profile"\r\n\r\nz${content}\r\n--${boundary}--\r\n`);
     expect(Buffer.from(readMultipart(tricky, contentType).get("profile")!).toString()).to.equal(`z${content}`);
     expect(body.length).to.be.greaterThan(0);
@@ -50,7 +50,7 @@ describe("multipart", () => {
     expect(Buffer.from(readMultipart(body, 'multipart/form-data; boundary="b c"').get("profile")!).toString()).to.equal("hello");
   });
 
-  it("a filename is not taken for the name", () => {
+  it("a filename does not count as the name", () => {
     const body = Buffer.from('--b\r\nContent-Disposition: form-data; filename="other"; name="profile"\r\n\r\nx\r\n--b--');
     expect([...readMultipart(body, "multipart/form-data; boundary=b").keys()]).to.deep.equal(["profile"]);
   });

@@ -1,4 +1,4 @@
-/** Large replies, and those who do not read them, on real sockets. The clock stands still until a test moves it. */
+/** Large replies and clients that do not read them, on real sockets, with a clock that only the test moves. */
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
@@ -9,7 +9,7 @@ import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
 
 const MB = 2 ** 20;
-/** More than the kernel takes of what nobody reads. */
+/** More than the kernel takes while nobody reads. */
 const UNREAD_BYTES = 24 * MB;
 const { replyPace, replyWaitMs } = DEFAULT_SERVER_LIMITS;
 
@@ -18,10 +18,10 @@ describe("server: replies", () => {
   let clock: ManualClock;
   let begunCount: number;
   const clients: Socket[] = [];
-  /** As many bytes as `?size=` says, of which `?foreseen=` are reserved before. */
+  /** Replies with `?size=` bytes, after reserving `?reserved=` bytes. */
   const handler: Handler = async (request) => {
-    const foreseen = Number(request.query.get("foreseen") ?? 0);
-    if (foreseen > 0) await request.reserveReply(foreseen);
+    const reservedBytes = Number(request.query.get("reserved") ?? 0);
+    if (reservedBytes > 0) await request.reserveReply(reservedBytes);
     begunCount++;
     return { status: 200, headers: { "content-type": request.query.get("type") ?? "application/octet-stream" }, body: patternOf(Number(request.query.get("size"))) };
   };
@@ -38,7 +38,7 @@ describe("server: replies", () => {
   });
 
   const ask = (parameters: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`${api.url}/ingest?${parameters}`, { method: "POST", headers });
-  /** Asks, and reads nothing. */
+  /** Sends a request and reads nothing of the reply. */
   const askUnread = (parameters: string): Socket => {
     const client = connect(api.server.port, "127.0.0.1").pause();
     client.on("error", () => undefined);
@@ -52,7 +52,7 @@ describe("server: replies", () => {
   };
   const heldIs = (bytes: number): Promise<void> => until(async () => (await metric("pyromesh_reply_bytes")) === bytes);
 
-  it("one leaves whole, whatever its size, compressed where its reader takes that, and its room is free again", async () => {
+  it("a reply of any size is complete, compressed where the client accepts it, and frees its memory", async () => {
     await open();
     for (const size of [65_536, 65_537, 131_072, 1_000_000, 5 * MB + 1]) {
       const plain = await ask(`size=${size}`);
@@ -65,14 +65,14 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("one that there is no room to compress leaves as it is", async () => {
+  it("a reply without memory for compression is sent uncompressed", async () => {
     await open({ limits: { replyBytesInFlightMax: 8 * MB } });
     const reply = await ask(`size=${5 * MB}&type=text/plain`, { "accept-encoding": "gzip" });
     expect([reply.headers.get("content-encoding"), (await reply.arrayBuffer()).byteLength]).to.deep.equal([null, 5 * MB]);
     await heldIs(0);
   });
 
-  it("those that wait behind another on their connection leave whole and in turn", async () => {
+  it("replies to pipelined requests are complete and in order", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
@@ -92,14 +92,14 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("HEAD of a large one is its headers", async () => {
+  it("HEAD of a large reply has only its headers", async () => {
     await open({ pages: { get: () => ({ body: patternOf(200_000), contentType: "application/octet-stream", etag: '"1"' }) } });
     const reply = await fetch(`${api.url}/favicon.ico`, { method: "HEAD" });
     expect([reply.status, reply.headers.get("content-length"), await reply.text()]).to.deep.equal([200, "200000", ""]);
     await heldIs(0);
   });
 
-  it("who does not read is cut off after the slow window, and its room is free", async () => {
+  it("a client that does not read is cut off after the slow window, and its memory is free", async () => {
     await open();
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
@@ -110,7 +110,7 @@ describe("server: replies", () => {
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("who goes away in the middle leaves its room at once", async () => {
+  it("a client that goes away in the middle frees its memory at once", async () => {
     await open();
     const client = askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
@@ -118,7 +118,7 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("a connection that waits for its next request is not touched, however long", async () => {
+  it("an idle connection is never cut off", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
@@ -131,23 +131,23 @@ describe("server: replies", () => {
     }
   });
 
-  it("one that is built and finds no room is refused, with when there will be some", async () => {
+  it("a reply that is built and finds no memory is refused, with the time when there will be some", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
     clock.advance(4000);
     const refused = await ask(`size=${4 * MB}`);
-    // Ten seconds after the reader took its last: at once, or when the server looked at it first.
+    // Ten seconds after the reader's last progress, or one tick later, when the server noticed it.
     expect(refused.headers.get("retry-after")).to.be.oneOf(["6", "7"]);
-    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${refused.headers.get("retry-after")} s"}`]);
+    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node has no memory left for this reply until others are read: ask for less, or try again in ${refused.headers.get("retry-after")} s"}`]);
     expect((await ask("size=500000")).status, "a smaller one has room").to.equal(200);
   });
 
-  it("one that can be foreseen is not built before it has room; who does not read is then cut off sooner", async () => {
+  it("a reply with a reservation is not built before it has memory; clients that do not read are cut off sooner meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=${3 * MB}&foreseen=${4 * MB}`);
+    const waiting = ask(`size=${3 * MB}&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     clock.advance(replyPace.wantedWindowMs - 1000);
     expect(begunCount).to.equal(1);
@@ -157,11 +157,11 @@ describe("server: replies", () => {
     await heldIs(0);
   });
 
-  it("where none gets free in time the request is refused, and was never worked on", async () => {
+  it("where no memory gets free in time the request is refused without any work", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB, replyPace: { ...replyPace, wantedWindowMs: 60_000, slowWindowMs: 60_000 } } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     clock.advance(replyWaitMs);
     const refused = await waiting;
@@ -170,7 +170,7 @@ describe("server: replies", () => {
     await heldIs(UNREAD_BYTES);
   });
 
-  it("sixty that do not read hold no more than the bound, and a small request beside them is answered", async () => {
+  it("sixty clients that do not read hold no more than the bound, and a small request is answered meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     for (let n = 0; n < 60; n++) askUnread(`size=${6 * MB}`);
     await until(() => begunCount === 60);
@@ -178,11 +178,11 @@ describe("server: replies", () => {
     expect((await ask("size=1000")).status).to.equal(200);
   });
 
-  it("a compressed one that is not read holds what it is compressed to", async () => {
+  it("a compressed reply that is not read holds its compressed size", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1").pause();
     clients.push(client);
-    // What was sent before keeps the kernel full, so that even a small one stays.
+    // The large reply before it keeps the kernel's buffer full, so that even a small one waits.
     client.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\nPOST /ingest?size=${4 * MB}&type=text/plain HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n`);
     await until(async () => {
       const heldBytes = await metric("pyromesh_reply_bytes");
@@ -190,12 +190,12 @@ describe("server: replies", () => {
     });
   });
 
-  it("a stop lets who reads have all of it, and cuts off who does not, before the time to stop is over", async () => {
+  it("a stop lets clients read to the end, and cuts off those that do not read, before its time limit", async () => {
     await open({ limits: { stopTimeoutMs: 3_600_000 } });
     askUnread(`size=${UNREAD_BYTES}`);
     const reader = connect(api.server.port, "127.0.0.1").pause();
     clients.push(reader);
-    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // and keeps its connection
+    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // it keeps its connection open
     await heldIs(2 * UNREAD_BYTES);
     const stopped = api.server.stop();
     const received = new Promise<number>((resolve) => {
@@ -210,11 +210,11 @@ describe("server: replies", () => {
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("a stop refuses who waits for room", async () => {
+  it("a stop refuses requests that wait for memory", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
     await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
     await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
     const stopped = api.server.stop();
     expect([(await waiting).status, begunCount]).to.deep.equal([503, 1]);
@@ -225,7 +225,7 @@ describe("server: replies", () => {
 
 const patterns = new Map<number, Buffer>();
 
-/** Its bytes tell where they stand, and can be compressed. */
+/** Bytes that depend on their position and can be compressed. */
 function patternOf(size: number): Buffer {
   let bytes = patterns.get(size);
   if (bytes !== undefined) return bytes;

@@ -191,7 +191,7 @@ describe("JSON codec", () => {
   });
 });
 
-/** Real answers: our tables must know every field in them, in JSON and through the binary form. */
+/** Real answers: the tables must have every field of them, in JSON and in binary form. */
 describe("recorded answers", () => {
   const RESPONSES: Readonly<Record<string, MessageSchema<object>>> = {
     ProfileTypes: q.PROFILE_TYPES_RESPONSE,

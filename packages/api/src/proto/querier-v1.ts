@@ -1,4 +1,4 @@
-/** querier.v1: requests and responses of QuerierService. Field tables; `proto/querier/v1/querier.proto` is the same in protobuf's own words. */
+/** querier.v1: field tables of the requests and responses of QuerierService, the same as `proto/querier/v1/querier.proto`. */
 import type { Int64 } from "@pyromesh/profile";
 import { PPROF } from "./pprof-v1.ts";
 import type { PprofMessage } from "./pprof-v1.ts";
@@ -49,7 +49,7 @@ export interface SeriesResponse {
   readonly labelsSet: readonly LabelsMessage[];
 }
 
-/** The one field is number 2. */
+/** The only field has number 2. */
 export const SERIES_RESPONSE: MessageSchema<SeriesResponse> = message("querier.v1.SeriesResponse", [nested(2, "labels_set", LABELS, { isRepeated: true })]);
 
 export const ASYNC_FORCE = 1;
@@ -78,7 +78,7 @@ export interface AsyncQueryResponse {
   readonly errorMessage: string;
 }
 
-/** Never sent: an async query is refused. Here so that the tables are whole. */
+/** Never sent, since async queries are refused. The table is here to be complete. */
 const ASYNC_QUERY_RESPONSE: MessageSchema<AsyncQueryResponse> = message("querier.v1.AsyncQueryResponse", [
   scalar(1, "request_id", "string"),
   enumeration(2, "status", ASYNC_QUERY_STATUSES),
@@ -145,7 +145,7 @@ const FLAME_GRAPH: MessageSchema<FlameGraphMessage> = message("querier.v1.FlameG
 ]);
 
 export interface PprofProfileMessage {
-  /** Encoded bytes on the way out. */
+  /** In replies: the encoded bytes. */
   readonly profile: Uint8Array | PprofMessage | undefined;
 }
 
@@ -326,7 +326,7 @@ export interface AnalyzeQueryRequest {
   readonly query: string;
 }
 
-/** 1 is not used. */
+/** Number 1 is unused. */
 export const ANALYZE_QUERY_REQUEST: MessageSchema<AnalyzeQueryRequest> = message("querier.v1.AnalyzeQueryRequest", [
   scalar(2, "start", "int64"),
   scalar(3, "end", "int64"),
@@ -363,7 +363,7 @@ export interface QueryImpactMessage {
   readonly deduplicationNeeded: boolean;
 }
 
-/** 1 is not used. */
+/** Number 1 is unused. */
 const QUERY_IMPACT: MessageSchema<QueryImpactMessage> = message("querier.v1.QueryImpact", [
   scalar(2, "total_bytes_in_time_range", "uint64"),
   scalar(3, "total_queried_series", "uint64"),

@@ -1,4 +1,4 @@
-/** types.v1: what the services share. Field tables; `proto/types/v1/types.proto` is the same in protobuf's own words. */
+/** types.v1: field tables of messages that several services share, the same as `proto/types/v1/types.proto`. */
 import type { Int64 } from "@pyromesh/profile";
 import { message, nested, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
@@ -25,7 +25,7 @@ export interface ProfileTypeMessage {
   readonly periodUnit: string;
 }
 
-/** 3 is not used. */
+/** Number 3 is unused. */
 export const PROFILE_TYPE: MessageSchema<ProfileTypeMessage> = message("types.v1.ProfileType", [
   scalar(1, "ID", "string"),
   scalar(2, "name", "string"),
@@ -36,8 +36,8 @@ export const PROFILE_TYPE: MessageSchema<ProfileTypeMessage> = message("types.v1
 ]);
 
 /**
- * The number of `limit` in requests for listings of labels. Pyroscope's have no such field: ours stands far from the numbers that it
- * gives, so that the two never meet. In JSON it is `limit` alone.
+ * The field number of `limit` in requests that list labels. Pyroscope has no such field, so ours is far above its numbers and cannot
+ * collide with a later one. In JSON its name is `limit`.
  */
 export const LISTING_LIMIT = 1000;
 

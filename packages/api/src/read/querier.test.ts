@@ -82,14 +82,14 @@ describe("querier", () => {
       expect(await answer("LabelValues", { ...RANGE, name: "nope" })).to.deep.equal({});
     });
 
-    // Any one did, as in Pyroscope 1; 2 puts them together.
+    // One match was enough, as in Pyroscope 1. Pyroscope 2 combines them, and so do we.
     it("matchers: all of them must match, and an empty one is everything", async () => {
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod=~"a|b"}', '{service_name="search"}'] })).to.deep.equal({ names: ["a"] });
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({});
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: [""] })).to.deep.equal({ names: ["a", "b"] });
     });
 
-    // 50,000 of them in one request held the event loop for a second.
+    // 50,000 expressions in one request held the event loop for a second.
     it("matchers: their regular expressions count together, and so do those of both sides of a diff", async () => {
       expect((await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(60).fill('{pod=~"a.*b"}') })).status).to.equal(200);
       const listing = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(200).fill('{pod=~"a.*b"}') });
@@ -325,7 +325,7 @@ describe("querier", () => {
       expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: ["pod"], limit: 2, aggregation: "average", exemplars: "span" });
     });
 
-    // Each name is looked for in each series: 100,000 of them kept a worker busy for a second over fifteen series.
+    // Each label is looked up in each series: 100,000 labels kept a worker busy for a second over fifteen series.
     it("no more labels to group by than a series can have", async () => {
       const groupBy = Array.from({ length: 101 }, (_, index) => `l${index}`);
       for (const method of ["SelectSeries", "SelectHeatmap"]) {
@@ -403,7 +403,7 @@ describe("querier", () => {
 
   it("max_flamegraph_nodes_on_select_merge_profile: the default holds for every pprof", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { isMergeProfileBounded: true, maxFlamegraphNodesDefault: 12, maxFlamegraphNodesMax: 20 } });
+    api = await openApi({ queryLimits: { isMergeProfileBounded: true, flameGraphNodesDefault: 12, flameGraphNodesMax: 20 } });
     await answer("SelectMergeProfile", MERGE);
     await answer("SelectMergeStacktraces", { ...MERGE, format: "PROFILE_FORMAT_PPROF", maxNodes: 20 });
     await api.get(`/pyroscope/render?format=pprof&from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
@@ -413,7 +413,7 @@ describe("querier", () => {
 
   it("lookback: an older range is answered empty, not refused", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { maxQueryLookbackMs: 1000 } });
+    api = await openApi({ queryLimits: { queryLookbackMs: 1000 } });
     await answer("ProfileTypes", { start: 1000, end: 4000 });
     expect(api.source.seriesQueries[0]).to.deep.include({ startMs: 0, endMs: 0 });
   });

@@ -18,13 +18,13 @@ describe("query limits", () => {
   });
 
   it("lookback: an older range is empty, one that reaches back is cut, and only then its length counts", () => {
-    const limits = { ...DEFAULT_QUERY_LIMITS, maxQueryLookbackMs: 7 * DAY_MS, maxQueryLengthMs: 8 * DAY_MS };
+    const limits = { ...DEFAULT_QUERY_LIMITS, queryLookbackMs: 7 * DAY_MS, queryLengthMs: 8 * DAY_MS };
     expect(checkRange(1000, 4000, NOW_MS, limits)).to.deep.equal({ startMs: 0, endMs: 0 });
     expect(checkRange(1000, NOW_MS, NOW_MS, limits)).to.deep.equal({ startMs: NOW_MS - 7 * DAY_MS, endMs: NOW_MS });
   });
 
   it("length: a longer range is refused", () => {
-    const limits = { ...DEFAULT_QUERY_LIMITS, maxQueryLengthMs: DAY_MS };
+    const limits = { ...DEFAULT_QUERY_LIMITS, queryLengthMs: DAY_MS };
     expect(checkRange(NOW_MS - DAY_MS, NOW_MS, NOW_MS, limits).startMs).to.equal(NOW_MS - DAY_MS);
     expect(() => checkRange(NOW_MS - DAY_MS - 1, NOW_MS, NOW_MS, limits)).to.throw("max_query_length");
   });
@@ -52,7 +52,7 @@ describe("query limits", () => {
   it("step: no way around the length and the lookback", () => {
     const day = DAY_MS / 1000;
     expect(checkStep(10_000 * day, DEFAULT_QUERY_LIMITS)).to.equal(10_000 * DAY_MS);
-    for (const name of ["maxQueryLengthMs", "maxQueryLookbackMs"] as const) {
+    for (const name of ["queryLengthMs", "queryLookbackMs"] as const) {
       const limits = { ...DEFAULT_QUERY_LIMITS, [name]: DAY_MS };
       expect(checkStep(day, limits)).to.equal(DAY_MS);
       expect(() => checkStep(day + 1, limits)).to.throw("over the 86400s of max_query_");
@@ -69,9 +69,9 @@ describe("query limits", () => {
 
   it("several tenants: the smallest positive limit of each kind holds", () => {
     const limits: Readonly<Record<string, number>> = { a: 0, b: DAY_MS, c: 2 * DAY_MS };
-    const all = limitsOfAll(["a", "b", "c"] as TenantId[], (tenant) => ({ ...DEFAULT_QUERY_LIMITS, maxQueryLengthMs: limits[tenant]! }));
-    expect(all.maxQueryLengthMs).to.equal(DAY_MS);
-    expect(all.maxQueryLookbackMs).to.equal(0);
+    const all = limitsOfAll(["a", "b", "c"] as TenantId[], (tenant) => ({ ...DEFAULT_QUERY_LIMITS, queryLengthMs: limits[tenant]! }));
+    expect(all.queryLengthMs).to.equal(DAY_MS);
+    expect(all.queryLookbackMs).to.equal(0);
     expect(all.isMergeProfileBounded).to.equal(false);
     const boundsB = (tenant: TenantId): typeof DEFAULT_QUERY_LIMITS => ({ ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: tenant === "b" });
     expect(limitsOfAll(["a", "b"] as TenantId[], boundsB).isMergeProfileBounded).to.equal(true);

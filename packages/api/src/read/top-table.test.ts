@@ -11,7 +11,7 @@ const ASKED = { profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", la
 describe("SelectTopTable", () => {
   let api: OpenApi;
   beforeEach(async () => {
-    api = await openApi({ queryLimits: { maxFlamegraphNodesMax: 50 } });
+    api = await openApi({ queryLimits: { flameGraphNodesMax: 50 } });
     const tree = new NameTreeBuilder();
     tree.addStacktrace(["main", ""], 2n ** 60n);
     tree.addStacktrace(["main"], 1);
@@ -22,7 +22,7 @@ describe("SelectTopTable", () => {
   it("asks for what the request says, and answers what was printed elsewhere, with its receipt", async () => {
     const more = { limit: 7, sort: "TOP_TABLE_SORT_TOTAL", nameContains: "json", stackTraceSelector: { callSite: [{ name: "main" }, {}] } };
     const response = await api.rpc(METHOD, { ...ASKED, ...more });
-    // The function without a name leaves its name out, as every empty text does in Connect's JSON.
+    // Connect's JSON omits the empty name of the function without a name.
     expect(await response.json()).to.deep.equal({ functions: [{ self: "1152921504606846976", total: "1152921504606846976" }], total: "1152921504606846977", functionCount: "2" });
     expect(response.headers.get("x-pyromesh-records")).to.equal("7");
     const [query] = api.source.topTableQueries;

@@ -1,4 +1,4 @@
-/** A ProfileSource that notes what it was asked and answers what it was given. Only `listing` looks at the question. */
+/** A ProfileSource for handler tests. It records the queries and returns the answers it was given; only `listing` evaluates its query. */
 import type { TenantId } from "@pyromesh/base";
 import { LabelListing, matchesLabels, UNINTERRUPTED } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries, TopTable } from "@pyromesh/profile";
@@ -52,9 +52,9 @@ export class FakeSource implements ProfileSource {
   analysis: QueryAnalysis = { scopes: [], totalBytesInRange: 0, totalSeries: 0 };
   missing: readonly string[] = [];
   isSaturated = false;
-  /** Thrown by every query while set. */
+  /** While set, every query rejects with it. */
   failure: unknown = undefined;
-  /** Awaited by every query: a source that takes its time. */
+  /** While set, every query waits for it. */
   gate: Promise<void> | undefined = undefined;
   readonly signals: AbortSignal[] = [];
 

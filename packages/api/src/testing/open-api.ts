@@ -1,4 +1,4 @@
-/** The real server on a free port, with fakes behind it. */
+/** The real server on a free port, with a fake source and a fake admin. */
 import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { Handler } from "../ports/http.ts";
@@ -61,7 +61,7 @@ export interface OpenApi {
   readonly admin: FakeAdmin;
   readonly metrics: Metrics;
   readonly url: string;
-  /** POST of JSON to a querier RPC, or to another service's: `version.v1.Version/Version`. */
+  /** POSTs JSON to an RPC of the querier, or of another service: `version.v1.Version/Version`. */
   rpc(method: string, message: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
@@ -69,7 +69,7 @@ export interface OpenApi {
 export interface OpenApiInit {
   readonly isMultitenant?: boolean;
   readonly operators?: "loopback" | "anyone";
-  /** Absent: requests written by hand may call the host `x`. */
+  /** Absent: the host `x` is allowed, for requests written by hand. */
   readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly queryLimits?: Partial<QueryLimits>;

@@ -1,4 +1,4 @@
-/** Writes PushRequests as a client would, for tests of the reader: independent of it, with pieces that may be wrong on purpose. */
+/** Encodes PushRequests for tests of the reader. It shares no code with the reader, and can encode wrong ones. */
 import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
 
 export interface SeriesInit {
@@ -6,7 +6,7 @@ export interface SeriesInit {
   readonly profiles: readonly { readonly raw: Uint8Array; readonly id?: string }[];
 }
 
-/** `field` of wire type 2. */
+/** A field of wire type 2. */
 export function lengthField(number: number, content: Uint8Array): Uint8Array {
   return new ByteWriter().uvarint(number * 8 + 2).prefixed(content).finish();
 }

@@ -17,7 +17,7 @@ import { fakeRequest } from "../testing/fake-request.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 2 ** 20, profileSizeBytesMax: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
 const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
 
@@ -44,7 +44,7 @@ function labelsOf(profile: ArrivedProfile): Record<string, string> {
   return Object.fromEntries(profile.labels.map(({ name, value }) => [name, value]));
 }
 
-/** Collapsed stacks from the root and their values of what the sink makes of text, read by another's decoder. */
+/** The stacks from the root and their values that the sink makes of the text, decoded by a library that is not ours. */
 function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
   const profile = Profile.decode(pprofOfText(pprof, folded!));
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
@@ -193,7 +193,7 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]], [[1_000_000]]]);
     });
 
-    // Each was counted as 100 Hz.
+    // A wrong sampleRate counted as 100 Hz.
     it("a sampleRate that is none is 400, and says what is", async () => {
       const { sink, post } = rig();
       for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {
@@ -273,7 +273,7 @@ describe("ingest", () => {
     });
 
     it("a profile that the rate limit can never let through is 413, without a time", async () => {
-      const { metrics, post } = rig({ ingestionRateMb: 1 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+      const { metrics, post } = rig({ ingestionRateBytesPerSecond: 1, ingestionBurstBytes: 100 });
       const reply = await post("/ingest?name=a&format=pprof", new Uint8Array(101).fill(1));
       expect([reply.status, reply.headers["retry-after"], errorOf(reply).code]).to.deep.equal([413, undefined, "invalid_argument"]);
       expect(errorOf(reply).message).to.contain("raise ingestion_burst_size_mb");
@@ -311,7 +311,7 @@ describe("ingest", () => {
 
     it("past the body limit 413, past the rate limit 429 with Retry-After", async () => {
       expect((await rig().post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
-      const { post } = rig({ ingestionRateMb: 0.000_01, ingestionBurstSizeMb: 64 / 2 ** 20 });
+      const { post } = rig({ ingestionRateBytesPerSecond: 0.000_01 * 2 ** 20, ingestionBurstBytes: 64 });
       expect((await post("/ingest?name=a&format=pprof", "x".repeat(60))).status).to.equal(200);
       const limited = await post("/ingest?name=a&format=pprof", "x".repeat(60));
       expect(limited.status).to.equal(429);

@@ -80,7 +80,7 @@ describe("push message", () => {
     const whole = encodePushRequest(TWO_SERIES);
     const firstSeriesBytes = encodePushRequest(TWO_SERIES.slice(0, 1)).length;
     for (let length = 0; length < whole.length; length++) {
-      // The bytes behind the cut are there, in the same buffer: a reader that trusts a length would show them.
+      // The buffer goes on after the cut: a reader that trusts a length would return those bytes.
       const cut = whole.subarray(0, length);
       if (length === 0 || length === firstSeriesBytes) expect(readPushBinary(cut)).to.have.length(length === 0 ? 0 : 2);
       else expect(codeOf(() => readPushBinary(cut)), `cut at ${length}`).to.equal("PUSH_MALFORMED");

@@ -16,7 +16,7 @@ import { FakeSink } from "../testing/fake-sink.ts";
 import { encodePushRequest } from "../testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 256, maxProfileSizeBytes: 4 * 2 ** 20 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 256 * 2 ** 20, profileSizeBytesMax: 4 * 2 ** 20 };
 const STOPPED: Clock = { ...systemClock, monotonicMs: () => 0 };
 const PATH = "/push.v1.PusherService/Push";
 const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
@@ -56,7 +56,7 @@ const TWO = encodePushRequest([
 
 describe("push", () => {
   it("what is received is what is accepted and what is discarded, however the push ends", async () => {
-    const { metrics, push, sink } = rig({ ingestionBodyLimitMb: 1 });
+    const { metrics, push, sink } = rig({ ingestionBodyBytesMax: 2 ** 20 });
     const sumOf = async (name: string): Promise<number> =>
       [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
     const expectSums = async (received: number, accepted: number): Promise<void> => {
@@ -166,14 +166,14 @@ describe("push", () => {
     const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "not-a-uuid" }, { raw: RAW }] }]);
     const reply = await push(body, PROTO_TYPE);
     expect(reply.status).to.equal(400);
-    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is no UUID');
+    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is not a UUID');
     expect(sink.arrived).to.have.length(1);
   });
 
   const pushOf = (...sizes: readonly number[]): Uint8Array => encodePushRequest([{ labels: {}, profiles: sizes.map((size, index) => ({ raw: new Uint8Array(size).fill(index + 1) })) }]);
 
   it("the rate limit refuses profile by profile, with 429 and when the whole push would pass", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     expect((await push(pushOf(60), PROTO_TYPE)).status).to.equal(200);
     const reply = await push(pushOf(20, 50, 10), PROTO_TYPE);
     expect(reply.status).to.equal(429);
@@ -183,9 +183,9 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 50');
   });
 
-  // It was 429 with Retry-After: 1, and agents sent it for ever.
+  // It was 429 with Retry-After: 1, and agents sent the push forever.
   it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     const tooLarge = await push(pushOf(101), PROTO_TYPE);
     expect([tooLarge.status, tooLarge.headers["retry-after"]]).to.deep.equal([400, undefined]);
     expect(JSON.parse(textOf(tooLarge))).to.include({ code: "invalid_argument" });
@@ -208,7 +208,7 @@ describe("push", () => {
   });
 
   it("sizes are bounded as sent, as inflated, and together", async () => {
-    const tight = { ingestionBodyLimitMb: 1 };
+    const tight = { ingestionBodyBytesMax: 2 ** 20 };
     expect((await rig(tight).push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
     const bomb = gzipSync(new Uint8Array(2 ** 20 + 1));
     expect((await rig(tight).push(bomb, { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(413);
@@ -278,7 +278,7 @@ describe("push", () => {
 
   it("the body of a large push is let go of once it is answered", async () => {
     setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
+    const collect = runInNewContext("gc") as () => void; // the flag set above puts gc into every new context
     const { push, sink } = rig();
     let held: WeakRef<ArrayBufferLike> | undefined;
     sink.refuse = ({ pprof }) => {
@@ -287,7 +287,7 @@ describe("push", () => {
     };
     await push(encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(100_000) }] }]), PROTO_TYPE);
     expect(held?.deref()?.byteLength).to.be.greaterThan(100_000);
-    await new Promise((resolve) => setImmediate(resolve)); // until then the reference that was asked keeps it
+    await new Promise((resolve) => setImmediate(resolve)); // the WeakRef keeps its target until the turn ends
     collect();
     expect(held?.deref()).to.equal(undefined);
     expect((await push(ONE, PROTO_TYPE)).status, "the same handler").to.equal(400);
@@ -305,7 +305,7 @@ describe("push", () => {
   });
 
   describe("recorded exchanges", () => {
-    // 66, 67, 70-73, 76 and 77 are refused for what the sink finds in them: here it must get them unharmed.
+    // The sink refuses 66, 67, 70-73, 76 and 77 for their content. Here it must get them unchanged.
     const expectations: Readonly<Record<string, { status: number; profileCount: number }>> = {
       "01": { status: 200, profileCount: 2 },
       "02": { status: 200, profileCount: 1 },

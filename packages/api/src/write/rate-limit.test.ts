@@ -26,7 +26,7 @@ function limiter(limitsOf: (tenant: TenantId) => RateLimits, tenantCountMax?: nu
   return { limit: new RateLimit(tenantCountMax === undefined ? { limitsOf } : { limitsOf, tenantCountMax }, { clock: hand.clock }), hand };
 }
 
-const DEFAULTS: RateLimits = { ingestionRateMb: 4, ingestionBurstSizeMb: 8 };
+const DEFAULTS: RateLimits = { ingestionRateBytesPerSecond: 4 * MIB, ingestionBurstBytes: 8 * MIB };
 
 describe("rate limit", () => {
   it("a full bucket passes its burst, then refuses until tokens have flowed in", () => {
@@ -75,13 +75,13 @@ describe("rate limit", () => {
   });
 
   it("a rate of 0 lifts the limit and keeps nothing", () => {
-    const { limit } = limiter(() => ({ ingestionRateMb: 0, ingestionBurstSizeMb: 0 }));
+    const { limit } = limiter(() => ({ ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 0 }));
     for (let i = 0; i < 100; i++) expect(limit.take(A, 1_000 * MIB)).to.equal(undefined);
     expect(limit.tenantCount).to.equal(0);
   });
 
   it("tenants do not spend each other's tokens, and each has its own limits", () => {
-    const { limit } = limiter((tenant) => (tenant === A ? DEFAULTS : { ingestionRateMb: 1, ingestionBurstSizeMb: 1 }));
+    const { limit } = limiter((tenant) => (tenant === A ? DEFAULTS : { ingestionRateBytesPerSecond: MIB, ingestionBurstBytes: MIB }));
     expect(limit.take(A, 8 * MIB)).to.equal(undefined);
     expect(limit.take(B, MIB)).to.equal(undefined);
     expect(limit.take(B, 1)?.message).to.contain("ingestion_rate_mb (1 MB a second)");
@@ -92,7 +92,7 @@ describe("rate limit", () => {
     const { limit } = limiter(() => limits);
     limit.take(A, 8 * MIB);
     expect(limit.take(A, MIB)).not.to.equal(undefined);
-    limits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8 };
+    limits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * MIB };
     expect(limit.take(A, MIB)).to.equal(undefined);
   });
 

@@ -8,7 +8,7 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { packPush, StoreIdLists, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 
 function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): EncodeTask {
   return {
@@ -61,7 +61,7 @@ describe("compute engine: text", () => {
   it("is refused as text, gzip too, and held to the size of a profile once converted", () => {
     expect(codeOf(() => encode(task("main three\n")))).equal("PROFILE_MALFORMED");
     expect(codeOf(() => encode(task(gzipSync("main;work 3\n"))))).equal("PROFILE_MALFORMED");
-    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 40 } };
+    const settings = { ...SETTINGS, profileSizeBytesMax: 40 };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
   });
 });
@@ -75,7 +75,7 @@ describe("compute engine: gzip", () => {
   it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {
     const bomb = gzipSync(new Uint8Array(16 * 2 ** 20 + 1));
     for (const profileSizeBytesMax of [0, 2 ** 30]) {
-      const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax } };
+      const settings = { ...SETTINGS, profileSizeBytesMax };
       const refused = (): unknown => engine.encode({ ...given, settings, pprof: bomb, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes));
       expect(refused).to.throw(CodedError, "the profile is larger than 16777216 bytes once decompressed, more than can be decoded");
     }
@@ -161,7 +161,7 @@ describe("compute engine: rows that are made ready and dropped", () => {
     const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     engine.insertRows(1, engine.encode(named("shop"), room).rows);
     const large = named("shop", `main;${"x".repeat(1 << 20)} 1\n`);
-    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 } };
+    const settings = { ...SETTINGS, symbolLengthBytesMax: 0 };
     let readyCount = 0;
     for (let i = 0; i < 12; i++) {
       const { rows } = engine.encode({ ...large, settings }, room);

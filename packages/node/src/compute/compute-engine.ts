@@ -103,10 +103,9 @@ export class ComputeEngine {
   encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
     const rows: number[] = [];
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation, storeIds } = task;
-    const { limits, window } = settings;
     const nonce = this.#modules.random.bytes(16);
     // Named one by one, here and along this path: an object spread costs V8 a new hidden class a push.
-    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits, window };
+    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings };
     const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#makeReady(generation, record, view));
     try {
       return { records: encodePush(input, { storeIds, room, onRecord }), rows };
@@ -189,7 +188,7 @@ export class ComputeEngine {
 
   /** The profile, inflated where it is gzip and converted where it is text, never beyond its limit; never in memory that `room` may give out. */
   #inflate({ pprof, folded, settings }: EncodeTask): Uint8Array {
-    const sizeBytesMax = settings.limits.profileSizeBytesMax;
+    const sizeBytesMax = settings.profileSizeBytesMax;
     if (folded === undefined && isGzip(pprof)) return inflate(pprof, sizeBytesMax);
     const own = pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
     const raw = folded === undefined ? own : pprofOfText(own, folded);
@@ -288,7 +287,7 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
 
 /** Whether the profile can only be refused, told without opening it: what a gzip trailer says, or what there is. Throws PROFILE_TOO_LARGE. */
 export function checkClaimedSize({ pprof, folded, settings }: Pick<EncodeTask, "pprof" | "folded" | "settings">): void {
-  const limitBytes = settings.limits.profileSizeBytesMax;
+  const limitBytes = settings.profileSizeBytesMax;
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   const sizeBytes = folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
   if (sizeBytes > sizeBytesMax && folded === undefined) throw tooLarge(sizeBytesMax);

@@ -48,10 +48,7 @@ export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
 }
 
 /** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a worker once. */
-export interface EncodeSettings {
-  readonly limits: ProfileLimits;
-  readonly window: AcceptanceWindow;
-}
+export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {}
 
 /** As `PushInput`, but the pprof may still be compressed, or text. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
@@ -117,6 +114,8 @@ export interface ScanTask {
   /** Generations to read from memory. */
   readonly generations: readonly Generation[];
   readonly parts: readonly SegmentPart[];
+  /** Identities, 16 bytes each, of records that are left out, in memory and in segments: another node answers for them. */
+  readonly except?: Uint8Array;
 }
 
 /** A record that lies in both counts in segments. */
@@ -138,7 +137,7 @@ export interface ScanPartial {
   /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
   readonly listing: Uint8Array | undefined;
   readonly cardinality: ByPlace<PartialCardinality> | undefined;
-  /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
+  /** Set on the way between threads and nodes: all of it as bytes (packed-partial.ts). The fields hold no more than the counts and the period then. */
   readonly packed?: Uint8Array | undefined;
 }
 

@@ -247,7 +247,9 @@ export class WorkerCompute implements Compute {
     const parts = new Map<ComputeWorker, SegmentPart[]>(this.#workers.map((worker) => [worker, []]));
     for (const part of task.parts) parts.get(this.#workers[workerOf(part, this.#workers.length)]!)!.push(part);
     const busy = this.#workers.filter((worker) => task.generations.length > 0 || parts.get(worker)!.length > 0);
-    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(worker)! } }, signal)));
+    // Once for all workers.
+    const except = task.except === undefined ? {} : { except: sharedCopy(task.except) };
+    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, ...except, parts: parts.get(worker)! } }, signal)));
     const scanned = { spec: task.spec, tenants: task.tenants };
     for (const partial of partials) this.#scanned.set(partial, scanned);
     return partials;

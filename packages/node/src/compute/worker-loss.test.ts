@@ -18,7 +18,7 @@ import { Generations } from "../background/generations.ts";
 import { rowSource } from "../background/row-source.ts";
 
 const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 const CPU = { type: "cpu", unit: "nanoseconds" };
 const WORKER_COUNT = 2;
 /** As in buffer-pool.ts. */

@@ -72,7 +72,7 @@ export function countOutcome(outcome: WorkerOutcome): void {
     return;
   }
   if ("error" in outcome || outcome.value === undefined) return;
-  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as compute.worker.ts answers each method
+  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as worker-loop.ts answers each method
   if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
   else if ("bytes" in value) countShared(value.bytes);
   else if ("packed" in value && value.packed !== undefined) countShared(value.packed);

@@ -22,7 +22,9 @@ export class WorkerScan {
   readonly #interrupt: Interrupt;
   readonly #query: RowQuery | undefined;
   readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
-  readonly #seen = new IdentitySet();
+  readonly #seen: IdentitySet;
+  /** Records that a listing leaves out; `#seen` holds them as well. Undefined: none. */
+  readonly #except: IdentitySet | undefined;
   readonly #names = new NameTreeBuilder();
   readonly #locations = new LocationTreeMerger();
   readonly #points: PointsCollector | undefined;
@@ -36,7 +38,9 @@ export class WorkerScan {
   constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
     this.#interrupt = interrupt;
-    const { spec } = task;
+    const { spec, except } = task;
+    this.#seen = new IdentitySet(except);
+    this.#except = except === undefined ? undefined : this.#seen;
     if (spec.kind === "listing" || spec.kind === "cardinality") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
       if (spec.kind === "listing") this.#listing = new LabelListing(spec.listing, spec.bounds);
@@ -55,7 +59,7 @@ export class WorkerScan {
     interrupt.now(); // what comes next may have to be opened
     switch (spec.kind) {
       case "listing":
-        this.#listing!.scan(view, spec, this.#selectors, interrupt);
+        this.#listing!.scan(view, spec, this.#selectors, interrupt, this.#except);
         break;
       case "cardinality":
         this.#cardinality![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);

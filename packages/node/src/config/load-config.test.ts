@@ -123,7 +123,7 @@ describe("config: refusals", () => {
   it("name file, line, column and the nearest known name", () => {
     expect(refusalOf({ yaml: "data_dir: x\nflsh_interval: 5s\n" })).to.equal("pyromesh.yaml:2:1: unknown setting flsh_interval (did you mean flush_interval?)");
     expect(refusalOf({ yaml: "limits:\n  ingestion_rate: 4\n" })).to.include("pyromesh.yaml:2:3: unknown setting limits.ingestion_rate (did you mean limits.ingestion_rate_mb?)");
-    expect(refusalOf({ yaml: "flush_interval: soon\n" })).to.match(/^pyromesh\.yaml:1:17: flush_interval: "soon" is no duration: write it as/);
+    expect(refusalOf({ yaml: "flush_interval: soon\n" })).to.match(/^pyromesh\.yaml:1:17: flush_interval: "soon" is not a duration: write it as/);
     expect(refusalOf({ yaml: "a: [\n" })).to.match(/^pyromesh\.yaml:\d+:\d+: not YAML/);
     expect(refusalOf({ yaml: "retention: 1d\nretention: 2d\n" })).to.match(/^pyromesh\.yaml:2:1: not YAML: .*unique/);
     expect(refusalOf({ yaml: "retention: 1d\n---\nretention: 2d\n" })).to.equal("pyromesh.yaml:2:1: a second document begins here: keep one in the file");
@@ -155,9 +155,9 @@ describe("config: refusals", () => {
   });
 
   it("show how a host and an origin are written", () => {
-    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is no name of a host: write it as');
+    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is not a host name: write it as');
     expect(refusalOf({ flags: { allowed_hosts: "a.example:4040" } })).to.include("without a scheme or a port");
-    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is no origin of a site: write it as https://grafana.example.org");
+    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is not the origin of a site: write it as https://grafana.example.org");
   });
 
   it("an open cluster address needs a secret", () => {

@@ -16,6 +16,8 @@ class Rig {
   readonly metrics = new Metrics();
   readonly running = new Map<number, { readonly end: (answer?: unknown) => void; readonly signal: AbortSignal }>();
   readonly queued: QueuedSource;
+  /** Why nobody can answer. */
+  refusal: Error | undefined;
 
   constructor(options: { readonly scans?: number; readonly waitingMax?: number } = {}) {
     const method = (query: { readonly number: number }, signal: AbortSignal): Promise<unknown> =>
@@ -24,7 +26,11 @@ class Rig {
         signal.addEventListener("abort", () => reject(signal.reason as Error));
       });
     const source = { flameGraph: method, listing: method } as unknown as ProfileSource; // only what is asked here
-    this.queued = new QueuedSource({ runningMax: { scan: options.scans ?? 1, listing: 1 }, waitingMax: options.waitingMax ?? 10, waitMaxMs: 60_000 }, { source, clock: this.clock, metrics: this.metrics });
+    const sourceNow = (): ProfileSource => {
+      if (this.refusal !== undefined) throw this.refusal;
+      return source;
+    };
+    this.queued = new QueuedSource({ runningMax: { scan: options.scans ?? 1, listing: 1 }, waitingMax: options.waitingMax ?? 10, waitMaxMs: 60_000 }, { source: sourceNow, clock: this.clock, metrics: this.metrics });
   }
 
   async ask(number: number, { tenant = "t1", method = "flameGraph", signal = never }: { tenant?: string; method?: "flameGraph" | "listing"; signal?: AbortSignal } = {}): Promise<unknown> {
@@ -64,6 +70,17 @@ describe("queries in a queue", () => {
     await rig.end(3);
     await rig.end(5);
     expect(await Promise.all(asked)).to.deep.equal([1, 2, 3, 4, 5].map((number) => `answer ${number}`));
+  });
+
+  it("are refused at once while nobody can answer, and take no place in the queue", async () => {
+    const rig = new Rig({ waitingMax: 0 });
+    rig.refusal = new CodedError({ code: "NODE_STARTING", kind: "unavailable", message: "the node is starting" });
+    for (const number of [1, 2, 3]) expect((await refusalOf(rig.ask(number))).code).to.equal("NODE_STARTING");
+    rig.refusal = undefined;
+    const asked = rig.ask(4);
+    await turn();
+    await rig.end(4);
+    expect(await asked).to.equal("answer 4");
   });
 
   it("one that fails gives its place to the next", async () => {

@@ -20,7 +20,8 @@ import { SharedQuestions } from "./shared-questions.ts";
 const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface QueuedSourceModules {
-  readonly source: ProfileSource;
+  /** Who answers. Throws while nobody can, as in a start: the query is refused with that. */
+  readonly source: () => ProfileSource;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -34,7 +35,7 @@ interface Waiter {
 }
 
 export class QueuedSource implements ProfileSource {
-  readonly #source: ProfileSource;
+  readonly #source: () => ProfileSource;
   readonly #clock: Clock;
   readonly #queue: QueryQueue;
   readonly #options: QueryQueueOptions;
@@ -80,13 +81,14 @@ export class QueuedSource implements ProfileSource {
   readonly heatmap: ProfileSource["heatmap"] = this.#queued("scan", "heatmap");
   readonly analyze: ProfileSource["analyze"] = this.#queued("scan", "analyze");
 
-  stats(tenant: TenantId, signal: AbortSignal): ReturnType<ProfileSource["stats"]> {
-    return this.#source.stats(tenant, signal);
+  async stats(tenant: TenantId, signal: AbortSignal): Promise<Awaited<ReturnType<ProfileSource["stats"]>>> {
+    return this.#source().stats(tenant, signal);
   }
 
   /** Wraps a method of the port: its queries wait in the queue. Each method takes its arguments and then the signal, and gives equal answers for equal arguments. */
   #queued<M extends QueuedMethod>(queryClass: QueryClass, method: M): ProfileSource[M] {
     const ask = async (...args: readonly unknown[]): Promise<unknown> => {
+      const source = this.#source();
       const asked = args.slice(0, -1);
       const signal = args.at(-1) as AbortSignal; // the last parameter of every method of the port
       // By then it is known whether the caller has left already. Such a caller must not join a run, which would go on until each of them is known to have left.
@@ -97,7 +99,7 @@ export class QueuedSource implements ProfileSource {
       const inTurn = (own: AbortSignal, begin: () => void): Promise<unknown> =>
         this.#inTurn(queryClass, tenants[0] ?? "", own, () => {
           begin();
-          return (this.#source[method] as typeof ask).apply(this.#source, [...asked, own]);
+          return (source[method] as typeof ask).apply(source, [...asked, own]);
         });
       return this.#questions.ask({ key: questionKey(method, asked), tenants }, inTurn, signal);
     };

@@ -84,7 +84,7 @@ export class ColdReader {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
     });
-    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source });
+    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => source });
   }
 
   /** The total of a flame graph. Two ranges are two questions, also where they cover the same objects. */

@@ -9,7 +9,7 @@ import { InPlaceThreads, OUT_OF_MEMORY } from "./in-place-threads.ts";
 import type { InPlaceWorld } from "./in-place-threads.ts";
 
 const CPU = { type: "cpu", unit: "nanoseconds" };
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
 const never = new AbortController().signal;
 

@@ -49,12 +49,11 @@ export interface WriterModules {
 }
 
 /** A tenant's limits. The same object as long as they do not change, so that workers are sent them once. */
-export interface WriterLimits {
-  readonly encode: EncodeSettings;
-  readonly series: SeriesLimits;
+export interface WriterLimits extends EncodeSettings, SeriesLimits {
+  /** `limits.max_sessions_per_series`. 0: session ids are dropped; else they are counted modulo this. */
   readonly sessionsPerSeriesMax: number;
-  /** Profiles of one push that are worked on at once; 0: `PROFILES_AT_ONCE_MAX`. */
-  readonly profilesAtOnceMax: number;
+  /** `limits.push_max_concurrency`: profiles of one push that are worked on at once; 0: `PROFILES_AT_ONCE_MAX`. */
+  readonly pushProfilesAtOnceMax: number;
 }
 
 /** Profiles of one push that are worked on at once, whatever the tenant's limit. Agents send some dozens. */
@@ -75,9 +74,10 @@ export class Writer implements ProfileSink {
     this.#inFlightCount++;
     let announced: Announced | undefined;
     try {
-      const { series, sessionsPerSeriesMax } = this.#modules.limitsFor(tenant);
+      const limits = this.#modules.limitsFor(tenant);
+      const { sessionsPerSeriesMax } = limits;
       const labelSets = profiles.length === 1 ? [labelSetOf(profiles[0]!, sessionsPerSeriesMax)] : await this.#labelSetsOf(profiles, sessionsPerSeriesMax);
-      announced = this.#modules.activeSeries.announce(tenant, labelSets, series);
+      announced = this.#modules.activeSeries.announce(tenant, labelSets, limits);
       const refused: Refused[] = [];
       if (profiles.length === 1) {
         const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller) : named(profiles[0]!, announced.refusal);
@@ -112,7 +112,7 @@ export class Writer implements ProfileSink {
    * again for ever. Once a new series was refused, profiles with new label sets are not worked on any more: they would be refused as well.
    */
   async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[]): Promise<void> {
-    const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
+    const { pushProfilesAtOnceMax: profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     let newRefusal: CodedError | undefined = announced.refusal;
     const todo: number[] = [];
@@ -151,7 +151,7 @@ export class Writer implements ProfileSink {
       const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
-        const admitted = activeSeries.admit(tenant, records, limits.series, labelSet);
+        const admitted = activeSeries.admit(tenant, records, limits, labelSet);
         const [only] = admitted.records;
         const kept = admitted.records.length === 1 ? head.append(only!) : allOf(admitted.records.map((record) => head.append(record)));
         hasArrived = true;
@@ -180,7 +180,7 @@ export class Writer implements ProfileSink {
     const { arrivalTimes, compute } = this.#modules;
     // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
-      const arrival = arrivalTimes.take(name, profile, nowMs, limits.encode.window);
+      const arrival = arrivalTimes.take(name, profile, nowMs, limits);
       let records: readonly EncodedRecord[];
       try {
         records = await this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
@@ -205,7 +205,7 @@ export class Writer implements ProfileSink {
       idempotencyKey: profile.idempotencyKey,
       nowMs,
       ingest: profile.ingest,
-      settings: limits.encode,
+      settings: limits,
       storeIds: placement.replicaSet(tenant, profile.labels),
       generation: openGeneration(),
     });

@@ -1,4 +1,4 @@
-/** Draws values over time as bars, one per step, in a strip as wide as its element. Bucket `t` covers (t - step, t]. */
+/** Draws values over time as bars, one per step, across the element. The bar at `t` covers (t - step, t]. */
 import type { TimeSpan } from "../model/time-range.ts";
 import { openSurface } from "./canvas-surface.ts";
 
@@ -18,9 +18,9 @@ export interface StripScene {
   readonly span: TimeSpan;
   readonly stepMs: number;
   readonly valueMax: number;
-  /** Index into points; -1: none. */
+  /** An index into `points`; -1: none. */
   readonly hovered: number;
-  /** What is being dragged over. */
+  /** The span that the reader is dragging over. */
   readonly selected: TimeSpan | undefined;
   readonly palette: StripPalette;
 }
@@ -34,7 +34,7 @@ export function drawPointStrip(canvas: HTMLCanvasElement, scene: StripScene): vo
   context.fillRect(0, 0, widthPx, heightPx);
   const pxPerMs = widthPx / (span.endMs - span.startMs);
   const xOf = (timeMs: number): number => (timeMs - span.startMs) * pxPerMs;
-  const roomPx = heightPx - 3; // the tallest bar keeps off the edge
+  const roomPx = heightPx - 3; // so that the highest bar does not touch the edge
   for (const [index, point] of scene.points.entries()) {
     if (point.value <= 0 || scene.valueMax <= 0) continue;
     const leftPx = xOf(point.timestampMs - scene.stepMs);

@@ -1,4 +1,4 @@
-/** What a store without a single profile shows: how to push one here, and that the page is watching for it. */
+/** Shown for a store without any profile: how to push one, and that the page waits for it. */
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { pushExamples } from "../model/push-examples.ts";

@@ -1,4 +1,4 @@
-/** Picks the time shown: one of the presets, or two moments of the reader's own. */
+/** Selects the time to show: one of the presets, or two moments. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { inputValueOf, momentOfInput } from "../model/local-time.ts";
