@@ -134,7 +134,7 @@ describe("config: refusals", () => {
 
   it("name the variable or the flag", () => {
     expect(refusalOf({ env: { PYROMESH_FLUSH_INTERVALL: "5s" } })).to.equal("PYROMESH_FLUSH_INTERVALL: unknown variable (did you mean PYROMESH_FLUSH_INTERVAL?)");
-    expect(refusalOf({ flags: { workers: "many" } })).to.equal('--workers: workers: "many" is no whole number of 0 or more');
+    expect(refusalOf({ flags: { workers: "many" } })).to.equal('--workers: workers: "many" is not a whole number of 0 or more');
     expect(refusalOf({ flags: { replication: "0" } })).to.include("write 1 or more");
     expect(refusalOf({ env: { PYROMESH_MULTITENANCY: "yes" } })).to.include('"yes" is neither true nor false');
   });
@@ -249,10 +249,10 @@ describe("config: parts", () => {
   it("an address is host:port with a port that may be", () => {
     expect(parseAddress(":4040")).to.deep.equal({ host: "", port: 4040 });
     expect(parseAddress("[::1]:0")).to.deep.equal({ host: "::1", port: 0 });
-    for (const text of ["4040", "host", "host:", "host:65536", "::1:80", "a b:1", "http://x:1"]) expect(() => parseAddress(text), text).to.throw("is no address");
+    for (const text of ["4040", "host", "host:", "host:65536", "::1:80", "a b:1", "http://x:1"]) expect(() => parseAddress(text), text).to.throw("is not an address");
   });
 
-  it("a far name is no guess", () => {
+  it("a name that is not near is not suggested", () => {
     expect(nearestName("retenton", ["retention", "workers"])).to.equal("retention");
     expect(nearestName("colour", ["retention", "workers"])).to.equal(undefined);
   });
