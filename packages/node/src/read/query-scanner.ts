@@ -13,9 +13,10 @@
  * A query that would read more bytes than its tenant may is refused before it reads a dataset; one whose caller went away reads no further.
  * Of what is damaged only that dataset, or that object, makes the query a refusal, or is left out and named where the caller allows it.
  */
-import { CodedError, Turns } from "@pyromesh/base";
+import { Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
+import { NO_FLOOR_MS } from "@pyromesh/block";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Matcher, Receipt } from "@pyromesh/profile";
@@ -27,8 +28,8 @@ import { incomplete, quarantined, segmentsMissing, tooLarge, unreadable } from "
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin, windowsCovered } from "./read-plan.ts";
-import { isDamaged, namedReason } from "./segment-source.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, specAbove, windowsCovered } from "./read-plan.ts";
+import { isDamaged, isVanished, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
 import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
@@ -47,6 +48,8 @@ export const TURNS_BEFORE_PLAN = 3;
 interface Sources {
   readonly entries: readonly CatalogEntry[];
   readonly generations: readonly Generation[];
+  /** Of each tenant of the query: its records below are left out. */
+  readonly floors: ReadonlyMap<TenantId, number>;
 }
 
 /** Everything a query may read. It is neither dropped from memory nor deleted from local disk until it is released. */
@@ -131,7 +134,7 @@ export class QueryScanner {
       try {
         return await run({ ...pin, isLast: planCount === PLANS_MAX }, missing);
       } catch (error) {
-        if (!isGone(error) || planCount === PLANS_MAX) throw error;
+        if (!isVanished(error) || planCount === PLANS_MAX) throw error;
       } finally {
         pin.release();
       }
@@ -148,11 +151,12 @@ export class QueryScanner {
     signal: AbortSignal,
   ): Promise<Scanned> {
     await this.#checkBytes(plan, scope, selectors, signal);
-    const { entries, generations } = plan;
+    const { entries, floors, generations } = plan;
     const { compute, readAheadBudget: budget, segments } = this.#modules;
     const gathered = new Gathered(spec, { compute, signal });
     let objectCount = 0;
     const base = { spec, tenants: scope.tenants, generations };
+    const floorOf = (tenant: TenantId): number => floors.get(tenant) ?? NO_FLOOR_MS;
     const wants = datasetFilter(scope, selectors);
     const windows = objectsByWindow(entries);
     const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, plan, () => segments.parts(entry, wants, context), context.signal);
@@ -173,12 +177,12 @@ export class QueryScanner {
     for await (const objects of readAhead(windows, read, { budget, signal })) {
       const { windowStartMs, tenant } = windows[at++]![0]!.meta;
       // Rows in memory of the same tenant and window are scanned together with its objects: copies of a record share both, so they meet here.
-      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
+      const task = { ...base, spec: specAbove(floorOf(tenant), spec), tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
       // `take` is called in place: a variable would keep the parts' bytes in memory while the next window is waited for.
       await gathered.add(await this.#scanIntact({ ...task, parts: take(objects) }, scope, missing, signal));
       signal.throwIfAborted();
     }
-    await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
+    await this.#scanMemoryBetween(base, scope, floorOf, windows, gathered, signal);
     const { partials } = gathered;
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
@@ -248,6 +252,7 @@ export class QueryScanner {
   async #scanMemoryBetween(
     base: { readonly spec: ScanSpec; readonly tenants: readonly TenantId[]; readonly generations: readonly Generation[] },
     scope: Scope,
+    floorOf: (tenant: TenantId) => number,
     windows: readonly (readonly CatalogEntry[])[],
     gathered: Gathered,
     signal: AbortSignal,
@@ -255,12 +260,14 @@ export class QueryScanner {
     if (base.generations.length === 0) return;
     for (const tenant of scope.tenants) {
       const covered = windowsCovered(windows, tenant);
-      let first = windowStartOf(scope.startMs);
+      const floorMs = floorOf(tenant);
+      const spec = specAbove(floorMs, base.spec);
+      let first = windowStartOf(Math.max(scope.startMs, floorMs));
       const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + WINDOW_MS]) {
         if (window > first) {
           signal.throwIfAborted();
-          const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
+          const task = { ...base, spec, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
           await gathered.add(await this.#modules.compute.scan(task, signal));
         }
         first = Math.max(first, window + WINDOW_MS);
@@ -308,11 +315,7 @@ async function orFailed<T>(entry: CatalogEntry, { isLast }: Plan, read: () => Pr
   try {
     return await read();
   } catch (error) {
-    if (signal.aborted || (isGone(error) && !isLast)) throw error;
+    if (signal.aborted || (isVanished(error) && !isLast)) throw error;
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
-}
-
-function isGone(error: unknown): boolean {
-  return error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
 }

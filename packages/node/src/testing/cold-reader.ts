@@ -2,7 +2,7 @@
 import type { MergeQuery } from "@pyromesh/api";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import type { ManualClock } from "@pyromesh/block/testing";
@@ -44,12 +44,13 @@ export class ColdReader {
   private constructor(stored: Bucket, clock: ManualClock, { readAheadBytes = 2 ** 26, queriesAtOnceMax = 100 }: ColdReaderOptions) {
     const bucket = new FaultyBucket(stored, { clock });
     const catalog = new Catalog({}, { bucket, logger: silentLogger });
-    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const placed = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { source: placed });
     const modules = { clock, logger: silentLogger, metrics: this.metrics };
     this.bucket = bucket;
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
-    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }) });
+    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source: placed, catalog, objects, signal }) });
     const local = openLocalCompute({ random: seededRandom(1), clock });
     const compute: Compute = {
       ...local,
@@ -65,11 +66,12 @@ export class ColdReader {
       unreadable: this.#unreadable,
       readAheadBudget: this.budget,
       pin: (tenants, startMs, endMs) => {
-        const { entries, release } = catalog.acquire(tenants, startMs, endMs);
+        const { entries, floors, release } = catalog.acquire(tenants, startMs, endMs);
         this.pinCount++;
         return {
           entries,
           generations: [],
+          floors,
           release: () => {
             this.pinCount--;
             release();
