@@ -1,4 +1,4 @@
-/** Reads a damaged object again, from where it lies now: local disk or the bucket. */
+/** Reads a damaged object again, from where it lies now. */
 import { isBucketError } from "@pyromesh/block";
 import type { Catalog, ObjectReader, ObjectSource } from "@pyromesh/block";
 import type { Damage } from "./unreadable-objects.ts";

@@ -44,13 +44,13 @@ export class ColdReader {
   private constructor(stored: Bucket, clock: ManualClock, { readAheadBytes = 2 ** 26, queriesAtOnceMax = 100 }: ColdReaderOptions) {
     const bucket = new FaultyBucket(stored, { clock });
     const catalog = new Catalog({}, { bucket, logger: silentLogger });
-    const source = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
-    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { source });
+    const placed = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { source: placed });
     const modules = { clock, logger: silentLogger, metrics: this.metrics };
     this.bucket = bucket;
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
-    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }) });
+    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source: placed, catalog, objects, signal }) });
     const local = openLocalCompute({ random: seededRandom(1), clock });
     const compute: Compute = {
       ...local,
@@ -59,19 +59,19 @@ export class ColdReader {
         return local.scan(task, signal);
       },
     };
-    const reader = new Reader({
+    const source = new Reader({
       clock,
       compute,
       segments: new SegmentSource({ objects, unreadable: this.#unreadable }),
       unreadable: this.#unreadable,
       readAheadBudget: this.budget,
       pin: (tenants, startMs, endMs) => {
-        const { entries, release } = catalog.acquire(tenants, startMs, endMs);
+        const { entries, floors, release } = catalog.acquire(tenants, startMs, endMs);
         this.pinCount++;
         return {
           entries,
           generations: [],
-          floors: new Map(),
+          floors,
           release: () => {
             this.pinCount--;
             release();
@@ -86,7 +86,7 @@ export class ColdReader {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
     });
-    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => reader });
+    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => source });
   }
 
   /** The total of a flame graph. Two ranges are two questions, also where they cover the same objects. */
