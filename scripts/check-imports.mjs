@@ -43,7 +43,7 @@ const MAY_IMPORT = {
 const ROOMS = {
   profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
-  block: ["bucket", "segment", "catalog", "objects"],
+  block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
   node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
 };
@@ -71,7 +71,7 @@ const ENGINES = [
 
 /**
  * What the two ends of the composition may import: `serve` and the simulator reach a node through compose-node.ts and world.ts, and make
- * worlds; the parts of a node are put together in compose-node.ts and node.ts alone. Patterns of files below packages/node/src, and of
+ * worlds; the parts of a node are put together in compose-node.ts and node.ts alone (tests of the engines and their worlds in `testing` are free). Patterns of files below packages/node/src, and of
  * other packages.
  */
 const NODE_ENDS = [
@@ -103,7 +103,7 @@ const MODULE_STATE = {
   "packages/profile/src/dataset/dataset.ts": { packScratch: SCRATCH },
   "packages/profile/src/dataset/packed-row.ts": { knownIds: SCRATCH },
   "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
-  "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
+  "packages/block/src/listing/object-path.ts": { lastPlace: MEMO },
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
 };
 

@@ -50,7 +50,7 @@ class World {
     const random = seededRandom(7);
     const metrics = new Metrics();
     const modules = { clock: this.clock, random, logger: listeningLogger(this.lines), metrics };
-    const compute = openLocalCompute({ random });
+    const compute = openLocalCompute({ random, clock: this.clock });
     const flags = Object.entries({ flush_interval: "1h", ...more.flags }).map(([key, value]): [string, string[]] => [key, [value]]);
     this.node = new Node(loadConfig({ flags: new Map([...flags, ...this.flags]), env: {}, readFile: () => "" }), {
       ...modules,
@@ -394,7 +394,7 @@ describe("node", function () {
       expect(await total(await world.start())).to.include({ total: 300, records: 300 });
     });
 
-    it("one that ends while the node stops does not make it ready again: a push in flight is waited for, and no other is taken", async () => {
+    it("a start that ends while the node stops does not make it ready again: a push under way is waited for, and no other is taken", async () => {
       await fill();
       world.lines.length = 0;
       const [answering, encoding] = [gate(), gate()];
@@ -522,7 +522,7 @@ describe("node", function () {
     });
   });
 
-  describe("a sealed file that rots on disk", () => {
+  describe("a sealed file that is corrupted on disk", () => {
     /** One record, sealed and waiting for a bucket that is down. The file's path. */
     async function sealOne(): Promise<string> {
       const node = await world.start();

@@ -15,7 +15,7 @@ import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute } from "./compute/compute.ts";
@@ -27,6 +27,7 @@ import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } 
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
+import { spanAbove } from "./read/read-plan.ts";
 import { QueuedSource } from "./read/queued-source.ts";
 import type { Pin } from "./read/query-scanner.ts";
 import { Reader } from "./read/reader.ts";
@@ -276,13 +277,14 @@ export class Node {
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
-    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const source = new PlacedSource({ bucket, localFiles: local });
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
       clock,
       logger,
       metrics,
       forget: (key) => objects.forget(key),
-      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+      check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }),
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
@@ -316,7 +318,7 @@ export class Node {
       incompleteBecause: () => link.incompleteBecause,
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
-      headSpan: (tenant) => head.spanOf(tenant),
+      headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
@@ -359,6 +361,7 @@ export class Node {
     return {
       entries: catalog.entries,
       generations: memory.generations,
+      floors: catalog.floors,
       release: () => {
         catalog.release();
         memory.release();

@@ -62,7 +62,10 @@ export interface BucketLinkModules {
 
 /** The pause between two LISTs of the newest windows. */
 const LIST_INTERVAL_MS = 60_000;
-/** The pause between two LISTs of everything. It bounds how late an object shows up that another node uploads into an older window. An object that vanished is noticed sooner, by the query that reads it. */
+/**
+ * The pause between two LISTs of everything. It bounds how late an object shows up that another node uploads into an older window. An object
+ * that vanished is noticed sooner, by the query that reads it.
+ */
 const WHOLE_LIST_INTERVAL_MS = 600_000;
 /** How far back the newest windows begin. A pushed profile is at most an hour old (`reject_older_than`) and is flushed within minutes. */
 const NEWEST_MS = 3 * 3_600_000;
@@ -82,7 +85,10 @@ const IDENTITY_AGE_MS_MAX = 5_000;
  * again after `RETRY_MS`.
  */
 const SETTLING_ROUNDS_MAX = 4;
-/** Windows that one LIST of the newest windows looks at besides. With doubts in more of them everything is listed, which costs less. Older windows with gaps take turns, so many a minute. */
+/**
+ * Windows that are listed one by one after a LIST of the newest ones: those in doubt, and older ones with gaps, which take turns. With doubts in
+ * more windows than this everything is listed, which costs less.
+ */
 const SETTLING_WINDOWS_MAX = 20;
 /** How many gaps one refusal or log line names. */
 const NAMED_GAPS_MAX = 5;
@@ -186,7 +192,10 @@ export class BucketLink {
     return untilAborted(this.#list({ isWhole: true }), caller);
   }
 
-  /** `refresh` for a query that found an object gone. It does not reject where the bucket is the wrong one: `incompleteBecause` says so afterwards, and the query is refused for that. */
+  /**
+   * `refresh` for a query that found an object gone. It does not reject where the bucket is the wrong one: `incompleteBecause` says so
+   * afterwards, and the query is refused for that.
+   */
   async refreshForReader(caller: AbortSignal): Promise<void> {
     await this.refresh(caller).catch((error: unknown) => {
       if (!(error instanceof NotOurs)) throw error;

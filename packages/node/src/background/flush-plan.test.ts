@@ -29,7 +29,7 @@ describe("flush plan", () => {
     expect(plan({ unsealed, nowMs: 5200 })).deep.equal({ kind: "seal", cutId: 7 });
   });
 
-  it("no cut is made beyond the bound, whatever asks for it", () => {
+  it("with four unsealed cuts no other is made, whatever asks for it", () => {
     const unsealed = Array.from({ length: UNSEALED_COUNT_MAX }, (_, cutId) => ({ cutId, retryAtMs: 9000 }));
     expect(plan({ unsealed, isCutAsked: true, openBytes: 5000, oldestAgeMs: 1e6 })).deep.equal(wait(5000 + LOOK_INTERVAL_MS));
     expect(plan({ unsealed: unsealed.slice(1), isCutAsked: true })).deep.equal({ kind: "cut", reason: "asked" });

@@ -56,6 +56,7 @@ describe("flusher", function () {
       await world.pass(10_000);
       expect(await world.metric("pyromesh_flush_unsealed_cuts")).equal(0);
       expect(await world.metric("pyromesh_head_records"), "only what came after").equal(1);
+      expect(world.droppedCount, "generations that left memory").equal(1);
       expect((await world.keys()).map(endingOf)).deep.equal(["0.seg"]);
       expect(await world.total(A)).equal(12);
     });
@@ -118,7 +119,7 @@ describe("flusher", function () {
       expect(await world.metric('pyromesh_flush_failures_total\\{step="seal"\\}')).within(3, 7);
     });
 
-    it("four of them, and the head is cut no more and keeps what comes", async () => {
+    it("with four of them the head is not cut any more and keeps what comes", async () => {
       await world.start([["flush_interval", "1s"]]);
       const unblock = block(A);
       for (let value = 1; value <= 8; value++) {
@@ -161,7 +162,7 @@ describe("flusher", function () {
       expect(await again).equal("resolved");
     });
 
-    it("an outage is asked for one put at a time, however many queues wait, and its end wakes them all", async () => {
+    it("in an outage one put at a time is tried, however many queues wait, and its end wakes all of them", async () => {
       await world.start();
       world.bucket.goDown();
       await seal(A, 12);
@@ -219,6 +220,52 @@ describe("flusher", function () {
       world.bucket.heal();
       await world.until(async () => (await world.keys()).length === 3, "they are taken");
       expect(world.puts(A).slice(-3).map(({ key }) => endingOf(key))).deep.equal(["0.seg", "1.seg", "2.seg"]);
+    });
+  });
+
+  describe("what a query has planned", () => {
+    /** A query that is held before its scan, with its end and what it answers. */
+    async function held(): Promise<{ readonly answer: Promise<number>; end(): void }> {
+      let end!: () => void; // set before the constructor returns
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      let isScanning = false;
+      world.beforeScan = () => {
+        isScanning = true;
+        return ended;
+      };
+      const answer = world.total(A);
+      await world.until(() => isScanning, "the query scans");
+      world.beforeScan = async () => {};
+      return { answer, end };
+    }
+
+    it("stays in memory until the query ends, though its cut is sealed and uploaded", async () => {
+      await world.start();
+      await world.push(A, 5);
+      const { answer, end } = await held();
+      await world.node.admin.flush(signal);
+      await settle();
+      expect(world.droppedCount).equal(0);
+      end();
+      expect(await answer).equal(5);
+      expect(world.droppedCount).equal(1);
+    });
+
+    it("stays on local disk until the query ends, though the bucket has it", async () => {
+      await world.start();
+      world.bucket.goDown();
+      await world.push(A, 5);
+      void world.node.admin.flush(signal).catch(() => undefined);
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 1, "it is sealed");
+      const { answer, end } = await held();
+      world.bucket.heal();
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 0, "it is uploaded");
+      await settle();
+      expect(world.localFiles()).length(1);
+      end();
+      expect(await answer).equal(5);
+      await settle();
+      expect(world.localFiles()).deep.equal([]);
     });
   });
 

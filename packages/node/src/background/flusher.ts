@@ -172,8 +172,8 @@ export class Flusher {
     this.#waits.add(wait);
     this.#settle(() => {});
     // Everything that waits after a failure is tried once, now.
-    this.#cutFailure = asked(this.#cutFailure);
-    for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, asked(failure));
+    this.#cutFailure = withoutPause(this.#cutFailure);
+    for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, withoutPause(failure));
     this.#wake();
     this.#uploader.ask();
 
@@ -295,6 +295,6 @@ export class Flusher {
 const NAMED_COUNT_MAX = 5;
 
 /** The failure with its pause over: the step is tried now. The count stays, so the next pause is as long as it would have been. */
-function asked<T extends Failure | undefined>(failure: T): T {
+function withoutPause<T extends Failure | undefined>(failure: T): T {
   return failure === undefined ? failure : { ...failure, retryAtMs: 0 };
 }

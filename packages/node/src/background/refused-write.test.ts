@@ -3,7 +3,8 @@
  * again. Whichever it is, and whether the node goes on or is killed at that moment: every answer is exact and nothing is stored twice.
  */
 import { parseTenantId } from "@pyromesh/base";
-import { parseObjectKey } from "@pyromesh/block";
+import { parseObjectKey, segmentKey } from "@pyromesh/block";
+import type { SegmentKey } from "@pyromesh/block";
 import { expect } from "chai";
 import { endingOf, NodeWorld } from "../testing/node-world.ts";
 import { settle } from "../testing/index.ts";
@@ -49,7 +50,7 @@ describe("a refused write of the flush", function () {
   for (const write of ["cut", "seal", "unseal"] as const) {
     for (const fate of ["kept", "not kept"] as const) {
       for (const next of ["goes on", "is killed"] as const) {
-        it(`a ${write} that was ${fate}, and the node ${next}: each record is answered once all along, and lies in one segment`, async () => {
+        it(`${write === "unseal" ? "an" : "a"} ${write} that was ${fate}, and the node ${next}: each record is answered once all along, and lies in one segment`, async () => {
           await world.start();
           await world.push(A, 5);
           const before = await world.answer(A);
@@ -65,13 +66,31 @@ describe("a refused write of the flush", function () {
           // Without a cut in the store the next start finds both records uncut, and they leave together.
           const endings = write === "cut" && fate === "not kept" && next === "is killed" ? ["0.seg"] : ["0.seg", "1.seg"];
           await expectDrained(endings, 12);
+          if (next === "goes on") expect(world.droppedCount, "as many generations left memory as cuts were sealed").equal(endings.length);
           await world.stop();
           await world.start();
           await expectDrained(endings, 12);
+          expect(await world.metric('pyromesh_flush_failures_total\\{step="check"\\}'), "no entry without its file").not.above(0);
         });
       }
     }
   }
+
+  it("what a refused seal wrote is removed also where the next try has another store id, and so other names", async () => {
+    await world.start();
+    await world.push(A, 5);
+    world.refuse("seal", "not kept", { isLasting: true });
+    void world.node.admin.flush(signal).catch(() => undefined);
+    await world.until(() => world.localFiles().length === 1, "a file is written");
+    const former = parseObjectKey(world.localFiles()[0]!);
+    // Another data dir has used the ordinals of this store id, which the next LIST shows.
+    await world.memory.put(segmentKey({ ...(former as SegmentKey), ordinal: 7 }), new Uint8Array(1), {}, signal);
+    await world.pass(61_000);
+    world.disk.onBatch = undefined;
+    await world.until(async () => (await world.keys()).length === 2, "ours is in the bucket");
+    await settle();
+    expect(world.localFiles()).deep.equal([]);
+  });
 
   for (const fate of ["kept", "not kept"] as const) {
     for (const next of ["goes on", "is killed"] as const) {

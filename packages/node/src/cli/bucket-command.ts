@@ -1,7 +1,7 @@
 /** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
+import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readSources, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { forgottenText } from "../background/forgotten-text.ts";
@@ -92,6 +92,7 @@ async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, 
       run(view.takePage(list, page));
       progress.add(page.length);
     }
+    for (const block of view.unreadBlocks()) view.setSources(block.key, await readSources(bucket, block, signal));
     run(view.endList(list, { ...NO_OWN_ORDINALS, exemptStoreIds }));
     if (view.gaps.length === 0) break;
     await clock.sleep(0);
@@ -128,6 +129,8 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   const there = known.segments.filter((ordinal) => ordinal >= range.first && ordinal <= range.last);
   const place = `window ${printWindow(windowStartMs)} of tenant ${tenant} and store ${storeId}`;
   if (there.length > 0) throw refusal("SEGMENT_IS_THERE", `segment ${there[0]!} of ${place} is in the bucket: it is not lost`);
+  const inBlock = known.compacted.find(({ first, last }) => first <= range.last && last >= range.first);
+  if (inBlock !== undefined) throw refusal("SEGMENT_IS_THERE", `segment ${Math.max(inBlock.first, range.first)} of ${place} is in a block of the bucket: it is not lost`);
   const forgotten = new Set(known.marks.filter(({ mark }) => mark === "forgotten").map(({ ordinal }) => ordinal));
   const ordinals = Array.from({ length: range.last - range.first + 1 }, (_, index) => range.first + index).filter((ordinal) => !forgotten.has(ordinal));
   const after = gapsOf({ ...known, marks: [...known.marks, ...ordinals.map((ordinal) => ({ mark: "forgotten" as const, ordinal }))] });
@@ -150,17 +153,19 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   );
 }
 
-async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<KnownOrdinals> {
+async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<Required<KnownOrdinals>> {
   const segments: number[] = [];
   const marks: KnownOrdinals["marks"][number][] = [];
+  const compacted: OrdinalRange[] = [];
   for await (const page of bucket.list(windowPrefix(tenant, windowStartMs), {}, signal)) {
-    for (const { key } of page) {
+    for (const { key, sizeBytes } of page) {
       const meta = parseObjectKey(key);
+      if (meta?.kind === "block") compacted.push(...(await readSources(bucket, { key, meta, sizeBytes }, signal)).rangesOf(storeId));
       if (meta?.kind === "segment" && meta.storeId === storeId) segments.push(meta.ordinal);
       if (meta?.kind === "mark" && meta.storeId === storeId) marks.push({ mark: meta.mark, ordinal: meta.ordinal });
     }
   }
-  return { segments, marks, next: 0 };
+  return { segments, marks, compacted, next: 0 };
 }
 
 function refusal(code: string, message: string): CodedError {

@@ -242,7 +242,7 @@ describe("pyromesh query", () => {
     expect(ran.out).to.include("14 ns in all, 1 more name (the server's max_flamegraph_nodes_max lets no more through)\n");
   });
 
-  it("refuses a top table that is none, and keeps its sums past 2^53 exact", () => {
+  it("refuses a reply that is not a top table, and keeps sums past 2^53 exact", () => {
     for (const reply of [7, { functions: 7 }, { functions: [7] }, { functions: [{ name: 7 }] }, { functions: [{ self: "x" }] }, { total: {} }]) {
       expect(() => readTopTableReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
     }
@@ -258,7 +258,7 @@ describe("pyromesh query", () => {
     expect((await run(["query", "--query", QUERY], { replies: [noSuchPath(), ok(cut)] })).notes).to.include("other is what that left out");
   });
 
-  it("takes as many rows as there are", async () => {
+  it("prints all rows with --limit 0, however many there are", async () => {
     const count = 150_000;
     const functions = Array.from({ length: count }, (_, index) => ({ name: `f${index}`, self: "1", total: "1" }));
     const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies: [ok({ functions, total: String(count), functionCount: String(count) })] });
@@ -370,7 +370,7 @@ describe("pyromesh query", () => {
     }
   });
 
-  it("refuses a flame graph that is none", () => {
+  it("refuses a reply that is not a flame graph", () => {
     for (const reply of [{ flamegraph: { names: ["a"], levels: [{ values: ["0", "1"] }] } }, { flamegraph: { names: ["a"], levels: [{ values: ["0", "1", "1", "9"] }] } }, { flamegraph: { names: 7 } }, { flamegraph: { names: ["a"], levels: [{ values: ["x", "1", "1", "0"] }] } }]) {
       expect(() => readFlameGraphReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
     }
@@ -412,7 +412,7 @@ describe("pyromesh bucket", () => {
 });
 
 describe("pyromesh: command line", () => {
-  it("prints help when asked (0) and for want of a command (2)", async () => {
+  it("prints help when asked (0) and where no command is given (2)", async () => {
     expect(await run(["--help"])).to.include({ exitCode: 0 });
     expect((await run(["--help"])).out).to.include("check-config").and.include("query");
     expect((await run([])).exitCode).to.equal(2);

@@ -252,7 +252,7 @@ describe("config: parts", () => {
     for (const text of ["4040", "host", "host:", "host:65536", "::1:80", "a b:1", "http://x:1"]) expect(() => parseAddress(text), text).to.throw("is not an address");
   });
 
-  it("a far name is no guess", () => {
+  it("a name that is not near is not suggested", () => {
     expect(nearestName("retenton", ["retention", "workers"])).to.equal("retention");
     expect(nearestName("colour", ["retention", "workers"])).to.equal(undefined);
   });

@@ -8,7 +8,7 @@ import { ProcessProfiler } from "./process-profiler.ts";
 
 const never = new AbortController().signal;
 
-/** Keeps the thread at work, so that there is something to sample. */
+/** Keeps the thread at work by the real clock, which is also the one that V8 samples by. */
 function work(forMs: number): unknown[] {
   const kept: unknown[] = [];
   const endMs = systemClock.monotonicMs() + forMs;

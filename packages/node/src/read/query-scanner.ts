@@ -8,13 +8,15 @@
  * The pin of step 1 makes answers exact while a flush runs: a generation leaves memory, and a local segment file is deleted, only when
  * no query that planned it is left. A record that is found in memory and in a segment is counted once.
  *
- * An object that is gone from the bucket when it is read means a new LIST and a new plan, `PLANS_MAX` plans in all; then the query is refused.
+ * An object that is gone from the bucket when it is read means a new LIST and a new plan, `PLANS_MAX` plans in all; in the last it counts as
+ * an object that cannot be read.
  * A query that would read more bytes than its tenant may is refused before it reads a dataset; one whose caller went away reads no further.
  * Of what is damaged only that dataset, or that object, makes the query a refusal, or is left out and named where the caller allows it.
  */
-import { CodedError, Turns } from "@pyromesh/base";
+import { Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
+import { NO_FLOOR_MS } from "@pyromesh/block";
 import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Matcher, Receipt } from "@pyromesh/profile";
@@ -26,13 +28,13 @@ import { incomplete, quarantined, segmentsMissing, tooLarge, unreadable } from "
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
 import type { QuarantinedSpan } from "./read-plan.ts";
-import { datasetFilter, objectsByWindow, quarantinesWithin, windowsCovered } from "./read-plan.ts";
-import { isDamaged, namedReason } from "./segment-source.ts";
+import { datasetFilter, objectsByWindow, quarantinesWithin, specAbove, windowsCovered } from "./read-plan.ts";
+import { isDamaged, isVanished, namedReason } from "./segment-source.ts";
 import type { ObjectParts, SegmentSource } from "./segment-source.ts";
 import { isDamage } from "./unreadable-objects.ts";
 import type { Damage, UnreadableObjects } from "./unreadable-objects.ts";
 
-/** Each but the last is followed by a LIST. */
+/** Plans of one query. Each but the last is followed by a LIST. */
 const PLANS_MAX = 3;
 
 /**
@@ -46,11 +48,18 @@ export const TURNS_BEFORE_PLAN = 3;
 interface Sources {
   readonly entries: readonly CatalogEntry[];
   readonly generations: readonly Generation[];
+  /** Of each tenant of the query: its records below are left out. */
+  readonly floors: ReadonlyMap<TenantId, number>;
 }
 
 /** Everything a query may read. It is neither dropped from memory nor deleted from local disk until it is released. */
 export interface Pin extends Sources {
   release(): void;
+}
+
+interface Plan extends Sources {
+  /** The query is not planned again: an object that is gone from the bucket counts as one that cannot be read. */
+  readonly isLast: boolean;
 }
 
 export interface QueryScannerModules {
@@ -102,31 +111,30 @@ export class QueryScanner {
   }
 
   scan(scope: Scope, selectors: Selectors, spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
-    return this.#planned(scope, signal, (pin, missing) => this.#scanPinned(pin, missing, scope, selectors, spec, signal));
+    return this.#planned(scope, signal, (plan, missing) => this.#scanPinned(plan, missing, scope, selectors, spec, signal));
   }
 
   /** The scan, and what it would fetch of segments, of one and the same plan. */
   scanWithSizes(scope: Scope, selectors: Selectors, spec: ScanSpec, signal: AbortSignal): Promise<Scanned & FetchSizes> {
-    return this.#planned(scope, signal, async (pin, missing) => {
-      const scanned = await this.#scanPinned(pin, missing, scope, selectors, spec, signal);
-      const fetched = await this.#sizesWithin(pin, missing, scope, selectors, signal);
+    return this.#planned(scope, signal, async (plan, missing) => {
+      const scanned = await this.#scanPinned(plan, missing, scope, selectors, spec, signal);
+      const fetched = await this.#sizesWithin(plan, missing, scope, selectors, signal);
       return { ...scanned, ...fetched, missing: [...new Set(missing)] }; // an object that cannot be read is found out twice
     });
   }
 
   /** Pins all that the scope may read and runs over it. Where an object is gone from the bucket, lists, plans and runs again. */
-  async #planned<T>(scope: Scope, signal: AbortSignal, run: (pin: Sources, missing: string[]) => Promise<T>): Promise<T> {
+  async #planned<T>(scope: Scope, signal: AbortSignal, run: (plan: Plan, missing: string[]) => Promise<T>): Promise<T> {
     const turns = new Turns(this.#modules);
-    for (let plan = 1; ; plan++) {
+    for (let planCount = 1; ; planCount++) {
       for (let turn = 0; turn < TURNS_BEFORE_PLAN && !signal.aborted; turn++) await turns.give();
       signal.throwIfAborted();
       const missing = this.#gapsOf(scope);
       const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
       try {
-        return await run(pin, missing);
+        return await run({ ...pin, isLast: planCount === PLANS_MAX }, missing);
       } catch (error) {
-        const vanished = error instanceof CodedError && error.code === "BUCKET_NOT_FOUND";
-        if (!vanished || plan === PLANS_MAX) throw error;
+        if (!isVanished(error) || planCount === PLANS_MAX) throw error;
       } finally {
         pin.release();
       }
@@ -135,21 +143,23 @@ export class QueryScanner {
   }
 
   async #scanPinned(
-    { entries, generations }: Sources,
+    plan: Plan,
     missing: string[],
     scope: Scope,
     selectors: Selectors,
     spec: ScanSpec,
     signal: AbortSignal,
   ): Promise<Scanned> {
-    await this.#checkBytes(entries, scope, selectors, signal);
+    await this.#checkBytes(plan, scope, selectors, signal);
+    const { entries, floors, generations } = plan;
     const { compute, readAheadBudget: budget, segments } = this.#modules;
     const gathered = new Gathered(spec, { compute, signal });
     let objectCount = 0;
     const base = { spec, tenants: scope.tenants, generations };
+    const floorOf = (tenant: TenantId): number => floors.get(tenant) ?? NO_FLOOR_MS;
     const wants = datasetFilter(scope, selectors);
     const windows = objectsByWindow(entries);
-    const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, () => segments.parts(entry, wants, context), context.signal);
+    const read = (entry: CatalogEntry, context: JobContext): Promise<ObjectParts | Failed> => orFailed(entry, plan, () => segments.parts(entry, wants, context), context.signal);
     const take = (objects: readonly (ObjectParts | Failed)[]): SegmentPart[] => {
       const parts: SegmentPart[] = [];
       for (const object of objects) {
@@ -167,21 +177,21 @@ export class QueryScanner {
     for await (const objects of readAhead(windows, read, { budget, signal })) {
       const { windowStartMs, tenant } = windows[at++]![0]!.meta;
       // Rows in memory of the same tenant and window are scanned together with its objects: copies of a record share both, so they meet here.
-      const task = { ...base, tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
+      const task = { ...base, spec: specAbove(floorOf(tenant), spec), tenants: [tenant], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs };
       // `take` is called in place: a variable would keep the parts' bytes in memory while the next window is waited for.
       await gathered.add(await this.#scanIntact({ ...task, parts: take(objects) }, scope, missing, signal));
       signal.throwIfAborted();
     }
-    await this.#scanMemoryBetween(base, scope, windows, gathered, signal);
+    await this.#scanMemoryBetween(base, scope, floorOf, windows, gathered, signal);
     const { partials } = gathered;
     return { partials, receipt: receiptOf(partials, objectCount), missing };
   }
 
-  async #sizesWithin({ entries }: Sources, missing: string[], scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<FetchSizes> {
+  async #sizesWithin(plan: Plan, missing: string[], scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<FetchSizes> {
     const wants = datasetFilter(scope, selectors);
     let sizes = NO_BYTES;
     let blockCount = 0;
-    for await (const footer of this.#footers(entries, signal)) {
+    for await (const footer of this.#footers(plan, signal)) {
       if ("failure" in footer || isDamaged(footer)) {
         this.#miss(footer, scope, missing);
         continue;
@@ -217,13 +227,13 @@ export class QueryScanner {
    * Refuses a query that would read more than the least `queryBytesMaxOf` of its tenants. Where all planned objects together are smaller,
    * nothing is read for this; else their footers say how many bytes are in datasets that the selectors leave.
    */
-  async #checkBytes(entries: readonly CatalogEntry[], scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<void> {
+  async #checkBytes(plan: Plan, scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<void> {
     const bounds = scope.tenants.map((tenant) => this.#modules.queryBytesMaxOf(tenant)).filter((bound) => bound > 0);
     const bytesMax = Math.min(...bounds);
-    if (entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) <= bytesMax) return;
+    if (plan.entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) <= bytesMax) return;
     const wants = datasetFilter(scope, selectors);
     let bytes = 0;
-    for await (const footer of this.#footers(entries, signal)) {
+    for await (const footer of this.#footers(plan, signal)) {
       // What cannot be read is reported where it is read for the scan.
       if ("failure" in footer || isDamaged(footer)) continue;
       for (const dataset of footer.datasets) if (wants(dataset)) bytes += dataset.length;
@@ -231,17 +241,18 @@ export class QueryScanner {
     }
   }
 
-  /** The footer of each entry, in order. */
-  async *#footers(entries: readonly CatalogEntry[], signal: AbortSignal): AsyncGenerator<SegmentFooter | Damage | Failed> {
+  /** The footer of each planned object, in order. */
+  async *#footers(plan: Plan, signal: AbortSignal): AsyncGenerator<SegmentFooter | Damage | Failed> {
     const { readAheadBudget: budget, segments } = this.#modules;
-    const read = (entry: CatalogEntry, context: JobContext): Promise<SegmentFooter | Damage | Failed> => orFailed(entry, () => segments.footer(entry, context), context.signal);
-    for await (const footers of readAhead(entries.map((entry) => [entry]), read, { budget, signal })) yield* footers;
+    const read = (entry: CatalogEntry, context: JobContext): Promise<SegmentFooter | Damage | Failed> => orFailed(entry, plan, () => segments.footer(entry, context), context.signal);
+    for await (const footers of readAhead(plan.entries.map((entry) => [entry]), read, { budget, signal })) yield* footers;
   }
 
   /** Rows in memory of the tenants and windows of which the plan has no object. */
   async #scanMemoryBetween(
     base: { readonly spec: ScanSpec; readonly tenants: readonly TenantId[]; readonly generations: readonly Generation[] },
     scope: Scope,
+    floorOf: (tenant: TenantId) => number,
     windows: readonly (readonly CatalogEntry[])[],
     gathered: Gathered,
     signal: AbortSignal,
@@ -249,12 +260,14 @@ export class QueryScanner {
     if (base.generations.length === 0) return;
     for (const tenant of scope.tenants) {
       const covered = windowsCovered(windows, tenant);
-      let first = windowStartOf(scope.startMs);
+      const floorMs = floorOf(tenant);
+      const spec = specAbove(floorMs, base.spec);
+      let first = windowStartOf(Math.max(scope.startMs, floorMs));
       const last = windowStartOf(scope.endMs);
       for (const window of [...covered, last + WINDOW_MS]) {
         if (window > first) {
           signal.throwIfAborted();
-          const task = { ...base, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
+          const task = { ...base, spec, tenants: [tenant], firstWindowMs: first, lastWindowMs: Math.min(window - 1, last), parts: [] };
           await gathered.add(await this.#modules.compute.scan(task, signal));
         }
         first = Math.max(first, window + WINDOW_MS);
@@ -294,13 +307,15 @@ function receiptOf(partials: readonly ScanPartial[], objectCount: number): Recei
   return { recordCount, identitySum, objectCount, storeCount: 1 };
 }
 
-/** Turns a failed read of one object into an outcome, since `readAhead` would end the query: whether it is refused is decided when its window is scanned. */
-async function orFailed<T>(entry: CatalogEntry, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
+/**
+ * Turns a failed read of one object into an outcome, since `readAhead` would end the query: whether it is refused is decided when its window is
+ * scanned. An object that is gone ends the plan instead, unless it is the last.
+ */
+async function orFailed<T>(entry: CatalogEntry, { isLast }: Plan, read: () => Promise<T>, signal: AbortSignal): Promise<T | Failed> {
   try {
     return await read();
   } catch (error) {
-    if (signal.aborted || (error instanceof CodedError && error.code === "BUCKET_NOT_FOUND")) throw error;
+    if (signal.aborted || (isVanished(error) && !isLast)) throw error;
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
 }
-

@@ -4,6 +4,7 @@
  */
 import type { CatalogEntry, DatasetEntry } from "@pyromesh/block";
 import type { Matcher } from "@pyromesh/profile";
+import type { ScanSpec } from "../compute/compute.ts";
 
 export interface QuarantinedSpan {
   readonly id: string;
@@ -43,6 +44,18 @@ export function datasetFilter(
 ): (dataset: Pick<DatasetEntry, "service" | "minTimeMs" | "maxTimeMs">) => boolean {
   return ({ service, minTimeMs, maxTimeMs }) =>
     maxTimeMs >= range.startMs && minTimeMs <= range.endMs && (selectors.length === 0 || selectors.some((selector) => mayHoldService(selector, service)));
+}
+
+/** The same scan of a tenant's records at or above its floor: objects that straddle it, and memory, hold others. */
+export function specAbove(floorMs: number, spec: ScanSpec): ScanSpec {
+  const floorNs = BigInt(floorMs) * 1_000_000n;
+  if (spec.kind === "listing" || spec.kind === "cardinality") return spec.startNs >= floorNs ? spec : { ...spec, startNs: floorNs };
+  return spec.query.startNs >= floorNs ? spec : { ...spec, query: { ...spec.query, startNs: floorNs } };
+}
+
+/** The part of a tenant's span that is above its floor. */
+export function spanAbove(floorMs: number, span: { readonly oldestMs: number; readonly newestMs: number } | undefined): { readonly oldestMs: number; readonly newestMs: number } | undefined {
+  return span === undefined || span.newestMs < floorMs ? undefined : { oldestMs: Math.max(floorMs, span.oldestMs), newestMs: span.newestMs };
 }
 
 /** False only when the selector rules the service out. */

@@ -358,7 +358,7 @@ describe("reader", function () {
     });
 
     // Its leaving is behind its question in the socket: fifty such questions over 20,160 objects cost the main thread a second.
-    it("a query whose caller leaves right behind it is not planned, and reads nothing", async () => {
+    it("a query whose caller leaves right after it was sent is not planned, and reads nothing", async () => {
       const node = await world.start();
       await fill(node);
       const before = world.bucket.calls.length;
@@ -396,7 +396,7 @@ describe("reader", function () {
     const ofService = (service: string): Partial<MergeQuery> => ({ selector: [makeMatcher("service_name", "=", service)] });
     const unreadable = async (): Promise<number> => Number(/^pyromesh_unreadable_objects (\d+)$/m.exec(await world.metrics.text())![1]);
 
-    it("a damaged dataset is refused, named and offered; allowed to be missing, all others are answered", async () => {
+    it("a query that needs a damaged dataset is refused, and the refusal names it; where it may be missing, all others are answered", async () => {
       const node = await world.start();
       const key = await fill(node);
       // Where each dataset begins: they lie in the order of their names.
@@ -462,7 +462,7 @@ describe("reader", function () {
       expect(await unreadable()).to.equal(0);
     });
 
-    it("a bucket that does not answer makes no object a damaged one, and no time is told", async () => {
+    it("where the bucket does not answer no object is taken for a damaged one, and the refusal has no time", async () => {
       const node = await world.start();
       await fill(node);
       world.bucket.schedule(({ operation }) => (operation === "getRange" ? { kind: "status", status: 503 } : undefined));
@@ -474,7 +474,7 @@ describe("reader", function () {
       expect(await total(node)).to.deep.equal([321, []]);
     });
 
-    it("one tenant's segment under another's key is served to neither, and one under the hour before counts nowhere twice", async () => {
+    it("a tenant's segment under another tenant's key is answered to neither, and one under the key of the hour before is not counted twice", async () => {
       const [mine, other] = [parseTenantId("owner"), parseTenantId("other")];
       const node = await world.start({ multitenancy: "true" });
       await push(node, { timeMs: BASE_MS, routes: { a: 300 }, tenant: mine });

@@ -70,16 +70,17 @@ export class Reader implements ProfileSource {
   }
 
   async diff(left: MergeQuery, right: MergeQuery, { maxNodes, form }: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>> {
-    const [a, b] = await Promise.all([left, right].map((query) => this.#scanner.scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, signal)));
-    const spec: FinishSpec = { kind: "diff", maxNodes, leftCount: a!.partials.length, profileType: left.profileType, form };
-    return this.#finish(spec, [...a!.partials, ...b!.partials], signal, {
+    const sideOf = (query: MergeQuery) => (own: AbortSignal) => this.#scanner.scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, own);
+    const [a, b] = await both(sideOf(left), sideOf(right), signal);
+    const spec: FinishSpec = { kind: "diff", maxNodes, leftCount: a.partials.length, profileType: left.profileType, form };
+    return this.#finish(spec, [...a.partials, ...b.partials], signal, {
       receipt: {
-        recordCount: a!.receipt.recordCount + b!.receipt.recordCount,
-        identitySum: addIdentitySums(a!.receipt.identitySum, b!.receipt.identitySum),
-        objectCount: a!.receipt.objectCount + b!.receipt.objectCount,
+        recordCount: a.receipt.recordCount + b.receipt.recordCount,
+        identitySum: addIdentitySums(a.receipt.identitySum, b.receipt.identitySum),
+        objectCount: a.receipt.objectCount + b.receipt.objectCount,
         storeCount: 1,
       },
-      missing: [...new Set([...a!.missing, ...b!.missing])],
+      missing: [...new Set([...a.missing, ...b.missing])],
     });
   }
 
@@ -92,10 +93,11 @@ export class Reader implements ProfileSource {
     const { startMs, endMs, stepMs, groupBy, aggregation, maxNodes, profileType } = query;
     const shape = { startMs, endMs, stepMs, groupBy, aggregation, exemplars: "none" } as const;
     const wide = withFirstBucket(query);
-    const [graph, timeline] = await Promise.all([
-      this.#scanner.scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, signal),
-      this.#scanner.scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, signal),
-    ]);
+    const [graph, timeline] = await both(
+      (own) => this.#scanner.scan(query, [query.selector], { kind: "names", query: plainQuery(query) }, own),
+      (own) => this.#scanner.scan(wide, [query.selector], { kind: "points", query: plainQuery(wide), shape }, own),
+      signal,
+    );
     const spec: FinishSpec = { kind: "render", maxNodes, graphCount: graph.partials.length, profileType, shape };
     const missing = [...new Set([...graph.missing, ...timeline.missing])];
     return this.#finish(spec, [...graph.partials, ...timeline.partials], signal, { receipt: graph.receipt, missing });
@@ -169,6 +171,20 @@ export class Reader implements ProfileSource {
   async #finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal, scanned: Pick<Scanned, "receipt" | "missing">): Promise<Answer<Uint8Array>> {
     const { bytes, isSaturated } = expectKind(await this.#modules.compute.finish(spec, partials, signal), "reply");
     return { value: bytes, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
+  }
+}
+
+type SignalledScan = (signal: AbortSignal) => Promise<Scanned>;
+
+/** Makes two scans at the same time. Where one fails the other is aborted: nobody waits for it, and it would go on reading and hold its plan. */
+async function both(first: SignalledScan, second: SignalledScan, signal: AbortSignal): Promise<readonly [Scanned, Scanned]> {
+  const failed = new AbortController();
+  const own = AbortSignal.any([signal, failed.signal]);
+  try {
+    return await Promise.all([first(own), second(own)]);
+  } catch (error) {
+    failed.abort(error);
+    throw error;
   }
 }
 

@@ -1,5 +1,5 @@
 import { parseTenantId, silentLogger } from "@pyromesh/base";
-import { Catalog, ObjectReader, segmentKey } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource, segmentKey } from "@pyromesh/block";
 import type { LocalFiles } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { expect } from "chai";
@@ -38,8 +38,9 @@ describe("recheck of a damaged object", () => {
 
   /** `done`, or the error's code. */
   const recheck = (service?: string): Promise<string> => {
-    const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
-    return recheckObject({ key, service }, { bucket, catalog, objects, signal }).then(() => "done", (error: { code?: string }) => error.code ?? String(error));
+    const source = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source });
+    return recheckObject({ key, service }, { source, catalog, objects, signal }).then(() => "done", (error: { code?: string }) => error.code ?? String(error));
   };
   const flippedAt = (at: number): Uint8Array => whole.map((byte, index) => (index === at ? byte ^ 1 : byte));
 

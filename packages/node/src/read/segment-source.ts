@@ -71,6 +71,11 @@ export class SegmentSource {
   }
 }
 
+/** Whether an object is no longer where the plan says: it was compacted, expired or uploaded meanwhile, and the query plans again. */
+export function isVanished(error: unknown): boolean {
+  return error instanceof CodedError && (error.code === "BUCKET_NOT_FOUND" || error.code === "SEALED_NOT_HERE");
+}
+
 /** The error's message, with the object's key before it where the error does not name it. */
 export function namedReason(key: string, error: unknown): string {
   const { object, key: bucketKey } = error instanceof CodedError ? error.details : {};

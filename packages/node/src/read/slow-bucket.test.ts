@@ -2,7 +2,7 @@
 import { CodedError, parseTenantId } from "@pyromesh/base";
 import type { BucketFault } from "@pyromesh/block/testing";
 import { expect } from "chai";
-import { ColdReader } from "../testing/cold-reader.ts";
+import { ColdReader, mergeQuery } from "../testing/cold-reader.ts";
 import type { ColdReaderOptions } from "../testing/cold-reader.ts";
 import { settle } from "../testing/index.ts";
 import { HOUR_MS, NodeWorld } from "../testing/node-world.ts";
@@ -130,5 +130,19 @@ describe("a query of a slow bucket", function () {
     await waiting;
     expect(answer).equal(4321);
     await expectNothingHeld();
+  });
+
+  it("of which one side of a diff fails: the other side, which hangs, is given up with it", async () => {
+    await open();
+    const [oldest] = (await world.keys()).sort();
+    const bytes = Uint8Array.from(await world.memory.get(oldest!, never));
+    bytes[10]! ^= 1; // in the dataset
+    await world.memory.put(oldest!, bytes, {}, never);
+    reader.bucket.schedule(({ operation, key }) => (operation === "getRange" && key !== oldest ? { kind: "hang" } : undefined));
+    const hourMs = (hoursAgo: number): { startMs: number; endMs: number } => ({ startMs: world.clock.nowMs() - hoursAgo * HOUR_MS, endMs: world.clock.nowMs() - hoursAgo * HOUR_MS });
+    const diff = reader.queries.diff(mergeQuery(A, hourMs(3)), mergeQuery(A, hourMs(1)), { maxNodes: 10, form: "json" }, new AbortController().signal);
+    expect(await diff.catch((error: unknown) => error)).include({ code: "OBJECT_UNREADABLE" });
+    await settle();
+    expect([reader.budget.usedBytes, reader.pinCount]).deep.equal([0, 0]);
   });
 });

@@ -2,7 +2,7 @@
 import type { MergeQuery } from "@pyromesh/api";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import type { ManualClock } from "@pyromesh/block/testing";
@@ -30,9 +30,9 @@ export class ColdReader {
   pinCount = 0;
   /** Scans that were begun. */
   scanCount = 0;
+  readonly queries: QueuedSource;
   readonly #catalog: Catalog;
   readonly #unreadable: UnreadableObjects;
-  readonly #queries: QueuedSource;
 
   static async open(stored: Bucket, clock: ManualClock, options: ColdReaderOptions = {}): Promise<ColdReader> {
     const reader = new ColdReader(stored, clock, options);
@@ -44,13 +44,14 @@ export class ColdReader {
   private constructor(stored: Bucket, clock: ManualClock, { readAheadBytes = 2 ** 26, queriesAtOnceMax = 100 }: ColdReaderOptions) {
     const bucket = new FaultyBucket(stored, { clock });
     const catalog = new Catalog({}, { bucket, logger: silentLogger });
-    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const source = new PlacedSource({ bucket, localFiles: {} as LocalFiles }); // nothing lies on local disk
+    const objects = new ObjectReader({ cacheBytesMax: 2 ** 26 }, { source });
     const modules = { clock, logger: silentLogger, metrics: this.metrics };
     this.bucket = bucket;
     this.budget = new ByteBudget(readAheadBytes);
     this.#catalog = catalog;
-    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }) });
-    const local = openLocalCompute({ random: seededRandom(1) });
+    this.#unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }) });
+    const local = openLocalCompute({ random: seededRandom(1), clock });
     const compute: Compute = {
       ...local,
       scan: (task, signal) => {
@@ -58,7 +59,7 @@ export class ColdReader {
         return local.scan(task, signal);
       },
     };
-    const source = new Reader({
+    const reader = new Reader({
       clock,
       compute,
       segments: new SegmentSource({ objects, unreadable: this.#unreadable }),
@@ -70,6 +71,7 @@ export class ColdReader {
         return {
           entries,
           generations: [],
+          floors: new Map(),
           release: () => {
             this.pinCount--;
             release();
@@ -84,14 +86,13 @@ export class ColdReader {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
     });
-    this.#queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => source });
+    this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => reader });
   }
 
   /** The total of a flame graph. Two ranges are two questions, also where they cover the same objects. */
   async total(tenant: TenantId, range: Pick<MergeQuery, "startMs" | "endMs">, { signal, allowPartial = false }: { readonly signal?: AbortSignal; readonly allowPartial?: boolean } = {}): Promise<number> {
-    const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
-    const query = { tenants: [tenant], ...range, allowPartial, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], maxNodes: 100, form: "json" } as const;
-    return graphTotal(await this.#queries.flameGraph(query, signal ?? new AbortController().signal));
+    const query = { ...mergeQuery(tenant, range), allowPartial, maxNodes: 100, form: "json" } as const;
+    return graphTotal(await this.queries.flameGraph(query, signal ?? new AbortController().signal));
   }
 
   /** Reads of ranges so far, of all objects or of one. */
@@ -106,4 +107,10 @@ export class ColdReader {
   stop(): void {
     this.#unreadable.stop();
   }
+}
+
+/** Of all that the tenant pushed in the range. */
+export function mergeQuery(tenant: TenantId, range: Pick<MergeQuery, "startMs" | "endMs">): MergeQuery {
+  const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
+  return { tenants: [tenant], ...range, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [] };
 }

@@ -34,6 +34,10 @@ export class NodeWorld {
   readonly clock: ManualClock;
   readonly memory: MemoryBucket;
   readonly bucket: FaultyBucket;
+  /** Generations of rows that left memory, since the last start. */
+  droppedCount = 0;
+  /** Awaited before each scan. */
+  beforeScan: () => Promise<void> = async () => {};
   #node: Node | undefined;
   readonly #seed: number;
   #startCount = 0;
@@ -54,10 +58,20 @@ export class NodeWorld {
     const modules = { clock: this.clock, random: seededRandom(this.#seed + this.#startCount++), logger: silentLogger, metrics: new Metrics() };
     const settings = new Map<string, string[]>([["flush_interval", ["1h"]], ["multitenancy", ["true"]], ["limits.reject_older_than", ["0"]]]);
     for (const [name, value] of flags) settings.set(name, [value]);
+    const compute = openLocalCompute(modules);
+    this.droppedCount = 0;
+    const drop: typeof compute.drop = (generation) => {
+      this.droppedCount++;
+      compute.drop(generation);
+    };
+    const scan: typeof compute.scan = async (task, signal) => {
+      await this.beforeScan();
+      return compute.scan(task, signal);
+    };
     this.#node = await Node.open(loadConfig({ flags: settings, env: {}, readFile: () => "" }), {
       ...modules,
       bucket: this.bucket,
-      compute: openLocalCompute(modules),
+      compute: { ...compute, drop, scan },
       local: await FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
@@ -101,11 +115,11 @@ export class NodeWorld {
     return { total: graphTotal(answer), recordCount: answer.receipt.recordCount, identitySum: answer.receipt.identitySum };
   }
 
-  /** The next such write is refused, and kept or not. */
-  refuse(write: FlushWrite, fate: "kept" | "not kept"): void {
+  /** The next such write is refused, and kept or not; with `isLasting` all of them, until `disk.onBatch` is unset. */
+  refuse(write: FlushWrite, fate: "kept" | "not kept", { isLasting = false }: { readonly isLasting?: boolean } = {}): void {
     this.disk.onBatch = (ops) => {
       if (writeOf(ops) !== write) return;
-      this.disk.onBatch = undefined;
+      if (!isLasting) this.disk.onBatch = undefined;
       if (fate === "kept") return "after";
       throw new Error("EIO");
     };

@@ -78,10 +78,10 @@ class World {
 
   /** The codes of the refusals of one push. */
   async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
-    const lent = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
-    const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
+    const pooled = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
+    const { refused } = await this.writer.push(ANONYMOUS, pooled, signal);
     expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
-    for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
+    for (const { pprof } of pooled) pprof.fill(0); // as the API does, which reads the next request there
     return refused.map(({ error }) => (error as CodedError).code);
   }
 
@@ -195,7 +195,7 @@ describe("writer: limits on series and sessions", () => {
     expect(world.kept.size).to.equal(2);
   });
 
-  it("what the head refuses is the head's refusal, not the limit's", async () => {
+  it("where the head refuses, the push is refused with the head's error", async () => {
     world.headRefusal = new CodedError({ code: "HEAD_FULL", kind: "unavailable", message: "full" });
     const code = await world.push(profile(["/a", "/b", "/c"])).then(() => "taken", (error: CodedError) => error.code);
     expect(code).to.equal("HEAD_FULL");
@@ -213,14 +213,14 @@ describe("writer: limits on series and sessions", () => {
 });
 
 describe("writer: a push of many profiles", () => {
-  it("takes them in turns, all of them", async () => {
+  it("works on at most 256 at once, and takes all of them", async () => {
     const world = new World();
     const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
-    expect(world.kept.size).to.equal(600);
+    expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([600, 256]);
   });
 
-  it("whose caller goes away is not worked on any further, and leaves nothing announced or lent", async () => {
+  it("whose caller goes away is not worked on any further, and leaves nothing announced and no record of the pool taken", async () => {
     const world = new World();
     world.limits = { ...world.limits, pushProfilesAtOnceMax: 2 };
     const profiles = ["/a", "/a", "/a", "/a", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
@@ -314,7 +314,7 @@ describe("writer: pushes without a clock", () => {
     expect(world.arrivalTimes.count).to.equal(0);
   });
 
-  it("after a start, a record's name keeps no other profile at its time, and every lent record is given back", async () => {
+  it("after a start, a record's name keeps no other profile at its time, and every record of the pool is given back", async () => {
     await keptAfter(clockless({ profileId: ID }));
     const [record] = [...world.kept.values()];
     const restarted = new World();

@@ -86,8 +86,9 @@ export class Writer implements ProfileSink {
         await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
       }
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
-      const hopeless = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
-      if (hopeless !== undefined) throw hopeless.error;
+      // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
+      const notTaken = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
+      if (notTaken !== undefined) throw notTaken.error;
       return { acceptedCount: profiles.length - refused.length, refused };
     } finally {
       announced?.end();

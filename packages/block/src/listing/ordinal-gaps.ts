@@ -1,11 +1,12 @@
 /**
  * Finds which segments of a store are missing from the bucket. Pure.
  *
- *   a store's ordinals of one tenant and window     0 1 2 3 4 5 6 7 8     next = 9: what the store says it gave
- *   segments listed, or waiting on this node's disk x x     x   x
- *   marks: void, forgotten                                v
+ *   a store's ordinals of one tenant and window       0 1 2 3 4 5 6 7 8     next = 9: what the store says it gave
+ *   sources of blocks                                 b b
+ *   segments listed, or waiting on this node's disk           s
+ *   marks: void, forgotten                                  v
  *   marks: lost, without a forgotten                            l
- *   gaps                                                2         6-8: missing      5: lost
+ *   gaps                                                  2     5 6 7 8     2 and 6 to 8 are missing, 5 is lost
  *
  * What must stay true: a gap becomes a hole only when two LISTs show it, the second begun after the first ended. Names sort by time and
  * uploads come by ordinal: a LIST under an upload may show a later ordinal and not the one before.
@@ -22,12 +23,14 @@ export interface KnownOrdinals {
   /** Of segments, listed or waiting here. */
   readonly segments: readonly number[];
   readonly marks: readonly { readonly mark: "void" | "lost" | "forgotten"; readonly ordinal: number }[];
+  /** Sources of blocks: their segments may have been deleted. */
+  readonly compacted?: readonly OrdinalRange[];
   /** Every ordinal below it was given. 0 where only the bucket is known: then those below the highest one listed were given. */
   readonly next: number;
 }
 
-/** Ordinals that were given and are neither a segment nor accounted for by a mark; sorted. */
-export function gapsOf({ segments, marks, next }: KnownOrdinals): OrdinalRange[] {
+/** Ordinals that were given and are no segment, no source of a block and not accounted for by a mark; sorted. */
+export function gapsOf({ segments, marks, compacted = [], next }: KnownOrdinals): OrdinalRange[] {
   const settled = [...segments];
   let end = next;
   for (const { mark, ordinal } of marks) {
@@ -37,10 +40,16 @@ export function gapsOf({ segments, marks, next }: KnownOrdinals): OrdinalRange[]
   settled.sort((a, b) => a - b);
   const gaps: OrdinalRange[] = [];
   let wanted = 0;
-  for (const ordinal of settled) {
-    if (ordinal > wanted) gaps.push({ first: wanted, last: ordinal - 1 });
-    wanted = Math.max(wanted, ordinal + 1);
+  const settle = (first: number, last: number): void => {
+    if (first > wanted) gaps.push({ first: wanted, last: first - 1 });
+    wanted = Math.max(wanted, last + 1);
+  };
+  let at = 0;
+  for (const { first, last } of compacted.length > 1 ? unionOf(compacted) : compacted) {
+    for (; at < settled.length && settled[at]! < first; at++) settle(settled[at]!, settled[at]!);
+    settle(first, last);
   }
+  for (; at < settled.length; at++) settle(settled[at]!, settled[at]!);
   if (end > wanted) gaps.push({ first: wanted, last: end - 1 });
   return gaps;
 }
@@ -66,7 +75,12 @@ export function settleGaps(before: GapState, shown: readonly OrdinalRange[], lis
   return { holes, suspected, suspectedAt: suspected.length > 0 ? list.endedAt : 0 };
 }
 
-/** All three take sorted, disjoint ranges and give such. */
+/** As `union`, of ranges in any order, which may overlap. */
+export function unionOf(ranges: readonly OrdinalRange[]): OrdinalRange[] {
+  return union(ranges, []);
+}
+
+/** This and the two below take sorted, disjoint ranges and return such. */
 function intersect(a: readonly OrdinalRange[], b: readonly OrdinalRange[]): OrdinalRange[] {
   const both: OrdinalRange[] = [];
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {

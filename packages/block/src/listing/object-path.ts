@@ -14,9 +14,9 @@
  *   lost        the segment can never be uploaded: answers over its window are incomplete until someone accepts the loss
  *   forgotten   an operator accepted the loss (`pyromesh bucket forget`); it may stand beside a `lost` of the same ordinal
  *
- * What must stay true: parsing gives back exactly what the name was made of, and only names made here are parsed (a
- * number padded otherwise, another case, anything more: foreign). A name once used is never used for other bytes; the text
- * in a mark is for people, so there it does not matter. Nothing but segments, blocks and marks lies under `v1/`.
+ * What must stay true: parsing gives back exactly what the name was made of, and only names made here are parsed: one with another
+ * padding, another case or anything more is foreign. A name once used is never used for other bytes (a mark's text is for people, so there
+ * it does not matter). Nothing but segments, blocks, marks and floors (`floor.ts`) lies under `v1/`.
  */
 import type { TenantId } from "@pyromesh/base";
 import { assert, parseTenantId } from "@pyromesh/base";
@@ -56,13 +56,13 @@ export interface BlockKey extends CommonKey {
 /** Why there is no segment of an ordinal. */
 export type Mark = "void" | "lost" | "forgotten";
 
-/** Stands in a segment's place. Who does not know the segment's times takes the whole window. */
+/** Stands in a segment's place. Where the segment's times are not known, its own are those of the whole window. */
 export interface MarkKey extends Omit<SegmentKey, "kind"> {
   readonly kind: "mark";
   readonly mark: Mark;
 }
 
-/** Everything that a LIST for segments, blocks and marks asks for. */
+/** The prefix of all segments, blocks, marks and floors. */
 export const OBJECT_PREFIX = "v1/";
 
 export function segmentKey(meta: Omit<SegmentKey, "kind" | "level">): string {
@@ -80,8 +80,8 @@ export function blockKey(meta: Omit<BlockKey, "kind">): string {
 }
 
 /**
- * Undefined for a name that is none of ours. A LIST brings thousands of names, so this checks the parts of one in place of making it
- * again: that what it gives back makes the same name is what the tests hold it to.
+ * Undefined for a foreign name. A LIST brings thousands of names, so the parts of a name are checked, which is quicker than to make it again
+ * and compare. A test makes sure that what is returned makes the same name.
  */
 export function parseObjectKey(key: string): ObjectKey | undefined {
   const match = OBJECT_KEY.exec(key);
@@ -102,7 +102,7 @@ export function parseObjectKey(key: string): ObjectKey | undefined {
 
 type Place = Pick<CommonKey, "tenant" | "windowStartMs">;
 
-/** The last answer, which depends on the names alone: they come in runs of one tenant and window. */
+/** The last answer, which depends on the names alone: those of one tenant and window come one after the other. */
 let lastPlace: { readonly tenant: string; readonly window: string; readonly place: Place | undefined } = { tenant: "", window: "", place: undefined };
 
 function parsePlace(tenant: string, window: string): Place | undefined {
@@ -135,7 +135,7 @@ export function windowPrefix(tenant: TenantId, windowStartMs: number): string {
   return `${tenantPrefix(tenant)}${printWindow(windowStartMs)}/`;
 }
 
-/** Until 2286 and up to ten thousand million segments a window: so names of one window sort by time. */
+/** Enough until the year 2286, and for 10^10 segments a window. So the names of one window sort by time. */
 const TIME_DIGITS = 13;
 const ORDINAL_DIGITS = 10;
 const OBJECT_KEY =

@@ -15,7 +15,7 @@ describe("ordinal gaps", () => {
 
   it("the drawing above the code", () => {
     const marks = [{ mark: "void", ordinal: 3 }, { mark: "lost", ordinal: 5 }] as const;
-    assert.equal(shown({ segments: [0, 1, 4], marks, next: 9 }), "2, 5-8");
+    assert.equal(shown({ segments: [4], compacted: [{ first: 0, last: 1 }], marks, next: 9 }), "2, 5-8");
     assert.equal(shown({ segments: [0, 1, 4, 6, 7, 8], marks, next: 9 }), "2, 5");
   });
 
@@ -30,6 +30,26 @@ describe("ordinal gaps", () => {
   it("a lost mark is a gap until a forgotten one stands beside it", () => {
     assert.equal(shown({ segments: [0], marks: [{ mark: "lost", ordinal: 1 }] }), "1");
     assert.equal(shown({ segments: [0], marks: [{ mark: "lost", ordinal: 1 }, { mark: "forgotten", ordinal: 1 }] }), "");
+  });
+
+  it("a source of a block is no gap, though its segment is gone; those between the ranges are", () => {
+    assert.equal(shown({ segments: [4], compacted: [{ first: 0, last: 3 }, { first: 6, last: 8 }], next: 10 }), "5, 9");
+    assert.equal(shown({ compacted: [{ first: 2, last: 2 }, { first: 0, last: 1 }, { first: 0, last: 2 }] }), "");
+  });
+
+  it("for any segments, marks and sources of blocks: every ordinal that was given and is none of them, each once", () => {
+    const ordinals = fc.array(fc.nat(20), { maxLength: 12 });
+    const ranges = fc.array(fc.tuple(fc.nat(20), fc.nat(4)), { maxLength: 4 }).map((list) => list.map(([first, length]) => ({ first, last: first + length })));
+    fc.assert(
+      fc.property(ordinals, ordinals, ordinals, ranges, fc.nat(24), (segments, voids, losts, compacted, next) => {
+        const marks = [...voids.map((ordinal) => ({ mark: "void" as const, ordinal })), ...losts.map((ordinal) => ({ mark: "lost" as const, ordinal }))];
+        const there = new Set([...segments, ...voids, ...numbersOf(compacted)]);
+        const end = Math.max(next, ...[...there, ...losts].map((ordinal) => ordinal + 1));
+        const expected = Array.from({ length: end }, (_, ordinal) => ordinal).filter((ordinal) => !there.has(ordinal));
+        const gaps = gapsOf(known({ segments, marks, compacted, next }));
+        assert.deepEqual(numbersOf(gaps), expected);
+      }),
+    );
   });
 
   it("an ordinal far away is one gap, and costs no more", () => {
