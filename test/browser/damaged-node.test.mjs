@@ -55,7 +55,7 @@ describe("the page of a node with a damaged object", function () {
     await close();
   });
 
-  it("a time beside the damage is answered whole", async () => {
+  it("a time without damage is answered completely", async () => {
     const { page, close } = await browser.openPage();
     await page.goto(`${node.url}/?service=shop&from=${INTACT_MS - 60_000}&until=${INTACT_MS + 60_000}`);
     await page.locator(".flame-canvas").waitFor();

@@ -73,7 +73,7 @@ describe("durability: a worker thread that runs out of heap", function () {
     });
   }
 
-  it("a query that does it is refused the third time and says for how long, while pushes are answered 200 and are all counted", async () => {
+  it("a query that kills workers is refused the third time, for a stated time, while all pushes are accepted and counted", async () => {
     const nowMs = Date.now();
     node = await startNode({ dataDir: data.dir, flags: FLAGS, env: { ...SMALL_HEAPS, PYROMESH_CRASH_WORKER_AT: "scan:too-much" } });
     const acked = new Set();

@@ -23,7 +23,7 @@ describe("golden data dirs", function () {
     data.remove();
   });
 
-  it("a data dir of a later format is refused before a byte of it changes, although a table of it is damaged", async () => {
+  it("a data dir of a later format is refused before a byte of it changes, even where a table is damaged", async () => {
     const head = path.join(data.dir, "data/head");
     cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
     rmSync(path.join(data.dir, "data/sealed"), { recursive: true });

@@ -52,7 +52,7 @@ describe("hostile bodies at a real node", function () {
     data?.remove();
   });
 
-  it("bombs of every kind, all at once, take little memory, delay nobody, and a good push between them is stored", async function () {
+  it("bombs of every kind, all at once, take little memory and delay nobody, and a good push among them is stored", async function () {
     if (process.platform !== "linux") this.skip(); // it reads /proc
     const gzip = { "content-encoding": "gzip" };
     const json = { "content-type": "application/json", ...gzip };

@@ -53,7 +53,7 @@ describe("limits of a real node", function () {
     throw new Error(`waited for ${wanted} and last saw ${last}`);
   };
 
-  it("a new series past the limit is 429 series_limit, the others go on, and a raised limit takes hold live", async () => {
+  it("a new series above the limit is 429 series_limit, active ones go on, and a raised limit applies live", async () => {
     await start("overrides:\n  anonymous:\n    max_global_series_per_tenant: 2\n");
     expect((await push("a")).status).to.equal(200);
     expect((await push("b")).status).to.equal(200);
@@ -86,7 +86,7 @@ describe("limits of a real node", function () {
     expect((await push("b")).status).to.equal(200);
   });
 
-  it("a broken file keeps what was in force, is logged once, and is shown until it is repaired", async () => {
+  it("a broken file changes nothing, is logged once, and shows in a metric until it is repaired", async () => {
     await start("limits:\n  max_label_names_per_series: 4\noverrides:\n  anonymous:\n    max_global_series_per_tenant: 7\n");
     const isGood = () => metric("pyromesh_runtime_config_last_reload_successful");
     expect(await isGood()).to.equal(1);
@@ -104,7 +104,7 @@ describe("limits of a real node", function () {
     expect(node.log.filter((line) => line.includes("did you mean max_global_series_per_tenant"))).to.have.lengthOf(1);
   });
 
-  it("sessions are folded to so many a series, and dropped where none are kept", async () => {
+  it("session ids are folded to the limit per series, and dropped where it is 0", async () => {
     await start("limits:\n  max_sessions_per_series: 3\n");
     for (let i = 0; i < 9; i++) {
       const sessionId = Buffer.alloc(8);

@@ -41,7 +41,7 @@ describe("the main thread of a real node", function () {
   const rpc = (method, message, headers = {}) =>
     fetch(`${node.url}/${QUERIER}/${method}`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(message) });
 
-  it("lists 30,000 pods, and answers a series and a heatmap for each of 15,000, without being held, in order, and says where it cut", async () => {
+  it("lists 30,000 pods, and answers series and heatmaps of 15,000, in order, without being held, and says where it cut off", async () => {
     const podCount = 30_000;
     const podOf = (n) => `shop-frontend-7d9c6b5f4d-${String(n).padStart(6, "0")}`;
     data = undefined;
@@ -132,7 +132,7 @@ describe("the main thread of a real node", function () {
     expect(texts["pprof in JSON"].length).to.be.above(2 ** 22);
   });
 
-  it("plans nothing for callers who left with their question, however many objects there are", async () => {
+  it("plans nothing for clients that go away with their query, however many objects there are", async () => {
     data = freshDataDir();
     const bucket = path.join(data.dir, "bucket");
     const firstMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS - 720 * HOUR_MS;
@@ -171,7 +171,7 @@ describe("the main thread of a real node", function () {
   });
 
   // Each expression held the thread for 0.3 s or more, and the push until its 16,384 series were refused one by one.
-  it("regular expressions, hostile or as large as they may be, do not hold it; nor does a push of new series without room", async () => {
+  it("is not held by hostile or large regular expressions, nor by a push of new series beyond the limit", async () => {
     data = undefined;
     await start("--limits.max-global-series-per-tenant", "1000");
     const ask = (pattern, n) => {

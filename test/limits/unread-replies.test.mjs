@@ -19,7 +19,7 @@ describe("replies that nobody reads", function () {
     data.remove();
   });
 
-  it(`${CLIENT_COUNT} of them cost a bounded part of memory, no push, and not the stop`, async () => {
+  it(`${CLIENT_COUNT} of them take a bounded part of memory, and delay neither pushes nor the stop`, async () => {
     node = await startNode({ dataDir: data.dir });
     const nowS = Math.floor(Date.now() / 1000);
     const push = (text) => fetch(`${node.url}/ingest?name=api&from=${nowS - 10}&until=${nowS}&format=folded`, { method: "POST", headers: { "content-type": "application/octet-stream" }, body: text });

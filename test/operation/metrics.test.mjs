@@ -54,7 +54,7 @@ describe("operation: metrics", function () {
     expect(lintMetrics(text)).to.deep.equal([]);
   });
 
-  it("docs/operation.md lists each with its type and labels, and no other", async () => {
+  it("docs/operation.md lists each metric with its type and labels, and no other", async () => {
     const page = await readFile(new URL("../../docs/operation.md", import.meta.url), "utf8");
     const listed = page.split("\n").flatMap((line) => {
       const found = /^\| `([a-z_]+)(?:\{([a-z_, ]*)\})?` \| (counter|gauge|histogram|summary) \|/.exec(line);
@@ -69,7 +69,7 @@ describe("operation: metrics", function () {
     expect(listed.sort()).to.deep.equal(shown.sort());
   });
 
-  it("what was received is what was accepted and what was discarded, by tenant, in profiles and in bytes", () => {
+  it("received = accepted + discarded, by tenant, in profiles and in bytes", () => {
     for (const [tenant, received, accepted] of [["team-a", 5, 4], ["team-b", 6, 4], ["team-c", 1, 1]]) {
       expect(valueOf("pyromesh_received_profiles_total", { tenant }), tenant).to.equal(received);
       expect(valueOf("pyromesh_accepted_profiles_total", { tenant }), tenant).to.equal(accepted);
@@ -80,7 +80,7 @@ describe("operation: metrics", function () {
     expect(valueOf("pyromesh_accepted_bytes_total", { tenant: "team-c" })).to.equal("main;a 1\n".length);
   });
 
-  it("the process, its disk and its workers are told in base units", async () => {
+  it("the process, its disk and its workers are reported in base units", async () => {
     expect(valueOf("process_cpu_seconds_total")).to.be.within(0.05, 100);
     expect(Math.abs(valueOf("process_start_time_seconds") - Date.now() / 1000)).to.be.lessThan(60);
     expect(valueOf("process_resident_memory_bytes")).to.be.within(2 ** 24, 2 ** 32);

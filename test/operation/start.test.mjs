@@ -9,7 +9,7 @@ import { freshDataDir, startNode } from "../harness/node-process.mjs";
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
 const quoted = (text) => `'${text}'`;
 
-describe("operation: a start that cannot be", function () {
+describe("operation: a start that the machine does not allow", function () {
   this.timeout(60_000);
   let data;
 
@@ -32,18 +32,18 @@ describe("operation: a start that cannot be", function () {
     expect(ended).to.include({ status: 1, signal: null });
   };
 
-  it("under /proc, which takes no folders, it ends; Node's recursive mkdir never does there", function () {
+  it("it ends under /proc, which takes no folders and where Node's recursive mkdir never ends", function () {
     if (process.platform !== "linux") this.skip();
     expectRefused(serve("/proc/pyromesh/data"), /^pyromesh: the data directory \/proc\/pyromesh\/data cannot be made: .*(ENOENT|EACCES|EPERM|EROFS).* \(DATA_DIR_UNUSABLE\)$/);
   });
 
-  it("with few open files it ends before it loads what would need more", () => {
+  it("with a low limit on open files it ends before it loads what needs more", () => {
     for (const count of [32, 64, 255]) {
       expectRefused(serve(data.dir, { before: `ulimit -n ${count}` }), new RegExp(`^pyromesh: this process may have ${count} files open and needs at least 256: raise the limit .* \\(OPEN_FILES_TOO_FEW\\)$`));
     }
   });
 
-  it("a file in a folder's place is named, of the data directory's own folders too", () => {
+  it("a file where a folder should be is named, inside the data directory too", () => {
     const file = path.join(data.dir, "file");
     writeFileSync(file, "");
     expectRefused(serve(file), /file cannot be made: a file is there where a folder is needed \(ENOTDIR\); .* \(DATA_DIR_UNUSABLE\)$/);
@@ -63,7 +63,7 @@ describe("operation: a start that cannot be", function () {
     });
   }
 
-  it("with as few open files as it takes it serves, and closes the connection that is one too many", async () => {
+  it("with the lowest limit on open files it serves, and closes one connection too many", async () => {
     const node = await startNode({ dataDir: data.dir, openFilesMax: 256 });
     try {
       const replies = await Promise.allSettled(Array.from({ length: 200 }, () => fetch(`${node.url}/-/healthy`, { keepalive: false }).then(async (reply) => `${reply.status} ${await reply.text()}`)));

@@ -20,7 +20,7 @@ describe("operation: a stop under load", function () {
     data.remove();
   });
 
-  it("and a second signal: it ends with 0, no line is an error, refusals are counted in a few lines, and what was answered is there", async () => {
+  it("with a second signal: it exits with 0, logs no error and few lines of refusals, and keeps every acknowledged push", async () => {
     node = await startNode({ dataDir: data.dir, flags: FLAGS });
     const nowMs = Date.now();
     const acked = new Set();

@@ -258,7 +258,7 @@ describe("status codes", () => {
     const corpus = corpusFolder();
     const folder = corpus === undefined ? undefined : path.join(corpus, "recorded");
     if (folder === undefined || !existsSync(folder)) {
-      it("are replayed where the corpus is", function () {
+      it("are replayed where there is a corpus", function () {
         this.skip();
       });
       return;

@@ -29,12 +29,12 @@ describe("query limits", () => {
     expect(() => checkRange(NOW_MS - DAY_MS - 1, NOW_MS, NOW_MS, limits)).to.throw("max_query_length");
   });
 
-  it("a range beyond what an int64 of nanoseconds holds is cut to it", () => {
+  it("a range beyond int64 nanoseconds is cut to them", () => {
     expect(checkRange(-5, 2n ** 63n - 1n, NOW_MS, DEFAULT_QUERY_LIMITS)).to.deep.equal({ startMs: 0, endMs: 9_223_372_036_854 });
     expect(checkRange(-9, -5, NOW_MS, DEFAULT_QUERY_LIMITS)).to.deep.equal({ startMs: 0, endMs: 0 });
   });
 
-  it("nodes: none is the default, too many and fewer than none are refused", () => {
+  it("nodes: absent is the default, too many and negative ones are refused", () => {
     expect(checkMaxNodes(undefined, DEFAULT_QUERY_LIMITS)).to.equal(8192);
     expect(checkMaxNodes(0, DEFAULT_QUERY_LIMITS)).to.equal(8192);
     expect(checkMaxNodes(1_048_576, DEFAULT_QUERY_LIMITS)).to.equal(1_048_576);
@@ -49,7 +49,7 @@ describe("query limits", () => {
     for (const bad of [0, 0.0009, -1, NaN, Infinity]) expect(() => checkStep(bad, DEFAULT_QUERY_LIMITS), String(bad)).to.throw(">= 1ms");
   });
 
-  it("step: no way around the length and the lookback", () => {
+  it("step: it does not circumvent the length and the lookback", () => {
     const day = DAY_MS / 1000;
     expect(checkStep(10_000 * day, DEFAULT_QUERY_LIMITS)).to.equal(10_000 * DAY_MS);
     for (const name of ["queryLengthMs", "queryLookbackMs"] as const) {
@@ -59,7 +59,7 @@ describe("query limits", () => {
     }
   });
 
-  it("a pprof is whole, unless its tenant's limits hold for it too", () => {
+  it("a pprof is complete, unless its tenant's limits apply to it too", () => {
     const bounded = { ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: true };
     expect([0, undefined, 5, 2_000_000].map((asked) => checkPprofNodes(asked, DEFAULT_QUERY_LIMITS))).to.deep.equal([0, 0, 5, 2_000_000]);
     expect([0, undefined, 5].map((asked) => checkPprofNodes(asked, bounded))).to.deep.equal([8192, 8192, 5]);

@@ -56,7 +56,7 @@ const TWO = encodePushRequest([
 ]);
 
 describe("push", () => {
-  it("what is received is what is accepted and what is discarded, however the push ends", async () => {
+  it("received = accepted + discarded, however the push ends", async () => {
     const { metrics, push, sink } = rig({ ingestionBodyBytesMax: 2 ** 20 });
     const sumOf = async (name: string): Promise<number> =>
       [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
@@ -99,7 +99,7 @@ describe("push", () => {
     expect(arrived!.ingest).to.equal(undefined);
   });
 
-  it("profiles arrive as they were sent, compressed or not, JSON or not, one or several", async () => {
+  it("profiles reach the sink as they were sent, compressed or not, in JSON or binary, one or several", async () => {
     const json = JSON.stringify({ series: [{ labels: [], samples: [{ rawProfile: Buffer.from(RAW).toString("base64") }] }] });
     const bodies: [Uint8Array | string, Record<string, string>][] = [
       [ONE, PROTO_TYPE],
@@ -136,7 +136,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
-  it("a discard counts for the profile that was refused, however the message of its refusal begins", async () => {
+  it("a discard counts for the refused profile, however its message begins", async () => {
     const { sink, push, metrics } = rig();
     const error = new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "series 1, profile 0: is not what is meant", details: { reason: "malformed_profile" } });
     sink.refuse = (profile) => (profile.describe === "series 0, profile 1" ? error : undefined);
@@ -144,7 +144,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
-  it("the caller's fault and the node's together are 503: a retry stores what is left", async () => {
+  it("faults of the caller and of the node together are 503: a retry stores the rest", async () => {
     const { sink, push } = rig();
     sink.refuse = (profile) => (profile.describe.startsWith("series 0") ? invalidArgument("X", "bad") : unavailable("HEAD_FULL", "full"));
     const reply = await push(TWO, PROTO_TYPE);
@@ -152,7 +152,7 @@ describe("push", () => {
     expect(messageOf(reply)).to.contain("none stored").and.to.contain("bad; bad; full");
   });
 
-  it("a sink that can keep nothing is 503; what is no coded error is left to the server", async () => {
+  it("a sink that can store nothing is 503; an error without a code is left to the server", async () => {
     const { sink, push } = rig();
     sink.push = () => Promise.reject(unavailable("STORE_CLOSED", "the node is stopping: try another"));
     expect((await push(ONE, PROTO_TYPE)).status).to.equal(503);
@@ -162,7 +162,7 @@ describe("push", () => {
     expect(thrown).to.be.instanceOf(TypeError);
   });
 
-  it("an empty profile and an id that is no UUID are refused by themselves", async () => {
+  it("an empty profile, and an id that is not a UUID, are refused one by one", async () => {
     const { sink, push } = rig();
     const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "not-a-uuid" }, { raw: RAW }] }]);
     const reply = await push(body, PROTO_TYPE);
@@ -185,7 +185,7 @@ describe("push", () => {
   });
 
   // It was 429 with Retry-After: 1, and agents sent the push forever.
-  it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
+  it("a profile, or a push as a whole, that the rate limit can never let through is 400 without a time", async () => {
     const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     const tooLarge = await push(pushOf(101), PROTO_TYPE);
     expect([tooLarge.status, tooLarge.headers["retry-after"]]).to.deep.equal([400, undefined]);
@@ -198,7 +198,7 @@ describe("push", () => {
     expect(sink.arrived).to.have.length(1);
   });
 
-  it("an error that refuses many profiles is told once", async () => {
+  it("an error that refuses many profiles is named once", async () => {
     const { sink, push, metrics } = rig();
     const error = invalidArgument("NO_ROOM", "none of them");
     sink.refuse = () => error;
@@ -208,7 +208,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_samples_total{reason="malformed_profile",tenant="anonymous"} 3');
   });
 
-  it("sizes are bounded as sent, as inflated, and together", async () => {
+  it("sizes are bounded as sent, decompressed, and together", async () => {
     const tight = { ingestionBodyBytesMax: 2 ** 20 };
     expect((await rig(tight).push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
     const bomb = gzipSync(new Uint8Array(2 ** 20 + 1));
@@ -226,7 +226,7 @@ describe("push", () => {
       .and.to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${4 * 300_000 + 2 ** 20}`);
   });
 
-  it("torn gzip, an unknown encoding, an unknown content type and no tenant of its own are refused", async () => {
+  it("truncated gzip, an unknown encoding, an unknown content type, and several tenants are refused", async () => {
     expect((await rig().push(gzipSync(ONE).subarray(0, 50), { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(400);
     expect((await rig().push(ONE, { ...PROTO_TYPE, "content-encoding": "br" })).status).to.equal(501);
     for (const type of ["text/plain", "", "application/json; charset=latin1"]) {
@@ -237,7 +237,7 @@ describe("push", () => {
     expect((await rig().push(ONE, PROTO_TYPE, [parseTenantId("a"), parseTenantId("b")])).status).to.equal(400);
   });
 
-  it("of several profiles each has its own Idempotency-Key: the request's and its place there, whatever is refused before it", async () => {
+  it("each of several profiles has a key of its own: the request's with its position, whatever is refused before it", async () => {
     const { sink, push } = rig();
     const keyed = { ...PROTO_TYPE, "idempotency-key": "k1" };
     await push(TWO, keyed);
@@ -252,14 +252,14 @@ describe("push", () => {
     expect(sink.arrived.map(({ idempotencyKey }) => idempotencyKey)).to.deep.equal([undefined, undefined, undefined]);
   });
 
-  it("the Idempotency-Key goes along, unless it is too long", async () => {
+  it("the Idempotency-Key is passed on, unless it is too long", async () => {
     const { sink, push } = rig();
     await push(ONE, { ...PROTO_TYPE, "idempotency-key": "k1" });
     expect(sink.arrived[0]!.idempotencyKey).to.equal("k1");
     expect((await push(ONE, { ...PROTO_TYPE, "idempotency-key": "k".repeat(256) })).status).to.equal(400);
   });
 
-  it("hundreds of series are one push: push_max_concurrency bounds the work at once, not what may come", async () => {
+  it("hundreds of series are one push: push_max_concurrency bounds concurrent work, not the size of a push", async () => {
     const { sink, push } = rig();
     const body = encodePushRequest(Array.from({ length: 300 }, () => ({ labels: {}, profiles: [{ raw: RAW }] })));
     expect((await push(body, PROTO_TYPE)).status).to.equal(200);

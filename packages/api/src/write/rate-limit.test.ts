@@ -40,7 +40,7 @@ describe("rate limit", () => {
     expect(limit.take(A, 6 * MIB)).to.equal(undefined);
   });
 
-  it("what is larger than the burst can never pass, and is the caller's to change", () => {
+  it("a profile larger than the burst can never pass, which is an error of the caller", () => {
     const { limit } = limiter(() => DEFAULTS);
     const refused = limit.take(A, 8 * MIB + 1)!;
     expect(refused.message).to.contain("can never pass").and.to.contain("raise ingestion_burst_size_mb");
@@ -49,7 +49,7 @@ describe("rate limit", () => {
     expect(limit.take(A, 8 * MIB), "a refusal costs nothing").to.equal(undefined);
   });
 
-  it("of a push of several the time is until all of it would pass; one that never would is told so", () => {
+  it("the time to wait is until the whole push would pass; a push that never would is told so", () => {
     const { limit, clock } = limiter(() => DEFAULTS);
     expect(limit.take(A, 5 * MIB, 7 * MIB)).to.equal(undefined);
     expect(limit.take(A, 2 * MIB, 7 * MIB)).to.equal(undefined);
@@ -76,7 +76,7 @@ describe("rate limit", () => {
     expect(limit.take(B, 1)?.message).to.contain("ingestion_rate_mb (1 MB a second)");
   });
 
-  it("an override takes hold with the next profile", () => {
+  it("an override applies to the next profile", () => {
     let limits = DEFAULTS;
     const { limit } = limiter(() => limits);
     limit.take(A, 8 * MIB);
@@ -85,7 +85,7 @@ describe("rate limit", () => {
     expect(limit.take(A, MIB)).to.equal(undefined);
   });
 
-  it("the map of tenants is bounded: full buckets leave first, then the one longest untouched", () => {
+  it("the map of tenants is bounded: full buckets are removed first, then the one unused for the longest time", () => {
     const { limit, clock } = limiter(() => DEFAULTS, 10);
     for (let i = 0; i < 1_000; i++) limit.take(parseTenantId(`t${i}`), MIB);
     expect(limit.tenantCount).to.equal(10);
@@ -101,7 +101,7 @@ describe("rate limit", () => {
     expect(taken.bucket.tokenBytes).to.equal(5);
   });
 
-  it("over any run no more passes than the burst and what flowed in", () => {
+  it("over any run no more passes than the burst and the tokens that were added", () => {
     const ask = fc.record({ sizeBytes: fc.integer({ min: 0, max: 200 }), waitMs: fc.integer({ min: 0, max: 500 }) });
     fc.assert(
       fc.property(fc.array(ask, { maxLength: 60 }), (asks) => {
