@@ -60,7 +60,8 @@ export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): { readonl
   const tenant = decodeText(reader.raw(reader.u16()));
   const service = decodeText(reader.raw(reader.u16()));
   const bytes = reader.raw(reader.remaining);
-  return { record: { identity, tenant, service, timeMs, sampleCount, bytes }, sum: envelopeSum(value) };
+  // This format of the entry does not hold the fingerprint: 0 stands for one that is not known.
+  return { record: { identity, tenant, service, timeMs, sampleCount, fingerprint: 0n, bytes }, sum: envelopeSum(value) };
 }
 
 /** A tenant or a service: its length is a u16. */

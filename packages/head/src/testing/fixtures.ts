@@ -22,6 +22,7 @@ export function makeRecord(number: number, changes: Partial<EncodedRecord> = {})
     service: `service-${number % 3}`,
     timeMs: 1_700_000_000_000 + number * 1000,
     sampleCount: number,
+    fingerprint: 0n,
     bytes: random.bytes(20 + (number % 200)),
     ...changes,
   };

@@ -23,7 +23,6 @@ function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): Enc
     idempotencyKey: "k",
     nowMs: NOW_MS,
     settings: SETTINGS,
-    storeIds: [],
     generation: 1,
     ...changes,
   };
