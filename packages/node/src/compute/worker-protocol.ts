@@ -4,11 +4,11 @@
  * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
  * keys' names at both ends), with its settings named by number and its bytes in the buffer pool (buffer-pool.ts).
  */
-import { CodedError } from "@pyromesh/base";
+import { CodedError, countShared } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
-import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
 export type WorkerCall =
   | PackedPush
@@ -20,6 +20,8 @@ export type WorkerCall =
   /** One step; its outcome is undefined until the build is done. */
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
+  /** Does nothing. Its answer says that every short call posted before it is done. */
+  | { readonly method: "barrier" }
   | { readonly method: "scan"; readonly task: ScanTask }
   | { readonly method: "merge"; readonly spec: ScanSpec; readonly partials: readonly ScanPartial[] }
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
@@ -58,6 +60,23 @@ export function isRecords(outcome: WorkerOutcome): outcome is PackedRecords {
   return Array.isArray(outcome);
 }
 
+/** Counts what a worker sent in shared memory towards the memory of the thread that it was sent to. */
+export function countOutcome(outcome: WorkerOutcome): void {
+  if (outcome === undefined) return;
+  if (isRecords(outcome)) {
+    for (let at = 0; at < outcome.length; at += RECORD_ENTRIES) {
+      const place = outcome[at];
+      if (place instanceof Uint8Array) countShared(place);
+    }
+    return;
+  }
+  if ("error" in outcome || outcome.value === undefined) return;
+  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as compute.worker.ts answers each method
+  if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
+  else if ("bytes" in value) countShared(value.bytes);
+  else if ("packed" in value && value.packed !== undefined) countShared(value.packed);
+}
+
 /** What a worker is started with. */
 export interface WorkerStart {
   readonly worker: number;
@@ -72,6 +91,8 @@ export interface WorkerStart {
   readonly canceled: BigInt64Array;
   /** Shared: the number of the batch that the worker began last. It begins them in the order of their numbers. */
   readonly begun: BigInt64Array;
+  /** Of the thread's heap. V8 ends a thread that needs more. */
+  readonly heapMb: number;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
   /** Of all records of one profile. */

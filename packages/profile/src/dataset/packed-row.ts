@@ -65,7 +65,7 @@ export function packRow(out: Uint8Array, start: number, record: RecordView, node
   return at;
 }
 
-/** The dataset's number of each id of the record; 0: not looked up yet. */
+/** The dataset's number of each id of the record; 0: not looked up yet. Each call clears it. */
 let knownIds: Uint32Array = new Uint32Array(64);
 
 function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {

@@ -36,7 +36,8 @@ function isBefore(labels: readonly Label[], at: number): boolean {
   return false;
 }
 
-// Sums over the labels, so their order does not matter. Each label gives two 32-bit hashes, which are mixed once more before they are added.
+// Sums over the labels, so their order does not matter. Each label gives two 32-bit hashes, which are mixed once more before they are
+// added. Each call starts them anew.
 let low = 0;
 let high = 0;
 

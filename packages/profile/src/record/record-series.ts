@@ -33,7 +33,7 @@ export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
 }
 
 // Two 32-bit hashes, one byte at a time: FNV-1a, and one of multiplying and rotating. Texts stand behind their lengths, so that borders
-// are hashed too.
+// are hashed too. Each call starts them anew.
 let low = 0;
 let high = 0;
 
