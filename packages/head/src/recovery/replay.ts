@@ -74,8 +74,8 @@ export function planReplay(structure: Structure, checkpoint: CheckpointMark | un
 /** What a run of lost commits may have held, told by the first neighbour after them. */
 export function boundOf(lastLost: number, commits: readonly Commit[], checkpoint: CheckpointMark | undefined): LossBound {
   const next = commits.find((commit) => commit.number > lastLost);
-  if (next !== undefined) return spanBound(next.alive);
-  if (checkpoint !== undefined && checkpoint.commit >= lastLost) return spanBound(checkpoint.alive);
+  if (next !== undefined) return boundOfAlive(next.alive);
+  if (checkpoint !== undefined && checkpoint.commit >= lastLost) return boundOfAlive(checkpoint.alive);
   return { kind: "any" };
 }
 
@@ -93,7 +93,13 @@ export function placeOf(seq: number, cuts: readonly CutEntry[]): { readonly kind
   return { kind: "open" };
 }
 
-function spanBound(span: TimeSpan | undefined): LossBound {
+/** What was lost lies inside `span`; undefined: nobody knows where. */
+export function boundWithin(span: TimeSpan | undefined): LossBound {
+  return span === undefined ? { kind: "any" } : { kind: "span", span };
+}
+
+/** What was lost was alive then; undefined: nothing was. */
+function boundOfAlive(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "none" } : { kind: "span", span };
 }
 

@@ -2,7 +2,7 @@
 import { assert } from "@pyromesh/base";
 import { windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { widenSpan } from "../entries/time-span.ts";
+import { joinSpans, widenSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 
 export interface RecordStatsGroup {
@@ -82,6 +82,12 @@ export class RecordStats {
 
   group(tenant: string, windowStartMs: number): RecordStatsGroup | undefined {
     return this.#groups.get(windowKey(tenant, windowStartMs));
+  }
+
+  spanOf(tenant: string): TimeSpan | undefined {
+    let span: TimeSpan | undefined;
+    for (const group of this.#groups.values()) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
+    return span;
   }
 
   get firstSeq(): number {

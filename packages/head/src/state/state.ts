@@ -62,6 +62,13 @@ export class HeadState {
     }
   }
 
+  /** Of a tenant's records; undefined: it has none here. */
+  spanOf(tenant: string): TimeSpan | undefined {
+    let span = this.open.spanOf(tenant);
+    for (const { stats } of this.cuts.values()) span = joinSpans(span, stats.spanOf(tenant));
+    return span;
+  }
+
   get cutBytes(): number {
     let bytes = 0;
     for (const { stats } of this.cuts.values()) bytes += stats.bytes;
