@@ -248,9 +248,9 @@ describe("head", () => {
       const told: Uint8Array[] = [];
       const { head } = await startHead(world, {}, { onCommitted: (entries: readonly CommittedRecord[]) => void told.push(...entries.map(({ record }) => record.bytes)) });
       world.disk.onBatch = () => "after";
-      const lent = makeRecord(1);
-      expect(await codeOf(head.append(lent))).equal("unavailable: HEAD_WRITE_FAILED");
-      lent.bytes.fill(0xee);
+      const reused = makeRecord(1);
+      expect(await codeOf(head.append(reused))).equal("unavailable: HEAD_WRITE_FAILED");
+      reused.bytes.fill(0xee);
       world.disk.onBatch = undefined;
       world.clock.ms += 1000;
       await head.append(makeRecord(2));
@@ -439,7 +439,7 @@ describe("head", () => {
       expect(again.head.quarantine().map(({ startMs, endMs }) => [startMs, endMs])).deep.equal([[makeRecord(0).timeMs, makeRecord(8).timeMs]]);
     });
 
-    it("a tail that is gone altogether is told by the witness", async () => {
+    it("a tail that is gone altogether is told by the checkpoint", async () => {
       const { head } = await startHead(world);
       await appendAll(head, 0, 3);
       await appendAll(head, 3, 6);

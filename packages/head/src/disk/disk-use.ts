@@ -1,4 +1,4 @@
-/** How much disk folders hold, as `du` counts. It runs beside everything else: folders are read one after the other, file by file. */
+/** How much disk folders hold, as `du` counts. Files are looked at one after the other, so that other work on the event loop and the thread pool goes on. */
 import type { Dirent } from "node:fs";
 import { opendir, stat } from "node:fs/promises";
 import { join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * Measures the head's folders each second, off the hot path. Where a measurement takes long (ten thousand sealed segments in an outage),
- * the next one waits ten times as long, 5 s at most: on a busy machine every measurement takes long.
+ * Measures the head's folders each second, off the hot path. After a measurement that took longer than 100 ms (ten thousand sealed segments
+ * in an outage) the next one waits ten times as long, 5 s at most.
  */
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { DiskUse } from "./disk-budget.ts";

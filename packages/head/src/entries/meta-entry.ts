@@ -28,7 +28,7 @@ export interface StoreMark {
 export function encodeStoreMark({ storeId, isFirstFormat, formerIds }: StoreMark): StoreEntry {
   const writer = new ByteWriter().u8(FORMAT_VERSION).raw(storeId).u8(isFirstFormat ? 1 : 0).uvarint(formerIds.length);
   for (const formerId of formerIds) writer.raw(formerId);
-  return framed(META_STORE, writer);
+  return wrapped(META_STORE, writer);
 }
 
 /** Throws `CorruptionError`, and `HEAD_FORMAT_NEWER` for a sound entry of a later version. */
@@ -59,7 +59,7 @@ export interface BucketMark {
 }
 
 export function encodeBucketMark({ bucketId, clusterName }: BucketMark): StoreEntry {
-  return framed(META_BUCKET, new ByteWriter().u8(1).text(bucketId).text(clusterName));
+  return wrapped(META_BUCKET, new ByteWriter().u8(1).text(bucketId).text(clusterName));
 }
 
 /** Throws `CorruptionError`. */
@@ -73,7 +73,7 @@ export function decodeBucketMark(value: Uint8Array): BucketMark {
 export function encodeRetired(retired: NumberRanges): StoreEntry {
   const writer = new ByteWriter();
   retired.write(writer);
-  return framed(META_RETIRED, writer);
+  return wrapped(META_RETIRED, writer);
 }
 
 /** Throws `CorruptionError`. */
@@ -87,12 +87,12 @@ export function decodeOrdinalFloor(value: Uint8Array): number {
 }
 
 export function encodeNextOrdinal(tenant: string, windowStartMs: number, next: number): StoreEntry {
-  return framed(ordinalKey(tenant, windowStartMs), new ByteWriter().uvarint(next));
+  return wrapped(ordinalKey(tenant, windowStartMs), new ByteWriter().uvarint(next));
 }
 
 /** `storeId` in lower-case hex. */
 export function encodeFormerOrdinal(storeId: string, tenant: string, windowStartMs: number, next: number): StoreEntry {
-  return framed(formerOrdinalKey(storeId, tenant, windowStartMs), new ByteWriter().uvarint(next));
+  return wrapped(formerOrdinalKey(storeId, tenant, windowStartMs), new ByteWriter().uvarint(next));
 }
 
 /** Throws `CorruptionError`. */
@@ -100,6 +100,6 @@ export function decodeNextOrdinal(key: Uint8Array, value: Uint8Array): number {
   return new ByteReader(unwrap(key, value), "an ordinal").uvarint();
 }
 
-function framed(key: Uint8Array, writer: ByteWriter): StoreEntry {
+function wrapped(key: Uint8Array, writer: ByteWriter): StoreEntry {
   return { key, value: wrap(key, writer.finish()) };
 }

@@ -3,9 +3,9 @@
  *
  *   | crc32 u32 | version u8 | identity 16 | timeMs f64 | sampleCount u32 | tenant text | service text | bytes ... |
  *
- * The head's words stand outside the record's bytes, so that it can deduplicate, cut and quarantine without decoding them.
- * The copy this takes goes into a buffer that is used again and stays in the processor's cache: with the checksum some 3 µs for
- * 10 KiB, measured. A buffer for each record cost 20 µs more, most of it collecting them.
+ * What the head needs stands outside the record's bytes, so that it can deduplicate, cut and quarantine without decoding them.
+ * An entry is encoded into one buffer that is used again: a buffer for each would cost seven times as much
+ * (docs/decisions/0013-head-entries.md).
  */
 import { assert, ByteReader, WORD_BYTES, wordSkew } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
@@ -18,12 +18,12 @@ export interface EncodedEntry {
   readonly sum: number;
 }
 
-/** One for many records: its buffer is as large as the largest of them, up to a bound. Not for two at once. */
+/** Encodes one record after the other. Its buffer grows to the largest of them, up to `SCRATCH_BYTES_MAX`. */
 export class RecordEntryEncoder {
-  /** Not of Node's pool: it begins with a word. */
+  /** Outside Node's buffer pool, so that it begins at a word boundary. */
   #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
-  /** Valid until the next one. */
+  /** The result is valid until the next call. */
   encode(seq: number, record: EncodedRecord): EncodedEntry {
     assert(record.identity.length === IDENTITY_BYTES, "an identity has 16 bytes");
     const key = recordKey(seq);
@@ -38,12 +38,12 @@ export class RecordEntryEncoder {
     return { key, value, sum: stampEnvelope(key, value) };
   }
 
-  /** For an entry that ends with `bytes`. */
+  /** Room for an entry that ends with `bytes`. */
   #room(sizeBytes: number, bytes: Uint8Array): Buffer {
     if (sizeBytes > SCRATCH_BYTES_MAX) return Buffer.allocUnsafe(sizeBytes);
     const roomBytes = WORD_BYTES + sizeBytes;
     if (roomBytes > this.#scratch.length) this.#scratch = Buffer.allocUnsafeSlow(Math.min(sizeBytes * 2, SCRATCH_BYTES_MAX) + WORD_BYTES);
-    // The record is to lie in its words as it does where it comes from (`wordSkew`).
+    // The record's bytes begin at the same place in a word as where they come from: copying and decoding them is faster then (`wordSkew`).
     const from = (wordSkew(bytes) + bytes.length - sizeBytes) & (WORD_BYTES - 1);
     return this.#scratch.subarray(from, from + sizeBytes);
   }
@@ -79,10 +79,10 @@ const VERSION = 1;
 const IDENTITY_BYTES = 16;
 const FIXED_BYTES = ENVELOPE_BYTES + 1 + IDENTITY_BYTES + 8 + 4;
 const SCRATCH_BYTES = 16 << 10;
-/** Larger entries, which are rare, get a buffer of their own. */
+/** A larger entry, which is rare, gets a buffer of its own. */
 const SCRATCH_BYTES_MAX = 1 << 20;
 
-/** Where the next thing begins. */
+/** Returns where the text ends. */
 function writeText(value: Buffer, at: number, text: string): number {
   const length = value.write(text, at + 2, "utf8");
   assert(length <= NAME_BYTES_MAX, "tenant and service fit in 65535 bytes");

@@ -1,5 +1,5 @@
 /**
- * Records of a head that is in use: read again for a worker that lost its rows, and set aside one by one where they are of no use.
+ * Records of a head that is in use: read again for a worker that lost its rows, and quarantined one by one where no worker can take them.
  *
  * Both run between two writes of the head (`Head` calls them in its queue), so that a cut or a seal is wholly before or wholly after.
  */

@@ -28,7 +28,7 @@ export interface BadRecord {
 
 export type WalkStep =
   | { readonly kind: "commit"; readonly commit: RecordsCommit; readonly found: readonly FoundRecord[]; readonly bad: readonly BadRecord[]; readonly isWhole: boolean }
-  /** Records of no commit that is known; `next`: the commit they stand before. */
+  /** Records of no known commit; `next`: the commit that follows them. */
   | { readonly kind: "orphans"; readonly next: RecordsCommit | undefined; readonly found: readonly FoundRecord[]; readonly bad: readonly BadRecord[] };
 
 export interface WalkReport {
@@ -68,12 +68,12 @@ export async function* walkRecords(store: OrderedStore, commits: readonly Record
           const seq = parsed.number;
           const entry = decodeEntry(key, seq, value);
           if (entry.kind === "bad") {
-            // Its number cannot be trusted to move the walk. A commit that misses it asks for it by key.
+            // The flipped byte may lie in its key, so its number does not move the walk on. A commit that misses a record asks for it by key.
             if (commits[index]?.firstSeq !== undefined && isInside(commits[index]!, seq)) held.bad.push(entry.bad);
             else if (!commits.some((commit) => isInside(commit, seq))) orphans.bad.push(entry.bad);
             continue;
           }
-          if (seq <= lastSeq) continue; // out of order: its commit asks for it by key
+          if (seq <= lastSeq) continue; // out of order, which a flipped byte makes: its commit asks for it by key
           lastSeq = seq;
           while (index < commits.length && seq > commits[index]!.lastSeq) {
             if (!orphans.isEmpty) yield takeOrphans();
@@ -102,7 +102,7 @@ export async function* walkRecords(store: OrderedStore, commits: readonly Record
   for (; index < commits.length; index++) yield await finish(commits[index]!);
 }
 
-/** Pages of this size read at 1 to 2 GB/s; larger ones only hold more memory. */
+/** Larger pages are read no faster and hold more memory. */
 const PAGE_BYTES = 4 << 20;
 
 class Held {

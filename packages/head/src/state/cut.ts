@@ -1,4 +1,4 @@
-/** A cut as the head tells of it: what leaves together, and what becomes of it. */
+/** A cut as others see it: records that leave the open head together, in groups that become one segment each. */
 import type { CutState } from "./state.ts";
 import { windowKey } from "./record-stats.ts";
 
@@ -10,7 +10,7 @@ export interface Cut {
   readonly groups: readonly CutGroup[];
 }
 
-/** What becomes one segment. */
+/** The records of one tenant and window: they become one segment. */
 export interface CutGroup {
   readonly tenant: string;
   readonly windowStartMs: number;
@@ -21,7 +21,7 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
-/** Of what it holds: a tenant and window whose records were all quarantined has no group. */
+/** Groups come in the order of their tenant and window. One whose records were all quarantined is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
   const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))

@@ -16,11 +16,11 @@ export interface GroupCommit {
   readonly lastSeq: number;
   readonly bytes: number;
   readonly span: TimeSpan | undefined;
-  /** Times of all that the store answers for with it. */
+  /** Times of all that the store answers for once it is made. */
   readonly alive: TimeSpan | undefined;
 }
 
-/** What the head knows before it. */
+/** What the head knows before the commit. */
 export interface CommitsSoFar {
   readonly nextCommit: number;
   readonly nextSeq: number;
@@ -37,7 +37,7 @@ export function planGroupCommit(group: readonly PendingAppend[], { nextCommit, n
   return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, span, alive: joinSpans(alive, span) };
 }
 
-/** The same with copies of the records' bytes. */
+/** A copy whose records have bytes of their own, for a commit that was refused and may still turn out to be kept: the caller may overwrite its own. */
 export function withOwnBytes(commit: GroupCommit): GroupCommit {
   return { ...commit, group: commit.group.map((append) => ({ ...append, record: { ...append.record, bytes: append.record.bytes.slice() } })) };
 }
