@@ -11,7 +11,6 @@
  * and waits for nothing but the handler. The AbortSignal that queries wait with is made when it is first asked for: a push only looks.
  */
 import { setMaxListeners } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
 import { promisify } from "node:util";
 import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
@@ -19,6 +18,7 @@ import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { Replies } from "./replies.ts";
 import { ReplySender } from "./reply-sender.ts";
@@ -68,8 +68,8 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
   isWrite = false;
   /** What its reply has besides its own. Names and values in turn. */
   extraHeaders: readonly string[] = NO_HEADERS;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly #request: IncomingRequest;
+  readonly #response: OutgoingResponse;
   readonly #connection: Connection;
   readonly #host: RequestHost;
   #hosts: readonly string[] | undefined;
@@ -89,7 +89,7 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
   #sender: ReplySender | undefined;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: RequestHost) {
+  constructor(request: IncomingRequest, response: OutgoingResponse, connection: Connection, host: RequestHost) {
     this.#request = request;
     this.#response = response;
     this.#connection = connection;
@@ -401,6 +401,10 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
+export function newConnection(): Connection {
+  return { openCount: 0, latest: undefined, allowedHost: undefined };
+}
+
 const LINGER_MS = 1000;
 
 /** What the kernel takes at once, on any connection that is read: it is neither counted nor sent in pieces. */
@@ -438,7 +442,7 @@ function takesGzip(header: string | string[] | undefined): boolean {
   return false;
 }
 
-function hasBody(request: IncomingMessage): boolean {
+function hasBody(request: IncomingRequest): boolean {
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 

@@ -13,8 +13,13 @@ export const SLOT_BYTES: number = 64 * 2 ** 10;
 const SLOT_COUNT = 64;
 
 export class BufferPool {
-  readonly shared: SharedArrayBuffer = new SharedArrayBuffer(SLOT_BYTES * SLOT_COUNT);
-  readonly #free: number[] = Array.from({ length: SLOT_COUNT }, (_, slot) => slot * SLOT_BYTES);
+  readonly shared: SharedArrayBuffer;
+  readonly #free: number[];
+
+  constructor(slotCount: number = SLOT_COUNT) {
+    this.shared = new SharedArrayBuffer(SLOT_BYTES * slotCount);
+    this.#free = Array.from({ length: slotCount }, (_, slot) => slot * SLOT_BYTES);
+  }
 
   /** Where `bytes` now lie, within the first bytes of a slot; undefined when they do not fit or none is free. */
   lend(bytes: Uint8Array): number | undefined {

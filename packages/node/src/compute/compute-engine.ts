@@ -1,6 +1,6 @@
 /**
  * What one worker does: decodes pushes, holds the datasets that hash to it, builds their sections, scans them. Synchronous
- * and free of threads, so that the simulator runs the same code in place.
+ * and free of threads (worker-loop.ts).
  */
 import { constants, gunzipSync } from "node:zlib";
 import { assert, claimedInflatedBytes, CodedError, invalidArgument, isGzip } from "@pyromesh/base";

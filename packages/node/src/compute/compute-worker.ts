@@ -19,7 +19,7 @@ import { WorkerQueue } from "./worker-queue.ts";
 import type { Away, CallKind } from "./worker-queue.ts";
 import { cancelCell, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./worker-protocol.ts";
 import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
-import type { StartThread, ThreadEnd, WorkerThread } from "./worker-thread.ts";
+import type { ThreadEnd, WorkerThread, WorkerThreads } from "./worker-threads.ts";
 
 const QUEUE_MAX = 4096;
 /** Inserts and releases that wait. */
@@ -48,7 +48,7 @@ interface Batch {
 }
 
 export interface ComputeWorkerModules {
-  readonly startThread: StartThread;
+  readonly threads: WorkerThreads;
   /** Called in the turn in which the thread is known to be gone. `start` begins another. */
   readonly onGone: (death: WorkerDeath) => void;
 }
@@ -120,7 +120,7 @@ export class ComputeWorker {
       },
     };
     try {
-      this.#thread = this.#modules.startThread({ ...this.#start, epoch, canceled: this.#canceled, begun: this.#begun }, events);
+      this.#thread = this.#modules.threads.start({ ...this.#start, epoch, canceled: this.#canceled, begun: this.#begun }, events);
       this.#sendSoon();
     } catch (error) {
       queueMicrotask(() => events.onGone({ reason: "crashed", message: messageOf(error) }));
@@ -138,7 +138,7 @@ export class ComputeWorker {
 
   /** Of the thread there is now. */
   get busyMs(): number {
-    return this.#thread?.busyMs?.() ?? 0;
+    return this.#thread?.busyMs() ?? 0;
   }
 
   get load(): number {
@@ -206,10 +206,13 @@ export class ComputeWorker {
     });
   }
 
-  /** Resolves when every insert made before is done. Where rows are being read back it resolves at once: scans and builds wait for them anyway. */
+  /**
+   * Resolves when every insert made before is done. Where the thread dies first, or rows are being read back already, it resolves without:
+   * those inserts went with the thread, their records are read back, and scans and builds wait for that (`#held`).
+   */
   async settle(): Promise<void> {
     if (!this.#isWhole) return;
-    await this.call({ method: "drop", generation: -1 }).catch((error: unknown) => {
+    await this.call({ method: "barrier" }).catch((error: unknown) => {
       if (!(error instanceof CodedError) || error.code !== "WORKER_LOST") throw error;
     });
   }

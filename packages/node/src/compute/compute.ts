@@ -1,5 +1,5 @@
 /**
- * Compute: decoding, building and scanning behind one port. Worker threads in production, in-thread in the simulator.
+ * Compute: decoding, building and scanning behind one port (worker-compute.ts; threads come through a port of their own, worker-threads.ts).
  *
  * Bytes go in and bytes or typed arrays come out, never trees of objects. A dataset's interned rows live in one worker,
  * chosen by a hash of tenant and service, and calls to one worker are done in the order they were made: a query sent after an insert
@@ -193,7 +193,7 @@ export interface Compute {
   insert(generation: Generation, records: readonly InsertedRecord[]): void;
   /** Takes back what `encode` lent: the bytes are overwritten, and rows that were made ready and not inserted are dropped. */
   release(records: readonly EncodedRecord[]): void;
-  /** Resolves when every insert made before has been done: how replay keeps its reading in step with the workers. */
+  /** Resolves when every insert made before has been done, or its rows will be read back: how replay keeps its reading in step with the workers. */
   settle(): Promise<void>;
   /** The datasets of a window, encoded, by service. */
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]>;

@@ -13,7 +13,6 @@
 import { createHash } from "node:crypto";
 import { claimedInflatedBytes, CodedError, isGzip, MemoryBudget, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
-import { encodeSectionAside } from "@pyromesh/block";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
 import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
@@ -29,8 +28,8 @@ import type { PackedRecords, UnpackedRecord } from "./worker-protocol.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import { codecOf } from "./section-codec.ts";
 import { sharedCopy } from "./shared-copy.ts";
-import { workerThreads } from "./worker-thread.ts";
-import type { StartThread } from "./worker-thread.ts";
+import { nodeThreads } from "./node-threads.ts";
+import type { WorkerThreads } from "./worker-threads.ts";
 import type { WorkerMemory } from "../process/memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
@@ -48,6 +47,8 @@ export interface WorkerComputeOptions {
   readonly openDatasetBytesMax: number;
   /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
   readonly pushBytesMax?: number;
+  /** Pushes whose bytes lie in the buffer pool at once. Absent: as many as buffer-pool.ts says. */
+  readonly slotCount?: number;
   /** Of all records of one profile. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
   readonly recordBytesMax?: number;
   readonly memory: WorkerMemory;
@@ -59,8 +60,8 @@ export interface WorkerComputeModules {
   readonly metrics: Metrics;
   /** A worker cannot be kept alive. Its rows are in no worker then, so the node must stop; its restart replays them. */
   readonly onHopeless: (error: Error) => void;
-  /** Absent: real threads. */
-  readonly startThread?: StartThread;
+  /** Absent: those of Node. */
+  readonly threads?: WorkerThreads;
 }
 
 /** A record of `encode`, and what it holds until it is released. A copy of it holds nothing. */
@@ -102,9 +103,10 @@ interface SlotLoan {
 
 export class WorkerCompute implements Compute {
   readonly #modules: WorkerComputeModules;
+  readonly #threads: WorkerThreads;
   readonly #supervisors: WorkerSupervisor[];
   readonly #workers: ComputeWorker[];
-  readonly #memory = new BufferPool();
+  readonly #memory: BufferPool;
   /** For what lies in no slot. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
@@ -114,17 +116,19 @@ export class WorkerCompute implements Compute {
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
-  constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
+  constructor({ workerCount, openDatasetBytesMax, memory, pushBytesMax = Infinity, slotCount, recordBytesMax = Infinity }: WorkerComputeOptions, modules: WorkerComputeModules) {
     this.#modules = modules;
+    this.#memory = new BufferPool(slotCount);
     this.#aside = new MemoryBudget({ bytesMax: pushBytesMax, waitTimeoutMs: ASIDE_WAIT_TIMEOUT_MS }, modules);
-    const { clock, logger, metrics, onHopeless, startThread = workerThreads(memory) } = modules;
+    const { clock, logger, metrics, onHopeless, threads = nodeThreads } = modules;
+    this.#threads = threads;
     const { shared } = this.#memory;
-    const { outsideBytesMax } = memory;
+    const { heapMb, outsideBytesMax } = memory;
     const restarts = metrics.counter("pyromesh_worker_restarts_total", "Worker threads that died and were started again, by why they died.", ["reason"]);
     for (const reason of ["out_of_memory", "crashed", "failed"]) restarts.add({ reason }, 0);
     this.#supervisors = Array.from({ length: workerCount }, (_, worker) => {
       const onDeath = (death: WorkerDeath): void => this.#onDeath(worker, death);
-      return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, outsideBytesMax, recordBytesMax }, { startThread, clock, logger, restarts, onHopeless, onDeath });
+      return new WorkerSupervisor({ worker, workerCount, openBytesMax: openDatasetBytesMax, shared, heapMb, outsideBytesMax, recordBytesMax }, { threads, clock, logger, restarts, onHopeless, onDeath });
     });
     this.#workers = this.#supervisors.map(({ worker }) => worker);
     metrics.readCounter("pyromesh_worker_busy_seconds_total", "Time that a worker thread was at work; from 0 again where it was started again.", () =>
@@ -223,7 +227,7 @@ export class WorkerCompute implements Compute {
         for (const dataset of built) {
           const sections: SectionInput[] = [];
           // One after the other: the other threads of the pool stay free for commits.
-          for (const section of dataset.sections) sections.push(await encodeSectionAside(section.tag, section.raw, ...codecOf(section)));
+          for (const section of dataset.sections) sections.push(await this.#threads.encodeSection(section.tag, section.raw, ...codecOf(section)));
           inputs.push({ ...dataset, sections });
         }
       }

@@ -11,8 +11,8 @@ import { workerOf } from "./worker-of.ts";
 import type { WorkerCall } from "./worker-protocol.ts";
 import { isPush } from "./worker-protocol.ts";
 import { WorkerCompute } from "./worker-compute.ts";
-import { workerThreads } from "./worker-thread.ts";
-import type { StartThread, WorkerThread } from "./worker-thread.ts";
+import { nodeThreads } from "./node-threads.ts";
+import type { WorkerThread, WorkerThreads } from "./worker-threads.ts";
 import { graphTotal } from "../testing/index.ts";
 import { Generations } from "../background/generations.ts";
 import { rowSource } from "../background/row-source.ts";
@@ -63,7 +63,7 @@ const isInsert = (call: WorkerCall): boolean => !isPush(call) && call.method ===
 const isInsertOf = (service: string) => (call: WorkerCall): boolean => !isPush(call) && call.method === "insert" && call.records.some((record) => record.service === service);
 
 /** Threads that end when they are told to. */
-class Threads {
+class Threads implements WorkerThreads {
   /** A thread that is sent such a call dies with it; called for each. */
   dieAt: ((call: WorkerCall, worker: number) => boolean) | undefined;
   /** A thread dies when it starts. */
@@ -71,9 +71,11 @@ class Threads {
   startCount = 0;
   readonly last: (WorkerThread | undefined)[] = [];
 
-  readonly start: StartThread = (start, events) => {
+  readonly encodeSection = nodeThreads.encodeSection;
+
+  readonly start: WorkerThreads["start"] = (start, events) => {
     this.startCount++;
-    const real = workerThreads(MEMORY)(start, events);
+    const real = nodeThreads.start(start, events);
     if (this.diesAtOnce) void real.end();
     const thread: WorkerThread = {
       post: (batch) => {
@@ -83,6 +85,7 @@ class Threads {
           void real.end();
         } else real.post(batch);
       },
+      busyMs: () => real.busyMs(),
       end: () => real.end(),
     };
     this.last[start.worker] = thread;
@@ -115,7 +118,7 @@ class Rig {
 
   async start(): Promise<void> {
     this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, startThread: this.threads.start, onHopeless: (error) => (this.hopeless = error) });
+    this.compute = new WorkerCompute({ workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, threads: this.threads, onHopeless: (error) => (this.hopeless = error) });
     this.generations = new Generations((generation) => this.compute.drop(generation));
     const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file };
     this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {

@@ -21,6 +21,8 @@ export type WorkerCall =
   /** One step; its outcome is undefined until the build is done. */
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
+  /** Does nothing. Its answer says that every short call posted before it is done. */
+  | { readonly method: "barrier" }
   | { readonly method: "scan"; readonly task: ScanTask }
   | { readonly method: "merge"; readonly spec: ScanSpec; readonly partials: readonly ScanPartial[] }
   | { readonly method: "finish"; readonly spec: FinishSpec; readonly partials: readonly ScanPartial[] };
@@ -73,6 +75,8 @@ export interface WorkerStart {
   readonly canceled: BigInt64Array;
   /** Shared: the number of the batch that the worker began last. It begins them in the order of their numbers. */
   readonly begun: BigInt64Array;
+  /** Of the thread's heap. V8 ends a thread that needs more. */
+  readonly heapMb: number;
   /** What one query may build outside of the heap. */
   readonly outsideBytesMax: number;
   /** Of all records of one profile. */
@@ -109,25 +113,27 @@ export function packPush(task: EncodeTask, pprof: Place, settings: number): Pack
   return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds];
 }
 
-export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
+export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings, storeIds: StoreIdLists): EncodeTask {
   const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, ids] = push;
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
   const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
-  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: unpackStoreIds(ids) };
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: storeIds.unpack(ids) };
 }
 
-let lastIds = "";
-let lastStoreIds: readonly Uint8Array[] = [];
+/** Unpacks lists of store ids. It remembers the last one, since neighbours in a row mostly go to the same stores. */
+export class StoreIdLists {
+  #packed = "";
+  #last: readonly Uint8Array[] = [];
 
-/** Neighbours in a row mostly go to the same stores. */
-function unpackStoreIds(ids: string): readonly Uint8Array[] {
-  if (ids === lastIds) return lastStoreIds;
-  const storeIds: Uint8Array[] = [];
-  for (let i = 0; i < ids.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(ids.slice(i, i + STORE_ID_BYTES), "latin1")));
-  lastIds = ids;
-  lastStoreIds = storeIds;
-  return storeIds;
+  unpack(packed: string): readonly Uint8Array[] {
+    if (packed === this.#packed) return this.#last;
+    const storeIds: Uint8Array[] = [];
+    for (let i = 0; i < packed.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(packed.slice(i, i + STORE_ID_BYTES), "latin1")));
+    this.#packed = packed;
+    this.#last = storeIds;
+    return storeIds;
+  }
 }
 
 /** RECORD_ENTRIES a record: where its bytes are, how many, service, time, samples, row. */

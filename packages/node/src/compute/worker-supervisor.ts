@@ -18,7 +18,7 @@ import type { WorkerDeath } from "./compute-worker.ts";
 import type { WorkerStart } from "./worker-protocol.ts";
 import { ReadBack } from "./read-back.ts";
 import { planRestart, recentDeaths } from "./worker-restart.ts";
-import type { StartThread } from "./worker-thread.ts";
+import type { WorkerThreads } from "./worker-threads.ts";
 
 /** As long as a caller waits for a slow query anyway. */
 const HELD_MAX_MS = 10_000;
@@ -27,7 +27,7 @@ const RETRY_AFTER_SECONDS = 15;
 const RETRY_AFTER_SECONDS_MAX = 600;
 
 export interface WorkerSupervisorModules {
-  readonly startThread: StartThread;
+  readonly threads: WorkerThreads;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly restarts: Counter;
@@ -56,7 +56,7 @@ export class WorkerSupervisor {
   constructor(start: Omit<WorkerStart, "canceled" | "begun" | "epoch">, modules: WorkerSupervisorModules) {
     this.#number = start.worker;
     this.#modules = modules;
-    this.worker = new ComputeWorker(start, { startThread: modules.startThread, onGone: (death) => this.#onGone(death) });
+    this.worker = new ComputeWorker(start, { threads: modules.threads, onGone: (death) => this.#onGone(death) });
     this.#readBack = new ReadBack(start, { worker: this.worker, clock: modules.clock, logger: modules.logger });
   }
 

@@ -1,48 +1,30 @@
-/** Compute in place, on the caller's thread: for the simulator and for tests. The same engine, one worker. */
+/** Compute in place, on the caller's thread: for tests of what stands on it. All of worker-compute.ts, over threads in place that never die. */
+import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { encodeSection } from "@pyromesh/block";
-import type { EncodedRecord } from "@pyromesh/profile";
-import type { Compute, InsertedRecord } from "../compute/compute.ts";
-import { ComputeEngine } from "../compute/compute-engine.ts";
-import { finishQuery } from "../compute/finish-query.ts";
-import { mergePartials } from "../compute/merge-partials.ts";
+import type { Compute } from "../compute/compute.ts";
+import { WorkerCompute } from "../compute/worker-compute.ts";
 import { AMPLE_MEMORY } from "../process/memory-plan.ts";
-import { codecOf } from "../compute/section-codec.ts";
+import { InPlaceThreads } from "./in-place-threads.ts";
 
-export function openLocalCompute(modules: { readonly random: Random }): Compute {
-  const engine = new ComputeEngine({ openBytesMax: AMPLE_MEMORY.openDatasetBytes }, { ...modules, isMine: () => true });
-  const rows = new Map<InsertedRecord, { readonly generation: number; readonly row: number }>();
+/** Messages arrive as microtasks. */
+export function openLocalCompute({ random }: { readonly random: Random }): Compute {
+  const threads = new InPlaceThreads({ random, deliver: (_, run) => queueMicrotask(run) });
+  const compute = new WorkerCompute(
+    { workerCount: 1, slotCount: 4, openDatasetBytesMax: AMPLE_MEMORY.openDatasetBytes, memory: AMPLE_MEMORY.worker },
+    { clock: systemClock, logger: silentLogger, metrics: new Metrics(), threads, onHopeless: (error) => queueMicrotask(() => { throw error; }) },
+  );
+  // Tests replace single methods: those of a class are not copied by a spread.
   return {
-    encode: async (task) => {
-      const encoded = engine.encode(task, (lengthBytes) => new Uint8Array(lengthBytes));
-      for (const [index, record] of encoded.records.entries()) rows.set(record, { generation: task.generation, row: encoded.rows[index]! });
-      return encoded.records;
-    },
-    insert: (generation, records) => {
-      for (const record of records) {
-        const ready = rows.get(record);
-        rows.delete(record);
-        if (ready?.generation === generation && ready.row !== 0) engine.insertRows(generation, [ready.row]);
-        else engine.insert(generation, [record]);
-      }
-    },
-    release: (records: readonly EncodedRecord[]) => {
-      for (const record of records) engine.releaseRows([rows.get(record)?.row ?? 0]);
-      for (const record of records) rows.delete(record);
-    },
-    settle: async () => {},
-    build: async (generation, tenant, windowStartMs) => {
-      for (;;) {
-        const built = engine.build(generation, tenant, windowStartMs);
-        if (built === undefined) continue;
-        return built.map((dataset) => ({ ...dataset, sections: dataset.sections.map((section) => encodeSection(section.tag, section.raw, ...codecOf(section))) }));
-      }
-    },
-    drop: (generation) => engine.drop(generation),
-    scan: async (task) => [engine.scan(task)],
-    merge: async (spec, partials) => mergePartials(spec, partials),
-    finish: async (spec, partials) => finishQuery(spec, partials),
-    readBackFrom: () => {}, // nothing here dies alone
-    stop: async () => {},
+    encode: (task) => compute.encode(task),
+    insert: (generation, records) => compute.insert(generation, records),
+    release: (records) => compute.release(records),
+    settle: () => compute.settle(),
+    build: (generation, tenant, windowStartMs) => compute.build(generation, tenant, windowStartMs),
+    drop: (generation) => compute.drop(generation),
+    scan: (task, signal) => compute.scan(task, signal),
+    merge: (spec, partials, signal) => compute.merge(spec, partials, signal),
+    finish: (spec, partials, signal) => compute.finish(spec, partials, signal),
+    readBackFrom: (source) => compute.readBackFrom(source),
+    stop: () => compute.stop(),
   };
 }

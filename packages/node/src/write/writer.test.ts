@@ -44,7 +44,7 @@ class World {
         if (this.headRefusal !== undefined) throw this.headRefusal;
         const key = Buffer.from(record.identity).toString("hex");
         const isDuplicate = this.kept.has(key);
-        this.kept.set(key, record);
+        this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
         return { isDuplicate };
       },
     },

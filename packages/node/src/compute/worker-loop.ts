@@ -1,0 +1,164 @@
+/**
+ * What a worker's own thread does: takes batches of calls in the order in which they arrive, and answers each when it is done. While a query
+ * is at work it takes what arrives between two of its slices (sliced-work.ts).
+ *
+ * It knows no thread: what it needs of the world is passed in. compute.worker.ts runs it in a thread, testing/in-place-threads.ts in place.
+ */
+import { assert, unreachable, WORD_BYTES } from "@pyromesh/base";
+import type { Random } from "@pyromesh/base";
+import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
+import { ComputeEngine } from "./compute-engine.ts";
+import { mergeAnswer } from "./finish-query.ts";
+import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
+import { mergePartials } from "./merge-partials.ts";
+import { workerOf } from "./worker-of.ts";
+import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, StoreIdLists, toPlainError, unpackPush } from "./worker-protocol.ts";
+import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart, PackedPush, PackedRecords } from "./worker-protocol.ts";
+import { SLOT_BYTES, slotOf } from "./buffer-pool.ts";
+import { HeldHeap, MemoryGuard } from "./memory-guard.ts";
+import type { GuardedHeap } from "./memory-guard.ts";
+import { packPartial, unpackPartials } from "./packed-partial.ts";
+import { sharedCopy } from "./shared-copy.ts";
+import { SlicedWork } from "./sliced-work.ts";
+
+/** What a worker needs of its thread. */
+export interface WorkerWorld {
+  /** Sends a reply to the main thread. */
+  post(reply: WorkerReply): void;
+  /** Takes the oldest batch that has arrived and was given to nobody; undefined: there is none. Asked between two slices of a query. */
+  receive(): WorkerBatch | undefined;
+  readonly random: Random;
+  readonly heap: GuardedHeap;
+  /** Called before each call of a batch, once the batch counts as begun: a test ends the thread here. What it throws ends the thread. */
+  readonly onCall: (call: WorkerCall) => void;
+}
+
+export class WorkerLoop {
+  readonly #start: WorkerStart;
+  readonly #world: WorkerWorld;
+  readonly #heap: HeldHeap;
+  readonly #engine: ComputeEngine;
+  readonly #settings = new Map<number, EncodeSettings>();
+  readonly #storeIds = new StoreIdLists();
+  readonly #slices: SlicedWork<WorkerBatch>;
+  /** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
+  #guard: MemoryGuard | undefined;
+
+  constructor(start: WorkerStart, world: WorkerWorld) {
+    const { worker, workerCount, epoch, openBytesMax } = start;
+    this.#start = start;
+    this.#world = world;
+    this.#heap = new HeldHeap(world.heap);
+    this.#engine = new ComputeEngine({ openBytesMax }, { random: world.random, isMine: (record) => workerOf(record, workerCount) === worker, firstRow: firstRowOf(epoch) });
+    this.#slices = new SlicedWork({ receive: () => world.receive(), run: (batch) => this.answer(batch) });
+  }
+
+  /** Does the calls of a batch and posts the reply. Throws only what ends the thread. */
+  answer([number, ...calls]: WorkerBatch): void {
+    Atomics.store(this.#start.begun, 0, BigInt(number));
+    const reply: [number, ...WorkerOutcome[]] = [number];
+    for (const call of calls) reply.push(this.#outcomeOf(number, call));
+    this.#world.post(reply);
+  }
+
+  #outcomeOf(batch: number, call: WorkerCall): WorkerOutcome {
+    this.#world.onCall(call);
+    try {
+      if (isPush(call)) return this.#encode(call);
+      const value = this.#run(batch, call);
+      return value === undefined ? undefined : { value };
+    } catch (thrown) {
+      return { error: toPlainError(thrown) };
+    }
+  }
+
+  #run(batch: number, call: Exclude<WorkerCall, PackedPush>): unknown {
+    const engine = this.#engine;
+    switch (call.method) {
+      case "settings":
+        if (call.isFirst) this.#settings.clear();
+        this.#settings.set(call.number, call.settings);
+        return undefined;
+      case "insert":
+        return engine.insert(call.generation, call.records);
+      case "rows":
+        return engine.insertRows(call.generation, call.rows);
+      case "release":
+        return engine.releaseRows(call.rows);
+      case "build":
+        return this.#build(call);
+      case "drop":
+        return engine.drop(call.generation);
+      case "barrier":
+        return undefined;
+      case "scan":
+        return this.#withInterrupt(batch, call, (interrupt) => packPartial(engine.scan(call.task, interrupt)));
+      case "merge":
+        return this.#withInterrupt(batch, call, (interrupt) => packPartial(mergePartials(call.spec, unpackPartials(call.partials, interrupt), interrupt)));
+      case "finish":
+        // No name for the unpacked parts here: this frame would keep them while the answer is printed.
+        return this.#withInterrupt(batch, call, (interrupt) => finishedShared(mergeAnswer(call.spec, unpackPartials(call.partials, interrupt), interrupt)()));
+      default:
+        return unreachable(call);
+    }
+  }
+
+  /** Between two slices the call ends where nobody waits for it any more or it needs too much memory, and gives way to what has arrived. */
+  #withInterrupt<T>(batch: number, call: WorkerCall, work: (interrupt: Interrupt) => T): T {
+    const { canceled, outsideBytesMax } = this.#start;
+    const [own, cell] = [BigInt(batch), cancelCell(call)];
+    const outer = this.#guard;
+    const memory = outer ?? new MemoryGuard({ outsideBytesMax }, { heap: this.#heap, rowBytes: () => this.#engine.rowBytes + pushMemoryBytes() });
+    this.#guard = memory;
+    try {
+      return work(
+        new Interrupt(() => {
+          if (Atomics.load(canceled, cell) === own) throw queryCanceled();
+          memory.check();
+          this.#slices.giveWay();
+        }),
+      );
+    } finally {
+      this.#guard = outer;
+    }
+  }
+
+  /** Sections are views of writers' larger buffers: what travels is no more than they hold. */
+  #build({ generation, tenant, windowStartMs }: Extract<WorkerCall, { method: "build" }>): BuiltDataset[] | undefined {
+    this.#guard?.noteCompany();
+    return this.#engine.build(generation, tenant, windowStartMs)?.map((dataset) => ({
+      ...dataset,
+      sections: dataset.sections.map((section) => ({ ...section, raw: sharedCopy(section.raw) })),
+    }));
+  }
+
+  /** The records lie where the pprof lay, as far as they fit. */
+  #encode(push: PackedPush): PackedRecords {
+    const { shared, recordBytesMax } = this.#start;
+    const [place] = push;
+    const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), this.#settingsOf, this.#storeIds);
+    let next = typeof place === "number" ? slotOf(place) : 0;
+    const end = typeof place === "number" ? next + SLOT_BYTES : 0;
+    let recordBytes = 0;
+    const room = (lengthBytes: number): Uint8Array => {
+      recordBytes += lengthBytes;
+      if (recordBytes > recordBytesMax) throw recordsTooLarge(recordBytesMax);
+      if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
+      const at = next;
+      next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
+      return new Uint8Array(shared, at, lengthBytes);
+    };
+    return packRecords(this.#engine.encode(task, room), (bytes) => (bytes.buffer === shared ? bytes.byteOffset : bytes));
+  }
+
+  readonly #settingsOf = (number: number): EncodeSettings => {
+    const found = this.#settings.get(number);
+    assert(found !== undefined, "settings are sent before the first push that names them");
+    return found;
+  };
+}
+
+/** An answer of megabytes travels in shared memory: the main thread would copy bytes that lie in the message itself. */
+function finishedShared(finished: Finished): Finished {
+  return "bytes" in finished ? { ...finished, bytes: sharedCopy(finished.bytes) } : finished;
+}
