@@ -54,6 +54,8 @@ export interface HeadOptions extends Partial<QueueLimits> {
   readonly diskBudgetBytes: number;
   /** How the budget is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
   readonly diskPlan?: DiskPlan;
+  /** What the folders held just before. Absent: they are measured at the end of the replay, which takes seconds where thousands of segments wait. */
+  readonly diskUse?: DiskUse;
 }
 
 export interface HeadModules {
@@ -136,7 +138,7 @@ export class Head {
   #isClosed = false;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
-    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, ...limits } = options;
+    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, ...limits } = options;
     this.#modules = modules;
     this.#writer = new StoreWriter(parts.store, diskPlan, modules);
     this.#queue = new WriteQueue(
@@ -150,7 +152,7 @@ export class Head {
       modules,
     );
     this.#disk = new DiskAccount(
-      { budgetBytes: diskBudgetBytes, plan: diskPlan },
+      { budgetBytes: diskBudgetBytes, plan: diskPlan, use: diskUse },
       {
         clock: modules.clock,
         logger: modules.logger,

@@ -330,7 +330,9 @@ export class Node {
     const { logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
+    const turns = new Turns(this.#modules);
     for (const segment of head.sealed()) {
+      if (turns.areDue) await turns.give(); // there may be thousands
       sealed.add(segment.key);
       flusher.resumeSealed(segment);
     }

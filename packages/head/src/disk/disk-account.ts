@@ -25,10 +25,13 @@ export class DiskAccount {
   readonly #budget: DiskBudget;
   readonly #watch: DiskWatch | undefined;
   readonly #modules: DiskAccountModules;
+  /** What the folders held when this was made. */
+  readonly #use: DiskUse | undefined;
   #sealedBytes = 0;
 
-  constructor({ budgetBytes, plan }: { readonly budgetBytes: number; readonly plan: DiskPlan }, modules: DiskAccountModules) {
+  constructor({ budgetBytes, plan, use }: { readonly budgetBytes: number; readonly plan: DiskPlan; readonly use: DiskUse | undefined }, modules: DiskAccountModules) {
     this.plan = plan;
+    this.#use = use;
     this.#modules = modules;
     this.#budget = new DiskBudget(budgetBytes, plan);
     this.#watch = modules.measure === undefined ? undefined : this.#watchOver(modules.measure);
@@ -72,9 +75,9 @@ export class DiskAccount {
     this.#watch?.hurry();
   }
 
-  /** Resolves after the first measurement. */
+  /** Resolves after the first measurement, or at once where the folders were measured before. */
   async start(): Promise<void> {
-    await this.#watch?.start();
+    await this.#watch?.start(this.#use);
   }
 
   async stop(): Promise<void> {

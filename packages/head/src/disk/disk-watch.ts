@@ -28,8 +28,13 @@ export class DiskWatch {
     this.#modules = modules;
   }
 
-  /** Resolves after the first measurement. */
-  async start(): Promise<void> {
+  /** `use`: what the folders hold, where that was measured just before. Else it resolves after the first measurement. */
+  async start(use?: DiskUse): Promise<void> {
+    if (use !== undefined) {
+      this.#modules.onMeasured(use, this.#modules.onBegin());
+      this.#schedule(INTERVAL_MS);
+      return;
+    }
     this.#measuring = this.#measure();
     await this.#measuring;
   }
