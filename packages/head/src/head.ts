@@ -13,7 +13,7 @@
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused, disk-account.ts what fits.
  */
 import type { Clock, CodedError, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, invalidArgument, toHex, unavailable } from "@pyromesh/base";
+import { assert, invalidArgument, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DiskAccount } from "./disk/disk-account.ts";
 import type { DiskUse } from "./disk/disk-budget.ts";
@@ -22,7 +22,8 @@ import type { DiskPlan } from "./disk/disk-plan.ts";
 import { commitKey, META_TRIAL, quarantinedKey, rangeOf, recordKey } from "./entries/keys.ts";
 import { STORE_ID_BYTES } from "./entries/meta-entry.ts";
 import type { BucketMark } from "./entries/meta-entry.ts";
-import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
+import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes, STORE_COUNT_MAX } from "./entries/record-entry.ts";
+import type { HeadRecord } from "./entries/record-entry.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./entries/store.ts";
 import type { Checkpoint } from "./recovery/checkpoint.ts";
 import { findStore } from "./recovery/found-store.ts";
@@ -34,12 +35,17 @@ import type { QuarantineEntry } from "./recovery/quarantine.ts";
 import type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts";
 import { recover } from "./recovery/recovery.ts";
 import type { Change } from "./state/change.ts";
-import { planCut } from "./state/cut-change.ts";
+import { planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
 import { printCut } from "./state/cut.ts";
 import type { Cut } from "./state/cut.ts";
+import type { SeriesDigest } from "./state/digest.ts";
+import type { EntryFilter } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
+import { planRelease } from "./state/leaving.ts";
 import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
 import type { SealedSegment } from "./state/sealing.ts";
+import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
+import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 import { identityKeyOf } from "./state/state.ts";
 import type { HeadState } from "./state/state.ts";
 import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
@@ -56,6 +62,8 @@ export interface HeadOptions extends Partial<QueueLimits> {
   readonly diskPlan?: DiskPlan;
   /** What the folders held just before. Absent: they are measured at the end of the replay, which takes seconds where thousands of segments wait. */
   readonly diskUse?: DiskUse;
+  /** How long after its append, or its replay, a record is due: how long stores of lower ranks are given to flush it. */
+  readonly dueAfterMs?: number;
 }
 
 export interface HeadModules {
@@ -77,10 +85,14 @@ export interface HeadModules {
   readonly onCut?: (cut: Cut) => void;
   readonly onSealed?: (sealed: SealedCut) => void;
   readonly onRenamed?: (renamed: RenamedSegment) => void;
+  /** Identities in latin1. */
+  readonly onReleased?: (identityKeys: readonly string[]) => void;
 }
 
 export interface CommittedRecord {
   readonly seq: number;
+  /** This store's place among those that keep it. Above 0 nobody need intern it before it is asked for. */
+  readonly rank: number;
   readonly record: EncodedRecord;
 }
 
@@ -136,17 +148,19 @@ export class Head {
   #state: HeadState | undefined;
   #openSinceMs: number | undefined;
   #isClosed = false;
+  readonly #dueAfterMs: number;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
-    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, ...limits } = options;
+    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
     this.#modules = modules;
+    this.#dueAfterMs = dueAfterMs;
     this.#writer = new StoreWriter(parts.store, diskPlan, modules);
     this.#queue = new WriteQueue(
       { commitBytesMax: diskPlan.commitBytesMax, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
       {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
-        seqOf: (identityKey) => this.#seqOf(identityKey),
+        duplicateOf: ({ identityKey, place }) => this.#duplicateOf(identityKey, place.stores),
         onRefused: ({ identityKey }) => void this.#replayed().identities.delete(identityKey),
       },
       modules,
@@ -278,32 +292,39 @@ export class Head {
   }
 
   /**
-   * Resolves after the record is synced; until it settles `record.bytes` must not change. An identity that is in the head, or
-   * on its way, makes no second copy: that append resolves when the first one is durable. Rejects (kind `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`,
-   * `HEAD_CLOSED`, or (kind `invalid_argument`) with `SERVICE_NAME_TOO_LONG`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
+   * Resolves after the record is synced; until it settles `record.bytes` must not change. `stores`: the ids of all that keep it, in the order
+   * of their ranks, this store's (or one that it had before) among them; none: it alone does. An identity that is in the head, or on its
+   * way, makes no second copy and keeps the list that it came with: that append resolves when the first one is durable. Rejects (kind
+   * `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`, `HEAD_CLOSED`, or (kind `invalid_argument`) with
+   * `SERVICE_NAME_TOO_LONG`, `STORES_TOO_MANY`, `STORE_NOT_LISTED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
-  append(record: EncodedRecord): Promise<Appended> {
+  append(record: HeadRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
     const identityKey = identityKeyOf(record.identity);
     const held = state.identities.get(identityKey);
-    if (typeof held === "number") return Promise.resolve({ seq: held, isDuplicate: true });
-    if (held !== undefined) return held.promise.then(({ seq }) => ({ seq, isDuplicate: true }));
-    const entryBytes = recordEntryBytes(record);
-    const refusal = this.#refusal(record, entryBytes);
+    if (typeof held === "number") return Promise.resolve(this.#duplicateOf(identityKey, stores)!); // it is held
+    if (held !== undefined) return held.promise.then(({ seq }) => duplicate(seq, held.place.stores, stores));
+    const entryBytes = recordEntryBytes(record, stores.length);
+    const rank = this.#rankIn(stores);
+    const refusal = rank < 0 ? refusedStores(stores) : this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
-    const append = this.#queue.push(record, identityKey, entryBytes);
+    const append = this.#queue.push(record, { rank, stores }, identityKey, entryBytes);
     state.identities.set(identityKey, append);
     return append.promise;
   }
 
-  /** Seals off what is committed now; what is appended later stays open. Undefined when nothing is. After a refusal look into `cuts()`: it may have been made. */
-  cut(): Promise<Cut | undefined> {
+  /**
+   * Seals off what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
+   * is nothing. After a refusal look into `cuts()`: it may have been made.
+   */
+  cut(filter?: EntryFilter): Promise<Cut | undefined> {
     return this.#job(async (state) => {
-      const change = planCut(state, this.#modules.clock.nowMs());
+      const { clock } = this.#modules;
+      const change = filter === undefined ? planCut(state, clock.nowMs()) : await planCutOf(state, filter, clock.nowMs(), new Turns({ clock }));
       if (change === undefined) return undefined;
       await this.#write(change, () => {
-        this.#openSinceMs = undefined;
+        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
         this.#tell("cuts", () => this.#modules.onCut?.(change.cut));
       });
       return change.cut;
@@ -312,12 +333,67 @@ export class Head {
 
   /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
   cuts(): readonly Cut[] {
-    return [...this.#replayed().cuts.values()].sort((a, b) => a.entry.firstSeq - b.entry.firstSeq).map(printCut);
+    return [...this.#replayed().cuts.values()].map(printCut).sort((a, b) => a.cutId - b.cutId);
   }
 
   /** Identities of a cut's records (16 characters of latin1 each): what its segments must hold before it is sealed. */
   cutIdentities(cutId: number): readonly string[] {
-    return this.#replayed().cuts.get(cutId)?.stats.identities ?? [];
+    const state = this.#replayed();
+    const cut = state.cuts.get(cutId);
+    return cut === undefined ? [] : seqsOfRun(state, cut.stats).map((seq) => state.table.at(seq)!.identityKey); // just listed
+  }
+
+  /** A moment of a tenant's records, for `select` and `digest`. */
+  pin(tenant: string): HeadPin {
+    return pinOf(this.#replayed(), tenant);
+  }
+
+  /** What the head knows of the records that match, some `countMax` a page (1000), in the order in which they came. Throws `HEAD_PIN_EXPIRED`. */
+  select(filter: TenantFilter, pin: HeadPin, { fromSeq = 0, countMax = 1000 }: { readonly fromSeq?: number; readonly countMax?: number } = {}): EntryPage {
+    return selectPage(this.#replayed(), filter, pin, { fromSeq, countMax }, this.#dueAfterMs);
+  }
+
+  /** The count and the sum of identities of the records that match, by fingerprint. Rejects `HEAD_PIN_EXPIRED`. */
+  digest(filter: TenantFilter, pin: HeadPin): Promise<ReadonlyMap<bigint, SeriesDigest>> {
+    return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
+  }
+
+  /** What the head knows of one record; undefined: it does not hold it. */
+  entry(identity: Uint8Array): HeadEntry | undefined {
+    const state = this.#replayed();
+    const row = state.rowOf(identityKeyOf(identity));
+    return row === undefined ? undefined : entryOf(state, row, this.#dueAfterMs);
+  }
+
+  /**
+   * These records are in the bucket, whoever put them there: forgets those that it holds, open or cut, and gives their disk back. Resolves
+   * with how many there were. One that is still on its way into the head is none of them. Done in batches: where one is refused, those
+   * before it stay released.
+   */
+  async release(identities: readonly Uint8Array[]): Promise<number> {
+    let count = 0;
+    for (let at = 0; at < identities.length; at += RELEASE_COUNT_MAX) {
+      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX).map(identityKeyOf));
+    }
+    return count;
+  }
+
+  #release(identityKeys: readonly string[]): Promise<number> {
+    return this.#job(async (state) => {
+      const release = planRelease(state, identityKeys);
+      if (release === undefined) return 0;
+      await this.#write(release, () => {
+        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
+        this.#tell("releases", () => this.#modules.onReleased?.(release.identityKeys));
+      });
+      this.#writer.reclaim(release);
+      return release.identityKeys.length;
+    });
+  }
+
+  /** Ids of the cuts that are not sealed, oldest first. The one thing that may be asked before the replay, which hands out a cut's records with its id. */
+  get cutIds(): readonly number[] {
+    return this.#state === undefined ? (this.#found?.plan.cuts ?? []).map(({ cutId }) => cutId).sort((a, b) => a - b) : this.cuts().map(({ cutId }) => cutId);
   }
 
   /** Oldest and newest record of a tenant here; undefined: none. */
@@ -422,6 +498,12 @@ export class Head {
     const keys = seqs.map(recordKey);
     const values = await this.#writer.store.getMany(keys);
     return values.map((value, index) => (value === undefined ? undefined : decodeRecordEntry(keys[index]!, value).record));
+  }
+
+  /** One record's bytes, read from the store: for whoever interns it later than it came. Undefined where the head does not hold it. As `read`. */
+  async readRecord(identity: Uint8Array): Promise<EncodedRecord | undefined> {
+    const row = this.#replayed().rowOf(identityKeyOf(identity));
+    return row === undefined ? undefined : (await this.read([row.seq]))[0];
   }
 
   /** Every record committed so far has a smaller seq. */
@@ -577,12 +659,12 @@ export class Head {
         sizeBytes: commit.bytes,
         probe: whenPresent(commitKey(commit.number)),
         apply: () => {
-          state.take(commit);
+          state.take(commit, clock.monotonicMs());
           this.#disk.wroteRecords(commit.bytes);
           this.#openSinceMs ??= clock.monotonicMs();
           this.#writeCheckpoint();
           const { group: committed, firstSeq } = commit;
-          this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ record }, index) => ({ seq: firstSeq + index, record }))));
+          this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ place, record }, index) => ({ seq: firstSeq + index, rank: place.rank, record }))));
         },
       });
     } catch (error) {
@@ -616,9 +698,16 @@ export class Head {
     }
   }
 
-  #seqOf(identityKey: string): number | undefined {
-    const held = this.#replayed().identities.get(identityKey);
-    return typeof held === "number" ? held : undefined;
+  /** Undefined where no durable record has this identity. */
+  #duplicateOf(identityKey: string, stores: readonly Uint8Array[]): Appended | undefined {
+    const row = this.#replayed().rowOf(identityKey);
+    return row === undefined ? undefined : duplicate(row.seq, row.stores, stores);
+  }
+
+  /** -1 where the list does not name this store, or is too long. */
+  #rankIn(stores: readonly Uint8Array[]): number {
+    if (stores.length === 0) return 0;
+    return stores.length > STORE_COUNT_MAX ? -1 : stores.findIndex((storeId) => this.#identity.isOwn(storeId));
   }
 
   #writeCheckpoint(): void {
@@ -630,6 +719,22 @@ export class Head {
       this.#modules.logger.warn("the checkpoint could not be written; a lost tail would go unnoticed", { error });
     }
   }
+}
+
+/** Two of the flusher's intervals: a store of a lower rank that is well has flushed by then. */
+const DUE_AFTER_MS = 30_000;
+/** Of one batch, so that appends are not held up for long. */
+const RELEASE_COUNT_MAX = 4096;
+const NO_STORES: readonly Uint8Array[] = [];
+
+function duplicate(seq: number, kept: readonly Uint8Array[], given: readonly Uint8Array[]): Appended {
+  const isSame = kept === given || (kept.length === given.length && kept.every((storeId, index) => Buffer.compare(storeId, given[index]!) === 0));
+  return isSame ? { seq, isDuplicate: true } : { seq, isDuplicate: true, keptStores: kept };
+}
+
+function refusedStores(stores: readonly Uint8Array[]): CodedError {
+  if (stores.length > STORE_COUNT_MAX) return invalidArgument("STORES_TOO_MANY", `a record is kept by at most ${STORE_COUNT_MAX} stores, not ${stores.length}`);
+  return invalidArgument("STORE_NOT_LISTED", `the record is for the stores ${stores.map(toHex).join(", ")}: this one is none of them; ask for its store id again`);
 }
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {

@@ -1,7 +1,7 @@
 /**
  * Entries about the whole store, under `m/`, and the next ordinal of a window, under `o/`.
  *
- *   m/store           | crc32 | format version u8 = 2 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
+ *   m/store           | crc32 | format version u8, 2 or 3 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
  *                     format 1: | crc32 | 1 | store id 16 |
  *   m/bucket          | crc32 | version u8 | bucket id text | cluster name text |
  *   m/retired         | crc32 | ranges of commit numbers whose content left this store on purpose |
@@ -14,7 +14,7 @@ import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_S
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 export const STORE_ID_BYTES = 16;
 
 export interface StoreMark {

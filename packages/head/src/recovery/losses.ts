@@ -17,7 +17,7 @@ export function findLosses({ badKeys }: Structure, { lostCommits, lostCuts, lost
     for (let number = range.from; number <= range.to; number++) findings.retired.push(number);
   }
   for (const number of lostCuts) {
-    logger.error("a cut's entry is lost; its records will be cut again", { cutId: number });
+    logger.error("a cut's entry is lost; its records are open again and will be cut again", { cutId: number });
     findings.remove(commitKey(number));
     findings.retired.push(number);
   }

@@ -1,31 +1,29 @@
 /**
  * Takes the records that were found into memory, each identity once, and hands them out in batches.
  *
- * What a cut's or a commit's lost entry leaves behind is kept: records in no cut that lie before one get a cut of their own, records
- * in no commit get a commit.
+ * What a lost entry leaves behind is kept: records of a cut without its entry are open again, records in no commit get a commit.
  */
 import { assert, Turns } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
-import type { EncodedRecord } from "@pyromesh/profile";
 import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
 import type { RecordsCommit } from "../entries/commit-entry.ts";
-import { encodeCut } from "../entries/cut-entry.ts";
-import type { CutEntry } from "../entries/cut-entry.ts";
-import { printKey, quarantinedKey, recordKey } from "../entries/keys.ts";
+import { commitKey, printKey, quarantinedKey, recordKey } from "../entries/keys.ts";
 import { joinSpans } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
-import { RecordStats } from "../state/record-stats.ts";
+import { NumberRanges } from "../entries/number-ranges.ts";
+import type { HeadRecord } from "../entries/record-entry.ts";
 import { identityKeyOf } from "../state/state.ts";
-import type { HeadState } from "../state/state.ts";
+import type { CommitSlots, HeadState } from "../state/state.ts";
 import type { CheckpointMark } from "./checkpoint.ts";
 import { FindingsBuilder } from "./findings.ts";
 import type { Findings } from "./findings.ts";
 import type { FoundRecord, WalkStep } from "./record-walk.ts";
-import { boundWithin, placeOf } from "./replay.ts";
+import { boundWithin, CutPlaces } from "./replay.ts";
 import type { ReplayPlan } from "./replay.ts";
 
-export interface ReplayedRecord extends EncodedRecord {
+export interface ReplayedRecord extends HeadRecord {
   readonly seq: number;
+  readonly rank: number;
   /** The cut it belongs to; undefined: the open head. */
   readonly cutId: number | undefined;
 }
@@ -45,23 +43,15 @@ export interface IntakeModules {
   readonly onProgress: (progress: ReplayProgress) => void;
 }
 
-/** Records that lost the entry of their cut. */
-interface Strays {
-  readonly cutId: number;
-  readonly stats: RecordStats;
-}
-
 export class RecordIntake {
   readonly #state: HeadState;
-  readonly #plan: ReplayPlan;
+  readonly #places: CutPlaces;
   readonly #checkpoint: CheckpointMark | undefined;
   readonly #modules: IntakeModules;
   /** A page of the store holds a thousand records: some 100 ms of work, while this thread must answer /-/healthy. */
   readonly #turns: Turns;
   readonly #findings = new FindingsBuilder();
   readonly #adopted: RecordsCommit[] = [];
-  /** By the cut they lie before. */
-  readonly #strays = new Map<number, Strays>();
   readonly #recordCountAll: number;
   readonly #bytesAll: number;
   #batch: ReplayedRecord[] = [];
@@ -72,7 +62,7 @@ export class RecordIntake {
   /** `state` has the plan's cuts, and no record yet. */
   constructor(state: HeadState, plan: ReplayPlan, checkpoint: CheckpointMark | undefined, modules: IntakeModules) {
     this.#state = state;
-    this.#plan = plan;
+    this.#places = new CutPlaces(plan.cuts);
     this.#checkpoint = checkpoint;
     this.#modules = modules;
     this.#turns = new Turns(modules);
@@ -82,68 +72,61 @@ export class RecordIntake {
   }
 
   async take(step: WalkStep): Promise<void> {
-    for (const found of step.found) await this.#takeRecord(found);
+    if (step.kind === "commit") await this.#takeCommit(step);
+    else await this.#takeOrphans(step);
     for (const { seq, value, reason } of step.bad) {
       this.#modules.logger.error("a record is corrupt", { key: printKey(recordKey(seq)), keptAs: printKey(quarantinedKey(seq)), reason });
       this.#findings.put({ key: quarantinedKey(seq), value });
       this.#findings.remove(recordKey(seq));
     }
-    if (step.kind === "commit") this.#takeCommit(step);
-    else this.#takeOrphans(step);
   }
 
   /** After the last step: what it found, and the state is complete. */
   async finish(): Promise<Findings> {
     await this.#handOut();
-    for (const { cutId, stats } of this.#strays.values()) {
-      const entry: CutEntry = { cutId, firstSeq: stats.firstSeq, lastSeq: stats.lastSeq, madeAtMs: this.#modules.clock.nowMs() };
-      this.#state.cuts.set(cutId, { entry, stats });
-    }
     this.#state.refreshAlive();
     const { alive } = this.#state;
     for (const commit of this.#adopted) this.#findings.put(encodeCommit({ ...commit, alive }));
-    for (const { cutId, stats } of this.#strays.values()) {
-      const cut = this.#state.cuts.get(cutId);
-      assert(cut !== undefined, "it was set above");
-      this.#findings.put(encodeCut(cut.entry));
-      this.#findings.put(encodeCommit({ kind: "cut", number: cutId, span: stats.span, alive }));
-    }
     return this.#findings;
   }
 
-  async #takeRecord({ seq, record, entryBytes }: FoundRecord): Promise<void> {
-    if (this.#turns.areDue) await this.#turns.give();
-    const state = this.#state;
-    state.nextSeq = Math.max(state.nextSeq, seq + 1);
-    const identityKey = identityKeyOf(record.identity);
-    if (state.identities.has(identityKey)) {
-      this.#modules.logger.warn("a record is in the head twice; the second is left out", { key: printKey(recordKey(seq)), first: state.identities.get(identityKey) });
+  async #takeCommit({ commit, found, left, isWhole }: WalkStep & { readonly kind: "commit" }): Promise<void> {
+    this.#takeSlots(commit);
+    for (const record of found) await this.#takeRecord(record, commit.number);
+    for (const seq of left) {
+      // The batch that deleted it was lost in part. What was released is in the bucket.
+      this.#modules.logger.warn("a record that left the head is there again, and is deleted again", { key: printKey(recordKey(seq)) });
+      this.#findings.remove(recordKey(seq));
+    }
+    if (isWhole) {
+      if (this.#isGone(commit)) this.#retire(commit);
       return;
     }
-    state.identities.set(identityKey, seq);
-    const { cutId, stats } = this.#placeAt(seq);
-    stats.add(record, identityKey, entryBytes);
-    this.recordCount++;
-    this.bytes += entryBytes;
-    this.#batch.push({ ...record, seq, cutId });
-    this.#batchBytes += entryBytes;
-    if (this.#batch.length >= BATCH_COUNT || this.#batchBytes >= BATCH_BYTES) await this.#handOut();
-  }
-
-  #takeCommit({ commit, found, isWhole }: WalkStep & { readonly kind: "commit" }): void {
-    this.#placeAt(commit.firstSeq).stats.commits.push({ number: commit.number, firstSeq: commit.firstSeq, lastSeq: commit.lastSeq });
-    if (isWhole) return;
     const lostCount = Math.max(1, commit.recordCount - found.length);
     const reason = `${lostCount} of ${commit.recordCount} records of commit ${commit.number} are gone (${printAbsent(commit, found)})`;
     this.#findings.lose(reason, boundWithin(commit.span), lostCount);
-    this.#findings.put(encodeCommit({ ...commit, recordCount: found.length, sum: sumOf(found.map(({ sum }) => sum)) }));
+    if (this.#isGone(commit)) this.#retire(commit);
+    else this.#findings.put(encodeCommit({ ...commit, recordCount: found.length, sum: sumOf(found.map(({ sum }) => sum)) }));
   }
 
-  #takeOrphans({ found, bad, next }: WalkStep & { readonly kind: "orphans" }): void {
+  /** None of its records was taken: they are lost, or others have their identities. */
+  #isGone({ firstSeq, lastSeq }: RecordsCommit): boolean {
+    return this.#state.table.countOf(firstSeq, lastSeq) === 0;
+  }
+
+  #retire({ number, firstSeq, lastSeq }: RecordsCommit): void {
+    this.#state.commits.delete(number);
+    for (let seq = firstSeq; seq <= lastSeq; seq++) this.#findings.remove(recordKey(seq));
+    this.#findings.remove(commitKey(number));
+    this.#findings.retired.push(number);
+  }
+
+  async #takeOrphans({ found, bad, next }: WalkStep & { readonly kind: "orphans" }): Promise<void> {
     if (found.length > 0) {
       const commit = commitOf(this.#state.nextCommit++, found);
       this.#modules.logger.error("records without a commit are kept", { first: printKey(recordKey(commit.firstSeq)), last: printKey(recordKey(commit.lastSeq)) });
-      this.#placeAt(commit.firstSeq).stats.commits.push(commit);
+      this.#takeSlots(commit);
+      for (const record of found) await this.#takeRecord(record, commit.number);
       this.#adopted.push(commit);
     }
     if (bad.length > 0) {
@@ -152,20 +135,29 @@ export class RecordIntake {
     }
   }
 
-  #placeAt(seq: number): { readonly cutId: number | undefined; readonly stats: RecordStats } {
-    const place = placeOf(seq, this.#plan.cuts);
-    if (place.kind === "open") return { cutId: undefined, stats: this.#state.open };
-    if (place.kind === "cut") {
-      const cut = this.#state.cuts.get(place.cutId);
-      assert(cut !== undefined, "the state has the plan's cuts");
-      return { cutId: place.cutId, stats: cut.stats };
+  #takeSlots({ number, firstSeq, lastSeq }: RecordsCommit): void {
+    const slots: CommitSlots = { number, firstSeq, lastSeq, arrivedMs: this.#modules.clock.monotonicMs() };
+    this.#state.commits.set(number, slots);
+  }
+
+  async #takeRecord({ seq, record, place, entryBytes, sum }: FoundRecord, commit: number): Promise<void> {
+    if (this.#turns.areDue) await this.#turns.give();
+    const state = this.#state;
+    state.nextSeq = Math.max(state.nextSeq, seq + 1);
+    const identityKey = identityKeyOf(record.identity);
+    if (state.identities.has(identityKey)) {
+      this.#modules.logger.warn("a record is in the head twice; the second is left out", { key: printKey(recordKey(seq)), first: state.identities.get(identityKey) });
+      return;
     }
-    let strays = this.#strays.get(place.before);
-    if (strays === undefined) {
-      strays = { cutId: this.#state.nextCommit++, stats: new RecordStats() };
-      this.#strays.set(place.before, strays);
-    }
-    return strays;
+    const cutId = this.#places.cutOf(seq);
+    const stats = cutId === undefined ? state.open : state.cuts.get(cutId)?.stats;
+    assert(stats !== undefined, "the state has the plan's cuts");
+    state.keep({ seq, record, place, identityKey, entryBytes, sum, commit }, stats);
+    this.recordCount++;
+    this.bytes += entryBytes;
+    this.#batch.push({ ...record, seq, rank: place.rank, cutId });
+    this.#batchBytes += entryBytes;
+    if (this.#batch.length >= BATCH_COUNT || this.#batchBytes >= BATCH_BYTES) await this.#handOut();
   }
 
   async #handOut(): Promise<void> {
@@ -187,10 +179,10 @@ const BATCH_COUNT = 256;
 const BATCH_BYTES = 4 << 20;
 
 /** The first few keys of a commit under which nothing readable was found. */
-function printAbsent({ firstSeq, lastSeq }: RecordsCommit, found: readonly FoundRecord[]): string {
+function printAbsent({ firstSeq, lastSeq, left }: RecordsCommit, found: readonly FoundRecord[]): string {
   const seqs = new Set(found.map(({ seq }) => seq));
   const absent: string[] = [];
-  for (let seq = firstSeq; seq <= lastSeq && absent.length < ABSENT_COUNT_MAX; seq++) if (!seqs.has(seq)) absent.push(printKey(recordKey(seq)));
+  for (let seq = firstSeq; seq <= lastSeq && absent.length < ABSENT_COUNT_MAX; seq++) if (!seqs.has(seq) && !left.has(seq)) absent.push(printKey(recordKey(seq)));
   return absent.join(", ");
 }
 
@@ -215,5 +207,6 @@ function commitOf(number: number, found: readonly FoundRecord[]): RecordsCommit 
     recordCount: found.length,
     bytes,
     sum: sumOf(found.map(({ sum }) => sum)),
+    left: NumberRanges.NONE,
   };
 }

@@ -17,7 +17,6 @@ import type { Logger } from "@pyromesh/base";
 import { printKey } from "../entries/keys.ts";
 import { encodeRetired } from "../entries/meta-entry.ts";
 import type { OrderedStore, StoreOp } from "../entries/store.ts";
-import { RecordStats } from "../state/record-stats.ts";
 import { HeadState } from "../state/state.ts";
 import type { CheckpointMark } from "./checkpoint.ts";
 import { FindingsBuilder, joinFindings } from "./findings.ts";
@@ -77,7 +76,7 @@ export async function recover({ store, structure, plan, checkpoint }: RecoveryIn
 
 function stateOf(structure: Structure, plan: ReplayPlan): HeadState {
   const state = new HeadState({ retired: structure.retired, nextCommit: plan.nextCommit, nextSeq: plan.nextSeq });
-  for (const entry of plan.cuts) state.cuts.set(entry.cutId, { entry, stats: new RecordStats() });
+  for (const entry of plan.cuts) state.addCut(entry, state.newRun());
   for (const [key, bytes] of structure.sealed) state.sealed.set(key, bytes);
   for (const commit of structure.commits.values()) {
     if (commit.kind !== "seal") continue;

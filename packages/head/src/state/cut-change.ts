@@ -1,4 +1,6 @@
-/** How the open records become a cut. */
+/** How open records become a cut: all of them, or those that a filter names. */
+import { assert } from "@pyromesh/base";
+import type { Turns } from "@pyromesh/base";
 import { encodeCommit } from "../entries/commit-entry.ts";
 import { encodeCut } from "../entries/cut-entry.ts";
 import type { CutEntry } from "../entries/cut-entry.ts";
@@ -7,6 +9,8 @@ import { whenPresent } from "../store/store-writer.ts";
 import type { Change } from "./change.ts";
 import { printCut } from "./cut.ts";
 import type { Cut } from "./cut.ts";
+import { matcherOf } from "./entry-filter.ts";
+import type { EntryFilter } from "./entry-filter.ts";
 import { RecordStats } from "./record-stats.ts";
 import type { HeadState } from "./state.ts";
 
@@ -14,12 +18,55 @@ export interface CutChange extends Change {
   readonly cut: Cut;
 }
 
-/** Undefined where nothing is open. */
+/** A cut of everything. Undefined where nothing is open. */
 export function planCut(state: HeadState, nowMs: number): CutChange | undefined {
   const stats = state.open;
   if (stats.recordCount === 0) return undefined;
+  return cutChange(state, stats, nowMs, () => void (state.open = state.newRun()));
+}
+
+/**
+ * A cut of what matches; the rest stays open. Undefined where nothing does. It looks at every open record, in slices: the caller sees to it
+ * that no other change is planned or applied meanwhile.
+ */
+export async function planCutOf(state: HeadState, filter: EntryFilter, nowMs: number, turns: Turns): Promise<CutChange | undefined> {
+  const { open } = state;
+  const taken = state.newRun();
+  const rest = new RecordStats(open.run);
+  const takenSeqs: number[] = [];
+  const isMeant = matcherOf(filter);
+  for (const row of state.table.rows(open.firstSeq, open.lastSeq)) {
+    if (row.run !== open.run) continue;
+    if (isMeant(row)) {
+      taken.add(row.seq, row);
+      takenSeqs.push(row.seq);
+    } else {
+      rest.add(row.seq, row);
+    }
+    if (turns.areDue) await turns.give();
+  }
+  if (taken.recordCount === 0) return undefined;
+  if (rest.recordCount === 0) return planCut(state, nowMs);
+  return cutChange(state, taken, nowMs, () => {
+    for (const seq of takenSeqs) {
+      const row = state.table.at(seq);
+      assert(row !== undefined, "no record leaves between the plan of a cut and the cut");
+      row.run = taken.run;
+    }
+    state.open = rest;
+  });
+}
+
+/** Seqs of the records of a run, in order. */
+export function seqsOfRun(state: HeadState, stats: RecordStats): number[] {
+  const seqs: number[] = [];
+  for (const row of state.table.rows(stats.firstSeq, stats.lastSeq)) if (row.run === stats.run) seqs.push(row.seq);
+  return seqs;
+}
+
+function cutChange(state: HeadState, stats: RecordStats, nowMs: number, leaveOpen: () => void): CutChange {
   const cutId = state.nextCommit;
-  const entry: CutEntry = { cutId, firstSeq: stats.firstSeq, lastSeq: stats.lastSeq, madeAtMs: nowMs };
+  const entry: CutEntry = { cutId, seqs: stats.seqs, madeAtMs: nowMs };
   return {
     cut: printCut({ entry, stats }),
     ops: [
@@ -28,9 +75,9 @@ export function planCut(state: HeadState, nowMs: number): CutChange | undefined 
     ],
     probe: whenPresent(commitKey(cutId)),
     apply: () => {
+      leaveOpen();
       state.nextCommit = cutId + 1;
-      state.cuts.set(cutId, { entry, stats });
-      state.open = new RecordStats();
+      state.addCut(entry, stats);
       state.refreshAlive();
     },
   };

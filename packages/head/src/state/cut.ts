@@ -1,9 +1,11 @@
 /** A cut as others see it: records that leave the open head together, in groups that become one segment each. */
+import { firstSeqOf, lastSeqOf } from "../entries/cut-entry.ts";
 import type { CutState } from "./state.ts";
 import { windowKey } from "./record-stats.ts";
 
 export interface Cut {
   readonly cutId: number;
+  /** Its records lie in firstSeq..lastSeq, and others may lie between them. */
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly madeAtMs: number;
@@ -21,12 +23,12 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
-/** Groups come in the order of their tenant and window. One whose records were all quarantined is left out. */
+/** Groups come in the order of their tenant and window. One of which no record is left is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
   const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
-      return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() };
+      return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
-  return { cutId: entry.cutId, firstSeq: entry.firstSeq, lastSeq: entry.lastSeq, madeAtMs: entry.madeAtMs, groups };
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups };
 }

@@ -3,6 +3,7 @@
  * batch. Planned first; the entries are encoded one by one while the batch takes them, so that all share one buffer.
  */
 import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
+import { NumberRanges } from "../entries/number-ranges.ts";
 import type { RecordEntryEncoder } from "../entries/record-entry.ts";
 import type { StoreOp } from "../entries/store.ts";
 import { joinSpans, widenSpan } from "../entries/time-span.ts";
@@ -15,6 +16,8 @@ export interface GroupCommit {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly bytes: number;
+  /** Of the records' entries, in order; known once the batch has taken them. */
+  readonly sums: number[];
   readonly span: TimeSpan | undefined;
   /** Times of all that the store answers for once it is made. */
   readonly alive: TimeSpan | undefined;
@@ -34,7 +37,7 @@ export function planGroupCommit(group: readonly PendingAppend[], { nextCommit, n
     bytes += entryBytes;
     span = widenSpan(span, record.timeMs);
   }
-  return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, span, alive: joinSpans(alive, span) };
+  return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, sums: [], span, alive: joinSpans(alive, span) };
 }
 
 /** A copy whose records have bytes of their own, for a commit that was refused and may still turn out to be kept: the caller may overwrite its own. */
@@ -44,13 +47,12 @@ export function withOwnBytes(commit: GroupCommit): GroupCommit {
 
 /** An op's bytes are valid until the next one is asked for. */
 export function* groupCommitOps(commit: GroupCommit, encoder: RecordEntryEncoder): Generator<StoreOp, void> {
-  const { group, number, span, alive, firstSeq, lastSeq, bytes } = commit;
-  const sums: number[] = [];
-  for (const { record } of group) {
-    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record);
+  const { group, number, span, alive, firstSeq, lastSeq, bytes, sums } = commit;
+  for (const { record, place } of group) {
+    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record, place);
     sums.push(sum);
     yield { kind: "put", key, value };
   }
-  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums) });
+  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums), left: NumberRanges.NONE });
   yield { kind: "put", key, value };
 }

@@ -6,12 +6,15 @@ import { CodedError } from "@pyromesh/base";
 import { wrap } from "../entries/checksum-envelope.ts";
 import { encodeCommit } from "../entries/commit-entry.ts";
 import type { SealCommit } from "../entries/commit-entry.ts";
-import { commitKey, cutKey, recordKey, sealedKey } from "../entries/keys.ts";
+import { commitKey, cutKey, sealedKey } from "../entries/keys.ts";
 import { encodeRetired } from "../entries/meta-entry.ts";
 import type { NumberRanges } from "../entries/number-ranges.ts";
 import type { StoreOp } from "../entries/store.ts";
 import { whenAbsent, whenSame } from "../store/store-writer.ts";
 import type { Change } from "./change.ts";
+import { seqsOfRun } from "./cut-change.ts";
+import { planLeaving } from "./leaving.ts";
+import type { Leaving } from "./leaving.ts";
 import type { RecordStats } from "./record-stats.ts";
 import type { HeadState, SealState } from "./state.ts";
 
@@ -21,7 +24,7 @@ export interface SealedSegment {
   readonly bytes: Uint8Array;
 }
 
-/** Drops the cut and its records and keeps the segments. `segments` are copied. */
+/** Drops the cut and its records and keeps the segments. */
 export function planSeal(state: HeadState, cutId: number, segments: readonly SealedSegment[]): Change & { readonly left: RecordStats } {
   const cut = state.cuts.get(cutId);
   if (cut === undefined) throw new CodedError({ code: "HEAD_CUT_UNKNOWN", kind: "failed_precondition", message: `the head holds no cut ${cutId}: ask for cuts()` });
@@ -29,17 +32,18 @@ export function planSeal(state: HeadState, cutId: number, segments: readonly Sea
   const number = state.nextCommit;
   const segmentKeys = segments.map(({ key }) => key);
   // A seal without segments leaves nothing to answer for: its number retires at once.
-  const retired = state.retired.with([cutId, ...stats.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
+  const leaving = planLeaving(state, seqsOfRun(state, stats));
+  const retired = state.retired.with([cutId, ...leaving.retired, ...(segments.length === 0 ? [number] : [])]);
   const seal: SealCommit = { kind: "seal", number, span: stats.span, alive: state.alive, cutId, segmentKeys };
   return {
     left: stats,
-    ops: sealOps(stats, seal, retired, segments),
+    ops: sealOps(leaving, seal, retired, segments),
     probe: whenAbsent(cutKey(cutId)),
     apply: () => {
       state.nextCommit = number + 1;
       state.retired = retired;
-      state.cuts.delete(cutId);
-      for (const identity of stats.identities) state.identities.delete(identity);
+      leaving.apply();
+      state.removeCut(cutId);
       for (const { key, bytes } of segments) state.sealed.set(key, bytes);
       if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: stats.span });
       state.refreshAlive();
@@ -111,11 +115,8 @@ export function segmentUnknown(key: string): CodedError {
   return new CodedError({ code: "HEAD_SEGMENT_UNKNOWN", kind: "failed_precondition", message: `the head holds no sealed segment ${key}: ask for sealed()`, details: { key } });
 }
 
-function* sealOps(stats: RecordStats, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[]): Generator<StoreOp, void> {
-  for (const { number, firstSeq, lastSeq } of stats.commits) {
-    for (let seq = firstSeq; seq <= lastSeq; seq++) yield { kind: "delete", key: recordKey(seq) };
-    yield { kind: "delete", key: commitKey(number) };
-  }
+function* sealOps(leaving: Leaving, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[]): Generator<StoreOp, void> {
+  yield* leaving.ops;
   yield { kind: "delete", key: commitKey(seal.cutId) };
   yield { kind: "delete", key: cutKey(seal.cutId) };
   yield { kind: "put", ...encodeRetired(retired) };

@@ -86,6 +86,11 @@ export class StoreIdentity {
     return this.#storeIdText;
   }
 
+  /** Whether it is the id in force, or one that this store had before. */
+  isOwn(storeId: Uint8Array): boolean {
+    return isSameId(storeId, this.#mark.storeId) || this.#mark.formerIds.some((former) => isSameId(storeId, former));
+  }
+
   get isFirstFormat(): boolean {
     return this.#mark.isFirstFormat;
   }
@@ -213,6 +218,10 @@ export class StoreIdentity {
       },
     };
   }
+}
+
+function isSameId(a: Uint8Array, b: Uint8Array): boolean {
+  return a === b || Buffer.compare(a, b) === 0;
 }
 
 function notNext(given: OrdinalName, wanted: OrdinalName): CodedError {

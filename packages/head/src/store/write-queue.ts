@@ -12,7 +12,7 @@
  */
 import type { Clock, CodedError } from "@pyromesh/base";
 import { assert } from "@pyromesh/base";
-import type { EncodedRecord } from "@pyromesh/profile";
+import type { HeadRecord, RecordPlace } from "../entries/record-entry.ts";
 
 export interface QueueLimits {
   /** What one commit takes at most (a larger record goes alone). */
@@ -31,8 +31,8 @@ export interface QueueSteps {
   readonly prepare: () => Promise<"ready" | "reopened" | CodedError>;
   /** Makes the group durable and resolves with the seq of its first record. A rejection refuses the whole group. */
   readonly commit: (group: readonly PendingAppend[]) => Promise<number>;
-  /** The seq of an identity that the head holds; undefined: it does not. */
-  readonly seqOf: (identityKey: string) => number | undefined;
+  /** The answer for an append whose identity the head holds; undefined: it does not. */
+  readonly duplicateOf: (append: PendingAppend) => Appended | undefined;
   /** Called for each append that is refused. */
   readonly onRefused: (append: PendingAppend) => void;
 }
@@ -41,10 +41,13 @@ export interface Appended {
   readonly seq: number;
   /** The head held this identity already; no second copy was made. */
   readonly isDuplicate: boolean;
+  /** Set where the head held it under another list of stores than the one given: that list, which stays. */
+  readonly keptStores?: readonly Uint8Array[];
 }
 
 export interface PendingAppend {
-  readonly record: EncodedRecord;
+  readonly record: HeadRecord;
+  readonly place: RecordPlace;
   readonly identityKey: string;
   readonly entryBytes: number;
   readonly promise: Promise<Appended>;
@@ -91,8 +94,8 @@ export class WriteQueue {
     return this.#bytes > 0 && this.#bytes + entryBytes > this.#limits.queueBytesMax;
   }
 
-  push(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
-    const append = pendingAppend(record, identityKey, entryBytes);
+  push(record: HeadRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
+    const append = pendingAppend(record, place, identityKey, entryBytes);
     this.#appends.push(append);
     this.#bytes += entryBytes;
     if (this.#appends.length >= this.#limits.gatherCountMax) this.#endGathering?.();
@@ -194,22 +197,22 @@ export class WriteQueue {
   /** A refused write turned out to be in the store. Its records may have been pushed again and wait here: they need no second copy. */
   #releaseKept(): void {
     this.#appends = this.#appends.filter((append) => {
-      const seq = this.#steps.seqOf(append.identityKey);
-      if (seq === undefined) return true;
+      const duplicate = this.#steps.duplicateOf(append);
+      if (duplicate === undefined) return true;
       this.#bytes -= append.entryBytes;
-      append.resolve({ seq, isDuplicate: true });
+      append.resolve(duplicate);
       return false;
     });
     assert(this.#bytes >= 0, "what is released was queued");
   }
 }
 
-function pendingAppend(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
+function pendingAppend(record: HeadRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
   let resolve!: (appended: Appended) => void; // both are set before the constructor returns
   let reject!: (error: unknown) => void;
   const promise = new Promise<Appended>((resolveIt, rejectIt) => {
     resolve = resolveIt;
     reject = rejectIt;
   });
-  return { record, identityKey, entryBytes, promise, resolve, reject };
+  return { record, place, identityKey, entryBytes, promise, resolve, reject };
 }
