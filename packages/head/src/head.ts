@@ -160,8 +160,8 @@ export class Head {
       {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
-        duplicateOf: ({ identityKey, place }) => this.#duplicateOf(identityKey, place.stores),
-        onRefused: ({ identityKey }) => void this.#replayed().identities.delete(identityKey),
+        duplicateOf: ({ record, place }) => this.#duplicateOf(record.identity, place.stores),
+        onRefused: ({ identityKey }) => void this.#replayed().pending.delete(identityKey),
       },
       modules,
     );
@@ -300,17 +300,18 @@ export class Head {
    */
   append(record: HeadRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
+    const held = this.#duplicateOf(record.identity, stores);
+    if (held !== undefined) return Promise.resolve(held);
     const identityKey = identityKeyOf(record.identity);
-    const held = state.identities.get(identityKey);
-    if (typeof held === "number") return Promise.resolve(this.#duplicateOf(identityKey, stores)!); // it is held
-    if (held !== undefined) return held.promise.then(({ seq }) => duplicate(seq, held.place.stores, stores));
+    const pending = state.pending.get(identityKey);
+    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicate(seq, pending.place.stores, stores));
     const entryBytes = recordEntryBytes(record, stores.length);
     const rank = this.#rankIn(stores);
     const refusal = rank < 0 ? refusedStores(stores) : this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
     const append = this.#queue.push(record, { rank, stores }, identityKey, entryBytes);
-    state.identities.set(identityKey, append);
+    state.pending.set(identityKey, append);
     return append.promise;
   }
 
@@ -361,7 +362,7 @@ export class Head {
   /** What the head knows of one record; undefined: it does not hold it. */
   entry(identity: Uint8Array): HeadEntry | undefined {
     const state = this.#replayed();
-    const row = state.rowOf(identityKeyOf(identity));
+    const row = state.rowOf(identity);
     return row === undefined ? undefined : entryOf(state, row, this.#dueAfterMs);
   }
 
@@ -373,14 +374,14 @@ export class Head {
   async release(identities: readonly Uint8Array[]): Promise<number> {
     let count = 0;
     for (let at = 0; at < identities.length; at += RELEASE_COUNT_MAX) {
-      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX).map(identityKeyOf));
+      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX));
     }
     return count;
   }
 
-  #release(identityKeys: readonly string[]): Promise<number> {
+  #release(identities: readonly Uint8Array[]): Promise<number> {
     return this.#job(async (state) => {
-      const release = planRelease(state, identityKeys);
+      const release = planRelease(state, identities);
       if (release === undefined) return 0;
       await this.#write(release, () => {
         if (state.open.recordCount === 0) this.#openSinceMs = undefined;
@@ -502,7 +503,7 @@ export class Head {
 
   /** One record's bytes, read from the store: for whoever interns it later than it came. Undefined where the head does not hold it. As `read`. */
   async readRecord(identity: Uint8Array): Promise<EncodedRecord | undefined> {
-    const row = this.#replayed().rowOf(identityKeyOf(identity));
+    const row = this.#replayed().rowOf(identity);
     return row === undefined ? undefined : (await this.read([row.seq]))[0];
   }
 
@@ -699,8 +700,8 @@ export class Head {
   }
 
   /** Undefined where no durable record has this identity. */
-  #duplicateOf(identityKey: string, stores: readonly Uint8Array[]): Appended | undefined {
-    const row = this.#replayed().rowOf(identityKey);
+  #duplicateOf(identity: Uint8Array, stores: readonly Uint8Array[]): Appended | undefined {
+    const row = this.#replayed().rowOf(identity);
     return row === undefined ? undefined : duplicate(row.seq, row.stores, stores);
   }
 

@@ -12,7 +12,6 @@ import { joinSpans } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 import { NumberRanges } from "../entries/number-ranges.ts";
 import type { HeadRecord } from "../entries/record-entry.ts";
-import { identityKeyOf } from "../state/state.ts";
 import type { CommitSlots, HeadState } from "../state/state.ts";
 import type { CheckpointMark } from "./checkpoint.ts";
 import { FindingsBuilder } from "./findings.ts";
@@ -144,15 +143,15 @@ export class RecordIntake {
     if (this.#turns.areDue) await this.#turns.give();
     const state = this.#state;
     state.nextSeq = Math.max(state.nextSeq, seq + 1);
-    const identityKey = identityKeyOf(record.identity);
-    if (state.identities.has(identityKey)) {
-      this.#modules.logger.warn("a record is in the head twice; the second is left out", { key: printKey(recordKey(seq)), first: state.identities.get(identityKey) });
+    const first = state.rowOf(record.identity);
+    if (first !== undefined) {
+      this.#modules.logger.warn("a record is in the head twice; the second is left out", { key: printKey(recordKey(seq)), first: printKey(recordKey(first.seq)) });
       return;
     }
     const cutId = this.#places.cutOf(seq);
     const stats = cutId === undefined ? state.open : state.cuts.get(cutId)?.stats;
     assert(stats !== undefined, "the state has the plan's cuts");
-    state.keep({ seq, record, place, identityKey, entryBytes, sum, commit }, stats);
+    state.keep({ seq, record, place, entryBytes, sum, commit }, stats);
     this.recordCount++;
     this.bytes += entryBytes;
     this.#batch.push({ ...record, seq, rank: place.rank, cutId });

@@ -42,13 +42,7 @@ export function planLeaving(state: HeadState, seqs: readonly number[]): Leaving 
     ops: leavingOps(state, whole, partial),
     retired: whole.map(({ number }) => number),
     apply: () => {
-      for (const seq of seqs) {
-        const row = state.table.at(seq);
-        assert(row !== undefined, "a record leaves once");
-        state.identities.delete(row.identityKey);
-        state.departures.add(row.tenant);
-        state.table.remove(seq);
-      }
+      for (const seq of seqs) state.forget(seq);
       for (const { number } of whole) state.commits.delete(number);
     },
   };
@@ -63,13 +57,13 @@ export interface Release extends Change {
 }
 
 /** Undefined where the head holds none of them. */
-export function planRelease(state: HeadState, identityKeys: readonly string[]): Release | undefined {
+export function planRelease(state: HeadState, identities: readonly Uint8Array[]): Release | undefined {
   const found = new Map<number, string>();
   let bytes = 0;
-  for (const identityKey of identityKeys) {
-    const row = state.rowOf(identityKey);
+  for (const identity of identities) {
+    const row = state.rowOf(identity);
     if (row === undefined || found.has(row.seq)) continue;
-    found.set(row.seq, identityKey);
+    found.set(row.seq, row.identityKey);
     bytes += row.entryBytes;
   }
   const seqs = [...found.keys()].sort((a, b) => a - b);

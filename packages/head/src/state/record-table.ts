@@ -82,6 +82,15 @@ export class RecordTable {
     if (page.count === 0) this.#pages.delete(number);
   }
 
+  /** Whether the row of `seq`, which is there, has this identity. */
+  hasIdentity(seq: number, identity: Uint8Array): boolean {
+    const page = this.#pages.get(Math.floor(seq / PAGE_ROWS));
+    if (page === undefined) return false;
+    const at = (seq % PAGE_ROWS) * ROW_BYTES + IDENTITY;
+    for (let index = 0; index < IDENTITY_BYTES; index++) if (page.bytes[at + index] !== identity[index]) return false;
+    return true;
+  }
+
   /** Undefined where there is none. */
   at(seq: number): Row | undefined {
     const page = this.#pages.get(Math.floor(seq / PAGE_ROWS));

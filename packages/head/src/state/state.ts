@@ -8,6 +8,7 @@ import type { TimeSpan } from "../entries/time-span.ts";
 import type { PendingAppend } from "../store/write-queue.ts";
 import { Departures } from "./departures.ts";
 import type { GroupCommit } from "./group-commit.ts";
+import { IdentityIndex } from "./identity-index.ts";
 import { RecordStats } from "./record-stats.ts";
 import { RecordTable } from "./record-table.ts";
 import type { Row } from "./record-table.ts";
@@ -37,7 +38,6 @@ export interface KeptRecord {
   readonly seq: number;
   readonly record: HeadRecord;
   readonly place: RecordPlace;
-  readonly identityKey: string;
   readonly entryBytes: number;
   readonly sum: number;
   readonly commit: number;
@@ -56,8 +56,9 @@ export class HeadState {
   retired: NumberRanges;
   nextCommit: number;
   nextSeq: number;
-  /** By identity in latin1: the record's seq, or the append that is bringing it (the one thing here that is not durable yet). */
-  readonly identities: Map<string, number | PendingAppend> = new Map();
+  readonly #index: IdentityIndex = new IdentityIndex(this.table);
+  /** By identity in latin1: appends that are on their way, the one thing here that is not durable yet. */
+  readonly pending: Map<string, PendingAppend> = new Map();
   readonly departures: Departures = new Departures();
   #behind: TimeSpan | undefined;
   #nextRun = 1;
@@ -100,9 +101,9 @@ export class HeadState {
   }
 
   /** The row of a durable record; undefined: the head does not hold it. */
-  rowOf(identityKey: string): Row | undefined {
-    const held = this.identities.get(identityKey);
-    return typeof held === "number" ? this.table.at(held) : undefined;
+  rowOf(identity: Uint8Array): Row | undefined {
+    const seq = this.#index.find(identity);
+    return seq === undefined ? undefined : this.table.at(seq);
   }
 
   /** Times of all that this store answers for. */
@@ -125,16 +126,26 @@ export class HeadState {
     this.commits.set(number, { number, firstSeq, lastSeq, arrivedMs });
     for (let index = 0; index < group.length; index++) {
       const { record, place, identityKey, entryBytes } = group[index]!;
-      this.keep({ seq: firstSeq + index, record, place, identityKey, entryBytes, sum: sums[index]!, commit: number }, this.open);
+      this.pending.delete(identityKey);
+      this.keep({ seq: firstSeq + index, record, place, entryBytes, sum: sums[index]!, commit: number }, this.open);
     }
   }
 
   /** Takes one record into a run: the open one, or a cut's. */
-  keep({ seq, record, place, identityKey, entryBytes, sum, commit }: KeptRecord, stats: RecordStats): void {
+  keep({ seq, record, place, entryBytes, sum, commit }: KeptRecord, stats: RecordStats): void {
     const { tenant, service, timeMs } = record;
-    this.identities.set(identityKey, seq);
+    this.#index.add(record.identity, seq);
     this.table.add(seq, { record, place, entryBytes, sum, commit, run: stats.run });
     stats.add(seq, { tenant, service, timeMs, entryBytes });
+  }
+
+  /** Forgets a record, but for the stats of its run. */
+  forget(seq: number): void {
+    const row = this.table.at(seq);
+    assert(row !== undefined, "a record leaves once");
+    this.departures.add(row.tenant);
+    this.#index.remove(row.identityWord(0), seq);
+    this.table.remove(seq);
   }
 
   /** Of a tenant's records; undefined: it has none here. */
