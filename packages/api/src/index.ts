@@ -1,4 +1,6 @@
 export { adminRoutes } from "./admin/admin.ts";
+export { threadPoolCompression } from "./ports/compression.ts";
+export type { Compression } from "./ports/compression.ts";
 export { Discards } from "./write/discards.ts";
 export type { ApiReply, ApiRequest, Handler } from "./ports/http.ts";
 export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./print/graph-reply.ts";

@@ -15,6 +15,7 @@ export { Metrics } from "./metrics.ts";
 export type { Counter, Gauge, Histogram, MetricLabels, MetricValue, SummaryValue } from "./metrics.ts";
 export { seededRandom, systemRandom } from "./random.ts";
 export type { Random } from "./random.ts";
+export { countShared, sharedBytes } from "./shared-bytes.ts";
 export { SharedLoads } from "./shared-loads.ts";
 export { describeSystemError, systemErrorOf } from "./system-errors.ts";
 export type { SystemError } from "./system-errors.ts";

@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { MemoryNetwork } from "@pyromesh/api/testing";
+import { inPlaceCompression, MemoryNetwork } from "@pyromesh/api/testing";
 import type { MemoryReply } from "@pyromesh/api/testing";
 import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import { MemoryBucket } from "@pyromesh/block";
@@ -34,6 +34,7 @@ class Machine {
       disk: dataDirDisk(this.dir, modules),
       openBucket: async () => this.bucket,
       openThreads: () => new InPlaceThreads({ random, deliver: (_, run) => queueMicrotask(run) }),
+      compression: inPlaceCompression(queueMicrotask),
       machine: { coreCount: 1, memoryBytes: 2 ** 30, openFilesMax: undefined },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: () => {},

@@ -149,11 +149,11 @@ export class ComposedNode {
 
   /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
   async #listen(): Promise<readonly Listener[]> {
-    const { clock, logger, metrics, network, pages, profiler } = this.#world;
+    const { clock, compression, logger, metrics, network, pages, profiler } = this.#world;
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
     const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(this.#limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
-    const modules = { clock, logger, metrics };
+    const modules = { clock, compression, logger, metrics };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
     const main = { ...common, ...httpAddress, operators: "loopback" } as const;
     if (adminAddress === undefined) {

@@ -2,7 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { HttpListener } from "@pyromesh/api";
+import { HttpListener, threadPoolCompression } from "@pyromesh/api";
 import { fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { openBucket } from "@pyromesh/block";
 import { nodeThreads } from "./compute/node-threads.ts";
@@ -35,6 +35,7 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
       setV8Flags(plan); // a thread's heap reads some of them when it is made
       return nodeThreads;
     },
+    compression: threadPoolCompression,
     machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit() },
     buildInfo: readBuildInfo(),
     configFile: { readFile: (path) => readFile(path, "utf8"), load },

@@ -5,7 +5,7 @@
  * What must stay true: on the way of a record or a query a node waits for nothing but these. So whoever orders their completions orders
  * all that the node does.
  */
-import type { ApiServerModules, ApiServerOptions, DebugProfiler, Pages } from "@pyromesh/api";
+import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pages } from "@pyromesh/api";
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import type { WorkerThreads } from "./compute/worker-threads.ts";
@@ -27,6 +27,8 @@ export interface World {
   readonly openBucket: (setting: string) => Promise<Bucket>;
   /** Where workers' threads come from. Called once, before the first of them starts. What looks after them lies above it, so that a thread can be killed. */
   readonly openThreads: (plan: MemoryPlan) => WorkerThreads;
+  /** Of requests and replies, beside the main thread. */
+  readonly compression: Compression;
   readonly machine: Machine;
   readonly buildInfo: BuildInfo;
   /** The configuration file, read again while the node runs. Absent: its limits stay what they are. */

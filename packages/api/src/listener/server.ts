@@ -10,6 +10,8 @@
  */
 import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
+import { threadPoolCompression } from "../ports/compression.ts";
+import type { Compression } from "../ports/compression.ts";
 import { Timeouts } from "../ports/timeouts.ts";
 import { RequestContext } from "./request-context.ts";
 import type { Connection, RequestHost } from "./request-context.ts";
@@ -94,6 +96,8 @@ export interface ApiServerModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly routes: readonly Route[];
+  /** Absent: Node's thread pool. */
+  readonly compression?: Compression;
 }
 
 export interface ApiServerHooks {
@@ -118,7 +122,7 @@ export class ApiServer {
   #isStopping = false;
 
   /** `listenAddress`: what `options.host` turned out to be. */
-  constructor(options: ApiServerOptions, listenAddress: string, { onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
+  constructor(options: ApiServerOptions, listenAddress: string, { compression = threadPoolCompression, onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
     this.#options = options;
     this.limits = serverLimits(options);
     this.#clock = modules.clock;
@@ -129,7 +133,7 @@ export class ApiServer {
     this.#bodyTimeouts = new Timeouts({ lengthMs: this.limits.bodyTimeoutMs }, modules);
     this.#siteGate = new SiteGate(options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: options.host, listenAddress });
     const { bodyBytesInFlightMax, gzipBytesMin, memoryWaitTimeoutMs: waitTimeoutMs, replyBytesInFlightMax, replyPace, replyWaitMs, unpackedBytesInFlightMax } = this.limits;
-    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
+    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, { ...modules, compression });
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -139,6 +143,7 @@ export class ApiServer {
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
     this.#host = {
       clock: modules.clock,
+      compression,
       bodyMemory: new BodyMemory({ bytesMax: bodyBytesInFlightMax, waitTimeoutMs }, modules),
       unpackBudget: new MemoryBudget({ bytesMax: unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       timeouts: this.#timeouts,

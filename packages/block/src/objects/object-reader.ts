@@ -5,7 +5,7 @@
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
  * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
-import { CorruptionError, SharedLoads } from "@pyromesh/base";
+import { CorruptionError, sharedBytes, SharedLoads } from "@pyromesh/base";
 import type { Bucket } from "../bucket/bucket.ts";
 import type { CatalogEntry } from "../catalog/catalog-view.ts";
 import type { DatasetEntry, SegmentFooter, SegmentMeta } from "../segment/format.ts";
@@ -118,7 +118,7 @@ function checkKey({ key, meta: named }: CatalogEntry, found: SegmentMeta): void 
 }
 
 function shared(bytes: Uint8Array): Uint8Array {
-  const copy = new Uint8Array(new SharedArrayBuffer(bytes.length));
+  const copy = sharedBytes(bytes.length);
   copy.set(bytes);
   return copy;
 }

@@ -17,7 +17,7 @@ import { CodedError, messageOf, unavailable } from "@pyromesh/base";
 import type { EncodeSettings, Generation, InsertedRecord } from "./compute.ts";
 import { WorkerQueue } from "./worker-queue.ts";
 import type { Away, CallKind } from "./worker-queue.ts";
-import { cancelCell, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./worker-protocol.ts";
+import { cancelCell, countOutcome, fromPlainError, isListing, isPush, isQuery, isRecords, queryCanceled, workerLost } from "./worker-protocol.ts";
 import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart } from "./worker-protocol.ts";
 import type { ThreadEnd, WorkerThread, WorkerThreads } from "./worker-threads.ts";
 
@@ -442,6 +442,7 @@ export class ComputeWorker {
   }
 
   #settle(pending: Pending, outcome: WorkerOutcome): void {
+    countOutcome(outcome);
     if (!this.#end(pending)) return; // cancelled meanwhile
     // The worker answers each method with its own type.
     if (outcome === undefined || isRecords(outcome)) pending.resolve(outcome as never);

@@ -4,7 +4,7 @@
  *
  * It knows no thread: what it needs of the world is passed in. compute.worker.ts runs it in a thread, testing/in-place-threads.ts in place.
  */
-import { assert, unreachable, WORD_BYTES } from "@pyromesh/base";
+import { assert, sharedBytes, unreachable, WORD_BYTES } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
 import { Interrupt, pushMemoryBytes } from "@pyromesh/profile";
 import { ComputeEngine } from "./compute-engine.ts";
@@ -143,7 +143,7 @@ export class WorkerLoop {
     const room = (lengthBytes: number): Uint8Array => {
       recordBytes += lengthBytes;
       if (recordBytes > recordBytesMax) throw recordsTooLarge(recordBytesMax);
-      if (next + lengthBytes > end) return new Uint8Array(new SharedArrayBuffer(lengthBytes));
+      if (next + lengthBytes > end) return sharedBytes(lengthBytes);
       const at = next;
       next += Math.ceil(lengthBytes / WORD_BYTES) * WORD_BYTES; // each begins with a word
       return new Uint8Array(shared, at, lengthBytes);

@@ -4,12 +4,12 @@
  * A push is the call that comes by the thousand, so it and its outcome travel as flat lists of numbers and texts (an object costs its
  * keys' names at both ends), with its settings named by number and its bytes in the buffer pool (buffer-pool.ts).
  */
-import { CodedError } from "@pyromesh/base";
+import { CodedError, countShared } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
 import { STORE_ID_BYTES } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
-import type { EncodeSettings, EncodeTask, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
+import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
 
 export type WorkerCall =
   | PackedPush
@@ -59,6 +59,23 @@ export function cancelCell(call: WorkerCall): number {
 
 export function isRecords(outcome: WorkerOutcome): outcome is PackedRecords {
   return Array.isArray(outcome);
+}
+
+/** Counts what a worker sent in shared memory towards the memory of the thread that it was sent to. */
+export function countOutcome(outcome: WorkerOutcome): void {
+  if (outcome === undefined) return;
+  if (isRecords(outcome)) {
+    for (let at = 0; at < outcome.length; at += RECORD_ENTRIES) {
+      const place = outcome[at];
+      if (place instanceof Uint8Array) countShared(place);
+    }
+    return;
+  }
+  if ("error" in outcome || outcome.value === undefined) return;
+  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as compute.worker.ts answers each method
+  if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
+  else if ("bytes" in value) countShared(value.bytes);
+  else if ("packed" in value && value.packed !== undefined) countShared(value.packed);
 }
 
 /** What a worker is started with. */
