@@ -8,7 +8,8 @@ import { countedPushes } from "../harness/numbered-push.mjs";
 
 const START_MS = Date.UTC(2026, 0, 2, 3);
 const END_MS = Date.UTC(2026, 0, 2, 5);
-const BUILDS = ["a09efd0"];
+/** Of head format 1 and 2. */
+const BUILDS = ["a09efd0", "3ecd394"];
 
 describe("golden data dirs", function () {
   this.timeout(60_000);
@@ -27,7 +28,7 @@ describe("golden data dirs", function () {
     const head = path.join(data.dir, "data/head");
     cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
     rmSync(path.join(data.dir, "data/sealed"), { recursive: true });
-    writeFileSync(path.join(head, "format"), "pyromesh head format 3\n");
+    writeFileSync(path.join(head, "format"), "pyromesh head format 4\n");
     const table = path.join(head, "db", readdirSync(path.join(head, "db")).find((name) => name.endsWith(".ldb")));
     writeFileSync(table, readFileSync(table).map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
     const everything = () =>

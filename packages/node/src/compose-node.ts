@@ -13,6 +13,7 @@ import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
+import type { DiskUse } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { limitsFor } from "./config/limits.ts";
@@ -128,23 +129,23 @@ export class ComposedNode {
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
       openHead: (hooks) =>
-        inDataDir(config, async () => {
-          const diskBudgetBytes = await this.#diskBudgetBytes();
-          return openHeadOn(disk.head, { diskBudgetBytes }, { ...this.#world, ...hooks });
-        }),
+        inDataDir(config, async () => openHeadOn(disk.head, await this.#diskBudget(), { ...this.#world, ...hooks })),
     });
   }
 
-  /** What the head holds already and a part of what is free at start, `--head-disk-budget` at most. */
-  async #diskBudgetBytes(): Promise<number> {
+  /**
+   * What the head holds already and a part of what is free at start, `--head-disk-budget` at most. Asked once: a node that starts on a nearly
+   * full disk keeps the smaller budget until it is started again.
+   */
+  async #diskBudget(): Promise<{ readonly diskBudgetBytes: number; readonly diskUse?: DiskUse }> {
     const { disk, logger } = this.#world;
     const { headDiskBudgetBytes: budgetBytes } = this.#config;
     const space = await disk.measure();
-    if (space === undefined) return budgetBytes;
-    const { otherBytes, storeBytes } = await disk.head.measure();
-    const usableBytes = storeBytes + otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
-    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes, usableBytes });
-    return Math.min(budgetBytes, usableBytes);
+    if (space === undefined) return { diskBudgetBytes: budgetBytes };
+    const diskUse = await disk.head.measure();
+    const usableBytes = diskUse.storeBytes + diskUse.otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
+    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget; until the next start the budget is what is usable", { budgetBytes, usableBytes });
+    return { diskBudgetBytes: Math.min(budgetBytes, usableBytes), diskUse };
   }
 
   /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */

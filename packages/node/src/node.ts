@@ -12,13 +12,13 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { CodedError, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
-import type { Compute } from "./compute/compute.ts";
+import type { Compute, InsertedRecord } from "./compute/compute.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
@@ -209,10 +209,10 @@ export class Node {
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
-        compute.insert(
-          generations.open,
-          entries.map(({ record }) => record),
-        );
+        // What another store is to flush (rank above 0) is interned when a query or a takeover asks for it.
+        const records: InsertedRecord[] = [];
+        for (const { rank, record } of entries) if (rank === 0) records.push(record);
+        compute.insert(generations.open, records);
         for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
@@ -226,24 +226,22 @@ export class Node {
       },
     });
     this.#closers.push(() => head.close());
-    let cutId: number | undefined;
+    // Each cut has a generation before any record comes, all of them before the open one: records of several cuts may alternate.
+    for (const cutId of head.cutIds) generations.turn(cutId);
     let interned: Promise<void> = Promise.resolve();
     const turns = new Turns(this.#modules);
     let loggedMs = clock.monotonicMs();
     const { quarantinedCount } = await head.replay(
       async (batch) => {
         signal.throwIfAborted();
-        // Records come in the order they were taken in, so a cut's records come together, before the open ones.
-        for (const record of batch) {
+        for (const { cutId, rank, tenant, service, timeMs, bytes } of batch) {
           if (turns.areDue) await turns.give();
-          if (record.cutId !== cutId) {
-            if (cutId !== undefined) generations.turn(cutId);
-            cutId = record.cutId;
-          }
-          const { tenant, service, timeMs, bytes } = record;
           activeSeries.resume(tenant, bytes);
           arrivalTimes.resume(bytes, clock.nowMs());
-          compute.insert(generations.open, [{ tenant, service, timeMs, bytes }]);
+          if (rank > 0) continue;
+          const generation = cutId === undefined ? generations.open : generations.of(cutId);
+          assert(generation !== undefined, "every cut has its generation");
+          compute.insert(generation, [{ tenant, service, timeMs, bytes }]);
         }
         // One batch ahead: the workers intern while the next is read, and no more than two batches are ever held.
         const before = interned;
@@ -257,10 +255,7 @@ export class Node {
         logger.info("replaying", { ...progress });
       },
     );
-    if (cutId !== undefined) generations.turn(cutId);
     await interned;
-    // A cut of which nothing could be read back is sealed empty.
-    for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
@@ -330,7 +325,9 @@ export class Node {
     const { logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
+    const turns = new Turns(this.#modules);
     for (const segment of head.sealed()) {
+      if (turns.areDue) await turns.give(); // there may be thousands
       sealed.add(segment.key);
       flusher.resumeSealed(segment);
     }

@@ -9,7 +9,8 @@ export interface NumberRange {
 }
 
 export class NumberRanges {
-  #ranges: NumberRange[];
+  static readonly NONE: NumberRanges = new NumberRanges([]);
+  readonly #ranges: NumberRange[];
 
   private constructor(ranges: NumberRange[]) {
     this.#ranges = ranges;
@@ -40,6 +41,19 @@ export class NumberRanges {
 
   get ranges(): readonly NumberRange[] {
     return this.#ranges;
+  }
+
+  has(number: number): boolean {
+    let low = 0;
+    let high = this.#ranges.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const range = this.#ranges[middle]!;
+      if (number < range.from) high = middle - 1;
+      else if (number > range.to) low = middle + 1;
+      else return true;
+    }
+    return false;
   }
 
   /** What of `from`..`to` is not in the set. */

@@ -10,7 +10,8 @@ export function rowSource(head: ReadHead, generations: Pick<Generations, "open" 
     get nextSeq() {
       return head.nextSeq;
     },
-    readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, visit),
+    // Workers hold the records that this store is to flush: of rank 0.
+    readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, ({ records, unreadable }) => visit({ records: records.filter(({ rank }) => rank === 0), unreadable })),
     setAside: (seq, reason) => head.setAside(seq, reason),
     generationOf: (cutId) => (cutId === undefined ? generations.open : generations.of(cutId)),
     get liveGenerations() {

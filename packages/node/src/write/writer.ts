@@ -5,12 +5,13 @@
  *   2. decode, check, normalise, split     compute.encode, in a worker, which also pre-interns the rows. A push without a time of its
  *                                          own gets one before (arrival-times.ts)
  *   3. count the series                    a record with a new series past the tenant's limit is refused, the others go on
- *   4. keep                                head.append resolves after the sync; a record of the same identity is kept once
- *   5. insert the rows                     compute.insert, called by the head's commit hook before any append resolves
- *   6. answer
+ *   4. place                               placement.of says which stores keep a record, by its fingerprint
+ *   5. keep                                head.append resolves after the sync; a record of the same identity is kept once
+ *   6. insert the rows                     compute.insert, called by the head's commit hook before any append resolves
+ *   7. answer
  *
- * Step 5 comes after step 4: a row that queries count before it is durable could be counted and then lost. It comes before step 6, so that
- * the next query counts every acknowledged profile. A crash between 4 and 5 loses nothing: the replay inserts what the head holds.
+ * Step 6 comes after step 5: a row that queries count before it is durable could be counted and then lost. It comes before step 7, so that
+ * the next query counts every acknowledged profile. A crash between 5 and 6 loses nothing: the replay inserts what the head holds.
  */
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
@@ -30,8 +31,8 @@ export interface RecordStore {
   /** Says that an append is being prepared, which a commit may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
   announce(): void;
   arrived(): void;
-  /** `record.bytes` must not change before the promise has settled. */
-  append(record: EncodedRecord): Promise<{ readonly isDuplicate: boolean }>;
+  /** `stores`: which stores keep the record, in the order of their ranks. `record.bytes` must not change before the promise has settled. */
+  append(record: EncodedRecord, stores: readonly Uint8Array[]): Promise<{ readonly isDuplicate: boolean }>;
 }
 
 export interface WriterModules {
@@ -153,7 +154,7 @@ export class Writer implements ProfileSink {
         caller.throwIfAborted();
         const admitted = activeSeries.admit(tenant, records, limits, labelSet);
         const [only] = admitted.records;
-        const kept = admitted.records.length === 1 ? head.append(only!) : allOf(admitted.records.map((record) => head.append(record)));
+        const kept = admitted.records.length === 1 ? this.#append(only!) : allOf(admitted.records.map((record) => this.#append(record)));
         hasArrived = true;
         head.arrived();
         await kept;
@@ -166,6 +167,11 @@ export class Writer implements ProfileSink {
       if (!hasArrived) head.arrived();
       return named(profile, error);
     }
+  }
+
+  #append(record: EncodedRecord): Promise<unknown> {
+    const { head, placement } = this.#modules;
+    return head.append(record, placement.of(record));
   }
 
   #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
@@ -194,7 +200,7 @@ export class Writer implements ProfileSink {
   }
 
   #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { compute, openGeneration, placement } = this.#modules;
+    const { compute, openGeneration } = this.#modules;
     return compute.encode({
       tenant,
       labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
@@ -206,7 +212,6 @@ export class Writer implements ProfileSink {
       nowMs,
       ingest: profile.ingest,
       settings: limits,
-      storeIds: placement.replicaSet(tenant, profile.labels),
       generation: openGeneration(),
     });
   }

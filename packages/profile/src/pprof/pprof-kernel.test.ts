@@ -161,7 +161,7 @@ describe("the kernel", () => {
     const sample = [labelled("short"), labelled("x".repeat(3000))];
     const pprof = new Profile({ sampleType: [new ValueType({ type: strings.dedup("cpu"), unit: 0 })], sample, stringTable: strings }).encode();
     let recordCount = 0;
-    const use = { storeIds: [], room: (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes), onRecord: (): void => void recordCount++ };
+    const use = { room: (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes), onRecord: (): void => void recordCount++ };
     expect(refusalOf(() => push(pprof, {}, use))).match(/^LABEL_VALUE_TOO_LONG/);
     expect(recordCount).equal(0);
   });
