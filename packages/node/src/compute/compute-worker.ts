@@ -310,6 +310,7 @@ export class ComputeWorker {
     for (const pending of waiting) {
       if (pending.hasEnded) continue;
       if (pending.reject === this.#onPostFailed) this.#end(pending);
+      else if (isInsert(pending.call)) this.#refuse(pending, workerLost(end.message, false)); // a page that was read back: all are, once more
       else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
       else if (needsRows(pending.call)) this.#held.push(pending);
       else this.#requeue(pending);
@@ -478,6 +479,10 @@ function ignore(): void {}
 function kindOf(call: WorkerCall): CallKind {
   if (isQuery(call)) return isListing(call) ? "listing" : "scan";
   return !isPush(call) && call.method === "build" ? "apart" : "short";
+}
+
+function isInsert(call: WorkerCall): boolean {
+  return !isPush(call) && call.method === "insert";
 }
 
 /** Whether the call reads rows that the thread holds. */
