@@ -230,7 +230,7 @@ describe("a worker that dies", function () {
     expect(await rig.built(generation)).to.equal(7);
   });
 
-  it("after it made rows ready: they are decoded again, and the memory they lay in is lent again", async () => {
+  it("after it pre-interned rows: they are decoded again, and the memory they lay in is lent again", async () => {
     const [kept, released] = [await rig.compute.encode(taskOf(1, HERE, 0)), await rig.compute.encode(taskOf(2, HERE, 0))];
     await rig.threads.kill(0);
     await pushAll(2, 3); // the next thread gives out the same row numbers
