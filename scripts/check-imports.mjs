@@ -1,13 +1,16 @@
 /**
  * The import check: holds the house's walls (docs/architecture.md) where the compiler cannot.
  *
- * Reads every source file of packages/*\/src once, as tokens (no TypeScript needed), and refuses:
+ * Reads every source file of packages/*\/src and of test/sim/src once, as tokens (no TypeScript needed), and refuses:
  *   direction    a package that imports one it must not know, a path that leaves its package, a built-in it must not touch
  *   room         a file of one room of a package that imports from a room which comes after its own, or from beside the rooms
  *   undeclared   an import that the package's package.json does not list
  *   engine       an engine library (LevelDB, S3, ...) imported by a second file
  *   ambient      the real clock, chance or a timer outside packages/base/src
  *   testing      shipped code that imports a `testing` folder
+ *   composition  a second place that puts a node together: serve.ts and the simulator (test/sim, where it is there) differ in the world alone
+ *   state        a module of the node with state of its own that is not listed as harmless (MODULE_STATE): two nodes in one process must
+ *                not meet in it
  *   cycle        files that import each other in a ring, types included, within and across packages
  *   dead         a file that no entry (index.ts, main.ts, *worker.ts, *.test.ts) reaches
  *   default      a default export
@@ -66,12 +69,51 @@ const ENGINES = [
   { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },
 ];
 
+/**
+ * What the two ends of the composition may import: `serve` and the simulator reach a node through compose-node.ts and world.ts, and make
+ * worlds; the parts of a node are put together in compose-node.ts and node.ts alone. Patterns of files below packages/node/src, and of
+ * other packages.
+ */
+const NODE_ENDS = [
+  { file: "serve.ts", files: /^(compose-node|world|real-world)\.ts$|^(process|config)\//, packages: /^@pyromesh\/base$/ },
+  { file: "real-world.ts", files: /^world\.ts$|^(process|config)\/|^compute\/node-threads\.ts$/, packages: /^@pyromesh\/(base|block|api)$/ },
+  { file: "world.ts", files: /^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /^@pyromesh\// },
+  { file: "index.ts", files: /^(compose-node|world)\.ts$|^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /./ },
+];
+/** Of these a node is composed. */
+const NODE_PARTS = { "@pyromesh/head": ["Head", "openHead", "openHeadOn"], "@pyromesh/block": ["Catalog", "ObjectReader"], "@pyromesh/api": ["HttpListener", "apiRoutes", "dataRoutes", "pushHandler", "ingestHandler"] };
+
+/**
+ * Packages whose modules may hold no state: a node that is dropped in the middle of anything must leave nothing behind, and of two in one
+ * process neither may see the other. What is listed cannot do either.
+ */
+const STATELESS = ["base", "profile", "ring", "gossip", "head", "block", "api", "node"];
+const SCRATCH = "scratch of one synchronous call: nothing in it is read before it is written anew";
+const MEMO = "answers of a pure function, remembered: another node gets the same one";
+const MODULE_STATE = {
+  "packages/base/src/shared-bytes.ts": { companions: MEMO },
+  "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
+  "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
+  "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },
+  "packages/profile/src/record/encode-push.ts": { decoder: SCRATCH, encoder: SCRATCH },
+  "packages/profile/src/record/normalize.ts": { idTable: SCRATCH },
+  "packages/profile/src/record/fix-go-truncated.ts": { depthScratch: SCRATCH, groupScratch: SCRATCH, movedScratch: SCRATCH, keyScratch: SCRATCH },
+  "packages/profile/src/pprof/split-samples.ts": { keyMeaning: SCRATCH, textSpan: SCRATCH, textTrace: SCRATCH, pairs: SCRATCH, hexBytes: SCRATCH },
+  "packages/profile/src/pprof/pprof-kernel.ts": { compiled: MEMO },
+  "packages/profile/src/dataset/dataset.ts": { packScratch: SCRATCH },
+  "packages/profile/src/dataset/packed-row.ts": { knownIds: SCRATCH },
+  "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
+  "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
+  "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
+  "packages/node/src/config/api-limits.ts": { writerLimits: MEMO },
+};
+
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
 const CHANCE = new Set(["randomBytes", "randomUUID", "randomFill", "randomFillSync", "randomInt", "getRandomValues"]);
 
 /**
  * @typedef {{ file: string, line: number, rule: string, message: string }} Offence
- * @typedef {{ specifier: string, line: number, isAsset: boolean }} Import
+ * @typedef {{ specifier: string, line: number, isAsset: boolean, isType: boolean, names: string[] }} Import
  * @typedef {{ file: string, package: string, isTest: boolean, isTesting: boolean, imports: Import[], tokens: import("./tokenize.mjs").Token[] }} Source
  */
 
@@ -87,6 +129,8 @@ export function checkImports(root) {
     ...sources.flatMap(checkAmbient),
     ...sources.flatMap((source) => checkTesting(source)),
     ...sources.flatMap(checkExports),
+    ...sources.flatMap(checkState),
+    ...checkComposition(sources, readSimulator(root)),
   ];
   const edges = resolveEdges(sources, packages);
   offences.push(...checkCycles(sources, edges), ...checkDead(sources, edges));
@@ -131,6 +175,13 @@ function readSources(root, packages) {
   return sources;
 }
 
+/** Of no package: only its imports are looked at. None where there is no simulator yet. */
+function readSimulator(root) {
+  return listFiles(path.join(root, "test/sim/src"))
+    .filter((file) => file.endsWith(".ts"))
+    .map((file) => ({ file: path.relative(root, file).split(path.sep).join("/"), imports: findImports(tokenize(readFileSync(file, "utf8"))) }));
+}
+
 function listFiles(folder) {
   if (!existsSync(folder)) return [];
   return readdirSync(folder, { withFileTypes: true })
@@ -144,7 +195,7 @@ function listFiles(folder) {
 /** Every way one file names another: import, export ... from, import(), import types, new URL(..., import.meta.url). */
 function findImports(tokens) {
   const imports = [];
-  const add = (token, isAsset = false) => imports.push({ specifier: token.text, line: token.line, isAsset });
+  const add = (token, isAsset = false, names = []) => imports.push({ specifier: token.text, line: token.line, isAsset, isType: false, names });
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i];
     if (token.kind !== "word" || isText(tokens[i - 1], ".")) continue;
@@ -154,7 +205,9 @@ function findImports(tokens) {
       else if (next?.kind === "string") add(next);
       else if (!isText(next, ".") && !isText(next, ":") && !isText(next, "(")) {
         const from = findFrom(tokens, i + 1);
-        if (from !== undefined) add(from);
+        if (from === undefined) continue;
+        add(from, false, namesBetween(tokens, i + 1, from));
+        imports.at(-1).isType = isWord(next, "type") && !isWord(tokens[i + 2], "from");
       }
     } else if (token.text === "export") {
       const next = isWord(tokens[i + 1], "type") ? tokens[i + 2] : tokens[i + 1];
@@ -169,6 +222,13 @@ function findImports(tokens) {
     }
   }
   return imports;
+}
+
+/** The names that a clause takes from what it imports. */
+function namesBetween(tokens, at, end) {
+  const names = [];
+  for (let i = at; tokens[i] !== end; i++) if (tokens[i].kind === "word" && !isWord(tokens[i - 1], "as")) names.push(tokens[i].text);
+  return names;
 }
 
 /** The string after `from` of the clause that starts at `at`; undefined where the clause ends without one. */
@@ -333,7 +393,68 @@ function checkExports(source) {
   return offences;
 }
 
+/** `let` at the top of a module, and a collection or buffer that is made there and may be written to. */
+function checkState(source) {
+  if (!STATELESS.includes(source.package) || source.isTest || source.isTesting || source.file.endsWith("worker.ts")) return [];
+  const allowed = MODULE_STATE[source.file] ?? {};
+  const offences = [];
+  const { tokens } = source;
+  let depth = 0;
+  tokens.forEach((token, i) => {
+    if (isText(token, "{") || isText(token, "(") || isText(token, "[")) depth++;
+    else if (isText(token, "}") || isText(token, ")") || isText(token, "]")) depth--;
+    if (depth > 0 || token.kind !== "word") return;
+    const name = tokens[i + 1]?.text;
+    const isState = token.text === "let" || (token.text === "const" && isWritable(tokens, i + 2));
+    if (!isState || Object.hasOwn(allowed, name)) return;
+    offences.push({ file: source.file, line: token.line, rule: "state", message: `${name} is state of the module: hold it in an object of the node's, or say in MODULE_STATE of this script why two nodes cannot meet in it` });
+  });
+  return offences;
+}
+
+/** A constant in capitals is one, and so is what its type says is not written to. */
+function isWritable(tokens, at) {
+  if (/^[A-Z0-9_]+$/.test(tokens[at - 1]?.text ?? "")) return false;
+  for (let i = at; i < tokens.length && !isText(tokens[i], ";"); i++) {
+    if (isText(tokens[i], "=")) return isWord(tokens[i + 1], "new") && /^(Map|Set|WeakMap|WeakSet|LRUCache|[A-Za-z0-9]*Array|[A-Z][A-Za-z]*Table)$/.test(tokens[i + 2]?.text ?? "");
+    if (/^(Readonly|readonly)/.test(tokens[i].text)) return false;
+  }
+  return false;
+}
+
 // --- rules on the whole ---------------------------------------------------------------------------------------------
+
+function checkComposition(sources, simulator) {
+  const offences = [];
+  const refuse = (file, line, message) => offences.push({ file, line, rule: "composition", message });
+  const src = "packages/node/src/";
+  for (const { file, imports, isTest } of sources) {
+    if (!file.startsWith(src)) continue;
+    const end = NODE_ENDS.find((one) => src + one.file === file);
+    for (const { isAsset, isType, line, specifier } of imports) {
+      if (isAsset) continue;
+      const target = specifier.startsWith(".") ? path.posix.join(path.posix.dirname(file), specifier).slice(src.length) : undefined;
+      if (target === "node.ts" && !isTest && !isType && file !== `${src}compose-node.ts`) refuse(file, line, "a node's engines are put together for compose-node.ts alone: call composeNode");
+      if (end === undefined || specifier.startsWith("node:")) continue;
+      if (target === undefined ? !end.packages.test(specifier) : !end.files.test(target)) refuse(file, line, `${end.file} must not reach ${specifier}: what is of the world goes into World, the rest into compose-node.ts`);
+    }
+  }
+  for (const { file, imports } of simulator) {
+    for (const { isType, line, names, specifier } of imports) {
+      if (specifier.startsWith(".")) {
+        if (!path.posix.join(path.posix.dirname(file), specifier).startsWith("test/sim/")) refuse(file, line, `${specifier} leaves the simulator: it reaches the node through "pyromesh" (composeNode, World)`);
+      } else if (/^(pyromesh|@pyromesh\/[^/]+)\/(?!testing$)/.test(specifier)) refuse(file, line, `${specifier} is inside a package: the simulator reaches the node through "pyromesh" (composeNode, World)`);
+      else {
+        const part = isType ? undefined : names.find((name) => NODE_PARTS[specifier]?.includes(name));
+        if (part !== undefined) refuse(file, line, `${part} is a part of the node: composeNode puts it in, as in serve`);
+      }
+    }
+  }
+  if (simulator.length > 0 && !simulator.some(({ imports }) => imports.some(({ names, specifier }) => specifier === "pyromesh" && names.includes("composeNode")))) {
+    refuse(simulator[0].file, 1, `the simulator composes no node: call composeNode of "pyromesh"`);
+  }
+  return offences;
+}
 
 function checkEngines(sources) {
   const offences = [];

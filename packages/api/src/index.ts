@@ -1,4 +1,6 @@
 export { adminRoutes } from "./admin/admin.ts";
+export { threadPoolCompression } from "./ports/compression.ts";
+export type { Compression } from "./ports/compression.ts";
 export { Discards } from "./write/discards.ts";
 export type { ApiReply, ApiRequest, Handler } from "./ports/http.ts";
 export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./print/graph-reply.ts";
@@ -48,7 +50,9 @@ export { printRender, printRenderDiff } from "./print/render-reply.ts";
 export { route } from "./ports/route.ts";
 export type { Route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
-export { ApiServer, DEFAULT_SERVER_LIMITS } from "./listener/server.ts";
+export type { ApiRoutesModules } from "./routes.ts";
+export { HttpListener } from "./listener/http-listener.ts";
+export { DEFAULT_SERVER_LIMITS } from "./listener/server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./listener/server.ts";
 export { parseCorsOrigin } from "./listener/site-gate.ts";
 export type { SiteOptions } from "./listener/site-gate.ts";

@@ -16,6 +16,8 @@ export interface Clock {
   monotonicMs(): number;
   /** Runs `run` once after `delayMs`, unless cancelled. A pending timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
+  /** Resolves after what else is due on this thread has run: timers, replies of threads and disks, requests. */
+  nextTurn(): Promise<void>;
   /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
@@ -29,6 +31,7 @@ export const systemClock: Clock = {
     handle.unref();
     return { cancel: () => clearTimeout(handle) };
   },
+  nextTurn: () => new Promise((resolve) => void setImmediate(resolve)),
   sleep(delayMs, signal) {
     return new Promise((resolve, reject) => {
       if (signal?.aborted) return reject(signal.reason);
@@ -55,6 +58,7 @@ export function fasterClock(clock: Clock, factor: number): Clock {
     nowNs: () => clock.nowNs(),
     monotonicMs: () => clock.monotonicMs() * factor,
     after: (delayMs, run) => clock.after(delayMs / factor, run),
+    nextTurn: () => clock.nextTurn(),
     sleep: (delayMs, signal) => clock.sleep(delayMs / factor, signal),
   };
 }

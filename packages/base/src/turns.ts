@@ -31,7 +31,7 @@ export class Turns {
 
   /** Resolves after what else was due on this thread has run. */
   async give(): Promise<void> {
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await this.#clock.nextTurn();
     this.#sinceMs = this.#clock.monotonicMs();
   }
 }

@@ -7,8 +7,10 @@ export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, 
 export type { AtomicFile } from "./store/atomic-file.ts";
 export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./recovery/live-records.ts";
 export type { BucketMark } from "./entries/meta-entry.ts";
-export { measureHead, openHead } from "./open-head.ts";
-export type { OpenHeadOptions } from "./open-head.ts";
+export { folderDisk } from "./head-disk.ts";
+export type { FolderDiskOptions, HeadDisk, StoreOpenerOptions } from "./head-disk.ts";
+export { openHead, openHeadOn } from "./open-head.ts";
+export type { OpenHeadModules, OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./recovery/quarantine.ts";
 export type { ReplayedRecord, ReplayProgress } from "./recovery/recovery.ts";
 export type { OrdinalName, StoreOrdinal, WindowOrdinal } from "./state/store-identity.ts";

@@ -1,43 +1,41 @@
-/** A head in a data directory: LevelDB, checkpoint and quarantine list side by side. */
-import { join } from "node:path";
-import { makeFolders } from "@pyromesh/base";
-import type { DiskUse } from "./disk/disk-budget.ts";
+/** Opens a head on a disk, or in a folder of the file system. */
 import { planDisk } from "./disk/disk-plan.ts";
-import { measureFolder } from "./disk/disk-use.ts";
-import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";
+import { FORMAT_VERSION } from "./entries/meta-entry.ts";
 import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head.ts";
-import { atomicFile } from "./store/atomic-file.ts";
-import { levelStoreOpener, storeDir } from "./store/level-store.ts";
-import type { LevelStoreModules } from "./store/level-store.ts";
-import { FORMAT_VERSION } from "./entries/meta-entry.ts";
-import { FileCheckpoint } from "./recovery/checkpoint.ts";
+import { folderDisk } from "./head-disk.ts";
+import type { FolderDiskOptions, HeadDisk } from "./head-disk.ts";
+import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";
 
-export interface OpenHeadOptions extends HeadOptions {
-  /** Made if missing. Nothing else should live in it. */
-  readonly dir: string;
-  /** Where sealed segments lie, which count against the disk budget too. */
-  readonly sealedDir?: string;
+export interface OpenHeadModules extends Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile" | "measureDisk"> {
+  /** Ends the opening. */
+  readonly signal?: AbortSignal | undefined;
 }
 
-/** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the directory. Call `replay` next. */
-export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile"> & Pick<LevelStoreModules, "signal">): Promise<Head> {
-  const { dir, sealedDir, ...headOptions } = options;
+export interface OpenHeadOptions extends HeadOptions, FolderDiskOptions {}
+
+/** A head in a folder. As `openHeadOn`. */
+export function openHead({ dir, sealedDir, ...options }: OpenHeadOptions, modules: OpenHeadModules): Promise<Head> {
+  return openHeadOn(folderDisk({ dir, ...(sealedDir !== undefined && { sealedDir }) }, modules), options, modules);
+}
+
+/** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the disk. Call `replay` next. */
+export async function openHeadOn(disk: HeadDisk, options: HeadOptions, { signal, ...modules }: OpenHeadModules): Promise<Head> {
   const diskPlan = planDisk(options.diskBudgetBytes);
   // 1. Before anything is touched.
-  const format = await checkHeadFormat(dir);
-  await makeFolders(dir);
-  const checkpoint = FileCheckpoint.open(join(dir, "witness"));
+  const format = await checkHeadFormat(disk);
+  await disk.prepare();
+  const checkpoint = disk.openCheckpoint();
   let head: Head;
   try {
     head = await Head.open(
-      { ...headOptions, diskPlan },
+      { ...options, diskPlan },
       {
         ...modules,
-        opener: levelStoreOpener(dir, modules, diskPlan),
+        opener: disk.opener({ writeBufferBytes: diskPlan.writeBufferBytes, signal }),
         checkpoint,
-        quarantineFile: atomicFile(join(dir, "quarantine.json")),
-        measureDisk: () => measureHead(dir, sealedDir),
+        quarantineFile: disk.quarantineFile,
+        measureDisk: () => disk.measure(),
       },
     );
   } catch (cause) {
@@ -46,18 +44,10 @@ export async function openHead(options: OpenHeadOptions, modules: Omit<HeadModul
   }
   // 2. Before the replay writes the first entry of this format.
   try {
-    if (format !== FORMAT_VERSION) await writeHeadFormat(dir);
+    if (format !== FORMAT_VERSION) await writeHeadFormat(disk);
   } catch (cause) {
     await head.close();
     throw cause;
   }
   return head;
-}
-
-/** What the head and its sealed segments hold on disk: what the disk budget bounds. */
-export async function measureHead(dir: string, sealedDir: string | undefined): Promise<DiskUse> {
-  const storeBytes = await measureFolder(storeDir(dir));
-  const headBytes = await measureFolder(dir);
-  const sealedBytes = sealedDir === undefined ? 0 : await measureFolder(sealedDir);
-  return { storeBytes, otherBytes: Math.max(0, headBytes - storeBytes) + sealedBytes };
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { ANONYMOUS, Metrics, seededRandom, systemClock } from "@pyromesh/base";
 import type { Clock, CodedError } from "@pyromesh/base";
-import { bytesSource, LocalFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
+import { bytesSource, FolderFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -78,7 +78,7 @@ class World {
       },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openBucket: () => Promise.resolve(bucket),
-      openLocal: () => LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      openLocal: () => FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
       openHead: async (hooks) => {
         await more.openingHead?.();
         return Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file });

@@ -103,7 +103,7 @@ async function readBody(request: ApiRequest, bodyBytesMax: number): Promise<Uint
   }
   const body = await request.body(bodyBytesMax);
   if (encoding !== "gzip" || body.length === 0) return body;
-  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller });
+  return inflateBody(body, { sizeBytesMax: bodyBytesMax, advice: "the most that a request of this kind may have: send a smaller one" }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 function encodeReply<Response extends object>(schema: MessageSchema<Response>, codec: Codec, answer: UnaryAnswer<Response>): ApiReply {

@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import { CodedError, MemoryBudget, systemClock } from "@pyromesh/base";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
+import { threadPoolCompression } from "../ports/compression.ts";
 import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 
@@ -19,7 +20,7 @@ function rig(bytesMax: number, waitTimeoutMs = 60_000): Rig {
 }
 
 function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = PATIENT } = {}): Promise<Uint8Array> {
-  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller });
+  return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller, compression: threadPoolCompression });
 }
 
 async function codeOf(work: Promise<unknown>): Promise<string> {

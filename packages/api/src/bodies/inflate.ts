@@ -8,8 +8,8 @@
  *
  * Opened off the main thread, a large one piece by piece: given up half way, it stops there.
  */
-import { constants, createGunzip, gunzip } from "node:zlib";
 import { claimedInflatedBytes, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
+import type { Compression } from "../ports/compression.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
@@ -23,6 +23,7 @@ export interface InflateOptions {
 export interface InflateModules {
   readonly memory: UnpackMemory;
   readonly caller: Caller;
+  readonly compression: Compression;
 }
 
 /** Up to this in one go, straight into its place: some 10 ms of a thread of zlib's pool, which commits use too. */
@@ -31,16 +32,18 @@ const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
 const PIECE_BYTES = 256 * 2 ** 10;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
-export async function inflateBody(gzip: Uint8Array, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
+export async function inflateBody(gzip: Uint8Array, options: InflateOptions, modules: InflateModules): Promise<Uint8Array> {
+  const { compression, memory } = modules;
   const bounded = boundsOf(options, memory);
   const claimedBytes = claimedInflatedBytes(gzip);
   if (claimedBytes > bounded.sizeBytesMax) throw tooLarge(bounded);
   await memory.take(claimedBytes);
-  if (claimedBytes <= AT_ONCE_BYTES_MAX) {
-    const inflated = await inflateAtOnce(gzip, claimedBytes);
-    if (inflated !== undefined) return inflated;
+  try {
+    const inflated = claimedBytes <= AT_ONCE_BYTES_MAX ? await compression.gunzip(gzip, claimedBytes) : undefined;
+    return inflated ?? (await inflateInPieces(gzip, claimedBytes, bounded, modules));
+  } catch (thrown) {
+    throw isOfZlib(thrown) ? torn(thrown) : thrown;
   }
-  return inflateInPieces(gzip, claimedBytes, bounded, { memory, caller });
 }
 
 /** What the node's memory allows of one body may be less than its own limit. */
@@ -49,25 +52,10 @@ function boundsOf(options: InflateOptions, { bytesMax }: UnpackMemory): InflateO
   return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
 }
 
-/** Undefined where it is more than was claimed. */
-function inflateAtOnce(gzip: Uint8Array, claimedBytes: number): Promise<Uint8Array | undefined> {
-  return new Promise((resolve, reject) => {
-    // A byte more than is needed: a full buffer would cost another one, to see that nothing follows.
-    gunzip(gzip, { maxOutputLength: Math.max(1, claimedBytes), chunkSize: Math.max(CHUNK_BYTES_MIN, claimedBytes + 1) }, (error, inflated) => {
-      if (error === null) resolve(inflated);
-      else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node's own, for maxOutputLength
-      else reject(torn(error));
-    });
-  });
-}
-
-const CHUNK_BYTES_MIN: number = constants.Z_MIN_CHUNK;
-
-function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: InflateOptions, { memory, caller }: InflateModules): Promise<Uint8Array> {
-  const stream = createGunzip({ chunkSize: PIECE_BYTES });
+async function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: InflateOptions, { memory, caller, compression }: InflateModules): Promise<Uint8Array> {
   let bytes = new Uint8Array(claimedBytes);
   let length = 0;
-  const add = (piece: Uint8Array): void => {
+  await compression.gunzipInPieces(gzip, PIECE_BYTES, (piece) => {
     caller.throwIfAborted();
     const neededBytes = length + piece.length;
     if (neededBytes > options.sizeBytesMax) throw tooLarge(options);
@@ -78,20 +66,8 @@ function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: Inflat
     }
     bytes.set(piece, length);
     length = neededBytes;
-  };
-  return new Promise((resolve, reject) => {
-    stream.on("data", (piece: Uint8Array) => {
-      try {
-        add(piece);
-      } catch (thrown) {
-        stream.destroy();
-        reject(thrown as Error);
-      }
-    });
-    stream.on("end", () => resolve(bytes.subarray(0, length)));
-    stream.on("error", (error) => reject(torn(error)));
-    stream.end(gzip);
   });
+  return bytes.subarray(0, length);
 }
 
 /** How large the next buffer is. The former one counts on until the request ends: it is garbage, and not collected at once. */
@@ -107,6 +83,11 @@ function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, 
 
 function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
   return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
+}
+
+/** Its errors have a number beside their code. */
+function isOfZlib(thrown: unknown): boolean {
+  return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).errno === "number" && String((thrown as NodeJS.ErrnoException).code).startsWith("Z_");
 }
 
 function torn(cause: unknown): CodedError {

@@ -12,9 +12,9 @@
  * What must stay true: never more than `sizeBytesMax` of one body, nor more than the budget of all bodies together; nobody
  * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
  */
-import type { IncomingMessage } from "node:http";
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
+import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
 
@@ -58,7 +58,7 @@ export interface BodyModules {
 }
 
 export class RequestBody implements Waiting {
-  readonly #request: IncomingMessage;
+  readonly #request: IncomingRequest;
   readonly #memory: BodyMemory;
   readonly #timeouts: Timeouts;
   #takenBytes = 0;
@@ -75,7 +75,7 @@ export class RequestBody implements Waiting {
   #resolve!: (body: Uint8Array) => void; // set with the first listener
   #reject!: (error: CodedError) => void;
 
-  constructor(request: IncomingMessage, { bodyMemory, bodyTimeouts }: BodyModules) {
+  constructor(request: IncomingRequest, { bodyMemory, bodyTimeouts }: BodyModules) {
     this.#request = request;
     this.#memory = bodyMemory;
     this.#budget = bodyMemory.budget;

@@ -2,9 +2,8 @@
  * All replies of a listener that somebody still has to read: what they may hold together (reply-budget.ts), who of their readers is too
  * slow (reader-pace.ts), and the compression of large ones. Connections that wait for a next request are not looked at.
  */
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import type { Clock, Counter, Metrics, Timer } from "@pyromesh/base";
+import type { Compression } from "../ports/compression.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { ReplyBudget } from "./reply-budget.ts";
 import type { ReplySender } from "./reply-sender.ts";
@@ -18,6 +17,7 @@ export interface RepliesOptions {
 
 export interface RepliesModules {
   readonly clock: Clock;
+  readonly compression: Compression;
   readonly metrics: Metrics;
 }
 
@@ -30,6 +30,7 @@ export class Replies {
   readonly rule: PaceRule;
   readonly budget: ReplyBudget;
   readonly #clock: Clock;
+  readonly #compression: Compression;
   readonly #cut: Counter;
   /** Sender -> what closes its connection. As many as there are requests that are not replied to. */
   readonly #senders = new Map<ReplySender, () => void>();
@@ -38,9 +39,10 @@ export class Replies {
   #compressing: Promise<unknown> = Promise.resolve();
   #compressingCount = 0;
 
-  constructor({ bytesMax, waitMs, rule }: RepliesOptions, { clock, metrics }: RepliesModules) {
+  constructor({ bytesMax, waitMs, rule }: RepliesOptions, { clock, compression, metrics }: RepliesModules) {
     this.rule = rule;
     this.#clock = clock;
+    this.#compression = compression;
     this.budget = new ReplyBudget({ bytesMax, waitMs, waitingCountMax: WAITING_COUNT_MAX }, { clock, roomInMs: (bytes) => this.#roomInMs(bytes) });
     metrics.gauge("pyromesh_reply_bytes", "Bytes of replies that are being built, compressed or read.", [], (gauge) => gauge.set({}, this.budget.bytes));
     metrics.gauge("pyromesh_reply_bytes_max", "What they may be together.", [], (gauge) => gauge.set({}, bytesMax));
@@ -76,7 +78,7 @@ export class Replies {
     const sizeBytesMax = Math.floor(bytes.length / 2);
     if (this.#compressingCount > COMPRESSING_COUNT_MAX || !this.budget.tryTake(sizeBytesMax)) return undefined;
     this.#compressingCount++;
-    const compressed = this.#compressing.then(() => gzipAsync(bytes, { level, maxOutputLength: sizeBytesMax })).catch(() => undefined); // hardly smaller, or no memory
+    const compressed = this.#compressing.then(() => this.#compression.gzip(bytes, { level, sizeBytesMax })).catch(() => undefined); // hardly smaller, or no memory
     this.#compressing = compressed.then(() => undefined); // the next one waits for it, and does not hold it
     const result = await compressed;
     this.#compressingCount--;
@@ -109,8 +111,6 @@ export class Replies {
     return endMs;
   }
 }
-
-const gzipAsync = promisify(gzip);
 
 /** Large replies that wait to be compressed; each has its room already. Past it one more is sent as it is. */
 const COMPRESSING_COUNT_MAX = 8;

@@ -6,9 +6,9 @@
  * What must stay true: a response is ended after the kernel has taken its last byte, not before. Node closes the connection of a response
  * that was ended as soon as the server closes, and would cut off what is left.
  */
-import type { ServerResponse } from "node:http";
 import { Turns } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
+import type { OutgoingResponse } from "../ports/http-stream.ts";
 import { ReaderPace } from "./reader-pace.ts";
 import type { PaceContext, PaceRule } from "./reader-pace.ts";
 
@@ -16,12 +16,12 @@ const PIECE_BYTES = 64 * 2 ** 10;
 
 export class ReplySender {
   readonly sizeBytes: number;
-  readonly #response: ServerResponse;
+  readonly #response: OutgoingResponse;
   readonly #clock: Clock;
   readonly #pace: ReaderPace;
   #takenBytes = 0;
 
-  constructor({ response, sizeBytes, rule }: { readonly response: ServerResponse; readonly sizeBytes: number; readonly rule: PaceRule }, { clock }: { readonly clock: Clock }) {
+  constructor({ response, sizeBytes, rule }: { readonly response: OutgoingResponse; readonly sizeBytes: number; readonly rule: PaceRule }, { clock }: { readonly clock: Clock }) {
     this.sizeBytes = sizeBytes;
     this.#response = response;
     this.#clock = clock;

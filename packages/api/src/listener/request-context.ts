@@ -11,14 +11,13 @@
  * and waits for nothing but the handler. The AbortSignal that queries wait with is made when it is first asked for: a push only looks.
  */
 import { setMaxListeners } from "node:events";
-import type { IncomingMessage, ServerResponse } from "node:http";
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { CodedError } from "@pyromesh/base";
 import type { Clock, MemoryBudget, TenantId, Timer } from "@pyromesh/base";
+import type { Compression } from "../ports/compression.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { errorReply } from "../ports/error-status.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { Replies } from "./replies.ts";
 import { ReplySender } from "./reply-sender.ts";
@@ -31,6 +30,7 @@ import type { Visit } from "./site-gate.ts";
 
 export interface RequestHost extends BodyModules {
   readonly clock: Clock;
+  readonly compression: Compression;
   /** For what bodies open to. */
   readonly unpackBudget: MemoryBudget;
   /** Of handlers. */
@@ -68,8 +68,8 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
   isWrite = false;
   /** What its reply has besides its own. Names and values in turn. */
   extraHeaders: readonly string[] = NO_HEADERS;
-  readonly #request: IncomingMessage;
-  readonly #response: ServerResponse;
+  readonly #request: IncomingRequest;
+  readonly #response: OutgoingResponse;
   readonly #connection: Connection;
   readonly #host: RequestHost;
   #hosts: readonly string[] | undefined;
@@ -89,7 +89,7 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
   #sender: ReplySender | undefined;
   #isEnded = false;
 
-  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection, host: RequestHost) {
+  constructor(request: IncomingRequest, response: OutgoingResponse, connection: Connection, host: RequestHost) {
     this.#request = request;
     this.#response = response;
     this.#connection = connection;
@@ -119,6 +119,10 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
 
   get unpackMemory(): UnpackMemory {
     return (this.#unpackMemory ??= new RequestMemory(this.#host.unpackBudget));
+  }
+
+  get compression(): Compression {
+    return this.#host.compression;
   }
 
   get caller(): Caller {
@@ -267,7 +271,8 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
     headers.push("vary", "accept-encoding");
     if (!takesGzip(this.#request.headers["accept-encoding"])) return this.#send(reply.status, headers, bytes);
     headers.push("content-encoding", "gzip");
-    gzipAsync(bytes, { level: GZIP_LEVEL })
+    this.#host.compression
+      .gzip(bytes, { level: GZIP_LEVEL })
       .then((compressed) => this.#send(reply.status, headers, compressed))
       .catch((error: unknown) => this.#break(error));
   }
@@ -401,6 +406,10 @@ export class RequestContext implements ApiRequest, Caller, Visit, Waiting {
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
+export function newConnection(): Connection {
+  return { openCount: 0, latest: undefined, allowedHost: undefined };
+}
+
 const LINGER_MS = 1000;
 
 /** What the kernel takes at once, on any connection that is read: it is neither counted nor sent in pieces. */
@@ -416,8 +425,6 @@ function parseTarget(url: string): { readonly path: string; readonly query: URLS
   const mark = relative.indexOf("?");
   return mark < 0 ? { path: relative, query: NO_QUERY } : { path: relative.slice(0, mark), query: new URLSearchParams(relative.slice(mark + 1)) };
 }
-
-const gzipAsync = promisify(gzip);
 
 /** On a 52 KB profile level 1 left 8.5 KB and level 6 left 7.0 KB, at many times the CPU: the network is not what is short here. */
 const GZIP_LEVEL = 1;
@@ -438,7 +445,7 @@ function takesGzip(header: string | string[] | undefined): boolean {
   return false;
 }
 
-function hasBody(request: IncomingMessage): boolean {
+function hasBody(request: IncomingRequest): boolean {
   return request.headers["transfer-encoding"] !== undefined || Number(request.headers["content-length"] ?? 0) > 0;
 }
 

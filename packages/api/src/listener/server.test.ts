@@ -546,9 +546,9 @@ describe("server", () => {
 
     it("an address in use is said with the setting to change", async () => {
       await open();
-      const { ApiServer } = await import("./server.ts");
+      const { HttpListener } = await import("./http-listener.ts");
       const { Metrics, silentLogger, systemClock } = await import("@pyromesh/base");
-      const error = await ApiServer.open(
+      const error = await HttpListener.open(
         { host: "127.0.0.1", port: api.server.port, isMultitenant: false, operators: "loopback" },
         { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] },
       ).catch((thrown: unknown) => thrown);

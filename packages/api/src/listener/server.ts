@@ -1,24 +1,22 @@
 /**
- * The HTTP listener. It finds the route, says who is asking, bounds what a request may hold and how long it may take; request-context.ts has
- * one request up to the end of its reply, and what a request means is the handlers' business. Written on node:http alone.
+ * The API as a listener serves it. It finds the route, says who is asking, bounds what a request may hold and how long it may take;
+ * request-context.ts has one request up to the end of its reply, and what a request means is the handlers' business. It has no sockets:
+ * requests and responses are handed to it (ports/http-stream.ts), by http-listener.ts from a port, by a network in memory from a test.
  *
- *   socket -> parser (header bounds) -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
+ *   listener -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
  * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
- * handler's signal; `stop` lets what is in flight end, and then nothing listens any more.
- *
- * HTTP/1.1 only so far. When h2c comes, `connection` is where the two are told apart: HTTP/2 with prior knowledge opens with the
- * 24 bytes `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
+ * handler's signal; what is in flight when a stop begins may end.
  */
-import { createServer } from "node:http";
-import type { Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
 import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
+import { threadPoolCompression } from "../ports/compression.ts";
+import type { Compression } from "../ports/compression.ts";
 import { Timeouts } from "../ports/timeouts.ts";
 import { RequestContext } from "./request-context.ts";
 import type { Connection, RequestHost } from "./request-context.ts";
 import type { ApiReply } from "../ports/http.ts";
+import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import { refuseOperator } from "./operator-gate.ts";
 import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
@@ -98,11 +96,18 @@ export interface ApiServerModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly routes: readonly Route[];
+  /** Absent: Node's thread pool. */
+  readonly compression?: Compression;
+}
+
+export interface ApiServerHooks {
+  /** A reply has ended while the server stops: its connection may be idle now, and nothing else comes on it. */
+  readonly onEndedInStop: () => void;
 }
 
 export class ApiServer {
+  readonly limits: ServerLimits;
   readonly #options: ApiServerOptions;
-  readonly #limits: ServerLimits;
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
@@ -111,26 +116,24 @@ export class ApiServer {
   readonly #bodyTimeouts: Timeouts;
   readonly #replies: Replies;
   readonly #durations: Histogram;
-  readonly #http: Server;
-  readonly #connections = new WeakMap<Socket, Connection>();
-  /** Open, and no request has come yet whose headers are whole. As many as there may be connections. */
-  readonly #unasked = new Set<Socket>();
-  /** Set once it listens. */
-  #siteGate!: SiteGate;
+  readonly #siteGate: SiteGate;
+  readonly #host: RequestHost;
   #runningCount = 0;
-  #stopped: Promise<void> | undefined;
+  #isStopping = false;
 
-  private constructor(options: ApiServerOptions, modules: ApiServerModules) {
+  /** `listenAddress`: what `options.host` turned out to be. */
+  constructor(options: ApiServerOptions, listenAddress: string, { compression = threadPoolCompression, onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
     this.#options = options;
-    this.#limits = { ...DEFAULT_SERVER_LIMITS, ...options.limits };
+    this.limits = serverLimits(options);
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#refusals = new RefusalLog(modules);
     this.#routes = new RouteTable(modules.routes);
-    this.#timeouts = new Timeouts({ lengthMs: this.#limits.requestTimeoutMs }, modules);
-    this.#bodyTimeouts = new Timeouts({ lengthMs: this.#limits.bodyTimeoutMs }, modules);
-    const { replyBytesInFlightMax, replyWaitMs, replyPace } = this.#limits;
-    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, modules);
+    this.#timeouts = new Timeouts({ lengthMs: this.limits.requestTimeoutMs }, modules);
+    this.#bodyTimeouts = new Timeouts({ lengthMs: this.limits.bodyTimeoutMs }, modules);
+    this.#siteGate = new SiteGate(options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: options.host, listenAddress });
+    const { bodyBytesInFlightMax, gzipBytesMin, memoryWaitTimeoutMs: waitTimeoutMs, replyBytesInFlightMax, replyPace, replyWaitMs, unpackedBytesInFlightMax } = this.limits;
+    this.#replies = new Replies({ bytesMax: replyBytesInFlightMax, waitMs: replyWaitMs, rule: replyPace }, { ...modules, compression });
     this.#durations = modules.metrics.histogram(
       "pyromesh_request_duration_seconds",
       "From a request's headers to the end of its reply.",
@@ -138,109 +141,50 @@ export class ApiServer {
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
     modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
-    const waitTimeoutMs = this.#limits.memoryWaitTimeoutMs;
-    const host: RequestHost = {
+    this.#host = {
       clock: modules.clock,
-      bodyMemory: new BodyMemory({ bytesMax: this.#limits.bodyBytesInFlightMax, waitTimeoutMs }, modules),
-      unpackBudget: new MemoryBudget({ bytesMax: this.#limits.unpackedBytesInFlightMax, waitTimeoutMs }, modules),
+      compression,
+      bodyMemory: new BodyMemory({ bytesMax: bodyBytesInFlightMax, waitTimeoutMs }, modules),
+      unpackBudget: new MemoryBudget({ bytesMax: unpackedBytesInFlightMax, waitTimeoutMs }, modules),
       timeouts: this.#timeouts,
       bodyTimeouts: this.#bodyTimeouts,
       replies: this.#replies,
-      gzipBytesMin: this.#limits.gzipBytesMin,
-      isStopping: () => this.#stopped !== undefined,
+      gzipBytesMin,
+      isStopping: () => this.#isStopping,
       onHandled: () => void this.#runningCount--,
       onReplied: (context, reply) => {
         this.#account(context, reply);
         // A reply that was begun before the stop did not say that it is the connection's last.
-        if (this.#stopped !== undefined) this.#http.closeIdleConnections();
+        if (this.#isStopping) onEndedInStop();
       },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
-    this.#http = createServer(
-      {
-        maxHeaderSize: this.#limits.headerBytesMax,
-        headersTimeout: this.#limits.headersTimeoutMs,
-        // Our own body limit comes first and answers in JSON; this one is for clients whose body nobody reads.
-        requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
-        keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
-        connectionsCheckingInterval: 5_000,
-        highWaterMark: READ_BYTES,
-      },
-      (request, response) => this.#serve(new RequestContext(request, response, this.#connectionOf(request.socket), host)),
-    );
-    this.#http.maxConnections = this.#limits.connectionCountMax;
-    this.#http.on("connection", (socket: Socket) => {
-      this.#unasked.add(socket);
-      socket.once("close", () => this.#unasked.delete(socket));
-    });
-    this.#http.on("drop", () => this.#refuseUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
-    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
   }
 
-  /** Rejects LISTEN_FAILED. */
-  static async open(options: ApiServerOptions, modules: ApiServerModules): Promise<ApiServer> {
-    const server = new ApiServer(options, modules);
-    await server.#listen();
-    return server;
+  /** Handlers at work. */
+  get runningCount(): number {
+    return this.#runningCount;
   }
 
-  get port(): number {
-    return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
+  /** Takes nothing new but probes. What is in flight goes on; who does not read its reply well is cut off after `stopWindowMs`. */
+  beginStop(): void {
+    this.#isStopping = true;
+    this.#replies.beginStop();
   }
 
-  /**
-   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
-   * that is left after `stopTimeoutMs`. Safe to call again.
-   */
-  stop(): Promise<void> {
-    this.#stopped ??= new Promise((resolve) => {
-      this.#replies.beginStop();
-      const timer = this.#clock.after(this.#limits.stopTimeoutMs, () => {
-        this.#logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#runningCount });
-        this.#http.closeAllConnections();
-      });
-      this.#http.close(() => {
-        timer.cancel();
-        this.#timeouts.stop();
-        this.#bodyTimeouts.stop();
-        this.#refusals.stop();
-        this.#replies.endStop();
-        resolve();
-      });
-      this.#http.closeIdleConnections();
-      // Node.js does not call these idle.
-      for (const socket of this.#unasked) socket.destroy();
-    });
-    return this.#stopped;
-  }
-
-  #listen(): Promise<void> {
-    const { host, port } = this.#options;
-    return new Promise((resolve, reject) => {
-      this.#http.once("error", (cause) => reject(unavailable("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${cause.message}; choose another with --http-addr`, cause)));
-      this.#http.listen(port, host, () => {
-        this.#http.removeAllListeners("error");
-        // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
-        this.#http.on("error", (error) => this.#logger.error("the listener failed to accept", { error }));
-        const { address } = this.#http.address() as AddressInfo; // listening on TCP, never on a pipe
-        this.#siteGate = new SiteGate(this.#options.sites ?? { allowedHosts: [], corsOrigins: [] }, { listenHost: host, listenAddress: address });
-        resolve();
-      });
-    });
+  /** Call once every connection is gone. */
+  endStop(): void {
+    this.#timeouts.stop();
+    this.#bodyTimeouts.stop();
+    this.#refusals.stop();
+    this.#replies.endStop();
   }
 
   // --- one request --------------------------------------------------------------------------------------------------
 
-  #connectionOf(socket: Socket): Connection {
-    let connection = this.#connections.get(socket);
-    if (connection === undefined) {
-      this.#unasked.delete(socket);
-      this.#connections.set(socket, (connection = { openCount: 0, latest: undefined, allowedHost: undefined }));
-    }
-    return connection;
-  }
-
-  #serve(context: RequestContext): void {
+  /** A request whose headers are whole. */
+  serve(request: IncomingRequest, response: OutgoingResponse, connection: Connection): void {
+    const context = new RequestContext(request, response, connection, this.#host);
     const found = this.#routes.find(context.method, context.path);
     if (found.kind !== "not-found") context.route = found.route.path;
     let preflight: ApiReply | undefined;
@@ -290,8 +234,8 @@ export class ApiServer {
 
   /** Throws why the handler is not asked. */
   #admit(context: RequestContext, route: Route): void {
-    if (this.#stopped !== undefined && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
-    if (this.#runningCount >= this.#limits.concurrentRequestsMax && !route.isProbe) {
+    if (this.#isStopping && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
+    if (this.#runningCount >= this.limits.concurrentRequestsMax && !route.isProbe) {
       throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
     }
     if (context.openCount > OPEN_COUNT_MAX) {
@@ -326,34 +270,17 @@ export class ApiServer {
     this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
   }
 
-  /** Before there was a request. */
-  #refuseUnrouted(reason: string, status: number | undefined, message: string): void {
+  /** A refusal before there was a request: for the log and the counts. */
+  noteUnrouted(reason: string, status: number | undefined, message: string): void {
     this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
-  }
-
-  /**
-   * What the parser did not take: no request, no route, no handler. Behind a push that is at work it gets no answer: the client would
-   * take it for the push's, which may be kept.
-   */
-  #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
-    if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
-      socket.destroy();
-      return;
-    }
-    const status = error.code === "HPE_HEADER_OVERFLOW" ? "431 Request Header Fields Too Large" : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? "408 Request Timeout" : "400 Bad Request";
-    this.#logger.debug("unreadable request", { code: error.code });
-    this.#refuseUnrouted("unreadable_request", Number(status.slice(0, 3)), status.slice(4));
-    socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
   }
 }
 
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
-/**
- * What Node reads of a socket at once. With its own 16 KiB of high water a push, which is mostly larger, stops its socket and starts it
- * again. A request that nobody reads holds two reads at most, where it held one and a quarter.
- */
-const READ_BYTES = 64 * 2 ** 10;
+export function serverLimits({ limits }: Pick<ApiServerOptions, "limits">): ServerLimits {
+  return { ...DEFAULT_SERVER_LIMITS, ...limits };
+}
 
 /**
  * Requests of one connection that are not replied to, probes too. A read of 64 KiB holds 1,800 of them, all of which would be at work in one

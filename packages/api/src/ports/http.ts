@@ -1,5 +1,6 @@
 /** A request and a reply as handlers see them: no sockets, so that handlers are tested without a server. */
 import type { CodedError, TenantId } from "@pyromesh/base";
+import type { Compression } from "./compression.ts";
 import type { Caller } from "./ports.ts";
 import type { UnpackMemory } from "./request-memory.ts";
 
@@ -15,6 +16,8 @@ export interface ApiRequest {
   body(sizeBytesMax: number): Promise<Uint8Array>;
   /** For what the body opens to: held until the handler ends. */
   readonly unpackMemory: UnpackMemory;
+  /** Opens bodies and compresses replies beside this thread. */
+  readonly compression: Compression;
   /** Aborts when the client goes away or the server's time limit passes. Made when it is first asked for: `caller` costs less. */
   readonly signal: AbortSignal;
   /** The same, for who only looks. */

@@ -1,6 +1,4 @@
 /** The render API of the older clients and of Drilldown: one GET, one flame graph with its timeline, in JSON, Graphviz or pprof. */
-import { promisify } from "node:util";
-import { gzip } from "node:zlib";
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { RegexBudget } from "@pyromesh/profile";
@@ -40,7 +38,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
       }
       case "pprof": {
         const answer = await modules.source.pprof({ ...query, maxNodes: checkPprofNodes(asked, limits), goPgo: undefined, form: "proto" }, signal);
-        return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await gzipAsync(answer.value) };
+        return { status: 200, headers: { ...receiptHeaders(answer), ...pprofHeaders(query.profileType) }, body: await request.compression.gzip(answer.value) };
       }
       default: {
         const maxNodes = checkMaxNodes(asked, limits);
@@ -144,8 +142,6 @@ function limitOf(parameters: URLSearchParams): number {
 }
 
 // --- the reply --------------------------------------------------------------------------------------------------------
-
-const gzipAsync = promisify(gzip);
 
 /** `go tool pprof URL` reads gzip by its magic: a file, not a content encoding. */
 function pprofHeaders(type: ProfileType): Record<string, string> {

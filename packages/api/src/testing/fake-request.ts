@@ -1,6 +1,7 @@
 /** Requests without a socket, for handler tests. */
 import { ANONYMOUS, CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
+import { threadPoolCompression } from "../ports/compression.ts";
 import type { ApiRequest } from "../ports/http.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
@@ -27,6 +28,7 @@ export function fakeRequest(init: {
     signal,
     caller: signal,
     unpackMemory: init.unpackMemory ?? AMPLE,
+    compression: threadPoolCompression,
     endAfter: () => {},
     reserveReply: () => Promise.resolve(),
     body(sizeBytesMax) {

@@ -21,6 +21,11 @@ export class ManualClock implements Clock {
     return { cancel: () => void (this.#timers = this.#timers.filter((other) => other !== timer)) };
   }
 
+  /** The event loop's: what promises and real files do goes on. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => void setImmediate(resolve));
+  }
+
   sleep(delayMs: number): Promise<void> {
     return new Promise((resolve) => this.after(delayMs, resolve));
   }

@@ -8,7 +8,7 @@ import { DEFAULT_QUERY_LIMITS } from "../read/query-limits.ts";
 import type { QueryLimits } from "../read/query-limits.ts";
 import type { Route } from "../ports/route.ts";
 import { apiRoutes } from "../routes.ts";
-import { ApiServer } from "../listener/server.ts";
+import { HttpListener } from "../listener/http-listener.ts";
 import type { ServerLimits } from "../listener/server.ts";
 import type { SiteOptions } from "../listener/site-gate.ts";
 import { FakeSource } from "./fake-source.ts";
@@ -56,7 +56,7 @@ export class FakeAdmin implements NodeAdmin {
 }
 
 export interface OpenApi {
-  readonly server: ApiServer;
+  readonly server: HttpListener;
   readonly source: FakeSource;
   readonly admin: FakeAdmin;
   readonly metrics: Metrics;
@@ -91,7 +91,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
     { limitsOf: () => queryLimits, queryBodyBytesMax: 1024 * 1024 },
     { source, admin, clock, push: store, ingest: store, ...(init.pages === undefined ? {} : { pages: init.pages }), ...(init.profiler === undefined ? {} : { profiler: init.profiler }) },
   );
-  const server = await ApiServer.open(
+  const server = await HttpListener.open(
     {
       host: "127.0.0.1",
       port: 0,

@@ -234,7 +234,7 @@ async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number)
   const body = await request.body(sizeBytesMax);
   if (body.length === 0 || isSentAsIs(request)) return body;
   const advice = sizeBytesMax < bodyBytesMax ? "the most that JSON may be: send fewer profiles at once, or application/proto" : BODY_LIMIT_ADVICE;
-  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller });
+  return inflateBody(body, { sizeBytesMax, advice }, { memory: request.unpackMemory, caller: request.caller, compression: request.compression });
 }
 
 const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";

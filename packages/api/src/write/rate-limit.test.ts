@@ -16,6 +16,7 @@ class HandClock {
     nowNs: () => BigInt(this.nowMsValue) * 1_000_000n,
     monotonicMs: () => this.nowMsValue,
     after: () => ({ cancel: () => {} }),
+    nextTurn: () => Promise.resolve(),
     sleep: () => Promise.resolve(),
   };
 }

@@ -1,6 +1,6 @@
 /**
  * Files that are there or not there, never half: the one way this package writes to a disk. `FileBucket` and
- * `LocalFiles` are both made of it.
+ * `FolderFiles` are both made of it.
  *
  *   root/
  *     v1/anonymous/20260101T00/L0-...seg     a key's segments are folders and a file, escaped (see `escapeSegment`)

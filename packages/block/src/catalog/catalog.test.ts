@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { Catalog } from "./catalog.ts";
 import type { CatalogEntry, ListPass, RefreshOutcome } from "./catalog-view.ts";
 import { CatalogView } from "./catalog-view.ts";
-import { LocalFiles } from "../objects/local-file.ts";
+import { FolderFiles } from "../objects/local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import type { ReadableKey } from "./object-path.ts";
 import { parseObjectKey, segmentKey } from "./object-path.ts";
@@ -315,14 +315,14 @@ describe("catalog", () => {
   let dir: string;
   let clock: ManualClock;
   let bucket: FaultyBucket;
-  let localFiles: LocalFiles;
+  let localFiles: FolderFiles;
   let catalog: Catalog;
   let objects: ObjectReader;
   beforeEach(async () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-catalog-"));
     clock = new ManualClock();
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
-    localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
+    localFiles = await FolderFiles.open({ dir }, { clock, random: systemRandom });
     catalog = new Catalog({}, { bucket, logger: silentLogger });
     objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
   });

@@ -102,7 +102,7 @@ export function parseObjectKey(key: string): ObjectKey | undefined {
 
 type Place = Pick<CommonKey, "tenant" | "windowStartMs">;
 
-/** The last answer: names come in runs of one tenant and window. */
+/** The last answer, which depends on the names alone: they come in runs of one tenant and window. */
 let lastPlace: { readonly tenant: string; readonly window: string; readonly place: Place | undefined } = { tenant: "", window: "", place: undefined };
 
 function parsePlace(tenant: string, window: string): Place | undefined {

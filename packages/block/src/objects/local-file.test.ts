@@ -4,14 +4,14 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { CodedError, CorruptionError, parseTenantId, systemClock, systemRandom } from "@pyromesh/base";
 import { assert } from "chai";
-import { LocalFiles } from "./local-file.ts";
+import { FolderFiles } from "./local-file.ts";
 import { segmentKey } from "../catalog/object-path.ts";
 
 const never = new AbortController().signal;
 
 describe("local files", () => {
   let dir: string;
-  let files: LocalFiles;
+  let files: FolderFiles;
   beforeEach(async () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-local-"));
     files = await open();
@@ -20,7 +20,7 @@ describe("local files", () => {
     await files.close();
     await rm(dir, { recursive: true, force: true });
   });
-  const open = (): Promise<LocalFiles> => LocalFiles.open({ dir, openFileCountMax: 3 }, { clock: systemClock, random: systemRandom });
+  const open = (): Promise<FolderFiles> => FolderFiles.open({ dir, openFileCountMax: 3 }, { clock: systemClock, random: systemRandom });
   const read = async (key: string, offset: number, length: number): Promise<string> => Buffer.from(await files.read(key, offset, length, never)).toString();
 
   it("what was written is read by ranges, also after opening again", async () => {

@@ -14,7 +14,25 @@ import type { TreeFile } from "../bucket/file-tree.ts";
 import { FileTree, isFileError, readFrom } from "../bucket/file-tree.ts";
 import type { RangeSource } from "../segment/segment-reader.ts";
 
-export interface LocalFilesOptions {
+export interface LocalFiles {
+  /** Where the file of `key` lies, for people. */
+  pathOf(key: string): string;
+  /** False where the key is there already: a repeated seal after a crash, with the same bytes. */
+  write(key: string, bytes: Uint8Array): Promise<boolean>;
+  /** The size is read once: a sealed file does not change. Rejects LOCAL_FILE_MISSING. */
+  source(key: string): Promise<RangeSource>;
+  /** Exactly `lengthBytes` bytes; a CorruptionError where the file ends before. Rejects with the signal's reason when it aborts first. */
+  read(key: string, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
+  /** All files whose key begins with `prefix`, in key order. */
+  list(prefix?: string): Promise<readonly TreeFile[]>;
+  /** Resolves also where there was nothing. A read under way ends well: the file is open. */
+  delete(key: string): Promise<void>;
+  /** For a file that is not what was written. Where it lies now, for people; undefined where there was none. */
+  setAside(key: string): Promise<string | undefined>;
+  close(): Promise<void>;
+}
+
+export interface FolderFilesOptions {
   readonly dir: string;
   /** Files kept open for reading. At the bound the one read longest ago is closed; files in the middle of a read stay on top of it. */
   readonly openFileCountMax?: number;
@@ -55,7 +73,8 @@ class OpenFile {
   }
 }
 
-export class LocalFiles {
+/** In a folder of the file system. */
+export class FolderFiles implements LocalFiles {
   readonly #tree: FileTree;
   /** What an open file costs is its descriptor, so they are counted, not weighed. */
   readonly #open: LRUCache<string, OpenFile>;
@@ -65,20 +84,18 @@ export class LocalFiles {
     this.#open = new LRUCache({ max: openFileCountMax, dispose: (file) => void file.drop() });
   }
 
-  static async open(options: LocalFilesOptions, modules: { readonly clock: Clock; readonly random: Random }): Promise<LocalFiles> {
+  static async open(options: FolderFilesOptions, modules: { readonly clock: Clock; readonly random: Random }): Promise<FolderFiles> {
     try {
-      return new LocalFiles(await FileTree.open(options.dir, modules), options.openFileCountMax ?? OPEN_FILE_COUNT_MAX);
+      return new FolderFiles(await FileTree.open(options.dir, modules), options.openFileCountMax ?? OPEN_FILE_COUNT_MAX);
     } catch (error) {
       throw asLocalError("open", options.dir, error);
     }
   }
 
-  /** Where the file of `key` lies, for people. */
   pathOf(key: string): string {
     return this.#tree.pathOf(key);
   }
 
-  /** False where the key is there already: a repeated seal after a crash, with the same bytes. */
   async write(key: string, bytes: Uint8Array): Promise<boolean> {
     checkKey(key);
     try {
@@ -88,7 +105,6 @@ export class LocalFiles {
     }
   }
 
-  /** The size is read once: a sealed file does not change. Rejects LOCAL_FILE_MISSING. */
   async source(key: string): Promise<RangeSource> {
     try {
       const { sizeBytes } = await this.#tree.stat(key);
@@ -98,7 +114,6 @@ export class LocalFiles {
     }
   }
 
-  /** Exactly `lengthBytes` bytes; a CorruptionError where the file ends before. */
   async read(key: string, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
     signal.throwIfAborted();
     const file = this.#borrow(key);
@@ -116,7 +131,6 @@ export class LocalFiles {
     }
   }
 
-  /** All files whose key begins with `prefix`, in key order. */
   async list(prefix = ""): Promise<readonly TreeFile[]> {
     const files: TreeFile[] = [];
     try {
@@ -127,7 +141,6 @@ export class LocalFiles {
     return files;
   }
 
-  /** Resolves also where there was nothing. A read under way ends well: the file is open. */
   async delete(key: string): Promise<void> {
     await this.#drop(key);
     try {
@@ -137,7 +150,6 @@ export class LocalFiles {
     }
   }
 
-  /** For a file that is not what was written. Where it lies now, for people; undefined where there was none. */
   async setAside(key: string): Promise<string | undefined> {
     await this.#drop(key);
     try {

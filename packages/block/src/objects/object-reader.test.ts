@@ -7,7 +7,7 @@ import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
 import type { CatalogEntry } from "../catalog/catalog-view.ts";
 import type { DatasetInput, SegmentMeta } from "../segment/format.ts";
-import { LocalFiles } from "./local-file.ts";
+import { FolderFiles } from "./local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { ReadableKey } from "../catalog/object-path.ts";
@@ -46,13 +46,13 @@ describe("object reader", () => {
   let dir: string;
   let clock: ManualClock;
   let bucket: FaultyBucket;
-  let localFiles: LocalFiles;
+  let localFiles: FolderFiles;
   let objects: ObjectReader;
   beforeEach(async () => {
     clock = new ManualClock();
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-objects-"));
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
-    localFiles = await LocalFiles.open({ dir }, { clock, random: systemRandom });
+    localFiles = await FolderFiles.open({ dir }, { clock, random: systemRandom });
     objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
   });
   afterEach(async () => {

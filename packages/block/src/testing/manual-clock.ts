@@ -29,6 +29,11 @@ export class ManualClock implements Clock {
     return { cancel: () => this.#timers.delete(timer) };
   }
 
+  /** The event loop's: what promises and real files do goes on. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => void setImmediate(resolve));
+  }
+
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal?.aborted === true) return reject(signal.reason as Error);

@@ -7,35 +7,32 @@
  * format must be recognised before that. Later formats may add lines and keep the first. Format 1 has no such file: the entry `m/store`
  * names its format.
  */
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
-import { atomicFile } from "../store/atomic-file.ts";
+import type { AtomicFile } from "../store/atomic-file.ts";
 import { FORMAT_VERSION } from "../entries/meta-entry.ts";
 
+export interface FormatPlace {
+  /** The folder that the file lies in, for people. */
+  readonly place: string;
+  readonly formatFile: AtomicFile;
+}
+
 /** The format that the file names; undefined where the file is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER`. */
-export async function checkHeadFormat(dir: string): Promise<number | undefined> {
-  const path = join(dir, FILE_NAME);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (cause) {
-    if (["ENOENT", "ENOTDIR"].includes(String((cause as NodeJS.ErrnoException).code))) return undefined; // fs errors carry a code
-    throw cause;
-  }
-  const found = FIRST_LINE.exec(text);
+export async function checkHeadFormat({ formatFile, place }: FormatPlace): Promise<number | undefined> {
+  const bytes = await formatFile.read();
+  const found = bytes === undefined ? null : FIRST_LINE.exec(Buffer.from(bytes).toString("latin1"));
   if (found === null) return undefined;
   const version = Number(found[1]);
-  if (version > FORMAT_VERSION) throw formatNewer(version, path);
+  if (version > FORMAT_VERSION) throw formatNewer(version, join(place, "format"));
   return version;
 }
 
 /** Call it while the store's lock is held. */
-export async function writeHeadFormat(dir: string): Promise<void> {
-  await atomicFile(join(dir, FILE_NAME)).write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
+export async function writeHeadFormat({ formatFile }: FormatPlace): Promise<void> {
+  await formatFile.write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
 }
 
-const FILE_NAME = "format";
 const FIRST_LINE = /^pyromesh head format (\d{1,9})\r?\n/;
 
 function formatNewer(version: number, path: string): CodedError {

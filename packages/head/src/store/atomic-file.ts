@@ -3,6 +3,7 @@ import { open, readFile, rename } from "node:fs/promises";
 import { dirname } from "node:path";
 
 export interface AtomicFile {
+  /** Undefined where there is none. */
   read(): Promise<Uint8Array | undefined>;
   /** Resolves when the new content survives power loss; the old one stays until then. */
   write(bytes: Uint8Array): Promise<void>;
@@ -14,7 +15,8 @@ export function atomicFile(path: string): AtomicFile {
       try {
         return await readFile(path);
       } catch (cause) {
-        if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined; // fs errors carry a code
+        // Errors of the file system carry a code. ENOTDIR: a file stands where its folder would be.
+        if (["ENOENT", "ENOTDIR"].includes(String((cause as NodeJS.ErrnoException).code))) return undefined;
         throw cause;
       }
     },

@@ -56,6 +56,10 @@ export class StillClock implements Clock {
       timer.run();
     }
   }
+  /** The event loop's: what promises and real files do goes on. */
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => void setImmediate(resolve));
+  }
   /** Resolves when all that needs no time has happened. */
   settle(): Promise<void> {
     return new Promise((resolve) => setImmediate(resolve));

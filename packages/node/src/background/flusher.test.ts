@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { Metrics, parseTenantId, seededRandom, silentLogger } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { LocalFiles, MemoryBucket, parseObjectKey } from "@pyromesh/block";
+import { FolderFiles, MemoryBucket, parseObjectKey } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import type { BucketCall, BucketFault } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -43,7 +43,7 @@ class World {
       ...modules,
       bucket: this.bucket,
       compute: openLocalCompute(modules),
-      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      local: await FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
     });

@@ -1,5 +1,4 @@
-/** The disk that the data directory is on: how large it is and what is free. */
-import { statfs } from "node:fs/promises";
+/** How large the disk is that the data directory is on, and what is free of it: measured when asked, shown as metrics. */
 import type { Metrics } from "@pyromesh/base";
 
 export interface DiskSpace {
@@ -9,13 +8,14 @@ export interface DiskSpace {
 }
 
 export class DataDisk {
-  readonly #dataDir: string;
+  readonly #measureNow: () => Promise<DiskSpace | undefined>;
   #latest: DiskSpace | undefined;
   /** One at a time: on a network file system that hangs, measurements would pile up and use up the thread pool. */
   #measuring: Promise<DiskSpace | undefined> | undefined;
 
-  constructor(dataDir: string, { metrics }: { readonly metrics: Metrics }) {
-    this.#dataDir = dataDir;
+  /** `measure`: undefined where the file system does not say. Never rejects. */
+  constructor({ measure, metrics }: { readonly measure: () => Promise<DiskSpace | undefined>; readonly metrics: Metrics }) {
+    this.#measureNow = measure;
     metrics.gauge("pyromesh_data_dir_free_bytes", "Bytes that are free on the disk of the data directory.", [], async (gauge) => {
       const space = await this.#known();
       if (space !== undefined) gauge.set({}, space.freeBytes);
@@ -26,7 +26,6 @@ export class DataDisk {
     });
   }
 
-  /** Undefined where the file system does not say. */
   measure(): Promise<DiskSpace | undefined> {
     return (this.#measuring ??= this.#measure().finally(() => (this.#measuring = undefined)));
   }
@@ -37,13 +36,7 @@ export class DataDisk {
   }
 
   async #measure(): Promise<DiskSpace | undefined> {
-    try {
-      const { bavail, bfree, blocks, bsize } = await statfs(this.#dataDir);
-      // Some file systems of programs say 0 of everything. A part of the free blocks may be root's.
-      this.#latest = blocks === 0 ? undefined : { freeBytes: (process.getuid?.() === 0 ? bfree : bavail) * bsize, sizeBytes: blocks * bsize };
-    } catch {
-      this.#latest = undefined;
-    }
+    this.#latest = await this.#measureNow();
     return this.#latest;
   }
 }

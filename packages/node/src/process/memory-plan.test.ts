@@ -21,6 +21,7 @@ describe("memory plan", () => {
       windowBytesMax: 64 * MIB,
       bodyBytes: 32 * MIB,
       unpackedBytes: 32 * MIB,
+      slotCount: 64,
       pushBytes: 32 * MIB,
       recordBytesMax: 16 * MIB,
       replyBytes: 8 * MIB,

@@ -34,6 +34,8 @@ export interface MemoryPlan {
   readonly bodyBytes: number;
   /** What bodies open to. */
   readonly unpackedBytes: number;
+  /** Pushes whose bytes lie in the buffer pool at once; those of others lie beside it. */
+  readonly slotCount: number;
   /** Profiles and records between the main thread and the workers, beside the slots. */
   readonly pushBytes: number;
   /** Of the records of one profile, all together. */
@@ -63,6 +65,10 @@ const BODY_BYTES_MAX = 256 * MIB;
 /** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
 const UNPACKED_BYTES_MAX = 64 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
+/** Slots of 64 KiB (compute/buffer-pool.ts), of which every machine has as many; the simulator opens nodes by the thousand, and gives them less. */
+const SLOT_COUNT_MAX = 64;
+const SLOT_COUNT_MIN = 4;
+const SLOT_MEMORY_BYTES = 2 * MIB;
 /** A profile of the default limit, and as much again for others. */
 const IN_FLIGHT_BYTES_MIN = 8 * MIB;
 /** Four times a profile of the default limit; and what profile/src/record/encode-push.ts takes whatever the memory. */
@@ -99,6 +105,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
     bodyBytes: between(IN_FLIGHT_BYTES_MIN, BODY_BYTES_MAX, sixteenth),
     unpackedBytes: between(IN_FLIGHT_BYTES_MIN, UNPACKED_BYTES_MAX, sixteenth),
     recordBytesMax: between(RECORD_BYTES_MIN, RECORD_BYTES_MAX, sixteenth / 2),
+    slotCount: between(SLOT_COUNT_MIN, SLOT_COUNT_MAX, memoryBytes / SLOT_MEMORY_BYTES),
     pushBytes: between(IN_FLIGHT_BYTES_MIN, PUSH_BYTES_MAX, sixteenth),
     replyBytes: Math.floor(Math.min(REPLY_BYTES_MAX, sixteenth / 4)),
     queriesAtOnceMax: between(1, Math.max(QUERIES_AT_ONCE_MIN, QUERIES_A_WORKER * workerCount), memoryBytes / 8 / QUERY_BYTES),

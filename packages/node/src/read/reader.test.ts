@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { MergeQuery, PointsQuery } from "@pyromesh/api";
 import { ANONYMOUS, CodedError, decodeUtf8, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
-import { bytesSource, LocalFiles, MemoryBucket, parseObjectKey, readFooter, segmentKey } from "@pyromesh/block";
+import { bytesSource, FolderFiles, MemoryBucket, parseObjectKey, readFooter, segmentKey } from "@pyromesh/block";
 import type { SegmentKey } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -74,7 +74,7 @@ class World {
       limits: this.limits,
       bucket: this.bucket,
       compute,
-      local: await LocalFiles.open({ dir: join(this.dir, "sealed") }, modules),
+      local: await FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, ...this.#head }),
     });

@@ -6,14 +6,12 @@ import { seededRandom } from "@pyromesh/base";
 import type { Clock, Random, Timer } from "@pyromesh/base";
 import type { InPlaceWorld } from "./in-place-threads.ts";
 
-/** The head reads what it holds in some turns of the event loop. */
-const TURNS = 10;
 /** What takes longer is stuck. */
 const PATIENCE_MS = 3_600_000;
 
 export class SeededWorld implements Pick<InPlaceWorld, "random" | "deliver"> {
   readonly random: Random;
-  readonly clock: WaitingClock = new WaitingClock();
+  readonly clock: WaitingClock = new WaitingClock((run) => this.deliver("a turn of the loop", run));
   /** What was delivered, in order. */
   readonly history: string[] = [];
   readonly #due: { readonly what: string; readonly run: () => void }[] = [];
@@ -33,8 +31,6 @@ export class SeededWorld implements Pick<InPlaceWorld, "random" | "deliver"> {
     );
     const endMs = this.clock.monotonicMs() + PATIENCE_MS;
     for (let step = 0; ; step++) {
-      // What works in slices of its own gives way to the event loop a few times.
-      for (let turn = 0; turn < TURNS && !isDone && this.#due.length === 0; turn++) await settled();
       await settled();
       if (isDone) return work;
       onStep?.(step);
@@ -63,6 +59,15 @@ export class SeededWorld implements Pick<InPlaceWorld, "random" | "deliver"> {
 class WaitingClock implements Clock {
   #nowMs = 1_700_000_000_000;
   readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
+  readonly #later: (run: () => void) => void;
+
+  constructor(later: (run: () => void) => void) {
+    this.#later = later;
+  }
+
+  nextTurn(): Promise<void> {
+    return new Promise((resolve) => this.#later(resolve));
+  }
 
   nowMs(): number {
     return this.#nowMs;

@@ -83,7 +83,7 @@ export function packRow(out: Uint8Array, start: number, record: RecordView, node
   return at;
 }
 
-/** What an id of the record is in the dataset; 0: not asked yet. */
+/** What an id of the record is in the dataset; 0: not asked yet. Cleared by each call. */
 let knownIds: Uint32Array = new Uint32Array(64);
 
 function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {

@@ -36,7 +36,8 @@ function isBefore(labels: readonly Label[], at: number): boolean {
   return false;
 }
 
-// Sums over the labels, so their order does not matter. Each label is two 32-bit hashes, and stirred before it is added.
+// Sums over the labels, so their order does not matter. Each label is two 32-bit hashes, and stirred before it is added. Each call begins
+// them anew.
 let low = 0;
 let high = 0;
 

@@ -242,6 +242,7 @@ class HexIds {
   }
 }
 
+/** Of one call: interned, which copies it, before another id is read. */
 const hexBytes = new Uint8Array(16);
 
 /** Value of a hex digit; 255 for everything else. */

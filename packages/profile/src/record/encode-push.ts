@@ -59,6 +59,7 @@ const SCRATCH_PUSH_BYTES_MAX = 4 * 1024 * 1024;
 /** A UUID's. */
 const PROFILE_ID_BYTES = 16;
 
+// Scratch of one call of encodePush, which ends before another begins: the next one writes it anew, and only its size is left.
 let decoder = new PprofDecoder();
 let encoder = new RecordEncoder();
 

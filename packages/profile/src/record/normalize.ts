@@ -31,6 +31,7 @@ export interface NormalizedTypes {
 /** bit 0 of a mapping's flags */
 const HAS_FUNCTIONS = 1;
 
+/** Scratch of one call: built anew for each list of ids. */
 const idTable = new IdTable();
 
 /** `labels`: the series' own, as they came. */

@@ -55,7 +55,7 @@ export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
 }
 
 // Two 32-bit lanes, one byte at a time: FNV-1a, and a multiply and rotate of its own. Fields carry their lengths, so their
-// borders are hashed too.
+// borders are hashed too. Each call begins them anew.
 let low = 0;
 let high = 0;
 

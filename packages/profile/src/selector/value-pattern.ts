@@ -54,7 +54,7 @@ function compiledTest(pattern: string): ValueTest {
   };
 }
 
-/** Expressions that the engine took: dashboards send the same ones again and again. At the bound all of them are forgotten. */
+/** Expressions that the engine took: dashboards send the same ones again and again. At the bound all of them are forgotten. Whether one is taken does not depend on this. */
 const CHECKED_COUNT_MAX = 256;
 const checked = new Set<string>();
 

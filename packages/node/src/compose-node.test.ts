@@ -1,0 +1,126 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { inPlaceCompression, MemoryNetwork } from "@pyromesh/api/testing";
+import type { MemoryReply } from "@pyromesh/api/testing";
+import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { MemoryBucket } from "@pyromesh/block";
+import { expect } from "chai";
+import { composeNode } from "./compose-node.ts";
+import type { ComposedNode } from "./compose-node.ts";
+import { loadConfig } from "./config/load-config.ts";
+import { dataDirDisk } from "./process/node-disk.ts";
+import { InPlaceThreads } from "./testing/index.ts";
+import type { World } from "./world.ts";
+
+const PORT = 4040;
+const FOLDED = "main;work 3\nmain;wait 4\n";
+
+/** A data directory and a bucket, and one process after the other on them. */
+class Machine {
+  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-compose-"));
+  readonly bucket: MemoryBucket = new MemoryBucket({ clock: systemClock });
+  network: MemoryNetwork = new MemoryNetwork({ deliver: queueMicrotask });
+  #node: ComposedNode | undefined;
+
+  async compose(flags: Readonly<Record<string, string>> = {}, changes: Partial<World> = {}): Promise<ComposedNode> {
+    const settings = Object.entries({ flush_interval: "1h", data_dir: this.dir, ...flags }).map(([key, value]): [string, string[]] => [key, [value]]);
+    const random = seededRandom(7);
+    const modules = { clock: systemClock, random, logger: silentLogger };
+    this.#node = await composeNode(loadConfig({ flags: new Map(settings), env: {}, readFile: () => "" }), {
+      ...modules,
+      metrics: new Metrics(),
+      network: this.network,
+      disk: dataDirDisk(this.dir, modules),
+      openBucket: async () => this.bucket,
+      openThreads: () => new InPlaceThreads({ random, deliver: (_, run) => queueMicrotask(run) }),
+      compression: inPlaceCompression(queueMicrotask),
+      machine: { coreCount: 1, memoryBytes: 2 ** 30, openFilesMax: undefined },
+      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
+      endProcess: () => {},
+      ...changes,
+    });
+    return this.#node;
+  }
+
+  async send(method: string, target: string, body?: string, headers: Readonly<Record<string, string>> = {}): Promise<MemoryReply | undefined> {
+    return this.network.send(PORT, { method, target, headers, ...(body !== undefined && { body: [Buffer.from(body)] }) }).reply;
+  }
+
+  push(body = FOLDED, from = systemClock.nowMs() / 1000): Promise<MemoryReply | undefined> {
+    return this.send("POST", `/ingest?name=shop&from=${from}&until=${from + 10}&format=folded`, body);
+  }
+
+  /** Of the flame graph of the last hours. */
+  async total(): Promise<number> {
+    const reply = await this.send("GET", `/pyroscope/render?query=${encodeURIComponent('process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="shop"}')}&from=now-2h&until=now`);
+    expect(reply?.status, textOf(reply)).to.equal(200);
+    return (JSON.parse(textOf(reply)) as { flamebearer: { numTicks: number } }).flamebearer.numTicks;
+  }
+
+  async end(): Promise<void> {
+    await this.#node?.stop();
+    rmSync(this.dir, { recursive: true, force: true });
+  }
+}
+
+function textOf(reply: MemoryReply | undefined): string {
+  return Buffer.from(reply?.body ?? []).toString();
+}
+
+describe("a composed node", function () {
+  this.timeout(20_000);
+  let machine: Machine;
+  beforeEach(() => {
+    machine = new Machine();
+  });
+  afterEach(() => machine.end());
+
+  it("has the HTTP API in it: a push is found, flushed, and found again after a restart, without a socket", async () => {
+    const node = await machine.compose();
+    await node.start();
+    expect((await machine.push())?.status).to.equal(200);
+    const total = await machine.total();
+    expect(total).to.be.greaterThan(0);
+    const flushed = await machine.send("POST", "/flush", "");
+    expect([flushed?.status, (JSON.parse(textOf(flushed)) as { segmentCount?: number }).segmentCount]).to.deep.equal([200, 1]);
+    await node.stop();
+    expect(await machine.send("GET", "/-/healthy"), "nobody listens any more").to.equal(undefined);
+    await (await machine.compose()).start();
+    expect(await machine.total()).to.equal(total);
+  });
+
+  it("goes by the gates and limits of a listener on a socket", async () => {
+    await (await machine.compose({ multitenancy: "true" })).start();
+    expect((await machine.push())?.status, "no tenant").to.equal(401);
+    expect((await machine.send("POST", "/flush", "", { "x-forwarded-for": "10.0.0.1" }))?.status, "an operator's request through a proxy").to.equal(403);
+    expect((await machine.send("GET", "/-/healthy", undefined, { host: "evil.example" }))?.status, "a foreign Host").to.equal(403);
+  });
+
+  it("admin requests have a listener of their own where the settings say so", async () => {
+    await (await machine.compose({ admin_addr: "127.0.0.1:4041" })).start();
+    expect((await machine.send("GET", "/metrics"))?.status).to.equal(404);
+    expect((await machine.network.send(4041, { method: "GET", target: "/metrics" }).reply)?.status).to.equal(200);
+  });
+
+  it("a start that fails leaves nothing at work: no listener, no worker", async () => {
+    const history: string[] = [];
+    const deliver = (what: string, run: () => void): void =>
+      queueMicrotask(() => {
+        history.push(what);
+        run();
+      });
+    const openThreads = (): InPlaceThreads => new InPlaceThreads({ random: seededRandom(7), deliver });
+    const node = await machine.compose({}, { openThreads, openBucket: () => Promise.reject(new Error("no bucket")) });
+    const failure = await node.start().catch((thrown: unknown) => thrown);
+    expect(String(failure)).to.contain("no bucket");
+    expect(await machine.send("GET", "/-/healthy")).to.equal(undefined);
+    expect(history.at(-1)).to.contain("worker 0 is gone");
+  });
+
+  it("a port that is taken ends the start", async () => {
+    await machine.network.listen({ host: "127.0.0.1", port: PORT, isMultitenant: false, operators: "loopback" }, { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] });
+    const failure = await (await machine.compose()).start().catch((thrown: unknown) => thrown);
+    expect((failure as { code?: string }).code).to.equal("LISTEN_FAILED");
+  });
+});

@@ -1,0 +1,232 @@
+/**
+ * A node as it runs: the engines (node.ts), the workers, the limits in force and the HTTP API, put together over a world (world.ts).
+ * `serve` and the simulator both run this; they differ in the world alone, which a script checks (scripts/check-imports.mjs).
+ *
+ * HTTP listens before the head is replayed, which may take long: who asks whether the process is alive hears that it is.
+ *
+ * What must stay true: no state of a node lies in a module. One that is dropped in the middle of anything, as by a crash, is as if it had
+ * never been, but for what it left on its disk and in its bucket.
+ */
+import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
+import { CodedError, Metrics } from "@pyromesh/base";
+import type { Logger, TenantId } from "@pyromesh/base";
+import { MeteredBucket } from "@pyromesh/block";
+import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
+import { WorkerCompute } from "./compute/worker-compute.ts";
+import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
+import type { Config } from "./config/config.ts";
+import { LiveLimits } from "./config/live-limits.ts";
+import { printAddress } from "./config/setting.ts";
+import { Node } from "./node.ts";
+import { dataDirError } from "./process/data-dir.ts";
+import { DataDisk } from "./process/data-disk.ts";
+import { planMemory } from "./process/memory-plan.ts";
+import type { MemoryPlan } from "./process/memory-plan.ts";
+import { planOpenFiles } from "./process/open-files.ts";
+import type { Listener, Machine, World } from "./world.ts";
+
+/** From the call of `stop` until it resolves: a push in flight, a segment being written, the head's close. */
+export const STOP_TIMEOUT_MS = 14_000;
+/** Requests' part of it. A client that stalls is cut off then, so that the node ends in time all the same. */
+const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
+/** Of the operator's own listener, which a scrape and a person use. */
+const ADMIN_CONNECTION_COUNT_MAX = 100;
+/** More workers than this only cost memory: the main thread is the next bound. */
+const WORKERS_MAX = 8;
+/** Of what is free at the start, for the head: a full disk would stop more than this node. */
+const DISK_PART_MAX = 0.8;
+
+/** Starts nothing but the workers. Throws DATA_DIR_UNUSABLE, HEAD_FORMAT_NEWER, OPEN_FILES_TOO_FEW; then nothing runs. */
+export async function composeNode(config: Config, world: World): Promise<ComposedNode> {
+  await world.disk.prepare();
+  // Before anything in it is touched, which a later format may not bear.
+  await inDataDir(config, () => checkHeadFormat(world.disk.head));
+  return new ComposedNode(config, world);
+}
+
+export class ComposedNode {
+  readonly #config: Config;
+  readonly #world: World;
+  readonly #limits: LiveLimits;
+  readonly #memory: MemoryPlan;
+  readonly #connectionCountMax: number;
+  readonly #node: Node;
+  #listeners: readonly Listener[] = [];
+  #stopping: Promise<void> | undefined;
+
+  /** Call `composeNode`, which looks at the disk before. */
+  constructor(config: Config, world: World) {
+    const { buildInfo, configFile, machine, metrics } = world;
+    this.#config = config;
+    this.#world = world;
+    this.#connectionCountMax = connectionCountMaxOf(machine, world.logger);
+    metrics.gauge("pyromesh_build_info", "What this build is; always 1.", ["version", "revision", "node_version"], (gauge) =>
+      gauge.set({ version: buildInfo.version, revision: buildInfo.revision, node_version: buildInfo.nodeVersion }, 1),
+    );
+    const workerCount = workerCountOf(config, machine);
+    this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
+    this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
+    this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
+  }
+
+  get admin(): NodeAdmin {
+    return this.#node.admin;
+  }
+
+  /** Where HTTP listens, once it does. */
+  get port(): number | undefined {
+    return this.#listeners[0]?.port;
+  }
+
+  /** Listens, replays the head, lists the bucket. Rejects, with everything stopped again, where one of them fails; `STOPPING` when `stop` comes first. */
+  async start(): Promise<void> {
+    try {
+      this.#listeners = await this.#listen();
+      if (this.#stopping !== undefined) {
+        // The stop came while it was not listening yet, and found nothing to close.
+        await this.#stopListening();
+        throw new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" });
+      }
+      const { host } = this.#config.httpAddress;
+      this.#world.logger.info("listening", { url: `http://${printAddress({ host, port: this.#listeners[0]!.port })}` });
+      this.#limits.start();
+      await this.#node.start();
+    } catch (error) {
+      // A start that a stop ended did not fail.
+      if (this.#stopping === undefined) await this.stop().catch((thrown: unknown) => this.#world.logger.debug("a start that failed could not be undone", { error: thrown }));
+      throw error;
+    }
+  }
+
+  /** Takes no more, finishes what is in flight, closes. Unflushed records stay on disk. Safe at any time, and again. */
+  stop(): Promise<void> {
+    return (this.#stopping ??= this.#stop());
+  }
+
+  async #stop(): Promise<void> {
+    this.#limits.stop();
+    await this.#stopListening();
+    await this.#node.stop();
+  }
+
+  async #stopListening(): Promise<void> {
+    await Promise.all(this.#listeners.map((listener) => listener.stop()));
+  }
+
+  #makeNode(compute: WorkerCompute): Node {
+    const config = this.#config;
+    const { clock, disk, metrics, openBucket } = this.#world;
+    const space = new DataDisk({ metrics, measure: () => disk.measure() });
+    return new Node(config, {
+      ...this.#world,
+      compute,
+      limits: this.#limits,
+      memory: this.#memory,
+      measureDisk: () => space.measure(),
+      openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
+      openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
+      openHead: (hooks) =>
+        inDataDir(config, async () => {
+          const diskBudgetBytes = await this.#diskBudgetBytes();
+          return openHeadOn(disk.head, { diskBudgetBytes }, { ...this.#world, ...hooks });
+        }),
+    });
+  }
+
+  /** What the head holds already and a part of what is free at start, `--head-disk-budget` at most. */
+  async #diskBudgetBytes(): Promise<number> {
+    const { disk, logger } = this.#world;
+    const { headDiskBudgetBytes: budgetBytes } = this.#config;
+    const space = await disk.measure();
+    if (space === undefined) return budgetBytes;
+    const { otherBytes, storeBytes } = await disk.head.measure();
+    const usableBytes = storeBytes + otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
+    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes, usableBytes });
+    return Math.min(budgetBytes, usableBytes);
+  }
+
+  /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
+  async #listen(): Promise<readonly Listener[]> {
+    const { clock, compression, logger, metrics, network, pages, profiler } = this.#world;
+    const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
+    const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(this.#limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
+    const routesModules = this.#routesModules();
+    const modules = { clock, compression, logger, metrics };
+    const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
+    const main = { ...common, ...httpAddress, operators: "loopback" } as const;
+    if (adminAddress === undefined) {
+      const routes = apiRoutes(routesOptions, { ...routesModules, ...(pages && { pages }), ...(profiler && { profiler }) });
+      return [await network.listen(main, { ...modules, routes })];
+    }
+    const data = await network.listen(main, { ...modules, routes: dataRoutes(routesOptions, routesModules) });
+    this.#listeners = [data]; // to be stopped where the other one fails
+    const admin = await network.listen(
+      { ...common, ...adminAddress, operators: "anyone", limits: this.#serverLimits(Math.min(ADMIN_CONNECTION_COUNT_MAX, this.#connectionCountMax)) },
+      // Its own registry: two listeners cannot share a histogram, and the operator's requests are not the load.
+      { ...modules, metrics: new Metrics(), routes: adminRoutes(this.#node.admin, profiler) },
+    );
+    return [data, admin];
+  }
+
+  #routesModules(): ApiRoutesModules {
+    const { clock, metrics } = this.#world;
+    const options = { limitsOf: (tenant: TenantId) => writeLimitsOf(this.#limits.inForce, tenant) };
+    const modules = { sink: this.#node.sink, rateLimit: new RateLimit(options, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
+    return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
+  }
+
+  #serverLimits(connectionCountMax: number): Partial<ServerLimits> {
+    const { bodyBytes, replyBytes, unpackedBytes } = this.#memory;
+    return { stopTimeoutMs: REQUESTS_STOP_TIMEOUT_MS, connectionCountMax, bodyBytesInFlightMax: bodyBytes, unpackedBytesInFlightMax: unpackedBytes, replyBytesInFlightMax: replyBytes };
+  }
+}
+
+// --- helpers ----------------------------------------------------------------------------------------------------------
+
+/** A world without the file: nothing asks, since without `configFile` in the settings there is nothing to read. */
+const NO_CONFIG_FILE = {
+  readFile: (path: string): Promise<string> => Promise.reject(new Error(`no file ${path} here`)),
+  load: (): Config => {
+    throw new Error("no configuration file here");
+  },
+};
+
+function startWorkers(workerCount: number, plan: MemoryPlan, { clock, endProcess, logger, metrics, openThreads }: World): WorkerCompute {
+  return new WorkerCompute(
+    { workerCount, openDatasetBytesMax: plan.openDatasetBytes, slotCount: plan.slotCount, pushBytesMax: plan.pushBytes, recordBytesMax: plan.recordBytesMax, memory: plan.worker },
+    {
+      clock,
+      logger,
+      metrics,
+      threads: openThreads(plan),
+      onHopeless: (error) => {
+        logger.error("a worker thread cannot be kept alive; the node ends, and its restart replays what was accepted", { error });
+        endProcess(error);
+      },
+    },
+  );
+}
+
+function workerCountOf(config: Config, { coreCount }: Machine): number {
+  if (config.workerCount > 0) return config.workerCount;
+  // One core is the main thread's: a worker more than there are cores left only costs switches, and its code compiled once more.
+  return Math.max(1, Math.min(WORKERS_MAX, coreCount - 1));
+}
+
+/** Throws OPEN_FILES_TOO_FEW. */
+function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number {
+  const plan = planOpenFiles(openFilesMax, true);
+  if (plan.kind === "too-few") throw new CodedError({ code: "OPEN_FILES_TOO_FEW", kind: "failed_precondition", message: plan.message });
+  if (plan.isShort) logger.warn("few files may be open, so this node takes fewer connections: raise the limit (ulimit -n) for more", { openFilesMax, connectionsMax: plan.connectionCountMax });
+  return plan.connectionCountMax;
+}
+
+/** What the system refuses there is told in words. */
+async function inDataDir<T>({ dataDir }: Config, open: () => Promise<T>): Promise<T> {
+  try {
+    return await open();
+  } catch (thrown) {
+    throw dataDirError(dataDir, thrown);
+  }
+}
