@@ -1,6 +1,7 @@
 /**
- * Builds: the kernel of packages/profile (AssemblyScript, to WebAssembly in a module of its own), TypeScript of the packages
- * (tsc -b), then the web page (its types, vite, its tests), each only when one of its inputs changed.
+ * Builds: the kernel of packages/profile (the layout of its memory, for both languages from one table; then AssemblyScript to WebAssembly,
+ * in a module of its own), TypeScript of the packages (tsc -b), then the web page (its types, vite, its tests), each only when one of
+ * its inputs changed.
  *
  * What was built is remembered in .cache/ as a hash over path, size and time of change of every input, and believed only
  * while the outputs are there. Compiled files whose source is gone are deleted, so that no test outlives its file.
@@ -10,6 +11,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { javaScriptSide, kernelSide } from "./kernel-layout.mjs";
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const bin = path.join(root, "node_modules/.bin");
@@ -21,15 +23,19 @@ export function build({ isForced = false } = {}) {
 
 function buildKernel(isForced) {
   const folder = path.join(root, "packages/profile/kernel");
-  const output = path.join(root, "packages/profile/src/gen/kernel-bytes.ts");
-  const inputs = [path.join(root, "package-lock.json"), ...listFiles(folder)];
-  return step("kernel", { isForced, inputs, outputs: [output] }, () => {
+  const generated = path.join(root, "packages/profile/src/gen");
+  const output = path.join(generated, "kernel-bytes.ts");
+  const layouts = [path.join(folder, "gen/layout.ts"), path.join(generated, "kernel-layout.ts")];
+  const inputs = [path.join(root, "package-lock.json"), path.join(root, "scripts/kernel-layout.mjs"), ...listFiles(folder).filter((file) => !layouts.includes(file))];
+  return step("kernel", { isForced, inputs, outputs: [output, ...layouts] }, () => {
+    for (const file of layouts) mkdirSync(path.dirname(file), { recursive: true });
+    writeFileSync(layouts[0], kernelSide());
+    writeFileSync(layouts[1], javaScriptSide());
     const compiled = path.join(root, ".cache/kernel.wasm");
     mkdirSync(path.dirname(compiled), { recursive: true });
     // No runtime: the kernel allocates nothing. What it reads and writes is bounded by what is laid out for it, so no assertions either.
     const isCompiled = run("asc", ["index.ts", "-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--outFile", path.relative(folder, compiled)], folder);
     if (!isCompiled) return false;
-    mkdirSync(path.dirname(output), { recursive: true });
     const bytes = readFileSync(compiled).toString("base64");
     writeFileSync(output, `/** Compiled from ../../kernel by scripts/build.mjs. */\nexport const KERNEL_BYTES: string =\n  "${bytes}";\n`);
     return true;

@@ -181,7 +181,7 @@ function recordMaker(recordBytes: number): () => EncodedRecord {
   return () => {
     const identity = new Uint8Array(16);
     new DataView(identity.buffer).setUint32(0, ++number);
-    return { identity, tenant: "anonymous", service: `service-${number % 4}`, timeMs: 1_700_000_000_000 + number, sampleCount: 100, bytes: bodies[number % bodies.length]! };
+    return { identity, tenant: "anonymous", service: `service-${number % 4}`, timeMs: 1_700_000_000_000 + number, sampleCount: 100, fingerprint: BigInt(number % 200), bytes: bodies[number % bodies.length]! };
   };
 }
 

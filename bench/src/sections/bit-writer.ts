@@ -1,4 +1,6 @@
 /** Varints and packed bits into one growing buffer: the same writer under every layout, so that layouts compare. */
+import { putUvarint, VARINT_BYTES_MAX } from "@pyromesh/base";
+
 export class BitWriter {
   #bytes: Uint8Array = new Uint8Array(1 << 20);
   #length = 0;
@@ -7,17 +9,8 @@ export class BitWriter {
 
   /** A whole number in [0, 2^53). */
   varint(value: number): void {
-    if (this.#length + 10 > this.#bytes.length) this.#grow();
-    let rest = value;
-    while (rest >= 0x8000_0000) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    this.#bytes[this.#length++] = rest;
+    if (this.#length + VARINT_BYTES_MAX > this.#bytes.length) this.#grow();
+    this.#length = putUvarint(this.#bytes, this.#length, value);
   }
 
   zigzag(value: number): void {

@@ -5,6 +5,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync } from "node:zlib";
+import { ByteWriter } from "@pyromesh/base";
 import { encodeDataset } from "@pyromesh/block";
 import { Dataset, DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, emptyRowSamples, encodePush, RecordDecoder } from "@pyromesh/profile";
 import { PushGenerator } from "../load/generator.ts";
@@ -94,9 +95,6 @@ function pprofOf(file: string): Uint8Array {
 
 /** The profile with another time_nanos: of a field that comes twice the last counts. */
 function atTime(pprof: Uint8Array, timeNs: bigint): Uint8Array {
-  const field = [0x48];
-  for (let rest = timeNs; ; rest >>= 7n) {
-    if (rest < 0x80n) return Buffer.concat([pprof, Uint8Array.from([...field, Number(rest)])]);
-    field.push(Number(rest & 0x7fn) | 0x80);
-  }
+  const field = new ByteWriter(11).u8(0x48).uvarint64(timeNs).finish();
+  return Buffer.concat([pprof, field]);
 }

@@ -3,6 +3,7 @@
  * Every read is checked against the end: a short input throws `CorruptionError`, never reads past it.
  */
 import { CorruptionError } from "./errors.ts";
+import { putUvarint, putUvarint64, VARINT_BYTES_MAX, VarintCursor } from "./varint.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: false });
 const utf8Encoder = new TextEncoder();
@@ -100,26 +101,15 @@ export class ByteWriter {
 
   /** A whole number in [0, 2^53). */
   uvarint(value: number): this {
-    this.#reserve(10);
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    this.#bytes[this.#length++] = rest;
+    this.#reserve(VARINT_BYTES_MAX);
+    this.#length = putUvarint(this.#bytes, this.#length, value);
     return this;
   }
 
   /** A whole number in [0, 2^64). */
-  uvarint64(value: bigint): this {
-    if (value <= 0x1f_ffff_ffff_ffffn) return this.uvarint(Number(value));
-    this.#reserve(10);
-    let rest = value;
-    while (rest >= 0x80n) {
-      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
-    }
-    this.#bytes[this.#length++] = Number(rest);
+  uvarint64(value: number | bigint): this {
+    this.#reserve(VARINT_BYTES_MAX);
+    this.#length = putUvarint64(this.#bytes, this.#length, value);
     return this;
   }
 
@@ -226,34 +216,33 @@ export class ByteReader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #object: string;
-  readonly #end: number;
-  #offset: number;
+  readonly #cursor: VarintCursor;
 
   /** `object` names the input in errors. */
   constructor(bytes: Uint8Array, object: string, offset = 0, end: number = bytes.length) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#object = object;
-    this.#offset = offset;
-    this.#end = end;
+    this.#cursor = new VarintCursor(bytes, offset, end);
   }
 
   get offset(): number {
-    return this.#offset;
+    return this.#cursor.offset;
   }
 
   get remaining(): number {
-    return this.#end - this.#offset;
+    return this.#cursor.end - this.#cursor.offset;
   }
 
   fail(expected: string, found: string): never {
-    throw new CorruptionError({ object: this.#object, offset: this.#offset, expected, found });
+    throw new CorruptionError({ object: this.#object, offset: this.#cursor.offset, expected, found });
   }
 
   #take(count: number): number {
-    if (count > this.#end - this.#offset) this.fail(`${count} more bytes`, `${this.#end - this.#offset}`);
-    const at = this.#offset;
-    this.#offset += count;
+    const cursor = this.#cursor;
+    const at = cursor.offset;
+    if (count > cursor.end - at) this.fail(`${count} more bytes`, `${cursor.end - at}`);
+    cursor.offset = at + count;
     return at;
   }
 
@@ -277,33 +266,31 @@ export class ByteReader {
     return this.#view.getFloat64(this.#take(8), true);
   }
 
-  /** A whole number below 2^53; anything larger is corrupt here. */
+  /** A whole number below 2^53 in at most 8 bytes; anything else is corrupt here. */
   uvarint(): number {
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 8; count++) {
-      const byte = this.u8();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if (value > Number.MAX_SAFE_INTEGER) this.fail("a varint below 2^53", "a larger one");
-        return value;
-      }
-      scale *= 0x80;
-    }
-    return this.fail("a varint of at most 8 bytes", "a longer one");
+    const start = this.#cursor.offset;
+    const value = this.#cursor.next();
+    if (value < 0) return this.#failVarint();
+    if (this.#cursor.offset - start > 8) this.fail("a varint of at most 8 bytes", "a longer one");
+    if (value > Number.MAX_SAFE_INTEGER) this.fail("a varint below 2^53", "a larger one");
+    return value;
   }
 
   uvarint64(): bigint {
-    let value = 0n;
-    for (let shift = 0n; shift < 70n; shift += 7n) {
-      const byte = this.u8();
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) {
-        if (value >= 1n << 64n) this.fail("a varint below 2^64", "a larger one");
-        return value;
-      }
-    }
-    return this.fail("a varint of at most 10 bytes", "a longer one");
+    return BigInt(this.uvarintWide());
+  }
+
+  /** A whole number below 2^64: a number below 2^53, a bigint from there on. */
+  uvarintWide(): number | bigint {
+    const value = this.#cursor.nextWide();
+    if (value < 0) return this.#failVarint();
+    if (typeof value === "bigint" && value >= TWO_64) this.fail("a varint below 2^64", "a larger one");
+    return value;
+  }
+
+  #failVarint(): never {
+    const { remaining } = this;
+    return remaining < VARINT_BYTES_MAX ? this.fail("the rest of a varint", `${remaining} bytes`) : this.fail("a varint of at most 10 bytes", "a longer one");
   }
 
   /** A view into the input, not a copy. */
@@ -320,6 +307,8 @@ export class ByteReader {
     return decodeUtf8(this.prefixed());
   }
 }
+
+const TWO_64 = 1n << 64n;
 
 /**
  * Where bytes lie within their word of eight. Into and out of shared memory V8 copies words where both sides lie alike, else single

@@ -23,7 +23,6 @@ import { commitKey, META_TRIAL, quarantinedKey, rangeOf, recordKey } from "./ent
 import { STORE_ID_BYTES } from "./entries/meta-entry.ts";
 import type { BucketMark } from "./entries/meta-entry.ts";
 import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes, STORE_COUNT_MAX } from "./entries/record-entry.ts";
-import type { HeadRecord } from "./entries/record-entry.ts";
 import type { OrderedStore, StoreOp, StoreOpener } from "./entries/store.ts";
 import type { Checkpoint } from "./recovery/checkpoint.ts";
 import { findStore } from "./recovery/found-store.ts";
@@ -298,7 +297,7 @@ export class Head {
    * `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`, `HEAD_CLOSED`, or (kind `invalid_argument`) with
    * `SERVICE_NAME_TOO_LONG`, `STORES_TOO_MANY`, `STORE_NOT_LISTED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
-  append(record: HeadRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
+  append(record: EncodedRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
     const held = this.#duplicateOf(record.identity, stores);
     if (held !== undefined) return Promise.resolve(held);

@@ -1,7 +1,6 @@
 export type { SeriesDigest } from "./state/digest.ts";
 export type { EntryFilter } from "./state/entry-filter.ts";
 export type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
-export type { HeadRecord } from "./entries/record-entry.ts";
 export type { Cut, CutGroup } from "./state/cut.ts";
 export type { DiskUse } from "./disk/disk-budget.ts";
 export type { DiskPlan } from "./disk/disk-plan.ts";

@@ -12,8 +12,10 @@
  * Ids are the push's own until `normalize` resolves them. Columns of mappings, functions and locations start at 1, as
  * the ids of most profilers do, so that resolving mostly means finding nothing to do.
  */
-import { idNumber } from "./ids";
 import {
+  ENDS_IN_LOCATION,
+  ENDS_IN_MESSAGE,
+  ENDS_IN_SAMPLE,
   functionFilenameAt,
   functionIdAt,
   functionNameAt,
@@ -32,24 +34,28 @@ import {
   locationMappingAt,
   looseAt,
   mappingBuildIdAt,
-  mappingCapacity,
   mappingFilenameAt,
   mappingFileOffsetAt,
   mappingFlagsAt,
   mappingIdAt,
   mappingLimitAt,
   mappingStartAt,
-  put32,
   sampleLabelStartAt,
   sampleNodeAt,
   stringEndAt,
   stringStartAt,
-  typeCapacity,
+  TOO_MANY_LABELS,
+  TOO_MANY_MAPPINGS,
+  TOO_MANY_SAMPLES,
+  TOO_MANY_TYPES,
   typeTypeAt,
   typeUnitAt,
+  VALUE_COUNTS,
   valuesAt,
-} from "./memory";
-import { ENDS_IN_LOCATION, ENDS_IN_MESSAGE, ENDS_IN_SAMPLE, refuse, TOO_MANY_LABELS, TOO_MANY_MAPPINGS, TOO_MANY_SAMPLES, TOO_MANY_TYPES, VALUE_COUNTS } from "./refusal";
+} from "./gen/layout";
+import { idNumber } from "./ids";
+import { mappingCapacity, put32, typeCapacity } from "./memory";
+import { refuse } from "./refusal";
 import * as results from "./results";
 import { checkIds, clearTree, closeTree, leafOf } from "./walk";
 import { endsOf, lengthOf, next, otherField, small, valueOf, varint } from "./wire";

@@ -14,7 +14,6 @@
  * (of nodes the root is met always).
  */
 import {
-  at32,
   columnListAt,
   functionFilenameAt,
   functionNameAt,
@@ -46,7 +45,6 @@ import {
   nodeParentAt,
   nodesAt,
   pathAt,
-  put32,
   recordFunctionFilenameAt,
   recordFunctionNameAt,
   recordFunctionStartLineAt,
@@ -76,7 +74,8 @@ import {
   stringStartAt,
   sumIsWideAt,
   sumsAt,
-} from "./memory";
+} from "./gen/layout";
+import { at32, put32 } from "./memory";
 import * as results from "./results";
 
 /** Where the next byte goes. */

@@ -4,14 +4,12 @@
  * Sums are exact; one beyond int64 is held at its end.
  */
 import {
-  at32,
   mergedGroupAt,
   mergedNodeAt,
   mergedSpanAt,
   mergedTraceAt,
   mergeSlotsAt,
   nodeMergedAt,
-  put32,
   sampleGroupAt,
   sampleNodeAt,
   sampleSpanAt,
@@ -20,7 +18,8 @@ import {
   sumsAt,
   targetAt,
   valuesAt,
-} from "./memory";
+} from "./gen/layout";
+import { at32, put32 } from "./memory";
 import { hashSeed, nodeCount } from "./walk";
 
 const INT64_MAX: u64 = 0x7fff_ffff_ffff_ffff;

@@ -7,9 +7,9 @@
  * Nodes are numbered as they are first walked, so a parent is below its children. Node 0 is the root, whose location is 0.
  * Locations are the push's own ids; `normalize.ts` turns them into indexes once per node, not once per frame.
  */
+import { ENDS_IN_LOCATION_ID, LOCATION_ID_ZERO, nodeChildAt, nodeLocationAt, nodeParentAt, slotsAt } from "./gen/layout";
 import { idNumber } from "./ids";
-import { nodeChildAt, nodeLocationAt, nodeParentAt, slotsAt } from "./memory";
-import { ENDS_IN_LOCATION_ID, LOCATION_ID_ZERO, refuse } from "./refusal";
+import { refuse } from "./refusal";
 import { next, varint } from "./wire";
 
 export let nodeCount: u32 = 1;

@@ -2,7 +2,16 @@
  * Protobuf's wire: varints of up to 64 bits and the skipping of unknown fields. Reads are checked against `end`; what does not
  * fit is refused. Positions are addresses.
  */
-import { ENDS_IN_FIELD, ENDS_IN_NUMBER, FIELD_NUMBER, FIELD_NUMBER_PADDED, NUMBER_TOO_LONG, refuse, WIRE_TYPE, WIRE_TYPE_UNKNOWN } from "./refusal";
+import {
+  ENDS_IN_FIELD,
+  ENDS_IN_NUMBER,
+  FIELD_NUMBER,
+  FIELD_NUMBER_PADDED,
+  NUMBER_TOO_LONG,
+  WIRE_TYPE,
+  WIRE_TYPE_UNKNOWN,
+} from "./gen/layout";
+import { refuse } from "./refusal";
 
 /** Behind what was read last. */
 export let next: usize = 0;

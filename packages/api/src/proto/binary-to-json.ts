@@ -8,6 +8,7 @@
  * For bytes of our own: what cannot be read is a bug of ours. It prints what `decodeBinary` would read: unknown fields are stepped over,
  * packed or not, the last of a doubled scalar wins.
  */
+import { VarintCursor } from "@pyromesh/base";
 import type { ByteWriter } from "@pyromesh/base";
 import type { Int64, Interrupt } from "@pyromesh/profile";
 import { writeJsonKey, writeJsonScalar } from "./json-scalars.ts";
@@ -34,6 +35,7 @@ class Printer {
   readonly #name: string;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #cursor: VarintCursor;
   readonly #out: ByteWriter;
   readonly #interrupt: Interrupt;
   /** By depth, which the schemas bound: they do not recurse. Used again by each message there. */
@@ -44,6 +46,7 @@ class Printer {
     this.#name = name;
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    this.#cursor = new VarintCursor(bytes);
     this.#out = out;
     this.#interrupt = interrupt;
   }
@@ -186,21 +189,12 @@ class Printer {
 
   /** A number where it fits 2^49 and some bits, which almost every varint does. */
   #varint(): Int64 {
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 7; count++) {
-      const byte = this.#byte();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
-    }
-    let wide = BigInt(value);
-    for (let shift = 49n; shift < 70n; shift += 7n) {
-      const byte = this.#byte();
-      wide |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return BigInt.asUintN(64, wide);
-    }
-    return this.#fail();
+    const cursor = this.#cursor;
+    cursor.offset = this.#at;
+    const value = cursor.nextWide();
+    if (value < 0) this.#fail();
+    this.#at = cursor.offset;
+    return typeof value === "number" ? value : BigInt.asUintN(64, value);
   }
 
   /** A tag or a length. */
@@ -215,10 +209,6 @@ class Printer {
     else if (wire === FIXED64) this.#take(8);
     else if (wire === FIXED32) this.#take(4);
     else this.#fail();
-  }
-
-  #byte(): number {
-    return this.#bytes[this.#take(1)]!;
   }
 
   #take(count: number): number {

@@ -126,21 +126,8 @@ function readScalar(field: Field, reader: ByteReader): unknown {
 
 /** A number where it fits 2^53, which almost every varint does. */
 function readVarint(reader: ByteReader): Int64 {
-  let value = 0;
-  let scale = 1;
-  for (let count = 0; count < 7; count++) {
-    const byte = reader.u8();
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return value;
-    scale *= 0x80;
-  }
-  let wide = BigInt(value);
-  for (let shift = 49n; shift < 70n; shift += 7n) {
-    const byte = reader.u8();
-    wide |= BigInt(byte & 0x7f) << shift;
-    if (byte < 0x80) return toInt64(BigInt.asUintN(64, wide));
-  }
-  return reader.fail("a varint of at most 10 bytes", "a longer one");
+  const value = reader.uvarintWide();
+  return typeof value === "number" ? value : toInt64(value);
 }
 
 function toInt64(value: bigint): Int64 {

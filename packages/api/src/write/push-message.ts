@@ -8,7 +8,7 @@
  * What must stay true: never a read past the end; unknown fields are stepped over; what is held for a request is
  * bounded by the counts below, not by what a hostile body spells.
  */
-import { invalidArgument } from "@pyromesh/base";
+import { invalidArgument, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import { hexOfInvalidText } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
@@ -104,12 +104,14 @@ const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
 class Scan {
   readonly #bytes: Buffer;
+  readonly #cursor: VarintCursor;
   readonly #profiles: PushedProfile[] = [];
   readonly #counts = new PushCounts();
   #at = 0;
 
   constructor(body: Uint8Array) {
     this.#bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    this.#cursor = new VarintCursor(body);
   }
 
   *request(): PushReading {
@@ -225,17 +227,13 @@ class Scan {
 
   /** Up to 64 bits as protobuf allows; above 2^53 only the fact that it is huge matters. */
   #varint(end: number): number {
-    const bytes = this.#bytes;
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 10; count++) {
-      if (this.#at >= end) this.#fail("the rest of a number");
-      const byte = bytes[this.#at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
-    }
-    return this.#fail("a number of at most 10 bytes");
+    const cursor = this.#cursor;
+    cursor.offset = this.#at;
+    cursor.end = end;
+    const value = cursor.next();
+    if (value < 0) this.#fail(end - this.#at < VARINT_BYTES_MAX ? "the rest of a number" : "a number of at most 10 bytes");
+    this.#at = cursor.offset;
+    return value;
   }
 
   #fail(expected: string): never {

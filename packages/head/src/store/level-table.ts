@@ -15,7 +15,7 @@
  * of the table, whose value the replay checks; and in a block of puts whose envelopes (checksum-envelope.ts) match. It would take a
  * second for a start with 500 MB of records. The blocks of the first and last keys, by which LevelDB sorts whole tables, are always checked.
  */
-import { crc32 } from "@pyromesh/base";
+import { crc32, putUvarint, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { Turns } from "@pyromesh/base";
 import { ENVELOPE_BYTES, envelopeSum } from "../entries/checksum-envelope.ts";
 
@@ -187,38 +187,27 @@ function readBlock(table: Buffer, { offset, size }: Handle): { readonly entries:
 }
 
 function readEntryHeader(table: Buffer, at: number, end: number): { shared: number; keyStart: number; valueStart: number; end: number } | undefined {
-  const shared = readVarint(table, at, end);
-  const unshared = shared && readVarint(table, shared.end, end);
-  const valueBytes = unshared && readVarint(table, unshared.end, end);
-  if (shared === undefined || unshared === undefined || valueBytes === undefined) return undefined;
-  const valueStart = valueBytes.end + unshared.value;
-  const entryEnd = valueStart + valueBytes.value;
-  return entryEnd > end ? undefined : { shared: shared.value, keyStart: valueBytes.end, valueStart, end: entryEnd };
+  const cursor = new VarintCursor(table, at, end);
+  const shared = cursor.next();
+  const unsharedBytes = cursor.next();
+  const valueBytes = cursor.next();
+  if (shared < 0 || unsharedBytes < 0 || valueBytes < 0) return undefined;
+  const keyStart = cursor.offset;
+  const valueStart = keyStart + unsharedBytes;
+  const entryEnd = valueStart + valueBytes;
+  return entryEnd > end ? undefined : { shared, keyStart, valueStart, end: entryEnd };
 }
 
 function readHandle(bytes: Buffer, at: number): { readonly handle: Handle; readonly end: number } | undefined {
-  const offset = readVarint(bytes, at, bytes.length);
-  const size = offset && readVarint(bytes, offset.end, bytes.length);
-  return offset === undefined || size === undefined ? undefined : { handle: { offset: offset.value, size: size.value }, end: size.end };
-}
-
-function readVarint(bytes: Buffer, start: number, end: number): { readonly value: number; readonly end: number } | undefined {
-  let value = 0;
-  let scale = 1;
-  for (let at = start; at < end && at < start + 7; at++) {
-    const byte = bytes[at]!;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return { value, end: at + 1 };
-    scale *= 0x80;
-  }
-  return undefined;
+  const cursor = new VarintCursor(bytes, at);
+  const offset = cursor.next();
+  const size = cursor.next();
+  return offset < 0 || size < 0 ? undefined : { handle: { offset, size }, end: cursor.offset };
 }
 
 function varint(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  return [...bytes, rest];
+  const bytes = new Uint8Array(VARINT_BYTES_MAX);
+  return [...bytes.subarray(0, putUvarint(bytes, 0, value))];
 }
 
 function encodeBlock(entries: readonly TableEntry[]): Buffer {

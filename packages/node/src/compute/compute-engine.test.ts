@@ -5,7 +5,7 @@ import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, pprofO
 import { expect } from "chai";
 import type { BuiltDataset, EncodeTask } from "./compute.ts";
 import { ComputeEngine } from "./compute-engine.ts";
-import { packPush, StoreIdLists, unpackPush } from "./worker-protocol.ts";
+import { packPush, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
 const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
@@ -23,7 +23,6 @@ function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): Enc
     idempotencyKey: "k",
     nowMs: NOW_MS,
     settings: SETTINGS,
-    storeIds: [],
     generation: 1,
     ...changes,
   };
@@ -53,7 +52,7 @@ describe("compute engine: text", () => {
     const own = task("main;work 3\n");
     const shared = new Uint8Array(new SharedArrayBuffer(own.pprof.length));
     shared.set(own.pprof);
-    const arrived = unpackPush(structuredClone(packPush(own, 0, 1)), () => shared, () => SETTINGS, new StoreIdLists());
+    const arrived = unpackPush(structuredClone(packPush(own, 0, 1)), () => shared, () => SETTINGS);
     expect(arrived.folded).deep.equal(own.folded);
     expect(encode(arrived)[0]!.identity).deep.equal(encode(own)[0]!.identity);
   });

@@ -102,14 +102,14 @@ export class ComputeEngine {
   /** `room`: where a record's bytes go. Called after the pprof was read: it may give out the very memory that holds it. */
   encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
     const rows: number[] = [];
-    const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation, storeIds } = task;
+    const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
     const { limits, window } = settings;
     const nonce = this.#modules.random.bytes(16);
     // Named one by one, here and along this path: an object spread costs V8 a new hidden class a push.
     const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits, window };
     const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#makeReady(generation, record, view));
     try {
-      return { records: encodePush(input, { storeIds, room, onRecord }), rows };
+      return { records: encodePush(input, { room, onRecord }), rows };
     } catch (error) {
       this.releaseRows(rows);
       throw error;

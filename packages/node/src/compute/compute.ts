@@ -58,8 +58,6 @@ export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window
   /** Set for text: how it becomes a pprof. */
   readonly folded: FoldedText | undefined;
   readonly settings: EncodeSettings;
-  /** Whom the records are sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
-  readonly storeIds: readonly Uint8Array[];
   /** Into which the records are likely to be inserted: their rows are made ready for it on the way. */
   readonly generation: Generation;
 }

@@ -22,7 +22,6 @@ async function partOf(object: string, text = "main;work 3\n"): Promise<SegmentPa
       fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
       nowMs: NOW_MS,
       settings: { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW },
-      storeIds: [],
       generation: 1,
     } as Parameters<ComputeEngine["encode"]>[0],
     (lengthBytes) => new Uint8Array(lengthBytes),

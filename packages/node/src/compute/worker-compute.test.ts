@@ -46,7 +46,6 @@ function taskOf({ number, service = "shop", generation = 0, frameCount = 1, endp
     nowMs: NOW_MS,
     ingest: undefined,
     settings: SETTINGS,
-    storeIds: [],
     generation,
   };
 }

@@ -14,7 +14,7 @@ import { createHash } from "node:crypto";
 import { claimedInflatedBytes, CodedError, isGzip, MemoryBudget, messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import type { DatasetInput, SectionInput } from "@pyromesh/block";
-import { LABEL_SERVICE_NAME, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
+import { LABEL_SERVICE_NAME, recordFingerprint, recordIdentity, UNKNOWN_SERVICE } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { buildShape, finishShape, mergeShape, scanShape, sidesOf } from "./call-shape.ts";
 import type { Scanned } from "./call-shape.ts";
@@ -71,6 +71,7 @@ class PooledRecord implements EncodedRecord {
   readonly service: string;
   readonly timeMs: number;
   readonly sampleCount: number;
+  readonly fingerprint: bigint;
   readonly bytes: Uint8Array;
   readonly worker: ComputeWorker;
   readonly generation: Generation;
@@ -86,6 +87,7 @@ class PooledRecord implements EncodedRecord {
     this.service = service;
     this.timeMs = timeMs;
     this.sampleCount = sampleCount;
+    this.fingerprint = recordFingerprint(bytes);
     this.bytes = bytes;
     this.worker = worker;
     this.generation = generation;

@@ -48,7 +48,6 @@ function taskOf(number: number, service: string, generation: Generation, tenant 
     nowMs: NOW_MS,
     ingest: undefined,
     settings: SETTINGS,
-    storeIds: [],
     generation,
   };
 }

@@ -6,7 +6,6 @@
  */
 import { CodedError, countShared } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
-import { STORE_ID_BYTES } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 import type { EncodedPush } from "./compute-engine.ts";
 import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Generation, InsertedRecord, ScanPartial, ScanSpec, ScanTask } from "./compute.ts";
@@ -117,40 +116,21 @@ export type PackedPush = readonly [
   nowMs: number,
   ingest: EncodeTask["ingest"],
   folded: EncodeTask["folded"],
-  /** Latin1, 16 characters each. */
-  storeIds: string,
 ];
 
 export function packPush(task: EncodeTask, pprof: Place, settings: number): PackedPush {
   const labels: string[] = [];
   for (const { name, value } of task.labels) labels.push(name, value);
-  let storeIds = "";
-  for (const id of task.storeIds) storeIds += Buffer.from(id.buffer, id.byteOffset, id.byteLength).toString("latin1");
   const { generation, tenant, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded } = task;
-  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds];
+  return [pprof, task.pprof.length, settings, generation, tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded];
 }
 
-export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings, storeIds: StoreIdLists): EncodeTask {
-  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, ids] = push;
+export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: number) => Uint8Array, settingsOf: (number: number) => EncodeSettings): EncodeTask {
+  const [place, pprofBytes, settings, generation, tenant, pairs, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded] = push;
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) labels.push({ name: pairs[i]!, value: pairs[i + 1]! });
   const pprof = typeof place === "number" ? view(place, pprofBytes) : place;
-  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded, storeIds: storeIds.unpack(ids) };
-}
-
-/** Unpacks lists of store ids. It remembers the last one, since neighbours in a row mostly go to the same stores. */
-export class StoreIdLists {
-  #packed = "";
-  #last: readonly Uint8Array[] = [];
-
-  unpack(packed: string): readonly Uint8Array[] {
-    if (packed === this.#packed) return this.#last;
-    const storeIds: Uint8Array[] = [];
-    for (let i = 0; i < packed.length; i += STORE_ID_BYTES) storeIds.push(Uint8Array.from(Buffer.from(packed.slice(i, i + STORE_ID_BYTES), "latin1")));
-    this.#packed = packed;
-    this.#last = storeIds;
-    return storeIds;
-  }
+  return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded };
 }
 
 /** RECORD_ENTRIES a record: where its bytes are, how many, service, time, samples, row. */

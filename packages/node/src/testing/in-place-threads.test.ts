@@ -17,7 +17,7 @@ function taskOf(value: number, service: string): EncodeTask {
   const writer = new PprofWriter({ sampleTypes: [CPU], periodType: CPU, period: 1, timeNs: 1_700_000_000_000_000_000n + BigInt(value), durationNs: 0n });
   writer.sample([writer.frame(`f-${value}`)], [value]);
   const labels = [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }];
-  return { tenant: "t1", labels, pprof: writer.finish(), folded: undefined, profileId: undefined, fallbackTimeNs: 1n, idempotencyKey: undefined, nowMs: 1_700_000_000_000, ingest: undefined, settings: SETTINGS, storeIds: [], generation: 0 };
+  return { tenant: "t1", labels, pprof: writer.finish(), folded: undefined, profileId: undefined, fallbackTimeNs: 1n, idempotencyKey: undefined, nowMs: 1_700_000_000_000, ingest: undefined, settings: SETTINGS, generation: 0 };
 }
 
 function scanTask(): ScanTask {

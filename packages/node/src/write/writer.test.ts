@@ -1,7 +1,7 @@
 import { ANONYMOUS, CodedError, Metrics, seededRandom } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
-import { decodeRecord, DEFAULT_PROFILE_LIMITS, labelValue, PprofWriter, profileOfAppName } from "@pyromesh/profile";
+import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import type { Compute } from "../compute/compute.ts";
@@ -9,6 +9,7 @@ import { openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
 import { ArrivalTimes } from "./arrival-times.ts";
 import { placeOnSelf } from "./placement.ts";
+import type { Placement } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
 
@@ -21,6 +22,8 @@ class World {
   encodingAtOnce = 0;
   encodedCount = 0;
   readonly kept: Map<string, EncodedRecord> = new Map();
+  readonly storesOf: Map<string, readonly Uint8Array[]> = new Map();
+  placement: Placement = placeOnSelf(() => new Uint8Array(16));
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
@@ -39,12 +42,13 @@ class World {
     head: {
       announce: () => void this.announcedCount++,
       arrived: () => void this.announcedCount--,
-      append: async (record) => {
+      append: async (record, stores) => {
         expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
         if (this.headRefusal !== undefined) throw this.headRefusal;
         const key = Buffer.from(record.identity).toString("hex");
         const isDuplicate = this.kept.has(key);
         this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
+        this.storesOf.set(key, stores);
         return { isDuplicate };
       },
     },
@@ -53,7 +57,7 @@ class World {
     arrivalTimes: this.arrivalTimes,
     limitsFor: () => this.limits,
     openGeneration: () => 0,
-    placement: placeOnSelf(() => new Uint8Array(16)),
+    placement: { of: (record) => this.placement.of(record) },
     refusesBecause: () => undefined,
   });
 
@@ -103,6 +107,36 @@ function profile(endpoints: readonly string[], timeNs = 1n, labels: readonly Lab
     describe: `profile of ${endpoints.join()}`,
   };
 }
+
+describe("writer: placement", () => {
+  it("each record of a push is placed by its own label set, whose session is folded already, and none by another's", async () => {
+    const world = new World();
+    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 }, sessionsPerSeriesMax: 1 };
+    const idOf = (fingerprint: bigint): Uint8Array => Buffer.from(fingerprint.toString(16).padStart(32, "0"), "hex");
+    world.placement = { of: ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))] };
+    const session = { name: "__session_id__", value: "0a1b2c3d4e5f6071" };
+    await world.push(profile(["/a", "/b", "/c"], 1n, [session]), profile(["/a"], 2n, [session]), profile(["/a"], 3n));
+    const placed = [...world.kept].map(([key, { bytes }]) => {
+      const { labels } = decodeRecord(bytes, "a kept record");
+      const [first, second] = world.storesOf.get(key)!;
+      expect(first, printLabels(labels)).to.deep.equal(idOf(fingerprintOf(labels)));
+      expect(Buffer.from(second!).toString()).to.equal("anonymous api   ");
+      return Buffer.from(first!).toString("hex");
+    });
+    expect(placed).to.have.length(5);
+    expect(new Set(placed).size, "three endpoints with a session, one without").to.equal(4);
+  });
+
+  it("on one node every record is placed on this store, under the id that is in force", () => {
+    let id = new Uint8Array(16).fill(1);
+    const placement = placeOnSelf(() => id);
+    const record = { tenant: "t", service: "s", fingerprint: 5n };
+    expect(placement.of(record)).to.deep.equal([id]);
+    expect(placement.of(record), "no list per record").to.equal(placement.of({ ...record, fingerprint: 6n }));
+    id = new Uint8Array(16).fill(2);
+    expect(placement.of(record)).to.deep.equal([id]);
+  });
+});
 
 describe("writer: limits on series and sessions", () => {
   let world: World;

@@ -5,13 +5,14 @@
  *   2. decode, check, normalise, split      compute.encode, in a worker, which makes the rows ready; a push without a clock
  *                                           gets its time before (arrival-times.ts)
  *   3. count the series                     a new one past the tenant's limit is refused, the others go on
- *   4. keep                                 head.append resolves after the sync; the same identity is kept once
- *   5. intern                               compute.insert, from the head's commit hook, before any append resolves
- *   6. answer
+ *   4. place                                placement.of says which stores keep a record, by its fingerprint
+ *   5. keep                                 head.append resolves after the sync; the same identity is kept once
+ *   6. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   7. answer
  *
- * The order of 4 and 5: a row that is counted before it is durable could be counted and then lost. Interning after the
+ * The order of 5 and 6: a row that is counted before it is durable could be counted and then lost. Interning after the
  * sync and before the answer is what makes an acked profile part of the next query.
- * A crash between 4 and 5 loses nothing: replay interns what the head holds.
+ * A crash between 5 and 6 loses nothing: replay interns what the head holds.
  */
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
@@ -31,8 +32,8 @@ export interface RecordStore {
   /** An append is being made ready; each is taken back by one `arrived`, when it was made or will not come. */
   announce(): void;
   arrived(): void;
-  /** `record.bytes` may be overwritten once it has settled. */
-  append(record: EncodedRecord): Promise<{ readonly isDuplicate: boolean }>;
+  /** `stores`: who keeps the record, in the order of their ranks. `record.bytes` may be overwritten once it has settled. */
+  append(record: EncodedRecord, stores: readonly Uint8Array[]): Promise<{ readonly isDuplicate: boolean }>;
 }
 
 export interface WriterModules {
@@ -153,7 +154,7 @@ export class Writer implements ProfileSink {
         caller.throwIfAborted();
         const admitted = activeSeries.admit(tenant, records, limits.series, labelSet);
         const [only] = admitted.records;
-        const kept = admitted.records.length === 1 ? head.append(only!) : allOf(admitted.records.map((record) => head.append(record)));
+        const kept = admitted.records.length === 1 ? this.#append(only!) : allOf(admitted.records.map((record) => this.#append(record)));
         hasArrived = true;
         head.arrived();
         await kept;
@@ -166,6 +167,11 @@ export class Writer implements ProfileSink {
       if (!hasArrived) head.arrived();
       return named(profile, error);
     }
+  }
+
+  #append(record: EncodedRecord): Promise<unknown> {
+    const { head, placement } = this.#modules;
+    return head.append(record, placement.of(record));
   }
 
   #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
@@ -194,7 +200,7 @@ export class Writer implements ProfileSink {
   }
 
   #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { compute, openGeneration, placement } = this.#modules;
+    const { compute, openGeneration } = this.#modules;
     return compute.encode({
       tenant,
       labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
@@ -206,7 +212,6 @@ export class Writer implements ProfileSink {
       nowMs,
       ingest: profile.ingest,
       settings: limits.encode,
-      storeIds: placement.replicaSet(tenant, profile.labels),
       generation: openGeneration(),
     });
   }

@@ -292,9 +292,7 @@ export class Dataset implements DatasetView {
 
   #open(row: number): RowCursor {
     const cursor = this.#cursor;
-    cursor.bytes = this.#chunks[this.#rowChunk[row]!]!;
-    cursor.offset = this.#rowOffset[row]!;
-    cursor.header();
+    cursor.open(this.#chunks[this.#rowChunk[row]!]!, this.#rowOffset[row]!);
     return cursor;
   }
 }

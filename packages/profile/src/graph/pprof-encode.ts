@@ -5,7 +5,7 @@
  * written: a sample's list of locations is as long as its parent's and one more, so one forward pass over the tree sizes
  * them all, and nothing is moved afterwards.
  */
-import { encodeUtf8 } from "@pyromesh/base";
+import { encodeUtf8, putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
 import type { Interrupt } from "../model/interrupt.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
 import type { SampleType } from "../labels/profile-type.ts";
@@ -201,23 +201,13 @@ class ProtobufWriter {
 
   /** A whole number in [0, 2^53). */
   varint(value: number): void {
-    this.#reserve(10);
-    let rest = value;
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = rest < 0x1_0000_0000 ? rest >>> 7 : Math.floor(rest / 0x80);
-    }
-    this.#bytes[this.#length++] = rest;
+    this.#reserve(VARINT_BYTES_MAX);
+    this.#length = putUvarint(this.#bytes, this.#length, value);
   }
 
   varint64(value: bigint): void {
-    this.#reserve(10);
-    let rest = BigInt.asUintN(64, value);
-    while (rest >= 0x80n) {
-      this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
-      rest >>= 7n;
-    }
-    this.#bytes[this.#length++] = Number(rest);
+    this.#reserve(VARINT_BYTES_MAX);
+    this.#length = putUvarint64(this.#bytes, this.#length, BigInt.asUintN(64, value));
   }
 
   /** A varint field. Negative numbers (a line number may be one) take the ten bytes of int64. */

@@ -49,6 +49,8 @@ export interface EncodedRecord {
   readonly service: string;
   readonly timeMs: number;
   readonly sampleCount: number;
-  /** record.ts gives the layout. May be lent: valid until who gave it takes it back. */
+  /** Of its label set: 64 bits (labels/fingerprint.ts). */
+  readonly fingerprint: bigint;
+  /** record.ts gives the layout. They may lie in pooled memory: then they are valid until the record is released. */
   readonly bytes: Uint8Array;
 }

@@ -8,6 +8,7 @@
  * Whatever else is wrong with the bytes is not looked at: reading ends there.
  */
 import { isUtf8 } from "node:buffer";
+import { VarintCursor } from "@pyromesh/base";
 import { hexOfInvalidText } from "./invalid-text.ts";
 
 /** A sentence without its end: `the name of a function in the file "a.c" is not UTF-8, its bytes are 666fff`. */
@@ -103,40 +104,33 @@ function numbersOf(message: Uint8Array): Readonly<Record<number, number>> {
  * anything else; `content` is what is measured by a length.
  */
 function eachField(bytes: Uint8Array, visit: (number: number, value: number, content: Uint8Array | undefined) => boolean): void {
-  let at = 0;
-  const varint = (): number => {
-    let value = 0;
-    for (let scale = 1; at < bytes.length; scale *= 0x80) {
-      const byte = bytes[at++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-    }
-    return Infinity; // the bytes end within it
-  };
-  while (at < bytes.length) {
-    const tag = varint();
+  const cursor = new VarintCursor(bytes);
+  while (cursor.offset < bytes.length) {
+    const tag = cursor.next();
     let value = 0;
     let content: Uint8Array | undefined;
     switch (tag % 8) {
       case 0:
-        value = varint();
+        value = cursor.next();
         break;
       case 1:
-        at += 8;
+        cursor.offset += 8;
         break;
       case 2: {
-        const length = varint();
-        if (length > bytes.length - at) return;
+        const length = cursor.next();
+        const at = cursor.offset;
+        if (length < 0 || length > bytes.length - at) return;
         content = bytes.subarray(at, at + length);
-        at += length;
+        cursor.offset += length;
         break;
       }
       case 5:
-        at += 4;
+        cursor.offset += 4;
         break;
       default:
         return;
     }
+    if (value < 0) return;
     if (visit(Math.floor(tag / 8), value, content)) return;
   }
 }

@@ -2,7 +2,7 @@ import { expect } from "chai";
 import type { Random } from "@pyromesh/base";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import type { IngestQuirks } from "../labels/ingest-name.ts";
-import type { KernelColumns } from "./kernel-memory.ts";
+import type { KernelColumns } from "../gen/kernel-layout.ts";
 import type { Label } from "../labels/labels.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { normalize } from "../record/normalize.ts";

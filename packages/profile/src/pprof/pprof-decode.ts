@@ -7,7 +7,8 @@
  */
 import type { ProfileLimits } from "../labels/limits.ts";
 import { orUnbounded } from "../labels/limits.ts";
-import { addedTextBytesMax, nodeCountMax, RESULT, TIME } from "./kernel-memory.ts";
+import { RESULT, TIME } from "../gen/kernel-layout.ts";
+import { addedTextBytesMax, nodeCountMax } from "./kernel-memory.ts";
 import { PprofKernel } from "./pprof-kernel.ts";
 import { refusal } from "../labels/refusal.ts";
 import { StacktraceWalk } from "./stacktrace-walk.ts";

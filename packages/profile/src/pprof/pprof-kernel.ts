@@ -6,6 +6,7 @@ import { isUtf8 } from "node:buffer";
 import { assert } from "@pyromesh/base";
 import { describeInvalidText } from "./find-invalid-text.ts";
 import { KERNEL_BYTES } from "../gen/kernel-bytes.ts";
+import { REFUSAL } from "../gen/kernel-layout.ts";
 import { KernelMemory, nodeCountMax } from "./kernel-memory.ts";
 import { tooManySamples } from "../labels/limits.ts";
 import type { ValueColumn } from "../model/record-view.ts";
@@ -117,47 +118,47 @@ export class PprofKernel {
     return number;
   }
 
-  /** `reason`: kernel/refusal.ts. */
+  /** `reason` is one of `REFUSAL`; `facts` are the numbers that kernel/layout.mjs names beside it. */
   #refuse(reason: number, facts: readonly number[]): never {
     const [first = 0, second = 0, third = 0] = facts;
     const { sampleCountMax, labelCountMax } = this.#limits;
     switch (reason) {
-      case 0:
+      case REFUSAL.endsInMessage:
         throw malformed("the profile ends inside a message: send all of its bytes");
-      case 1:
+      case REFUSAL.endsInNumber:
         throw malformed("the profile ends inside a number: send all of its bytes");
-      case 2:
+      case REFUSAL.numberTooLong:
         throw malformed("the profile holds a number longer than 64 bits: encode it as protobuf does");
-      case 3:
+      case REFUSAL.endsInSample:
         throw malformed("the profile ends inside a sample: send all of its bytes");
-      case 4:
+      case REFUSAL.endsInLocation:
         throw malformed("the profile ends inside a location: send all of its bytes");
-      case 5:
+      case REFUSAL.endsInLocationId:
         throw malformed("the profile ends inside a location id: send all of its bytes");
-      case 6:
+      case REFUSAL.endsInField:
         throw malformed("the profile ends inside a field: send all of its bytes");
-      case 7:
+      case REFUSAL.locationIdZero:
         throw malformed("a sample refers to location id 0: number locations from 1");
-      case 8:
+      case REFUSAL.fieldNumber:
         throw malformed("the profile holds a field number that protobuf does not have: send a pprof profile");
-      case 9:
+      case REFUSAL.fieldNumberPadded:
         throw malformed("the profile holds a field number with needless zero bytes: encode it as protobuf does");
-      case 10:
+      case REFUSAL.wireType:
         throw malformed(`field ${first} of the profile has wire type ${second} instead of ${third}: send a pprof profile`);
-      case 11:
+      case REFUSAL.wireTypeUnknown:
         throw malformed(`the profile holds a field of wire type ${first}: send an uncompressed or gzipped pprof profile`);
-      case 12:
+      case REFUSAL.tooManySamples:
         throw tooManySamples(sampleCountMax);
-      case 13:
+      case REFUSAL.tooManyLabels:
         throw refusal(
           "sample_labels_limit",
           `a sample has ${first} labels and at most ${labelCountMax} are taken: label less, or raise limits.max_profile_stacktrace_sample_labels`,
         );
-      case 14:
+      case REFUSAL.valueCounts:
         throw malformed(`one sample has ${first} values and another ${second}: give each sample one value for each sample type`);
-      case 15:
+      case REFUSAL.tooManyMappings:
         throw malformed(`the profile has more than ${first} mappings: send those that its locations refer to`);
-      case 16:
+      case REFUSAL.tooManyTypes:
         throw malformed(`the profile has more than ${first} sample types: send a pprof profile`);
       default:
         throw new Error(`the kernel refused for reason ${reason}`);

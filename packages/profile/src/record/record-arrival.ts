@@ -18,7 +18,7 @@ export interface RecordArrival {
 /** Undefined where the push had no name or surely had a clock. Checks the envelope's sizes, not its checksum. */
 export function recordArrival(bytes: Uint8Array, object = "a record"): RecordArrival | undefined {
   const front = new FrontReader(bytes, object, bodyOffset(bytes, object) + 1); // behind the normalisation version
-  const tenantAt = front.pos;
+  const tenantAt = front.offset;
   front.skipText();
   front.skipText(); // service
   const timeNs = front.int64();
@@ -35,6 +35,6 @@ export function recordArrival(bytes: Uint8Array, object = "a record"): RecordArr
   if ((keys & BODY_HAS_NONCE) !== 0 || (keys & (BODY_HAS_PROFILE_ID | BODY_HAS_IDEMPOTENCY_KEY)) === 0) return undefined;
   const profileId = (keys & BODY_HAS_PROFILE_ID) !== 0 ? front.raw(16) : undefined;
   const idempotencyKey = (keys & BODY_HAS_IDEMPOTENCY_KEY) !== 0 ? front.text() : undefined;
-  front.pos = tenantAt;
+  front.moveTo(tenantAt);
   return { tenant: front.text(), timeMs: millisecondsOf(timeNs), profileId, idempotencyKey };
 }

@@ -6,49 +6,27 @@
  * numbers are 53 bits of a fast hash (that two of 10,000 series share one has a chance below 10^-8): enough to count by, and
  * never to store by.
  */
-import { bodyOffset, FrontReader } from "./record.ts";
+import { bodyOffset, FrontReader, seriesPlaces } from "./record.ts";
 
 /** The series of one record, in the order of its sample types. Checks the envelope's sizes, not its checksum. */
 export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   const front = new FrontReader(bytes, object, bodyOffset(bytes, object) + 1); // behind the normalisation version
-  front.skipText(); // tenant
-  const serviceAt = front.pos;
-  front.skipText();
-  const serviceTo = front.pos;
-  front.take(8); // time
-  front.count(); // samples
-  front.take(16); // duration, period
-  const periodAt = front.pos;
-  front.skipText();
-  front.skipText();
-  const periodTo = front.pos;
-  const typeCount = front.count();
-  const typesAt = front.pos;
-  for (let i = 0; i < typeCount; i++) {
-    front.skipText();
-    front.skipText();
-  }
-  const labelsAt = front.pos;
-  for (let left = front.count(); left > 0; left--) {
-    front.skipText();
-    front.skipText();
-  }
-
+  const { service, periodType, typesFrom, typeCount, labels } = seriesPlaces(front);
   low = 0x811c_9dc5;
   high = 0x1b87_3593;
-  mix(bytes, labelsAt, front.pos);
-  mix(bytes, serviceAt, serviceTo);
-  mix(bytes, periodAt, periodTo);
+  mix(bytes, labels.from, labels.to);
+  mix(bytes, service.from, service.to);
+  mix(bytes, periodType.from, periodType.to);
   const [lowBefore, highBefore] = [low, high];
   const series: number[] = [];
-  front.pos = typesAt;
+  front.moveTo(typesFrom);
   for (let i = 0; i < typeCount; i++) {
-    const from = front.pos;
+    const from = front.offset;
     front.skipText();
     front.skipText();
     low = lowBefore;
     high = highBefore;
-    mix(bytes, from, front.pos);
+    mix(bytes, from, front.offset);
     series.push(number53());
   }
   return series;

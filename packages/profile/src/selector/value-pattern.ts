@@ -23,9 +23,9 @@ export interface ValuePattern {
 export function valuePattern(pattern: string, label: string, budget: RegexBudget): ValuePattern {
   const plain = plainPattern(pattern);
   if (plain !== undefined) return plain;
-  const cost = budget.take(pattern, label);
+  const charge = budget.take(pattern, label);
   checkSyntax(pattern);
-  return { matches: compiledTest(pattern), steps: cost * STEPS_PER_COST };
+  return { matches: compiledTest(pattern), steps: charge * STEPS_PER_CHARGE };
 }
 
 /** Of looking for one text in a value. */
@@ -33,8 +33,8 @@ const PLAIN_STEPS = 1;
 /** Of looking at the beginning, the end or all of a value for each of several texts. */
 const SEARCH_STEPS = 8;
 
-/** At its worst the engine looks at each instruction for each character: so many as many values have. */
-const STEPS_PER_COST = 32;
+/** At its worst the engine looks at each instruction for each character. 32: as many characters as most values have. */
+const STEPS_PER_CHARGE = 32;
 
 /** Values whose answer is remembered: a label has the same few in every segment. At the bound all of them are forgotten. */
 const REMEMBERED_COUNT_MAX = 4096;
