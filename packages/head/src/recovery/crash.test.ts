@@ -5,7 +5,7 @@ import { seededRandom, toHex } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { windowStartOf } from "@pyromesh/profile";
 import type { Cut } from "../state/cut.ts";
-import type { RenamedSegment, SealedCut } from "../head.ts";
+import type { RenamedSegment, SealedCut } from "../head-modules.ts";
 import type { OrdinalName } from "../state/store-identity.ts";
 import type { ReplayedRecord } from "./record-intake.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, startHead } from "../testing/fixtures.ts";

@@ -3,7 +3,7 @@ import type { Clock, Timer, Logger } from "@pyromesh/base";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { Head } from "../head.ts";
-import type { HeadModules, HeadOptions } from "../head.ts";
+import type { HeadModules, HeadOptions } from "../head-modules.ts";
 import type { ReplayedRecord } from "../recovery/record-intake.ts";
 import { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 import { MemoryDisk } from "./memory-store.ts";
