@@ -42,7 +42,7 @@ export interface HeadModules {
   readonly onCut?: (cut: Cut) => void;
   readonly onSealed?: (sealed: SealedCut) => void;
   readonly onRenamed?: (renamed: RenamedSegment) => void;
-  /** Identities in latin1. */
+  /** Records left by `release`: their identities in latin1, 16 characters each. */
   readonly onReleased?: (identityKeys: readonly string[]) => void;
 }
 

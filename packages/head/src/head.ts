@@ -170,7 +170,7 @@ export class Head {
     const startMs = clock.monotonicMs();
     const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger, visit, onProgress });
 
-    // 1. Say it before repairing it, so that a crash in between raises it again.
+    // 1. The loss is reported before it is repaired, so that the start after a crash in between finds it again.
     const all = [...found.quarantines, ...quarantines];
     const quarantinedCount = report.quarantinedCount + found.quarantines.length;
     if (quarantinedCount > 0) this.#countQuarantined(quarantinedCount);
@@ -190,7 +190,7 @@ export class Head {
     }
     this.#state = state;
     this.#writeCheckpoint();
-    // Into both slots at first: an older store's mark must not look like the later one.
+    // A checkpoint of another store may lie in either slot: both are written, so that it cannot pass for the later one.
     if (found.checkpoint === undefined) this.#writeCheckpoint();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
@@ -238,7 +238,7 @@ export class Head {
   }
 
   /**
-   * Seals off what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
+   * Cuts what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
    * is nothing. After a refusal look into `cuts()`: it may have been made.
    */
   cut(filter?: EntryFilter): Promise<Cut | undefined> {
@@ -511,7 +511,7 @@ export class Head {
     return this.#quarantine.list();
   }
 
-  /** A loss that someone else found (a sealed segment's file, for instance). */
+  /** Reports a loss that was found outside the head: of a sealed segment's file, for instance. */
   async addQuarantine(reason: string, startMs?: number, endMs?: number): Promise<void> {
     this.#countQuarantined(1);
     await this.#quarantine.add([{ reason, startMs, endMs }]);
@@ -530,7 +530,7 @@ export class Head {
     return count;
   }
 
-  /** Waits for what was taken in, then lets the store go. */
+  /** Waits for the appends and jobs that were taken in, then closes the store. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -591,7 +591,7 @@ export class Head {
         },
       });
     } catch (error) {
-      // `apply` may run yet, when these bytes are the pusher's again.
+      // The store may have kept it. Then `apply` runs at the next write, when the caller may have overwritten the records' bytes.
       commit = withOwnBytes(commit);
       throw error;
     }
@@ -638,9 +638,9 @@ export class Head {
   }
 }
 
-/** Two of the flusher's intervals: a store of a lower rank that is well has flushed by then. */
+/** Two flush intervals of 15 s: a healthy store of a lower rank has flushed by then. */
 const DUE_AFTER_MS = 30_000;
-/** Of one batch, so that appends are not held up for long. */
+/** Records that one batch releases: appends wait for it. */
 const RELEASE_COUNT_MAX = 4096;
 const NO_STORES: readonly Uint8Array[] = [];
 

@@ -19,7 +19,7 @@ import { ENVELOPE_BYTES, envelopeSum, stampEnvelope, unwrap } from "./checksum-e
 import { recordKey } from "./keys.ts";
 import { STORE_ID_BYTES } from "./meta-entry.ts";
 
-/** Who keeps a record, and as which of them this store does. */
+/** Which stores keep a record, and which of them this one is. */
 export interface RecordPlace {
   readonly rank: number;
   /** Store ids in the order of their ranks. None: this store alone. */

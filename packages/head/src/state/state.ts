@@ -112,7 +112,7 @@ export class HeadState {
     return joinSpans(this.open.span, this.#behind);
   }
 
-  /** Call when cuts or seals changed: there may be thousands, and every commit asks. */
+  /** Call it when cuts or seals changed. Every commit asks for `alive`, and there may be thousands of them, so their span is kept. */
   refreshAlive(): void {
     let behind: TimeSpan | undefined;
     for (const { stats } of this.#cuts.values()) behind = joinSpans(behind, stats.span);

@@ -16,12 +16,12 @@ import { assert } from "@pyromesh/base";
 import type { RecordPlace } from "../entries/record-entry.ts";
 
 export interface QueueLimits {
-  /** What one commit takes at most (a larger record goes alone). */
+  /** Bytes that one commit takes at most. A larger record goes alone. */
   readonly commitBytesMax: number;
   readonly commitCountMax: number;
-  /** What may wait for a commit. */
+  /** Bytes that may wait for a commit. */
   readonly queueBytesMax: number;
-  /** A group of so many waits for no more. */
+  /** A group of this size does not wait for announced appends. */
   readonly gatherCountMax: number;
   /** How long the first of a group waits for others that were announced, at most. */
   readonly gatherMsMax: number;
@@ -104,7 +104,7 @@ export class WriteQueue {
     return append;
   }
 
-  /** Runs `job` between two commits, before any that waits. */
+  /** Runs `job` between two commits, before the appends that wait. */
   job<T>(job: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push(async () => {
