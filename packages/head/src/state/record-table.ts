@@ -8,12 +8,13 @@
  * store lists are shared by many rows and kept once. There is no object for a record: a head of small records holds several 100,000.
  */
 import { assert } from "@pyromesh/base";
-import type { HeadRecord, RecordPlace } from "../entries/record-entry.ts";
+import type { EncodedRecord } from "@pyromesh/profile";
+import type { RecordPlace } from "../entries/record-entry.ts";
 import { Interned } from "./interned.ts";
 
 /** What a row is made of. */
 export interface NewRow {
-  readonly record: HeadRecord;
+  readonly record: EncodedRecord;
   readonly place: RecordPlace;
   /** What it takes in the store. */
   readonly entryBytes: number;
