@@ -28,8 +28,12 @@ export async function watchBounds(world: World): Promise<void> {
   for (;;) {
     await world.scheduler.wait(chance.between(5_000, 30_000));
     if (world.isEnding) return;
-    await check(world, { ...RUNNING_MAX, pyromesh_head_disk_bytes: world.settings.diskBudgetBytes }, "");
+    await checkBounds(world);
   }
+}
+
+export async function checkBounds(world: World): Promise<void> {
+  await check(world, { ...RUNNING_MAX, pyromesh_head_disk_bytes: world.settings.diskBudgetBytes }, "");
 }
 
 export async function checkIdle(world: World): Promise<void> {

@@ -23,6 +23,7 @@ export async function checkHealed(world: World): Promise<void> {
   const { bucket, disk, faults, journal, scheduler, settings } = world;
   faults.heal();
   disk.isFull = false;
+  disk.isSealedFolderShut = false;
   bucket.weather = "fine";
   bucket.hidden.clear();
   bucket.mixedUp.clear();

@@ -1,5 +1,7 @@
 /** What happens to the node from outside: `POST /flush` now and then, and the faults that last. */
 import type { Spell } from "../world/faults.ts";
+import { checkBounds } from "../check/check-bounds.ts";
+import { checkOthersGoOn } from "../check/check-others-go-on.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
 
@@ -42,6 +44,12 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
       await scheduler.wait(lengthMs);
       disk.isFull = false;
       break;
+    case "sealed folder takes no file":
+      disk.isSealedFolderShut = true;
+      await scheduler.wait(lengthMs);
+      await checkBounds(world);
+      disk.isSealedFolderShut = false;
+      break;
     case "bucket is away":
     case "bucket answers 503":
       bucket.weather = fault === "bucket is away" ? "away" : "503";
@@ -54,7 +62,7 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
       break;
     case "bucket forbids a tenant":
       bucket.forbiddenPrefix = `v1/${world.settings.tenants[0]!}/`;
-      await scheduler.wait(lengthMs);
+      await checkOthersGoOn(world, bucket.forbiddenPrefix, scheduler.nowMs + lengthMs);
       bucket.forbiddenPrefix = undefined;
       break;
     case "node is killed":

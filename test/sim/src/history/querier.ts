@@ -31,7 +31,8 @@ export async function runQuerier(world: World, name: string): Promise<void> {
     if (chance.isTrue(0.4)) await Promise.race([world.nextAck(), scheduler.wait(pauseMs)]);
     else await scheduler.wait(pauseMs);
     if (world.isEnding) return;
-    const question = drawQuestion(world, chance);
+    const question = world.lastQuestion !== undefined && chance.isTrue(0.25) ? again(world, chance, world.lastQuestion) : drawQuestion(world, chance);
+    world.lastQuestion = question;
     const goneAfterMs = faults.comes("client goes away") ? chance.between(0, 30) : Infinity;
     const asking = ask(world, `${name}`, question, goneAfterMs);
     world.watch(asking);
@@ -111,6 +112,11 @@ export function drawQuestion(world: World, chance: Chance): Question {
     },
     allowPartial: chance.isTrue(0.15),
   };
+}
+
+/** The same question, at times of another tenant. */
+function again({ settings }: World, chance: Chance, question: Question): Question {
+  return { ...question, asked: { ...question.asked, tenant: chance.pick([question.asked.tenant, ...settings.tenants]) } };
 }
 
 function selectorOf({ service, pod }: Asked): string {

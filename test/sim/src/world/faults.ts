@@ -29,6 +29,7 @@ const CALL_FAULTS = {
 /** Of the whole node, for a while or at once: how often in a minute, at most. */
 const SPELL_FAULTS = {
   "disk is full": 2,
+  "sealed folder takes no file": 1,
   "bucket is away": 2,
   "bucket answers 503": 3,
   "bucket hides an object": 1,
@@ -47,6 +48,9 @@ export type Fault = CallFault | SpellFault;
 const QUIET_SHARE = 0.03;
 const KIND_SHARE = 0.4;
 
+/** What they find takes its time. */
+const LONG: ReadonlySet<SpellFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file"]);
+
 export interface Spell {
   readonly fault: SpellFault;
   readonly atMs: number;
@@ -57,12 +61,15 @@ export class Faults {
   readonly spells: readonly Spell[];
   /** How often each came. */
   readonly counts: Map<Fault, number> = new Map();
+  readonly #nowMs: () => number;
   readonly #chance: Chance;
   readonly #journal: Journal;
   readonly #rates = new Map<CallFault, { readonly rate: number; readonly chance: Chance }>();
   #isOver = false;
+  #lastMs = -Infinity;
 
-  constructor(chance: Chance, { lengthMs }: { readonly lengthMs: number }, { journal }: { readonly journal: Journal }) {
+  constructor(chance: Chance, { lengthMs }: { readonly lengthMs: number }, { journal, nowMs }: { readonly journal: Journal; readonly nowMs: () => number }) {
+    this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
     const isQuiet = chance.isTrue(QUIET_SHARE);
@@ -76,7 +83,7 @@ export class Faults {
       const own = chance.stream(fault);
       if (!own.isTrue(KIND_SHARE) || isQuiet) continue;
       const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));
-      for (let i = 0; i < count; i++) spells.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, fault === "bucket forbids a tenant" ? 20_000 : 10_000) });
+      for (let i = 0; i < count; i++) spells.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, LONG.has(fault) ? 30_000 : 10_000) });
     }
     this.spells = spells.sort((a, b) => a.atMs - b.atMs);
   }
@@ -90,8 +97,14 @@ export class Faults {
   }
 
   came(fault: Fault): void {
+    this.#lastMs = this.#nowMs();
     this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1);
     this.#journal.note("fault", fault);
+  }
+
+  /** Since the last one came. */
+  get calmMs(): number {
+    return this.#nowMs() - this.#lastMs;
   }
 
   get threadDeathCount(): number {

@@ -22,6 +22,8 @@ export class Machine {
   deathCount = 0;
   #metrics: Metrics = new Metrics();
   isWanted = true;
+  /** It has started, and has not ended since. */
+  isReady = false;
 
   constructor(world: World) {
     this.#world = world;
@@ -40,7 +42,10 @@ export class Machine {
     this.#life = life;
     this.#note(life, "starts");
     this.#run(life).then(
-      () => this.#note(life, "is ready"),
+      () => {
+        this.isReady = !life.isOver;
+        this.#note(life, "is ready");
+      },
       (error: unknown) => {
         if (life.isOver) return;
         // The process ends, and who looks after it starts it again.
@@ -123,6 +128,7 @@ export class Machine {
 
   #over(life: Life): void {
     life.end();
+    this.isReady = false;
     this.deathCount++;
     this.#world.network.close(life);
     this.#life = undefined;

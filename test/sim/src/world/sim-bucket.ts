@@ -5,6 +5,7 @@
 import { BucketError, MemoryBucket } from "@pyromesh/block";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
 import type { Clock } from "@pyromesh/base";
+import { Violation } from "../check/violation.ts";
 import type { Chance } from "./chance.ts";
 import type { CallFault, Faults } from "./faults.ts";
 import type { Journal } from "./journal.ts";
@@ -16,6 +17,9 @@ export interface SimBucketModules {
   readonly faults: Faults;
   readonly journal: Journal;
   readonly clock: Clock;
+  /** How many times as often uploads are tried. */
+  readonly speed: number;
+  readonly fail: (error: Error) => void;
 }
 
 const IDENTITY_KEY = "pyromesh-bucket.json";
@@ -80,13 +84,30 @@ export class SimBucket {
   async #put(life: Life, key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
     const copy = Uint8Array.from(bytes);
     const isForbidden = this.forbiddenPrefix !== undefined && key.startsWith(this.forbiddenPrefix);
-    return this.#call(life, `put ${key}`, signal, PUT, async () => {
+    const put = this.#call(life, `put ${key}`, signal, PUT, async () => {
       if (isForbidden) throw new BucketError("BUCKET_FORBIDDEN", key, `the bucket does not let us put ${key}`);
       // Nobody takes it back once it is on its way.
       const outcome = await this.#objects.put(key, copy, options, NEVER);
       if (!this.#putMs.has(key)) this.#putMs.set(key, this.#modules.scheduler.nowMs);
       return outcome;
     });
+    put.then(
+      () => this.failedPuts.delete(key),
+      () => this.#noteFailedPut(key),
+    );
+    return put;
+  }
+
+  /** Tries of one upload have pauses between them, each longer than the last, up to 15 s at the node's speed. */
+  #noteFailedPut(key: string): void {
+    const { fail, scheduler, speed } = this.#modules;
+    const failed = this.failedPuts.get(key) ?? { count: 0, sinceMs: scheduler.nowMs };
+    this.failedPuts.set(key, failed);
+    failed.count++;
+    const elapsedMs = scheduler.nowMs - failed.sinceMs;
+    // Beside the first quick ones: one a pause, with some room, and those that a POST /flush asked for.
+    const countMax = 12 + (3 * elapsedMs * speed) / 15_000 + elapsedMs / 2_000;
+    if (failed.count > countMax) fail(new Violation("bounded", `${key} was put ${failed.count} times in ${Math.round(elapsedMs)} ms of failures`));
   }
 
   async *#list(life: Life, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {

@@ -22,11 +22,12 @@ export class SimFiles implements LocalFiles {
     const copy = Uint8Array.from(bytes);
     await this.#calls.take(`sealed ${key} written`, 3);
     if (this.#calls.isFull) throw unavailable("LOCAL_DISK_FULL", `no room for ${key}`, diskFull("write"));
-    if (this.#calls.faults.comes("sealed file is not written")) throw fileFailed("write", key);
+    if (this.#disk.isSealedFolderShut || this.#calls.faults.comes("sealed file is not written")) throw fileFailed("write", key);
     if (files.has(key)) return false;
     files.set(key, copy);
     looseNames.set(key, undefined);
     this.#disk.sealCount++;
+    this.#disk.fileSinceMs.set(key, this.#disk.nowMs);
     await this.#calls.take(`sealed ${key} synced`, 2);
     looseNames.delete(key);
     return true;

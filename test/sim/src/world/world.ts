@@ -4,6 +4,7 @@ import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
 import { Violation } from "../check/violation.ts";
 import { drawSettings } from "../history/settings.ts";
+import type { Question } from "../history/querier.ts";
 import type { Settings } from "../history/settings.ts";
 import { Chance } from "./chance.ts";
 import { Faults } from "./faults.ts";
@@ -53,11 +54,11 @@ export class World {
     this.journal = new Journal({ nowMs: () => scheduler.nowMs, print });
     const { journal } = this;
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
-    this.faults = new Faults(chance.stream("faults"), { lengthMs }, { journal });
+    this.faults = new Faults(chance.stream("faults"), { lengthMs }, { journal, nowMs: () => scheduler.nowMs });
     const { faults } = this;
     const clock = simClock(scheduler, WORLD, this.settings.epochMs);
     this.disk = new SimDisk(chance.stream("disk"), { scheduler, faults, journal });
-    this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock });
+    this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
     this.network = new SimNetwork(chance.stream("network"), { scheduler });
     this.machine = new Machine(this);
   }
@@ -89,6 +90,9 @@ export class World {
   nextAck(): Promise<void> {
     return new Promise((resolve) => this.#ackWaiters.push(resolve));
   }
+
+  /** What was asked last, by anyone: others ask the same at the same time. */
+  lastQuestion: Question | undefined;
 
   noteChecked(): void {
     this.#checkedCount++;
