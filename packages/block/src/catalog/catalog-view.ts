@@ -13,27 +13,29 @@ import type { TenantId } from "@pyromesh/base";
 import { CodedError } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { BucketObject } from "../bucket/bucket.ts";
-import type { WindowRef } from "../listing/window-ref.ts";
-import { windowId } from "../listing/window-ref.ts";
 import { parseFloorKey, rangeAbove } from "../listing/floor.ts";
 import { Floors } from "../listing/floors.ts";
 import type { Kept, ListPass, ListScope } from "../listing/list-pass.ts";
 import { isMissed, ListPasses, noteMiss, SLICE_LENGTH } from "../listing/list-pass.ts";
-import type { MarkKey, ObjectKey } from "../listing/object-path.ts";
-import { parseObjectKey, printWindow } from "../listing/object-path.ts";
+import type { MarkKey } from "../listing/object-path.ts";
+import { parseObjectKey } from "../listing/object-path.ts";
 import type { OrdinalRange } from "../listing/ordinal-gaps.ts";
 import { gapsOf, settleGaps } from "../listing/ordinal-gaps.ts";
 import type { ExpectedWindow, OwnOrdinals, PendingOrdinal } from "../listing/own-ordinals.ts";
 import { expectedByWindow, NO_OWN_ORDINALS, pendingByWindow, VanishedOrdinals } from "../listing/own-ordinals.ts";
 import type { SegmentGap } from "../listing/segment-gaps.ts";
 import { SegmentGaps } from "../listing/segment-gaps.ts";
+import { SharedTexts } from "../listing/shared-texts.ts";
+import { conflictOf, WindowOrdinals } from "../listing/window-ordinals.ts";
+import type { WindowRef } from "../listing/window-ref.ts";
+import { windowId } from "../listing/window-ref.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
+import { EntrySet } from "./entry-set.ts";
+import { HeardKeys } from "./heard-keys.ts";
 import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
-import { checkHeard, HeardKeys } from "./heard-object.ts";
+import { checkHeard } from "./heard-object.ts";
 import type { SourceSet } from "./source-set.ts";
 import { WindowIndex } from "./window-index.ts";
-import { addEntriesWithin, planWindow } from "./window-plan.ts";
-import type { WindowPlan } from "./window-plan.ts";
 
 export interface RefreshOutcome {
   readonly addedCount: number;
@@ -50,10 +52,6 @@ export interface RefreshOutcome {
   readonly malformedFloors: readonly string[];
 }
 
-interface KeptEntry extends Kept {
-  entry: CatalogEntry;
-}
-
 interface KeptMark extends Kept {
   readonly meta: MarkKey;
 }
@@ -62,15 +60,10 @@ interface KeptMark extends Kept {
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
 const MALFORMED_COUNT_MAX = 10;
-/** Texts of which one copy is kept. At the bound all are dropped: then a text may be held twice. */
-const SHARED_TEXT_COUNT_MAX = 10_000;
 
 export class CatalogView {
   readonly #entryCountMax: number;
-  readonly #byKey = new Map<string, KeptEntry>();
-  readonly #index = new WindowIndex();
-  /** By the set of a window's keys in `#index`. Dropped when the window changes, and made again when a query plans it. */
-  readonly #windowPlans = new WeakMap<ReadonlySet<string>, WindowPlan>();
+  readonly #entries = new EntrySet();
   readonly #marks = new Map<string, KeptMark>();
   readonly #markIndex = new WindowIndex();
   /** Keys of blocks whose sources are not known. */
@@ -80,8 +73,7 @@ export class CatalogView {
   readonly #gaps = new SegmentGaps();
   readonly #vanished = new VanishedOrdinals();
   readonly #passes = new ListPasses();
-  /** One copy of each text that many entries hold. */
-  readonly #texts = new Map<string, string>();
+  readonly #texts = new SharedTexts();
 
   /** At `entryCountMax` entries, marks and floors together nothing more is added (CATALOG_FULL): each takes about half a KB. */
   constructor(entryCountMax: number) {
@@ -89,16 +81,16 @@ export class CatalogView {
   }
 
   get entryCount(): number {
-    return this.#byKey.size;
+    return this.#entries.size;
   }
 
   get(key: string): CatalogEntry | undefined {
-    return this.#byKey.get(key)?.entry;
+    return this.#entries.get(key)?.entry;
   }
 
   /** All entries, in no order. */
   *entries(): Generator<CatalogEntry> {
-    for (const { entry } of this.#byKey.values()) yield entry;
+    for (const { entry } of this.#entries.values()) yield entry;
   }
 
   /** All marks, in no order. */
@@ -108,7 +100,7 @@ export class CatalogView {
 
   /** False where the key is there already. A local entry becomes one of the bucket by `replace`, not by this. */
   add(entry: CatalogEntry): boolean {
-    if (this.#byKey.has(entry.key)) return false;
+    if (this.#entries.get(entry.key) !== undefined) return false;
     this.#put(entry, 0);
     return true;
   }
@@ -122,10 +114,10 @@ export class CatalogView {
     const checked = checkHeard(heard, origin);
     if (checked.kind === "refused") return checked;
     const { meta, place } = checked;
-    const kept = this.#byKey.get(key);
+    const kept = this.#entries.get(key);
     if (kept !== undefined) {
       if (kept.entry.place !== `store:${origin.storeId}` || place !== "bucket") return { kind: "known" };
-      this.#change(kept, { ...kept.entry, place });
+      this.#entries.change(kept, { ...kept.entry, place });
       kept.sinceTick = this.#passes.tick;
       return { kind: "moved" };
     }
@@ -133,7 +125,7 @@ export class CatalogView {
     if (!this.#heard.hasRoomFor(origin) || !this.#hasRoom) {
       return { kind: "refused", code: "HEARD_TOO_MANY", because: `${key} is one too many of those that no LIST has shown yet` };
     }
-    this.#put({ key, meta: this.#lean(meta), sizeBytes, place }, 0);
+    this.#put({ key, meta: this.#texts.lean(meta), sizeBytes, place }, 0);
     this.#heard.add(key, origin);
     return { kind: "added" };
   }
@@ -148,44 +140,42 @@ export class CatalogView {
   /** Puts `entry` in the place of the one of the same key, or adds it. */
   replace(entry: CatalogEntry): void {
     this.#heard.delete(entry.key);
-    const kept = this.#byKey.get(entry.key);
+    const kept = this.#entries.get(entry.key);
     if (kept === undefined) return this.#put(entry, 0);
-    this.#change(kept, entry);
+    this.#entries.change(kept, entry);
     kept.sinceTick = this.#passes.tick;
     kept.missedTick = 0;
   }
 
   /** Sets the size of an object in the bucket, and nothing else. */
   resize(key: string, sizeBytes: number): void {
-    const kept = this.#byKey.get(key);
-    if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#change(kept, { ...kept.entry, sizeBytes });
+    const kept = this.#entries.get(key);
+    if (kept?.entry.place === "bucket" && kept.entry.sizeBytes !== sizeBytes) this.#entries.change(kept, { ...kept.entry, sizeBytes });
   }
 
   /** Call it after the object was deleted, else the next LIST brings it back. */
   remove(key: string): boolean {
-    const kept = this.#byKey.get(key);
+    const kept = this.#entries.get(key);
     if (kept === undefined) return false;
     this.#passes.noteRemoved(key);
-    this.#byKey.delete(key);
+    this.#entries.delete(kept);
     this.#unreadBlocks.delete(key);
     this.#heard.delete(key);
-    this.#forgetPlan(kept.entry.meta);
-    this.#index.delete(kept.entry.meta, key);
     return true;
   }
 
   /** Blocks that LISTs showed and whose sources are not known: `setSources` is to be called for each. */
   unreadBlocks(): CatalogEntry[] {
     const keys = [...this.#unreadBlocks].filter((key) => !this.#heard.has(key));
-    return keys.map((key) => this.#byKey.get(key)!.entry); // both change together
+    return keys.map((key) => this.#entries.get(key)!.entry); // both change together
   }
 
   /** What the block's footer says. From now on it hides its sources, and their ordinals are not missing. */
   setSources(key: string, sources: SourceSet): void {
-    const kept = this.#byKey.get(key);
+    const kept = this.#entries.get(key);
     if (kept === undefined) return;
     this.#unreadBlocks.delete(key);
-    this.#change(kept, { ...kept.entry, sources });
+    this.#entries.change(kept, { ...kept.entry, sources });
   }
 
   // --- what queries ask ---------------------------------------------------------------------------------------------
@@ -195,15 +185,7 @@ export class CatalogView {
    * then by key: so by window. An entry that straddles the floor is planned: who reads it leaves out what lies below.
    */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
-    const planned: CatalogEntry[] = [];
-    for (const tenant of new Set(tenants)) {
-      const range = rangeAbove(this.#floors.of(tenant), { startMs, endMs });
-      if (range === undefined) continue;
-      const windows = this.#index.windowsOf(tenant);
-      const inRange = [...windows.keys()].filter((windowStartMs) => windowStartMs <= endMs && windowStartMs + WINDOW_MS > range.startMs);
-      for (const windowStartMs of inRange.sort((a, b) => a - b)) addEntriesWithin(this.#windowPlan(windows.get(windowStartMs)!), range.startMs, endMs, planned);
-    }
-    return planned;
+    return this.#entries.plan(tenants, (tenant) => rangeAbove(this.#floors.of(tenant), { startMs, endMs }));
   }
 
   /** The tenant's times below it are in no answer. `NO_FLOOR_MS` where it has none. */
@@ -213,18 +195,7 @@ export class CatalogView {
 
   /** Oldest and newest time that an entry of the tenant may hold, above its floor. */
   spanOf(tenant: TenantId): { readonly oldestMs: number; readonly newestMs: number } | undefined {
-    const floorMs = this.#floors.of(tenant);
-    const windows = this.#index.windowsOf(tenant);
-    let [first, last] = [Infinity, -Infinity];
-    for (const windowStartMs of windows.keys()) {
-      if (windowStartMs + WINDOW_MS <= floorMs) continue;
-      first = Math.min(first, windowStartMs);
-      last = Math.max(last, windowStartMs);
-    }
-    if (last === -Infinity) return undefined;
-    // Windows do not overlap: the oldest time is in the first one and the newest in the last.
-    const newestMs = this.#windowPlan(windows.get(last)!).maxTimeMs;
-    return newestMs < floorMs ? undefined : { oldestMs: Math.max(floorMs, this.#windowPlan(windows.get(first)!).minTimeMs), newestMs };
+    return this.#entries.spanOf(tenant, this.#floors.of(tenant));
   }
 
   /** What is missing from the windows of these tenants that [startMs, endMs] touches. A window below the floor misses nothing. */
@@ -242,20 +213,6 @@ export class CatalogView {
     return windowStartMs + WINDOW_MS <= this.#floors.of(tenant);
   }
 
-  #windowPlan(keys: ReadonlySet<string>): WindowPlan {
-    let plan = this.#windowPlans.get(keys);
-    if (plan !== undefined) return plan;
-    // Map and index change together, so each key has its entry.
-    plan = planWindow(Array.from(keys, (key) => this.#byKey.get(key)!.entry));
-    this.#windowPlans.set(keys, plan);
-    return plan;
-  }
-
-  /** Call it whenever an entry of the window comes, goes or is replaced. */
-  #forgetPlan(window: WindowRef): void {
-    this.#windowPlans.delete(this.#index.keysOf(window));
-  }
-
   // --- a LIST -------------------------------------------------------------------------------------------------------
 
   /** Call before a LIST's first request, and `endList` or `abandonList` after its last. */
@@ -267,7 +224,7 @@ export class CatalogView {
   *takePage(list: ListPass, page: Iterable<BucketObject>): Generator<void> {
     let newCount = 0;
     for (const { key, sizeBytes } of page) {
-      const keptEntry = this.#byKey.get(key);
+      const keptEntry = this.#entries.get(key);
       const kept = keptEntry ?? this.#marks.get(key) ?? this.#floors.get(key);
       if (kept === undefined) {
         this.#takeNew(list, key, sizeBytes);
@@ -282,7 +239,7 @@ export class CatalogView {
       const { entry } = keptEntry;
       if (entry.place === "bucket" && entry.sizeBytes === sizeBytes) continue;
       if (entry.sizeBytes !== sizeBytes) list.changedKeys.push(key);
-      this.#change(keptEntry, { ...entry, sizeBytes, place: "bucket" });
+      this.#entries.change(keptEntry, { ...entry, sizeBytes, place: "bucket" });
     }
   }
 
@@ -292,10 +249,10 @@ export class CatalogView {
       this.#takeOther(list, key);
     } else if (meta.kind === "mark") {
       this.#checkRoom();
-      this.#marks.set(key, { meta: this.#lean(meta), sinceTick: list.beganAt, seenTick: list.beganAt, missedTick: 0 });
+      this.#marks.set(key, { meta: this.#texts.lean(meta), sinceTick: list.beganAt, seenTick: list.beganAt, missedTick: 0 });
       this.#markIndex.add(meta, key);
     } else if (!this.#passes.wasRemovedUnder(list, key)) {
-      this.#put({ key, meta: this.#lean(meta), sizeBytes, place: "bucket" }, list.beganAt);
+      this.#put({ key, meta: this.#texts.lean(meta), sizeBytes, place: "bucket" }, list.beganAt);
       list.addedCount++;
     }
   }
@@ -353,9 +310,9 @@ export class CatalogView {
     const pending = new Set(pendingKeys);
     let steps = 0;
     for (const window of this.#windowsOf(list.scope)) {
-      for (const key of this.#index.keysOf(window)) {
+      for (const key of this.#entries.keysOf(window)) {
         if (++steps % SLICE_LENGTH === 0) yield;
-        const kept = this.#byKey.get(key);
+        const kept = this.#entries.get(key);
         if (kept?.entry.place === "bucket" && isMissed(kept, list) && !pending.has(key)) missed.push({ key, window });
       }
       for (const key of this.#markIndex.keysOf(window)) {
@@ -373,7 +330,7 @@ export class CatalogView {
     let removedCount = 0;
     let steps = 0;
     for (const { key, window } of missed) {
-      const keptEntry = this.#byKey.get(key);
+      const keptEntry = this.#entries.get(key);
       const kept = keptEntry ?? this.#marks.get(key);
       if (kept === undefined || (keptEntry !== undefined && keptEntry.entry.place !== "bucket") || !isMissed(kept, list)) continue;
       if (noteMiss(kept, list, endedAt) === "doubted") doubt(window);
@@ -385,7 +342,7 @@ export class CatalogView {
 
   /** True where it was an entry. */
   #takeAway(key: string): boolean {
-    const meta = this.#byKey.get(key)?.entry.meta;
+    const meta = this.#entries.get(key)?.entry.meta;
     if (meta === undefined) {
       const mark = this.#marks.get(key);
       this.#marks.delete(key);
@@ -404,15 +361,15 @@ export class CatalogView {
     const pending = yield* pendingByWindow(own.pendingKeys);
     let steps = 0;
     for (const window of this.#windowsOf(list.scope, expected)) {
-      steps += 1 + this.#index.keysOf(window).size;
+      steps += 1 + this.#entries.keysOf(window).size;
       if (steps >= SLICE_LENGTH) {
         steps = 0;
         yield;
       }
-      for (const ordinals of this.#ordinalsOf(window, list, expected.get(windowId(window)), pending.get(windowId(window)))) {
+      for (const ordinals of this.#ordinalsOf(window, list, expected.get(windowId(window)), pending.get(windowId(window))).stores()) {
         const { storeId } = ordinals;
         if (storeId === own.currentStoreId && storeConflicts.length < CONFLICT_COUNT_MAX) {
-          const conflict = conflictOf(window, ordinals);
+          const conflict = conflictOf(window.windowStartMs, ordinals);
           if (conflict !== undefined) storeConflicts.push(conflict);
         }
         const ranges = own.exemptStoreIds.has(storeId) || this.#isBelowFloor(window) ? [] : gapsOf(ordinals);
@@ -427,7 +384,7 @@ export class CatalogView {
     if (scope.kind === "window") return yield { tenant: scope.tenant, windowStartMs: scope.windowStartMs };
     const firstMs = scope.kind === "since" ? scope.windowStartMs : -Infinity;
     const seen = new Set<string>();
-    for (const windows of [this.#index.windowsFrom(firstMs), this.#markIndex.windowsFrom(firstMs), expected.values(), [...this.#gaps.all()]]) {
+    for (const windows of [this.#entries.windowsFrom(firstMs), this.#markIndex.windowsFrom(firstMs), expected.values(), [...this.#gaps.all()]]) {
       for (const { tenant, windowStartMs } of windows) {
         const window = { tenant, windowStartMs };
         if (windowStartMs < firstMs || seen.has(windowId(window))) continue;
@@ -437,41 +394,32 @@ export class CatalogView {
     }
   }
 
-  /** Per store: what the window's entries and marks are, and what was given. */
-  #ordinalsOf(window: WindowRef, list: ListPass, expected: ExpectedWindow | undefined, pending: readonly PendingOrdinal[] | undefined): Iterable<WindowOrdinals> {
-    const byStore = new Map<string, WindowOrdinals>();
-    const of = (storeId: string): WindowOrdinals => {
-      const known = byStore.get(storeId);
-      if (known !== undefined) return known;
-      const given = expected?.givenOf.get(storeId);
-      const found = { storeId, segments: [], listed: [], marks: [], compacted: [], next: given?.next ?? 0, ownNext: given?.ownNext ?? 0 };
-      byStore.set(storeId, found);
-      return found;
-    };
-    for (const key of this.#index.keysOf(window)) {
-      const { entry, seenTick } = this.#byKey.get(key)!; // map and index change together
+  /** What the window's entries and marks are, and what was given. */
+  #ordinalsOf(window: WindowRef, list: ListPass, expected: ExpectedWindow | undefined, pending: readonly PendingOrdinal[] | undefined): WindowOrdinals {
+    const ordinals = new WindowOrdinals(expected);
+    for (const key of this.#entries.keysOf(window)) {
+      const { entry, seenTick } = this.#entries.get(key)!; // of a set, keys and entries change together
+      const isListed = seenTick === list.beganAt;
       if (entry.meta.kind === "block") {
         for (const storeId of entry.sources?.storeIds ?? []) {
-          const ordinals = of(storeId);
+          const { compacted, listed } = ordinals.of(storeId);
           const ranges = entry.sources!.rangesOf(storeId);
-          ordinals.compacted.push(...ranges);
-          if (seenTick === list.beganAt) ordinals.listed.push(ranges.at(-1)!.last); // a store of a set has a range
+          compacted.push(...ranges);
+          if (isListed) listed.push(ranges.at(-1)!.last); // a store of a source set has a range
         }
-        continue;
+      } else if (!this.#heard.has(key)) {
+        const { segments, listed } = ordinals.of(entry.meta.storeId);
+        segments.push(entry.meta.ordinal);
+        if (isListed) listed.push(entry.meta.ordinal);
       }
-      if (this.#heard.has(key)) continue;
-      const ordinals = of(entry.meta.storeId);
-      ordinals.segments.push(entry.meta.ordinal);
-      if (seenTick === list.beganAt) ordinals.listed.push(entry.meta.ordinal);
     }
     for (const key of this.#markIndex.keysOf(window)) {
-      const { meta } = this.#marks.get(key)!; // the same
-      of(meta.storeId).marks.push({ mark: meta.mark, ordinal: meta.ordinal });
+      const { meta } = this.#marks.get(key)!; // map and index change together
+      ordinals.of(meta.storeId).marks.push({ mark: meta.mark, ordinal: meta.ordinal });
     }
-    for (const storeId of expected?.givenOf.keys() ?? []) of(storeId);
-    for (const { storeId, ordinal } of pending ?? []) of(storeId).marks.push({ mark: "void", ordinal }); // it waits here: nothing is missing
-    for (const storeId of this.#gaps.of(window).keys()) of(storeId);
-    return byStore.values();
+    for (const { storeId, ordinal } of pending ?? []) ordinals.of(storeId).marks.push({ mark: "void", ordinal }); // it waits here: nothing is missing
+    for (const storeId of this.#gaps.of(window).keys()) ordinals.of(storeId);
+    return ordinals;
   }
 
   // --- keeping ------------------------------------------------------------------------------------------------------
@@ -480,19 +428,12 @@ export class CatalogView {
     const { key, meta } = entry;
     // A local segment is never refused: its records are nowhere else. The head's disk budget bounds local segments.
     if (entry.place !== "local") this.#checkRoom();
-    this.#byKey.set(key, { entry, sinceTick: this.#passes.tick, seenTick, missedTick: 0 });
-    this.#index.add(meta, key);
+    this.#entries.add({ entry, sinceTick: this.#passes.tick, seenTick, missedTick: 0 });
     if (meta.kind === "block" && entry.sources === undefined) this.#unreadBlocks.add(key);
-    this.#forgetPlan(meta);
-  }
-
-  #change(kept: KeptEntry, entry: CatalogEntry): void {
-    kept.entry = entry;
-    this.#forgetPlan(entry.meta);
   }
 
   get #hasRoom(): boolean {
-    return this.#byKey.size + this.#marks.size + this.#floors.count < this.#entryCountMax;
+    return this.#entries.size + this.#marks.size + this.#floors.count < this.#entryCountMax;
   }
 
   #checkRoom(): void {
@@ -502,20 +443,6 @@ export class CatalogView {
       kind: "unavailable",
       message: `the catalog holds ${this.#entryCountMax} objects and takes no more: raise --flush-interval, or give each cluster a prefix of its own in the bucket`,
     });
-  }
-
-  /** The same meta with texts that other entries hold as well. */
-  #lean<M extends ObjectKey>(meta: M): M {
-    if (meta.kind === "block") return { ...meta, tenant: this.#shared(meta.tenant) };
-    return { ...meta, tenant: this.#shared(meta.tenant), storeId: this.#shared(meta.storeId) };
-  }
-
-  #shared<T extends string>(text: T): T {
-    const known = this.#texts.get(text);
-    if (known !== undefined) return known as T; // equal
-    if (this.#texts.size >= SHARED_TEXT_COUNT_MAX) this.#texts.clear();
-    this.#texts.set(text, text);
-    return text;
   }
 }
 
@@ -528,26 +455,4 @@ interface ShownGap {
   readonly window: WindowRef;
   readonly storeId: string;
   readonly ranges: readonly OrdinalRange[];
-}
-
-interface WindowOrdinals {
-  readonly storeId: string;
-  readonly segments: number[];
-  /** Those of them that this LIST showed, and the last source of each block that it showed. */
-  readonly listed: number[];
-  readonly compacted: OrdinalRange[];
-  readonly marks: { readonly mark: MarkKey["mark"]; readonly ordinal: number }[];
-  readonly next: number;
-  readonly ownNext: number;
-}
-
-/**
- * Why another data dir seems to write under this store's id; undefined: no sign of it. Looks at what this LIST showed: a segment that was
- * given after its pages were in, and was uploaded since, is this store's own.
- */
-function conflictOf({ windowStartMs }: WindowRef, { storeId, listed, segments, ownNext }: WindowOrdinals): string | undefined {
-  const at = `in window ${printWindow(windowStartMs)} of store ${storeId}`;
-  const strange = listed.find((ordinal) => ordinal >= ownNext);
-  if (strange !== undefined) return `segment ${strange} ${at} is in the bucket or in a block there, and this store gave only those below ${ownNext}`;
-  return new Set(segments).size < segments.length ? `two segments have one ordinal ${at}` : undefined;
 }

@@ -1,5 +1,5 @@
 /**
- * An object that another member told of, before any LIST showed it. Pure: what is checked of such a message, and what is remembered of it.
+ * An object that another member told of, before any LIST showed it. Pure: what is checked of such a message.
  *
  *   heard ──► a LIST shows it ──────────────────► as any other entry
  *        └──► two whole LISTs of its window, both begun after it was heard and one after the other had ended, do not show it ──► dropped
@@ -58,46 +58,4 @@ export function checkHeard({ key, sizeBytes, meta, isUploaded }: HeardObject, or
 
 function malformed(because: string): Extract<HeardOutcome, { readonly kind: "refused" }> {
   return { kind: "refused", code: "HEARD_MALFORMED", because };
-}
-
-/** Of one origin, and of all. At the bound no more is taken: the next LIST brings what was uploaded. */
-const ORIGIN_COUNT_MAX = 2_000;
-const COUNT_MAX = 20_000;
-
-/** Keys of entries that were heard of and that no LIST has shown yet, by who told of them. */
-export class HeardKeys {
-  readonly #originOf = new Map<string, string>();
-  readonly #keysOf = new Map<string, Set<string>>();
-
-  get count(): number {
-    return this.#originOf.size;
-  }
-
-  has(key: string): boolean {
-    return this.#originOf.has(key);
-  }
-
-  hasRoomFor({ storeId }: Origin): boolean {
-    return this.#originOf.size < COUNT_MAX && this.keysOf({ storeId }).size < ORIGIN_COUNT_MAX;
-  }
-
-  keysOf({ storeId }: Origin): ReadonlySet<string> {
-    return this.#keysOf.get(storeId) ?? new Set();
-  }
-
-  add(key: string, { storeId }: Origin): void {
-    this.#originOf.set(key, storeId);
-    const keys = this.#keysOf.get(storeId);
-    if (keys === undefined) this.#keysOf.set(storeId, new Set([key]));
-    else keys.add(key);
-  }
-
-  delete(key: string): void {
-    const storeId = this.#originOf.get(key);
-    if (storeId === undefined) return;
-    this.#originOf.delete(key);
-    const keys = this.#keysOf.get(storeId);
-    keys?.delete(key);
-    if (keys?.size === 0) this.#keysOf.delete(storeId);
-  }
 }
