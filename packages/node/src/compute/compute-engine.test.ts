@@ -106,7 +106,7 @@ function build(engine: ComputeEngine, generation = 1): { readonly built: readonl
   }
 }
 
-describe("compute engine: rows that are made ready and dropped", () => {
+describe("compute engine: pre-interned rows that are dropped", () => {
   const room = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes);
   const named = (service: string, text = "main;work 3\n"): EncodeTask => task(text, { labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }] });
 
@@ -156,18 +156,18 @@ describe("compute engine: rows that are made ready and dropped", () => {
     expect(stepsWith(3, ["main;new 9\n"]), "pruning takes steps").above(stepCount);
   });
 
-  it("of one service are bounded: past the bound none is made ready until the generation turns, and records are still taken", () => {
+  it("of one service are bounded: past the bound none is pre-interned until the generation turns, and records are still taken", () => {
     const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     engine.insertRows(1, engine.encode(named("shop"), room).rows);
     const large = named("shop", `main;${"x".repeat(1 << 20)} 1\n`);
     const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 } };
-    let readyCount = 0;
+    let preInternedCount = 0;
     for (let i = 0; i < 12; i++) {
       const { rows } = engine.encode({ ...large, settings }, room);
-      if (rows[0] !== 0) readyCount++;
+      if (rows[0] !== 0) preInternedCount++;
       engine.releaseRows(rows);
     }
-    expect(readyCount).within(7, 9);
+    expect(preInternedCount).within(7, 9);
     const { records, rows } = engine.encode(named("shop"), room);
     expect(rows).deep.equal([0]);
     engine.insert(1, records);

@@ -14,8 +14,9 @@
  *   u8 isCut · uvarint itemCount · per item: [series: uvarint length of its name] uvarint length of its value, in UTF-16 units
  *   · prefixed: all names and values, one after the other, as UTF-8 · series: uvarint setCount · per set: uvarint length, uvarint items
  */
-import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
+import { ByteReader, ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { DatasetView } from "../dataset/dataset.ts";
+import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "../model/interrupt.ts";
 import { SERIES_STEPS, UNINTERRUPTED } from "../model/interrupt.ts";
 import type { Label, Labels } from "../labels/labels.ts";
@@ -90,9 +91,12 @@ export class LabelListing {
     this.#isWanted = wantedNames(listing);
   }
 
-  /** Adds every label set (with the labels of its profile type) that has a row in range and matches one of the selectors (none given: every one). */
-  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): void {
-    const isLive = liveSeries(view, range, interrupt);
+  /**
+   * Adds every label set (with the labels of its profile type) that has a row in range, of a record that is not in `except`, and matches one of
+   * the selectors (none given: every one).
+   */
+  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): void {
+    const isLive = liveSeries(view, range, interrupt, except);
     const steps = seriesSteps(selectors);
     for (let index = 0; index < view.series.length; index++) {
       interrupt.after(SERIES_STEPS);
@@ -243,14 +247,15 @@ export class LabelListing {
     return { items, sets: sets.sort(compareSets) };
   }
 
-  /** Adds what another collector found for the same listing and bounds. */
+  /** Adds what another collector found for the same listing and bounds. Throws `CorruptionError` where the bytes are not such a partial. */
   add(partial: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): void {
     const reader = new ByteReader(partial, "listing of labels");
     const isSeries = this.#listing.kind === "series";
     if (reader.u8() === 1) this.#isCut = true;
-    const itemCount = reader.uvarint();
-    const lengths = Array.from({ length: isSeries ? 2 * itemCount : itemCount }, () => reader.uvarint());
-    const text = decodeUtf8(reader.prefixed());
+    const lengths = Array.from({ length: countOf(reader, isSeries ? 2 : 1) * (isSeries ? 2 : 1) }, () => reader.uvarint());
+    const text = wholeUtf8.decode(reader.prefixed());
+    const units = lengths.reduce((sum, length) => sum + length, 0);
+    if (units !== text.length) reader.fail(`names and values of ${units} units together`, `${text.length}`);
     let at = 0;
     const next = (length: number): string => text.slice(at, (at += length));
     if (!isSeries) {
@@ -266,9 +271,9 @@ export class LabelListing {
       items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
     }
     // By name and value, not by index: adding one may drop items and renumber the others.
-    for (let left = reader.uvarint(); left > 0; left--) {
+    for (let left = countOf(reader, 1); left > 0; left--) {
       interrupt.after(SERIES_STEPS);
-      this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+      this.#addSet(Array.from({ length: countOf(reader, 1) }, () => itemOf(reader, items)), []);
     }
   }
 
@@ -305,6 +310,21 @@ export class LabelListing {
     if (sets === undefined) return { items: items.slice(0, entryCount), sets, entryCount, totalCount };
     return { items, sets: sets.slice(0, entryCount), entryCount, totalCount };
   }
+}
+
+/** A first name may begin with a mark of byte order: it is part of the name. */
+const wholeUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A count of things that take `bytesEach` bytes or more: no more of them than are left. */
+function countOf(reader: ByteReader, bytesEach: number): number {
+  const count = reader.uvarint();
+  if (count * bytesEach > reader.remaining) reader.fail(`at most ${reader.remaining} more bytes`, `${count} entries`);
+  return count;
+}
+
+function itemOf(reader: ByteReader, items: readonly Label[]): Label {
+  const id = reader.uvarint();
+  return items[id] ?? reader.fail(`an item below ${items.length}`, `${id}`);
 }
 
 function wantedNames(listing: Listing): (name: string) => boolean {

@@ -110,13 +110,15 @@ export interface TimeRange {
   readonly endNs: bigint;
 }
 
-/** 1 for each series that has a row in range. */
-export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
+/** 1 for each series that has a row in range whose record is not left out. */
+export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): Uint8Array {
   const isLive = new Uint8Array(view.series.length);
   for (let row = 0; row < view.rowCount; row++) {
     const timeNs = view.rowTimeNs[row]!;
     interrupt.after(1);
-    if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
+    if (timeNs < range.startNs || timeNs > range.endNs) continue;
+    // A view of a segment opens its identities only when it is asked for them.
+    if (except === undefined || !except.has(view.identities, row * 16)) isLive[view.rowSeries[row]!] = 1;
   }
   return isLive;
 }
