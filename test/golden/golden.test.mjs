@@ -10,8 +10,8 @@ import { countedPushes } from "../harness/numbered-push.mjs";
 
 const START_MS = Date.UTC(2026, 0, 2, 3);
 const END_MS = Date.UTC(2026, 0, 2, 5);
-/** Of head format 1 and 2. */
-const BUILDS = ["a09efd0", "3ecd394"];
+/** Of head format 1, 2 and 3. */
+const BUILDS = ["a09efd0", "3ecd394", "c94f251"];
 
 describe("golden data dirs", function () {
   this.timeout(60_000);

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { CodedError, Metrics } from "@pyromesh/base";
-import type { CommittedRecord, Head } from "./head.ts";
+import type { Head } from "./head.ts";
+import type { CommittedRecord } from "./head-modules.ts";
 import { commitKey, cutKey, recordKey, sealedKey } from "./entries/keys.ts";
 import { HOUR_MS, listeningLogger, makeRecord, memoryWorld, numberOf, sealUnder, startHead } from "./testing/fixtures.ts";
 import type { MemoryWorld } from "./testing/fixtures.ts";

@@ -12,20 +12,17 @@
  * in the turn in which memory changes. What a verb writes, and how memory follows, is planned in `state/` (change.ts).
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused, disk-account.ts what fits.
  */
-import type { Clock, CodedError, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, invalidArgument, toHex, Turns, unavailable } from "@pyromesh/base";
+import type { Histogram } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DiskAccount } from "./disk/disk-account.ts";
-import type { DiskUse } from "./disk/disk-budget.ts";
 import { RECORDS_ONLY } from "./disk/disk-plan.ts";
-import type { DiskPlan } from "./disk/disk-plan.ts";
+import type { HeadModules, HeadOptions, HeadStats, NewSegment, ReplayReport } from "./head-modules.ts";
 import { commitKey, META_TRIAL, quarantinedKey, rangeOf, recordKey } from "./entries/keys.ts";
 import { STORE_ID_BYTES } from "./entries/meta-entry.ts";
 import type { BucketMark } from "./entries/meta-entry.ts";
-import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes, STORE_COUNT_MAX } from "./entries/record-entry.ts";
-import type { HeadRecord } from "./entries/record-entry.ts";
-import type { OrderedStore, StoreOp, StoreOpener } from "./entries/store.ts";
-import type { Checkpoint } from "./recovery/checkpoint.ts";
+import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
+import type { OrderedStore, StoreOp } from "./entries/store.ts";
 import { findStore } from "./recovery/found-store.ts";
 import type { FoundStore } from "./recovery/found-store.ts";
 import { planSetAside, readLivePage } from "./recovery/live-records.ts";
@@ -42,6 +39,7 @@ import type { SeriesDigest } from "./state/digest.ts";
 import type { EntryFilter } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
+import { duplicateOf, placeIn } from "./state/placing.ts";
 import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
@@ -49,86 +47,9 @@ import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/select
 import { identityKeyOf } from "./state/state.ts";
 import type { HeadState } from "./state/state.ts";
 import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
-import type { AtomicFile } from "./store/atomic-file.ts";
 import { StoreWriter, whenAbsent, whenPresent } from "./store/store-writer.ts";
 import { WriteQueue } from "./store/write-queue.ts";
-import type { Appended, PendingAppend, QueueLimits } from "./store/write-queue.ts";
-
-/** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
-export interface HeadOptions extends Partial<QueueLimits> {
-  /** What the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
-  readonly diskBudgetBytes: number;
-  /** How the budget is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
-  readonly diskPlan?: DiskPlan;
-  /** What the folders held just before. Absent: they are measured at the end of the replay, which takes seconds where thousands of segments wait. */
-  readonly diskUse?: DiskUse;
-  /** How long after its append, or its replay, a record is due: how long stores of lower ranks are given to flush it. */
-  readonly dueAfterMs?: number;
-}
-
-export interface HeadModules {
-  readonly opener: StoreOpener;
-  readonly checkpoint: Checkpoint;
-  readonly quarantineFile: AtomicFile;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Measures what the folders hold. Absent: the budget counts records and sealed segments only. */
-  readonly measureDisk?: () => Promise<DiskUse>;
-  /** Called after a commit is durable and before any append of it resolves. Must not throw. */
-  readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
-  /**
-   * Called in the turn of the event loop in which the head applies the change. That may be late: a write that the store refused may
-   * turn out to have been kept. So what a listener keeps beside the head never differs from the head. They must not throw.
-   */
-  readonly onCut?: (cut: Cut) => void;
-  readonly onSealed?: (sealed: SealedCut) => void;
-  readonly onRenamed?: (renamed: RenamedSegment) => void;
-  /** Identities in latin1. */
-  readonly onReleased?: (identityKeys: readonly string[]) => void;
-}
-
-export interface CommittedRecord {
-  readonly seq: number;
-  /** This store's place among those that keep it. Above 0 nobody need intern it before it is asked for. */
-  readonly rank: number;
-  readonly record: EncodedRecord;
-}
-
-/** A segment to seal: its key holds the ordinal that it takes. */
-export interface NewSegment extends SealedSegment, OrdinalName {}
-
-export interface SealedCut {
-  readonly cutId: number;
-  readonly segments: readonly SealedSegment[];
-}
-
-/** A sealed segment that has another key from now on. */
-export interface RenamedSegment {
-  readonly fromKey: string;
-  readonly segment: SealedSegment;
-}
-
-export interface ReplayReport {
-  readonly recordCount: number;
-  readonly bytes: number;
-  readonly quarantinedCount: number;
-  readonly durationMs: number;
-}
-
-export interface HeadStats {
-  readonly openBytes: number;
-  readonly openCount: number;
-  /** How long the oldest open record has waited since its commit (or this start), by the monotonic clock; undefined: none is open. */
-  readonly openAgeMs: number | undefined;
-  readonly cutBytes: number;
-  readonly cutCount: number;
-  readonly sealedBytes: number;
-  readonly queuedBytes: number;
-  /** Records and sealed segments: what is known to be kept on disk. */
-  readonly diskBytes: number;
-}
+import type { Appended, PendingAppend } from "./store/write-queue.ts";
 
 export class Head {
   readonly #modules: HeadModules;
@@ -249,7 +170,7 @@ export class Head {
     const startMs = clock.monotonicMs();
     const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger, visit, onProgress });
 
-    // 1. Say it before repairing it, so that a crash in between raises it again.
+    // 1. The loss is reported before it is repaired, so that the start after a crash in between finds it again.
     const all = [...found.quarantines, ...quarantines];
     const quarantinedCount = report.quarantinedCount + found.quarantines.length;
     if (quarantinedCount > 0) this.#countQuarantined(quarantinedCount);
@@ -269,7 +190,7 @@ export class Head {
     }
     this.#state = state;
     this.#writeCheckpoint();
-    // Into both slots at first: an older store's mark must not look like the later one.
+    // A checkpoint of another store may lie in either slot: both are written, so that it cannot pass for the later one.
     if (found.checkpoint === undefined) this.#writeCheckpoint();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
@@ -298,25 +219,26 @@ export class Head {
    * `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`, `HEAD_CLOSED`, or (kind `invalid_argument`) with
    * `SERVICE_NAME_TOO_LONG`, `STORES_TOO_MANY`, `STORE_NOT_LISTED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
-  append(record: HeadRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
+  append(record: EncodedRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
     const held = this.#duplicateOf(record.identity, stores);
     if (held !== undefined) return Promise.resolve(held);
     const identityKey = identityKeyOf(record.identity);
     const pending = state.pending.get(identityKey);
-    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicate(seq, pending.place.stores, stores));
+    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicateOf(seq, pending.place.stores, stores));
     const entryBytes = recordEntryBytes(record, stores.length);
-    const rank = this.#rankIn(stores);
-    const refusal = rank < 0 ? refusedStores(stores) : this.#refusal(record, entryBytes);
+    const place = placeIn(stores, this.#identity);
+    if (place instanceof CodedError) return Promise.reject(place);
+    const refusal = this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
-    const append = this.#queue.push(record, { rank, stores }, identityKey, entryBytes);
+    const append = this.#queue.push(record, place, identityKey, entryBytes);
     state.pending.set(identityKey, append);
     return append.promise;
   }
 
   /**
-   * Seals off what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
+   * Cuts what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
    * is nothing. After a refusal look into `cuts()`: it may have been made.
    */
   cut(filter?: EntryFilter): Promise<Cut | undefined> {
@@ -589,7 +511,7 @@ export class Head {
     return this.#quarantine.list();
   }
 
-  /** A loss that someone else found (a sealed segment's file, for instance). */
+  /** Reports a loss that was found outside the head: of a sealed segment's file, for instance. */
   async addQuarantine(reason: string, startMs?: number, endMs?: number): Promise<void> {
     this.#countQuarantined(1);
     await this.#quarantine.add([{ reason, startMs, endMs }]);
@@ -608,7 +530,7 @@ export class Head {
     return count;
   }
 
-  /** Waits for what was taken in, then lets the store go. */
+  /** Waits for the appends and jobs that were taken in, then closes the store. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -669,7 +591,7 @@ export class Head {
         },
       });
     } catch (error) {
-      // `apply` may run yet, when these bytes are the pusher's again.
+      // The store may have kept it. Then `apply` runs at the next write, when the caller may have overwritten the records' bytes.
       commit = withOwnBytes(commit);
       throw error;
     }
@@ -702,13 +624,7 @@ export class Head {
   /** Undefined where no durable record has this identity. */
   #duplicateOf(identity: Uint8Array, stores: readonly Uint8Array[]): Appended | undefined {
     const row = this.#replayed().rowOf(identity);
-    return row === undefined ? undefined : duplicate(row.seq, row.stores, stores);
-  }
-
-  /** -1 where the list does not name this store, or is too long. */
-  #rankIn(stores: readonly Uint8Array[]): number {
-    if (stores.length === 0) return 0;
-    return stores.length > STORE_COUNT_MAX ? -1 : stores.findIndex((storeId) => this.#identity.isOwn(storeId));
+    return row === undefined ? undefined : duplicateOf(row.seq, row.stores, stores);
   }
 
   #writeCheckpoint(): void {
@@ -722,21 +638,11 @@ export class Head {
   }
 }
 
-/** Two of the flusher's intervals: a store of a lower rank that is well has flushed by then. */
+/** Two flush intervals of 15 s: a healthy store of a lower rank has flushed by then. */
 const DUE_AFTER_MS = 30_000;
-/** Of one batch, so that appends are not held up for long. */
+/** Records that one batch releases: appends wait for it. */
 const RELEASE_COUNT_MAX = 4096;
 const NO_STORES: readonly Uint8Array[] = [];
-
-function duplicate(seq: number, kept: readonly Uint8Array[], given: readonly Uint8Array[]): Appended {
-  const isSame = kept === given || (kept.length === given.length && kept.every((storeId, index) => Buffer.compare(storeId, given[index]!) === 0));
-  return isSame ? { seq, isDuplicate: true } : { seq, isDuplicate: true, keptStores: kept };
-}
-
-function refusedStores(stores: readonly Uint8Array[]): CodedError {
-  if (stores.length > STORE_COUNT_MAX) return invalidArgument("STORES_TOO_MANY", `a record is kept by at most ${STORE_COUNT_MAX} stores, not ${stores.length}`);
-  return invalidArgument("STORE_NOT_LISTED", `the record is for the stores ${stores.map(toHex).join(", ")}: this one is none of them; ask for its store id again`);
-}
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {
   return { key, bytes: Uint8Array.from(bytes) };

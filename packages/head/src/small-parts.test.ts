@@ -44,6 +44,24 @@ describe("entries", () => {
     expect({ rank: read.place.rank, stores: read.place.stores.map(toHex) }).deep.equal({ rank: 1, stores: place.stores.map(toHex) });
   });
 
+  it("of format 3 are these bytes, and are read from them", () => {
+    const golden = {
+      rest: "1a57d9570104000000000000f03f0000000000000040000000000000f0bf000000000000224001ac02a7020705000000020103a80200",
+      cut: "a82d484103000000000000f83f0201c7016400",
+      record: "0c21b3a9020101010101010101010101010101010100008056febc7842070000001032547698badcfe010207070707070707070707070707070707090909090909090909090909090909090900616e6f6e796d6f7573040073686f70010203",
+    };
+    const bytesOf = (hex: string): Uint8Array => Uint8Array.from(Buffer.from(hex, "hex"));
+    const rest = commits.find((commit) => commit.kind === "records" && commit.left.ranges.length > 0)!;
+    expect(toHex(encodeCommit(rest).value)).equal(golden.rest);
+    expect(decodeCommit(rest.number, bytesOf(golden.rest))).deep.equal(rest);
+    expect(toHex(encodeCut(cut).value)).equal(golden.cut);
+    expect(decodeCut(8, bytesOf(golden.cut)).seqs.ranges).deep.equal(cut.seqs.ranges);
+    const small = { identity: new Uint8Array(16).fill(1), tenant: "anonymous", service: "shop", timeMs: 1.7e12, sampleCount: 7, fingerprint: 0xfedc_ba98_7654_3210n, bytes: Uint8Array.of(1, 2, 3) };
+    expect(toHex(new RecordEntryEncoder().encode(3, small, place).value)).equal(golden.record);
+    const read = decodeRecordEntry(recordKey(3), bytesOf(golden.record));
+    expect([read.record.fingerprint, read.place.rank, read.place.stores.length, [...read.record.bytes]]).deep.equal([small.fingerprint, 1, 2, [1, 2, 3]]);
+  });
+
   it("of the versions before are read: a cut's run of seqs, a record without stores and fingerprint", () => {
     const run = new ByteWriter().u8(2).uvarint(5).uvarint(9).f64(1.5).finish();
     expect(decodeCut(8, wrap(cutKey(8), run)).seqs.ranges).deep.equal([{ from: 5, to: 9 }]);

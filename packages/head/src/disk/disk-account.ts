@@ -15,8 +15,9 @@ export interface DiskAccountModules {
   readonly measure?: (() => Promise<DiskUse>) | undefined;
   /** Bytes of records in the head, and on their way into it. */
   readonly recordBytes: () => number;
-  /** Has the store merge its dead bytes away. False where a merge runs: what is measured then is not dead. */
+  /** False while the store merges: the old and new tables that lie side by side then are not dead bytes. */
   readonly canMerge: () => boolean;
+  /** Has the store merge its dead bytes away. */
   readonly merge: () => void;
 }
 

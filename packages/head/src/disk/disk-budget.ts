@@ -15,13 +15,13 @@ import type { DiskPlan } from "./disk-plan.ts";
 
 /** What the folders hold. */
 export interface DiskUse {
-  /** LevelDB's own. */
+  /** Bytes of LevelDB's files. */
   readonly storeBytes: number;
-  /** Everything else: sealed segments, what was damaged and set aside. */
+  /** Bytes of all other files: sealed segments, and what was damaged and set aside. */
   readonly otherBytes: number;
 }
 
-/** What the head knows that it keeps. */
+/** Bytes that the head knows to be on disk. */
 export interface HeldBytes {
   /** Records in the open head, in cuts, and waiting for their commit. */
   readonly recordBytes: number;
@@ -34,7 +34,7 @@ export class DiskBudget {
   #use: DiskUse | undefined;
   /** Bytes written since `#use` was measured. */
   #writtenBytes = 0;
-  /** With more dead bytes than this LevelDB is asked to merge. */
+  /** LevelDB is asked to merge once it holds more dead bytes than this. */
   #deadBytesMax: number;
 
   constructor(budgetBytes: number, plan: DiskPlan) {

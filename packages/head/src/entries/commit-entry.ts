@@ -56,7 +56,7 @@ export interface SealCommit extends CommitBase {
 
 export type Commit = RecordsCommit | CutCommit | SealCommit;
 
-/** The sum a records commit carries. */
+/** The sum that a commit of records holds: a checksum over the checksums of their entries. */
 export function sumOf(recordSums: readonly number[]): number {
   const bytes = Buffer.allocUnsafe(recordSums.length * 4);
   recordSums.forEach((sum, index) => bytes.writeUInt32LE(sum, index * 4));
@@ -117,5 +117,5 @@ export function decodeCommit(number: number, value: Uint8Array): Commit {
 }
 
 const VERSION = 1;
-/** Append only; never give a number away twice. */
+/** Append only; a number is never used again for something else. */
 const KIND_CODES = { records: 1, cut: 2, seal: 3, rest: 4 } as const;

@@ -27,7 +27,7 @@ export class NumberRanges {
     return new NumberRanges(merged);
   }
 
-  /** This set and these numbers; this one stays as it is. */
+  /** The union with these numbers, as a new set. */
   with(numbers: Iterable<number>): NumberRanges {
     // Numbers mostly come in runs (a start adds all commits of the store): making a range of each number first takes ten times as long.
     const added: { from: number; to: number }[] = [...this.#ranges];
@@ -56,7 +56,7 @@ export class NumberRanges {
     return false;
   }
 
-  /** What of `from`..`to` is not in the set. */
+  /** The parts of `from`..`to` that are not in the set. */
   gaps(from: number, to: number): NumberRange[] {
     const gaps: NumberRange[] = [];
     let next = from;

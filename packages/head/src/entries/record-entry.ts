@@ -5,23 +5,21 @@
  *               | store ids, 16 each | tenant text | service text | bytes ... |
  *   version 1   | crc32 u32 | version u8 | identity 16 | timeMs f64 | sampleCount u32 | tenant text | service text | bytes ... |
  *
- * A text is a u16 length and its UTF-8. Version 1 is read: rank 0, no store ids, fingerprint unknown (0).
+ * A text is a u16 length and its UTF-8. Version 1 is read: rank 0, no store ids, and the fingerprint that the record's bytes say.
  *
  * What the head needs stands outside the record's bytes, so that it can deduplicate, select, cut and quarantine without decoding them, and
  * so that all replicas hold equal bytes: who else keeps the record differs from one to the next.
  * An entry is encoded into one buffer that is used again: a buffer for each would cost seven times as much
  * (docs/decisions/0013-head-entries.md).
  */
-import { assert, ByteReader, WORD_BYTES, wordSkew } from "@pyromesh/base";
+import { assert, ByteReader, CorruptionError, WORD_BYTES, wordSkew } from "@pyromesh/base";
+import { recordFingerprint } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { ENVELOPE_BYTES, envelopeSum, stampEnvelope, unwrap } from "./checksum-envelope.ts";
 import { recordKey } from "./keys.ts";
 import { STORE_ID_BYTES } from "./meta-entry.ts";
 
-/** A record as the head takes it. One that is read from an entry of version 1 has the fingerprint 0: not known. */
-export type HeadRecord = EncodedRecord;
-
-/** Who keeps a record, and as which of them this store does. */
+/** Which stores keep a record, and which of them this one is. */
 export interface RecordPlace {
   readonly rank: number;
   /** Store ids in the order of their ranks. None: this store alone. */
@@ -35,7 +33,7 @@ export interface EncodedEntry {
 }
 
 export interface RecordEntry {
-  readonly record: HeadRecord;
+  readonly record: EncodedRecord;
   readonly place: RecordPlace;
   readonly sum: number;
 }
@@ -46,7 +44,7 @@ export class RecordEntryEncoder {
   #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
 
   /** The result is valid until the next call. */
-  encode(seq: number, record: HeadRecord, { rank, stores }: RecordPlace): EncodedEntry {
+  encode(seq: number, record: EncodedRecord, { rank, stores }: RecordPlace): EncodedEntry {
     assert(record.identity.length === IDENTITY_BYTES, "an identity has 16 bytes");
     assert(stores.length <= STORE_COUNT_MAX, "a record has few stores");
     const key = recordKey(seq);
@@ -89,7 +87,7 @@ export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): RecordEnt
   const identity = reader.raw(IDENTITY_BYTES);
   const timeMs = reader.f64();
   const sampleCount = reader.u32();
-  let fingerprint = 0n;
+  let fingerprint: bigint | undefined;
   let place = ALONE;
   if (version === VERSION) {
     fingerprint = reader.u64();
@@ -101,6 +99,7 @@ export function decodeRecordEntry(key: Uint8Array, value: Uint8Array): RecordEnt
   const tenant = decodeText(reader.raw(reader.u16()));
   const service = decodeText(reader.raw(reader.u16()));
   const bytes = reader.raw(reader.remaining);
+  fingerprint ??= fingerprintIn(bytes);
   return { record: { identity, tenant, service, timeMs, sampleCount, fingerprint, bytes }, place, sum: envelopeSum(value) };
 }
 
@@ -135,6 +134,16 @@ function writeText(value: Buffer, at: number, text: string): number {
   assert(length <= NAME_BYTES_MAX, "tenant and service fit in 65535 bytes");
   value.writeUInt16LE(length, at);
   return at + 2 + length;
+}
+
+/** 0 where the bytes are no record that this version can read: the head keeps them as they are. */
+function fingerprintIn(bytes: Uint8Array): bigint {
+  try {
+    return recordFingerprint(bytes);
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return 0n;
+  }
 }
 
 function decodeText(bytes: Uint8Array): string {

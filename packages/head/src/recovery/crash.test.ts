@@ -5,9 +5,8 @@ import { seededRandom, toHex } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { windowStartOf } from "@pyromesh/profile";
 import type { Cut } from "../state/cut.ts";
-import type { RenamedSegment, SealedCut } from "../head.ts";
+import type { RenamedSegment, SealedCut } from "../head-modules.ts";
 import type { OrdinalName } from "../state/store-identity.ts";
-import type { HeadRecord } from "../entries/record-entry.ts";
 import type { ReplayedRecord } from "./record-intake.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, startHead } from "../testing/fixtures.ts";
 
@@ -33,7 +32,7 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 const printName = ({ storeId, windowStartMs, ordinal }: Pick<OrdinalName, "storeId" | "windowStartMs" | "ordinal">): string => `${storeId}/${windowStartMs}/${String(ordinal).padStart(4, "0")}`;
 const nameOf = (key: string): string => key.split(" ")[0]!;
 
-const inTwoWindows = (number: number): HeadRecord => makeRecord(number, { timeMs: FIRST_WINDOW_MS + number * 1000 + (number % 2) * HOUR_MS });
+const inTwoWindows = (number: number): EncodedRecord => makeRecord(number, { timeMs: FIRST_WINDOW_MS + number * 1000 + (number % 2) * HOUR_MS });
 const FIRST_WINDOW_MS = windowStartOf(1_700_000_000_000);
 const OTHER_STORE = new Uint8Array(16).fill(0xaa);
 /** A third of the records is another store's to flush. */

@@ -4,6 +4,7 @@
  * What a lost entry leaves behind is kept: records of a cut without its entry are open again, records in no commit get a commit.
  */
 import { assert, Turns } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { Clock, Logger } from "@pyromesh/base";
 import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
 import type { RecordsCommit } from "../entries/commit-entry.ts";
@@ -11,7 +12,6 @@ import { commitKey, printKey, quarantinedKey, recordKey } from "../entries/keys.
 import { joinSpans } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 import { NumberRanges } from "../entries/number-ranges.ts";
-import type { HeadRecord } from "../entries/record-entry.ts";
 import type { CommitSlots, HeadState } from "../state/state.ts";
 import type { CheckpointMark } from "./checkpoint.ts";
 import { FindingsBuilder } from "./findings.ts";
@@ -20,7 +20,7 @@ import type { FoundRecord, WalkStep } from "./record-walk.ts";
 import { boundWithin, CutPlaces } from "./replay.ts";
 import type { ReplayPlan } from "./replay.ts";
 
-export interface ReplayedRecord extends HeadRecord {
+export interface ReplayedRecord extends EncodedRecord {
   readonly seq: number;
   readonly rank: number;
   /** The cut it belongs to; undefined: the open head. */

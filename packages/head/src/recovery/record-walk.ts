@@ -5,16 +5,17 @@
  * never throws for bad bytes. A commit's records (at most one group commit, some MiB) are held until it is checked.
  */
 import { CorruptionError } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { RecordsCommit } from "../entries/commit-entry.ts";
 import { parseKey, rangeOf, recordKey, recordsFrom } from "../entries/keys.ts";
 import { decodeRecordEntry } from "../entries/record-entry.ts";
-import type { HeadRecord, RecordPlace } from "../entries/record-entry.ts";
+import type { RecordPlace } from "../entries/record-entry.ts";
 import { isWhole } from "./replay.ts";
 import type { OrderedStore } from "../entries/store.ts";
 
 export interface FoundRecord {
   readonly seq: number;
-  readonly record: HeadRecord;
+  readonly record: EncodedRecord;
   readonly place: RecordPlace;
   readonly sum: number;
   /** What it takes in the store. */

@@ -33,7 +33,7 @@ export interface HeadEntry {
   readonly seq: number;
   /** 16 bytes. */
   readonly identity: Uint8Array;
-  /** 0: not known, for a record of format 2 or before. */
+  /** Of its label set. 0 where the record's bytes cannot be read. */
   readonly fingerprint: bigint;
   readonly tenant: string;
   readonly service: string;

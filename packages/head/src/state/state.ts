@@ -1,7 +1,8 @@
 /** What the head holds in memory beside the store. Changed only after the store said that the change is durable. */
 import { assert } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { CutEntry } from "../entries/cut-entry.ts";
-import type { HeadRecord, RecordPlace } from "../entries/record-entry.ts";
+import type { RecordPlace } from "../entries/record-entry.ts";
 import type { NumberRanges } from "../entries/number-ranges.ts";
 import { joinSpans } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
@@ -36,7 +37,7 @@ export interface CommitSlots {
 /** A record that is durable. */
 export interface KeptRecord {
   readonly seq: number;
-  readonly record: HeadRecord;
+  readonly record: EncodedRecord;
   readonly place: RecordPlace;
   readonly entryBytes: number;
   readonly sum: number;
@@ -111,7 +112,7 @@ export class HeadState {
     return joinSpans(this.open.span, this.#behind);
   }
 
-  /** Call when cuts or seals changed: there may be thousands, and every commit asks. */
+  /** Call it when cuts or seals changed. Every commit asks for `alive`, and there may be thousands of them, so their span is kept. */
   refreshAlive(): void {
     let behind: TimeSpan | undefined;
     for (const { stats } of this.#cuts.values()) behind = joinSpans(behind, stats.span);
@@ -139,13 +140,13 @@ export class HeadState {
     stats.add(seq, { tenant, service, timeMs, entryBytes });
   }
 
-  /** Forgets a record, but for the stats of its run. */
-  forget(seq: number): void {
-    const row = this.table.at(seq);
-    assert(row !== undefined, "a record leaves once");
-    this.departures.add(row.tenant);
-    this.#index.remove(row.identityWord(0), seq);
-    this.table.remove(seq);
+  /** Forgets records, but for the stats of their runs. */
+  forget(seqs: readonly number[]): void {
+    for (const row of this.table.rowsOf(seqs)) {
+      this.departures.add(row.tenant);
+      this.#index.remove(row.identityHash, row.seq);
+      this.table.remove(row);
+    }
   }
 
   /** Of a tenant's records; undefined: it has none here. */

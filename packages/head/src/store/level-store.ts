@@ -34,7 +34,7 @@ export function storeDir(dir: string): string {
   return join(dir, "db");
 }
 
-/** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
+/** Opens LevelDB in `<dir>/db`, and says in `<dir>/holder` which process holds it. */
 export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes }: LevelStoreOptions): StoreOpener {
   const path = storeDir(dir);
   const holderPath = join(dir, "holder");
@@ -52,7 +52,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
   const probeLock = (): Promise<void> => new LevelDb(path, { errorIfExists: true, createIfMissing: false }).open();
 
   const openRepairing = async (): Promise<OpenedStore> => {
-    // 1. Nothing is touched under another process.
+    // 1. Where another process holds the store, nothing is touched.
     await probeLock().catch(async (cause: unknown) => {
       if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
     });
@@ -184,7 +184,7 @@ function operationOf(op: StoreOp): LevelOperation {
   return op.kind === "put" ? { type: "put", key, value: new Uint8Array(op.value) } : { type: "del", key };
 }
 
-/** Entries a page at most; `pageBytes` is what counts with records. */
+/** At most so many entries a page. A page of records ends earlier, by `pageBytes`. */
 const PAGE_COUNT = 1000;
 
 interface Holder {

@@ -18,7 +18,7 @@ export interface StoreWrite {
   readonly sizeBytes?: number;
   /** What to ask a reopened store to learn whether it holds the write. */
   readonly probe: Probe;
-  /** Brings memory up to the store. */
+  /** Changes memory as the store was changed. */
   readonly apply: () => void;
 }
 

@@ -10,17 +10,18 @@
  * Bounds: past `queueBytesMax` the head refuses an append (`isFull`); a group takes what fits its bounds and leaves the rest to the
  * next. Jobs have no bound: the node's background work asks for one at a time and waits for it.
  */
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { Clock, CodedError } from "@pyromesh/base";
 import { assert } from "@pyromesh/base";
-import type { HeadRecord, RecordPlace } from "../entries/record-entry.ts";
+import type { RecordPlace } from "../entries/record-entry.ts";
 
 export interface QueueLimits {
-  /** What one commit takes at most (a larger record goes alone). */
+  /** Bytes that one commit takes at most. A larger record goes alone. */
   readonly commitBytesMax: number;
   readonly commitCountMax: number;
-  /** What may wait for a commit. */
+  /** Bytes that may wait for a commit. */
   readonly queueBytesMax: number;
-  /** A group of so many waits for no more. */
+  /** A group of this size does not wait for announced appends. */
   readonly gatherCountMax: number;
   /** How long the first of a group waits for others that were announced, at most. */
   readonly gatherMsMax: number;
@@ -46,7 +47,7 @@ export interface Appended {
 }
 
 export interface PendingAppend {
-  readonly record: HeadRecord;
+  readonly record: EncodedRecord;
   readonly place: RecordPlace;
   readonly identityKey: string;
   readonly entryBytes: number;
@@ -94,7 +95,7 @@ export class WriteQueue {
     return this.#bytes > 0 && this.#bytes + entryBytes > this.#limits.queueBytesMax;
   }
 
-  push(record: HeadRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
+  push(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
     const append = pendingAppend(record, place, identityKey, entryBytes);
     this.#appends.push(append);
     this.#bytes += entryBytes;
@@ -103,7 +104,7 @@ export class WriteQueue {
     return append;
   }
 
-  /** Runs `job` between two commits, before any that waits. */
+  /** Runs `job` between two commits, before the appends that wait. */
   job<T>(job: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push(async () => {
@@ -207,7 +208,7 @@ export class WriteQueue {
   }
 }
 
-function pendingAppend(record: HeadRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
+function pendingAppend(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
   let resolve!: (appended: Appended) => void; // both are set before the constructor returns
   let reject!: (error: unknown) => void;
   const promise = new Promise<Appended>((resolveIt, rejectIt) => {

@@ -2,9 +2,8 @@
 import type { Clock, Timer, Logger } from "@pyromesh/base";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import type { HeadRecord } from "../entries/record-entry.ts";
 import { Head } from "../head.ts";
-import type { HeadModules, HeadOptions } from "../head.ts";
+import type { HeadModules, HeadOptions } from "../head-modules.ts";
 import type { ReplayedRecord } from "../recovery/record-intake.ts";
 import { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 import { MemoryDisk } from "./memory-store.ts";
@@ -12,7 +11,7 @@ import { MemoryDisk } from "./memory-store.ts";
 export const HOUR_MS = 3_600_000;
 
 /** The same number is the same record: its bytes follow from it. */
-export function makeRecord(number: number, changes: Partial<HeadRecord> = {}): HeadRecord {
+export function makeRecord(number: number, changes: Partial<EncodedRecord> = {}): EncodedRecord {
   const random = seededRandom(number + 1);
   const identity = new Uint8Array(16);
   new DataView(identity.buffer).setUint32(0, number);
