@@ -5,6 +5,7 @@
  * than 1/8 full.
  */
 import { assert } from "@pyromesh/base";
+import { identityHash } from "./identity-hash.ts";
 import type { RecordTable } from "./record-table.ts";
 
 export class IdentityIndex {
@@ -25,7 +26,7 @@ export class IdentityIndex {
 
   /** Undefined where no row has this identity. */
   find(identity: Uint8Array): number | undefined {
-    const hash = hashOf(identity);
+    const hash = identityHash(identity);
     const mask = this.#seqs.length - 1;
     for (let slot = hash & mask; this.#seqs[slot] !== 0; slot = (slot + 1) & mask) {
       if (this.#hashes[slot] === hash && this.#table.hasIdentity(this.#seqs[slot]!, identity)) return this.#seqs[slot];
@@ -36,13 +37,14 @@ export class IdentityIndex {
   /** The identity is not in the index. */
   add(identity: Uint8Array, seq: number): void {
     if ((this.#count + 1) * 5 > this.#seqs.length * 3) this.#resize(this.#seqs.length * 2);
-    this.#place(hashOf(identity), seq);
+    this.#place(identityHash(identity), seq);
     this.#count++;
   }
 
-  remove(identity: Uint8Array, seq: number): void {
+  /** `hash`: `identityHash` of the record's identity. */
+  remove(hash: number, seq: number): void {
     const mask = this.#seqs.length - 1;
-    let hole = hashOf(identity) & mask;
+    let hole = hash & mask;
     for (; this.#seqs[hole] !== seq; hole = (hole + 1) & mask) assert(this.#seqs[hole] !== 0, "what is removed was added");
     // Those behind it that would not be found across the hole move into it.
     for (let slot = (hole + 1) & mask; this.#seqs[slot] !== 0; slot = (slot + 1) & mask) {
@@ -76,14 +78,3 @@ export class IdentityIndex {
 
 /** A power of two. */
 const SIZE_MIN = 1024;
-
-/** Over all 16 bytes, so that identities made up by a test or a benchmark, which differ in few of them, do not all meet in one slot. */
-function hashOf(identity: Uint8Array): number {
-  let hash = 0;
-  for (let at = 0; at < identity.length; at += 4) {
-    const word = identity[at]! | (identity[at + 1]! << 8) | (identity[at + 2]! << 16) | (identity[at + 3]! << 24);
-    hash = Math.imul(hash ^ word, 0x9e3779b1);
-    hash ^= hash >>> 15;
-  }
-  return hash >>> 0;
-}

@@ -42,7 +42,7 @@ export function planLeaving(state: HeadState, seqs: readonly number[]): Leaving 
     ops: leavingOps(state, whole, partial),
     retired: whole.map(({ number }) => number),
     apply: () => {
-      for (const seq of seqs) state.forget(seq);
+      state.forget(seqs);
       for (const { number } of whole) state.commits.delete(number);
     },
   };
@@ -80,10 +80,7 @@ export function planRelease(state: HeadState, identities: readonly Uint8Array[])
     probe: whenAbsent(recordKey(firstSeq)),
     apply: () => {
       state.retired = retired;
-      for (const seq of seqs) {
-        const row = state.table.at(seq);
-        if (row !== undefined) state.statsOfRun(row.run).remove(row);
-      }
+      for (const row of state.table.rowsOf(seqs)) state.statsOfRun(row.run).remove(row);
       leaving.apply();
       state.refreshAlive();
     },

@@ -10,6 +10,7 @@
 import { assert } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { RecordPlace } from "../entries/record-entry.ts";
+import { hashOfWords } from "./identity-hash.ts";
 import { Interned } from "./interned.ts";
 
 /** What a row is made of. */
@@ -68,11 +69,9 @@ export class RecordTable {
     this.#size++;
   }
 
-  remove(seq: number): void {
-    const number = Math.floor(seq / PAGE_ROWS);
-    const page = this.#pages.get(number);
-    const index = seq % PAGE_ROWS;
-    assert(page !== undefined && page.f64[index * ROW_F64 + COMMIT] !== 0, "what is removed is there");
+  /** `row` shows nothing after that. */
+  remove({ page, index, seq }: Row): void {
+    assert(page.f64[index * ROW_F64 + COMMIT] !== 0, "what is removed is there");
     const u32At = index * ROW_U32;
     this.#names.drop(page.u32[u32At + NAMES]!);
     this.#stores.drop(page.u32[u32At + STORES]!);
@@ -80,7 +79,7 @@ export class RecordTable {
     page.f64[index * ROW_F64 + COMMIT] = 0;
     page.count--;
     this.#size--;
-    if (page.count === 0) this.#pages.delete(number);
+    if (page.count === 0) this.#pages.delete(Math.floor(seq / PAGE_ROWS));
   }
 
   /** Whether the row of `seq`, which is there, has this identity. */
@@ -98,6 +97,20 @@ export class RecordTable {
     const index = seq % PAGE_ROWS;
     if (page === undefined || page.f64[index * ROW_F64 + COMMIT] === 0) return undefined;
     return new Row(this.#names, this.#stores).moveTo(page, index, seq);
+  }
+
+  /** The rows of these seqs, all of which are there. It gives the same object each time, as `rows`; the row may be removed. */
+  *rowsOf(seqs: readonly number[]): Generator<Row, void> {
+    const row = new Row(this.#names, this.#stores);
+    let number = -1;
+    let page: Page | undefined;
+    for (const seq of seqs) {
+      const ofSeq = Math.floor(seq / PAGE_ROWS);
+      if (ofSeq !== number) page = this.#pages.get((number = ofSeq));
+      const index = seq % PAGE_ROWS;
+      assert(page !== undefined && page.f64[index * ROW_F64 + COMMIT] !== 0, "the row is there");
+      yield row.moveTo(page, index, seq);
+    }
   }
 
   /** Count of rows from `fromSeq` to `toSeq`, both inclusive. */
@@ -152,8 +165,9 @@ export class RecordTable {
 export class Row {
   readonly #names: Interned<Names>;
   readonly #stores: Interned<readonly Uint8Array[]>;
-  #page!: Page; // `moveTo` follows the constructor
-  #index = 0;
+  /** Where it lies. */
+  page!: Page; // `moveTo` follows the constructor
+  index = 0;
   seq = 0;
 
   constructor(names: Interned<Names>, stores: Interned<readonly Uint8Array[]>) {
@@ -162,20 +176,20 @@ export class Row {
   }
 
   moveTo(page: Page, index: number, seq: number): this {
-    this.#page = page;
-    this.#index = index;
+    this.page = page;
+    this.index = index;
     this.seq = seq;
     return this;
   }
 
   get timeMs(): number {
-    return this.#page.f64[this.#index * ROW_F64 + TIME]!;
+    return this.page.f64[this.index * ROW_F64 + TIME]!;
   }
   get commit(): number {
-    return this.#page.f64[this.#index * ROW_F64 + COMMIT]!;
+    return this.page.f64[this.index * ROW_F64 + COMMIT]!;
   }
   get fingerprint(): bigint {
-    return this.#page.u64[this.#index * ROW_F64 + FINGERPRINT]!;
+    return this.page.u64[this.index * ROW_F64 + FINGERPRINT]!;
   }
   get entryBytes(): number {
     return this.#u32(ENTRY_BYTES);
@@ -196,7 +210,7 @@ export class Row {
     return this.#u32(RUN);
   }
   set run(run: number) {
-    this.#page.u32[this.#index * ROW_U32 + RUN] = run;
+    this.page.u32[this.index * ROW_U32 + RUN] = run;
   }
   /** The same number for the same tenant and service, for as long as a row has them. */
   get namesIndex(): number {
@@ -211,15 +225,19 @@ export class Row {
   get stores(): readonly Uint8Array[] {
     return this.#stores.at(this.#u32(STORES));
   }
+  /** As `identityHash` of its identity. */
+  get identityHash(): number {
+    return hashOfWords(this.#u32(IDENTITY / 4), this.#u32(IDENTITY / 4 + 1), this.#u32(IDENTITY / 4 + 2), this.#u32(IDENTITY / 4 + 3));
+  }
   /** A copy. */
   get identity(): Uint8Array {
-    const at = this.#index * ROW_BYTES + IDENTITY;
-    return this.#page.bytes.slice(at, at + IDENTITY_BYTES);
+    const at = this.index * ROW_BYTES + IDENTITY;
+    return this.page.bytes.slice(at, at + IDENTITY_BYTES);
   }
   /** In latin1, as `identityKeyOf` makes it. */
   get identityKey(): string {
-    const at = this.#index * ROW_BYTES + IDENTITY;
-    return this.#page.buffer.toString("latin1", at, at + IDENTITY_BYTES);
+    const at = this.index * ROW_BYTES + IDENTITY;
+    return this.page.buffer.toString("latin1", at, at + IDENTITY_BYTES);
   }
   /** One of the identity's four words, each four bytes of it read as a little-endian number. */
   identityWord(word: 0 | 1 | 2 | 3): number {
@@ -227,7 +245,7 @@ export class Row {
   }
 
   #u32(field: number): number {
-    return this.#page.u32[this.#index * ROW_U32 + field]!;
+    return this.page.u32[this.index * ROW_U32 + field]!;
   }
 }
 

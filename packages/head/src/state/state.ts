@@ -140,13 +140,13 @@ export class HeadState {
     stats.add(seq, { tenant, service, timeMs, entryBytes });
   }
 
-  /** Forgets a record, but for the stats of its run. */
-  forget(seq: number): void {
-    const row = this.table.at(seq);
-    assert(row !== undefined, "a record leaves once");
-    this.departures.add(row.tenant);
-    this.#index.remove(row.identity, seq);
-    this.table.remove(seq);
+  /** Forgets records, but for the stats of their runs. */
+  forget(seqs: readonly number[]): void {
+    for (const row of this.table.rowsOf(seqs)) {
+      this.departures.add(row.tenant);
+      this.#index.remove(row.identityHash, row.seq);
+      this.table.remove(row);
+    }
   }
 
   /** Of a tenant's records; undefined: it has none here. */

@@ -16,8 +16,6 @@ import { ByteWriter } from "@pyromesh/base";
 import type { Label } from "./labels.ts";
 import { LABEL_SERVICE_NAME, labelValue, sortLabels } from "./labels.ts";
 
-export const FINGERPRINT_BYTES = 8;
-
 /** `labels` in any order, each name once. A set without a service has the fingerprint of one whose service is "". */
 export function fingerprintOf(labels: readonly Label[]): bigint {
   return fingerprintOfBytes(canonicalBytes(labels));

@@ -158,7 +158,7 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
-export function readUint64(bytes: Uint8Array, at: number): bigint {
+function readUint64(bytes: Uint8Array, at: number): bigint {
   return (BigInt(readUint32(bytes, at + 4)) << 32n) | BigInt(readUint32(bytes, at));
 }
 

@@ -8,12 +8,12 @@ export class IdentitySet {
   #slots = new Int32Array(1 << 10).fill(-1);
   #words = new Uint32Array(4 << 9);
   #count = 0;
-  /** Of these, so many were in the set from the start and are not counted. */
+  /** How many of these were in the set from the start. */
   #exceptCount = 0;
-  /** Sum of the identities mod 2^128: four words of 32 bits, the lowest first. */
+  /** Sum of the counted identities mod 2^128: four words of 32 bits, the lowest first. */
   #sum: [number, number, number, number] = [0, 0, 0, 0];
 
-  /** `except`: identities, 16 bytes each, that are in the set from the start: they are not added, nor counted. */
+  /** `except`: identities, 16 bytes each, that are in the set from the start. They are neither counted nor part of the sum. */
   constructor(except?: Uint8Array) {
     if (except === undefined) return;
     assert(except.length % 16 === 0, "an identity has 16 bytes");
@@ -22,7 +22,7 @@ export class IdentitySet {
     this.#sum = [0, 0, 0, 0];
   }
 
-  /** Added. */
+  /** How many identities were counted. */
   get count(): number {
     return this.#count - this.#exceptCount;
   }
@@ -62,7 +62,7 @@ export class IdentitySet {
   #find(a: number, b: number, c: number, d: number): number {
     const mask = this.#slots.length - 1;
     const words = this.#words;
-    // An identity is a SHA-256: any 32 bits of it are a good hash.
+    // An identity is part of a SHA-256, so any 32 bits of it are a good hash.
     let slot = a & mask;
     let at = 0;
     while ((at = this.#slots[slot]!) !== -1) {

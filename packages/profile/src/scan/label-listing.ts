@@ -92,8 +92,8 @@ export class LabelListing {
   }
 
   /**
-   * Adds every label set (with the labels of its profile type) that has a row in range, of a record not in `except`, and matches one of the
-   * selectors (none given: every one).
+   * Adds every label set (with the labels of its profile type) that has a row in range, of a record that is not in `except`, and matches one of
+   * the selectors (none given: every one).
    */
   scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): void {
     const isLive = liveSeries(view, range, interrupt, except);
@@ -247,7 +247,7 @@ export class LabelListing {
     return { items, sets: sets.sort(compareSets) };
   }
 
-  /** Adds what another collector found for the same listing and bounds. Throws `CorruptionError` where the bytes are none of that. */
+  /** Adds what another collector found for the same listing and bounds. Throws `CorruptionError` where the bytes are not such a partial. */
   add(partial: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): void {
     const reader = new ByteReader(partial, "listing of labels");
     const isSeries = this.#listing.kind === "series";
