@@ -9,13 +9,13 @@ import { openSync, readSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const MARK = "dearest turn: ";
+const MARK = "longest turn: ";
 
 /** The environment of a node started with `startNode`. */
 export const TURN_COST_ENV = { NODE_OPTIONS: `--import ${fileURLToPath(import.meta.url)}` };
 
 /** Resolves with the milliseconds of the longest turn since the last call, or since the start. */
-export async function dearestTurnMs(node) {
+export async function longestTurnMs(node) {
   const before = node.log.filter((line) => line.startsWith(MARK)).length;
   process.kill(node.pid, "SIGUSR2");
   for (;;) {
