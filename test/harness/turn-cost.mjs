@@ -28,15 +28,15 @@ export async function longestTurnMs(node) {
 if (isMainThread && process.argv.includes("serve")) {
   const workedMs = workedSoFar();
   let lastMs = workedMs();
-  let dearestMs = 0;
+  let longestMs = 0;
   setInterval(() => {
     const nowMs = workedMs();
-    dearestMs = Math.max(dearestMs, nowMs - lastMs);
+    longestMs = Math.max(longestMs, nowMs - lastMs);
     lastMs = nowMs;
   }, 1).unref();
   process.on("SIGUSR2", () => {
-    process.stderr.write(`${MARK}${dearestMs.toFixed(1)}\n`);
-    dearestMs = 0;
+    process.stderr.write(`${MARK}${longestMs.toFixed(1)}\n`);
+    longestMs = 0;
   });
 }
 
