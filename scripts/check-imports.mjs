@@ -1,5 +1,5 @@
 /**
- * The import check: holds the house's walls (docs/architecture.md) where the compiler cannot.
+ * The import check: the rules of docs/architecture.md that the compiler cannot check.
  *
  * Reads every source file of packages/*\/src and of test/sim/src once, as tokens (no TypeScript needed), and refuses:
  *   direction    a package that imports one it must not know, a path that leaves its package, a built-in it must not touch

@@ -9,13 +9,13 @@ import { openSync, readSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const MARK = "dearest turn: ";
+const MARK = "longest turn: ";
 
 /** The environment of a node started with `startNode`. */
 export const TURN_COST_ENV = { NODE_OPTIONS: `--import ${fileURLToPath(import.meta.url)}` };
 
 /** Resolves with the milliseconds of the longest turn since the last call, or since the start. */
-export async function dearestTurnMs(node) {
+export async function longestTurnMs(node) {
   const before = node.log.filter((line) => line.startsWith(MARK)).length;
   process.kill(node.pid, "SIGUSR2");
   for (;;) {
@@ -28,15 +28,15 @@ export async function dearestTurnMs(node) {
 if (isMainThread && process.argv.includes("serve")) {
   const workedMs = workedSoFar();
   let lastMs = workedMs();
-  let dearestMs = 0;
+  let longestMs = 0;
   setInterval(() => {
     const nowMs = workedMs();
-    dearestMs = Math.max(dearestMs, nowMs - lastMs);
+    longestMs = Math.max(longestMs, nowMs - lastMs);
     lastMs = nowMs;
   }, 1).unref();
   process.on("SIGUSR2", () => {
-    process.stderr.write(`${MARK}${dearestMs.toFixed(1)}\n`);
-    dearestMs = 0;
+    process.stderr.write(`${MARK}${longestMs.toFixed(1)}\n`);
+    longestMs = 0;
   });
 }
 

@@ -79,19 +79,19 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
   const head = await openHead({ dir, diskBudgetBytes: options.budgetBytes }, { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics });
   await head.replay(async () => {});
   const makeRecord = recordMaker(options.recordBytes);
-  const tender = new CutTender(head, Math.min(options.cutBytes, head.cutBytesMax));
+  const cutter = new Cutter(head, Math.min(options.cutBytes, head.cutBytesMax));
 
-  await appendAll(head, makeRecord, Math.ceil(options.recordCount / 10), options, tender);
+  await appendAll(head, makeRecord, Math.ceil(options.recordCount / 10), options, cutter);
   const commitsBefore = await commitCount(metrics);
   const before = costNow();
   const loopBefore = performance.eventLoopUtilization();
   const dirBytesMax = { value: 0 };
   const watch = setInterval(() => (dirBytesMax.value = Math.max(dirBytesMax.value, bytesUnder(join(dir, "db")))), 250);
-  await appendAll(head, makeRecord, options.recordCount, options, tender);
+  await appendAll(head, makeRecord, options.recordCount, options, cutter);
   clearInterval(watch);
   const loop = performance.eventLoopUtilization(loopBefore);
   const appended = costNow();
-  await tender.settle();
+  await cutter.settle();
   await head.close(); // waits for LevelDB's running compactions
   const closed = costNow();
 
@@ -112,7 +112,7 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
 }
 
 /** `inFlightCount` appenders, each with one append in flight. */
-async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: number, options: CommitsOptions, tender: CutTender): Promise<void> {
+async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: number, options: CommitsOptions, cutter: Cutter): Promise<void> {
   const startMs = performance.now();
   let begun = 0;
   const appendOn = async (): Promise<void> => {
@@ -124,7 +124,7 @@ async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: num
       const record = makeRecord();
       for (let isTaken = false; !isTaken; ) {
         isTaken = await head.append(record).then(() => true, refused);
-        tender.look();
+        cutter.look();
       }
     }
   };
@@ -139,11 +139,11 @@ async function refused(error: unknown): Promise<false> {
 }
 
 /** Cuts by size, and seals each cut (as if it were in the bucket) when half of the next one has come in. */
-class CutTender {
+class Cutter {
   readonly #head: Head;
   readonly #cutBytes: number;
   #cut: Cut | undefined;
-  #tending: Promise<void> | undefined;
+  #cutting: Promise<void> | undefined;
 
   constructor(head: Head, cutBytes: number) {
     this.#head = head;
@@ -151,19 +151,19 @@ class CutTender {
   }
 
   look(): void {
-    if (this.#tending !== undefined) return;
+    if (this.#cutting !== undefined) return;
     const { openBytes } = this.#head.stats;
     if (this.#cut === undefined ? openBytes < this.#cutBytes : openBytes < this.#cutBytes / 2) return;
-    this.#tending = this.#tend().finally(() => {
-      this.#tending = undefined;
+    this.#cutting = this.#cutAndSeal().finally(() => {
+      this.#cutting = undefined;
     });
   }
 
   async settle(): Promise<void> {
-    await this.#tending;
+    await this.#cutting;
   }
 
-  async #tend(): Promise<void> {
+  async #cutAndSeal(): Promise<void> {
     if (this.#cut === undefined) {
       this.#cut = await this.#head.cut();
       return;

@@ -28,7 +28,7 @@ describe("error status", () => {
   });
 
   it("the message of an error without a code is not sent", () => {
-    const reply = errorReply(new TypeError("secret of the house"));
+    const reply = errorReply(new TypeError("inner secret"));
     expect(reply.status).to.equal(500);
     expect(reply.body).to.not.contain("secret");
     expect(JSON.parse(reply.body as string)).to.have.property("code", "internal");
