@@ -1,6 +1,4 @@
-/**
- * Data dirs and buckets that earlier builds wrote, opened by this one. README.md says what lies in each and how it was made.
- */
+/** This build opens data dirs and buckets that earlier builds wrote. README.md says what they contain and how they were made. */
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -10,7 +8,8 @@ import { countedPushes } from "../harness/numbered-push.mjs";
 
 const START_MS = Date.UTC(2026, 0, 2, 3);
 const END_MS = Date.UTC(2026, 0, 2, 5);
-const BUILDS = ["a09efd0"];
+/** Of head format 1, 2 and 3. */
+const BUILDS = ["a09efd0", "3ecd394", "c94f251"];
 
 describe("golden data dirs", function () {
   this.timeout(60_000);
@@ -25,11 +24,11 @@ describe("golden data dirs", function () {
     data.remove();
   });
 
-  it("a data dir of a later format is refused before a byte of it changes, although a table of it is damaged", async () => {
+  it("a data dir of a later format is refused before a byte of it changes, even where a table is damaged", async () => {
     const head = path.join(data.dir, "data/head");
     cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
     rmSync(path.join(data.dir, "data/sealed"), { recursive: true });
-    writeFileSync(path.join(head, "format"), "pyromesh head format 3\n");
+    writeFileSync(path.join(head, "format"), "pyromesh head format 4\n");
     const table = path.join(head, "db", readdirSync(path.join(head, "db")).find((name) => name.endsWith(".ldb")));
     writeFileSync(table, readFileSync(table).map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
     const everything = () =>

@@ -3,8 +3,8 @@
  *
  * Forty numbered pushes at fixed times, ten in each state that a data dir of that build can hold at once:
  *   0..9 in the bucket, 10..19 sealed on disk and not uploaded, 20..29 in a cut that is not sealed, 30..39 open.
- * The states are reached as a user could reach them: the build is killed after a seal, then started with a bucket that does not
- * answer, and kept from sealing by a file that stands where the folder of the cut's window belongs.
+ * The states are reached as a full or broken disk could reach them: a file stands where the bucket makes its temporary files, so that
+ * nothing is uploaded, and later one where the folder of the cut's window belongs, so that nothing is sealed. Then the build is killed.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -15,23 +15,18 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pushNumbered } from "../harness/numbered-push.mjs";
 
-/** The hour of the pushes, and the one after it, which the cut's pushes are in. */
+/** The hour of the pushes. Those of the cut are in the hour after it. */
 const WINDOW_MS = Date.UTC(2026, 0, 2, 3);
 const CUT_WINDOW = "20260102T04";
 const HOUR_MS = 3_600_000;
-const DOWN = "s3://nowhere/golden?endpoint=http%3A%2F%2F127.0.0.1%3A9&region=us-east-1&path-style=true";
-
 const [bin, target] = process.argv.slice(2);
 const root = mkdtempSync(path.join(tmpdir(), "pyromesh-golden-"));
 const data = path.join(root, "data");
 const bucket = path.join(root, "bucket");
 
-async function start(bucketUrl, env = {}) {
-  const flags = ["--data-dir", data, "--http-addr", "127.0.0.1:0", "--flush-interval", "1h", "--bucket", bucketUrl, "--limits.reject-older-than", "0", "--limits.ingestion-rate-mb", "0"];
-  const child = spawn(process.execPath, [bin, "serve", ...flags], {
-    env: { ...process.env, AWS_ACCESS_KEY_ID: "golden", AWS_SECRET_ACCESS_KEY: "golden", ...env },
-    stdio: ["ignore", "ignore", "pipe"],
-  });
+async function start() {
+  const flags = ["--data-dir", data, "--http-addr", "127.0.0.1:0", "--flush-interval", "1h", "--bucket", `file://${bucket}`, "--limits.reject-older-than", "0", "--limits.ingestion-rate-mb", "0"];
+  const child = spawn(process.execPath, [bin, "serve", ...flags], { stdio: ["ignore", "ignore", "pipe"] });
   const exited = once(child, "close");
   const url = await new Promise((resolve, reject) => {
     createInterface({ input: child.stderr }).on("line", (line) => {
@@ -40,7 +35,8 @@ async function start(bucketUrl, env = {}) {
     });
     void exited.then(() => reject(new Error("the build ended before it listened")));
   });
-  return { url, exited, kill: () => (child.kill("SIGKILL"), exited) };
+  while (!(await fetch(`${url}/ready`)).ok) await sleep(50);
+  return { url, kill: () => (child.kill("SIGKILL"), exited) };
 }
 
 async function pushTen(node, from, windowMs) {
@@ -51,28 +47,27 @@ async function pushTen(node, from, windowMs) {
 }
 
 const flush = (node) => fetch(`${node.url}/flush`, { method: "POST" }).catch(() => undefined);
-const inFile = `file://${bucket}`;
+/** A file where a folder belongs. Returns how to take it away. */
+function obstruct(folder) {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(path.dirname(folder), { recursive: true });
+  writeFileSync(folder, "");
+  return () => rmSync(folder);
+}
 
-let node = await start(inFile);
+const node = await start();
 await pushTen(node, 0, WINDOW_MS);
 if ((await flush(node))?.status !== 200) throw new Error("the first flush failed");
-await node.kill();
-
-node = await start(inFile, { PYROMESH_CRASH_AT: "flush-after-seal" });
+const freeBucket = obstruct(path.join(bucket, "%tmp"));
 await pushTen(node, 10, WINDOW_MS);
 await flush(node);
-await node.exited;
-
-node = await start(DOWN);
 await pushTen(node, 20, WINDOW_MS + HOUR_MS);
-const obstacle = path.join(data, "sealed/v1/anonymous", CUT_WINDOW);
-mkdirSync(path.dirname(obstacle), { recursive: true });
-writeFileSync(obstacle, "");
+const freeSealed = obstruct(path.join(data, "sealed/v1/anonymous", CUT_WINDOW));
 await flush(node);
 await pushTen(node, 30, WINDOW_MS + HOUR_MS);
-await sleep(200);
 await node.kill();
-rmSync(obstacle);
+freeBucket();
+freeSealed();
 for (const name of ["db/LOG", "db/LOG.old", "db/LOCK", "holder"]) rmSync(path.join(data, "head", name), { force: true }); // words for people, of this machine
 for (const name of readdirSync(data)) if (!["head", "sealed"].includes(name)) rmSync(path.join(data, name), { recursive: true });
 rmSync(target, { recursive: true, force: true });

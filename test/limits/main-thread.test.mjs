@@ -1,4 +1,7 @@
-/** What holds the main thread of a real node: it answers probes, takes pushes and sees callers go, so nothing may hold it for long. */
+/**
+ * How long work holds the main thread of a real node. The thread answers probes, accepts pushes and notices that clients go away, so
+ * nothing may hold it for long.
+ */
 import { mkdirSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import path from "node:path";
@@ -8,9 +11,9 @@ import { labelledProfile, wideProfile } from "../harness/wide-profile.mjs";
 import { dearestTurnMs, TURN_COST_ENV } from "../harness/turn-cost.mjs";
 
 const HOUR_MS = 3_600_000;
-/** The promise is 20 ms on a machine of one's own; here others run too, and a collection of garbage may fall into the turn. */
+/** The promise is 20 ms on an idle machine. Here other processes run, and a garbage collection may fall into the turn. */
 const TURN_MS_MAX = 100;
-/** What an answer of megabytes may cost: the main thread only writes its bytes. */
+/** For an answer of megabytes the main thread only writes bytes. */
 const GRAPH_TURN_MS_MAX = 20;
 const QUERIER = "querier.v1.QuerierService";
 const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
@@ -38,12 +41,12 @@ describe("the main thread of a real node", function () {
   const rpc = (method, message, headers = {}) =>
     fetch(`${node.url}/${QUERIER}/${method}`, { method: "POST", headers: { "content-type": "application/json", ...headers }, body: JSON.stringify(message) });
 
-  it("lists 30,000 pods, and answers a series and a heatmap for each of 15,000, without being held, in order, and says where it cut", async () => {
+  it("lists 30,000 pods, and answers series and heatmaps of 15,000, in order, without being held, and says where it cut off", async () => {
     const podCount = 30_000;
     const podOf = (n) => `shop-frontend-7d9c6b5f4d-${String(n).padStart(6, "0")}`;
     data = undefined;
     await start("--flush-interval", "1h", "--limits.max-global-series-per-tenant", "0", "--limits.max-label-listing-bytes", String(8 * 2 ** 20));
-    // A sample a pod, each a series of its own by the label of its sample.
+    // One sample per pod. The label of the sample makes it a series of its own.
     for (let first = 0; first < podCount; first += 5000) {
       const pods = Array.from({ length: 5000 }, (_, index) => podOf(first + index));
       await push({ service_name: `svc-${(first / 5000) % 2}`, namespace: "production", region: "eu-west-1" }, labelledProfile("pod", pods, nowMs));
@@ -57,7 +60,7 @@ describe("the main thread of a real node", function () {
       AnalyzeQuery: { ...range, query: "{}" },
     };
     const byPod = { ...range, profileTypeID: TYPE, labelSelector: '{service_name="svc-0"}', step: 600, groupBy: ["pod"] };
-    // Where the series lie makes no difference to how these are answered.
+    // These take the same time from the head and from segments, so once is enough.
     const askedOnce = { SelectSeries: byPod, SelectHeatmap: byPod };
     const answers = {};
     const turns = {};
@@ -83,7 +86,7 @@ describe("the main thread of a real node", function () {
     expect(Series.text.length).to.be.within(7.5 * 2 ** 20, 8.1 * 2 ** 20);
     expect(Series.truncated).to.equal(`${sets.length} of more`);
     for (const method of ["SelectSeries", "SelectHeatmap"]) expect(JSON.parse(answers.memory[method].text).series, method).to.have.lengthOf(podCount / 2);
-    // Where the series lie makes no difference.
+    // These take the same time from the head and from segments.
     for (const method of ["ProfileTypes", "LabelNames", "LabelValues", "Series"]) expect(answers.segments[method]).to.deep.equal(answers.memory[method]);
 
     const limited = await call(node, `${QUERIER}/LabelValues`, { ...range, name: "pod", limit: 3 });
@@ -95,7 +98,7 @@ describe("the main thread of a real node", function () {
   it("answers flame graphs, diffs and pprofs of a million nodes without being held for 20 ms", async () => {
     data = undefined;
     await start("--flush-interval", "1h");
-    // 100 frames deep, so that each of its stacktraces has a hundred nodes of its own.
+    // 100 frames deep, so that each stacktrace has a hundred nodes of its own.
     await push({ service_name: "api" }, wideProfile({ stackCount: 10_485, depth: 100 }, nowMs));
     const query = { profileTypeID: TYPE, labelSelector: "{}", start: nowMs - HOUR_MS, end: nowMs + HOUR_MS, maxNodes: 1_048_576 };
     const side = (name) => `${name}Query=${encodeURIComponent(`${TYPE}{}`)}&${name}From=${query.start}&${name}Until=${query.end}`;
@@ -106,7 +109,7 @@ describe("the main thread of a real node", function () {
       Diff: () => rpc("Diff", { left: query, right: { ...query, labelSelector: '{service_name="another"}' } }, identity),
       "pprof in JSON": () => rpc("SelectMergeProfile", query, identity),
     };
-    // The first of all costs the compiler.
+    // Compile the code first.
     for (const method of ["SelectMergeStacktraces", "SelectMergeProfile"]) expect((await rpc(method, { ...query, start: 1, end: 2 })).status).to.equal(200);
     expect((await fetch(`${node.url}/pyroscope/render-diff?${side("left")}&${side("right")}&max-nodes=1`)).status).to.equal(200);
     const turns = {};
@@ -129,11 +132,11 @@ describe("the main thread of a real node", function () {
     expect(texts["pprof in JSON"].length).to.be.above(2 ** 22);
   });
 
-  it("plans nothing for callers who left with their question, however many objects there are", async () => {
+  it("plans nothing for clients that go away with their query, however many objects there are", async () => {
     data = freshDataDir();
     const bucket = path.join(data.dir, "bucket");
     const firstMs = Math.floor(nowMs / HOUR_MS) * HOUR_MS - 720 * HOUR_MS;
-    // A month of a flush every other minute. That the objects are no segments shows only to who reads them.
+    // As many objects as a month of flushes every other minute makes. They are no segments, but nothing here reads them.
     for (let hour = 0; hour < 720; hour++) {
       const windowMs = firstMs + hour * HOUR_MS;
       const iso = new Date(windowMs).toISOString();
@@ -144,7 +147,7 @@ describe("the main thread of a real node", function () {
         writeFileSync(path.join(folder, `L0-${timeMs}-${timeMs + 1000}-0f1e2d3c4b5a69788796a5b4c3d2e1f0-${String(n).padStart(10, "0")}.seg`), "no segment".repeat(10));
       }
     }
-    await start("--bucket", `file://${bucket}`, "--bucket-init"); // objects, and no identity
+    await start("--bucket", `file://${bucket}`, "--bucket-init"); // the folder has objects and no identity
     const stats = await call(node, `${QUERIER}/GetProfileStats`, {});
     expect([Number(stats.body.oldestProfileTime), Number(stats.body.newestProfileTime)]).to.deep.equal([firstMs, firstMs + 719 * HOUR_MS + 27 * 120_000 + 1000]);
 
@@ -158,7 +161,7 @@ describe("the main thread of a real node", function () {
         const socket = net.connect(Number(port), hostname, () => socket.end(question));
         socket.resume().on("error", reject).on("close", resolve);
       });
-    await leave(); // the first of all costs the compiler
+    await leave(); // compiles the code first
     await dearestTurnMs(node);
     for (let left = 0; left < 50; left += 5) await Promise.all(Array.from({ length: 5 }, leave));
     const turnMs = await dearestTurnMs(node);
@@ -167,8 +170,8 @@ describe("the main thread of a real node", function () {
     expect(turnMs).to.be.at.most(TURN_MS_MAX);
   });
 
-  // They held it for 0.3 s each, some for seconds, and the push for as long as it took to refuse 16,384 series one by one.
-  it("regular expressions, hostile or as large as they may be, do not hold it; nor does a push of new series without room", async () => {
+  // Each expression held the thread for 0.3 s or more, and the push until its 16,384 series were refused one by one.
+  it("is not held by hostile or large regular expressions, nor by a push of new series beyond the limit", async () => {
     data = undefined;
     await start("--limits.max-global-series-per-tenant", "1000");
     const ask = (pattern, n) => {

@@ -1,4 +1,7 @@
-/** The house's own scripts: installing only when needed, the report's closing line, documents that name what is there. */
+/**
+ * The scripts and documents of this repository: dependencies are installed only where needed, the test report ends with its line, and the
+ * documents name files that exist.
+ */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -40,7 +43,8 @@ describe("install", () => {
 describe("lock file", () => {
   const { packages } = JSON.parse(readFileSync(path.join(root, "package-lock.json"), "utf8"));
 
-  // npm leaves out the binaries of other machines that its registry did not have when the lock was written; then npm ci refuses the lock.
+  // npm omits the binaries of other machines where its registry did not have them when the lock was written, and then npm ci refuses the
+  // lock.
   it("holds each optional package, of every machine", () => {
     const present = new Set(Object.keys(packages).map((where) => where.split("node_modules/").at(-1)));
     const missing = Object.values(packages).flatMap(({ optionalDependencies = {} }) => Object.keys(optionalDependencies).filter((name) => !present.has(name)));

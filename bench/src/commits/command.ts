@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- commits`: what the head costs a record. Appends to a real LevelDB in a temp directory, some in flight at
- * once, and cuts and seals as the flusher does, so that LevelDB's compactions are in the figures.
+ * `npm run bench -- commits`: what a record costs in the head. It appends to a real LevelDB in a temporary directory, several records in
+ * flight at once, and cuts and seals as the flusher does, so that LevelDB's compactions are part of the figures.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -92,7 +92,7 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
   const loop = performance.eventLoopUtilization(loopBefore);
   const appended = costNow();
   await tender.settle();
-  await head.close(); // waits for what LevelDB still compacts
+  await head.close(); // waits for LevelDB's running compactions
   const closed = costNow();
 
   const perRecord = (us: number): string => (us / options.recordCount).toFixed(1);
@@ -111,7 +111,7 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
   );
 }
 
-/** `inFlightCount` appenders, each with one append under way. */
+/** `inFlightCount` appenders, each with one append in flight. */
 async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: number, options: CommitsOptions, tender: CutTender): Promise<void> {
   const startMs = performance.now();
   let begun = 0;
@@ -131,14 +131,14 @@ async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: num
   await Promise.all(Array.from({ length: options.inFlightCount }, appendOn));
 }
 
-/** As a client does: waits a little and tries again. Throws what is no refusal. */
+/** Waits a little before the next try, as a client does. Rethrows any error that is no refusal. */
 async function refused(error: unknown): Promise<false> {
   if (!(error instanceof CodedError) || error.code !== "HEAD_FULL") throw error;
   await new Promise((resolve) => setTimeout(resolve, 5));
   return false;
 }
 
-/** Cuts by size; the cut before is sealed (as if it were in the bucket) when half of the next has come in. */
+/** Cuts by size, and seals each cut (as if it were in the bucket) when half of the next one has come in. */
 class CutTender {
   readonly #head: Head;
   readonly #cutBytes: number;
@@ -173,7 +173,7 @@ class CutTender {
   }
 }
 
-/** Records that differ in identity; their bytes are noise, of which there are a few hundred. */
+/** Makes records with different identities. The bytes of each are one of a few hundred random buffers. */
 function recordMaker(recordBytes: number): () => EncodedRecord {
   const random = seededRandom(7);
   const bodies = Array.from({ length: 256 }, () => random.bytes(recordBytes));
@@ -181,20 +181,20 @@ function recordMaker(recordBytes: number): () => EncodedRecord {
   return () => {
     const identity = new Uint8Array(16);
     new DataView(identity.buffer).setUint32(0, ++number);
-    return { identity, tenant: "anonymous", service: `service-${number % 4}`, timeMs: 1_700_000_000_000 + number, sampleCount: 100, bytes: bodies[number % bodies.length]! };
+    return { identity, tenant: "anonymous", service: `service-${number % 4}`, timeMs: 1_700_000_000_000 + number, sampleCount: 100, fingerprint: BigInt(number % 200), bytes: bodies[number % bodies.length]! };
   };
 }
 
 interface CostNow {
   readonly wallUs: number;
   readonly processUs: number;
-  /** Undefined where the system does not say. */
+  /** Undefined where the system does not report it. */
   readonly mainUs: number | undefined;
   readonly writtenBytes: number;
   readonly anonymousBytes: number;
 }
 
-/** Linux only but for the process's own CPU. */
+/** On other systems than Linux only the CPU of the process is known. */
 function costNow(): CostNow {
   const { user, system } = process.cpuUsage();
   return {
@@ -219,7 +219,7 @@ async function commitCount(metrics: Metrics): Promise<number> {
   return Number(/^pyromesh_commit_records_count (\d+)/m.exec(await metrics.text())?.[1] ?? 0);
 }
 
-/** A file may go while it is looked at: LevelDB deletes what it compacted. */
+/** A file may disappear in between: LevelDB deletes what it has compacted. */
 function bytesUnder(dir: string): number {
   return readdirSync(dir).reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }

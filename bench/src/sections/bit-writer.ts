@@ -1,4 +1,6 @@
-/** Varints and packed bits into one growing buffer: the same writer under every layout, so that layouts compare. */
+/** Writes varints and packed bits into a growing buffer. All layouts use it, so that they can be compared. */
+import { putUvarint, VARINT_BYTES_MAX } from "@pyromesh/base";
+
 export class BitWriter {
   #bytes: Uint8Array = new Uint8Array(1 << 20);
   #length = 0;
@@ -7,17 +9,8 @@ export class BitWriter {
 
   /** A whole number in [0, 2^53). */
   varint(value: number): void {
-    if (this.#length + 10 > this.#bytes.length) this.#grow();
-    let rest = value;
-    while (rest >= 0x8000_0000) {
-      this.#bytes[this.#length++] = (rest % 0x80) | 0x80;
-      rest = Math.floor(rest / 0x80);
-    }
-    while (rest >= 0x80) {
-      this.#bytes[this.#length++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    this.#bytes[this.#length++] = rest;
+    if (this.#length + VARINT_BYTES_MAX > this.#bytes.length) this.#grow();
+    this.#length = putUvarint(this.#bytes, this.#length, value);
   }
 
   zigzag(value: number): void {
@@ -33,7 +26,7 @@ export class BitWriter {
     }
   }
 
-  /** To the next whole byte. */
+  /** Continues at the next whole byte. */
   align(): void {
     if (this.#bitCount > 0) this.#take(0, 8 - this.#bitCount);
   }
@@ -61,7 +54,7 @@ export class BitWriter {
   }
 }
 
-/** Bits that hold every whole number up to `most`. */
+/** The number of bits that hold every whole number up to `most`. */
 export function widthOf(most: number): number {
   return most < 1 ? 0 : Math.floor(Math.log2(most)) + 1;
 }

@@ -1,6 +1,7 @@
 import { expect } from "chai";
 import { CodedError, Metrics } from "@pyromesh/base";
-import type { CommittedRecord, Head } from "./head.ts";
+import type { Head } from "./head.ts";
+import type { CommittedRecord } from "./head-modules.ts";
 import { commitKey, cutKey, recordKey, sealedKey } from "./entries/keys.ts";
 import { HOUR_MS, listeningLogger, makeRecord, memoryWorld, numberOf, sealUnder, startHead } from "./testing/fixtures.ts";
 import type { MemoryWorld } from "./testing/fixtures.ts";
@@ -248,9 +249,9 @@ describe("head", () => {
       const told: Uint8Array[] = [];
       const { head } = await startHead(world, {}, { onCommitted: (entries: readonly CommittedRecord[]) => void told.push(...entries.map(({ record }) => record.bytes)) });
       world.disk.onBatch = () => "after";
-      const lent = makeRecord(1);
-      expect(await codeOf(head.append(lent))).equal("unavailable: HEAD_WRITE_FAILED");
-      lent.bytes.fill(0xee);
+      const reused = makeRecord(1);
+      expect(await codeOf(head.append(reused))).equal("unavailable: HEAD_WRITE_FAILED");
+      reused.bytes.fill(0xee);
       world.disk.onBatch = undefined;
       world.clock.ms += 1000;
       await head.append(makeRecord(2));
@@ -439,7 +440,7 @@ describe("head", () => {
       expect(again.head.quarantine().map(({ startMs, endMs }) => [startMs, endMs])).deep.equal([[makeRecord(0).timeMs, makeRecord(8).timeMs]]);
     });
 
-    it("a tail that is gone altogether is told by the witness", async () => {
+    it("a tail that is gone altogether is told by the checkpoint", async () => {
       const { head } = await startHead(world);
       await appendAll(head, 0, 3);
       await appendAll(head, 3, 6);
@@ -475,12 +476,12 @@ describe("head", () => {
       await head.close();
       world.disk.tamper(cutKey(cut!.cutId), () => undefined);
       const again = await startHead(world);
-      expect(again.replayed.map(numberOf)).deep.equal([0, 1, 2, 3, 4, 5]);
-      const [stray, kept] = again.head.cuts();
-      expect(kept).deep.equal(second);
-      expect(stray!.groups.map(({ recordCount }) => recordCount)).deep.equal([3]);
+      expect(again.replayed.map((record) => [numberOf(record), record.cutId])).deep.equal([0, 1, 2, 3, 4, 5].map((number) => [number, number < 3 ? undefined : second!.cutId]));
+      expect(again.head.cuts()).deep.equal([second]);
+      const recut = await again.head.cut();
+      expect(recut!.groups.map(({ recordCount }) => recordCount)).deep.equal([3]);
       await again.head.close();
-      expect((await startHead(world)).head.cuts()).deep.equal([stray, kept]);
+      expect((await startHead(world)).head.cuts()).deep.equal([second, recut]);
     });
 
     it("a sealed segment's entry that is gone is quarantined over the cut's times", async () => {

@@ -8,130 +8,53 @@
  *   append ──▶ queue ──▶ commit (r/ + g/, synced) ──▶ checkpoint ──▶ onCommitted ──▶ the append resolves
  *                          open ──cut──▶ cut ──seal──▶ sealed ──unseal──▶ (in the bucket)
  *
- * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused.
+ * This file says the verbs and their order: one write at a time, in the order in which they were asked for, and what others are told
+ * in the turn in which memory changes. What a verb writes, and how memory follows, is planned in `state/` (change.ts).
+ * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused, disk-account.ts what fits.
  */
-import type { Clock, Histogram, Logger, Metrics, Random } from "@pyromesh/base";
-import { assert, CodedError, invalidArgument, toHex, unavailable } from "@pyromesh/base";
+import type { Histogram } from "@pyromesh/base";
+import { assert, CodedError, invalidArgument, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { encodeCommit } from "./entries/commit-entry.ts";
-import type { SealCommit } from "./entries/commit-entry.ts";
-import { encodeCut } from "./entries/cut-entry.ts";
-import type { CutEntry } from "./entries/cut-entry.ts";
-import { DiskBudget } from "./disk/disk-budget.ts";
-import type { DiskUse, HeldBytes } from "./disk/disk-budget.ts";
+import { DiskAccount } from "./disk/disk-account.ts";
 import { RECORDS_ONLY } from "./disk/disk-plan.ts";
-import type { DiskPlan } from "./disk/disk-plan.ts";
-import { DiskWatch } from "./disk/disk-watch.ts";
-import { printCut } from "./state/cut.ts";
-import type { Cut } from "./state/cut.ts";
+import type { HeadModules, HeadOptions, HeadStats, NewSegment, ReplayReport } from "./head-modules.ts";
+import { commitKey, META_TRIAL, quarantinedKey, rangeOf, recordKey } from "./entries/keys.ts";
+import { STORE_ID_BYTES } from "./entries/meta-entry.ts";
+import type { BucketMark } from "./entries/meta-entry.ts";
+import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
+import type { OrderedStore, StoreOp } from "./entries/store.ts";
 import { findStore } from "./recovery/found-store.ts";
 import type { FoundStore } from "./recovery/found-store.ts";
-import { wrap } from "./entries/checksum-envelope.ts";
-import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
-import type { AtomicFile } from "./store/atomic-file.ts";
-import { commitKey, cutKey, META_TRIAL, quarantinedKey, rangeOf, recordKey, sealedKey } from "./entries/keys.ts";
 import { planSetAside, readLivePage } from "./recovery/live-records.ts";
 import type { LivePage, SeqRange } from "./recovery/live-records.ts";
-import { encodeRetired, STORE_ID_BYTES } from "./entries/meta-entry.ts";
-import type { BucketMark } from "./entries/meta-entry.ts";
-import type { NumberRanges } from "./entries/number-ranges.ts";
 import { Quarantine } from "./recovery/quarantine.ts";
 import type { QuarantineEntry } from "./recovery/quarantine.ts";
-import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
+import type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts";
 import { recover } from "./recovery/recovery.ts";
-import type { ReplayedRecord, ReplayProgress } from "./recovery/recovery.ts";
+import type { Change } from "./state/change.ts";
+import { planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
+import { printCut } from "./state/cut.ts";
+import type { Cut } from "./state/cut.ts";
+import type { SeriesDigest } from "./state/digest.ts";
+import type { EntryFilter } from "./state/entry-filter.ts";
+import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
+import { planRelease } from "./state/leaving.ts";
+import { duplicateOf, placeIn } from "./state/placing.ts";
+import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
+import type { SealedSegment } from "./state/sealing.ts";
+import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
+import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 import { identityKeyOf } from "./state/state.ts";
 import type { HeadState } from "./state/state.ts";
-import type { OrderedStore, StoreOp, StoreOpener } from "./entries/store.ts";
-import type { IdentityChange, OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
-import { StoreWriter, whenAbsent, whenPresent, whenSame } from "./store/store-writer.ts";
-import { RecordStats } from "./state/record-stats.ts";
-import { joinSpans } from "./entries/time-span.ts";
-import type { TimeSpan } from "./entries/time-span.ts";
-import type { Checkpoint } from "./recovery/checkpoint.ts";
+import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
+import { StoreWriter, whenAbsent, whenPresent } from "./store/store-writer.ts";
 import { WriteQueue } from "./store/write-queue.ts";
-import type { Appended, PendingAppend, QueueLimits } from "./store/write-queue.ts";
-
-/** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
-export interface HeadOptions extends Partial<QueueLimits> {
-  /** What the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
-  readonly diskBudgetBytes: number;
-  /** How the budget is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
-  readonly diskPlan?: DiskPlan;
-}
-
-export interface HeadModules {
-  readonly opener: StoreOpener;
-  readonly checkpoint: Checkpoint;
-  readonly quarantineFile: AtomicFile;
-  readonly clock: Clock;
-  readonly random: Random;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Measures what the folders hold. Absent: the budget counts records and sealed segments only. */
-  readonly measureDisk?: () => Promise<DiskUse>;
-  /** Called after a commit is durable and before any append of it resolves. Must not throw. */
-  readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
-  /**
-   * Called in the turn of the event loop in which the head applies the change. That may be late: a write that the store refused may
-   * turn out to have been kept. So what a listener keeps beside the head never differs from the head. They must not throw.
-   */
-  readonly onCut?: (cut: Cut) => void;
-  readonly onSealed?: (sealed: SealedCut) => void;
-  readonly onRenamed?: (renamed: RenamedSegment) => void;
-}
-
-export interface CommittedRecord {
-  readonly seq: number;
-  readonly record: EncodedRecord;
-}
-
-export interface SealedSegment {
-  readonly key: string;
-  /** The caller's own, opaque to the head. */
-  readonly bytes: Uint8Array;
-}
-
-/** A segment to seal: its key holds the ordinal that it takes. */
-export interface NewSegment extends SealedSegment, OrdinalName {}
-
-export interface SealedCut {
-  readonly cutId: number;
-  readonly segments: readonly SealedSegment[];
-}
-
-/** A sealed segment that has another key from now on. */
-export interface RenamedSegment {
-  readonly fromKey: string;
-  readonly segment: SealedSegment;
-}
-
-export interface ReplayReport {
-  readonly recordCount: number;
-  readonly bytes: number;
-  readonly quarantinedCount: number;
-  readonly durationMs: number;
-}
-
-export interface HeadStats {
-  readonly openBytes: number;
-  readonly openCount: number;
-  /** How long the oldest open record has waited since its commit (or this start), by the monotonic clock; undefined: none is open. */
-  readonly openAgeMs: number | undefined;
-  readonly cutBytes: number;
-  readonly cutCount: number;
-  readonly sealedBytes: number;
-  readonly queuedBytes: number;
-  /** Records and sealed segments: what is known to be kept on disk. */
-  readonly diskBytes: number;
-}
+import type { Appended, PendingAppend } from "./store/write-queue.ts";
 
 export class Head {
   readonly #modules: HeadModules;
   readonly #identity: StoreIdentity;
-  readonly #disk: DiskBudget;
-  readonly #diskPlan: DiskPlan;
-  readonly #diskWatch: DiskWatch | undefined;
+  readonly #disk: DiskAccount;
   readonly #quarantine: Quarantine;
   readonly #writer: StoreWriter;
   readonly #queue: WriteQueue;
@@ -145,27 +68,35 @@ export class Head {
   /** Undefined until replayed. */
   #state: HeadState | undefined;
   #openSinceMs: number | undefined;
-  #sealedBytes = 0;
   #isClosed = false;
-  /** The store's identity, where it could not be written at the start: the next write that gives an ordinal takes it along. */
-  #introducing: readonly StoreOp[] = [];
+  readonly #dueAfterMs: number;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
-    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, ...limits } = options;
+    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
     this.#modules = modules;
-    this.#diskPlan = diskPlan;
-    this.#disk = new DiskBudget(diskBudgetBytes, diskPlan);
-    this.#diskWatch = modules.measureDisk === undefined ? undefined : this.#watchDisk(modules.measureDisk);
+    this.#dueAfterMs = dueAfterMs;
     this.#writer = new StoreWriter(parts.store, diskPlan, modules);
     this.#queue = new WriteQueue(
       { commitBytesMax: diskPlan.commitBytesMax, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
       {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
-        seqOf: (identityKey) => this.#seqOf(identityKey),
-        onRefused: ({ identityKey }) => void this.#replayed().identities.delete(identityKey),
+        duplicateOf: ({ record, place }) => this.#duplicateOf(record.identity, place.stores),
+        onRefused: ({ identityKey }) => void this.#replayed().pending.delete(identityKey),
       },
       modules,
+    );
+    this.#disk = new DiskAccount(
+      { budgetBytes: diskBudgetBytes, plan: diskPlan, use: diskUse },
+      {
+        clock: modules.clock,
+        logger: modules.logger,
+        metrics: modules.metrics,
+        measure: modules.measureDisk,
+        recordBytes: () => (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes,
+        canMerge: () => !this.#writer.isCompacting,
+        merge: () => this.#writer.reclaimAll(),
+      },
     );
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;
@@ -176,8 +107,6 @@ export class Head {
     metrics.gauge("pyromesh_head_records", "Records in the head: open and cut, not yet sealed.", [], (gauge) => gauge.set({}, this.stats.openCount + this.stats.cutCount));
     this.#commitSeconds = metrics.histogram("pyromesh_commit_duration_seconds", "Time of one synced group commit.", [], [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5]);
     this.#commitRecords = metrics.histogram("pyromesh_commit_records", "Records in one group commit.", [], [1, 2, 4, 8, 16, 32, 64, 128, 256]);
-    metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second.", [], (gauge) => gauge.set({}, this.#disk.measuredBytes ?? this.#diskBytes));
-    metrics.gauge("pyromesh_head_disk_budget_bytes", "Bytes that the folders of the head and of sealed segments may hold: --head-disk-budget, or less where the disk has less.", [], (gauge) => gauge.set({}, diskBudgetBytes));
     const quarantined = metrics.counter("pyromesh_quarantined_records_total", "Records found lost or corrupt; a lost entry of unknown size counts one.");
     quarantined.add({}, 0);
     this.#countQuarantined = (count) => quarantined.add({}, count);
@@ -239,9 +168,9 @@ export class Head {
     this.#found = undefined;
     const { clock, logger } = this.#modules;
     const startMs = clock.monotonicMs();
-    const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger }, visit, onProgress);
+    const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger, visit, onProgress });
 
-    // 1. Say it before repairing it, so that a crash in between raises it again.
+    // 1. The loss is reported before it is repaired, so that the start after a crash in between finds it again.
     const all = [...found.quarantines, ...quarantines];
     const quarantinedCount = report.quarantinedCount + found.quarantines.length;
     if (quarantinedCount > 0) this.#countQuarantined(quarantinedCount);
@@ -254,20 +183,20 @@ export class Head {
       try {
         await this.#writer.store.batch(ops, { isSynced: true });
       } catch (cause) {
-        this.#introducing = found.introducing;
+        this.#identity.keepUnwritten(found.introducing);
         logger.error("the head's store could not be repaired; the loss will be raised again at the next start", { error: cause });
         this.#writer.distrust(cause);
       }
     }
     this.#state = state;
     this.#writeCheckpoint();
-    // Into both slots at first: an older store's mark must not look like the later one.
+    // A checkpoint of another store may lie in either slot: both are written, so that it cannot pass for the later one.
     if (found.checkpoint === undefined) this.#writeCheckpoint();
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) await this.#writer.repair();
     if (state.open.recordCount > 0) this.#openSinceMs = clock.monotonicMs();
-    await this.#diskWatch?.start();
+    await this.#disk.start();
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
     return { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, durationMs };
@@ -284,70 +213,115 @@ export class Head {
   }
 
   /**
-   * Resolves after the record is synced; until it settles `record.bytes` must not change. An identity that is in the head, or
-   * on its way, makes no second copy: that append resolves when the first one is durable. Rejects (kind `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`,
-   * `HEAD_CLOSED`, or (kind `invalid_argument`) with `SERVICE_NAME_TOO_LONG`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
+   * Resolves after the record is synced; until it settles `record.bytes` must not change. `stores`: the ids of all that keep it, in the order
+   * of their ranks, this store's (or one that it had before) among them; none: it alone does. An identity that is in the head, or on its
+   * way, makes no second copy and keeps the list that it came with: that append resolves when the first one is durable. Rejects (kind
+   * `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`, `HEAD_CLOSED`, or (kind `invalid_argument`) with
+   * `SERVICE_NAME_TOO_LONG`, `STORES_TOO_MANY`, `STORE_NOT_LISTED`; a refused record may still be in the store after `HEAD_WRITE_FAILED`, once at most.
    */
-  append(record: EncodedRecord): Promise<Appended> {
+  append(record: EncodedRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
+    const held = this.#duplicateOf(record.identity, stores);
+    if (held !== undefined) return Promise.resolve(held);
     const identityKey = identityKeyOf(record.identity);
-    const held = state.identities.get(identityKey);
-    if (typeof held === "number") return Promise.resolve({ seq: held, isDuplicate: true });
-    if (held !== undefined) return held.promise.then(({ seq }) => ({ seq, isDuplicate: true }));
-    const entryBytes = recordEntryBytes(record);
+    const pending = state.pending.get(identityKey);
+    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicateOf(seq, pending.place.stores, stores));
+    const entryBytes = recordEntryBytes(record, stores.length);
+    const place = placeIn(stores, this.#identity);
+    if (place instanceof CodedError) return Promise.reject(place);
     const refusal = this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
-    const append = this.#queue.push(record, identityKey, entryBytes);
-    state.identities.set(identityKey, append);
+    const append = this.#queue.push(record, place, identityKey, entryBytes);
+    state.pending.set(identityKey, append);
     return append.promise;
   }
 
-  /** Seals off what is committed now; what is appended later stays open. Undefined when nothing is. After a refusal look into `cuts()`: it may have been made. */
-  cut(): Promise<Cut | undefined> {
+  /**
+   * Cuts what is committed now, or what of it matches `filter`; the rest, and what is appended later, stays open. Undefined when there
+   * is nothing. After a refusal look into `cuts()`: it may have been made.
+   */
+  cut(filter?: EntryFilter): Promise<Cut | undefined> {
     return this.#job(async (state) => {
-      const stats = state.open;
-      if (stats.recordCount === 0) return undefined;
-      const cutId = state.nextCommit;
-      const entry: CutEntry = { cutId, firstSeq: stats.firstSeq, lastSeq: stats.lastSeq, madeAtMs: this.#modules.clock.nowMs() };
-      const ops: StoreOp[] = [
-        { kind: "put", ...encodeCut(entry) },
-        { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: stats.span, alive: state.alive }) },
-      ];
-      await this.#writer.write({
-        ops,
-        probe: whenPresent(commitKey(cutId)),
-        apply: () => {
-          state.nextCommit = cutId + 1;
-          state.cuts.set(cutId, { entry, stats });
-          state.open = new RecordStats();
-          state.refreshAlive();
-          this.#openSinceMs = undefined;
-          this.#writeCheckpoint();
-          this.#tell("cuts", () => this.#modules.onCut?.(printCut({ entry, stats })));
-        },
+      const { clock } = this.#modules;
+      const change = filter === undefined ? planCut(state, clock.nowMs()) : await planCutOf(state, filter, clock.nowMs(), new Turns({ clock }));
+      if (change === undefined) return undefined;
+      await this.#write(change, () => {
+        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
+        this.#tell("cuts", () => this.#modules.onCut?.(change.cut));
       });
-      return printCut({ entry, stats });
+      return change.cut;
     });
   }
 
   /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
   cuts(): readonly Cut[] {
-    return [...this.#replayed().cuts.values()].sort((a, b) => a.entry.firstSeq - b.entry.firstSeq).map(printCut);
+    return [...this.#replayed().cuts.values()].map(printCut).sort((a, b) => a.cutId - b.cutId);
   }
 
   /** Identities of a cut's records (16 characters of latin1 each): what its segments must hold before it is sealed. */
   cutIdentities(cutId: number): readonly string[] {
-    return this.#replayed().cuts.get(cutId)?.stats.identities ?? [];
+    const state = this.#replayed();
+    const cut = state.cuts.get(cutId);
+    return cut === undefined ? [] : seqsOfRun(state, cut.stats).map((seq) => state.table.at(seq)!.identityKey); // just listed
+  }
+
+  /** A moment of a tenant's records, for `select` and `digest`. */
+  pin(tenant: string): HeadPin {
+    return pinOf(this.#replayed(), tenant);
+  }
+
+  /** What the head knows of the records that match, some `countMax` a page (1000), in the order in which they came. Throws `HEAD_PIN_EXPIRED`. */
+  select(filter: TenantFilter, pin: HeadPin, { fromSeq = 0, countMax = 1000 }: { readonly fromSeq?: number; readonly countMax?: number } = {}): EntryPage {
+    return selectPage(this.#replayed(), filter, pin, { fromSeq, countMax }, this.#dueAfterMs);
+  }
+
+  /** The count and the sum of identities of the records that match, by fingerprint. Rejects `HEAD_PIN_EXPIRED`. */
+  digest(filter: TenantFilter, pin: HeadPin): Promise<ReadonlyMap<bigint, SeriesDigest>> {
+    return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
+  }
+
+  /** What the head knows of one record; undefined: it does not hold it. */
+  entry(identity: Uint8Array): HeadEntry | undefined {
+    const state = this.#replayed();
+    const row = state.rowOf(identity);
+    return row === undefined ? undefined : entryOf(state, row, this.#dueAfterMs);
+  }
+
+  /**
+   * These records are in the bucket, whoever put them there: forgets those that it holds, open or cut, and gives their disk back. Resolves
+   * with how many there were. One that is still on its way into the head is none of them. Done in batches: where one is refused, those
+   * before it stay released.
+   */
+  async release(identities: readonly Uint8Array[]): Promise<number> {
+    let count = 0;
+    for (let at = 0; at < identities.length; at += RELEASE_COUNT_MAX) {
+      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX));
+    }
+    return count;
+  }
+
+  #release(identities: readonly Uint8Array[]): Promise<number> {
+    return this.#job(async (state) => {
+      const release = planRelease(state, identities);
+      if (release === undefined) return 0;
+      await this.#write(release, () => {
+        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
+        this.#tell("releases", () => this.#modules.onReleased?.(release.identityKeys));
+      });
+      this.#writer.reclaim(release);
+      return release.identityKeys.length;
+    });
+  }
+
+  /** Ids of the cuts that are not sealed, oldest first. The one thing that may be asked before the replay, which hands out a cut's records with its id. */
+  get cutIds(): readonly number[] {
+    return this.#state === undefined ? (this.#found?.plan.cuts ?? []).map(({ cutId }) => cutId).sort((a, b) => a - b) : this.cuts().map(({ cutId }) => cutId);
   }
 
   /** Oldest and newest record of a tenant here; undefined: none. */
   spanOf(tenant: string): { readonly oldestMs: number; readonly newestMs: number } | undefined {
-    const state = this.#replayed();
-    let span: TimeSpan | undefined;
-    for (const stats of [state.open, ...[...state.cuts.values()].map((cut) => cut.stats)]) {
-      for (const group of stats.groups) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
-    }
+    const span = this.#replayed().spanOf(tenant);
     return span === undefined ? undefined : { oldestMs: span.minMs, newestMs: span.maxMs };
   }
 
@@ -375,38 +349,15 @@ export class Head {
   seal(cutId: number, segments: readonly NewSegment[]): Promise<void> {
     return this.#job(async (state) => {
       const cut = state.cuts.get(cutId);
-      if (cut === undefined) {
-        if (segments.every(({ key }) => state.sealed.has(key))) return;
-        throw new CodedError({ code: "HEAD_CUT_UNKNOWN", kind: "failed_precondition", message: `the head holds no cut ${cutId}: ask for cuts()` });
-      }
-      this.#checkOrdinals(segments);
+      if (cut === undefined && segments.every(({ key }) => state.sealed.has(key))) return;
+      const sealed = segments.map(copyOf);
+      const sealing = planSeal(state, cutId, sealed);
       const taking = this.#identity.planTaking(segments);
-      const introducing = this.#introducing;
-      const number = state.nextCommit;
-      const { stats } = cut;
-      const segmentKeys = segments.map(({ key }) => key);
-      // A seal without segments leaves nothing to answer for: its number retires at once.
-      const retired = state.retired.with([cutId, ...stats.commits.map((commit) => commit.number), ...(segments.length === 0 ? [number] : [])]);
-      const seal: SealCommit = { kind: "seal", number, span: stats.span, alive: state.alive, cutId, segmentKeys };
-      const sealed = segments.map(({ key, bytes }): SealedSegment => ({ key, bytes: Uint8Array.from(bytes) }));
-      await this.#writer.write({
-        ops: sealOps(stats, seal, retired, sealed, [...introducing, ...taking.ops]),
-        probe: whenAbsent(cutKey(cutId)),
-        apply: () => {
-          this.#introducing = [];
-          taking.apply();
-          state.nextCommit = number + 1;
-          state.retired = retired;
-          state.cuts.delete(cutId);
-          for (const identity of stats.identities) state.identities.delete(identity);
-          for (const { key, bytes } of sealed) state.sealed.set(key, bytes);
-          if (segments.length > 0) state.seals.set(number, { cutId, segmentKeys, span: stats.span });
-          state.refreshAlive();
-          this.#writeCheckpoint();
-          this.#tell("seals", () => this.#modules.onSealed?.({ cutId, segments: sealed }));
-        },
-      });
-      this.#writer.reclaim({ bytes: stats.bytes, firstSeq: cut.entry.firstSeq, lastSeq: cut.entry.lastSeq });
+      await this.#write({ ...sealing, ops: chain(taking.ops, sealing.ops), apply: inOrder(taking.apply, sealing.apply) }, () =>
+        this.#tell("seals", () => this.#modules.onSealed?.({ cutId, segments: sealed })),
+      );
+      const { bytes, firstSeq, lastSeq } = sealing.left;
+      this.#writer.reclaim({ bytes, firstSeq, lastSeq });
     });
   }
 
@@ -420,13 +371,8 @@ export class Head {
   }
 
   /** Replaces the bytes that are kept for a sealed segment. Rejects `HEAD_SEGMENT_UNKNOWN`. */
-  reseal({ key, bytes }: SealedSegment): Promise<void> {
-    return this.#job(async (state) => {
-      if (!state.sealed.has(key)) throw segmentUnknown(key);
-      const kept = Uint8Array.from(bytes);
-      const entry = { key: sealedKey(key), value: wrap(sealedKey(key), kept) };
-      await this.#writer.write({ ops: [{ kind: "put", ...entry }], probe: whenSame(entry), apply: () => void state.sealed.set(key, kept) });
-    });
+  reseal(segment: SealedSegment): Promise<void> {
+    return this.#job(async (state) => this.#writer.write(planReseal(state, copyOf(segment))));
   }
 
   /**
@@ -436,40 +382,14 @@ export class Head {
    */
   rename(from: OrdinalName & { readonly key: string }, segment: NewSegment): Promise<void> {
     return this.#job(async (state) => {
-      if (!state.sealed.has(from.key)) {
-        if (state.sealed.has(segment.key)) return;
-        throw segmentUnknown(from.key);
-      }
-      this.#checkOrdinals([segment]);
-      const bytes = Uint8Array.from(segment.bytes);
-      const changes = [this.#identity.planTaking([segment]), this.#identity.planLowering(from)];
-      const oldKey = sealedKey(from.key);
-      const newKey = sealedKey(segment.key);
-      const ops: StoreOp[] = [
-        ...this.#introducing,
-        ...changes.flatMap((change) => change.ops),
-        { kind: "delete", key: oldKey },
-        { kind: "put", key: newKey, value: wrap(newKey, bytes) },
-      ];
-      const changed = [...state.seals].find(([, seal]) => seal.segmentKeys.includes(from.key));
-      const segmentKeys = changed?.[1].segmentKeys.map((key) => (key === from.key ? segment.key : key)) ?? [];
-      if (changed !== undefined) {
-        const [number, { cutId, span }] = changed;
-        ops.push({ kind: "put", ...encodeCommit({ kind: "seal", number, span, alive: state.alive, cutId, segmentKeys }) });
-      }
-      await this.#writer.write({
-        ops,
-        probe: whenAbsent(oldKey),
-        apply: () => {
-          this.#introducing = [];
-          for (const change of changes) change.apply();
-          state.sealed.delete(from.key);
-          state.sealed.set(segment.key, bytes);
-          if (changed !== undefined) state.seals.set(changed[0], { ...changed[1], segmentKeys });
-          this.#writeCheckpoint();
-          this.#tell("renamed segments", () => this.#modules.onRenamed?.({ fromKey: from.key, segment: { key: segment.key, bytes } }));
-        },
-      });
+      if (!state.sealed.has(from.key) && state.sealed.has(segment.key)) return;
+      const renamed = copyOf(segment);
+      const renaming = planRename(state, from.key, renamed);
+      const taking = this.#identity.planTaking([segment]);
+      const lowering = this.#identity.planLowering(from);
+      await this.#write({ ...renaming, ops: chain(taking.ops, lowering.ops, renaming.ops), apply: inOrder(taking.apply, lowering.apply, renaming.apply) }, () =>
+        this.#tell("renamed segments", () => this.#modules.onRenamed?.({ fromKey: from.key, segment: renamed })),
+      );
     });
   }
 
@@ -478,47 +398,21 @@ export class Head {
     return this.#job(async () => {
       const former = this.#identity.storeIdText;
       const storeId = this.#modules.random.bytes(STORE_ID_BYTES);
-      await this.#changeIdentity(this.#identity.planNewId(storeId));
+      await this.#write(this.#identity.planNewId(storeId));
       this.#modules.logger.warn("the store takes a new store id", { former, store: toHex(storeId), reason });
     });
   }
 
   /** Which bucket this data dir writes to, for good. A store of the first format takes a new store id with it. */
   adoptBucket(mark: BucketMark): Promise<void> {
-    return this.#job(async () => this.#changeIdentity(this.#identity.planBucket(mark, this.#modules.random.bytes(STORE_ID_BYTES))));
+    return this.#job(async () => this.#write(this.#identity.planBucket(mark, this.#modules.random.bytes(STORE_ID_BYTES))));
   }
 
   /** The segment is in the bucket: the head answers for it no longer. An unknown key does nothing. */
   unseal(segmentKey: string): Promise<void> {
     return this.#job(async (state) => {
-      if (!state.sealed.has(segmentKey)) return;
-      const key = sealedKey(segmentKey);
-      const ops: StoreOp[] = [{ kind: "delete", key }];
-      let { retired } = state;
-      const changed = [...state.seals].find(([, seal]) => seal.segmentKeys.includes(segmentKey));
-      const left = changed?.[1].segmentKeys.filter((kept) => kept !== segmentKey) ?? [];
-      if (changed !== undefined) {
-        const [number, { cutId, span }] = changed;
-        if (left.length > 0) {
-          ops.push({ kind: "put", ...encodeCommit({ kind: "seal", number, span, alive: state.alive, cutId, segmentKeys: left }) });
-        } else {
-          retired = retired.with([number]);
-          ops.push({ kind: "delete", key: commitKey(number) }, { kind: "put", ...encodeRetired(retired) });
-        }
-      }
-      await this.#writer.write({
-        ops,
-        probe: whenAbsent(key),
-        apply: () => {
-          state.retired = retired;
-          state.sealed.delete(segmentKey);
-          if (changed !== undefined) {
-            if (left.length > 0) state.seals.set(changed[0], { ...changed[1], segmentKeys: left });
-            else state.seals.delete(changed[0]);
-          }
-          state.refreshAlive();
-        },
-      });
+      const change = planUnseal(state, segmentKey);
+      if (change !== undefined) await this.#writer.write(change);
     });
   }
 
@@ -527,6 +421,12 @@ export class Head {
     const keys = seqs.map(recordKey);
     const values = await this.#writer.store.getMany(keys);
     return values.map((value, index) => (value === undefined ? undefined : decodeRecordEntry(keys[index]!, value).record));
+  }
+
+  /** One record's bytes, read from the store: for whoever interns it later than it came. Undefined where the head does not hold it. As `read`. */
+  async readRecord(identity: Uint8Array): Promise<EncodedRecord | undefined> {
+    const row = this.#replayed().rowOf(identity);
+    return row === undefined ? undefined : (await this.read([row.seq]))[0];
   }
 
   /** Every record committed so far has a smaller seq. */
@@ -565,19 +465,17 @@ export class Head {
 
   /** Bytes of sealed segments' files, which count against the disk budget. */
   setSealedBytes(bytes: number): void {
-    this.#disk.wrote(Math.max(0, bytes - this.#sealedBytes));
-    this.#sealedBytes = bytes;
+    this.#disk.setSealedBytes(bytes);
   }
 
   /** Why the disk takes no record of this size, be there one or not; undefined while it takes them. */
   refusalOf(entryBytes: number): CodedError | undefined {
-    return this.#writer.failure ?? this.#disk.refusal(entryBytes, this.#heldBytes);
+    return this.#writer.failure ?? this.#disk.refusal(entryBytes);
   }
 
   /** Disk that a commit may take, and that the store may take to open again after a refused write. */
   get diskNeeds(): { readonly commitBytes: number; readonly reopenBytes: number } {
-    const { commitBytesMax, writeBufferBytes } = this.#diskPlan;
-    return { commitBytes: commitBytesMax, reopenBytes: commitBytesMax + writeBufferBytes };
+    return this.#disk.needs;
   }
 
   /** Opens the store again where a write was refused, and has it sync one that changes nothing. Rejects `HEAD_WRITE_FAILED`. */
@@ -589,7 +487,7 @@ export class Head {
 
   /** The largest cut with which the disk budget leaves room for the next one while this one is sealed. */
   get cutBytesMax(): number {
-    return this.#diskPlan.cutBytesMax;
+    return this.#disk.plan.cutBytesMax;
   }
 
   get stats(): HeadStats {
@@ -602,9 +500,9 @@ export class Head {
       openAgeMs: this.#openSinceMs === undefined ? undefined : this.#modules.clock.monotonicMs() - this.#openSinceMs,
       cutBytes,
       cutCount: state?.cutCount ?? 0,
-      sealedBytes: this.#sealedBytes,
+      sealedBytes: this.#disk.sealedBytes,
       queuedBytes: this.#queue.bytes,
-      diskBytes: this.#diskBytes,
+      diskBytes: this.#disk.knownBytes,
     };
   }
 
@@ -613,7 +511,7 @@ export class Head {
     return this.#quarantine.list();
   }
 
-  /** A loss that someone else found (a sealed segment's file, for instance). */
+  /** Reports a loss that was found outside the head: of a sealed segment's file, for instance. */
   async addQuarantine(reason: string, startMs?: number, endMs?: number): Promise<void> {
     this.#countQuarantined(1);
     await this.#quarantine.add([{ reason, startMs, endMs }]);
@@ -632,11 +530,11 @@ export class Head {
     return count;
   }
 
-  /** Waits for what was taken in, then lets the store go. */
+  /** Waits for the appends and jobs that were taken in, then closes the store. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    await this.#diskWatch?.stop();
+    await this.#disk.stop();
     await this.#queue.settle();
     await this.#writer.close();
     this.#modules.checkpoint.close();
@@ -656,9 +554,9 @@ export class Head {
     if (!isNameKept(record.service)) return invalidArgument("SERVICE_NAME_TOO_LONG", `service_name is longer than ${NAME_BYTES_MAX} bytes: shorten it`);
     const refusal = this.#writer.refusal;
     if (refusal !== undefined) return refusal;
-    const full = this.#disk.refusal(entryBytes, this.#heldBytes);
+    const full = this.#disk.refusal(entryBytes);
     if (full !== undefined) {
-      this.#diskWatch?.hurry();
+      this.#disk.hurry();
       return full;
     }
     if (this.#queue.isFull(entryBytes)) {
@@ -684,22 +582,34 @@ export class Head {
         sizeBytes: commit.bytes,
         probe: whenPresent(commitKey(commit.number)),
         apply: () => {
-          state.take(commit);
-          this.#disk.wrote(commit.bytes);
+          state.take(commit, clock.monotonicMs());
+          this.#disk.wroteRecords(commit.bytes);
           this.#openSinceMs ??= clock.monotonicMs();
           this.#writeCheckpoint();
           const { group: committed, firstSeq } = commit;
-          this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ record }, index) => ({ seq: firstSeq + index, record }))));
+          this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ place, record }, index) => ({ seq: firstSeq + index, rank: place.rank, record }))));
         },
       });
     } catch (error) {
-      // `apply` may run yet, when these bytes are the pusher's again.
+      // The store may have kept it. Then `apply` runs at the next write, when the caller may have overwritten the records' bytes.
       commit = withOwnBytes(commit);
       throw error;
     }
     this.#commitSeconds.observe({}, (clock.monotonicMs() - startMs) / 1000);
     this.#commitRecords.observe({}, group.length);
     return commit.firstSeq;
+  }
+
+  /** Writes a change. The checkpoint follows memory, and `then` comes last, all in one turn. */
+  #write(change: Change, then: () => void = () => {}): Promise<void> {
+    return this.#writer.write({
+      ...change,
+      apply: () => {
+        change.apply();
+        this.#writeCheckpoint();
+        then();
+      },
+    });
   }
 
   #tell(what: string, listener: () => void): void {
@@ -711,60 +621,10 @@ export class Head {
     }
   }
 
-  #checkOrdinals(names: readonly OrdinalName[]): void {
-    const wrong = this.#identity.wrongOf(names);
-    if (wrong === undefined) return;
-    const { given, wanted } = wrong;
-    throw new CodedError({
-      code: "HEAD_ORDINAL_NOT_NEXT",
-      kind: "failed_precondition",
-      message: `ordinal ${given.ordinal} of store ${given.storeId} is not the next one of tenant ${given.tenant} and window ${given.windowStartMs}, which is ${wanted.ordinal} of store ${wanted.storeId}: ask for it again`,
-      details: { storeId: given.storeId, ordinal: given.ordinal, nextStoreId: wanted.storeId, nextOrdinal: wanted.ordinal },
-    });
-  }
-
-  async #changeIdentity({ ops, apply }: IdentityChange): Promise<void> {
-    const last = ops[ops.length - 1];
-    assert(last?.kind === "put", "a change of identity ends with what it puts");
-    await this.#writer.write({
-      ops: [...this.#introducing, ...ops],
-      probe: whenSame(last),
-      apply: () => {
-        this.#introducing = [];
-        apply();
-        this.#writeCheckpoint();
-      },
-    });
-  }
-
-  #seqOf(identityKey: string): number | undefined {
-    const held = this.#replayed().identities.get(identityKey);
-    return typeof held === "number" ? held : undefined;
-  }
-
-  get #heldBytes(): HeldBytes {
-    return { recordBytes: (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes, sealedBytes: this.#sealedBytes };
-  }
-
-  get #diskBytes(): number {
-    const { recordBytes, sealedBytes } = this.#heldBytes;
-    return recordBytes + sealedBytes;
-  }
-
-  #watchDisk(measure: () => Promise<DiskUse>): DiskWatch {
-    const { clock, logger } = this.#modules;
-    return new DiskWatch({
-      clock,
-      logger,
-      measure,
-      onBegin: () => this.#disk.beginMeasuring(),
-      onMeasured: (use, begun) => {
-        this.#disk.measured(use, begun);
-        // While LevelDB merges, old and new tables lie side by side: what is measured then is not dead.
-        if (!this.#writer.isCompacting && this.#disk.askForMerge(this.#heldBytes.recordBytes)) this.#writer.reclaimAll();
-      },
-      onFailed: () => this.#disk.forgetMeasured(),
-    });
+  /** Undefined where no durable record has this identity. */
+  #duplicateOf(identity: Uint8Array, stores: readonly Uint8Array[]): Appended | undefined {
+    const row = this.#replayed().rowOf(identity);
+    return row === undefined ? undefined : duplicateOf(row.seq, row.stores, stores);
   }
 
   #writeCheckpoint(): void {
@@ -778,20 +638,23 @@ export class Head {
   }
 }
 
-/** Drops the cut and its records, remembers its segments. */
-function* sealOps(stats: RecordStats, seal: SealCommit, retired: NumberRanges, segments: readonly SealedSegment[], identityOps: readonly StoreOp[]): Generator<StoreOp, void> {
-  yield* identityOps;
-  for (const { number, firstSeq, lastSeq } of stats.commits) {
-    for (let seq = firstSeq; seq <= lastSeq; seq++) yield { kind: "delete", key: recordKey(seq) };
-    yield { kind: "delete", key: commitKey(number) };
-  }
-  yield { kind: "delete", key: commitKey(seal.cutId) };
-  yield { kind: "delete", key: cutKey(seal.cutId) };
-  yield { kind: "put", ...encodeRetired(retired) };
-  for (const { key, bytes } of segments) yield { kind: "put", key: sealedKey(key), value: wrap(sealedKey(key), bytes) };
-  if (segments.length > 0) yield { kind: "put", ...encodeCommit(seal) };
+/** Two flush intervals of 15 s: a healthy store of a lower rank has flushed by then. */
+const DUE_AFTER_MS = 30_000;
+/** Records that one batch releases: appends wait for it. */
+const RELEASE_COUNT_MAX = 4096;
+const NO_STORES: readonly Uint8Array[] = [];
+
+function copyOf({ key, bytes }: SealedSegment): SealedSegment {
+  return { key, bytes: Uint8Array.from(bytes) };
 }
 
-function segmentUnknown(key: string): CodedError {
-  return new CodedError({ code: "HEAD_SEGMENT_UNKNOWN", kind: "failed_precondition", message: `the head holds no sealed segment ${key}: ask for sealed()`, details: { key } });
+/** The parts of one batch, in order. */
+function* chain(...parts: readonly Iterable<StoreOp>[]): Generator<StoreOp, void> {
+  for (const part of parts) yield* part;
+}
+
+function inOrder(...steps: readonly (() => void)[]): () => void {
+  return () => {
+    for (const step of steps) step();
+  };
 }

@@ -1,9 +1,12 @@
+export type { SeriesDigest } from "./state/digest.ts";
+export type { EntryFilter } from "./state/entry-filter.ts";
+export type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 export type { Cut, CutGroup } from "./state/cut.ts";
 export type { DiskUse } from "./disk/disk-budget.ts";
 export type { DiskPlan } from "./disk/disk-plan.ts";
 export { Head } from "./head.ts";
 export { checkHeadFormat } from "./recovery/format-file.ts";
-export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut, SealedSegment } from "./head.ts";
+export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut } from "./head-modules.ts";
 export type { AtomicFile } from "./store/atomic-file.ts";
 export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./recovery/live-records.ts";
 export type { BucketMark } from "./entries/meta-entry.ts";
@@ -12,7 +15,8 @@ export type { FolderDiskOptions, HeadDisk, StoreOpenerOptions } from "./head-dis
 export { openHead, openHeadOn } from "./open-head.ts";
 export type { OpenHeadModules, OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./recovery/quarantine.ts";
-export type { ReplayedRecord, ReplayProgress } from "./recovery/recovery.ts";
+export type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts";
+export type { SealedSegment } from "./state/sealing.ts";
 export type { OrdinalName, StoreOrdinal, WindowOrdinal } from "./state/store-identity.ts";
 export type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./entries/store.ts";
 export type { TimeSpan } from "./entries/time-span.ts";

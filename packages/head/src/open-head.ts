@@ -2,7 +2,7 @@
 import { planDisk } from "./disk/disk-plan.ts";
 import { FORMAT_VERSION } from "./entries/meta-entry.ts";
 import { Head } from "./head.ts";
-import type { HeadModules, HeadOptions } from "./head.ts";
+import type { HeadModules, HeadOptions } from "./head-modules.ts";
 import { folderDisk } from "./head-disk.ts";
 import type { FolderDiskOptions, HeadDisk } from "./head-disk.ts";
 import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";

@@ -13,9 +13,11 @@ import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
+import type { DiskUse } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
-import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
+import { limitsFor } from "./config/limits.ts";
+import type { TenantLimits } from "./config/limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { printAddress } from "./config/setting.ts";
 import { Node } from "./node.ts";
@@ -127,30 +129,30 @@ export class ComposedNode {
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
       openHead: (hooks) =>
-        inDataDir(config, async () => {
-          const diskBudgetBytes = await this.#diskBudgetBytes();
-          return openHeadOn(disk.head, { diskBudgetBytes }, { ...this.#world, ...hooks });
-        }),
+        inDataDir(config, async () => openHeadOn(disk.head, await this.#diskBudget(), { ...this.#world, ...hooks })),
     });
   }
 
-  /** What the head holds already and a part of what is free at start, `--head-disk-budget` at most. */
-  async #diskBudgetBytes(): Promise<number> {
+  /**
+   * What the head holds already and a part of what is free at start, `--head-disk-budget` at most. Asked once: a node that starts on a nearly
+   * full disk keeps the smaller budget until it is started again.
+   */
+  async #diskBudget(): Promise<{ readonly diskBudgetBytes: number; readonly diskUse?: DiskUse }> {
     const { disk, logger } = this.#world;
     const { headDiskBudgetBytes: budgetBytes } = this.#config;
     const space = await disk.measure();
-    if (space === undefined) return budgetBytes;
-    const { otherBytes, storeBytes } = await disk.head.measure();
-    const usableBytes = storeBytes + otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
-    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget", { budgetBytes, usableBytes });
-    return Math.min(budgetBytes, usableBytes);
+    if (space === undefined) return { diskBudgetBytes: budgetBytes };
+    const diskUse = await disk.head.measure();
+    const usableBytes = diskUse.storeBytes + diskUse.otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
+    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget; until the next start the budget is what is usable", { budgetBytes, usableBytes });
+    return { diskBudgetBytes: Math.min(budgetBytes, usableBytes), diskUse };
   }
 
   /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
   async #listen(): Promise<readonly Listener[]> {
     const { clock, compression, logger, metrics, network, pages, profiler } = this.#world;
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
-    const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(this.#limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
+    const routesOptions = { limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
     const modules = { clock, compression, logger, metrics };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
@@ -171,10 +173,12 @@ export class ComposedNode {
 
   #routesModules(): ApiRoutesModules {
     const { clock, metrics } = this.#world;
-    const options = { limitsOf: (tenant: TenantId) => writeLimitsOf(this.#limits.inForce, tenant) };
+    const options = { limitsOf: this.#limitsOf };
     const modules = { sink: this.#node.sink, rateLimit: new RateLimit(options, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
     return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
   }
+
+  readonly #limitsOf = (tenant: TenantId): TenantLimits => limitsFor(this.#limits.inForce, tenant);
 
   #serverLimits(connectionCountMax: number): Partial<ServerLimits> {
     const { bodyBytes, replyBytes, unpackedBytes } = this.#memory;

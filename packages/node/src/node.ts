@@ -11,15 +11,14 @@
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
-import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
-import { CodedError, Turns, unavailable } from "@pyromesh/base";
+import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
+import { assert, CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
-import type { Compute } from "./compute/compute.ts";
-import { writerLimitsOf } from "./config/api-limits.ts";
+import type { Compute, InsertedRecord } from "./compute/compute.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
@@ -27,12 +26,11 @@ import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
-import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
 import { spanAbove } from "./read/read-plan.ts";
 import { QueuedSource } from "./read/queued-source.ts";
+import type { Pin } from "./read/query-scanner.ts";
 import { Reader } from "./read/reader.ts";
-import type { Pin } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { UnreadableObjects } from "./read/unreadable-objects.ts";
@@ -93,7 +91,7 @@ interface Engines {
   readonly unreadable: UnreadableObjects;
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
-  readonly queries: QueuedSource;
+  readonly reader: Reader;
 }
 
 /** What the replay leaves behind. */
@@ -106,7 +104,7 @@ interface Replayed {
 
 export class Node {
   readonly sink: ProfileSink;
-  readonly source: ProfileSource;
+  readonly source: QueuedSource;
   readonly admin: NodeAdmin;
   readonly #config: Config;
   readonly #modules: NodeModules;
@@ -129,7 +127,15 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
-    this.source = new GatedSource(() => this.#replayed.queries);
+    const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
+    this.source = new QueuedSource(
+      {
+        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
+        waitingMax: config.queuedQueriesMax,
+        waitMaxMs: config.queryQueueTimeoutMs,
+      },
+      { ...modules, source: () => this.#replayed.reader },
+    );
     this.admin = this.#makeAdmin();
   }
 
@@ -203,11 +209,11 @@ export class Node {
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
-        compute.insert(
-          generations.open,
-          entries.map(({ record }) => record),
-        );
-        for (const { record } of entries) late.engines?.queries.onCommitted(record.tenant);
+        // What another store is to flush (rank above 0) is interned when a query or a takeover asks for it.
+        const records: InsertedRecord[] = [];
+        for (const { rank, record } of entries) if (rank === 0) records.push(record);
+        compute.insert(generations.open, records);
+        for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
@@ -220,24 +226,22 @@ export class Node {
       },
     });
     this.#closers.push(() => head.close());
-    let cutId: number | undefined;
+    // Each cut has a generation before any record comes, all of them before the open one: records of several cuts may alternate.
+    for (const cutId of head.cutIds) generations.turn(cutId);
     let interned: Promise<void> = Promise.resolve();
     const turns = new Turns(this.#modules);
     let loggedMs = clock.monotonicMs();
     const { quarantinedCount } = await head.replay(
       async (batch) => {
         signal.throwIfAborted();
-        // Records come in the order they were taken in, so a cut's records come together, before the open ones.
-        for (const record of batch) {
+        for (const { cutId, rank, tenant, service, timeMs, bytes } of batch) {
           if (turns.areDue) await turns.give();
-          if (record.cutId !== cutId) {
-            if (cutId !== undefined) generations.turn(cutId);
-            cutId = record.cutId;
-          }
-          const { tenant, service, timeMs, bytes } = record;
           activeSeries.resume(tenant, bytes);
           arrivalTimes.resume(bytes, clock.nowMs());
-          compute.insert(generations.open, [{ tenant, service, timeMs, bytes }]);
+          if (rank > 0) continue;
+          const generation = cutId === undefined ? generations.open : generations.of(cutId);
+          assert(generation !== undefined, "every cut has its generation");
+          compute.insert(generation, [{ tenant, service, timeMs, bytes }]);
         }
         // One batch ahead: the workers intern while the next is read, and no more than two batches are ever held.
         const before = interned;
@@ -251,10 +255,7 @@ export class Node {
         logger.info("replaying", { ...progress });
       },
     );
-    if (cutId !== undefined) generations.turn(cutId);
     await interned;
-    // A cut of which nothing could be read back is sealed empty.
-    for (const cut of head.cuts()) if (generations.of(cut.cutId) === undefined) generations.turn(cut.cutId);
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
@@ -270,7 +271,7 @@ export class Node {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
+    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const source = new PlacedSource({ bucket, localFiles: local });
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
@@ -295,7 +296,7 @@ export class Node {
       head,
       clock,
       placement: placeOnSelf(() => head.storeId),
-      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
+      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
@@ -314,17 +315,9 @@ export class Node {
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
     });
-    const queries = new QueuedSource(
-      {
-        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
-        waitingMax: config.queuedQueriesMax,
-        waitMaxMs: config.queryQueueTimeoutMs,
-      },
-      { source: reader, clock, metrics },
-    );
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, queries };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -332,7 +325,9 @@ export class Node {
     const { logger } = this.#modules;
     const sealed = new Set<string>();
     const onDisk = await local.list();
+    const turns = new Turns(this.#modules);
     for (const segment of head.sealed()) {
+      if (turns.areDue) await turns.give(); // there may be thousands
       sealed.add(segment.key);
       flusher.resumeSealed(segment);
     }

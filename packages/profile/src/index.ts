@@ -19,6 +19,7 @@ export type { LocationTree, NameTree, StacktraceTree, Sums } from "./model/stack
 export type { Symbols } from "./model/symbol-table.ts";
 export type { Matcher } from "./selector/matcher.ts";
 export type { EncodedRecord, RecordView, ValueColumn } from "./model/record-view.ts";
+export { fingerprintOf } from "./labels/fingerprint.ts";
 export { recordSeries } from "./record/record-series.ts";
 export { labelSetKey } from "./labels/label-set-key.ts";
 export { recordArrival } from "./record/record-arrival.ts";
@@ -72,7 +73,7 @@ export { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./labels/limi
 export type { AcceptanceWindow, ProfileLimits } from "./labels/limits.ts";
 export { PprofWriter } from "./pprof/pprof-write.ts";
 export type { Frame, PprofHead } from "./pprof/pprof-write.ts";
-export { encodedRecordOf, recordHeader, recordIdentity, STORE_ID_BYTES } from "./record/record.ts";
+export { encodedRecordOf, recordFingerprint, recordHeader, recordIdentity } from "./record/record.ts";
 export type { RecordHeader } from "./record/record.ts";
 export { decodeRecord, RecordDecoder } from "./record/record-decode.ts";
 export type { DecodedRecord } from "./record/record-decode.ts";

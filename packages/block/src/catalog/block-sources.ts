@@ -21,8 +21,8 @@ export async function readSources(bucket: Bucket, { key, meta, sizeBytes }: List
 }
 
 /**
- * Reads those of `blocks`, and calls `take` with each. A block that is damaged or gone is passed over: its sources stay unknown. Rejects where
- * the bucket does not answer.
+ * Reads those of `blocks`, and calls `take` with each. A block that is gone, damaged or forbidden is passed over: its sources stay unknown.
+ * Rejects where the bucket does not answer.
  */
 export async function readAllSources(
   blocks: readonly ListedBlock[],
@@ -37,8 +37,8 @@ export async function readAllSources(
         take(block.key, await readSources(bucket, block, signal));
       } catch (error) {
         if (isBucketError(error, "BUCKET_NOT_FOUND")) continue;
-        if (!(error instanceof CorruptionError) && !isBucketError(error, "BUCKET_RANGE_OUTSIDE")) throw error;
-        logger.warn("a block is damaged, so what it was made of is unknown: its sources are read beside it, and those that were deleted count as missing", { object: block.key, reason: messageOf(error) });
+        if (signal.aborted || !(error instanceof CorruptionError || isBucketError(error, "BUCKET_RANGE_OUTSIDE", "BUCKET_FORBIDDEN"))) throw error;
+        logger.warn("the footer of a block cannot be read, so its sources are unknown: they are read beside it, and those that were deleted count as missing", { object: block.key, reason: messageOf(error) });
       }
     }
   };

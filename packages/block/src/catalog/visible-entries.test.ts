@@ -271,6 +271,15 @@ describe("catalog: footers of blocks", () => {
     });
   }
 
+  it("refresh: a block that may not be read keeps no other from being listed", async () => {
+    await put(blk(1), [range(0)]);
+    await put(blk(2), [range(1)]);
+    for (const ordinal of [0, 1]) await put(seg(ordinal), [], { storeId: STORES[0], ordinal } as Partial<ReadableKey>);
+    bucket.schedule(({ operation, key }) => (operation === "getRange" && key === blk(1) ? { kind: "status", status: 403 } : undefined));
+    await catalog.refresh(never);
+    assert.deepEqual(planned(), [seg(0), blk(1), blk(2)]);
+  });
+
   it("refresh: a block that is gone when its footer is read is passed over", async () => {
     await put(blk(1), [range(0)]);
     bucket.schedule(({ operation }) => (operation === "getRange" ? { kind: "status", status: 404 } : undefined));

@@ -16,13 +16,12 @@
  * A time series reads ROWS, IDENTITIES and TOTALS and no stacks; a flame graph of one type reads one SAMPLES and one VALUES
  * section: column-sets.ts says which.
  */
-import { ByteReader, ByteWriter } from "@pyromesh/base";
+import { ByteReader, ByteWriter, VarintCursor } from "@pyromesh/base";
 import type { Dataset, DatasetView, RowSamples, SampleType, SeriesEntry } from "@pyromesh/profile";
 import { emptyRowSamples } from "@pyromesh/profile";
 import { columnSetsOf, sectionStarts } from "./column-sets.ts";
 import { SampleOrder } from "./sample-order.ts";
 import { countOf, endOf } from "./section-symbols.ts";
-import { VarintReader } from "./varint-reader.ts";
 import { VarintWriter } from "./varint-writer.ts";
 
 export interface EncodedRows {
@@ -292,43 +291,43 @@ export class SegmentRows implements RowView {
     const sets = columnSetsOf(this.series);
     this.#setOfSeries = sets.ofSeries;
     this.#sectionStarts = sectionStarts(sets);
-    const reader = new VarintReader(sections.rows, `${object} ROWS`);
-    const count = reader.number();
+    const reader = new ByteReader(sections.rows, `${object} ROWS`);
+    const count = reader.uvarint();
     if (count > reader.remaining / 5 + 1) reader.fail("no more rows than bytes", `${count}`);
     this.rowCount = count;
     this.rowSeries = new Uint32Array(count);
     this.rowTimeNs = new BigInt64Array(count);
     let series = 0;
     for (let row = 0; row < count; row++) {
-      series += reader.number();
+      series += reader.uvarint();
       if (series >= this.series.length) reader.fail(`a series below ${this.series.length}`, `${series}`);
       this.rowSeries[row] = series;
     }
     let time = 0n;
     for (let row = 0; row < count; row++) {
-      const raw = BigInt(reader.int64());
+      const raw = BigInt(reader.uvarintWide());
       if (row > 0 && this.rowSeries[row] === this.rowSeries[row - 1]) time += raw;
       else time = (raw & 1n) === 0n ? raw >> 1n : -((raw + 1n) >> 1n);
       this.rowTimeNs[row] = time;
     }
     this.#durations = new BigUint64Array(count);
-    for (let row = 0; row < count; row++) this.#durations[row] = BigInt(reader.int64());
+    for (let row = 0; row < count; row++) this.#durations[row] = BigInt(reader.uvarintWide());
     this.#periods = new BigUint64Array(count);
-    for (let row = 0; row < count; row++) this.#periods[row] = BigInt(reader.int64());
+    for (let row = 0; row < count; row++) this.#periods[row] = BigInt(reader.uvarintWide());
     this.#sampleCounts = new Uint32Array(count);
-    for (let row = 0; row < count; row++) this.#sampleCounts[row] = reader.number();
+    for (let row = 0; row < count; row++) this.#sampleCounts[row] = reader.uvarint();
     this.#flags = reader.raw(count);
     for (let row = 0; row < count; row++) if ((this.#flags[row]! & 1) !== 0) this.#profileIdAt.set(row, reader.raw(16));
-    reader.end();
+    endOf(reader);
     if (sections.identities.length !== count * 16) reader.fail(`${count * 16} bytes of identities`, `${sections.identities.length}`);
     this.identities = sections.identities;
     this.#columnStart = new Uint32Array(count + 1);
-    const totals = new VarintReader(sections.totals, `${object} TOTALS`);
+    const totals = new ByteReader(sections.totals, `${object} TOTALS`);
     for (let row = 0; row < count; row++) {
       const columns = this.series[this.rowSeries[row]!]!.sampleTypes.length;
       for (let column = 0; column < columns; column++) {
-        const reduced = totals.int64();
-        const divisor = totals.number();
+        const reduced = totals.uvarintWide();
+        const divisor = totals.uvarint();
         if (divisor === 0) totals.fail("a divisor of at least 1", "0");
         const total = typeof reduced === "number" ? reduced * divisor : Infinity;
         this.#totals.push(total < 2 ** 53 ? total : BigInt(reduced) * BigInt(divisor));
@@ -336,7 +335,7 @@ export class SegmentRows implements RowView {
       }
       this.#columnStart[row + 1] = this.#totals.length;
     }
-    totals.end();
+    endOf(totals);
   }
 
   get spans(): Uint8Array {
@@ -489,6 +488,7 @@ class Stream {
     return this;
   }
 
+  /** Reads a number itself: each is known to end, and a query of segments takes a fifth longer with a look at the end for each. */
   next(): number {
     const bytes = this.#bytes;
     let byte = bytes[this.offset++]!;
@@ -504,12 +504,10 @@ class Stream {
   }
 
   exact(): bigint {
-    let value = 0n;
-    for (let shift = 0n; ; shift += 7n) {
-      const byte = this.#bytes[this.offset++]!;
-      value |= BigInt(byte & 0x7f) << shift;
-      if (byte < 0x80) return value;
-    }
+    const cursor = new VarintCursor(this.#bytes, this.offset);
+    const value = BigInt(cursor.nextWide());
+    this.offset = cursor.offset;
+    return value;
   }
 
   fail(expected: string, found: string): never {

@@ -1,8 +1,8 @@
 /**
- * Writes long runs of varints: room for a run's worst case is made once, then bytes go out without a check each. A flush
+ * Writes long runs of varints: room for a run's worst case is made once, then numbers go out without a check each. A flush
  * writes some 300 a record, and a `ByteWriter` call for each took twice as long as all the rest of encoding.
  */
-const TEN_BYTES = 10;
+import { putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
 
 export class VarintWriter {
   #bytes: Uint8Array;
@@ -21,18 +21,7 @@ export class VarintWriter {
     this.#reserve(count);
     const bytes = this.#bytes;
     let at = this.#length;
-    for (let i = 0; i < count; i++) {
-      let rest = values[i]!;
-      while (rest >= 0x8000_0000) {
-        bytes[at++] = (rest % 0x80) | 0x80;
-        rest = Math.floor(rest / 0x80);
-      }
-      while (rest >= 0x80) {
-        bytes[at++] = (rest & 0x7f) | 0x80;
-        rest >>>= 7;
-      }
-      bytes[at++] = rest;
-    }
+    for (let i = 0; i < count; i++) at = putUvarint(bytes, at, values[i]!);
     this.#length = at;
   }
 
@@ -43,13 +32,9 @@ export class VarintWriter {
     let at = this.#length;
     let previous = 0;
     for (let i = 0; i < count; i++) {
-      let rest = values[i]! - previous;
-      previous = values[i]!;
-      while (rest >= 0x80) {
-        bytes[at++] = (rest & 0x7f) | 0x80;
-        rest >>>= 7;
-      }
-      bytes[at++] = rest;
+      const value = values[i]!;
+      at = putUvarint(bytes, at, value - previous);
+      previous = value;
     }
     this.#length = at;
   }
@@ -57,14 +42,7 @@ export class VarintWriter {
   /** Whole numbers in [0, 2^64). */
   exact(values: BigInt64Array, order: Uint32Array, count: number): void {
     this.#reserve(count);
-    for (let i = 0; i < count; i++) {
-      let rest = BigInt.asUintN(64, values[order[i]!]!);
-      while (rest >= 0x80n) {
-        this.#bytes[this.#length++] = Number(rest & 0x7fn) | 0x80;
-        rest >>= 7n;
-      }
-      this.#bytes[this.#length++] = Number(rest);
-    }
+    for (let i = 0; i < count; i++) this.#length = putUvarint64(this.#bytes, this.#length, BigInt.asUintN(64, values[order[i]!]!));
   }
 
   /** A view of what was written; writing more may leave it stale. */
@@ -73,7 +51,7 @@ export class VarintWriter {
   }
 
   #reserve(count: number): void {
-    const needed = this.#length + count * TEN_BYTES;
+    const needed = this.#length + count * VARINT_BYTES_MAX;
     if (needed <= this.#bytes.length) return;
     const grown = new Uint8Array(Math.max(needed, this.#bytes.length * 2));
     grown.set(this.#bytes.subarray(0, this.#length));

@@ -46,6 +46,18 @@ describe("disk budget", () => {
     expect(codeOf(disk.refusal(3 * MB, empty)), "measured again, and it was in it").to.equal(undefined);
   });
 
+  it("room is kept for the second copy of a sealed segment while it is renamed, as large as a cut at most", () => {
+    const plan = planDisk(64 * MB);
+    const disk = new DiskBudget(64 * MB, plan);
+    const freeBytes = (sealedBytes: number): number => 64 * MB - plan.overheadBytes - plan.writeBufferBytes - sealedBytes;
+    for (const sealedBytes of [MB, 20 * MB]) {
+      const roomBytes = freeBytes(sealedBytes) - Math.min(sealedBytes, plan.cutBytesMax);
+      const largest = Math.floor(roomBytes / (plan.copyCount + 1));
+      expect(codeOf(disk.refusal(largest, { recordBytes: 0, sealedBytes })), `${sealedBytes}`).to.equal(undefined);
+      expect(codeOf(disk.refusal(largest + 1, { recordBytes: 0, sealedBytes })), `${sealedBytes}`).to.equal("HEAD_FULL");
+    }
+  });
+
   it("a measurement that fails refuses nothing: then only records and sealed segments count", () => {
     const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
     disk.measured({ storeBytes: 60 * MB, otherBytes: 0 }, disk.beginMeasuring());

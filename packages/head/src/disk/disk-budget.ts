@@ -6,8 +6,8 @@
  *   known       records and sealed segments, with what LevelDB needs beside them
  *   measured    what the folders held at the last measurement, with what was written since
  *
- * Either way, room is kept free for the copies of records that a merge or a seal will write (disk-plan.ts). So a head that is full can
- * always be sealed, which is what empties it.
+ * Either way, room is kept free for the copies of records that a merge or a seal will write, and for the copy of a sealed segment that a
+ * rename writes (disk-plan.ts). So a head that is full can always be sealed and its segments renamed, which is what empties it.
  */
 import type { CodedError } from "@pyromesh/base";
 import { formatSize, invalidArgument, unavailable } from "@pyromesh/base";
@@ -15,13 +15,13 @@ import type { DiskPlan } from "./disk-plan.ts";
 
 /** What the folders hold. */
 export interface DiskUse {
-  /** LevelDB's own. */
+  /** Bytes of LevelDB's files. */
   readonly storeBytes: number;
-  /** Everything else: sealed segments, what was damaged and set aside. */
+  /** Bytes of all other files: sealed segments, and what was damaged and set aside. */
   readonly otherBytes: number;
 }
 
-/** What the head knows that it keeps. */
+/** Bytes that the head knows to be on disk. */
 export interface HeldBytes {
   /** Records in the open head, in cuts, and waiting for their commit. */
   readonly recordBytes: number;
@@ -32,9 +32,9 @@ export class DiskBudget {
   readonly budgetBytes: number;
   readonly #plan: DiskPlan;
   #use: DiskUse | undefined;
-  /** Written since `#use` was measured. */
+  /** Bytes written since `#use` was measured. */
   #writtenBytes = 0;
-  /** With more dead bytes than this LevelDB is asked to merge. */
+  /** LevelDB is asked to merge once it holds more dead bytes than this. */
   #deadBytesMax: number;
 
   constructor(budgetBytes: number, plan: DiskPlan) {
@@ -80,11 +80,11 @@ export class DiskBudget {
 
   /** Why a record of this size is refused; undefined where it is taken. */
   refusal(entryBytes: number, { recordBytes, sealedBytes }: HeldBytes): CodedError | undefined {
-    const { overheadBytes, writeBufferBytes, copyCount } = this.#plan;
+    const { overheadBytes, writeBufferBytes, copyCount, renamedBytesMax } = this.#plan;
     const knownBytes = recordBytes + sealedBytes + overheadBytes;
     const foundBytes = this.#use === undefined ? 0 : this.#use.storeBytes + this.#use.otherBytes + this.#writtenBytes;
     // LevelDB writes its buffer into a table before it deletes the buffer's log.
-    const roomBytes = copyCount * (recordBytes + entryBytes) + writeBufferBytes + entryBytes;
+    const roomBytes = copyCount * (recordBytes + entryBytes) + writeBufferBytes + entryBytes + Math.min(sealedBytes, renamedBytesMax);
     if (Math.max(knownBytes, foundBytes) + roomBytes <= this.budgetBytes) return undefined;
     if (overheadBytes + writeBufferBytes + (copyCount + 1) * entryBytes > this.budgetBytes) {
       return invalidArgument(

@@ -9,6 +9,7 @@
  *              its records are deleted: for a moment a record lies there three times
  *   logs       LevelDB's log is as long as what it gathers in memory, and there are two of them while one is written into a table
  *   deleted    records stay in tables until enough were deleted to be worth a merge
+ *   a rename   of a sealed segment writes the new file before it deletes the old, one segment at a time
  *
  * So a small budget takes a small write buffer and frequent merges, and an earlier cut. From 1.5 GB on they are what is fastest
  * (docs/decisions/0008-disk-budget.md has the figures).
@@ -26,6 +27,8 @@ export interface DiskPlan {
   readonly copyCount: number;
   /** The head is cut when it holds this much, so that pushes go on while a cut is sealed. */
   readonly cutBytesMax: number;
+  /** The second copy of a sealed segment while it is renamed. A segment is no larger than the cut that it was made of. */
+  readonly renamedBytesMax: number;
 }
 
 /** For a store in memory (tests), which has no folders: only records and sealed segments count. */
@@ -36,6 +39,7 @@ export const RECORDS_ONLY: DiskPlan = {
   overheadBytes: 0,
   copyCount: 0,
   cutBytesMax: Number.MAX_SAFE_INTEGER,
+  renamedBytesMax: 0,
 };
 
 export function planDisk(budgetBytes: number): DiskPlan {
@@ -50,18 +54,15 @@ export function planDisk(budgetBytes: number): DiskPlan {
     overheadBytes: 2 * (writeBufferBytes + commitBytesMax) + compactBytes,
     copyCount: 2,
     cutBytesMax: share,
+    renamedBytesMax: share,
   };
 }
 
 /**
- * More than comes in between two seals of full cuts: a cut (64 MiB) and what is taken in while its segment is built. Each seal has
- * LevelDB write what it gathered into a table and drop from that, in place, what is deleted (`reclaim` of store-writer.ts); so a
- * record is written to the log and into one table. Where it is filled before the seal, its table is still all alive: too large for
- * level 1, and spanning all kinds of keys as every table does, it is merged at once with what is left of the last, a third write.
- *
- * Measured (`npm run bench -- commits`, 10 KiB records, 2 cores; bytes written a byte, CPU a record of all threads): 16 MiB 4 to 5
- * and 195 µs, 32 MiB 4 and 165 µs, 64 MiB 2.7 and 96 to 104 µs, 96 MiB 2.2 and 77 to 94 µs. Under `bench load` it holds some
- * 75 MB at most; a start with 20,000 unflushed pushes takes as long.
+ * More than what comes in between two seals of full cuts: one cut (64 MiB) and what is taken in while its segment is built. Then a record
+ * is written twice, to the log and into one table, from which the merge after the seal drops it in place. Where the buffer is full before
+ * the seal, its table holds nothing deleted and is merged with the last one, which writes the record a third time. 96 MiB writes 2.2 bytes a
+ * byte, 32 MiB 4 (docs/decisions/0008-disk-budget.md).
  */
 const WRITE_BUFFER_BYTES = 96 << 20;
 
@@ -69,9 +70,8 @@ const WRITE_BUFFER_BYTES = 96 << 20;
 const WRITE_BUFFER_BYTES_MIN = 256 << 10;
 
 /**
- * Half of a full cut, so that cuts a little smaller do not come two at a time, which fills LevelDB's buffer in between. Measured with
- * cuts of 48 MiB (`npm run bench -- commits --cut-mb 48`), 64 and 32 MiB: 2.25 and 2.13 bytes written a byte, 217 and 145 MB of disk,
- * 162 and 125 MB of memory, the same CPU.
+ * Half of a full cut: a merge then follows every seal, also of a cut that is a little smaller. With 64 MiB it would follow every second
+ * one, and LevelDB's buffer would fill in between (docs/decisions/0008-disk-budget.md).
  */
 const COMPACT_BYTES = 32 << 20;
 

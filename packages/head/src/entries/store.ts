@@ -19,7 +19,7 @@ export interface OrderedStore {
 
 export interface BatchOptions {
   readonly isSynced: boolean;
-  /** What its values come to, where that is known and may be much. */
+  /** Bytes of all values, where they may be many: a large batch is written in another way. */
   readonly sizeBytes?: number;
 }
 
@@ -47,7 +47,7 @@ export interface StoreOpener {
   open(options: { readonly isRepairing: boolean }): Promise<OpenedStore>;
   /** Rewrites a closed store without what cannot be read. */
   repair(): Promise<void>;
-  /** Gives up what `open` took beside the store (the word of who holds it). */
+  /** Removes what `open` left beside the store: the file that names the holder. */
   release(): Promise<void>;
 }
 

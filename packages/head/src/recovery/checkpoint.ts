@@ -26,12 +26,12 @@ export interface CheckpointMark {
 export interface Checkpoint {
   /** The later of the slots that are sound. */
   read(): CheckpointMark | undefined;
-  /** Into the page cache at once; the caller need not wait for the disk. */
+  /** Written to the page cache before it returns; it is not synced. */
   write(mark: CheckpointMark): void;
   close(): void;
 }
 
-/** A pwrite of 64 bytes into the page cache: some 5 microseconds, so it is done where it is, without the thread pool. */
+/** A write of 64 bytes into the page cache takes some 5 µs: less than handing it to the thread pool. */
 export class FileCheckpoint implements Checkpoint {
   readonly #descriptor: number;
   readonly #bytes = Buffer.alloc(SLOT_BYTES);
@@ -70,7 +70,7 @@ export class FileCheckpoint implements Checkpoint {
 export const SLOT_BYTES = 64;
 const MAGIC = 0x57_52_59_50; // "PYRW"
 
-/** Into `slot`: one is written with each commit. */
+/** Encodes into `slot`: one mark is written with each commit, and needs no buffer of its own. */
 export function encodeMark(mark: CheckpointMark, slot: Buffer = Buffer.alloc(SLOT_BYTES)): Buffer {
   slot.writeUInt32LE(MAGIC, 0);
   slot.set(mark.storeId, 4);

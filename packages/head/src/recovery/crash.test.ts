@@ -5,13 +5,16 @@ import { seededRandom, toHex } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { windowStartOf } from "@pyromesh/profile";
 import type { Cut } from "../state/cut.ts";
-import type { RenamedSegment, SealedCut } from "../head.ts";
+import type { RenamedSegment, SealedCut } from "../head-modules.ts";
 import type { OrdinalName } from "../state/store-identity.ts";
+import type { ReplayedRecord } from "./record-intake.ts";
 import { HOUR_MS, makeRecord, memoryWorld, numberOf, startHead } from "../testing/fixtures.ts";
 
 type Step =
   | { readonly kind: "append"; readonly numbers: readonly number[]; readonly isAwaited: boolean }
   | { readonly kind: "cut" | "unseal" | "renew" | "rename" | "crash" | "close" }
+  | { readonly kind: "cutOf"; readonly windowOdd: boolean | undefined; readonly rank: number | undefined }
+  | { readonly kind: "release"; readonly numbers: readonly number[] }
   | { readonly kind: "seal"; readonly isLast: boolean }
   | { readonly kind: "power"; readonly afterBatches: number; readonly fate: "before" | "after" | "fail" | "fail-kept" };
 
@@ -19,6 +22,8 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
   { weight: 6, arbitrary: fc.record({ kind: fc.constant("append" as const), numbers: fc.array(fc.nat(40), { minLength: 1, maxLength: 5 }), isAwaited: fc.boolean() }) },
   { weight: 4, arbitrary: fc.record({ kind: fc.constantFrom("cut" as const, "unseal" as const, "crash" as const, "close" as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("seal" as const), isLast: fc.boolean() }) },
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant("cutOf" as const), windowOdd: fc.option(fc.boolean(), { nil: undefined }), rank: fc.option(fc.nat(1), { nil: undefined }) }) },
+  { weight: 3, arbitrary: fc.record({ kind: fc.constant("release" as const), numbers: fc.array(fc.nat(40), { minLength: 1, maxLength: 8 }) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constantFrom("renew" as const, "rename" as const) }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("power" as const), afterBatches: fc.nat(3), fate: fc.constantFrom("before" as const, "after" as const, "fail" as const, "fail-kept" as const) }) },
 );
@@ -27,7 +32,11 @@ const stepArbitrary: fc.Arbitrary<Step> = fc.oneof(
 const printName = ({ storeId, windowStartMs, ordinal }: Pick<OrdinalName, "storeId" | "windowStartMs" | "ordinal">): string => `${storeId}/${windowStartMs}/${String(ordinal).padStart(4, "0")}`;
 const nameOf = (key: string): string => key.split(" ")[0]!;
 
-const inTwoWindows = (number: number): EncodedRecord => makeRecord(number, { timeMs: makeRecord(number).timeMs + (number % 2) * HOUR_MS });
+const inTwoWindows = (number: number): EncodedRecord => makeRecord(number, { timeMs: FIRST_WINDOW_MS + number * 1000 + (number % 2) * HOUR_MS });
+const FIRST_WINDOW_MS = windowStartOf(1_700_000_000_000);
+const OTHER_STORE = new Uint8Array(16).fill(0xaa);
+/** A third of the records is another store's to flush. */
+const rankOf = (number: number): number => (number % 3 === 0 ? 1 : 0);
 
 describe("head on a store that drops every unsynced write", function () {
   this.timeout(60_000);
@@ -38,6 +47,10 @@ describe("head on a store that drops every unsynced write", function () {
         const world = memoryWorld();
         const answered = new Set<number>();
         const pushed = new Set<number>();
+        /** Released, and not pushed since. */
+        const released = new Set<number>();
+        /** A release of them was refused and may have been kept, or they were pushed again after one. */
+        const perhapsReleased = new Set<number>();
         /** What sealed segments hold, as the bucket and the local files would. */
         const inSegments = new Map<string, number[]>();
         const waiting: Promise<unknown>[] = [];
@@ -55,15 +68,30 @@ describe("head on a store that drops every unsynced write", function () {
             hookedCuts.delete(cutId);
             for (const { key } of segments) hookedKeys.add(key);
           },
+          onReleased: (identityKeys: readonly string[]) => {
+            for (const key of identityKeys) released.add(numberOf({ identity: Buffer.from(key, "latin1") }));
+          },
           onRenamed: ({ fromKey, segment }: RenamedSegment) => {
             hookedKeys.delete(fromKey);
             hookedKeys.add(segment.key);
           },
         };
 
+        /** By cut, as last looked at. */
+        const membersOf = new Map<number, readonly string[]>();
+        const mayHaveLeft = (key: string): boolean => {
+          const number = numberOf({ identity: Buffer.from(key, "latin1") });
+          return released.has(number) || perhapsReleased.has(number);
+        };
         /** What listeners were told is what the head holds, and ordinals have no holes and no doubles. */
         const check = (): void => {
           expect([...hookedCuts].sort(), "cuts told of").deep.equal(head.cuts().map(({ cutId }) => cutId).sort());
+          membersOf.clear();
+          for (const cut of head.cuts()) {
+            const members = head.cutIdentities(cut.cutId);
+            membersOf.set(cut.cutId, members);
+            expect(cut.groups.reduce((sum, { recordCount }) => sum + recordCount, 0), "a cut holds what it says").equal(members.length);
+          }
           const stays = (key: string): boolean => !unsealing.has(key);
           expect([...hookedKeys].filter(stays).sort(), "segments told of").deep.equal(head.sealed().map(({ key }) => key).filter(stays).sort());
           for (const key of hookedKeys) {
@@ -91,6 +119,10 @@ describe("head on a store that drops every unsynced write", function () {
           world.disk.onBatch = undefined;
           const started = await startHead(world, { commitCountMax: 3 }, { ...listen, random: seededRandom(++startCount) });
           head = started.head;
+          for (const { cutId } of head.cuts()) {
+            const before = membersOf.get(cutId)?.filter((key) => !mayHaveLeft(key));
+            if (before !== undefined) expect(head.cutIdentities(cutId).filter((key) => !mayHaveLeft(key)), "a cut holds what it held").deep.equal(before);
+          }
           hookedCuts = new Set(head.cuts().map(({ cutId }) => cutId));
           hookedKeys = new Set(head.sealed().map(({ key }) => key));
           check();
@@ -98,12 +130,31 @@ describe("head on a store that drops every unsynced write", function () {
           const numbers = started.replayed.map(numberOf);
           expect(new Set(numbers).size, "no record twice").equal(numbers.length);
           for (const number of numbers) expect(pushed.has(number), "nothing that was never pushed").equal(true);
-          const present = new Set([...numbers, ...[...inSegments.values()].flat()]);
+          for (const number of released) expect(numbers.includes(number), `released ${number}`).equal(false);
+          const present = new Set([...numbers, ...[...inSegments.values()].flat(), ...released, ...perhapsReleased]);
+          checkEntries(started.replayed);
           for (const number of answered) expect(present.has(number), `answered ${number}`).equal(true);
         };
-        const recordsOf = async (cut: { firstSeq: number; lastSeq: number }): Promise<readonly EncodedRecord[]> => {
-          const seqs = Array.from({ length: cut.lastSeq - cut.firstSeq + 1 }, (_, i) => cut.firstSeq + i);
-          return (await head.read(seqs)).filter((record) => record !== undefined);
+        /** What is said of the records one by one, and of all of them together, is what is there. */
+        const checkEntries = (replayed: readonly ReplayedRecord[]): void => {
+          const { entries, nextSeq } = head.select({ tenant: "anonymous" }, head.pin("anonymous"));
+          expect(nextSeq).equal(undefined);
+          expect(entries.map(({ seq, cutId, rank }) => [seq, cutId, rank])).deep.equal(replayed.map(({ seq, cutId, rank }) => [seq, cutId, rank]));
+          for (const { identity, fingerprint, rank, sizeBytes, stores, timeMs } of entries) {
+            const wanted = inTwoWindows(numberOf({ identity }));
+            expect([fingerprint, rank, sizeBytes, timeMs]).deep.equal([wanted.fingerprint, rankOf(numberOf({ identity })), wanted.bytes.length, wanted.timeMs]);
+            expect(stores).length(2);
+          }
+          expect(head.stats.openCount + head.stats.cutCount).equal(entries.length);
+          for (const cut of head.cuts()) {
+            const own = entries.filter(({ cutId }) => cutId === cut.cutId);
+            expect(head.cutIdentities(cut.cutId)).deep.equal(own.map(({ identity }) => Buffer.from(identity).toString("latin1")));
+          }
+        };
+        const recordsOf = async ({ cutId }: Cut): Promise<readonly EncodedRecord[]> => {
+          const identities = head.cutIdentities(cutId).map((key) => Buffer.from(key, "latin1"));
+          const read = await Promise.all(identities.map((identity) => head.readRecord(identity)));
+          return read.filter((record) => record !== undefined);
         };
         let { head } = await startHead(world, { commitCountMax: 3 }, listen);
 
@@ -113,8 +164,14 @@ describe("head on a store that drops every unsynced write", function () {
             case "append": {
               const appends = step.numbers.map((number) => {
                 pushed.add(number);
-                return head.append(inTwoWindows(number)).then(
-                  () => void answered.add(number),
+                if (released.delete(number)) perhapsReleased.add(number);
+                const own = head.storeId;
+                return head.append(inTwoWindows(number), rankOf(number) === 0 ? [own, OTHER_STORE] : [OTHER_STORE, own]).then(
+                  ({ isDuplicate }) => {
+                    answered.add(number);
+                    // A copy of its own. What was pushed again is held already, or what was in doubt when it was answered is in the bucket.
+                    if (!isDuplicate && !released.has(number)) perhapsReleased.delete(number);
+                  },
                   () => undefined,
                 );
               });
@@ -124,6 +181,30 @@ describe("head on a store that drops every unsynced write", function () {
             }
             case "cut": {
               await head.cut().catch(() => undefined);
+              check();
+              break;
+            }
+            case "cutOf": {
+              const { windowOdd, rank } = step;
+              const filter = {
+                ...(windowOdd !== undefined && { windowStartMs: FIRST_WINDOW_MS + (windowOdd ? HOUR_MS : 0) }),
+                ...(rank !== undefined && { ranks: new Set([rank]) }),
+              };
+              const cut = await head.cut(filter).catch(() => undefined);
+              check();
+              for (const key of cut === undefined ? [] : head.cutIdentities(cut.cutId)) {
+                const number = numberOf({ identity: Buffer.from(key, "latin1") });
+                expect(windowOdd === undefined || (number % 2 === 1) === windowOdd, "of the window").equal(true);
+                expect(rank ?? rankOf(number), "of the rank").equal(rankOf(number));
+              }
+              break;
+            }
+            case "release": {
+              const doubted = step.numbers.filter((number) => !perhapsReleased.has(number));
+              for (const number of doubted) perhapsReleased.add(number);
+              const count = await head.release(step.numbers.map((number) => inTwoWindows(number).identity)).catch(() => undefined);
+              if (count !== undefined) for (const number of doubted) perhapsReleased.delete(number);
+              for (const number of step.numbers) if (released.has(number)) expect(head.entry(inTwoWindows(number).identity), "it is gone").equal(undefined);
               check();
               break;
             }

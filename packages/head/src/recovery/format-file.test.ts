@@ -3,7 +3,7 @@ import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
-import { Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { Metrics, seededRandom, silentLogger, systemClock, toHex } from "@pyromesh/base";
 import { openHead } from "../open-head.ts";
 import type { Head } from "../head.ts";
 import { makeRecord, numberOf, replayHead } from "../testing/fixtures.ts";
@@ -48,7 +48,7 @@ describe("the format file", function () {
   it("of a later format: refused, and not a byte changes, also where a table is damaged that would be repaired", async () => {
     await fill();
     expect(await harmTables()).greaterThan(0);
-    await writeFile(formatPath(), "pyromesh head format 3\nand more lines\n");
+    await writeFile(formatPath(), "pyromesh head format 4\nand more lines\n");
     const before = await everything();
     expect(await codeOf(open())).equal("HEAD_FORMAT_NEWER");
     expect(await everything()).deep.equal(before);
@@ -68,8 +68,8 @@ describe("the format file", function () {
   it("is made with the directory, and again where it is missing or cannot be read", async () => {
     await fill();
     const wanted = await readFile(formatPath(), "utf8");
-    expect(wanted).equal("pyromesh head format 2\n");
-    for (const text of [undefined, "", "noise", "pyromesh head format 1\n"]) {
+    expect(wanted).equal("pyromesh head format 3\n");
+    for (const text of [undefined, "", "noise", "pyromesh head format 1\n", "pyromesh head format 2\n"]) {
       if (text === undefined) await rm(formatPath());
       else await writeFile(formatPath(), text);
       const head = await open();
@@ -88,7 +88,26 @@ describe("the format file", function () {
     await held.close();
   });
 
-  it("a data dir of format 1 opens with what it held, and says format 2 from then on", async () => {
+  it("a data dir of format 2 opens with what it held, keeps its store id, and says format 3 from then on", async () => {
+    await cp(new URL("../../../../test/golden/3ecd394/data/head", import.meta.url), dir, { recursive: true });
+    const head = await open();
+    const { replayed, quarantinedCount } = await replayHead(head);
+    expect([replayed.length, quarantinedCount, head.isFirstFormat]).deep.equal([20, 0, false]);
+    expect(toHex(head.storeId)).equal("baf216a79bd134f11a27952656359654");
+    const [cut] = head.cuts();
+    expect(head.cutIdentities(cut!.cutId)).length(10);
+    const { entries } = head.select({ tenant: "anonymous" }, head.pin("anonymous"));
+    expect(entries.map(({ rank, stores }) => [rank, stores.length])).deep.equal(Array.from({ length: 20 }, () => [0, 0]));
+    expect(new Set(entries.map(({ fingerprint }) => fingerprint)), "of its series").length(20).not.include(0n);
+    await head.release(entries.slice(5, 15).map(({ identity }) => identity)); // half of the cut, half of what is open
+    await head.close();
+    const again = await replayHead(await open());
+    expect([again.replayed.length, again.quarantinedCount]).deep.equal([10, 0]);
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
+    await again.head.close();
+  });
+
+  it("a data dir of format 1 opens with what it held, and says format 3 from then on", async () => {
     await cp(new URL("../../../../test/golden/a09efd0/data/head", import.meta.url), dir, { recursive: true });
     const head = await open();
     const { replayed, quarantinedCount } = await replayHead(head);
@@ -98,6 +117,6 @@ describe("the format file", function () {
     const [cut] = head.cuts();
     expect((await head.nextOrdinals(cut!.cutId))!.map(({ ordinal }) => ordinal)).deep.equal([1]);
     await head.close();
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 2\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
   });
 });

@@ -1,4 +1,4 @@
-/** A store as it was found at opening: its structure is read and it is settled whose it is; its records are not read yet. */
+/** A store as it was found at opening: everything but its records is read, and its store id is settled. */
 import { toHex, Turns } from "@pyromesh/base";
 import type { Clock, Logger, Random } from "@pyromesh/base";
 import { encodeStoreMark, FORMAT_VERSION, STORE_ID_BYTES } from "../entries/meta-entry.ts";
@@ -12,7 +12,6 @@ import { readStructure } from "./structure.ts";
 import type { Structure } from "./structure.ts";
 import type { Checkpoint, CheckpointMark } from "./checkpoint.ts";
 
-/** What is replayed next. */
 export interface FoundStore {
   readonly identity: StoreIdentity;
   readonly structure: Structure;
@@ -20,7 +19,7 @@ export interface FoundStore {
   /** Only where it belongs to this store. */
   readonly checkpoint: CheckpointMark | undefined;
   readonly quarantines: readonly NewQuarantine[];
-  /** Writes the store's identity (`m/store`). Unlike repairs it is written even where the quarantine of a loss could not be. */
+  /** Writes `m/store`. Unlike repairs it is written even where the quarantine of a loss could not be. */
   readonly introducing: readonly StoreOp[];
 }
 

@@ -1,23 +1,21 @@
 /**
- * Records of a head that is in use: read again for a worker that lost its rows, and set aside one by one where they are of no use.
+ * Records of a head that is in use: read again for a worker that lost its rows, and quarantined one by one where no worker can take them.
  *
  * Both run between two writes of the head (`Head` calls them in its queue), so that a cut or a seal is wholly before or wholly after.
  */
 import { assert, CorruptionError } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { decodeCommit, encodeCommit, sumOf } from "../entries/commit-entry.ts";
-import { envelopeSum } from "../entries/checksum-envelope.ts";
-import { commitKey, parseKey, quarantinedKey, recordKey, recordsBetween } from "../entries/keys.ts";
+import { parseKey, quarantinedKey, recordKey, recordsBetween } from "../entries/keys.ts";
+import { encodeRetired } from "../entries/meta-entry.ts";
 import { decodeRecordEntry } from "../entries/record-entry.ts";
-import { placeOf } from "./replay.ts";
-import { identityKeyOf } from "../state/state.ts";
-import type { HeadState } from "../state/state.ts";
 import type { OrderedStore, StoreOp } from "../entries/store.ts";
-import type { RecordStats } from "../state/record-stats.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
+import { planLeaving } from "../state/leaving.ts";
+import type { HeadState } from "../state/state.ts";
 
 export interface LiveRecord {
   readonly seq: number;
+  readonly rank: number;
   /** The cut it belongs to now; undefined: the open head. */
   readonly cutId: number | undefined;
   readonly record: EncodedRecord;
@@ -48,7 +46,6 @@ export async function readLivePage(
   { fromSeq, untilSeq }: SeqRange,
   pageBytes: number,
 ): Promise<{ readonly page: LivePage; readonly nextSeq: number | undefined }> {
-  const cuts = [...state.cuts.values()].map(({ entry }) => entry).sort((a, b) => a.firstSeq - b.firstSeq);
   const records: LiveRecord[] = [];
   const unreadable: UnreadableRecord[] = [];
   let lastSeq: number | undefined;
@@ -58,15 +55,14 @@ export async function readLivePage(
       if (parsed?.kind !== "record") continue; // not an entry that any version writes: the next start reports it
       const seq = parsed.number;
       lastSeq = seq;
+      // A start may find two records of one identity, and keeps the first: the second has no row.
+      const row = state.table.at(seq);
+      if (row === undefined) continue;
       try {
-        const { record } = decodeRecordEntry(key, value);
-        // A start may find two records of one identity, and keeps the first: the second is left out here as well.
-        if (state.identities.get(identityKeyOf(record.identity)) !== seq) continue;
-        const place = placeOf(seq, cuts);
-        records.push({ seq, cutId: place.kind === "cut" ? place.cutId : undefined, record });
+        records.push({ seq, rank: row.rank, cutId: state.cutOfRun(row.run)?.entry.cutId, record: decodeRecordEntry(key, value).record });
       } catch (error) {
         if (!(error instanceof CorruptionError)) throw error;
-        if (identityAt(state, seq) !== undefined) unreadable.push({ seq, reason: error.message });
+        unreadable.push({ seq, reason: error.message });
       }
     }
     break;
@@ -77,52 +73,29 @@ export async function readLivePage(
 /** How one record leaves the head for the quarantine. */
 export interface SettingAside {
   readonly ops: readonly StoreOp[];
-  /** When its profiles may have been; undefined: any time. */
-  readonly span: TimeSpan | undefined;
+  /** When its profile was. */
+  readonly span: TimeSpan;
   readonly apply: () => void;
 }
 
 /** Undefined where the head holds no such record (any more). */
 export async function planSetAside(store: OrderedStore, state: HeadState, seq: number): Promise<SettingAside | undefined> {
-  const identityKey = identityAt(state, seq);
-  const stats = [state.open, ...[...state.cuts.values()].map((cut) => cut.stats)].find(({ commits }) => commits.some((slots) => isInside(slots, seq)));
-  if (identityKey === undefined || stats === undefined) return undefined;
-  const slots = stats.commits.find((one) => isInside(one, seq))!; // found just above
-  const seqs = Array.from({ length: slots.lastSeq - slots.firstSeq + 1 }, (_, index) => slots.firstSeq + index);
-  const values = await store.getMany(seqs.map(recordKey));
-  const value = values[seq - slots.firstSeq];
-  const others = values.filter((other, index) => other !== undefined && seqs[index] !== seq) as Uint8Array[]; // filtered
-  const entry = await store.get(commitKey(slots.number));
-  const commit = entry === undefined ? undefined : decodeCommit(slots.number, entry);
-  const found = value === undefined ? undefined : readable(seq, value);
-  const span = found === undefined ? (commit?.span ?? stats.span) : { minMs: found.timeMs, maxMs: found.timeMs };
-
-  // 1. Its bytes are kept for whoever looks into it; the commit's entry says that it has one record less.
-  const ops: StoreOp[] = [{ kind: "delete", key: recordKey(seq) }];
-  ops.push({ kind: "put", key: quarantinedKey(seq), value: value ?? new Uint8Array(0) });
-  if (commit?.kind === "records") ops.push({ kind: "put", ...encodeCommit({ ...commit, recordCount: others.length, sum: sumOf(others.map(envelopeSum)) }) });
-  // 2. No segment has to hold it.
-  const apply = (): void => {
-    state.identities.delete(identityKey);
-    stats.remove(identityKey, found, value?.length ?? 0);
+  const row = state.table.at(seq);
+  if (row === undefined) return undefined;
+  const value = await store.get(recordKey(seq));
+  const { timeMs } = row;
+  const leaving = planLeaving(state, [seq]);
+  const retired = state.retired.with(leaving.retired);
+  return {
+    // Its bytes are kept for whoever looks into it; its commit's entry says that it left.
+    ops: [...leaving.ops, { kind: "put", key: quarantinedKey(seq), value: value ?? new Uint8Array(0) }, { kind: "put", ...encodeRetired(retired) }],
+    span: { minMs: timeMs, maxMs: timeMs },
+    apply: () => {
+      const gone = state.table.at(seq);
+      assert(gone !== undefined, "nothing leaves between the plan and the change");
+      state.retired = retired;
+      state.statsOfRun(gone.run).remove(gone);
+      leaving.apply();
+    },
   };
-  return { ops, span, apply };
-}
-
-function identityAt(state: HeadState, seq: number): string | undefined {
-  for (const [identityKey, held] of state.identities) if (held === seq) return identityKey;
-  return undefined;
-}
-
-function readable(seq: number, value: Uint8Array): EncodedRecord | undefined {
-  try {
-    return decodeRecordEntry(recordKey(seq), value).record;
-  } catch (error) {
-    assert(error instanceof CorruptionError, "a record entry that cannot be decoded is corrupt");
-    return undefined;
-  }
-}
-
-function isInside({ firstSeq, lastSeq }: RecordStats["commits"][number], seq: number): boolean {
-  return firstSeq <= seq && seq <= lastSeq;
 }

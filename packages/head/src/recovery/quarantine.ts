@@ -63,7 +63,7 @@ export class Quarantine {
       .map(({ id, reason, startMs, endMs, foundAtMs }) => ({ id, reason, startMs, endMs, foundAtMs }));
   }
 
-  /** They count at once, even if they cannot be written; false then, and the caller must not repair what they speak of. */
+  /** The losses count at once. False where they could not be written: then the caller must not repair what they speak of, so that the next start finds it again. */
   async add(added: readonly NewQuarantine[]): Promise<boolean> {
     if (added.length === 0) return true;
     const foundAtMs = this.#clock.nowMs();
@@ -97,7 +97,7 @@ export class Quarantine {
     return count;
   }
 
-  /** One write at a time, each of what is known when its turn comes. */
+  /** One write at a time. Each writes what is known when its turn comes. */
   #write(): Promise<void> {
     const write = this.#writing.then(() => this.#file.write(encodeEntries(this.#entries)));
     this.#writing = write.catch(() => undefined);

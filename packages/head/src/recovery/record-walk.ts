@@ -9,12 +9,14 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import type { RecordsCommit } from "../entries/commit-entry.ts";
 import { parseKey, rangeOf, recordKey, recordsFrom } from "../entries/keys.ts";
 import { decodeRecordEntry } from "../entries/record-entry.ts";
+import type { RecordPlace } from "../entries/record-entry.ts";
 import { isWhole } from "./replay.ts";
 import type { OrderedStore } from "../entries/store.ts";
 
 export interface FoundRecord {
   readonly seq: number;
   readonly record: EncodedRecord;
+  readonly place: RecordPlace;
   readonly sum: number;
   /** What it takes in the store. */
   readonly entryBytes: number;
@@ -27,8 +29,9 @@ export interface BadRecord {
 }
 
 export type WalkStep =
-  | { readonly kind: "commit"; readonly commit: RecordsCommit; readonly found: readonly FoundRecord[]; readonly bad: readonly BadRecord[]; readonly isWhole: boolean }
-  /** Records of no commit that is known; `next`: the commit they stand before. */
+  /** `left`: seqs of records that are there although they left. */
+  | { readonly kind: "commit"; readonly commit: RecordsCommit; readonly found: readonly FoundRecord[]; readonly bad: readonly BadRecord[]; readonly left: readonly number[]; readonly isWhole: boolean }
+  /** Records of no known commit; `next`: the commit that follows them. */
   | { readonly kind: "orphans"; readonly next: RecordsCommit | undefined; readonly found: readonly FoundRecord[]; readonly bad: readonly BadRecord[] };
 
 export interface WalkReport {
@@ -68,12 +71,13 @@ export async function* walkRecords(store: OrderedStore, commits: readonly Record
           const seq = parsed.number;
           const entry = decodeEntry(key, seq, value);
           if (entry.kind === "bad") {
-            // Its number cannot be trusted to move the walk. A commit that misses it asks for it by key.
-            if (commits[index]?.firstSeq !== undefined && isInside(commits[index]!, seq)) held.bad.push(entry.bad);
+            // The flipped byte may lie in its key, so its number does not move the walk on. A commit that misses a record asks for it by key.
+            const commit = commits[index];
+            if (commit !== undefined && isInside(commit, seq)) (commit.left.has(seq) ? held.left.push(seq) : held.bad.push(entry.bad));
             else if (!commits.some((commit) => isInside(commit, seq))) orphans.bad.push(entry.bad);
             continue;
           }
-          if (seq <= lastSeq) continue; // out of order: its commit asks for it by key
+          if (seq <= lastSeq) continue; // out of order, which a flipped byte makes: its commit asks for it by key
           lastSeq = seq;
           while (index < commits.length && seq > commits[index]!.lastSeq) {
             if (!orphans.isEmpty) yield takeOrphans();
@@ -81,7 +85,9 @@ export async function* walkRecords(store: OrderedStore, commits: readonly Record
             index++;
           }
           const commit = commits[index];
-          (commit !== undefined && seq >= commit.firstSeq ? held : orphans).found.push(entry.found);
+          if (commit === undefined || seq < commit.firstSeq) orphans.found.push(entry.found);
+          else if (commit.left.has(seq)) held.left.push(seq);
+          else held.found.push(entry.found);
         }
         if (!orphans.isEmpty) yield takeOrphans();
       }
@@ -102,12 +108,14 @@ export async function* walkRecords(store: OrderedStore, commits: readonly Record
   for (; index < commits.length; index++) yield await finish(commits[index]!);
 }
 
-/** Pages of this size read at 1 to 2 GB/s; larger ones only hold more memory. */
+/** Larger pages are read no faster and hold more memory. */
 const PAGE_BYTES = 4 << 20;
 
+/** What was read of one commit, or between two. */
 class Held {
   readonly found: FoundRecord[] = [];
   readonly bad: BadRecord[] = [];
+  readonly left: number[] = [];
 
   get isEmpty(): boolean {
     return this.found.length === 0 && this.bad.length === 0;
@@ -120,12 +128,12 @@ function isInside(commit: RecordsCommit, seq: number): boolean {
 
 async function checkCommit(store: OrderedStore, commit: RecordsCommit, held: Held, report: WalkReport): Promise<WalkStep> {
   if (held.bad.length === 0 && isWhole(commit, held.found.map(({ sum }) => sum))) {
-    return { kind: "commit", commit, found: held.found, bad: [], isWhole: true };
+    return { kind: "commit", commit, found: held.found, bad: [], left: held.left, isWhole: true };
   }
   const found = new Map(held.found.map((record) => [record.seq, record]));
   const bad = new Map(held.bad.map((record) => [record.seq, record]));
   for (let seq = commit.firstSeq; seq <= commit.lastSeq; seq++) {
-    if (found.has(seq)) continue;
+    if (found.has(seq) || commit.left.has(seq)) continue;
     const key = recordKey(seq);
     try {
       const value = await store.get(key);
@@ -142,13 +150,13 @@ async function checkCommit(store: OrderedStore, commit: RecordsCommit, held: Hel
     }
   }
   const inOrder = [...found.values()].sort((a, b) => a.seq - b.seq);
-  return { kind: "commit", commit, found: inOrder, bad: [...bad.values()], isWhole: bad.size === 0 && isWhole(commit, inOrder.map(({ sum }) => sum)) };
+  return { kind: "commit", commit, found: inOrder, bad: [...bad.values()], left: held.left, isWhole: bad.size === 0 && isWhole(commit, inOrder.map(({ sum }) => sum)) };
 }
 
 function decodeEntry(key: Uint8Array, seq: number, value: Uint8Array): { kind: "found"; found: FoundRecord } | { kind: "bad"; bad: BadRecord } {
   try {
-    const { record, sum } = decodeRecordEntry(key, value);
-    return { kind: "found", found: { seq, record, sum, entryBytes: value.length } };
+    const { record, place, sum } = decodeRecordEntry(key, value);
+    return { kind: "found", found: { seq, record, place, sum, entryBytes: value.length } };
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;
     return { kind: "bad", bad: { seq, value, reason: error.message } };

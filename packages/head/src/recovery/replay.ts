@@ -8,6 +8,7 @@
  */
 import type { Commit, RecordsCommit, SealCommit } from "../entries/commit-entry.ts";
 import { sumOf } from "../entries/commit-entry.ts";
+import { firstSeqOf, lastSeqOf } from "../entries/cut-entry.ts";
 import type { CutEntry } from "../entries/cut-entry.ts";
 import type { NumberRange } from "../entries/number-ranges.ts";
 import { missingCommits } from "./structure.ts";
@@ -24,7 +25,7 @@ export interface ReplayPlan {
   /** In the order of their records. */
   readonly cuts: readonly CutEntry[];
   readonly lostCommits: readonly { readonly range: NumberRange; readonly bound: LossBound }[];
-  /** Cut commits without their cut: the records are where they were. */
+  /** Cut commits without their cut: the records are open again. */
   readonly lostCuts: readonly number[];
   readonly lostSegments: readonly { readonly seal: SealCommit; readonly segmentKeys: readonly string[] }[];
   readonly nextCommit: number;
@@ -36,7 +37,7 @@ export interface ReplayPlan {
 /** `isDamaged`: the store itself said that it lost something. */
 export function planReplay(structure: Structure, checkpoint: CheckpointMark | undefined, isStoreDamaged: boolean): ReplayPlan {
   const commits = [...structure.commits.values()].sort((a, b) => a.number - b.number);
-  const cuts = [...structure.cuts.values()].sort((a, b) => a.firstSeq - b.firstSeq);
+  const cuts = [...structure.cuts.values()].sort((a, b) => firstSeqOf(a) - firstSeqOf(b));
   const recordCommits = commits.filter((commit) => commit.kind === "records").sort((a, b) => a.firstSeq - b.firstSeq);
 
   const lostCommits = missingCommits(structure, checkpoint?.commit ?? 0).map((range) => ({ range, bound: boundOf(range.to, commits, checkpoint) }));
@@ -47,7 +48,7 @@ export function planReplay(structure: Structure, checkpoint: CheckpointMark | un
     .filter(({ segmentKeys }) => segmentKeys.length > 0);
 
   const numbers = [checkpoint?.commit ?? 0, ...commits.map((commit) => commit.number), ...cuts.map((cut) => cut.cutId), ...structure.retired.ranges.map((range) => range.to)];
-  const seqs = [(checkpoint?.nextSeq ?? 1) - 1, ...recordCommits.map((commit) => commit.lastSeq), ...cuts.map((cut) => cut.lastSeq)];
+  const seqs = [(checkpoint?.nextSeq ?? 1) - 1, ...recordCommits.map((commit) => commit.lastSeq), ...cuts.map(lastSeqOf)];
 
   const isOrdinalForgotten = (checkpoint?.ordinalNext ?? 0) > greatest([structure.ordinalFloor, ...[...structure.ordinals.values()].map(({ next }) => next)]);
   const isDamaged =
@@ -74,8 +75,8 @@ export function planReplay(structure: Structure, checkpoint: CheckpointMark | un
 /** What a run of lost commits may have held, told by the first neighbour after them. */
 export function boundOf(lastLost: number, commits: readonly Commit[], checkpoint: CheckpointMark | undefined): LossBound {
   const next = commits.find((commit) => commit.number > lastLost);
-  if (next !== undefined) return spanBound(next.alive);
-  if (checkpoint !== undefined && checkpoint.commit >= lastLost) return spanBound(checkpoint.alive);
+  if (next !== undefined) return boundOfAlive(next.alive);
+  if (checkpoint !== undefined && checkpoint.commit >= lastLost) return boundOfAlive(checkpoint.alive);
   return { kind: "any" };
 }
 
@@ -84,16 +85,36 @@ export function isWhole(commit: RecordsCommit, sums: readonly number[]): boolean
   return sums.length === commit.recordCount && sumOf(sums) === commit.sum;
 }
 
-/** The cut a record belongs to, by its place. A hole lies between cuts: what stays there outlived its own cut's entry. */
-export function placeOf(seq: number, cuts: readonly CutEntry[]): { readonly kind: "cut"; readonly cutId: number } | { readonly kind: "hole"; readonly before: number } | { readonly kind: "open" } {
-  for (const cut of cuts) {
-    if (seq < cut.firstSeq) return { kind: "hole", before: cut.cutId };
-    if (seq <= cut.lastSeq) return { kind: "cut", cutId: cut.cutId };
+/** Which cut a seq belongs to; undefined: none, so its record is open. */
+export class CutPlaces {
+  /** Sorted and disjoint: no two cuts name the same seq. */
+  readonly #places: readonly { readonly from: number; readonly to: number; readonly cutId: number }[];
+
+  constructor(cuts: readonly CutEntry[]) {
+    this.#places = cuts.flatMap(({ cutId, seqs }) => seqs.ranges.map(({ from, to }) => ({ from, to, cutId }))).sort((a, b) => a.from - b.from);
   }
-  return { kind: "open" };
+
+  cutOf(seq: number): number | undefined {
+    let low = 0;
+    let high = this.#places.length - 1;
+    while (low <= high) {
+      const middle = (low + high) >> 1;
+      const place = this.#places[middle]!;
+      if (seq < place.from) high = middle - 1;
+      else if (seq > place.to) low = middle + 1;
+      else return place.cutId;
+    }
+    return undefined;
+  }
 }
 
-function spanBound(span: TimeSpan | undefined): LossBound {
+/** What was lost lies inside `span`; undefined: nobody knows where. */
+export function boundWithin(span: TimeSpan | undefined): LossBound {
+  return span === undefined ? { kind: "any" } : { kind: "span", span };
+}
+
+/** What was lost was alive then; undefined: nothing was. */
+function boundOfAlive(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "none" } : { kind: "span", span };
 }
 

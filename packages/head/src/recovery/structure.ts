@@ -38,7 +38,7 @@ export interface Structure {
   isEmpty: boolean;
 }
 
-/** Reads it all. `lastCommit`: what the checkpoint says. */
+/** `lastCommit`: the number of the last commit that the checkpoint knows; 0: none. */
 export async function readStructure(store: OrderedStore, lastCommit: number, logger: Logger, turns: Turns): Promise<Structure> {
   const structure: Structure = {
     storeMark: undefined,
@@ -88,10 +88,10 @@ const OTHER_THAN_RECORDS = [
   { from: Buffer.from("r0"), to: Uint8Array.of(0xff, 0xff, 0xff, 0xff) },
 ];
 
-/** Keys asked for one by one at most; what lies beyond counts as missing. */
+/** At most so many keys are asked for one by one; at the bound the others count as missing. */
 const ASK_COUNT_MAX = 10_000;
 
-/** A broken scan, or keys out of order after a flipped byte, hide entries that a `get` still finds. */
+/** Asks by key for entries that a broken scan, or keys out of order after a flipped byte, hid. */
 async function askForMissing(structure: Structure, store: OrderedStore, lastCommit: number, logger: Logger): Promise<void> {
   let askCount = 0;
   const ask = async (key: Uint8Array): Promise<void> => {

@@ -1,16 +1,18 @@
-/** A cut as the head tells of it: what leaves together, and what becomes of it. */
+/** A cut as others see it: records that leave the open head together, in groups that become one segment each. */
+import { firstSeqOf, lastSeqOf } from "../entries/cut-entry.ts";
 import type { CutState } from "./state.ts";
 import { windowKey } from "./record-stats.ts";
 
 export interface Cut {
   readonly cutId: number;
+  /** Its records lie in firstSeq..lastSeq, and others may lie between them. */
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly madeAtMs: number;
   readonly groups: readonly CutGroup[];
 }
 
-/** What becomes one segment. */
+/** The records of one tenant and window: they become one segment. */
 export interface CutGroup {
   readonly tenant: string;
   readonly windowStartMs: number;
@@ -21,12 +23,12 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
-/** Of what it holds: a tenant and window whose records were all quarantined has no group. */
+/** Groups come in the order of their tenant and window. One of which no record is left is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
   const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
-      return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services].sort() };
+      return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
-  return { cutId: entry.cutId, firstSeq: entry.firstSeq, lastSeq: entry.lastSeq, madeAtMs: entry.madeAtMs, groups };
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups };
 }

@@ -3,6 +3,7 @@
  * batch. Planned first; the entries are encoded one by one while the batch takes them, so that all share one buffer.
  */
 import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
+import { NumberRanges } from "../entries/number-ranges.ts";
 import type { RecordEntryEncoder } from "../entries/record-entry.ts";
 import type { StoreOp } from "../entries/store.ts";
 import { joinSpans, widenSpan } from "../entries/time-span.ts";
@@ -15,12 +16,14 @@ export interface GroupCommit {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly bytes: number;
+  /** Of the records' entries, in order; known once the batch has taken them. */
+  readonly sums: number[];
   readonly span: TimeSpan | undefined;
-  /** Times of all that the store answers for with it. */
+  /** Times of all that the store answers for once it is made. */
   readonly alive: TimeSpan | undefined;
 }
 
-/** What the head knows before it. */
+/** What the head knows before the commit. */
 export interface CommitsSoFar {
   readonly nextCommit: number;
   readonly nextSeq: number;
@@ -34,23 +37,22 @@ export function planGroupCommit(group: readonly PendingAppend[], { nextCommit, n
     bytes += entryBytes;
     span = widenSpan(span, record.timeMs);
   }
-  return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, span, alive: joinSpans(alive, span) };
+  return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, sums: [], span, alive: joinSpans(alive, span) };
 }
 
-/** The same with copies of the records' bytes. */
+/** A copy whose records have bytes of their own, for a commit that was refused and may still turn out to be kept: the caller may overwrite its own. */
 export function withOwnBytes(commit: GroupCommit): GroupCommit {
   return { ...commit, group: commit.group.map((append) => ({ ...append, record: { ...append.record, bytes: append.record.bytes.slice() } })) };
 }
 
 /** An op's bytes are valid until the next one is asked for. */
 export function* groupCommitOps(commit: GroupCommit, encoder: RecordEntryEncoder): Generator<StoreOp, void> {
-  const { group, number, span, alive, firstSeq, lastSeq, bytes } = commit;
-  const sums: number[] = [];
-  for (const { record } of group) {
-    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record);
+  const { group, number, span, alive, firstSeq, lastSeq, bytes, sums } = commit;
+  for (const { record, place } of group) {
+    const { key, value, sum } = encoder.encode(firstSeq + sums.length, record, place);
     sums.push(sum);
     yield { kind: "put", key, value };
   }
-  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums) });
+  const { key, value } = encodeCommit({ kind: "records", number, span, alive, firstSeq, lastSeq, bytes, recordCount: group.length, sum: sumOf(sums), left: NumberRanges.NONE });
   yield { kind: "put", key, value };
 }

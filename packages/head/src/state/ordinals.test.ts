@@ -2,7 +2,8 @@
 import { expect } from "chai";
 import { CodedError, seededRandom, toHex } from "@pyromesh/base";
 import { ByteWriter } from "@pyromesh/base";
-import type { Head, HeadModules, NewSegment, RenamedSegment, SealedCut } from "../head.ts";
+import type { Head } from "../head.ts";
+import type { HeadModules, NewSegment, RenamedSegment, SealedCut } from "../head-modules.ts";
 import type { Cut } from "./cut.ts";
 import { wrap } from "../entries/checksum-envelope.ts";
 import { commitKey, cutKey, formerOrdinalKey, META_ORDINAL_FLOOR, META_STORE, ordinalKey, parseKey, recordKey, sealedKey } from "../entries/keys.ts";

@@ -1,8 +1,8 @@
-/** What a run of records adds up to, by tenant and window: the open head has one, and each cut takes its own along. */
+/** What a run of records adds up to, by tenant and window: the open head is one run, and each cut is one. */
 import { assert } from "@pyromesh/base";
 import { windowStartOf } from "@pyromesh/profile";
-import type { EncodedRecord } from "@pyromesh/profile";
-import { widenSpan } from "../entries/time-span.ts";
+import { NumberRanges } from "../entries/number-ranges.ts";
+import { joinSpans, widenSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 
 export interface RecordStatsGroup {
@@ -12,84 +12,100 @@ export interface RecordStatsGroup {
   bytes: number;
   minTimeMs: number;
   maxTimeMs: number;
-  readonly services: Set<string>;
+  /** How many records each has. */
+  readonly services: Map<string, number>;
 }
 
-/** Where a commit's records lie. */
-export interface CommitSlots {
-  readonly number: number;
-  readonly firstSeq: number;
-  readonly lastSeq: number;
+/** What a record counts as. */
+export interface CountedRecord {
+  readonly tenant: string;
+  readonly service: string;
+  readonly timeMs: number;
+  /** What it takes in the store. */
+  readonly entryBytes: number;
 }
 
 export class RecordStats {
+  /** Names the run in the rows of its records. A run that was open goes on as a cut, so a cut of everything changes no row. */
+  readonly run: number;
   recordCount = 0;
   bytes = 0;
+  /** Times of its records. It may be wider than they are once some have left. */
   span: TimeSpan | undefined;
-  readonly commits: CommitSlots[] = [];
-  readonly identities: string[] = [];
   readonly #groups = new Map<string, RecordStatsGroup>();
   #last: RecordStatsGroup | undefined;
+  /** Disjoint; some of these seqs may have left. */
+  readonly #seqs: { from: number; to: number }[] = [];
+  /** No record of the run lies before or behind. */
+  firstSeq: number = Number.MAX_SAFE_INTEGER;
+  lastSeq = 0;
 
-  /** `entryBytes`: what the record takes in the store. */
-  add(record: EncodedRecord, identityKey: string, entryBytes: number): void {
-    const { timeMs } = record;
-    const group = this.#groupOf(record);
+  constructor(run: number) {
+    this.run = run;
+  }
+
+  /** Mostly called in the order of their seqs. */
+  add(seq: number, { tenant, service, timeMs, entryBytes }: CountedRecord): void {
+    const group = this.#groupOf(tenant, timeMs);
     group.recordCount++;
     group.bytes += entryBytes;
     if (timeMs < group.minTimeMs) group.minTimeMs = timeMs;
     if (timeMs > group.maxTimeMs) group.maxTimeMs = timeMs;
-    group.services.add(record.service);
+    group.services.set(service, (group.services.get(service) ?? 0) + 1);
     this.recordCount++;
     this.bytes += entryBytes;
     this.span = widenSpan(this.span, timeMs);
-    this.identities.push(identityKey);
+    if (seq < this.firstSeq) this.firstSeq = seq;
+    if (seq > this.lastSeq) this.lastSeq = seq;
+    const last = this.#seqs[this.#seqs.length - 1];
+    if (last !== undefined && seq === last.to + 1) last.to = seq;
+    else this.#seqs.push({ from: seq, to: seq });
   }
 
-  /** `record` is undefined where it cannot be read any more: its group is not known then and goes on counting it. */
-  remove(identityKey: string, record: EncodedRecord | undefined, entryBytes: number): void {
-    const at = this.identities.indexOf(identityKey);
-    assert(at >= 0, "what is removed was added");
-    this.identities.splice(at, 1);
-    this.recordCount--;
-    this.bytes -= entryBytes;
-    if (record === undefined) return;
-    const group = this.#groupOf(record);
+  remove({ tenant, service, timeMs, entryBytes }: CountedRecord): void {
+    const group = this.#groupOf(tenant, timeMs);
+    assert(group.recordCount > 0, "what is removed was added");
     group.recordCount--;
     group.bytes -= entryBytes;
+    this.recordCount--;
+    this.bytes -= entryBytes;
+    const left = (group.services.get(service) ?? 1) - 1;
+    if (left === 0) group.services.delete(service);
+    else group.services.set(service, left);
     if (group.recordCount > 0) return;
-    this.#groups.delete(windowKey(group.tenant, group.windowStartMs));
+    this.#groups.delete(windowKey(tenant, group.windowStartMs));
     this.#last = undefined;
-  }
-
-  #groupOf({ tenant, timeMs }: EncodedRecord): RecordStatsGroup {
-    const windowStartMs = windowStartOf(timeMs);
-    const last = this.#last; // mostly the same one
-    if (last?.windowStartMs === windowStartMs && last.tenant === tenant) return last;
-    const key = windowKey(tenant, windowStartMs);
-    let group = this.#groups.get(key);
-    if (group === undefined) {
-      group = { tenant, windowStartMs, recordCount: 0, bytes: 0, minTimeMs: timeMs, maxTimeMs: timeMs, services: new Set() };
-      this.#groups.set(key, group);
-    }
-    this.#last = group;
-    return group;
+    this.span = undefined;
+    for (const { minTimeMs, maxTimeMs } of this.#groups.values()) this.span = joinSpans(this.span, { minMs: minTimeMs, maxMs: maxTimeMs });
   }
 
   get groups(): IterableIterator<RecordStatsGroup> {
     return this.#groups.values();
   }
 
-  group(tenant: string, windowStartMs: number): RecordStatsGroup | undefined {
-    return this.#groups.get(windowKey(tenant, windowStartMs));
+  spanOf(tenant: string): TimeSpan | undefined {
+    let span: TimeSpan | undefined;
+    for (const group of this.#groups.values()) if (group.tenant === tenant) span = joinSpans(span, { minMs: group.minTimeMs, maxMs: group.maxTimeMs });
+    return span;
   }
 
-  get firstSeq(): number {
-    return this.commits.reduce((first, commit) => Math.min(first, commit.firstSeq), Number.MAX_SAFE_INTEGER);
+  /** Its records' seqs, and perhaps some of records that left. */
+  get seqs(): NumberRanges {
+    return NumberRanges.of(this.#seqs);
   }
 
-  get lastSeq(): number {
-    return this.commits.reduce((last, commit) => Math.max(last, commit.lastSeq), 0);
+  #groupOf(tenant: string, timeMs: number): RecordStatsGroup {
+    const windowStartMs = windowStartOf(timeMs);
+    const last = this.#last; // mostly the same one
+    if (last?.windowStartMs === windowStartMs && last.tenant === tenant) return last;
+    const key = windowKey(tenant, windowStartMs);
+    let group = this.#groups.get(key);
+    if (group === undefined) {
+      group = { tenant, windowStartMs, recordCount: 0, bytes: 0, minTimeMs: timeMs, maxTimeMs: timeMs, services: new Map() };
+      this.#groups.set(key, group);
+    }
+    this.#last = group;
+    return group;
   }
 }
 

@@ -1,11 +1,18 @@
 /** What the head holds in memory beside the store. Changed only after the store said that the change is durable. */
+import { assert } from "@pyromesh/base";
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { CutEntry } from "../entries/cut-entry.ts";
-import type { GroupCommit } from "./group-commit.ts";
+import type { RecordPlace } from "../entries/record-entry.ts";
 import type { NumberRanges } from "../entries/number-ranges.ts";
-import { RecordStats } from "./record-stats.ts";
-import type { TimeSpan } from "../entries/time-span.ts";
 import { joinSpans } from "../entries/time-span.ts";
+import type { TimeSpan } from "../entries/time-span.ts";
 import type { PendingAppend } from "../store/write-queue.ts";
+import { Departures } from "./departures.ts";
+import type { GroupCommit } from "./group-commit.ts";
+import { IdentityIndex } from "./identity-index.ts";
+import { RecordStats } from "./record-stats.ts";
+import { RecordTable } from "./record-table.ts";
+import type { Row } from "./record-table.ts";
 
 export interface CutState {
   readonly entry: CutEntry;
@@ -18,23 +25,86 @@ export interface SealState {
   readonly span: TimeSpan | undefined;
 }
 
+/** A commit of records, some of which are still here. */
+export interface CommitSlots {
+  readonly number: number;
+  readonly firstSeq: number;
+  readonly lastSeq: number;
+  /** When it was made, or replayed, by the monotonic clock. */
+  readonly arrivedMs: number;
+}
+
+/** A record that is durable. */
+export interface KeptRecord {
+  readonly seq: number;
+  readonly record: EncodedRecord;
+  readonly place: RecordPlace;
+  readonly entryBytes: number;
+  readonly sum: number;
+  readonly commit: number;
+}
+
 export class HeadState {
-  open: RecordStats = new RecordStats();
-  readonly cuts: Map<number, CutState> = new Map();
+  readonly table: RecordTable = new RecordTable();
+  /** By number, in the order of their records. */
+  readonly commits: Map<number, CommitSlots> = new Map();
+  open: RecordStats;
+  readonly #cuts: Map<number, CutState> = new Map();
+  readonly #cutsByRun: Map<number, CutState> = new Map();
   /** By commit number. */
   readonly seals: Map<number, SealState> = new Map();
   readonly sealed: Map<string, Uint8Array> = new Map();
   retired: NumberRanges;
   nextCommit: number;
   nextSeq: number;
-  /** By identity in latin1: the record's seq, or the append that is bringing it (the one thing here that is not durable yet). */
-  readonly identities: Map<string, number | PendingAppend> = new Map();
+  readonly #index: IdentityIndex = new IdentityIndex(this.table);
+  /** By identity in latin1: appends that are on their way, the one thing here that is not durable yet. */
+  readonly pending: Map<string, PendingAppend> = new Map();
+  readonly departures: Departures = new Departures();
   #behind: TimeSpan | undefined;
+  #nextRun = 1;
 
   constructor(init: Pick<HeadState, "retired" | "nextCommit" | "nextSeq">) {
     this.retired = init.retired;
     this.nextCommit = init.nextCommit;
     this.nextSeq = init.nextSeq;
+    this.open = this.newRun();
+  }
+
+  newRun(): RecordStats {
+    return new RecordStats(this.#nextRun++);
+  }
+
+  get cuts(): ReadonlyMap<number, CutState> {
+    return this.#cuts;
+  }
+
+  addCut(entry: CutEntry, stats: RecordStats): void {
+    const cut = { entry, stats };
+    this.#cuts.set(entry.cutId, cut);
+    this.#cutsByRun.set(stats.run, cut);
+  }
+
+  removeCut(cutId: number): void {
+    const cut = this.#cuts.get(cutId);
+    assert(cut !== undefined, "the cut is there");
+    this.#cuts.delete(cutId);
+    this.#cutsByRun.delete(cut.stats.run);
+  }
+
+  /** The cut of a record with this run; undefined: it is in the open head. */
+  cutOfRun(run: number): CutState | undefined {
+    return run === this.open.run ? undefined : this.#cutsByRun.get(run);
+  }
+
+  statsOfRun(run: number): RecordStats {
+    return this.cutOfRun(run)?.stats ?? this.open;
+  }
+
+  /** The row of a durable record; undefined: the head does not hold it. */
+  rowOf(identity: Uint8Array): Row | undefined {
+    const seq = this.#index.find(identity);
+    return seq === undefined ? undefined : this.table.at(seq);
   }
 
   /** Times of all that this store answers for. */
@@ -42,35 +112,59 @@ export class HeadState {
     return joinSpans(this.open.span, this.#behind);
   }
 
-  /** Call when cuts or seals changed: there may be thousands, and every commit asks. */
+  /** Call it when cuts or seals changed. Every commit asks for `alive`, and there may be thousands of them, so their span is kept. */
   refreshAlive(): void {
     let behind: TimeSpan | undefined;
-    for (const { stats } of this.cuts.values()) behind = joinSpans(behind, stats.span);
+    for (const { stats } of this.#cuts.values()) behind = joinSpans(behind, stats.span);
     for (const { span } of this.seals.values()) behind = joinSpans(behind, span);
     this.#behind = behind;
   }
 
-  /** Takes in a commit that is durable. */
-  take({ group, number, firstSeq, lastSeq }: GroupCommit): void {
+  /** Takes in a group commit that is durable. */
+  take({ group, number, firstSeq, lastSeq, sums }: GroupCommit, arrivedMs: number): void {
     this.nextCommit = number + 1;
     this.nextSeq = lastSeq + 1;
-    this.open.commits.push({ number, firstSeq, lastSeq });
+    this.commits.set(number, { number, firstSeq, lastSeq, arrivedMs });
     for (let index = 0; index < group.length; index++) {
-      const { record, identityKey, entryBytes } = group[index]!;
-      this.identities.set(identityKey, firstSeq + index);
-      this.open.add(record, identityKey, entryBytes);
+      const { record, place, identityKey, entryBytes } = group[index]!;
+      this.pending.delete(identityKey);
+      this.keep({ seq: firstSeq + index, record, place, entryBytes, sum: sums[index]!, commit: number }, this.open);
     }
+  }
+
+  /** Takes one record into a run: the open one, or a cut's. */
+  keep({ seq, record, place, entryBytes, sum, commit }: KeptRecord, stats: RecordStats): void {
+    const { tenant, service, timeMs } = record;
+    this.#index.add(record.identity, seq);
+    this.table.add(seq, { record, place, entryBytes, sum, commit, run: stats.run });
+    stats.add(seq, { tenant, service, timeMs, entryBytes });
+  }
+
+  /** Forgets a record, but for the stats of its run. */
+  forget(seq: number): void {
+    const row = this.table.at(seq);
+    assert(row !== undefined, "a record leaves once");
+    this.departures.add(row.tenant);
+    this.#index.remove(row.identity, seq);
+    this.table.remove(seq);
+  }
+
+  /** Of a tenant's records; undefined: it has none here. */
+  spanOf(tenant: string): TimeSpan | undefined {
+    let span = this.open.spanOf(tenant);
+    for (const { stats } of this.#cuts.values()) span = joinSpans(span, stats.spanOf(tenant));
+    return span;
   }
 
   get cutBytes(): number {
     let bytes = 0;
-    for (const { stats } of this.cuts.values()) bytes += stats.bytes;
+    for (const { stats } of this.#cuts.values()) bytes += stats.bytes;
     return bytes;
   }
 
   get cutCount(): number {
     let count = 0;
-    for (const { stats } of this.cuts.values()) count += stats.recordCount;
+    for (const { stats } of this.#cuts.values()) count += stats.recordCount;
     return count;
   }
 }

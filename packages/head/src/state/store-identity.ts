@@ -7,11 +7,13 @@
  *
  * A `plan...` gives what to write and how memory follows once that is durable.
  */
-import { assert, toHex } from "@pyromesh/base";
+import { assert, CodedError, toHex } from "@pyromesh/base";
 import { formerOrdinalKey, META_ORDINAL_FLOOR, ordinalKey } from "../entries/keys.ts";
 import { encodeBucketMark, encodeFormerOrdinal, encodeNextOrdinal, encodeStoreMark } from "../entries/meta-entry.ts";
 import type { BucketMark, StoreMark } from "../entries/meta-entry.ts";
 import type { StoreOp } from "../entries/store.ts";
+import { whenSame } from "../store/store-writer.ts";
+import type { Change } from "./change.ts";
 import { windowKey } from "./record-stats.ts";
 
 export interface WindowOrdinal {
@@ -35,8 +37,8 @@ export interface OrdinalName {
   readonly ordinal: number;
 }
 
-export interface IdentityChange {
-  /** For a new store id or bucket, the last one puts an entry whose value differs from before: `head.ts` probes it. */
+/** A part of a change: ordinals are taken and freed in the batch that seals or renames a segment. */
+export interface OrdinalChange {
   readonly ops: readonly StoreOp[];
   readonly apply: () => void;
 }
@@ -56,6 +58,8 @@ export class StoreIdentity {
   readonly #former: Map<string, WindowOrdinals>;
   #floor: number;
   #ordinalNext: number;
+  /** The store's mark, where it could not be written at the start: the next change that gives an ordinal or an id takes it along. */
+  #unwritten: readonly StoreOp[] = [];
 
   /** `floor`: of format 1, which raised all ordinals to it after a loss. */
   constructor(init: {
@@ -82,6 +86,11 @@ export class StoreIdentity {
     return this.#storeIdText;
   }
 
+  /** Whether it is the id in force, or one that this store had before. */
+  isOwn(storeId: Uint8Array): boolean {
+    return isSameId(storeId, this.#mark.storeId) || this.#mark.formerIds.some((former) => isSameId(storeId, former));
+  }
+
   get isFirstFormat(): boolean {
     return this.#mark.isFirstFormat;
   }
@@ -106,24 +115,18 @@ export class StoreIdentity {
     return { storeId: this.#storeIdText, tenant, windowStartMs, ordinal: Math.max(this.#given.get(windowKey(tenant, windowStartMs))?.next ?? 0, this.#floor) };
   }
 
-  /** The first of these names whose ordinal is not the next one of its tenant and window under the id in force, and what it should be. */
-  wrongOf(names: readonly OrdinalName[]): { readonly given: OrdinalName; readonly wanted: OrdinalName } | undefined {
-    const counts = new Map<string, number>();
-    for (const given of names) {
-      const key = windowKey(given.tenant, given.windowStartMs);
-      const count = counts.get(key) ?? 0;
-      const next = this.next(given.tenant, given.windowStartMs);
-      const wanted = { ...next, ordinal: next.ordinal + count };
-      if (given.storeId !== wanted.storeId || given.ordinal !== wanted.ordinal) return { given, wanted };
-      counts.set(key, count + 1);
-    }
-    return undefined;
+  /** What could not be written at the start, and is taken along by the next change. */
+  keepUnwritten(ops: readonly StoreOp[]): void {
+    this.#unwritten = ops;
   }
 
-  planTaking(names: readonly OrdinalName[]): IdentityChange {
+  /** Throws `HEAD_ORDINAL_NOT_NEXT`. */
+  planTaking(names: readonly OrdinalName[]): OrdinalChange {
+    this.#checkNext(names);
     return {
-      ops: names.map(({ tenant, windowStartMs, ordinal }): StoreOp => ({ kind: "put", ...encodeNextOrdinal(tenant, windowStartMs, ordinal + 1) })),
+      ops: [...this.#unwritten, ...names.map(({ tenant, windowStartMs, ordinal }): StoreOp => ({ kind: "put", ...encodeNextOrdinal(tenant, windowStartMs, ordinal + 1) }))],
       apply: () => {
+        this.#unwritten = [];
         for (const { tenant, windowStartMs, ordinal } of names) {
           const key = windowKey(tenant, windowStartMs);
           assert(ordinal >= (this.#given.get(key)?.next ?? 0), "an ordinal is given once");
@@ -135,25 +138,28 @@ export class StoreIdentity {
   }
 
   /** The ordinals of the id in force are kept under `l/`, except a first format's: those may have holes. */
-  planNewId(storeId: Uint8Array): IdentityChange {
+  planNewId(storeId: Uint8Array): Change {
     return this.#planMark({ storeId, isFirstFormat: this.#mark.isFirstFormat, formerIds: [...this.#mark.formerIds, this.#mark.storeId].slice(-FORMER_ID_COUNT_MAX) });
   }
 
   /** `storeId`: a new one, which only a store of the first format takes. */
-  planBucket(bucketMark: BucketMark, storeId: Uint8Array): IdentityChange {
+  planBucket(bucketMark: BucketMark, storeId: Uint8Array): Change {
     const { isFirstFormat, formerIds } = this.#mark;
-    const change = isFirstFormat ? this.#planMark({ storeId, isFirstFormat: false, formerIds: [...formerIds, this.#mark.storeId].slice(-FORMER_ID_COUNT_MAX) }) : undefined;
+    const renewal = isFirstFormat ? this.#planMark({ storeId, isFirstFormat: false, formerIds: [...formerIds, this.#mark.storeId].slice(-FORMER_ID_COUNT_MAX) }) : undefined;
+    const entry = encodeBucketMark(bucketMark);
     return {
-      ops: [...(change?.ops ?? []), { kind: "put", ...encodeBucketMark(bucketMark) }],
+      ops: [...(renewal?.ops ?? this.#unwritten), { kind: "put", ...entry }],
+      probe: whenSame(entry),
       apply: () => {
-        change?.apply();
+        this.#unwritten = [];
+        renewal?.apply();
         this.#bucketMark = bucketMark;
       },
     };
   }
 
   /** A segment of a former id was renamed: its ordinal and all above count as not given. Segments are renamed in the order of their ordinals, the lowest first. */
-  planLowering({ storeId, tenant, windowStartMs, ordinal }: OrdinalName): IdentityChange {
+  planLowering({ storeId, tenant, windowStartMs, ordinal }: OrdinalName): OrdinalChange {
     const key = windowKey(tenant, windowStartMs);
     const ordinals = this.#former.get(storeId);
     const former = ordinals?.get(key);
@@ -175,18 +181,34 @@ export class StoreIdentity {
     return all;
   }
 
-  #planMark(mark: StoreMark): IdentityChange {
+  /** Throws `HEAD_ORDINAL_NOT_NEXT` for an ordinal that is not the next one of its tenant and window under the id in force. */
+  #checkNext(names: readonly OrdinalName[]): void {
+    const counts = new Map<string, number>();
+    for (const given of names) {
+      const key = windowKey(given.tenant, given.windowStartMs);
+      const count = counts.get(key) ?? 0;
+      const next = this.next(given.tenant, given.windowStartMs);
+      const wanted = { ...next, ordinal: next.ordinal + count };
+      if (given.storeId !== wanted.storeId || given.ordinal !== wanted.ordinal) throw notNext(given, wanted);
+      counts.set(key, count + 1);
+    }
+  }
+
+  #planMark(mark: StoreMark): Change {
     const isKept = !this.#mark.isFirstFormat;
-    const ops: StoreOp[] = [];
+    const ops: StoreOp[] = [...this.#unwritten];
     if (this.#floor > 0) ops.push({ kind: "delete", key: META_ORDINAL_FLOOR });
     for (const { tenant, windowStartMs, next } of this.#given.values()) {
       ops.push({ kind: "delete", key: ordinalKey(tenant, windowStartMs) });
       if (isKept) ops.push({ kind: "put", ...encodeFormerOrdinal(this.#storeIdText, tenant, windowStartMs, next) });
     }
-    ops.push({ kind: "put", ...encodeStoreMark(mark) });
+    const entry = encodeStoreMark(mark);
+    ops.push({ kind: "put", ...entry });
     return {
       ops,
+      probe: whenSame(entry),
       apply: () => {
+        this.#unwritten = [];
         if (isKept) this.#former.set(this.#storeIdText, this.#given);
         this.#given = new Map();
         this.#floor = 0;
@@ -196,4 +218,17 @@ export class StoreIdentity {
       },
     };
   }
+}
+
+function isSameId(a: Uint8Array, b: Uint8Array): boolean {
+  return a === b || Buffer.compare(a, b) === 0;
+}
+
+function notNext(given: OrdinalName, wanted: OrdinalName): CodedError {
+  return new CodedError({
+    code: "HEAD_ORDINAL_NOT_NEXT",
+    kind: "failed_precondition",
+    message: `ordinal ${given.ordinal} of store ${given.storeId} is not the next one of tenant ${given.tenant} and window ${given.windowStartMs}, which is ${wanted.ordinal} of store ${wanted.storeId}: ask for it again`,
+    details: { storeId: given.storeId, ordinal: given.ordinal, nextStoreId: wanted.storeId, nextOrdinal: wanted.ordinal },
+  });
 }

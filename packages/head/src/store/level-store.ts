@@ -34,7 +34,7 @@ export function storeDir(dir: string): string {
   return join(dir, "db");
 }
 
-/** LevelDB in `<dir>/db`, who holds it in `<dir>/holder`. */
+/** Opens LevelDB in `<dir>/db`, and says in `<dir>/holder` which process holds it. */
 export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writeBufferBytes }: LevelStoreOptions): StoreOpener {
   const path = storeDir(dir);
   const holderPath = join(dir, "holder");
@@ -48,11 +48,11 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
     }
   };
 
-  /** Throws always: LEVEL_LOCKED where the store is held, something else where it is not. */
+  /** Always throws: LEVEL_LOCKED where another process holds the store, another error where none does. */
   const probeLock = (): Promise<void> => new LevelDb(path, { errorIfExists: true, createIfMissing: false }).open();
 
   const openRepairing = async (): Promise<OpenedStore> => {
-    // 1. Nothing is touched under another process.
+    // 1. Where another process holds the store, nothing is touched.
     await probeLock().catch(async (cause: unknown) => {
       if (codesOf(cause).includes("LEVEL_LOCKED")) throw await lockedError(dir, holderPath, cause);
     });
@@ -98,7 +98,7 @@ export function levelStoreOpener(dir: string, modules: LevelStoreModules, { writ
       await syncDirectory(dir);
       await syncDirectory(dirname(dir));
       const holder: Holder = { pid: process.pid, host: hostname(), startedAt: new Date(modules.clock.nowMs()).toISOString() };
-      // Only words for the next one who is refused: the lock is LevelDB's.
+      // The lock is LevelDB's; this file lets the error for the next process name the holder.
       await writeFile(holderPath, JSON.stringify(holder)).catch((error: unknown) => modules.logger.warn("could not write the holder file", { error }));
       return opened;
     },
@@ -171,20 +171,20 @@ class LevelStore implements OrderedStore {
 }
 
 /**
- * A chained batch costs half of an array, but its native memory goes only with the next garbage collection, and V8 does not know
- * of it: records of 1 MB took 1.6 GB that way. An array's goes when it is written.
+ * A chained batch takes half the time of an array of operations. But its native memory, which V8 does not count, is freed only by a
+ * garbage collection (records of 1 MB took 1.6 GB); an array's is freed once it is written. So large batches go as arrays.
  */
 const CHAINED_BYTES_MAX = 256 << 10;
 
 type LevelOperation = { readonly type: "put"; readonly key: Uint8Array; readonly value: Uint8Array } | { readonly type: "del"; readonly key: Uint8Array };
 
-/** With bytes of its own: the op's may be overwritten by the next one's. */
+/** Copies the bytes: the next op may be written into the same buffer. */
 function operationOf(op: StoreOp): LevelOperation {
   const key = Uint8Array.from(op.key);
   return op.kind === "put" ? { type: "put", key, value: new Uint8Array(op.value) } : { type: "del", key };
 }
 
-/** Entries a page at most; `pageBytes` is what counts with records. */
+/** At most so many entries a page. A page of records ends earlier, by `pageBytes`. */
 const PAGE_COUNT = 1000;
 
 interface Holder {
@@ -196,10 +196,10 @@ interface Holder {
 async function lockedError(dir: string, holderPath: string, cause: unknown): Promise<CodedError> {
   let holder = "another process";
   try {
-    const { pid, host, startedAt } = JSON.parse(await readFile(holderPath, "utf8")) as Holder; // words only; a wrong one misleads nobody's data
+    const { pid, host, startedAt } = JSON.parse(await readFile(holderPath, "utf8")) as Holder; // only printed
     holder = `process ${pid} on ${host}, since ${startedAt}`;
   } catch {
-    // It has not come to writing it; the refusal stands without a name.
+    // The holder has not written it yet, or it cannot be read: the error then names nobody.
   }
   return new CodedError({
     code: "HEAD_LOCKED",
@@ -247,7 +247,7 @@ function fullMessage(thrown: unknown): string {
 async function salvageTables(path: string, asidePath: string, { clock, logger, signal }: LevelStoreModules): Promise<readonly string[]> {
   const turns = new Turns({ clock });
   const damaged: string[] = [];
-  let buffer = Buffer.alloc(0); // one for all: fresh pages for each table cost more than reading it
+  let buffer = Buffer.alloc(0); // used for every table: fresh memory pages for each cost more than reading it
   for (const name of (await readdir(path)).filter((name) => /\.(ldb|sst)$/.test(name)).sort()) {
     signal?.throwIfAborted();
     const file = await open(join(path, name), "r");
@@ -263,7 +263,7 @@ async function salvageTables(path: string, asidePath: string, { clock, logger, s
     damaged.push(name);
     const salvaged = await salvageTable(table, turns);
     logger.error("a table of the head's store is damaged; what is sound in it is kept", { table: join(path, name), asidePath, sizeBytes: table.length, keptBytes: salvaged?.length ?? 0 });
-    // The damaged one first, so that a crash in between loses nothing.
+    // The damaged table is kept first, so that a crash in between loses nothing.
     await makeFolders(asidePath);
     await atomicFile(join(asidePath, name)).write(table);
     if (salvaged === undefined) await rm(join(path, name));

@@ -45,7 +45,7 @@ describe("LevelDB's table files", () => {
       const flipped = Buffer.from(table);
       const offset = Math.floor(random.float() * table.length);
       flipped[offset] = flipped[offset]! ^ (1 << Math.floor(random.float() * 8));
-      if (await isTableSound(flipped, turns)) continue; // a sequence number of a framed put, a metaindex byte: LevelDB takes no harm
+      if (await isTableSound(flipped, turns)) continue; // a sequence number of a put with a sound envelope, a metaindex byte: LevelDB does not abort over it
       const salvaged = await salvageTable(flipped, turns);
       expect(salvaged, `byte ${offset}`).not.equal(undefined);
       expect(await isTableSound(salvaged!, turns), `byte ${offset}`).equal(true);

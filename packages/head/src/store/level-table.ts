@@ -11,11 +11,11 @@
  *   key       | user key | (sequence << 8 | kind) u64 |          kind 1: put, 0: delete
  *   footer    | metaindex handle, index handle (varints: offset, size), zeros | magic u64 |
  *
- * A block need not be summed where what it holds cannot mislead LevelDB, only us, who sum again at replay: a put alone in
- * its block, in order, inside the table; or puts whose envelopes (checksum-envelope.ts) add up. So a start with 500 MB of records is spared
- * a second of crc32c in JavaScript. The first and last keys are always sure: by them LevelDB sorts whole tables.
+ * A block's checksum is left out where a flipped byte in it cannot make LevelDB abort: in a block of one put, in order and not at an end
+ * of the table, whose value the replay checks; and in a block of puts whose envelopes (checksum-envelope.ts) match. It would take a
+ * second for a start with 500 MB of records. The blocks of the first and last keys, by which LevelDB sorts whole tables, are always checked.
  */
-import { crc32 } from "@pyromesh/base";
+import { crc32, putUvarint, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { Turns } from "@pyromesh/base";
 import { ENVELOPE_BYTES, envelopeSum } from "../entries/checksum-envelope.ts";
 
@@ -32,8 +32,8 @@ export async function isTableSound(table: Buffer, turns: Turns): Promise<boolean
       if (last !== undefined && compareInternal(last, key) >= 0) return false;
       last = key;
     }
-    const isLonelyPut = entries.length === 1 && isPut(entries[0]!) && at > 0 && at < handles.length - 1;
-    if (!isLonelyPut && !entries.every(isFramedPut) && !isBlockSumRight(table, handle)) return false;
+    const isSinglePut = entries.length === 1 && isPut(entries[0]!) && at > 0 && at < handles.length - 1;
+    if (!isSinglePut && !entries.every(isSoundPut) && !isBlockSumRight(table, handle)) return false;
   }
   return true;
 }
@@ -46,7 +46,7 @@ export async function salvageTable(table: Buffer, turns: Turns): Promise<Buffer 
     if (turns.areDue) await turns.give();
     const isSumRight = isBlockSumRight(table, handle);
     for (const entry of readBlock(table, handle).entries) {
-      if (!isSumRight && !isFramedPut(entry)) continue;
+      if (!isSumRight && !isSoundPut(entry)) continue;
       const last = kept[kept.length - 1];
       if (last === undefined || compareInternal(last.key, entry.key) < 0) kept.push(entry);
     }
@@ -62,7 +62,7 @@ export function crc32c(bytes: Uint8Array): number {
 }
 
 export interface TableEntry {
-  /** With its sequence and kind. */
+  /** The user key, then LevelDB's sequence and kind. */
   readonly key: Buffer;
   readonly value: Buffer;
 }
@@ -187,38 +187,27 @@ function readBlock(table: Buffer, { offset, size }: Handle): { readonly entries:
 }
 
 function readEntryHeader(table: Buffer, at: number, end: number): { shared: number; keyStart: number; valueStart: number; end: number } | undefined {
-  const shared = readVarint(table, at, end);
-  const unshared = shared && readVarint(table, shared.end, end);
-  const valueBytes = unshared && readVarint(table, unshared.end, end);
-  if (shared === undefined || unshared === undefined || valueBytes === undefined) return undefined;
-  const valueStart = valueBytes.end + unshared.value;
-  const entryEnd = valueStart + valueBytes.value;
-  return entryEnd > end ? undefined : { shared: shared.value, keyStart: valueBytes.end, valueStart, end: entryEnd };
+  const cursor = new VarintCursor(table, at, end);
+  const shared = cursor.next();
+  const unsharedBytes = cursor.next();
+  const valueBytes = cursor.next();
+  if (shared < 0 || unsharedBytes < 0 || valueBytes < 0) return undefined;
+  const keyStart = cursor.offset;
+  const valueStart = keyStart + unsharedBytes;
+  const entryEnd = valueStart + valueBytes;
+  return entryEnd > end ? undefined : { shared, keyStart, valueStart, end: entryEnd };
 }
 
 function readHandle(bytes: Buffer, at: number): { readonly handle: Handle; readonly end: number } | undefined {
-  const offset = readVarint(bytes, at, bytes.length);
-  const size = offset && readVarint(bytes, offset.end, bytes.length);
-  return offset === undefined || size === undefined ? undefined : { handle: { offset: offset.value, size: size.value }, end: size.end };
-}
-
-function readVarint(bytes: Buffer, start: number, end: number): { readonly value: number; readonly end: number } | undefined {
-  let value = 0;
-  let scale = 1;
-  for (let at = start; at < end && at < start + 7; at++) {
-    const byte = bytes[at]!;
-    value += (byte & 0x7f) * scale;
-    if (byte < 0x80) return { value, end: at + 1 };
-    scale *= 0x80;
-  }
-  return undefined;
+  const cursor = new VarintCursor(bytes, at);
+  const offset = cursor.next();
+  const size = cursor.next();
+  return offset < 0 || size < 0 ? undefined : { handle: { offset, size }, end: cursor.offset };
 }
 
 function varint(value: number): number[] {
-  const bytes: number[] = [];
-  let rest = value;
-  for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) bytes.push((rest % 0x80) | 0x80);
-  return [...bytes, rest];
+  const bytes = new Uint8Array(VARINT_BYTES_MAX);
+  return [...bytes.subarray(0, putUvarint(bytes, 0, value))];
 }
 
 function encodeBlock(entries: readonly TableEntry[]): Buffer {
@@ -249,7 +238,7 @@ function isBlockSumRight(table: Buffer, { offset, size }: Handle): boolean {
   return table[end] === 0 && table.readUInt32LE(end + 1) === maskSum(crc32c(table.subarray(offset, end + 1)));
 }
 
-/** LevelDB rotates its sums, so that a sum of bytes that hold sums is no weaker. */
+/** LevelDB stores a checksum rotated and shifted, so that the checksum over bytes that hold checksums stays strong. */
 function maskSum(sum: number): number {
   return ((((sum >>> 15) | (sum << 17)) >>> 0) + 0xa282ead8) >>> 0;
 }
@@ -258,7 +247,7 @@ function isPut({ key }: TableEntry): boolean {
   return key[key.length - KEY_TRAILER_BYTES] === 1;
 }
 
-function isFramedPut(entry: TableEntry): boolean {
+function isSoundPut(entry: TableEntry): boolean {
   const { key, value } = entry;
   if (!isPut(entry) || value.length < ENVELOPE_BYTES) return false;
   return crc32(value.subarray(ENVELOPE_BYTES), crc32(key.subarray(0, -KEY_TRAILER_BYTES))) === envelopeSum(value);

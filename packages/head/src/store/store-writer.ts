@@ -18,7 +18,7 @@ export interface StoreWrite {
   readonly sizeBytes?: number;
   /** What to ask a reopened store to learn whether it holds the write. */
   readonly probe: Probe;
-  /** Brings memory up to the store. */
+  /** Changes memory as the store was changed. */
   readonly apply: () => void;
 }
 
@@ -55,12 +55,12 @@ export class StoreWriter {
     this.#modules = modules;
   }
 
-  /** For reading. Another one after a refused write. */
+  /** For reading. After a refused write it is another object. */
   get store(): OrderedStore {
     return this.#store;
   }
 
-  /** Why nothing is taken just now. */
+  /** Why no write is taken now: the pause after a refused one has not passed. */
   get refusal(): CodedError | undefined {
     return this.#failure !== undefined && this.#modules.clock.monotonicMs() < this.#failure.retryAtMs ? writeFailed(this.#failure.cause) : undefined;
   }
@@ -83,7 +83,7 @@ export class StoreWriter {
     apply();
   }
 
-  /** A write that nobody needs an answer to was refused: the store is opened again before the next. */
+  /** A write outside `write` was refused: the store is opened again before the next one. */
   distrust(cause: unknown): void {
     this.#failure = { cause, doubt: undefined, retryAtMs: this.#modules.clock.monotonicMs() };
   }
@@ -135,7 +135,7 @@ export class StoreWriter {
   }
 
   #compactIfDue(): void {
-    if (this.#compacting !== undefined) return; // called again when that one ends, since the next seal may be far off
+    if (this.#compacting !== undefined) return; // called again when the one under way ends: the next seal may be far off
     const deleted = this.#deleted;
     let range: KeyRange;
     if (this.#isMergeDue) range = EVERYTHING;
@@ -175,9 +175,9 @@ export class StoreWriter {
   }
 }
 
-/** One reopening a second: opening replays LevelDB's log, which is not free. */
+/** Opening the store replays LevelDB's log (up to 96 MiB), so it is not tried more often. */
 const RETRY_PAUSE_MS = 1000;
-/** Before and behind every key there is. */
+/** Holds every key. */
 const EVERYTHING: KeyRange = { from: Uint8Array.of(0), to: Uint8Array.of(0xff, 0xff, 0xff, 0xff) };
 
 interface WriteFailure {

@@ -4,38 +4,37 @@
  * What must stay true: one step is under way at a time; the next group takes everything that queued meanwhile; every append and
  * every job resolves or rejects once.
  *
- * A commit costs the same whatever it holds: a sync, two wakings of a thread, some five system calls. So a small group waits for
- * appends that are on their way (`announce`), and for nothing else: a caller alone never waits. Measured (2 cores, `bench load`, 8 in
- * flight, turn by turn with the same build without): 9 % less CPU a push, p99 from 30 to 22 ms, 7 % fewer pushes a second where the
- * same eight callers wait for all of them.
+ * A commit costs the same whatever it holds: a sync, two switches of thread, some five system calls. So a small group waits for
+ * appends that are on their way (`announce`), and for nothing else: a caller alone never waits (docs/decisions/0013-head-entries.md).
  *
- * Bounds: whoever pushes asks `isFull` first and refuses; a group takes what fits its bounds and leaves the rest to the next.
- * Jobs have none: the flusher is the only one who asks for them, and waits for each.
+ * Bounds: past `queueBytesMax` the head refuses an append (`isFull`); a group takes what fits its bounds and leaves the rest to the
+ * next. Jobs have no bound: the node's background work asks for one at a time and waits for it.
  */
+import type { EncodedRecord } from "@pyromesh/profile";
 import type { Clock, CodedError } from "@pyromesh/base";
 import { assert } from "@pyromesh/base";
-import type { EncodedRecord } from "@pyromesh/profile";
+import type { RecordPlace } from "../entries/record-entry.ts";
 
 export interface QueueLimits {
-  /** What one commit takes at most (a larger record goes alone). */
+  /** Bytes that one commit takes at most. A larger record goes alone. */
   readonly commitBytesMax: number;
   readonly commitCountMax: number;
-  /** What may wait for a commit. */
+  /** Bytes that may wait for a commit. */
   readonly queueBytesMax: number;
-  /** A group of so many waits for no more. */
+  /** A group of this size does not wait for announced appends. */
   readonly gatherCountMax: number;
   /** How long the first of a group waits for others that were announced, at most. */
   readonly gatherMsMax: number;
 }
 
 export interface QueueSteps {
-  /** Before each step; a refusal refuses the step. Reopened: the store may hold appends that were refused before. */
+  /** Called before each step. An error refuses the step. "reopened": the store may hold appends that were refused before. */
   readonly prepare: () => Promise<"ready" | "reopened" | CodedError>;
-  /** Makes the group durable and resolves with the first one's seq. Rejecting refuses all of it. */
+  /** Makes the group durable and resolves with the seq of its first record. A rejection refuses the whole group. */
   readonly commit: (group: readonly PendingAppend[]) => Promise<number>;
-  /** Where an identity is after all. */
-  readonly seqOf: (identityKey: string) => number | undefined;
-  /** The append was refused and is forgotten. */
+  /** The answer for an append whose identity the head holds; undefined: it does not. */
+  readonly duplicateOf: (append: PendingAppend) => Appended | undefined;
+  /** Called for each append that is refused. */
   readonly onRefused: (append: PendingAppend) => void;
 }
 
@@ -43,10 +42,13 @@ export interface Appended {
   readonly seq: number;
   /** The head held this identity already; no second copy was made. */
   readonly isDuplicate: boolean;
+  /** Set where the head held it under another list of stores than the one given: that list, which stays. */
+  readonly keptStores?: readonly Uint8Array[];
 }
 
 export interface PendingAppend {
   readonly record: EncodedRecord;
+  readonly place: RecordPlace;
   readonly identityKey: string;
   readonly entryBytes: number;
   readonly promise: Promise<Appended>;
@@ -63,7 +65,7 @@ export class WriteQueue {
   #running: Promise<void> | undefined;
   /** Appends announced and not arrived. */
   #expectedCount = 0;
-  /** Set while a group waits for them. */
+  /** Ends the wait for announced appends; set while a group waits. */
   #endGathering: (() => void) | undefined;
   readonly #clock: Clock;
 
@@ -73,17 +75,17 @@ export class WriteQueue {
     this.#clock = clock;
   }
 
-  /** An append is being made ready. Each is taken back by `arrived`, when it was made or will not come. */
+  /** An append is being made ready. `arrived` follows once for each: the append was made, or will not come. */
   announce(): void {
     this.#expectedCount++;
   }
 
   arrived(): void {
-    assert(this.#expectedCount > 0, "what arrives was announced");
+    assert(this.#expectedCount > 0, "arrived() follows announce()");
     if (--this.#expectedCount === 0) this.#endGathering?.();
   }
 
-  /** Of appends that wait or are being committed. */
+  /** Bytes of the appends that wait or are being committed. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -93,8 +95,8 @@ export class WriteQueue {
     return this.#bytes > 0 && this.#bytes + entryBytes > this.#limits.queueBytesMax;
   }
 
-  push(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
-    const append = pendingAppend(record, identityKey, entryBytes);
+  push(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
+    const append = pendingAppend(record, place, identityKey, entryBytes);
     this.#appends.push(append);
     this.#bytes += entryBytes;
     if (this.#appends.length >= this.#limits.gatherCountMax) this.#endGathering?.();
@@ -102,7 +104,7 @@ export class WriteQueue {
     return append;
   }
 
-  /** Runs `job` between two commits, before any that waits. */
+  /** Runs `job` between two commits, before the appends that wait. */
   job<T>(job: () => Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       this.#jobs.push(async () => {
@@ -118,7 +120,7 @@ export class WriteQueue {
     });
   }
 
-  /** Resolves when nothing waits. */
+  /** Resolves when nothing waits and nothing is under way. */
   async settle(): Promise<void> {
     await this.#running;
   }
@@ -193,25 +195,25 @@ export class WriteQueue {
     return this.#appends.splice(0, count);
   }
 
-  /** A write that was refused turned out to be in the store: its records' retries, which wait here, need no second copy. */
+  /** A refused write turned out to be in the store. Its records may have been pushed again and wait here: they need no second copy. */
   #releaseKept(): void {
     this.#appends = this.#appends.filter((append) => {
-      const seq = this.#steps.seqOf(append.identityKey);
-      if (seq === undefined) return true;
+      const duplicate = this.#steps.duplicateOf(append);
+      if (duplicate === undefined) return true;
       this.#bytes -= append.entryBytes;
-      append.resolve({ seq, isDuplicate: true });
+      append.resolve(duplicate);
       return false;
     });
     assert(this.#bytes >= 0, "what is released was queued");
   }
 }
 
-function pendingAppend(record: EncodedRecord, identityKey: string, entryBytes: number): PendingAppend {
+function pendingAppend(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
   let resolve!: (appended: Appended) => void; // both are set before the constructor returns
   let reject!: (error: unknown) => void;
   const promise = new Promise<Appended>((resolveIt, rejectIt) => {
     resolve = resolveIt;
     reject = rejectIt;
   });
-  return { record, identityKey, entryBytes, promise, resolve, reject };
+  return { record, place, identityKey, entryBytes, promise, resolve, reject };
 }

@@ -3,8 +3,8 @@ import type { Clock, Timer, Logger } from "@pyromesh/base";
 import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { Head } from "../head.ts";
-import type { HeadModules, HeadOptions } from "../head.ts";
-import type { ReplayedRecord } from "../recovery/recovery.ts";
+import type { HeadModules, HeadOptions } from "../head-modules.ts";
+import type { ReplayedRecord } from "../recovery/record-intake.ts";
 import { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 import { MemoryDisk } from "./memory-store.ts";
 
@@ -22,12 +22,13 @@ export function makeRecord(number: number, changes: Partial<EncodedRecord> = {})
     service: `service-${number % 3}`,
     timeMs: 1_700_000_000_000 + number * 1000,
     sampleCount: number,
+    fingerprint: BigInt(number % 5) + 1n,
     bytes: random.bytes(20 + (number % 200)),
     ...changes,
   };
 }
 
-export function numberOf(record: EncodedRecord): number {
+export function numberOf(record: Pick<EncodedRecord, "identity">): number {
   return new DataView(record.identity.buffer, record.identity.byteOffset).getUint32(0);
 }
 

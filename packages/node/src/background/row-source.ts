@@ -1,4 +1,4 @@
-/** Where workers get rows again that they lost: the head's records, each in the generation of the cut it belongs to now. */
+/** Where a new worker reads again the rows that the one before it lost: from the head's records, each for the generation of the cut that it belongs to now. */
 import type { Cut, Head } from "@pyromesh/head";
 import type { RowSource } from "../compute/compute.ts";
 import type { Generations } from "./generations.ts";
@@ -10,7 +10,8 @@ export function rowSource(head: ReadHead, generations: Pick<Generations, "open" 
     get nextSeq() {
       return head.nextSeq;
     },
-    readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, visit),
+    // Workers hold the records that this store is to flush: of rank 0.
+    readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, ({ records, unreadable }) => visit({ records: records.filter(({ rank }) => rank === 0), unreadable })),
     setAside: (seq, reason) => head.setAside(seq, reason),
     generationOf: (cutId) => (cutId === undefined ? generations.open : generations.of(cutId)),
     get liveGenerations() {

@@ -10,7 +10,7 @@ import type { AddCommand, CommandModules } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 import type { LoadSettings } from "./setting-flags.ts";
 
-/** Segments that one command forgets at most. It puts a mark for each: a typing error in a range must not fill the bucket. */
+/** The most segments that one command forgets. It puts a mark for each, and a typing error in a range must not fill the bucket. */
 const FORGET_COUNT_MAX = 10_000;
 /** Objects between two progress messages. */
 const PROGRESS_COUNT = 1000;
@@ -28,10 +28,10 @@ export const addBucket: AddCommand = (program, modules, done) => {
   const forget = command
     .command("forget")
     .description("accept that segments are lost: queries over their window are answered without them")
-    .argument("<tenant>", "whose they are; anonymous where tenants are not told apart")
+    .argument("<tenant>", "the tenant whose segments they are; anonymous without --multitenancy")
     .argument("<window>", "the hour, as in the error: 20260302T14")
     .argument("<store>", "the store that made them, 32 hex digits")
-    .argument("<ordinal>", "which: 3, or 3-7")
+    .argument("<ordinal>", "their ordinals: 3, or 3-7")
     .allowExcessArguments(false);
   const loadForForget = addSettingFlags(forget, modules.terminal);
   forget.action(async (tenant: string, window: string, store: string, ordinals: string) => {
@@ -50,11 +50,11 @@ interface Lost {
 
 function readLost(tenant: string, window: string, store: string, ordinals: string): Lost {
   const windowStartMs = parseWindow(window);
-  if (windowStartMs === undefined) throw usage(`${JSON.stringify(window)} is no window: write the hour as 20260302T14, in UTC`);
-  if (!/^[0-9a-f]{32}$/.test(store)) throw usage(`${JSON.stringify(store)} is no store: write its 32 hex digits in lower case`);
+  if (windowStartMs === undefined) throw usage(`${JSON.stringify(window)} is not a window: write the hour as 20260302T14, in UTC`);
+  if (!/^[0-9a-f]{32}$/.test(store)) throw usage(`${JSON.stringify(store)} is not a store id: write its 32 hex digits in lower case`);
   const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(ordinals);
   const range = { first: Number(match?.[1]), last: Number(match?.[2] ?? match?.[1]) };
-  if (match === null || range.last < range.first) throw usage(`${JSON.stringify(ordinals)} is no ordinal: write 3, or 3-7 for several`);
+  if (match === null || range.last < range.first) throw usage(`${JSON.stringify(ordinals)} is not an ordinal: write 3, or 3-7 for several`);
   if (range.last - range.first >= FORGET_COUNT_MAX) throw usage(`${ordinals} are more than ${FORGET_COUNT_MAX} segments: forget them in parts`);
   try {
     return { tenant: parseTenantId(tenant), windowStartMs, storeId: store, range };
@@ -73,7 +73,7 @@ async function withBucket(load: LoadSettings, { clock }: CommandModules, use: (b
   }
 }
 
-/** Refuses a bucket without an identity, so that nothing is written to a mistyped folder. */
+/** Refuses a bucket without an identity, so that nothing is written to a folder whose name was mistyped. */
 async function identityOf(bucket: Bucket, signal: AbortSignal): Promise<BucketIdentity> {
   const identity = await readIdentity(bucket, signal);
   if (identity !== undefined) return identity;
@@ -85,7 +85,7 @@ async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, 
   const view = new CatalogView(Number.MAX_SAFE_INTEGER);
   const exemptStoreIds = new Set(identity.firstFormatStores);
   const progress = progressOf(terminal, "objects listed");
-  // A gap that the first LIST shows may be an upload under way: the second decides.
+  // A gap in the first LIST may be an upload that was under way: only a gap that the second LIST still has is one.
   for (let round = 0; round < 2; round++) {
     const list = view.beginList();
     for await (const page of bucket.list(OBJECT_PREFIX, {}, signal)) {

@@ -65,8 +65,8 @@ export class ColumnWriter {
     this.column(bytes, at);
   }
 
-  /** Header, front and columns, as `headerBytes` zeros and what follows them, in memory from `allocate`. */
-  finish<T extends Uint8Array>(headerBytes: number, allocate: (sizeBytes: number) => T): T {
+  /** Room for a header, then front and columns, in zeros from `allocate`. */
+  finish(headerBytes: number, allocate: (sizeBytes: number) => Uint8Array): Uint8Array {
     const front = this.front.finish();
     const columnsAt = padded(headerBytes + front.length);
     const bytes = allocate(columnsAt + this.#columnBytes);
@@ -80,7 +80,7 @@ export class ColumnWriter {
   }
 }
 
-/** Reads what a `ColumnWriter` wrote; throws `CorruptionError` where it cannot be that. */
+/** Reads what a `ColumnWriter` wrote. Every method throws `CorruptionError` where no writer could have written what it finds. */
 export class ColumnReader {
   readonly front: ByteReader;
   readonly #bytes: Uint8Array;
@@ -154,14 +154,14 @@ export class ColumnReader {
     return offsets;
   }
 
-  /** Whole numbers between -`limit` and `limit`, both left out. */
-  whole(count: number, limit: number = TWO_53, least: number = -limit): Float64Array {
+  /** Whole numbers from `least` to below `limit`. */
+  whole(count: number, limit: number = TWO_53, least: number = 1 - limit): Float64Array {
     const at = this.#at;
     const numbers = this.column(Float64Array, count);
     for (let i = 0; i < count; i++) {
       this.#interrupt.after(1);
       const value = numbers[i]!;
-      // Not a number is in no range.
+      // NaN is in no range.
       if (!(value >= least && value < limit) || Math.floor(value) !== value) this.fail(`a whole number from ${least} to below ${limit}`, `${value}`, at + i * 8);
     }
     return numbers;

@@ -35,8 +35,8 @@ const TWO_53 = 2 ** 53;
 /** Line numbers and the like: any that 64 bits hold. */
 const TWO_63 = 2 ** 63;
 
-/** `partial` holds its contents, it is not packed. The bytes carry no checksum yet (`withChecksum`). */
-export function encodePartial<T extends Uint8Array = Uint8Array>(partial: ScanPartial, allocate: (sizeBytes: number) => T = (sizeBytes) => new Uint8Array(sizeBytes) as Uint8Array as T): T {
+/** Encodes the fields of `partial` but `packed`, into zeros from `allocate`. The bytes carry no checksum yet (`withChecksum`). */
+export function encodePartial(partial: ScanPartial, allocate: (sizeBytes: number) => Uint8Array = (sizeBytes) => new Uint8Array(sizeBytes)): Uint8Array {
   const writer = new ColumnWriter();
   const { names, locations, durations, listing, cardinality } = partial;
   const has = PARTIAL_HAS;
@@ -44,7 +44,13 @@ export function encodePartial<T extends Uint8Array = Uint8Array>(partial: ScanPa
     .uvarint(partial.recordCount)
     .raw(Buffer.from(partial.identitySum, "hex"))
     .u64(BigInt.asUintN(64, partial.period))
-    .u8((names === undefined ? 0 : has.names) + (locations === undefined ? 0 : has.locations) + (durations === undefined ? 0 : has.durations) + (listing === undefined ? 0 : has.listing) + (cardinality === undefined ? 0 : has.cardinality));
+    .u8(
+      (names === undefined ? 0 : has.names) +
+        (locations === undefined ? 0 : has.locations) +
+        (durations === undefined ? 0 : has.durations) +
+        (listing === undefined ? 0 : has.listing) +
+        (cardinality === undefined ? 0 : has.cardinality),
+    );
   if (names !== undefined) writeNames(writer, names);
   if (locations !== undefined) writeLocations(writer, locations);
   const labels = new LabelTable();
@@ -77,7 +83,7 @@ export function encodePartial<T extends Uint8Array = Uint8Array>(partial: ScanPa
   return bytes;
 }
 
-/** The same bytes for a peer: a copy with its checksum. */
+/** A copy of encoded bytes with a checksum, as a peer is sent them. */
 export function withChecksum(encoded: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(encoded);
   const header = new DataView(bytes.buffer);
@@ -94,13 +100,16 @@ export function checkPeerPartial(bytes: Uint8Array): void {
   if (found !== crc) fail(CRC_AT, `checksum ${found}`, `${crc}`);
 }
 
-/** What the main thread needs of a partial that workers open: for receipts. */
+/** Reads only what the main thread needs of a partial that workers open: the counts of its receipt. */
 export function readCounts(bytes: Uint8Array): Pick<ScanPartial, "recordCount" | "identitySum" | "period"> {
   const { frontBytes } = readHeader(bytes);
   return countsOf(new ByteReader(bytes, OBJECT, PARTIAL_HEADER_BYTES, PARTIAL_HEADER_BYTES + frontBytes));
 }
 
-/** Throws `CorruptionError`, or what `interrupt` throws. Columns are views of `bytes`, which must stay as they are; a partial in shared memory is copied first. */
+/**
+ * Throws `CorruptionError`, or what `interrupt` throws. The columns are views of `given`, which must not change any more; of a copy where it lies in
+ * shared memory or not on a multiple of 8 bytes.
+ */
 export function decodePartial(given: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
   const { frontBytes } = readHeader(given);
   const bytes = given.byteOffset % 8 === 0 && !(given.buffer instanceof SharedArrayBuffer) ? given : new Uint8Array(given);

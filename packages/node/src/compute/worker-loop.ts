@@ -12,7 +12,7 @@ import { mergeAnswer } from "./finish-query.ts";
 import type { BuiltDataset, EncodeSettings, Finished } from "./compute.ts";
 import { mergePartials } from "./merge-partials.ts";
 import { workerOf } from "./worker-of.ts";
-import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, StoreIdLists, toPlainError, unpackPush } from "./worker-protocol.ts";
+import { cancelCell, firstRowOf, isPush, packRecords, queryCanceled, recordsTooLarge, toPlainError, unpackPush } from "./worker-protocol.ts";
 import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart, PackedPush, PackedRecords } from "./worker-protocol.ts";
 import { SLOT_BYTES, slotOf } from "./buffer-pool.ts";
 import { HeldHeap, MemoryGuard } from "./memory-guard.ts";
@@ -39,7 +39,6 @@ export class WorkerLoop {
   readonly #heap: HeldHeap;
   readonly #engine: ComputeEngine;
   readonly #settings = new Map<number, EncodeSettings>();
-  readonly #storeIds = new StoreIdLists();
   readonly #slices: SlicedWork<WorkerBatch>;
   /** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
   #guard: MemoryGuard | undefined;
@@ -136,7 +135,7 @@ export class WorkerLoop {
   #encode(push: PackedPush): PackedRecords {
     const { shared, recordBytesMax } = this.#start;
     const [place] = push;
-    const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), this.#settingsOf, this.#storeIds);
+    const task = unpackPush(push, (at, lengthBytes) => new Uint8Array(shared, at, lengthBytes), this.#settingsOf);
     let next = typeof place === "number" ? slotOf(place) : 0;
     const end = typeof place === "number" ? next + SLOT_BYTES : 0;
     let recordBytes = 0;

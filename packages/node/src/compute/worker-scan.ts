@@ -52,11 +52,11 @@ export class WorkerScan {
     }
   }
 
-  /** In any order: a record that lies in several views counts in the one that is read first. */
+  /** Views may come in any order: a record that lies in several counts in the one that is read first. */
   read(view: DatasetView): void {
     const { spec } = this.#task;
     const interrupt = this.#interrupt;
-    interrupt.now(); // what comes next may have to be opened
+    interrupt.now(); // opening sections takes long as well
     switch (spec.kind) {
       case "listing":
         this.#listing!.scan(view, spec, this.#selectors, interrupt, this.#except);
@@ -71,7 +71,7 @@ export class WorkerScan {
         this.#heatmap!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "names": {
-        // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
+        // Segments keep their stacktraces by name as well, which is much less to open. Stacktraces of rows in memory are named here.
         const named = view instanceof SegmentDataset ? view.byName : view;
         const merged = this.#merge(named);
         if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self, interrupt), interrupt);

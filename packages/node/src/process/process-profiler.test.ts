@@ -8,11 +8,15 @@ import { ProcessProfiler } from "./process-profiler.ts";
 
 const never = new AbortController().signal;
 
-/** Keeps the thread at work, so that there is something to sample. */
+/** Keeps the thread at work for so much time of a core, which V8 samples by: on a busy machine that takes longer. */
 function work(forMs: number): unknown[] {
   const kept: unknown[] = [];
-  const endMs = systemClock.monotonicMs() + forMs;
-  while (systemClock.monotonicMs() < endMs) kept.push(Array.from({ length: 1000 }, (_, index) => String(index)));
+  const before = process.cpuUsage();
+  const usedMs = (): number => {
+    const { user, system } = process.cpuUsage(before);
+    return (user + system) / 1000;
+  };
+  while (usedMs() < forMs) kept.push(Array.from({ length: 1000 }, (_, index) => String(index)));
   return kept;
 }
 

@@ -1,6 +1,6 @@
 /**
- * What a query reads: pure. One node: its own memory and every catalogued object that may hold the range.
- * A cluster adds the stores of other members to the same plan.
+ * Decides what a query reads. Pure. On one node these are its own memory and every catalogued object that may hold the range; a cluster adds the
+ * stores of other members to the same plan.
  */
 import type { CatalogEntry, DatasetEntry } from "@pyromesh/block";
 import type { Matcher } from "@pyromesh/profile";
@@ -18,7 +18,7 @@ export function quarantinesWithin(spans: readonly QuarantinedSpan[], startMs: nu
   return spans.filter((span) => (span.startMs ?? -Infinity) <= endMs && (span.endMs ?? Infinity) >= startMs);
 }
 
-/** Objects in the order they are read: by window, so that copies of a record meet in one batch. A plan has the objects of a window together. */
+/** Groups the objects by tenant and window, in the order of the plan, so that copies of a record are scanned together. The plan has them next to each other. */
 export function objectsByWindow(entries: readonly CatalogEntry[]): readonly (readonly CatalogEntry[])[] {
   const groups: CatalogEntry[][] = [];
   let group: CatalogEntry[] = [];
@@ -32,12 +32,12 @@ export function objectsByWindow(entries: readonly CatalogEntry[]): readonly (rea
   return groups;
 }
 
-/** Windows of a tenant that these groups of objects cover, as they stand in the plan: in rising order. */
+/** The windows of a tenant of which there is a group of objects, in rising order. */
 export function windowsCovered(groups: readonly (readonly CatalogEntry[])[], tenant: string): readonly number[] {
   return groups.filter(([first]) => first?.meta.tenant === tenant).map(([first]) => first!.meta.windowStartMs);
 }
 
-/** Datasets whose bytes a query needs: those that may hold its time and, for one of its selectors, its service. No selectors: any service. */
+/** Tells the datasets whose bytes a query needs: those whose times touch the range and whose service one of the selectors admits. Without selectors every service is admitted. */
 export function datasetFilter(
   range: { readonly startMs: number; readonly endMs: number },
   selectors: readonly (readonly Matcher[])[],

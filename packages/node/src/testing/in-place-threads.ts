@@ -179,7 +179,8 @@ class InPlaceThread implements WorkerThread {
 
   #diesAt(at: ThreadMoment["at"], calls: readonly WorkerCall[]): boolean {
     const { worker, epoch } = this.#start;
-    const end = this.#world.endAt?.({ step: this.#nextStep(), worker, epoch, at, calls });
+    const step = this.#nextStep();
+    const end = this.#world.endAt?.({ step, worker, epoch, at, calls });
     if (end !== undefined) this.#die(end);
     return end !== undefined;
   }

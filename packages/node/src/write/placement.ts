@@ -1,17 +1,18 @@
-/** Who keeps a push's records. On one node: this store. A cluster's ring answers through the same port. */
-import type { TenantId } from "@pyromesh/base";
-import type { Label } from "@pyromesh/profile";
+/** Who keeps a record. On one node: this store. A cluster's ring answers through the same port. */
+import type { EncodedRecord } from "@pyromesh/profile";
 
 export interface Placement {
-  /** Ordered store ids, rank 0 first; 16 bytes each. `labels` are as the client sent them. */
-  replicaSet(tenant: TenantId, labels: readonly Label[]): readonly Uint8Array[];
+  /** The store ids, 16 bytes each, in the order of their ranks. Asked once per record, after it is encoded: one push may be many label sets. */
+  of(record: PlacedRecord): readonly Uint8Array[];
 }
 
-/** `storeId`: the one in force. */
+export type PlacedRecord = Pick<EncodedRecord, "tenant" | "service" | "fingerprint">;
+
+/** `storeId`: this store's, which changes where a loss makes it take a new one. */
 export function placeOnSelf(storeId: () => Uint8Array): Placement {
   let self = [storeId()];
   return {
-    replicaSet: () => {
+    of: () => {
       if (self[0] !== storeId()) self = [storeId()];
       return self;
     },

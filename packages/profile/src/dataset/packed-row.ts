@@ -9,6 +9,7 @@
  *
  * Packed rows cost some 1.5 KB a push of the bench mix; plain typed arrays would cost 12 bytes a sample. Values are >= 0.
  */
+import { putUvarint, putUvarint64, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { RecordView } from "../model/record-view.ts";
 import { cleared } from "../model/scratch.ts";
 
@@ -23,56 +24,37 @@ interface IdTables {
   traceId(bytes: Uint8Array, at: number): number;
 }
 
-/** Longest that `packRow` writes for a record: ten bytes is the longest varint. */
+/** The longest row that `packRow` writes for a record: 64 bytes hold the header, and a node or an id takes five at most. */
 export function packedBytesMax({ values, sampleCount }: RecordView): number {
-  return 64 + values.length * 10 + sampleCount * (5 + values.length * 10 + 10);
+  return 64 + values.length * VARINT_BYTES_MAX + sampleCount * (5 + values.length * VARINT_BYTES_MAX + 10);
 }
 
-/** Into `out`, where `packedBytesMax` bytes are free; returns where the row ends. `nodes`: the dataset's node by the record's. */
+/** Writes a row into `out`, where `packedBytesMax` bytes are free; returns where it ends. `nodes`: the dataset's nodes by the record's. */
 export function packRow(out: Uint8Array, start: number, record: RecordView, nodes: Uint32Array, dataset: IdTables): number {
   const { sampleCount, values } = record;
   const flags =
     (record.profileId === undefined ? 0 : FLAG_PROFILE_ID) |
     (record.sampleSpan === undefined ? 0 : FLAG_SPANS) |
     (record.sampleTrace === undefined ? 0 : FLAG_TRACES);
-  let at = putVarint(out, start, sampleCount);
-  at = putInt64(out, at, record.durationNs < 0n ? 0n : record.durationNs);
-  at = putInt64(out, at, record.period < 0n ? 0n : record.period);
+  let at = putUvarint(out, start, sampleCount);
+  at = putUvarint64(out, at, record.durationNs < 0n ? 0n : record.durationNs);
+  at = putUvarint64(out, at, record.period < 0n ? 0n : record.period);
   out[at++] = flags;
   if (record.profileId !== undefined) {
     out.set(record.profileId, at);
     at += 16;
   }
-  for (const column of values) at = putInt64(out, at, columnTotal(column, sampleCount));
+  for (const column of values) at = putUvarint64(out, at, columnTotal(column, sampleCount));
   let previous = 0;
   for (let i = 0; i < sampleCount; i++) {
     const node = nodes[record.sampleNode[i]!]!;
     const delta = node - previous;
     previous = node;
-    let rest = delta < 0 ? -delta * 2 - 1 : delta * 2;
-    while (rest >= 0x80) {
-      out[at++] = (rest & 0x7f) | 0x80;
-      rest >>>= 7;
-    }
-    out[at++] = rest;
+    at = putUvarint(out, at, delta < 0 ? -delta * 2 - 1 : delta * 2);
   }
   for (const column of values) {
-    if (column instanceof BigInt64Array) {
-      for (let i = 0; i < sampleCount; i++) at = putInt64(out, at, column[i]!);
-      continue;
-    }
-    for (let i = 0; i < sampleCount; i++) {
-      let rest = column[i]!;
-      while (rest >= 0x80000000) {
-        out[at++] = rest % 0x80 | 0x80;
-        rest = Math.floor(rest / 0x80);
-      }
-      while (rest >= 0x80) {
-        out[at++] = (rest & 0x7f) | 0x80;
-        rest >>>= 7;
-      }
-      out[at++] = rest;
-    }
+    if (column instanceof BigInt64Array) for (let i = 0; i < sampleCount; i++) at = putUvarint64(out, at, column[i]!);
+    else for (let i = 0; i < sampleCount; i++) at = putUvarint(out, at, column[i]!);
   }
   if (record.sampleSpan !== undefined) {
     at = putIds(out, at, record.sampleSpan, sampleCount, record.spans.length / 8, (span) => dataset.spanId(record.spans, span * 8));
@@ -83,7 +65,7 @@ export function packRow(out: Uint8Array, start: number, record: RecordView, node
   return at;
 }
 
-/** What an id of the record is in the dataset; 0: not asked yet. Cleared by each call. */
+/** The dataset's number of each id of the record; 0: not looked up yet. Each call clears it. */
 let knownIds: Uint32Array = new Uint32Array(64);
 
 function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {
@@ -93,12 +75,12 @@ function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number,
     const id = ids[i]!;
     let known = knownIds[id]!;
     if (known === 0 && id !== 0) knownIds[id] = known = find(id);
-    at = putVarint(out, at, known);
+    at = putUvarint(out, at, known);
   }
   return at;
 }
 
-/** The exact sum of a column. Sums beyond int64 are held at its end. */
+/** The exact sum of a column, limited to int64. */
 export function columnTotal(column: Float64Array | BigInt64Array, count: number): number | bigint {
   if (column instanceof Float64Array) {
     let sum = 0;
@@ -112,142 +94,94 @@ export function columnTotal(column: Float64Array | BigInt64Array, count: number)
 
 const INT64_MAX = 2n ** 63n - 1n;
 
-function putVarint(out: Uint8Array, start: number, value: number): number {
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80) {
-    out[at++] = rest % 0x80 | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  out[at++] = rest;
-  return at;
-}
-
-function putInt64(out: Uint8Array, start: number, value: number | bigint): number {
-  if (typeof value === "number") return putVarint(out, start, value);
-  if (value < 9007199254740992n) return putVarint(out, start, Number(value));
-  let at = start;
-  let rest = value;
-  while (rest >= 0x80n) {
-    out[at++] = Number(rest & 0x7fn) | 0x80;
-    rest >>= 7n;
-  }
-  out[at++] = Number(rest);
-  return at;
-}
-
 /** Walks one packed row. Trusts the bytes: they were packed in this process, or their checksum was checked. */
 export class RowCursor {
-  bytes: Uint8Array = new Uint8Array(0);
-  offset = 0;
   sampleCount = 0;
   flags = 0;
   duration: number | bigint = 0;
   period: number | bigint = 0;
   profileId: Uint8Array | undefined;
+  readonly #cursor = new VarintCursor();
 
-  header(): void {
-    this.sampleCount = this.number();
-    this.duration = this.int64();
-    this.period = this.int64();
-    this.flags = this.bytes[this.offset++]!;
+  /** Reads the header of the row at `offset`, and stands behind it. */
+  open(bytes: Uint8Array, offset: number): void {
+    const cursor = this.#cursor;
+    cursor.moveTo(bytes, offset);
+    this.sampleCount = cursor.next();
+    this.duration = cursor.nextWide();
+    this.period = cursor.nextWide();
+    this.flags = bytes[cursor.offset++]!;
     this.profileId = undefined;
     if ((this.flags & FLAG_PROFILE_ID) !== 0) {
-      this.profileId = this.bytes.slice(this.offset, this.offset + 16);
-      this.offset += 16;
-    }
-  }
-
-  number(): number {
-    let value = 0;
-    let scale = 1;
-    for (;;) {
-      const byte = this.bytes[this.offset++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value;
-      scale *= 0x80;
+      this.profileId = bytes.slice(cursor.offset, cursor.offset + 16);
+      cursor.offset += 16;
     }
   }
 
   int64(): number | bigint {
-    const start = this.offset;
-    const value = this.number();
-    if (value < TWO_53) return value;
-    return exactVarint(this.bytes, start);
+    return this.#cursor.nextWide();
   }
 
   /** Skips `count` varints. */
   skip(count: number): void {
-    const bytes = this.bytes;
-    let at = this.offset;
+    const cursor = this.#cursor;
+    const { bytes } = cursor;
+    let at = cursor.offset;
     for (let i = 0; i < count; i++) while (bytes[at++]! >= 0x80);
-    this.offset = at;
+    cursor.offset = at;
   }
 
+  /**
+   * This loop and that of `values` read their numbers themselves: they are most of what a query does in memory, and take a fifth longer
+   * with a call and a look at the end for each number.
+   */
   deltas(into: Uint32Array, count: number): void {
-    const bytes = this.bytes;
-    let at = this.offset;
+    const cursor = this.#cursor;
+    const { bytes } = cursor;
+    let at = cursor.offset;
     let previous = 0;
     for (let i = 0; i < count; i++) {
       let byte = bytes[at++]!;
       let raw = byte & 0x7f;
-      let shift = 7;
-      while (byte >= 0x80) {
+      for (let shift = 7; byte >= 0x80; shift += 7) {
         byte = bytes[at++]!;
         raw |= (byte & 0x7f) << shift;
-        shift += 7;
       }
       raw >>>= 0;
       previous += (raw & 1) === 0 ? raw >>> 1 : -((raw + 1) / 2);
       into[i] = previous;
     }
-    this.offset = at;
+    cursor.offset = at;
   }
 
-  /** Values as doubles; where one reaches 2^53, all again as exact ones. */
+  /** Reads values as doubles. Where one reaches 2^53, all are read again, exactly, and returned. */
   values(into: Float64Array, count: number): BigInt64Array | undefined {
-    const bytes = this.bytes;
-    const start = this.offset;
+    const cursor = this.#cursor;
+    const { bytes, offset: start } = cursor;
     let at = start;
     let isWide = false;
     for (let i = 0; i < count; i++) {
       let byte = bytes[at++]!;
       let value = byte & 0x7f;
-      let scale = 0x80;
-      while (byte >= 0x80) {
+      for (let scale = 0x80; byte >= 0x80; scale *= 0x80) {
         byte = bytes[at++]!;
         value += (byte & 0x7f) * scale;
-        scale *= 0x80;
       }
       into[i] = value;
       if (value >= TWO_53) isWide = true;
     }
-    this.offset = at;
+    cursor.offset = at;
     if (!isWide) return undefined;
     const wide = new BigInt64Array(count);
-    at = start;
-    for (let i = 0; i < count; i++) {
-      wide[i] = exactVarint(bytes, at);
-      while (bytes[at++]! >= 0x80);
-    }
+    cursor.offset = start;
+    for (let i = 0; i < count; i++) wide[i] = BigInt(cursor.nextWide());
     return wide;
   }
 
   indexes(count: number): Uint32Array {
+    const cursor = this.#cursor;
     const out = new Uint32Array(count);
-    for (let i = 0; i < count; i++) out[i] = this.number();
+    for (let i = 0; i < count; i++) out[i] = cursor.next();
     return out;
-  }
-}
-
-function exactVarint(bytes: Uint8Array, start: number): bigint {
-  let value = 0n;
-  let shift = 0n;
-  let at = start;
-  for (;;) {
-    const byte = bytes[at++]!;
-    value |= BigInt(byte & 0x7f) << shift;
-    if (byte < 0x80) return value;
-    shift += 7n;
   }
 }

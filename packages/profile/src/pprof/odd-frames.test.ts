@@ -73,7 +73,7 @@ function recordBytes(pprof: Uint8Array): Uint8Array {
 /** As a store of the first normalisation version kept it. */
 function ofVersion1(bytes: Uint8Array): Uint8Array {
   const old = bytes.slice();
-  old[RECORD_OFFSET.stores] = 1;
+  old[RECORD_OFFSET.body] = 1;
   writeUint32(old, RECORD_OFFSET.crc, crc32(old.subarray(RECORD_OFFSET.bodyLength)));
   return old;
 }

@@ -1,11 +1,13 @@
 /**
- * The kernel: the decoder's inner loops as WebAssembly (../kernel, compiled by scripts/build.mjs into gen/kernel-bytes.ts), on a
- * memory laid out for pushes up to a size (kernel-memory.ts), and what they ask of JavaScript: to refuse in words, and what is rare.
+ * The kernel: the inner loops of decoding and encoding as WebAssembly (../kernel, compiled by scripts/build.mjs into gen/kernel-bytes.ts), on
+ * a memory for pushes up to a size (kernel-memory.ts). The kernel calls JavaScript to refuse a push in words, and for what is rare: ids of 64
+ * bits, and text that is not ASCII.
  */
 import { isUtf8 } from "node:buffer";
 import { assert } from "@pyromesh/base";
 import { describeInvalidText } from "./find-invalid-text.ts";
 import { KERNEL_BYTES } from "../gen/kernel-bytes.ts";
+import { REFUSAL } from "../gen/kernel-layout.ts";
 import { KernelMemory, nodeCountMax } from "./kernel-memory.ts";
 import { tooManySamples } from "../labels/limits.ts";
 import type { ValueColumn } from "../model/record-view.ts";
@@ -13,7 +15,7 @@ import { malformed, refusal } from "../labels/refusal.ts";
 
 export interface DecodeLimits {
   readonly sampleCountMax: number;
-  /** At least as many as the push's own frames make. */
+  /** At least as many nodes as the push's own frames can make. */
   readonly nodeCountMax: number;
   readonly depthMax: number;
   readonly labelCountMax: number;
@@ -39,7 +41,7 @@ export class PprofKernel {
   readonly #exports: KernelExports;
   /** Ids from 2^31 on, numbered in order of appearance. */
   readonly #bigIds = new Map<bigint, number>();
-  /** Of the push. */
+  /** Length of the push. */
   #inputBytes = 0;
   #limits: DecodeLimits = { sampleCountMax: 0, nodeCountMax: 0, depthMax: 0, labelCountMax: 0 };
 
@@ -77,7 +79,7 @@ export class PprofKernel {
     return this.#exports.findChild(parent, location);
   }
 
-  /** 0: there is no room for it. */
+  /** Makes the child where there is none. 0 where there is no room for it. */
   childAt(parent: number, location: number): number {
     return this.#exports.childAt(parent, location);
   }
@@ -87,7 +89,7 @@ export class PprofKernel {
     return hasLabels ? this.#exports.mergeByAll(sampleCount) : this.#exports.mergeByNode(sampleCount);
   }
 
-  /** Columns of sums by merged sample: exact in doubles, or in 64 bits. */
+  /** Adds up the values of merged samples, one column per sample type: as doubles where all sums are exact so, else as 64-bit integers. */
   addUp(sampleCount: number, valueCount: number, mergedCount: number): ValueColumn[] {
     this.#exports.addUp(sampleCount, valueCount, mergedCount);
     const { sums, sumIsWide } = this.memory.columns;
@@ -110,54 +112,54 @@ export class PprofKernel {
     return (end >>> 0) - out.byteOffset; // WebAssembly's numbers have a sign; an address from 2^31 on would be negative
   }
 
-  /** An id never seen costs the push at least five bytes, so the map is bounded by it. */
+  /** Bounded by the push: each new id takes at least five bytes of it. */
   #bigId(id: bigint): number {
     let number = this.#bigIds.get(id);
     if (number === undefined) this.#bigIds.set(id, (number = 0x8000_0000 + this.#bigIds.size));
     return number;
   }
 
-  /** `reason`: kernel/refusal.ts. */
+  /** `reason` is one of `REFUSAL`; `facts` are the numbers that kernel/layout.mjs names beside it. */
   #refuse(reason: number, facts: readonly number[]): never {
     const [first = 0, second = 0, third = 0] = facts;
     const { sampleCountMax, labelCountMax } = this.#limits;
     switch (reason) {
-      case 0:
+      case REFUSAL.endsInMessage:
         throw malformed("the profile ends inside a message: send all of its bytes");
-      case 1:
+      case REFUSAL.endsInNumber:
         throw malformed("the profile ends inside a number: send all of its bytes");
-      case 2:
+      case REFUSAL.numberTooLong:
         throw malformed("the profile holds a number longer than 64 bits: encode it as protobuf does");
-      case 3:
+      case REFUSAL.endsInSample:
         throw malformed("the profile ends inside a sample: send all of its bytes");
-      case 4:
+      case REFUSAL.endsInLocation:
         throw malformed("the profile ends inside a location: send all of its bytes");
-      case 5:
+      case REFUSAL.endsInLocationId:
         throw malformed("the profile ends inside a location id: send all of its bytes");
-      case 6:
+      case REFUSAL.endsInField:
         throw malformed("the profile ends inside a field: send all of its bytes");
-      case 7:
+      case REFUSAL.locationIdZero:
         throw malformed("a sample refers to location id 0: number locations from 1");
-      case 8:
+      case REFUSAL.fieldNumber:
         throw malformed("the profile holds a field number that protobuf does not have: send a pprof profile");
-      case 9:
+      case REFUSAL.fieldNumberPadded:
         throw malformed("the profile holds a field number with needless zero bytes: encode it as protobuf does");
-      case 10:
+      case REFUSAL.wireType:
         throw malformed(`field ${first} of the profile has wire type ${second} instead of ${third}: send a pprof profile`);
-      case 11:
+      case REFUSAL.wireTypeUnknown:
         throw malformed(`the profile holds a field of wire type ${first}: send an uncompressed or gzipped pprof profile`);
-      case 12:
+      case REFUSAL.tooManySamples:
         throw tooManySamples(sampleCountMax);
-      case 13:
+      case REFUSAL.tooManyLabels:
         throw refusal(
           "sample_labels_limit",
           `a sample has ${first} labels and at most ${labelCountMax} are taken: label less, or raise limits.max_profile_stacktrace_sample_labels`,
         );
-      case 14:
+      case REFUSAL.valueCounts:
         throw malformed(`one sample has ${first} values and another ${second}: give each sample one value for each sample type`);
-      case 15:
+      case REFUSAL.tooManyMappings:
         throw malformed(`the profile has more than ${first} mappings: send those that its locations refer to`);
-      case 16:
+      case REFUSAL.tooManyTypes:
         throw malformed(`the profile has more than ${first} sample types: send a pprof profile`);
       default:
         throw new Error(`the kernel refused for reason ${reason}`);

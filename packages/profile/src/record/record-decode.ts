@@ -4,7 +4,9 @@
  * What must stay true: whatever the bytes are, the outcome is a view or a `CorruptionError`. Counts are checked against
  * the bytes that are left before anything is sized by them, references against what they may refer to, and every column
  * against the end once it is read (reading past it yields nonsense for a moment, and is caught there).
+ * Numbers of one byte, and of two where these are many, are read in the loops themselves: a call for each would double the time of decoding.
  */
+import { VarintCursor } from "@pyromesh/base";
 import { IDENTITY_BYTES, NORMALISATION_VERSION, NORMALISATION_VERSION_MIN } from "../model/identity.ts";
 import type { Label } from "../labels/labels.ts";
 import { compareText, LABEL_SERVICE_NAME } from "../labels/labels.ts";
@@ -24,23 +26,25 @@ import { RecordColumns } from "../model/record-columns.ts";
 import type { RecordView, ValueColumn } from "../model/record-view.ts";
 import { grown } from "../model/scratch.ts";
 
-/** A record's view, and what told a push without a clock from another just like it. */
+/** A record's view, and what distinguishes a push without a clock from another one that is equal. */
 export interface DecodedRecord extends RecordView {
   readonly idempotencyKey: string | undefined;
   readonly nonce: Uint8Array | undefined;
 }
 
-/** The same columns for a value that lasts: use a `RecordDecoder` where records come one after the other. */
+/** Its columns are its own, and stay valid. Use a `RecordDecoder` where records come one after the other. */
 export function decodeRecord(bytes: Uint8Array, object: string): DecodedRecord {
   return new RecordDecoder().decode(bytes, object);
 }
 
 const NOTHING: Uint8Array = new Uint8Array(0);
+const INT64_MAX = 2n ** 63n - 1n;
 
 export class RecordDecoder {
   #bytes: Uint8Array = NOTHING;
   #object = "";
   #number = 0;
+  readonly #cursor = new VarintCursor();
 
   readonly #to = new RecordColumns();
 
@@ -48,11 +52,12 @@ export class RecordDecoder {
   decode(bytes: Uint8Array, object: string): DecodedRecord {
     const input = bytes.constructor === Uint8Array ? bytes : new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#bytes = input;
+    this.#cursor.moveTo(input, 0);
     this.#object = object;
     const front = new FrontReader(input, object, checkEnvelope(input, object));
     const normalisation = front.byte();
     if (normalisation < NORMALISATION_VERSION_MIN || normalisation > NORMALISATION_VERSION) {
-      corrupt(object, front.pos - 1, `a normalisation version of ${NORMALISATION_VERSION_MIN} to ${NORMALISATION_VERSION}`, `${normalisation}`);
+      corrupt(object, front.offset - 1, `a normalisation version of ${NORMALISATION_VERSION_MIN} to ${NORMALISATION_VERSION}`, `${normalisation}`);
     }
     const tenant = front.text();
     const service = front.text();
@@ -70,19 +75,19 @@ export class RecordDecoder {
     const idempotencyKey = (keys & BODY_HAS_IDEMPOTENCY_KEY) !== 0 ? front.text() : undefined;
     const nonce = (keys & BODY_HAS_NONCE) !== 0 ? front.raw(16) : undefined;
 
-    const countsAt = front.pos;
+    const countsAt = front.offset;
     const nodeCount = front.uint32();
     const locationCount = front.uint32();
     const lineCount = front.uint32();
     const functionCount = front.uint32();
     const mappingCount = front.uint32();
     const stringCount = front.uint32();
-    // The least each can take.
+    // The least bytes that each can take.
     const least =
       2 * nodeCount + 2 * (locationCount + lineCount) + 4 * functionCount + 27 * mappingCount + 2 * stringCount + sampleCount * (1 + typeCount) + typeCount;
-    if (least > input.length - front.pos) corrupt(object, countsAt, `counts for ${input.length - front.pos} bytes`, `for at least ${least}`);
+    if (least > input.length - front.offset) corrupt(object, countsAt, `counts for ${input.length - front.offset} bytes`, `for at least ${least}`);
 
-    let pos = this.#nodes(front.pos, nodeCount, locationCount);
+    let pos = this.#nodes(front.offset, nodeCount, locationCount);
     pos = this.#locations(pos, locationCount, lineCount, functionCount, mappingCount);
     pos = this.#functionsAndMappings(pos, functionCount, mappingCount, stringCount);
     pos = this.#stringLengths(pos, stringCount);
@@ -273,7 +278,7 @@ export class RecordDecoder {
       const reader = new FrontReader(bytes, this.#object, pos);
       const string = (): number => {
         const distance = reader.count();
-        if (distance > next) this.#fail(reader.pos, "a mapping's string before it", "a later one");
+        if (distance > next) this.#fail(reader.offset, "a mapping's string before it", "a later one");
         return distance === 0 ? 0 : distance === 1 ? next++ : next + 1 - distance;
       };
       for (let mapping = 1; mapping <= mappingCount; mapping++) {
@@ -284,7 +289,7 @@ export class RecordDecoder {
         this.#to.mappingBuildId[mapping] = string();
         this.#to.mappingFlags[mapping] = reader.byte();
       }
-      pos = reader.pos;
+      pos = reader.offset;
     }
     if (next !== stringCount + 1) this.#fail(pos, `${stringCount} strings in functions and mappings`, `${next - 1}`);
     return pos;
@@ -342,21 +347,15 @@ export class RecordDecoder {
     const width = bytes[pos++];
     if (width === 1) {
       const column = new BigInt64Array(sampleCount);
+      const cursor = this.#cursor;
+      cursor.offset = pos;
       for (let i = 0; i < sampleCount; i++) {
-        let value = 0n;
-        let shift = 0n;
-        let byte: number;
-        do {
-          if (pos >= bytes.length || shift > 63n) this.#fail(pos, "a number of at most 63 bits", "a longer one");
-          byte = bytes[pos++]!;
-          value |= BigInt(byte & 0x7f) << shift;
-          shift += 7n;
-        } while (byte >= 0x80);
-        if (value >= 1n << 63n) this.#fail(pos, "a number of at most 63 bits", "a longer one");
-        column[i] = value;
+        const value = cursor.nextWide();
+        if (value < 0 || value > INT64_MAX) this.#fail(cursor.offset, "a number of at most 63 bits", value < 0 ? "the end, or a longer one" : "a larger one");
+        column[i] = BigInt(value);
       }
       values.push(column);
-      return pos;
+      return cursor.offset;
     }
     if (width !== 0) this.#fail(pos - 1, "a column's width of 0 or 1", `${width}`);
     const column = this.#to.values[type]!;
@@ -379,7 +378,7 @@ export class RecordDecoder {
     return pos;
   }
 
-  /** References of spans or traces; leaves the count of distinct ones in #number. */
+  /** Reads references to spans or traces; leaves the count of distinct ones in #number. */
   #references(from: number, sampleCount: number, into: Uint32Array): number {
     const bytes = this.#bytes;
     if (sampleCount > bytes.length - from) this.#fail(from, `${sampleCount} references`, `${bytes.length - from} bytes`);
@@ -400,7 +399,7 @@ export class RecordDecoder {
     return pos;
   }
 
-  /** Entry 0, zeros, and the ids. */
+  /** The ids behind an entry 0 of zeros. */
   #ids(at: number, count: number, sizeBytes: number): Uint8Array {
     if (count * sizeBytes > this.#bytes.length - at) this.#fail(at, `${count * sizeBytes} bytes`, `${this.#bytes.length - at}`);
     const ids = new Uint8Array((count + 1) * sizeBytes);
@@ -410,36 +409,12 @@ export class RecordDecoder {
 
   /** Reads a varint below 2^54 into #number. */
   #varint(from: number): number {
-    const bytes = this.#bytes;
-    let pos = from;
-    if (from + 4 <= bytes.length) {
-      const a = bytes[pos]!;
-      const b = bytes[pos + 1]!;
-      const c = bytes[pos + 2]!;
-      if (a >= 0x80 && b >= 0x80 && c < 0x80) {
-        this.#number = (a & 0x7f) | ((b & 0x7f) << 7) | (c << 14);
-        return pos + 3;
-      }
-      const d = bytes[pos + 3]!;
-      if (a >= 0x80 && b >= 0x80 && c >= 0x80 && d < 0x80) {
-        this.#number = (a & 0x7f) | ((b & 0x7f) << 7) | ((c & 0x7f) << 14) | (d << 21);
-        return pos + 4;
-      }
-    }
-    let value = 0;
-    let scale = 1;
-    for (let count = 0; count < 8; count++) {
-      if (pos >= bytes.length) this.#fail(pos, "a number", "the end");
-      const byte = bytes[pos++]!;
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) {
-        if (value >= 2 ** 54) break;
-        this.#number = value;
-        return pos;
-      }
-      scale *= 0x80;
-    }
-    return this.#fail(from, "a number below 2^54", "a larger one");
+    const cursor = this.#cursor;
+    cursor.offset = from;
+    const value = cursor.next();
+    if (value < 0 || value >= 2 ** 54) this.#fail(from, "a number below 2^54", value < 0 ? "the end, or a longer one" : "a larger one");
+    this.#number = value;
+    return cursor.offset;
   }
 
   #mustNotPass(pos: number, what: string): void {
@@ -451,7 +426,7 @@ export class RecordDecoder {
   }
 }
 
-/** With service_name, which stands apart, at its place. */
+/** The labels, with service_name, which is stored apart, in its place. */
 function readLabels(front: FrontReader, service: string): Label[] {
   const count = front.count();
   const labels: Label[] = [];

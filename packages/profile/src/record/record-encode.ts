@@ -1,10 +1,12 @@
 /**
- * Writes records: what is of one value in front, then the columns, which the kernel writes (../kernel/record.ts), then spans and
- * traces; around it the envelope. RECORD.md draws the layout; record-decode.ts reads it.
+ * Writes records: the envelope, the header, the columns, which the kernel writes (../kernel/record.ts), then spans and traces.
+ * RECORD.md draws the layout; record-decode.ts reads it.
  */
-import { assert, crc32 } from "@pyromesh/base";
+import { assert, crc32, putUvarint } from "@pyromesh/base";
 import { identityOf, NORMALISATION_VERSION } from "../model/identity.ts";
-import { FRONT_BYTES_MAX, RESULT } from "../pprof/kernel-memory.ts";
+import { RESULT } from "../gen/kernel-layout.ts";
+import { FRONT_BYTES_MAX } from "../pprof/kernel-memory.ts";
+import { fingerprintOfBytes } from "../labels/fingerprint.ts";
 import type { Labels } from "../labels/labels.ts";
 import { LABEL_SERVICE_NAME, labelValue } from "../labels/labels.ts";
 import type { PprofKernel } from "../pprof/pprof-kernel.ts";
@@ -15,19 +17,17 @@ import {
   BODY_HAS_PROFILE_ID,
   BODY_HAS_SPANS,
   BODY_HAS_TRACES,
-  checkStoreIds,
   millisecondsOf,
   RECORD_MAGIC,
   RECORD_OFFSET,
   RECORD_VERSION,
-  STORE_ID_BYTES,
   writeUint32,
 } from "./record.ts";
 import type { EncodedRecord, RecordView, ValueColumn } from "../model/record-view.ts";
 import { refusal } from "../labels/refusal.ts";
 import { grown } from "../model/scratch.ts";
 
-/** What goes into a record, of the push whose columns lie in the kernel's memory, merged and added up. */
+/** Which part of a push becomes a record. The push's columns lie in the kernel's memory, with equal samples merged. */
 export interface RecordDraft {
   readonly tenant: string;
   /** Sorted, with `service_name`. */
@@ -36,18 +36,18 @@ export interface RecordDraft {
   readonly durationNs: bigint;
   readonly period: bigint;
   readonly periodType: SampleType;
-  /** One for each of `columns`. */
+  /** One per entry of `columns`. */
   readonly sampleTypes: readonly SampleType[];
   readonly profileId: Uint8Array | undefined;
-  /** Of a push without a clock: what tells it from another just like it. */
+  /** Set for a push without a clock: what distinguishes it from another one that is equal. */
   readonly idempotencyKey: string | undefined;
-  /** 16 bytes, where there is neither key nor profile id. */
+  /** 16 bytes, set where there is neither key nor profile id. */
   readonly nonce: Uint8Array | undefined;
-  /** Which merged samples, in order; in the kernel's memory. */
+  /** The merged samples of the record, in order; in the kernel's memory. */
   readonly samples: Uint32Array;
-  /** Of all merged samples. */
+  /** How many merged samples the push has. */
   readonly mergedCount: number;
-  /** Which columns of sums. */
+  /** Which columns of sums go into the record. */
   readonly columns: readonly number[];
   /** By merged sample. */
   readonly sampleSpan: Uint32Array | undefined;
@@ -61,35 +61,36 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 /** Longest varint of a 32-bit number. */
 const VARINT32_MAX = 5;
 
-/** What a record is written for. */
+/** What happens with records as they are written. */
 export interface RecordUse {
-  /** Whom it is sent to, rank 0 first; 16 bytes each. Kept in the record, no part of its identity. */
-  readonly storeIds: readonly Uint8Array[];
-  /** Where its bytes go: `lengthBytes` long, all of which is overwritten. */
+  /** Returns memory of `lengthBytes` for a record, all of which is overwritten. */
   readonly room: (lengthBytes: number) => Uint8Array;
-  /** Hears of each record as its columns, which are valid until it returns. */
+  /** Called with each record and its columns, which are valid until it returns. */
   readonly onRecord: (record: EncodedRecord, view: RecordView) => void;
 }
 
-const NO_USE: RecordUse = { storeIds: [], room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} };
+const NO_USE: RecordUse = { room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} };
 
-/** Keeps its scratch between records; not for two at once. */
+/** Its memory is used again for the next record, so it encodes one at a time. */
 export class RecordEncoder {
   #front: Uint8Array = new Uint8Array(1 << 10);
+  /** Where service and labels lie in `#front`. */
+  #serviceFrom = 0;
+  #serviceTo = 0;
+  #labelsFrom = 0;
+  #labelsTo = 0;
+  #canonical: Uint8Array = new Uint8Array(1 << 10);
   #idNew = new Uint32Array(1 << 4);
   #sampleSpan = new Uint32Array(0);
   #sampleTrace = new Uint32Array(0);
 
-  /** Envelope and front are written so that they end where the columns begin, which is fixed. */
+  /** Envelope and header are written so that they end at a fixed place, where the columns begin. */
   encode(kernel: PprofKernel, draft: RecordDraft, use: RecordUse = NO_USE): EncodedRecord {
-    const { storeIds } = use;
-    checkStoreIds(storeIds);
     const { out } = kernel.memory.columns;
     const service = labelValue(draft.labels, LABEL_SERVICE_NAME) ?? "";
     const frontBytes = this.#putFront(draft, service);
-    const envelopeBytes = RECORD_OFFSET.stores + STORE_ID_BYTES * storeIds.length;
     const bodyFrom = FRONT_BYTES_MAX - frontBytes;
-    const start = bodyFrom - envelopeBytes;
+    const start = bodyFrom - RECORD_OFFSET.body;
     if (start < 0) throw frontTooLong(frontBytes);
     out.set(this.#front.subarray(0, frontBytes), bodyFrom);
     let end = kernel.encodeColumns(FRONT_BYTES_MAX, draft.samples, draft.mergedCount, draft.columns);
@@ -103,13 +104,13 @@ export class RecordEncoder {
     }
     assert(end <= out.length, "the kernel's memory has room for the longest record");
     const identity = identityOf(out.subarray(bodyFrom, end));
+    const fingerprint = this.#fingerprint();
     writeUint32(out, start, RECORD_MAGIC);
     out[start + RECORD_OFFSET.version] = RECORD_VERSION;
     out[start + RECORD_OFFSET.flags] = 0;
     writeUint32(out, start + RECORD_OFFSET.bodyLength, end - bodyFrom);
     out.set(identity, start + RECORD_OFFSET.identity);
-    out[start + RECORD_OFFSET.storeCount] = storeIds.length;
-    for (let rank = 0; rank < storeIds.length; rank++) out.set(storeIds[rank]!, start + RECORD_OFFSET.stores + STORE_ID_BYTES * rank);
+    putInt64(out, start + RECORD_OFFSET.fingerprint, fingerprint);
     writeUint32(out, start + RECORD_OFFSET.crc, crc32(out.subarray(start + RECORD_OFFSET.bodyLength, end)));
     const bytes = use.room(end - start);
     bytes.set(out.subarray(start, end));
@@ -119,13 +120,14 @@ export class RecordEncoder {
       service,
       timeMs: millisecondsOf(draft.timeNs),
       sampleCount: draft.samples.length,
+      fingerprint,
       bytes,
     };
     use.onRecord(record, this.#view(kernel, draft, identity));
     return record;
   }
 
-  /** The record as decoding its bytes would give it. */
+  /** The view that decoding the record's bytes would give. */
   #view({ memory: { columns, results } }: PprofKernel, draft: RecordDraft, identity: Uint8Array): RecordView {
     const { tenant, labels, timeNs, durationNs, period, periodType, sampleTypes, profileId, spans, traces, samples } = draft;
     const stringCount = results[RESULT.recordStringCount]!;
@@ -181,40 +183,44 @@ export class RecordEncoder {
     };
   }
 
-  /** Everything of one value; returns its length. */
+  /** Writes the header into `#front`; returns its length. */
   #putFront(draft: RecordDraft, service: string): number {
     const { labels, sampleTypes, profileId, idempotencyKey, nonce } = draft;
     let textLength = draft.tenant.length + service.length + draft.periodType.type.length + draft.periodType.unit.length;
     for (const { name, value } of labels) textLength += name.length + value.length;
     for (const { type, unit } of sampleTypes) textLength += type.length + unit.length;
     textLength += idempotencyKey?.length ?? 0;
-    if (textLength > FRONT_BYTES_MAX) throw frontTooLong(textLength); // before there is scratch for it
+    if (textLength > FRONT_BYTES_MAX) throw frontTooLong(textLength); // before memory is made for it
     const textCount = 4 + 2 * labels.length + 2 * sampleTypes.length + 1;
     this.#front = grown(this.#front, 128 + 3 * textLength + VARINT32_MAX * textCount);
     const out = this.#front;
     let pos = 0;
     out[pos++] = NORMALISATION_VERSION;
     pos = putText(out, pos, draft.tenant);
+    this.#serviceFrom = pos;
     pos = putText(out, pos, service);
+    this.#serviceTo = pos;
     pos = putInt64(out, pos, draft.timeNs);
-    pos = putVarint(out, pos, draft.samples.length);
+    pos = putUvarint(out, pos, draft.samples.length);
     pos = putInt64(out, pos, draft.durationNs);
     pos = putInt64(out, pos, draft.period);
     pos = putText(out, pos, draft.periodType.type);
     pos = putText(out, pos, draft.periodType.unit);
-    pos = putVarint(out, pos, sampleTypes.length);
+    pos = putUvarint(out, pos, sampleTypes.length);
     for (const { type, unit } of sampleTypes) {
       pos = putText(out, pos, type);
       pos = putText(out, pos, unit);
     }
-    // service_name stands in front already.
+    this.#labelsFrom = pos;
+    // service_name stands in the header already.
     const isServiceLabel = labels.some(({ name }) => name === LABEL_SERVICE_NAME);
-    pos = putVarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
+    pos = putUvarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
     for (const { name, value } of labels) {
       if (name === LABEL_SERVICE_NAME) continue;
       pos = putText(out, pos, name);
       pos = putText(out, pos, value);
     }
+    this.#labelsTo = pos;
     out[pos++] =
       (profileId === undefined ? 0 : BODY_HAS_PROFILE_ID) |
       (idempotencyKey === undefined ? 0 : BODY_HAS_IDEMPOTENCY_KEY) |
@@ -227,7 +233,17 @@ export class RecordEncoder {
     return pos;
   }
 
-  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. `into` gets the draft's own numbers. */
+  /** Fingerprint of the header that was written last: its service and its labels, back to back, are the canonical bytes. */
+  #fingerprint(): bigint {
+    const serviceBytes = this.#serviceTo - this.#serviceFrom;
+    const lengthBytes = serviceBytes + this.#labelsTo - this.#labelsFrom;
+    this.#canonical = grown(this.#canonical, lengthBytes);
+    this.#canonical.set(this.#front.subarray(this.#serviceFrom, this.#serviceTo));
+    this.#canonical.set(this.#front.subarray(this.#labelsFrom, this.#labelsTo), serviceBytes);
+    return fingerprintOfBytes(this.#canonical.subarray(0, lengthBytes));
+  }
+
+  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. `into` receives the push's numbers of them. */
   #putIds(out: Uint8Array, from: number, samples: Uint32Array, sampleId: Uint32Array, ids: Uint8Array, sizeBytes: number, into: Uint32Array): number {
     this.#idNew = grown(this.#idNew, ids.length / sizeBytes);
     const idNew = this.#idNew;
@@ -245,9 +261,9 @@ export class RecordEncoder {
         met.push(id);
         idNew[id] = met.length;
         out[pos++] = 1;
-      } else pos = putVarint(out, pos, met.length + 2 - known);
+      } else pos = putUvarint(out, pos, met.length + 2 - known);
     }
-    pos = putVarint(out, pos, met.length);
+    pos = putUvarint(out, pos, met.length);
     for (const id of met) {
       idNew[id] = 0;
       for (let i = 0; i < sizeBytes; i++) out[pos++] = ids[id * sizeBytes + i]!;
@@ -258,28 +274,6 @@ export class RecordEncoder {
 
 function frontTooLong(lengthBytes: number): Error {
   return refusal("label_value_too_long", `the labels and sample types of the series take ${lengthBytes} bytes and fewer than ${FRONT_BYTES_MAX} are kept: shorten them`);
-}
-
-/** A whole number in [0, 2^53]. */
-function putVarint(out: Uint8Array, from: number, value: number): number {
-  let pos = from;
-  let rest = value;
-  if (rest > 0x7fff_ffff) {
-    // Four groups of seven bits off the low end, then what is left fits 32-bit arithmetic.
-    const high = Math.floor(rest / 0x1000_0000);
-    const low = rest - high * 0x1000_0000;
-    out[pos++] = low | 0x80;
-    out[pos++] = (low >>> 7) | 0x80;
-    out[pos++] = (low >>> 14) | 0x80;
-    out[pos++] = (low >>> 21) | 0x80;
-    rest = high;
-  }
-  while (rest >= 0x80) {
-    out[pos++] = rest | 0x80;
-    rest >>>= 7;
-  }
-  out[pos++] = rest;
-  return pos;
 }
 
 function putInt64(out: Uint8Array, pos: number, value: bigint): number {
@@ -293,7 +287,7 @@ function putRaw(out: Uint8Array, pos: number, bytes: Uint8Array): number {
   return pos + bytes.length;
 }
 
-/** Length, then UTF-8. Most texts are short and ASCII. */
+/** Writes the length, then UTF-8. Most texts are short and ASCII, which this loop writes faster than a call of Buffer. */
 function putText(out: Uint8Array, from: number, text: string): number {
   const { length } = text;
   if (length < 0x80) {
@@ -308,5 +302,5 @@ function putText(out: Uint8Array, from: number, text: string): number {
     if (i === length) return pos;
   }
   const bytes = Buffer.from(text, "utf8");
-  return putRaw(out, putVarint(out, from, bytes.length), bytes);
+  return putRaw(out, putUvarint(out, from, bytes.length), bytes);
 }

@@ -15,10 +15,9 @@ interface Push {
   readonly tenant?: string;
   readonly name?: string;
   readonly sampleLabel?: Label;
-  readonly storeIds?: readonly Uint8Array[];
 }
 
-function recordsOf({ labels = {}, types = ["cpu:nanoseconds"], periodUnit = "nanoseconds", timeNs = 5n, tenant = "t", name = "work", sampleLabel, storeIds = [] }: Push): EncodedRecord[] {
+function recordsOf({ labels = {}, types = ["cpu:nanoseconds"], periodUnit = "nanoseconds", timeNs = 5n, tenant = "t", name = "work", sampleLabel }: Push): EncodedRecord[] {
   const sampleTypes = types.map((type) => ({ type: type.split(":")[0]!, unit: type.split(":")[1]! }));
   const writer = new PprofWriter({ sampleTypes, periodType: { type: "cpu", unit: periodUnit }, period: 1, timeNs, durationNs: timeNs });
   writer.sample([writer.frame(name)], types.map((_, i) => i + 1));
@@ -33,7 +32,7 @@ function recordsOf({ labels = {}, types = ["cpu:nanoseconds"], periodUnit = "nan
     limits: DEFAULT_PROFILE_LIMITS,
     window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
   };
-  return encodePush(input, { storeIds, room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} });
+  return encodePush(input);
 }
 
 /** The series of each record of one push. */
@@ -45,7 +44,6 @@ describe("recordSeries", () => {
   it("the same labels and type are the same series, whatever else the record holds", () => {
     const first = seriesOf({});
     expect(seriesOf({ timeNs: 9n, name: "other", tenant: "someone else" })).deep.equal(first);
-    expect(seriesOf({ storeIds: [new Uint8Array(16).fill(9), new Uint8Array(16)] })).deep.equal(first);
   });
 
   it("any label, the service, the type, its unit and the period make another series; each column is one", () => {

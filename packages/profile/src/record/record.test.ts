@@ -1,4 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createHash } from "node:crypto";
 import { expect } from "chai";
@@ -6,11 +7,13 @@ import fc from "fast-check";
 import { CorruptionError, crc32 } from "@pyromesh/base";
 import { encodePush } from "./encode-push.ts";
 import type { PushInput } from "./encode-push.ts";
-import { NORMALISATION_VERSION, NORMALISATION_VERSION_MIN } from "../model/identity.ts";
+import { fingerprintOf } from "../labels/fingerprint.ts";
+import { NORMALISATION_VERSION } from "../model/identity.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
 import type { EncodedRecord, RecordView } from "../model/record-view.ts";
-import { encodedRecordOf, RECORD_MAGIC, RECORD_OFFSET, RECORD_VERSION, recordHeader, writeUint32 } from "./record.ts";
+import { bodyOffset, encodedRecordOf, RECORD_MAGIC, RECORD_OFFSET, RECORD_VERSION, recordFingerprint, recordHeader, writeUint32 } from "./record.ts";
+import { recordSeries } from "./record-series.ts";
 import { decodeRecord, RecordDecoder } from "./record-decode.ts";
 import { encodeView } from "../testing/encode-view.ts";
 import type { RecordUse } from "./record-encode.ts";
@@ -66,9 +69,18 @@ function smallPush(): PushInput {
   };
 }
 
-function small(storeIds: readonly Uint8Array[] = []): EncodedRecord {
-  const use: RecordUse = { storeIds, room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} };
-  return encodePush(smallPush(), use)[0]!; // one group, and a sample in it
+function small(): EncodedRecord {
+  return encodePush(smallPush())[0]!; // one group, and a sample in it
+}
+
+/** Of record version and normalisation version; with store ids, as version 1 could have them. */
+function golden(name: string): Uint8Array {
+  return new Uint8Array(readFileSync(fileURLToPath(new URL(`../../testdata/${name}`, import.meta.url))));
+}
+
+/** What is told of a record beside its bytes. */
+function beside({ identity, tenant, service, timeMs, sampleCount, fingerprint }: EncodedRecord): unknown {
+  return [Buffer.from(identity).toString("hex"), tenant, service, timeMs, sampleCount, fingerprint];
 }
 
 function writeChecksum(bytes: Uint8Array): void {
@@ -118,7 +130,7 @@ describe("record", () => {
     const pushes = corpusPprofFiles(corpus).map((name): [string, PushInput] => [name, pushOf(corpusPprof(name))]);
     for (const [name, push] of [["small", smallPush()] as const, ...pushes]) {
       const seen: { bytes: Uint8Array; said: unknown }[] = [];
-      const use: RecordUse = { storeIds: [new Uint8Array(16).fill(3)], room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: (record, view) => void seen.push({ bytes: record.bytes, said: saying(view) }) };
+      const use: RecordUse = { room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: (record, view) => void seen.push({ bytes: record.bytes, said: saying(view) }) };
       try {
         encodePush(push, use);
       } catch {
@@ -151,7 +163,7 @@ describe("record", () => {
 
   it("the identity is the body's hash", () => {
     const { bytes, identity } = small();
-    const body = bytes.subarray(RECORD_OFFSET.stores);
+    const body = bytes.subarray(RECORD_OFFSET.body);
     expect(body[0]).equal(NORMALISATION_VERSION);
     expect(createHash("sha256").update(body).digest("hex").slice(0, 32)).equal(Buffer.from(identity).toString("hex"));
   });
@@ -159,20 +171,43 @@ describe("record", () => {
   it("the header says the same without decoding", () => {
     const record = small();
     const header = recordHeader(record.bytes);
-    expect(header).deep.include({ tenant: "acme", service: "shop", timeMs: record.timeMs, sampleCount: 3, storeIds: [] });
+    expect(header).deep.include({ tenant: "acme", service: "shop", timeMs: record.timeMs, sampleCount: 3, fingerprint: record.fingerprint });
     const again = encodedRecordOf(record.bytes);
     expect({ ...again, identity: [...again.identity] }).deep.equal({ ...record, identity: [...record.identity] });
   });
 
-  it("store ids keep their order and leave the identity alone", () => {
+  it("the fingerprint is that of the label set, and no part of what the identity says", () => {
+    const { bytes, identity, fingerprint } = small();
+    expect(fingerprint).equal(fingerprintOf(smallPush().labels));
+    expect(fingerprint).equal(fingerprintOf(decodeRecord(bytes, "r").labels));
+    expect(recordFingerprint(bytes)).equal(fingerprint);
+    expect(new DataView(bytes.buffer).getBigUint64(RECORD_OFFSET.fingerprint, true)).equal(fingerprint);
+    expect(Buffer.from(identity).toString("hex"), "that of record version 1").equal(Buffer.from(recordHeader(golden("record-1-2.bin")).identity).toString("hex"));
+  });
+
+  it("a record of version 1 says the same, whatever stores it names, and its fingerprint is told from its labels", () => {
     const record = small();
-    const ids = [3, 1, 2].map((fill) => new Uint8Array(16).fill(fill));
-    const sent = small(ids).bytes;
-    expect(recordHeader(sent).storeIds.map((id) => id[0])).deep.equal([3, 1, 2]);
-    expect([...recordHeader(sent).identity]).deep.equal([...record.identity]);
-    expect(recordSums([encodedRecordOf(sent)], new Set())).deep.equal(recordSums([record], new Set()));
-    expect([...sent.subarray(RECORD_OFFSET.stores + 48)]).deep.equal([...record.bytes.subarray(RECORD_OFFSET.stores)]);
-    expect(() => small([new Uint8Array(15)])).throw(RangeError);
+    for (const name of ["record-1-2.bin", "record-1-2-stores.bin"]) {
+      const bytes = golden(name);
+      expect(bytes[RECORD_OFFSET.version], name).equal(1);
+      expect(saying(decodeRecord(bytes, name))).deep.equal(saying(decodeRecord(record.bytes, "r")));
+      expect(beside(encodedRecordOf(bytes)), name).deep.equal(beside(record));
+      expect(recordSeries(bytes)).deep.equal(recordSeries(record.bytes));
+      for (let length = 0; length < bytes.length; length++) expect(readOrRefuse(bytes.subarray(0, length)), `${name} cut at ${length}`).equal("refused");
+    }
+  });
+
+  it("identities of real profiles are what they were before the fingerprint stood in a record", function () {
+    const corpus = corpusPath();
+    if (corpus === undefined) return this.skip();
+    const known = JSON.parse(Buffer.from(golden("corpus-identities.json")).toString()) as Record<string, string[]>;
+    let count = 0;
+    for (const [file, identities] of Object.entries(known)) {
+      const records = encodePush(pushOf(corpusPprof(join(corpus, "pprof", file))));
+      expect(records.map(({ identity }) => Buffer.from(identity).toString("hex")), file).deep.equal(identities);
+      count += records.length;
+    }
+    expect(count).greaterThan(25);
   });
 
   it("encoding a view gives the same bytes, on every corpus profile", function () {
@@ -221,13 +256,13 @@ describe("record", () => {
     const { bytes } = small();
     const damaged = (change: (copy: Uint8Array) => Uint8Array): void => {
       const copy = change(bytes.slice());
-      if (copy.length >= RECORD_OFFSET.stores) {
-        new DataView(copy.buffer).setUint32(RECORD_OFFSET.bodyLength, copy.length - RECORD_OFFSET.stores, true);
+      if (copy.length >= RECORD_OFFSET.body) {
+        new DataView(copy.buffer).setUint32(RECORD_OFFSET.bodyLength, copy.length - RECORD_OFFSET.body, true);
         writeChecksum(copy);
       }
       readOrRefuse(copy);
     };
-    for (let at = RECORD_OFFSET.stores; at < bytes.length; at++) {
+    for (let at = RECORD_OFFSET.body; at < bytes.length; at++) {
       for (const byte of [0, 1, 0x7f, 0x80, 0xff, bytes[at]! ^ 1]) {
         damaged((copy) => {
           copy[at] = byte;
@@ -239,7 +274,7 @@ describe("record", () => {
     fc.assert(
       fc.property(fc.nat(), fc.uint8Array({ maxLength: 60 }), (from, noise) => {
         damaged((copy) => {
-          copy.set(noise, Math.min(RECORD_OFFSET.stores + (from % 200), copy.length - noise.length));
+          copy.set(noise, Math.min(RECORD_OFFSET.body + (from % 200), copy.length - noise.length));
           return copy;
         });
       }),
@@ -249,7 +284,7 @@ describe("record", () => {
 
   it("counts beyond the bytes are refused before memory is taken for them", () => {
     const { bytes } = small();
-    for (let at = RECORD_OFFSET.stores; at + 4 < bytes.length; at++) {
+    for (let at = RECORD_OFFSET.body; at + 4 < bytes.length; at++) {
       const copy = bytes.slice();
       copy.set([0xff, 0xff, 0xff, 0xff], at);
       writeChecksum(copy);
@@ -269,26 +304,34 @@ describe("record", () => {
     expect(after).deep.equal(alone);
   });
 
-  it("records of every normalisation version stay readable: the golden ones", () => {
-    const golden = (version: number): Uint8Array => {
-      const path = fileURLToPath(new URL(`../../testdata/record-v${version}.bin`, import.meta.url));
-      if (version === NORMALISATION_VERSION && (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path))) writeFileSync(path, small().bytes);
-      return new Uint8Array(readFileSync(path));
-    };
+  it("records of every version stay readable: the golden ones", () => {
+    const current = `record-${RECORD_VERSION}-${NORMALISATION_VERSION}.bin`;
+    const path = fileURLToPath(new URL(`../../testdata/${current}`, import.meta.url));
+    if (process.env["PYROMESH_WRITE_GOLDEN"] === "1" || !existsSync(path)) writeFileSync(path, small().bytes);
     const record = small();
-    for (let version = NORMALISATION_VERSION_MIN; version <= NORMALISATION_VERSION; version++) {
-      const bytes = golden(version);
-      expect(bytes[RECORD_OFFSET.stores], "the normalisation version").equal(version);
-      expect(recordSums([encodedRecordOf(bytes)], new Set())).deep.equal(recordSums([record], new Set()));
+    for (const [name, version, normalisation] of [["record-1-1.bin", 1, 1], ["record-1-2.bin", 1, 2], ["record-1-2-stores.bin", 1, 2], [current, RECORD_VERSION, NORMALISATION_VERSION]] as const) {
+      const bytes = golden(name);
+      expect(bytes[RECORD_OFFSET.version], name).equal(version);
+      expect(bytes[bodyOffset(bytes, name)], `${name}: the normalisation version`).equal(normalisation);
+      expect(recordSums([encodedRecordOf(bytes)], new Set()), name).deep.equal(recordSums([record], new Set()));
+      expect(recordFingerprint(bytes), name).equal(record.fingerprint);
     }
-    // The same push must have this identity for ever, or NORMALISATION_VERSION must rise.
-    expect(Buffer.from(recordHeader(golden(NORMALISATION_VERSION)).identity).toString("hex")).equal(Buffer.from(record.identity).toString("hex"));
+    // The same push must have these bytes and this identity for ever, or a version must rise.
+    expect(Buffer.from(golden(current)).toString("hex")).equal(Buffer.from(record.bytes).toString("hex"));
+  });
+
+  it("a version that is not known is refused", () => {
+    for (const version of [0, RECORD_VERSION + 1, 255]) {
+      const bytes = small().bytes.slice();
+      bytes[RECORD_OFFSET.version] = version;
+      expect(() => decodeRecord(bytes, "r")).throw(CorruptionError, "version");
+    }
   });
 
   it("a normalisation version that is not known is refused", () => {
     for (const version of [0, NORMALISATION_VERSION + 1, 255]) {
       const bytes = small().bytes.slice();
-      bytes[RECORD_OFFSET.stores] = version;
+      bytes[RECORD_OFFSET.body] = version;
       writeChecksum(bytes);
       expect(() => decodeRecord(bytes, "r")).throw(CorruptionError, "normalisation version");
     }

@@ -1,6 +1,6 @@
 /**
- * Identities already counted, and the receipt over them: what makes "counted once" true whatever sources overlap.
- * 16 bytes each in one open-addressed table, at most half full. Bounded by the rows of one query, which the query limits bound.
+ * The identities that a query has counted, so that a record is counted once in whatever sources it lies, and their sum for the receipt.
+ * One hash table with open addressing, at most half full, 16 bytes an identity. Bounded by the rows of one query, which query limits bound.
  */
 import { assert } from "@pyromesh/base";
 
@@ -10,7 +10,7 @@ export class IdentitySet {
   #count = 0;
   /** Of these, so many were in the set from the start and are not counted. */
   #exceptCount = 0;
-  /** Sum of the identities mod 2^128, as four little-endian words with room to carry. */
+  /** Sum of the identities mod 2^128: four words of 32 bits, the lowest first. */
   #sum: [number, number, number, number] = [0, 0, 0, 0];
 
   /** `except`: identities, 16 bytes each, that are in the set from the start: they are not added, nor counted. */
@@ -32,7 +32,7 @@ export class IdentitySet {
     return this.#find(word(bytes, offset), word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12)) < 0;
   }
 
-  /** True when the identity at `offset` was not in the set before; it is now. */
+  /** Adds the identity at `offset`. True where it was not in the set before. */
   add(bytes: Uint8Array, offset: number): boolean {
     const a = word(bytes, offset);
     const b = word(bytes, offset + 4);
@@ -53,7 +53,7 @@ export class IdentitySet {
     return true;
   }
 
-  /** The receipt's part of these identities; parts of disjoint sets add up with `addIdentitySums`. */
+  /** The sum for the receipt, as 32 hex digits. Sums of disjoint sets are added by `addIdentitySums`. */
   sumHex(): string {
     return [...this.#sum].reverse().map((part) => part.toString(16).padStart(8, "0")).join("");
   }

@@ -1,10 +1,11 @@
-/** How large the regular expressions of one request may be, together. Each is charged before it is compiled. */
+/** How large the regular expressions of one request may be, together. Each is charged before it is compiled: one that does not fit is refused. */
 import { invalidArgument } from "@pyromesh/base";
-import { regexCost } from "./regex-cost.ts";
+import { regexCharge } from "./regex-cost.ts";
 
 /**
- * Instructions, by the estimate of regex-cost.ts. An expression of this cost is checked in 2 ms, compiled in 5 ms, and at its worst matched
- * against a value of 2048 bytes in 400 ms (Node 20, 2 cores; the last two in a worker). Go's and Prometheus' own have no such bound.
+ * Instructions, by the charge of regex-cost.ts. An expression of this charge, none of it leading text, is checked in 2 ms, compiled in 5 ms,
+ * and at its worst matched against a value of 2048 bytes in 400 ms (Node 20, 2 cores; the last two in a worker). Go's engine and Prometheus
+ * have no such bound.
  */
 export const REGEX_COST_MAX = 2048;
 
@@ -17,10 +18,10 @@ export class RegexBudget {
     this.#left = costMax;
   }
 
-  /** Returns the cost. `label` names the matcher, with its operator. Throws `REGEX_TOO_LARGE`. */
+  /** Returns the charge. `label` names the matcher, with its operator. Throws `REGEX_TOO_LARGE`. */
   take(pattern: string, label: string): number {
-    const cost = regexCost(pattern, this.#left);
-    if (cost > this.#left) {
+    const charge = regexCharge(pattern, this.#left);
+    if (charge > this.#left) {
       const others = this.#left < this.#costMax ? `, of which the ones before it took ${this.#costMax - this.#left}` : "";
       throw invalidArgument(
         "REGEX_TOO_LARGE",
@@ -28,8 +29,8 @@ export class RegexBudget {
           "use fewer repetitions and smaller counts, or alternatives of plain text (a|b|c), which are not counted",
       );
     }
-    this.#left -= cost;
-    return cost;
+    this.#left -= charge;
+    return charge;
   }
 }
 

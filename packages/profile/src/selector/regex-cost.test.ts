@@ -1,7 +1,8 @@
 import { expect } from "chai";
 import fc from "fast-check";
 import { RE2JS } from "re2js";
-import { regexCost } from "./regex-cost.ts";
+import { REGEX_COST_MAX } from "./regex-budget.ts";
+import { regexCharge, regexCost } from "./regex-cost.ts";
 
 /** Undefined: the engine does not take it. */
 function programSize(pattern: string): number | undefined {
@@ -24,6 +25,39 @@ const patterns = fc.letrec<{ expression: string; group: string; piece: string }>
   group: fc.tuple(fc.constantFrom("(", "(?:", "(?i:", "(?-s:", "(?P<n>", "(?<m>"), tie("expression")).map(([open, inner]) => `${open}${inner})`),
   expression: fc.array(fc.array(tie("piece"), { maxLength: 4 }).map((pieces) => pieces.join("")), { minLength: 1, maxLength: 3 }).map((alternatives) => alternatives.join("|")),
 })).expression;
+
+describe("what a regular expression is charged", () => {
+  const charge = (pattern: string): number => regexCharge(pattern, Infinity);
+  const podPattern = (name: string): string => `${name}-[0-9a-f]{8,10}-[a-z0-9]{5}`;
+
+  it("a dashboard's choice of sixty deployments, each with its pods' suffixes, fits a request", () => {
+    const names = Array.from({ length: 60 }, (_, i) => `deploy-${i}`);
+    const variants = [names.map(podPattern).join("|"), `(?:${names.map(podPattern).join("|")})`, `^(${names.map(podPattern).join("|")})$`];
+    for (const pattern of variants) expect(charge(pattern), pattern.slice(0, 40)).to.be.within(1000, REGEX_COST_MAX);
+    for (const namespace of ["payments\\.", "payments."]) expect(charge(names.map((name) => podPattern(namespace + name)).join("|"))).to.be.within(1000, REGEX_COST_MAX);
+  });
+
+  it("text counts an eighth where nothing precedes it, and in full behind anything, repeated, or without regard to case", () => {
+    const text = "a".repeat(800);
+    const rest = 50;
+    for (const cheap of [`${text}[0-9]`, `^${text}[0-9]`, `b[0-9]|${text}`, `(b[0-9]|(?:${text}.))x`, "\\-".repeat(800), ".".repeat(800)]) expect(charge(cheap), cheap.slice(0, 20)).to.be.within(100, 100 + rest);
+    for (const dear of [`.*${text}`, `[0-9]${text}`, `b?${text}`, `(b|)${text}`, `(${text})*`, `(${text}){1}`, `(b|${text})+`, `(?i)${text}.`, `(.)${text}`, `$${text}`]) {
+      expect(charge(dear), dear.slice(0, 20)).to.be.within(800, 800 + rest);
+    }
+    expect(charge(`${text}*`)).to.be.within(100, 100 + rest);
+  });
+
+  it("is never more than the cost, and no less than an eighth of the program", () => {
+    fc.assert(
+      fc.property(patterns, (pattern) => {
+        const cost = regexCost(pattern);
+        expect(charge(pattern), pattern).to.be.at.most(cost).and.at.least(cost / 8);
+        expect(regexCharge(pattern, 20) > 20, pattern).to.equal(charge(pattern) > 20);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+});
 
 describe("the cost of a regular expression", () => {
   it("no compiled program is larger than its expression's cost", () => {

@@ -1,4 +1,4 @@
-/** A server of a built checkout, on a data directory of its own that is removed when it stops. */
+/** A server of a built checkout, with a temporary data directory that is removed when the server stops. */
 import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -19,21 +19,26 @@ export class ServedBuild {
     this.url = url;
   }
 
-  static async start(dir: string, flags: readonly string[]): Promise<ServedBuild> {
+  /** `flags` are those of `pyromesh serve`, `nodeFlags` those of Node.js. */
+  static async start(dir: string, { flags = [], nodeFlags = [] }: { readonly flags?: readonly string[]; readonly nodeFlags?: readonly string[] }): Promise<ServedBuild> {
     const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-bench-"));
     const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
-    const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // as bin/pyromesh.js has it
-    const child = spawn(process.execPath, [path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // bin/pyromesh.js sets the same
+    const child = spawn(process.execPath, [...nodeFlags, path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
     for await (const line of createInterface({ input: child.stderr })) {
       const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
       if (found === null) continue;
       child.stderr.resume();
-      // It listens before it is ready, and refuses pushes until then.
+      // It listens before it is ready, and refuses pushes until it is.
       while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
       return new ServedBuild(child, dataDir, found[1]!);
     }
     rmSync(dataDir, { recursive: true, force: true });
     throw new Error(`${dir} did not start: is it built?`);
+  }
+
+  get pid(): number {
+    return this.#process.pid!; // it has been spawned
   }
 
   async stop(): Promise<void> {

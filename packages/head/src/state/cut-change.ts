@@ -1,0 +1,84 @@
+/** How open records become a cut: all of them, or those that a filter names. */
+import { assert } from "@pyromesh/base";
+import type { Turns } from "@pyromesh/base";
+import { encodeCommit } from "../entries/commit-entry.ts";
+import { encodeCut } from "../entries/cut-entry.ts";
+import type { CutEntry } from "../entries/cut-entry.ts";
+import { commitKey } from "../entries/keys.ts";
+import { whenPresent } from "../store/store-writer.ts";
+import type { Change } from "./change.ts";
+import { printCut } from "./cut.ts";
+import type { Cut } from "./cut.ts";
+import { matcherOf } from "./entry-filter.ts";
+import type { EntryFilter } from "./entry-filter.ts";
+import { RecordStats } from "./record-stats.ts";
+import type { HeadState } from "./state.ts";
+
+export interface CutChange extends Change {
+  readonly cut: Cut;
+}
+
+/** A cut of everything. Undefined where nothing is open. */
+export function planCut(state: HeadState, nowMs: number): CutChange | undefined {
+  const stats = state.open;
+  if (stats.recordCount === 0) return undefined;
+  return cutChange(state, stats, nowMs, () => void (state.open = state.newRun()));
+}
+
+/**
+ * A cut of what matches; the rest stays open. Undefined where nothing does. It looks at every open record, in slices: the caller sees to it
+ * that no other change is planned or applied meanwhile.
+ */
+export async function planCutOf(state: HeadState, filter: EntryFilter, nowMs: number, turns: Turns): Promise<CutChange | undefined> {
+  const { open } = state;
+  const taken = state.newRun();
+  const rest = new RecordStats(open.run);
+  const takenSeqs: number[] = [];
+  const isMeant = matcherOf(filter);
+  for (const row of state.table.rows(open.firstSeq, open.lastSeq)) {
+    if (row.run !== open.run) continue;
+    if (isMeant(row)) {
+      taken.add(row.seq, row);
+      takenSeqs.push(row.seq);
+    } else {
+      rest.add(row.seq, row);
+    }
+    if (turns.areDue) await turns.give();
+  }
+  if (taken.recordCount === 0) return undefined;
+  if (rest.recordCount === 0) return planCut(state, nowMs);
+  return cutChange(state, taken, nowMs, () => {
+    for (const seq of takenSeqs) {
+      const row = state.table.at(seq);
+      assert(row !== undefined, "no record leaves between the plan of a cut and the cut");
+      row.run = taken.run;
+    }
+    state.open = rest;
+  });
+}
+
+/** Seqs of the records of a run, in order. */
+export function seqsOfRun(state: HeadState, stats: RecordStats): number[] {
+  const seqs: number[] = [];
+  for (const row of state.table.rows(stats.firstSeq, stats.lastSeq)) if (row.run === stats.run) seqs.push(row.seq);
+  return seqs;
+}
+
+function cutChange(state: HeadState, stats: RecordStats, nowMs: number, leaveOpen: () => void): CutChange {
+  const cutId = state.nextCommit;
+  const entry: CutEntry = { cutId, seqs: stats.seqs, madeAtMs: nowMs };
+  return {
+    cut: printCut({ entry, stats }),
+    ops: [
+      { kind: "put", ...encodeCut(entry) },
+      { kind: "put", ...encodeCommit({ kind: "cut", number: cutId, span: stats.span, alive: state.alive }) },
+    ],
+    probe: whenPresent(commitKey(cutId)),
+    apply: () => {
+      leaveOpen();
+      state.nextCommit = cutId + 1;
+      state.addCut(entry, stats);
+      state.refreshAlive();
+    },
+  };
+}
