@@ -6,6 +6,7 @@
  *   --minutes M     of simulated time with faults; 1 by default
  *   --jobs J        processes at once; 1 by default
  *   --verbose       print everything that happens
+ *   --planted       put each fault of planted/ into a copy of the product, and find it; --only NAME: those whose name has it
  *
  * The same seed gives the same history, whatever ran before it in the same process. Ends with status 1 where a seed fails: it is printed with
  * the checker that found it, the seed's faults and the last events.
@@ -14,6 +15,7 @@ import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { runPlanted } from "./planted.ts";
 import { printFailure, printSummary } from "./report.ts";
 import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
@@ -29,6 +31,8 @@ const { values } = parseArgs({
     minutes: { type: "string", default: "1" },
     jobs: { type: "string", default: "1" },
     verbose: { type: "boolean", default: false },
+    planted: { type: "boolean", default: false },
+    only: { type: "string" },
     /** Between a parent and its jobs: seeds in steps of so many, reports as JSON. */
     step: { type: "string" },
   },
@@ -39,7 +43,9 @@ const seedCount = Number(values.seeds);
 const jobCount = Math.min(Number(values.jobs), seedCount);
 const lengthMs = Number(values.minutes) * 60_000;
 
-if (values.step !== undefined) {
+if (values.planted) {
+  process.exitCode = await runPlanted({ only: values.only, firstSeed: values.seed === undefined ? 1 : firstSeed, jobCount: Math.max(1, Number(values.jobs)) });
+} else if (values.step !== undefined) {
   forbidEscapes();
   await runSeeds(Number(values.step), (report) => {
     process.stdout.write(`${JSON.stringify(report)}\n`);
