@@ -36,7 +36,7 @@ describe("process profiler", () => {
         const profile = Profile.decode(gunzipSync(await profiler.profile(kind, 1, never)));
         expect(sampleTypes(profile)).to.deep.equal(expected[kind]);
         expect(profile.sample.length).to.be.above(0);
-        expect(profile.stringTable.strings).to.include("work");
+        expect(profile.stringTable.strings, "V8 may compile `work` into the function that calls it").to.include("sleep");
       }
     });
   }
