@@ -44,7 +44,6 @@ import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts
 import type { SealedSegment } from "./state/sealing.ts";
 import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
 import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
-import { identityKeyOf } from "./state/state.ts";
 import type { HeadState } from "./state/state.ts";
 import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
 import { StoreWriter, whenAbsent, whenPresent } from "./store/store-writer.ts";
@@ -82,7 +81,7 @@ export class Head {
         prepare: () => this.#writer.prepare(),
         commit: (group) => this.#commit(group),
         duplicateOf: ({ record, place }) => this.#duplicateOf(record.identity, place.stores),
-        onRefused: ({ identityKey }) => void this.#replayed().pending.delete(identityKey),
+        onRefused: ({ record }) => this.#replayed().pending.remove(record.identity),
       },
       modules,
     );
@@ -223,8 +222,7 @@ export class Head {
     const state = this.#replayed();
     const held = this.#duplicateOf(record.identity, stores);
     if (held !== undefined) return Promise.resolve(held);
-    const identityKey = identityKeyOf(record.identity);
-    const pending = state.pending.get(identityKey);
+    const pending = state.pending.find(record.identity);
     if (pending !== undefined) return pending.promise.then(({ seq }) => duplicateOf(seq, pending.place.stores, stores));
     const entryBytes = recordEntryBytes(record, stores.length);
     const place = placeIn(stores, this.#identity);
@@ -232,8 +230,8 @@ export class Head {
     const refusal = this.#refusal(record, entryBytes);
     if (refusal !== undefined) return Promise.reject(refusal);
 
-    const append = this.#queue.push(record, place, identityKey, entryBytes);
-    state.pending.set(identityKey, append);
+    const append = this.#queue.push(record, place, entryBytes);
+    state.pending.add(append);
     return append.promise;
   }
 

@@ -42,6 +42,9 @@ export interface RecordEntry {
 export class RecordEntryEncoder {
   /** Outside Node's buffer pool, so that it begins at a word boundary. */
   #scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+  /** A fingerprint on its way into an entry: `writeBigUInt64LE` makes several bigints for each. */
+  readonly #word = new BigUint64Array(1);
+  readonly #wordBytes = new Uint8Array(this.#word.buffer);
 
   /** The result is valid until the next call. */
   encode(seq: number, record: EncodedRecord, { rank, stores }: RecordPlace): EncodedEntry {
@@ -53,7 +56,8 @@ export class RecordEntryEncoder {
     value.set(record.identity, 5);
     value.writeDoubleLE(record.timeMs, 21);
     value.writeUInt32LE(record.sampleCount, 29);
-    value.writeBigUInt64LE(record.fingerprint, 33);
+    this.#word[0] = record.fingerprint;
+    value.set(this.#wordBytes, 33);
     value[41] = rank;
     value[42] = stores.length;
     let at = FIXED_BYTES;

@@ -37,10 +37,10 @@ export async function planCutOf(state: HeadState, filter: EntryFilter, nowMs: nu
   for (const row of state.table.rows(open.firstSeq, open.lastSeq)) {
     if (row.run !== open.run) continue;
     if (isMeant(row)) {
-      taken.add(row.seq, row);
+      taken.add(row.seq, row, row.entryBytes);
       takenSeqs.push(row.seq);
     } else {
-      rest.add(row.seq, row);
+      rest.add(row.seq, row, row.entryBytes);
     }
     if (turns.areDue) await turns.give();
   }

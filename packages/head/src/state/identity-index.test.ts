@@ -17,7 +17,7 @@ describe("the index of identities", () => {
           const { identity } = makeRecord(number);
           const known = held.get(number);
           if (isAdded && known === undefined) {
-            table.add(seq, { record: { ...makeRecord(number), identity }, place: { rank: 0, stores: [] }, entryBytes: 1, sum: 1, commit: 1, run: 1 });
+            table.add(seq, { record: { ...makeRecord(number), identity }, place: { rank: 0, stores: [] }, entryBytes: 1, sum: 1, commit: 1 }, 1);
             index.add(identity, seq);
             held.set(number, seq++);
           } else if (!isAdded && known !== undefined) {
@@ -38,7 +38,7 @@ describe("the index of identities", () => {
     const count = 5000;
     for (let number = 0; number < count; number++) {
       const record = makeRecord(number);
-      table.add(number + 1, { record, place: { rank: 0, stores: [] }, entryBytes: 1, sum: 1, commit: 1, run: 1 });
+      table.add(number + 1, { record, place: { rank: 0, stores: [] }, entryBytes: 1, sum: 1, commit: 1 }, 1);
       index.add(record.identity, number + 1);
     }
     for (let number = 0; number < count - 3; number++) {

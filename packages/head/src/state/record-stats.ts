@@ -21,8 +21,6 @@ export interface CountedRecord {
   readonly tenant: string;
   readonly service: string;
   readonly timeMs: number;
-  /** What it takes in the store. */
-  readonly entryBytes: number;
 }
 
 export class RecordStats {
@@ -44,8 +42,8 @@ export class RecordStats {
     this.run = run;
   }
 
-  /** Mostly called in the order of their seqs. */
-  add(seq: number, { tenant, service, timeMs, entryBytes }: CountedRecord): void {
+  /** Mostly called in the order of their seqs. `entryBytes`: what the record takes in the store. */
+  add(seq: number, { tenant, service, timeMs }: CountedRecord, entryBytes: number): void {
     const group = this.#groupOf(tenant, timeMs);
     group.recordCount++;
     group.bytes += entryBytes;
@@ -62,7 +60,7 @@ export class RecordStats {
     else this.#seqs.push({ from: seq, to: seq });
   }
 
-  remove({ tenant, service, timeMs, entryBytes }: CountedRecord): void {
+  remove({ tenant, service, timeMs }: CountedRecord, entryBytes: number): void {
     const group = this.#groupOf(tenant, timeMs);
     assert(group.recordCount > 0, "what is removed was added");
     group.recordCount--;

@@ -23,8 +23,6 @@ export interface NewRow {
   readonly sum: number;
   /** The number of its commit; not 0. */
   readonly commit: number;
-  /** See `RecordStats`. */
-  readonly run: number;
 }
 
 export interface Names {
@@ -45,7 +43,8 @@ export class RecordTable {
     return this.#size;
   }
 
-  add(seq: number, row: NewRow): void {
+  /** `run`: see `RecordStats`. */
+  add(seq: number, row: NewRow, run: number): void {
     const number = Math.floor(seq / PAGE_ROWS);
     let page = this.#pages.get(number);
     if (page === undefined) this.#pages.set(number, (page = new Page()));
@@ -62,7 +61,7 @@ export class RecordTable {
     page.u32[u32At + RECORD_BYTES] = record.bytes.length;
     page.u32[u32At + SAMPLE_COUNT] = record.sampleCount;
     page.u32[u32At + SUM] = row.sum;
-    page.u32[u32At + RUN] = row.run;
+    page.u32[u32At + RUN] = run;
     page.u32[u32At + RANK] = place.rank;
     this.#shareNames(page, u32At, record, place.stores);
     page.count++;
@@ -234,7 +233,7 @@ export class Row {
     const at = this.index * ROW_BYTES + IDENTITY;
     return this.page.bytes.slice(at, at + IDENTITY_BYTES);
   }
-  /** In latin1, as `identityKeyOf` makes it. */
+  /** In latin1: 16 characters. */
   get identityKey(): string {
     const at = this.index * ROW_BYTES + IDENTITY;
     return this.page.buffer.toString("latin1", at, at + IDENTITY_BYTES);

@@ -6,10 +6,10 @@ import type { RecordPlace } from "../entries/record-entry.ts";
 import type { NumberRanges } from "../entries/number-ranges.ts";
 import { joinSpans } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
-import type { PendingAppend } from "../store/write-queue.ts";
 import { Departures } from "./departures.ts";
 import type { GroupCommit } from "./group-commit.ts";
 import { IdentityIndex } from "./identity-index.ts";
+import { PendingAppends } from "./pending-appends.ts";
 import { RecordStats } from "./record-stats.ts";
 import { RecordTable } from "./record-table.ts";
 import type { Row } from "./record-table.ts";
@@ -58,8 +58,7 @@ export class HeadState {
   nextCommit: number;
   nextSeq: number;
   readonly #index: IdentityIndex = new IdentityIndex(this.table);
-  /** By identity in latin1: appends that are on their way, the one thing here that is not durable yet. */
-  readonly pending: Map<string, PendingAppend> = new Map();
+  readonly pending: PendingAppends = new PendingAppends();
   readonly departures: Departures = new Departures();
   #behind: TimeSpan | undefined;
   #nextRun = 1;
@@ -126,18 +125,18 @@ export class HeadState {
     this.nextSeq = lastSeq + 1;
     this.commits.set(number, { number, firstSeq, lastSeq, arrivedMs });
     for (let index = 0; index < group.length; index++) {
-      const { record, place, identityKey, entryBytes } = group[index]!;
-      this.pending.delete(identityKey);
+      const { record, place, entryBytes } = group[index]!;
+      this.pending.remove(record.identity);
       this.keep({ seq: firstSeq + index, record, place, entryBytes, sum: sums[index]!, commit: number }, this.open);
     }
   }
 
   /** Takes one record into a run: the open one, or a cut's. */
-  keep({ seq, record, place, entryBytes, sum, commit }: KeptRecord, stats: RecordStats): void {
-    const { tenant, service, timeMs } = record;
+  keep(kept: KeptRecord, stats: RecordStats): void {
+    const { seq, record, entryBytes } = kept;
     this.#index.add(record.identity, seq);
-    this.table.add(seq, { record, place, entryBytes, sum, commit, run: stats.run });
-    stats.add(seq, { tenant, service, timeMs, entryBytes });
+    this.table.add(seq, kept, stats.run);
+    stats.add(seq, record, entryBytes);
   }
 
   /** Forgets records, but for the stats of their runs. */
@@ -167,8 +166,4 @@ export class HeadState {
     for (const { stats } of this.#cuts.values()) count += stats.recordCount;
     return count;
   }
-}
-
-export function identityKeyOf(identity: Uint8Array): string {
-  return Buffer.from(identity.buffer, identity.byteOffset, identity.byteLength).toString("latin1");
 }

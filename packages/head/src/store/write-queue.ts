@@ -49,7 +49,6 @@ export interface Appended {
 export interface PendingAppend {
   readonly record: EncodedRecord;
   readonly place: RecordPlace;
-  readonly identityKey: string;
   readonly entryBytes: number;
   readonly promise: Promise<Appended>;
   readonly resolve: (appended: Appended) => void;
@@ -95,8 +94,8 @@ export class WriteQueue {
     return this.#bytes > 0 && this.#bytes + entryBytes > this.#limits.queueBytesMax;
   }
 
-  push(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
-    const append = pendingAppend(record, place, identityKey, entryBytes);
+  push(record: EncodedRecord, place: RecordPlace, entryBytes: number): PendingAppend {
+    const append = pendingAppend(record, place, entryBytes);
     this.#appends.push(append);
     this.#bytes += entryBytes;
     if (this.#appends.length >= this.#limits.gatherCountMax) this.#endGathering?.();
@@ -208,12 +207,12 @@ export class WriteQueue {
   }
 }
 
-function pendingAppend(record: EncodedRecord, place: RecordPlace, identityKey: string, entryBytes: number): PendingAppend {
+function pendingAppend(record: EncodedRecord, place: RecordPlace, entryBytes: number): PendingAppend {
   let resolve!: (appended: Appended) => void; // both are set before the constructor returns
   let reject!: (error: unknown) => void;
   const promise = new Promise<Appended>((resolveIt, rejectIt) => {
     resolve = resolveIt;
     reject = rejectIt;
   });
-  return { record, place, identityKey, entryBytes, promise, resolve, reject };
+  return { record, place, entryBytes, promise, resolve, reject };
 }
