@@ -1,10 +1,10 @@
 /**
- * Builds: the kernel of packages/profile (the layout of its memory, for both languages from one table; then AssemblyScript to WebAssembly,
- * in a module of its own), TypeScript of the packages (tsc -b), then the web page (its types, vite, its tests), each only when one of
- * its inputs changed.
+ * Builds the kernel of packages/profile (the layout of its memory, for both languages from one table; then AssemblyScript, compiled to
+ * WebAssembly in a module of its own), the TypeScript of the packages (tsc -b), and the web page (types, vite, its tests), each only where
+ * one of its inputs has changed.
  *
- * What was built is remembered in .cache/ as a hash over path, size and time of change of every input, and believed only
- * while the outputs are there. Compiled files whose source is gone are deleted, so that no test outlives its file.
+ * .cache/ has a hash over path, size and modification time of every input. It counts only while the outputs exist. Compiled files without
+ * a source are deleted, so that no deleted test is run.
  */
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
@@ -16,7 +16,7 @@ import { javaScriptSide, kernelSide } from "./kernel-layout.mjs";
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
 const bin = path.join(root, "node_modules/.bin");
 
-/** True when everything is built. `isForced` builds in any case. */
+/** Returns true when everything is built. `isForced` builds in any case. */
 export function build({ isForced = false } = {}) {
   return buildKernel(isForced) && buildPackages(isForced) && buildPage(isForced);
 }
@@ -33,7 +33,7 @@ function buildKernel(isForced) {
     writeFileSync(layouts[1], javaScriptSide());
     const compiled = path.join(root, ".cache/kernel.wasm");
     mkdirSync(path.dirname(compiled), { recursive: true });
-    // No runtime: the kernel allocates nothing. What it reads and writes is bounded by what is laid out for it, so no assertions either.
+    // No runtime, since the kernel allocates nothing. No assertions, since its caller bounds what it reads and writes.
     const isCompiled = run("asc", ["index.ts", "-O3", "--runtime", "stub", "--noAssert", "--importMemory", "--outFile", path.relative(folder, compiled)], folder);
     if (!isCompiled) return false;
     const bytes = readFileSync(compiled).toString("base64");
@@ -66,7 +66,7 @@ function buildPage(isForced) {
   ];
   const testProject = "tsconfig.test.json";
   const hasTests = existsSync(path.join(folder, testProject));
-  // Which names vite writes is its own affair; the page itself must be there.
+  // Vite chooses the other names. The page itself must exist.
   const outputs = [path.join(folder, "dist/index.html"), ...(hasTests ? [path.join(folder, "dist-test")] : [])];
   return step("page", { isForced, inputs, outputs }, () => {
     rmSync(path.join(folder, "dist-test"), { recursive: true, force: true });
@@ -75,7 +75,7 @@ function buildPage(isForced) {
   });
 }
 
-/** Runs `work` unless the same inputs gave the same outputs already. */
+/** Skips `work` where the same inputs have given the same outputs before. */
 function step(name, { isForced, inputs, outputs }, work) {
   const stampFile = path.join(root, ".cache", `build-${name}.stamp`);
   const before = hashOf(inputs);
@@ -105,7 +105,7 @@ function readProjects() {
 
 function pruneStale(projects, outputs) {
   for (const project of projects) {
-    // The page's dist is vite's.
+    // vite owns the dist of the page.
     if (path.basename(project) === "ui") continue;
     for (const file of listFiles(path.join(project, "dist"))) {
       const compiled = file.replace(/\.(js|js\.map|d\.ts|d\.ts\.map)$/, ".js");

@@ -1,5 +1,5 @@
 /**
- * The import check: holds the house's walls (docs/architecture.md) where the compiler cannot.
+ * The import check: the rules of docs/architecture.md that the compiler cannot check.
  *
  * Reads every source file of packages/*\/src and of test/sim/src once, as tokens (no TypeScript needed), and refuses:
  *   direction    a package that imports one it must not know, a path that leaves its package, a built-in it must not touch
@@ -23,7 +23,7 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { tokenize } from "./tokenize.mjs";
 
-/** What each package may import of the others. A package that is not listed may import only base. */
+/** What each package may import from the others. A package that is not listed may import only base. */
 const MAY_IMPORT = {
   base: [],
   profile: ["base"],
@@ -37,13 +37,13 @@ const MAY_IMPORT = {
 };
 
 /**
- * The rooms of each package: the folders of its src. A room may use those before it. Files beside the rooms (index.ts, node.ts) put the
- * rooms together and may use all of them; only a room behind "." may use them. Tests and `testing` folders are free.
+ * The rooms of each package: the folders of its src. A room may use those before it. Files beside the rooms (index.ts, node.ts) compose
+ * them and may use all; only a room after "." may use these files. Tests and `testing` folders are free.
  */
 const ROOMS = {
   profile: ["gen", "labels", "model", "selector", "dataset", "pprof", "text", "record", "graph", "scan"],
   head: ["entries", "store", "disk", "state", "recovery"],
-  block: ["bucket", "segment", "catalog", "objects"],
+  block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
   node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
 };
@@ -58,7 +58,7 @@ const MUST_NOT_TOUCH = {
   head: NETWORK,
 };
 
-/** Libraries that one file hides from the rest: swapping one means changing that file. */
+/** Libraries that only one file may import: to replace one means to change that file. */
 const ENGINES = [
   { name: "libp2p", matches: /^(libp2p|@libp2p\/.*|@chainsafe\/libp2p.*)$/ },
   { name: "LevelDB", matches: /^(classic-level|level|abstract-level)$/ },
@@ -71,7 +71,7 @@ const ENGINES = [
 
 /**
  * What the two ends of the composition may import: `serve` and the simulator reach a node through compose-node.ts and world.ts, and make
- * worlds; the parts of a node are put together in compose-node.ts and node.ts alone. Patterns of files below packages/node/src, and of
+ * worlds; the parts of a node are put together in compose-node.ts and node.ts alone (tests of the engines and their worlds in `testing` are free). Patterns of files below packages/node/src, and of
  * other packages.
  */
 const NODE_ENDS = [
@@ -103,9 +103,8 @@ const MODULE_STATE = {
   "packages/profile/src/dataset/dataset.ts": { packScratch: SCRATCH },
   "packages/profile/src/dataset/packed-row.ts": { knownIds: SCRATCH },
   "packages/profile/src/selector/value-pattern.ts": { checked: MEMO },
-  "packages/block/src/catalog/object-path.ts": { lastPlace: MEMO },
+  "packages/block/src/listing/object-path.ts": { lastPlace: MEMO },
   "packages/api/src/proto/json-scalars.ts": { keys: MEMO },
-  "packages/node/src/config/api-limits.ts": { writerLimits: MEMO },
 };
 
 const TIMERS = new Set(["setTimeout", "setInterval", "setImmediate"]);
@@ -192,7 +191,7 @@ function listFiles(folder) {
     });
 }
 
-/** Every way one file names another: import, export ... from, import(), import types, new URL(..., import.meta.url). */
+/** Finds every way in which a file names another one: import, export ... from, import(), import types, new URL(..., import.meta.url). */
 function findImports(tokens) {
   const imports = [];
   const add = (token, isAsset = false, names = []) => imports.push({ specifier: token.text, line: token.line, isAsset, isType: false, names });
@@ -231,7 +230,7 @@ function namesBetween(tokens, at, end) {
   return names;
 }
 
-/** The string after `from` of the clause that starts at `at`; undefined where the clause ends without one. */
+/** The string after `from` of the clause that begins at `at`; undefined where the clause has none. */
 function findFrom(tokens, at) {
   let depth = 0;
   for (let i = at; i < tokens.length; i++) {
@@ -297,7 +296,7 @@ function checkRooms(source) {
   if (rooms === undefined || source.isTest || source.isTesting) return [];
   const own = roomOf(source.file);
   if (own === undefined) return [];
-  if (!rooms.includes(own)) return [{ file: source.file, line: 1, rule: "room", message: `${own} is no room of ${source.package}: use one of ${rooms.join(", ")}, or add it to ROOMS of this script` }];
+  if (!rooms.includes(own)) return [{ file: source.file, line: 1, rule: "room", message: `${own} is not a room of ${source.package}: use one of ${rooms.join(", ")}, or add it to ROOMS of this script` }];
   const offences = [];
   for (const { specifier, line, isAsset } of source.imports) {
     if (isAsset || !specifier.startsWith(".")) continue;
@@ -309,7 +308,7 @@ function checkRooms(source) {
   return offences;
 }
 
-/** The folder of `src` that a file lies in; undefined beside them, and outside of `src`. */
+/** The folder of `src` in which a file is; undefined for files directly in `src` or outside of it. */
 function roomOf(file) {
   return /^packages\/[^/]+\/src\/([^/]+)\//.exec(file)?.[1];
 }
@@ -358,7 +357,7 @@ function checkAmbient(source) {
   return offences;
 }
 
-/** A property, parameter or method of that name (`setTimeout(delayMs: number): void`) is somebody's own, not the timer. */
+/** A property, parameter or method with such a name (`setTimeout(delayMs: number): void`) is not the timer. */
 function isDeclared(tokens, i) {
   const [before, next] = [tokens[i - 1], tokens[i + 1]];
   if (isText(next, ":")) return isText(before, "{") || isText(before, ",") || isText(before, ";") || isText(before, "(");
@@ -428,13 +427,13 @@ function checkComposition(sources, simulator) {
   const offences = [];
   const refuse = (file, line, message) => offences.push({ file, line, rule: "composition", message });
   const src = "packages/node/src/";
-  for (const { file, imports, isTest } of sources) {
+  for (const { file, imports, isTest, isTesting } of sources) {
     if (!file.startsWith(src)) continue;
     const end = NODE_ENDS.find((one) => src + one.file === file);
     for (const { isAsset, isType, line, specifier } of imports) {
       if (isAsset) continue;
       const target = specifier.startsWith(".") ? path.posix.join(path.posix.dirname(file), specifier).slice(src.length) : undefined;
-      if (target === "node.ts" && !isTest && !isType && file !== `${src}compose-node.ts`) refuse(file, line, "a node's engines are put together for compose-node.ts alone: call composeNode");
+      if (target === "node.ts" && !isTest && !isTesting && !isType && file !== `${src}compose-node.ts`) refuse(file, line, "a node's engines are put together for compose-node.ts alone: call composeNode");
       if (end === undefined || specifier.startsWith("node:")) continue;
       if (target === undefined ? !end.packages.test(specifier) : !end.files.test(target)) refuse(file, line, `${end.file} must not reach ${specifier}: what is of the world goes into World, the rest into compose-node.ts`);
     }
@@ -469,7 +468,7 @@ function checkEngines(sources) {
   return offences;
 }
 
-/** file -> the source files it names, each with the line. */
+/** file -> the source files that it names, each with its line. */
 function resolveEdges(sources, packages) {
   const known = new Set(sources.map(({ file }) => file));
   const edges = new Map();
@@ -496,7 +495,7 @@ function resolve(from, specifier, known, packages) {
   return [base, base.replace(/\.js$/, ".ts"), base.replace(/\.js$/, ".tsx"), `${base}.ts`, `${base}.tsx`, `${base}/index.ts`].find((file) => known.has(file));
 }
 
-/** One offence a ring: the shortest way back to its first file (alphabetically). */
+/** One offence for each cycle: the shortest path back to its first file (by name). */
 function checkCycles(sources, edges) {
   const offences = [];
   const reported = new Set();
@@ -511,7 +510,7 @@ function checkCycles(sources, edges) {
   return offences;
 }
 
-/** Breadth first from `start` until an edge leads back to it. A worker's URL is not an import: it starts a thread of its own. */
+/** Breadth first from `start` until an edge leads back to it. The URL of a worker is not followed: it starts a thread of its own. */
 function wayBack(start, edges) {
   const cameFrom = new Map([[start, undefined]]);
   const queue = [start];

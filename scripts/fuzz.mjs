@@ -1,10 +1,11 @@
 /**
- * npm run fuzz: odd pushes from seeds, each checked (packages/profile/src/testing/check-odd-push.ts), in memory and as a segment keeps them.
+ * npm run fuzz: checks odd pushes made from seeds (packages/profile/src/testing/check-odd-push.ts), in memory and as a segment stores
+ * them.
  *
- *   npm run fuzz -- --seconds 60          so long; 30 by default
- *   npm run fuzz -- --seed 123 --count 1  one push again: what a failure prints
+ *   npm run fuzz -- --seconds 60          how long; 30 by default
+ *   npm run fuzz -- --seed 123 --count 1  one push again: a failure prints this line
  *
- * Ends with status 1 after ten pushes that failed, or at the end where one did. Seeds count up from the first, which is printed.
+ * Exits with status 1 after ten failures, or at the end where there was one. Seeds count up from the first, which is printed.
  */
 import { parseArgs } from "node:util";
 import { build } from "./build.mjs";

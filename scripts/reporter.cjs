@@ -1,6 +1,6 @@
 /**
- * The test report: a line a file's group while it goes well, every failure in full, and last of all one line that a
- * program can read: `N passed, N failed` (and `, N skipped`). Skipped tests are named, so that none is skipped silently.
+ * The test report: one line for each group that passes, every failure in full, and a last line for programs: `N passed, N failed` (and `,
+ * N skipped`). Skipped tests are named, so that none is skipped unnoticed.
  */
 const { reporters, Runner } = require("mocha");
 

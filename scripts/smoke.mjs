@@ -1,9 +1,10 @@
 /**
- * The smoke test: `pyromesh serve` on the oldest and the newest Node.js that package.json names, each from an empty data
- * dir: ready, one push by /ingest, the same sum back from a query, restarted and asked again, SIGTERM, exit code 0.
+ * The smoke test: runs `pyromesh serve` on the oldest and the newest Node.js that package.json names, each on an empty data dir. It waits
+ * until the node is ready, pushes once to /ingest, queries the sum, restarts the node, queries again, sends SIGTERM and expects exit code
+ * 0.
  *
- * The Node.js binaries are npm packages of exact versions, kept in a cache outside the tree. They are skipped, and counted
- * so, where the platform has none; with CI=true that is a failure. The last line is `N passed, N failed, N skipped`.
+ * The Node.js binaries are npm packages of exact versions, cached outside the tree. Where a platform has none, its run is skipped and
+ * counted as skipped; with CI=true that is a failure. The last line is `N passed, N failed, N skipped`.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -14,11 +15,11 @@ import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 
-/** Oldest: the first line of `engines` whose packages are still published. Newest: of the last line. */
+/** The oldest is the first release of `engines` whose packages are still published, the newest one of its last line. */
 const NODE_VERSIONS = ["20.19.6", "24.21.0"];
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 20_000;
-/** Of the one profile that is pushed; a number nothing else would give. */
+/** The value of the pushed profile: a number that nothing else would return. */
 const SUM = 123_456_789;
 
 const root = path.join(path.dirname(fileURLToPath(import.meta.url)), "..");
@@ -60,7 +61,7 @@ async function step(name, run) {
   }
 }
 
-/** Undefined where there is none for this machine. */
+/** Undefined where there is no binary for this machine. */
 function installNode(version) {
   const name = `node-${process.platform}-${process.arch}`;
   const folder = path.join(cacheDir, `node-${version}`);
@@ -97,7 +98,7 @@ async function expectSum(url) {
   expect(flamegraph.names.includes("leaf"), `the query does not name the function: ${flamegraph.names.join(", ")}`);
 }
 
-/** Runs `use` against a node of its own, then asks it to stop: it must end by itself, with 0. */
+/** Runs `use` with a node of its own and then stops it. The node must exit with 0. */
 async function withNode(binary, dataDir, use) {
   const args = [path.join(root, "packages/node/bin/pyromesh.js"), "serve", "--data-dir", path.join(dataDir, "data"), "--http-addr", "127.0.0.1:0"];
   const child = spawn(binary, args, { cwd: dataDir, stdio: ["ignore", "ignore", "pipe"], env: { ...process.env, UV_THREADPOOL_SIZE: "16" } });
@@ -121,7 +122,7 @@ async function withNode(binary, dataDir, use) {
   }
 }
 
-/** The address in the log line, once /ready answers 200. */
+/** Returns the address from the log line, once /ready answers 200. */
 async function ready(child, log) {
   const deadlineMs = performance.now() + READY_TIMEOUT_MS;
   while (performance.now() < deadlineMs) {
@@ -137,7 +138,7 @@ function expect(isTrue, message) {
   if (!isTrue) throw new Error(message);
 }
 
-/** One stack, one value, by an encoder that is not ours. */
+/** One stack with one value, encoded by a library that is not ours. */
 function cpuProfile() {
   const strings = new StringTable();
   const type = new ValueType({ type: strings.dedup("cpu"), unit: strings.dedup("nanoseconds") });

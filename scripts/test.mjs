@@ -1,7 +1,6 @@
 /**
- * npm test: installs and builds what changed, runs the import check and the linter, then every test.
- * The last line is `N passed, N failed` (and `, N skipped`); each check counts as one. Files or mocha's own options may
- * follow: npm test -- --grep quorum
+ * npm test: installs and builds what has changed, then runs the import check, the linter and all tests. The last line is `N passed, N
+ * failed` (and `, N skipped`); each check counts as one. Files or options of mocha may follow: npm test -- --grep quorum
  */
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -25,7 +24,7 @@ if (existsSync(bin("oxlint"))) checks.push({ name: "oxlint", command: bin("oxlin
 const failed = checks.filter(({ command, args }) => spawnSync(command, args, { cwd: root, stdio: ["ignore", "inherit", "inherit"] }).status !== 0);
 for (const { name } of failed) console.log(`failed: ${name}`);
 
-/** Runs mocha over these files and passes on what it prints. Resolves with its closing counts; undefined where it ended without them. */
+/** Runs mocha on these files and prints its output. Resolves with its final counts; undefined where it ended without them. */
 function runMocha(files, reporterOptions = []) {
   const args = [
     "--enable-source-maps",
@@ -49,10 +48,10 @@ function runMocha(files, reporterOptions = []) {
 }
 
 const checked = ["--reporter-option", `checksPassed=${checks.length - failed.length}`, "--reporter-option", `checksFailed=${failed.length}`];
-// Most of what takes long waits, so two run side by side. What measures time runs by itself afterwards.
+// Most slow tests wait, so two groups run at once. Tests that measure time run alone afterwards.
 const sideBySide = await Promise.all([
   runMocha(["packages/*/dist/**/*.test.js", "packages/*/dist-test/**/*.test.js", "bench/dist/**/*.test.js"], checked),
-  runMocha(["test/{bucket,compat,durability,golden,operation,scripts}/**/*.test.mjs"]),
+  runMocha(["test/{bucket,compat,durability,golden,operation,scripts,sim}/*.test.mjs"]),
 ]);
 const results = [...sideBySide, await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
 const [passed, failedCount, skipped] = [0, 1, 2].map((at) => results.reduce((sum, counts) => sum + (counts?.[at] ?? (at === 1 ? 1 : 0)), 0));

@@ -1,8 +1,8 @@
 /**
- * TypeScript as tokens: words, strings, marks; comments, numbers, regular expressions and the text of templates are left
- * out, the code inside `${}` is kept. Enough to read imports and names without a compiler; it never throws.
+ * Splits TypeScript into tokens: words, strings and marks. It drops comments, numbers, regular expressions and the text of templates, and
+ * keeps the code inside `${}`. That is enough to find imports and names without a compiler. It never throws.
  *
- * A quote that does not close on its line is taken as a mark (that is how an apostrophe in JSX text looks).
+ * A quote without a closing quote on its line counts as a mark: it is an apostrophe in JSX text.
  */
 
 /** @typedef {{ kind: "word" | "string" | "mark", text: string, line: number }} Token */
@@ -19,7 +19,7 @@ export function tokenize(source) {
   const templates = [];
   let line = 1;
   let at = 0;
-  /** What stood before: decides whether a slash divides. */
+  /** True where a slash would divide. */
   let endsValue = false;
 
   const push = (kind, text) => tokens.push({ kind, text, line });
@@ -28,7 +28,7 @@ export function tokenize(source) {
     at = end;
   };
 
-  /** From inside a template's text to its end or to the next `${`. */
+  /** Skips the text of a template to its end or to the next `${`. */
   const readTemplate = () => {
     let i = at;
     while (i < source.length) {

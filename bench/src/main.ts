@@ -1,4 +1,4 @@
-/** `npm run bench -- <what> [options]`: what to measure, by name. */
+/** `npm run bench -- <name> [options]`: runs a benchmark by its name. */
 import { runCommitsCommand } from "./commits/command.ts";
 import { runContentionCommand } from "./contention/command.ts";
 import { runDuelCommand } from "./duel/command.ts";

@@ -1,6 +1,6 @@
 /**
- * Debian's Chromium, driven by playwright-core. Where there is none the tests are skipped with a sentence; CI must have it.
- * Screenshots go to PYROMESH_SCREENSHOTS, or to a folder in the system's temp dir whose name is printed.
+ * Debian's Chromium, driven by playwright-core. Without it the tests are skipped and say so; CI must have it. Screenshots are written to
+ * PYROMESH_SCREENSHOTS, or to a temporary folder whose name is printed.
  */
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { chromium } from "playwright-core";
 
 const executablePath = process.env["PYROMESH_CHROMIUM"] ?? "/usr/bin/chromium";
 
-// A browser with a network of its own looks for updates and Google's hosts at every start; a test must not.
+// With network access Chromium looks for updates and Google's hosts at every start. A test must not.
 const FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
 /** Call in `before`. Skips the suite of `context` when there is no browser. */
@@ -26,14 +26,14 @@ export async function openBrowser(context) {
   const browser = await chromium.launch({ executablePath, headless: true, args: FLAGS, env: { ...process.env, HOME: profile } });
   return {
     screenshots,
-    /** A page whose complaints (console errors, policy violations, exceptions) are kept in `complaints`. */
+    /** Opens a page and collects its console errors, policy violations and exceptions in `complaints`. */
     async openPage({ width = 1280, height = 800, colorScheme = "light", hasTouch = false, deviceScaleFactor = 1 } = {}) {
       const tab = await browser.newContext({ viewport: { width, height }, colorScheme, hasTouch, deviceScaleFactor, reducedMotion: "reduce", timezoneId: "UTC", locale: "en-GB" });
       const page = await tab.newPage();
       page.setDefaultTimeout(10_000);
       const complaints = [];
       page.on("console", (message) => {
-        // A refused query is logged by the browser itself; the tests ask for refusals.
+        // The browser itself logs a refused query, and some tests cause refusals.
         if (message.type() === "error" && !message.text().startsWith("Failed to load resource")) complaints.push(message.text());
       });
       page.on("pageerror", (error) => complaints.push(String(error)));

@@ -1,6 +1,6 @@
 /**
- * Text on the page whose contrast with what is behind it is below WCAG's 4.5. Runs in the page, so it uses nothing from
- * outside. Canvas text is checked by the palette's own test; disabled controls are exempt, as in WCAG.
+ * Returns the texts on the page whose contrast with their background is below `ratioMin` (WCAG: 4.5). It runs in the page, so it uses
+ * nothing from outside. Text on the canvas has a test of its palette; disabled controls are exempt, as in WCAG.
  */
 export function lowContrast(page, ratioMin = 4.5) {
   return page.evaluate((limit) => {

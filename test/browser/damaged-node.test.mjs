@@ -1,4 +1,4 @@
-/** The page on a real node one of whose objects was damaged: refused in words, then what is there under a banner. */
+/** The page on a real node with a damaged object: first it shows the refusal, then on request the rest of the data under a banner. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -7,7 +7,7 @@ import { RunningNode } from "../compat/node.mjs";
 import { cpuProfile } from "../compat/pprof-oracle.mjs";
 import { openBrowser } from "./browser.mjs";
 
-/** Two hours apart: two windows, so two objects. */
+/** Two hours apart: two windows, and so two objects. */
 const DAMAGED_MS = 1795419000000;
 const INTACT_MS = DAMAGED_MS + 2 * 3_600_000;
 
@@ -30,7 +30,7 @@ describe("the page of a node with a damaged object", function () {
     }
     await node.flush();
     damageFirst(bucket);
-    await node.restart(); // what was read before may be kept in memory
+    await node.restart(); // so that nothing is served from memory
   });
   after(async () => {
     await node?.close();
@@ -55,7 +55,7 @@ describe("the page of a node with a damaged object", function () {
     await close();
   });
 
-  it("a time beside the damage is answered whole", async () => {
+  it("a time without damage is answered completely", async () => {
     const { page, close } = await browser.openPage();
     await page.goto(`${node.url}/?service=shop&from=${INTACT_MS - 60_000}&until=${INTACT_MS + 60_000}`);
     await page.locator(".flame-canvas").waitFor();
@@ -65,11 +65,11 @@ describe("the page of a node with a damaged object", function () {
   });
 });
 
-/** Turns one bit of the first dataset in the oldest window's object. */
+/** Flips one bit in the first dataset of the oldest window's object. */
 function damageFirst(folder) {
   const objects = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile() && entry.name.endsWith(".seg"));
   const [first] = objects.map((entry) => path.join(entry.parentPath, entry.name)).sort();
   const bytes = readFileSync(first);
-  bytes[10] ^= 1; // its strings, which every flame graph opens
+  bytes[10] ^= 1; // in its strings, which every flame graph needs
   writeFileSync(first, bytes);
 }

@@ -1,7 +1,7 @@
 /**
- * A node for the page to talk to: serves the built page as a real node does (strict Content-Security-Policy, paths
- * relative) and answers the querier with canned JSON in the shapes that Pyroscope was recorded to answer: int64 as text,
- * empty fields left out, errors as {code, message}.
+ * A fake node for the page. It serves the built page as a real node does (strict Content-Security-Policy, relative paths) and answers the
+ * querier with canned JSON in the form of Pyroscope's recorded answers: int64 as strings, empty fields omitted, errors as {code,
+ * message}.
  */
 import { createReadStream, existsSync } from "node:fs";
 import { createServer } from "node:http";
@@ -13,11 +13,14 @@ export const HEAP = "memory:inuse_space:bytes:space:bytes";
 export const WALL = "wall:wall:nanoseconds:wall:nanoseconds";
 
 const dist = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/ui/dist");
-// What a node sends (packages/node), so that what it forbids fails here too.
+// The policy of the real node, so that what it forbids fails here too.
 const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
 
-/** `answers`: method name -> (request body, headers) => a body, or {status, headers, body}, or a promise of either. Tests replace what they need. */
+/**
+ * `answers`: method name -> (request body, headers) => a body, or {status, headers, body}, or a promise of either. A test replaces the
+ * ones it needs.
+ */
 export async function startFakeNode(answers) {
   if (!existsSync(path.join(dist, "index.html"))) throw new Error("packages/ui/dist is missing: run npm run build first");
   const node = { answers, requests: [], url: "", close: undefined };
@@ -120,7 +123,7 @@ const HEAP_STACKS = [
   [["net/http.(*conn).serve", "bufio.NewReaderSize"], 12 * 2 ** 20],
 ];
 
-/** `count` leaves of widths from wide to far below a pixel, in ten levels. */
+/** `count` leaves in ten levels, from wide ones to ones far below a pixel. */
 export function manyStacks(count) {
   const stacks = [];
   for (let index = 0; index < count; index += 1) {
@@ -136,7 +139,7 @@ export function deepStacks(depth) {
   return [[Array.from({ length: depth }, (_, level) => `main.level${level}`), 1000]];
 }
 
-/** Root-first stacks with values, as a flame graph in Connect JSON. */
+/** Encodes stacks from the root, with values, as a flame graph in Connect's JSON. */
 export function encode(stacks) {
   const root = { total: 0, self: 0, children: new Map() };
   for (const [stack, value] of stacks) {

@@ -11,7 +11,7 @@ describe("page", function () {
   this.timeout(60_000);
   let browser;
   let node;
-  let view; // the page of the test that runs
+  let view; // the page of the current test
 
   before(async function () {
     browser = await openBrowser(this);
@@ -117,7 +117,7 @@ describe("page", function () {
       await click(page, 0.5, 5);
       const name = await page.locator(".zoomed-name").innerText();
       expect(name).to.match(/^github\.com\/acme\/shop\/web\.handle/);
-      expect(paramsOf(page).zoom).to.equal(name); // the last name of the path
+      expect(paramsOf(page).zoom).to.equal(name); // the path ends with the name
       await hover(page, 0.5, 5);
       expect(await tipText(page)).to.include(`${name} | self 0 ns 0 % 0 % | total`);
       await page.mouse.move(640, 60);
@@ -173,7 +173,7 @@ describe("page", function () {
       expect(await page.locator(".flame-canvas").evaluate((canvas) => canvas.height)).to.be.below(1000);
     });
 
-    // The tooltip was taller than the screen, with the values below its edge, and the line of the keyboard took all the graph's height.
+    // The tooltip was higher than the screen and hid its values, and the keyboard's line took all the height of the graph.
     it("a name of thousands of characters leaves everything else on the screen", async () => {
       const name = `ns::Template<${"very::long::Argument, ".repeat(400)}>`;
       node.answers.SelectMergeStacktraces = () => ({ flamegraph: encode([[["main", name], 3]]) });
@@ -222,7 +222,7 @@ describe("page", function () {
       await page.getByLabel("Search functions").fill("JSON");
       await drawn(page);
       expect(await page.locator(".matched").innerText()).to.equal("5 functions, 20.9 % of total");
-      expect(await pixelAt(page, 400, 2)).to.deep.equal([236, 238, 242, 255]); // the root, quiet
+      expect(await pixelAt(page, 400, 2)).to.deep.equal([236, 238, 242, 255]); // the root, in its quiet colour
       const names = await page.locator(".top-table tbody bdi").allInnerTexts();
       expect(names).to.have.length(5);
       expect(paramsOf(page).search).to.equal("JSON");
@@ -255,7 +255,7 @@ describe("page", function () {
     });
 
     describe("of a graph that was cut", () => {
-      // json.Marshal is below three of the boxes that were left out, and on the one that was kept.
+      // json.Marshal occurs below three of the omitted boxes, and below the one that was kept.
       const cut = { names: ["total", "other", "main", "json.Marshal", ""], levels: [[0, 100, 0, 0], [0, 100, 0, 2], [0, 30, 30, 3, 0, 10, 10, 4, 0, 60, 60, 1]] };
       const flamegraph = { ...cut, levels: cut.levels.map((values) => ({ values: values.map(String) })), total: "100" };
       const table = (functions, functionCount = functions.length) => ({ functions: functions.map(([name, self, total]) => ({ name, self, total })), total: "100", functionCount: String(functionCount) });
@@ -469,7 +469,7 @@ describe("page", function () {
       node.answers = emptyAnswers();
       view = await browser.openPage();
       const { page } = view;
-      let openCount = 0; // requests that the page waits for: one more may arrive until there is none
+      let openCount = 0; // requests that the page waits for; another one may follow the last
       page.on("request", () => openCount++);
       for (const end of ["requestfinished", "requestfailed"]) page.on(end, () => openCount--);
       await page.clock.install();
@@ -556,7 +556,7 @@ describe("page", function () {
     describe("data that cannot be read", () => {
       const reason = "quarantine 3: 12 records of 10:00 did not pass their checksum";
       const object = "blocks/anonymous/a.seg: the object is corrupt at byte 812";
-      /** As a real node: refused, unless a part is allowed; then named in a header. */
+      /** As a real node does: refuses unless a partial answer is allowed, and then names what is missing in a header. */
       const lossy = (isLossy) => {
         const loaded = loadedAnswers();
         node.answers = Object.fromEntries(
@@ -716,9 +716,9 @@ describe("page", function () {
   });
 });
 
-// --- what the tests look at -----------------------------------------------------------------------------------------
+// --- what the tests read from the page --------------------------------------------------------------------------------
 
-/** Two frames: one to draw, one to know it was drawn. */
+/** Waits two frames: one to draw, and one after it. */
 function drawn(page) {
   return page.evaluate(() => new Promise((resolve) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(resolve)))));
 }
@@ -740,7 +740,7 @@ async function click(page, share, level) {
   await drawn(page);
 }
 
-/** `function | self value share | total value share` */
+/** Returns `function | self value share | total value share`. */
 function tipText(page) {
   return page.locator(".tooltip").evaluate((tooltip) => {
     const rows = [...tooltip.querySelectorAll("tbody tr")].map((row) => [...row.cells].map((cell) => cell.textContent).join(" "));
@@ -748,7 +748,7 @@ function tipText(page) {
   });
 }
 
-/** How many colours with more than a handful of pixels. */
+/** The number of colours that cover more than a handful of pixels. */
 function coloursOf(page, selector) {
   return page.locator(selector).evaluate((canvas) => {
     const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);

@@ -1,6 +1,6 @@
 /**
- * The real node and a bucket from which something is gone: a segment, the folder, or the bucket itself. What cannot be complete is refused,
- * and says what to do; nothing is made or forgotten in silence.
+ * The real node and a bucket that lost something: a segment, the folder, or all of it. A query that cannot be complete is refused and
+ * says what to do. Nothing is created or forgotten silently.
  */
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, renameSync, rmSync, rmdirSync } from "node:fs";
@@ -16,11 +16,11 @@ import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
 const TYPE = "process_cpu:cpu:nanoseconds:cpu:nanoseconds";
-/** A LIST every 3 s. */
+/** LIST runs every 3 s with it. */
 const BUCKET_SPEED = 20;
 const never = new AbortController().signal;
 
-/** Every read that a user can make over a range, by name. */
+/** Every read of a range that a user can make, by name. */
 const READS = {
   LabelNames: {},
   LabelValues: { name: "service_name" },
@@ -35,7 +35,7 @@ describe("bucket: missing data", function () {
   this.timeout(180_000);
   let data;
   let nodes;
-  /** In the middle of an hour that is past, so that all pushes lie in one window. */
+  /** In the middle of a past hour, so that all pushes are in one window. */
   let timeMs;
   let folder;
   const flags = () => ["--bucket", `file://${folder}`, "--flush-interval", "1h", "--limits.reject-older-than", "0"];
@@ -57,7 +57,7 @@ describe("bucket: missing data", function () {
     nodes.push(node);
     return node;
   };
-  /** Pushes and flushes each of these numbers: a segment each. */
+  /** Pushes and flushes each of these numbers, which makes one segment each. */
   const pushAndFlush = async (node, ...numbers) => {
     for (const n of numbers) {
       expect(await pushNumbered(node, n, timeMs)).to.equal(200);
@@ -94,10 +94,7 @@ describe("bucket: missing data", function () {
       await sleep(100);
     }
   };
-  const untilLogged = async (node, words) => {
-    while (!node.log.some((line) => words.test(line))) await sleep(20);
-  };
-  /** What a start that is refused says. */
+  /** Returns the message of a start that is refused. */
   const refusedStart = async (name, more = []) => {
     const node = await spawnNode({ dataDir: dirOf(name), flags: [...flags(), ...more], bucketSpeed: BUCKET_SPEED }).catch((error) => ({ failed: String(error) }));
     if (node.failed !== undefined) return node.failed;
@@ -197,7 +194,7 @@ describe("bucket: missing data", function () {
     expect(await pushNumbered(node, 2, timeMs)).to.equal(200);
     const flushing = fetch(`${node.url}/flush`, { method: "POST" });
     await expectRefused(node, /no identity|not there/);
-    await untilLogged(node, /a segment could not be uploaded/);
+    await node.logged(/a segment could not be uploaded/);
     expect(readdirSync(folder)).to.deep.equal([]);
     rmdirSync(folder);
     renameSync(dirOf("away"), folder);
@@ -218,8 +215,8 @@ describe("bucket: missing data", function () {
     folder = own;
     await untilRefused(first, /this data directory wrote to bucket/);
     expect(await pushNumbered(first, 1, timeMs)).to.equal(200);
-    const flushing = fetch(`${first.url}/flush`, { method: "POST" }).catch(() => undefined); // it is killed under it
-    await untilLogged(first, /a segment could not be uploaded/);
+    const flushing = fetch(`${first.url}/flush`, { method: "POST" }).catch(() => undefined); // the node is killed meanwhile
+    await first.logged(/a segment could not be uploaded/);
     expect(filesUnder(folder).filter((file) => file.endsWith(".seg"))).to.have.lengthOf(1);
     await first.kill();
     await flushing;

@@ -1,6 +1,6 @@
 /**
- * One rule for a bucket that does not answer as it should (docs/configuration.md, "Which bucket it is"): with a fresh data directory, and with
- * one that has a bucket. The real node, on an S3 server that a test bends.
+ * What a node does when the bucket answers wrongly (docs/configuration.md, "Which bucket it is"), with a fresh data directory and with
+ * one that has a bucket. The real node, on an S3 server whose answers a test changes.
  */
 import { expect } from "chai";
 import { FakeS3, refuse, sendPage } from "../../packages/block/dist/testing/index.js";
@@ -106,7 +106,7 @@ describe("bucket: the start", function () {
     node = await startNode(options());
     expect(await counted()).to.deep.equal([0, 1, 2]);
     expect(count).to.be.greaterThan(0);
-    // Without a token the LIST failed: what is known stays known.
+    // A page without its continuation token is a failed LIST. What the node knows stays.
     s3.hook = ({ key, method }, response) => {
       if (key !== "" || method !== "GET") return false;
       sendPage(response, [], { isTruncated: true });

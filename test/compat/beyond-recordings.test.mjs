@@ -1,6 +1,6 @@
 /**
- * What the recordings do not prove: selecting by span and by profile id, the facts about stored profiles and queries, tenants
- * kept apart, and Go's own pprof as a client. Profiles are made here, so that every expected figure can be seen.
+ * What the recordings do not cover: selection by span and by profile id, statistics of stored profiles and queries, isolation of tenants,
+ * and Go's own pprof as a client. The profiles are small and made here, so that a reader can compute every expected value.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -28,7 +28,7 @@ async function pushed(node, all, headers) {
   expect(status, text).to.equal(200);
 }
 
-/** Runs the tests twice: over the head, then over segments. */
+/** Runs the tests twice: with the data in the head, then in segments. */
 function inHeadAndSegments(getNode, tests) {
   describe("in the head", () => tests());
   describe("in segments", () => {
@@ -144,7 +144,7 @@ describe("beyond the recordings", function () {
         const [whole, ...rest] = await exemplarsBy();
         expect([Number(whole.value), rest]).to.deep.equal([15, []]);
         expect(labelSet(whole.labels)).to.not.include("route=");
-        expect((await exemplarsBy("route")).map(({ value }) => Number(value))).to.deep.equal([8, 7]); // the greatest series first
+        expect((await exemplarsBy("route")).map(({ value }) => Number(value))).to.deep.equal([8, 7]); // the series with the greatest total first
       });
 
       it("GetProfileStats tells the oldest and the newest profile", async () => {
@@ -168,7 +168,7 @@ describe("beyond the recordings", function () {
     },
   );
 
-  // A suite of its own: mocha runs tests before the suites beside them, and these flush.
+  // A suite of its own, since these tests flush: mocha runs the tests of a suite before its nested suites.
   describe("then", () => {
     it("AnalyzeQuery counts the objects in range and their bytes, and none beside it", async () => {
       await node.flush();
@@ -204,7 +204,7 @@ describe("beyond the recordings", function () {
       const folder = mkdtempSync(path.join(tmpdir(), "pyromesh-go-"));
       try {
         const url = `${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="spans"}`)}&from=${RANGE.start}&until=${RANGE.end}&format=pprof`;
-        // Not spawnSync: this process waits for the answer, but must go on reading the node's log.
+        // Not spawnSync: this process must go on reading the node's log, or the node blocks.
         const { code, out } = await run("go", ["tool", "pprof", "-top", url], { ...process.env, PPROF_TMPDIR: folder });
         expect(code, out).to.equal(0);
         expect(out).to.match(/Type: cpu/);

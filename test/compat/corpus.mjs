@@ -1,6 +1,6 @@
 /**
- * The corpus of real profiles and recorded exchanges, which is not part of this repository: PYROMESH_CORPUS, else
- * `../shared/corpus` beside it. Whoever uses it skips, and is counted as skipped, where it is missing.
+ * The corpus of real profiles and recorded exchanges, which is not part of this repository: PYROMESH_CORPUS, by default
+ * `../shared/corpus` next to it. Without it tests are skipped and counted as skipped.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -21,7 +21,7 @@ export function corpusNames(...parts) {
   return hasCorpus(...parts) ? readdirSync(path.join(folder, ...parts)).sort() : [];
 }
 
-/** One recorded request and its answer; `number` is the order they were made in. */
+/** The recorded requests with their answers. `number` is the order in which they were made. */
 export function recordedExchanges() {
   return corpusNames("recorded")
     .filter((name) => /^\d+-.*\.json$/.test(name))

@@ -1,9 +1,9 @@
 /**
- * What an answer means, apart from how it is written: two answers mean the same when these forms are deeply equal.
- * Free are the order of equal siblings, of names, of labels and of series; 64-bit numbers may be text or numbers.
+ * The meaning of an answer, independent of its form: two answers mean the same where these forms are deeply equal. The order of siblings
+ * with equal values, of names, of labels and of series does not count, and 64-bit numbers may be strings or numbers.
  */
 
-/** `path -> "total self"`; siblings of one name are added up. Path: function names from the root, which is left out. */
+/** `path -> "total self"`, where siblings with the same name are added up. A path has the function names from the root, without the root. */
 export function flameGraphNodes({ names = [], levels = [], total = 0, numTicks = total }) {
   const nodes = new Map();
   let parents = [];
@@ -26,7 +26,7 @@ export function flameGraphNodes({ names = [], levels = [], total = 0, numTicks =
   return { total: Number(numTicks), nodes: printNodes(nodes) };
 }
 
-/** The same for a diff: `path -> "total self total self"`, left before right. */
+/** For a diff: `path -> "total self total self"`, left before right. */
 export function flameGraphDiffNodes({ names = [], levels = [], leftTicks = 0, rightTicks = 0 }) {
   const nodes = new Map();
   let parents = [];
@@ -96,7 +96,7 @@ function byFirst([a], [b]) {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
-/** `{a="1", b="2"}`, sorted. */
+/** `{a="1", b="2"}`, sorted by name. */
 export function labelSet(labels = []) {
   return labels
     .map(({ name, value }) => `${name}="${value ?? ""}"`)
@@ -112,7 +112,7 @@ export function profileTypes(body) {
   return (body.profileTypes ?? []).map(({ ID, name, sampleType, sampleUnit, periodType, periodUnit }) => [ID, name, sampleType, sampleUnit, periodType, periodUnit].join(" ")).sort();
 }
 
-/** `labels -> time -> value`; of exemplars all but the id, which is the server's own. */
+/** `labels -> time -> value`. Exemplars are compared without their ids, which differ between servers. */
 export function points(body) {
   return Object.fromEntries(
     (body.series ?? [])
@@ -128,7 +128,7 @@ function exemplar({ timestamp, value, labels, spanId = "", traceId = "" }) {
   return { timestamp: Number(timestamp), value: Number(value), labels: labelSet(labels), spanId, traceId };
 }
 
-/** `labels -> time -> profiles counted`, whatever the buckets are. */
+/** `labels -> time -> number of profiles`, independent of the buckets. */
 export function heatmapCounts(body) {
   return Object.fromEntries(
     (body.series ?? [])
@@ -138,8 +138,8 @@ export function heatmapCounts(body) {
 }
 
 /**
- * A google.v1.Profile as protobuf's JSON: its types, and `stack -> value` with the line of each frame, root first. Not its
- * period: ours is the profile's own, where Pyroscope writes one second for every cpu profile.
+ * For a google.v1.Profile in protobuf's JSON: its types, and `stack -> value` with the line of each frame, root first. Without the
+ * period: ours is the profile's own, while Pyroscope writes one second for every cpu profile.
  */
 export function pprofMeaning(body) {
   const text = (index) => body.stringTable[Number(index ?? 0)];
@@ -156,18 +156,18 @@ export function pprofMeaning(body) {
   };
 }
 
-/** Functions that have a node in a Graphviz text of ours, Pyroscope's or Go's own. */
+/** The functions with a node in a Graphviz text of ours, of Pyroscope, or of Go. */
 export function drawnFunctions(text) {
   return [...text.matchAll(/^N\d+ \[.*tooltip="(\S+) /gm)].map(([, name]) => name).sort();
 }
 
-/** Totals of the legend, and the functions drawn. */
+/** The totals of the legend, and the functions that are drawn. */
 export function dotMeaning(text) {
   const [, shown, percent, total] = /accounting for (\S+), ([\d.]+)% of (\S+) total/.exec(text) ?? [];
   return { shown, percent, total, functions: drawnFunctions(text) };
 }
 
-/** The answer of /pyroscope/render and render-diff: all but how the flame graph is written down. */
+/** For an answer of /pyroscope/render or render-diff: everything but the encoding of the flame graph. */
 export function renderMeaning({ flamebearer, ...rest }) {
   const graph = rest.metadata.format === "double" ? flameGraphDiffNodes(flamebearer) : flameGraphNodes(flamebearer);
   return { graph, maxSelf: flamebearer.maxSelf, ...rest };

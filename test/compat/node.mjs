@@ -1,31 +1,16 @@
 /**
- * The real program, as a user starts it: `pyromesh serve` in a process of its own, on a port nobody else has, over a data
- * folder that outlives a restart. What is started here is stopped here; nothing keeps running after a test.
+ * The real program as a user starts it, over a data folder that outlives a restart, and what tests ask of it. Every process that is
+ * started here is stopped here.
  */
-import { spawn } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { freshDataDir, startNode } from "../harness/node-process.mjs";
 
-const BINARY = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../packages/node/bin/pyromesh.js");
-
-/** The recorded profiles lie far from now, and come as fast as we can send them. */
-const LIMITS_LIFTED = ["--limits.reject-older-than", "0", "--limits.reject-newer-than", "0", "--limits.ingestion-rate-mb", "0"];
-
-const START_MS_MAX = 15_000;
-const STOP_MS_MAX = 15_000;
-const POLL_MS = 50;
-/** A report of a failed start shows the end of what the node wrote. */
-const LOG_CHARS_MAX = 4000;
+/** The recorded profiles are old. */
+const LIMITS_LIFTED = ["--limits.reject-older-than", "0", "--limits.reject-newer-than", "0"];
 
 export class RunningNode {
-  #dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-compat-"));
+  #data = freshDataDir();
   #flags;
-  #child;
-  #log = "";
-  url = "";
+  #process;
 
   constructor(flags) {
     this.#flags = flags;
@@ -33,50 +18,19 @@ export class RunningNode {
 
   static async start(flags = []) {
     const node = new RunningNode(flags);
-    await node.launch();
+    await node.#launch();
     return node;
   }
 
-  async launch() {
-    const port = await freePort();
-    this.url = `http://127.0.0.1:${port}`;
-    const args = [BINARY, "serve", "--data-dir", this.#dataDir, "--http-addr", `127.0.0.1:${port}`, ...LIMITS_LIFTED, "--log-level", "warn", ...this.#flags];
-    // The tests' own variables (PYROMESH_CORPUS, ...) are no settings: a node refuses what it does not know.
-    const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PYROMESH_")));
-    this.#child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "pipe"], env });
-    const keep = (chunk) => (this.#log = (this.#log + chunk).slice(-LOG_CHARS_MAX));
-    this.#child.stdout.on("data", keep);
-    this.#child.stderr.on("data", keep);
-    await this.#ready();
+  get url() {
+    return this.#process.url;
   }
 
-  async #ready() {
-    const deadline = Date.now() + START_MS_MAX;
-    for (;;) {
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) throw new Error(`the node ended before it was ready:\n${this.#log}`);
-      const status = await fetch(`${this.url}/ready`).then(
-        async (response) => (await response.arrayBuffer(), response.status),
-        () => 0,
-      );
-      if (status === 200) return;
-      if (Date.now() > deadline) throw new Error(`the node was not ready within ${START_MS_MAX} ms (last status ${status}):\n${this.#log}`);
-      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
-    }
+  async #launch() {
+    this.#process = await startNode({ dataDir: this.#data.dir, flags: [...LIMITS_LIFTED, ...this.#flags] });
   }
 
-  /** Resolves with how the process ended; a node that does not stop is killed and counts as a failure. */
-  async end(signal) {
-    const child = this.#child;
-    if (child.exitCode !== null || child.signalCode !== null) return { code: child.exitCode, signal: child.signalCode };
-    const ended = new Promise((resolve) => child.once("exit", (code, by) => resolve({ code, signal: by })));
-    child.kill(signal);
-    const timer = setTimeout(() => child.kill("SIGKILL"), STOP_MS_MAX);
-    const how = await ended;
-    clearTimeout(timer);
-    return how;
-  }
-
-  /** Everything accepted so far is in segments afterwards. */
+  /** Afterwards everything accepted so far is in segments. */
   async flush() {
     const response = await fetch(`${this.url}/flush`, { method: "POST" });
     const text = await response.text();
@@ -84,18 +38,19 @@ export class RunningNode {
     return text;
   }
 
+  /** Resolves with how the process ended. */
   async restart(signal = "SIGTERM") {
-    const how = await this.end(signal);
-    await this.launch();
+    const how = await (signal === "SIGKILL" ? this.#process.kill() : this.#process.stop());
+    await this.#launch();
     return how;
   }
 
   async close() {
-    await this.end("SIGTERM");
-    rmSync(this.#dataDir, { recursive: true, force: true });
+    await this.#process?.stop();
+    this.#data.remove();
   }
 
-  /** One Connect call in JSON; throws unless it is answered with 200. */
+  /** Makes a Connect call in JSON. Throws unless the status is 200. */
   async call(method, message, headers = {}) {
     const response = await this.post(`/querier.v1.QuerierService/${method}`, JSON.stringify(message), { "content-type": "application/json", ...headers });
     if (response.status !== 200) throw new Error(`${method} answered ${response.status}: ${response.text}`);
@@ -108,7 +63,7 @@ export class RunningNode {
     return { status: response.status, headers: response.headers, bytes, text: bytes.toString() };
   }
 
-  /** Each profile becomes a series of its own; `labels` without `__name__` and `service_name` are extra ones. */
+  /** Pushes each profile as a series of its own. `labels` are in addition to `__name__` and `service_name`. */
   async push(series, headers = {}) {
     const message = {
       series: series.map(({ labels, pprof, id }) => ({
@@ -118,15 +73,4 @@ export class RunningNode {
     };
     return this.post("/push.v1.PusherService/Push", JSON.stringify(message), { "content-type": "application/json", ...headers });
   }
-}
-
-function freePort() {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const { port } = probe.address();
-      probe.close(() => resolve(port));
-    });
-  });
 }

@@ -1,6 +1,6 @@
 /**
- * Profiles of many profilers, each sent by /ingest and by Push: what comes back as SelectMergeProfile, read by pprof-format,
- * holds the stacktraces of the file, read by pprof-format; so do the requests that a real SDK made.
+ * Profiles of many profilers, each sent to /ingest and to Push: SelectMergeProfile returns the stacktraces of the file, where
+ * pprof-format reads both. The same for recorded requests of a real SDK.
  */
 import { expect } from "chai";
 import { corpusFile, corpusNames, hasCorpus } from "./corpus.mjs";
@@ -10,7 +10,10 @@ import { collapsed, decodePprof, repaired, protoMessage } from "./pprof-oracle.m
 const MEMORY = ["alloc_objects:count", "alloc_space:bytes", "inuse_objects:count", "inuse_space:bytes"].map((type) => `memory:${type}:space:bytes`);
 const GO_CPU = ["process_cpu:samples:count:cpu:nanoseconds", "process_cpu:cpu:nanoseconds:cpu:nanoseconds"];
 
-/** Types in the file's order. `isGo`: Go's, with stacktraces that its runtime cut off. `named` beside them: what Push is told to call the profile, where not the types' own first part. */
+/**
+ * Types in the order of the file. `isGo`: from Go, with stacktraces that its runtime truncated. `named`: the profile's name in Push,
+ * where it is not the first part of the types.
+ */
 const FILES = [
   { file: "heap.pb.gz", types: MEMORY, isGo: true },
   { file: "heap_delta", types: MEMORY, isGo: true },
@@ -65,7 +68,7 @@ describe("pprof files", function () {
     return decodePprof(bytes);
   };
 
-  /** Every type asked for and found, in the node's head or segments, equals the file's own column. */
+  /** Compares every type that the node returns, from the head or from segments, with the column of the file. */
   const expectStored = async (service, types, bytes, { nameOf, isGo = false } = {}) => {
     expect(await typesOf(service)).to.include.members(types);
     const file = isGo ? repaired(decodePprof(bytes)) : decodePprof(bytes);

@@ -1,6 +1,4 @@
-/**
- * What a pprof holds, told by `pprof-format` and never by our own decoder; and small profiles and messages for tests.
- */
+/** Decodes pprof with `pprof-format`, never with our own decoder, and makes small profiles and messages for tests. */
 import { gunzipSync } from "node:zlib";
 import { Function, Label, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { goPrefixesOf } from "../../packages/profile/dist/testing/index.js";
@@ -9,7 +7,7 @@ export function decodePprof(bytes) {
   const raw = bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes;
   const profile = Profile.decode(raw);
   const text = (index) => profile.stringTable.strings[Number(index)] ?? "";
-  // dotnet's profiler numbers no function, and means each by its place.
+  // dotnet's profiler gives its functions no ids, and refers to each by its position.
   const functions = new Map(profile.function.map((called, index) => [Number(called.id) || index + 1, called]));
   const linesOf = new Map(profile.location.map(({ id, line }) => [Number(id), line]));
   const framesOf = (id) => linesOf.get(Number(id)).toReversed().map((line) => functions.get(Number(line.functionId)));
@@ -18,7 +16,7 @@ export function decodePprof(bytes) {
     text,
     framesOf,
     sampleTypes: profile.sampleType.map(({ type, unit }) => ({ type: text(type), unit: text(unit) })),
-    /** `[{ids, frames, values, labels}]`, ids and frames from the root; samples that every store drops are left out. */
+    /** `[{ids, frames, values, labels}]` with ids and frames from the root. Samples that every server drops are left out. */
     samples: profile.sample
       .map((sample) => ({
         ids: sample.locationId.map(String).toReversed(),
@@ -30,7 +28,7 @@ export function decodePprof(bytes) {
   };
 }
 
-/** `a;b;c -> value` of one sample type, summed; type parameters are folded as every Go-aware store folds them. */
+/** `a;b;c -> value` of one sample type, added up. Type parameters are removed, as every server does for Go. */
 export function collapsed({ samples, text }, column, nameOf = (called) => text(called.name)) {
   const sums = new Map();
   for (const { frames, values } of samples) {
@@ -44,7 +42,7 @@ export function total({ samples }, column, takes = () => true) {
   return Number(samples.filter(takes).reduce((sum, { values }) => sum + values[column], 0n));
 }
 
-/** The same profile with the stacktraces that Go's runtime cut off repaired, as Pyroscope repairs them. Of a Go profile. */
+/** A Go profile with its truncated stacktraces repaired, as Pyroscope repairs them. */
 export function repaired(decoded) {
   const { samples } = decoded;
   const prefixes = goPrefixesOf(
@@ -54,7 +52,7 @@ export function repaired(decoded) {
   return { ...decoded, samples: samples.map((sample, i) => ({ ...sample, frames: [...prefixes[i].flatMap(decoded.framesOf), ...sample.frames] })) };
 }
 
-/** A cpu profile of `[{stack: ["root", "leaf"], value, labels}]`. */
+/** Makes a cpu profile of `[{stack: ["root", "leaf"], value, labels}]`. */
 export function cpuProfile(samples, { timeMs, types = [["cpu", "nanoseconds"]] }) {
   const stringTable = new StringTable();
   const string = (text) => stringTable.dedup(text);
@@ -91,7 +89,7 @@ export function cpuProfile(samples, { timeMs, types = [["cpu", "nanoseconds"]] }
   return profile.encode();
 }
 
-/** A protobuf message of `[number, text or integer]` fields. */
+/** Encodes a protobuf message of `[number, text or integer]` fields. */
 export function protoMessage(fields) {
   const out = [];
   const varint = (value) => {

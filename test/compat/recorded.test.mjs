@@ -14,7 +14,7 @@ const REFUSALS = [52, 86];
 
 const between = ([from, to]) => (exchange) => exchange.number >= from && exchange.number <= to;
 
-/** By number: what is right where Pyroscope is wrong or unhelpful. */
+/** By number of the exchange: what we answer where Pyroscope is wrong or unhelpful. */
 const OURS = new Map([
   [75, { status: 400, code: "invalid_argument" }],
   [76, { status: 400, code: "invalid_argument" }],
@@ -27,7 +27,7 @@ const OURS = new Map([
 const names = (body) => (body.names ?? []).toSorted();
 const flameGraph = (body) => meaning.flameGraphNodes(body.flamegraph);
 
-/** How an answer of a path is read. */
+/** How the answer of a path is compared. */
 const MEANING_OF = {
   ProfileTypes: meaning.profileTypes,
   LabelNames: names,
@@ -39,7 +39,7 @@ const MEANING_OF = {
   SelectSeries: meaning.points,
   SelectHeatmap: meaning.heatmapCounts,
   Diff: (body) => meaning.flameGraphDiffNodes(body.flamegraph),
-  // Both were answered empty and prove nothing; ours are tested in beyond-recordings.test.mjs.
+  // Pyroscope's recorded answers are empty and prove nothing. beyond-recordings.test.mjs tests ours.
   GetProfileStats: () => "answered",
   AnalyzeQuery: () => "answered",
   render: (body) => (typeof body === "string" ? meaning.dotMeaning(body) : body.code === undefined ? meaning.renderMeaning(body) : body.code),
@@ -51,7 +51,7 @@ function meaningOf(exchange, body) {
   return MEANING_OF[exchange.request.path.replace(/\?.*/, "").split("/").at(-1)](body);
 }
 
-/** The request as recorded, but for times that are relative to the day it was recorded on. */
+/** The recorded request. Times relative to the day of the recording are replaced. */
 function replayed({ request, response }) {
   if (!request.path.includes("from=now-1h&until=now")) return request;
   const { startTime, samples, durationDelta } = response.body.timeline;
@@ -62,9 +62,9 @@ function expectedOf(exchange) {
   const { name, response } = exchange;
   if (name === "label-values-http") return { status: 200, meaning: ["batch", "checkout", "ledger", "lines", "search", "shell", "web"] };
   const expected = { status: response.status, meaning: meaningOf(exchange, response.body) };
-  // Cut to 64 nodes, of which both servers keep others.
+  // Cut to 64 nodes: the two servers keep different ones.
   if (name === "profile-heap") delete expected.meaning.stacks;
-  // A sum there; these are the means.
+  // Pyroscope's answer has sums here; these are the means.
   if (name === "series-points-average") for (const point of Object.values(expected.meaning[""])) point.value = 1602645059;
   return expected;
 }

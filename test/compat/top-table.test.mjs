@@ -1,6 +1,6 @@
 /**
- * What only this server has, or answers better, over a real node: a top table that no truncation touches, functions called `other` or without a
- * name, and profiles of the process itself.
+ * What only this server has, or answers better, on a real node: a top table without truncation, functions with the name `other` or
+ * without a name, and profiles of the process itself.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -36,7 +36,7 @@ describe("a real node: top tables and its own profiles", function () {
 
   before(async () => {
     node = await RunningNode.start();
-    // Halves, so that the parts of a stacktrace lie in several records, and later in the head and in a segment.
+    // In halves, so that a stacktrace occurs in several records, which are later in the head and in a segment.
     await push("wide", WIDE.slice(0, 1500), "a");
     await node.flush();
     await push("wide", WIDE.slice(1500), "b");
@@ -79,11 +79,20 @@ describe("a real node: top tables and its own profiles", function () {
     const cut = (await node.call("SelectMergeStacktraces", asked("odd", { maxNodes: 5 }))).flamegraph;
     expect([...cut.names].sort()).to.deep.equal(["", "child", "leaf", "main", "other", "total"]);
     const others = cut.levels[2].values.map(Number).filter((_, at) => at % 4 !== 0);
-    // total, self, name: the unnamed one, other with its child, what was cut.
+    // Each is total, self, name: the function without a name, `other` with its child, and the rest that was cut off.
     expect(others).to.deep.equal([4, 0, cut.names.indexOf(""), 9, 0, cut.names.indexOf("other"), 20, 20, cut.names.indexOf("other")]);
     const rendered = await (await fetch(`${node.url}/pyroscope/render?query=${encodeURIComponent(`${TYPE}{service_name="odd"}`)}&from=${RANGE.start}&until=${RANGE.end}`)).json();
     expect(rendered.flamebearer.names).to.deep.equal(whole.names);
     expect((await topTable(asked("odd", { limit: 3 }))).rows).to.deep.equal(["child 9 9", "leaf 4 4", "small0 1 1"]);
+  });
+
+  it("a function's name keeps a leading U+FEFF, in graphs, tables and pprofs", async () => {
+    await push("marked", [{ stack: ["main", "\ufeffread"], value: 7 }], "a");
+    expect((await node.call("SelectMergeStacktraces", asked("marked"))).flamegraph.names).to.deep.equal(["total", "main", "\ufeffread"]);
+    expect((await topTable(asked("marked"))).rows).to.deep.equal(["\ufeffread 7 7", "main 0 7"]);
+    expect((await node.call("SelectMergeProfile", asked("marked"))).stringTable).to.include("\ufeffread");
+    const site = { stackTraceSelector: { callSite: [{ name: "main" }, { name: "\ufeffread" }] } };
+    expect((await topTable(asked("marked", site))).rows).to.deep.equal(["\ufeffread 7 7"]);
   });
 
   it("the process's own profiles are read by pprof: CPU time by Go's own, and one at a time", async function () {
@@ -103,7 +112,7 @@ describe("a real node: top tables and its own profiles", function () {
   });
 });
 
-/** Not spawnSync: the node's log must go on being read meanwhile. */
+/** Not spawnSync: this process must go on reading the node's log, or the node blocks. */
 function run(command, args, env = {}) {
   return new Promise((resolve) => {
     const child = spawn(command, args, { env: { ...process.env, ...env } });

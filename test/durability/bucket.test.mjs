@@ -1,7 +1,7 @@
 /**
- * The real node on a real S3 server that goes away: pushes go on, what waits is read from local disk, memory stays flat, and the
- * backlog drains by itself. 10 s of fault here, and tries of an upload follow one another four times as fast; PYROMESH_TEST_FAULT_S=300 for the long run, at
- * their own pace.
+ * The real node on a real S3 server that becomes unavailable: pushes are accepted, data that waits is read from local disk, memory stays
+ * flat, and the backlog is uploaded without help. The fault lasts 10 s and uploads are retried four times as fast as usual;
+ * PYROMESH_TEST_FAULT_S=300 is the long run at the usual speed.
  */
 import { readFileSync } from "node:fs";
 import { createServer, request } from "node:http";
@@ -19,11 +19,11 @@ const HOUR_MS = 3_600_000;
 const ANON_GROWTH_MB_MAX = 100;
 const FAULT_NAMES = { drop: "no answer at all", slow: "uploads take many seconds" };
 
-/** A slow line's bytes: 2 KB a second each way, so that a segment of a few seconds' pushes takes longer than they did. */
+/** A slow connection: 2 KB a second in each direction, so that a segment takes longer to upload than its pushes took to arrive. */
 const SLOW_CHUNK_BYTES = 512;
 const SLOW_CHUNK_MS = 250;
 
-/** Stands before the S3 server; while `fault` is set answers in its place, or passes each body on at a trickle. */
+/** A proxy in front of the S3 server. While `fault` is set it answers itself, or passes each body on slowly. */
 function faultyProxy(target) {
   const proxy = { fault: undefined, server: undefined, port: 0 };
   proxy.server = createServer((incoming, outgoing) => {
@@ -48,7 +48,7 @@ function faultyProxy(target) {
   });
 }
 
-/** At once as soon as the fault is gone, also in the middle of a body. */
+/** Passes everything on at once when the fault ends, also in the middle of a body. */
 function trickle(proxy) {
   return new Transform({
     async transform(chunk, _encoding, done) {

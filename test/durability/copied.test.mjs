@@ -1,6 +1,6 @@
 /**
- * A data dir that was copied and started twice on one bucket: both stores have one id, and give its ordinals to other segments. Neither may
- * overwrite the other's, stop uploading, or lose or double anything.
+ * A data dir is copied, and both copies run on one bucket: both stores have the same id and give the same ordinals to different segments.
+ * Neither may overwrite a segment of the other, stop uploading, or lose or double a record.
  */
 import { cpSync, rmSync } from "node:fs";
 import path from "node:path";
@@ -35,7 +35,7 @@ describe("durability: a copied data dir", function () {
   };
   const flush = async (node) => (await fetch(`${node.url}/flush`, { method: "POST" })).status;
   const backlog = async (node) => Number(/^pyromesh_flush_backlog_segments (\d+)/m.exec(await (await fetch(`${node.url}/metrics`)).text())[1]);
-  /** At one time, so that the segments of both have one name. */
+  /** All pushes have one time, so that segments of both stores get the same name. */
   const push = async (node, ...numbers) => {
     for (const n of numbers) expect(await pushNumbered(node, n, nowMs)).to.equal(200);
   };
@@ -44,7 +44,7 @@ describe("durability: a copied data dir", function () {
     expect([...counted].sort(([a], [b]) => a - b)).to.deep.equal(numbers.map((n) => [n, n + 1]));
     expect(recordCount).to.equal(numbers.length);
   };
-  /** What the bucket alone holds. */
+  /** Checks what a node without local data reads from the bucket. */
   const expectInBucket = async (numbers) => {
     rmSync(dirOf("reader"), { recursive: true, force: true });
     const reader = await startNode({ dataDir: dirOf("reader"), flags: ["--bucket", `file://${dirOf("bucket")}`] });
@@ -53,7 +53,7 @@ describe("durability: a copied data dir", function () {
     await reader.kill();
   };
 
-  /** Two nodes on one bucket, each of a copy of one data dir with pushes 0 and 1 in the bucket and 2 in the head. */
+  /** Two nodes on one bucket, each with a copy of a data dir that had pushes 0 and 1 in the bucket and 2 in the head. */
   async function copied() {
     const first = await start("first");
     await push(first, 0, 1);
@@ -73,7 +73,7 @@ describe("durability: a copied data dir", function () {
     await push(first, 12);
     await push(second, 22);
     expect([await flush(first), await flush(second)]).to.deep.equal([200, 200]);
-    await expectAll(second, [0, 1, 2, 10, 11, 20, 21, 22]); // it learned of the segment that had its name; of 12 it will by its next LIST
+    await expectAll(second, [0, 1, 2, 10, 11, 20, 21, 22]); // it has found the segment that had its name; it finds 12 with its next LIST
     await expectInBucket([0, 1, 2, 10, 11, 12, 20, 21, 22]);
     for (const node of [first, second]) await node.stop();
     for (const [name, number] of [["first", 13], ["second", 23]]) {
@@ -103,7 +103,7 @@ describe("durability: a copied data dir", function () {
     it(`a kill -9 in the middle of renaming loses and doubles nothing: ${point}`, async () => {
       await copied();
       const first = await start("first");
-      const doomed = await start("second", { PYROMESH_CRASH_AT: point }); // before the other uploads: else its first LIST shows it, and nothing is to be renamed
+      const doomed = await start("second", { PYROMESH_CRASH_AT: point }); // it must start before the other one uploads: after a LIST that shows the segment it would not have to rename its own
       await push(first, 10);
       expect(await flush(first)).to.equal(200);
       await push(doomed, 20);

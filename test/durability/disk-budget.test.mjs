@@ -1,6 +1,6 @@
 /**
- * The real node with a small --head-disk-budget: what its folders hold is measured all the while and never more, nothing that was
- * acked is lost, and pushes are taken again by themselves once there is room.
+ * The real node with a small --head-disk-budget. The size of its folders is measured all the time and never exceeds the budget; no
+ * acknowledged push is lost; and pushes are accepted again without help once there is room.
  */
 import { randomBytes } from "node:crypto";
 import { renameSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ const MB = 2 ** 20;
 const HOUR_MS = 3_600_000;
 const BUDGET_BYTES = 8 * MB;
 const FLAGS = ["--head-disk-budget", "8MB", "--flush-interval", "1s"];
-/** Of a profile: names that do not compress to less than three quarters. */
+/** Names per profile. They are random, so they compress to no less than three quarters. */
 const NAME_COUNT = 3;
 const NAME_BYTES = 48_000;
 
@@ -40,7 +40,7 @@ describe("durability: the disk budget", function () {
     data.remove();
   });
 
-  /** Ends with the most bytes that the folders held at once. */
+  /** Measures the folders until the returned function is called, which resolves with their largest size. */
   function watch() {
     let isWatching = true;
     const most = (async () => {
@@ -112,7 +112,8 @@ describe("durability: the disk budget", function () {
     const bucket = path.join(data.dir, "bucket");
     renameSync(bucket, `${bucket}-away`);
     writeFileSync(bucket, "");
-    // A seal that is under way makes room, and a measurement of the folders may be old: full is what refuses on with nothing left to seal.
+    // A running seal frees space, and the measured size may be old. The disk is full when 20 pushes in a row are refused with nothing
+    // left to seal.
     for (let refusedInARow = 0; refusedInARow < 20; ) {
       if (await push(pushedCount)) {
         pushedCount++;

@@ -1,6 +1,6 @@
 /**
- * The real node on a disk that is really full: pushes get 503, nothing acked is lost and nothing doubled, and once space is
- * freed it goes on by itself; the same over kill -9, and over a start while the disk is still full.
+ * The real node on a full disk (a small tmpfs): pushes get 503, no acknowledged push is lost or doubled, and the node recovers without
+ * help once there is space. The same across kill -9, and across a start on the full disk.
  */
 import { rmSync } from "node:fs";
 import path from "node:path";
@@ -48,7 +48,7 @@ describe("durability: the disk is full", function () {
     if (status === 200) acked.add(n);
     return status;
   };
-  /** Pushes new ones, eight at once, until `isEnough(status)`; every status must be among `allowed`. */
+  /** Pushes new profiles, eight at once, until `isEnough(status)`. Every status must be one of `allowed`. */
   const pushUntil = async (isEnough, allowed) => {
     let isDone = false;
     const pushOn = async () => {
@@ -77,7 +77,7 @@ describe("durability: the disk is full", function () {
     }
     expect(recordCount).to.equal(counted.size);
   };
-  /** The head tries its disk at most once a second, so a client goes on trying. */
+  /** Pushes until the push is accepted: the head retries its disk at most once a second. */
   const pushUntilTaken = async (n) => {
     for (const endMs = Date.now() + 20_000; (await push(n)) !== 200; ) {
       expect(Date.now(), "taken again by itself").to.be.lessThan(endMs);
@@ -137,7 +137,7 @@ describe("durability: the disk is full", function () {
       (started) => (node = started),
       (error) => error.message,
     );
-    // A start needs room for what LevelDB's log holds: it says so, or did without.
+    // A start needs space for what LevelDB's log holds: it refuses with this code, or it did not need any.
     if (typeof second === "string") expect(second).to.contain("HEAD_DISK_FULL");
     else await expectExactly();
     await node.kill();

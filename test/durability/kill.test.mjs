@@ -1,6 +1,7 @@
 /**
- * Acked is kept, counted once: the real process is killed (SIGKILL) at each named step of the flush and in the middle of a
- * load, started again, and asked. A kill keeps the page cache, so this proves recovery, not syncing: packages/head does that.
+ * An acknowledged push is kept and counted once: the real process is killed (SIGKILL) at each named step of the flush and under load,
+ * started again, and queried. The page cache survives a kill, so this proves recovery but not syncing, which the tests of packages/head
+ * prove.
  */
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
@@ -49,7 +50,7 @@ describe("durability: kill -9", function () {
       const flags = ["--flush-interval", "1h"];
       node = await startNode({ dataDir: data.dir, flags, env: { PYROMESH_CRASH_AT: point } });
       const acked = new Set();
-      // Two windows, so that a step lies between two segments of one cut.
+      // Two windows, so that the step is between two segments of one cut.
       for (let n = 0; n < 40; n++) if ((await pushNumbered(node, n, nowMs - (n % 2) * (HOUR_MS - 60_000))) === 200) acked.add(n);
       expect(acked.size).to.equal(40);
       await fetch(`${node.url}/flush`, { method: "POST" }).catch(() => undefined);

@@ -1,4 +1,7 @@
-/** The real node while it starts: alive at once, not ready before it can answer, and a start that fails or is stopped ends. */
+/**
+ * The real node during its start: it is alive at once, it is not ready before it can answer, and it ends where the start fails or is
+ * stopped.
+ */
 import { createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
@@ -24,7 +27,7 @@ describe("durability: the start", function () {
     data.remove();
   });
 
-  /** Leaves `count` records in the head, `push-0` to `push-<count - 1>`. */
+  /** Leaves `count` records in the head, from `push-0` to `push-<count - 1>`. */
   async function fill(count) {
     node = await startNode({ dataDir: data.dir, flags: FLAGS });
     for (let first = 0; first < count; first += RECORDS_A_PUSH) {
@@ -76,7 +79,8 @@ describe("durability: the start", function () {
     }
     expect(isSeen, "the replay was seen").to.equal(true);
     expect([...words]).to.include("not ready: replaying the head: N of N records, N of N MB\n");
-    // Generous: other processes share these cores. Held for a page of a thousand records, or for all of a table, it was ten times this.
+    // Generous, as other processes share these cores: it was ten times this while the replay held the thread for a thousand records or a
+    // whole table.
     expect(Math.max(...alive)).to.be.lessThan(1000);
     const { counted, recordCount } = await countedPushes(node, nowMs - HOUR_MS, nowMs + HOUR_MS);
     expect([counted.size, recordCount]).to.deep.equal([8_000, 8_000]);
@@ -124,7 +128,7 @@ describe("durability: the start", function () {
       node = await spawnNode({ dataDir: data.dir, flags, env });
       const listeningMs = performance.now();
       await untilReady(node);
-      // 2 s for the bucket; the rest is the start itself, on cores that others use. It was 41 s.
+      // 2 s of waiting for the bucket, and the start itself on shared cores. It was 41 s before the wait was bounded.
       expect(performance.now() - listeningMs).to.be.lessThan(6000);
       expect(await pushNumbered(node, 200, nowMs)).to.equal(200);
       const refused = await query(node);

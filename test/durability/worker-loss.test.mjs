@@ -1,6 +1,6 @@
 /**
- * A worker thread of the real process runs out of heap, at each kind of call: the node goes on, no acked push is missing from an answer or a
- * segment, none is counted twice, and a query that does it again and again is refused.
+ * A worker thread of the real process runs out of heap during each kind of call. The node goes on, every acknowledged push is in the
+ * answers and segments and counted once, and a query that does it repeatedly is refused.
  */
 import { expect } from "chai";
 import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
@@ -8,7 +8,7 @@ import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const HOUR_MS = 3_600_000;
 const FLAGS = ["--flush-interval", "1h", "--workers", "2"];
-/** V8 holds every heap to it, the workers' too: a thread fills 150 MB in a moment, and what the machine would give it not. */
+/** The flag bounds every heap, those of workers too: a thread fills 150 MB in a moment, and the default of this machine never. */
 const SMALL_HEAPS = { NODE_OPTIONS: "--max-old-space-size=150" };
 
 async function expectExactly(node, acked, nowMs) {
@@ -22,7 +22,7 @@ async function restartCount(node) {
   return [...text.matchAll(/^pyromesh_worker_restarts_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0);
 }
 
-/** As an agent does: until it is taken. */
+/** Pushes until the push is accepted, as an agent does. */
 async function pushUntilTaken(node, n, nowMs) {
   for (let time = 0; time < 20; time++) {
     const status = await pushNumbered(node, n, nowMs);
@@ -48,7 +48,7 @@ describe("durability: a worker thread that runs out of heap", function () {
   for (const at of ["push", "rows", "scan", "finish", "build"]) {
     it(`the first thread of each worker, at ${at}: nothing lost, nothing doubled, in memory and in the segment`, async () => {
       const nowMs = Date.now();
-      // Queries that do it are refused after the second death: each worker dies once of it here.
+      // A query is refused after the second death that it caused, so each worker dies once here.
       node = await startNode({ dataDir: data.dir, flags: FLAGS, env: { ...SMALL_HEAPS, PYROMESH_CRASH_WORKER_AT: `${at}::1` } });
       const acked = new Set();
       for (let n = 0; n < 30; n++) {
@@ -73,7 +73,7 @@ describe("durability: a worker thread that runs out of heap", function () {
     });
   }
 
-  it("a query that does it is refused the third time and says for how long, while pushes are answered 200 and are all counted", async () => {
+  it("a query that kills workers is refused the third time, for a stated time, while all pushes are accepted and counted", async () => {
     const nowMs = Date.now();
     node = await startNode({ dataDir: data.dir, flags: FLAGS, env: { ...SMALL_HEAPS, PYROMESH_CRASH_WORKER_AT: "scan:too-much" } });
     const acked = new Set();
@@ -106,7 +106,7 @@ describe("durability: a worker thread that runs out of heap", function () {
     expect(statuses.at(-1)).to.equal(400);
     isOver = true;
     await Promise.all(pushers);
-    // No push was with the thread when it died: a scan is alone there.
+    // The thread worked on nothing but the scan when it died, so no push was refused.
     expect(refused).to.deep.equal([]);
     await expectExactly(node, acked, nowMs);
     expect(node.log.filter((line) => line.includes("a worker thread died: ")).length).to.be.within(2, 4);

@@ -1,6 +1,4 @@
-/**
- * Data dirs and buckets that earlier builds wrote, opened by this one. README.md says what lies in each and how it was made.
- */
+/** This build opens data dirs and buckets that earlier builds wrote. README.md says what they contain and how they were made. */
 import { cpSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -26,7 +24,7 @@ describe("golden data dirs", function () {
     data.remove();
   });
 
-  it("a data dir of a later format is refused before a byte of it changes, although a table of it is damaged", async () => {
+  it("a data dir of a later format is refused before a byte of it changes, even where a table is damaged", async () => {
     const head = path.join(data.dir, "data/head");
     cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
     rmSync(path.join(data.dir, "data/sealed"), { recursive: true });

@@ -15,7 +15,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pushNumbered } from "../harness/numbered-push.mjs";
 
-/** The hour of the pushes, and the one after it, which the cut's pushes are in. */
+/** The hour of the pushes. Those of the cut are in the hour after it. */
 const WINDOW_MS = Date.UTC(2026, 0, 2, 3);
 const CUT_WINDOW = "20260102T04";
 const HOUR_MS = 3_600_000;

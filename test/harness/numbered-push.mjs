@@ -1,8 +1,8 @@
-/** Pushes that can be told apart afterwards: push n holds one stacktrace of its own, `main;push-<n>`, with value n + 1. */
+/** Pushes that queries can tell apart: push n has one stacktrace, `main;push-<n>`, with value n + 1. */
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { call } from "./node-process.mjs";
 
-/** `timeMs` 0: without a clock. */
+/** `timeMs` 0: the profile has no time. */
 export function numberedProfile(n, timeMs) {
   const strings = new StringTable();
   const id = (text) => strings.dedup(text);
@@ -21,8 +21,8 @@ export function numberedProfile(n, timeMs) {
 }
 
 /**
- * Resolves to the status, or undefined when the node went away without an answer.
- * `sample`: what the push says beside the profile, as `ID`. `headers` are added.
+ * Resolves with the status, or undefined where the node ended without an answer. `sample`: further fields of the sample, such as `ID`.
+ * `headers` are added.
  */
 export async function pushNumbered(node, n, timeMs, { sample = {}, headers = {} } = {}) {
   const labels = [
@@ -38,7 +38,7 @@ export async function pushNumbered(node, n, timeMs, { sample = {}, headers = {} 
   }
 }
 
-/** As text, which has no clock, by /ingest. At this rate a sample is a nanosecond. */
+/** Sends the push as text, which has no time, to /ingest. With this sample rate a sample is one nanosecond. */
 export async function pushText(node, n, headers) {
   const url = `${node.url}/ingest?name=service-text.cpu&sampleRate=999999999`;
   const reply = await fetch(url, { method: "POST", headers, body: `main;push-${n} ${n + 1}\n` });
@@ -46,7 +46,7 @@ export async function pushText(node, n, headers) {
   return reply.status;
 }
 
-/** What a query counts: push number -> value, and the receipt's number of records. */
+/** The result of a query: push number -> value, and the number of records in the receipt. */
 export async function countedPushes(node, startMs, endMs) {
   const reply = await call(node, "querier.v1.QuerierService/SelectMergeStacktraces", {
     profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",

@@ -1,22 +1,21 @@
 /**
- * What the turns of a node's main thread cost. Loaded into the node with `--import`, it looks each millisecond at how much the thread has
- * worked, and says what the dearest turn was when it gets SIGUSR2, as a line of the log; then it begins anew. Two turns may
- * fall into one look: the figure is an upper bound.
+ * Measures the longest turn of the node's event loop. The node loads it with `--import`. Every millisecond it reads how much the main
+ * thread has worked; on SIGUSR2 it logs the longest turn and begins again. Two turns may be read as one, so the figure is an upper bound.
  *
- * Counted is the thread's own time (Linux tells it): how long others keep it from running, on a machine that is shared, says nothing of us.
- * Elsewhere it is the time that passes.
+ * On Linux only the thread's own CPU time counts: how long other processes keep it from running says nothing about us. Elsewhere it is
+ * elapsed time.
  */
 import { openSync, readSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { isMainThread } from "node:worker_threads";
 
-const MARK = "dearest turn: ";
+const MARK = "longest turn: ";
 
-/** For `startNode`. */
+/** The environment of a node started with `startNode`. */
 export const TURN_COST_ENV = { NODE_OPTIONS: `--import ${fileURLToPath(import.meta.url)}` };
 
-/** Resolves to the milliseconds of the dearest turn since the node was asked last, or began. */
-export async function dearestTurnMs(node) {
+/** Resolves with the milliseconds of the longest turn since the last call, or since the start. */
+export async function longestTurnMs(node) {
   const before = node.log.filter((line) => line.startsWith(MARK)).length;
   process.kill(node.pid, "SIGUSR2");
   for (;;) {
@@ -29,15 +28,15 @@ export async function dearestTurnMs(node) {
 if (isMainThread && process.argv.includes("serve")) {
   const workedMs = workedSoFar();
   let lastMs = workedMs();
-  let dearestMs = 0;
+  let longestMs = 0;
   setInterval(() => {
     const nowMs = workedMs();
-    dearestMs = Math.max(dearestMs, nowMs - lastMs);
+    longestMs = Math.max(longestMs, nowMs - lastMs);
     lastMs = nowMs;
   }, 1).unref();
   process.on("SIGUSR2", () => {
-    process.stderr.write(`${MARK}${dearestMs.toFixed(1)}\n`);
-    dearestMs = 0;
+    process.stderr.write(`${MARK}${longestMs.toFixed(1)}\n`);
+    longestMs = 0;
   });
 }
 

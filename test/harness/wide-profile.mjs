@@ -1,7 +1,7 @@
-/** Profiles that are small to send and large to answer. */
+/** Profiles that are small to push and cause large answers. */
 import { Function as PprofFunction, Label, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 
-/** A sample with the label for each of the values: each becomes a series of its own. */
+/** One sample for each value of the label, so that each becomes a series. */
 export function labelledProfile(label, values, timeMs) {
   const writer = new Writer();
   const main = writer.location("main");
@@ -9,7 +9,7 @@ export function labelledProfile(label, values, timeMs) {
   return writer.finish(sample, timeMs);
 }
 
-/** Stacktraces that have no node in common but the root: each has a root frame of its own, and the same frames above it. */
+/** Stacktraces that share only the root node: each has its own first frame, and the same frames after it. */
 export function wideProfile({ stackCount, depth }, timeMs) {
   const writer = new Writer();
   const shared = Array.from({ length: depth - 1 }, (_, index) => writer.location(`github.com/acme/shop.(*Server).handle${index}`));
@@ -26,7 +26,7 @@ class Writer {
     return this.#strings.dedup(text);
   }
 
-  /** A new one each time. */
+  /** Makes a new location at each call. */
   location(name) {
     const id = this.#locations.length + 1;
     this.#functions.push(new PprofFunction({ id, name: this.text(name), systemName: this.text(name), filename: this.text("main.go") }));

@@ -1,4 +1,4 @@
-/** Clients that ask for much and do not read it: what they cost a real node, those beside them, and its stop. */
+/** Clients that request large replies and do not read them: what they cost a real node, other clients, and its stop. */
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { expect } from "chai";
@@ -19,11 +19,11 @@ describe("replies that nobody reads", function () {
     data.remove();
   });
 
-  it(`${CLIENT_COUNT} of them cost a bounded part of memory, no push, and not the stop`, async () => {
+  it(`${CLIENT_COUNT} of them take a bounded part of memory, and delay neither pushes nor the stop`, async () => {
     node = await startNode({ dataDir: data.dir });
     const nowS = Math.floor(Date.now() / 1000);
     const push = (text) => fetch(`${node.url}/ingest?name=api&from=${nowS - 10}&until=${nowS}&format=folded`, { method: "POST", headers: { "content-type": "application/octet-stream" }, body: text });
-    // Few functions with the longest of names: replies are large, and cheap to make.
+    // Few functions with names of the greatest length: the replies are large and cheap to make.
     for (let profile = 0; profile < 4; profile++) {
       const lines = Array.from({ length: 60 }, (_, n) => `main;${profile}_${n}_${"f".repeat(65_000)} ${n + 1}`);
       expect((await push(lines.join("\n"))).status).to.equal(200);
@@ -54,7 +54,7 @@ describe("replies that nobody reads", function () {
     for (let n = 0; n < CLIENT_COUNT; n++) ask();
     let peakBytes = 0;
     const pushMs = [];
-    // Long enough for all of them to be worked on: the ones that found room, and the ones that were refused.
+    // Long enough for all requests to be worked on, those that found memory and those that were refused.
     const startMs = performance.now();
     while (performance.now() - startMs < 3000) {
       const sentMs = performance.now();

@@ -1,4 +1,7 @@
-/** /metrics of a real node that has seen pushes and queries of several tenants: Prometheus' rules for names, the page that lists them, and sums. */
+/**
+ * The /metrics page of a real node after pushes and queries of several tenants: it follows Prometheus' naming rules, docs/operation.md
+ * lists it, and its sums agree.
+ */
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { expect } from "chai";
@@ -23,7 +26,7 @@ describe("operation: metrics", function () {
     for (const [tenant, count] of [["team-a", 3], ["team-b", 6]]) {
       for (let n = 0; n < count; n++) await pushNumbered(node, n, nowMs, as(tenant));
     }
-    await pushNumbered(node, 0, nowMs, as("team-a")); // again
+    await pushNumbered(node, 0, nowMs, as("team-a")); // pushed before
     await pushNumbered(node, 0, nowMs - 86_400_000, as("team-a")); // too old
     await pushNumbered(node, 0, nowMs, as("not/allowed"));
     await fetch(`${node.url}/ingest?name=app.cpu`, { method: "POST", body: "main;a 1\n", headers: { "x-scope-orgid": "team-c" } });
@@ -51,14 +54,14 @@ describe("operation: metrics", function () {
     expect(lintMetrics(text)).to.deep.equal([]);
   });
 
-  it("docs/operation.md lists each with its type and labels, and no other", async () => {
+  it("docs/operation.md lists each metric with its type and labels, and no other", async () => {
     const page = await readFile(new URL("../../docs/operation.md", import.meta.url), "utf8");
     const listed = page.split("\n").flatMap((line) => {
       const found = /^\| `([a-z_]+)(?:\{([a-z_, ]*)\})?` \| (counter|gauge|histogram|summary) \|/.exec(line);
       return found === null ? [] : [`${found[1]} {${found[2] ?? ""}} ${found[3]}`];
     });
     const labelsOf = ({ samples }) => [...new Set(samples.flatMap(({ labels }) => [...labels.keys()]))].filter((label) => label !== "le" && label !== "quantile").sort().join(", ");
-    // What has no sample yet shows no labels; the page names them all the same.
+    // A metric without samples shows no labels, and the page names them all the same.
     const shown = [...families.values()].map((family) => {
       const told = listed.find((line) => line.startsWith(`${family.name} {`));
       return family.samples.length === 0 && told !== undefined ? told.replace(/\S+$/, family.type) : `${family.name} {${labelsOf(family)}} ${family.type}`;
@@ -66,7 +69,7 @@ describe("operation: metrics", function () {
     expect(listed.sort()).to.deep.equal(shown.sort());
   });
 
-  it("what was received is what was accepted and what was discarded, by tenant, in profiles and in bytes", () => {
+  it("received = accepted + discarded, by tenant, in profiles and in bytes", () => {
     for (const [tenant, received, accepted] of [["team-a", 5, 4], ["team-b", 6, 4], ["team-c", 1, 1]]) {
       expect(valueOf("pyromesh_received_profiles_total", { tenant }), tenant).to.equal(received);
       expect(valueOf("pyromesh_accepted_profiles_total", { tenant }), tenant).to.equal(accepted);
@@ -77,7 +80,7 @@ describe("operation: metrics", function () {
     expect(valueOf("pyromesh_accepted_bytes_total", { tenant: "team-c" })).to.equal("main;a 1\n".length);
   });
 
-  it("the process, its disk and its workers are told in base units", async () => {
+  it("the process, its disk and its workers are reported in base units", async () => {
     expect(valueOf("process_cpu_seconds_total")).to.be.within(0.05, 100);
     expect(Math.abs(valueOf("process_start_time_seconds") - Date.now() / 1000)).to.be.lessThan(60);
     expect(valueOf("process_resident_memory_bytes")).to.be.within(2 ** 24, 2 ** 32);

@@ -1,8 +1,8 @@
 /**
- * The rules of `promtool check metrics`, written from what Prometheus says of them: its naming practices, the text format, and the
- * problems that the tool reports. Not the tool, so that no test needs a binary of it.
+ * The rules of `promtool check metrics`, written after Prometheus' naming practices, its text format and the problems that the tool
+ * reports. It replaces the tool so that tests need no binary.
  *
- * `parseMetrics` reads the text format; `lintMetrics` returns a sentence for each thing that is wrong, as "metric: sentence".
+ * `parseMetrics` reads the text format; `lintMetrics` returns one sentence for each problem, as "metric: sentence".
  */
 
 /** @typedef {{ name: string, help: string | undefined, type: string, samples: { name: string, labels: Map<string, string>, value: number }[] }} Family */

@@ -1,10 +1,10 @@
-/** What the real node logs of requests that it refuses: a line for each tenant and reason, and nothing of what a client sent. */
+/** What the real node logs about refused requests: one line per tenant and reason, without any text of the client. */
 import { gzipSync } from "node:zlib";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
 import { numberedProfile } from "../harness/numbered-push.mjs";
 
-/** Stands wherever a client may write something. */
+/** The text that the tests send wherever a client can write something. */
 const SECRET = "Pa55word";
 
 describe("operation: refusals in the log", function () {
@@ -34,7 +34,7 @@ describe("operation: refusals in the log", function () {
   const NAME = label("__name__", "process_cpu");
   const refusalLines = () => node.log.filter((line) => line.includes("requests were refused")).map((line) => JSON.parse(line));
 
-  it("two hundred pushes that are refused alike are two lines: the first at once, the others counted when the node stops", async () => {
+  it("two hundred equal refusals are two lines: the first at once, the others counted when the node stops", async () => {
     const tooMany = [{ labels: [NAME, label("service_name", "x"), label("a", "1"), label("b", "2"), label("c", SECRET)], samples: [{ rawProfile: raw() }] }];
     for (let round = 0; round < 4; round++) await Promise.all(Array.from({ length: 50 }, async () => expect(await push(tooMany, { tenant: "team-b" })).to.equal(400)));
     const lines = refusalLines().filter(({ tenant }) => tenant === "team-b");
@@ -44,7 +44,7 @@ describe("operation: refusals in the log", function () {
     expect(lines[0].example).to.match(/\w+ \w+/);
   });
 
-  it("nothing that a client sent stands in the log but its tenant, wherever it sent it", async () => {
+  it("the log has no text of a client but its tenant, wherever the client sent it", async () => {
     const text = `main;${SECRET}`;
     const folded = (suffix, body, headers) => send(`/ingest?name=app.cpu${suffix}`, { body, headers });
     const one = (labels, sample = { rawProfile: raw() }) => push([{ labels, samples: [sample] }]);

@@ -1,4 +1,4 @@
-/** A start on a machine that does not allow it: one sentence, exit code 1, no stack, and soon. */
+/** A start that the machine does not allow ends soon, with one sentence, exit code 1, and no stack. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -9,7 +9,7 @@ import { freshDataDir, startNode } from "../harness/node-process.mjs";
 const BIN = fileURLToPath(new URL("../../packages/node/bin/pyromesh.js", import.meta.url));
 const quoted = (text) => `'${text}'`;
 
-describe("operation: a start that cannot be", function () {
+describe("operation: a start that the machine does not allow", function () {
   this.timeout(60_000);
   let data;
 
@@ -18,11 +18,11 @@ describe("operation: a start that cannot be", function () {
   });
   afterEach(() => data.remove());
 
-  /** `before`: what a shell does first; `wrap`: in which command the shell runs. */
+  /** `before`: a shell command that runs first; `wrap`: the command that runs the shell. */
   const serve = (dataDir, { before = ":", wrap = [], more = [] } = {}) => {
     const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", ...more].map(quoted).join(" ");
     const [command, ...args] = [...wrap, "sh", "-c", `${before} && exec ${serving}`];
-    // Node gives its variables on, and a profiler's or a coverage's would open files of its own.
+    // The child would inherit Node.js' variables, and a profiler or coverage tool in them would open files of its own.
     const { status, signal, stderr } = spawnSync(command, args, { encoding: "utf8", timeout: 20_000, killSignal: "SIGKILL" });
     return { status, signal, text: stderr.split("\n").filter((line) => line !== "" && !line.startsWith("{")).join("\n") };
   };
@@ -32,18 +32,18 @@ describe("operation: a start that cannot be", function () {
     expect(ended).to.include({ status: 1, signal: null });
   };
 
-  it("under /proc, which takes no folders, it ends; Node's recursive mkdir never does there", function () {
+  it("it ends under /proc, which takes no folders and where Node's recursive mkdir never ends", function () {
     if (process.platform !== "linux") this.skip();
     expectRefused(serve("/proc/pyromesh/data"), /^pyromesh: the data directory \/proc\/pyromesh\/data cannot be made: .*(ENOENT|EACCES|EPERM|EROFS).* \(DATA_DIR_UNUSABLE\)$/);
   });
 
-  it("with few open files it ends before it loads what would need more", () => {
+  it("with a low limit on open files it ends before it loads what needs more", () => {
     for (const count of [32, 64, 255]) {
       expectRefused(serve(data.dir, { before: `ulimit -n ${count}` }), new RegExp(`^pyromesh: this process may have ${count} files open and needs at least 256: raise the limit .* \\(OPEN_FILES_TOO_FEW\\)$`));
     }
   });
 
-  it("a file in a folder's place is named, of the data directory's own folders too", () => {
+  it("a file where a folder should be is named, inside the data directory too", () => {
     const file = path.join(data.dir, "file");
     writeFileSync(file, "");
     expectRefused(serve(file), /file cannot be made: a file is there where a folder is needed \(ENOTDIR\); .* \(DATA_DIR_UNUSABLE\)$/);
@@ -55,7 +55,7 @@ describe("operation: a start that cannot be", function () {
     it(`a read-only data directory, ${isUsed ? "that a node wrote to" : "fresh"}: the path and the reason are named`, async function () {
       if (isUsed) await (await startNode({ dataDir: data.dir })).stop();
       const before = `mount --bind ${quoted(data.dir)} ${quoted(data.dir)} && mount -o remount,ro,bind ${quoted(data.dir)}`;
-      // As the namespace's own root, which any user may be; where that is forbidden, as the real one.
+      // As root of a user namespace, which any user may be; where that is forbidden, as real root.
       const ways = [["unshare", "-rm"], ["unshare", "-m"]].filter((wrap) => spawnSync(wrap[0], [...wrap.slice(1), "sh", "-c", before]).status === 0);
       if (ways.length === 0) this.skip();
       expectRefused(serve(data.dir, { before, wrap: ways[0] }), /cannot be written to: its file system is read-only \(EROFS\); mount it for writing, or name another with --data-dir \(DATA_DIR_UNUSABLE\)$/);
@@ -63,7 +63,7 @@ describe("operation: a start that cannot be", function () {
     });
   }
 
-  it("with as few open files as it takes it serves, and closes the connection that is one too many", async () => {
+  it("with the lowest limit on open files it serves, and closes one connection too many", async () => {
     const node = await startNode({ dataDir: data.dir, openFilesMax: 256 });
     try {
       const replies = await Promise.allSettled(Array.from({ length: 200 }, () => fetch(`${node.url}/-/healthy`, { keepalive: false }).then(async (reply) => `${reply.status} ${await reply.text()}`)));

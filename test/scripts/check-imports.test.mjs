@@ -1,4 +1,7 @@
-/** Each folder of scripts/fixtures/check-imports is a small tree that breaks one rule, named by the folder up to its first dash. */
+/**
+ * Each folder of scripts/fixtures/check-imports is a small tree that breaks one rule: the part of the folder's name before the first
+ * dash.
+ */
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";

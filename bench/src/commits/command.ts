@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- commits`: what the head costs a record. Appends to a real LevelDB in a temp directory, some in flight at
- * once, and cuts and seals as the flusher does, so that LevelDB's compactions are in the figures.
+ * `npm run bench -- commits`: what a record costs in the head. It appends to a real LevelDB in a temporary directory, several records in
+ * flight at once, and cuts and seals as the flusher does, so that LevelDB's compactions are part of the figures.
  */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -79,20 +79,20 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
   const head = await openHead({ dir, diskBudgetBytes: options.budgetBytes }, { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics });
   await head.replay(async () => {});
   const makeRecord = recordMaker(options.recordBytes);
-  const tender = new CutTender(head, Math.min(options.cutBytes, head.cutBytesMax));
+  const cutter = new Cutter(head, Math.min(options.cutBytes, head.cutBytesMax));
 
-  await appendAll(head, makeRecord, Math.ceil(options.recordCount / 10), options, tender);
+  await appendAll(head, makeRecord, Math.ceil(options.recordCount / 10), options, cutter);
   const commitsBefore = await commitCount(metrics);
   const before = costNow();
   const loopBefore = performance.eventLoopUtilization();
   const dirBytesMax = { value: 0 };
   const watch = setInterval(() => (dirBytesMax.value = Math.max(dirBytesMax.value, bytesUnder(join(dir, "db")))), 250);
-  await appendAll(head, makeRecord, options.recordCount, options, tender);
+  await appendAll(head, makeRecord, options.recordCount, options, cutter);
   clearInterval(watch);
   const loop = performance.eventLoopUtilization(loopBefore);
   const appended = costNow();
-  await tender.settle();
-  await head.close(); // waits for what LevelDB still compacts
+  await cutter.settle();
+  await head.close(); // waits for LevelDB's running compactions
   const closed = costNow();
 
   const perRecord = (us: number): string => (us / options.recordCount).toFixed(1);
@@ -111,8 +111,8 @@ async function measureCommits(options: CommitsOptions, dir: string): Promise<voi
   );
 }
 
-/** `inFlightCount` appenders, each with one append under way. */
-async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: number, options: CommitsOptions, tender: CutTender): Promise<void> {
+/** `inFlightCount` appenders, each with one append in flight. */
+async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: number, options: CommitsOptions, cutter: Cutter): Promise<void> {
   const startMs = performance.now();
   let begun = 0;
   const appendOn = async (): Promise<void> => {
@@ -124,26 +124,26 @@ async function appendAll(head: Head, makeRecord: () => EncodedRecord, count: num
       const record = makeRecord();
       for (let isTaken = false; !isTaken; ) {
         isTaken = await head.append(record).then(() => true, refused);
-        tender.look();
+        cutter.look();
       }
     }
   };
   await Promise.all(Array.from({ length: options.inFlightCount }, appendOn));
 }
 
-/** As a client does: waits a little and tries again. Throws what is no refusal. */
+/** Waits a little before the next try, as a client does. Rethrows any error that is no refusal. */
 async function refused(error: unknown): Promise<false> {
   if (!(error instanceof CodedError) || error.code !== "HEAD_FULL") throw error;
   await new Promise((resolve) => setTimeout(resolve, 5));
   return false;
 }
 
-/** Cuts by size; the cut before is sealed (as if it were in the bucket) when half of the next has come in. */
-class CutTender {
+/** Cuts by size, and seals each cut (as if it were in the bucket) when half of the next one has come in. */
+class Cutter {
   readonly #head: Head;
   readonly #cutBytes: number;
   #cut: Cut | undefined;
-  #tending: Promise<void> | undefined;
+  #cutting: Promise<void> | undefined;
 
   constructor(head: Head, cutBytes: number) {
     this.#head = head;
@@ -151,19 +151,19 @@ class CutTender {
   }
 
   look(): void {
-    if (this.#tending !== undefined) return;
+    if (this.#cutting !== undefined) return;
     const { openBytes } = this.#head.stats;
     if (this.#cut === undefined ? openBytes < this.#cutBytes : openBytes < this.#cutBytes / 2) return;
-    this.#tending = this.#tend().finally(() => {
-      this.#tending = undefined;
+    this.#cutting = this.#cutAndSeal().finally(() => {
+      this.#cutting = undefined;
     });
   }
 
   async settle(): Promise<void> {
-    await this.#tending;
+    await this.#cutting;
   }
 
-  async #tend(): Promise<void> {
+  async #cutAndSeal(): Promise<void> {
     if (this.#cut === undefined) {
       this.#cut = await this.#head.cut();
       return;
@@ -173,7 +173,7 @@ class CutTender {
   }
 }
 
-/** Records that differ in identity; their bytes are noise, of which there are a few hundred. */
+/** Makes records with different identities. The bytes of each are one of a few hundred random buffers. */
 function recordMaker(recordBytes: number): () => EncodedRecord {
   const random = seededRandom(7);
   const bodies = Array.from({ length: 256 }, () => random.bytes(recordBytes));
@@ -188,13 +188,13 @@ function recordMaker(recordBytes: number): () => EncodedRecord {
 interface CostNow {
   readonly wallUs: number;
   readonly processUs: number;
-  /** Undefined where the system does not say. */
+  /** Undefined where the system does not report it. */
   readonly mainUs: number | undefined;
   readonly writtenBytes: number;
   readonly anonymousBytes: number;
 }
 
-/** Linux only but for the process's own CPU. */
+/** On other systems than Linux only the CPU of the process is known. */
 function costNow(): CostNow {
   const { user, system } = process.cpuUsage();
   return {
@@ -219,7 +219,7 @@ async function commitCount(metrics: Metrics): Promise<number> {
   return Number(/^pyromesh_commit_records_count (\d+)/m.exec(await metrics.text())?.[1] ?? 0);
 }
 
-/** A file may go while it is looked at: LevelDB deletes what it compacted. */
+/** A file may disappear in between: LevelDB deletes what it has compacted. */
 function bytesUnder(dir: string): number {
   return readdirSync(dir).reduce((sum, name) => sum + (statSync(join(dir, name), { throwIfNoEntry: false })?.size ?? 0), 0);
 }

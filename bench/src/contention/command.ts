@@ -1,13 +1,13 @@
 /**
- * `npm run bench -- contention`: what pushes wait for while queries over everything run on a node with one worker.
+ * `npm run bench -- contention`: how much longer pushes take while queries over everything run on a node with one worker.
  *
  *   fill     records are pushed; with --place segments they are flushed
  *   alone    pushes at a steady rate
- *   beside   the same, while so many callers ask for everything, each again as soon as it is answered
- *   mixed    questions of every kind, all at once: how long until the last is answered
+ *   beside   the same, while several callers query everything, again and again
+ *   mixed    queries of every kind at once: how long until the last one is answered
  *
- * A push is sent at its time whether or not the one before it was answered, and its latency counts from that time: a stall is seen by
- * every push that it delays.
+ * A push is sent at its scheduled time, even where the one before has no answer yet, and its latency counts from that time. So a stall
+ * shows in every push that it delays.
  */
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
@@ -16,7 +16,7 @@ import { PushGenerator } from "../load/generator.ts";
 import { HttpClient } from "../load/http-client.ts";
 import { defaultCorpusFolder, hasCorpus, RANGE_MS } from "../load/options.ts";
 import { readPrograms } from "../load/program.ts";
-import { ServedBuild } from "./served-build.ts";
+import { ServedBuild } from "../served-build.ts";
 
 const USAGE = `usage: npm run bench -- contention [options]
 
@@ -59,9 +59,9 @@ export async function runContentionCommand(args: readonly string[]): Promise<num
     process.stderr.write(`${(error as Error).message}\n\n${USAGE}`);
     return 2;
   }
-  // The head keeps what is pushed: a flush comes only where it is asked for.
+  // The flush interval is long, so that data stays in memory until a flush is asked for.
   const flags = ["--workers", String(options.workerCount), "--flush-interval", "1h", "--flush-size", "16GB", "--head-disk-budget", "512GB"];
-  const server = await ServedBuild.start(options.server, flags);
+  const server = await ServedBuild.start(options.server, { flags });
   try {
     await new Contention(server.url, options).run();
     return 0;
@@ -86,7 +86,7 @@ function readOptions(args: readonly string[]): ContentionOptions {
     },
   });
   const countOf = (name: "records" | "queries" | "per-second" | "seconds" | "mixed" | "workers"): number => {
-    if (!/^[1-9]\d{0,8}$/.test(values[name])) throw new Error(`--${name} ${values[name]} is no whole number from 1 on`);
+    if (!/^[1-9]\d{0,8}$/.test(values[name])) throw new Error(`--${name} ${values[name]} is not a whole number of at least 1`);
     return Number(values[name]);
   };
   const { place } = values;
@@ -174,7 +174,7 @@ class Contention {
     if (status !== 200) throw new Error(`a push was answered with ${status}: ${reply.toString().slice(0, 300)}`);
   }
 
-  /** Latencies in milliseconds. */
+  /** Returns the latencies in milliseconds. */
   async #pushSteadily(bodies: readonly Uint8Array[]): Promise<number[]> {
     const startMs = performance.now();
     const latencies: Promise<number>[] = [];
@@ -187,7 +187,7 @@ class Contention {
     return Promise.all(latencies);
   }
 
-  /** No two ask the same: what is measured is work, not that equal questions are asked once. */
+  /** All queries differ, so that each is worked on: equal queries share one run. */
   #askForEverything(): { stop(): Promise<{ answeredCount: number; refusedCount: number; seconds: number }> } {
     const startMs = performance.now();
     let [isStopping, answeredCount, refusedCount, asked] = [false, 0, 0, 0];
@@ -234,7 +234,7 @@ class Contention {
       const [method, message] = questionOf(i);
       const { status } = await this.#queries.post(`/querier.v1.QuerierService/${method}`, "application/json", Buffer.from(JSON.stringify(message)));
       if (status !== 200) refusedCount++;
-      ends.set(method, performance.now() - startMs); // the last one stays
+      ends.set(method, performance.now() - startMs); // the last one is the slowest
     };
     await Promise.all(Array.from({ length: this.#options.mixedCount }, (_, i) => ask(i)));
     const lasts = Array.from(ends, ([method, ms]) => `${method} ${(ms / 1000).toFixed(1)}`).join(", ");

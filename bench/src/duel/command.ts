@@ -1,19 +1,11 @@
 /**
- * `npm run bench -- duel`: two builds or more, side by side in one run. A server of each is started, and they take turns, burst by
- * burst, over the same pushes; so whatever else the machine does meets all of them alike. Of two servers of one build the CPU a
- * push differs by a hundredth; of two runs, one after the other, by a tenth.
+ * `npm run bench -- duel`: compares two or more builds in one run. The servers of all builds take turns, burst by burst, over the same
+ * pushes, so that other load on the machine affects all of them alike. With two servers of the same build the CPU per push differs by a
+ * hundredth; between two consecutive runs of one server it differs by a tenth.
  *
- * Latencies depend on who begins: a flush that the first server starts goes on during the second one's burst. So several rounds, each
- * with fresh servers, begin with each server in turn, and the median of their ratios is what counts.
+ * Latencies depend on who begins: a flush that the first server starts continues during the burst of the second. So there are several
+ * rounds with fresh servers, each round begins with another server, and the median of the ratios counts.
  */
-import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { once } from "node:events";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { createInterface } from "node:readline";
-import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs, promisify } from "node:util";
 import { constants, gzip } from "node:zlib";
 import { PushGenerator } from "../load/generator.ts";
@@ -21,6 +13,7 @@ import { HttpClient } from "../load/http-client.ts";
 import { defaultCorpusFolder, hasCorpus } from "../load/options.ts";
 import { readProcessCost } from "../load/process-cost.ts";
 import { readPrograms } from "../load/program.ts";
+import { ServedBuild } from "../served-build.ts";
 
 const USAGE = `usage: npm run bench -- duel --server NAME=DIR --server NAME=DIR [options]
 
@@ -41,7 +34,7 @@ interface DuelOptions {
   readonly corpus: string;
 }
 
-/** Long enough for a burst to be worth its start, short enough for what the machine does meanwhile to meet all. */
+/** Long enough to outweigh the start of a burst, short enough that other load on the machine affects all servers. */
 const BURST_COUNT = 500;
 
 export async function runDuelCommand(args: readonly string[]): Promise<number> {
@@ -92,7 +85,7 @@ function readOptions(args: readonly string[]): DuelOptions {
   const servers = new Map(values.server.map((text) => pairOf("server", text)));
   if (servers.size < 2) throw new Error("a duel takes two servers: give --server NAME=DIR twice, with two names");
   const flags = values["node-flag"].map((text) => pairOf("node-flag", text));
-  for (const [name] of flags) if (!servers.has(name)) throw new Error(`--node-flag names ${name}, which is no server`);
+  for (const [name] of flags) if (!servers.has(name)) throw new Error(`--node-flag names ${name}, which is not a server`);
   const corpus = values.corpus ?? defaultCorpusFolder();
   if (!hasCorpus(corpus)) throw new Error(`no profiles in ${corpus}: set PYROMESH_CORPUS or --corpus`);
   return {
@@ -112,14 +105,13 @@ function pairOf(name: string, text: string): readonly [string, string] {
 }
 
 function countOf(name: string, text: string): number {
-  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} ${text} is no whole number from 1 on`);
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new Error(`--${name} ${text} is not a whole number of at least 1`);
   return Number(text);
 }
 
 class Server {
   readonly name: string;
-  readonly #process: ChildProcess;
-  readonly #dataDir: string;
+  readonly #build: ServedBuild;
   readonly #client: HttpClient;
   readonly #inFlightCount: number;
   readonly #startCpuMs: number;
@@ -127,30 +119,17 @@ class Server {
   #elapsedMs = 0;
   failedCount = 0;
 
-  private constructor(name: string, child: ChildProcess, dataDir: string, url: string, inFlightCount: number) {
+  private constructor(name: string, build: ServedBuild, inFlightCount: number) {
     this.name = name;
-    this.#process = child;
-    this.#dataDir = dataDir;
+    this.#build = build;
     this.#inFlightCount = inFlightCount;
-    this.#client = new HttpClient({ url, headers: {}, socketCountMax: inFlightCount });
+    this.#client = new HttpClient({ url: build.url, headers: {}, socketCountMax: inFlightCount });
     this.#startCpuMs = this.#cpuMs();
   }
 
   static async start(name: string, dir: string, { flags, inFlightCount }: DuelOptions): Promise<Server> {
-    const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-duel-"));
     const nodeFlags = flags.filter(([of]) => of === name).map(([, flag]) => flag);
-    const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0"];
-    const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // as bin/pyromesh.js has it
-    const child = spawn(process.execPath, [...nodeFlags, path.join(dir, "packages/node/bin/pyromesh.js"), ...serve], { env, stdio: ["ignore", "ignore", "pipe"] });
-    for await (const line of createInterface({ input: child.stderr })) {
-      const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
-      if (found === null) continue;
-      child.stderr.resume();
-      // It listens before it is ready, and refuses pushes until then.
-      while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
-      return new Server(name, child, dataDir, found[1]!, inFlightCount);
-    }
-    throw new Error(`${name}: ${dir} did not start: is it built?`);
+    return new Server(name, await ServedBuild.start(dir, { nodeFlags }), inFlightCount);
   }
 
   async burst(bodies: readonly Uint8Array[]): Promise<void> {
@@ -184,22 +163,18 @@ class Server {
     };
   }
 
-  async stop(): Promise<void> {
-    if (this.#process.exitCode === null) {
-      this.#process.kill();
-      await once(this.#process, "exit");
-    }
-    rmSync(this.#dataDir, { recursive: true, force: true });
+  stop(): Promise<void> {
+    return this.#build.stop();
   }
 
   #cpuMs(): number {
-    return readProcessCost([this.#process.pid!])?.cpuMs ?? NaN; // it was spawned; NaN where there is no /proc
+    return readProcessCost([this.#build.pid])?.cpuMs ?? NaN; // NaN where there is no /proc
   }
 }
 
 interface Figures {
   readonly name: string;
-  /** Of a push. */
+  /** Per push. */
   readonly cpuMs: number;
   readonly pushesPerSecond: number;
   readonly p50Ms: number;
@@ -213,7 +188,7 @@ function lineOf({ name, cpuMs, pushesPerSecond, p50Ms, p90Ms, p99Ms, failedCount
   return `${name.padEnd(12)} CPU ${cpuMs.toFixed(4)} ms a push = ${(cpuMs / first.cpuMs).toFixed(3)}   ${pushesPerSecond.toFixed(0)} pushes/s   ${latencies}   ${failedCount} failed`;
 }
 
-/** Of each server to the first, round by round. */
+/** The ratios of each server to the first one, by round. */
 class Ratios {
   readonly #rounds = new Map<string, { readonly cpu: number[]; readonly rate: number[]; readonly p99: number[] }>();
   #firstName = "";
@@ -251,7 +226,7 @@ async function takeTurns(servers: readonly Server[], { pushCount, corpus }: Duel
       const plan = generator.plan(index);
       bodies.push(generator.encodeRequest(plan, await gzipAsync(generator.encodePprof(plan).slice(), { level: constants.Z_BEST_SPEED })));
     }
-    // Another one begins each time: who comes first finds the caches as the making of bodies left them.
+    // Begin with another server each time: the first one finds the CPU caches as the encoding of bodies left them.
     for (let i = 0; i < servers.length; i++) await servers[(i + turn) % servers.length]!.burst(bodies);
     process.stderr.write(`${Math.min(pushCount, from + BURST_COUNT)} of ${pushCount} pushed to each\n`);
   }

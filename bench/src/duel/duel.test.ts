@@ -15,7 +15,7 @@ const duel = (...args: string[]): { readonly status: number | null; readonly out
 describe("bench duel", function () {
   this.timeout(60_000);
 
-  it("two servers of one build take the same pushes in each round, and each is told with its ratio to the first, and with the median of the ratios", function () {
+  it("two servers of one build take the same pushes in each round; each has its ratio to the first, and the median of its ratios", function () {
     if (!hasCorpus(defaultCorpusFolder())) return this.skip();
     const { status, out, err } = duel("--server", `one=${CHECKOUT}`, "--server", `two=${CHECKOUT}`, "--pushes", "60", "--rounds", "2");
     expect([status, err]).to.deep.equal([0, "60 of 60 pushed to each\n60 of 60 pushed to each\n"]);
@@ -24,7 +24,7 @@ describe("bench duel", function () {
     expect(out).to.match(new RegExp(`^(${round}){2}two to one, median of 2 rounds \\(least to most\\): CPU ${spread}, pushes/s ${spread}, p99 ${spread}\n$`));
   });
 
-  it("says how it is used where it was asked wrongly", () => {
+  it("prints its usage for wrong options", () => {
     for (const args of [["--server", "a=."], ["--server", "a=.", "--server", "a=."], ["--server", "a", "--server", "b=."], ["--server", "a=.", "--server", "b=.", "--pushes", "0"], ["--server", "a=.", "--server", "b=.", "--rounds", "x"], ["--server", "a=.", "--server", "b=.", "--node-flag", "c=--x"]]) {
       const { status, err } = duel(...args);
       expect([status, err.includes("usage: npm run bench -- duel")], args.join(" ")).to.deep.equal([2, true]);

@@ -63,7 +63,7 @@ export async function runLoad(options: LoadOptions, progress: (line: string) => 
   return reportOf({ ...options, workload }, new Date().toISOString(), pushed, verified);
 }
 
-/** One line on standard error, written over; on a pipe a line now and then. */
+/** Prints progress on standard error: on one line that is overwritten, or on a pipe as a line now and then. */
 function progressLine(): (line: string) => void {
   let lastMs = 0;
   return (line) => {

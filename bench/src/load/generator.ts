@@ -1,11 +1,11 @@
 /**
- * The pushes of a workload. Push i is a different profile of a real program: every sample kept with chance 0.7, its values
- * scaled by one factor of the push's own, drawn from exp(uniform(-0.7, 0.7)), and rounded to whole units, at least one, of the
- * column's greatest common divisor. Zeros stay zero.
+ * Generates the pushes of a workload. Push i is a variation of a real program's profile: each sample is kept with probability 0.7, and
+ * all values are scaled by a factor of the push, exp(uniform(-0.7, 0.7)), and rounded to multiples (at least one) of the column's
+ * greatest common divisor. Zeros stay zero.
  *
  *   pod = i mod pods    program = pod mod programs    service = (pod / programs) mod services
  *
- * so that a pod runs one program, and every service has pods of every program.
+ * A pod runs one program, and every service has pods of every program.
  *
  * What must stay true: push i depends on the workload and on i alone, never on the pushes before it.
  */
@@ -13,7 +13,7 @@ import type { Workload } from "./options.ts";
 import { RANGE_MS } from "./options.ts";
 import type { Program } from "./program.ts";
 
-export interface PushPlan {
+interface PushPlan {
   readonly index: number;
   readonly pod: number;
   readonly program: Program;
@@ -21,7 +21,7 @@ export interface PushPlan {
   readonly timeNs: bigint;
 }
 
-/** Which samples a push keeps and what they hold. Overwritten by the next `draw`. */
+/** The samples that a push keeps, and their values. The next `draw` overwrites it. */
 export interface Draw {
   keptCount: number;
   /** Sample indexes of the program. */
@@ -43,7 +43,7 @@ export class PushGenerator {
     this.workload = workload;
     this.programs = programs;
     this.#draw = { keptCount: 0, kept: new Uint32Array(Math.max(...programs.map(({ sampleCount }) => sampleCount))), values: new Float64Array(Math.max(...programs.map(({ values }) => values.length))) };
-    // A sample grows by its tag, its length and ten bytes a value at most.
+    // Encoding adds a tag, a length and at most ten bytes per value to a sample.
     this.#scratch = new Uint8Array(Math.max(...programs.map((program) => program.rest.length + 32 + program.fixed.reduce((sum, fixed) => sum + fixed.length + 16, 0) + program.values.length * 10)));
   }
 
@@ -62,7 +62,7 @@ export class PushGenerator {
   plan(index: number): PushPlan {
     const { podCount, pushCount, endMs } = this.workload;
     const pod = index % podCount;
-    // Evenly over the range, and no two of one pod at the same nanosecond.
+    // Evenly over the range. No two pushes of one pod have the same nanosecond.
     const timeNs = BigInt(endMs - RANGE_MS) * 1_000_000n + (BigInt(RANGE_MS) * 1_000_000n * BigInt(index)) / BigInt(pushCount) + BigInt(index % 1_000);
     return { index, pod, program: this.programOfPod(pod), service: this.serviceOfPod(pod), timeNs };
   }
@@ -87,7 +87,7 @@ export class PushGenerator {
     return this.#draw;
   }
 
-  /** The pprof of a push, not compressed. A view that the next call overwrites. */
+  /** Returns the uncompressed pprof of a push: a view that the next call overwrites. */
   encodePprof(plan: PushPlan): Uint8Array {
     const { program } = plan;
     const { keptCount, kept, values } = this.draw(plan);
@@ -117,7 +117,7 @@ export class PushGenerator {
     return out.subarray(0, at);
   }
 
-  /** The PushRequest around a pprof (compressed or not): one series, one sample. */
+  /** Wraps a pprof, compressed or not, in a PushRequest with one series and one sample. */
   encodeRequest(plan: PushPlan, rawProfile: Uint8Array): Uint8Array {
     const labels = [
       ["__name__", plan.program.profileName],
@@ -131,12 +131,12 @@ export class PushGenerator {
 }
 
 /**
- * Of a client that profiles no Go: so the stacktraces that Go's runtime cut off stay as they are pushed, in Pyromesh and in Pyroscope,
- * and the ledger, which knows only what was pushed, is exact.
+ * The client's name is not Go's, so that neither Pyromesh nor Pyroscope repairs truncated Go stacktraces: the ledger knows only what was
+ * pushed.
  */
 const SPY_NAME = "nodespy";
 
-/** Uniform in [0, 1): mulberry32, started anew for each push from a scramble of the seed and its index. */
+/** Random numbers in [0, 1) for one push: mulberry32, seeded from the run's seed and the push's index. */
 function chance(seed: number, index: number): () => number {
   let state = Math.imul(seed ^ (seed >>> 16), 0x45d9f3b) ^ Math.imul(index + 1, 0x9e3779b1);
   state = Math.imul(state ^ (state >>> 15), 0x2c1b3c6d);

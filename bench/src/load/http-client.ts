@@ -1,13 +1,13 @@
-/** Requests over kept-alive connections, on node:http alone: what the client costs must not hide what the server does. */
+/** Requests over kept-alive connections, on node:http alone, so that the client costs little beside the server. */
 import http from "node:http";
 import https from "node:https";
 
-export interface HttpReply {
+interface HttpReply {
   readonly status: number;
   readonly body: Buffer;
 }
 
-/** A server that does not answer in this time is a failure. */
+/** A server that does not answer within this time counts as failed. */
 const TIMEOUT_MS = 60_000;
 
 export class HttpClient {
@@ -25,7 +25,7 @@ export class HttpClient {
     this.#request = isTls ? https.request : http.request;
   }
 
-  /** Rejects when there is no whole answer. */
+  /** Rejects where there is no complete answer. */
   post(path: string, contentType: string, body: Uint8Array): Promise<HttpReply> {
     return new Promise((resolve, reject) => {
       const request = this.#request(
@@ -58,7 +58,7 @@ export class HttpClient {
     return JSON.parse(reply.body.toString());
   }
 
-  /** Ends idle connections, so that none is stale after a pause. */
+  /** Closes idle connections, so that none is stale after a pause. */
   close(): void {
     this.#agent.destroy();
   }

@@ -1,21 +1,21 @@
 /**
- * What the server should hold: per pod, sample and column, the sums of what was acknowledged, and beside them of what may or may
- * not have been kept (a push that got no answer). A right answer lies between the first and both together.
+ * What the server should hold: for each pod, sample and column the sum of all acknowledged pushes, and separately the sum of those whose
+ * fate is unknown (pushes without an answer). A correct answer is between the first sum and both together.
  *
- * Worked out from the workload, never from what the server or our own decoder said.
+ * The sums are computed from the workload, never from what the server or our own decoder returned.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import type { PushGenerator } from "./generator.ts";
 import type { Workload } from "./options.ts";
 import type { Program } from "./program.ts";
 
-/** What `--ledger` keeps between pushing and verifying. */
+/** What `--ledger` stores between pushing and verifying. */
 export interface LedgerFile {
   readonly version: 1;
   readonly workload: Workload;
-  /** Answered with a client's error: not kept. */
+  /** Answered with a 4xx status: not stored. */
   readonly refused: readonly number[];
-  /** No answer, or a server's error: kept or not. */
+  /** Without an answer, or answered with a 5xx status: perhaps stored. */
   readonly unsure: readonly number[];
 }
 
@@ -25,7 +25,7 @@ export function writeLedgerFile(file: string, ledger: LedgerFile): void {
 
 export function readLedgerFile(file: string): LedgerFile {
   const ledger = JSON.parse(readFileSync(file, "utf8")) as LedgerFile;
-  if (ledger.version !== 1) throw new Error(`${file} is no ledger of this version: push again`);
+  if (ledger.version !== 1) throw new Error(`${file} is not a ledger of this version: push again`);
   return ledger;
 }
 
@@ -36,7 +36,7 @@ interface PodSums {
   readonly program: Program;
   readonly service: string;
   readonly least: Float64Array;
-  /** Only where a push was unsure. */
+  /** Set only where the fate of a push is unknown. */
   unsure: Float64Array | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Ledger {
     this.#podName = podName;
   }
 
-  /** Draws every push again: 20,000 take about two seconds. */
+  /** Draws every push again; 20,000 take about two seconds. */
   static of(generator: PushGenerator, outcome: { readonly refused: readonly number[]; readonly unsure: readonly number[] }): Ledger {
     const refused = new Set(outcome.refused);
     const unsure = new Set(outcome.unsure);

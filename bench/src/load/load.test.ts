@@ -29,7 +29,7 @@ describe("load", function () {
   });
 
   describe("generator", () => {
-    it("a push decodes, elsewhere, to what was drawn: stacks, values and time", () => {
+    it("another decoder reads from a push what was drawn: stacks, values and time", () => {
       const generator = new PushGenerator(WORKLOAD, readPrograms(corpusFolder));
       for (let index = 0; index < 10; index++) {
         const plan = generator.plan(index);
@@ -110,7 +110,7 @@ describe("load", function () {
     });
     afterEach(() => server.close());
 
-    it("one that keeps everything verifies, in several batches, with its cost", async () => {
+    it("a server that stores everything verifies, in several batches, and reports its cost", async () => {
       const report = await runLoad(loadOptions(url, { pids: [process.pid] }), quiet);
       expect(report.push!.ackedCount).to.equal(40);
       expect(report.push!.failures).to.deep.equal([]);
@@ -161,7 +161,7 @@ describe("load", function () {
       }
     });
 
-    it("a server that is not there fails every push, and none counts as kept", async () => {
+    it("without a server every push fails, and none counts as stored", async () => {
       await server.close();
       const report = await runLoad(loadOptions(url, { phase: "push", isFlushedAtEnd: false }), quiet);
       expect([report.push!.ackedCount, report.push!.refusedCount]).to.deep.equal([0, 40]);
@@ -169,7 +169,7 @@ describe("load", function () {
     });
   });
 
-  it("sums outside their bounds are told, with lost and doubled apart", () => {
+  it("sums outside their bounds are reported as lost or as doubled", () => {
     const expected = new Map([
       ["a", { least: 5, most: 5 }],
       ["b", { least: 5, most: 8 }],
@@ -196,7 +196,7 @@ describe("load", function () {
     expect(readLoadOptions(["--verify", "--url", "http://h:1/"], 5)).to.include({ phase: "both", url: "http://h:1" });
   });
 
-  it("a process's cost is read from /proc; one that is gone has none", function () {
+  it("the cost of a process is read from /proc; one that has ended has none", function () {
     if (process.platform !== "linux") return this.skip();
     expect(readProcessCost([process.pid])!.residentBytes).to.be.greaterThan(10 * 2 ** 20);
     expect(readProcessCost([2 ** 30])).to.equal(undefined);

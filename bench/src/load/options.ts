@@ -1,6 +1,6 @@
 /**
- * The options of a load run. Everything a push holds follows from `Workload`: the same workload gives the same pushes, byte for
- * byte, on any day, so that what a server should hold can be worked out again long after the run.
+ * The options of a load run. `Workload` determines the content of every push, byte for byte and on any day, so that what the server
+ * should hold can be computed long after the run.
  */
 import { existsSync } from "node:fs";
 import path from "node:path";
@@ -12,24 +12,24 @@ export interface Workload {
   readonly pushCount: number;
   readonly podCount: number;
   readonly serviceCount: number;
-  /** Services are called `<prefix>-0`, ... */
+  /** Services have the names `<prefix>-0`, `<prefix>-1`, ... */
   readonly servicePrefix: string;
-  /** Timestamps lie in the 50 minutes before it. */
+  /** All timestamps are in the 50 minutes before it. */
   readonly endMs: number;
 }
 
 export interface LoadOptions {
   readonly url: string;
-  /** Of the server, whose cost is read from /proc; several for a cluster. */
+  /** The server's processes, whose cost is read from /proc. Several for a cluster. */
   readonly pids: readonly number[];
   readonly inFlightCount: number;
   readonly phase: "push" | "verify" | "both";
   readonly isFlushedAtEnd: boolean;
   readonly workload: Workload;
-  /** Where the workload and what was not acknowledged is kept between the phases. */
+  /** The file that holds the workload and what was not acknowledged, between pushing and verifying. */
   readonly ledgerFile: string | undefined;
   readonly jsonFile: string | undefined;
-  /** Bodies held ready at most. */
+  /** The most bytes of bodies that are encoded ahead. */
   readonly aheadBytes: number;
   readonly corpusFolder: string;
   readonly headers: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export const USAGE = `npm run bench -- load [options]
   --corpus DIR       the real profiles (PYROMESH_CORPUS, else ../shared/corpus)
 `;
 
-/** Throws an Error whose message says what to change. */
+/** Throws an Error that says what to change. */
 export function readLoadOptions(args: readonly string[], nowMs: number): LoadOptions {
   const { values } = parseArgs({
     args: [...args],

@@ -1,4 +1,4 @@
-/** What processes cost, from /proc: CPU (user and system, all threads) and memory, its anonymous part apart. Linux only. */
+/** The CPU (user and system, all threads) and the memory (anonymous separately) of processes, from /proc. Linux only. */
 import { readFileSync } from "node:fs";
 
 export interface ProcessCost {
@@ -7,10 +7,10 @@ export interface ProcessCost {
   readonly residentBytes: number;
 }
 
-/** /proc counts CPU in ticks of 10 ms (USER_HZ, 100 on every Linux that Node runs on). */
+/** /proc counts CPU in ticks of 10 ms: USER_HZ is 100 on every Linux that Node.js runs on. */
 const TICK_MS = 10;
 
-/** Their sum. Undefined once one of them is gone. */
+/** The sum over all processes. Undefined where one of them has ended. */
 export function readProcessCost(pids: readonly number[]): ProcessCost | undefined {
   let cpuMs = 0;
   let anonymousBytes = 0;
@@ -18,7 +18,7 @@ export function readProcessCost(pids: readonly number[]): ProcessCost | undefine
   try {
     for (const pid of pids) {
       const stat = readFileSync(`/proc/${pid}/stat`, "latin1");
-      // The command's name, in parentheses, may hold blanks: fields are counted from behind it.
+      // The name of the command, in parentheses, may contain blanks: the fields begin after it.
       const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
       cpuMs += (Number(fields[11]) + Number(fields[12])) * TICK_MS;
       const status = readFileSync(`/proc/${pid}/status`, "latin1");
@@ -35,7 +35,7 @@ function kilobytesOf(status: string, name: string): number {
   return Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
 }
 
-/** Looks every 100 ms and keeps the highest. */
+/** Reads the memory every 100 ms and keeps the highest value. */
 export class PeakMemory {
   readonly #pids: readonly number[];
   readonly #timer: NodeJS.Timeout;

@@ -1,11 +1,10 @@
 /**
- * A real program's profile, taken apart once so that many others can be made of it cheaply.
+ * A real program's profile, parsed once so that many variations can be encoded cheaply.
  *
- *   pprof = rest (everything but samples and time, byte for byte) + samples + time
+ *   pprof  = rest (everything but samples and time, byte for byte) + samples + time
  *   sample = fixed (stack and labels, byte for byte) + values
  *
- * What the numbers and stacks mean is read by `pprof-format`, an implementation that is not ours: the ledger must not rest on
- * what it checks.
+ * `pprof-format`, which is not ours, decodes what the numbers and stacks mean: the ledger must not depend on the code that it checks.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -14,24 +13,24 @@ import { Profile } from "pprof-format";
 
 export interface Program {
   readonly file: string;
-  /** `__name__` of its series. */
+  /** The `__name__` of its series. */
   readonly profileName: string;
-  /** `process_cpu:cpu:nanoseconds:cpu:nanoseconds`, one a column. */
+  /** One per column: `process_cpu:cpu:nanoseconds:cpu:nanoseconds`. */
   readonly profileTypes: readonly string[];
   readonly rest: Uint8Array;
   readonly sampleCount: number;
   readonly fixed: readonly Uint8Array[];
-  /** sampleCount * columns, a sample's values together. */
+  /** sampleCount * columns; the values of a sample are adjacent. */
   readonly values: Float64Array;
-  /** Greatest common divisor of each column; 0 for a column of zeros. */
+  /** The greatest common divisor of each column; 0 for a column of zeros. */
   readonly divisors: readonly number[];
   /** Function names from the root, joined by FRAME_END. */
   readonly nameStacks: readonly string[];
-  /** The same with file and line. */
+  /** The same frames with file and line. */
   readonly fullStacks: readonly string[];
 }
 
-/** Between frames: function names hold blanks, semicolons and slashes, but never this. */
+/** Separates frames: function names contain blanks, semicolons and slashes, but never this. */
 export const FRAME_END = "\u0000";
 
 /** The mix: Go heap, Java and Python CPU, Go CPU with labels, Node heap. */
@@ -47,7 +46,7 @@ export function readPrograms(corpusFolder: string): Program[] {
   return MIX.map(([file, profileName]) => readProgram(file, profileName, readFileSync(path.join(corpusFolder, "pprof", file))));
 }
 
-export function readProgram(file: string, profileName: string, bytes: Uint8Array): Program {
+function readProgram(file: string, profileName: string, bytes: Uint8Array): Program {
   const pprof = bytes[0] === 0x1f && bytes[1] === 0x8b ? new Uint8Array(gunzipSync(bytes)) : bytes;
   const profile = Profile.decode(pprof);
   const { rest, samples } = takeApart(pprof);
@@ -76,7 +75,7 @@ export function readProgram(file: string, profileName: string, bytes: Uint8Array
   };
 }
 
-/** Each sample's frames from the root: within a location the last line is the caller of those before it. */
+/** The frames of each sample from the root. Within a location the last line is the outermost caller. */
 export function stacksOf(profile: Profile, isFull: boolean): string[] {
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
   const functions = new Map(profile.function.map((found) => [Number(found.id), { name: text(found.name), filename: text(found.filename) }]));
@@ -106,7 +105,7 @@ function divisorOf(values: Float64Array, column: number, columnCount: number): n
   return divisor;
 }
 
-// --- the wire, shallowly ------------------------------------------------------------------------------------------------
+// --- protobuf fields ----------------------------------------------------------------------------------------------------
 
 const PROFILE_SAMPLE = 2;
 const PROFILE_TIME = 9;
@@ -126,9 +125,9 @@ function takeApart(pprof: Uint8Array): { rest: Uint8Array; samples: Uint8Array[]
 
 interface WireField {
   readonly number: number;
-  /** Tag included. */
+  /** The field with its tag. */
   readonly whole: Uint8Array;
-  /** Of a length-delimited field; else empty. */
+  /** The content of a length-delimited field; empty for others. */
   readonly content: Uint8Array;
 }
 

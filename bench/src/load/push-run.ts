@@ -1,6 +1,6 @@
 /**
- * Pushing a workload: bodies are made in batches, between bursts of pushes, so that making them neither takes the server's CPU nor
- * counts as its time. Within a burst `inFlightCount` requests are always under way.
+ * Pushes a workload. Bodies are encoded in batches between bursts of pushes, so that encoding neither takes CPU from the server nor
+ * counts as its time. During a burst `inFlightCount` requests are always in flight.
  */
 import { promisify } from "node:util";
 import { constants, gunzipSync, gzip } from "node:zlib";
@@ -9,7 +9,7 @@ import type { HttpClient } from "./http-client.ts";
 import type { ProcessCost } from "./process-cost.ts";
 import { PeakMemory, readProcessCost } from "./process-cost.ts";
 
-export interface PushRunOptions {
+interface PushRunOptions {
   readonly inFlightCount: number;
   readonly aheadBytes: number;
   readonly pids: readonly number[];
@@ -21,20 +21,20 @@ export interface PushRunResult {
   readonly ackedCount: number;
   readonly refused: readonly number[];
   readonly unsure: readonly number[];
-  /** The first few answers that were no 200. */
+  /** The first few answers with another status than 200. */
   readonly failures: readonly string[];
-  /** Of the bursts together. */
+  /** The time of all bursts together. */
   readonly elapsedMs: number;
-  /** pprof before compression, of what was acknowledged. */
+  /** Uncompressed pprof of the acknowledged pushes. */
   readonly rawBytes: number;
-  /** Request bodies, of what was acknowledged. */
+  /** Request bodies of the acknowledged pushes. */
   readonly sentBytes: number;
-  /** Of what was acknowledged. */
+  /** Latencies of the acknowledged pushes. */
   readonly latenciesMs: Float64Array;
-  /** From the first push to the last answer; undefined without a pid, or when it is gone. */
+  /** From the first push to the last answer. Undefined without a pid, or where the process has ended. */
   readonly cpuMs: number | undefined;
   readonly peak: { readonly anonymousBytes: number; readonly residentBytes: number } | undefined;
-  /** G: what inflating one of these bodies costs here, single-threaded, best of five. */
+  /** The unit G: what decompressing one of these bodies costs here, single-threaded, the best of five. */
   readonly gunzipMs: number;
   readonly flush: { readonly elapsedMs: number; readonly cpuMs: number | undefined; readonly status: number } | undefined;
 }
@@ -70,12 +70,12 @@ export async function runPushes(
         rawBytes += body.rawBytes;
         sentBytes += body.bytes.length;
       } else {
-        // 429 and other client's errors say that nothing was kept; anything else leaves it open.
+        // A 4xx status, 429 among them, says that nothing was stored. Any other answer leaves it unknown.
         (reply.status >= 400 && reply.status < 500 && reply.status !== 408 ? refused : unsure).push(index);
         failure = `push ${index}: ${reply.status} ${reply.body.toString().slice(0, 200)}`;
       }
     } catch (error) {
-      // What never reached a server cannot have been kept.
+      // What never reached the server was not stored.
       ((error as NodeJS.ErrnoException).code === "ECONNREFUSED" ? refused : unsure).push(index);
       failure = `push ${index}: ${(error as Error).message}`;
     }
@@ -142,16 +142,16 @@ async function flushNow(client: HttpClient, pids: readonly number[], before: Pro
 interface ReadyBody {
   readonly bytes: Uint8Array;
   readonly compressed: Uint8Array;
-  /** Of the pprof before compression. */
+  /** Size of the uncompressed pprof. */
   readonly rawBytes: number;
 }
 
 const gzipAsync = promisify(gzip);
 
-/** Compressing at once: enough for the thread pool, little beside a batch. */
+/** Bodies that are compressed at once: enough to fill the thread pool, few compared with a batch. */
 const COMPRESSING_COUNT = 16;
 
-/** Bodies of pushes from `from` on, until they weigh `aheadBytes`. Gzip level 1, as a profiler in a hurry would. */
+/** Encodes pushes from `from` on, up to `aheadBytes`. With gzip level 1, as profilers do. */
 async function makeBatch(generator: PushGenerator, from: number, aheadBytes: number): Promise<ReadyBody[]> {
   const batch: ReadyBody[] = [];
   let batchBytes = 0;

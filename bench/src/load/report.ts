@@ -1,4 +1,4 @@
-/** A run's result, as data and as a table: with the machine and the commit, or a number means nothing later. */
+/** The result of a run, as data and as a table. It names the machine and the commit: without them the figures mean nothing later. */
 import { execFileSync } from "node:child_process";
 import os from "node:os";
 import type { LoadOptions } from "./options.ts";
@@ -17,7 +17,7 @@ export interface LoadReport {
   readonly verify: VerifyResult | undefined;
 }
 
-export interface PushReport {
+interface PushReport {
   readonly pushCount: number;
   readonly ackedCount: number;
   readonly refusedCount: number;
@@ -30,7 +30,7 @@ export interface PushReport {
   readonly sentBytesPerPush: number;
   readonly gunzipMsPerPush: number;
   readonly cpuMsPerPush: number | undefined;
-  /** The server's CPU per push, in units of what inflating the same body costs. */
+  /** The server's CPU per push, relative to the cost of decompressing the body. */
   readonly cpuPerPushInG: number | undefined;
   readonly latencyMs: { readonly p50: number; readonly p90: number; readonly p99: number; readonly max: number };
   readonly peakAnonymousMb: number | undefined;

@@ -1,5 +1,5 @@
 /**
- * Asks the server for everything the ledger knows and compares it exactly:
+ * Queries everything that the ledger knows and compares it exactly:
  *
  *   flame graphs  each service and type, by stack of function names      SelectMergeStacktraces
  *   pprof         each type of some pods, by stack with file and line    SelectMergeProfile
@@ -14,17 +14,17 @@ import { FRAME_END, stacksOf } from "./program.ts";
 
 export interface VerifyResult {
   readonly comparedCount: number;
-  /** Sums compared, over all of them. */
+  /** The number of sums that were compared. */
   readonly sumCount: number;
   readonly mismatchCount: number;
-  /** The first few, in words. */
+  /** The first few mismatches, in words. */
   readonly mismatches: readonly string[];
   readonly elapsedMs: number;
 }
 
 const MISMATCHES_TOLD_MAX = 20;
 const STEP_S = 60;
-/** Pyroscope's highest: more than the mix has. */
+/** Pyroscope's highest, and more nodes than the programs have. */
 const NODE_COUNT_MAX = 1_048_576;
 
 export async function verify(
@@ -80,7 +80,7 @@ export async function verify(
   return { comparedCount, sumCount, mismatchCount, mismatches, elapsedMs: performance.now() - startMs };
 }
 
-/** In words, one for each sum that differs. */
+/** One sentence for each sum that differs. */
 export function compareSums(expected: Expected, found: ReadonlyMap<string, number>): string[] {
   const different: string[] = [];
   for (const [key, { least, most }] of expected) {
@@ -98,8 +98,8 @@ function printKey(key: string): string {
   return text.length > 160 ? `...${text.slice(-157)}` : text;
 }
 
-/** Levels in chunks of four: distance from the end of the bar before, total, self, name. A bar hangs below the one it lies under. */
-export function collapseFlameGraph(message: unknown): Map<string, number> {
+/** Levels are chunks of four: distance from the end of the box before, total, self, name. The parent of a box is the box above it. */
+function collapseFlameGraph(message: unknown): Map<string, number> {
   const { flamegraph } = message as { flamegraph?: { names?: string[]; levels?: { values?: (string | number)[] }[] } };
   const names = flamegraph?.names ?? [];
   const sums = new Map<string, number>();
@@ -126,7 +126,7 @@ export function collapseFlameGraph(message: unknown): Map<string, number> {
   return sums;
 }
 
-export function collapseProfile(pprof: Uint8Array): Map<string, number> {
+function collapseProfile(pprof: Uint8Array): Map<string, number> {
   const sums = new Map<string, number>();
   if (pprof.length === 0) return sums;
   const profile = Profile.decode(pprof);
@@ -135,7 +135,7 @@ export function collapseProfile(pprof: Uint8Array): Map<string, number> {
   return sums;
 }
 
-export function totalsByPod(message: unknown): Map<string, number> {
+function totalsByPod(message: unknown): Map<string, number> {
   const { series } = message as { series?: { labels?: { name: string; value: string }[]; points?: { value?: number | string }[] }[] };
   const totals = new Map<string, number>();
   for (const { labels, points } of series ?? []) {

@@ -1,4 +1,4 @@
-/** Varints and packed bits into one growing buffer: the same writer under every layout, so that layouts compare. */
+/** Writes varints and packed bits into a growing buffer. All layouts use it, so that they can be compared. */
 import { putUvarint, VARINT_BYTES_MAX } from "@pyromesh/base";
 
 export class BitWriter {
@@ -26,7 +26,7 @@ export class BitWriter {
     }
   }
 
-  /** To the next whole byte. */
+  /** Continues at the next whole byte. */
   align(): void {
     if (this.#bitCount > 0) this.#take(0, 8 - this.#bitCount);
   }
@@ -54,7 +54,7 @@ export class BitWriter {
   }
 }
 
-/** Bits that hold every whole number up to `most`. */
+/** The number of bits that hold every whole number up to `most`. */
 export function widthOf(most: number): number {
   return most < 1 ? 0 : Math.floor(Math.log2(most)) + 1;
 }

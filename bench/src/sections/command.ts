@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- sections FILE.seg ...`: what each section of real segments takes, raw and under each codec, and what a codec
- * costs. The table that chose the codecs (docs/decisions/0004-segment-layout.md); run it again on your own segments.
+ * `npm run bench -- sections FILE.seg ...`: the size of each section of real segments, raw and with each codec, and the cost of the
+ * codecs. docs/decisions/0004-segment-layout.md chose the codecs by this table; run it again on your own segments.
  */
 import { readFileSync } from "node:fs";
 import { brotliCompressSync, brotliDecompressSync, constants, deflateRawSync, inflateRawSync } from "node:zlib";

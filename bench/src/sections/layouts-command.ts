@@ -1,6 +1,6 @@
 /**
- * `npm run bench -- layouts [--pushes N]`: what each way to lay rows out takes and costs, under each codec worth its time in a flush.
- * The tables of docs/decisions/0004-segment-layout.md.
+ * `npm run bench -- layouts [--pushes N]`: the size and cost of each layout of rows, with each codec that is fast enough for a flush. The
+ * tables of docs/decisions/0004-segment-layout.md.
  */
 import { parseArgs } from "node:util";
 import { brotliCompressSync, constants, deflateRawSync } from "node:zlib";
@@ -19,7 +19,7 @@ const CODECS: readonly { readonly name: string; readonly compress: (raw: Uint8Ar
   { name: "brotli 1", compress: brotli(1) },
 ];
 
-/** The best of so many: the others were disturbed. */
+/** The best of this many rounds counts: other load disturbed the rest. */
 const ROUNDS = 3;
 
 export async function runLayoutsCommand(args: readonly string[]): Promise<number> {

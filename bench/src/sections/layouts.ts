@@ -1,11 +1,11 @@
 /**
- * Ways to lay rows out, each as the sections it would make. The first of a group is what src/section-rows.ts of the block
- * package does; the others are what it could do instead. Every layout could be read back: nothing is left out.
+ * Layouts of rows, each as the sections that it makes. The first of a group is what block/src/segment/section-rows.ts does, the others
+ * are alternatives. Every layout could be decoded: nothing is left out.
  */
 import { BitWriter, widthOf } from "./bit-writer.ts";
 import type { Row, Rows } from "./rows.ts";
 
-export interface Layout {
+interface Layout {
   readonly group: string;
   readonly name: string;
   readonly encode: (rows: Rows) => readonly Uint8Array[];
@@ -40,7 +40,7 @@ export const LAYOUTS: readonly Layout[] = [
   { group: "values", name: "/ divisor, dictionary by frequency", encode: dictionary },
 ];
 
-/** Greatest common divisor taken out. Scratch. */
+/** The column divided by its greatest common divisor. The next call overwrites the result. */
 function divided(column: Float64Array): Float64Array {
   let divisor = 0;
   for (let i = 0; i < column.length && divisor !== 1; i++) {
@@ -127,7 +127,7 @@ function packed(out: BitWriter, numbers: ArrayLike<number>): void {
 
 // --- stacks -------------------------------------------------------------------------------------------------------------
 
-/** Stacks by column set. `nodeCount` 0: nodes stand for themselves. */
+/** Stacks by column set. `nodeCount` 0: the numbers are the nodes themselves. */
 function stacks(all: Rows, put: (out: BitWriter, row: Row, numbers: Uint32Array) => void, isByFirstUse = false): Uint8Array[] {
   const numbers = isByFirstUse ? numbersByFirstUse(all) : numbersByNode(all);
   const sections: BitWriter[] = [];
@@ -179,7 +179,7 @@ function zigzagDeltas(out: BitWriter, numbers: ArrayLike<number>): void {
   }
 }
 
-/** A stack that stands twice (under two spans) is named again behind the bits. */
+/** A stack that occurs twice (under two spans) is listed again after the bits. */
 function bitset(out: BitWriter, row: Row, numbers: Uint32Array): void {
   const all = ascending(row, numbers);
   if (all.length === 0) return;
@@ -198,7 +198,7 @@ function bitset(out: BitWriter, row: Row, numbers: Uint32Array): void {
   zigzagDeltas(out, again);
 }
 
-/** Again, a stack that stands twice ends its run: skip is then one behind, so it is written plus one. */
+/** As above, a stack that occurs twice ends its run. Its skip is -1 then, so skips are written plus one. */
 function runs(out: BitWriter, row: Row, numbers: Uint32Array): void {
   const all = ascending(row, numbers);
   let end = 0;
@@ -211,7 +211,7 @@ function runs(out: BitWriter, row: Row, numbers: Uint32Array): void {
   }
 }
 
-/** A row whose stacks are those of an earlier one names it. */
+/** A row whose stacks are those of an earlier row refers to it. */
 function sharedSets(all: Rows): Uint8Array[] {
   const known = new Map<string, number>();
   return stacks(all, (out, row, numbers) => {
@@ -284,7 +284,7 @@ function deltaToLast(all: Rows): Uint8Array[] {
   return [...sections.values()].map((out) => out.finish());
 }
 
-/** Two passes: how often each value comes, then its number among the values, the most frequent first. */
+/** Two passes: count how often each value occurs, then write its number, the most frequent value first. */
 function dictionary(all: Rows): Uint8Array[] {
   const counts = new Map<number, Map<number, number>>();
   const rows = bySeries(all);

@@ -1,6 +1,6 @@
 /**
- * Rows to try layouts on: the load generator's pushes (or the corpus' programs repeated as they are) as a dataset holds them,
- * taken out into plain arrays, so that what is timed is a layout and nothing around it.
+ * The rows to lay out: pushes of the load generator (or the corpus' programs, repeated unchanged) as a dataset holds them, in plain
+ * arrays, so that only the layout is timed.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -11,17 +11,17 @@ import { Dataset, DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, emptyRowSam
 import { PushGenerator } from "../load/generator.ts";
 import { readPrograms } from "../load/program.ts";
 
-/** Any whole hour; the bytes do not depend on the day. */
+/** Any whole hour: the bytes do not depend on the day. */
 const END_MS = 1_772_463_600_000;
 
 export interface Row {
   readonly series: number;
-  /** Rows of the same profile types have the same. */
+  /** Rows with the same profile types have the same column set. */
   readonly columnSet: number;
   readonly timeNs: bigint;
-  /** Leaf nodes in the order in which they came. */
+  /** Leaf nodes in their order of arrival. */
   readonly nodes: Uint32Array;
-  /** The samples' places in `nodes`, by ascending node. */
+  /** Indexes of `nodes` by ascending node. */
   readonly byNode: Uint32Array;
   /** By column, in the order of `nodes`. */
   readonly columns: readonly Float64Array[];
@@ -30,14 +30,14 @@ export interface Row {
 export interface Rows {
   readonly pushCount: number;
   readonly dataset: Dataset;
-  /** As they came. */
+  /** In their order of arrival. */
   readonly rows: readonly Row[];
   readonly nodeCount: number;
 }
 
-export type Mix = "scaled" | "repeats";
+type Mix = "scaled" | "repeats";
 
-/** One dataset of `pushCount` pushes, nearly 1.4 rows each. Throws where the corpus is not. */
+/** One dataset of `pushCount` pushes, nearly 1.4 rows each. Throws where there is no corpus. */
 export function readRows(pushCount: number, mix: Mix, corpusFolder: string): Rows {
   const workload = { seed: 1, pushCount, podCount: 200, serviceCount: 1, servicePrefix: "load", endMs: END_MS };
   const generator = new PushGenerator(workload, readPrograms(corpusFolder));
@@ -65,7 +65,7 @@ export function readRows(pushCount: number, mix: Mix, corpusFolder: string): Row
   return { pushCount, dataset, rows: takeOut(dataset), nodeCount: dataset.tree.nodeCount };
 }
 
-/** Today's sections, without any codec. */
+/** The sections that block writes today, without a codec. */
 export function rawBytes(dataset: Dataset): number {
   return encodeDataset(dataset).reduce((sum, { raw }) => sum + raw.length, 0);
 }
@@ -93,7 +93,7 @@ function pprofOf(file: string): Uint8Array {
   return bytes[0] === 0x1f ? gunzipSync(bytes) : bytes;
 }
 
-/** The profile with another time_nanos: of a field that comes twice the last counts. */
+/** The profile with another time_nanos: of a scalar field that occurs twice the last one counts. */
 function atTime(pprof: Uint8Array, timeNs: bigint): Uint8Array {
   const field = new ByteWriter(11).u8(0x48).uvarint64(timeNs).finish();
   return Buffer.concat([pprof, field]);

@@ -2,7 +2,6 @@ export { adminRoutes } from "./admin/admin.ts";
 export { threadPoolCompression } from "./ports/compression.ts";
 export type { Compression } from "./ports/compression.ts";
 export { Discards } from "./write/discards.ts";
-export type { ApiReply, ApiRequest, Handler } from "./ports/http.ts";
 export { printDiff, printDot, printFlameGraph, printPprof, printTree } from "./print/graph-reply.ts";
 export type { DotForm, MessageForm, PprofForm } from "./print/graph-reply.ts";
 export { parseAllowedHost } from "./listener/host-name.ts";
@@ -14,7 +13,6 @@ export type {
   Answer,
   ArrivedProfile,
   Caller,
-  ConfigMode,
   DebugProfileKind,
   DebugProfiler,
   DiffForm,
@@ -22,7 +20,6 @@ export type {
   DotQuery,
   GraphQuery,
   HeatmapQuery,
-  IngestHints,
   ListingQuery,
   ListingReply,
   MergeQuery,
@@ -42,20 +39,17 @@ export type {
 export { OTHER_TENANTS, TenantLabels } from "./ports/tenant-labels.ts";
 export { PushCounts } from "./write/push-counts.ts";
 export { pushHandler } from "./write/push.ts";
-export type { WriteLimits, WriteModules, WriteOptions } from "./write/push.ts";
+export type { WriteLimits } from "./write/push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
 export type { QueryLimits } from "./read/query-limits.ts";
 export { RateLimit } from "./write/rate-limit.ts";
 export { printRender, printRenderDiff } from "./print/render-reply.ts";
 export { route } from "./ports/route.ts";
-export type { Route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export type { ApiRoutesModules } from "./routes.ts";
 export { HttpListener } from "./listener/http-listener.ts";
-export { DEFAULT_SERVER_LIMITS } from "./listener/server.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./listener/server.ts";
 export { parseCorsOrigin } from "./listener/site-gate.ts";
-export type { SiteOptions } from "./listener/site-gate.ts";
 export { printTopTable } from "./print/top-table-reply.ts";
 export type { TopTableForm } from "./print/top-table-reply.ts";
 export { printHeatmap, printSeries } from "./print/series-reply.ts";

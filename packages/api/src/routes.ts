@@ -1,7 +1,4 @@
-/**
- * Every route of the node in one place. Handlers are built elsewhere; here is only where they are reached, by whom, and what
- * they are called in metrics.
- */
+/** The table of all routes of the node: path, handler, who may use it, and its name in metrics (the path). Handlers are built elsewhere. */
 import type { Clock, TenantId } from "@pyromesh/base";
 import { FEATURE_FLAGS_PATH, featureFlagsHandler, VERSION_PATH, versionHandler } from "./admin/about.ts";
 import { adminRoutes } from "./admin/admin.ts";
@@ -16,9 +13,9 @@ import { route } from "./ports/route.ts";
 import type { Route } from "./ports/route.ts";
 import { topTableRoute } from "./read/top-table.ts";
 
-export interface ApiRoutesOptions {
+interface ApiRoutesOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
-  /** Of a query's request message: selectors and ids, no data. */
+  /** The largest message of a query. It has selectors and ids, no data. */
   readonly queryBodyBytesMax: number;
 }
 
@@ -28,9 +25,9 @@ export interface ApiRoutesModules {
   readonly clock: Clock;
   readonly push: Handler;
   readonly ingest: Handler;
-  /** Absent: no profiles of the process itself. */
+  /** Absent: there is no `/debug/pprof/`. */
   readonly profiler?: DebugProfiler;
-  /** Absent: no web page. */
+  /** Absent: there is no web page. */
   readonly pages?: Pages;
 }
 
@@ -40,7 +37,7 @@ export function apiRoutes(options: ApiRoutesOptions, modules: ApiRoutesModules):
   return [...dataRoutes(options, modules), ...adminRoutes(modules.admin, modules.profiler), ...(modules.pages === undefined ? [] : pageRoutes(modules.pages))];
 }
 
-/** Without the node's own: for a listener beside which `--admin-addr` has another. */
+/** The routes for pushes and queries only: for the main listener of a node whose admin routes are on `--admin-addr`. */
 export function dataRoutes(options: ApiRoutesOptions, modules: Omit<ApiRoutesModules, "admin" | "pages" | "profiler">): readonly Route[] {
   const read = { access: "read" } as const;
   const write = { access: "write" } as const;

@@ -1,4 +1,4 @@
-/** What each endpoint answers to what, as a table: the statuses that Pyroscope 2's own tests hold it to, and the recorded refusals. */
+/** A table of endpoints, requests and statuses: those of Pyroscope 2's own tests, and the recorded refusals. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
@@ -30,7 +30,7 @@ const BAD_SELECTION: readonly Case[] = [
   ["invalid selector", { ...MERGE, labelSelector: "{a=", step: 15 }],
 ];
 
-/** RPC -> what is 200 and what is 400. Each also takes only POST and only two content types. */
+/** RPC -> requests that get 200 and requests that get 400. Every RPC takes only POST and two content types. */
 const RPCS: Readonly<Record<string, { readonly ok: readonly Case[]; readonly bad: readonly Case[] }>> = {
   ProfileTypes: {
     ok: [
@@ -258,7 +258,7 @@ describe("status codes", () => {
     const corpus = corpusFolder();
     const folder = corpus === undefined ? undefined : path.join(corpus, "recorded");
     if (folder === undefined || !existsSync(folder)) {
-      it("are replayed where the corpus is", function () {
+      it("are replayed where there is a corpus", function () {
         this.skip();
       });
       return;

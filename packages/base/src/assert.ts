@@ -1,11 +1,11 @@
-/** Checks for what only a bug of ours could break. What the world may do gets a `CodedError` instead. */
+/** Assertions, for what only a bug of ours could break. Anything else that may go wrong gets a `CodedError`. */
 
-/** Throws when `condition` is false: the program's own reasoning was wrong, so there is nothing to recover. */
+/** Throws where `condition` is false. There is nothing to recover: our reasoning was wrong. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`assertion failed: ${message}`);
 }
 
-/** Ends a switch over a union: does not compile while a case is missing. */
+/** Ends a switch over a union. It does not compile while a case is missing. */
 export function unreachable(value: never): never {
   throw new Error(`unreachable: ${String(value)}`);
 }

@@ -1,9 +1,16 @@
 import { expect } from "chai";
 import fc from "fast-check";
-import { ByteWriter, decodeUtf8 } from "./bytes.ts";
+import { ByteWriter, decodeUtf8, encodeUtf8 } from "./bytes.ts";
+
+describe("decodeUtf8", () => {
+  it("keeps a leading U+FEFF, and puts U+FFFD where there is no UTF-8", () => {
+    expect(decodeUtf8(encodeUtf8("\ufeffmain"))).to.equal("\ufeffmain");
+    expect(decodeUtf8(Uint8Array.of(0x61, 0xff))).to.equal("a\ufffd");
+  });
+});
 
 describe("byte writer", () => {
-  it("writes any whole number in the digits that String gives it", () => {
+  it("writes any whole number with the digits of String", () => {
     const edges = [0, -0, 9, 10, 99_999_999, 100_000_000, 999_999_999, 1_000_000_000, 1_000_000_001, 10 ** 15, Number.MAX_SAFE_INTEGER, 2 ** 53, 1e21, -1, -(2 ** 40), 0n, 2n ** 63n - 1n, -(2n ** 63n)];
     const whole = fc.oneof(fc.constantFrom<number | bigint>(...edges), fc.maxSafeInteger(), fc.nat(), fc.bigInt({ min: -(2n ** 63n), max: 2n ** 64n }));
     fc.assert(
@@ -15,7 +22,7 @@ describe("byte writer", () => {
     );
   });
 
-  it("writes the same in chunks, and goes on after it was finished", () => {
+  it("writes the same bytes in chunks, and can be written to after `finish`", () => {
     const part = fc.oneof(fc.uint8Array({ maxLength: 40 }), fc.string({ maxLength: 40 }), fc.bigInt({ min: 0n, max: 2n ** 64n - 1n }));
     fc.assert(
       fc.property(fc.array(part), fc.array(part), fc.nat({ max: 64 }), (before, after, chunkBytes) => {
@@ -35,13 +42,13 @@ describe("byte writer", () => {
     );
   });
 
-  it("writes any text as UTF-8, short or long, whatever it holds", () => {
+  it("writes any text as UTF-8, short or long", () => {
     const text = fc.oneof(fc.string(), fc.string({ unit: "binary", maxLength: 200 }), fc.string({ unit: "grapheme" }));
     fc.assert(
       fc.property(fc.array(text), (texts) => {
         const writer = new ByteWriter(1);
         for (const one of texts) writer.utf8(one);
-        // Each by itself: half of a character at the end of one and the other at the start of the next are no character.
+        // Each text by itself: half a surrogate pair at the end of one and the other half at the start of the next are no character.
         expect(Buffer.from(writer.finish()).equals(Buffer.concat(texts.map((one) => Buffer.from(one))))).to.equal(true);
       }),
       { numRuns: 50 },

@@ -1,6 +1,6 @@
 /**
- * Time, as a module that is passed in. Only this file reads the real clock; `scripts/check-imports.mjs` refuses
- * `Date.now` and timers elsewhere. The simulator swaps it.
+ * Time as a module that is passed in, so that tests and the simulator can replace it. Only this file reads the real clock;
+ * `scripts/check-imports.mjs` refuses `Date.now` and timers elsewhere.
  */
 
 export interface Timer {
@@ -12,13 +12,13 @@ export interface Clock {
   nowMs(): number;
   /** Wall clock, nanoseconds since the epoch. May jump. */
   nowNs(): bigint;
-  /** Milliseconds that only ever rise; for measuring and for timeouts. */
+  /** Milliseconds that never go back, for measuring and for timeouts. */
   monotonicMs(): number;
-  /** Runs `run` once after `delayMs`, unless cancelled. A pending timer does not keep the process alive. */
+  /** Calls `run` once after `delayMs`, unless it is cancelled. A pending timer does not keep the process alive. */
   after(delayMs: number, run: () => void): Timer;
-  /** Resolves after what else is due on this thread has run: timers, replies of threads and disks, requests. */
+  /** Resolves when other work that is due on this thread has run: timers, answers of threads and disks, requests. */
   nextTurn(): Promise<void>;
-  /** Resolves after `delayMs`; rejects with the signal's reason when it aborts first. */
+  /** Resolves after `delayMs`; rejects with the signal's reason where it aborts first. */
   sleep(delayMs: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -49,7 +49,7 @@ export const systemClock: Clock = {
 };
 
 /**
- * The same clock, on which monotonic time and every wait pass `factor` times as fast; wall-clock time stays. Tests give it to what comes
+ * A clock whose monotonic time and waits pass `factor` times as fast; wall-clock time does not change. Tests use it for work that is done
  * once a minute.
  */
 export function fasterClock(clock: Clock, factor: number): Clock {

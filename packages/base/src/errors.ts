@@ -1,8 +1,8 @@
 /**
- * Coded errors: what the world may do to us.
+ * Coded errors, for everything that may go wrong without a bug of ours.
  *
- * `code` is stable and greppable (`HEAD_FULL`); messages may change. `kind` says who can do something about it, in the
- * words of Connect's codes, so that one table in `api` turns it into a status.
+ * `code` is stable (`HEAD_FULL`); messages may change. `kind` says who can do something about it, with Connect's codes, so that one table
+ * in `api` maps it to a status.
  */
 
 export type ErrorKind =
@@ -10,20 +10,20 @@ export type ErrorKind =
   | "unauthenticated"
   | "permission_denied"
   | "not_found"
-  | "resource_exhausted" // a limit of this tenant: wait or raise it
+  | "resource_exhausted" // a limit of this tenant: wait, or raise it
   | "failed_precondition"
   | "unimplemented"
   | "canceled" // the caller went away
   | "deadline_exceeded"
-  | "unavailable" // this node cannot now: try again
-  | "data_loss" // bytes that were kept are not what was written
+  | "unavailable" // this node cannot answer now: try again
+  | "data_loss" // stored bytes are not what was written
   | "internal";
 
-export interface CodedErrorInit {
-  /** UPPER_SNAKE, never changes once released. */
+interface CodedErrorInit {
+  /** UPPER_SNAKE_CASE. Never changes once released. */
   readonly code: string;
   readonly kind: ErrorKind;
-  /** One sentence. For a caller's fault it says what to change. */
+  /** One sentence. Where the caller is at fault it says what to change. */
   readonly message: string;
   readonly details?: Readonly<Record<string, string | number | boolean>>;
   readonly cause?: unknown;
@@ -44,18 +44,18 @@ export class CodedError extends Error {
 }
 
 export interface CorruptionInit {
-  /** What was read: an object key, a file, a LevelDB key in words. */
+  /** What was read: an object key, a file, or a LevelDB key in words. */
   readonly object: string;
-  /** Where one dataset of the object is meant and the others may be whole: its service. */
+  /** The service, where only one dataset of the object is affected. */
   readonly service?: string | undefined;
-  /** Byte offset inside the object, or -1 where the object as a whole is meant. */
+  /** The offset in the object; -1 where the whole object is meant. */
   readonly offset: number;
   readonly expected: string;
   readonly found: string;
   readonly cause?: unknown;
 }
 
-/** Bytes are not what was written. Never repaired silently: the reader quarantines or refuses. */
+/** Stored bytes are not what was written. They are never repaired silently: the reader quarantines them or refuses. */
 export class CorruptionError extends CodedError {
   readonly object: string;
   readonly offset: number;
@@ -83,12 +83,12 @@ export function invalidArgument(code: string, message: string, cause?: unknown):
   return new CodedError({ code, kind: "invalid_argument", message, cause });
 }
 
-/** This node cannot answer now; nothing was taken. */
+/** This node cannot answer now, and has stored nothing of the request. */
 export function unavailable(code: string, message: string, cause?: unknown): CodedError {
   return new CodedError({ code, kind: "unavailable", message, cause });
 }
 
-/** Reads a message from anything thrown. */
+/** The message of anything that was thrown. */
 export function messageOf(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }

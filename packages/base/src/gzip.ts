@@ -1,16 +1,16 @@
-/** What a gzip stream says of itself. */
+/** What can be told of a gzip stream without decompressing it. */
 
-/** Told by its magic, as pprof itself does. */
+/** Recognises gzip by its magic bytes, as pprof's own tools do. */
 export function isGzip(bytes: Uint8Array): boolean {
   return bytes.length >= 2 && bytes[0] === 0x1f && bytes[1] === 0x8b;
 }
 
-/** Deflate cannot do better than this, so a trailer that claims more is noise. */
+/** The highest ratio of deflate. A trailer that claims more is wrong. */
 const DEFLATE_RATIO_MAX = 1_032;
 
 /**
- * What it says it will be once inflated: its trailer, in constant time. Of several members the last one's; a trailer may lie, either
- * way, so this is for making room and for charging in advance, and whoever inflates has bounds of his own.
+ * The uncompressed size that the gzip trailer claims, in constant time. Of several members it is the size of the last one. A trailer may
+ * lie in both directions, so use this only to prepare memory and to charge in advance, and bound the decompression itself.
  */
 export function claimedInflatedBytes(gzip: Uint8Array): number {
   const end = gzip.length;

@@ -1,4 +1,4 @@
-/** Structured logs: one JSON object a line, by pino. Only this file imports it. */
+/** Structured logs: one JSON object per line, written by pino. Only this file imports pino. */
 import pino from "pino";
 
 export type LogFields = Readonly<Record<string, unknown>>;
@@ -14,7 +14,7 @@ export interface Logger {
 
 export type LogLevel = "debug" | "info" | "warn" | "error";
 
-/** Writes to standard error (file descriptor 2), so that a command's output stays clean. */
+/** Writes to standard error (file descriptor 2), so that the output of commands stays clean. */
 export function openLogger(level: LogLevel): Logger {
   const destination = pino.destination({ fd: 2, sync: true });
   return wrap(pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } }, destination));
@@ -35,7 +35,7 @@ function wrap(inner: pino.Logger): Logger {
     return error === undefined ? rest : { ...rest, err: error };
   };
   return {
-    // Where nobody reads them, lines of each request cost nothing.
+    // At a higher level the debug line of each request costs nothing.
     debug: inner.isLevelEnabled("debug") ? (message, fields) => inner.debug(fieldsOf(fields), message) : () => {},
     info: (message, fields) => inner.info(fieldsOf(fields), message),
     warn: (message, fields) => inner.warn(fieldsOf(fields), message),

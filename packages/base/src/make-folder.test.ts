@@ -12,14 +12,14 @@ describe("folders made one by one", () => {
   afterEach(() => rmSync(dir, { recursive: true, force: true }));
   const codeOf = (path: string): Promise<unknown> => makeFolders(path).then(() => "made", (error: unknown) => (error as NodeJS.ErrnoException).code);
 
-  it("those that are missing are made and named, the uppermost first; again there are none", async () => {
+  it("missing folders are made and returned, outermost first; the second time there are none", async () => {
     const deep = join(dir, "a", "b", "c");
     expect(await makeFolders(deep)).to.deep.equal([join(dir, "a"), join(dir, "a", "b"), deep]);
     expect(statSync(deep).isDirectory()).to.equal(true);
     expect(await makeFolders(deep)).to.deep.equal([]);
   });
 
-  it("two that make the same ones at once both succeed", async () => {
+  it("two callers that make the same folders at once both succeed", async () => {
     const deep = join(dir, "a", "b");
     await Promise.all(Array.from({ length: 8 }, () => makeFolders(deep)));
     expect(statSync(deep).isDirectory()).to.equal(true);
@@ -31,7 +31,7 @@ describe("folders made one by one", () => {
     expect(await codeOf(join(dir, "file", "x"))).to.equal("ENOTDIR");
   });
 
-  // Node's own recursive mkdir goes round for ever there, and holds a thread of its pool.
+  // Node.js' own recursive mkdir loops forever there, and holds a thread of its pool.
   (process.platform === "linux" ? it : it.skip)("a file system that takes no folders ends it", async () => {
     expect(await codeOf("/proc/pyromesh/x")).to.be.oneOf(["ENOENT", "EACCES", "EPERM", "EROFS"]);
   });

@@ -1,10 +1,10 @@
-/** Folders made one by one: with `recursive`, Node's own mkdir never ends where a file system takes no folder and says ENOENT, as /proc does. */
+/** Makes folders one by one. Node.js' own recursive mkdir never ends on a file system that answers ENOENT to every mkdir, such as /proc. */
 import { mkdir, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 
 /**
- * Makes a folder and those above it that are missing; resolves with the ones that were made, the uppermost first. Rejects with the
- * system's own error: ENOTDIR where a file stands in the way, ENOENT where the file system takes no folders.
+ * Makes a folder and its missing parents. Resolves with the folders that were made, outermost first. Rejects with the system's error:
+ * ENOTDIR where a file is in the way, ENOENT where the file system takes no folders.
  */
 export async function makeFolders(path: string): Promise<readonly string[]> {
   const missing: string[] = [];
@@ -14,7 +14,7 @@ export async function makeFolders(path: string): Promise<readonly string[]> {
   return made;
 }
 
-/** False where another process has made it meanwhile. */
+/** False where another process made it in the meantime. */
 async function make(folder: string): Promise<boolean> {
   try {
     await mkdir(folder);
@@ -25,7 +25,7 @@ async function make(folder: string): Promise<boolean> {
   }
 }
 
-/** False where nothing is there. Rejects ENOTDIR where it is a file, or a file is above it. */
+/** False where nothing exists. Rejects ENOTDIR where `path`, or a parent of it, is a file. */
 async function isFolder(path: string): Promise<boolean> {
   try {
     if ((await stat(path)).isDirectory()) return true;

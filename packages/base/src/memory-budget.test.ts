@@ -1,38 +1,13 @@
 import { expect } from "chai";
-import type { Clock, Timer } from "./clock.ts";
 import { MemoryBudget } from "./memory-budget.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 
-/** Time passes when a test says so. */
-class HandClock {
-  #nowMs = 0;
-  readonly #due = new Set<{ readonly atMs: number; readonly run: () => void }>();
-
-  after(delayMs: number, run: () => void): Timer {
-    const entry = { atMs: this.#nowMs + delayMs, run };
-    this.#due.add(entry);
-    return { cancel: () => void this.#due.delete(entry) };
-  }
-
-  pass(durationMs: number): void {
-    this.#nowMs += durationMs;
-    for (const entry of this.#due) {
-      if (entry.atMs > this.#nowMs) continue;
-      this.#due.delete(entry);
-      entry.run();
-    }
-  }
-
-  get timerCount(): number {
-    return this.#due.size;
-  }
+function open(bytesMax: number): { readonly budget: MemoryBudget; readonly clock: ManualClock } {
+  const clock = new ManualClock();
+  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock }), clock };
 }
 
-function open(bytesMax: number): { readonly budget: MemoryBudget; readonly clock: HandClock } {
-  const clock = new HandClock();
-  return { budget: new MemoryBudget({ bytesMax, waitTimeoutMs: 5000 }, { clock: clock as unknown as Clock }), clock }; // it asks for nothing but timers
-}
-
-/** Undefined while it waits. */
+/** Undefined while the caller waits. */
 async function stateOf(outcome: Promise<boolean>): Promise<boolean | undefined> {
   return Promise.race([outcome, Promise.resolve().then(() => undefined)]);
 }
@@ -48,7 +23,7 @@ describe("memory budget", () => {
     expect(budget.tryBegin(60, false)).to.equal(true);
   });
 
-  it("who finds no room waits, first come first served, and holds nothing meanwhile", async () => {
+  it("a caller that finds no room waits, first come first served, and holds nothing meanwhile", async () => {
     const { budget, clock } = open(100);
     budget.tryTake(100);
     const first = budget.wait(50, false);
@@ -62,25 +37,25 @@ describe("memory budget", () => {
     expect([budget.bytes, budget.waitingCount, clock.timerCount]).to.deep.equal([60, 0, 0]);
   });
 
-  it("nobody overtakes who waits in the same line", () => {
+  it("nobody overtakes a caller in the same queue", () => {
     const { budget } = open(100);
     budget.tryTake(90);
     budget.wait(50, false);
     expect(budget.tryBegin(5, false)).to.equal(false);
   });
 
-  it("who waits too long is refused and holds nothing; one behind it that fits gets in", async () => {
+  it("a caller that waits too long is refused and holds nothing; one behind it that fits gets in", async () => {
     const { budget, clock } = open(100);
     budget.tryTake(60);
     const large = budget.wait(80, false);
-    clock.pass(4000);
+    clock.advance(4000);
     const small = budget.wait(30, false);
-    clock.pass(1000);
+    clock.advance(1000);
     expect([await large.outcome, await small.outcome]).to.deep.equal([false, true]);
     expect(budget.bytes).to.equal(90);
   });
 
-  it("who goes away while it waits is as one that never came", async () => {
+  it("a caller that cancels its wait changes nothing for the others", async () => {
     const { budget, clock } = open(100);
     budget.tryTake(100);
     const gone = budget.wait(10, false);
@@ -91,7 +66,7 @@ describe("memory budget", () => {
     expect([budget.bytes, clock.timerCount]).to.deep.equal([0, 0]);
   });
 
-  it("large pieces leave a quarter free, and small ones do not wait behind them", async () => {
+  it("large requests leave a quarter free, and small ones do not wait behind them", async () => {
     const { budget } = open(100);
     expect(budget.largeBytesMax).to.equal(75);
     expect(budget.tryBegin(76, true), "it would never get in").to.equal(false);
@@ -104,7 +79,7 @@ describe("memory budget", () => {
     expect(await large.outcome).to.equal(true);
   });
 
-  it("what exists already counts, whatever the bound", async () => {
+  it("bytes that exist already count, even beyond the bound", async () => {
     const { budget } = open(100);
     budget.add(150);
     const waiting = budget.wait(10, false);

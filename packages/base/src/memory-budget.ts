@@ -1,28 +1,31 @@
 /**
- * A memory budget: how many bytes may be held at once for one purpose, and who waits for some of them.
+ * A memory budget: the bytes that may be held at once for one purpose, and the callers that wait for some of them.
  *
- *   take: there is room? -> held
- *         else           -> waits in line, first come first served -> held, or refused when its time is up
+ *   tryBegin: there is room, and nobody waits -> held
+ *   wait:     first come, first served -> held, or refused after `waitTimeoutMs`
+ *   tryTake:  for a caller that holds some already: held at once, or not at all
+ *   give:     returns bytes, and lets those that wait have them
  *
- * What must stay true: `take` and `tryTake` never let more than `bytesMax` be held. Whoever waits holds nothing of what it waits for, so
- * that those who hold some always end: ask for everything at once, or grow with `tryTake`, which does not wait.
+ * What must stay true: never more than `bytesMax` are held. A caller that waits holds nothing of this budget, so those that hold some
+ * always end. So ask for everything at once, or grow with `tryTake`.
  *
- * Two lines, since one large piece at the head of a single line would keep every small one waiting: a quarter of the budget stays free of
- * large pieces, and small ones go first. The caller says which is which. Each line is as long as there are callers: bound those.
+ * There are two queues, because one large request at the head of a single queue would block all small ones. Small requests go first, and
+ * large ones leave a quarter of the budget free; the caller says which one it makes. The queues are as long as there are callers: bound
+ * those.
  */
 import type { Clock, Timer } from "./clock.ts";
 
 export interface MemoryBudgetOptions {
   readonly bytesMax: number;
-  /** How long `take` waits at most. */
+  /** How long `wait` takes at most. */
   readonly waitTimeoutMs: number;
 }
 
-/** A place in line. */
+/** A place in a queue. */
 export interface BudgetWait {
-  /** True: the bytes are held, `give` them back. False: there was no room in time, or it was cancelled; nothing is held. */
+  /** True: the bytes are held, and must be given back. False: there was no room in time, or the wait was cancelled. */
   readonly outcome: Promise<boolean>;
-  /** Call when nobody wants the bytes any more. Without effect once the outcome is known. */
+  /** Call it when nobody needs the bytes any more. No effect once the outcome is known. */
   cancel(): void;
 }
 
@@ -32,12 +35,12 @@ interface Waiter {
   readonly resolve: (isHeld: boolean) => void;
 }
 
-/** Large pieces leave a quarter free. */
+/** Large requests leave a quarter free. */
 const LARGE_PART = 3 / 4;
 
 export class MemoryBudget {
   readonly bytesMax: number;
-  /** A large piece of more than this never gets in. */
+  /** A large request for more than this can never be granted. */
   readonly largeBytesMax: number;
   readonly waitTimeoutMs: number;
   readonly #clock: Clock;
@@ -52,7 +55,7 @@ export class MemoryBudget {
     this.#clock = clock;
   }
 
-  /** Held now. */
+  /** Bytes held now. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -61,37 +64,37 @@ export class MemoryBudget {
     return this.#small.size + this.#large.size;
   }
 
-  /** Now or not at all: for who holds some already, and grows. Nobody in line has a better right to it: who grows ends sooner. */
+  /** For a caller that holds some bytes and needs more. It goes before those that wait, so that it ends sooner. */
   tryTake(sizeBytes: number): boolean {
     if (this.#bytes + sizeBytes > this.bytesMax) return false;
     this.#bytes += sizeBytes;
     return true;
   }
 
-  /** Now, where nobody is in line before: the way without a promise. */
+  /** Takes the bytes where there is room and nobody waits. It spares the promise that `wait` makes. */
   tryBegin(sizeBytes: number, isLarge: boolean): boolean {
     if ((isLarge ? this.#large : this.#small).size > 0 || !this.#hasRoom(sizeBytes, isLarge)) return false;
     this.#bytes += sizeBytes;
     return true;
   }
 
-  /** Waits in line. Call it only where `tryBegin` gave nothing. */
+  /** Waits in a queue. Call it where `tryBegin` returned false. */
   wait(sizeBytes: number, isLarge: boolean): BudgetWait {
     const line = isLarge ? this.#large : this.#small;
-    let settle!: (isHeld: boolean) => void; // set at once by the promise
+    let settle!: (isHeld: boolean) => void; // the promise sets it at once
     const outcome = new Promise<boolean>((resolve) => (settle = resolve));
     const leave = (): void => {
       if (!line.delete(waiter)) return;
       waiter.timer.cancel();
       settle(false);
-      this.#admit(); // who stood behind a larger piece may fit
+      this.#admit(); // smaller requests behind this one may fit now
     };
     const waiter: Waiter = { sizeBytes, timer: this.#clock.after(this.waitTimeoutMs, leave), resolve: settle };
     line.add(waiter);
     return { outcome, cancel: leave };
   }
 
-  /** Held whatever the bound: for what exists already when its size is known. Others wait until it is given back. */
+  /** Counts bytes that exist already when their size is known, even beyond the bound. Callers that wait go on waiting until they are given back. */
   add(sizeBytes: number): void {
     this.#bytes += sizeBytes;
   }

@@ -1,6 +1,40 @@
 import { expect } from "chai";
 import { Metrics } from "./metrics.ts";
 
+describe("metrics: the page", () => {
+  it("has the blocks in the order in which the metrics were made, a blank line between two", async () => {
+    const metrics = new Metrics();
+    metrics.histogram("first", "One.", [], [1]);
+    metrics.gauge("second", "Two.").set({}, 2);
+    metrics.readCounter("third_total", "Three.", () => [{ labels: {}, value: 3 }]);
+    metrics.counter("fourth_total", "Four.").add({}, 4);
+    expect((await metrics.text()).split("\n\n").map((block) => /^# HELP (\w+) /.exec(block)?.[1])).to.deep.equal(["first", "second", "third_total", "fourth_total"]);
+  });
+
+  it("a counter that is kept elsewhere prints as one of prom-client does, with any labels and values", async () => {
+    const blockOf = async (make: (metrics: Metrics) => void): Promise<string> => {
+      const metrics = new Metrics();
+      make(metrics);
+      return metrics.text();
+    };
+    const help = 'A "help" of \\ and\nof two lines.';
+    for (const [tenant, value] of [["plain", 1], ['"quoted"', 0.1], ["back\\slash", 1e21], ["two\nlines", 1e-7], ["", Infinity]] as const) {
+      const gauge = await blockOf((metrics) => metrics.gauge("x", help, ["tenant", "kind"]).set({ tenant, kind: "a" }, value));
+      const kept = await blockOf((metrics) => metrics.readCounter("x", help, () => [{ labels: { tenant, kind: "a" }, value }]));
+      expect(kept).to.equal(gauge.replace("# TYPE x gauge", "# TYPE x counter"));
+    }
+  });
+
+  it("a name is used once, whatever the kind of metric", () => {
+    const metrics = new Metrics();
+    metrics.histogram("taken", "Of nothing.", [], [1]);
+    metrics.gauge("taken_too", "Of nothing.");
+    expect(() => metrics.histogram("taken", "Again.", [], [1])).to.throw("already been registered");
+    expect(() => metrics.gauge("taken", "Again.")).to.throw("already been registered");
+    expect(() => metrics.readCounter("taken_too", "Again.", () => [])).to.throw("already been registered");
+  });
+});
+
 describe("metrics: a histogram", () => {
   it("counts up to each bound, by labels, in the Prometheus text format", async () => {
     const metrics = new Metrics();
@@ -23,7 +57,7 @@ describe("metrics: a histogram", () => {
     ]);
   });
 
-  it("without labels is there before its first observation; with labels each set is there from its own", async () => {
+  it("without labels has its lines before the first observation; with labels each set has them from its own first", async () => {
     const metrics = new Metrics();
     metrics.histogram("plain", "Of nothing.", [], [1]);
     metrics.histogram("labelled", "By kind.", ["kind"], [1]);
@@ -32,10 +66,8 @@ describe("metrics: a histogram", () => {
     expect(text).not.to.contain("labelled_count");
   });
 
-  it("a name is given once, and what is no number is a bug of ours", () => {
-    const metrics = new Metrics();
-    const plain = metrics.histogram("plain", "Of nothing.", [], [1]);
-    expect(() => metrics.histogram("plain", "Again.", [], [1])).to.throw("already been registered");
+  it("an observation that is no number is a bug of ours", () => {
+    const plain = new Metrics().histogram("plain", "Of nothing.", [], [1]);
     expect(() => plain.observe({}, Number.NaN)).to.throw("a number");
   });
 });
@@ -63,7 +95,7 @@ describe("metrics that are kept elsewhere", () => {
     ]);
   });
 
-  it("a gauge may take its time", async () => {
+  it("a gauge may be collected asynchronously", async () => {
     const metrics = new Metrics();
     metrics.gauge("free_bytes", "Free.", [], async (gauge) => {
       await Promise.resolve();

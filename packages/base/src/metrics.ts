@@ -1,8 +1,14 @@
-/** Counters, gauges and histograms behind a small interface; prom-client does the text format. Only this file imports it. */
+/**
+ * The metrics of a node, and the page that they make: each metric is a block of lines, in the order in which the metrics were made.
+ *
+ * prom-client keeps the counters and gauges that are set here and prints their blocks. Only this file imports it. The blocks of a
+ * histogram, and of counters and summaries that are kept elsewhere, are printed by metric-text.ts: prom-client has no metric whose
+ * values are read when the page is made.
+ */
 import * as prom from "prom-client";
 import { assert } from "./assert.ts";
-
-export type MetricLabels = Readonly<Record<string, string>>;
+import { HistogramCounts } from "./histogram.ts";
+import { printMetric, type MetricHead, type MetricLabels, type MetricLine } from "./metric-text.ts";
 
 export interface Counter {
   add(labels: MetricLabels, value?: number): void;
@@ -22,43 +28,42 @@ export interface MetricValue {
   readonly value: number;
 }
 
-export interface SummaryValue {
-  /** Between 0 and 1 -> what so large a part of all observations stayed at or below. */
+interface SummaryValue {
+  /** Between 0 and 1 -> the value at or below which that part of all observations was. */
   readonly quantiles: ReadonlyMap<number, number>;
   readonly sum: number;
   readonly count: number;
 }
 
-/** One registry a node. Names begin with `pyromesh_`, or with `process_` and `nodejs_` where other programs have the same metric. */
+/** One a node. Names begin with `pyromesh_`, or with `process_` and `nodejs_` where other programs have the same metric. */
 export class Metrics {
   readonly #registry = new prom.Registry();
+  /** By name: prints the block of a metric. As many as the program makes metrics. */
+  readonly #blocks = new Map<string, () => Promise<string>>();
 
   counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
+    this.#addPromClientBlock(name);
     const inner = new prom.Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
     return { add: (labels, value = 1) => inner.inc(labels, value) };
   }
 
-  /** A counter whose values are kept elsewhere and only rise: `read` is called at each scrape. Counting costs what the keeper makes of it. */
+  /** A counter whose values are kept elsewhere and only rise: `read` is called at each scrape. */
   readCounter(name: string, help: string, read: () => readonly MetricValue[]): void {
-    this.#register({ name, help, type: "counter", values: () => read().map(({ labels, value }) => ({ metricName: name, labels, value })) });
+    this.#addBlock({ name, help, type: "counter" }, () => read().map(({ labels, value }) => ({ name, labels, value })));
   }
 
   /** A summary is what Prometheus calls a metric with a label `quantile`. `read` is called at each scrape. */
   summary(name: string, help: string, read: () => SummaryValue): void {
-    this.#register({
-      name,
-      help,
-      type: "summary",
-      values: () => {
-        const { quantiles, sum, count } = read();
-        const lines = [...quantiles].map(([quantile, value]) => ({ metricName: name, labels: { quantile }, value }));
-        return [...lines, { metricName: `${name}_sum`, labels: {}, value: sum }, { metricName: `${name}_count`, labels: {}, value: count }];
-      },
+    this.#addBlock({ name, help, type: "summary" }, () => {
+      const { quantiles, sum, count } = read();
+      const lines = [...quantiles].map(([quantile, value]) => ({ name, labels: { quantile }, value }));
+      return [...lines, { name: `${name}_sum`, labels: {}, value: sum }, { name: `${name}_count`, labels: {}, value: count }];
     });
   }
 
   /** `collect` is called at each scrape to set the value. */
   gauge(name: string, help: string, labelNames: readonly string[] = [], collect?: (gauge: Gauge) => void | Promise<void>): Gauge {
+    this.#addPromClientBlock(name);
     const handle: Gauge = {
       set: (labels, value) => inner.set(labels, value),
       remove: (labels) => inner.remove(labels),
@@ -74,82 +79,27 @@ export class Metrics {
   }
 
   histogram(name: string, help: string, labelNames: readonly string[], buckets: readonly number[]): Histogram {
-    const histogram = new CountingHistogram(labelNames, buckets);
-    this.#register({ name, help, type: "histogram", values: () => histogram.values(name) });
-    return histogram;
+    const counts = new HistogramCounts(labelNames, buckets);
+    this.#addBlock({ name, help, type: "histogram" }, () => counts.lines(name));
+    return counts;
   }
 
-  #register({ name, help, type, values }: ReadMetric): void {
-    const get = async (): Promise<object> => ({ name, help, type, aggregator: "sum", values: values() });
-    this.#registry.registerMetric({ name, get } as unknown as prom.Metric); // a name and `get` is all that a registry asks of one
+  /** The page, in the Prometheus text format: a blank line between two blocks. */
+  async text(): Promise<string> {
+    const blocks = await Promise.all([...this.#blocks.values()].map((print) => print()));
+    return `${blocks.join("\n\n")}\n`;
   }
 
-  /** The Prometheus text format. */
-  text(): Promise<string> {
-    return this.#registry.metrics();
-  }
-}
-
-interface PrintedValue {
-  readonly metricName: string;
-  readonly labels: Readonly<Record<string, string | number>>;
-  readonly value: number;
-}
-
-interface ReadMetric {
-  readonly name: string;
-  readonly help: string;
-  readonly type: "counter" | "histogram" | "summary";
-  /** As prom-client prints them. */
-  readonly values: () => readonly PrintedValue[];
-}
-
-interface Observed {
-  readonly labels: MetricLabels;
-  /** By bucket; the last one is what is above all bounds. */
-  readonly counts: Float64Array;
-  sum: number;
-}
-
-/**
- * prom-client's own spends 3 us on an observation: it checks the labels, looks a text of them up, and the bucket by its bound in
- * decimal. Each push is observed twice.
- */
-class CountingHistogram implements Histogram {
-  readonly #labelNames: readonly string[];
-  readonly #bounds: readonly number[];
-  readonly #observed = new Map<string, Observed>();
-
-  constructor(labelNames: readonly string[], bounds: readonly number[]) {
-    this.#labelNames = labelNames;
-    this.#bounds = bounds;
-    if (labelNames.length === 0) this.#of({}); // all zero before the first, where nothing else could be told
+  #addPromClientBlock(name: string): void {
+    this.#add(name, () => this.#registry.getSingleMetricAsString(name));
   }
 
-  observe(labels: MetricLabels, value: number): void {
-    assert(Number.isFinite(value), "what is observed is a number");
-    const observed = this.#of(labels);
-    const bounds = this.#bounds;
-    let bucket = 0;
-    while (bucket < bounds.length && value > bounds[bucket]!) bucket++;
-    observed.counts[bucket]!++;
-    observed.sum += value;
+  #addBlock(head: MetricHead, lines: () => Iterable<MetricLine>): void {
+    this.#add(head.name, async () => printMetric(head, lines()));
   }
 
-  #of(labels: MetricLabels): Observed {
-    let key = "";
-    for (const name of this.#labelNames) key += `${labels[name]}\0`;
-    let observed = this.#observed.get(key);
-    if (observed === undefined) this.#observed.set(key, (observed = { labels, counts: new Float64Array(this.#bounds.length + 1), sum: 0 }));
-    return observed;
-  }
-
-  /** As prom-client prints them. */
-  values(name: string): readonly PrintedValue[] {
-    return [...this.#observed.values()].flatMap(({ labels, counts, sum }) => {
-      let count = 0;
-      const buckets = [...this.#bounds, "+Inf"].map((le, index) => ({ metricName: `${name}_bucket`, labels: { le, ...labels }, value: (count += counts[index]!) }));
-      return [...buckets, { metricName: `${name}_sum`, labels, value: sum }, { metricName: `${name}_count`, labels, value: count }];
-    });
+  #add(name: string, print: () => Promise<string>): void {
+    assert(!this.#blocks.has(name), `the metric ${name} has already been registered`);
+    this.#blocks.set(name, print);
   }
 }

@@ -1,4 +1,4 @@
-/** Chance, as a module that is passed in. A seeded one makes a run repeatable; print the seed. */
+/** Random numbers as a module that is passed in. With `seededRandom` a run can be repeated: print the seed. */
 import { randomFillSync } from "node:crypto";
 
 export interface Random {
@@ -8,7 +8,7 @@ export interface Random {
   float(): number;
 }
 
-/** Drawn ahead for small asks, each byte given out once: asking the system costs some microseconds a call. */
+/** Random bytes drawn ahead for small requests, each used once: a call to the system costs some microseconds. */
 const drawn = new Uint8Array(4096);
 let drawnUsed = drawn.length;
 
@@ -25,7 +25,7 @@ export const systemRandom: Random = {
   float: () => randomFillSync(new Uint32Array(1))[0]! / 2 ** 32,
 };
 
-/** A repeatable source (mulberry32): 32 bits of state, good enough for tests and load, not for secrets. */
+/** A repeatable generator (mulberry32) with 32 bits of state: good enough for tests and load, not for secrets. */
 export function seededRandom(seed: number): Random {
   let state = seed >>> 0;
   const next = (): number => {

@@ -1,7 +1,7 @@
 import { expect } from "chai";
 import { SharedLoads } from "./shared-loads.ts";
 
-/** A load that ends when told, and what became of its signal. */
+/** A load that ends when the test says so. It keeps its signal. */
 class Held {
   readonly signals: AbortSignal[] = [];
   #resolve: (value: string) => void = () => {};
@@ -30,7 +30,7 @@ const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(res
 const reasonOf = (asked: Promise<unknown>): Promise<unknown> => asked.then(() => undefined, (reason: unknown) => reason);
 
 describe("shared loads", () => {
-  it("all who ask while a load is under way share it; who asks later begins another", async () => {
+  it("all callers during a load share it; a later one begins another", async () => {
     const [loads, held] = [new SharedLoads<string>(), new Held()];
     const asked = [1, 2, 3].map(() => loads.run("k", held.load, never));
     await turn();
@@ -45,7 +45,7 @@ describe("shared loads", () => {
     expect(await later).to.equal("w");
   });
 
-  it("one caller that goes away does not fail the others, and the last one's going aborts the load", async () => {
+  it("a caller that goes away does not fail the others, and when the last one goes the load is aborted", async () => {
     const [loads, held] = [new SharedLoads<string>(), new Held()];
     const [first, second] = [new AbortController(), new AbortController()];
     const asked = [reasonOf(loads.run("k", held.load, first.signal)), reasonOf(loads.run("k", held.load, second.signal))];
@@ -70,7 +70,7 @@ describe("shared loads", () => {
     expect(loads.loadCount).to.equal(0);
   });
 
-  it("a caller that had gone before it asked begins nothing", async () => {
+  it("a caller that is gone before it asks begins no load", async () => {
     const [loads, held] = [new SharedLoads<string>(), new Held()];
     const gone = new Error("gone");
     expect(await reasonOf(loads.run("k", held.load, AbortSignal.abort(gone)))).to.equal(gone);
@@ -78,7 +78,7 @@ describe("shared loads", () => {
     expect(held.signals.length).to.equal(0);
   });
 
-  it("a failure reaches all who wait, and is not kept", async () => {
+  it("a failure reaches all callers that wait, and is not kept", async () => {
     const [loads, held] = [new SharedLoads<string>(), new Held()];
     const asked = [1, 2].map(() => reasonOf(loads.run("k", held.load, never)));
     await turn();
@@ -91,7 +91,7 @@ describe("shared loads", () => {
     expect(await again).to.equal("v");
   });
 
-  it("a forgotten load is aborted once all who wait for it have gone", async () => {
+  it("a forgotten load is aborted once all callers that wait for it have gone", async () => {
     const [loads, held] = [new SharedLoads<string>(), new Held()];
     const last = new AbortController();
     const asked = reasonOf(loads.run("k", held.load, last.signal));
@@ -103,7 +103,7 @@ describe("shared loads", () => {
     expect(held.signals[0]!.aborted).to.equal(true);
   });
 
-  it("a forgotten load still answers who waits, is not current, and is shared with nobody new", async () => {
+  it("a forgotten load still answers callers that wait, is not current, and is not shared with new ones", async () => {
     const [loads, old, fresh] = [new SharedLoads<string>(), new Held(), new Held()];
     const before = loads.run("k", old.load, never);
     await turn();

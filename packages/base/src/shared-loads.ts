@@ -1,8 +1,8 @@
 /**
- * One load in flight per key: whoever asks for what is being loaded waits for the same load.
+ * Shares loads: all callers that ask for the same key while it is being loaded wait for the same load.
  *
- * What must stay true: a caller that goes away gets its own reason at once and takes nothing from the others; a load is aborted when
- * nobody waits for it any more, and not before. Holds as many loads as are under way: each belongs to a caller that waits.
+ * What must stay true: a caller that goes away gets its own abort reason at once, and the others are not affected. A load is aborted when
+ * nobody waits for it any more, and not before. There are at most as many loads as callers that wait.
  */
 import { setMaxListeners } from "node:events";
 
@@ -15,35 +15,35 @@ interface Load<T> {
 export class SharedLoads<T> {
   readonly #byKey = new Map<string, Load<T>>();
 
-  /** `load` gets a signal of its own: it is aborted once all who wait for this load have gone. */
+  /** `load` gets a signal that aborts once all callers that wait for this load have gone. */
   run(key: string, load: (signal: AbortSignal) => Promise<T>, signal: AbortSignal): Promise<T> {
-    if (signal.aborted) return Promise.reject(signal.reason as Error); // whatever the caller gave
+    if (signal.aborted) return Promise.reject(signal.reason as Error); // abort() accepts anything as a reason
     const shared = this.#byKey.get(key) ?? this.#begin(key, load);
     return new Promise<T>((resolve, reject) => {
       const leave = (): void => {
         signal.removeEventListener("abort", onAbort);
         if (--shared.waiterCount > 0) return;
-        // Out of the map first: whoever comes from now on begins a new load.
+        // Out of the map first, so that callers from now on begin a new load.
         if (this.#byKey.get(key) === shared) this.#byKey.delete(key);
         shared.controller.abort(signal.reason);
       };
       const onAbort = (): void => {
         leave();
-        reject(signal.reason as Error); // whatever the caller gave
+        reject(signal.reason as Error); // abort() accepts anything as a reason
       };
       shared.waiterCount++;
-      setMaxListeners(0, signal); // a query waits for many loads at once; each takes its listener back
+      setMaxListeners(0, signal); // a query waits for many loads at once; each removes its listener
       signal.addEventListener("abort", onAbort, { once: true });
       shared.outcome.then(resolve, reject).finally(() => signal.removeEventListener("abort", onAbort));
     });
   }
 
-  /** Whoever asks from now on begins a new load. Those who wait for the old one get its outcome; it is aborted once all of them have gone. */
+  /** Callers from now on begin a new load. Those that wait for the old one get its outcome; it is aborted once all of them have gone. */
   forget(key: string): void {
     this.#byKey.delete(key);
   }
 
-  /** False once the load was forgotten, or ended: its outcome is not to be kept. */
+  /** False when the load was forgotten or has ended. Its outcome must not be cached then. */
   isCurrent(key: string, signal: AbortSignal): boolean {
     return this.#byKey.get(key)?.controller.signal === signal;
   }

@@ -12,7 +12,7 @@ describe("errors of the operating system", () => {
     expect(systemErrorOf(new Error("opening", { cause: error }))).to.include({ code: "ENOTDIR", path: "/dev/null/x" });
   });
 
-  it("LevelDB's are known by the system's words, which it gives behind the file's name", () => {
+  it("those of LevelDB are recognised by the system's text, which follows the file's name", () => {
     const inner = Object.assign(new Error("IO error: /data/head/db/LOCK: Too many open files"), { code: "LEVEL_IO_ERROR" });
     const outer = Object.assign(new Error("Database failed to open", { cause: inner }), { code: "LEVEL_DATABASE_NOT_OPEN" });
     expect(systemErrorOf(outer)?.code).to.equal("EMFILE");
@@ -21,7 +21,7 @@ describe("errors of the operating system", () => {
     }
   });
 
-  it("a bug of ours is none", () => {
+  it("a bug of ours is no error of the operating system", () => {
     for (const thrown of [new TypeError("x is not a function"), new Error("permission denied"), Object.assign(new Error("x"), { code: "ERR_INVALID_ARG_TYPE" }), "text", undefined]) {
       expect(describeSystemError(thrown)).to.equal(undefined);
     }

@@ -1,4 +1,4 @@
-/** What the operating system refused, in words for whoever runs the program: an error of its own says `EROFS` and a system call. */
+/** Describes errors of the operating system for the person who runs the program: they consist of a code such as `EROFS` and a system call. */
 
 /** Undefined where it is no error of the operating system. */
 export function describeSystemError(thrown: unknown): string | undefined {
@@ -8,21 +8,21 @@ export function describeSystemError(thrown: unknown): string | undefined {
   return words === undefined ? error.message : `${words} (${error.code})`;
 }
 
-export interface SystemError {
-  /** As in errno.h. */
+interface SystemError {
+  /** A name of errno.h. */
   readonly code: string;
   readonly message: string;
-  /** What it was about; undefined where the system does not say. */
+  /** The file or folder. Undefined where the system does not name it. */
   readonly path: string | undefined;
 }
 
-/** The error itself or the first among its causes: libraries wrap them. */
+/** The error itself, or the first of its causes that is one: libraries wrap them. */
 export function systemErrorOf(thrown: unknown): SystemError | undefined {
   for (let error = thrown, depth = 0; error instanceof Error && depth < CAUSES_MAX; error = error.cause, depth++) {
     const { code, path } = error as NodeJS.ErrnoException;
     if (code !== undefined && /^E[A-Z0-9]+$/.test(code)) return { code, message: error.message, path };
     const told = TOLD.find(({ text }) => text.test(error.message));
-    // LevelDB gives the system's words, after the file's name, and no code.
+    // LevelDB reports the file's name and the system's text, without the code.
     if (told !== undefined && code?.startsWith("LEVEL_") === true) return { code: told.code, message: error.message, path: undefined };
   }
   return undefined;
@@ -51,7 +51,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ESTALE: "its network file system has lost it",
 };
 
-/** What strerror says, in the C library's default language. */
+/** The texts of strerror in the C library's default language. */
 const TOLD: readonly { readonly text: RegExp; readonly code: string }[] = [
   { text: /permission denied/i, code: "EACCES" },
   { text: /read-only file system/i, code: "EROFS" },

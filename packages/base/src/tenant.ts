@@ -1,14 +1,14 @@
-/** Tenant ids: the isolated owners of data. Made only by `parseTenantId`, so that a key or a path can trust them. */
+/** Tenant ids: the isolated owners of data. Only `parseTenantId` makes them, so that keys and paths can trust them. */
 import { invalidArgument } from "./errors.ts";
 
 export type TenantId = string & { readonly __brand: "TenantId" };
 
-/** The tenant of everything while `--multitenancy` is off (Pyroscope's own name for it). */
+/** The tenant of all data without `--multitenancy`. The name is Pyroscope's. */
 export const ANONYMOUS: TenantId = "anonymous" as TenantId; // the literal satisfies `parseTenantId`
 
 const TENANT_ID = /^[A-Za-z0-9!_.*'()-]{1,150}$/;
 
-/** Throws `TENANT_ID_INVALID` for what could not be a key or a path segment. */
+/** Throws `TENANT_ID_INVALID` for a text that could not be part of a key or a path. */
 export function parseTenantId(text: string): TenantId {
   if (!TENANT_ID.test(text) || text === "." || text === "..") {
     throw invalidArgument(

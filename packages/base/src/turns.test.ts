@@ -1,22 +1,22 @@
 import { expect } from "chai";
-import { systemClock } from "./clock.ts";
+import { ManualClock } from "./testing/manual-clock.ts";
 import { Turns } from "./turns.ts";
 
 describe("turns", () => {
   it("are due once a slice has passed, and not again until the next has", async () => {
-    let nowMs = 100;
-    const turns = new Turns({ clock: { ...systemClock, monotonicMs: () => nowMs } }, 5);
+    const clock = new ManualClock();
+    const turns = new Turns({ clock }, 5);
     expect(turns.areDue).to.equal(false);
-    nowMs = 105;
+    clock.advance(5);
     expect(turns.areDue).to.equal(true);
     await turns.give();
     expect(turns.areDue).to.equal(false);
-    nowMs = 110;
+    clock.advance(5);
     expect(turns.areDue).to.equal(true);
   });
 
-  it("what waited runs before the work goes on", async () => {
-    const turns = new Turns({ clock: systemClock });
+  it("other work runs before the work goes on", async () => {
+    const turns = new Turns({ clock: new ManualClock() });
     const ran: string[] = [];
     setImmediate(() => ran.push("other"));
     await turns.give();

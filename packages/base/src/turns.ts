@@ -1,17 +1,17 @@
 /**
- * Long work on a thread that others need too, in slices: between its steps it asks whether the others are due, and lets them go first.
+ * Splits long work on a shared thread into slices. Between its steps the work asks whether a slice is over, and then lets other work on
+ * the thread run.
  *
  *   for (const step of steps) {
  *     if (turns.areDue) await turns.give();
  *     ...
  *   }
  *
- * What must stay true: no step between two questions takes longer than a slice, and what the work has read before it gave a turn may
- * have changed after it.
+ * What must stay true: a step is shorter than a slice; and after `give` the work must expect that what it has read before has changed.
  */
 import type { Clock } from "./clock.ts";
 
-/** Of the 20 ms that the main thread may be held: what a step takes, a collection of garbage, and the others' own work come on top. */
+/** The main thread may be held for 20 ms. A slice takes a quarter: a step, a garbage collection and other work come on top. */
 const SLICE_MS = 5;
 
 export class Turns {
@@ -29,7 +29,7 @@ export class Turns {
     return this.#clock.monotonicMs() - this.#sinceMs >= this.#sliceMs;
   }
 
-  /** Resolves after what else was due on this thread has run. */
+  /** Resolves when other work that was due on this thread has run. */
   async give(): Promise<void> {
     await this.#clock.nextTurn();
     this.#sinceMs = this.#clock.monotonicMs();

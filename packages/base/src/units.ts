@@ -1,4 +1,4 @@
-/** Settings with units: `15s`, `31d`, `64MB`. Zero needs no unit. */
+/** Durations and sizes in settings: `15s`, `31d`, `64MB`. Zero needs no unit. */
 import { invalidArgument } from "./errors.ts";
 
 const DURATION_MS: Readonly<Record<string, number>> = {
@@ -10,7 +10,7 @@ const DURATION_MS: Readonly<Record<string, number>> = {
   w: 604_800_000,
 };
 
-/** Milliseconds of `1h30m`, `15s`, `0`. Throws `DURATION_INVALID`. */
+/** Parses `1h30m`, `15s`, `0` to milliseconds. Throws `DURATION_INVALID`. */
 export function parseDuration(text: string): number {
   if (text === "0") return 0;
   let totalMs = 0;
@@ -18,7 +18,7 @@ export function parseDuration(text: string): number {
   while (rest !== "") {
     const match = /^(\d+(?:\.\d+)?)(ms|s|m|h|d|w)/.exec(rest);
     if (match === null) {
-      throw invalidArgument("DURATION_INVALID", `${JSON.stringify(text)} is no duration: write it as 15s, 90m, 1h30m or 31d`);
+      throw invalidArgument("DURATION_INVALID", `${JSON.stringify(text)} is not a duration: write it as 15s, 90m, 1h30m or 31d`);
     }
     totalMs += Number(match[1]) * DURATION_MS[match[2]!]!;
     rest = rest.slice(match[0].length);
@@ -27,7 +27,7 @@ export function parseDuration(text: string): number {
   return totalMs;
 }
 
-/** The shortest way to write it that `parseDuration` reads back. */
+/** The shortest form that `parseDuration` reads back. */
 export function formatDuration(durationMs: number): string {
   if (durationMs === 0) return "0";
   let rest = durationMs;
@@ -48,11 +48,11 @@ const SIZE_BYTES: Readonly<Record<string, number>> = {
   TB: 2 ** 40,
 };
 
-/** Bytes of `64MB`, `10GB`, `1.5KB`, `0` (powers of 1024, as Pyroscope counts). Throws `SIZE_INVALID`. */
+/** Parses `64MB`, `10GB`, `1.5KB`, `0` to bytes (powers of 1024, as in Pyroscope). Throws `SIZE_INVALID`. */
 export function parseSize(text: string): number {
   if (text === "0") return 0;
   const match = /^(\d+(?:\.\d+)?)\s*(B|KB|MB|GB|TB|KiB|MiB|GiB|TiB)$/.exec(text);
-  if (match === null) throw invalidArgument("SIZE_INVALID", `${JSON.stringify(text)} is no size: write it as 64MB or 10GB`);
+  if (match === null) throw invalidArgument("SIZE_INVALID", `${JSON.stringify(text)} is not a size: write it as 64MB or 10GB`);
   return Math.floor(Number(match[1]) * SIZE_BYTES[match[2]!.replace("i", "")]!);
 }
 

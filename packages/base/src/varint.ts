@@ -44,13 +44,6 @@ export function putUvarint64(bytes: Uint8Array, at: number, value: number | bigi
   return to;
 }
 
-/** How many bytes `putUvarint` writes. */
-export function uvarintSize(value: number): number {
-  let size = 1;
-  for (let rest = value; rest >= 0x80; rest = Math.floor(rest / 0x80)) size++;
-  return size;
-}
-
 /** Reads varints one after the other from `offset` on, and never beyond `end`. */
 export class VarintCursor {
   bytes: Uint8Array;

@@ -15,8 +15,9 @@ import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
 import type { DiskUse } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
-import { queryLimitsOf, writeLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
+import { limitsFor } from "./config/limits.ts";
+import type { TenantLimits } from "./config/limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
 import { printAddress } from "./config/setting.ts";
 import { Node } from "./node.ts";
@@ -151,7 +152,7 @@ export class ComposedNode {
   async #listen(): Promise<readonly Listener[]> {
     const { clock, compression, logger, metrics, network, pages, profiler } = this.#world;
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
-    const routesOptions = { limitsOf: (tenant: TenantId) => queryLimitsOf(this.#limits.inForce, tenant), queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
+    const routesOptions = { limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
     const modules = { clock, compression, logger, metrics };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
@@ -172,10 +173,12 @@ export class ComposedNode {
 
   #routesModules(): ApiRoutesModules {
     const { clock, metrics } = this.#world;
-    const options = { limitsOf: (tenant: TenantId) => writeLimitsOf(this.#limits.inForce, tenant) };
+    const options = { limitsOf: this.#limitsOf };
     const modules = { sink: this.#node.sink, rateLimit: new RateLimit(options, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
     return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
   }
+
+  readonly #limitsOf = (tenant: TenantId): TenantLimits => limitsFor(this.#limits.inForce, tenant);
 
   #serverLimits(connectionCountMax: number): Partial<ServerLimits> {
     const { bodyBytes, replyBytes, unpackedBytes } = this.#memory;

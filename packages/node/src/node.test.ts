@@ -1,11 +1,11 @@
 import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ANONYMOUS, Metrics, seededRandom, systemClock } from "@pyromesh/base";
-import type { Clock, CodedError } from "@pyromesh/base";
+import { ANONYMOUS, Metrics, seededRandom } from "@pyromesh/base";
+import type { CodedError } from "@pyromesh/base";
 import { bytesSource, FolderFiles, MemoryBucket, OBJECT_PREFIX, openSection, readDataset, readFooter, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
-import { FaultyBucket } from "@pyromesh/block/testing";
+import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
 import { listeningLogger, MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
 import { parseProfileType, PprofWriter } from "@pyromesh/profile";
@@ -13,9 +13,10 @@ import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { loadConfig } from "./config/load-config.ts";
 import { Node } from "./node.ts";
-import { graphTotal, openLocalCompute } from "./testing/index.ts";
+import { graphTotal, openLocalCompute, passUntil } from "./testing/index.ts";
 
 const HOUR_MS = 3_600_000;
+const NOW_MS = Date.UTC(2026, 2, 2, 14, 30);
 const signal = new AbortController().signal;
 
 /** Each is awaited before what it is named after goes on. */
@@ -35,12 +36,9 @@ class World {
   readonly disk: MemoryDisk = new MemoryDisk();
   readonly checkpoint: MemoryCheckpoint = new MemoryCheckpoint();
   readonly file: MemoryFile = new MemoryFile();
-  readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
-  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
-  /** How far the node's clock is ahead. */
-  aheadMs = 0;
-  /** What the node waits by its own timers goes so many times as fast. */
-  haste = 1;
+  readonly clock: ManualClock = new ManualClock(NOW_MS);
+  readonly memory: MemoryBucket = new MemoryBucket({ clock: this.clock });
+  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: this.clock });
   /** What was logged. */
   readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
   /** Beside `flush_interval`. */
@@ -51,11 +49,8 @@ class World {
   make(bucket: Bucket = this.bucket, more: MakeOptions = {}): Node {
     const random = seededRandom(7);
     const metrics = new Metrics();
-    const sleep: Clock["sleep"] = (delayMs, by) => systemClock.sleep(delayMs / this.haste, by);
-    const after: Clock["after"] = (delayMs, run) => systemClock.after(delayMs / this.haste, run);
-    const clock = { ...systemClock, nowMs: () => systemClock.nowMs() + this.aheadMs, after, sleep };
-    const modules = { clock, random, logger: listeningLogger(this.lines), metrics };
-    const compute = openLocalCompute({ random });
+    const modules = { clock: this.clock, random, logger: listeningLogger(this.lines), metrics };
+    const compute = openLocalCompute({ random, clock: this.clock });
     const flags = Object.entries({ flush_interval: "1h", ...more.flags }).map(([key, value]): [string, string[]] => [key, [value]]);
     this.node = new Node(loadConfig({ flags: new Map([...flags, ...this.flags]), env: {}, readFile: () => "" }), {
       ...modules,
@@ -91,6 +86,18 @@ class World {
     const node = this.make(bucket);
     await node.start();
     return node;
+  }
+
+  until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
+    return passUntil(this.clock, holds, what);
+  }
+
+  /** What a test awaits that takes the node's time. */
+  async ended(work: Promise<unknown>, what: string): Promise<void> {
+    let hasEnded = false;
+    work.then(() => (hasEnded = true), () => (hasEnded = true));
+    await this.until(() => hasEnded, what);
+    await work;
   }
 
   async stop(): Promise<void> {
@@ -142,10 +149,10 @@ async function stringsIn(bucket: Bucket): Promise<string[]> {
 
 /** `moreMs`: makes it another range. */
 function rangeOf(nowMs: number, moreMs = 0): { startMs: number; endMs: number } {
-  return { startMs: nowMs - HOUR_MS, endMs: nowMs + HOUR_MS + moreMs };
+  return { startMs: NOW_MS - HOUR_MS, endMs: NOW_MS + HOUR_MS + moreMs };
 }
 
-async function total(node: Node, allowPartial = false, range = rangeOf(systemClock.nowMs())): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
+async function total(node: Node, allowPartial = false, range = rangeOf(NOW_MS)): Promise<{ total: number; records: number; sum: string; missing: readonly string[] }> {
   const answer = await node.source.flameGraph(
     {
       tenants: [ANONYMOUS],
@@ -190,12 +197,11 @@ describe("node", function () {
 
     it("a question after a push was answered sees it, though an equal one is in flight; until then equal ones share its answer", async () => {
       const made = await node({});
-      const nowMs = systemClock.nowMs();
-      await push(made, nowMs, 1);
-      const first = rangeOf(nowMs);
+      await push(made, NOW_MS, 1);
+      const first = rangeOf(NOW_MS);
       const asked = [total(made, false, first), total(made, false, first)];
       await turns(10);
-      await push(made, nowMs + 1, 10);
+      await push(made, NOW_MS + 1, 10);
       isHeld = false;
       const after = await total(made, false, first);
       release();
@@ -205,40 +211,37 @@ describe("node", function () {
 
     it("one more than may run and wait is refused with 503 and a time, and is answered when it comes again", async () => {
       const made = await node({ max_concurrent_queries: "1", max_queued_queries: "1" });
-      const nowMs = systemClock.nowMs();
-      await push(made, nowMs, 1);
-      const asked = [1, 2].map((more) => total(made, false, rangeOf(nowMs, more)));
+      await push(made, NOW_MS, 1);
+      const asked = [1, 2].map((more) => total(made, false, rangeOf(NOW_MS, more)));
       await turns(10);
-      const refusal = await total(made, false, rangeOf(nowMs, 3)).catch((error: unknown) => error as CodedError);
+      const refusal = await total(made, false, rangeOf(NOW_MS, 3)).catch((error: unknown) => error as CodedError);
       expect(refusal).to.include({ code: "QUERY_QUEUE_FULL", kind: "unavailable" });
       expect((refusal as CodedError).details["retryAfterSeconds"]).to.be.at.least(1);
       isHeld = false;
       release();
       expect((await Promise.all(asked)).map(({ records }) => records)).to.deep.equal([1, 1]);
-      expect((await total(made, false, rangeOf(nowMs, 3))).records).to.equal(1);
+      expect((await total(made, false, rangeOf(NOW_MS, 3))).records).to.equal(1);
     });
   });
 
   it("gives the same receipt from memory, from segments, and across both", async () => {
     const node = await world.start();
-    const nowMs = systemClock.nowMs();
-    await push(node, nowMs, 1);
-    await push(node, nowMs - 1000, 2);
+    await push(node, NOW_MS, 1);
+    await push(node, NOW_MS - 1000, 2);
     const inHead = await total(node);
     expect(inHead).to.include({ total: 3, records: 2 });
     await node.admin.flush(signal);
     expect(await total(node)).to.deep.equal(inHead);
-    await push(node, nowMs, 1);
+    await push(node, NOW_MS, 1);
     expect(await total(node), "the same push again").to.deep.equal(inHead);
-    await push(node, nowMs - 2000, 4);
+    await push(node, NOW_MS - 2000, 4);
     expect(await total(node)).to.include({ total: 7, records: 3 });
   });
 
   it("answers exactly while a flush runs", async () => {
     const node = await world.start();
-    const nowMs = systemClock.nowMs();
     for (let round = 1; round <= 5; round++) {
-      for (let i = 0; i < 10; i++) await push(node, nowMs - round * 1000 - i, 1);
+      for (let i = 0; i < 10; i++) await push(node, NOW_MS - round * 1000 - i, 1);
       const flushing = node.admin.flush(signal);
       for (let i = 0; i < 10; i++) expect(await total(node)).to.include({ total: round * 10, records: round * 10 });
       await flushing;
@@ -247,22 +250,21 @@ describe("node", function () {
 
   it("keeps taking pushes while the bucket is down, reads what waits from local disk, and drains by itself", async () => {
     const node = await world.start();
-    const nowMs = systemClock.nowMs();
     world.bucket.goDown();
-    await push(node, nowMs, 1);
+    await push(node, NOW_MS, 1);
     const flushing = node.admin.flush(signal);
-    while (!(await node.admin.metricsText()).includes("pyromesh_flush_backlog_segments 1")) await systemClock.sleep(10);
-    await push(node, nowMs - 1, 2);
+    await world.until(() => metricsSay(node, "pyromesh_flush_backlog_segments 1"), "it is sealed");
+    await push(node, NOW_MS - 1, 2);
     expect(await total(node)).to.include({ total: 3, records: 2 });
     world.bucket.heal();
-    await flushing;
+    await world.ended(flushing, "it is uploaded");
     expect(await node.admin.metricsText()).to.include("pyromesh_flush_backlog_segments 0");
     expect(await total(node)).to.include({ total: 3, records: 2 });
   });
 
   it("refuses a query that needs an unreadable object, and says what is missing where partial is allowed", async () => {
     const node = await world.start();
-    await push(node, systemClock.nowMs(), 1);
+    await push(node, NOW_MS, 1);
     await node.admin.flush(signal);
     world.bucket.goDown();
     const refusal = await total(node).then(
@@ -277,9 +279,8 @@ describe("node", function () {
 
   it("refuses a query over quarantined time until the loss is acknowledged", async () => {
     let node = await world.start();
-    const nowMs = systemClock.nowMs();
-    await push(node, nowMs, 1);
-    await push(node, nowMs - 1000, 2);
+    await push(node, NOW_MS, 1);
+    await push(node, NOW_MS - 1000, 2);
     await node.stop();
     const record = world.disk.keys().find((key) => key[0] === "r".charCodeAt(0));
     world.disk.tamper(record!, (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));
@@ -299,7 +300,7 @@ describe("node", function () {
     const byId = { profileId: new Uint8Array(16).fill(7) };
     const byKey = { idempotencyKey: "k" };
     const again = async (): Promise<void> => {
-      world.aheadMs += 11 * 60_000; // over the bounds of windows, too
+      world.clock.jumpWall(11 * 60_000); // over the bounds of windows, too
       await push(node, 0, 1, { name: byId });
       await push(node, 0, 2, { name: byKey });
     };
@@ -323,10 +324,9 @@ describe("node", function () {
 
   it("writes no name to the bucket that only a refused push had", async () => {
     const node = await world.start();
-    const nowMs = systemClock.nowMs();
-    await push(node, nowMs, 1);
-    const gone = await push(node, nowMs, 2, { leaf: "refused", caller: AbortSignal.abort() }).then(() => "taken", () => "refused");
-    await push(node, nowMs, 3, { leaf: "other" });
+    await push(node, NOW_MS, 1);
+    const gone = await push(node, NOW_MS, 2, { leaf: "refused", caller: AbortSignal.abort() }).then(() => "taken", () => "refused");
+    await push(node, NOW_MS, 3, { leaf: "other" });
     await node.admin.flush(signal);
     expect(gone).to.equal("refused");
     const strings = await stringsIn(world.memory);
@@ -337,7 +337,7 @@ describe("node", function () {
 
   it("keeps what is unflushed over a restart", async () => {
     let node = await world.start();
-    await push(node, systemClock.nowMs(), 5);
+    await push(node, NOW_MS, 5);
     const before = await total(node);
     await node.stop();
     node = await world.start();
@@ -350,8 +350,7 @@ describe("node", function () {
     /** 300 records, unflushed: more than the replay hands out at once. */
     async function fill(): Promise<void> {
       const node = await world.start();
-      const nowMs = systemClock.nowMs();
-      for (let i = 0; i < 300; i++) await push(node, nowMs - i, 1);
+      for (let i = 0; i < 300; i++) await push(node, NOW_MS - i, 1);
       await node.stop();
     }
 
@@ -361,7 +360,7 @@ describe("node", function () {
       const node = world.make(world.bucket, { openingHead: () => opening.opened, settling: () => settling.opened });
       const asked = async (): Promise<void> => {
         expect(await node.admin.metricsText()).to.be.a("string");
-        for (const work of [push(node, systemClock.nowMs(), 1), total(node), node.admin.flush(signal), node.source.stats(ANONYMOUS, signal), node.admin.acknowledgeQuarantine()]) {
+        for (const work of [push(node, NOW_MS, 1), total(node), node.admin.flush(signal), node.source.stats(ANONYMOUS, signal), node.admin.acknowledgeQuarantine()]) {
           expect(await refusalOf(work)).to.equal("NODE_STARTING");
         }
         expect(() => node.admin.quarantine()).to.throw().with.property("code", "NODE_STARTING");
@@ -369,10 +368,10 @@ describe("node", function () {
       expect(node.admin.notReadyBecause()).to.equal("starting");
       await asked();
       const started = node.start();
-      await until(() => node.admin.notReadyBecause() === "opening the head");
+      await world.until(() => node.admin.notReadyBecause() === "opening the head", "it opens the head");
       await asked();
       opening.open();
-      await until(() => /^replaying the head: 256 of 300 records, \d\.\d of \d\.\d MB$/.test(node.admin.notReadyBecause() ?? ""));
+      await world.until(() => /^replaying the head: 256 of 300 records, \d\.\d of \d\.\d MB$/.test(node.admin.notReadyBecause() ?? ""), "it replays");
       await asked();
       settling.open();
       await started;
@@ -385,29 +384,29 @@ describe("node", function () {
       const settling = gate();
       const node = world.make(world.bucket, { settling: () => settling.opened });
       const started = node.start();
-      await until(() => (node.admin.notReadyBecause() ?? "").includes("256 of 300"));
+      await world.until(() => (node.admin.notReadyBecause() ?? "").includes("256 of 300"), "it replays");
       const stopped = Promise.all([node.stop(), node.stop()]);
       expect(node.admin.notReadyBecause()).to.equal("stopping");
-      expect(await refusalOf(push(node, systemClock.nowMs(), 1))).to.equal("NODE_STOPPING");
+      expect(await refusalOf(push(node, NOW_MS, 1))).to.equal("NODE_STOPPING");
       settling.open(); // the workers do their batch to its end
       await stopped;
       expect(await refusalOf(started)).to.equal("STOPPING");
       expect(await total(await world.start())).to.include({ total: 300, records: 300 });
     });
 
-    it("one that ends while the node stops does not make it ready again: a push in flight is waited for, and no other is taken", async () => {
+    it("a start that ends while the node stops does not make it ready again: a push under way is waited for, and no other is taken", async () => {
       await fill();
       world.lines.length = 0;
       const [answering, encoding] = [gate(), gate()];
       const node = world.make(silent(world.bucket, { until: answering.opened }), { encoding: () => encoding.opened });
       const started = node.start();
-      await until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"));
-      const inFlight = push(node, systemClock.nowMs() + 1000, 1);
+      await world.until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"), "it waits for the bucket");
+      const inFlight = push(node, NOW_MS + 1000, 1);
       const stopped = node.stop();
       answering.open();
       await started;
       expect(node.admin.notReadyBecause()).to.equal("stopping");
-      expect(await refusalOf(push(node, systemClock.nowMs() + 2000, 1))).to.equal("NOT_TAKING_WRITES");
+      expect(await refusalOf(push(node, NOW_MS + 2000, 1))).to.equal("NOT_TAKING_WRITES");
       encoding.open();
       await inFlight;
       await stopped;
@@ -433,17 +432,18 @@ describe("node", function () {
     it("a stop comes through while a fresh data dir waits for its bucket", async () => {
       const node = world.make(silent(world.bucket));
       const started = node.start();
-      await until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"));
+      await world.until(() => (node.admin.notReadyBecause() ?? "").startsWith("waiting for the bucket"), "it waits for the bucket");
       await node.stop();
       expect(await refusalOf(started)).to.equal("STOPPING");
     });
 
     it("a bucket that never answers is waited for 2 s where there is data, also one that does not listen to the signal: then the node is ready, and queries say why not", async () => {
       await fill();
-      world.haste = 100;
-      const node = await world.start(silent(world.bucket, { isDeaf: true }));
+      const node = world.make(silent(world.bucket, { isDeaf: true }));
+      await world.ended(node.start(), "it is ready");
+      expect(world.clock.nowMs() - NOW_MS).to.equal(2000);
       expect(node.admin.notReadyBecause()).to.equal(undefined);
-      await push(node, systemClock.nowMs() + 1000, 1);
+      await push(node, NOW_MS + 1000, 1);
       expect(await refusalOf(total(node))).to.equal("CATALOG_INCOMPLETE");
       const { records, missing } = await total(node, true);
       expect(records).to.equal(301);
@@ -452,12 +452,12 @@ describe("node", function () {
 
     it("a bucket that answers after the node was ready without it is listed then", async () => {
       await fill();
-      world.haste = 100;
       const answering = gate();
-      const node = await world.start(silent(world.bucket, { until: answering.opened }));
+      const node = world.make(silent(world.bucket, { until: answering.opened }));
+      await world.ended(node.start(), "it is ready");
       expect(await refusalOf(total(node))).to.equal("CATALOG_INCOMPLETE");
       answering.open();
-      await until(() => refusalOf(total(node)).then((outcome) => outcome === "answered"));
+      await world.until(() => refusalOf(total(node)).then((outcome) => outcome === "answered"), "queries are answered");
     });
 
     /** Answers neither `check` nor `list`, until it does; a deaf one not even when it is told to end. */
@@ -497,7 +497,7 @@ describe("node", function () {
         },
       });
       await node.start();
-      await push(node, systemClock.nowMs(), 5);
+      await push(node, NOW_MS, 5);
       flushing(node);
       await called.opened;
       const stopped = Promise.all([node.stop(), node.stop()]);
@@ -510,9 +510,9 @@ describe("node", function () {
     it("while a segment is uploaded to a bucket that hangs, which is uploaded by the next start", async () => {
       const node = await world.start();
       world.bucket.schedule(({ operation, key }) => (operation === "put" && key.endsWith(".seg") ? { kind: "hang" } : undefined));
-      await push(node, systemClock.nowMs(), 5);
+      await push(node, NOW_MS, 5);
       flushing(node);
-      await until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")));
+      await world.until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")), "the upload is tried");
       await Promise.all([node.stop(), node.stop()]);
       expect(complaints()).to.deep.equal([]);
       world.bucket.heal();
@@ -522,16 +522,16 @@ describe("node", function () {
     });
   });
 
-  describe("a sealed file that rots on disk", () => {
+  describe("a sealed file that is corrupted on disk", () => {
     /** One record, sealed and waiting for a bucket that is down. The file's path. */
     async function sealOne(): Promise<string> {
       const node = await world.start();
       world.bucket.goDown();
-      await push(node, systemClock.nowMs(), 5);
+      await push(node, NOW_MS, 5);
       node.admin.flush(signal).catch(() => undefined); // the node is stopped under it, or it ends
-      await until(() => node.admin.metricsText().then((text) => text.includes("pyromesh_flush_backlog_segments 1")));
+      await world.until(() => metricsSay(node, "pyromesh_flush_backlog_segments 1"), "it is sealed");
       // The first upload has read the file, and the next tries half a second later: what comes now meets no reader.
-      await until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")));
+      await world.until(() => world.bucket.calls.some(({ operation, key }) => operation === "put" && key.endsWith(".seg")), "the upload is tried");
       return filesUnder("sealed").find((file) => file.endsWith(".seg"))!;
     }
 
@@ -563,9 +563,9 @@ describe("node", function () {
       const node = world.node!;
       expect(await codeOf(total(node)), "a query that reads it before anyone else").to.equal("OBJECT_UNREADABLE");
       world.bucket.heal();
-      await until(() => node.admin.quarantine().length === 1);
+      await world.until(() => node.admin.quarantine().length === 1, "it is quarantined");
       expect(node.admin.quarantine()[0]!.reason).to.match(/^sealed segment .*\.seg has crc32 \w+ on disk instead of \w+$/);
-      await until(() => !existsSync(file));
+      await world.until(() => !existsSync(file), "the file is gone");
       await node.admin.flush(signal);
       expect((await bucketKeys()).map((key) => key.replace(/^.*-(\d+\.\w+)$/, "$1"))).to.deep.equal(["0000000000.lost"]);
       const aside = filesUnder("sealed/%rot");
@@ -580,14 +580,14 @@ describe("node", function () {
       await world.node!.stop();
       flipByte(file);
       let node = await world.start();
-      await until(() => node.admin.quarantine().length === 1 && !existsSync(file));
+      await world.until(() => node.admin.quarantine().length === 1 && !existsSync(file), "it is quarantined and set aside");
       await node.stop();
       world.bucket.heal();
       node = await world.start();
       expect(node.admin.quarantine()).to.have.lengthOf(1);
       expect(filesUnder("sealed/%rot")).to.have.lengthOf(1);
       expect(await codeOf(total(node))).to.equal("QUARANTINED");
-      await push(node, systemClock.nowMs(), 7);
+      await push(node, NOW_MS, 7);
       await node.admin.acknowledgeQuarantine();
       expect(await total(node)).to.include({ total: 7, records: 1 });
     });
@@ -602,7 +602,7 @@ describe("node", function () {
       flipByte(file);
       world.bucket.heal();
       const next = await world.start();
-      await until(() => !existsSync(file));
+      await world.until(() => !existsSync(file), "the file is gone");
       expect(next.admin.quarantine()).to.deep.equal([]);
       expect(await total(next)).to.deep.equal(before);
     });
@@ -614,9 +614,9 @@ describe("node", function () {
         harm(file);
         world.bucket.heal();
         const node = await world.start();
-        await until(() => node.admin.quarantine().length === 1);
+        await world.until(() => node.admin.quarantine().length === 1, "it is quarantined");
         expect(node.admin.quarantine()[0]!.reason).to.match(/is not on disk|has \d+ bytes on disk instead of \d+/);
-        await until(() => !existsSync(file));
+        await world.until(() => !existsSync(file), "the file is gone");
         expect(await codeOf(total(node))).to.equal("QUARANTINED");
         await node.admin.acknowledgeQuarantine();
         await node.admin.flush(signal);
@@ -635,6 +635,4 @@ function gate(): { readonly opened: Promise<void>; open(): void } {
   return { opened, open };
 }
 
-async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await holds())) await systemClock.sleep(5);
-}
+const metricsSay = (node: Node, text: string): Promise<boolean> => node.admin.metricsText().then((all) => all.includes(text));

@@ -11,15 +11,14 @@
  *
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
-import type { NodeAdmin, ProfileSink, ProfileSource, QuarantineEntry } from "@pyromesh/api";
+import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { assert, CodedError, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute, InsertedRecord } from "./compute/compute.ts";
-import { writerLimitsOf } from "./config/api-limits.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
@@ -27,11 +26,11 @@ import type { LimitsInForce } from "./config/limits.ts";
 import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
-import { GatedSource } from "./read/gated-source.ts";
 import { ByteBudget } from "./read/read-ahead.ts";
+import { spanAbove } from "./read/read-plan.ts";
 import { QueuedSource } from "./read/queued-source.ts";
+import type { Pin } from "./read/query-scanner.ts";
 import { Reader } from "./read/reader.ts";
-import type { Pin } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { UnreadableObjects } from "./read/unreadable-objects.ts";
@@ -92,7 +91,7 @@ interface Engines {
   readonly unreadable: UnreadableObjects;
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
-  readonly queries: QueuedSource;
+  readonly reader: Reader;
 }
 
 /** What the replay leaves behind. */
@@ -105,7 +104,7 @@ interface Replayed {
 
 export class Node {
   readonly sink: ProfileSink;
-  readonly source: ProfileSource;
+  readonly source: QueuedSource;
   readonly admin: NodeAdmin;
   readonly #config: Config;
   readonly #modules: NodeModules;
@@ -128,7 +127,15 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
-    this.source = new GatedSource(() => this.#replayed.queries);
+    const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
+    this.source = new QueuedSource(
+      {
+        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
+        waitingMax: config.queuedQueriesMax,
+        waitMaxMs: config.queryQueueTimeoutMs,
+      },
+      { ...modules, source: () => this.#replayed.reader },
+    );
     this.admin = this.#makeAdmin();
   }
 
@@ -206,7 +213,7 @@ export class Node {
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
         compute.insert(generations.open, records);
-        for (const { record } of entries) late.engines?.queries.onCommitted(record.tenant);
+        for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
       onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
@@ -264,14 +271,15 @@ export class Node {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const catalog = new Catalog({}, { bucket, logger });
-    const { objectCacheBytes, queriesAtOnceMax, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
-    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { bucket, localFiles: local });
+    const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
+    const source = new PlacedSource({ bucket, localFiles: local });
+    const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
       clock,
       logger,
       metrics,
       forget: (key) => objects.forget(key),
-      check: (damage, signal) => recheckObject(damage, { bucket, catalog, objects, signal }),
+      check: (damage, signal) => recheckObject(damage, { source, catalog, objects, signal }),
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
@@ -288,7 +296,7 @@ export class Node {
       head,
       clock,
       placement: placeOnSelf(() => head.storeId),
-      limitsFor: (tenant) => writerLimitsOf(this.#limits, tenant),
+      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });
@@ -305,19 +313,11 @@ export class Node {
       incompleteBecause: () => link.incompleteBecause,
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
-      headSpan: (tenant) => head.spanOf(tenant),
+      headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
     });
-    const queries = new QueuedSource(
-      {
-        runningMax: { scan: config.queriesAtOnceMax || queriesAtOnceMax, listing: LISTINGS_AT_ONCE_MAX },
-        waitingMax: config.queuedQueriesMax,
-        waitMaxMs: config.queryQueueTimeoutMs,
-      },
-      { source: reader, clock, metrics },
-    );
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, queries };
+    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -358,6 +358,7 @@ export class Node {
     return {
       entries: catalog.entries,
       generations: memory.generations,
+      floors: catalog.floors,
       release: () => {
         catalog.release();
         memory.release();

@@ -6,8 +6,8 @@
  *   - Unknown fields are skipped, whatever their number.
  *   - A column never outgrows its length (src/pprof/kernel-memory.ts): each entry cost the sender bytes.
  *
- * Samples with a negative value, and those with none but zeros, are dropped here, since they need no place in the tree
- * (reference 2.4). Numeric labels go with them. Everything else that is a rule is in normalize.ts.
+ * Samples with a negative value, and those with nothing but zeros, are dropped here, so that they take no place in the tree
+ * (reference 2.4). Numeric labels are dropped too. All other rules are in normalize.ts.
  *
  * Ids are the push's own until `normalize` resolves them. Columns of mappings, functions and locations start at 1, as
  * the ids of most profilers do, so that resolving mostly means finding nothing to do.
@@ -90,13 +90,13 @@ let mappingCount: u32 = 0;
 let functionCount: u32 = 0;
 let locationCount: u32 = 0;
 let lineCount: u32 = 0;
-/** The highest string index each kind of reference names: one comparison each tells whether all are in range. */
+/** The highest string index of each kind of reference: one comparison says whether all are in range. */
 let typeStringMax: u32 = 0;
 let labelStringMax: u32 = 0;
 let functionStringMax: u32 = 0;
 let mappingStringMax: u32 = 0;
 
-/** Decodes the `length` bytes of input. `seed`: any 32 bits the sender cannot know; they change no result. */
+/** Decodes `length` bytes of input. `seed`: any 32 bits that the sender cannot know; they change no result. */
 export function decodeProfile(length: u32, seed: u32, samplesMax: u32, nodesMax: u32, framesMax: u32, labelsMax: u32): void {
   sampleCountMax = samplesMax;
   depthMax = framesMax;
@@ -116,7 +116,7 @@ export function decodeProfile(length: u32, seed: u32, samplesMax: u32, nodesMax:
 }
 
 function profile(from: usize, end: usize): void {
-  // Strings that follow each other are checked as UTF-8 in one run: the tag and a length below 128 between them are
+  // Strings that follow each other are checked as UTF-8 in one run. Between them stand a tag and a length below 128, which are
   // ASCII, so the run is valid exactly if each string is. A longer length ends the run.
   let runStart: usize = 0;
   let runEnd: usize = 0;
@@ -185,7 +185,7 @@ function profile(from: usize, end: usize): void {
   if (runEnd > runStart) checkText(runStart, runEnd);
 }
 
-/** Most text is ASCII; the rest JavaScript looks at. */
+/** Most text is ASCII; other text is checked by JavaScript. */
 function checkText(from: usize, to: usize): void {
   let pos = from;
   let seen: u64 = 0;
@@ -194,7 +194,7 @@ function checkText(from: usize, to: usize): void {
   if ((seen & 0x8080_8080_8080_8080) !== 0) checkUtf8(from - inputAt, to - inputAt);
 }
 
-/** As profilers write it: ids in one run or one by one, and nothing that needs more than a glance. Anything else is read again, carefully. */
+/** Reads a sample as profilers write it, with short varints and known fields, checking once at the end. Any other is read again by `sampleCarefully`. */
 function sample(from: usize, end: usize): void {
   if (++arrivedSampleCount > sampleCountMax) refuse(TOO_MANY_SAMPLES);
   const firstAt = valuesAt + (<usize>(sampleCount * valueCount) << 3);
@@ -214,7 +214,7 @@ function sample(from: usize, end: usize): void {
     const length = valueOf(word, ends);
     pos += 1 + lengthOf(ends);
     if (tag === 0x08) {
-      // Ids one by one: put together as they lie in a run.
+      // Ids in fields of their own are copied behind each other, as they lie in a packed run.
       if (idsTo === 0) idsFrom = idsTo = looseAt;
       isOdd = isOdd || ends === 0 || idsFrom !== looseAt;
       if (isOdd) break;
@@ -274,7 +274,7 @@ function sample(from: usize, end: usize): void {
   keepSample(idsFrom, idsTo, <u32>((at - firstAt) >> 3), seen, arrivedLabelCount, labelTo);
 }
 
-/** Of a sample whose values and labels, up to `labelTo`, stand where its own would: it is kept, or dropped with them. */
+/** Keeps or drops a sample whose values and labels were written behind those of the kept ones; dropping leaves them to be overwritten. */
 function keepSample(idsFrom: usize, idsTo: usize, ownValueCount: u32, seen: u64, arrivedLabelCount: u32, labelTo: u32): void {
   if (arrivedLabelCount > labelCountMax) refuse(TOO_MANY_LABELS, arrivedLabelCount);
   if (arrivedSampleCount === 1) valueCount = ownValueCount;
@@ -486,7 +486,7 @@ function line(from: usize, end: usize, index: u32): void {
   store<f64>(lineNumberAt + (<usize>index << 3), number);
 }
 
-/** A line number is for display: kept up to 2^51 either way (twice that still is exact in a double), and 0 beyond. */
+/** A line number is for display: it is kept from -2^51 to 2^51 (doubled by zigzag it is still exact in a double), and is 0 beyond. */
 @inline
 function lineNumberOf(value: u64): f64 {
   const number = <i64>value;

@@ -1,4 +1,4 @@
-/** 64-bit ids of one push, told apart by 32-bit numbers: small ones by themselves, big ones, which are rare, by JavaScript in order of appearance. */
+/** A 32-bit number for each 64-bit id of one push. Ids below 2^31 are their own numbers; JavaScript numbers the others, which are rare, in order of appearance. */
 
 @external("host", "bigId")
 declare function bigId(id: u64): u32;

@@ -1,7 +1,7 @@
 /**
- * Writes the columns of a record's body (RECORD.md). They are canonical: they hold what the samples refer to and nothing else,
- * numbered in the order in which the samples, root first, refer to it. So a push that numbers, orders or compresses its own
- * tables otherwise comes out as the same bytes.
+ * Writes the columns of a record's body (RECORD.md). They are canonical: they hold only what the samples refer to, numbered in the
+ * order in which the samples, root first, refer to it. So pushes that differ only in how they number, order or compress their
+ * tables give the same bytes.
  *
  *   samples --> nodes --> locations --> lines --> functions --> strings
  *                                   \-> mappings -----------/
@@ -10,8 +10,8 @@
  * the next new thing, n is n before the next new one; so most references take one byte.
  * The same columns, by the record's own numbers, are left in memory beside the bytes, so that a dataset need not read these again.
  *
- * Of tables whose names end in `New` all entries are 0 between two records: what an id became, plus 1, 0 where it was not met yet
- * (of nodes the root is met always).
+ * Tables whose names end in `New` map an id of the push to its number in the record, plus 1; 0: not met yet. Between two records all
+ * entries are 0, except that of the root node, which is always met.
  */
 import {
   columnListAt,
@@ -126,7 +126,7 @@ function put64(value: u64): void {
  * `mergedCount`; their values are those of the `columnCount` columns in the list of columns.
  */
 export function encodeColumns(from: usize, list: usize, sampleCount: u32, mergedCount: u32, columnCount: u32): usize {
-  pos = from + 24; // six counts, known when all is numbered
+  pos = from + 24; // room for six counts, which are written at the end
   const nodesMet = putNodes(list, sampleCount);
   putLocations();
   putFunctions();
@@ -147,7 +147,7 @@ export function encodeColumns(from: usize, list: usize, sampleCount: u32, merged
   return pos;
 }
 
-/** In the order in which the samples' paths lead through them. Returns how many of the push's nodes were met, the ones left out included. */
+/** Writes nodes in the order in which the samples' paths meet them. Returns how many of the push's nodes were met, including those that are left out. */
 function putNodes(list: usize, sampleCount: u32): u32 {
   let nodesMet: u32 = 0;
   let count: u32 = 0;
@@ -191,7 +191,7 @@ function putNodes(list: usize, sampleCount: u32): u32 {
   return nodesMet;
 }
 
-/** With their lines. */
+/** Writes locations with their lines. */
 function putLocations(): void {
   let lines: u32 = 0;
   functionCount = mappingCount = 0;
@@ -250,7 +250,7 @@ function putLocations(): void {
 /** Writes the reference to a string; returns its number in the record. */
 function putString(string: u32): u32 {
   if (at32(stringStartAt, string) === at32(stringEndAt, string)) {
-    putByte(0); // empty, whatever its number
+    putByte(0); // the empty string, which a push may have under several numbers
     return 0;
   }
   let known = at32(stringNewAt, string);
@@ -300,7 +300,7 @@ function putMappings(): void {
   }
 }
 
-/** Lengths, then bytes. Returns where the bytes begin. */
+/** Writes the lengths of all strings, then their bytes. Returns where the bytes begin. */
 function putStrings(): usize {
   let offset: u32 = 0;
   put32(recordStringOffsetAt, 0, 0);
@@ -326,14 +326,14 @@ function putStrings(): usize {
   return from;
 }
 
-/** Eight bytes at a time: strings are too many, and too short, for a call each. Writes up to 7 bytes beyond; the next thing does too. */
+/** Copies eight bytes at a time: strings are too many and too short for a call each. Up to 7 bytes behind the end are overwritten; what is written next lies there. */
 @inline
 function copyText(to: usize, from: usize, length: usize): void {
   if (length > 256) memory.copy(to, from, length);
   else for (let i: usize = 0; i < length; i += 8) store<u64>(to + i, load<u64>(from + i));
 }
 
-/** Each as the difference from the node of the sample before. */
+/** Writes each sample's node, as the difference from the one before. */
 function putSamples(list: usize, sampleCount: u32): void {
   let previous: i32 = 0;
   for (let i: u32 = 0; i < sampleCount; i++) {
@@ -345,7 +345,7 @@ function putSamples(list: usize, sampleCount: u32): void {
   }
 }
 
-/** A column: 0 and doubles' varints, or 1 and 64-bit varints where a value reaches 2^53. */
+/** Writes a column of values: 0 and varints below 2^53, or 1 and varints of 63 bits where one reaches 2^53. */
 function putValues(list: usize, sampleCount: u32, column: u32, mergedCount: u32, own: u32): void {
   const into = recordValuesAt + ((<usize>own * sampleCount) << 3);
   const from = sumsAt + ((<usize>column * mergedCount) << 3);

@@ -85,7 +85,7 @@ export function period(value: u64): void {
   store<u64>(TIME_PERIOD, value);
 }
 
-/** Of the record that was written last: what it holds, and the address of its strings. */
+/** The counts of the record that was written last, and the address of its strings. */
 export function record(nodes: u32, locations: u32, lines: u32, functions: u32, mappings: u32, strings: u32, stringsFrom: u32): void {
   store<u32>(RESULT_RECORD_NODE_COUNT, nodes);
   store<u32>(RESULT_RECORD_LOCATION_COUNT, locations);

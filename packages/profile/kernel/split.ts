@@ -1,7 +1,7 @@
 /**
  * Merges the samples of one push that are equal: of one stacktrace and, where samples have labels, of one group, span and trace
- * (src/pprof/split-samples.ts gives these). Merged samples stand in order of first appearance: identities rely on it.
- * Sums are exact; one beyond int64 is held at its end.
+ * (src/pprof/split-samples.ts gives these). Merged samples are in order of first appearance, on which identities rely.
+ * Sums are exact, and limited to int64.
  */
 import {
   mergedGroupAt,
@@ -25,7 +25,7 @@ import { hashSeed, nodeCount } from "./walk";
 const INT64_MAX: u64 = 0x7fff_ffff_ffff_ffff;
 const SAFE_INTEGER_MAX: u64 = (1 << 53) - 1;
 
-/** Without labels a sample is its node. Returns how many merged samples there are. */
+/** Merges samples without labels, which are equal if their nodes are. Returns how many merged samples there are. */
 export function mergeByNode(sampleCount: u32): u32 {
   memory.fill(nodeMergedAt, 0, <usize>nodeCount << 2);
   let mergedCount: u32 = 0;
@@ -42,7 +42,7 @@ export function mergeByNode(sampleCount: u32): u32 {
   return mergedCount;
 }
 
-/** By node, group, span and trace. */
+/** Merges samples of equal node, group, span and trace. */
 export function mergeByAll(sampleCount: u32): u32 {
   let slotCount: u32 = 16;
   while (slotCount < sampleCount * 2) slotCount *= 2;
@@ -54,7 +54,7 @@ export function mergeByAll(sampleCount: u32): u32 {
     const group = at32(sampleGroupAt, i);
     const span = at32(sampleSpanAt, i);
     const trace = at32(sampleTraceAt, i);
-    // Shifted in between, so that which samples fall together depends on the seed.
+    // Shifted in between, so that it depends on the seed which samples have the same hash.
     let hash = (node ^ hashSeed) * 0x9e37_79b1;
     hash = (hash ^ (hash >> 15) ^ group) * 0x85eb_ca6b;
     hash = (hash ^ (hash >> 13) ^ span) * 0xc2b2_ae35;
@@ -85,7 +85,7 @@ export function mergeByAll(sampleCount: u32): u32 {
   return mergedCount;
 }
 
-/** A column of sums per value of a sample, `mergedCount` entries each: doubles, or, where one of them would not be exact, 64-bit numbers. */
+/** Writes a column of sums per sample type, `mergedCount` entries each: doubles, or 64-bit integers where one of them would not be exact. */
 export function addUp(sampleCount: u32, valueCount: u32, mergedCount: u32): void {
   memory.fill(sumsAt, 0, <usize>(mergedCount * valueCount) << 3);
   let valueAt = valuesAt;
@@ -111,7 +111,7 @@ export function addUp(sampleCount: u32, valueCount: u32, mergedCount: u32): void
 
 /** Whether one of these merged samples has a value in that column. */
 export function hasValue(column: u32, mergedCount: u32, list: usize, count: u32): bool {
-  // All bits of 0 are 0, as a double and as a whole number.
+  // 0 has no bits set, as a double and as an integer.
   const from = sumsAt + ((<usize>column * mergedCount) << 3);
   for (let i: u32 = 0; i < count; i++) if (load<u64>(from + (<usize>at32(list, i) << 3)) !== 0) return true;
   return false;

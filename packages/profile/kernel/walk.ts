@@ -16,15 +16,15 @@ export let nodeCount: u32 = 1;
 let nodeCountMax: u32 = 0;
 
 const SLOTS_MIN: u32 = 1 << 11;
-/** Less one: slots in use are a power of two. */
+/** How many slots are in use, a power of two, less one. */
 let slotMask: u32 = 0;
 /** Unknown to the sender, so that nobody can choose location ids, or samples (split.ts), that all fall into one slot. */
 export let hashSeed: u32 = 0;
 
-/** The root's while samples are walked, so that no frame, however wrong, is taken for it: no id has this number (ids.ts). */
+/** The root's location while samples are walked. No id has this number (ids.ts), so no frame is taken for the root. */
 const NO_LOCATION: u32 = 0xffff_ffff;
 
-/** Starts over. `sizeBytes` of the push sizes the hash table, so that clearing it costs no more than the push. */
+/** Starts an empty tree. The hash table's size follows `sizeBytes`, the push's, so that clearing it takes no longer than the push. */
 export function clearTree(sizeBytes: u32, nodesMax: u32, seed: u32): void {
   hashSeed = seed;
   nodeCountMax = nodesMax;
@@ -38,14 +38,14 @@ export function clearTree(sizeBytes: u32, nodesMax: u32, seed: u32): void {
   memory.fill(slotsAt, 0, <usize>slotCount * 4);
 }
 
-/** All samples were walked. */
+/** Called when all samples were walked. */
 export function closeTree(): void {
   store<u32>(nodeLocationAt, 0);
 }
 
-/** The node of the stacktrace packed in [from, to). */
+/** The leaf node of the stacktrace whose ids are packed in [from, to). */
 export function leafOf(from: usize, to: usize, depthMax: u32): u32 {
-  // A frame takes a byte at least.
+  // A frame takes at least one byte.
   if (to - from > depthMax || (to > from && load<u8>(to - 1) >= 0x80)) return walkCarefully(from, to, 0, depthMax);
   const locations = nodeLocationAt;
   const children = nodeChildAt;
@@ -53,7 +53,7 @@ export function leafOf(from: usize, to: usize, depthMax: u32): u32 {
   let pos = to;
   while (pos > from) {
     let location: u32 = 0;
-    // As long as each frame is the child that a walk took last. No call in this loop: around one, all variables would be kept in memory.
+    // Goes on as long as each frame is the child that a walk took last. This loop calls nothing: around a call all variables would be kept in memory.
     for (;;) {
       const end = pos;
       // The byte before pos ends a varint; those of it before that have their high bit set.
@@ -73,7 +73,7 @@ export function leafOf(from: usize, to: usize, depthMax: u32): u32 {
   return parent;
 }
 
-/** The rest of a walk: of ids of any length, and `depthMax` frames at most. */
+/** Walks the rest of a stacktrace, with ids of any length, up to `depthMax` frames. */
 function walkCarefully(from: usize, to: usize, below: u32, depthMax: u32): u32 {
   if (to > from && load<u8>(to - 1) >= 0x80) refuse(ENDS_IN_LOCATION_ID);
   let parent = below;
@@ -93,7 +93,7 @@ function walkCarefully(from: usize, to: usize, below: u32, depthMax: u32): u32 {
   return parent;
 }
 
-/** What is not walked (frames beyond the depth limit, samples that are dropped) must be well formed all the same. */
+/** Checks the ids that are not walked, of frames beyond the depth limit and of samples that are dropped. */
 export function checkIds(from: usize, to: usize): void {
   let pos = from;
   while (pos < to) {
@@ -108,7 +108,7 @@ function hash(parent: u32, location: u32): u32 {
   return mixed ^ (mixed >> 15);
 }
 
-/** Of the child at a location; where there is none, of the empty slot for it. */
+/** Address of the slot of the child at a location, or of the empty slot where it would be. */
 @inline
 function slotOf(parent: u32, location: u32): usize {
   const parents = nodeParentAt;
@@ -131,8 +131,8 @@ export function findChild(parent: u32, location: u32): u32 {
 }
 
 /**
- * The child at a location, made where there is none; 0 where there is no room for it. There always is for the push's own frames,
- * each of which costs a byte: only what is grafted onto the tree beyond them (src/record/fix-go-truncated.ts) may find none.
+ * The child at a location, made where there is none; 0 where there is no room for it. There is always room for the push's own frames, each
+ * of which takes a byte; only nodes that src/record/fix-go-truncated.ts adds may find none.
  */
 export function childAt(parent: u32, location: u32): u32 {
   const at = slotOf(parent, location);

@@ -1,5 +1,5 @@
 /**
- * Protobuf's wire: varints of up to 64 bits and the skipping of unknown fields. Reads are checked against `end`; what does not
+ * Protobuf's wire format: reads varints of up to 64 bits, and skips unknown fields. Reads are checked against `end`; what does not
  * fit is refused. Positions are addresses.
  */
 import {
@@ -13,10 +13,10 @@ import {
 } from "./gen/layout";
 import { refuse } from "./refusal";
 
-/** Behind what was read last. */
+/** The position behind the varint that was read last. */
 export let next: usize = 0;
 
-/** The varint at `from`; `next` is behind it. */
+/** Reads the varint at `from`. */
 @inline
 export function varint(from: usize, end: usize): u64 {
   if (from < end) {
@@ -46,7 +46,7 @@ function longVarint(from: usize, end: usize): u64 {
   return 0;
 }
 
-/** A length or an index: anything from 2^31 on comes out as 2^31 - 1, which no caller takes for valid. */
+/** Limits a length or an index to 2^31 - 1, which no caller takes for valid. */
 @inline
 export function small(value: u64): u32 {
   return value > 0x7fff_ffff ? 0x7fff_ffff : <u32>value;
@@ -67,7 +67,7 @@ export function otherField(tagAt: usize, end: usize, isProfile: bool): usize {
     if (expected !== 15 && expected !== wireType) refuse(WIRE_TYPE, field, wireType, expected);
   }
   let to = next;
-  // Groups are refused: nobody writes them, and they nest.
+  // Groups (wire types 3 and 4) are refused: nobody writes them, and they may be nested.
   if (wireType === 0) {
     varint(to, end);
     to = next;
@@ -82,15 +82,15 @@ export function otherField(tagAt: usize, end: usize, isProfile: bool): usize {
 }
 
 /*
- * Varints of up to eight bytes without a branch on their number, which no processor could guess, and without a call, around which
+ * Reading varints of up to eight bytes without a branch on their length, which no processor could predict, and without a call, around which
  * every variable of a loop would be kept in memory:
  *
- *   const word = load<u64>(pos);      eight bytes, beyond the message too: what stands there is never used
+ *   const word = load<u64>(pos);      eight bytes, some perhaps beyond the message, which are not used
  *   const ends = endsOf(word);        the highest bit of each byte that ends a varint; 0: it is longer than eight bytes
  *   pos += lengthOf(ends);
  *   const value = valueOf(word, ends);
  *
- * Whoever reads so looks at the end whether all was as it should be, and else reads the message again, carefully.
+ * The caller checks once, at the end of a message, whether everything was in order, and else reads the message again with `varint`.
  */
 @inline
 export function endsOf(word: u64): u64 {
@@ -102,7 +102,7 @@ export function lengthOf(ends: u64): usize {
   return <usize>(ctz(ends) >> 3) + 1;
 }
 
-/** Seven bits of each byte up to the first end: pairs, then pairs of pairs, then both halves moved together. */
+/** Joins the seven bits of each byte up to the first end: in pairs, then in fours, then both halves. */
 @inline
 export function valueOf(word: u64, ends: u64): u64 {
   const bytes = word & (ends ^ (ends - 1));

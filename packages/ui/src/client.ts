@@ -1,29 +1,29 @@
 /**
- * The page's side of the querier: Connect over JSON, on the origin the page came from. Answers are narrowed here, once;
- * inside the page the types are trusted. A refusal keeps the server's own sentence, since it says what to change.
+ * The page's client of the querier: Connect in JSON, on the origin of the page. Answers are validated here, once; the rest of the page
+ * trusts the types. An error keeps the server's own message, since it says what to change.
  */
 import type { FlameGraph } from "./model/flame-graph-layout.ts";
 import type { TimeSpan } from "./model/time-range.ts";
 import type { TopRow } from "./model/top-table.ts";
 
 export interface QuerierOptions {
-  /** Ends in a slash: the page may be served under a prefix. */
+  /** Ends in a slash. The page may be served under a prefix. */
   readonly baseUrl: string;
   /** Empty: no header is sent. */
   readonly tenant: string;
-  /** True: where the node cannot give the whole answer it gives what it has, and says what is missing. */
+  /** True: the answer may lack what the node cannot read, and names it. */
   readonly allowsPartial: boolean;
 }
 
 export interface Answered<T> {
   readonly value: T;
-  /** What the answer lacks, in the node's words; empty when it is whole. */
+  /** What the answer lacks, in the node's words. Empty where it is complete. */
   readonly missing: string;
 }
 
-/** A list of which the node may have more. */
-export interface AnsweredList<T> extends Answered<T[]> {
-  /** `100 of 2000`, or `100 of more`, where the list was cut; empty when it was not. */
+/** A list that may be cut off. */
+interface AnsweredList<T> extends Answered<T[]> {
+  /** `100 of 2000`, or `100 of more`, where the list was cut off; empty where it was not. */
   readonly truncated: string;
 }
 
@@ -38,14 +38,14 @@ export interface SeriesPoint {
   readonly value: number;
 }
 
-export interface PointSeries {
+interface PointSeries {
   readonly labels: ReadonlyMap<string, string>;
   readonly points: readonly SeriesPoint[];
 }
 
 export interface TopFunctions {
   readonly rows: readonly TopRow[];
-  /** Functions that have a value, of which `rows` may be the first. */
+  /** How many functions have a value. `rows` may be only the first of them. */
   readonly functionCount: number;
 }
 
@@ -57,9 +57,9 @@ export interface StoreStats {
 
 export class QuerierError extends Error {
   override readonly name = "QuerierError";
-  /** Connect's code, or `unreachable` when no answer came, or `unreadable` when it made no sense. */
+  /** Connect's code, or `unreachable` where no answer came, or `unreadable` where it could not be parsed. */
   readonly code: string;
-  /** The node has part of the answer, and would give it to who allows that. */
+  /** The node can answer in part, and does so for a request that allows it. */
   readonly canBePartial: boolean;
 
   constructor(code: string, message: string, more: { readonly cause?: unknown; readonly canBePartial?: boolean } = {}) {
@@ -99,7 +99,7 @@ export class QuerierClient {
     return { value, missing };
   }
 
-  /** Added up by the node over all stacktraces that begin with `callSite`; the first `limit`, by `order`. */
+  /** The node adds them up over all stacktraces that begin with `callSite`. Returns the first `limit` by `order`. */
   async topFunctions(selection: Selection, callSite: readonly string[], order: "self" | "total", limit: number, signal: AbortSignal): Promise<Answered<TopFunctions>> {
     const stackTraceSelector = callSite.length === 0 ? {} : { stackTraceSelector: { callSite: callSite.map((name) => ({ name })) } };
     const request = { ...selectionBody(selection), ...stackTraceSelector, limit, sort: order === "self" ? "TOP_TABLE_SORT_SELF" : "TOP_TABLE_SORT_TOTAL" };
@@ -117,14 +117,14 @@ export class QuerierClient {
       const series = recordOf(entry);
       const points = listOf(series["points"]).map((point) => ({
         timestampMs: Number(recordOf(point)["timestamp"] ?? 0),
-        value: Number(recordOf(point)["value"] ?? 0), // a zero is left out of JSON
+        value: Number(recordOf(point)["value"] ?? 0), // JSON omits a zero
       }));
       return { labels: labelsOf(series["labels"]), points };
     });
     return { value, missing };
   }
 
-  /** What the store holds at any time. */
+  /** The newest and oldest data of the store. */
   async stats(signal: AbortSignal): Promise<StoreStats> {
     const { body } = await this.#call("GetProfileStats", {}, signal);
     return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
@@ -149,7 +149,7 @@ export class QuerierClient {
     if (response.ok && body !== undefined) {
       return { body, missing: response.headers.get("x-pyromesh-missing") ?? "", truncated: response.headers.get("x-pyromesh-truncated") ?? "" };
     }
-    if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is no JSON object. Is something between this page and the node?`);
+    if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is not a JSON object. Is something between this page and the node?`);
     const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
     const message = typeof body?.["message"] === "string" && body["message"] !== "" ? body["message"] : `${method} was answered with status ${response.status}.`;
     const canBePartial = response.headers.get("x-pyromesh-partial") === "possible";
@@ -182,7 +182,7 @@ function textOf(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-/** Connect leaves empty lists and messages out, so what is missing is empty. */
+/** Connect omits empty lists and messages, so a missing one is empty. */
 function listOf(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : [];
 }

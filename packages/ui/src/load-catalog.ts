@@ -1,6 +1,6 @@
 /**
- * What there is to look at in a span: the services and their types, the service a page without a choice begins with, and,
- * where the span is empty, whether the whole store is.
+ * Loads what the page can show in a span: the services and their types, the service to begin with, and, where the span is empty, whether
+ * the whole store is.
  */
 import type { QuerierClient, StoreStats } from "./client.ts";
 import type { ServiceActivity, ServiceCatalog } from "./model/service-catalog.ts";
@@ -8,15 +8,15 @@ import { catalogOf, commonestType, preferredService, preferredType } from "./mod
 import type { TimeSpan } from "./model/time-range.ts";
 import { alignSpan, stepMsOf } from "./model/time-range.ts";
 
-export interface LoadedCatalog {
+interface LoadedCatalog {
   readonly catalog: ServiceCatalog;
   /** Undefined when there is no service. */
   readonly suggested: { readonly service: string; readonly profileType: string } | undefined;
-  /** Asked for only when the catalog is empty. */
+  /** Loaded only where the catalog is empty. */
   readonly stats: StoreStats | undefined;
-  /** What the services lack; empty when they are whole. */
+  /** What the list of services lacks. Empty where it is complete. */
   readonly missing: string;
-  /** How far the services and their types are listed, where there are too many; else empty. */
+  /** How many of the services and types are listed, where there are too many. Otherwise empty. */
   readonly truncated: string;
 }
 
@@ -29,7 +29,7 @@ export async function loadCatalog(client: QuerierClient, span: TimeSpan, hasChoi
   return { catalog, suggested: { service, profileType: preferredType(catalog.services.get(service)!)! }, stats: undefined, missing, truncated };
 }
 
-/** Only to begin with a busy service: without an answer the page begins with the first by name. */
+/** The activity only decides which service the page begins with. Without it that is the first one by name. */
 async function loadActivity(client: QuerierClient, catalog: ServiceCatalog, span: TimeSpan, signal: AbortSignal): Promise<ServiceActivity[]> {
   const profileType = commonestType(catalog);
   if (profileType === undefined) return [];
@@ -47,7 +47,7 @@ async function loadActivity(client: QuerierClient, catalog: ServiceCatalog, span
   }
 }
 
-/** A node that refuses statistics (several tenants at once, an older server) is asked for any series at any time. */
+/** Some nodes refuse statistics (several tenants at once, an older server). Those are asked for any series at any time. */
 async function loadStats(client: QuerierClient, span: TimeSpan, signal: AbortSignal): Promise<StoreStats> {
   try {
     return await client.stats(signal);

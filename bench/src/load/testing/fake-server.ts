@@ -1,6 +1,6 @@
 /**
- * A store in memory that answers what the load bench asks: written on `pprof-format`, slowly and plainly, and able to lose or
- * double a push on purpose.
+ * A server in memory that answers the queries of the load bench. It is simple and slow, uses `pprof-format`, and can lose or double a
+ * push on purpose.
  */
 import { createServer } from "node:http";
 import type { Server } from "node:http";
@@ -19,7 +19,7 @@ interface Stored {
 export class FakeServer {
   readonly #http: Server;
   readonly stored: Stored[] = [];
-  /** How often push number n (from 0) is stored, and what it is answered. */
+  /** How often push n (from 0) is stored, and its status. */
   fate: (n: number) => { readonly times: number; readonly status: number } = () => ({ times: 1, status: 200 });
   #pushCount = 0;
 
@@ -71,7 +71,7 @@ export class FakeServer {
     return status;
   }
 
-  /** Profiles that match, with the column that is asked for. */
+  /** The matching profiles, each with the requested column. */
   #select(type: string, selector: string): { stored: Stored; column: number }[] {
     const wanted = new Map([...selector.matchAll(/(\w+)="([^"]*)"/g)].map((match) => [match[1]!, match[2]!]));
     return this.stored.flatMap((stored) => {
@@ -143,7 +143,7 @@ export class FakeServer {
     return { flamegraph: { names, levels } };
   }
 
-  /** All of one program: its own symbols, the samples of every push one after the other, one column. */
+  /** For profiles of one program: its symbols, the samples of all pushes one after another, and one column. */
   #mergedProfile(type: string, selector: string): Uint8Array {
     const selected = this.#select(type, selector);
     const [first] = selected;

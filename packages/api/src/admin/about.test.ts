@@ -20,13 +20,13 @@ describe("about this server", () => {
     return new Uint8Array(await response.arrayBuffer());
   };
 
-  it("the version of the querier API is Pyroscope's, in JSON and in protobuf, and asks for no tenant", async () => {
+  it("the version of the querier API is Pyroscope's, in JSON and in protobuf, and needs no tenant", async () => {
     const response = await api.rpc(VERSION, {});
     expect([response.status, await response.json()]).to.deep.equal([200, { QuerierAPI: "1" }]);
     expect(decodeBinary(VERSION_RESPONSE, await proto(VERSION))).to.deep.equal({ QuerierAPI: 1 });
   });
 
-  it("feature flags are a tenant's question, in order of their names, those that are off too", async () => {
+  it("feature flags need a tenant, and are in the order of their names, disabled ones too", async () => {
     expect((await api.rpc(FLAGS, {})).status).to.equal(401);
     const { featureFlags } = (await (await api.rpc(FLAGS, {}, { "x-scope-orgid": "a" })).json()) as { featureFlags: { name: string; enabled?: boolean; description: string }[] };
     expect(featureFlags.map(({ name, enabled }) => [name, enabled])).to.deep.equal([

@@ -1,14 +1,14 @@
-/** What this server says of itself to clients that adapt to a server: the version of its querier API, and what it can do. */
+/** What the server tells clients that adapt to it: the version of its querier API, and its features. */
 import { unaryHandler } from "../bodies/connect.ts";
 import type { ConnectOptions } from "../bodies/connect.ts";
 import type { Handler } from "../ports/http.ts";
 import * as about from "../proto/about-v1.ts";
 import type { FeatureFlagMessage, GetFeatureFlagsResponse, VersionResponse } from "../proto/about-v1.ts";
 
-/** Pyroscope 2.2 answers the same; a client that meets another number takes the API for another one. */
+/** Pyroscope 2.2 has this number. Clients take another one for another API. */
 const QUERIER_API_VERSION = 1;
 
-/** Pyroscope's names, in order. What it calls `v2StorageLayer` tells clients that heatmaps and exemplars are answered: they are here. */
+/** Pyroscope's names, in its order. `v2StorageLayer` tells clients that heatmaps and exemplars are supported, as they are here. */
 const FEATURE_FLAGS: readonly FeatureFlagMessage[] = [
   flag("pyroscopeRuler", false, "Recording rules: metrics made of profiles."),
   flag("pyroscopeRulerFunctions", false, "Recording rules for single functions."),

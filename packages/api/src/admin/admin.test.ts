@@ -7,7 +7,7 @@ describe("admin", () => {
   let api: OpenApi;
   afterEach(() => api.server.stop());
 
-  /** With headers that fetch does not let a program set. */
+  /** Sends headers that fetch does not let a program set. */
   const send = (method: string, path: string, headers: Readonly<Record<string, string>> = {}): Promise<number> =>
     new Promise((resolve, reject) => {
       const request = httpRequest(`${api.url}${path}`, { method, headers: { ...headers } }, (response) => {
@@ -18,7 +18,7 @@ describe("admin", () => {
       request.end();
     });
 
-  it("ready speaks of what the node waits for; healthy only of being alive", async () => {
+  it("/ready says what the node waits for; /-/healthy only that it is alive", async () => {
     api = await openApi();
     expect([(await api.get("/ready")).status, await (await api.get("/ready")).text()]).to.deep.equal([200, "ready\n"]);
     api.admin.waitsFor = "replaying 3 of 9 batches";
@@ -44,7 +44,7 @@ describe("admin", () => {
     expect((await api.get("/metrics")).headers.get("content-type")).to.match(/^text\/plain; version=0.0.4/);
   });
 
-  it("flush answers what it did, to a POST", async () => {
+  it("POST /flush answers what it did", async () => {
     api = await openApi();
     const response = await fetch(`${api.url}/flush`, { method: "POST" });
     expect([response.status, await response.json()]).to.deep.equal([200, { segmentCount: 2, bytes: 1234 }]);
@@ -61,7 +61,7 @@ describe("admin", () => {
     expect(await (await api.get("/admin/quarantine")).json()).to.deep.equal({ entries: [] });
   });
 
-  it("what changes the node is refused to a page of another origin and to a proxy's clients", async () => {
+  it("operator routes are refused to pages of other origins and to clients of a proxy", async () => {
     api = await openApi();
     for (const headers of [{ origin: "https://evil.example" }, { "sec-fetch-site": "cross-site" }, { "x-forwarded-for": "10.1.1.1" }]) {
       for (const [method, path] of [["POST", "/flush"], ["POST", "/admin/quarantine"], ["GET", "/admin/quarantine"]] as const) {
@@ -72,7 +72,7 @@ describe("admin", () => {
     expect(api.admin.flushCount).to.equal(0);
   });
 
-  it("a listener of the operator's own asks nobody", async () => {
+  it("the operator's own listener accepts everyone", async () => {
     api = await openApi({ operators: "anyone" });
     expect(await send("POST", "/flush", { "x-forwarded-for": "10.1.1.1" })).to.equal(200);
   });
@@ -101,7 +101,7 @@ describe("pages", () => {
     }
   });
 
-  it("assets keep for ever, one that is not there is 404, and a known one is 304", async () => {
+  it("assets are cached forever, a missing one is 404, and an unchanged one is 304", async () => {
     const asset = await api.get("/assets/app.js");
     expect([asset.status, await asset.text()]).to.deep.equal([200, "run()"]);
     expect(asset.headers.get("cache-control")).to.contain("immutable");
@@ -110,7 +110,7 @@ describe("pages", () => {
     expect([again.status, await again.text()]).to.deep.equal([304, ""]);
   });
 
-  it("/ui goes to the page; without pages there is none", async () => {
+  it("/ui redirects to the page; without pages it is 404", async () => {
     const moved = await api.get("/ui");
     expect([moved.status, moved.headers.get("location")]).to.deep.equal([302, "/"]);
     const bare = await openApi();

@@ -1,4 +1,4 @@
-/** Routes about the node itself: probes, metrics, settings, and the few things an operator may tell it to do. */
+/** Routes about the node itself: probes, metrics, settings, and the operator's commands. */
 import { invalidArgument } from "@pyromesh/base";
 import { debugPprofRoutes } from "./debug-pprof.ts";
 import type { ApiReply, Handler } from "../ports/http.ts";
@@ -6,7 +6,7 @@ import type { ConfigMode, DebugProfiler, NodeAdmin } from "../ports/ports.ts";
 import { route } from "../ports/route.ts";
 import type { Route } from "../ports/route.ts";
 
-/** `profiler` absent: there is no `/debug/pprof/`. */
+/** Without `profiler` there is no `/debug/pprof/`. */
 export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonly Route[] {
   const config = (mode: ConfigMode): Handler => () => Promise.resolve(text(200, admin.configYaml(mode)));
   return [
@@ -19,12 +19,12 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
     route("GET", "/api/v1/status/config/default", config("default")),
     route("GET", "/api/v1/status/buildinfo", () => Promise.resolve(buildInfoReply(admin))),
     route("GET", "/runtime_config", (request) => {
-      const mode = request.query.get("mode") === "diff" ? "diff" : "full"; // Pyroscope takes any other for full
+      const mode = request.query.get("mode") === "diff" ? "diff" : "full"; // Pyroscope takes any other value for full
       return Promise.resolve(text(200, admin.runtimeConfigYaml?.(mode) ?? "overrides: {}\n"));
     }),
     route("GET", "/api/v1/tenant_limits", (request) => {
       const [tenant, another] = request.tenants;
-      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits are one tenant's: send one id in X-Scope-OrgID");
+      if (tenant === undefined || another !== undefined) throw invalidArgument("TENANT_NOT_ONE", "limits belong to one tenant: send one id in X-Scope-OrgID");
       return Promise.resolve(json(admin.tenantLimits(tenant)));
     }, { access: "read" }),
     route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),
@@ -36,13 +36,13 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
 
 const METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
-/** `?for=queries`: for whoever sends no writes here. Where writes are refused queries are answered all the same. */
+/** `?for=queries` is for clients that only query: the node is ready for queries where it refuses writes. */
 function readyReply(admin: NodeAdmin, what: string | null): ApiReply {
   const reason = what === "queries" ? admin.notReadyBecause("queries") : admin.notReadyBecause();
   return reason === undefined ? text(200, "ready\n") : text(503, `not ready: ${reason}\n`);
 }
 
-/** The keys Prometheus' clients look for; this program has a Node version where they expect Go's. */
+/** The keys that Prometheus' clients expect. They expect Go's version, and this program has one of Node.js. */
 function buildInfoReply(admin: NodeAdmin): ApiReply {
   const { version, revision, buildDate, nodeVersion } = admin.buildInfo();
   return json({ status: "success", data: { version, revision, branch: "", buildUser: "", buildDate, goVersion: "", nodeVersion } });

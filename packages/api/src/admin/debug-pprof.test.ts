@@ -18,7 +18,7 @@ describe("/debug/pprof/", () => {
   after(() => api.server.stop());
   beforeEach(() => asked.splice(0));
 
-  it("each profile is a file of the seconds that were asked for, or its default", async () => {
+  it("each profile is a file over the requested seconds, or the default", async () => {
     for (const [path, expected] of [["profile?seconds=5", ["cpu", 5]], ["profile", ["cpu", 30]], ["wall?seconds=60", ["wall", 60]], ["heap?seconds=1", ["heap", 1]], ["heap", ["heap", 10]]]) {
       const response = await api.get(`/debug/pprof/${String(path)}`);
       expect([response.status, [...new Uint8Array(await response.arrayBuffer())]], String(path)).to.deep.equal([200, [1, 2, 3]]);
@@ -36,7 +36,7 @@ describe("/debug/pprof/", () => {
     expect(asked).to.deep.equal([]);
   });
 
-  it("the index names them all, and an unknown one is 404 with what there is", async () => {
+  it("the index lists all profiles, and an unknown one is 404 with that list", async () => {
     const index = await api.get("/debug/pprof/");
     expect(index.headers.get("content-type")).to.match(/^text\/html/);
     expect(await index.text()).to.include("profile?seconds=30").and.include("wall?seconds=30").and.include("heap?seconds=10");
@@ -45,14 +45,14 @@ describe("/debug/pprof/", () => {
     expect([unknown.status, await unknown.text()]).to.satisfy(([status, text]: [number, string]) => status === 404 && text.includes("/debug/pprof/heap"));
   });
 
-  it("is for the operator alone", async () => {
+  it("is for operators only", async () => {
     for (const path of ["", "profile", "wall", "heap", "x"]) {
       expect((await api.get(`/debug/pprof/${path}`, { "x-forwarded-for": "10.1.1.1" })).status, path).to.equal(403);
     }
     expect(asked).to.deep.equal([]);
   });
 
-  it("without a profiler there is none", async () => {
+  it("without a profiler it is 404", async () => {
     const bare = await openApi();
     expect((await bare.get("/debug/pprof/profile")).status).to.equal(404);
     await bare.server.stop();

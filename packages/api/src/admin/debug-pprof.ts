@@ -1,6 +1,6 @@
 /**
- * `/debug/pprof/`: profiles of this very process, at the places where Go's programs have theirs, so that
- * `go tool pprof http://127.0.0.1:4040/debug/pprof/profile?seconds=5` works. For the operator only.
+ * `/debug/pprof/`: profiles of this process at the paths that Go programs have, for instance `go tool pprof
+ * http://127.0.0.1:4040/debug/pprof/profile?seconds=5`. For operators only.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiReply, Handler } from "../ports/http.ts";
@@ -8,7 +8,7 @@ import type { DebugProfileKind, DebugProfiler } from "../ports/ports.ts";
 import { route } from "../ports/route.ts";
 import type { Route } from "../ports/route.ts";
 
-/** A request may take 120 s, and others cannot profile meanwhile. */
+/** Below the time limit of requests (120 s). Nobody else can take a profile meanwhile. */
 const SECONDS_MAX = 60;
 
 interface Place {
@@ -54,7 +54,7 @@ function unknown(): CodedError {
   return new CodedError({ code: "DEBUG_PROFILE_UNKNOWN", kind: "not_found", message: `there is no such profile here: ask for one of ${places}` });
 }
 
-/** Nothing in it comes from a request. */
+/** A constant page: nothing in it comes from a request. */
 const INDEX: ApiReply = {
   status: 200,
   headers: { "content-type": "text/html; charset=utf-8", "content-security-policy": "default-src 'none'; frame-ancestors 'none'", "x-frame-options": "DENY" },

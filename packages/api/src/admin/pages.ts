@@ -1,6 +1,6 @@
 /**
- * The web page and its assets, as bytes from a module that has them in memory. The policy lets a page run only what this server
- * served, so that a label value in a page can never become a script.
+ * Serves the web page and its assets from memory. The content security policy lets a page run only scripts of this server, so that a
+ * label value in a page can never run as a script.
  */
 import type { ApiReply, Handler } from "../ports/http.ts";
 import { route } from "../ports/route.ts";
@@ -9,21 +9,21 @@ import type { Route } from "../ports/route.ts";
 export interface Page {
   readonly body: Uint8Array | string;
   readonly contentType: string;
-  /** With its quotes. */
+  /** Including its quotes. */
   readonly etag: string;
 }
 
 export interface Pages {
-  /** `/` is the page itself; `/assets/app-1a2b.js` what it loads. Undefined: there is none. */
+  /** `/` is the page; `/assets/app-1a2b.js` is one of its assets. Undefined: it does not exist. */
   get(path: string): Page | undefined;
 }
 
-/** Paths the page draws itself, so that a link into it can be opened: Pyroscope's own names. */
+/** Paths that the page itself handles, under Pyroscope's names, so that links into it work. */
 const PAGE_PATHS = ["/", "/explore", "/comparison", "/comparison-diff"];
 
 export function pageRoutes(pages: Pages): readonly Route[] {
   const assets: Handler = (request) => Promise.resolve(pageReply(pages.get(request.path), request.headers, "public, max-age=31536000, immutable"));
-  // A page that was cached could ask for assets that a newer build no longer has: it is asked for again each time.
+  // Not cached: an old page would ask for assets that a newer build does not have.
   const page: Handler = (request) => Promise.resolve(pageReply(pages.get("/"), request.headers, "no-cache"));
   const icon: Handler = (request) => Promise.resolve(pageReply(pages.get(request.path), request.headers, "public, max-age=86400"));
   return [

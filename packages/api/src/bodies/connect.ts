@@ -1,11 +1,11 @@
 /**
- * Connect's unary protocol, server side: one POST, one message in, one message out, JSON or binary by Content-Type. Errors are
- * `{"code","message"}` in JSON whatever the request was. Streaming, gRPC and gRPC-Web are not here.
+ * Connect's unary protocol on the server side: a POST with one message, answered with one message, in JSON or binary by Content-Type.
+ * Errors are `{"code","message"}` in JSON for both. Streaming, gRPC and gRPC-Web are not supported.
  *
- * What must stay true: a message is never larger than `bodyBytesMax`, before or after inflating; a caller's own time limit
- * (`Connect-Timeout-Ms`) ends its request on time even where the handler does not listen to its signal.
+ * What must stay true: a message is never larger than `bodyBytesMax`, compressed or not. A request ends at the time limit that its client
+ * set (`Connect-Timeout-Ms`), even where the handler ignores its signal.
  *
- * Push has a handler of its own (`push.ts`) and shares what stands here about content types and the caller's time limit.
+ * Push has a handler of its own (`push.ts`), which shares the content types and the client's time limit with this file.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
@@ -21,35 +21,35 @@ export interface UnaryMethod<Request extends object, Response extends object> {
   readonly path: string;
   readonly request: MessageSchema<Request>;
   readonly response: MessageSchema<Response>;
-  /** How many bytes its reply may have, where the request says so: that much room is reserved before `handle`. */
-  readonly foreseenBytes?: ((message: Request) => number) | undefined;
+  /** An upper estimate of the reply's size, where the request tells. That much memory is reserved before `handle` runs. */
+  readonly estimateReplyBytes?: ((message: Request) => number) | undefined;
   handle(message: Request, call: UnaryCall): Promise<UnaryAnswer<Response>>;
 }
 
 /** The request without its body. */
 export interface UnaryCall extends Pick<ApiRequest, "headers" | "tenants" | "signal"> {
-  /** Of the request, and so of its reply. */
+  /** The codec of the request, and of the reply. */
   readonly codec: Codec;
 }
 
 export type UnaryAnswer<Response extends object> =
   | {
-      /** A short one: it is printed on the main thread. */
+      /** A short message, encoded on the main thread. */
       readonly message: Response;
       readonly headers: Readonly<Record<string, string>>;
     }
   | {
-      /** The response in the call's own codec: printed elsewhere, and sent as it is. */
+      /** The response, already encoded in `codec` by a worker. */
       readonly body: Uint8Array;
       readonly headers: Readonly<Record<string, string>>;
     };
 
 export interface ConnectOptions {
-  /** Of a request message, as sent and inflated. */
+  /** The largest message, as sent and after decompression. */
   readonly bodyBytesMax: number;
 }
 
-/** The server has checked that it is a POST. */
+/** The server has checked the method. */
 export function unaryHandler<Request extends object, Response extends object>(
   method: UnaryMethod<Request, Response>,
   options: ConnectOptions,
@@ -57,14 +57,14 @@ export function unaryHandler<Request extends object, Response extends object>(
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
-    heedTimeLimit(request);
+    applyClientTimeout(request);
     return encodeReply(method.response, codec, await run(method, codec, request, options));
   };
 }
 
 export type Codec = "json" | "proto";
 
-/** The reply to a content type that is no codec's. */
+/** The reply to an unknown content type. */
 export const CONTENT_TYPE_UNKNOWN: ApiReply = {
   status: 415,
   headers: { "accept-post": "application/json, application/json; charset=utf-8, application/proto" },
@@ -88,7 +88,7 @@ async function run<Request extends object, Response extends object>(
 ): Promise<UnaryAnswer<Response>> {
   const body = await readBody(request, codec === "json" ? Math.min(options.bodyBytesMax, JSON_MESSAGE_BYTES_MAX) : options.bodyBytesMax);
   const message = codec === "json" ? decodeJson(method.request, body) : decodeBinary(method.request, body, REQUEST_ITEM_COUNT_MAX);
-  if (method.foreseenBytes !== undefined) await request.reserveReply(method.foreseenBytes(message));
+  if (method.estimateReplyBytes !== undefined) await request.reserveReply(method.estimateReplyBytes(message));
   return method.handle(message, { headers: request.headers, tenants: request.tenants, signal: request.signal, codec });
 }
 
@@ -113,8 +113,8 @@ function encodeReply<Response extends object>(schema: MessageSchema<Response>, c
   return { status: 200, headers: { ...answer.headers, "content-type": `application/${codec}` }, body };
 }
 
-/** Holds a request to its caller's own time limit. Throws CONNECT_TIMEOUT_INVALID. The server's holds besides. */
-export function heedTimeLimit(request: ApiRequest): void {
+/** Applies the time limit that the client set, in addition to the server's own. Throws CONNECT_TIMEOUT_INVALID. */
+export function applyClientTimeout(request: ApiRequest): void {
   const header = request.headers["connect-timeout-ms"];
   if (header === undefined || header === "") return;
   if (!/^\d{1,10}$/.test(header)) {

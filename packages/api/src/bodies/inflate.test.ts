@@ -1,5 +1,6 @@
 import { gzipSync } from "node:zlib";
-import { CodedError, MemoryBudget, systemClock } from "@pyromesh/base";
+import { CodedError, MemoryBudget } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { inflateBody } from "./inflate.ts";
 import { threadPoolCompression } from "../ports/compression.ts";
@@ -7,19 +8,22 @@ import type { Caller } from "../ports/ports.ts";
 import { RequestMemory } from "../ports/request-memory.ts";
 
 const MIB = 2 ** 20;
-const PATIENT: Caller = { throwIfAborted: () => {} };
+const WAIT_MS = 5000;
+const WAITING_CALLER: Caller = { throwIfAborted: () => {} };
 
 interface Rig {
   readonly budget: MemoryBudget;
+  readonly clock: ManualClock;
   open(): RequestMemory;
 }
 
-function rig(bytesMax: number, waitTimeoutMs = 60_000): Rig {
-  const budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, { clock: systemClock });
-  return { budget, open: () => new RequestMemory(budget) };
+function rig(bytesMax: number): Rig {
+  const clock = new ManualClock();
+  const budget = new MemoryBudget({ bytesMax, waitTimeoutMs: WAIT_MS }, { clock });
+  return { budget, clock, open: () => new RequestMemory(budget) };
 }
 
-function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = PATIENT } = {}): Promise<Uint8Array> {
+function inflate(gzip: Uint8Array, memory: RequestMemory, { sizeBytesMax = 100 * MIB, caller = WAITING_CALLER } = {}): Promise<Uint8Array> {
   return inflateBody(gzip, { sizeBytesMax, advice: "send less" }, { memory, caller, compression: threadPoolCompression });
 }
 
@@ -31,7 +35,7 @@ async function codeOf(work: Promise<unknown>): Promise<string> {
 }
 
 describe("inflated bodies", () => {
-  it("come out whole, small and large, and hold what they take until the request ends", async () => {
+  it("are complete, small and large, and hold their memory until the request ends", async () => {
     const { budget, open } = rig(16 * MIB);
     for (const sizeBytes of [1, 1000, 256 * 1024, 256 * 1024 + 1, 5 * MIB + 3]) {
       const bytes = Uint8Array.from({ length: sizeBytes }, (_, i) => i * 7);
@@ -43,13 +47,13 @@ describe("inflated bodies", () => {
     }
   });
 
-  it("a bomb is refused by what its trailer says, before anything is opened", async () => {
+  it("a bomb is refused by its trailer, before anything is decompressed", async () => {
     const { budget, open } = rig(64 * MIB);
     expect(await codeOf(inflate(gzipSync(new Uint8Array(40 * MIB)), open(), { sizeBytesMax: 16 * MIB }))).to.equal("BODY_TOO_LARGE");
     expect(budget.bytes).to.equal(0);
   });
 
-  it("one that is larger than the memory for all of them allows is refused, whatever its own limit", async () => {
+  it("a body larger than the memory for all bodies is refused, whatever its own limit", async () => {
     const { open } = rig(4 * MIB);
     const refusal = await inflate(gzipSync(new Uint8Array(3 * MIB + 1)), open()).catch((thrown: unknown) => thrown as CodedError);
     expect(refusal).to.include({ code: "BODY_TOO_LARGE" });
@@ -57,7 +61,7 @@ describe("inflated bodies", () => {
     expect((await inflate(gzipSync(new Uint8Array(3 * MIB)), open())).length).to.equal(3 * MIB);
   });
 
-  it("one that fits waits for others, then comes out", async () => {
+  it("a body that fits waits for others, then is decompressed", async () => {
     const { budget, open } = rig(4 * MIB);
     const first = open();
     await inflate(gzipSync(new Uint8Array(2 * MIB)), first);
@@ -67,16 +71,18 @@ describe("inflated bodies", () => {
     expect((await waiting).length).to.equal(2 * MIB);
   });
 
-  it("one that waits too long is refused as unavailable, and holds nothing", async () => {
-    const { budget, open } = rig(4 * MIB, 1);
+  it("a body that waits too long is refused as unavailable, and holds nothing", async () => {
+    const { budget, clock, open } = rig(4 * MIB);
     await inflate(gzipSync(new Uint8Array(3 * MIB)), open());
-    const refusal = await inflate(gzipSync(new Uint8Array(3 * MIB)), open()).catch((thrown: unknown) => thrown as CodedError);
+    const waiting = inflate(gzipSync(new Uint8Array(3 * MIB)), open()).catch((thrown: unknown) => thrown as CodedError);
+    clock.advance(WAIT_MS);
+    const refusal = await waiting;
     expect(refusal).to.include({ code: "BODIES_TOO_MANY", kind: "unavailable" });
-    expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 1 });
+    expect((refusal as CodedError).details).to.deep.equal({ retryAfterSeconds: 5 });
     expect(budget.bytes).to.equal(3 * MIB);
   });
 
-  it("a client that leaves waits no more", async () => {
+  it("a client that goes away no longer waits", async () => {
     const { budget, open } = rig(4 * MIB);
     await inflate(gzipSync(new Uint8Array(3 * MIB)), open());
     const leaving = open();
@@ -85,7 +91,7 @@ describe("inflated bodies", () => {
     expect([await refused, budget.waitingCount]).to.deep.equal(["BODIES_TOO_MANY", 0]);
   });
 
-  it("of several members all come out, though the trailer tells only the last one", async () => {
+  it("all members of a body are decompressed, though its trailer has only the size of the last", async () => {
     const { budget, open } = rig(16 * MIB);
     const members = [gzipSync(Buffer.alloc(2 * MIB, "a")), gzipSync(Buffer.from("b"))];
     const memory = open();
@@ -95,7 +101,7 @@ describe("inflated bodies", () => {
     expect(budget.bytes).to.equal(0);
   });
 
-  it("a bomb behind a small trailer grows only as far as there is room, and waits for nobody", async () => {
+  it("a bomb with a small trailer grows only while there is memory, and never waits", async () => {
     const { budget, open } = rig(4 * MIB);
     const hidden = Buffer.concat([gzipSync(new Uint8Array(60 * MIB)), gzipSync(Buffer.from("b"))]);
     const memories = [open(), open(), open()];
@@ -106,7 +112,7 @@ describe("inflated bodies", () => {
     expect(budget.bytes).to.equal(0);
   });
 
-  it("a trailer that lies upwards, or is torn, is refused as no whole gzip stream", async () => {
+  it("a body with a trailer that claims too much, or is truncated, is refused as an incomplete gzip stream", async () => {
     const { open } = rig(16 * MIB);
     const lying = new Uint8Array(gzipSync(new Uint8Array(50_000)));
     lying[lying.length - 4]! ^= 1;
@@ -115,7 +121,7 @@ describe("inflated bodies", () => {
     expect(await codeOf(inflate(Buffer.from("no gzip at all"), open()))).to.equal("CONTENT_ENCODING_TORN");
   });
 
-  it("one whose caller went away is opened no further", async () => {
+  it("a body whose client went away is not decompressed further", async () => {
     const { open } = rig(64 * MIB);
     let pieceCount = 0;
     const caller: Caller = {

@@ -1,34 +1,37 @@
 /**
- * A gzip body opened within bounds: what it will be is asked for before anything is opened, so that bodies that open to a thousand times
- * their size take no more memory together than one that does not.
+ * Decompresses a gzip body within bounds. The memory for the result is taken before decompression starts, so that bodies that grow a
+ * thousandfold hold no more memory together than any others.
  *
- *   trailer says more than the bound   refused (413), nothing is opened
- *   trailer says it fits               memory for all of it is waited for, then it is opened
- *   it opens to more than that         another member follows, or the trailer lies: more memory at once, or refused (503)
+ *   trailer says more than the bound      refused (413), nothing is decompressed
+ *   trailer says it fits                  waits for memory for all of it, then decompresses
+ *   it decompresses to more than that     another member follows, or the trailer lies: takes more memory at once, or is refused (503)
  *
- * Opened off the main thread, a large one piece by piece: given up half way, it stops there.
+ * Decompression runs on zlib's thread pool. A large body is done in pieces and stops as soon as it is given up.
  */
 import { claimedInflatedBytes, CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Compression } from "../ports/compression.ts";
 import type { Caller } from "../ports/ports.ts";
 import type { UnpackMemory } from "../ports/request-memory.ts";
 
-export interface InflateOptions {
-  /** Past it BODY_TOO_LARGE (413). */
+interface InflateOptions {
+  /** Beyond it BODY_TOO_LARGE (413). */
   readonly sizeBytesMax: number;
-  /** How the refusal goes on after "the body inflates to more than N bytes": which limit, what to do. */
+  /** The end of the refusal that begins "the body decompresses to more than N bytes": which limit it is, and what to do. */
   readonly advice: string;
 }
 
-export interface InflateModules {
+interface InflateModules {
   readonly memory: UnpackMemory;
   readonly caller: Caller;
   readonly compression: Compression;
 }
 
-/** Up to this in one go, straight into its place: some 10 ms of a thread of zlib's pool, which commits use too. */
+/**
+ * Up to this a body is decompressed in one call, straight into its buffer. That takes some 10 ms of a thread of the pool that commits use
+ * too.
+ */
 const AT_ONCE_BYTES_MAX = 4 * 2 ** 20;
-/** Larger ones in pieces, so that others get at the pool in between, and a refusal ends them early. */
+/** Larger bodies are decompressed in pieces, so that other work gets the pool in between, and a refusal ends them early. */
 const PIECE_BYTES = 256 * 2 ** 10;
 
 /** Rejects BODY_TOO_LARGE, CONTENT_ENCODING_TORN or BODIES_TOO_MANY. */
@@ -46,7 +49,7 @@ export async function inflateBody(gzip: Uint8Array, options: InflateOptions, mod
   }
 }
 
-/** What the node's memory allows of one body may be less than its own limit. */
+/** The memory for one body may be smaller than the limit of the request. */
 function boundsOf(options: InflateOptions, { bytesMax }: UnpackMemory): InflateOptions {
   if (options.sizeBytesMax <= bytesMax) return options;
   return { sizeBytesMax: bytesMax, advice: "which is what this node's memory allows of one body: send less at once, or give the node more memory" };
@@ -70,19 +73,19 @@ async function inflateInPieces(gzip: Uint8Array, claimedBytes: number, options: 
   return bytes.subarray(0, length);
 }
 
-/** How large the next buffer is. The former one counts on until the request ends: it is garbage, and not collected at once. */
+/** The size of the next buffer. The old one stays counted until the request ends, since it is collected later. */
 function growthTo(neededBytes: number, haveBytes: number, sizeBytesMax: number, memory: UnpackMemory): number {
   const sizeBytes = Math.min(sizeBytesMax, Math.max(neededBytes, haveBytes * 2, PIECE_BYTES));
   if (memory.tryTake(sizeBytes)) return sizeBytes;
   throw new CodedError({
     code: "BODIES_TOO_MANY",
     kind: "unavailable",
-    message: "the body opens to more than its gzip trailer says, and this node has no memory left for that: try again in a second, or send it as one gzip member",
+    message: "the body decompresses to more than its gzip trailer says, and this node has no memory left for it: try again in a second, or send it as one gzip member",
   });
 }
 
 function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
-  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body inflates to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
+  return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body decompresses to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
 }
 
 /** Its errors have a number beside their code. */
@@ -91,5 +94,5 @@ function isOfZlib(thrown: unknown): boolean {
 }
 
 function torn(cause: unknown): CodedError {
-  return invalidArgument("CONTENT_ENCODING_TORN", `the body is no whole gzip stream, as its Content-Encoding says: ${messageOf(cause)}`, cause);
+  return invalidArgument("CONTENT_ENCODING_TORN", `the body is not a complete gzip stream, which its Content-Encoding says it is: ${messageOf(cause)}`, cause);
 }

@@ -1,5 +1,5 @@
 /**
- * Reads JSON a value at a time, as its caller asks for it: what nobody asks for is stepped over, and never becomes an object.
+ * Reads JSON one value at a time, as the caller asks for it. Values that nobody asks for are skipped, and no objects are made of them.
  *
  *   reader.beginObject();
  *   for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
@@ -7,19 +7,19 @@
  *     else reader.skip();
  *   }
  *
- * Strict where it is asked for a value. Text that is stepped over is only looked at for its end, so that an escape or a control character
- * in it that JSON does not allow is not seen.
+ * Values that are read are parsed strictly. Of skipped text only the end is searched, so wrong escapes and control characters in it are
+ * not noticed.
  *
- * What must stay true: nothing is read past the end; depth and number of values are bounded as the text is read, and so is the time of
- * one call (`Base64Text` and `skipInSteps` are taken in pieces), but for the search for the end of a text, which is the engine's own.
+ * What must stay true: nothing is read beyond the end. Depth and number of values are bounded while reading. Each call takes a bounded
+ * time (`Base64Text` and `skipInSteps` work in steps), except for the search for the end of a text, which the engine does.
  */
 import { isUtf8 } from "node:buffer";
 import { tooDeep, tooManyValues } from "../proto/json-bounds.ts";
 import type { JsonBounds } from "../proto/json-bounds.ts";
 
-export type JsonKind = "object" | "list" | "text" | "null" | "other";
+type JsonKind = "object" | "list" | "text" | "null" | "other";
 
-/** Thrown for text that is no JSON; the caller says what it should be. */
+/** The text is no JSON. The caller says what it should be. */
 export class JsonFault extends Error {}
 
 export class JsonReader {
@@ -28,18 +28,18 @@ export class JsonReader {
   #at = 0;
   #depth = 0;
   #valueCount = 0;
-  /** The next item or key is the first of its list or object: no comma before it. */
+  /** The next item or key is the first one of its list or object, so no comma precedes it. */
   #isFirst = false;
 
-  /** A byte order mark before the text is stepped over, as `TextDecoder` does. Throws JsonFault where the bytes are no UTF-8. */
+  /** Skips a byte order mark, as `TextDecoder` does. Throws JsonFault where the bytes are no UTF-8. */
   constructor(bytes: Uint8Array, bounds: JsonBounds) {
     this.#bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.#bounds = bounds;
-    if (!isUtf8(this.#bytes)) throw new JsonFault("the text is no UTF-8");
+    if (!isUtf8(this.#bytes)) throw new JsonFault("the text is not UTF-8");
     if (BYTE_ORDER_MARK.every((byte, at) => this.#bytes[at] === byte)) this.#at = BYTE_ORDER_MARK.length;
   }
 
-  /** Of the value that comes next. */
+  /** The kind of the next value. */
   get kind(): JsonKind {
     switch (this.#next()) {
       case OPEN_OBJECT:
@@ -63,7 +63,7 @@ export class JsonReader {
     this.#open(OPEN_LIST);
   }
 
-  /** Of the object that was begun and not ended; undefined at its end. A key longer than any of ours comes as "". */
+  /** The next key of the current object; undefined at its end. Keys longer than KEY_BYTES_MAX are returned as "". */
   nextKey(): string | undefined {
     if (!this.#nextIn(CLOSE_OBJECT, "}")) return undefined;
     if (this.#next() !== QUOTE) this.#fail("a key in quotes");
@@ -76,12 +76,12 @@ export class JsonReader {
     return key;
   }
 
-  /** Whether the list that was begun and not ended has another item. */
+  /** True where the current list has another item. */
   nextItem(): boolean {
     return this.#nextIn(CLOSE_LIST, "]");
   }
 
-  /** The value is text. */
+  /** Reads a string. */
   text(): string {
     if (this.#next() !== QUOTE) this.#fail("text in quotes");
     const start = this.#at;
@@ -92,7 +92,7 @@ export class JsonReader {
     return text;
   }
 
-  /** The value is text that spells bytes. */
+  /** Reads a string of base64. */
   base64(): Base64Text {
     if (this.#next() !== QUOTE) this.#fail("text in quotes");
     const start = this.#at;
@@ -101,15 +101,18 @@ export class JsonReader {
     return new Base64Text(this.#bytes.subarray(start + 1, end - 1));
   }
 
-  /** Steps over a value of any kind. */
+  /** Skips a value of any kind. */
   skip(): void {
     const skipping = this.skipInSteps();
     while (skipping.next().done !== true);
   }
 
-  /** The same in steps of some thousand values. What is open is kept in a list: a generator that calls itself would pass through all of its callers at each step. */
+  /**
+   * Skips a value in steps of some thousand values. It keeps the open lists and objects itself: a recursive generator would pass through
+   * all of its callers at each step.
+   */
   *skipInSteps(): Generator<undefined, void> {
-    const open: boolean[] = []; // true: an object
+    const open: boolean[] = []; // true: an object, false: a list
     let count = 0;
     do {
       const { kind } = this;
@@ -122,17 +125,17 @@ export class JsonReader {
       } else if (kind === "text") this.#endValue(this.#textEnd());
       else this.#word();
       if (++count % SKIPPED_AT_ONCE === 0) yield;
-      // To the next value, past the ends of what has no more.
+      // Go to the next value; leave the lists and objects that have no more.
       while (open.length > 0 && !(open.at(-1)! ? this.nextKey() !== undefined : this.nextItem())) open.pop();
     } while (open.length > 0);
   }
 
-  /** Nothing may follow the value that was read. */
+  /** Throws where anything follows the value. */
   end(): void {
     if (this.#next() !== END) this.#fail("nothing more");
   }
 
-  // --- below values ---------------------------------------------------------------------------------------------------
+  // --- tokens ---------------------------------------------------------------------------------------------------------
 
   #open(byte: number): void {
     if (this.#next() !== byte) this.#fail(`"${String.fromCharCode(byte)}"`);
@@ -164,7 +167,7 @@ export class JsonReader {
     if (++this.#valueCount > this.#bounds.valueCountMax) throw tooManyValues(this.#bounds.valueCountMax);
   }
 
-  /** The byte of the next token; END behind the last. */
+  /** The first byte of the next token; END after the last one. */
   #next(): number {
     const bytes = this.#bytes;
     for (let at = this.#at; at < bytes.length; at++) {
@@ -177,7 +180,7 @@ export class JsonReader {
     return END;
   }
 
-  /** Behind the closing quote of the text that begins here. */
+  /** The position after the closing quote of the string that begins here. */
   #textEnd(): number {
     const bytes = this.#bytes;
     for (let from = this.#at + 1; ; ) {
@@ -186,20 +189,20 @@ export class JsonReader {
       let before = quote - 1;
       while (bytes[before] === BACKSLASH) before--;
       if ((quote - before) % 2 === 1) return quote + 1;
-      this.#count(); // each costs a search: as dear as a value
+      this.#count(); // a search costs as much as a value
       from = quote + 1;
     }
   }
 
   #parseText(start: number, end: number): string {
     try {
-      return JSON.parse(this.#bytes.toString("utf8", start, end)) as string; // it begins and ends with a quote
+      return JSON.parse(this.#bytes.toString("utf8", start, end)) as string; // the text is a quoted string
     } catch {
       return this.#fail("text without control characters and unknown escapes");
     }
   }
 
-  /** A number, true, false or null. */
+  /** Skips a number, true, false or null. */
   #word(): void {
     const start = this.#at;
     let end = start;
@@ -210,17 +213,17 @@ export class JsonReader {
   }
 
   #fail(expected: string): never {
-    throw new JsonFault(`at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+    throw new JsonFault(`at byte ${this.#at} of ${this.#bytes.length} expected ${expected}`);
   }
 }
 
-/** A text of megabytes, decoded a piece at a time and in its own place: bytes take less room than their base64. */
+/** Decodes a base64 text of megabytes in steps and in place: the decoded bytes are shorter than the text. */
 export class Base64Text {
   readonly #text: Buffer;
   readonly #hasEscapes: boolean;
   #readAt = 0;
   #writtenAt = 0;
-  /** Up to three letters that are no whole group yet. */
+  /** Up to three characters that do not make a whole group of four yet. */
   #rest = "";
   #paddingCount = 0;
 
@@ -234,36 +237,36 @@ export class Base64Text {
   }
 
   /**
-   * Both alphabets, padded or not, line breaks (as `base64` prints them) stepped over: as protobuf's JSON takes them in Go. Throws JsonFault
-   * for anything else.
+   * Takes both alphabets, with or without padding, and skips line breaks (as `base64` prints them), like protobuf's JSON in Go. Throws
+   * JsonFault for anything else.
    */
   step(): void {
     const end = this.#pieceEnd();
     const spelled = this.#text.toString("latin1", this.#readAt, end);
     this.#readAt = end;
     const piece = this.#hasEscapes ? unescaped(spelled).replaceAll(/[\r\n]/g, "") : spelled;
-    const letters = this.#paddingCount === 0 ? /^[A-Za-z0-9+/_-]*/.exec(piece)![0] : ""; // the pattern always matches
-    if (!/^=*$/.test(piece.slice(letters.length))) throw new JsonFault("no base64");
+    const letters = this.#paddingCount === 0 ? /^[A-Za-z0-9+/_-]*/.exec(piece)![0] : ""; // the pattern matches any text
+    if (!/^=*$/.test(piece.slice(letters.length))) throw new JsonFault("not base64");
     this.#paddingCount += piece.length - letters.length;
-    if (this.#paddingCount > 2) throw new JsonFault("no base64");
+    if (this.#paddingCount > 2) throw new JsonFault("not base64");
     const all = this.#rest + letters;
     const whole = all.length - (all.length % 4);
     this.#rest = all.slice(whole);
     this.#write(all.slice(0, whole));
   }
 
-  /** Call it when it is done. A view of where the text lay. */
+  /** Call it when `isDone`. Returns a view of the buffer in which the text was. */
   finish(): Uint8Array {
     this.#write(this.#rest);
     return new Uint8Array(this.#text.buffer, this.#text.byteOffset, this.#writtenAt);
   }
 
-  /** What is written is never longer than what was read. */
+  /** Never writes more bytes than were read. */
   #write(letters: string): void {
     if (letters !== "") this.#writtenAt += this.#text.write(letters, this.#writtenAt, "base64");
   }
 
-  /** No escape is cut in two. One that is escaped itself is no base64 anyway. */
+  /** Where the next piece ends: not inside an escape. An escaped backslash needs no care: it is no base64. */
   #pieceEnd(): number {
     const length = this.#text.length;
     const end = Math.min(length, this.#readAt + PIECE_BYTES);
@@ -276,21 +279,21 @@ export class Base64Text {
 /** Throws JsonFault. */
 function unescaped(spelled: string): string {
   try {
-    return JSON.parse(`"${spelled}"`) as string; // text in quotes
+    return JSON.parse(`"${spelled}"`) as string; // a string in quotes
   } catch {
     throw new JsonFault("no JSON text");
   }
 }
 
-/** Less than a millisecond of work. */
+/** Values that one step skips, in less than a millisecond. */
 const SKIPPED_AT_ONCE = 4096;
-/** Some 0.2 ms of work. */
+/** Text that one step decodes, in some 0.2 ms. */
 const PIECE_BYTES = 64 * 2 ** 10;
 /** `\u003d` */
 const ESCAPE_BYTES_MAX = 6;
-/** Keys of ours have a dozen letters. */
+/** The keys that we look for have about a dozen characters. */
 const KEY_BYTES_MAX = 64;
-/** Of a label's name or value, or an id: far more than their limits. */
+/** Far above the limits of label names, label values and ids. */
 const TEXT_BYTES_MAX = 2 ** 20;
 const WORD_LENGTH_MAX = 400;
 
@@ -310,6 +313,6 @@ const LETTER_N = 0x6e;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
-/** 1 for what numbers, true, false and null are written with. */
+/** 1 for the characters of numbers, true, false and null. */
 const WORD_BYTES_TABLE: Uint8Array = new Uint8Array(256);
 for (const letter of "+-.0123456789Eaeflnrstu") WORD_BYTES_TABLE[letter.charCodeAt(0)] = 1;

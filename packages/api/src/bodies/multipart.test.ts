@@ -1,6 +1,7 @@
-import { CodedError, seededRandom } from "@pyromesh/base";
+import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import { readMultipart } from "./multipart.ts";
+import { codeOf } from "../testing/code-of.ts";
 
 async function formBody(fields: Readonly<Record<string, Uint8Array<ArrayBuffer> | string>>): Promise<{ body: Uint8Array; contentType: string }> {
   const form = new FormData();
@@ -10,16 +11,6 @@ async function formBody(fields: Readonly<Record<string, Uint8Array<ArrayBuffer> 
   }
   const request = new Request("http://node/ingest", { method: "POST", body: form });
   return { body: new Uint8Array(await request.arrayBuffer()), contentType: request.headers.get("content-type")! };
-}
-
-function codeOf(run: () => unknown): string {
-  try {
-    run();
-  } catch (thrown) {
-    expect(thrown).to.be.instanceOf(CodedError);
-    return (thrown as CodedError).code;
-  }
-  return "no error";
 }
 
 describe("multipart", () => {
@@ -39,7 +30,7 @@ describe("multipart", () => {
     const { body, contentType } = await formBody({ profile: "x" });
     const boundary = /boundary=(.*)$/.exec(contentType)![1]!;
     const content = `--${boundary}\r\n a\r\n--${boundary}x\r\n\r\n--`;
-    // The first look-alike is not at the start of a line, the second goes on after the boundary.
+    // The first text that looks like a boundary is not at the start of a line, the second one has more characters.
     const tricky = Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="profile"\r\n\r\nz${content}\r\n--${boundary}--\r\n`);
     expect(Buffer.from(readMultipart(tricky, contentType).get("profile")!).toString()).to.equal(`z${content}`);
     expect(body.length).to.be.greaterThan(0);
@@ -50,7 +41,7 @@ describe("multipart", () => {
     expect(Buffer.from(readMultipart(body, 'multipart/form-data; boundary="b c"').get("profile")!).toString()).to.equal("hello");
   });
 
-  it("a filename is not taken for the name", () => {
+  it("a filename does not count as the name", () => {
     const body = Buffer.from('--b\r\nContent-Disposition: form-data; filename="other"; name="profile"\r\n\r\nx\r\n--b--');
     expect([...readMultipart(body, "multipart/form-data; boundary=b").keys()]).to.deep.equal(["profile"]);
   });

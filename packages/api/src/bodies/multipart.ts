@@ -1,20 +1,20 @@
 /**
- * multipart/form-data (RFC 7578) over a body that is all here: the fields as views, nothing copied.
+ * Parses a complete multipart/form-data body (RFC 7578). The fields are views; nothing is copied.
  *
  *   --boundary CRLF header: value CRLF ... CRLF CRLF content CRLF --boundary ... --boundary--
  *
- * What must stay true: a body without its closing boundary is refused, since a torn upload must not look like a whole one.
+ * What must stay true: a body without its closing boundary is refused, so that a truncated upload is not taken for a complete one.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 
-/** Profilers send two or three fields; past this the body is refused. */
+/** Profilers send two or three fields. A body with more parts than this is refused. */
 const PART_COUNT_MAX = 32;
 const HEADER_BYTES_MAX = 8_192;
 /** RFC 2046 allows 70 characters. */
 const BOUNDARY_LENGTH_MAX = 70;
 
-/** Field name -> content. A name given twice keeps its first content. Throws MULTIPART_INVALID. */
+/** Field name -> content. Of a name that is given twice the first content counts. Throws MULTIPART_INVALID. */
 export function readMultipart(body: Uint8Array, contentType: string): ReadonlyMap<string, Uint8Array> {
   const bytes = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
   const delimiter = Buffer.from(`--${boundaryOf(contentType)}`, "latin1");
@@ -43,7 +43,7 @@ const DASH = 0x2d;
 const SPACE = 0x20;
 const TAB = 0x09;
 
-/** Where the next delimiter begins: at the start of a line, and followed by a line break, blanks or `--`. */
+/** Finds the next delimiter: at the start of a line, and followed by a line break, a blank or `--`. */
 function nextDelimiter(bytes: Buffer, delimiter: Buffer, from: number): number {
   for (let at = bytes.indexOf(delimiter, from); at >= 0; at = bytes.indexOf(delimiter, at + 1)) {
     if (at !== 0 && bytes[at - 1] !== LF) continue;
@@ -54,7 +54,7 @@ function nextDelimiter(bytes: Buffer, delimiter: Buffer, from: number): number {
   return -1;
 }
 
-/** Where the part's content begins: after the first empty line. */
+/** Where the content of the part begins: after its first empty line. */
 function headersEnd(bytes: Buffer, from: number): number {
   const limit = Math.min(bytes.length, from + HEADER_BYTES_MAX);
   for (let at = from; at < limit; at++) {
@@ -83,5 +83,5 @@ function boundaryOf(contentType: string): string {
 }
 
 function invalid(why: string): CodedError {
-  return invalidArgument("MULTIPART_INVALID", `the body is no multipart/form-data: ${why}`);
+  return invalidArgument("MULTIPART_INVALID", `the body is not multipart/form-data: ${why}`);
 }

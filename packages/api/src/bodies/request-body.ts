@@ -1,16 +1,15 @@
 /**
- * A request's body in one piece. Where the length is known the bytes go straight to their place, in memory that grows as they come:
- * what a client says that it will send costs it nothing, and so takes nothing from the others. Where it is not known (chunked) they
- * are joined at the end. A small one lies in memory that is used again and again, so that pushes leave no garbage outside the
- * heap (V8 answers that with full collections; a body that came in one chunk left where Node put it saved the main thread 1 to 4 %,
- * and cost the process 0.4 to 2.7 % more).
+ * Reads the body of a request into one buffer. With a Content-Length the bytes are copied into their final buffer, which grows as they
+ * come: a client cannot claim memory by announcing a large body. Without it (chunked) the pieces are joined at the end. Small bodies use
+ * pooled buffers, so that pushes make no garbage outside the heap, which V8 answers with full collections (docs/decisions/0006).
  *
- * A body waits for memory before its first byte is read, while it holds none: a body that has begun grows at once or is refused, so that
- * no two wait for each other. Who waits is not read, so its client waits too. A small one of known length, which does not grow, may be held
- * in a reserve besides: a few clients that send much and then stop would otherwise keep every push and query out until they are cut off.
+ * A body waits for memory before its first byte is read, while it holds none. Once it has begun, it grows at once or is refused, so that
+ * no two bodies wait for each other. While it waits, its socket is not read, so its client waits too. A small body of known length, which
+ * cannot grow, may use a reserve instead: otherwise a few clients that send large bodies and stall would block every push and query until
+ * they time out.
  *
- * What must stay true: never more than `sizeBytesMax` of one body, nor more than the budget of all bodies together; nobody
- * looks at a body after its `release`, which comes when the handler has ended, not when it is given up.
+ * What must stay true: a body never holds more than `sizeBytesMax`, nor all bodies more than their budget. Nobody uses a body after its
+ * `release`, which comes when the handler has ended, even where the request was answered before.
  */
 import { CodedError, MemoryBudget } from "@pyromesh/base";
 import type { BudgetWait, Clock, MemoryBudgetOptions } from "@pyromesh/base";
@@ -18,34 +17,44 @@ import type { IncomingRequest } from "../ports/http-stream.ts";
 import type { Timeouts, Waiting } from "../ports/timeouts.ts";
 import { bodiesTooMany } from "../ports/request-memory.ts";
 
-/** A body up to this lies in memory of the pool. It counts its own length; what its memory is longer is bounded by the handlers at work (64 MiB). */
+/**
+ * Bodies up to this size use pooled buffers. A body counts with its own length; the rest of its buffer is bounded by the number of
+ * running handlers (64 MiB).
+ */
 const POOLED_BODY_BYTES_MAX = 64 * 2 ** 10;
-/** Pieces of memory that the pool keeps for the next small bodies: 4 MiB. */
+/** Free buffers that the pool keeps: 4 MiB. */
 const FREE_COUNT_MAX = 64;
 
-/** What the reserve for small bodies is of the budget, beside it: 256 of the largest of them, of 256 MiB. */
+/** The size of the reserve for small bodies, relative to the budget. Of 256 MiB it is room for 256 of the largest of them. */
 const RESERVE_PART = 1 / 16;
 
-/** What all bodies in flight hold, as they were sent. */
+/** What Node.js has read of a request whose body nobody reads yet: two reads (READ_BYTES of listener/http-listener.ts). No budget counts it. */
+const UNREAD_BYTES_MAX = 128 * 2 ** 10;
+const WAITING_COUNT_MIN = 64;
+
+/** The memory that all bodies hold as they were sent. */
 export class BodyMemory {
-  /** At the bound a new body waits for a time, then it is refused (503). A larger body than this never gets in, and is told so (413). */
+  /** At the bound a new body waits for a bounded time, then it is refused (503). A body larger than the budget is refused at once (413). */
   readonly budget: MemoryBudget;
-  /** For small bodies that find no room in there. */
+  /** For small bodies that find no room in `budget`. */
   readonly reserve: MemoryBudget;
+  /** Bodies that may wait: together their sockets hold no more than the budget. One more is refused at once (503). */
+  readonly waitingCountMax: number;
   readonly #free: Uint8Array[] = [];
 
   constructor({ bytesMax, waitTimeoutMs }: MemoryBudgetOptions, modules: { readonly clock: Clock }) {
     this.budget = new MemoryBudget({ bytesMax, waitTimeoutMs }, modules);
+    this.waitingCountMax = Math.max(WAITING_COUNT_MIN, Math.floor(bytesMax / UNREAD_BYTES_MAX));
     this.reserve = new MemoryBudget({ bytesMax: Math.floor(bytesMax * RESERVE_PART), waitTimeoutMs }, modules);
   }
 
-  /** Room for a body: memory of the pool for a small one. */
+  /** A buffer for a body, from the pool where it is small. */
   lend(sizeBytes: number): Uint8Array {
     if (sizeBytes === 0 || sizeBytes > POOLED_BODY_BYTES_MAX) return new Uint8Array(sizeBytes);
     return (this.#free.pop() ?? new Uint8Array(POOLED_BODY_BYTES_MAX)).subarray(0, sizeBytes);
   }
 
-  /** What `lend` gave. Past FREE_COUNT_MAX it is garbage. */
+  /** Returns a buffer of `lend` to the pool. Beyond FREE_COUNT_MAX it is left to the garbage collector. */
   takeBack({ buffer }: Uint8Array): void {
     if (buffer.byteLength === POOLED_BODY_BYTES_MAX && this.#free.length < FREE_COUNT_MAX) this.#free.push(new Uint8Array(buffer));
   }
@@ -53,7 +62,7 @@ export class BodyMemory {
 
 export interface BodyModules {
   readonly bodyMemory: BodyMemory;
-  /** From a body's first read to its last byte. */
+  /** The time limit from the first read of a body to its last byte. */
   readonly bodyTimeouts: Timeouts;
 }
 
@@ -63,16 +72,16 @@ export class RequestBody implements Waiting {
   readonly #timeouts: Timeouts;
   #takenBytes = 0;
   #isStarted = false;
-  /** Neither whole nor given up. */
+  /** The body is neither complete nor given up. */
   #isReading = false;
-  /** Lent, and no longer written to. */
+  /** A buffer of `lend` that holds the complete body. */
   #pool: Uint8Array | undefined;
-  /** What it took its memory from. */
+  /** The budget that its memory was taken from. */
   #budget: MemoryBudget;
-  /** While it waits for memory. */
+  /** Its places in line while it waits for memory. */
   #waits: readonly BudgetWait[] = NO_WAITS;
   #isClosed = false;
-  #resolve!: (body: Uint8Array) => void; // set with the first listener
+  #resolve!: (body: Uint8Array) => void; // set before the first listener is
   #reject!: (error: CodedError) => void;
 
   constructor(request: IncomingRequest, { bodyMemory, bodyTimeouts }: BodyModules) {
@@ -91,12 +100,12 @@ export class RequestBody implements Waiting {
     if (length === undefined && headers["transfer-encoding"] === undefined) return Promise.resolve(new Uint8Array(0));
     const sizeBytes = length === undefined ? undefined : Number(length);
     const { bytesMax, largeBytesMax } = this.#memory.budget;
-    // One of unknown length lies in memory twice when its pieces are joined.
+    // A body of unknown length is in memory twice while its pieces are joined.
     const bounds = { sizeBytesMax, heldBytesMax: sizeBytes === undefined ? Math.floor(bytesMax / 2) : bytesMax };
     if (sizeBytes !== undefined && sizeBytes > boundOf(bounds)) return Promise.reject(tooLarge(bounds));
     const firstBytes = sizeBytes === undefined ? 0 : Math.min(sizeBytes, POOLED_BODY_BYTES_MAX, largeBytesMax);
     const { budget, reserve } = this.#memory;
-    // As a large piece: bodies that grow need what that leaves free.
+    // Counted as a large piece, which leaves a quarter of the budget free for bodies that grow.
     if (!budget.tryBegin(firstBytes, true)) {
       const isOfReserve = firstBytes === sizeBytes && sizeBytes <= reserve.bytesMax;
       if (!isOfReserve) return this.#readLater([budget], firstBytes, sizeBytes, bounds);
@@ -108,6 +117,7 @@ export class RequestBody implements Waiting {
   }
 
   async #readLater(budgets: readonly MemoryBudget[], firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
+    if (this.#memory.budget.waitingCount >= this.#memory.waitingCountMax) throw bodiesTooMany(this.#memory.budget);
     const waits = budgets.map((budget) => ({ budget, wait: budget.wait(firstBytes, budget === this.#memory.budget) }));
     this.#waits = waits.map(({ wait }) => wait);
     const budget = await firstHeld(waits, firstBytes);
@@ -119,12 +129,12 @@ export class RequestBody implements Waiting {
   }
 
   #begin(firstBytes: number, sizeBytes: number | undefined, bounds: BodyBounds): Promise<Uint8Array> {
-    if (sizeBytes === undefined) return this.#collect(new Chunks(), bounds);
+    if (sizeBytes === undefined) return this.#collect(new ChunkCollector(), bounds);
     const first = sizeBytes > firstBytes ? new Uint8Array(firstBytes) : this.#memory.lend(firstBytes);
-    return this.#collect(new Filled(first, sizeBytes), bounds);
+    return this.#collect(new SizedCollector(first, sizeBytes), bounds);
   }
 
-  /** Call once the request is done with, by its handler too: what it held counts no more and may hold another body. */
+  /** Call it when the request and its handler are done. It gives the memory back. */
   release(): void {
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
@@ -132,7 +142,7 @@ export class RequestBody implements Waiting {
     this.#pool = undefined;
   }
 
-  /** Call when the connection is gone. */
+  /** Call it when the connection is closed. */
   onClosed(): void {
     this.#isClosed = true;
     for (const wait of this.#waits) wait.cancel();
@@ -149,7 +159,7 @@ export class RequestBody implements Waiting {
     return true;
   }
 
-  /** Listeners stay on the request, which goes soon: taking each off costs as much as putting it on. */
+  /** The listeners are never removed: that costs as much as adding them, and the request is collected soon. */
   #collect(into: Collector, bounds: BodyBounds): Promise<Uint8Array> {
     const bytesMax = boundOf(bounds);
     let sizeBytes = 0;
@@ -174,7 +184,7 @@ export class RequestBody implements Waiting {
       this.#resolve = resolve;
       this.#reject = reject;
       this.#timeouts.add(this);
-      this.#request.on("data", onData).on("end", onEnd).on("error", ignore); // what ends a request too soon closes its connection: `onClosed`
+      this.#request.on("data", onData).on("end", onEnd).on("error", ignore); // an aborted request also closes its connection, and `onClosed` handles that
     });
   }
 
@@ -194,7 +204,10 @@ function ignore(): void {}
 
 const NO_WAITS: readonly BudgetWait[] = [];
 
-/** The budget that has room first; undefined where none has in time. What another one granted at the same moment is given back. */
+/**
+ * Resolves with the budget that has room first, or undefined where none has room in time. What another budget granted at the same moment
+ * is given back.
+ */
 function firstHeld(waits: readonly { readonly budget: MemoryBudget; readonly wait: BudgetWait }[], sizeBytes: number): Promise<MemoryBudget | undefined> {
   return new Promise((resolve) => {
     let leftCount = waits.length;
@@ -207,16 +220,16 @@ function firstHeld(waits: readonly { readonly budget: MemoryBudget; readonly wai
           isHeld = true;
           for (const other of waits) other.wait.cancel();
           resolve(budget);
-        } else if (leftCount === 0) resolve(undefined); // without effect where one was granted
+        } else if (leftCount === 0) resolve(undefined); // no effect where one was granted
       });
     }
   });
 }
 
 interface BodyBounds {
-  /** Of this body: a limit of its tenant or its route. */
+  /** The limit of this body, from its tenant or route. */
   readonly sizeBytesMax: number;
-  /** Of any body: what the memory for all of them allows. */
+  /** The limit of every body, from the memory for all bodies. */
   readonly heldBytesMax: number;
 }
 
@@ -225,16 +238,19 @@ function boundOf({ sizeBytesMax, heldBytesMax }: BodyBounds): number {
 }
 
 interface Collector {
-  /** How much more memory `add` will hold for so many bytes. */
+  /** How much more memory `add` will take for `lengthBytes`. */
   growthFor(lengthBytes: number): number;
   add(chunk: Uint8Array): void;
   finish(): Uint8Array;
-  /** What is not held any more after `finish`. */
+  /** Memory that is free again after `finish`. */
   readonly spareBytes: number;
 }
 
-/** The parser hands over exactly as many bytes as Content-Length says, or fails the request. Full memory is doubled, up to that length. */
-class Filled implements Collector {
+/**
+ * For bodies with a Content-Length; the parser delivers exactly as many bytes, or fails the request. A full buffer doubles, up to that
+ * length.
+ */
+class SizedCollector implements Collector {
   readonly spareBytes = 0;
   readonly #sizeBytes: number;
   #bytes: Uint8Array;
@@ -271,11 +287,11 @@ class Filled implements Collector {
   }
 }
 
-class Chunks implements Collector {
+class ChunkCollector implements Collector {
   readonly #chunks: Uint8Array[] = [];
   #length = 0;
 
-  /** Room for the joined pieces too. */
+  /** Counts the memory for the joined pieces too. */
   growthFor(lengthBytes: number): number {
     return 2 * lengthBytes;
   }

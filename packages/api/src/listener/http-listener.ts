@@ -1,11 +1,10 @@
 /**
- * The API on a TCP port, by node:http. Here is only what concerns sockets (the opening comment of ports/http-stream.ts says what); what a
- * request means is for server.ts.
+ * The API on a TCP port, with node:http. Only what concerns sockets is here (ports/http-stream.ts lists it); server.ts handles requests.
  *
- * What must stay true: `stop` lets what is in flight end, and then nothing listens any more.
+ * What must stay true: `stop` lets running requests end, and nothing listens afterwards.
  *
- * HTTP/1.1 only so far. When h2c comes, `connection` is where the two are told apart: HTTP/2 with prior knowledge opens with the
- * 24 bytes `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
+ * Only HTTP/1.1 so far. HTTP/2 without TLS (h2c) would be told apart in `connection`: with prior knowledge it begins with the 24 bytes
+ * `PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n`, which no HTTP/1.1 request begins with.
  */
 import { createServer } from "node:http";
 import type { Server } from "node:http";
@@ -22,9 +21,9 @@ export class HttpListener {
   readonly #limits: ServerLimits;
   readonly #http: Server;
   readonly #connections = new WeakMap<Socket, Connection>();
-  /** Open, and no request has come yet whose headers are whole. As many as there may be connections. */
-  readonly #unasked = new Set<Socket>();
-  /** Set once it listens. */
+  /** Open connections on which no request with complete headers has come yet. Bounded by `connectionCountMax`. */
+  readonly #socketsWithoutRequest = new Set<Socket>();
+  /** Set when the listener listens: it needs the address. */
   #server!: ApiServer;
   #stopped: Promise<void> | undefined;
 
@@ -36,7 +35,7 @@ export class HttpListener {
       {
         maxHeaderSize: this.#limits.headerBytesMax,
         headersTimeout: this.#limits.headersTimeoutMs,
-        // Our own body limit comes first and answers in JSON; this one is for clients whose body nobody reads.
+        // A backstop behind our own limit on bodies, which answers in JSON: for bodies that no handler reads.
         requestTimeout: this.#limits.headersTimeoutMs + this.#limits.bodyTimeoutMs + 5_000,
         keepAliveTimeout: this.#limits.keepAliveTimeoutMs,
         connectionsCheckingInterval: 5_000,
@@ -46,11 +45,11 @@ export class HttpListener {
     );
     this.#http.maxConnections = this.#limits.connectionCountMax;
     this.#http.on("connection", (socket: Socket) => {
-      this.#unasked.add(socket);
-      socket.once("close", () => this.#unasked.delete(socket));
+      this.#socketsWithoutRequest.add(socket);
+      socket.once("close", () => this.#socketsWithoutRequest.delete(socket));
     });
-    this.#http.on("drop", () => this.#server.noteUnrouted("connections_too_many", undefined, "this node holds as many connections as it may: close some, or raise the limit on open files"));
-    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnread(error, socket as Socket));
+    this.#http.on("drop", () => this.#server.noteUnrouted("connections_too_many", undefined, "this node is at its limit of connections: close some, or raise the limit on open files"));
+    this.#http.on("clientError", (error: NodeJS.ErrnoException, socket) => this.#refuseUnparsed(error, socket as Socket));
   }
 
   /** Rejects LISTEN_FAILED. */
@@ -58,7 +57,7 @@ export class HttpListener {
     const listener = new HttpListener(options, modules);
     const address = await listener.#listen();
     try {
-      // No connection has come yet: this is still the turn of the event loop in which it began to listen.
+      // No connection can come before this line: it still runs in the turn of the event loop in which the listening began.
       listener.#server = new ApiServer(options, address, { ...modules, onEndedInStop: () => listener.#http.closeIdleConnections() });
     } catch (error) {
       listener.#http.close();
@@ -68,19 +67,19 @@ export class HttpListener {
   }
 
   get port(): number {
-    return (this.#http.address() as AddressInfo).port; // listening on TCP, never on a pipe
+    return (this.#http.address() as AddressInfo).port; // it listens on TCP, never on a pipe
   }
 
   /**
-   * Takes nothing new, ends what is in flight, closes. Who does not read its reply well is cut off after `stopWindowMs`, everything
-   * that is left after `stopTimeoutMs`. Safe to call again.
+   * Refuses new requests, lets running ones end, then closes. A client that reads its reply slowly is cut off after `stopWindowMs`,
+   * everything else after `stopTimeoutMs`. May be called again.
    */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
       const { clock, logger } = this.#modules;
       this.#server.beginStop();
       const timer = clock.after(this.#limits.stopTimeoutMs, () => {
-        logger.warn("requests were cut off by the end of the time to stop", { runningCount: this.#server.runningCount });
+        logger.warn("requests were cut off: they did not end within the time for a stop", { runningCount: this.#server.runningCount });
         this.#http.closeAllConnections();
       });
       this.#http.close(() => {
@@ -89,22 +88,22 @@ export class HttpListener {
         resolve();
       });
       this.#http.closeIdleConnections();
-      // Node.js does not call these idle.
-      for (const socket of this.#unasked) socket.destroy();
+      // node:http does not count these as idle.
+      for (const socket of this.#socketsWithoutRequest) socket.destroy();
     });
     return this.#stopped;
   }
 
-  /** Resolves with the address that the host's name turned out to be. */
+  /** Resolves with the address that the host's name resolved to. */
   #listen(): Promise<string> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
       this.#http.once("error", (cause) => reject(unavailable("LISTEN_FAILED", `cannot listen on ${host}:${port}: ${cause.message}; choose another with --http-addr`, cause)));
       this.#http.listen(port, host, () => {
         this.#http.removeAllListeners("error");
-        // Accepting may fail later (out of file descriptors): sockets are lost then, the server is not.
+        // Accepting may fail later, when file descriptors run out. Connections are lost then; the server goes on.
         this.#http.on("error", (error) => this.#modules.logger.error("the listener failed to accept", { error }));
-        resolve((this.#http.address() as AddressInfo).address); // listening on TCP, never on a pipe
+        resolve((this.#http.address() as AddressInfo).address); // it listens on TCP, never on a pipe
       });
     });
   }
@@ -112,17 +111,18 @@ export class HttpListener {
   #connectionOf(socket: Socket): Connection {
     let connection = this.#connections.get(socket);
     if (connection === undefined) {
-      this.#unasked.delete(socket);
+      this.#socketsWithoutRequest.delete(socket);
       this.#connections.set(socket, (connection = newConnection()));
     }
     return connection;
   }
 
   /**
-   * What the parser did not take: no request, no route, no handler. Behind a push that is at work it gets no answer: the client would
-   * take it for the push's, which may be kept.
+   * Answers what the HTTP parser refused; there is no request, no route and no handler. Where another request of the connection waits for
+   * its reply, the connection is closed without an answer: the client would take it for the reply to that request, which may be a push
+   * that is kept.
    */
-  #refuseUnread(error: NodeJS.ErrnoException, socket: Socket): void {
+  #refuseUnparsed(error: NodeJS.ErrnoException, socket: Socket): void {
     if (!socket.writable || error.code === "ECONNRESET" || this.#connections.get(socket)?.latest?.isAwaited === true) {
       socket.destroy();
       return;
@@ -135,7 +135,7 @@ export class HttpListener {
 }
 
 /**
- * What Node reads of a socket at once. With its own 16 KiB of high water a push, which is mostly larger, stops its socket and starts it
- * again. A request that nobody reads holds two reads at most, where it held one and a quarter.
+ * How much Node.js reads of a socket at once. With its default of 16 KiB most pushes, which are larger, stop their socket and start it
+ * again. A request whose body nobody reads yet holds up to two reads.
  */
 const READ_BYTES = 64 * 2 ** 10;

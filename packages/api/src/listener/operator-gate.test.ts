@@ -6,13 +6,13 @@ const HOST = { host: "127.0.0.1:4040" };
 
 describe("operator gate", () => {
   for (const peer of ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"]) {
-    it(`lets a command line on this machine in (${peer})`, () => expect(refuseOperator(peer, HOST)).to.equal(undefined));
+    it(`accepts a command line on this machine (${peer})`, () => expect(refuseOperator(peer, HOST)).to.equal(undefined));
   }
   for (const peer of ["10.0.0.1", "::ffff:10.0.0.1", "fe80::1", "128.0.0.1", undefined]) {
     it(`refuses a peer elsewhere (${peer})`, () => expect(refuseOperator(peer, HOST)?.code).to.equal("OPERATOR_NOT_LOCAL"));
   }
 
-  it("refuses what a proxy on this machine passes on", () => {
+  it("refuses requests that a proxy on this machine forwards", () => {
     expect(refuseOperator(LOCAL, { ...HOST, "x-forwarded-for": "10.0.0.1" })?.code).to.equal("OPERATOR_FORWARDED");
     expect(refuseOperator(LOCAL, { ...HOST, forwarded: "for=10.0.0.1" })?.code).to.equal("OPERATOR_FORWARDED");
   });
@@ -29,7 +29,7 @@ describe("operator gate", () => {
     for (const headers of refused) expect(refuseOperator(LOCAL, headers)?.code, JSON.stringify(headers)).to.equal("OPERATOR_CROSS_ORIGIN");
   });
 
-  it("lets the node's own page in", () => {
+  it("accepts the node's own page", () => {
     expect(refuseOperator(LOCAL, { host: "localhost:4040", origin: "http://localhost:4040", "sec-fetch-site": "same-origin" })).to.equal(undefined);
     expect(refuseOperator("::1", { host: "[::1]:4040", "sec-fetch-site": "none" })).to.equal(undefined);
   });

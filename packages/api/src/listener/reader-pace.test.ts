@@ -5,7 +5,7 @@ import { DEFAULT_SERVER_LIMITS } from "./server.ts";
 
 const RULE: PaceRule = { bytesMin: 64_000, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 };
 
-/** When a reader who has taken `takenAt(second)` bytes by then is cut, in seconds; undefined: not within two hours. */
+/** The second at which a reader is cut off that has read `takenAt(second)` bytes by then; undefined where it is not within two hours. */
 function cutAt(takenAt: (second: number) => number, when: { readonly wanted?: (second: number) => boolean; readonly stopAt?: number } = {}): number | undefined {
   const pace = new ReaderPace(RULE, 0);
   for (let second = 0; second < 7200; second++) {
@@ -18,56 +18,56 @@ function cutAt(takenAt: (second: number) => number, when: { readonly wanted?: (s
 describe("reader pace", () => {
   const nothing = (): number => 0;
   const always = (): boolean => true;
-  /** So many bytes a second. */
+  /** A reader with a steady pace in bytes a second. */
   const steady = (bytes: number) => (second: number) => second * bytes;
-  /** What a slow reader looks like on loopback: the kernel takes 4 MB at once, then 1.5 MB again and again. */
+  /** A slow reader on loopback: the kernel takes 4 MB at once, then 1.5 MB each time. */
   const lumps = (everySeconds: number) => (second: number) => 4_000_000 + Math.floor(second / everySeconds) * 1_500_000;
 
-  it("who takes nothing is cut after the slow window, after the short one where others want the room", () => {
+  it("a client that reads nothing is cut off after the slow window, or the short one where others wait for the memory", () => {
     expect(cutAt(nothing)).to.equal(30);
     expect(cutAt(nothing, { wanted: always })).to.equal(10);
     expect(cutAt(nothing, { wanted: (second) => second >= 17 })).to.equal(17);
     expect(cutAt(() => 3_900_000), "what the kernel took at the beginning is no pace").to.equal(30);
   });
 
-  it("who is slow and steady above the minimum is served for as long as it takes", () => {
+  it("a client that is slow and steady above the minimum is served however long it takes", () => {
     expect(cutAt(steady(2_200))).to.equal(undefined);
     expect(cutAt(lumps(29))).to.equal(undefined);
     expect(cutAt(steady(2_000)), "below it").to.equal(30);
   });
 
-  it("... for two minutes where others want the room, at a better pace", () => {
+  it("... for two minutes where others wait for the memory, at a better pace", () => {
     expect(cutAt(steady(6_500), { wanted: (second) => second < 119 })).to.equal(undefined);
     expect(cutAt(steady(6_500), { wanted: (second) => second === 500 })).to.equal(500);
     expect(cutAt(steady(2_200), { wanted: always })).to.equal(10);
     expect(cutAt(lumps(9), { wanted: (second) => second < 119 })).to.equal(undefined);
   });
 
-  it("who stops reading in the middle is cut a window after that", () => {
+  it("a client that stops reading in the middle is cut off a window later", () => {
     expect(cutAt((second) => Math.min(second, 100) * 1_000_000)).to.equal(130);
   });
 
-  it("the stop of the node asks for a good pace, and gives everybody a moment to show it", () => {
+  it("a stop requires a good pace, and gives each client one window to show it", () => {
     expect(cutAt(nothing, { stopAt: 5 })).to.equal(7);
     expect(cutAt(lumps(29), { stopAt: 20 })).to.equal(22);
     expect(cutAt(steady(1_000_000), { stopAt: 20 })).to.equal(undefined);
   });
 
-  it("time in which it cannot read does not count", () => {
+  it("time in which a client cannot read yet does not count", () => {
     const pace = new ReaderPace(RULE, 0);
     pace.pause(100_000);
     expect(pace.isTooSlow(0, { nowMs: 129_000, isRoomWanted: false, stoppingSinceMs: undefined })).to.equal(false);
     expect(pace.isTooSlow(0, { nowMs: 130_000, isRoomWanted: false, stoppingSinceMs: undefined })).to.equal(true);
   });
 
-  it("when its room gets free is told by its pace, or by when it is cut", () => {
+  it("the time until its memory is free is told by its pace, or by when it is cut off", () => {
     const pace = new ReaderPace(RULE, 0);
     expect(pace.endsInMs(0, 1_000_000, 4_000), "reads nothing").to.equal(6_000);
     expect(pace.endsInMs(1_000_000, 500_000, 4_000), "reads 250 a ms").to.equal(2_000);
     expect(pace.endsInMs(1_000_000, 500_000_000, 4_000), "longer than it may").to.equal(116_000);
   });
 
-  it("a request waits longer for room than a reader that reads nothing is waited for", () => {
+  it("a request waits longer for memory than a client that reads nothing may hold it", () => {
     const { replyWaitMs, replyPace } = DEFAULT_SERVER_LIMITS;
     expect(replyWaitMs).to.be.greaterThan(replyPace.wantedWindowMs + 1000);
   });

@@ -1,14 +1,14 @@
 /**
- * Whether the reader of a reply is too slow to be waited for. Pure: it is told what time it is and how much was taken.
+ * Decides whether the client reads a reply too slowly. Pure: time and progress are passed in.
  *
- * A reader has to take `bytesMin` again and again, each time within a window. How long the window is depends on who else waits:
+ * The client has to read `bytesMin` in every window. The length of the window depends on who else waits:
  *
- *   nobody                          slowWindowMs    a bad line is served, for as long as it takes
- *   others, for the reply's room    wantedWindowMs  and a reply that is older than `timeoutMs` is cut, however steady its reader is
- *   the stop of the node            stopWindowMs    counted from the stop at the earliest
+ *   nobody                           slowWindowMs    a slow connection is served, however long it takes
+ *   others, for the reply's memory   wantedWindowMs  a reply older than `timeoutMs` is cut off too, however steadily it is read
+ *   the stop of the node             stopWindowMs    counted from the stop or later
  *
- * What was taken is what the kernel took, and that comes in lumps: it asks for more when a third of its own buffer is free, which on
- * loopback is 1.5 MB. So a reader there may be cut unless it reads 1.5 MB in each window; on a network the lumps are some 30 KB.
+ * Progress is what the kernel has taken, and it takes in lumps: it asks for more when a third of its buffer is free, which is 1.5 MB on
+ * loopback. So a client on loopback must read 1.5 MB in each window; on a network the lumps are some 30 KB.
  */
 export interface PaceRule {
   readonly bytesMin: number;
@@ -20,16 +20,16 @@ export interface PaceRule {
 
 export interface PaceContext {
   readonly nowMs: number;
-  /** Others wait for the room that the reply takes. */
+  /** Another request waits for the memory that the reply holds. */
   readonly isRoomWanted: boolean;
-  /** Undefined: the node does not stop. */
+  /** When the stop began. Undefined: the node is not stopping. */
   readonly stoppingSinceMs: number | undefined;
 }
 
 export class ReaderPace {
   readonly #rule: PaceRule;
   readonly #startMs: number;
-  /** When it had last taken `bytesMin` more, and how much it had taken then. */
+  /** When the client completed its last `bytesMin`, and the total it had read by then. */
   #markMs: number;
   #markBytes = 0;
 
@@ -39,7 +39,7 @@ export class ReaderPace {
     this.#markMs = nowMs;
   }
 
-  /** Time in which the reader cannot read, as its reply waits behind another, does not count. */
+  /** The time in which the reply waits behind another one of its connection does not count: the client cannot read it yet. */
   pause(nowMs: number): void {
     this.#markMs = nowMs;
   }
@@ -55,7 +55,7 @@ export class ReaderPace {
     return nowMs - this.#markMs >= (isRoomWanted ? wantedWindowMs : slowWindowMs);
   }
 
-  /** When the reply will be gone at the latest that can be told: read at its pace so far, or cut. */
+  /** An upper estimate of when the reply is gone: read to its end at the pace so far, or cut off. */
   endsInMs(takenBytes: number, leftBytes: number, nowMs: number): number {
     const { bytesMin, wantedWindowMs, timeoutMs } = this.#rule;
     if (takenBytes - this.#markBytes < bytesMin && nowMs > this.#markMs) return Math.max(0, this.#markMs + wantedWindowMs - nowMs);

@@ -1,84 +1,75 @@
 import { CodedError, invalidArgument } from "@pyromesh/base";
-import type { Clock, LogFields, Logger } from "@pyromesh/base";
+import type { LogFields, Logger } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { RefusalLog, refusalReason, withoutQuotes } from "./refusal-log.ts";
 import type { Refusal } from "./refusal-log.ts";
 
 class Rig {
   readonly lines: { readonly level: string; readonly fields: LogFields }[] = [];
-  ms = 0;
-  readonly #timers = new Set<{ readonly atMs: number; readonly run: () => void }>();
+  readonly clock = new ManualClock();
   readonly log: RefusalLog;
 
   constructor() {
     const take = (level: string) => (_: string, fields: LogFields = {}) => void this.lines.push({ level, fields });
     const logger: Logger = { debug: take("debug"), info: take("info"), warn: take("warn"), error: take("error"), with: () => logger };
-    const after: Clock["after"] = (delayMs, run) => {
-      const timer = { atMs: this.ms + delayMs, run };
-      this.#timers.add(timer);
-      return { cancel: () => void this.#timers.delete(timer) };
-    };
-    this.log = new RefusalLog({ clock: { after } as Clock, logger }); // all of the clock that it uses
+    this.log = new RefusalLog({ clock: this.clock, logger });
   }
 
   refuse(tenant: string, reason: string, more: Partial<Refusal> = {}): void {
     this.log.note({ tenant, reason, isLoss: true, status: 429, route: "/ingest", message: "too much", ...more });
   }
-  advance(byMs: number): void {
-    this.ms += byMs;
-    for (const timer of [...this.#timers]) if (timer.atMs <= this.ms && this.#timers.delete(timer)) timer.run();
-  }
-  /** Tenant, reason and count of the lines since the last call. */
+  /** Tenant, reason and count of the lines logged since the last call. */
   take(): unknown[] {
     return this.lines.splice(0).map(({ fields }) => [fields["tenant"], fields["reason"], fields["count"]]);
   }
 }
 
 describe("refusal log", () => {
-  it("the first of a tenant and reason is logged at once, the others once a minute with their count", () => {
+  it("the first refusal of a tenant and reason is logged at once, further ones once a minute with their count", () => {
     const rig = new Rig();
     for (let i = 0; i < 1000; i++) rig.refuse("a", "rate_limited");
     rig.refuse("b", "rate_limited");
     rig.refuse("a", "series_limit");
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1], ["b", "rate_limited", 1], ["a", "series_limit", 1]]);
-    rig.advance(59_999);
+    rig.clock.advance(59_999);
     expect(rig.take()).to.deep.equal([]);
-    rig.advance(1);
+    rig.clock.advance(1);
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 999]]);
     rig.refuse("a", "rate_limited");
     rig.refuse("b", "rate_limited");
     expect(rig.take(), "of a pair that was quiet for a minute the next is a first one").to.deep.equal([["b", "rate_limited", 1]]);
-    rig.advance(60_000);
+    rig.clock.advance(60_000);
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1]]);
   });
 
-  it("a hundred pairs have lines of their own, further ones share one; a minute later there is room again", () => {
+  it("a hundred pairs of tenant and reason have lines of their own, further ones share one; a minute later there is room again", () => {
     const rig = new Rig();
     for (let i = 0; i < 300; i++) rig.refuse(`t${i}`, "rate_limited");
     expect(rig.take()).to.have.length(101);
-    rig.advance(60_000);
+    rig.clock.advance(60_000);
     expect(rig.take()).to.deep.equal([["(other)", "(other)", 199]]);
     rig.refuse("t299", "rate_limited");
     expect(rig.take()).to.deep.equal([["t299", "rate_limited", 1]]);
   });
 
-  it("what was counted is printed at the end, and no timer is left", () => {
+  it("a stop logs what was counted and leaves no timer", () => {
     const rig = new Rig();
     for (let i = 0; i < 3; i++) rig.refuse("a", "rate_limited");
     rig.log.stop();
     expect(rig.take()).to.deep.equal([["a", "rate_limited", 1], ["a", "rate_limited", 2]]);
-    rig.advance(600_000);
+    rig.clock.advance(600_000);
     expect(rig.take()).to.deep.equal([]);
   });
 
-  it("warns where data is lost, and informs of what a client asked wrongly", () => {
+  it("the level is warn where data is lost, and info for a client's mistake", () => {
     const rig = new Rig();
     rig.refuse("a", "x");
     rig.refuse("a", "y", { isLoss: false });
     expect(rig.lines.map(({ level }) => level)).to.deep.equal(["warn", "info"]);
   });
 
-  it("an example holds nothing that stands in quotes or braces, however it is quoted, and stays on one short line", () => {
+  it("an example has no text in quotes or braces, and is one short line", () => {
     expect(withoutQuotes('label "sec"ret" is bad: use "x"')).to.equal("label ...");
     expect(withoutQuotes('the series {secret="a", b="}"} has 4 labels: send fewer')).to.equal("the series ... has 4 labels: send fewer");
     expect(withoutQuotes('not JSON (Unexpected token \'s\', "secret)')).to.equal("not JSON (Unexpected token ..., ...");
@@ -88,7 +79,7 @@ describe("refusal log", () => {
     expect(withoutQuotes("x".repeat(5000))).to.have.length(300);
   });
 
-  it("a push's reason is that of the metrics, of a query the code, and without an error the status", () => {
+  it("the reason of a push is that of the metrics, of a query the error's code, and without an error the status", () => {
     const limited = new CodedError({ code: "SERIES_LIMIT", kind: "resource_exhausted", message: "m", details: { reason: "series_limit" } });
     expect(refusalReason(limited, 429, true)).to.equal("series_limit");
     expect(refusalReason(new CodedError({ code: "PUSH_REFUSED", kind: "resource_exhausted", message: "m", cause: limited }), 429, true)).to.equal("series_limit");

@@ -1,11 +1,12 @@
 /**
- * Refused requests in the log. The first of a tenant and reason is logged at once; those of the next minute are counted and make one
- * line, and so on each minute until a minute brings none. So a client that is refused a thousand times a second writes two lines.
+ * Logs refused requests, a bounded number of lines per minute. The first refusal of a tenant and reason is logged at once. Those of each
+ * following minute are counted and logged as one line, until a minute has none. A client that is refused a thousand times a second causes
+ * two lines in the first minute.
  *
  *   {"level":"warn","tenant":"team-a","reason":"series_limit","count":1834,"status":429,"route":"/ingest","example":"...","msg":"requests were refused"}
  *
- * What must stay true: no line holds what a client sent but its tenant, which is checked, and words of a route's own: an error's
- * sentence quotes what it is about, and what stands in quotes or braces is left out (`withoutQuotes`).
+ * What must stay true: the only text of a client in a line is its tenant, which has been validated. An error message quotes what the
+ * client sent, so quoted text is removed (`withoutQuotes`).
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
@@ -13,22 +14,22 @@ import { discardReason } from "../write/discards.ts";
 import { OTHER_TENANTS } from "../ports/tenant-labels.ts";
 
 export interface Refusal {
-  /** "" where none is known yet. */
+  /** "" where the tenant is not known. */
   readonly tenant: string;
   readonly reason: string;
-  /** The request's data is lost unless it is sent again, or this node could not do what it should. */
+  /** The data of the request is lost unless the client sends it again, or the node failed. Such a refusal is logged as a warning. */
   readonly isLoss: boolean;
   readonly status: number | undefined;
-  /** As metrics name it. */
+  /** The route's name in metrics. */
   readonly route: string;
-  /** An error's sentence. */
+  /** The message of the error. */
   readonly message: string;
 }
 
 interface Pair {
   readonly tenant: string;
   readonly reason: string;
-  /** Since its last line. */
+  /** Refusals since its last line. */
   count: number;
   latest: Refusal;
   timer: Timer | undefined;
@@ -51,7 +52,7 @@ export class RefusalLog {
     if (pair.timer === undefined) this.#print(pair);
   }
 
-  /** Prints what was counted. */
+  /** Logs what was counted since the last lines. */
   stop(): void {
     for (const pair of this.#pairs.values()) {
       pair.timer?.cancel();
@@ -87,21 +88,24 @@ export class RefusalLog {
 
 const LINE = "requests were refused";
 const INTERVAL_MS = 60_000;
-/** Of tenants and reasons that had a refusal within the last minute. At the bound further ones share one line a minute, under `OTHERS`. */
+/**
+ * Pairs of tenant and reason that had a refusal within the last minute. At the bound all further ones share one line a minute, named
+ * `OTHERS`.
+ */
 const PAIR_COUNT_MAX = 100;
 const OTHERS = OTHER_TENANTS;
 
-/** Why it was refused: the reason that the metrics of discarded profiles name, else the error's code, else its status. */
+/** The reason: for a write the label value of the metrics of discarded profiles, else the error's code, else its status. */
 export function refusalReason(error: unknown, status: number, isWrite: boolean): string {
   if (!(error instanceof CodedError)) return `http_${status}`;
-  // A push of several profiles is refused for the worst of its reasons.
+  // A push of several profiles is refused with the worst of its errors as cause.
   const worst = error.code === "PUSH_REFUSED" && error.cause instanceof CodedError ? error.cause : error;
   return isWrite || typeof worst.details["reason"] === "string" ? discardReason(worst) : worst.code.toLowerCase();
 }
 
 /**
- * The sentence of an error without what it quotes or puts in braces, which may be what a client sent; on one line, of a bounded length.
- * From the first quote or brace to the last: what is quoted may hold quotes.
+ * Removes what an error message quotes or puts in braces, since a client may have sent it. The result has one line and a bounded length.
+ * The removed part reaches from the first quote or brace to the last, as quoted text may contain quotes.
  */
 export function withoutQuotes(message: string): string {
   return message

@@ -1,6 +1,6 @@
 /**
- * All replies of a listener that somebody still has to read: what they may hold together (reply-budget.ts), who of their readers is too
- * slow (reader-pace.ts), and the compression of large ones. Connections that wait for a next request are not looked at.
+ * All replies of a listener that are not yet read to their end: how much memory they may hold together (reply-budget.ts), which clients
+ * read too slowly (reader-pace.ts), and the compression of large replies. Idle connections are not part of it.
  */
 import type { Clock, Counter, Metrics, Timer } from "@pyromesh/base";
 import type { Compression } from "../ports/compression.ts";
@@ -8,22 +8,22 @@ import type { PaceRule } from "./reader-pace.ts";
 import { ReplyBudget } from "./reply-budget.ts";
 import type { ReplySender } from "./reply-sender.ts";
 
-export interface RepliesOptions {
-  /** Of all replies that are not read. */
+interface RepliesOptions {
+  /** Memory of all replies that are not yet read. */
   readonly bytesMax: number;
   readonly waitMs: number;
   readonly rule: PaceRule;
 }
 
-export interface RepliesModules {
+interface RepliesModules {
   readonly clock: Clock;
   readonly compression: Compression;
   readonly metrics: Metrics;
 }
 
-/** How often readers are looked at. */
+/** How often the pace of the readers is checked. */
 const TICK_MS = 500;
-/** Of the requests that may be at work (1024), those that wait for room. */
+/** Requests that may wait for memory, of the 1024 that may be at work. One more is refused (503). */
 const WAITING_COUNT_MAX = 128;
 
 export class Replies {
@@ -32,7 +32,7 @@ export class Replies {
   readonly #clock: Clock;
   readonly #compression: Compression;
   readonly #cut: Counter;
-  /** Sender -> what closes its connection. As many as there are requests that are not replied to. */
+  /** Sender -> the function that closes its connection. At most as many as there are requests without a complete reply. */
   readonly #senders = new Map<ReplySender, () => void>();
   #timer: Timer | undefined;
   #stoppingSinceMs: number | undefined;
@@ -45,8 +45,8 @@ export class Replies {
     this.#compression = compression;
     this.budget = new ReplyBudget({ bytesMax, waitMs, waitingCountMax: WAITING_COUNT_MAX }, { clock, roomInMs: (bytes) => this.#roomInMs(bytes) });
     metrics.gauge("pyromesh_reply_bytes", "Bytes of replies that are being built, compressed or read.", [], (gauge) => gauge.set({}, this.budget.bytes));
-    metrics.gauge("pyromesh_reply_bytes_max", "What they may be together.", [], (gauge) => gauge.set({}, bytesMax));
-    this.#cut = metrics.counter("pyromesh_replies_cut_total", "Replies whose reader was too slow, so that the connection was closed.");
+    metrics.gauge("pyromesh_reply_bytes_max", "Most bytes that all replies may hold together.", [], (gauge) => gauge.set({}, bytesMax));
+    this.#cut = metrics.counter("pyromesh_replies_cut_total", "Replies that were cut off because their client read too slowly.");
     this.#cut.add({}, 0);
   }
 
@@ -59,7 +59,7 @@ export class Replies {
     this.#senders.delete(sender);
   }
 
-  /** From now on readers have to be quick, and who waits for room is refused. */
+  /** From now on the readers have the shorter window of a stop, and requests that wait for memory are refused. */
   beginStop(): void {
     this.#stoppingSinceMs = this.#clock.monotonicMs();
     this.budget.stop();
@@ -71,18 +71,19 @@ export class Replies {
   }
 
   /**
-   * Undefined where it is better sent as it is: there is no room for both, or too many wait. Large ones are compressed one after the other,
-   * so that the other threads of the pool stay free for commits. `bytes` have their room; the result, at most half as large, gets its own.
+   * Returns undefined where the reply should be sent uncompressed: there is no memory for both forms, or too many replies wait. Large
+   * replies are compressed one after another, so that the other threads of the pool stay free for commits. The caller holds the memory of
+   * `bytes`; the result, at most half as large, gets memory of its own.
    */
   async compress(bytes: Uint8Array, level: number): Promise<Uint8Array | undefined> {
     const sizeBytesMax = Math.floor(bytes.length / 2);
     if (this.#compressingCount > COMPRESSING_COUNT_MAX || !this.budget.tryTake(sizeBytesMax)) return undefined;
     this.#compressingCount++;
-    const compressed = this.#compressing.then(() => this.#compression.gzip(bytes, { level, sizeBytesMax })).catch(() => undefined); // hardly smaller, or no memory
-    this.#compressing = compressed.then(() => undefined); // the next one waits for it, and does not hold it
+    const compressed = this.#compressing.then(() => this.#compression.gzip(bytes, { level, sizeBytesMax })).catch(() => undefined); // it rejects where the result would be larger, or memory is short
+    this.#compressing = compressed.then(() => undefined); // the next one waits for this one, and must not hold its bytes
     const result = await compressed;
     this.#compressingCount--;
-    this.budget.trySwap(sizeBytesMax, result?.length ?? 0); // never more than it was
+    this.budget.trySwap(sizeBytesMax, result?.length ?? 0); // it fits: the result is not larger
     return result;
   }
 
@@ -98,7 +99,7 @@ export class Replies {
     if (this.#senders.size > 0) this.#timer ??= this.#clock.after(TICK_MS, () => this.#tick());
   }
 
-  /** Replies that leave, in the order in which they do, until there is room; what is still being built is not known to leave. */
+  /** How long until `bytes` are free, where the replies leave in the expected order. Replies that are still being built do not count. */
   #roomInMs(bytes: number): number {
     const nowMs = this.#clock.monotonicMs();
     let leftBytes = bytes;
@@ -112,5 +113,5 @@ export class Replies {
   }
 }
 
-/** Large replies that wait to be compressed; each has its room already. Past it one more is sent as it is. */
+/** Large replies that wait for compression. Each holds its memory already. At the bound one more is sent uncompressed. */
 const COMPRESSING_COUNT_MAX = 8;

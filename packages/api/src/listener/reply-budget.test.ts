@@ -1,7 +1,7 @@
 import { CodedError } from "@pyromesh/base";
 import { expect } from "chai";
 import { ReplyBudget } from "./reply-budget.ts";
-import { ManualClock } from "../testing/manual-clock.ts";
+import { ManualClock } from "@pyromesh/base/testing";
 
 const MB = 2 ** 20;
 const NEVER = new AbortController().signal;
@@ -28,7 +28,7 @@ describe("reply budget", () => {
     return outcomes;
   };
 
-  it("a reservation waits until there is room, the longest waiting first, and goes past one that does not fit", async () => {
+  it("a reservation waits until there is room, the longest waiting first, and overtakes one that does not fit", async () => {
     expect(budget.tryTake(30 * MB)).to.equal(true);
     void reserve("large", 20 * MB);
     void reserve("second", 5 * MB);
@@ -43,7 +43,7 @@ describe("reply budget", () => {
     expect([budget.bytes, budget.waitingCount, clock.timerCount]).to.deep.equal([26 * MB, 0, 0]);
   });
 
-  it("past its time it is refused with 503, and with when there will be room", async () => {
+  it("a reservation that waits too long is refused with 503 and the time when there will be room", async () => {
     budget.tryTake(30 * MB);
     void reserve("a", 20 * MB);
     clock.advance(14_999);
@@ -58,13 +58,13 @@ describe("reply budget", () => {
     }
   });
 
-  it("only so many wait, and one more is refused at once", async () => {
+  it("the number of waiting reservations is bounded, and one more is refused at once", async () => {
     budget.tryTake(30 * MB);
     for (const name of ["a", "b", "c", "d"]) void reserve(name, 20 * MB);
     expect(await settled()).to.deep.equal(["d REPLIES_TOO_LARGE 1"]);
   });
 
-  it("who goes away waits no more", async () => {
+  it("a client that goes away no longer waits", async () => {
     budget.tryTake(30 * MB);
     const caller = new AbortController();
     void reserve("a", 20 * MB, caller.signal);
@@ -82,12 +82,12 @@ describe("reply budget", () => {
     expect(budget.tryTake(1)).to.equal(false);
   });
 
-  it("one large reply that is alone may be larger than the bound: else it could never be sent", () => {
+  it("one large reply alone may be larger than the bound: otherwise it could never be sent", () => {
     budget.tryTake(MB / 2);
     expect([budget.tryTake(100 * MB), budget.tryTake(MB)]).to.deep.equal([true, false]);
   });
 
-  it("what was foreseen becomes what it is with nobody in between, or stays", async () => {
+  it("a swap replaces the estimate by the real size in one step, or changes nothing", async () => {
     budget.tryTake(25 * MB);
     budget.tryTake(5 * MB);
     void reserve("waits", 4 * MB);
@@ -98,17 +98,17 @@ describe("reply budget", () => {
     expect(budget.trySwap(0, 60 * MB)).to.equal(false);
   });
 
-  it("what may be large reserves no more than a quarter of what large replies share", () => {
+  it("a reply that may be large reserves at most a quarter of the share of large replies", () => {
     expect([budget.reservationFor(1e12), budget.reservationFor(1000)]).to.deep.equal([7.5 * MB, 1000]);
   });
 
-  it("small replies that the kernel did not take may go a quarter past the bound", () => {
+  it("small replies that the kernel did not take may exceed the bound by a quarter", () => {
     budget.tryTake(30 * MB);
     for (let n = 0; n < 20; n++) expect(budget.tryTakeSent(MB)).to.equal(true);
     expect(budget.tryTakeSent(MB)).to.equal(false);
   });
 
-  it("after the stop who waits is refused, and so is whoever comes", async () => {
+  it("a stop refuses all reservations that wait or come", async () => {
     budget.tryTake(30 * MB);
     void reserve("a", 20 * MB);
     budget.stop();

@@ -1,28 +1,31 @@
 /**
- * What all replies that are not read yet may hold together. A reply takes room once its size is known; where its size can be foreseen its
- * handler reserves room before the reply is built, and waits for it.
+ * The memory that all replies hold together until they are read. A reply takes memory once its size is known. Where the handler can
+ * estimate the size, it reserves memory before it builds the reply, and waits for it.
  *
- *   reserve(foreseen) ─ build ─► swap(foreseen, real) ─ compress ─► swap(real, compressed) ─ read ─► give
+ *   reserve(estimate) ─ build ─► swap(estimate, real) ─ compress ─► swap(real, compressed) ─ read ─► give
  *
- * What must stay true: `bytes` never exceeds the bound but for one large reply that is alone (else it could never be sent). Replies
- * of more than a mebibyte share three quarters of it: who asks for little finds room while others do not read much.
+ * What must stay true: `bytes` never exceeds the bound, except for one large reply that is alone (it could never be sent otherwise).
+ * Replies of more than 1 MiB share three quarters of the budget, so that small ones find room behind slow readers of large ones.
  *
- * A reply that is built and finds no room is refused and dropped at once: to wait with it would be to hold it.
+ * A reply that was built and finds no room is refused and dropped at once: waiting would mean holding its memory.
  */
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 
-export interface ReplyBudgetOptions {
+interface ReplyBudgetOptions {
   readonly bytesMax: number;
-  /** How long a reservation waits. Past it the request is refused (503). */
+  /** How long a reservation waits. After that the request is refused (503). */
   readonly waitMs: number;
-  /** How many may wait. Past it one more is refused at once (503): requests that wait count as at work, and pushes need their places. */
+  /**
+   * How many reservations may wait. One more is refused at once (503): waiting requests count as requests at work, and pushes need those
+   * places.
+   */
   readonly waitingCountMax: number;
 }
 
-export interface ReplyBudgetModules {
+interface ReplyBudgetModules {
   readonly clock: Clock;
-  /** How long it takes until so many bytes more are free, as far as can be told. */
+  /** An estimate of how long it takes until so many more bytes are free. */
   readonly roomInMs: (bytes: number) => number;
 }
 
@@ -41,7 +44,7 @@ export class ReplyBudget {
   readonly #roomInMs: (bytes: number) => number;
   readonly #waiting = new Set<Waiting>();
   #bytes = 0;
-  /** Of them, in large replies. */
+  /** The part of `#bytes` that large replies hold. */
   #largeBytes = 0;
   #isStopped = false;
 
@@ -59,18 +62,24 @@ export class ReplyBudget {
     return this.#waiting.size;
   }
 
-  /** How much is reserved for a reply that may become so large: not so much that a few that may be large keep all others out. */
+  /**
+   * How much to reserve for a reply of this expected size: at most a quarter of the share of large replies, so that a few queries cannot
+   * block all others.
+   */
   reservationFor(bytes: number): number {
     return Math.min(bytes, Math.floor(this.#largeBytesMax / 4));
   }
 
-  /** Rejects REPLIES_TOO_LARGE, NODE_STOPPING, or the signal's reason. Whoever fits goes first, the longest waiting among them before others. */
+  /**
+   * Rejects REPLIES_TOO_LARGE, NODE_STOPPING, or the signal's reason. When memory gets free, the longest waiting reservation that fits
+   * goes first.
+   */
   reserve(bytes: number, signal: AbortSignal): Promise<void> {
     if (this.#isStopped) return Promise.reject(stopping());
     if (this.tryTake(bytes)) return Promise.resolve();
     if (this.#waiting.size >= this.#options.waitingCountMax) return Promise.reject(this.refusal(bytes));
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return reject(signal.reason as Error); // whatever the caller gave
+      if (signal.aborted) return reject(signal.reason as Error); // abort() accepts anything as a reason
       const end = (): void => {
         this.#waiting.delete(waiting);
         timer.cancel();
@@ -103,14 +112,17 @@ export class ReplyBudget {
     return true;
   }
 
-  /** Of a reply that was handed to the kernel, which did not take all of it. A quarter past the bound; false beyond. */
+  /**
+   * For a small reply that was written and of which the kernel did not take everything. May exceed the bound by a quarter; false beyond
+   * that.
+   */
   tryTakeSent(bytes: number): boolean {
     if (this.#bytes + bytes > this.#options.bytesMax * 1.25) return false;
     this.#add(bytes);
     return true;
   }
 
-  /** What was taken as `from` becomes `to`, with nobody in between; false, and nothing is changed, where that does not fit. */
+  /** Replaces `from` bytes by `to` bytes in one step. False where that does not fit; then nothing changes. */
   trySwap(from: number, to: number): boolean {
     if (to > from && !this.#fits(to, from)) return false;
     this.#add(-from);
@@ -125,19 +137,19 @@ export class ReplyBudget {
     this.#grant();
   }
 
-  /** Who waits is refused, and so is whoever comes. */
+  /** Refuses all that wait, and all that come. */
   stop(): void {
     this.#isStopped = true;
     for (const waiting of this.#waiting) waiting.refuse(stopping());
   }
 
-  /** 503, with the time until there will be room. */
+  /** A 503 that says in how many seconds there should be room. */
   refusal(bytes: number): CodedError {
     const retryAfterSeconds = Math.min(RETRY_AFTER_SECONDS_MAX, Math.max(1, Math.ceil(this.#roomInMs(bytes) / 1000)));
     return new CodedError({
       code: "REPLIES_TOO_LARGE",
       kind: "unavailable",
-      message: `this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${retryAfterSeconds} s`,
+      message: `this node has no memory left for this reply until others are read: ask for less, or try again in ${retryAfterSeconds} s`,
       details: { retryAfterSeconds },
     });
   }

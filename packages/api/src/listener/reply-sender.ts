@@ -1,10 +1,10 @@
 /**
- * Sends a large reply in pieces, the next one when the kernel has taken the one before: so it is known how much its reader has taken,
- * and a slow reader can be told from a dead one. The bytes stay where they are; only views of them are made. A small reply is handed over
- * whole; what is left of it then is watched here, too.
+ * Sends a large reply in pieces, each one after the kernel has taken the one before. So the progress of the reader is known, and a slow
+ * reader can be told from a dead one. Nothing is copied. A small reply is written whole; where the kernel does not take all of it, its
+ * rest is watched here too.
  *
- * What must stay true: a response is ended after the kernel has taken its last byte, not before. Node closes the connection of a response
- * that was ended as soon as the server closes, and would cut off what is left.
+ * What must stay true: a response is ended after the kernel has taken its last byte, not before. When the server closes, Node.js closes
+ * the connections whose response has ended, and would cut off the rest.
  */
 import { Turns } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -28,9 +28,12 @@ export class ReplySender {
     this.#pace = new ReaderPace(rule, clock.monotonicMs());
   }
 
-  /** The headers were written. Resolves with true when all was taken; with false, or never, where the reader goes away first. */
+  /**
+   * Call it after the headers are written. Resolves with true when everything was taken; with false, or never, where the client goes away
+   * first.
+   */
   async send(bytes: Uint8Array): Promise<boolean> {
-    // A reader may be as fast as the kernel takes pieces: then all of them would leave in one turn of the loop.
+    // A fast reader lets all pieces leave in one turn of the event loop, so other work gets a turn between them.
     const turns = new Turns({ clock: this.#clock });
     for (let offset = 0; offset < bytes.length; offset += PIECE_BYTES) {
       const piece = bytes.subarray(offset, offset + PIECE_BYTES);
@@ -42,7 +45,7 @@ export class ReplySender {
   }
 
   isTooSlow(context: PaceContext): boolean {
-    // Behind another reply of its connection it has no socket yet: its reader cannot read it.
+    // While it waits behind another reply of its connection it has no socket, and its client cannot read it.
     if (this.#response.socket === null) {
       this.#pace.pause(context.nowMs);
       return false;

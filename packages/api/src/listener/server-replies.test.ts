@@ -1,44 +1,47 @@
-/** Large replies, and those who do not read them, on real sockets. The clock stands still until a test moves it. */
+/** Large replies and clients that do not read them, on real sockets, with a clock that only the test moves. */
+import { once } from "node:events";
 import { connect } from "node:net";
 import type { Socket } from "node:net";
 import { expect } from "chai";
 import type { Handler } from "../ports/http.ts";
 import { DEFAULT_SERVER_LIMITS } from "./server.ts";
-import { ManualClock } from "../testing/manual-clock.ts";
+import type { ManualClock } from "@pyromesh/base/testing";
+import { inPlaceCompression } from "../testing/in-place-compression.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+import { WatchedHandler } from "../testing/watched-handler.ts";
 
 const MB = 2 ** 20;
-/** More than the kernel takes of what nobody reads. */
+/** More than the kernel takes while nobody reads. */
 const UNREAD_BYTES = 24 * MB;
 const { replyPace, replyWaitMs } = DEFAULT_SERVER_LIMITS;
 
 describe("server: replies", () => {
   let api: OpenApi;
   let clock: ManualClock;
-  let begunCount: number;
+  let replying: WatchedHandler;
+  let builtCount: number;
   const clients: Socket[] = [];
-  /** As many bytes as `?size=` says, of which `?foreseen=` are reserved before. */
+  /** Replies with `?size=` bytes, after reserving `?reserved=` bytes. */
   const handler: Handler = async (request) => {
-    const foreseen = Number(request.query.get("foreseen") ?? 0);
-    if (foreseen > 0) await request.reserveReply(foreseen);
-    begunCount++;
+    const reservedBytes = Number(request.query.get("reserved") ?? 0);
+    if (reservedBytes > 0) await request.reserveReply(reservedBytes);
+    builtCount++;
     return { status: 200, headers: { "content-type": request.query.get("type") ?? "application/octet-stream" }, body: patternOf(Number(request.query.get("size"))) };
   };
   const open = async (init: OpenApiInit = {}): Promise<void> => {
-    api = await openApi({ push: handler, clock, ...init });
+    replying = new WatchedHandler(handler);
+    builtCount = 0;
+    api = await openApi({ push: replying.handler, ...init });
+    clock = api.clock;
   };
-  beforeEach(() => {
-    clock = new ManualClock();
-    begunCount = 0;
-  });
   afterEach(async () => {
     for (const client of clients.splice(0)) client.destroy();
     await api.server.stop();
   });
 
   const ask = (parameters: string, headers: Readonly<Record<string, string>> = {}): Promise<Response> => fetch(`${api.url}/ingest?${parameters}`, { method: "POST", headers });
-  /** Asks, and reads nothing. */
+  /** Sends a request and reads nothing of the reply. */
   const askUnread = (parameters: string): Socket => {
     const client = connect(api.server.port, "127.0.0.1").pause();
     client.on("error", () => undefined);
@@ -47,12 +50,21 @@ describe("server: replies", () => {
     return client;
   };
   const metric = async (name: string): Promise<number> => Number(new RegExp(`^${name} (.*)$`, "m").exec(await api.metrics.text())?.[1]);
-  const until = async (isSo: () => boolean | Promise<boolean>): Promise<void> => {
-    while (!(await isSo())) await new Promise((resolve) => setImmediate(resolve));
+  const heldBytes = (): Promise<number> => metric("pyromesh_reply_bytes");
+  const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+  /** What replies hold once the handler has ended for so many requests: their replies are handed to the kernel by then. */
+  const heldAfterReplies = async (count: number): Promise<number> => {
+    await replying.ended.reach(count);
+    await turn();
+    return heldBytes();
   };
-  const heldIs = (bytes: number): Promise<void> => until(async () => (await metric("pyromesh_reply_bytes")) === bytes);
+  /** What replies hold once so many requests have ended. */
+  const heldAfterEnds = async (count: number): Promise<number> => {
+    await api.ended.reach(count);
+    return heldBytes();
+  };
 
-  it("one leaves whole, whatever its size, compressed where its reader takes that, and its room is free again", async () => {
+  it("a reply of any size is complete, compressed where the client accepts it, and frees its memory", async () => {
     await open();
     for (const size of [65_536, 65_537, 131_072, 1_000_000, 5 * MB + 1]) {
       const plain = await ask(`size=${size}`);
@@ -62,17 +74,17 @@ describe("server: replies", () => {
       expect(text.headers.get("content-encoding")).to.equal("gzip");
       expect(Buffer.compare(Buffer.from(await text.arrayBuffer()), patternOf(size)), `${size}, compressed`).to.equal(0);
     }
-    await heldIs(0);
+    expect(await heldAfterEnds(10)).to.equal(0);
   });
 
-  it("one that there is no room to compress leaves as it is", async () => {
+  it("a reply without memory for compression is sent uncompressed", async () => {
     await open({ limits: { replyBytesInFlightMax: 8 * MB } });
     const reply = await ask(`size=${5 * MB}&type=text/plain`, { "accept-encoding": "gzip" });
     expect([reply.headers.get("content-encoding"), (await reply.arrayBuffer()).byteLength]).to.deep.equal([null, 5 * MB]);
-    await heldIs(0);
+    expect(await heldAfterEnds(1)).to.equal(0);
   });
 
-  it("those that wait behind another on their connection leave whole and in turn", async () => {
+  it("replies to pipelined requests are complete and in order", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
@@ -89,114 +101,108 @@ describe("server: replies", () => {
       rest = rest.subarray(bodyAt + size);
     }
     expect(rest.length).to.equal(0);
-    await heldIs(0);
+    expect(await heldAfterEnds(4)).to.equal(0);
   });
 
-  it("HEAD of a large one is its headers", async () => {
+  it("HEAD of a large reply has only its headers", async () => {
     await open({ pages: { get: () => ({ body: patternOf(200_000), contentType: "application/octet-stream", etag: '"1"' }) } });
     const reply = await fetch(`${api.url}/favicon.ico`, { method: "HEAD" });
     expect([reply.status, reply.headers.get("content-length"), await reply.text()]).to.deep.equal([200, "200000", ""]);
-    await heldIs(0);
+    expect(await heldAfterEnds(1)).to.equal(0);
   });
 
-  it("who does not read is cut off after the slow window, and its room is free", async () => {
+  it("a client that does not read is cut off after the slow window, and its memory is free", async () => {
     await open();
     askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
     clock.advance(replyPace.slowWindowMs - 1000);
-    expect([await metric("pyromesh_replies_cut_total"), await metric("pyromesh_reply_bytes")]).to.deep.equal([0, UNREAD_BYTES]);
+    expect([await metric("pyromesh_replies_cut_total"), await heldBytes()]).to.deep.equal([0, UNREAD_BYTES]);
     clock.advance(2000);
-    await heldIs(0);
+    expect(await heldAfterEnds(1)).to.equal(0);
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("who goes away in the middle leaves its room at once", async () => {
+  it("a client that goes away in the middle frees its memory at once", async () => {
     await open();
     const client = askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
     client.destroy();
-    await heldIs(0);
+    expect(await heldAfterEnds(1)).to.equal(0);
   });
 
-  it("a connection that waits for its next request is not touched, however long", async () => {
+  it("an idle connection is never cut off", async () => {
     await open();
     const client = connect(api.server.port, "127.0.0.1");
     clients.push(client);
-    let received = "";
-    client.on("data", (chunk) => (received += chunk.toString("latin1")));
     for (let n = 1; n <= 2; n++) {
       client.write("GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n");
-      await until(() => received.split("ok\n").length === n + 1);
+      expect(String(await once(client, "data"))).to.match(/ok\n$/);
       clock.advance(3_600_000);
     }
   });
 
-  it("one that is built and finds no room is refused, with when there will be some", async () => {
+  it("a reply that is built and finds no memory is refused, with the time when there will be some", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
     clock.advance(4000);
     const refused = await ask(`size=${4 * MB}`);
-    // Ten seconds after the reader took its last: at once, or when the server looked at it first.
+    // Ten seconds after the reader's last progress, or one tick later, when the server noticed it.
     expect(refused.headers.get("retry-after")).to.be.oneOf(["6", "7"]);
-    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node holds as many bytes of replies as it may until they are read: ask for less, or again in ${refused.headers.get("retry-after")} s"}`]);
+    expect([refused.status, await refused.text()]).to.deep.equal([503, `{"code":"unavailable","message":"this node has no memory left for this reply until others are read: ask for less, or try again in ${refused.headers.get("retry-after")} s"}`]);
     expect((await ask("size=500000")).status, "a smaller one has room").to.equal(200);
   });
 
-  it("one that can be foreseen is not built before it has room; who does not read is then cut off sooner", async () => {
+  it("a reply with a reservation is not built before it has memory; clients that do not read are cut off sooner meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=${3 * MB}&foreseen=${4 * MB}`);
-    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
+    const waiting = ask(`size=${3 * MB}&reserved=${4 * MB}`);
+    await replying.begun.reach(2);
     clock.advance(replyPace.wantedWindowMs - 1000);
-    expect(begunCount).to.equal(1);
+    expect(builtCount).to.equal(1);
     clock.advance(2000);
     const reply = await waiting;
-    expect([reply.status, (await reply.arrayBuffer()).byteLength, begunCount]).to.deep.equal([200, 3 * MB, 2]);
-    await heldIs(0);
+    expect([reply.status, (await reply.arrayBuffer()).byteLength, builtCount]).to.deep.equal([200, 3 * MB, 2]);
+    expect(await heldAfterEnds(2)).to.equal(0);
   });
 
-  it("where none gets free in time the request is refused, and was never worked on", async () => {
+  it("where no memory gets free in time the request is refused without any work", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB, replyPace: { ...replyPace, wantedWindowMs: 60_000, slowWindowMs: 60_000 } } });
     askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
-    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
+    await replying.begun.reach(2);
     clock.advance(replyWaitMs);
     const refused = await waiting;
-    expect([refused.status, begunCount]).to.deep.equal([503, 1]);
+    expect([refused.status, builtCount]).to.deep.equal([503, 1]);
     expect(refused.headers.get("retry-after")).to.be.oneOf(["45", "46"]);
-    await heldIs(UNREAD_BYTES);
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
   });
 
-  it("sixty that do not read hold no more than the bound, and a small request beside them is answered", async () => {
+  it("sixty clients that do not read hold no more than the bound, and a small request is answered meanwhile", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     for (let n = 0; n < 60; n++) askUnread(`size=${6 * MB}`);
-    await until(() => begunCount === 60);
-    expect(await metric("pyromesh_reply_bytes")).to.be.at.most(24 * MB);
+    expect(await heldAfterReplies(60)).to.be.at.most(24 * MB);
     expect((await ask("size=1000")).status).to.equal(200);
   });
 
-  it("a compressed one that is not read holds what it is compressed to", async () => {
-    await open();
+  it("a compressed reply that is not read holds its compressed size", async () => {
+    await open({ compression: inPlaceCompression(queueMicrotask) });
     const client = connect(api.server.port, "127.0.0.1").pause();
     clients.push(client);
-    // What was sent before keeps the kernel full, so that even a small one stays.
+    // The large reply before it keeps the kernel's buffer full, so that even a small one waits.
     client.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\nPOST /ingest?size=${4 * MB}&type=text/plain HTTP/1.1\r\nhost: x\r\naccept-encoding: gzip\r\n\r\n`);
-    await until(async () => {
-      const heldBytes = await metric("pyromesh_reply_bytes");
-      return heldBytes > UNREAD_BYTES && heldBytes < UNREAD_BYTES + MB;
-    });
+    expect(await heldAfterReplies(2)).to.be.within(UNREAD_BYTES + 1, UNREAD_BYTES + MB);
   });
 
-  it("a stop lets who reads have all of it, and cuts off who does not, before the time to stop is over", async () => {
+  it("a stop lets clients read to the end, and cuts off those that do not read, before its time limit", async () => {
     await open({ limits: { stopTimeoutMs: 3_600_000 } });
     askUnread(`size=${UNREAD_BYTES}`);
     const reader = connect(api.server.port, "127.0.0.1").pause();
     clients.push(reader);
-    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // and keeps its connection
-    await heldIs(2 * UNREAD_BYTES);
+    reader.write(`POST /ingest?size=${UNREAD_BYTES} HTTP/1.1\r\nhost: x\r\n\r\n`); // it keeps its connection open
+    expect(await heldAfterReplies(2)).to.equal(2 * UNREAD_BYTES);
     const stopped = api.server.stop();
     const received = new Promise<number>((resolve) => {
       let bytes = 0;
@@ -210,14 +216,14 @@ describe("server: replies", () => {
     expect(await metric("pyromesh_replies_cut_total")).to.equal(1);
   });
 
-  it("a stop refuses who waits for room", async () => {
+  it("a stop refuses requests that wait for memory", async () => {
     await open({ limits: { replyBytesInFlightMax: 32 * MB } });
     askUnread(`size=${UNREAD_BYTES}`);
-    await heldIs(UNREAD_BYTES);
-    const waiting = ask(`size=1&foreseen=${4 * MB}`);
-    await until(async () => /requests_in_flight 1/.test(await api.metrics.text()));
+    expect(await heldAfterReplies(1)).to.equal(UNREAD_BYTES);
+    const waiting = ask(`size=1&reserved=${4 * MB}`);
+    await replying.begun.reach(2);
     const stopped = api.server.stop();
-    expect([(await waiting).status, begunCount]).to.deep.equal([503, 1]);
+    expect([(await waiting).status, builtCount]).to.deep.equal([503, 1]);
     clock.advance(replyPace.stopWindowMs + 1000);
     await stopped;
   });
@@ -225,7 +231,7 @@ describe("server: replies", () => {
 
 const patterns = new Map<number, Buffer>();
 
-/** Its bytes tell where they stand, and can be compressed. */
+/** Bytes that depend on their position and can be compressed. */
 function patternOf(size: number): Buffer {
   let bytes = patterns.get(size);
   if (bytes !== undefined) return bytes;

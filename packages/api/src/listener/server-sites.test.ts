@@ -1,4 +1,4 @@
-/** The site gate as the server asks it: for every route, before anything else. */
+/** The server checks `Host` and `Origin` for every route, before anything else. */
 import { connect } from "node:net";
 import { expect } from "chai";
 import type { ApiReply, Handler } from "../ports/http.ts";
@@ -22,7 +22,7 @@ describe("server: sites", () => {
   beforeEach(() => (pushedCount = 0));
   afterEach(() => api.server.stop());
 
-  /** Status, headers and body of what is answered to `text`, on a connection of its own. */
+  /** Sends `text` on a new connection. Returns status, headers and body. */
   const exchange = (text: string): Promise<string> =>
     new Promise((resolve, reject) => {
       const socket = connect(api.server.port, "127.0.0.1", () => socket.end(text));
@@ -49,7 +49,7 @@ describe("server: sites", () => {
     expect(pushedCount).to.equal(0);
   });
 
-  it("Host is read as the standard has it", async () => {
+  it("Host is parsed as the standard says", async () => {
     await open();
     const { port } = api.server;
     for (const host of [`localhost:${port}`, "localhost", "LOCALHOST", "localhost.", "app.localhost:1", "127.0.0.1", "127.3.2.1:80", `[::1]:${port}`, "[::ffff:127.0.0.1]", ""]) expect(await get(host), host).to.equal(200);
@@ -60,14 +60,14 @@ describe("server: sites", () => {
     expect(await get("localhost\r\nhost: evil.example"), "two").to.equal(400);
   });
 
-  it("so is the host of a target that is a whole URL", async () => {
+  it("the host of a target that is a whole URL is checked too", async () => {
     await open();
     expect(await get("localhost", "http://127.0.0.1:4040/ready")).to.equal(200);
     for (const target of ["http://evil.example/ready", "http://localhost@evil.example/ready", "http://user@localhost/ready"]) expect(await get("localhost", target), target).to.equal(403);
     expect(await get("evil.example", "http://localhost/ready")).to.equal(403);
   });
 
-  it("each request of a connection is looked at", async () => {
+  it("each request of a connection is checked", async () => {
     await open();
     const next = (host: string): string => `GET /ready HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
     const answers = await exchange(`${next("localhost")}${next("localhost")}${next("evil.example")}${next("localhost")}`);
@@ -88,7 +88,7 @@ describe("server: sites", () => {
     expect([pushedCount, api.admin.flushCount]).to.deep.equal([0, 0]);
   });
 
-  it("the node's own page, SDKs and command lines are not touched", async () => {
+  it("the node's own page, SDKs and command lines pass", async () => {
     await open();
     for (const headers of [{}, { origin: api.url }, { origin: api.url, "sec-fetch-site": "same-origin" }]) {
       expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST", headers: headers as Record<string, string>, body: "a;b 1" })).status).to.equal(200);
@@ -97,7 +97,7 @@ describe("server: sites", () => {
     expect((await api.get("/ready", { origin: "https://evil.example" })).headers.get("access-control-allow-origin"), "nor is a read, which the page cannot read").to.equal(null);
   });
 
-  it("a named site's page may push and query: its browser asks first, and refusals can be read too", async () => {
+  it("a page of a named origin may push and query after a preflight, and may read refusals too", async () => {
     await open({ sites: { allowedHosts: [], corsOrigins: ["https://grafana.example.org"] } });
     const origin = "https://grafana.example.org";
     const asked = { origin, "access-control-request-method": "POST", "access-control-request-headers": "content-type" };

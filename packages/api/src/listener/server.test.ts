@@ -1,23 +1,28 @@
 import { connect } from "node:net";
 import { request as httpRequest } from "node:http";
 import { gunzipSync, gzipSync } from "node:zlib";
+import { Metrics, silentLogger } from "@pyromesh/base";
 import { expect } from "chai";
-import { heedTimeLimit } from "../bodies/connect.ts";
+import { applyClientTimeout } from "../bodies/connect.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import { route } from "../ports/route.ts";
+import { HttpListener } from "./http-listener.ts";
 import { openApi } from "../testing/open-api.ts";
 import type { OpenApi, OpenApiInit } from "../testing/open-api.ts";
+import { WatchedHandler } from "../testing/watched-handler.ts";
 
+/** How long the server reads on after a reply to a body that is not complete. */
+const LINGER_MS = 1000;
 const RANGE = { start: "1795418940000", end: "1795419300000" };
 
 interface Held {
   readonly handler: Handler;
-  /** The next request that came, once it came. */
+  /** Resolves with the next request. */
   arrived(): Promise<ApiRequest>;
   release(): void;
 }
 
-/** A handler that answers only when told to. */
+/** A handler that replies when the test says so. */
 function held(): Held {
   let release!: () => void;
   let arrive!: (request: ApiRequest) => void;
@@ -31,7 +36,7 @@ function held(): Held {
   return { handler, arrived: () => arrived, release };
 }
 
-/** Echoes the length of its body, and of the buffer it lies in. */
+/** Replies with the length of its body and of the buffer that the body is in. */
 const measure: Handler = async (request) => {
   const body = await request.body(100_000);
   return { status: 200, headers: { "content-type": "text/plain" }, body: `${body.length} ${body.buffer.byteLength}` };
@@ -53,7 +58,7 @@ describe("server", () => {
   afterEach(() => api.server.stop());
 
   describe("routes", () => {
-    it("an unknown path is 404 in words, a known one under another method 405 with what it takes", async () => {
+    it("an unknown path is 404, a known one with another method 405 with the methods that it takes", async () => {
       await open();
       const missing = await api.get("/nope");
       expect([missing.status, await missing.text()]).to.deep.equal([404, "404 page not found\n"]);
@@ -67,7 +72,7 @@ describe("server", () => {
       expect(reply).to.match(/^HTTP\/1.1 200 /);
     });
 
-    it("requests sent one behind the other are answered in turn, also where a later one is ready first", async () => {
+    it("pipelined requests are answered in their order, even where a later one is ready first", async () => {
       const slow = held();
       await open({ push: slow.handler });
       const replies = exchange(
@@ -80,7 +85,7 @@ describe("server", () => {
       expect((await replies).match(/HTTP\/1\.1 \d+|done|ok$|404 page/gm)).to.deep.equal(["HTTP/1.1 200", "done", "HTTP/1.1 200", "ok", "HTTP/1.1 404", "404 page"]);
     });
 
-    it("noise behind a request that is at work is not answered in its place: what it pushed may be kept", async () => {
+    it("noise after a running request is not answered in its place: the client would take it for the answer to its push", async () => {
       const slow = held();
       await open({ push: slow.handler });
       const push = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\na";
@@ -111,7 +116,7 @@ describe("server", () => {
   });
 
   describe("tenants", () => {
-    it("with multitenancy a request without one is 401, and the handler never runs", async () => {
+    it("with multitenancy a request without a tenant is 401, and the handler never runs", async () => {
       await open({ isMultitenant: true });
       const response = await api.rpc("LabelNames", RANGE);
       expect(response.status).to.equal(401);
@@ -120,7 +125,7 @@ describe("server", () => {
       expect((await api.get("/ready")).status).to.equal(200);
     });
 
-    it("reads of several reach the source sorted, writes of several are refused", async () => {
+    it("a read of several tenants reaches the source with them sorted, a write of several is refused", async () => {
       await open({ isMultitenant: true });
       await api.rpc("LabelNames", RANGE, { "x-scope-orgid": "b|a|b" });
       expect(api.source.seriesQueries[0]!.tenants).to.deep.equal(["a", "b"]);
@@ -131,14 +136,10 @@ describe("server", () => {
   });
 
   describe("bodies", () => {
-    /** Until so many handlers are at work. */
-    const untilInFlight = async (count: number): Promise<void> => {
-      while (!(await api.metrics.text()).includes(`pyromesh_requests_in_flight ${count}\n`)) await new Promise((resolve) => setImmediate(resolve));
-    };
     const post = (body: Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>): Promise<Response> =>
       fetch(`${api.url}/ingest?name=x`, { method: "POST", body, duplex: "half" });
 
-    it("a large one has a buffer of its own, whether its length was told or not", async () => {
+    it("a large body has a buffer of its own, with and without a Content-Length", async () => {
       await open({ push: measure });
       expect(await (await post(new Uint8Array(70_000))).text()).to.equal("70000 70000");
       const stream = new ReadableStream<Uint8Array>({
@@ -150,12 +151,12 @@ describe("server", () => {
       expect(await (await post(stream)).text()).to.equal("70000 70000");
     });
 
-    it("none is empty", async () => {
+    it("a request without a body has an empty one", async () => {
       await open({ push: measure });
       expect(await (await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).text()).to.equal("0 0");
     });
 
-    it("too large is 413, told before it was sent and while it is", async () => {
+    it("a body that is too large is 413, before it is sent and while it is sent", async () => {
       await open({ push: measure });
       expect((await post(new Uint8Array(100_001))).status).to.equal(413);
       const endless = new ReadableStream<Uint8Array>({
@@ -163,68 +164,89 @@ describe("server", () => {
       });
       const status = await post(endless).then(
         (response) => response.status,
-        () => 413, // the client noticed the closed connection before it read the reply
+        () => 413, // the client noticed that the connection was closed before it read the reply
       );
       expect(status).to.equal(413);
     });
 
-    /** Answers "first" when the test says so, the others at once. */
+    /** Replies "first" when the test says so, and to all other requests at once. */
     const readThenHold = (first: ReturnType<typeof held>): Handler => async (request) => {
       await request.body(100_000);
       return request.query.get("name") === "first" ? first.handler(request) : { status: 200, headers: {}, body: "" };
     };
     const send = (name: string, sizeBytes = 900): Promise<Response> => fetch(`${api.url}/ingest?name=${name}`, { method: "POST", body: new Uint8Array(sizeBytes) });
 
-    it("one too many waits until another is done", async () => {
+    it("a body waits for memory until another one is done", async () => {
       const first = held();
-      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
       const running = send("first");
       await first.arrived();
       const waiting = send("second");
-      await untilInFlight(2);
+      await push.begun.reach(2);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await waiting).status).to.equal(200);
     });
 
-    it("one too many that waits too long is 503, is told to wait as long again, and leaves nothing behind", async () => {
+    it("a body that waits too long for memory is 503, is told to wait as long again, and holds nothing", async () => {
       const first = held();
       await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500, memoryWaitTimeoutMs: 1200 } });
       const running = send("first");
       await first.arrived();
-      const refused = await send("second");
+      const waiting = send("second");
+      await api.clock.untilTimer(1200);
+      api.clock.advance(1200);
+      const refused = await waiting;
       expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "2"]);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await send("third", 1000)).status).to.equal(200);
     });
 
-    it("a small one is taken where large ones hold all the rest and do not go on", async () => {
+    it("so many bodies wait as their sockets may hold bytes that nobody reads; one more is 503 at once", async () => {
+      const first = held();
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
+      const running = [send("first")];
+      await first.arrived();
+      for (let n = 0; n < 64; n++) running.push(send("waiting"));
+      await push.begun.reach(65);
+      const refused = await send("one more");
+      expect([refused.status, refused.headers.get("retry-after")]).to.deep.equal([503, "5"]);
+      first.release();
+      for (const each of running) expect((await each).status).to.equal(200);
+    });
+
+    it("a small body is accepted while stalled large ones hold the whole budget", async () => {
       const first = held();
       await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 32_000, memoryWaitTimeoutMs: 1200 } });
       const running = send("first", 31_000);
       await first.arrived();
       for (let i = 0; i < 5; i++) expect((await send("small", 1_500)).status, "its room is free again").to.equal(200);
-      expect((await send("larger", 2_001)).status, "more than a sixteenth").to.equal(503);
+      const larger = send("larger", 2_001);
+      await api.clock.untilTimer(1200);
+      api.clock.advance(1200);
+      expect((await larger).status, "more than a sixteenth").to.equal(503);
       first.release();
       expect((await running).status).to.equal(200);
       expect((await send("large", 31_000)).status).to.equal(200);
     });
 
-    it("a small one that finds no room waits for what is free first, and holds it once", async () => {
+    it("a small body waits for the budget and the reserve, and takes memory from the first one only", async () => {
       const [first, second] = [held(), held()];
       const handlers: Readonly<Record<string, Handler>> = { first: first.handler, second: second.handler };
-      const push: Handler = async (request) => {
+      const push = new WatchedHandler(async (request) => {
         await request.body(100_000);
         return (handlers[request.query.get("name") ?? ""] ?? (() => Promise.resolve({ status: 200, headers: {}, body: "" })))(request);
-      };
-      await open({ push, limits: { bodyBytesInFlightMax: 32_000 } });
+      });
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 32_000 } });
       const running = [send("first", 31_000)];
       await first.arrived();
-      running.push(send("second", 1_500)); // in the reserve
+      running.push(send("second", 1_500)); // takes its memory from the reserve
       await second.arrived();
       const waiting = send("third", 1_500);
-      await untilInFlight(3);
+      await push.begun.reach(3);
       second.release();
       expect((await waiting).status).to.equal(200);
       first.release();
@@ -232,21 +254,22 @@ describe("server", () => {
       expect((await send("large", 32_000)).status).to.equal(200);
     });
 
-    it("a client that leaves while its body waits frees its place", async () => {
+    it("a client that goes away while its body waits frees its place", async () => {
       const first = held();
-      await open({ push: readThenHold(first), limits: { bodyBytesInFlightMax: 1500 } });
+      const push = new WatchedHandler(readThenHold(first));
+      await open({ push: push.handler, limits: { bodyBytesInFlightMax: 1500 } });
       const running = send("first");
       await first.arrived();
       const leaving = connect(api.server.port, "127.0.0.1");
       leaving.write("POST /ingest?name=left HTTP/1.1\r\nhost: x\r\ncontent-length: 900\r\n\r\na");
-      await untilInFlight(2);
+      await push.begun.reach(2);
       leaving.destroy();
-      await untilInFlight(1);
+      await push.ended.reach(1);
       first.release();
       expect((await running).status).to.equal(200);
     });
 
-    it("one larger than the memory for all of them is 413, and told why; smaller ones are taken", async () => {
+    it("a body larger than the memory for all bodies is 413 and says why; smaller ones are accepted", async () => {
       await open({ push: measure, limits: { bodyBytesInFlightMax: 70_000 } });
       const refused = await send("x", 70_001);
       expect([refused.status, ((await refused.json()) as { message: string }).message]).to.deep.equal([
@@ -256,7 +279,7 @@ describe("server", () => {
       expect((await send("x", 70_000)).status).to.equal(200);
     });
 
-    it("one that was only announced takes no room from others", async () => {
+    it("a body that is only announced takes no memory from others", async () => {
       await open({ push: measure, limits: { bodyBytesInFlightMax: 300_000 } });
       const client = connect(api.server.port, "127.0.0.1");
       await new Promise<void>((resolve) => client.write("POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\r\na", () => resolve()));
@@ -268,7 +291,7 @@ describe("server", () => {
       another.destroy();
     });
 
-    it("a large one comes in piece by piece as it was sent", async () => {
+    it("a large body arrives in pieces and is complete", async () => {
       let sum = 0;
       await open({
         push: async (request) => {
@@ -282,14 +305,18 @@ describe("server", () => {
       expect(sum).to.equal(body.reduce((total, byte) => total + byte, 0));
     });
 
-    it("one that stops arriving is 408", async () => {
+    it("a body that stops arriving is 408", async () => {
       await open({ push: measure, limits: { bodyTimeoutMs: 50 } });
-      const reply = await exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
-      expect(reply).to.match(/^HTTP\/1.1 408 /);
-      expect(reply).to.contain("did not arrive");
+      const reply = exchange(api.server.port, "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\nabc");
+      await api.clock.untilTimer(50);
+      api.clock.advance(50);
+      await api.clock.untilTimer(LINGER_MS);
+      api.clock.advance(LINGER_MS);
+      expect(await reply).to.match(/^HTTP\/1.1 408 /);
+      expect(await reply).to.contain("did not arrive");
     });
 
-    it("of a query's message JSON may be 512 KiB, and lists may have 65,536 items", async () => {
+    it("a query's JSON may have 512 KiB, and its lists 65,536 items", async () => {
       await open();
       const binary = async (body: Uint8Array<ArrayBuffer>): Promise<string> => {
         const reply = await fetch(`${api.url}/querier.v1.QuerierService/Series`, { method: "POST", headers: { "content-type": "application/proto" }, body });
@@ -297,11 +324,11 @@ describe("server", () => {
       };
       expect((await api.rpc("Series", `{"a":"${"x".repeat(600_000)}"}`)).status).to.equal(413);
       expect((await api.rpc("Series", `{"a":[${"0,".repeat(70_000)}0]}`)).status).to.equal(400);
-      const empty = [0x0a, 0]; // a matcher of no text
+      const empty = [0x0a, 0]; // a matcher that is ""
       expect(await binary(new Uint8Array(Array.from({ length: 65_537 }, () => empty).flat()))).to.match(/^400 .*more than 65536 items/);
     });
 
-    it("gzip is undone within bounds; another encoding is 501", async () => {
+    it("gzip is decompressed within bounds; another encoding is 501", async () => {
       await open();
       const rpc = (body: Uint8Array, encoding: string): Promise<Response> =>
         fetch(`${api.url}/querier.v1.QuerierService/LabelNames`, {
@@ -319,7 +346,7 @@ describe("server", () => {
   });
 
   describe("replies", () => {
-    it("large JSON is compressed for who accepts it, small or refused it is not", async () => {
+    it("large JSON is compressed for clients that accept it, small JSON is not", async () => {
       await open();
       const names = Array.from({ length: 500 }, (_, index) => `function_${index}`);
       api.source.graph = { names, levels: [[0, 1, 0, 0]], total: 1, maxSelf: 0 };
@@ -347,7 +374,7 @@ describe("server", () => {
       expect((await raw("gzip")).encoding).to.equal(undefined);
     });
 
-    it("a bug of ours is 500 and keeps its words", async () => {
+    it("a bug of ours is 500, and its message is not sent", async () => {
       await open();
       api.source.failure = new TypeError("inner detail");
       const response = await api.rpc("LabelNames", RANGE);
@@ -355,7 +382,7 @@ describe("server", () => {
       expect(await response.text()).to.not.contain("inner detail");
     });
 
-    it("a header that cannot be written costs its request, not the node", async () => {
+    it("a header that cannot be written fails its request, not the node", async () => {
       const broken: Handler = () => Promise.resolve({ status: 200, headers: { "x-a": "b\nc" }, body: "" });
       await open({ push: broken });
       await fetch(`${api.url}/ingest?name=x`, { method: "POST" }).then(
@@ -377,36 +404,46 @@ describe("server", () => {
   });
 
   describe("time", () => {
-    it("Connect-Timeout-Ms ends a request whose source does not listen", async () => {
+    it("Connect-Timeout-Ms ends a request whose source ignores its signal", async () => {
       await open();
       api.source.gate = new Promise(() => {});
-      const response = await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "20" });
+      const asked = api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "20" });
+      await api.source.nextQuery();
+      api.clock.advance(20);
+      const response = await asked;
       expect([response.status, ((await response.json()) as { code: string }).code]).to.deep.equal([504, "deadline_exceeded"]);
       expect(api.source.signals[0]!.aborted).to.equal(true);
       expect((await api.rpc("LabelNames", RANGE, { "connect-timeout-ms": "soon" })).status).to.equal(400);
     });
 
-    it("Connect-Timeout-Ms of a push does the same, and what the push holds is held until it ends", async () => {
+    it("Connect-Timeout-Ms ends a push too, and its memory is held until its handler ends", async () => {
       const slow = held();
       await open({
         push: async (request) => {
-          heedTimeLimit(request);
+          applyClientTimeout(request);
           return slow.handler(request);
         },
       });
       const push = (headers: Readonly<Record<string, string>>): Promise<Response> => fetch(`${api.url}/push.v1.PusherService/Push`, { method: "POST", headers, body: "x" });
-      expect((await push({ "connect-timeout-ms": "20" })).status).to.equal(504);
+      const asked = push({ "connect-timeout-ms": "20" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
       const inFlight = async (): Promise<string> => (await (await api.get("/metrics")).text()).match(/pyromesh_requests_in_flight (\d+)/)![1]!;
-      expect(await inFlight()).to.equal("2"); // the push, and this look at it
+      expect(await inFlight()).to.equal("2"); // the push, and this request for the metrics
       slow.release();
       await slow.arrived();
       expect(await inFlight()).to.equal("1");
       expect((await push({ "connect-timeout-ms": "soon" })).status).to.equal(400);
     });
 
-    it("the server's own limit does the same for every route", async () => {
-      await open({ push: held().handler, limits: { requestTimeoutMs: 20 } });
-      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+    it("the server's own time limit ends a request of every route", async () => {
+      const slow = held();
+      await open({ push: slow.handler, limits: { requestTimeoutMs: 20 } });
+      const asked = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
     });
 
     it("a client that goes away aborts its query", async () => {
@@ -420,41 +457,40 @@ describe("server", () => {
         body: JSON.stringify(RANGE),
         signal: controller.signal,
       }).catch(() => undefined);
-      while (api.source.signals.length === 0) await new Promise((resolve) => setImmediate(resolve));
-      const [signal] = api.source.signals;
-      const aborted = new Promise((resolve) => signal!.addEventListener("abort", resolve));
+      const signal = await api.source.nextQuery();
+      const aborted = new Promise((resolve) => signal.addEventListener("abort", resolve));
       controller.abort();
       await Promise.all([asked, aborted]);
-      expect((signal!.reason as { code: string }).code).to.equal("CLIENT_GONE");
+      expect((signal.reason as { code: string }).code).to.equal("CLIENT_GONE");
       slow.release();
     });
 
-    it("a client that goes away aborts what waits behind another on its connection too, and a body there that is not whole", async () => {
-      const begun: Promise<string>[] = [];
-      const ended = async (request: ApiRequest): Promise<string> => {
+    it("a client that goes away aborts its pipelined requests too, and an incomplete body among them", async () => {
+      const reasons: Promise<string>[] = [];
+      const reasonOf = async (request: ApiRequest): Promise<string> => {
         if (request.headers["content-length"] !== undefined) await request.body(10).catch(() => undefined);
         if (!request.signal.aborted) await new Promise((resolve) => request.signal.addEventListener("abort", resolve));
         return (request.signal.reason as { code: string }).code;
       };
-      const push: Handler = async (request) => {
-        const end = ended(request);
-        begun.push(end);
-        await end;
+      const push = new WatchedHandler(async (request) => {
+        const reason = reasonOf(request);
+        reasons.push(reason);
+        await reason;
         return { status: 200, headers: {}, body: "" };
-      };
-      await open({ push });
+      });
+      await open({ push: push.handler });
       const client = connect(api.server.port, "127.0.0.1");
       const head = "POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n";
       client.write(`${head}\r\n${head}\r\n${head}content-length: 3\r\n\r\na`);
-      while (begun.length < 3) await new Promise((resolve) => setImmediate(resolve));
+      await push.begun.reach(3);
       client.destroy();
-      expect(await Promise.all(begun)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
+      expect(await Promise.all(reasons)).to.deep.equal(["CLIENT_GONE", "CLIENT_GONE", "CLIENT_GONE"]);
       expect(await (await api.get("/metrics")).text()).to.match(/duration_seconds_count\{[^}]*route="\/ingest"[^}]*\} 3\n[^]*pyromesh_requests_in_flight 1\n/);
     });
   });
 
   describe("bounds", () => {
-    it("full is 503 with when to come back, and probes are still answered", async () => {
+    it("at the limit of requests one more is 503 with Retry-After, and probes are still answered", async () => {
       const slow = held();
       await open({ push: slow.handler, limits: { concurrentRequestsMax: 1 } });
       const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
@@ -467,36 +503,51 @@ describe("server", () => {
       expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
     });
 
-    it("so are too many on one connection, whatever they ask for; what it has read makes room", async () => {
+    it("too many requests of one connection are 503, probes too; replies that are read make room", async () => {
       const slow = held();
       await open({ push: slow.handler });
       const healthy = "GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
       const client = connect(api.server.port, "127.0.0.1");
       let received = "";
-      client.on("data", (chunk) => (received += chunk.toString("latin1")));
-      const statuses = (): string[] => received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+      let onData = (): void => {};
+      client.on("data", (chunk) => {
+        received += chunk.toString("latin1");
+        onData();
+      });
+      /** Resolves with the statuses of so many replies. */
+      const statuses = (count: number): Promise<readonly string[]> =>
+        new Promise((resolve) => {
+          onData = () => {
+            const found = received.match(/(?<=HTTP\/1\.1 )\d+/g) ?? [];
+            if (found.length >= count) resolve(found);
+          };
+          onData();
+        });
       client.write(`POST /ingest?name=x HTTP/1.1\r\nhost: x\r\n\r\n${healthy.repeat(66)}`);
       await slow.arrived();
       slow.release();
-      while (statuses().length < 67) await new Promise((resolve) => setImmediate(resolve));
-      expect(statuses().filter((status) => status === "503")).to.have.length(3);
+      expect((await statuses(67)).filter((status) => status === "503")).to.have.length(3);
       received = "";
       client.write(healthy);
-      while (statuses().length < 1) await new Promise((resolve) => setImmediate(resolve));
-      expect(statuses()).to.deep.equal(["200"]);
+      expect(await statuses(1)).to.deep.equal(["200"]);
       client.destroy();
     });
 
-    it("a request given up still counts until its handler ends", async () => {
+    it("a request that was answered by its time limit counts until its handler ends", async () => {
       const slow = held();
-      await open({ push: slow.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
-      expect((await fetch(`${api.url}/ingest?name=x`, { method: "POST" })).status).to.equal(504);
+      const push = new WatchedHandler(slow.handler);
+      await open({ push: push.handler, limits: { concurrentRequestsMax: 1, requestTimeoutMs: 20 } });
+      const asked = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
+      await slow.arrived();
+      api.clock.advance(20);
+      expect((await asked).status).to.equal(504);
       expect((await api.rpc("LabelNames", RANGE)).status).to.equal(503);
       slow.release();
-      while ((await api.rpc("LabelNames", RANGE)).status === 503) await new Promise((resolve) => setImmediate(resolve));
+      await push.ended.reach(1);
+      expect((await api.rpc("LabelNames", RANGE)).status).to.equal(200);
     });
 
-    it("headers beyond their bound are 431, noise is 400", async () => {
+    it("headers above their limit are 431, noise is 400", async () => {
       await open({ limits: { headerBytesMax: 2048 } });
       expect(await exchange(api.server.port, `GET /ready HTTP/1.1\r\nhost: x\r\nx-a: ${"a".repeat(4000)}\r\n\r\n`)).to.match(/^HTTP\/1.1 431 /);
       expect(await exchange(api.server.port, "\x00\x01\x02\r\n\r\n")).to.match(/^HTTP\/1.1 400 /);
@@ -505,7 +556,7 @@ describe("server", () => {
   });
 
   describe("stop", () => {
-    it("what is in flight ends, what is new is not taken, and then nothing listens", async () => {
+    it("running requests end, new ones are refused, and then nothing listens", async () => {
       const slow = held();
       await open({ push: slow.handler });
       const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" });
@@ -523,34 +574,34 @@ describe("server", () => {
       await api.server.stop();
     });
 
-    it("a connection that has asked nothing, or half of it, is not waited for", async () => {
+    it("a connection without a request, or with half of one, is not waited for", async () => {
       await open({ limits: { stopTimeoutMs: 600_000 } });
       for (const text of ["", "GET /ready HTTP/1.1\r\nho"]) {
         const socket = connect(api.server.port, "127.0.0.1");
         socket.on("error", () => undefined);
         await new Promise<void>((resolve) => void socket.write(text === "" ? "\r\n" : text, () => resolve()));
       }
-      // Behind them, so that both were accepted.
+      // A request after them, so both connections have been accepted.
       expect((await fetch(`${api.url}/-/healthy`)).status).to.equal(200);
       await api.server.stop();
     });
 
-    it("what never ends is cut off", async () => {
+    it("a request that never ends is cut off", async () => {
       const slow = held();
       await open({ push: slow.handler, limits: { stopTimeoutMs: 20 } });
       const running = fetch(`${api.url}/ingest?name=x`, { method: "POST" }).catch(() => "cut");
       await slow.arrived();
-      await api.server.stop();
+      const stopped = api.server.stop();
+      api.clock.advance(20);
+      await stopped;
       expect(await running).to.equal("cut");
     });
 
-    it("an address in use is said with the setting to change", async () => {
+    it("an address in use is reported with the setting to change", async () => {
       await open();
-      const { HttpListener } = await import("./http-listener.ts");
-      const { Metrics, silentLogger, systemClock } = await import("@pyromesh/base");
       const error = await HttpListener.open(
         { host: "127.0.0.1", port: api.server.port, isMultitenant: false, operators: "loopback" },
-        { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] },
+        { clock: api.clock, logger: silentLogger, metrics: new Metrics(), routes: [] },
       ).catch((thrown: unknown) => thrown);
       expect(String(error)).to.contain("--http-addr");
     });

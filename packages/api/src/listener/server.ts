@@ -1,12 +1,12 @@
 /**
- * The API as a listener serves it. It finds the route, says who is asking, bounds what a request may hold and how long it may take;
- * request-context.ts has one request up to the end of its reply, and what a request means is the handlers' business. It has no sockets:
- * requests and responses are handed to it (ports/http-stream.ts), by http-listener.ts from a port, by a network in memory from a test.
+ * The API that a listener serves. It finds the route, checks who asks, and bounds the memory and the time of a request.
+ * request-context.ts handles one request up to the end of its reply; handlers know what it means. There are no sockets here: requests and
+ * responses (ports/http-stream.ts) come from a TCP port by http-listener.ts, or from a network in memory in tests.
  *
  *   listener -> Host? -> route? -> Origin? -> full? -> tenant? -> handler -> gzip? -> reply
  *
- * What must stay true: at most `concurrentRequestsMax` handlers at once (probes besides); a client that goes away aborts its
- * handler's signal; what is in flight when a stop begins may end.
+ * What must stay true: at most `concurrentRequestsMax` handlers run at once (probes do not count); a client that goes away aborts its
+ * handler's signal; requests that run when a stop begins may end.
  */
 import { CodedError, MemoryBudget, unavailable } from "@pyromesh/base";
 import type { Clock, Histogram, Logger, Metrics } from "@pyromesh/base";
@@ -30,44 +30,47 @@ import { readTenants } from "./tenancy.ts";
 
 export interface ApiServerOptions {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   readonly isMultitenant: boolean;
-  /** `anyone` on a listener of the operator's own (`--admin-addr`). */
+  /** `anyone`: on the listener of `--admin-addr`, which only the operator can reach. */
   readonly operators: "loopback" | "anyone";
-  /** What web pages may do; absent: those of the node itself only. */
+  /** What web pages may do. Absent: only the node's own pages may send requests. */
   readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
 }
 
 export interface ServerLimits {
-  /** Sockets. Past it a new one is closed at once. */
+  /** Open connections. One more is closed at once. */
   readonly connectionCountMax: number;
-  /** Handlers at work. Past it 503 with Retry-After; probes are answered. */
+  /** Handlers that run at once. One more request gets 503 with Retry-After; probes are answered. */
   readonly concurrentRequestsMax: number;
-  /** Request line and headers together (the URL of a render holds its query). Past it 431. */
+  /** Request line and headers together; the URL of a render holds its query. Beyond it 431. */
   readonly headerBytesMax: number;
-  /** Bodies held at once, as they were sent; small ones may hold a sixteenth more. Past it a new one waits, then 503; one that is larger by itself is 413. */
+  /**
+   * Memory of all bodies as sent; small ones may hold a sixteenth more. At the bound a new body waits, then gets 503. A body that is
+   * larger by itself gets 413.
+   */
   readonly bodyBytesInFlightMax: number;
-  /** What they open to, held at once. Likewise; of one body three quarters of it. */
+  /** Memory of all decompressed bodies, with the same rules. One body may take three quarters of it. */
   readonly unpackedBytesInFlightMax: number;
-  /** How long a request waits for memory. Past it 503. */
+  /** How long a request waits for memory. Then it gets 503. */
   readonly memoryWaitTimeoutMs: number;
   readonly headersTimeoutMs: number;
-  /** From a body's first byte to its last. Past it 408. */
+  /** From a body's first byte to its last. Beyond it 408. */
   readonly bodyTimeoutMs: number;
-  /** A handler's time; past it 504. */
+  /** How long a handler may take. Beyond it 504. */
   readonly requestTimeoutMs: number;
-  /** Of replies that are built, compressed or not read yet, together. Past it 503. */
+  /** Memory of all replies that are being built or compressed, or are not read yet. Beyond it 503. */
   readonly replyBytesInFlightMax: number;
-  /** How long a request waits for room for its reply. Past it 503. */
+  /** How long a request waits for memory for its reply. Then it gets 503. */
   readonly replyWaitMs: number;
-  /** Who reads replies more slowly is cut off (reader-pace.ts). */
+  /** Clients that read a reply more slowly are cut off (reader-pace.ts). */
   readonly replyPace: PaceRule;
   readonly keepAliveTimeoutMs: number;
-  /** What is in flight when `stop` is called; past it sockets are cut. */
+  /** How long running requests may take after `stop`. Then their connections are closed. */
   readonly stopTimeoutMs: number;
-  /** Smaller replies are not compressed: it would cost more than it saves. */
+  /** Smaller replies are not compressed: that would cost more than it saves. */
   readonly gzipBytesMin: number;
 }
 
@@ -82,10 +85,10 @@ export const DEFAULT_SERVER_LIMITS: ServerLimits = {
   bodyTimeoutMs: 60_000,
   requestTimeoutMs: 120_000,
   replyBytesInFlightMax: 128 * 2 ** 20,
-  // Longer than a reader that reads nothing is waited for where room is wanted.
+  // Longer than a reader that has stopped reading may hold memory that others wait for.
   replyWaitMs: 15_000,
   replyPace: { bytesMin: 64 * 2 ** 10, slowWindowMs: 30_000, wantedWindowMs: 10_000, stopWindowMs: 2_000, timeoutMs: 120_000 },
-  // Longer than the 60 s of most proxies, so that it is never us who closes as they send.
+  // Longer than the 60 s of most proxies. A node that closes first would cut off a request that is on its way.
   keepAliveTimeoutMs: 75_000,
   stopTimeoutMs: 30_000,
   gzipBytesMin: 1024,
@@ -100,8 +103,8 @@ export interface ApiServerModules {
   readonly compression?: Compression;
 }
 
-export interface ApiServerHooks {
-  /** A reply has ended while the server stops: its connection may be idle now, and nothing else comes on it. */
+interface ApiServerHooks {
+  /** A reply has ended during a stop: its connection may be idle now, and gets no further request. */
   readonly onEndedInStop: () => void;
 }
 
@@ -121,7 +124,7 @@ export class ApiServer {
   #runningCount = 0;
   #isStopping = false;
 
-  /** `listenAddress`: what `options.host` turned out to be. */
+  /** `listenAddress`: the address that `options.host` resolved to. */
   constructor(options: ApiServerOptions, listenAddress: string, { compression = threadPoolCompression, onEndedInStop, ...modules }: ApiServerModules & ApiServerHooks) {
     this.#options = options;
     this.limits = serverLimits(options);
@@ -140,7 +143,7 @@ export class ApiServer {
       ["method", "route", "status_code"],
       [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 120],
     );
-    modules.metrics.gauge("pyromesh_requests_in_flight", "Handlers at work now.", [], (gauge) => gauge.set({}, this.#runningCount));
+    modules.metrics.gauge("pyromesh_requests_in_flight", "Requests whose handler is running.", [], (gauge) => gauge.set({}, this.#runningCount));
     this.#host = {
       clock: modules.clock,
       compression,
@@ -154,25 +157,25 @@ export class ApiServer {
       onHandled: () => void this.#runningCount--,
       onReplied: (context, reply) => {
         this.#account(context, reply);
-        // A reply that was begun before the stop did not say that it is the connection's last.
+        // A reply that began before the stop has no `Connection: close`.
         if (this.#isStopping) onEndedInStop();
       },
       onBroken: (error) => this.#logger.error("a reply could not be written", { error }),
     };
   }
 
-  /** Handlers at work. */
+  /** Handlers that run now. */
   get runningCount(): number {
     return this.#runningCount;
   }
 
-  /** Takes nothing new but probes. What is in flight goes on; who does not read its reply well is cut off after `stopWindowMs`. */
+  /** Refuses new requests, except probes. Running ones go on; a client that reads its reply too slowly is cut off after `stopWindowMs`. */
   beginStop(): void {
     this.#isStopping = true;
     this.#replies.beginStop();
   }
 
-  /** Call once every connection is gone. */
+  /** Call it when all connections are closed. */
   endStop(): void {
     this.#timeouts.stop();
     this.#bodyTimeouts.stop();
@@ -182,7 +185,7 @@ export class ApiServer {
 
   // --- one request --------------------------------------------------------------------------------------------------
 
-  /** A request whose headers are whole. */
+  /** Handles a request whose headers are complete. */
   serve(request: IncomingRequest, response: OutgoingResponse, connection: Connection): void {
     const context = new RequestContext(request, response, connection, this.#host);
     const found = this.#routes.find(context.method, context.path);
@@ -218,25 +221,28 @@ export class ApiServer {
     }
   }
 
-  /** Throws where a page of another site asks; what answers a browser that asks before its page does. For every route and method. */
+  /**
+   * Checks `Host` and `Origin`, for every route and method. Throws where a page of another site asks; returns the reply to a preflight
+   * request.
+   */
   #admitSite(context: RequestContext, found: Found): ApiReply | undefined {
     const route = found.kind === "not-found" ? undefined : found.route;
     const { connection, hosts } = context;
     if (hosts.length !== 1 || hosts[0] !== connection.allowedHost) {
       const isProbe = found.kind === "found" && found.route.isProbe;
       this.#siteGate.checkHosts(context, isProbe);
-      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have others than its neighbours
+      connection.allowedHost = isProbe ? undefined : hosts[0]; // a probe may have another Host than the other requests of its connection
     }
     context.extraHeaders = this.#siteGate.corsHeaders(context, route);
     this.#siteGate.checkOrigin(context, route);
     return this.#siteGate.preflight(context, route);
   }
 
-  /** Throws why the handler is not asked. */
+  /** Throws where the request must not reach the handler. */
   #admit(context: RequestContext, route: Route): void {
     if (this.#isStopping && !route.isProbe) throw unavailable("NODE_STOPPING", "this node is stopping: ask another, or try again in a second");
     if (this.#runningCount >= this.limits.concurrentRequestsMax && !route.isProbe) {
-      throw unavailable("REQUESTS_TOO_MANY", "this node works on as many requests as it may: try again in a second");
+      throw unavailable("REQUESTS_TOO_MANY", "this node is at its limit of concurrent requests: try again in a second");
     }
     if (context.openCount > OPEN_COUNT_MAX) {
       throw unavailable("REQUESTS_TOO_MANY", `${OPEN_COUNT_MAX} requests wait on this connection: read their replies before you send more`);
@@ -262,7 +268,7 @@ export class ApiServer {
   }
 
   #noteRefusal(context: RequestContext, { error, status }: ApiReply): void {
-    // A client that went away was refused nothing, and a probe that says "not ready" is an answer.
+    // Neither is a refusal: the client of a 499 went away, and a probe's 503 is an answer ("not ready").
     if (status === 499 || (status === 503 && error === undefined)) return;
     const { route, isWrite } = context;
     const tenant = context.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
@@ -270,7 +276,7 @@ export class ApiServer {
     this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
   }
 
-  /** A refusal before there was a request: for the log and the counts. */
+  /** Logs and counts what was refused before there was a request. */
   noteUnrouted(reason: string, status: number | undefined, message: string): void {
     this.#refusals.note({ tenant: "", reason, isLoss: false, status, route: "unmatched", message });
   }
@@ -283,17 +289,17 @@ export function serverLimits({ limits }: Pick<ApiServerOptions, "limits">): Serv
 }
 
 /**
- * Requests of one connection that are not replied to, probes too. A read of 64 KiB holds 1,800 of them, all of which would be at work in one
- * turn of the loop: ten clients that asked for metrics so kept it for 14 s, and their replies took 550 MB (one core).
+ * Requests of one connection without a complete reply, probes too. One read of 64 KiB may hold 1,800 requests, which would all run in one
+ * turn of the event loop (ten such clients of /metrics held it for 14 s).
  */
 const OPEN_COUNT_MAX = 64;
 
-/** Of the tenants that a refused read named, in the log. */
+/** The length of the tenants of a refused read in the log. */
 const TENANTS_LENGTH_MAX = 200;
 
 const METHODS = new Set(["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"]);
 
-/** A label's values must be bounded, and a method is whatever a client writes. */
+/** The method as a metric label: bounded, while a client may write anything. */
 function knownMethod(method: string): string {
   return METHODS.has(method) ? method : "other";
 }

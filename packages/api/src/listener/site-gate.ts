@@ -1,15 +1,17 @@
 /**
- * Keeps web pages of other sites out, before any route is asked. A browser sends a request wherever a page tells it to, so being on this
- * machine, or inside the network, says nothing about who asks. Two rules; both are pure. docs/decisions/0012 says why they are so.
+ * Keeps web pages of other sites out, before any handler runs. A browser sends a request wherever a page tells it to, so it proves
+ * nothing that a request comes from this machine or from inside the network. There are two rules, both pure; docs/decisions/0012 has the
+ * reasons.
  *
- *   Host    A page whose DNS name is pointed at this node ("DNS rebinding") is of one origin with it, for the browser. Its `Host` gives it
- *           away: on a loopback listener `Host` is a loopback name or address, or one of `--allowed-hosts`. On another listener any, or
- *           where `--allowed-hosts` is set one of them, or the address that the connection came to: an address is nobody's DNS name.
- *   Origin  A request that may change something (no GET, HEAD or OPTIONS) from a page of another origin is refused, unless `--cors-origins`
- *           names that origin. The named ones may also read the replies; what an operator does stays closed to them.
+ *   Host    Protects against DNS rebinding: an attacker's DNS name that points at this node has the same origin as the node, for the browser,
+ *           but the request's `Host` has that name. On a loopback listener `Host` must be a loopback name or address, or one of
+ *           `--allowed-hosts`. On other listeners any `Host` is accepted; where `--allowed-hosts` is set, only one of them or the address that
+ *           the connection came to (an address is nobody's DNS name).
+ *   Origin  A request that may change something (not GET, HEAD or OPTIONS) from a page of another origin is refused, unless `--cors-origins`
+ *           names that origin. Pages of named origins may also read replies. Operator routes stay closed to them.
  *
- * What must stay true: who is no browser is not touched by the second rule, since it sends neither `Origin` nor `Sec-Fetch-Site`. Without
- * `Host` (HTTP/1.0) a request passes the first: no browser leaves it out.
+ * What must stay true: clients that are no browsers pass the second rule, since they send neither `Origin` nor `Sec-Fetch-Site`. A
+ * request without `Host` (HTTP/1.0) passes the first: every browser sends it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { canonicalAddress, HostList, isLoopbackHost, parseHost } from "./host-name.ts";
@@ -18,19 +20,19 @@ import type { ApiReply } from "../ports/http.ts";
 import type { Route } from "../ports/route.ts";
 
 export interface SiteOptions {
-  /** `--allowed-hosts`, each as `parseAllowedHost` gives it. */
+  /** `--allowed-hosts`, each as `parseAllowedHost` returns it. */
   readonly allowedHosts: readonly string[];
-  /** `--cors-origins`, each as `parseCorsOrigin` gives it. */
+  /** `--cors-origins`, each as `parseCorsOrigin` returns it. */
   readonly corsOrigins: readonly string[];
 }
 
-/** What the rules look at. */
-export interface Visit {
+/** The part of a request that the rules need. */
+export interface SiteRequest {
   readonly method: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of every `Host` header, and of the request's target where that is a whole URL. */
+  /** The value of each `Host` header, and the host of the request's target where that is a whole URL. */
   readonly hosts: readonly string[];
-  /** The address that the connection came to. */
+  /** The local address of the connection. */
   readonly localAddress: string | undefined;
 }
 
@@ -40,7 +42,7 @@ export class SiteGate {
   readonly #isOpen: boolean;
   readonly #corsOrigins: ReadonlySet<string>;
 
-  /** `listenHost` is what the listener was told to listen on, `listenAddress` what that turned out to be. */
+  /** `listenHost` is the configured host, `listenAddress` the address it resolved to. */
   constructor({ allowedHosts, corsOrigins }: SiteOptions, { listenHost, listenAddress }: { readonly listenHost: string; readonly listenAddress: string }) {
     this.#isLoopbackListener = isLoopbackHost({ name: canonicalAddress(listenAddress), isAddress: true });
     const own = parseHost(listenHost);
@@ -49,42 +51,42 @@ export class SiteGate {
     this.#corsOrigins = new Set(corsOrigins);
   }
 
-  /** Throws HOST_NOT_ALLOWED. Probes are answered under any address: what checks a pod knows no name of it. */
-  checkHosts(visit: Pick<Visit, "hosts" | "localAddress">, isProbe: boolean): void {
+  /** Throws HOST_NOT_ALLOWED. A probe may name any address as its host: kubelet and the like know only that of the pod. */
+  checkHosts(request: Pick<SiteRequest, "hosts" | "localAddress">, isProbe: boolean): void {
     if (this.#isOpen) return;
-    for (const text of visit.hosts) {
-      if (text === "") continue; // as none: no browser sends it
+    for (const text of request.hosts) {
+      if (text === "") continue; // like no Host: no browser sends an empty one
       const host = parseHost(text);
       const isProbed = isProbe && !this.#isLoopbackListener && host?.isAddress === true;
-      if (host === undefined || !(isProbed || this.#isOwnHost(host, visit))) throw this.#hostNotAllowed(text);
+      if (host === undefined || !(isProbed || this.#isOwnHost(host, request))) throw this.#hostNotAllowed(text);
     }
   }
 
-  #isOwnHost(host: HostName, visit: Pick<Visit, "localAddress">): boolean {
+  #isOwnHost(host: HostName, request: Pick<SiteRequest, "localAddress">): boolean {
     if (this.#allowedHosts.has(host)) return true;
     if (this.#isLoopbackListener) return isLoopbackHost(host);
-    const { localAddress } = visit;
-    if (localAddress === undefined) return false; // the connection is gone
+    const { localAddress } = request;
+    if (localAddress === undefined) return false; // the connection is closed
     const local = canonicalAddress(localAddress);
     return isLoopbackHost({ name: local, isAddress: true }) ? isLoopbackHost(host) : host.isAddress && host.name === local;
   }
 
   /** Throws CROSS_SITE. */
-  checkOrigin(visit: Visit, route: Pick<Route, "isOperator"> | undefined): void {
-    if (SAFE_METHODS.has(visit.method) || !isCrossSite(visit)) return;
-    if (route?.isOperator !== true && this.#names(visit.headers["origin"])) return;
-    throw crossSite(visit.headers["origin"], route?.isOperator === true);
+  checkOrigin(request: SiteRequest, route: Pick<Route, "isOperator"> | undefined): void {
+    if (SAFE_METHODS.has(request.method) || !isCrossSite(request)) return;
+    if (route?.isOperator !== true && this.#names(request.headers["origin"])) return;
+    throw crossSite(request.headers["origin"], route?.isOperator === true);
   }
 
-  /** What a named site's page needs to read the reply. Names and values in turn. */
-  corsHeaders({ headers: { origin } }: Visit, route: Pick<Route, "isOperator"> | undefined): readonly string[] {
+  /** The headers that let a page of a named origin read the reply. Names and values in turn. */
+  corsHeaders({ headers: { origin } }: SiteRequest, route: Pick<Route, "isOperator"> | undefined): readonly string[] {
     if (this.#corsOrigins.size === 0) return NO_HEADERS;
-    if (route?.isOperator === true || !this.#names(origin)) return VARY_HEADERS; // a cache must not give its reply to a named site
+    if (route?.isOperator === true || !this.#names(origin)) return VARY_HEADERS; // a cache must not serve this reply to a named origin
     return [...VARY_HEADERS, "access-control-allow-origin", this.#corsOrigins.has("*") ? "*" : origin!, "access-control-expose-headers", "*"];
   }
 
-  /** The reply to a browser that asks whether a page may send a request; undefined where it does not ask that. Throws CROSS_SITE. */
-  preflight({ method, headers }: Visit, route: Pick<Route, "isOperator"> | undefined): ApiReply | undefined {
+  /** The reply to a CORS preflight request; undefined for any other request. Throws CROSS_SITE. */
+  preflight({ method, headers }: SiteRequest, route: Pick<Route, "isOperator"> | undefined): ApiReply | undefined {
     const { origin } = headers;
     if (method !== "OPTIONS" || origin === undefined || headers["access-control-request-method"] === undefined) return undefined;
     const isOperator = route?.isOperator === true;
@@ -94,7 +96,8 @@ export class SiteGate {
       status: 204,
       headers: {
         "access-control-allow-methods": "GET, HEAD, POST",
-        // Whatever it asks for: the site is trusted to push and to query, and no header allows more than that. Never credentials: a node knows none.
+        // All headers that the page asks for: a named origin may push and query, and no header allows more than that. There is no
+        // allow-credentials: a node has no logins.
         ...(asked === "" ? {} : { "access-control-allow-headers": asked }),
         "access-control-max-age": String(PREFLIGHT_SECONDS),
       },
@@ -117,7 +120,7 @@ export class SiteGate {
   }
 }
 
-/** Throws HOST_REPEATED. `rawHeaders`: names and values in turn, as they came. */
+/** `rawHeaders`: names and values in turn, as they came. Throws HOST_REPEATED. */
 export function hostsOf(rawHeaders: readonly string[], target: string): readonly string[] {
   const hosts: string[] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
@@ -132,42 +135,42 @@ export function hostsOf(rawHeaders: readonly string[], target: string): readonly
   return hosts;
 }
 
-/** Undefined where it is none; `null` is no site. */
+/** Undefined where the text is no origin. `null`, which sandboxed pages send, is none. */
 function canonicalOrigin(origin: string): string | undefined {
   if (!/^[a-z][a-z0-9+.-]*:\/\/[^/?#@\s,*]+$/i.test(origin)) return undefined;
   const url = URL.parse(origin);
   if (url === null) return undefined;
-  // Schemes that the URL standard does not know, such as a browser extension's, have no origin there.
+  // For schemes that the URL standard does not know, such as those of browser extensions, URL.origin is "null".
   return url.origin === "null" ? origin.toLowerCase() : url.origin;
 }
 
-/** One entry of `--cors-origins` in its one spelling. Throws a sentence that says how to write it. */
+/** The canonical form of one entry of `--cors-origins`. Throws an error that says how to write it. */
 export function parseCorsOrigin(text: string): string {
   const origin = text === "*" ? text : canonicalOrigin(text);
-  if (origin === undefined) throw new Error(`${JSON.stringify(text)} is no origin of a site: write it as https://grafana.example.org or http://localhost:3000, without a path, or as * for every site`);
+  if (origin === undefined) throw new Error(`${JSON.stringify(text)} is not the origin of a site: write it as https://grafana.example.org or http://localhost:3000, without a path, or as * for every site`);
   return origin;
 }
 
-/** These change nothing here, whatever page sends them, and without CORS headers the page cannot read the reply. */
+/** These change nothing, whoever sends them, and a page cannot read the reply without CORS headers. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS"]);
 
-/** How long a browser may remember the answer to a preflight. */
+/** How long a browser may cache the reply to a preflight request. */
 const PREFLIGHT_SECONDS = 600;
 
 const NO_HEADERS: readonly string[] = [];
 const VARY_HEADERS: readonly string[] = ["vary", "origin"];
 
 /**
- * As far as the browser says. `Sec-Fetch-Site` is its own judgement, by the address that it asked: right behind a proxy that rewrites
- * `Host`, too. It is sent to https and to this machine only, so elsewhere the origin is compared with `Host`, or with `X-Forwarded-Host`
- * of such a proxy. A page cannot set either on a request to another site: a browser would ask first, and be refused. Schemes are not
- * compared, since a proxy may end TLS.
+ * Trusts what the browser says. `Sec-Fetch-Site` is its own comparison with the address it asked, and holds behind a proxy that rewrites
+ * `Host`. Browsers send it only to https and to this machine. Elsewhere `Origin` is compared with `Host`, or with the `X-Forwarded-Host`
+ * of such a proxy; a page cannot set either on a request to another site without a preflight, which is refused. Schemes are not compared,
+ * since a proxy may end TLS.
  */
-function isCrossSite({ headers, hosts }: Visit): boolean {
+function isCrossSite({ headers, hosts }: SiteRequest): boolean {
   const { origin } = headers;
   const site = headers["sec-fetch-site"];
   if (site === "same-origin") return false;
-  if (site !== undefined && site !== "none") return true; // `same-site` as well: another port of this machine is another page
+  if (site !== undefined && site !== "none") return true; // `same-site` too: another port of this machine is another page
   if (origin === undefined) return false;
   const forwarded = (headers["x-forwarded-host"] ?? "").split(",").map((text) => text.trim());
   return ![...hosts, ...forwarded].some((host) => isOriginAt(origin, host));

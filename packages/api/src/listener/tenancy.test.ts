@@ -21,16 +21,16 @@ describe("tenancy", () => {
     expect(readTenants(undefined, "read", { isMultitenant: false })).to.deep.equal(["anonymous"]);
   });
 
-  it("a read may name several: sorted, each once", () => {
+  it("a read may name several tenants, which are sorted and without repetitions", () => {
     expect(readTenants("b|a|b", "read", ON)).to.deep.equal(["a", "b"]);
   });
 
-  it("a write of several is 400, a doubled one is one", () => {
+  it("a write of several tenants is 400; one that is repeated is one", () => {
     expect(statusOf(() => readTenants("a|b", "write", ON))).to.equal(400);
     expect(readTenants("a|a", "write", ON)).to.deep.equal(["a"]);
   });
 
-  it("none is 401", () => {
+  it("no tenant is 401", () => {
     expect(statusOf(() => readTenants(undefined, "read", ON))).to.equal(401);
     expect(statusOf(() => readTenants(" ", "write", ON))).to.equal(401);
   });
@@ -39,7 +39,7 @@ describe("tenancy", () => {
     it(`${JSON.stringify(bad.slice(0, 10))} is 400`, () => expect(statusOf(() => readTenants(bad, "read", ON))).to.equal(400));
   }
 
-  it("a read of too many is 400", () => {
+  it("a read of too many tenants is 400", () => {
     const many = Array.from({ length: TENANT_COUNT_MAX + 1 }, (_, index) => `t${index}`).join("|");
     expect(statusOf(() => readTenants(many, "read", ON))).to.equal(400);
   });

@@ -1,18 +1,21 @@
 /**
- * Whose data a request may touch: the `X-Scope-OrgID` header, read once, before any handler runs. With multitenancy off there is
- * one tenant, `anonymous`, and the header is not looked at.
+ * Reads the tenant of a request from the `X-Scope-OrgID` header, before any handler runs. Without multitenancy there is one tenant,
+ * `anonymous`, and the header is ignored.
  */
 import { ANONYMOUS, CodedError, invalidArgument, parseTenantId } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 
-export interface TenancyOptions {
+interface TenancyOptions {
   readonly isMultitenant: boolean;
 }
 
-/** Each tenant of a read costs a query of its own: past this the read is refused. */
+/** Each tenant costs a query of its own. A read that names more is refused. */
 export const TENANT_COUNT_MAX = 64;
 
-/** Reads may name several (`a|b`): sorted, each once. Throws TENANT_MISSING (401), TENANT_NOT_ONE or TENANT_ID_INVALID (400). */
+/**
+ * The tenants sorted and without repetitions; reads may name several (`a|b`). Throws TENANT_MISSING (401), TENANT_NOT_ONE,
+ * TENANT_TOO_MANY or TENANT_ID_INVALID (400).
+ */
 export function readTenants(header: string | undefined, access: "read" | "write", options: TenancyOptions): readonly TenantId[] {
   if (!options.isMultitenant) return [ANONYMOUS];
   if (header === undefined || header.trim() === "") {

@@ -1,14 +1,20 @@
-/** gzip and gunzip that do not hold the thread that asks: on Node's thread pool, or where a simulator says when each is done. */
+/** gzip and gunzip beside the thread that asks: on Node.js' thread pool, or where a simulator says when each one is done. */
 import { promisify } from "node:util";
 import { createGunzip, gunzip, gzip } from "node:zlib";
 import type { InputType, ZlibOptions } from "node:zlib";
 
 export interface Compression {
-  /** `sizeBytesMax`: rejects where the outcome would be larger. Absent: any. */
+  /** `sizeBytesMax`: rejects where the result would be larger. Absent: no bound. */
   gzip(bytes: Uint8Array, options?: { readonly level?: number; readonly sizeBytesMax?: number }): Promise<Uint8Array>;
-  /** Straight into a buffer of `sizeBytes`. Undefined where there is more of it. Rejects for what is no whole gzip stream. */
+  /**
+   * Decompresses straight into a buffer of `sizeBytes`. Undefined where the result is larger. Rejects bytes that are not a complete gzip
+   * stream.
+   */
   gunzip(bytes: Uint8Array, sizeBytes: number): Promise<Uint8Array | undefined>;
-  /** Piece by piece. What `onPiece` throws ends it, and is what it rejects with. Rejects for what is no whole gzip stream. */
+  /**
+   * Decompresses in pieces. An error thrown by `onPiece` ends it, and it rejects with that error. Rejects bytes that are not a complete
+   * gzip stream.
+   */
   gunzipInPieces(bytes: Uint8Array, pieceBytes: number, onPiece: (piece: Uint8Array) => void): Promise<void>;
 }
 
@@ -17,10 +23,10 @@ export const threadPoolCompression: Compression = {
 
   gunzip: (bytes, sizeBytes) =>
     new Promise((resolve, reject) => {
-      // A byte more than is needed: a full buffer would cost another one, to see that nothing follows.
+      // One byte more than needed: zlib allocates another buffer when one is full, only to find the end.
       gunzip(bytes, { maxOutputLength: Math.max(1, sizeBytes), chunkSize: Math.max(CHUNK_BYTES_MIN, sizeBytes + 1) }, (error, inflated) => {
         if (error === null) resolve(inflated);
-        else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node's own, for maxOutputLength
+        else if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") resolve(undefined); // Node.js' code for maxOutputLength
         else reject(error);
       });
     }),
@@ -44,5 +50,5 @@ export const threadPoolCompression: Compression = {
 
 const gzipAsync = promisify<InputType, ZlibOptions, Uint8Array>(gzip);
 
-/** zlib takes no smaller buffer. */
+/** The smallest buffer that zlib accepts. */
 const CHUNK_BYTES_MIN = 64;

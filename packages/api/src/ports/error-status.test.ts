@@ -27,14 +27,14 @@ describe("error status", () => {
     expect(httpStatusOf(new CodedError({ code: "BODY_READ_FAILED", kind: "canceled", message: "x" }))).to.equal(408);
   });
 
-  it("an error that is not coded keeps its words in the log", () => {
-    const reply = errorReply(new TypeError("secret of the house"));
+  it("the message of an error without a code is not sent", () => {
+    const reply = errorReply(new TypeError("inner secret"));
     expect(reply.status).to.equal(500);
     expect(reply.body).to.not.contain("secret");
     expect(JSON.parse(reply.body as string)).to.have.property("code", "internal");
   });
 
-  it("a node that cannot now says when to come back", () => {
+  it("an unavailable node says when to try again", () => {
     const reply = errorReply(unavailable("X", "come back"));
     expect(reply.headers["retry-after"]).to.equal("1");
     expect(JSON.parse(reply.body as string)).to.deep.equal({ code: "unavailable", message: "come back" });
@@ -48,7 +48,7 @@ describe("error status", () => {
     expect(errorReplyWith(422, refusal({})).headers).not.to.have.property("retry-after");
   });
 
-  it("a refusal says where part of the answer could be had", () => {
+  it("a refusal says where a partial answer is possible", () => {
     expect(errorReply(unavailable("X", "come back")).headers).to.not.have.property("x-pyromesh-partial");
     const reply = errorReply(new CodedError({ code: "X", kind: "unavailable", message: "come back", details: { canBePartial: true } }));
     expect(reply.headers["x-pyromesh-partial"]).to.equal("possible");

@@ -1,35 +1,35 @@
 /**
- * One table from an error's kind to its HTTP status, and one way to write an error: `{"code","message"}`, as Connect does.
- * What is no `CodedError` is a bug of ours: its message stays in the log, the caller gets "internal".
+ * The HTTP status of each kind of error, and the one body that errors have: `{"code","message"}`, as in Connect. An error that is no
+ * `CodedError` is a bug of ours: its message is logged only, and the caller reads "internal".
  */
 import { CodedError, unreachable } from "@pyromesh/base";
 import type { ErrorKind } from "@pyromesh/base";
 import type { ApiReply } from "./http.ts";
 
-/** A JSON reply with the error's status, for every route that has no rule of its own. */
+/** The reply for every route that has no status codes of its own. */
 export function errorReply(thrown: unknown): ApiReply {
   return errorReplyWith(httpStatusOf(thrown), thrown);
 }
 
-/** The same body under another status (/ingest answers 422 where Push answers 400). */
+/** The same body with another status: /ingest answers 422 where Push answers 400. */
 export function errorReplyWith(status: number, thrown: unknown): ApiReply {
   const headers: Record<string, string> = { "content-type": "application/json" };
   const retryAfter = retryAfterOf(status, thrown);
   if (retryAfter !== undefined) headers["retry-after"] = retryAfter;
-  // The same question with `X-Pyromesh-Partial: allow` would be answered.
+  // The caller may send the query again with `X-Pyromesh-Partial: allow` and get an answer.
   if (thrown instanceof CodedError && thrown.details["canBePartial"] === true) headers["x-pyromesh-partial"] = "possible";
   return { status, headers, body: JSON.stringify({ code: kindOf(thrown), message: publicMessageOf(thrown) }), error: thrown };
 }
 
-/** An error that knows when to try again says so. Where an answer would lack data and no time is known, the header is not sent. */
+/** The value of Retry-After: the seconds that the error names. An answer that would lack data has no header where no time is known. */
 function retryAfterOf(status: number, thrown: unknown): string | undefined {
   const { retryAfterSeconds, canBePartial } = thrown instanceof CodedError ? thrown.details : {};
   if (typeof retryAfterSeconds === "number") return String(retryAfterSeconds);
-  // Clients that retry at once make an overload worse: one second is the least a header can say.
+  // One second is the least that the header can say. Without it clients retry at once and make an overload worse.
   return (status === 503 || status === 429) && canBePartial !== true ? "1" : undefined;
 }
 
-/** These codes have a status that says more than their kind's. */
+/** Codes whose status is not the one of their kind. */
 const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   BODY_TOO_LARGE: 413,
   BODY_READ_FAILED: 408,
@@ -40,7 +40,7 @@ export function httpStatusOf(thrown: unknown): number {
   return statusOfKind(kindOf(thrown));
 }
 
-/** Connect's own table; `failed_precondition` is 400 there, not 412. */
+/** Connect's own table: there `failed_precondition` is 400, not 412. */
 export function statusOfKind(kind: ErrorKind): number {
   switch (kind) {
     case "invalid_argument":
@@ -77,8 +77,8 @@ export function kindOf(thrown: unknown): ErrorKind {
   return "internal";
 }
 
-/** What a caller may read: a coded error's sentence; of anything else only that it happened. */
-export function publicMessageOf(thrown: unknown): string {
+/** What the caller may read: the message of a coded error. Of any other error the caller learns only that it happened. */
+function publicMessageOf(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.message;
   switch (kindOf(thrown)) {
     case "canceled":

@@ -1,9 +1,9 @@
 /**
- * A request as it comes off a connection and its response as it goes back: what the API needs of node:http's `IncomingMessage` and
- * `ServerResponse`, which fit. A network in memory has its own (testing/memory-network.ts).
+ * A request that comes off a connection, and the response that goes back on it: the part of node:http's `IncomingMessage` and
+ * `ServerResponse` that the API uses. Both of them fit; a network in memory has its own (testing/memory-network.ts).
  *
- * Below these two lies what only concerns sockets: accepting and counting connections, the parser with its bounds on headers and its
- * timeouts for them, keep-alive, pipelining, what the kernel has buffered. Above them lies everything else that a request meets.
+ * Below these two is what concerns only sockets: accepting and counting connections, the parser with its bounds and timeouts for headers,
+ * keep-alive, pipelining, the kernel's buffers. Above them is everything else that happens to a request.
  */
 import type { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
@@ -14,16 +14,16 @@ export interface IncomingRequest {
   readonly headers: IncomingHttpHeaders;
   /** Names and values in turn, as they came. */
   readonly rawHeaders: readonly string[];
-  /** True once the last byte of its body was handed over. */
+  /** True when the last byte of the body has been delivered. */
   readonly complete: boolean;
   readonly socket: RequestSocket;
-  /** The body begins to flow with the first listener for its data. */
+  /** The body begins to flow with the first listener for "data". */
   on(event: "data", listener: (chunk: Buffer) => void): this;
   on(event: "end", listener: () => void): this;
   on(event: "error", listener: (error: Error) => void): this;
   once(event: "end" | "close", listener: () => void): this;
   once(event: "error", listener: (error: Error) => void): this;
-  /** Lets the body flow, also where nobody listens. */
+  /** Lets the body flow, even without a listener. */
   resume(): unknown;
 }
 
@@ -36,17 +36,17 @@ export interface RequestSocket extends EventEmitter {
 }
 
 export interface OutgoingResponse {
-  /** Null while responses to earlier requests of the connection are not written yet. */
+  /** Null while the responses to earlier requests of the connection are not complete. */
   readonly socket: object | null;
   readonly headersSent: boolean;
   readonly destroyed: boolean;
-  /** Bytes that the connection has not taken yet. */
+  /** Bytes that the kernel has not taken yet. */
   readonly writableLength: number;
-  /** Once its last byte was written, or the connection is gone. */
+  /** "close": its last byte was written, or the connection is closed. */
   on(event: "close", listener: () => void): unknown;
-  /** Headers: names and values in turn. */
+  /** `headers`: names and values in turn. */
   writeHead(status: number, headers: string[]): unknown;
-  /** `onTaken`: the connection took the bytes, or failed. */
+  /** `onTaken` is called when the kernel took the bytes, or the connection failed. */
   write(bytes: Uint8Array, onTaken?: (error: Error | null | undefined) => void): unknown;
   end(bytes?: Uint8Array): unknown;
   destroy(): unknown;

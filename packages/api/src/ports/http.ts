@@ -1,4 +1,4 @@
-/** A request and a reply as handlers see them: no sockets, so that handlers are tested without a server. */
+/** A request and a reply as handlers see them. There are no sockets here, so handlers are tested without a server. */
 import type { CodedError, TenantId } from "@pyromesh/base";
 import type { Compression } from "./compression.ts";
 import type { Caller } from "./ports.ts";
@@ -12,21 +12,27 @@ export interface ApiRequest {
   readonly headers: Readonly<Record<string, string>>;
   /** Writes have exactly one; reads may have several (`a|b`). */
   readonly tenants: readonly TenantId[];
-  /** The body as sent (no content decoding), valid until the handler ends: a small one lies in memory that is used again. Rejects BODY_TOO_LARGE (413) past `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops. */
+  /**
+   * The body as sent, without content decoding. It is valid until the handler ends: a small body lies in a pooled buffer. Rejects
+   * BODY_TOO_LARGE (413) beyond `sizeBytesMax`, BODY_READ_FAILED (408) when the client stops sending.
+   */
   body(sizeBytesMax: number): Promise<Uint8Array>;
-  /** For what the body opens to: held until the handler ends. */
+  /** Memory for the decompressed body. It is given back when the handler ends. */
   readonly unpackMemory: UnpackMemory;
-  /** Opens bodies and compresses replies beside this thread. */
+  /** Decompresses bodies and compresses replies beside this thread. */
   readonly compression: Compression;
-  /** Aborts when the client goes away or the server's time limit passes. Made when it is first asked for: `caller` costs less. */
+  /**
+   * Aborts when the client goes away or the server's time limit passes. It is created at the first access, and so costs more than
+   * `caller`.
+   */
   readonly signal: AbortSignal;
-  /** The same, for who only looks. */
+  /** Tells whether anybody still waits, for handlers that only check and never wait on it. */
   readonly caller: Caller;
-  /** Answers with `reason` at that time, as at the server's own limit; the handler's work goes on unheard. */
+  /** Answers with `reason` after `timeoutMs`, unless the request is answered before. `signal` aborts; the reply of a handler that goes on is dropped. */
   endAfter(timeoutMs: number, reason: CodedError): void;
   /**
-   * Room for a reply of about so many bytes, before it is built; waits for it. Rejects REPLIES_TOO_LARGE (503) where none gets free in time.
-   * The room is given back when the reply is known, which then takes what it needs.
+   * Reserves memory for a reply of about `bytes` before it is built, and waits for it. Rejects REPLIES_TOO_LARGE (503) where none gets
+   * free in time. When the reply is known, the reservation is replaced by the reply's real size.
    */
   reserveReply(bytes: number): Promise<void>;
 }
@@ -35,7 +41,7 @@ export interface ApiReply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: Uint8Array | string;
-  /** Why it is a refusal: for the log, not for the client. */
+  /** Why the request is refused. It is logged and never sent to the client. */
   readonly error?: unknown;
 }
 

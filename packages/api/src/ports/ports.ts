@@ -1,8 +1,8 @@
 /**
- * What the API needs of the node, in the API's own words. `node` supplies both; tests supply fakes.
+ * The interfaces that the API needs from the node. The package `node` implements them; tests have fakes.
  *
- * Times are milliseconds since the epoch, both ends inclusive, already checked and clamped by the API.
- * Everything that waits takes an AbortSignal: a client that goes away cancels its query.
+ * Times are milliseconds since the epoch, both ends inclusive, and the API has checked and clamped them. Everything that waits takes an
+ * AbortSignal: a client that goes away cancels its query.
  */
 import type { TenantId } from "@pyromesh/base";
 import type { FoldedText, Label, Listing, ListingBounds, Matcher, ProfileType, Receipt, SampleType, TopTableOptions } from "@pyromesh/profile";
@@ -10,24 +10,30 @@ import type { DotForm, MessageForm, PprofForm } from "../print/graph-reply.ts";
 import type { ListingForm } from "../print/listing-reply.ts";
 import type { TopTableForm } from "../print/top-table-reply.ts";
 
-// --- in -------------------------------------------------------------------------------------------------------------
+// --- write path -----------------------------------------------------------------------------------------------------
 
-/** One profile as it arrived, not yet decoded. Labels are as the client sent them: unsorted, perhaps doubled. */
+/** One profile as it arrived, not yet decoded. The labels are as the client sent them: they may be unsorted or repeated. */
 export interface ArrivedProfile {
   readonly labels: readonly Label[];
-  /** pprof, where gzip is told by its magic, or text where `folded` is set. Valid until the push settles: its memory is used again. */
+  /**
+   * A pprof, gzipped or not (its magic bytes say which), or text where `folded` is set. It is valid until the push settles, when its
+   * buffer is reused.
+   */
   readonly pprof: Uint8Array;
-  /** How the text becomes a pprof: done with the decoding, off the main thread. */
+  /** How the text is converted to a pprof. The worker that decodes does it, not the main thread. */
   readonly folded?: FoldedText | undefined;
-  /** 16 bytes of the client's UUID; joins the identity and is kept for exemplars. */
+  /** The 16 bytes of the client's UUID. They are part of the record's identity and kept for exemplars. */
   readonly profileId: Uint8Array | undefined;
-  /** Used where the profile has no time of its own (or one in 1970 on /ingest). Undefined: when it came, the first time where it is named. */
+  /**
+   * The time of a profile that has none of its own (on /ingest also of one in 1970). Undefined: its time of arrival, or of its first
+   * arrival where an idempotency key or a profile id tells that it came before.
+   */
   readonly fallbackTimeMs: number | undefined;
-  /** From the `Idempotency-Key` header; joins the identity of a profile that has no clock of its own. */
+  /** The `Idempotency-Key` header. It is part of the identity of a profile that has no time of its own. */
   readonly idempotencyKey: string | undefined;
-  /** How a pprof of /ingest names its types, and which client's quirks to repair; undefined on Push. */
+  /** How a pprof sent to /ingest names its sample types, and which client's known faults to correct. Undefined for Push. */
   readonly ingest: IngestHints | undefined;
-  /** What an item is called in an error: `series 0, profile 1`. */
+  /** What errors call this profile: `series 0, profile 1`. */
   readonly describe: string;
 }
 
@@ -38,67 +44,70 @@ export interface IngestHints {
 }
 
 export interface PushOutcome {
-  /** Profiles stored (or found to be stored already). */
+  /** Profiles that were stored now or had been stored before. */
   readonly acceptedCount: number;
-  /** The others were stored. */
+  /** All other profiles of the push were stored. */
   readonly refused: readonly RefusedProfile[];
 }
 
 export interface RefusedProfile {
-  /** Of the profile in the push. */
+  /** The position of the profile in the push. */
   readonly index: number;
-  /** A CodedError that says what to change; its sentence begins with the profile's `describe`, unless one error refuses many. */
+  /**
+   * A CodedError whose message says what to change. It begins with the profile's `describe`, unless the same error refuses several
+   * profiles.
+   */
   readonly error: Error;
 }
 
-/** Who waits for an answer. An AbortSignal is one. */
+/** Whoever waits for an answer. An AbortSignal is one. */
 export interface Caller {
-  /** Throws why nobody waits any more, once that is so. */
+  /** Throws the reason once nobody waits any more. */
   throwIfAborted(): void;
 }
 
 export interface ProfileSink {
-  /** Resolves after everything accepted is synced. Rejects (kind `unavailable`) when nothing could be kept. */
+  /** Resolves once every accepted profile is synced to disk. Rejects (kind `unavailable`) where none could be kept. */
   push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome>;
 }
 
-// --- out ------------------------------------------------------------------------------------------------------------
+// --- read path ------------------------------------------------------------------------------------------------------
 
-/** What every query names. Reads may name several tenants. */
+/** What every query has. A read may name several tenants. */
 export interface Scope {
   readonly tenants: readonly TenantId[];
   readonly startMs: number;
   readonly endMs: number;
-  /** True: answer with what there is and name what is missing (`X-Pyromesh-Partial: allow`). */
+  /** True: the answer may lack what cannot be read, and names it (`X-Pyromesh-Partial: allow`). */
   readonly allowPartial: boolean;
 }
 
 export interface SeriesQuery extends Scope {
-  /** Any one of these selectors may match; empty: everything. */
+  /** A series matches where any one of these selectors does. Empty: every series matches. */
   readonly selectors: readonly (readonly Matcher[])[];
 }
 
-/** What labels there are of the series that have a profile in the range. */
+/** Asks for the labels of the series that have a profile in the range. */
 export interface ListingQuery extends SeriesQuery {
   readonly listing: Listing;
-  /** The first entries in order; 0: all that the bounds let through. */
+  /** How many entries, in their order. 0: as many as `bounds` allow. */
   readonly limit: number;
   readonly bounds: ListingBounds;
   readonly form: ListingForm;
 }
 
 export interface ListingReply {
-  /** The reply's body, in the form that was asked for. */
+  /** The body of the reply, in the form that the query names. */
   readonly bytes: Uint8Array;
   readonly entryCount: number;
-  /** What `entryCount` would be without the limit; undefined where that is beyond the bounds, and was not counted. */
+  /** What `entryCount` would be without the limit. Undefined beyond `bounds`, where nothing is counted. */
   readonly totalCount: number | undefined;
 }
 
 export interface MergeQuery extends Scope {
   readonly profileType: ProfileType;
   readonly selector: readonly Matcher[];
-  /** Function names from the root: only stacktraces that begin so. Empty: all. */
+  /** Function names from the root: only stacktraces that begin with these count. Empty: all. */
   readonly callSite: readonly string[];
   /** UUIDs (16 bytes). Empty: all. */
   readonly profileIds: readonly Uint8Array[];
@@ -108,7 +117,7 @@ export interface MergeQuery extends Scope {
   readonly traceIds: readonly string[];
 }
 
-/** A merge of stacktraces by their names. */
+/** A flame graph or a tree: stacktraces merged by function name. */
 export interface GraphQuery extends MergeQuery {
   /** 0: all nodes. */
   readonly maxNodes: number;
@@ -120,7 +129,7 @@ export interface DotQuery extends MergeQuery {
   readonly form: DotForm;
 }
 
-/** `render`: the JSON of `/pyroscope/render-diff`. */
+/** `render` is the JSON of `/pyroscope/render-diff`. */
 export type DiffForm = MessageForm | "render";
 
 export interface DiffOptions {
@@ -128,11 +137,11 @@ export interface DiffOptions {
   readonly form: DiffForm;
 }
 
-/** The JSON of `/pyroscope/render`: a flame graph and its timeline. */
+/** A flame graph with its timeline: the JSON of `/pyroscope/render`. */
 export interface RenderQuery extends MergeQuery {
   readonly maxNodes: number;
   readonly stepMs: number;
-  /** The first one's values have a timeline each. */
+  /** Each value of the first label gets a timeline of its own. */
   readonly groupBy: readonly string[];
   readonly aggregation: "sum" | "average";
 }
@@ -141,7 +150,7 @@ export interface PointsQuery extends MergeQuery {
   readonly stepMs: number;
   readonly groupBy: readonly string[];
   readonly aggregation: "sum" | "average";
-  /** The series with the greatest totals; 0: all. */
+  /** How many series: those with the greatest totals. 0: all. */
   readonly limit: number;
   readonly exemplars: "none" | "individual" | "span";
   readonly form: MessageForm;
@@ -156,16 +165,16 @@ export interface HeatmapQuery extends MergeQuery {
   readonly form: MessageForm;
 }
 
-/** A location-level query that ends as pprof bytes. */
+/** A merge by location, not by function name, whose answer is a pprof. */
 export interface PprofQuery extends MergeQuery {
   /** 0: all nodes. */
   readonly maxNodes: number;
-  /** Go's profile-guided optimisation: keep this many leaf frames (0: all), and merge callees if asked. */
+  /** For Go's profile-guided optimisation: keep this many leaf frames (0: all), and merge callees where asked. */
   readonly goPgo: { readonly keepLocations: number; readonly aggregateCallees: boolean } | undefined;
   readonly form: PprofForm;
 }
 
-/** Functions by their cost, of all stacktraces: nothing is truncated before they are added up. */
+/** Functions by their cost, added up over all stacktraces before anything is truncated. */
 export interface TopTableQuery extends MergeQuery, Pick<TopTableOptions, "limit" | "sort" | "nameContains"> {
   readonly form: TopTableForm;
 }
@@ -173,34 +182,34 @@ export interface TopTableQuery extends MergeQuery, Pick<TopTableOptions, "limit"
 export interface Answer<T> {
   readonly value: T;
   readonly receipt: Receipt;
-  /** What could not be read, in words; empty unless partial answers were allowed. */
+  /** What could not be read, in words. Empty unless partial answers are allowed. */
   readonly missing: readonly string[];
-  /** True when a sum went beyond int64 and was held at its end. */
+  /** A sum left the range of int64 and was clamped to its end. */
   readonly isSaturated: boolean;
 }
 
 /**
- * Answers of any length come as the bytes of the reply's body, in the form that the query names: who answers prints them, off the main
- * thread. What prints them is in graph-reply.ts, series-reply.ts, render-reply.ts and listing-reply.ts.
+ * Long answers are returned as the bytes of the reply, in the form that the query names, so that the main thread only sends them. Workers
+ * print them with graph-reply.ts, series-reply.ts, render-reply.ts and listing-reply.ts.
  */
 export interface ProfileSource {
-  /** Of full label sets, with the type's own labels. */
+  /** Labels are complete: those of the profile type are among them. */
   listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>>;
   flameGraph(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`), as the field of a response. */
+  /** Pyroscope's tree bytes (`PROFILE_FORMAT_TREE`): the field of the response that holds them. */
   treeBytes(query: GraphQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   topTable(query: TopTableQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   diff(left: MergeQuery, right: MergeQuery, options: DiffOptions, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  /** The receipt is the flame graph's; what either part missed is named. */
+  /** The receipt is the one of the flame graph; `missing` names what either part could not read. */
   render(query: RenderQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  /** google.v1.Profile. Where it is binary, it is not compressed. */
+  /** A google.v1.Profile. The binary form is not compressed. */
   pprof(query: PprofQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
-  /** Graphviz text; "" when nothing matched. */
+  /** Graphviz text. "" where nothing matched. */
   dot(query: DotQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   points(query: PointsQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   heatmap(query: HeatmapQuery, signal: AbortSignal): Promise<Answer<Uint8Array>>;
   stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined>;
-  /** What the query would read, by where it lies. */
+  /** How much the query would read, by where the data lies. */
   analyze(query: SeriesQuery, signal: AbortSignal): Promise<Answer<QueryAnalysis>>;
 }
 
@@ -216,7 +225,7 @@ export interface QueryAnalysis {
     readonly profileBytes: number;
     readonly symbolBytes: number;
   }[];
-  /** What the query would fetch; what a head holds in memory is not fetched. */
+  /** Bytes that the query would fetch. Data in memory is not fetched. */
   readonly totalBytesInRange: number;
   readonly totalSeries: number;
 }
@@ -226,7 +235,7 @@ export interface QueryAnalysis {
 export interface QuarantineEntry {
   readonly id: string;
   readonly reason: string;
-  /** Times of profiles that may be missing; undefined: any time. */
+  /** The time range in which profiles may be missing. Undefined: at any time. */
   readonly startMs: number | undefined;
   readonly endMs: number | undefined;
   readonly foundAtMs: number;
@@ -235,28 +244,31 @@ export interface QuarantineEntry {
 export type ConfigMode = "full" | "diff" | "default";
 
 export interface NodeAdmin {
-  /** Undefined when ready, else what it waits for, or why it takes no writes; of queries alone that does not count. */
+  /**
+   * Undefined when the node is ready. Otherwise what it waits for, or why it refuses writes. `queries`: readiness for queries, where
+   * refused writes do not count.
+   */
   notReadyBecause(of?: "queries"): string | undefined;
-  /** Cuts and uploads now; resolves when all that was accepted before is readable in the bucket. Rejects `FLUSH_TIMEOUT` after 30 s. */
+  /** Flushes at once. Resolves when everything accepted before can be read from the bucket. Rejects `FLUSH_TIMEOUT` after 30 s. */
   flush(signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }>;
   quarantine(): readonly QuarantineEntry[];
-  /** Acknowledges the loss: queries over it are answered again. Returns how many entries went. */
+  /** Accepts the loss: queries over it are answered again. Returns how many entries were removed. */
   acknowledgeQuarantine(): Promise<number>;
   metricsText(): Promise<string>;
-  /** Settings as YAML, secrets hidden: those in force, of them what differs from the defaults, or the defaults. */
+  /** Settings as YAML without secrets: those in force, only those that differ from the defaults, or the defaults. */
   configYaml(mode: ConfigMode): string;
-  /** Per-tenant overrides in force, as YAML: complete limits, or what differs from the common ones. Absent: there are none. */
+  /** Overrides per tenant as YAML: all limits of each tenant, or only what differs from the common ones. Absent: there are no overrides. */
   runtimeConfigYaml?(mode: "full" | "diff"): string;
   buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
-  /** Per-tenant limits now in force, under Pyroscope's names. */
+  /** The limits of a tenant now, under Pyroscope's names. */
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
 }
 
 export type DebugProfileKind = "cpu" | "wall" | "heap";
 
-/** Profiles of this very process, for who operates it. */
+/** Profiles of this process itself, for its operator. */
 export interface DebugProfiler {
-  /** A pprof of the time from now, gzipped. One at a time: rejects DEBUG_PROFILE_BUSY (503) beside another. */
+  /** A gzipped pprof of the next `seconds`. Rejects DEBUG_PROFILE_BUSY (503) while another one is taken. */
   profile(kind: DebugProfileKind, seconds: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 

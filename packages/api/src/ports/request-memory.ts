@@ -1,22 +1,26 @@
 /**
- * What one request holds of the memory for unpacked bodies. A body of 64 kB opens to 64 MB: so what it opens to is asked for before it is
- * opened, and given back when the handler has ended.
+ * The memory that one request takes for its decompressed body. A body of 64 kB may decompress to 64 MB, so the memory is taken from a
+ * budget before decompression starts, and given back when the handler ends.
  *
- * What must stay true: a request waits for memory only while it holds none of it; what it needs beyond that it gets at once or not at all.
+ * What must stay true: a request waits for memory only while it holds none. What it needs beyond its first share it gets at once or not
+ * at all.
  */
 import { CodedError } from "@pyromesh/base";
 import type { BudgetWait, MemoryBudget } from "@pyromesh/base";
 
 export interface UnpackMemory {
-  /** One request never gets more. */
+  /** The most that one request can get. */
   readonly bytesMax: number;
-  /** Waits for a bounded time. Rejects BODIES_TOO_MANY (503). Ask once, for all that is known to be needed; never for more than `bytesMax`. */
+  /**
+   * Waits for a bounded time. Rejects BODIES_TOO_MANY (503). Call it once, with everything that is known to be needed; never with more
+   * than `bytesMax`.
+   */
   take(sizeBytes: number): Promise<void>;
-  /** More, at once. False: there is no room. */
+  /** Takes more without waiting. False: there is no room. */
   tryTake(sizeBytes: number): boolean;
 }
 
-/** Of a larger one a quarter of the budget is kept free: requests of agents mostly unpack to less. */
+/** Requests for more than this leave a quarter of the budget free: most pushes of agents decompress to less. */
 const LARGE_BYTES_MIN = 2 ** 20;
 
 export class RequestMemory implements UnpackMemory {
@@ -49,25 +53,25 @@ export class RequestMemory implements UnpackMemory {
     return true;
   }
 
-  /** Call once the handler has ended. */
+  /** Call it when the handler has ended. */
   release(): void {
     this.#budget.give(this.#takenBytes);
     this.#takenBytes = 0;
   }
 
-  /** Call when the connection is gone: it waits no more. */
+  /** Call it when the connection is closed: the request stops waiting. */
   onClosed(): void {
     this.#wait?.cancel();
   }
 }
 
-/** `Retry-After` says as long as it waited already: nobody knows when the others will be done. */
+/** `Retry-After` is the time that the request has waited already: when the others end is not known. */
 export function bodiesTooMany({ waitTimeoutMs }: MemoryBudget): CodedError {
   const retryAfterSeconds = Math.max(1, Math.ceil(waitTimeoutMs / 1000));
   return new CodedError({
     code: "BODIES_TOO_MANY",
     kind: "unavailable",
-    message: `this node holds as many request bodies as its memory allows: try again in ${retryAfterSeconds} s`,
+    message: `this node has no memory left for more request bodies: try again in ${retryAfterSeconds} s`,
     details: { retryAfterSeconds },
   });
 }

@@ -1,15 +1,15 @@
-/** A place that requests come to, and the finding of it. Exact paths first, then the longest prefix. */
+/** A route, and the table that finds the route of a request. An exact path wins over a prefix, and a longer prefix over a shorter one. */
 import type { Handler } from "./http.ts";
 
 export interface Route {
-  /** `/ready`, or `/assets/*` for everything below. Also the route's name in metrics. */
+  /** `/ready`, or `/assets/*` for everything below it. Metrics use it as the route's name. */
   readonly path: string;
   readonly method: "GET" | "POST";
-  /** Whose data it touches; `none` needs no tenant. */
+  /** How the route uses a tenant's data. `none`: the request needs no tenant. */
   readonly access: "read" | "write" | "none";
-  /** Changes or reveals the node itself: answered to loopback peers only, unless the listener is the operator's own. */
+  /** The route changes or reveals the node itself. Only loopback peers may use it, except on a listener of the operator's own. */
   readonly isOperator: boolean;
-  /** Answered even when the server is full: without it an overload would look like a death. */
+  /** The route is answered while the server is at its limit too: a supervisor would take an overloaded node for a dead one otherwise. */
   readonly isProbe: boolean;
   readonly handler: Handler;
 }
@@ -17,7 +17,7 @@ export interface Route {
 export type Found =
   | { readonly kind: "found"; readonly route: Route }
   | { readonly kind: "not-found" }
-  /** The path is there, under these methods. */
+  /** The path exists, with the methods in `allow`. */
   | { readonly kind: "wrong-method"; readonly route: Route; readonly allow: string };
 
 export function route(method: Route["method"], path: string, handler: Handler, more: Partial<Pick<Route, "access" | "isOperator" | "isProbe">> = {}): Route {
@@ -25,7 +25,7 @@ export function route(method: Route["method"], path: string, handler: Handler, m
 }
 
 export class RouteTable {
-  /** Path -> its routes, one a method. */
+  /** Path -> its routes, one for each method. */
   readonly #exact: Map<string, Route[]> = new Map();
   /** Longest first. */
   readonly #prefixes: { readonly prefix: string; readonly routes: Route[] }[] = [];
@@ -47,7 +47,7 @@ export class RouteTable {
   find(method: string, path: string): Found {
     const routes = this.#exact.get(path) ?? this.#prefixes.find(({ prefix }) => path.startsWith(prefix))?.routes;
     if (routes === undefined) return { kind: "not-found" };
-    // HEAD is GET whose body the server leaves out, where no query would be run for nothing.
+    // HEAD runs the GET handler and the server omits the body. Not for routes that run a query, whose result would be thrown away.
     const found = routes.find((item) => item.method === method || (method === "HEAD" && item.method === "GET" && item.access === "none"));
     if (found !== undefined) return { kind: "found", route: found };
     return { kind: "wrong-method", route: routes[0]!, allow: routes.map((item) => item.method).join(", ") };

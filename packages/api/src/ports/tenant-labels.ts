@@ -1,6 +1,9 @@
-/** Tenants as values of a metric's label. A metrics page must stay bounded, and with multitenancy a tenant is whatever a client names. */
+/**
+ * Bounds the tenants that appear as label values in metrics. With multitenancy a client may name any tenant, and a metrics page must stay
+ * bounded.
+ */
 
-/** Tenants with a label value of their own: the first that come. At the bound later ones share `OTHER_TENANTS`. */
+/** The first tenants that come keep a label value of their own. At the bound all later ones share `OTHER_TENANTS`. */
 const TENANT_COUNT_MAX = 1_000;
 export const OTHER_TENANTS = "(other)";
 

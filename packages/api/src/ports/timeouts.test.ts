@@ -2,7 +2,7 @@ import type { Clock } from "@pyromesh/base";
 import { expect } from "chai";
 import { Timeouts } from "./timeouts.ts";
 
-/** Stands still until told; a timer of it may come early, as real ones do. */
+/** A clock that the test moves. A timer may fire early, as real ones do. */
 class World {
   nowMs = 0;
   timers: { atMs: number; run: () => void }[] = [];
@@ -16,7 +16,7 @@ class World {
       return { cancel: () => void (this.timers = this.timers.filter((other) => other !== timer)) };
     };
     const clock: Pick<Clock, "monotonicMs" | "after"> = { monotonicMs: () => this.nowMs, after };
-    this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // it asks for nothing else
+    this.timeouts = new Timeouts({ lengthMs: 100 }, { clock: clock as Clock }); // the only methods of the clock that it calls
   }
 
   wait(name: string): { readonly onTimeout: () => void } {
@@ -40,7 +40,7 @@ describe("timeouts", () => {
     world = new World();
   });
 
-  it("each comes when its own time is up, all of them on one timer", () => {
+  it("each fires when its own time is up, all of them on one timer", () => {
     world.wait("a");
     world.advanceTo(30);
     world.wait("b");
@@ -54,7 +54,7 @@ describe("timeouts", () => {
     expect(world.timers).to.deep.equal([]);
   });
 
-  it("who was taken out is left in peace, and the others are not forgotten", () => {
+  it("a timeout that was removed never fires, and the others do", () => {
     const first = world.wait("a");
     world.advanceTo(50);
     world.wait("b");
@@ -68,7 +68,7 @@ describe("timeouts", () => {
     expect(world.expired, "a timer once more after there was none").to.deep.equal(["b", "c"]);
   });
 
-  it("a timer that comes early ends nobody's time", () => {
+  it("a timer that fires early ends no timeout early", () => {
     world.wait("a");
     world.advanceTo(99.6, 1);
     expect(world.expired).to.deep.equal([]);
@@ -76,7 +76,7 @@ describe("timeouts", () => {
     expect(world.expired).to.deep.equal(["a"]);
   });
 
-  it("after the stop nobody's time is up, and no timer is left", () => {
+  it("after a stop no timeout fires, and no timer is left", () => {
     world.wait("a");
     world.timeouts.stop();
     expect(world.timers).to.deep.equal([]);

@@ -1,20 +1,20 @@
 /**
- * Many waits of one length, on one timer: a timer for each request costs more than all that is asked of it, which is nothing,
- * since hardly a request ever takes too long.
+ * Timeouts of one length, which share one timer. A timer of its own for every request would cost more than the timeout is worth: hardly
+ * any request reaches it.
  *
- * As many wait as there are requests at work.
+ * There are at most as many timeouts as requests at work.
  */
 import type { Clock, Timer } from "@pyromesh/base";
 
 export interface Waiting {
-  /** Its time is up; it waits no more. */
+  /** Its time is up, and it has been removed. */
   onTimeout(): void;
 }
 
 export class Timeouts {
   readonly #lengthMs: number;
   readonly #clock: Clock;
-  /** When the time of each is up; all wait equally long, so the first to come is the first to go. */
+  /** When each one times out. All have the same length, so insertion order is also the order in which they time out. */
   readonly #waiting = new Map<Waiting, number>();
   #timer: Timer | undefined;
 
@@ -36,7 +36,7 @@ export class Timeouts {
     this.#waiting.delete(waiting);
   }
 
-  /** Nobody's time will be up any more. */
+  /** Removes the timer: no timeout fires any more. */
   stop(): void {
     this.#waiting.clear();
     this.#timer?.cancel();
@@ -51,7 +51,7 @@ export class Timeouts {
     this.#timer = undefined;
     for (const [waiting, deadlineMs] of this.#waiting) {
       const leftMs = deadlineMs - this.#clock.monotonicMs();
-      // A timer may come a little early; one that waits for less than it can tell would come at once, and again.
+      // A timer may fire a little early. A wait below its resolution would fire early again, at once.
       if (leftMs > 0) return this.#wait(Math.max(1, leftMs));
       this.#waiting.delete(waiting);
       waiting.onTimeout();

@@ -22,7 +22,7 @@ function expectMessage<T extends object>(schema: MessageSchema<T>, message: T, p
 }
 
 describe("printed replies", () => {
-  it("are what the codecs write for the response's message", () => {
+  it("equal what the codecs write for the response's message", () => {
     const flamegraph = { ...GRAPH, levels: GRAPH.levels.map((values) => ({ values })) };
     expectMessage(q.SELECT_MERGE_STACKTRACES_RESPONSE, { flamegraph }, (form) => printFlameGraph(GRAPH, form, UNINTERRUPTED));
     expectMessage(q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, { flamegraph }, (form) => printFlameGraph(GRAPH, form, UNINTERRUPTED));
@@ -34,14 +34,15 @@ describe("printed replies", () => {
     expectMessage(q.SELECT_MERGE_STACKTRACES_RESPONSE, { pprof: { profile: PROFILE } }, (form) => printPprof(PROFILE, `field-${form}`, UNINTERRUPTED));
   });
 
-  it("a pprof that is the reply itself goes through as it is, or with its fields; a drawing as its text", () => {
+  it("a pprof that is the whole reply is passed through in binary and printed by field in JSON; a drawing is text", () => {
     expect(printPprof(PROFILE, "proto", UNINTERRUPTED)).to.equal(PROFILE);
     expect(JSON.parse(decodeUtf8(printPprof(PROFILE, "json", UNINTERRUPTED)))).to.deep.equal({ sample: [{ locationId: ["1"], value: ["-3"] }], stringTable: ["", "cpu"], timeNanos: String(2n ** 60n) });
     expect(decodeUtf8(printPprof(new Uint8Array(0), "json", UNINTERRUPTED))).to.equal("{}");
+    expect(decodeUtf8(printPprof(encodeBinary(PPROF, { stringTable: ["", "\ufeffmain"] }), "json", UNINTERRUPTED))).to.equal('{"stringTable":["","\ufeffmain"]}');
     expect(decodeUtf8(printDot("digraph {ä}", "text", UNINTERRUPTED))).to.equal("digraph {ä}");
   });
 
-  it("over time: none, one and several series are what the codecs write for all together", () => {
+  it("over time: none, one and several series equal what the codecs write for all of them", () => {
     const labels = [{ name: "pod", value: "a" }];
     const series: TimeSeries[] = [0, 1].map((n) => ({ labels, points: [{ timestampMs: 1000 + n, value: n / 3, exemplars: [EXEMPLAR] }] }));
     const heatmaps: HeatmapSeries[] = [0, 1].map((n) => ({ labels, slots: [{ timestampMs: 5, yMin: [0, 1.5], counts: [n, 2], exemplars: [EXEMPLAR] }] }));
@@ -55,7 +56,7 @@ describe("printed replies", () => {
     }
   });
 
-  it("end in the middle where nobody waits, or memory is short", () => {
+  it("stop in the middle where nobody waits, or memory is short", () => {
     const long = { ...DIFF, levels: [Array<number>(70_000).fill(1)] };
     const series = Array.from({ length: 3000 }, (): TimeSeries => ({ labels: [{ name: "pod", value: "a" }], points: Array.from({ length: 5 }, (_, n) => ({ timestampMs: n * 15_000, value: 1, exemplars: [] })) }));
     const profileType = { name: "memory", sampleType: "inuse_space", sampleUnit: "bytes", periodType: "space", periodUnit: "bytes" };

@@ -1,7 +1,7 @@
 /**
- * Flame graphs, their differences, tree bytes, call graphs and pprofs as the bytes of their replies. Pure, and called in a worker: a flame
- * graph of a million nodes takes a second, which the main thread has not. What the bytes must be is what the codecs of `proto/` write for
- * the response's message; a test compares them.
+ * Prints the replies with flame graphs, diffs, tree bytes, call graphs and pprofs. Pure, and called in a worker: a flame graph of a
+ * million nodes takes a second. The bytes must be those that the codecs of `proto/` write for the response's message; a test compares
+ * them.
  */
 import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { FlameGraph, FlameGraphDiff, Interrupt } from "@pyromesh/profile";
@@ -14,12 +14,12 @@ import type { MessageSchema } from "../proto/schema.ts";
 
 /** The response's message in JSON or in protobuf's binary form. */
 export type MessageForm = "json" | "proto";
-/** `text`: the Graphviz text itself. */
+/** `text`: Graphviz text alone. */
 export type DotForm = MessageForm | "text";
-/** `json` and `proto`: the profile is the response. The others: it is the field of a SelectMergeStacktraces response. */
+/** `json` and `proto`: the profile is the response. `field-json` and `field-proto`: it is a field of a SelectMergeStacktraces response. */
 export type PprofForm = MessageForm | "field-json" | "field-proto";
 
-/** Of SelectMergeStacktraces, and of SelectMergeSpanProfile, whose response has the same field under the same number. */
+/** For SelectMergeStacktraces and for SelectMergeSpanProfile, whose response has the same field under the same number. */
 export function printFlameGraph(graph: FlameGraph, form: MessageForm, interrupt: Interrupt): Uint8Array {
   return printMessage(q.SELECT_MERGE_STACKTRACES_RESPONSE, { flamegraph: flameGraphMessage(graph) }, form, interrupt);
 }
@@ -29,7 +29,7 @@ export function printDiff(graph: FlameGraphDiff, form: MessageForm, interrupt: I
   return printMessage(q.DIFF_RESPONSE, { flamegraph: { ...flameGraphMessage(graph), leftTicks, rightTicks } }, form, interrupt);
 }
 
-/** Of SelectMergeStacktraces and of SelectMergeSpanProfile, as above. */
+/** For SelectMergeStacktraces and SelectMergeSpanProfile, like `printFlameGraph`. */
 export function printTree(tree: Uint8Array, form: MessageForm, interrupt: Interrupt): Uint8Array {
   return printMessage(q.SELECT_MERGE_STACKTRACES_RESPONSE, { tree }, form, interrupt);
 }
@@ -39,7 +39,7 @@ export function printDot(dot: string, form: DotForm, interrupt: Interrupt): Uint
   return printMessage(q.SELECT_MERGE_STACKTRACES_RESPONSE, { dot }, form, interrupt);
 }
 
-/** `profile`: encoded. */
+/** `profile` is an encoded pprof. */
 export function printPprof(profile: Uint8Array, form: PprofForm, interrupt: Interrupt): Uint8Array {
   switch (form) {
     case "proto":
@@ -54,7 +54,7 @@ export function printPprof(profile: Uint8Array, form: PprofForm, interrupt: Inte
   }
 }
 
-/** The response's message as bytes. */
+/** Encodes the response's message. */
 export function printMessage<T extends object>(schema: MessageSchema<T>, message: T, form: MessageForm, interrupt: Interrupt): Uint8Array {
   interrupt.now();
   return form === "json" ? encodeJson(schema, message, interrupt) : encodeBinary(schema, message);

@@ -1,8 +1,8 @@
 /**
- * A listing of labels as the bytes of its reply. Pure, and called in a worker: for 60,000 series this is tens of milliseconds, which the
- * main thread has not. What the bytes must be is what the codecs of `proto/` write for the same message; a test compares them.
+ * Prints the replies that list labels. Pure, and called in a worker: 60,000 series take tens of milliseconds. The bytes must be those
+ * that the codecs of `proto/` write for the same message; a test compares them.
  *
- * Written by hand where a listing may be long: each label is printed once and its bytes are used again for each series that has it.
+ * Listings that may be long are encoded by hand: each label is printed once, and its bytes are copied for each series that has it.
  */
 import { ByteWriter, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { parseProfileType, printProfileType } from "@pyromesh/profile";
@@ -13,7 +13,7 @@ import { PROFILE_TYPES_RESPONSE } from "../proto/querier-v1.ts";
 import type { ProfileTypesResponse } from "../proto/querier-v1.ts";
 import { LABEL_PAIR } from "../proto/types-v1.ts";
 
-/** `array`: a JSON array of the entries themselves, as the older GET endpoint answers. Only texts have this form. */
+/** `array`: a JSON array of the entries, as the older GET endpoint answers. Only for listings of strings. */
 export type ListingForm = "json" | "proto" | "array";
 
 export function printListing(listing: Listing, listed: ListedLabels, form: ListingForm): Uint8Array {
@@ -28,7 +28,7 @@ export function printListing(listing: Listing, listed: ListedLabels, form: Listi
   return encodeUtf8(items.length === 0 ? "{}" : `{"names":${JSON.stringify(items.map(({ value }) => value))}}`);
 }
 
-/** Tags of the length-prefixed fields that are written here. */
+/** Tags of the length-delimited fields that are written here. */
 const NAMES_RESPONSE_NAMES = 1 * 8 + 2;
 const SERIES_RESPONSE_LABELS_SET = 2 * 8 + 2;
 const LABELS_LABELS = 1 * 8 + 2;
@@ -48,7 +48,7 @@ function seriesProto(items: readonly Label[], sets: readonly Uint32Array[]): Uin
     if (nameBytes === undefined) nameOf.set(name, (nameBytes = encodeUtf8(name)));
     const valueBytes = encodeUtf8(value);
     const pairBytes = fieldBytes(nameBytes) + fieldBytes(valueBytes);
-    // A tag of its own stands before a pair: the bytes are what a label set has for it.
+    // The tag is included: these are the bytes that a label set has for the pair.
     const writer = new ByteWriter(6 + pairBytes).u8(LABELS_LABELS).uvarint(pairBytes);
     return writer.u8(LABEL_PAIR_NAME).prefixed(nameBytes).u8(LABEL_PAIR_VALUE).prefixed(valueBytes).finish();
   });
@@ -62,7 +62,7 @@ function seriesProto(items: readonly Label[], sets: readonly Uint32Array[]): Uin
   return writer.finish();
 }
 
-/** A tag, a length, the bytes. Labels are far shorter than the 256 MB at which a length takes a fifth byte. */
+/** The size of a field: tag, length and bytes. Labels are far below 256 MB, where a length takes a fifth byte. */
 function fieldBytes({ length }: Uint8Array): number {
   return 1 + (length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : 4) + length;
 }
@@ -74,7 +74,7 @@ function seriesJson(items: readonly Label[], sets: readonly Uint32Array[]): stri
   return `{"labelsSet":[${entries.join(",")}]}`;
 }
 
-/** Only what a set that was not cut off has is printed. */
+/** Prints an item when it is first needed, so items of series that were cut off are never printed. */
 function printedOnce<T>(items: readonly Label[], print: (label: Label) => T): (id: number) => T {
   const printed = new Array<T | undefined>(items.length);
   return (id) => (printed[id] ??= print(items[id]!));

@@ -1,8 +1,7 @@
 /**
- * The JSON of the render API, as the bytes of the reply. Pure, and called in a worker: a flame graph of a million nodes takes a second,
- * which the main thread has not.
+ * Prints the JSON of the render API. Pure, and called in a worker: a flame graph of a million nodes takes a second.
  *
- * Keys and their order are what readers know; `groups`, `heatmap` and `timeline` are always there, null where empty.
+ * Clients depend on the keys and their order; `groups`, `heatmap` and `timeline` are always there, null where empty.
  */
 import { ByteWriter } from "@pyromesh/base";
 import type { FlameGraph, FlameGraphDiff, Int64, Interrupt, PointsShape, ProfileType, TimeSeries } from "@pyromesh/profile";
@@ -10,15 +9,15 @@ import { REPLY_GROWTH } from "../proto/json-encode.ts";
 import { timelineGroups, timelineOf } from "./render-timeline.ts";
 import type { Timeline } from "./render-timeline.ts";
 
-export interface RenderReplyInput {
+interface RenderReplyInput {
   readonly graph: FlameGraph;
-  /** Of the shape below. */
+  /** The series of the timeline, with the step of `shape`. */
   readonly series: readonly TimeSeries[];
   readonly profileType: ProfileType;
   readonly shape: Pick<PointsShape, "startMs" | "endMs" | "stepMs" | "groupBy">;
 }
 
-/** GET /pyroscope/render: the groups are those of the first label. */
+/** GET /pyroscope/render. The groups are the values of the first label. */
 export function printRender({ graph, series, profileType, shape }: RenderReplyInput, interrupt: Interrupt): Uint8Array {
   const range = [shape.startMs, shape.endMs, shape.stepMs / 1000] as const;
   const [first] = shape.groupBy;
@@ -42,7 +41,7 @@ export function printRenderDiff(graph: FlameGraphDiff, profileType: ProfileType,
   return out.utf8("}").finish();
 }
 
-/** By hand: values beyond 2^53 are bigints, which JSON.stringify does not take. */
+/** Written by hand: values above 2^53 are bigints, which JSON.stringify refuses. */
 function writeGraph(graph: FlameGraph, format: "single" | "double", profileType: ProfileType, out: ByteWriter, interrupt: Interrupt): void {
   out.utf8(`{"version":1,"flamebearer":{"names":[`);
   for (const [index, name] of graph.names.entries()) {
@@ -62,7 +61,7 @@ function writeGraph(graph: FlameGraph, format: "single" | "double", profileType:
 
 const COUNTED = new Set(["inuse_objects", "alloc_objects", "goroutine", "samples"]);
 
-/** A cpu profile counts nanoseconds and says so by its rate: that many samples are a second. */
+/** Values of a cpu profile are nanoseconds, shown as samples at a rate of a billion a second. */
 function unitsOf(type: ProfileType): { units: string; sampleRate: number } {
   if (type.sampleType === "cpu") return { units: "samples", sampleRate: 1_000_000_000 };
   return { units: COUNTED.has(type.sampleType) ? "objects" : type.sampleUnit, sampleRate: 100 };

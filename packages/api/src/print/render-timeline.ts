@@ -1,8 +1,9 @@
 /**
- * The timeline of the render API: evenly spaced sums, zero where nothing was, so that a page can draw bars without thinking.
+ * The timeline of the render API: sums in buckets of equal length, zero where there are no profiles, so that a page can draw bars
+ * directly.
  *
  *   startTime         startTime + durationDelta * i
- *   |  samples[0]  |  samples[1]  |  ...                 all in seconds, start and end snapped down to the step
+ *   |  samples[0]  |  samples[1]  |  ...                 all in seconds, start and end rounded down to the step
  */
 import { compareText, labelValue } from "@pyromesh/profile";
 import type { Point, TimeSeries } from "@pyromesh/profile";
@@ -14,7 +15,7 @@ export interface Timeline {
   readonly watermarks: null;
 }
 
-/** Up to `[0]` milliseconds the step is `[1]` seconds: Grafana's ladder, from where a timeline starts to need it. */
+/** A bucket of up to `[0]` milliseconds is rounded to a step of `[1]` seconds. The steps are Grafana's from 15 s up. */
 const LADDER: readonly (readonly [number, number])[] = [
   [17_500, 15],
   [25_000, 20],
@@ -37,24 +38,24 @@ const LADDER: readonly (readonly [number, number])[] = [
 ];
 const YEAR_S = 31_536_000;
 
-/** Bars a page can show: the range is cut into about so many. */
+/** The range is divided into about as many buckets as a page can show as bars. */
 const BAR_COUNT = 1500;
 
-/** Seconds, at least 15. */
+/** The step in seconds, at least 15. */
 export function timelineStep(startMs: number, endMs: number): number {
   const roughMs = (endMs - startMs) / BAR_COUNT;
   for (const [upToMs, stepS] of LADDER) if (roughMs <= upToMs) return stepS;
   return YEAR_S;
 }
 
-/** The one series, or all zeros where there are several or none: a sum over groups is not what a grouped page shows. */
+/** The timeline of the only series. Zeros where there are several series or none: a page with groups does not show their sum. */
 export function timelineOf(series: readonly TimeSeries[], startMs: number, endMs: number, stepS: number): Timeline {
   return spread(series.length === 1 ? series[0]!.points : [], startMs, endMs, stepS);
 }
 
 /**
- * One timeline per value of the label, `*` for series without it. Series that share a value are added up. Each is made when it is asked for:
- * there may be tens of thousands, of 1500 bars each.
+ * Yields a timeline for each value of the label, `*` for series without it. Series with the same value are added up. Each timeline is
+ * made when it is asked for: there may be tens of thousands, with 1500 buckets each.
  */
 export function* timelineGroups(series: readonly TimeSeries[], label: string, startMs: number, endMs: number, stepS: number): Generator<[string, Timeline]> {
   const seriesOf = new Map<string, TimeSeries[]>();
@@ -72,7 +73,7 @@ export function* timelineGroups(series: readonly TimeSeries[], label: string, st
 function spread(points: readonly Point[], startMs: number, endMs: number, stepS: number): Timeline {
   const startTime = snapDown(startMs, stepS);
   let count = (snapDown(endMs, stepS) - startTime) / stepS;
-  // A range that is no whole number of steps may end with a bucket on its very edge.
+  // Where the range is no whole number of steps, the last point may lie in one more bucket.
   for (const point of points) count = Math.max(count, indexOf(point) + 1);
   const samples = new Array<number>(count).fill(0);
   for (const point of points) {
@@ -90,7 +91,7 @@ function snapDown(timeMs: number, stepS: number): number {
   return Math.floor(timeMs / 1000 / stepS) * stepS;
 }
 
-/** Readers take unsigned whole numbers; above 2^53 a number would print with an exponent. */
+/** Clients expect unsigned whole numbers. Above 2^53 a number would be printed with an exponent. */
 function toWhole(value: number): number | bigint {
   const whole = Math.trunc(Math.max(value, 0));
   return Number.isSafeInteger(whole) ? whole : Number.isFinite(whole) ? BigInt(whole) : 0;

@@ -1,7 +1,7 @@
 /**
- * Points and heatmaps over time as the bytes of their replies. Pure, and called in a worker: grouped by pod an answer may have tens of
- * thousands of series. Each is made a message and printed by itself, so that the messages of all are never there together; what the bytes
- * must be is what the codecs of `proto/` write for the whole message, and a test compares them.
+ * Prints the replies of SelectSeries and SelectHeatmap. Pure, and called in a worker: an answer grouped by pod may have tens of thousands
+ * of series. Each series is encoded by itself, so that the messages of all series never exist at once. The bytes must be those that the
+ * codecs of `proto/` write for the whole message; a test compares them.
  */
 import { ByteWriter } from "@pyromesh/base";
 import type { Exemplar, HeatmapSeries, Interrupt, TimeSeries } from "@pyromesh/profile";
@@ -12,20 +12,20 @@ import type { MessageSchema } from "../proto/schema.ts";
 import { HEATMAP_SERIES, SERIES } from "../proto/types-v1.ts";
 import type { ExemplarMessage, HeatmapSeriesMessage, SeriesMessage } from "../proto/types-v1.ts";
 
-/** Of SelectSeries. */
+/** For SelectSeries. */
 export function printSeries(series: readonly TimeSeries[], form: MessageForm, interrupt: Interrupt): Uint8Array {
   return printEach(SERIES, series, seriesMessage, form, interrupt);
 }
 
-/** Of SelectHeatmap. */
+/** For SelectHeatmap. */
 export function printHeatmap(series: readonly HeatmapSeries[], form: MessageForm, interrupt: Interrupt): Uint8Array {
   return printEach(HEATMAP_SERIES, series, heatmapMessage, form, interrupt);
 }
 
-/** Steps that a series' message takes: some microseconds. */
+/** What a series counts for the interrupt: it takes some microseconds. */
 const SERIES_STEPS = 64;
 
-/** The tag of the only field of both responses, `series`. */
+/** The tag of `series`, the only field of both responses. */
 const RESPONSE_SERIES = 1 * 8 + 2;
 
 function printEach<T, Message extends object>(

@@ -1,4 +1,4 @@
-/** A top table as the bytes of its reply. Pure, and called in a worker: a table may have a row for each of a hundred thousand functions. */
+/** Prints the reply of SelectTopTable. Pure, and called in a worker: a table may have a hundred thousand rows. */
 import type { Interrupt, TopTable } from "@pyromesh/profile";
 import { printMessage } from "./graph-reply.ts";
 import type { MessageForm } from "./graph-reply.ts";

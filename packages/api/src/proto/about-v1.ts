@@ -1,6 +1,6 @@
 /**
- * version.v1 and capabilities.v1: what a server says of itself. Field tables; `proto/version/v1/version.proto` and
- * `proto/capabilities/v1/feature_flags.proto` are the same in protobuf's own words.
+ * version.v1 and capabilities.v1: field tables of what a server tells about itself, the same as `proto/version/v1/version.proto` and
+ * `proto/capabilities/v1/feature_flags.proto`.
  */
 import type { Int64 } from "@pyromesh/profile";
 import { message, nested, scalar } from "./schema.ts";

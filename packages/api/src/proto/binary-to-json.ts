@@ -1,12 +1,12 @@
 /**
- * Prints a message of protobuf's binary form in JSON, without taking it apart into objects: those of a pprof of a million samples are ten
- * times its bytes, and more than a worker's heap.
+ * Prints a message that is encoded in protobuf's binary form as JSON, without decoding it into objects. For a pprof of a million samples
+ * the objects would take ten times its bytes, more than a worker's heap.
  *
- *   1. a walk over the tags of a message says where the values of each field begin and end
- *   2. the fields are printed in the order of the schema, each by a walk over its part
+ *   1. one walk over the tags of a message finds where the values of each field begin and end
+ *   2. the fields are printed in the order of the schema, each by a walk over its range
  *
- * For bytes of our own: what cannot be read is a bug of ours. It prints what `decodeBinary` would read: unknown fields are stepped over,
- * packed or not, the last of a doubled scalar wins.
+ * Only for bytes that we have encoded: what cannot be read is a bug of ours. It prints what `decodeBinary` would read: unknown fields are
+ * skipped, repeated fields may be packed or not, and of a repeated scalar field the last value counts.
  */
 import { VarintCursor } from "@pyromesh/base";
 import type { ByteWriter } from "@pyromesh/base";
@@ -14,18 +14,14 @@ import type { Int64, Interrupt } from "@pyromesh/profile";
 import { writeJsonKey, writeJsonScalar } from "./json-scalars.ts";
 import { isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
+import { FIXED32, FIXED64, fieldIndex, LENGTH, VARINT, wireOf } from "./wire.ts";
 
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
-
-/** `interrupt` is told of each value. */
+/** Calls `interrupt` for each value. */
 export function binaryToJson(schema: MessageSchema<object>, bytes: Uint8Array, out: ByteWriter, interrupt: Interrupt): void {
   new Printer(schema.name, bytes, out, interrupt).message(schema, 0, bytes.length, 0);
 }
 
-/** Of each field of a message, by its place in the schema: from its first tag to behind its last value. -1: it is not there. */
+/** For each field of a message, by its position in the schema: the range from its first tag to the end of its last value. -1: absent. */
 interface Spans {
   readonly starts: Int32Array;
   readonly ends: Int32Array;
@@ -38,7 +34,7 @@ class Printer {
   readonly #cursor: VarintCursor;
   readonly #out: ByteWriter;
   readonly #interrupt: Interrupt;
-  /** By depth, which the schemas bound: they do not recurse. Used again by each message there. */
+  /** By depth, and reused by each message at that depth. The schemas do not recurse, so the depth is bounded. */
   readonly #spans: Spans[] = [];
   #at = 0;
 
@@ -73,7 +69,7 @@ class Printer {
       this.#interrupt.after(1);
       const tagAt = this.#at;
       const tag = this.#uint();
-      const index = indexOf(fields, Math.floor(tag / 8));
+      const index = fieldIndex(fields, Math.floor(tag / 8));
       this.#skip(tag % 8);
       if (index < 0) continue;
       if (spans.starts[index]! < 0) spans.starts[index] = tagAt;
@@ -90,7 +86,7 @@ class Printer {
     return known;
   }
 
-  /** False: there is no item, only an empty packed list. */
+  /** Prints a repeated field. False where it has no item, only an empty packed list. */
   #list(field: Field, start: number, end: number, isFirst: boolean, depth: number): boolean {
     const out = this.#out;
     let count = 0;
@@ -127,7 +123,7 @@ class Printer {
     return count > 0;
   }
 
-  /** False: it is zero, and has no presence of its own. */
+  /** Prints a field that is not repeated. False where it is zero and has no presence, and so is not printed. */
   #last(field: Field, start: number, end: number, isFirst: boolean, depth: number): boolean {
     this.#at = start;
     let valueAt = start;
@@ -187,7 +183,7 @@ class Printer {
     return this.#bytes.subarray(at, at + length);
   }
 
-  /** A number where it fits 2^49 and some bits, which almost every varint does. */
+  /** Returns a number up to 2^49, which almost every varint is, and a bigint above. */
   #varint(): Int64 {
     const cursor = this.#cursor;
     cursor.offset = this.#at;
@@ -197,7 +193,7 @@ class Printer {
     return typeof value === "number" ? value : BigInt.asUintN(64, value);
   }
 
-  /** A tag or a length. */
+  /** Reads a tag or a length. */
   #uint(): number {
     const value = this.#varint();
     return typeof value === "number" ? value : this.#fail();
@@ -223,13 +219,4 @@ class Printer {
   }
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
-
-function indexOf(fields: readonly Field[], number: number): number {
-  if (fields[number - 1]?.number === number) return number - 1; // most tables are dense
-  return fields.findIndex((field) => field.number === number);
-}
-
-function wireOf({ kind }: Field): number {
-  return kind === "string" || kind === "bytes" || kind === "message" ? LENGTH : kind === "double" ? FIXED64 : VARINT;
-}
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });

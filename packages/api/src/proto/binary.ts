@@ -1,49 +1,48 @@
 /**
- * Protobuf's binary form, both ways, for any schema. Reading is strict where it protects us (ends, wire types, UTF-8) and
- * lenient where protobuf is (unknown fields are stepped over, packed or not, the last of a doubled scalar wins).
+ * Encodes and decodes protobuf's binary form, for any schema. Decoding is strict about ends, wire types and UTF-8, and lenient where
+ * protobuf is: unknown fields are skipped, repeated fields may be packed or not, and of a repeated scalar field the last value counts.
  *
  *   field := tag(number << 3 | wire) payload
  *   wire 0: varint   1: 8 bytes   2: varint length, then so many bytes   5: 4 bytes
  *
- * A message field may be handed over already encoded (a Uint8Array): it goes through as it is. So a pprof of megabytes is
- * never taken apart on its way out.
+ * A message field may be given as encoded bytes (a Uint8Array), which are written as they are. So a pprof of megabytes is never decoded
+ * for a reply.
  */
 import { ByteReader, ByteWriter, invalidArgument, messageOf, CorruptionError } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
 import { emptyMessage, isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
+import { FIXED32, FIXED64, fieldIndex, LENGTH, VARINT, wireOf } from "./wire.ts";
 
-const VARINT = 0;
-const FIXED64 = 1;
-const LENGTH = 2;
-const FIXED32 = 5;
-
-/** Of a request's message: 10,000 ids of a selection are the most that it may have, in each of several lists. An empty item is two bytes, and becomes fifty. */
+/**
+ * The bound for a request's message. A selection may have 10,000 ids, in each of several lists. An empty item takes two bytes on the wire
+ * and fifty in memory.
+ */
 export const REQUEST_ITEM_COUNT_MAX = 65_536;
 
 /**
- * Throws MESSAGE_MALFORMED, naming the message and the byte, or MESSAGE_TOO_MANY_ITEMS. `itemCountMax`: of all lists together, for bytes that
- * are not our own.
+ * `itemCountMax`, for bytes that are not our own, is the bound on the items of all lists together. Throws MESSAGE_MALFORMED, naming the
+ * message and the byte, or MESSAGE_TOO_MANY_ITEMS.
  */
 export function decodeBinary<T extends object>(schema: MessageSchema<T>, bytes: Uint8Array, itemCountMax: number = Infinity): T {
   try {
-    return readMessage(schema, new ByteReader(bytes, schema.name), { left: itemCountMax }) as T; // the schema's table makes it a T
+    return readMessage(schema, new ByteReader(bytes, schema.name), { left: itemCountMax }) as T; // the schema's table describes T
   } catch (thrown) {
     if (!(thrown instanceof CorruptionError)) throw thrown;
-    // A caller's bytes, not ours: a wrong request, not lost data.
-    throw invalidArgument("MESSAGE_MALFORMED", `the body is no ${schema.name}: ${messageOf(thrown)}`, thrown);
+    // The bytes are a caller's: this is a wrong request, not lost data.
+    throw invalidArgument("MESSAGE_MALFORMED", `the body is not a ${schema.name}: ${messageOf(thrown)}`, thrown);
   }
 }
 
 export function encodeBinary<T extends object>(schema: MessageSchema<T>, value: T): Uint8Array {
   const writer = new ByteWriter(1024);
-  writeMessage(schema, value as Readonly<Record<string, unknown>>, writer); // read by the table's names only
+  writeMessage(schema, value as Readonly<Record<string, unknown>>, writer); // only the table's names are read
   return writer.finish();
 }
 
 // --- reading --------------------------------------------------------------------------------------------------------
 
-/** Items that may still come. */
+/** Items that the message may still have. */
 interface ItemCount {
   left: number;
 }
@@ -52,7 +51,7 @@ function countItem(items: ItemCount): void {
   if (--items.left < 0) throw invalidArgument("MESSAGE_TOO_MANY_ITEMS", `the lists of the message have more than ${REQUEST_ITEM_COUNT_MAX} items together: send fewer`);
 }
 
-/** Our schemas do not recurse, so their own depth bounds this one. */
+/** Our schemas do not recurse, so the depth is bounded. */
 function readMessage(schema: MessageSchema<object>, reader: ByteReader, items: ItemCount): Record<string, unknown> {
   const value = emptyMessage(schema);
   while (reader.remaining > 0) {
@@ -60,17 +59,11 @@ function readMessage(schema: MessageSchema<object>, reader: ByteReader, items: I
     const wire = tag % 8;
     const number = (tag - wire) / 8;
     if (number < 1 || number > 0x1fff_ffff) reader.fail("a field number from 1 to 2^29 - 1", String(number));
-    const field = fieldByNumber(schema, number);
+    const field = schema.fields[fieldIndex(schema.fields, number)];
     if (field === undefined) skip(reader, wire);
     else readField(field, wire, reader, value, items);
   }
   return value;
-}
-
-function fieldByNumber(schema: MessageSchema<object>, number: number): Field | undefined {
-  const guess = schema.fields[number - 1]; // most tables are dense
-  if (guess?.number === number) return guess;
-  return schema.fields.find((field) => field.number === number);
 }
 
 function readField(field: Field, wire: number, reader: ByteReader, into: Record<string, unknown>, itemCount: ItemCount): void {
@@ -92,7 +85,7 @@ function readField(field: Field, wire: number, reader: ByteReader, into: Record<
   else into[field.jsonName] = item;
 }
 
-const utf8 = new TextDecoder("utf-8", { fatal: true });
+const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 function readScalar(field: Field, reader: ByteReader): unknown {
   switch (field.kind) {
@@ -124,7 +117,7 @@ function readScalar(field: Field, reader: ByteReader): unknown {
   }
 }
 
-/** A number where it fits 2^53, which almost every varint does. */
+/** Returns a number up to 2^53, which almost every varint is, and a bigint above. */
 function readVarint(reader: ByteReader): Int64 {
   const value = reader.uvarintWide();
   return typeof value === "number" ? value : toInt64(value);
@@ -153,26 +146,13 @@ function skip(reader: ByteReader, wire: number): void {
   }
 }
 
-function wireOf(field: Field): number {
-  switch (field.kind) {
-    case "string":
-    case "bytes":
-    case "message":
-      return LENGTH;
-    case "double":
-      return FIXED64;
-    default:
-      return VARINT;
-  }
-}
-
 // --- writing --------------------------------------------------------------------------------------------------------
 
 function writeMessage(schema: MessageSchema<object>, value: Readonly<Record<string, unknown>>, writer: ByteWriter): void {
   for (const field of schema.fields) {
     const item = value[field.jsonName];
     if (field.isRepeated) {
-      const list = (item ?? []) as readonly unknown[]; // the schema's type says so
+      const list = (item ?? []) as readonly unknown[]; // guaranteed by the schema's type
       if (list.length > 0) writeRepeated(field, list, writer);
     } else if (!isUnset(field, item)) {
       writer.uvarint(field.number * 8 + wireOf(field));
@@ -191,8 +171,8 @@ function writeRepeated(field: Field, list: readonly unknown[], writer: ByteWrite
   }
   const packed = new ByteWriter(list.length * 5);
   if (field.kind === "int64" || field.kind === "uint64") {
-    const values = list as readonly Int64[]; // the kind says so
-    // The one hot loop: levels of a flame graph, nearly all of them small and not negative.
+    const values = list as readonly Int64[]; // guaranteed by the field's kind
+    // The hot loop: the levels of a flame graph. Nearly all values are small and not negative.
     for (let i = 0; i < values.length; i++) writeVarint(values[i]!, packed);
   } else {
     for (const item of list) writeItem(field, item, packed);
@@ -208,7 +188,7 @@ function writeItem(field: Field, item: unknown, writer: ByteWriter): void {
         return;
       }
       const inner = new ByteWriter(128);
-      writeMessage(field.message!, item as Readonly<Record<string, unknown>>, inner); // the schema's type says so
+      writeMessage(field.message!, item as Readonly<Record<string, unknown>>, inner); // guaranteed by the schema's type
       writer.prefixed(inner.finish());
       return;
     }

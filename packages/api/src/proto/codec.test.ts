@@ -82,7 +82,12 @@ describe("binary codec", () => {
     fc.assert(fc.property(fc.uint8Array({ maxLength: 200 }), (bytes) => expectReadOrRefused(() => decodeBinary(PPROF, bytes))), { numRuns: 2000 });
   });
 
-  it("text that is no UTF-8 and a wrong wire type are refused", () => {
+  it("a leading U+FEFF is part of a text", () => {
+    const request = { ...REQUEST, labelSelector: '\ufeff{pod="a"}' };
+    expect(decodeBinary(q.SELECT_MERGE_STACKTRACES_REQUEST, encodeBinary(q.SELECT_MERGE_STACKTRACES_REQUEST, request))).to.include({ labelSelector: '\ufeff{pod="a"}' });
+  });
+
+  it("text that is not UTF-8 and a wrong wire type are refused", () => {
     expect(() => decodeBinary(LABEL_VALUES_REQUEST, Uint8Array.of(10, 1, 0xff))).to.throw(CodedError, "UTF-8");
     expect(() => decodeBinary(LABEL_VALUES_REQUEST, Uint8Array.of(8, 1))).to.throw(CodedError, "wire type");
     expect(() => decodeBinary(LABEL_VALUES_REQUEST, Uint8Array.of(0, 1))).to.throw(CodedError, "field number");
@@ -191,7 +196,7 @@ describe("JSON codec", () => {
   });
 });
 
-/** Real answers: our tables must know every field in them, in JSON and through the binary form. */
+/** Real answers: the tables must have every field of them, in JSON and in binary form. */
 describe("recorded answers", () => {
   const RESPONSES: Readonly<Record<string, MessageSchema<object>>> = {
     ProfileTypes: q.PROFILE_TYPES_RESPONSE,

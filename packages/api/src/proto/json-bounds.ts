@@ -1,29 +1,32 @@
 /**
- * How large, how deep and how full a JSON body may be, told from its bytes before it is parsed. `JSON.parse` makes a hundred bytes of one
- * bracket and holds the thread until it is done: 64 MiB of `[` took 5.6 GB and 7 s.
+ * Bounds the size, the depth and the number of values of a JSON body, by its bytes, before it is parsed. `JSON.parse` makes a hundred
+ * bytes of each bracket and holds the thread until it is done: 64 MiB of `[` take 5.6 GB and 7 s.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 
 export interface JsonBounds {
   readonly depthMax: number;
-  /** Items of lists and fields of objects, each counted once however deep it lies. */
+  /** Items of lists and fields of objects, each counted once, at any depth. */
   readonly valueCountMax: number;
 }
 
-/** A push is four deep, a query three. */
+/** A push has a depth of four, a query of three. */
 const JSON_DEPTH_MAX = 32;
 
-/** Of a query's message. 10,000 ids of a selection, the most it may have, are 390 kB; parsing as much takes some 3 ms. */
+/** The bound for a query's message. The 10,000 ids that a selection may have are 390 kB, which takes some 3 ms to parse. */
 export const JSON_MESSAGE_BYTES_MAX: number = 512 * 2 ** 10;
 export const JSON_MESSAGE_BOUNDS: JsonBounds = { depthMax: JSON_DEPTH_MAX, valueCountMax: 65_536 };
 
-/** Of a push, which carries its profiles in base64: more than a tenant's burst is (8 MB). Larger ones go as application/proto. */
+/**
+ * The bound for a push, whose profiles are base64. It is above a tenant's default burst (8 MB). Larger pushes can be sent as
+ * application/proto.
+ */
 export const JSON_PUSH_BYTES_MAX: number = 16 * 2 ** 20;
-/** 16,384 profiles, the most a push may have, have some 15 each with their labels. */
+/** The 16,384 profiles that a push may have, with some 15 values each. */
 export const JSON_PUSH_BOUNDS: JsonBounds = { depthMax: JSON_DEPTH_MAX, valueCountMax: 262_144 };
 
-/** In one pass. Says nothing about whether it is JSON. Throws JSON_TOO_DEEP or JSON_TOO_MANY_VALUES. */
+/** One pass over the bytes. It does not check that they are JSON. Throws JSON_TOO_DEEP or JSON_TOO_MANY_VALUES. */
 export function checkJsonBounds(bytes: Uint8Array, { depthMax, valueCountMax }: JsonBounds): void {
   let depth = 0;
   let count = 1;

@@ -1,4 +1,4 @@
-/** What is written by hand, against what is plainly right: JSON.stringify of the message as protojson names it, and the binary codec. */
+/** Compares the encoders written by hand with simple ones: JSON.stringify of the message under its JSON names, and the binary codec. */
 import { ByteWriter, decodeUtf8 } from "@pyromesh/base";
 import { Interrupt, UNINTERRUPTED } from "@pyromesh/profile";
 import { expect } from "chai";
@@ -13,7 +13,7 @@ import type { Field, MessageSchema } from "./schema.ts";
 
 type Message = Readonly<Record<string, unknown>>;
 
-/** A message as an object that JSON.stringify prints. */
+/** The message as an object for JSON.stringify. */
 function plain(schema: MessageSchema<object>, value: Message): Message {
   const object: Record<string, unknown> = {};
   for (const field of schema.fields) {
@@ -42,7 +42,7 @@ function plainItem(field: Field, item: unknown): unknown {
   }
 }
 
-/** A decoded message: whole numbers are numbers up to 2^53. */
+/** Decoded messages: whole numbers up to 2^53 are numbers. */
 function messages(schema: MessageSchema<object>): fc.Arbitrary<Message> {
   const fields = schema.fields.map((field) => [field.jsonName, field.isRepeated ? fc.array(items(field), { maxLength: 3 }) : optional(field)] as const);
   return fc.record(Object.fromEntries(fields));
@@ -115,7 +115,7 @@ describe("JSON of messages", () => {
   });
 
   it("fields in any order, doubled, unpacked and unknown ones: printed as the binary codec reads them", () => {
-    // Each part is a field of a Profile: concatenated in any order they are one.
+    // Each part is a field of a Profile; concatenated in any order they are a Profile.
     const parts = fc.oneof(
       messages(PPROF).map((message) => encodeBinary(PPROF, message)),
       fc.constantFrom([0x48, 5], [0x48, 0], [0x68, 7], [0x6a, 0], [0x6a, 2, 8, 9], [0xf8, 0x01, 7], [0xfa, 0x01, 2, 9, 9], [0xfd, 0x01, 1, 2, 3, 4], [0x12, 4, 0x08, 1, 0x08, 2]).map((bytes) => Uint8Array.from(bytes)),

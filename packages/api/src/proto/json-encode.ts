@@ -1,8 +1,8 @@
 /**
- * Writes protobuf's JSON form, for any schema, as UTF-8: JSON names, int64 as strings, zero values left out, enums by name.
+ * Encodes protobuf's JSON form, for any schema, as UTF-8: JSON names, int64 as strings, enums by name, zero values omitted.
  *
- * Written into bytes and not into a text: a flame graph of a million nodes is 50 MB, which lie outside of the heap so, and a text has an end
- * at half a gigabyte. A message that was encoded in binary before is printed from its bytes (binary-to-json.ts).
+ * The result is bytes, not a string: a flame graph of a million nodes is 50 MB, which are outside of the heap so, and a string ends at
+ * half a gigabyte. A field that is given in binary form is printed from its bytes (binary-to-json.ts).
  */
 import { ByteWriter } from "@pyromesh/base";
 import { UNINTERRUPTED } from "@pyromesh/profile";
@@ -12,10 +12,10 @@ import { writeJsonKey, writeJsonScalar, writeJsonText } from "./json-scalars.ts"
 import { isUnset } from "./schema.ts";
 import type { Field, MessageSchema } from "./schema.ts";
 
-/** A reply of 50 MB that doubled would be held to be 100, and its query refused where memory is short. */
+/** The output grows by chunks. If it doubled, a reply of 50 MB might take 100, and its query be refused where memory is short. */
 export const REPLY_GROWTH: { readonly chunkBytes: number } = { chunkBytes: 2 ** 20 };
 
-/** `interrupt` is told of each value. */
+/** Calls `interrupt` for each value. */
 export function encodeJson<T extends object>(schema: MessageSchema<T>, value: T, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
   const out = new ByteWriter(1024, REPLY_GROWTH);
   writeJson(schema, value, out, interrupt);
@@ -23,7 +23,7 @@ export function encodeJson<T extends object>(schema: MessageSchema<T>, value: T,
 }
 
 export function writeJson<T extends object>(schema: MessageSchema<T>, value: T, out: ByteWriter, interrupt: Interrupt): void {
-  writeMessage(schema, value as Readonly<Record<string, unknown>>, out, interrupt); // read by the table's names only
+  writeMessage(schema, value as Readonly<Record<string, unknown>>, out, interrupt); // only the table's names are read
 }
 
 function writeMessage(schema: MessageSchema<object>, value: Readonly<Record<string, unknown>>, out: ByteWriter, interrupt: Interrupt): void {
@@ -47,7 +47,7 @@ function writeList(field: Field, list: readonly unknown[], out: ByteWriter, inte
   switch (field.kind) {
     case "int64":
     case "uint64": {
-      const values = list as readonly Int64[]; // the kind says so
+      const values = list as readonly Int64[]; // guaranteed by the field's kind
       for (let i = 0; i < values.length; i++) {
         interrupt.after(1);
         out.utf8(i === 0 ? '"' : ',"').decimal(values[i]!).utf8('"');
@@ -66,7 +66,7 @@ function writeList(field: Field, list: readonly unknown[], out: ByteWriter, inte
 function writeItem(field: Field, item: unknown, out: ByteWriter, interrupt: Interrupt): void {
   interrupt.after(1);
   if (field.kind === "message") {
-    // Bytes are a message that was encoded before.
+    // Bytes are a message in binary form.
     if (item instanceof Uint8Array) binaryToJson(field.message!, item, out, interrupt);
     else writeMessage(field.message!, item as Readonly<Record<string, unknown>>, out, interrupt);
   } else if (field.kind === "string") writeJsonText(item as string, out);

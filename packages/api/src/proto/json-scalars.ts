@@ -1,9 +1,9 @@
-/** Keys and single values of protobuf's JSON form. */
+/** Keys and scalar values of protobuf's JSON form. */
 import type { ByteWriter } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
 import type { Field } from "./schema.ts";
 
-/** Tables of fields are few and live as long as the process. */
+/** The printed keys. Field tables are few and live as long as the process, so this stays bounded. */
 const keys = new WeakMap<Field, string>();
 
 export function writeJsonKey(field: Field, out: ByteWriter): void {
@@ -16,14 +16,14 @@ export function writeJsonText(text: string, out: ByteWriter): void {
   out.utf8(JSON.stringify(text));
 }
 
-/** Of any kind but a message. */
+/** For any kind but a message. */
 export function writeJsonScalar(field: Field, item: unknown, out: ByteWriter): void {
   switch (field.kind) {
     case "string":
       writeJsonText(item as string, out);
       return;
     case "bytes":
-      writeBase64(item as Uint8Array, out); // the schema's type says so
+      writeBase64(item as Uint8Array, out); // guaranteed by the schema's type
       return;
     case "bool":
       out.utf8(String(item));
@@ -43,7 +43,7 @@ export function writeJsonScalar(field: Field, item: unknown, out: ByteWriter): v
   }
 }
 
-/** A multiple of three, so that only the last part is padded. */
+/** A multiple of three, so that only the last part has padding. */
 const BASE64_PART_BYTES = 3 * 2 ** 14;
 
 function writeBase64(bytes: Uint8Array, out: ByteWriter): void {

@@ -1,6 +1,6 @@
 /**
- * Reads protobuf's JSON form, for any schema: JSON or proto names, int64 as number or string, enums by name or number, null as absent,
- * unknown fields stepped over. json-encode.ts writes it.
+ * Decodes protobuf's JSON form, for any schema. Fields may have their JSON or their proto name, int64 may be a number or a string, enums
+ * a name or a number; null counts as absent, and unknown fields are skipped. json-encode.ts encodes it.
  */
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
@@ -19,7 +19,7 @@ export function decodeJson<T extends object>(schema: MessageSchema<T>, bytes: Ui
   } catch (cause) {
     throw invalidArgument("MESSAGE_MALFORMED", `the body is not JSON: ${messageOf(cause).slice(0, 200)}`, cause);
   }
-  return readMessage(schema, root, schema.name) as T; // the schema's table makes it a T
+  return readMessage(schema, root, schema.name) as T; // the schema's table describes T
 }
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -46,7 +46,7 @@ function readMessage(schema: MessageSchema<object>, json: unknown, place: string
 
 function pick(json: object, field: Field, place: string): unknown {
   const hasJsonName = Object.hasOwn(json, field.jsonName);
-  const fields = json as Readonly<Record<string, unknown>>; // own names only, checked on each side
+  const fields = json as Readonly<Record<string, unknown>>; // only own properties are read, each checked before
   if (field.name !== field.jsonName && Object.hasOwn(json, field.name)) {
     if (hasJsonName) throw malformed(`${place} has both ${field.jsonName} and ${field.name}: send one`);
     return fields[field.name];
@@ -88,7 +88,7 @@ function readWhole(json: unknown, at: string, least: bigint, greatest: bigint): 
   return value <= BigInt(Number.MAX_SAFE_INTEGER) && value >= BigInt(Number.MIN_SAFE_INTEGER) ? Number(value) : value;
 }
 
-/** The length is checked before BigInt sees it: a megabyte of digits costs quadratic time. */
+/** Checks the length before BigInt, which takes quadratic time: a megabyte of digits would hold the thread. */
 function parseWhole(text: string): bigint | undefined {
   if (text.length > 40) return undefined;
   if (/^-?\d+$/.test(text)) return BigInt(text);
@@ -105,7 +105,7 @@ function readDouble(json: unknown, at: string): number {
   throw malformed(`${at} must be a number`);
 }
 
-/** A name we do not know is refused, not read as zero: a misspelt AVERAGE must not answer a sum. */
+/** An unknown name is refused. If it were read as 0, a misspelt AVERAGE would be answered with a sum. */
 function readEnum(names: readonly string[], json: unknown, at: string): number {
   if (typeof json === "number" && Number.isInteger(json) && Math.abs(json) < 2 ** 31) return json;
   const index = typeof json === "string" ? names.indexOf(json) : -1;
@@ -115,5 +115,5 @@ function readEnum(names: readonly string[], json: unknown, at: string): number {
 
 function readBase64(json: unknown, at: string): Uint8Array {
   if (typeof json !== "string" || !/^[A-Za-z0-9+/_-]*={0,2}$/.test(json)) throw malformed(`${at} must be base64`);
-  return new Uint8Array(Buffer.from(json, "base64")); // reads both alphabets
+  return new Uint8Array(Buffer.from(json, "base64")); // Buffer decodes both alphabets
 }

@@ -1,11 +1,11 @@
 /**
- * google.v1.Profile: pprof. Only `SelectMergeProfile` and `PROFILE_FORMAT_PPROF` in JSON need its fields; in binary the
- * bytes pass through. Decoded objects cost ten times the bytes, so nothing on a hot path may use this table.
+ * google.v1.Profile: the field tables of pprof. Only JSON replies of `SelectMergeProfile` and `PROFILE_FORMAT_PPROF` need them; binary
+ * replies pass the bytes through. Decoded objects take ten times the bytes, so hot paths must not use these tables.
  */
 import { message, nested, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
 
-/** What nobody here looks into: only printed. */
+/** A message that is only printed; no code here reads its fields. */
 export type PprofMessage = Readonly<Record<string, unknown>>;
 
 const VALUE_TYPE: MessageSchema<PprofMessage> = message("google.v1.ValueType", [scalar(1, "type", "int64"), scalar(2, "unit", "int64")]);

@@ -1,4 +1,4 @@
-/** pyromesh.query.v1: our own queries. Field tables; `proto/pyromesh/query/v1/query.proto` is the same in protobuf's own words. */
+/** pyromesh.query.v1: field tables of our own queries, the same as `proto/pyromesh/query/v1/query.proto`. */
 import type { Int64 } from "@pyromesh/profile";
 import { enumeration, message, nested, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
@@ -13,12 +13,12 @@ export interface SelectTopTableRequest {
   readonly labelSelector: string;
   readonly start: Int64;
   readonly end: Int64;
-  /** 0: as many as the limits let through. */
+  /** 0: as many as the limits allow. */
   readonly limit: Int64;
   readonly sort: number;
   readonly stackTraceSelector: StackTraceSelectorMessage | undefined;
   readonly profileIdSelector: readonly string[];
-  /** Empty: all. */
+  /** "": all functions. */
   readonly nameContains: string;
   readonly traceIdSelector: readonly string[];
   readonly spanSelector: readonly string[];
@@ -38,7 +38,7 @@ export const SELECT_TOP_TABLE_REQUEST: MessageSchema<SelectTopTableRequest> = me
   scalar(11, "span_selector", "string", { isRepeated: true }),
 ]);
 
-export interface TopFunctionMessage {
+interface TopFunctionMessage {
   readonly name: string;
   readonly self: Int64;
   readonly total: Int64;

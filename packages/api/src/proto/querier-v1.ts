@@ -1,4 +1,4 @@
-/** querier.v1: requests and responses of QuerierService. Field tables; `proto/querier/v1/querier.proto` is the same in protobuf's own words. */
+/** querier.v1: field tables of the requests and responses of QuerierService, the same as `proto/querier/v1/querier.proto`. */
 import type { Int64 } from "@pyromesh/profile";
 import { PPROF } from "./pprof-v1.ts";
 import type { PprofMessage } from "./pprof-v1.ts";
@@ -49,7 +49,7 @@ export interface SeriesResponse {
   readonly labelsSet: readonly LabelsMessage[];
 }
 
-/** The one field is number 2. */
+/** The only field has number 2. */
 export const SERIES_RESPONSE: MessageSchema<SeriesResponse> = message("querier.v1.SeriesResponse", [nested(2, "labels_set", LABELS, { isRepeated: true })]);
 
 export const ASYNC_FORCE = 1;
@@ -72,13 +72,13 @@ const ASYNC_QUERY_STATUSES: readonly string[] = [
   "ASYNC_QUERY_STATUS_FAILURE",
 ];
 
-export interface AsyncQueryResponse {
+interface AsyncQueryResponse {
   readonly requestId: string;
   readonly status: number;
   readonly errorMessage: string;
 }
 
-/** Never sent: an async query is refused. Here so that the tables are whole. */
+/** Never sent, since async queries are refused. The table is here to be complete. */
 const ASYNC_QUERY_RESPONSE: MessageSchema<AsyncQueryResponse> = message("querier.v1.AsyncQueryResponse", [
   scalar(1, "request_id", "string"),
   enumeration(2, "status", ASYNC_QUERY_STATUSES),
@@ -124,7 +124,7 @@ export const SELECT_MERGE_STACKTRACES_REQUEST: MessageSchema<SelectMergeStacktra
   scalar(11, "span_selector", "string", { isRepeated: true }),
 ]);
 
-export interface LevelMessage {
+interface LevelMessage {
   readonly values: readonly Int64[];
 }
 
@@ -144,8 +144,8 @@ const FLAME_GRAPH: MessageSchema<FlameGraphMessage> = message("querier.v1.FlameG
   scalar(4, "max_self", "int64"),
 ]);
 
-export interface PprofProfileMessage {
-  /** Encoded bytes on the way out. */
+interface PprofProfileMessage {
+  /** In replies: the encoded bytes. */
   readonly profile: Uint8Array | PprofMessage | undefined;
 }
 
@@ -207,7 +207,7 @@ export const DIFF_REQUEST: MessageSchema<DiffRequest> = message("querier.v1.Diff
   nested(2, "right", SELECT_MERGE_STACKTRACES_REQUEST),
 ]);
 
-export interface FlameGraphDiffMessage extends FlameGraphMessage {
+interface FlameGraphDiffMessage extends FlameGraphMessage {
   readonly leftTicks: Int64;
   readonly rightTicks: Int64;
 }
@@ -285,7 +285,7 @@ export const SELECT_SERIES_RESPONSE: MessageSchema<SelectSeriesResponse> = messa
 ]);
 
 export const HEATMAP_OF_SPANS = 2;
-export const HEATMAP_QUERY_TYPES: readonly string[] = ["HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"];
+const HEATMAP_QUERY_TYPES: readonly string[] = ["HEATMAP_QUERY_TYPE_UNSPECIFIED", "HEATMAP_QUERY_TYPE_INDIVIDUAL", "HEATMAP_QUERY_TYPE_SPAN"];
 
 export interface SelectHeatmapRequest {
   readonly profileTypeID: string;
@@ -326,14 +326,14 @@ export interface AnalyzeQueryRequest {
   readonly query: string;
 }
 
-/** 1 is not used. */
+/** Number 1 is unused. */
 export const ANALYZE_QUERY_REQUEST: MessageSchema<AnalyzeQueryRequest> = message("querier.v1.AnalyzeQueryRequest", [
   scalar(2, "start", "int64"),
   scalar(3, "end", "int64"),
   scalar(4, "query", "string"),
 ]);
 
-export interface QueryScopeMessage {
+interface QueryScopeMessage {
   readonly componentType: string;
   readonly componentCount: Int64;
   readonly blockCount: Int64;
@@ -357,13 +357,13 @@ const QUERY_SCOPE: MessageSchema<QueryScopeMessage> = message("querier.v1.QueryS
   scalar(9, "symbol_bytes", "uint64"),
 ]);
 
-export interface QueryImpactMessage {
+interface QueryImpactMessage {
   readonly totalBytesInTimeRange: Int64;
   readonly totalQueriedSeries: Int64;
   readonly deduplicationNeeded: boolean;
 }
 
-/** 1 is not used. */
+/** Number 1 is unused. */
 const QUERY_IMPACT: MessageSchema<QueryImpactMessage> = message("querier.v1.QueryImpact", [
   scalar(2, "total_bytes_in_time_range", "uint64"),
   scalar(3, "total_queried_series", "uint64"),

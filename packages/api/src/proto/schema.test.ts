@@ -26,7 +26,7 @@ interface ProtoField {
   readonly isOptional: boolean;
 }
 
-/** Enough of the language for our own files. */
+/** Parses as much of the language as our own files use. */
 function parseProtos(): { messages: Map<string, ProtoField[]>; enums: Map<string, string[]> } {
   const messages = new Map<string, ProtoField[]>();
   const enums = new Map<string, string[]>();

@@ -1,34 +1,34 @@
 /**
- * A message described as data: field tables that both codecs (proto/binary.ts, proto/json.ts) walk. The `.proto` files in
- * `packages/api/proto` say the same for readers and for code generators; proto/schema.test.ts holds the two together.
+ * Describes messages as data: field tables that both codecs (proto/binary.ts, proto/json.ts) walk. The `.proto` files in
+ * `packages/api/proto` describe the same messages for readers and code generators; proto/schema.test.ts checks that they agree.
  *
- * Decoded, a message is a plain object keyed by JSON names with every field present: 0, "", false, [] or undefined (for
- * messages and `optional` scalars) where the wire had nothing. int64 is a number up to 2^53 and a bigint above.
+ * A decoded message is a plain object with a property for every field, under its JSON name. A field that the wire did not have is 0, "",
+ * false, [] or undefined (for messages and `optional` scalars). int64 is a number up to 2^53 and a bigint above.
  */
 
-export type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "int32" | "uint32" | "double";
+type ScalarKind = "string" | "bytes" | "bool" | "int64" | "uint64" | "int32" | "uint32" | "double";
 
 export interface Field {
   readonly number: number;
   /** As in the .proto file. */
   readonly name: string;
-  /** As protojson writes it; both are read. */
+  /** The name in protobuf's JSON form. Decoders read both names. */
   readonly jsonName: string;
   readonly kind: ScalarKind | "enum" | "message";
   readonly isRepeated: boolean;
-  /** Proto3 `optional`: written when defined, even if zero. */
+  /** A proto3 `optional` field: it is written whenever it is defined, even where it is zero. */
   readonly isOptional: boolean;
-  /** Of kind `message`. */
+  /** Set for kind `message`. */
   readonly message: MessageSchema<object> | undefined;
-  /** Of kind `enum`: index is the number. */
+  /** Set for kind `enum`: the index is the number. */
   readonly enumNames: readonly string[] | undefined;
 }
 
-/** `T` is what a decoded message looks like. The table is what makes it so: keep the two side by side. */
+/** `T` is the type of a decoded message. No compiler checks it against the table: keep the two next to each other. */
 export interface MessageSchema<T extends object> {
   readonly name: string;
   readonly fields: readonly Field[];
-  /** Never set; ties the table to its type. */
+  /** Never set. It binds the table to its type. */
   readonly decodesTo?: T;
 }
 
@@ -36,10 +36,10 @@ export function message<T extends object>(name: string, fields: readonly Field[]
   return { name, fields };
 }
 
-export interface FieldOptions {
+interface FieldOptions {
   readonly isRepeated?: boolean;
   readonly isOptional?: boolean;
-  /** Where protojson's rule (lowerCamelCase of the name) does not hold. */
+  /** Given where the JSON name is not the lowerCamelCase form of the name. */
   readonly jsonName?: string;
 }
 
@@ -75,7 +75,7 @@ function make(
   };
 }
 
-/** What a decoder fills in before it reads. */
+/** The message that a decoder starts with. */
 export function emptyMessage(schema: MessageSchema<object>): Record<string, unknown> {
   const empty: Record<string, unknown> = {};
   for (const field of schema.fields) empty[field.jsonName] = field.isRepeated ? [] : defaultOf(field);
@@ -84,7 +84,7 @@ export function emptyMessage(schema: MessageSchema<object>): Record<string, unkn
 
 const NO_BYTES = new Uint8Array(0);
 
-export function defaultOf(field: Field): unknown {
+function defaultOf(field: Field): unknown {
   if (field.isOptional) return undefined;
   switch (field.kind) {
     case "message":
@@ -100,11 +100,11 @@ export function defaultOf(field: Field): unknown {
   }
 }
 
-/** Proto3: a scalar with no presence of its own is not written when it is zero. */
+/** In proto3 a scalar without presence is not written where it is zero. */
 export function isUnset(field: Field, value: unknown): boolean {
   if (value === undefined || value === null) return true;
   if (field.isOptional || field.kind === "message") return false;
-  if (field.kind === "bytes") return (value as Uint8Array).length === 0; // the schema's type says so
-  // -0 is a value of its own on the wire, but no answer of ours means it.
+  if (field.kind === "bytes") return (value as Uint8Array).length === 0; // guaranteed by the schema's type
+  // -0 would be a value of its own on the wire, but no reply of ours means it.
   return value === 0 || value === 0n || value === "" || value === false;
 }

@@ -1,9 +1,9 @@
-/** types.v1: what the services share. Field tables; `proto/types/v1/types.proto` is the same in protobuf's own words. */
+/** types.v1: field tables of messages that several services share, the same as `proto/types/v1/types.proto`. */
 import type { Int64 } from "@pyromesh/profile";
 import { message, nested, scalar } from "./schema.ts";
 import type { MessageSchema } from "./schema.ts";
 
-export interface LabelPairMessage {
+interface LabelPairMessage {
   readonly name: string;
   readonly value: string;
 }
@@ -25,7 +25,7 @@ export interface ProfileTypeMessage {
   readonly periodUnit: string;
 }
 
-/** 3 is not used. */
+/** Number 3 is unused. */
 export const PROFILE_TYPE: MessageSchema<ProfileTypeMessage> = message("types.v1.ProfileType", [
   scalar(1, "ID", "string"),
   scalar(2, "name", "string"),
@@ -36,8 +36,8 @@ export const PROFILE_TYPE: MessageSchema<ProfileTypeMessage> = message("types.v1
 ]);
 
 /**
- * The number of `limit` in requests for listings of labels. Pyroscope's have no such field: ours stands far from the numbers that it
- * gives, so that the two never meet. In JSON it is `limit` alone.
+ * The field number of `limit` in requests that list labels. Pyroscope has no such field, so ours is far above its numbers and cannot
+ * collide with a later one. In JSON its name is `limit`.
  */
 export const LISTING_LIMIT = 1000;
 
@@ -85,12 +85,12 @@ export const LABEL_NAMES_RESPONSE: MessageSchema<NamesResponse> = message("types
   scalar(1, "names", "string", { isRepeated: true }),
 ]);
 
-export interface ProfileAnnotationMessage {
+interface ProfileAnnotationMessage {
   readonly key: string;
   readonly value: string;
 }
 
-export const PROFILE_ANNOTATION: MessageSchema<ProfileAnnotationMessage> = message("types.v1.ProfileAnnotation", [
+const PROFILE_ANNOTATION: MessageSchema<ProfileAnnotationMessage> = message("types.v1.ProfileAnnotation", [
   scalar(1, "key", "string"),
   scalar(2, "value", "string"),
 ]);
@@ -113,14 +113,14 @@ export const EXEMPLAR: MessageSchema<ExemplarMessage> = message("types.v1.Exempl
   scalar(6, "trace_id", "string"),
 ]);
 
-export interface PointMessage {
+interface PointMessage {
   readonly value: number;
   readonly timestamp: Int64;
   readonly annotations: readonly ProfileAnnotationMessage[];
   readonly exemplars: readonly ExemplarMessage[];
 }
 
-export const POINT: MessageSchema<PointMessage> = message("types.v1.Point", [
+const POINT: MessageSchema<PointMessage> = message("types.v1.Point", [
   scalar(1, "value", "double"),
   scalar(2, "timestamp", "int64"),
   nested(3, "annotations", PROFILE_ANNOTATION, { isRepeated: true }),
@@ -137,14 +137,14 @@ export const SERIES: MessageSchema<SeriesMessage> = message("types.v1.Series", [
   nested(2, "points", POINT, { isRepeated: true }),
 ]);
 
-export interface HeatmapSlotMessage {
+interface HeatmapSlotMessage {
   readonly timestamp: Int64;
   readonly yMin: readonly number[];
   readonly counts: readonly number[];
   readonly exemplars: readonly ExemplarMessage[];
 }
 
-export const HEATMAP_SLOT: MessageSchema<HeatmapSlotMessage> = message("types.v1.HeatmapSlot", [
+const HEATMAP_SLOT: MessageSchema<HeatmapSlotMessage> = message("types.v1.HeatmapSlot", [
   scalar(1, "timestamp", "int64"),
   scalar(2, "y_min", "double", { isRepeated: true }),
   scalar(3, "counts", "int32", { isRepeated: true }),
@@ -161,18 +161,18 @@ export const HEATMAP_SERIES: MessageSchema<HeatmapSeriesMessage> = message("type
   nested(2, "slots", HEATMAP_SLOT, { isRepeated: true }),
 ]);
 
-export interface LocationMessage {
+interface LocationMessage {
   readonly name: string;
 }
 
 export const LOCATION: MessageSchema<LocationMessage> = message("types.v1.Location", [scalar(1, "name", "string")]);
 
-export interface GoPgoMessage {
+interface GoPgoMessage {
   readonly keepLocations: number;
   readonly aggregateCallees: boolean;
 }
 
-export const GO_PGO: MessageSchema<GoPgoMessage> = message("types.v1.GoPGO", [
+const GO_PGO: MessageSchema<GoPgoMessage> = message("types.v1.GoPGO", [
   scalar(1, "keep_locations", "uint32"),
   scalar(2, "aggregate_callees", "bool"),
 ]);
@@ -187,7 +187,7 @@ export const STACK_TRACE_SELECTOR: MessageSchema<StackTraceSelectorMessage> = me
   nested(2, "go_pgo", GO_PGO),
 ]);
 
-export interface GetProfileStatsRequest {
+interface GetProfileStatsRequest {
   readonly nothing?: undefined;
 }
 

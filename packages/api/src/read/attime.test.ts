@@ -16,7 +16,7 @@ describe("attime", () => {
     ["1700000001234567", 1_700_000_001_234],
     ["1700000001234567890", 1_700_000_001_234],
     ["20240229", Date.UTC(2024, 1, 29)],
-    ["20230229", 20_230_229_000], // no such day: seconds
+    ["20230229", 20_230_229_000], // no such day, so seconds
     ["0", 0],
     ["now", NOW_MS],
     ["now-1h", NOW_MS - 3_600_000],
@@ -43,7 +43,7 @@ describe("attime", () => {
   }
 
   for (const text of ["", "yesterday", "now-1", "now-1parsec", "12:30", "now-", "--", "1.", ".5", "1.2.3", "1.5e9", "-1.5", "99999999999999999999", "now-999999999999999999999y"]) {
-    it(`takes ${JSON.stringify(text)} for now, or says strictly that it is no time`, () => {
+    it(`takes ${JSON.stringify(text)} for now, and the strict parser refuses it`, () => {
       expect(parseAttime(text, NOW_MS)).to.equal(NOW_MS);
       expect(parseAttimeStrict(text, NOW_MS)).to.equal(undefined);
     });

@@ -1,16 +1,17 @@
 /**
- * Times as the render and ingest routes write them: `1700000000` (seconds; 13 digits are milliseconds, 16 micro-, 19
- * nanoseconds), `1700000000.25` (with a fraction, of any of them; 8 digits are seconds then), `20240131` (a day, UTC), `now-1h`,
- * `now+30min`. Two readers: one for routes where garbage has always meant now, and a strict one for routes that must not put data
- * at a time nobody wrote.
+ * Parses the times of the render and ingest routes: `1700000000` (seconds; 13 digits are milliseconds, 16 microseconds, 19 nanoseconds),
+ * `1700000000.25` (a fraction of any of these; 8 digits are seconds then), `20240131` (a day, UTC), `now-1h`, `now+30min`.
+ *
+ * There are two parsers: one for routes where Pyroscope takes any other text for now, and a strict one for routes that would store data
+ * at a time that nobody wrote.
  */
 
-/** Milliseconds since the epoch; what cannot be read is `nowMs`, as Pyroscope's readers have it. */
+/** Milliseconds since the epoch. Other text is `nowMs`, as in Pyroscope. */
 export function parseAttime(text: string, nowMs: number): number {
   return parseAttimeStrict(text, nowMs) ?? nowMs;
 }
 
-/** Milliseconds since the epoch, or undefined for what is no time. */
+/** Milliseconds since the epoch. Undefined for other text. */
 export function parseAttimeStrict(text: string, nowMs: number): number | undefined {
   const bare = text.replace(/[_, ]/g, "");
   if (/^\d+$/.test(bare)) return parseDigits(bare);
@@ -19,7 +20,7 @@ export function parseAttimeStrict(text: string, nowMs: number): number | undefin
   const match = /^([A-Za-z]*)(?:([+-])((?:\d+[A-Za-z]+)+))?$/.exec(bare);
   if (match === null || bare === "") return undefined;
   const [, reference, sign, offset] = match;
-  // The word before the sign is not looked at (`noon-1h` is `now-1h`), but a word alone must be the one that means something.
+  // The word before the sign is ignored (`noon-1h` is `now-1h`), but without an offset only `now` is a time.
   if (offset === undefined) return reference === "now" ? nowMs : undefined;
   let offsetMs = 0;
   for (const [, count, unit] of offset.matchAll(/(\d+)([A-Za-z]+)/g)) {
@@ -48,14 +49,14 @@ function parseDigits(digits: string): number | undefined {
   }
 }
 
-/** As Python's `time.time()` prints it. Below a millisecond nothing is kept. */
+/** The form that Python's `time.time()` prints. Digits below a millisecond are dropped. */
 function parseFraction(whole: string, part: string): number | undefined {
   if (whole.length === 13 || whole.length === 16 || whole.length === 19) return parseDigits(whole);
   const timeMs = Number(whole) * 1000 + Number(part.slice(0, 3).padEnd(3, "0"));
   return Number.isSafeInteger(timeMs) ? timeMs : undefined;
 }
 
-/** `20240231` is no day: it is read as seconds then. */
+/** Undefined for digits that are no day, such as `20240231`: they are seconds then. */
 function parseDay(digits: string): number | undefined {
   const year = Number(digits.slice(0, 4));
   const month = Number(digits.slice(4, 6));
@@ -68,7 +69,7 @@ function parseDay(digits: string): number | undefined {
 
 const DAY_MS = 86_400_000;
 
-/** The first letters decide (`5mins`, `2hrs`), and case between minutes and months, as in Graphite: `5m` and `5M`. */
+/** As in Graphite the first letters decide (`5mins`, `2hrs`), and case tells minutes from months: `5m` and `5M`. */
 function unitMs(unit: string): number | undefined {
   if (unit.startsWith("M") || unit.startsWith("mon")) return 30 * DAY_MS;
   if (unit.startsWith("m")) return 60_000;

@@ -54,7 +54,7 @@ describe("querier", () => {
       });
     });
 
-    it("ProfileTypes: no range is the last hour, an ancient one is answered", async () => {
+    it("ProfileTypes: without a range it is the last hour, and a range in 1970 is answered", async () => {
       await answer("ProfileTypes", {});
       const [query] = api.source.seriesQueries;
       expect(query!.endMs - query!.startMs).to.equal(3_600_000);
@@ -62,7 +62,7 @@ describe("querier", () => {
       expect(await answer("ProfileTypes", { start: 1000, end: 4000 })).to.deep.equal({});
     });
 
-    it("LabelNames: names outside the legacy alphabet only for who says it can take them", async () => {
+    it("LabelNames: names outside the legacy alphabet only for clients that declare them", async () => {
       const plain = (await answer("LabelNames", RANGE)) as { names: string[] };
       expect(plain.names).to.include.members(["__name__", "__profile_type__", "pod", "region", "service_name"]);
       expect(plain.names).to.not.include("k8s.pod");
@@ -71,25 +71,25 @@ describe("querier", () => {
       expect(all.names).to.include("k8s.pod");
     });
 
-    it("LabelNames: a header that cannot be read means no", async () => {
+    it("LabelNames: a header that cannot be parsed counts as no", async () => {
       const names = ((await answer("LabelNames", RANGE, { accept: ";;=allow-utf8-labelnames" })) as { names: string[] }).names;
       expect(names).to.not.include("k8s.pod");
     });
 
-    it("LabelValues: sorted, only of what matches, empty for a name nobody has", async () => {
+    it("LabelValues: sorted, only of matching series, empty for an unknown name", async () => {
       expect(await answer("LabelValues", { ...RANGE, name: "pod" })).to.deep.equal({ names: ["a", "b"] });
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{service_name="search"}'] })).to.deep.equal({ names: ["a"] });
       expect(await answer("LabelValues", { ...RANGE, name: "nope" })).to.deep.equal({});
     });
 
-    // Any one did, as in Pyroscope 1; 2 puts them together.
+    // One match was enough, as in Pyroscope 1. Pyroscope 2 combines them, and so do we.
     it("matchers: all of them must match, and an empty one is everything", async () => {
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod=~"a|b"}', '{service_name="search"}'] })).to.deep.equal({ names: ["a"] });
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: ['{pod="b"}', '{pod="nope"}'] })).to.deep.equal({});
       expect(await answer("LabelValues", { ...RANGE, name: "pod", matchers: [""] })).to.deep.equal({ names: ["a", "b"] });
     });
 
-    // 50,000 of them in one request held the event loop for a second.
+    // 50,000 expressions in one request held the event loop for a second.
     it("matchers: their regular expressions count together, and so do those of both sides of a diff", async () => {
       expect((await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(60).fill('{pod=~"a.*b"}') })).status).to.equal(200);
       const listing = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(200).fill('{pod=~"a.*b"}') });
@@ -100,7 +100,7 @@ describe("querier", () => {
       expect((await api.rpc("Diff", { left: side('{pod=~"x{1000}y{100}"}'), right: side('{pod=~"x{1000}y{100}"}') })).status).to.equal(400);
     });
 
-    it("matchers: no more of them together than one selector may have", async () => {
+    it("matchers: together they have the limit of one selector", async () => {
       const response = await api.rpc("LabelNames", { ...RANGE, matchers: Array<string>(6000).fill('{pod=~"a.*b"}') });
       expect([response.status, ((await response.json()) as { message: string }).message]).to.deep.equal([
         400,
@@ -124,7 +124,7 @@ describe("querier", () => {
       expect(labelsSet[0]!.labels.map((label) => label.name)).to.include.members(["__profile_type__", "__service_name__", "__type__", "__unit__"]);
     });
 
-    it("Series: names outside the legacy alphabet only for who says it can take them, or asks for them", async () => {
+    it("Series: names outside the legacy alphabet only for clients that declare them, or ask for them", async () => {
       const names = async (more: object, headers: Record<string, string> = {}): Promise<Set<string>> => {
         const { labelsSet } = (await answer("Series", { ...RANGE, ...more }, headers)) as { labelsSet: { labels: { name: string }[] }[] };
         return new Set(labelsSet.flatMap(({ labels }) => labels.map(({ name }) => name)));
@@ -134,7 +134,7 @@ describe("querier", () => {
       expect([...(await names({ labelNames: ["k8s.pod"] }))]).to.deep.equal(["k8s.pod"]);
     });
 
-    it("a limit keeps the first in order, in JSON and in binary, and the answer says that it was cut", async () => {
+    it("a limit keeps the first entries in order, in JSON and in binary, and the answer says that it was cut off", async () => {
       const cut = async (method: string, message: object): Promise<readonly [unknown, string | null]> => {
         const response = await api.rpc(method, { ...RANGE, limit: 1, ...message });
         return [await response.json(), response.headers.get("x-pyromesh-truncated")];
@@ -152,7 +152,7 @@ describe("querier", () => {
       expect(decodeBinary(t.LABEL_VALUES_RESPONSE, new Uint8Array(await response.arrayBuffer()))).to.deep.equal({ names: ["a"] });
     });
 
-    it("a limit below zero, or more names than can be meant, is refused", async () => {
+    it("a negative limit, or more names than a series can have, is refused", async () => {
       for (const [method, message] of [["LabelNames", { limit: -1 }], ["Series", { labelNames: Array<string>(1001).fill("pod") }]] as const) {
         expect((await api.rpc(method, { ...RANGE, ...message })).status).to.equal(400);
       }
@@ -288,7 +288,7 @@ describe("querier", () => {
       });
     }
 
-    it("an async field that asks for nothing is no reason to refuse", async () => {
+    it("an async field that is not set to FORCE is accepted", async () => {
       await answer("SelectMergeStacktraces", { ...MERGE, async: { type: "ASYNC_QUERY_TYPE_DISABLED" } });
     });
   });
@@ -325,8 +325,8 @@ describe("querier", () => {
       expect(api.source.pointsQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: ["pod"], limit: 2, aggregation: "average", exemplars: "span" });
     });
 
-    // Each name is looked for in each series: 100,000 of them kept a worker busy for a second over fifteen series.
-    it("no more labels to group by than a series can have", async () => {
+    // Each label is looked up in each series: 100,000 labels kept a worker busy for a second over fifteen series.
+    it("more labels to group by than a series can have are refused", async () => {
       const groupBy = Array.from({ length: 101 }, (_, index) => `l${index}`);
       for (const method of ["SelectSeries", "SelectHeatmap"]) {
         const response = await api.rpc(method, { ...MERGE, step: 15, groupBy });
@@ -372,7 +372,7 @@ describe("querier", () => {
       }
     });
 
-    it("a partial answer is given only to who allows it, and names what is missing", async () => {
+    it("a partial answer needs permission, and names what is missing", async () => {
       api.source.missing = ["store 4f; gone", "object a/b\nc"];
       api.source.isSaturated = true;
       const { headers } = await api.rpc("SelectMergeStacktraces", MERGE, { "X-Pyromesh-Partial": "allow" });
@@ -383,7 +383,7 @@ describe("querier", () => {
       expect(api.source.seriesQueries[0]!.allowPartial).to.equal(false);
     });
 
-    it("query_allow_partial: every query of the tenant allows it, and its render too", async () => {
+    it("query_allow_partial: every query of the tenant may be partial, and its render too", async () => {
       await api.server.stop();
       api = await openApi({ queryLimits: { isPartialAllowed: true } });
       await api.rpc("SelectMergeStacktraces", MERGE);
@@ -401,9 +401,9 @@ describe("querier", () => {
     });
   });
 
-  it("max_flamegraph_nodes_on_select_merge_profile: the default holds for every pprof", async () => {
+  it("max_flamegraph_nodes_on_select_merge_profile: the default applies to every pprof", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { isMergeProfileBounded: true, maxFlamegraphNodesDefault: 12, maxFlamegraphNodesMax: 20 } });
+    api = await openApi({ queryLimits: { isMergeProfileBounded: true, flameGraphNodesDefault: 12, flameGraphNodesMax: 20 } });
     await answer("SelectMergeProfile", MERGE);
     await answer("SelectMergeStacktraces", { ...MERGE, format: "PROFILE_FORMAT_PPROF", maxNodes: 20 });
     await api.get(`/pyroscope/render?format=pprof&from=${RANGE.start}&until=${RANGE.end}&query=${encodeURIComponent(`${TYPE}{}`)}`);
@@ -411,9 +411,9 @@ describe("querier", () => {
     expect((await api.rpc("SelectMergeProfile", { ...MERGE, maxNodes: 21 })).status).to.equal(400);
   });
 
-  it("lookback: an older range is answered empty, not refused", async () => {
+  it("lookback: an older range gets an empty answer, not a refusal", async () => {
     await api.server.stop();
-    api = await openApi({ queryLimits: { maxQueryLookbackMs: 1000 } });
+    api = await openApi({ queryLimits: { queryLookbackMs: 1000 } });
     await answer("ProfileTypes", { start: 1000, end: 4000 });
     expect(api.source.seriesQueries[0]).to.deep.include({ startMs: 0, endMs: 0 });
   });

@@ -1,9 +1,9 @@
 /**
- * querier.v1.QuerierService: every RPC, from a request's fields to a question for the `ProfileSource` and back. No counting
- * happens here: what is checked is checked before the source is asked, and what comes back is only renamed.
+ * querier.v1.QuerierService. Each RPC turns the fields of its request into a query for the `ProfileSource`, and the answer into a
+ * response. Requests are checked before the source is asked; nothing is computed here.
  *
- * What may be long comes from the source as the reply's bytes: a million nodes are printed where they were merged, off the main thread.
- * The label endpoints are all views of one such answer, `ProfileSource.listing`.
+ * Long answers come from the source as the bytes of the reply: a worker prints a million nodes where it merged them. All label endpoints
+ * are forms of one query, `ProfileSource.listing`.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
@@ -11,7 +11,7 @@ import { RegexBudget } from "@pyromesh/profile";
 import type { Alphabet, Int64, Listing } from "@pyromesh/profile";
 import { unaryHandler } from "../bodies/connect.ts";
 import type { ConnectOptions, UnaryAnswer, UnaryCall, UnaryMethod } from "../bodies/connect.ts";
-import { foreseenGraphBytes } from "../print/foreseen-reply.ts";
+import { estimateGraphBytes } from "../print/reply-estimate.ts";
 import type { Handler } from "../ports/http.ts";
 import type { Answer, ListingQuery, MergeQuery, PointsQuery, PprofQuery, ProfileSource, Scope } from "../ports/ports.ts";
 import * as q from "../proto/querier-v1.ts";
@@ -25,7 +25,7 @@ import { checkSameType, readGroupBy, readLabelNames, readSelection, readSelector
 import type { SelectionInput } from "./selection.ts";
 
 export interface QuerierOptions extends ConnectOptions {
-  /** Asked at each request, so that limits reload live. */
+  /** Called for each request, so that reloaded limits apply. */
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
 }
 
@@ -46,10 +46,10 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     request: UnaryMethod<Request, Response>["request"],
     response: UnaryMethod<Request, Response>["response"],
     handle: UnaryMethod<Request, Response>["handle"],
-    foreseenBytes?: UnaryMethod<Request, Response>["foreseenBytes"],
+    estimateReplyBytes?: UnaryMethod<Request, Response>["estimateReplyBytes"],
   ): RpcRoute => {
     const path = `/querier.v1.QuerierService/${name}`;
-    return { path, handler: unaryHandler({ path, request, response, handle, foreseenBytes }, options) };
+    return { path, handler: unaryHandler({ path, request, response, handle, estimateReplyBytes }, options) };
   };
   return [
     route("ProfileTypes", q.PROFILE_TYPES_REQUEST, q.PROFILE_TYPES_RESPONSE, (message, call) => querier.profileTypes(message, call)),
@@ -58,30 +58,30 @@ export function querierRoutes(options: QuerierOptions, modules: QuerierModules):
     route("Series", q.SERIES_REQUEST, q.SERIES_RESPONSE, (message, call) => querier.series(message, call)),
     route("SelectMergeStacktraces", q.SELECT_MERGE_STACKTRACES_REQUEST, q.SELECT_MERGE_STACKTRACES_RESPONSE, (message, call) =>
       querier.selectMergeStacktraces(message, call),
-      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
+      ({ maxNodes }) => estimateGraphBytes(maxNodes),
     ),
     route("SelectMergeProfile", q.SELECT_MERGE_PROFILE_REQUEST, PPROF, (message, call) => querier.selectMergeProfile(message, call)),
     route("SelectMergeSpanProfile", q.SELECT_MERGE_SPAN_PROFILE_REQUEST, q.SELECT_MERGE_SPAN_PROFILE_RESPONSE, (message, call) =>
       querier.selectMergeSpanProfile(message, call),
-      ({ maxNodes }) => foreseenGraphBytes(maxNodes),
+      ({ maxNodes }) => estimateGraphBytes(maxNodes),
     ),
     route("SelectSeries", q.SELECT_SERIES_REQUEST, q.SELECT_SERIES_RESPONSE, (message, call) => querier.selectSeries(message, call)),
     route("SelectHeatmap", q.SELECT_HEATMAP_REQUEST, q.SELECT_HEATMAP_RESPONSE, (message, call) => querier.selectHeatmap(message, call)),
-    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => foreseenGraphBytes(left?.maxNodes, right?.maxNodes)),
+    route("Diff", q.DIFF_REQUEST, q.DIFF_RESPONSE, (message, call) => querier.diff(message, call), ({ left, right }) => estimateGraphBytes(left?.maxNodes, right?.maxNodes)),
     route("GetProfileStats", t.GET_PROFILE_STATS_REQUEST, t.GET_PROFILE_STATS_RESPONSE, (_, call) => querier.getProfileStats(call)),
     route("AnalyzeQuery", q.ANALYZE_QUERY_REQUEST, q.ANALYZE_QUERY_RESPONSE, (message, call) => querier.analyzeQuery(message, call)),
   ];
 }
 
-/** `X-Pyromesh-Partial: allow`: answer with what there is, and name what is missing. */
+/** `X-Pyromesh-Partial: allow`: the answer may lack what cannot be read, and names it. */
 export function allowsPartial(headers: Readonly<Record<string, string>>): boolean {
   return (headers["x-pyromesh-partial"] ?? "").trim().toLowerCase() === "allow";
 }
 
-/** A profile type asked for without a range means recently. */
+/** The range of a listing that names none: the last hour. */
 export const RECENT_MS = 3_600_000;
 
-/** Nodes of a drawing nobody sized: Graphviz and its reader both give up on more. */
+/** The default of nodes in a Graphviz drawing, which is unreadable with more. */
 export const DOT_NODES_DEFAULT = 100;
 
 class Querier {
@@ -114,7 +114,7 @@ class Querier {
   }
 
   async series(message: q.SeriesRequest, call: UnaryCall): Promise<UnaryAnswer<q.SeriesResponse>> {
-    // A name that was asked for is one its reader can take.
+    // Label names that the caller asks for by name are not filtered.
     return this.#listing({ kind: "series", names: readLabelNames(message.labelNames), alphabet: alphabetOf(call) }, message, call);
   }
 
@@ -279,12 +279,12 @@ interface ListingMessage {
   readonly limit: Int64;
 }
 
-/** Readers that know only names of the old alphabet are given no others. */
+/** Clients that do not declare UTF-8 label names get only names of the classic alphabet. */
 function alphabetOf(call: UnaryCall): Alphabet {
   return takesUtf8Names(call.headers["accept"]) ? "utf8" : "legacy";
 }
 
-/** `Accept: *\/*;allow-utf8-labelnames=true`. A header that cannot be read means no, not an error. */
+/** `Accept: *\/*;allow-utf8-labelnames=true`. A header that cannot be parsed counts as no. */
 function takesUtf8Names(accept: string | undefined): boolean {
   return /;\s*allow-utf8-labelnames\s*=\s*"?true"?\s*(?:[;,]|$)/i.test(accept ?? "");
 }
@@ -299,9 +299,9 @@ function goPgoOf(selector: t.StackTraceSelectorMessage | undefined): PprofQuery[
   return asked === undefined ? undefined : { keepLocations: asked.keepLocations, aggregateCallees: asked.aggregateCallees };
 }
 
-/** It shapes locations, which only a pprof has: a flame graph would silently ignore it. */
+/** go_pgo shapes locations, which only a pprof has. A flame graph would ignore it without a word. */
 function refuseGoPgo(goPgo: PprofQuery["goPgo"]): void {
-  if (goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo shapes a pprof: ask for PROFILE_FORMAT_PPROF, or use SelectMergeProfile");
+  if (goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo applies only to pprof: ask for PROFILE_FORMAT_PPROF, or use SelectMergeProfile");
 }
 
 function exemplarsOf(exemplarType: number): PointsQuery["exemplars"] {
@@ -314,7 +314,7 @@ function reply<T extends object>(answer: Pick<Answer<unknown>, "receipt" | "miss
   return { message, headers: receiptHeaders(answer) };
 }
 
-/** The answer is the reply's body. */
+/** For an answer that is the body of the reply. */
 function printed<T extends object>(answer: Answer<Uint8Array>): UnaryAnswer<T> {
   return { body: answer.value, headers: receiptHeaders(answer) };
 }

@@ -18,23 +18,23 @@ describe("query limits", () => {
   });
 
   it("lookback: an older range is empty, one that reaches back is cut, and only then its length counts", () => {
-    const limits = { ...DEFAULT_QUERY_LIMITS, maxQueryLookbackMs: 7 * DAY_MS, maxQueryLengthMs: 8 * DAY_MS };
+    const limits = { ...DEFAULT_QUERY_LIMITS, queryLookbackMs: 7 * DAY_MS, queryLengthMs: 8 * DAY_MS };
     expect(checkRange(1000, 4000, NOW_MS, limits)).to.deep.equal({ startMs: 0, endMs: 0 });
     expect(checkRange(1000, NOW_MS, NOW_MS, limits)).to.deep.equal({ startMs: NOW_MS - 7 * DAY_MS, endMs: NOW_MS });
   });
 
   it("length: a longer range is refused", () => {
-    const limits = { ...DEFAULT_QUERY_LIMITS, maxQueryLengthMs: DAY_MS };
+    const limits = { ...DEFAULT_QUERY_LIMITS, queryLengthMs: DAY_MS };
     expect(checkRange(NOW_MS - DAY_MS, NOW_MS, NOW_MS, limits).startMs).to.equal(NOW_MS - DAY_MS);
     expect(() => checkRange(NOW_MS - DAY_MS - 1, NOW_MS, NOW_MS, limits)).to.throw("max_query_length");
   });
 
-  it("a range beyond what an int64 of nanoseconds holds is cut to it", () => {
+  it("a range beyond int64 nanoseconds is cut to them", () => {
     expect(checkRange(-5, 2n ** 63n - 1n, NOW_MS, DEFAULT_QUERY_LIMITS)).to.deep.equal({ startMs: 0, endMs: 9_223_372_036_854 });
     expect(checkRange(-9, -5, NOW_MS, DEFAULT_QUERY_LIMITS)).to.deep.equal({ startMs: 0, endMs: 0 });
   });
 
-  it("nodes: none is the default, too many and fewer than none are refused", () => {
+  it("nodes: absent is the default, too many and negative ones are refused", () => {
     expect(checkMaxNodes(undefined, DEFAULT_QUERY_LIMITS)).to.equal(8192);
     expect(checkMaxNodes(0, DEFAULT_QUERY_LIMITS)).to.equal(8192);
     expect(checkMaxNodes(1_048_576, DEFAULT_QUERY_LIMITS)).to.equal(1_048_576);
@@ -49,17 +49,17 @@ describe("query limits", () => {
     for (const bad of [0, 0.0009, -1, NaN, Infinity]) expect(() => checkStep(bad, DEFAULT_QUERY_LIMITS), String(bad)).to.throw(">= 1ms");
   });
 
-  it("step: no way around the length and the lookback", () => {
+  it("step: it does not circumvent the length and the lookback", () => {
     const day = DAY_MS / 1000;
     expect(checkStep(10_000 * day, DEFAULT_QUERY_LIMITS)).to.equal(10_000 * DAY_MS);
-    for (const name of ["maxQueryLengthMs", "maxQueryLookbackMs"] as const) {
+    for (const name of ["queryLengthMs", "queryLookbackMs"] as const) {
       const limits = { ...DEFAULT_QUERY_LIMITS, [name]: DAY_MS };
       expect(checkStep(day, limits)).to.equal(DAY_MS);
       expect(() => checkStep(day + 1, limits)).to.throw("over the 86400s of max_query_");
     }
   });
 
-  it("a pprof is whole, unless its tenant's limits hold for it too", () => {
+  it("a pprof is complete, unless its tenant's limits apply to it too", () => {
     const bounded = { ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: true };
     expect([0, undefined, 5, 2_000_000].map((asked) => checkPprofNodes(asked, DEFAULT_QUERY_LIMITS))).to.deep.equal([0, 0, 5, 2_000_000]);
     expect([0, undefined, 5].map((asked) => checkPprofNodes(asked, bounded))).to.deep.equal([8192, 8192, 5]);
@@ -69,9 +69,9 @@ describe("query limits", () => {
 
   it("several tenants: the smallest positive limit of each kind holds", () => {
     const limits: Readonly<Record<string, number>> = { a: 0, b: DAY_MS, c: 2 * DAY_MS };
-    const all = limitsOfAll(["a", "b", "c"] as TenantId[], (tenant) => ({ ...DEFAULT_QUERY_LIMITS, maxQueryLengthMs: limits[tenant]! }));
-    expect(all.maxQueryLengthMs).to.equal(DAY_MS);
-    expect(all.maxQueryLookbackMs).to.equal(0);
+    const all = limitsOfAll(["a", "b", "c"] as TenantId[], (tenant) => ({ ...DEFAULT_QUERY_LIMITS, queryLengthMs: limits[tenant]! }));
+    expect(all.queryLengthMs).to.equal(DAY_MS);
+    expect(all.queryLookbackMs).to.equal(0);
     expect(all.isMergeProfileBounded).to.equal(false);
     const boundsB = (tenant: TenantId): typeof DEFAULT_QUERY_LIMITS => ({ ...DEFAULT_QUERY_LIMITS, isMergeProfileBounded: tenant === "b" });
     expect(limitsOfAll(["a", "b"] as TenantId[], boundsB).isMergeProfileBounded).to.equal(true);

@@ -1,8 +1,11 @@
-/** What was counted and what was missing, as reply headers: the same question to any node gives the same record count and identity sum. */
+/**
+ * Reply headers that say what an answer counted and what it lacks. The same question to any node has the same record count and identity
+ * sum.
+ */
 import type { Receipt } from "@pyromesh/profile";
 import type { Answer, ListingReply } from "../ports/ports.ts";
 
-/** Where an endpoint asks the source twice (a flame graph and its timeline), the first answer's receipt is the reply's. */
+/** Where an endpoint asks the source twice (flame graph and timeline), the first answer's receipt is used. */
 export function receiptHeaders(...answers: readonly Pick<Answer<unknown>, "receipt" | "missing" | "isSaturated">[]): Record<string, string> {
   const headers: Record<string, string> = {};
   if (answers[0] !== undefined) writeReceipt(answers[0].receipt, headers);
@@ -12,7 +15,7 @@ export function receiptHeaders(...answers: readonly Pick<Answer<unknown>, "recei
   return headers;
 }
 
-/** A listing that was cut says so: how many entries are here, and of how many. */
+/** A listing that is cut off says how many entries it has, and of how many. */
 export function listingHeaders(answer: Answer<ListingReply>): Record<string, string> {
   const headers = receiptHeaders(answer);
   const { entryCount, totalCount } = answer.value;
@@ -27,10 +30,10 @@ function writeReceipt(receipt: Receipt, headers: Record<string, string>): void {
   headers["x-pyromesh-stores"] = String(receipt.storeCount);
 }
 
-/** Clients refuse headers beyond some 8 KiB: past this the list is cut, and says so. */
+/** Many clients refuse headers of more than 8 KiB. A longer list is cut off, and says so. */
 const MISSING_LENGTH_MAX = 4096;
 
-/** Parts are separated by `; `, which none of them holds. */
+/** The parts joined by `; `, which none of them contains. */
 function headerText(parts: readonly string[]): string {
   const text = parts.map((part) => part.replaceAll("; ", ", ")).join("; ").replace(/[^\x20-\x7e]/g, "?");
   return text.length <= MISSING_LENGTH_MAX ? text : `${text.slice(0, MISSING_LENGTH_MAX)}... and more`;

@@ -33,7 +33,7 @@ describe("render", () => {
     expect(api.source.renderQueries[0]).to.deep.include({ stepMs: 15_000, groupBy: [], aggregation: "sum", startMs: FROM_MS });
   });
 
-  it("JSON: nothing matched is a total of nothing", async () => {
+  it("JSON: where nothing matches the total is 0", async () => {
     const body = (await (await api.get(url())).json()) as { flamebearer: unknown };
     expect(body.flamebearer).to.deep.equal({ names: ["total"], levels: [[0, 0, 0, 0]], numTicks: 0, maxSelf: 0 });
   });
@@ -64,7 +64,7 @@ describe("render", () => {
     }
   });
 
-  it("groups: one timeline a value of the first label, all labels asked of the source", async () => {
+  it("groups: one timeline for each value of the first label; the source is asked for all labels", async () => {
     api.source.timeSeries = ["a", "b"].map((pod, index) => ({
       labels: [{ name: "pod", value: pod }],
       points: [{ timestampMs: FROM_MS + 15_000 * index, value: index + 1, exemplars: [] }],
@@ -122,7 +122,7 @@ describe("render", () => {
     expect([left.selector[0]!.value, right.selector[0]!.value, maxNodes]).to.deep.equal(["a", "b", 16]);
   });
 
-  it("the receipt of a render is its flame graph's, and what either part missed is named", async () => {
+  it("the receipt of a render is the flame graph's, and what either part lacks is named", async () => {
     api.source.missing = ["store 4f"];
     const { headers } = await api.get(url(), { "x-pyromesh-partial": "allow" });
     expect(headers.get("x-pyromesh-missing")).to.equal("store 4f");
@@ -141,7 +141,7 @@ describe("render", () => {
       expect(await (await api.get("/pyroscope/label-values?label=nope")).json()).to.deep.equal([]);
     });
 
-    it("no range is the last hour; a range and a query are heeded", async () => {
+    it("without a range it is the last hour; a range and a query apply", async () => {
       await api.get("/pyroscope/label-values?label=pod");
       const query = encodeURIComponent(`${TYPE}{pod="a"}`);
       const response = await api.get(`/pyroscope/label-values?label=pod&query=${query}&from=1795418940000&until=1795419300000`);
@@ -151,7 +151,7 @@ describe("render", () => {
       expect([ranged!.startMs, ranged!.endMs]).to.deep.equal([1795418940000, 1795419300000]);
     });
 
-    it("a limit keeps the first in order and says that it cut; what is no limit is refused", async () => {
+    it("a limit keeps the first entries in order and says that it cut off the rest; a wrong limit is refused", async () => {
       const response = await api.get("/pyroscope/label-values?label=pod&limit=1");
       expect([await response.json(), response.headers.get("x-pyromesh-truncated")]).to.deep.equal([["a"], "1 of 2"]);
       expect((await api.get("/pyroscope/label-values?label=pod&limit=0")).headers.get("x-pyromesh-truncated")).to.equal(null);

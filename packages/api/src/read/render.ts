@@ -1,10 +1,13 @@
-/** The render API of the older clients and of Drilldown: one GET, one flame graph with its timeline, in JSON, Graphviz or pprof. */
+/**
+ * The render API of older clients and of Grafana's Profiles Drilldown: one GET for a flame graph with its timeline, in JSON, Graphviz or
+ * pprof.
+ */
 import { invalidArgument } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { RegexBudget } from "@pyromesh/profile";
 import type { ProfileType } from "@pyromesh/profile";
 import { parseAttime } from "./attime.ts";
-import { foreseenGraphBytes } from "../print/foreseen-reply.ts";
+import { estimateGraphBytes } from "../print/reply-estimate.ts";
 import type { ApiReply, ApiRequest, Handler } from "../ports/http.ts";
 import type { ListingQuery, MergeQuery, ProfileSource, Scope } from "../ports/ports.ts";
 import { allowsPartial, DOT_NODES_DEFAULT, RECENT_MS } from "./querier.ts";
@@ -14,11 +17,11 @@ import { listingHeaders, receiptHeaders } from "./receipt-headers.ts";
 import { timelineStep } from "../print/render-timeline.ts";
 import { checkSameType, readGroupBy, readRenderQuery, readSeriesQuery } from "./selection.ts";
 
-export interface RenderOptions {
+interface RenderOptions {
   readonly limitsOf: (tenant: TenantId) => QueryLimits;
 }
 
-export interface RenderModules {
+interface RenderModules {
   readonly source: ProfileSource;
   readonly clock: Clock;
 }
@@ -42,7 +45,7 @@ export function renderHandler(options: RenderOptions, modules: RenderModules): H
       }
       default: {
         const maxNodes = checkMaxNodes(asked, limits);
-        await request.reserveReply(foreseenGraphBytes(maxNodes));
+        await request.reserveReply(estimateGraphBytes(maxNodes));
         return renderJson(request, query, maxNodes, modules.source);
       }
     }
@@ -66,13 +69,13 @@ export function renderDiffHandler(options: RenderOptions, modules: RenderModules
     const right = mergeQuery(request, { query: "rightQuery", from: "rightFrom", until: "rightUntil" }, limits, nowMs, budget);
     checkSameType(left, right, ["leftQuery", "rightQuery"]);
     const maxNodes = checkMaxNodes(maxNodesOf(request.query), limits);
-    await request.reserveReply(foreseenGraphBytes(maxNodes));
+    await request.reserveReply(estimateGraphBytes(maxNodes));
     const answer = await modules.source.diff(left, right, { maxNodes, form: "render" }, request.signal);
     return { status: 200, headers: { ...receiptHeaders(answer), "content-type": "application/json" }, body: answer.value };
   };
 }
 
-/** GET /pyroscope/label-values: `label=__name__` gives profile types, any other label its values; at most `limit` of them. */
+/** GET /pyroscope/label-values: profile types for `label=__name__`, else the values of the label; at most `limit`. */
 export function labelValuesHandler(options: RenderOptions, modules: RenderModules): Handler {
   return async (request) => {
     const label = request.query.get("label") ?? "";
@@ -124,7 +127,7 @@ function timeOf(request: ApiRequest, name: string, nowMs: number, absentMs: numb
   return text === null || text === "" ? absentMs : parseAttime(text, nowMs);
 }
 
-/** What is no number, or 0, counts as not sent, as it does there. */
+/** Text that is no number counts as absent, like 0: so it does in Pyroscope. */
 function maxNodesOf(parameters: URLSearchParams): number {
   const numberOf = (name: string): number => {
     const text = parameters.get(name) ?? "";
@@ -133,7 +136,7 @@ function maxNodesOf(parameters: URLSearchParams): number {
   return numberOf("maxNodes") || numberOf("max-nodes");
 }
 
-/** Ours, so what is no number is refused: taken as not sent it would answer more than was asked for. */
+/** Our own parameter, so wrong text is refused: if it counted as absent, the answer would be longer than asked for. */
 function limitOf(parameters: URLSearchParams): number {
   const text = parameters.get("limit") ?? "";
   if (text === "") return 0;
@@ -143,7 +146,7 @@ function limitOf(parameters: URLSearchParams): number {
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 
-/** `go tool pprof URL` reads gzip by its magic: a file, not a content encoding. */
+/** A file without content encoding: `go tool pprof URL` recognises gzip by its magic bytes. */
 function pprofHeaders(type: ProfileType): Record<string, string> {
   const name = `${type.name}-${type.sampleType}`.replace(/[^A-Za-z0-9_.-]/g, "_");
   return { "content-type": "application/octet-stream", "content-disposition": `attachment; filename="${name}.pb.gz"` };

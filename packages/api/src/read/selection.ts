@@ -1,21 +1,15 @@
 /**
- * From what a request names (strings) to what a query means: matchers, a profile type, ids as bytes. Everything a caller can
- * misspell in a selection is refused here, with a sentence that says how to write it.
+ * Parses the selection of a request: selectors become matchers and a profile type, ids become bytes. Everything that a caller can
+ * misspell is refused here with an error that says how to write it.
  */
 import { CodedError, invalidArgument } from "@pyromesh/base";
 import { LABEL_PROFILE_TYPE, makeMatcher, parseProfileType, parseQuery, parseSelector, parseUuid, printProfileType, RegexBudget, SELECTOR_LENGTH_MAX } from "@pyromesh/profile";
 import type { Matcher, ProfileType } from "@pyromesh/profile";
+import type { MergeQuery, Scope } from "../ports/ports.ts";
 import type { StackTraceSelectorMessage } from "../proto/types-v1.ts";
 
-/** What of the matching profiles is wanted; the fields a MergeQuery has besides its scope. */
-export interface Selection {
-  readonly profileType: ProfileType;
-  readonly selector: readonly Matcher[];
-  readonly callSite: readonly string[];
-  readonly profileIds: readonly Uint8Array[];
-  readonly spanIds: readonly string[];
-  readonly traceIds: readonly string[];
-}
+/** The profiles that a query selects. */
+export type Selection = Omit<MergeQuery, keyof Scope>;
 
 export interface SelectionInput {
   readonly profileTypeID: string;
@@ -26,13 +20,13 @@ export interface SelectionInput {
   readonly traceIdSelector?: readonly string[];
 }
 
-/** Ids, or functions of a call site, in one request. A selection of more is a mistake, and each is compared with every profile read. */
+/** Ids, or functions of a call site, in one request. Each is compared with every profile read, and a longer list is a mistake. */
 const ID_COUNT_MAX = 10_000;
 
-/** Labels to group by. A series has some 30 at most, and each name here is looked for in each series read. */
+/** Labels to group by. Each is looked up in every series read, and a series has some 30 at most. */
 const GROUP_BY_COUNT_MAX = 100;
 
-/** A request with two selections, as a diff, passes one budget to both. */
+/** A request with two selections (a diff) passes the same budget for both. */
 export function readSelection(input: SelectionInput, budget: RegexBudget = new RegexBudget()): Selection {
   const profileType = parseProfileType(input.profileTypeID);
   const selector = readSelector(input.labelSelector, budget);
@@ -43,23 +37,23 @@ export function readSelection(input: SelectionInput, budget: RegexBudget = new R
   }
   const profileIds = bounded(input.profileIdSelector ?? [], "profile_id_selector").map((text) => {
     const id = parseUuid(text);
-    if (id === undefined) throw invalidArgument("PROFILE_ID_INVALID", `profile_id_selector has ${quote(text)}, which is no UUID`);
+    if (id === undefined) throw invalidArgument("PROFILE_ID_INVALID", `profile_id_selector has ${quote(text)}, which is not a UUID`);
     return id;
   });
-  // go_pgo wins over call_site, as it does there.
+  // Where both are given go_pgo counts, as in Pyroscope.
   const callSite = input.stackTraceSelector?.goPgo === undefined ? bounded(input.stackTraceSelector?.callSite ?? [], "call_site").map((location) => location.name) : [];
   return { profileType, selector, callSite, profileIds, spanIds, traceIds };
 }
 
-/** The two sides of a diff: nanoseconds less bytes mean nothing. `names` are the sides' own, for the error. */
+/** Refuses a diff of two profile types: nanoseconds less bytes mean nothing. `names` are the names of the sides in the error. */
 export function checkSameType(left: Pick<Selection, "profileType">, right: Pick<Selection, "profileType">, names: readonly [left: string, right: string]): void {
   const [leftType, rightType] = [printProfileType(left.profileType), printProfileType(right.profileType)];
   if (leftType === rightType) return;
   throw invalidArgument("PROFILE_TYPES_DIFFER", `${names[0]} is about ${leftType}, ${names[1]} about ${rightType}: compare profiles of one type`);
 }
 
-/** `{}` is everything; an empty text is a mistake. */
-export function readSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
+/** `{}` selects everything. An empty text is refused. */
+function readSelector(text: string, budget: RegexBudget = new RegexBudget()): Matcher[] {
   try {
     return parseSelector(text, budget);
   } catch (thrown) {
@@ -67,7 +61,10 @@ export function readSelector(text: string, budget: RegexBudget = new RegexBudget
   }
 }
 
-/** Of the label endpoints: all of them together are one selector. An empty text is everything there: Grafana sends it before a query is typed. */
+/**
+ * The selectors of the label endpoints, together as one. An empty text selects everything: Grafana sends it before the user has typed a
+ * query.
+ */
 export function readSelectors(texts: readonly string[]): Matcher[][] {
   const length = texts.reduce((sum, text) => sum + text.length, 0);
   if (length > SELECTOR_LENGTH_MAX) {
@@ -78,17 +75,17 @@ export function readSelectors(texts: readonly string[]): Matcher[][] {
   return matchers.length === 0 ? [] : [matchers];
 }
 
-/** Names of labels, as sent. */
+/** The label names as sent. */
 export function readGroupBy(names: readonly string[]): readonly string[] {
   return bounded(names, "group_by", GROUP_BY_COUNT_MAX);
 }
 
-/** Of a Series request: each is looked for in each series read. */
+/** The labels of a Series request, each looked up in every series read. */
 export function readLabelNames(names: readonly string[]): readonly string[] {
   return bounded(names, "label_names", LABEL_NAME_COUNT_MAX);
 }
 
-/** A caller may name more than a series has, but not without an end: the list goes along with each part of the work. */
+/** More than a series has, and still bounded: the list is sent along with each part of the work. */
 const LABEL_NAME_COUNT_MAX = 1000;
 
 export interface RenderQuery {
@@ -96,7 +93,7 @@ export interface RenderQuery {
   readonly selector: readonly Matcher[];
 }
 
-/** `type{selector}`, where the type must be whole. `parameter` names it in errors. */
+/** Parses `type{selector}` with a complete profile type. `parameter` is its name in errors. */
 export function readRenderQuery(text: string | null, parameter: string, budget: RegexBudget = new RegexBudget()): RenderQuery {
   if (text === null || text.trim() === "") throw invalidArgument("QUERY_MISSING", `"${parameter}" is required: ${HOW_TO_QUERY}`);
   const { profileType, matchers } = readQuery(text, `"${parameter}" ${quote(text)}`, budget);
@@ -106,7 +103,7 @@ export function readRenderQuery(text: string | null, parameter: string, budget: 
 
 const HOW_TO_QUERY = `write it as process_cpu:cpu:nanoseconds:cpu:nanoseconds{service_name="api"}`;
 
-/** A selector with or without a type before it, all as matchers. */
+/** Parses a selector with or without a profile type before it, all as matchers. */
 export function readSeriesQuery(text: string): Matcher[] {
   const { typeId, matchers } = readQuery(text, `query ${quote(text)}`, new RegexBudget());
   return typeId === "" ? [...matchers] : [makeMatcher(LABEL_PROFILE_TYPE, "=", typeId), ...matchers];

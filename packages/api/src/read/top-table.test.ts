@@ -11,7 +11,7 @@ const ASKED = { profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds", la
 describe("SelectTopTable", () => {
   let api: OpenApi;
   beforeEach(async () => {
-    api = await openApi({ queryLimits: { maxFlamegraphNodesMax: 50 } });
+    api = await openApi({ queryLimits: { flameGraphNodesMax: 50 } });
     const tree = new NameTreeBuilder();
     tree.addStacktrace(["main", ""], 2n ** 60n);
     tree.addStacktrace(["main"], 1);
@@ -19,10 +19,10 @@ describe("SelectTopTable", () => {
   });
   afterEach(() => api.server.stop());
 
-  it("asks for what the request says, and answers what was printed elsewhere, with its receipt", async () => {
+  it("asks the source for what the request says, and sends the printed answer with its receipt", async () => {
     const more = { limit: 7, sort: "TOP_TABLE_SORT_TOTAL", nameContains: "json", stackTraceSelector: { callSite: [{ name: "main" }, {}] } };
     const response = await api.rpc(METHOD, { ...ASKED, ...more });
-    // The function without a name leaves its name out, as every empty text does in Connect's JSON.
+    // Connect's JSON omits the empty name of the function without a name.
     expect(await response.json()).to.deep.equal({ functions: [{ self: "1152921504606846976", total: "1152921504606846976" }], total: "1152921504606846977", functionCount: "2" });
     expect(response.headers.get("x-pyromesh-records")).to.equal("7");
     const [query] = api.source.topTableQueries;
@@ -42,14 +42,14 @@ describe("SelectTopTable", () => {
     expect(api.source.topTableQueries[0]).to.deep.include({ sort: "self", form: "proto" });
   });
 
-  it("rows are bounded as nodes of a flame graph are: none asked for is as many, and more is not more", async () => {
+  it("rows are bounded like the nodes of a flame graph: without a limit, or with a higher one, they are as many", async () => {
     for (const limit of [undefined, 0, 50, 51, "1000000"]) await api.rpc(METHOD, { ...ASKED, limit });
     expect(api.source.topTableQueries.map(({ limit }) => limit)).to.deep.equal([50, 50, 50, 50, 50]);
     await api.rpc(METHOD, { ...ASKED, limit: 49 });
     expect(api.source.topTableQueries.at(-1)!.limit).to.equal(49);
   });
 
-  it("what it lacks, and that it was held at int64's end, is said", async () => {
+  it("headers say what it lacks, and that a value was clamped to int64", async () => {
     api.source.missing = ["store 4f"];
     api.source.isSaturated = true;
     const { headers } = await api.rpc(METHOD, ASKED, { "x-pyromesh-partial": "allow" });

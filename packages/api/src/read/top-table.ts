@@ -1,6 +1,6 @@
 /**
- * pyromesh.query.v1.QueryService: the queries that Pyroscope does not have. SelectTopTable adds up every stacktrace before anything is
- * cut, so that its figures are right where a flame graph of few nodes shows most of them as "other".
+ * pyromesh.query.v1.QueryService: queries that Pyroscope does not have. SelectTopTable adds up all stacktraces before anything is
+ * truncated, so its values are right where a flame graph with few nodes shows most functions as "other".
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { Int64 } from "@pyromesh/profile";
@@ -30,7 +30,7 @@ async function selectTopTable(
 ): Promise<UnaryAnswer<p.SelectTopTableResponse>> {
   const limits = limitsOfAll(call.tenants, options.limitsOf);
   const selection = readSelection(message);
-  if (message.stackTraceSelector?.goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo shapes a pprof: ask SelectMergeProfile");
+  if (message.stackTraceSelector?.goPgo !== undefined) throw invalidArgument("GO_PGO_NEEDS_PPROF", "go_pgo applies only to pprof: use SelectMergeProfile");
   if (message.sort < 0 || message.sort >= p.TOP_TABLE_SORTS.length) {
     throw invalidArgument("SORT_UNKNOWN", `sort ${message.sort} is not known: send one of ${p.TOP_TABLE_SORTS.slice(1).join(", ")}`);
   }
@@ -51,8 +51,8 @@ async function selectTopTable(
   return { body: answer.value, headers: receiptHeaders(answer) };
 }
 
-/** A row costs about what a node of a flame graph costs, so the bound of those holds. Beyond it the table is cut, and its `functionCount` says so. */
-function rowLimit(asked: Int64, { maxFlamegraphNodesMax: countMax }: QueryLimits): number {
+/** The limit on nodes applies to rows: a row costs about as much. A table that is cut off says so by its `functionCount`. */
+function rowLimit(asked: Int64, { flameGraphNodesMax: countMax }: QueryLimits): number {
   const limit = Number(asked);
   if (limit < 0) throw invalidArgument("LIMIT_INVALID", `limit is ${limit}: send a positive number, or none for as many as max_flamegraph_nodes_max allows`);
   if (limit === 0) return countMax;

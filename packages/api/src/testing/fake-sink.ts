@@ -1,4 +1,7 @@
-/** A sink that keeps what it was given, and refuses what its `refuse` says, and text that is none. For handler tests. */
+/**
+ * A ProfileSink for handler tests. It keeps what it gets, and refuses text that cannot be parsed and whatever `refuse` returns an error
+ * for.
+ */
 import { CodedError } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { pprofOfText } from "@pyromesh/profile";

@@ -1,4 +1,4 @@
-/** A ProfileSource that notes what it was asked and answers what it was given. Only `listing` looks at the question. */
+/** A ProfileSource for handler tests. It records the queries and returns the answers it was given; only `listing` evaluates its query. */
 import type { TenantId } from "@pyromesh/base";
 import { LabelListing, matchesLabels, UNINTERRUPTED } from "@pyromesh/profile";
 import type { FlameGraph, FlameGraphDiff, HeatmapSeries, Labels, Receipt, TimeSeries, TopTable } from "@pyromesh/profile";
@@ -25,7 +25,7 @@ import { printRender, printRenderDiff } from "../print/render-reply.ts";
 import { printHeatmap, printSeries } from "../print/series-reply.ts";
 import { printTopTable } from "../print/top-table-reply.ts";
 
-export const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
+const FAKE_RECEIPT: Receipt = { recordCount: 7, identitySum: "00112233445566778899aabbccddeeff", objectCount: 2, storeCount: 3 };
 
 const EMPTY_GRAPH: FlameGraph = { names: ["total"], levels: [[0, 0, 0, 0]], total: 0, maxSelf: 0 };
 
@@ -52,11 +52,12 @@ export class FakeSource implements ProfileSource {
   analysis: QueryAnalysis = { scopes: [], totalBytesInRange: 0, totalSeries: 0 };
   missing: readonly string[] = [];
   isSaturated = false;
-  /** Thrown by every query while set. */
+  /** While set, every query rejects with it. */
   failure: unknown = undefined;
-  /** Awaited by every query: a source that takes its time. */
+  /** While set, every query waits for it. */
   gate: Promise<void> | undefined = undefined;
   readonly signals: AbortSignal[] = [];
+  #onQuery: (signal: AbortSignal) => void = () => {};
 
   async listing(query: ListingQuery, signal: AbortSignal): Promise<Answer<ListingReply>> {
     this.seriesQueries.push(query);
@@ -126,8 +127,14 @@ export class FakeSource implements ProfileSource {
     return this.#answer(this.analysis, signal);
   }
 
+  /** Resolves with the signal of the next query. */
+  nextQuery(): Promise<AbortSignal> {
+    return new Promise((resolve) => (this.#onQuery = resolve));
+  }
+
   async #answer<T>(value: T, signal: AbortSignal): Promise<Answer<T>> {
     this.signals.push(signal);
+    this.#onQuery(signal);
     await this.gate;
     if (this.failure !== undefined) throw this.failure;
     return { value, receipt: FAKE_RECEIPT, missing: this.missing, isSaturated: this.isSaturated };

@@ -1,4 +1,4 @@
-/** Compression on the thread that asks, done when `deliver` says so. */
+/** Compression on the thread that asks. Each step runs when `deliver` runs it. */
 import { gunzipSync, gzipSync } from "node:zlib";
 import type { Compression } from "../ports/compression.ts";
 import type { Deliver } from "./memory-network.ts";
@@ -10,7 +10,7 @@ export function inPlaceCompression(deliver: Deliver): Compression {
         try {
           resolve(work());
         } catch (error) {
-          reject(error as Error); // zlib's own, or what a piece was refused with
+          reject(error as Error); // zlib's error, or the one that `onPiece` threw
         }
       });
     });

@@ -5,7 +5,7 @@ import type { ApiServerOptions } from "../listener/server.ts";
 import type { ApiReply, ApiRequest } from "../ports/http.ts";
 import { route } from "../ports/route.ts";
 import type { Route } from "../ports/route.ts";
-import { ManualClock } from "./manual-clock.ts";
+import { ManualClock } from "@pyromesh/base/testing";
 import { MemoryNetwork } from "./memory-network.ts";
 import type { Deliver, MemoryRequestInit } from "./memory-network.ts";
 

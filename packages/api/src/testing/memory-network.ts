@@ -1,12 +1,12 @@
 /**
- * A network in memory: requests reach the API as from a socket, through the same routes, gates and limits, without node:http.
+ * A network in memory: requests reach the API through the same routes, gates and limits as from a socket, without node:http.
  *
- * Nothing happens by itself. Each step (a piece of a body arrives, a piece of a reply is taken, a client goes away) is handed to
- * `deliver`, which runs it when it likes, once, or never where the node has crashed. So a simulator orders them by its seed. The pieces of
- * one reply, and those of one body, stay in order whatever `deliver` does.
+ * Nothing happens by itself. Each step (a piece of a body arrives, a piece of a reply is taken, a client goes away) is passed to
+ * `deliver`, which runs it at any later time, once, or never where the node has crashed. So a simulator orders the steps by its seed. The
+ * pieces of one reply, and those of one body, stay in their order.
  *
- * Each request has a connection of its own. What node:http does below it is not here: parsing, keep-alive, pipelining, the bounds on
- * headers and on connections.
+ * Each request has a connection of its own. What node:http does below is missing: parsing, keep-alive, pipelining, the bounds on headers
+ * and on connections.
  */
 import { EventEmitter } from "node:events";
 import type { IncomingHttpHeaders } from "node:http";
@@ -26,7 +26,7 @@ export class MemoryNetwork {
     this.#deliver = deliver;
   }
 
-  /** Rejects LISTEN_FAILED where the port is taken. Port 0: one that is free. */
+  /** Rejects LISTEN_FAILED where the port is taken. Port 0: any free port. */
   async listen(options: ApiServerOptions, modules: ApiServerModules): Promise<MemoryListener> {
     let port = options.port;
     if (port === 0) for (port = FIRST_FREE_PORT; this.#listeners.has(port); port++);
@@ -42,7 +42,10 @@ export class MemoryNetwork {
     return listener === undefined ? { reply: new Promise((resolve) => this.#deliver(() => resolve(undefined))), goAway: () => {} } : listener.send(request);
   }
 
-  /** The node's process is gone: every client loses its connection, and nothing listens any more. What the node still does reaches nobody. */
+  /**
+   * The node's process has ended: every client loses its connection, and nothing listens any more. What the node still does reaches
+   * nobody.
+   */
   crash(): void {
     for (const listener of this.#listeners.values()) listener.cut();
     this.#listeners.clear();
@@ -55,9 +58,9 @@ export interface MemoryRequestInit {
   readonly target: string;
   /** Lower-case names. `host` and `content-length` are added. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** In the pieces in which it arrives. Absent: none. */
+  /** The pieces in which the body arrives. Absent: no body. */
   readonly body?: readonly Uint8Array[];
-  /** Absent: this machine. */
+  /** Absent: a client on this machine. */
   readonly remoteAddress?: string;
 }
 
@@ -68,7 +71,7 @@ export interface MemoryReply {
 }
 
 export interface MemoryCall {
-  /** Undefined where the connection closed before the whole reply had come. */
+  /** Undefined where the connection closed before the reply was complete. */
   readonly reply: Promise<MemoryReply | undefined>;
   /** The client closes its connection. */
   goAway(): void;
@@ -93,11 +96,11 @@ export class MemoryListener {
   }
 
   send(init: MemoryRequestInit): MemoryCall {
-    let resolve!: (reply: MemoryReply | undefined) => void; // set at once by the promise
+    let resolve!: (reply: MemoryReply | undefined) => void; // the promise sets it at once
     const reply = new Promise<MemoryReply | undefined>((settle) => (resolve = settle));
     const socket = new MemorySocket(init.remoteAddress ?? "127.0.0.1", () => {
       this.#open.delete(socket);
-      resolve(undefined); // without effect where the reply had come
+      resolve(undefined); // no effect where the reply has come
       if (this.#open.size === 0) this.#onIdle?.();
     });
     this.#deliver(() => {
@@ -109,7 +112,7 @@ export class MemoryListener {
     return { reply, goAway: () => this.#deliver(() => socket.destroy()) };
   }
 
-  /** As HttpListener's: takes nothing new, lets what is in flight end, cuts off what is left after `stopTimeoutMs`. */
+  /** As HttpListener: refuses new requests, lets running ones end, and closes all connections after `stopTimeoutMs`. */
   stop(): Promise<void> {
     this.#stopped ??= new Promise((resolve) => {
       this.#server.beginStop();
@@ -176,7 +179,7 @@ class MemoryRequest extends EventEmitter implements IncomingRequest {
   }
 
   override on(event: string, listener: (...args: never[]) => void): this {
-    super.on(event, listener as () => void); // called with what the event carries
+    super.on(event, listener as () => void); // the event calls it with its own arguments
     if (event === "data") this.resume();
     return this;
   }
@@ -233,7 +236,7 @@ class MemoryResponse extends EventEmitter implements OutgoingResponse {
     this.#line.add(() => {
       this.writableLength -= bytes.length;
       if (this.destroyed) return onTaken?.(new Error("the connection is closed"));
-      this.#pieces.push(Uint8Array.from(bytes)); // the node may use its memory again once they are taken
+      this.#pieces.push(Uint8Array.from(bytes)); // the node may reuse its memory once the bytes are taken
       onTaken?.(undefined);
     });
   }
@@ -259,7 +262,7 @@ class MemoryResponse extends EventEmitter implements OutgoingResponse {
   }
 }
 
-/** Steps that are delivered one after the other. */
+/** Steps that are delivered one after another. */
 class StepLine {
   readonly #deliver: Deliver;
   readonly #steps: (() => void)[] = [];
@@ -280,5 +283,5 @@ class StepLine {
   };
 }
 
-/** Above those that a machine keeps to itself. */
+/** Above the ports that systems reserve. */
 const FIRST_FREE_PORT = 20_000;

@@ -1,7 +1,9 @@
-/** The real server on a free port, with fakes behind it. */
-import { Metrics, silentLogger, systemClock } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
+/** The real server on a free port, with a fake source and a fake admin. */
+import { Metrics, silentLogger } from "@pyromesh/base";
+import type { Histogram } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import type { Handler } from "../ports/http.ts";
+import type { Compression } from "../ports/compression.ts";
 import type { Pages } from "../admin/pages.ts";
 import type { ConfigMode, DebugProfiler, NodeAdmin, QuarantineEntry } from "../ports/ports.ts";
 import { DEFAULT_QUERY_LIMITS } from "../read/query-limits.ts";
@@ -11,9 +13,26 @@ import { apiRoutes } from "../routes.ts";
 import { HttpListener } from "../listener/http-listener.ts";
 import type { ServerLimits } from "../listener/server.ts";
 import type { SiteOptions } from "../listener/site-gate.ts";
+import { EventCount } from "./event-count.ts";
 import { FakeSource } from "./fake-source.ts";
 
-export class FakeAdmin implements NodeAdmin {
+/** Metrics that count the requests that have ended: replied to the last byte, or their client gone. */
+class WatchedMetrics extends Metrics {
+  readonly ended = new EventCount();
+
+  override histogram(name: string, help: string, labelNames: readonly string[], buckets: readonly number[]): Histogram {
+    const inner = super.histogram(name, help, labelNames, buckets);
+    if (name !== "pyromesh_request_duration_seconds") return inner;
+    return {
+      observe: (labels, value) => {
+        inner.observe(labels, value);
+        this.ended.add();
+      },
+    };
+  }
+}
+
+class FakeAdmin implements NodeAdmin {
   waitsFor: string | undefined = undefined;
   entries: readonly QuarantineEntry[] = [];
   flushCount = 0;
@@ -60,8 +79,11 @@ export interface OpenApi {
   readonly source: FakeSource;
   readonly admin: FakeAdmin;
   readonly metrics: Metrics;
+  readonly clock: ManualClock;
+  /** Requests that have ended: replied to the last byte, or their client gone. */
+  readonly ended: EventCount;
   readonly url: string;
-  /** POST of JSON to a querier RPC, or to another service's: `version.v1.Version/Version`. */
+  /** POSTs JSON to an RPC of the querier, or of another service: `version.v1.Version/Version`. */
   rpc(method: string, message: unknown, headers?: Readonly<Record<string, string>>): Promise<Response>;
   get(path: string, headers?: Readonly<Record<string, string>>): Promise<Response>;
 }
@@ -69,22 +91,22 @@ export interface OpenApi {
 export interface OpenApiInit {
   readonly isMultitenant?: boolean;
   readonly operators?: "loopback" | "anyone";
-  /** Absent: requests written by hand may call the host `x`. */
+  /** Absent: the host `x` is allowed, for requests written by hand. */
   readonly sites?: SiteOptions;
   readonly limits?: Partial<ServerLimits>;
   readonly queryLimits?: Partial<QueryLimits>;
   readonly pages?: Pages;
   readonly push?: Handler;
-  readonly clock?: Clock;
   readonly profiler?: DebugProfiler;
+  readonly compression?: Compression;
   readonly more?: readonly Route[];
 }
 
 export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
-  const metrics = new Metrics();
+  const metrics = new WatchedMetrics();
   const source = new FakeSource();
   const admin = new FakeAdmin(metrics);
-  const clock = init.clock ?? systemClock;
+  const clock = new ManualClock();
   const store: Handler = init.push ?? (() => Promise.resolve({ status: 200, headers: {}, body: "" }));
   const queryLimits = { ...DEFAULT_QUERY_LIMITS, ...init.queryLimits };
   const routes = apiRoutes(
@@ -100,7 +122,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
       sites: init.sites ?? { allowedHosts: ["x"], corsOrigins: [] },
       limits: { stopTimeoutMs: 2000, ...init.limits },
     },
-    { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])] },
+    { clock, logger: silentLogger, metrics, routes: [...routes, ...(init.more ?? [])], ...(init.compression === undefined ? {} : { compression: init.compression }) },
   );
   const url = `http://127.0.0.1:${server.port}`;
   return {
@@ -108,6 +130,8 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
     source,
     admin,
     metrics,
+    clock,
+    ended: metrics.ended,
     url,
     rpc: (method, message, headers = {}) =>
       fetch(`${url}/${method.includes("/") ? method : `querier.v1.QuerierService/${method}`}`, {

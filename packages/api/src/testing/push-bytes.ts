@@ -1,12 +1,12 @@
-/** Writes PushRequests as a client would, for tests of the reader: independent of it, with pieces that may be wrong on purpose. */
+/** Encodes PushRequests for tests of the reader. It shares no code with the reader, and can encode wrong ones. */
 import { ByteWriter, encodeUtf8 } from "@pyromesh/base";
 
-export interface SeriesInit {
+interface SeriesInit {
   readonly labels: Readonly<Record<string, string>>;
   readonly profiles: readonly { readonly raw: Uint8Array; readonly id?: string }[];
 }
 
-/** `field` of wire type 2. */
+/** A field of wire type 2. */
 export function lengthField(number: number, content: Uint8Array): Uint8Array {
   return new ByteWriter().uvarint(number * 8 + 2).prefixed(content).finish();
 }

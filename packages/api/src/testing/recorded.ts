@@ -1,9 +1,12 @@
-/** The corpus of real profiles and recorded exchanges: `PYROMESH_CORPUS`, else `../shared/corpus` beside the repository. */
+/**
+ * The corpus of real profiles and recorded exchanges, in the folder `PYROMESH_CORPUS`, by default `../shared/corpus` next to the
+ * repository.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 
-export interface RecordedExchange {
+interface RecordedExchange {
   readonly name: string;
   readonly method: string;
   readonly path: string;
@@ -12,14 +15,14 @@ export interface RecordedExchange {
   readonly status: number;
 }
 
-/** Undefined when the corpus is not here. */
+/** Undefined where there is no corpus. */
 export function corpusFolder(): string | undefined {
   const repository = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../../..");
   const folder = process.env["PYROMESH_CORPUS"] ?? path.join(repository, "../shared/corpus");
   return existsSync(folder) ? folder : undefined;
 }
 
-/** Exchange `number` of the recorded ones: `01` for 01-push-heap-pod-a. */
+/** Reads the recorded exchange with this number: `01` for 01-push-heap-pod-a. */
 export function readRecorded(corpus: string, number: string): RecordedExchange {
   const folder = path.join(corpus, "recorded");
   const file = readdirSync(folder).find((name) => name.startsWith(`${number}-`));

@@ -18,7 +18,7 @@ describe("discards", () => {
     expect(text).to.contain('pyromesh_discarded_bytes_total{reason="samples_limit",tenant="a"} 14');
   });
 
-  it("a reason is the refuser's own word where it is one, else told from the code and the kind", () => {
+  it("the reason is the one that the error names, else it follows from the code and the kind", () => {
     expect(discardReason(invalidArgument("PROFILE_MALFORMED", "m"))).to.equal("malformed_profile");
     expect(discardReason(unavailable("X", "m"))).to.equal("unavailable");
     expect(discardReason(new Error("m"))).to.equal("unknown");

@@ -1,8 +1,8 @@
 /**
- * What was refused, counted by reason and tenant: `pyromesh_discarded_samples_total` and `_bytes_total`, under
- * Pyroscope's reasons, so that its dashboards and alerts work with the prefix changed.
+ * Counts what was refused, by reason and tenant: `pyromesh_discarded_samples_total` and `pyromesh_discarded_bytes_total`. The reasons are
+ * Pyroscope's, so that its dashboards and alerts work with another prefix.
  *
- * As in Pyroscope the first counts profiles: what is refused is mostly refused before its samples are known.
+ * As in Pyroscope, the first counts profiles, not samples: most are refused before their samples are known.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Counter, Metrics, TenantId } from "@pyromesh/base";
@@ -16,10 +16,10 @@ export class Discards {
   constructor(modules: { readonly metrics: Metrics }) {
     const labelNames = ["reason", "tenant"];
     this.#profiles = modules.metrics.counter("pyromesh_discarded_samples_total", "Profiles that were refused.", labelNames);
-    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Bytes of profiles that were refused, before compression.", labelNames);
+    this.#bytes = modules.metrics.counter("pyromesh_discarded_bytes_total", "Uncompressed bytes of profiles that were refused.", labelNames);
   }
 
-  /** `sizeBytes`: of the profiles together. */
+  /** `sizeBytes`: the size of the profiles together. */
   add(tenant: TenantId, error: unknown, sizeBytes: number, profileCount = 1): void {
     const labels = { reason: discardReason(error), tenant: this.#tenants.of(tenant) };
     this.#profiles.add(labels, profileCount);
@@ -27,7 +27,7 @@ export class Discards {
   }
 }
 
-/** Whoever refuses may say the reason itself, as `details.reason`; else the code decides. */
+/** The reason that the error names in `details.reason`; without one, the reason of its code. */
 export function discardReason(error: unknown): string {
   if (!(error instanceof CodedError)) return "unknown";
   const reason = error.details["reason"];

@@ -33,7 +33,7 @@ describe("ingest name", () => {
     expect(parseIngestName("a{x=1,,x=2,}").labels).to.deep.equal([{ name: "x", value: "2" }]);
   });
 
-  it("what is broken is refused, and told why", () => {
+  it("a broken name is refused with the reason", () => {
     expect(refusal("")).to.contain("no application name");
     expect(refusal("{a=b}")).to.contain("no application name");
     expect(refusal("a b")).to.contain('the application name "a b" holds " "');
@@ -47,7 +47,7 @@ describe("ingest name", () => {
     expect(refusal("a{__name__=x}")).to.contain("reserved");
   });
 
-  it("any text parses or is refused with the code, in a sentence that stays short", () => {
+  it("any text is parsed, or refused with the code and a short message", () => {
     fc.assert(fc.property(fc.string({ unit: "binary", maxLength: 300 }), (text) => refusal(text).length < 2_000));
   });
 });

@@ -1,12 +1,13 @@
 /**
- * The `name` of /ingest: `app.name{key=value,key=value}`. No quotes; braces optional; blanks around each word ignored.
+ * Parses the `name` of /ingest: `app.name{key=value,key=value}`. There are no quotes, braces are optional, and blanks around each word
+ * are ignored.
  *
  *   app    A-Z a-z 0-9 _ . - /
  *   key    A-Z a-z 0-9 _ .            not __name__
  *   value  anything but , and }
  *
- * A name that is not closed, or a key without a value, is refused: taking the half of it that parses would file the
- * profile under a series the client did not mean.
+ * A name without its closing brace, or a key without a value, is refused. Taking the part that parses would store the profile under a
+ * series that the client did not mean.
  */
 import { invalidArgument } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
@@ -15,7 +16,7 @@ import type { Label } from "@pyromesh/profile";
 
 export interface IngestName {
   readonly app: string;
-  /** In the order given, each key once: a later value replaces an earlier one. */
+  /** In the order given. Of a repeated key the last value counts. */
   readonly labels: readonly Label[];
 }
 
@@ -29,7 +30,7 @@ export function parseIngestName(text: string): IngestName {
 
   const close = text.indexOf("}", open);
   const inside = text.slice(open + 1, close < 0 ? text.length : close);
-  // `app{` with nothing behind it is what some clients send for no labels.
+  // Some clients send `app{` when they have no labels.
   if (close < 0 && inside.trim() !== "") throw invalid(text, "it has no closing }");
   if (close >= 0 && text.slice(close + 1).trim() !== "") throw invalid(text, "something follows its closing }");
 

@@ -1,8 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { gunzipSync, gzipSync } from "node:zlib";
-import { CodedError, invalidArgument, Metrics, systemClock, unavailable } from "@pyromesh/base";
-import type { Clock } from "@pyromesh/base";
+import { CodedError, invalidArgument, Metrics, unavailable } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { pprofOfText } from "@pyromesh/profile";
 import { expect } from "chai";
 import { Profile } from "pprof-format";
@@ -17,9 +17,9 @@ import { fakeRequest } from "../testing/fake-request.ts";
 import { FakeSink } from "../testing/fake-sink.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 1, maxProfileSizeBytes: 100_000 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 2 ** 20, profileSizeBytesMax: 100_000 };
 const FROM = "from=1795419000&until=1795419010";
-const clock: Clock = { ...systemClock, nowMs: () => 1_795_419_100_000 };
+const clock = new ManualClock(1_795_419_100_000);
 
 interface Rig {
   readonly sink: FakeSink;
@@ -31,7 +31,7 @@ function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock: systemClock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = ingestHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   return { sink, metrics, post: (at, body, headers = {}) => handler(fakeRequest({ path: at, body, headers })) };
 }
 
@@ -44,7 +44,7 @@ function labelsOf(profile: ArrivedProfile): Record<string, string> {
   return Object.fromEntries(profile.labels.map(({ name, value }) => [name, value]));
 }
 
-/** Collapsed stacks from the root and their values of what the sink makes of text, read by another's decoder. */
+/** The stacks from the root and their values that the sink makes of the text, decoded by a library that is not ours. */
 function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period: string; stacks: Record<string, number[]> } {
   const profile = Profile.decode(pprofOfText(pprof, folded!));
   const text = (index: number | bigint): string => profile.stringTable.strings[Number(index)]!;
@@ -66,7 +66,7 @@ function readText({ pprof, folded }: ArrivedProfile): { types: string[]; period:
 
 describe("ingest", () => {
   describe("pprof", () => {
-    it("a raw body arrives unharmed, with the labels of its name and no __name__", async () => {
+    it("a raw body reaches the sink unchanged, with the labels of its name and no __name__", async () => {
       const { sink, post } = rig();
       const body = gzipSync("a profile");
       const reply = await post(`/ingest?name=web%7Benv%3Dprod,__x=1,__session_id__=s%7D&${FROM}&spyName=nodespy&format=pprof`, body, { "idempotency-key": "k" });
@@ -80,13 +80,13 @@ describe("ingest", () => {
       expect(arrived!.describe).to.equal("profile");
     });
 
-    it("the name's last part stays: a pprof says its own type", async () => {
+    it("the last part of the name stays: a pprof has its own type", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=demo.node&format=pprof", "x");
       expect(labelsOf(sink.arrived[0]!)["service_name"]).to.equal("demo.node");
     });
 
-    it("a client's own service_name wins, and of a text the application goes to app_name", async () => {
+    it("a client's own service_name wins, and the application of a text goes to app_name", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=app{service_name=mine}&format=pprof", "x");
       await post("/ingest?name=app.cpu{service_name=mine}", "a 1");
@@ -138,13 +138,13 @@ describe("ingest", () => {
       expect(sink.arrived).to.have.length(0);
     });
 
-    it("a configuration that is null is none; a type whose configuration is null has no other name; an empty one names nothing", async () => {
+    it("a null configuration is none; a type with a null or an empty configuration keeps its name", async () => {
       const { sink, post } = rig();
       for (const sample_type_config of ["null", '{"cpu":null}', "{}"]) expect((await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config }))).status).to.equal(200);
       expect(sink.arrived.map(({ ingest }) => ingest!.sampleTypes && { ...ingest!.sampleTypes })).to.deep.equal([undefined, { cpu: {} }, {}]);
     });
 
-    it("a sample type called as a property of every object finds no configuration", async () => {
+    it("a sample type with the name of an object's built-in property has no configuration", async () => {
       const { sink, post } = rig();
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: "{}" }));
       await post("/ingest?name=a", ...multipart({ profile: "x", sample_type_config: '{"__proto__":{"display-name":"x"}}' }));
@@ -153,7 +153,7 @@ describe("ingest", () => {
   });
 
   describe("text", () => {
-    it("the text of a file that curl sent with -d is refused with --data-binary; with a line end, or as text, it is what it says", async () => {
+    it("a text without line ends, as curl -d sends it, is refused and told to use --data-binary; with a line end, or as text/plain, it is accepted", async () => {
       const { sink, post } = rig();
       const form = { "content-type": "application/x-www-form-urlencoded" };
       const joined = await post("/ingest?name=a&format=folded", "main;a 1other;b 2main;c 3", form);
@@ -164,7 +164,7 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => Object.keys(readText(arrived).stacks))).to.deep.equal([["main;a", "other;b"], ["main;2nd pass;a"]]);
     });
 
-    it("a line without a count is 422 with its number, and nothing of the text is kept", async () => {
+    it("a line without a count is 422 with its number, and nothing of the text is stored", async () => {
       const { sink, post } = rig();
       const reply = await post("/ingest?name=a&format=folded", "# event: cpu\nmain;a 1\n\ngarbage\nmain;b 2\n");
       expect([reply.status, String(reply.body).includes("line 4")]).to.deep.equal([422, true]);
@@ -193,8 +193,8 @@ describe("ingest", () => {
       expect(sink.arrived.map((arrived) => Object.values(readText(arrived).stacks))).to.deep.equal([[[10_000_000]], [[10_000_000]], [[1]], [[1_000_000]]]);
     });
 
-    // Each was counted as 100 Hz.
-    it("a sampleRate that is none is 400, and says what is", async () => {
+    // A wrong sampleRate counted as 100 Hz.
+    it("a wrong sampleRate is 400 and says what is accepted", async () => {
       const { sink, post } = rig();
       for (const rate of ["1e3", "-5", "abc", "99999999999", "4294967296", "100.5", "%20100"]) {
         const reply = await post(`/ingest?name=a&sampleRate=${rate}`, "a 1\n");
@@ -220,13 +220,13 @@ describe("ingest", () => {
       expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="profile_size_limit",tenant="anonymous"} 120000');
     });
 
-    it("nothing but blank lines is 200, and a profile without samples", async () => {
+    it("a text of blank lines is 200 and a profile without samples", async () => {
       const { sink, post } = rig();
       expect((await post("/ingest?name=a&format=lines", "\n\n")).status).to.equal(200);
       expect(readText(sink.arrived[0]!).stacks).to.deep.equal({});
     });
 
-    it("text reaches the sink as it came, unread: it is converted where profiles are decoded", async () => {
+    it("text reaches the sink as it came: it is converted where profiles are decoded", async () => {
       const { sink, post, metrics } = rig();
       await post("/ingest?name=a.alloc_space&format=lines", "x;y\nx;y\n");
       expect(Buffer.from(sink.arrived[0]!.pprof).toString()).to.equal("x;y\nx;y\n");
@@ -248,11 +248,11 @@ describe("ingest", () => {
       });
     }
 
-    it("a trie told by its content type is refused, not read as text", async () => {
+    it("a trie with its content type is refused, not read as text", async () => {
       expect((await rig().post("/ingest?name=a", "x 1\n", { "content-type": "binary/octet-stream+trie" })).status).to.equal(422);
     });
 
-    it("name, from and until are the caller's query: 400", async () => {
+    it("errors in name, from and until are 400", async () => {
       for (const query of ["", "name=", "name=a{b", "name=a&from=yesterday", "name=a&until=later"]) {
         const reply = await rig().post(`/ingest?${query}`, "a 1\n");
         expect(reply.status, query).to.equal(400);
@@ -273,7 +273,7 @@ describe("ingest", () => {
     });
 
     it("a profile that the rate limit can never let through is 413, without a time", async () => {
-      const { metrics, post } = rig({ ingestionRateMb: 1 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+      const { metrics, post } = rig({ ingestionRateBytesPerSecond: 1, ingestionBurstBytes: 100 });
       const reply = await post("/ingest?name=a&format=pprof", new Uint8Array(101).fill(1));
       expect([reply.status, reply.headers["retry-after"], errorOf(reply).code]).to.deep.equal([413, undefined, "invalid_argument"]);
       expect(errorOf(reply).message).to.contain("raise ingestion_burst_size_mb");
@@ -286,7 +286,7 @@ describe("ingest", () => {
       expect(await metrics.text()).to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${2 ** 20}`);
     });
 
-    it("a text that can be read and does not fit is 400, one that cannot is 422", async () => {
+    it("a text that breaks a limit is 400, one that cannot be parsed is 422", async () => {
       const { sink, post } = rig();
       sink.refuse = () => new CodedError({ code: "PROFILE_OUTSIDE_WINDOW", kind: "invalid_argument", message: "profile: old", details: { reason: "not_in_ingestion_window" } });
       const reply = await post("/ingest?name=a.cpu&format=folded", "a 1\n");
@@ -296,7 +296,7 @@ describe("ingest", () => {
       expect((await post("/ingest?name=a.cpu&format=lines", "a 1\n")).status).to.equal(422);
     });
 
-    it("what the sink refuses is 422, its trouble 503, and discards are counted", async () => {
+    it("a profile that the sink refuses is 422, a sink that fails is 503, and discards are counted", async () => {
       const { sink, post, metrics } = rig();
       sink.refuse = () => new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "profile: invalid UTF-8", details: { reason: "malformed_profile" } });
       const reply = await post("/ingest?name=a&format=pprof", "12345");
@@ -309,9 +309,9 @@ describe("ingest", () => {
       expect((await post("/ingest?name=a&format=pprof", "x")).status).to.equal(422);
     });
 
-    it("past the body limit 413, past the rate limit 429 with Retry-After", async () => {
+    it("above the body limit 413, above the rate limit 429 with Retry-After", async () => {
       expect((await rig().post("/ingest?name=a&format=pprof", new Uint8Array(2 ** 20 + 1))).status).to.equal(413);
-      const { post } = rig({ ingestionRateMb: 0.000_01, ingestionBurstSizeMb: 64 / 2 ** 20 });
+      const { post } = rig({ ingestionRateBytesPerSecond: 0.000_01 * 2 ** 20, ingestionBurstBytes: 64 });
       expect((await post("/ingest?name=a&format=pprof", "x".repeat(60))).status).to.equal(200);
       const limited = await post("/ingest?name=a&format=pprof", "x".repeat(60));
       expect(limited.status).to.equal(429);
@@ -333,7 +333,7 @@ describe("ingest", () => {
       });
     }
 
-    it("05 and 85 reach the sink as sent; 85 is refused there", async function () {
+    it("05 and 85 reach the sink as they were sent, which refuses 85", async function () {
       const corpus = corpusFolder();
       if (corpus === undefined) return this.skip();
       for (const number of ["05", "85"]) {

@@ -1,14 +1,14 @@
 /**
- * POST /ingest and /pyroscope/ingest: one profile a request, its labels in the query string. What the Go, Node, Python, Ruby and
- * Rust SDKs speak. The first that fits says what the body is:
+ * POST /ingest and /pyroscope/ingest, which the Go, Node, Python, Ruby and Rust SDKs use: one profile per request, with its labels in the
+ * query string. The first line that applies says what the body is:
  *
  *   format=lines                           one stack a line
  *   format=pprof, or multipart/form-data   pprof (fields profile, sample_type_config)
  *   format=folded | groups, or none        `main;work;sum 40` a line
  *   anything else                          422, naming these
  *
- * Statuses differ from Push for the same data: what cannot be parsed or is not valid is 422, only the query string's faults are 400, and a
- * profile that the rate limit can never let through is 413.
+ * Status codes differ from Push for the same data: 422 for a profile that cannot be parsed or is not valid, 400 only for the query
+ * string, and 413 for a profile that the rate limit can never let through.
  */
 import { CodedError, invalidArgument, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -47,12 +47,12 @@ async function ingest(request: ApiRequest, options: WriteOptions, modules: Write
     discardOversize(thrown, tenant, modules);
     throw thrown;
   });
-  // Clients flush an empty buffer when nothing was sampled: there is nothing to store and nothing wrong.
+  // Clients send an empty body when nothing was sampled. There is nothing to store and nothing wrong.
   if (body.length === 0) return;
 
   const read = format === "pprof" ? readPprof(body, request, ask) : readText(body, format, request, ask);
   if (read === undefined) return;
-  const sizeBytes = claimedSizeBytes(read.pprof, limits.maxProfileSizeBytes);
+  const sizeBytes = claimedSizeBytes(read.pprof, limits.profileSizeBytesMax);
   modules.counts.received(tenant, sizeBytes);
   const limited = (read.folded === undefined ? undefined : checkTextSize(body, limits)) ?? modules.rateLimit.take(tenant, sizeBytes);
   if (limited !== undefined) {
@@ -73,14 +73,14 @@ interface IngestQuery {
   readonly spyName: string;
 }
 
-/** Codes whose fault lies in the query string: 400 here as there. */
+/** Codes of errors in the query string, which are 400 as in Pyroscope. */
 const STATUS_400_CODES: ReadonlySet<string> = new Set(["INGEST_NAME_INVALID", "INGEST_TIME_INVALID", "INGEST_SAMPLE_RATE_INVALID", "TENANT_NOT_ONE", "TENANT_ID_INVALID", "IDEMPOTENCY_KEY_TOO_LONG"]);
 
 function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   const { query } = request;
   const name = parseIngestName(query.get("name") ?? "");
   const fromMs = afterEpoch(timeOf(query, "from", nowMs));
-  // The profile is filed under `from`; `until` is only checked.
+  // `from` is the time of the profile; `until` is only validated.
   const untilMs = afterEpoch(timeOf(query, "until", nowMs));
   if (fromMs !== undefined && untilMs !== undefined && fromMs > untilMs) {
     throw invalidArgument("INGEST_TIME_INVALID", `from (${query.get("from")}) is after until (${query.get("until")}): swap them`);
@@ -88,7 +88,7 @@ function readIngestQuery(request: ApiRequest, nowMs: number): IngestQuery {
   return { name, fromMs, sampleRate: sampleRateOf(query.get("sampleRate")), spyName: query.get("spyName") || "unknown" };
 }
 
-/** As a pprof's own: what is not after 1970's first moment is no time. */
+/** A time that is not after 1970-01-01 00:00 counts as absent, like the time of a pprof. */
 function afterEpoch(timeMs: number | undefined): number | undefined {
   return timeMs !== undefined && timeMs > 0 ? timeMs : undefined;
 }
@@ -98,14 +98,14 @@ function timeOf(query: URLSearchParams, key: "from" | "until", nowMs: number): n
   if (text === null || text === "") return undefined;
   const timeMs = parseAttimeStrict(text, nowMs);
   if (timeMs === undefined || !Number.isFinite(timeMs)) {
-    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is no time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
+    throw invalidArgument("INGEST_TIME_INVALID", `${key}: ${JSON.stringify(text.slice(0, 100))} is not a time: send Unix seconds, milliseconds, nanoseconds, or now-1h`);
   }
   return timeMs;
 }
 
 /**
- * Samples a second; zero means that values are no samples of a clock. Absent or empty: 100. Pyroscope takes what it cannot read for 100 too,
- * and files values that are off by the factor between.
+ * Samples a second. 0: the values are not counts of a sampling clock. Absent or empty: 100. Text that is no number is refused; Pyroscope
+ * takes it for 100, and stores values that are wrong by a factor.
  */
 function sampleRateOf(text: string | null): number {
   if (text === null || text === "") return SAMPLE_RATE_DEFAULT;
@@ -113,12 +113,12 @@ function sampleRateOf(text: string | null): number {
   if (rate <= SAMPLE_RATE_MAX) return rate;
   throw invalidArgument(
     "INGEST_SAMPLE_RATE_INVALID",
-    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is no number of samples a second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
+    `sampleRate: ${JSON.stringify(text.slice(0, 100))} is not a number of samples per second: send a whole number from 0 to ${SAMPLE_RATE_MAX}, or none for ${SAMPLE_RATE_DEFAULT}`,
   );
 }
 
 const SAMPLE_RATE_DEFAULT = 100;
-/** 32 bits, as there. */
+/** Pyroscope reads 32 bits. */
 const SAMPLE_RATE_MAX = 0xffff_ffff;
 
 // --- the format -------------------------------------------------------------------------------------------------------
@@ -155,7 +155,7 @@ function formatUnknown(format: string): CodedError {
 
 type ReadProfile = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
 
-/** Undefined: nothing to store. A multipart body is taken with `format=pprof` too, where Pyroscope fails to parse it. */
+/** Undefined: there is nothing to store. A multipart body is also read with `format=pprof`, where Pyroscope fails. */
 function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): ReadProfile | undefined {
   const contentType = request.headers["content-type"] ?? "";
   let pprof = body;
@@ -175,18 +175,18 @@ function readPprof(body: Uint8Array, request: ApiRequest, ask: IngestQuery): Rea
   return { labels: ingestLabels(ask, ask.name.app), pprof, ingest: { spyName: ask.spyName, sampleTypes } };
 }
 
-/** Text is bounded by what a profile may be. */
-function checkTextSize(text: Uint8Array, { maxProfileSizeBytes }: WriteLimits): CodedError | undefined {
-  if (maxProfileSizeBytes <= 0 || text.length <= maxProfileSizeBytes) return undefined;
+/** The size limit of a profile applies to text. */
+function checkTextSize(text: Uint8Array, { profileSizeBytesMax }: WriteLimits): CodedError | undefined {
+  if (profileSizeBytesMax <= 0 || text.length <= profileSizeBytesMax) return undefined;
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
     kind: "invalid_argument",
-    message: `the text is ${text.length} bytes and a profile may have ${maxProfileSizeBytes} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
+    message: `the text is ${text.length} bytes and a profile may have ${profileSizeBytesMax} (limit max_profile_size_bytes): profile for a shorter time, or raise the limit`,
     details: { reason: "profile_size_limit" },
   });
 }
 
-/** Text is not read here: it becomes pprof where that is decoded. */
+/** Only prepares the text: it becomes a pprof in the worker that decodes it. */
 function readText(body: Uint8Array, format: "groups" | "lines", request: ApiRequest, ask: IngestQuery): ReadProfile {
   const { service, suffix } = splitAppName(ask.name.app);
   const profile = profileOfAppName(suffix, ask.sampleRate);
@@ -201,7 +201,7 @@ function isForm(request: ApiRequest): boolean {
 
 const SAMPLE_TYPE_CONFIG_BYTES_MAX = 65_536;
 
-/** `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
+/** Of the form `{"<pprof sample type>": {"display-name": "...", "units": "...", ...}}`. Throws INGEST_CONFIG_INVALID. */
 function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampleTypes"] {
   if (bytes === undefined || bytes.length === 0) return undefined;
   if (bytes.length > SAMPLE_TYPE_CONFIG_BYTES_MAX) throw configInvalid(`it has ${bytes.length} bytes, over ${SAMPLE_TYPE_CONFIG_BYTES_MAX}`);
@@ -212,16 +212,16 @@ function readSampleTypeConfig(bytes: Uint8Array | undefined): IngestHints["sampl
   } catch (cause) {
     throw configInvalid(messageOf(cause));
   }
-  // Clients without a configuration, or without one of a type, may write null.
+  // Clients without a configuration, or without one for a type, may send null.
   if (root === null) return undefined;
   if (typeof root !== "object" || Array.isArray(root)) throw configInvalid("it should be a JSON object");
   const entries = Object.entries(root).map(([type, value]: [string, unknown]): [string, { displayName?: string; units?: string }] => {
     if (value === null) return [type, {}];
     if (typeof value !== "object") throw configInvalid(`${JSON.stringify(type)} should be a JSON object`);
-    const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // an object: checked just above
+    const { "display-name": displayName, units } = value as { "display-name"?: unknown; units?: unknown }; // checked just above: it is an object
     return [type, { ...(typeof displayName === "string" ? { displayName } : {}), ...(typeof units === "string" ? { units } : {}) }];
   });
-  // No prototype: a sample type called "constructor" must not find one.
+  // Without a prototype, in which a sample type called "constructor" would be found.
   return Object.assign(Object.create(null) as Record<string, never>, Object.fromEntries(entries));
 }
 
@@ -231,16 +231,16 @@ function configInvalid(why: string): CodedError {
 
 // --- labels -----------------------------------------------------------------------------------------------------------
 
-/** Private labels are the server's own: of the client's only the session id is kept. */
+/** Names that begin with `__` belong to the server. Of the client's only the session id is kept. */
 const SESSION_ID = "__session_id__";
 
-/** `textName`: the `__name__` of a text; a pprof names itself by its sample types. */
+/** `textName`: the `__name__` of a text profile. A pprof has its names in its sample types. */
 function ingestLabels(ask: IngestQuery, service: string, textName?: string): Label[] {
   const labels: Label[] = [];
   if (textName !== undefined) labels.push({ name: LABEL_NAME, value: textName });
   labels.push({ name: "__delta__", value: "false" });
   const hasOwn = (name: string): boolean => ask.name.labels.some((label) => label.name === name);
-  // A client's own service_name wins; of a text the application is then told beside it.
+  // The client's own service_name counts. The application's name of a text profile is kept in app_name then.
   if (!hasOwn(LABEL_SERVICE_NAME)) labels.push({ name: LABEL_SERVICE_NAME, value: service });
   else if (textName !== undefined && !hasOwn("app_name")) labels.push({ name: "app_name", value: service });
   if (!hasOwn("pyroscope_spy")) labels.push({ name: "pyroscope_spy", value: ask.spyName });
@@ -250,7 +250,7 @@ function ingestLabels(ask: IngestQuery, service: string, textName?: string): Lab
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 
-/** Pyroscope tells the code from the status here, and has no word for these two: clients that look see the same. */
+/** Pyroscope derives the code from the status here, and knows no code for these two. */
 const STATUS_UNKNOWN: ReadonlySet<number> = new Set([408, 422]);
 
 function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
@@ -258,7 +258,7 @@ function ingestErrorReply(error: CodedError, isOfText: boolean): ApiReply {
   return STATUS_UNKNOWN.has(reply.status) ? { ...reply, body: JSON.stringify({ code: "unknown", message: error.message }) } : reply;
 }
 
-/** Of a pprof everything is 422; of a text what cannot be read, and what does not fit is 400 (Pyroscope 2.2.1, asked). */
+/** For a pprof always 422. For a text 422 where it cannot be parsed and 400 where it breaks a limit, as Pyroscope 2.2.1 answers. */
 function ingestStatus(error: CodedError, isOfText: boolean): number {
   if (error.code === "RATE_BURST_EXCEEDED") return 413;
   const status = httpStatusOf(error);
@@ -270,6 +270,6 @@ function isText(request: ApiRequest): boolean {
   try {
     return ingestFormat(request) !== "pprof";
   } catch {
-    return false; // a format that nobody knows
+    return false; // an unknown format
   }
 }

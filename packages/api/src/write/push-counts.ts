@@ -1,18 +1,18 @@
 /**
- * What was pushed and what of it was kept, by tenant:
+ * Counts what was pushed and what was accepted, by tenant:
  *
  *   pyromesh_received_profiles_total, _bytes_total    before any limit
- *   pyromesh_accepted_profiles_total, _bytes_total    synced to disk, or found to be there already
+ *   pyromesh_accepted_profiles_total, _bytes_total    synced to disk now or before
  *
- * What must stay true: once no push is in flight, what was received is what was accepted and what was discarded (discards.ts), by
- * tenant, in profiles and in bytes. Bytes are before compression, as the profile's gzip trailer claims them.
+ * What must stay true: when no push is in flight, received = accepted + discarded (discards.ts), by tenant, in profiles and in bytes.
+ * Bytes are uncompressed, as the gzip trailer of the profile claims them.
  *
- * A push costs one look-up of its tenant: the metrics are read from here at each scrape.
+ * A push costs one look-up of its tenant. The metrics read these counts at each scrape.
  */
 import type { MetricLabels, Metrics, MetricValue, TenantId } from "@pyromesh/base";
 import { TenantLabels } from "../ports/tenant-labels.ts";
 
-/** Of one tenant, or of all that share a line. */
+/** The counts of one tenant, or of all tenants that share a label value. */
 interface Counts {
   readonly labels: MetricLabels;
   receivedCount: number;
@@ -23,18 +23,18 @@ interface Counts {
 
 export class PushCounts {
   readonly #labels = new TenantLabels();
-  /** By label value: bounded, since those are. */
+  /** By label value. TenantLabels bounds their number. */
   readonly #counts = new Map<string, Counts>();
 
   constructor({ metrics }: { readonly metrics: Metrics }) {
     const values = (of: (counts: Counts) => number) => (): readonly MetricValue[] => [...this.#counts.values()].map((counts) => ({ labels: counts.labels, value: of(counts) }));
     metrics.readCounter("pyromesh_received_profiles_total", "Profiles that were pushed, before any limit.", values(({ receivedCount }) => receivedCount));
-    metrics.readCounter("pyromesh_received_bytes_total", "Bytes of profiles that were pushed, before any limit and before compression.", values(({ receivedBytes }) => receivedBytes));
-    metrics.readCounter("pyromesh_accepted_profiles_total", "Profiles that were kept, or found to be kept already.", values(({ acceptedCount }) => acceptedCount));
-    metrics.readCounter("pyromesh_accepted_bytes_total", "Bytes of profiles that were kept, or found to be kept already, before compression.", values(({ acceptedBytes }) => acceptedBytes));
+    metrics.readCounter("pyromesh_received_bytes_total", "Uncompressed bytes of profiles that were pushed, before any limit.", values(({ receivedBytes }) => receivedBytes));
+    metrics.readCounter("pyromesh_accepted_profiles_total", "Profiles that were stored, now or by an earlier push.", values(({ acceptedCount }) => acceptedCount));
+    metrics.readCounter("pyromesh_accepted_bytes_total", "Uncompressed bytes of profiles that were stored, now or by an earlier push.", values(({ acceptedBytes }) => acceptedBytes));
   }
 
-  /** `sizeBytes`: of the profiles together. */
+  /** `sizeBytes`: the size of the profiles together. */
   received(tenant: TenantId, sizeBytes: number, profileCount = 1): void {
     const counts = this.#of(tenant);
     counts.receivedCount += profileCount;

@@ -1,25 +1,21 @@
 /**
- * A PushRequest in protobuf's JSON form: its own or lowerCamelCase names, unknown ones stepped over. Read without building what it does
- * not need, so that a body costs its own size and no more, and in steps, so that one of megabytes does not hold the thread.
+ * Reads a PushRequest in protobuf's JSON form, with its own field names or lowerCamelCase ones; unknown fields are skipped. It builds
+ * only what it needs, so that a body costs little more than its size, and works in steps, so that a large body does not hold the thread.
  *
  *   {"series": [{"labels": [{"name", "value"}], "samples": [{"rawProfile" | "raw_profile": base64, "ID" | "id"}]}]}
  *
- * What must stay true: a raw profile is decoded into the place where its base64 lay, in the body, which is spoilt by reading.
+ * What must stay true: a raw profile is decoded in place, over its base64 in the body. The body cannot be read again.
  */
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import type { Label } from "@pyromesh/profile";
 import { JSON_PUSH_BOUNDS } from "../proto/json-bounds.ts";
 import { JsonFault, JsonReader } from "../bodies/json-reader.ts";
-import { finishReading, PushCounts } from "./push-message.ts";
+import { PushBounds } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
 
-/** Throws PUSH_MALFORMED naming the place, or the codes of `PushCounts` and json-bounds.ts. */
-export function readPushJson(body: Uint8Array): PushedProfile[] {
-  return finishReading(readPushJsonInSteps(body));
-}
-
-export function* readPushJsonInSteps(body: Uint8Array): PushReading {
+/** Throws PUSH_MALFORMED, naming the place, or a code of `PushBounds` or json-bounds.ts. */
+export function* readPushJson(body: Uint8Array): PushReading {
   try {
     const reader = new JsonReader(body, JSON_PUSH_BOUNDS);
     return yield* new PushJson(reader).request();
@@ -31,7 +27,7 @@ export function* readPushJsonInSteps(body: Uint8Array): PushReading {
 
 class PushJson {
   readonly #reader: JsonReader;
-  readonly #counts = new PushCounts();
+  readonly #counts = new PushBounds();
   readonly #profiles: PushedProfile[] = [];
 
   constructor(reader: JsonReader) {
@@ -65,7 +61,7 @@ class PushJson {
     const reader = this.#reader;
     const place = `series ${seriesIndex}`;
     const seen = new OnceEach(place);
-    // Labels may follow the samples: the profiles share this list, and it is full when the series ends.
+    // Labels may follow the samples: the profiles share this array, which is complete when the series ends.
     const labels: Label[] = [];
     this.#beginObject(place);
     for (let key = reader.nextKey(); key !== undefined; key = reader.nextKey()) {
@@ -132,7 +128,7 @@ class PushJson {
     this.#reader.beginObject();
   }
 
-  /** False for null, which is as good as absent. */
+  /** False for null, which counts as absent. */
   #beginList(place: string): boolean {
     if (this.#isNull()) return false;
     if (this.#reader.kind !== "list") this.#refuse(`${place} should be a list`);
@@ -168,14 +164,14 @@ class PushJson {
     return true;
   }
 
-  /** What is no JSON at all is told before what is of the wrong kind. */
+  /** Text that is no JSON at all is reported before a value of the wrong kind. */
   #refuse(message: string): never {
     this.#reader.skip();
     throw malformed(message);
   }
 }
 
-/** A key given twice: of two lists nobody knows which one is meant. */
+/** Refuses a repeated key: it is unknown which of two lists is meant. */
 class OnceEach {
   readonly #place: string;
   readonly #keys = new Set<string>();

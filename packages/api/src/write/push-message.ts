@@ -1,54 +1,53 @@
 /**
- * A PushRequest in protobuf's binary form, read shallowly: labels, ids, and where each raw_profile lies. No profile is decoded or copied here.
+ * Reads a PushRequest in protobuf's binary form without decoding or copying a profile: labels, ids, and where each raw_profile is.
  *
  *   PushRequest      1 series: RawProfileSeries *
  *   RawProfileSeries 1 labels: LabelPair{1 name, 2 value} *   2 samples: RawSample *   3 annotations (ignored)
  *   RawSample        1 raw_profile: bytes                     2 ID: string
  *
- * What must stay true: never a read past the end; unknown fields are stepped over; what is held for a request is
- * bounded by the counts below, not by what a hostile body spells.
+ * What must stay true: nothing is read beyond the end, and unknown fields are skipped. The memory for a request is bounded by the counts
+ * below, whatever its bytes say.
  */
 import { invalidArgument, VARINT_BYTES_MAX, VarintCursor } from "@pyromesh/base";
 import type { CodedError } from "@pyromesh/base";
 import { hexOfInvalidText } from "@pyromesh/profile";
 import type { Label } from "@pyromesh/profile";
 
-/** One raw_profile of a request, with the labels of its series. */
+/** One raw_profile of a request with the labels of its series. */
 export interface PushedProfile {
   readonly seriesIndex: number;
-  /** Within its series. */
+  /** The position within its series. */
   readonly profileIndex: number;
-  /** As sent; shared by the profiles of one series. */
+  /** As sent. The profiles of one series share the array. */
   readonly labels: readonly Label[];
-  /** A view into the request. */
+  /** A view of the request's body. */
   readonly raw: Uint8Array;
-  /** The `ID` as sent; "" when absent. */
+  /** The `ID` as sent. "" where it is absent. */
   readonly id: string;
 }
 
 /**
- * Past these a request is refused: an empty message costs two bytes on the wire and a hundred in memory. All are far
- * above anything a client sends (30 labels a series is the default limit; agents send one to some dozen profiles).
+ * A request beyond these counts is refused: an empty message takes two bytes on the wire and a hundred in memory. All are far above what
+ * clients send (agents send up to some dozen profiles, and a series may have 30 labels by default).
  */
 const SERIES_COUNT_MAX = 16_384;
 const PROFILE_COUNT_MAX = 16_384;
 const LABEL_COUNT_MAX = 1_024;
-/** Of all series together: an empty label is two bytes and becomes fifty. 16 for each of as many series as there may be. */
+/**
+ * Labels of all series together: an empty label takes two bytes on the wire and fifty in memory. This is 16 for each of SERIES_COUNT_MAX
+ * series.
+ */
 const LABELS_TOGETHER_MAX = 262_144;
 
-/** Reading in steps of one series, so that others get their turn between them. Ends with all profiles. */
+/** A parse in steps of one series, so that other requests get their turn between them. It returns all profiles. */
 export type PushReading = Generator<undefined, PushedProfile[]>;
 
-/** The binary form. Throws PUSH_MALFORMED with the byte at which it stopped making sense. */
-export function readPushBinary(body: Uint8Array): PushedProfile[] {
-  return finishReading(readPushBinaryInSteps(body));
-}
-
-export function readPushBinaryInSteps(body: Uint8Array): PushReading {
+/** Throws PUSH_MALFORMED, naming the byte. */
+export function readPushBinary(body: Uint8Array): PushReading {
   return new Scan(body).request();
 }
 
-/** Without a pause. */
+/** Runs all steps without a pause. */
 export function finishReading(reading: PushReading): PushedProfile[] {
   for (;;) {
     const step = reading.next();
@@ -56,8 +55,8 @@ export function finishReading(reading: PushReading): PushedProfile[] {
   }
 }
 
-/** Counts what a push holds, and refuses what is too much, however small each piece is. */
-export class PushCounts {
+/** Counts the items of a push and refuses it beyond the bounds, however small each item is. */
+export class PushBounds {
   #seriesCount = 0;
   #profileCount = 0;
   #labelCount = 0;
@@ -86,7 +85,7 @@ export class PushCounts {
   }
 }
 
-/** What an item is called in errors. */
+/** The name of a profile in errors. */
 export function describeProfile(profile: { readonly seriesIndex: number; readonly profileIndex: number }): string {
   return `series ${profile.seriesIndex}, profile ${profile.profileIndex}`;
 }
@@ -98,7 +97,7 @@ const WIRE_FIXED64 = 1;
 const WIRE_BYTES = 2;
 const WIRE_FIXED32 = 5;
 
-/** Field numbers with the wire type folded in, as they stand on the wire. */
+/** Field numbers and wire types together, as on the wire. */
 const FIELD_1_BYTES = (1 << 3) | WIRE_BYTES;
 const FIELD_2_BYTES = (2 << 3) | WIRE_BYTES;
 
@@ -106,7 +105,7 @@ class Scan {
   readonly #bytes: Buffer;
   readonly #cursor: VarintCursor;
   readonly #profiles: PushedProfile[] = [];
-  readonly #counts = new PushCounts();
+  readonly #counts = new PushBounds();
   #at = 0;
 
   constructor(body: Uint8Array) {
@@ -130,7 +129,7 @@ class Scan {
   }
 
   #series(seriesIndex: number, end: number): void {
-    // Labels may follow the samples on the wire: the profiles share this array, and it is full when the series ends.
+    // Labels may follow the samples on the wire: the profiles share this array, which is complete when the series ends.
     const labels: Label[] = [];
     let profileIndex = 0;
     while (this.#at < end) {
@@ -176,7 +175,7 @@ class Scan {
     this.#profiles.push({ seriesIndex, profileIndex, labels, raw, id });
   }
 
-  /** Steps over a field that is not ours, or ours with a wire type that is not. */
+  /** Skips a field that is unknown or has another wire type. */
   #skip(tag: number, end: number): void {
     if (tag < 8) this.#fail("a field number of at least 1");
     switch (tag & 7) {
@@ -202,18 +201,18 @@ class Scan {
     this.#at += count;
   }
 
-  /** Reads a length and returns where what it measures ends. */
+  /** Reads a length and returns where its field ends. */
   #lengthEnd(end: number): number {
     const length = this.#varint(end);
     if (length > end - this.#at) this.#fail(`${length} more bytes`);
     return this.#at + length;
   }
 
-  /** `what` it is, where it is not UTF-8. */
+  /** `what` names the text in the error where it is not UTF-8. */
   #text(end: number, what: () => string): string {
     const to = this.#lengthEnd(end);
     const text = this.#bytes.toString("utf8", this.#at, to);
-    // A replacement character is either the client's own or the mark of bytes that are no UTF-8: look closer.
+    // Either the client sent this character, or the decoder put it in place of bytes that are no UTF-8.
     if (text.includes("\ufffd")) {
       try {
         strictUtf8.decode(this.#bytes.subarray(this.#at, to));
@@ -225,7 +224,7 @@ class Scan {
     return text;
   }
 
-  /** Up to 64 bits as protobuf allows; above 2^53 only the fact that it is huge matters. */
+  /** Up to 64 bits. Above 2^53 the value is imprecise, which is enough to refuse it. */
   #varint(end: number): number {
     const cursor = this.#cursor;
     cursor.offset = this.#at;
@@ -237,7 +236,7 @@ class Scan {
   }
 
   #fail(expected: string): never {
-    throw malformed(`the body is no PushRequest: at byte ${this.#at} of ${this.#bytes.length} there should be ${expected}`);
+    throw malformed(`the body is not a PushRequest: at byte ${this.#at} of ${this.#bytes.length} expected ${expected}`);
   }
 }
 

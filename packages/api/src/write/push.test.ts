@@ -1,8 +1,9 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
-import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, systemClock, unavailable } from "@pyromesh/base";
-import type { Clock, TenantId } from "@pyromesh/base";
+import { CodedError, encodeUtf8, invalidArgument, Metrics, parseTenantId, unavailable } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import { Discards } from "./discards.ts";
 import type { ApiReply } from "../ports/http.ts";
@@ -16,8 +17,7 @@ import { FakeSink } from "../testing/fake-sink.ts";
 import { encodePushRequest } from "../testing/push-bytes.ts";
 import { corpusFolder, readRecorded } from "../testing/recorded.ts";
 
-const LIMITS: WriteLimits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8, ingestionBodyLimitMb: 256, maxProfileSizeBytes: 4 * 2 ** 20 };
-const STOPPED: Clock = { ...systemClock, monotonicMs: () => 0 };
+const LIMITS: WriteLimits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * 2 ** 20, ingestionBodyBytesMax: 256 * 2 ** 20, profileSizeBytesMax: 4 * 2 ** 20 };
 const PATH = "/push.v1.PusherService/Push";
 const UUID = "7c9e6679-7425-40de-944b-e07fc1f90ae7";
 
@@ -30,8 +30,9 @@ interface Rig {
 function rig(limits: Partial<WriteLimits> = {}): Rig {
   const sink = new FakeSink();
   const metrics = new Metrics();
+  const clock = new ManualClock();
   const limitsOf = (): WriteLimits => ({ ...LIMITS, ...limits });
-  const handler = pushHandler({ limitsOf }, { sink, clock: systemClock, rateLimit: new RateLimit({ limitsOf }, { clock: STOPPED }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
+  const handler = pushHandler({ limitsOf }, { sink, clock, rateLimit: new RateLimit({ limitsOf }, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }) });
   const push: Rig["push"] = (body, headers, tenants) => handler(fakeRequest({ path: PATH, headers, body, ...(tenants === undefined ? {} : { tenants }) }));
   return { sink, metrics, push };
 }
@@ -55,8 +56,8 @@ const TWO = encodePushRequest([
 ]);
 
 describe("push", () => {
-  it("what is received is what is accepted and what is discarded, however the push ends", async () => {
-    const { metrics, push, sink } = rig({ ingestionBodyLimitMb: 1 });
+  it("received = accepted + discarded, however the push ends", async () => {
+    const { metrics, push, sink } = rig({ ingestionBodyBytesMax: 2 ** 20 });
     const sumOf = async (name: string): Promise<number> =>
       [...(await metrics.text()).matchAll(new RegExp(`^${name}\\{.*\\} (\\d+)$`, "gm"))].reduce((sum, [, value]) => sum + Number(value), 0);
     const expectSums = async (received: number, accepted: number): Promise<void> => {
@@ -98,7 +99,7 @@ describe("push", () => {
     expect(arrived!.ingest).to.equal(undefined);
   });
 
-  it("profiles arrive as they were sent, compressed or not, JSON or not, one or several", async () => {
+  it("profiles reach the sink as they were sent, compressed or not, in JSON or binary, one or several", async () => {
     const json = JSON.stringify({ series: [{ labels: [], samples: [{ rawProfile: Buffer.from(RAW).toString("base64") }] }] });
     const bodies: [Uint8Array | string, Record<string, string>][] = [
       [ONE, PROTO_TYPE],
@@ -135,7 +136,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
-  it("a discard counts for the profile that was refused, however the message of its refusal begins", async () => {
+  it("a discard counts for the refused profile, however its message begins", async () => {
     const { sink, push, metrics } = rig();
     const error = new CodedError({ code: "PROFILE_MALFORMED", kind: "invalid_argument", message: "series 1, profile 0: is not what is meant", details: { reason: "malformed_profile" } });
     sink.refuse = (profile) => (profile.describe === "series 0, profile 1" ? error : undefined);
@@ -143,7 +144,7 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="malformed_profile",tenant="anonymous"} 5');
   });
 
-  it("the caller's fault and the node's together are 503: a retry stores what is left", async () => {
+  it("faults of the caller and of the node together are 503: a retry stores the rest", async () => {
     const { sink, push } = rig();
     sink.refuse = (profile) => (profile.describe.startsWith("series 0") ? invalidArgument("X", "bad") : unavailable("HEAD_FULL", "full"));
     const reply = await push(TWO, PROTO_TYPE);
@@ -151,7 +152,7 @@ describe("push", () => {
     expect(messageOf(reply)).to.contain("none stored").and.to.contain("bad; bad; full");
   });
 
-  it("a sink that can keep nothing is 503; what is no coded error is left to the server", async () => {
+  it("a sink that can store nothing is 503; an error without a code is left to the server", async () => {
     const { sink, push } = rig();
     sink.push = () => Promise.reject(unavailable("STORE_CLOSED", "the node is stopping: try another"));
     expect((await push(ONE, PROTO_TYPE)).status).to.equal(503);
@@ -161,19 +162,19 @@ describe("push", () => {
     expect(thrown).to.be.instanceOf(TypeError);
   });
 
-  it("an empty profile and an id that is no UUID are refused by themselves", async () => {
+  it("an empty profile, and an id that is not a UUID, are refused one by one", async () => {
     const { sink, push } = rig();
     const body = encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(0) }, { raw: RAW, id: "not-a-uuid" }, { raw: RAW }] }]);
     const reply = await push(body, PROTO_TYPE);
     expect(reply.status).to.equal(400);
-    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is no UUID');
+    expect(messageOf(reply)).to.contain("series 0, profile 0: rawProfile is empty").and.to.contain('series 0, profile 1: ID "not-a-uuid" is not a UUID');
     expect(sink.arrived).to.have.length(1);
   });
 
   const pushOf = (...sizes: readonly number[]): Uint8Array => encodePushRequest([{ labels: {}, profiles: sizes.map((size, index) => ({ raw: new Uint8Array(size).fill(index + 1) })) }]);
 
   it("the rate limit refuses profile by profile, with 429 and when the whole push would pass", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     expect((await push(pushOf(60), PROTO_TYPE)).status).to.equal(200);
     const reply = await push(pushOf(20, 50, 10), PROTO_TYPE);
     expect(reply.status).to.equal(429);
@@ -183,9 +184,9 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_bytes_total{reason="rate_limited",tenant="anonymous"} 50');
   });
 
-  // It was 429 with Retry-After: 1, and agents sent it for ever.
-  it("what the rate limit can never let through is 400, without a time: one profile, or the push as a whole", async () => {
-    const { sink, push, metrics } = rig({ ingestionRateMb: 10 / 2 ** 20, ingestionBurstSizeMb: 100 / 2 ** 20 });
+  // It was 429 with Retry-After: 1, and agents sent the push forever.
+  it("a profile, or a push as a whole, that the rate limit can never let through is 400 without a time", async () => {
+    const { sink, push, metrics } = rig({ ingestionRateBytesPerSecond: 10, ingestionBurstBytes: 100 });
     const tooLarge = await push(pushOf(101), PROTO_TYPE);
     expect([tooLarge.status, tooLarge.headers["retry-after"]]).to.deep.equal([400, undefined]);
     expect(JSON.parse(textOf(tooLarge))).to.include({ code: "invalid_argument" });
@@ -197,7 +198,7 @@ describe("push", () => {
     expect(sink.arrived).to.have.length(1);
   });
 
-  it("an error that refuses many profiles is told once", async () => {
+  it("an error that refuses many profiles is named once", async () => {
     const { sink, push, metrics } = rig();
     const error = invalidArgument("NO_ROOM", "none of them");
     sink.refuse = () => error;
@@ -207,8 +208,8 @@ describe("push", () => {
     expect(await metrics.text()).to.contain('pyromesh_discarded_samples_total{reason="malformed_profile",tenant="anonymous"} 3');
   });
 
-  it("sizes are bounded as sent, as inflated, and together", async () => {
-    const tight = { ingestionBodyLimitMb: 1 };
+  it("sizes are bounded as sent, decompressed, and together", async () => {
+    const tight = { ingestionBodyBytesMax: 2 ** 20 };
     expect((await rig(tight).push(new Uint8Array(2 ** 20 + 1), PROTO_TYPE)).status).to.equal(413);
     const bomb = gzipSync(new Uint8Array(2 ** 20 + 1));
     expect((await rig(tight).push(bomb, { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(413);
@@ -225,7 +226,7 @@ describe("push", () => {
       .and.to.contain(`pyromesh_discarded_bytes_total{reason="body_size_limit_exceeded",tenant="anonymous"} ${4 * 300_000 + 2 ** 20}`);
   });
 
-  it("torn gzip, an unknown encoding, an unknown content type and no tenant of its own are refused", async () => {
+  it("truncated gzip, an unknown encoding, an unknown content type, and several tenants are refused", async () => {
     expect((await rig().push(gzipSync(ONE).subarray(0, 50), { ...PROTO_TYPE, "content-encoding": "gzip" })).status).to.equal(400);
     expect((await rig().push(ONE, { ...PROTO_TYPE, "content-encoding": "br" })).status).to.equal(501);
     for (const type of ["text/plain", "", "application/json; charset=latin1"]) {
@@ -236,7 +237,7 @@ describe("push", () => {
     expect((await rig().push(ONE, PROTO_TYPE, [parseTenantId("a"), parseTenantId("b")])).status).to.equal(400);
   });
 
-  it("of several profiles each has its own Idempotency-Key: the request's and its place there, whatever is refused before it", async () => {
+  it("each of several profiles has a key of its own: the request's with its position, whatever is refused before it", async () => {
     const { sink, push } = rig();
     const keyed = { ...PROTO_TYPE, "idempotency-key": "k1" };
     await push(TWO, keyed);
@@ -251,14 +252,14 @@ describe("push", () => {
     expect(sink.arrived.map(({ idempotencyKey }) => idempotencyKey)).to.deep.equal([undefined, undefined, undefined]);
   });
 
-  it("the Idempotency-Key goes along, unless it is too long", async () => {
+  it("the Idempotency-Key is passed on, unless it is too long", async () => {
     const { sink, push } = rig();
     await push(ONE, { ...PROTO_TYPE, "idempotency-key": "k1" });
     expect(sink.arrived[0]!.idempotencyKey).to.equal("k1");
     expect((await push(ONE, { ...PROTO_TYPE, "idempotency-key": "k".repeat(256) })).status).to.equal(400);
   });
 
-  it("hundreds of series are one push: push_max_concurrency bounds the work at once, not what may come", async () => {
+  it("hundreds of series are one push: push_max_concurrency bounds concurrent work, not the size of a push", async () => {
     const { sink, push } = rig();
     const body = encodePushRequest(Array.from({ length: 300 }, () => ({ labels: {}, profiles: [{ raw: RAW }] })));
     expect((await push(body, PROTO_TYPE)).status).to.equal(200);
@@ -278,7 +279,7 @@ describe("push", () => {
 
   it("the body of a large push is let go of once it is answered", async () => {
     setFlagsFromString("--expose-gc");
-    const collect = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
+    const collect = runInNewContext("gc") as () => void; // the flag set above puts gc into every new context
     const { push, sink } = rig();
     let held: WeakRef<ArrayBufferLike> | undefined;
     sink.refuse = ({ pprof }) => {
@@ -287,7 +288,7 @@ describe("push", () => {
     };
     await push(encodePushRequest([{ labels: {}, profiles: [{ raw: new Uint8Array(100_000) }] }]), PROTO_TYPE);
     expect(held?.deref()?.byteLength).to.be.greaterThan(100_000);
-    await new Promise((resolve) => setImmediate(resolve)); // until then the reference that was asked keeps it
+    await new Promise((resolve) => setImmediate(resolve)); // the WeakRef keeps its target until the turn ends
     collect();
     expect(held?.deref()).to.equal(undefined);
     expect((await push(ONE, PROTO_TYPE)).status, "the same handler").to.equal(400);
@@ -305,7 +306,7 @@ describe("push", () => {
   });
 
   describe("recorded exchanges", () => {
-    // 66, 67, 70-73, 76 and 77 are refused for what the sink finds in them: here it must get them unharmed.
+    // The sink refuses 66, 67, 70-73, 76 and 77 for their content. Here it must get them unchanged.
     const expectations: Readonly<Record<string, { status: number; profileCount: number }>> = {
       "01": { status: 200, profileCount: 2 },
       "02": { status: 200, profileCount: 1 },

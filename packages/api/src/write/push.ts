@@ -1,16 +1,16 @@
 /**
  * push.v1.PusherService/Push: many profiles in one request, each accepted or refused by itself.
  *
- * The order matters: body size, then what the message says (cheap), then the rate limit, then the sink (dear). A profile
- * is never decoded here; its size before compression is what its gzip trailer claims, held to what the sink would inflate.
+ * The order matters, cheap checks first: the body's size, the message's structure, the rate limit, then the sink. Profiles are not
+ * decoded here. The uncompressed size of a profile is what its gzip trailer claims, at most what the sink would decompress.
  *
- * What must stay true: a 200 means the sink kept every profile. Where some were refused the others are stored all the
- * same, and the error names each one refused.
+ * What must stay true: 200 means that the sink has stored every profile. Where some were refused, all others are stored, and the error
+ * names each one that was refused.
  */
 import { claimedInflatedBytes, CodedError, invalidArgument, isGzip, messageOf, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import { parseUuid } from "@pyromesh/profile";
-import { CONTENT_TYPE_UNKNOWN, codecOf, heedTimeLimit } from "../bodies/connect.ts";
+import { CONTENT_TYPE_UNKNOWN, codecOf, applyClientTimeout } from "../bodies/connect.ts";
 import type { Codec } from "../bodies/connect.ts";
 import type { Discards } from "./discards.ts";
 import { errorReply } from "../ports/error-status.ts";
@@ -19,21 +19,21 @@ import { inflateBody } from "../bodies/inflate.ts";
 import { JSON_PUSH_BYTES_MAX } from "../proto/json-bounds.ts";
 import type { ArrivedProfile, Caller, ProfileSink, RefusedProfile } from "../ports/ports.ts";
 import type { PushCounts } from "./push-counts.ts";
-import { readPushJsonInSteps } from "./push-json.ts";
-import { describeProfile, finishReading, readPushBinaryInSteps } from "./push-message.ts";
+import { readPushJson } from "./push-json.ts";
+import { describeProfile, finishReading, readPushBinary } from "./push-message.ts";
 import type { PushedProfile, PushReading } from "./push-message.ts";
 import type { RateLimit, RateLimits } from "./rate-limit.ts";
 
-/** Limits of a tenant's writes, Pyroscope's names in camel case; 0 lifts one. */
+/** Limits on a tenant's writes; 0 is unlimited. */
 export interface WriteLimits extends RateLimits {
-  /** MiB: of a body as sent, of a body inflated, and of the profiles of one push together. */
-  readonly ingestionBodyLimitMb: number;
-  /** Of one profile before compression. Enforced by the sink; here it bounds what a profile can be charged. */
-  readonly maxProfileSizeBytes: number;
+  /** `limits.ingestion_body_limit_mb`: of the body as sent, of the decompressed body, and of the profiles of one push together. */
+  readonly ingestionBodyBytesMax: number;
+  /** `limits.max_profile_size_bytes`. Uncompressed size of one profile. The sink enforces it; here it bounds the bytes that the rate limit charges. */
+  readonly profileSizeBytesMax: number;
 }
 
 export interface WriteOptions {
-  /** The limits now in force: asked for every request. */
+  /** Called for every request, so that reloaded limits apply. */
   readonly limitsOf: (tenant: TenantId) => WriteLimits;
 }
 
@@ -44,14 +44,14 @@ export interface WriteModules {
   readonly discards: Discards;
 }
 
-/** Connect unary, JSON and binary. Anything that is no CodedError passes through: the server answers 500 and logs it. */
+/** Connect unary, JSON and binary. An error that is no CodedError is rethrown: the server answers 500 and logs it. */
 export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteModules & { readonly clock: Clock }): Handler {
   const own = { ...modules, largeReadings: new LargeReadings({ clock }) };
   return async (request) => {
     const codec = codecOf(request.headers["content-type"]);
     if (codec === undefined) return CONTENT_TYPE_UNKNOWN;
     try {
-      heedTimeLimit(request);
+      applyClientTimeout(request);
       await push(request, codec, options, own);
       return codec === "json" ? ACCEPTED_JSON : ACCEPTED_PROTO;
     } catch (thrown) {
@@ -61,7 +61,7 @@ export function pushHandler(options: WriteOptions, { clock, ...modules }: WriteM
   };
 }
 
-/** The same for each push: bytes of none cost a buffer too. */
+/** Shared by all pushes: even an empty body costs a buffer. */
 const ACCEPTED_JSON: ApiReply = { status: 200, headers: { "content-type": "application/json", "accept-encoding": "gzip" }, body: "{}" };
 const ACCEPTED_PROTO: ApiReply = { status: 200, headers: { "content-type": "application/proto", "accept-encoding": "gzip" }, body: new Uint8Array(0) };
 
@@ -76,7 +76,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
     discardOversize(thrown, tenant, modules);
     throw thrown;
   }
-  const reading = codec === "json" ? readPushJsonInSteps(body) : readPushBinaryInSteps(body);
+  const reading = codec === "json" ? readPushJson(body) : readPushBinary(body);
   const pushed = body.length <= READ_AT_ONCE_BYTES_MAX ? finishReading(reading) : await modules.largeReadings.run(reading, request.caller);
   if (pushed.length === 0) throw invalidArgument("PUSH_EMPTY", "no profiles received: send at least one series with at least one sample");
   const pushBytes = checkTotalSize(pushed, limits, { tenant, sizeBytesMax: bodyBytesMax }, modules);
@@ -87,7 +87,7 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   const arrived: ArrivedProfile[] = [];
   const arrivedBytes: number[] = [];
   for (const [index, profile] of pushed.entries()) {
-    const sizeBytes = claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+    const sizeBytes = claimedSizeBytes(profile.raw, limits.profileSizeBytesMax);
     modules.counts.received(tenant, sizeBytes);
     const problem = checkProfile(profile) ?? modules.rateLimit.take(tenant, sizeBytes, pushBytes);
     if (problem !== undefined) {
@@ -96,8 +96,8 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
       refused.push(named(describeProfile(profile), problem));
       continue;
     }
-    // The key is the request's: with its place in the request a profile is told from another just like it, and found again in a retry,
-    // which the refused ones must not change.
+    // The key belongs to the request. With the profile's position in the request it tells equal profiles apart and recognises each one in
+    // a retry. So refused profiles must not change the positions.
     arrived.push({
       labels: profile.labels,
       pprof: profile.raw,
@@ -113,19 +113,19 @@ async function push(request: ApiRequest, codec: Codec, options: WriteOptions, mo
   if (arrived.length > 0) {
     for (const { error } of await keep({ tenant, profiles: arrived, sizesBytes: arrivedBytes }, request.caller, modules)) refused.push(error);
   }
-  // Asked again now: profiles behind the one that was refused may have passed since, and the whole push comes again.
+  // Computed after all profiles: those behind a refused one may have passed, and the client sends the whole push again.
   const waitSeconds = isRateLimited ? modules.rateLimit.waitSeconds(tenant, pushBytes) : 0;
   if (refused.length > 0) throw summary(refused, pushed.length, waitSeconds);
 }
 
-export interface ArrivedProfiles {
+interface ArrivedProfiles {
   readonly tenant: TenantId;
   readonly profiles: readonly ArrivedProfile[];
-  /** What each was counted as when it was received. */
+  /** The size that each profile was counted with when it was received. */
   readonly sizesBytes: readonly number[];
 }
 
-/** Gives profiles to the sink and counts what became of each. Resolves with those that were refused; rejects where none could be kept. */
+/** Passes profiles to the sink and counts the outcome. Resolves with those that were refused; rejects where none could be stored. */
 export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, caller: Caller, { counts, discards, sink }: WriteModules): Promise<readonly RefusedProfile[]> {
   let refused: readonly RefusedProfile[];
   try {
@@ -135,7 +135,7 @@ export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, ca
     throw thrown;
   }
   const refusedIndexes = new Set<number>();
-  // A push that is refused as a whole has one error for all of its profiles, which may be many thousands.
+  // A push that is refused as a whole has the same error for all of its profiles, which may be thousands.
   const refusedTogether = new Map<Error, { sizeBytes: number; count: number }>();
   for (const { index, error } of refused) {
     refusedIndexes.add(index);
@@ -154,12 +154,12 @@ export async function keep({ tenant, profiles, sizesBytes }: ArrivedProfiles, ca
 function checkProfile(profile: PushedProfile): CodedError | undefined {
   if (profile.raw.length === 0) return invalidArgument("PROFILE_EMPTY", "rawProfile is empty: send a pprof profile");
   if (profile.id !== "" && parseUuid(profile.id) === undefined) {
-    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is no UUID: send one, or leave ID out`);
+    return invalidArgument("PROFILE_ID_INVALID", `ID ${JSON.stringify(profile.id.slice(0, 100))} is not a UUID: send one, or leave ID out`);
   }
   return undefined;
 }
 
-/** Header and trailer. */
+/** Size of a gzip header and trailer. */
 const GZIP_BYTES_MIN = 18;
 
 interface BodyBound {
@@ -169,7 +169,7 @@ interface BodyBound {
 
 function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, { tenant, sizeBytesMax }: BodyBound, { counts, discards }: WriteModules): number {
   let totalBytes = 0;
-  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.maxProfileSizeBytes);
+  for (const profile of pushed) totalBytes += claimedSizeBytes(profile.raw, limits.profileSizeBytesMax);
   if (totalBytes <= sizeBytesMax) return totalBytes;
   const refusal = invalidArgument(
     "PUSH_BODY_SIZE_LIMIT",
@@ -181,8 +181,8 @@ function checkTotalSize(pushed: readonly PushedProfile[], limits: WriteLimits, {
 }
 
 /**
- * A body that is too large counts as one profile, of as many bytes as it might have had: what else is in it nobody has read. The error says
- * how many, which may be less than the tenant's limit: JSON has one of its own, and so has this node's memory.
+ * A body that is too large counts as one profile of the largest size allowed: its content is not read. The bound is the one the error
+ * names, which may be below the tenant's limit: JSON bodies have a bound of their own, and so has the node's memory.
  */
 export function discardOversize(thrown: unknown, tenant: TenantId, { counts, discards }: WriteModules): void {
   if (!(thrown instanceof CodedError) || thrown.code !== "BODY_TOO_LARGE") return;
@@ -193,8 +193,8 @@ export function discardOversize(thrown: unknown, tenant: TenantId, { counts, dis
 }
 
 /**
- * What the profile will be once inflated, as its gzip trailer claims. A trailer may lie: high claims are held to what the sink would
- * inflate at most, low ones to the bytes that came; the sink's own bounds do not rely on this.
+ * The uncompressed size that the gzip trailer claims. A trailer may lie, so the claim is held between the size as sent and the size that
+ * the sink would decompress. The sink has bounds of its own.
  */
 export function claimedSizeBytes(raw: Uint8Array, profileSizeBytesMax: number): number {
   if (raw.length < GZIP_BYTES_MIN || !isGzip(raw)) return raw.length;
@@ -211,10 +211,8 @@ export function writeTenant(request: ApiRequest): TenantId {
   return tenant;
 }
 
-const MIB = 2 ** 20;
-
-export function bodyLimitBytes(limits: WriteLimits): number {
-  return limits.ingestionBodyLimitMb > 0 ? limits.ingestionBodyLimitMb * MIB : Number.MAX_SAFE_INTEGER;
+export function bodyLimitBytes({ ingestionBodyBytesMax }: WriteLimits): number {
+  return ingestionBodyBytesMax > 0 ? ingestionBodyBytesMax : Number.MAX_SAFE_INTEGER;
 }
 
 const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
@@ -228,7 +226,7 @@ export function idempotencyKeyOf(request: ApiRequest): string | undefined {
   return key;
 }
 
-/** The body, inflated where it is compressed. */
+/** Reads the body and decompresses it where it is compressed. */
 async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number): Promise<Uint8Array> {
   const sizeBytesMax = codec === "json" ? Math.min(bodyBytesMax, JSON_PUSH_BYTES_MAX) : bodyBytesMax;
   const body = await request.body(sizeBytesMax);
@@ -239,12 +237,12 @@ async function readBody(request: ApiRequest, codec: Codec, bodyBytesMax: number)
 
 const BODY_LIMIT_ADVICE = "limit ingestion_body_limit_mb: send fewer profiles at once, or raise the limit";
 
-/** Reading as much takes less than a millisecond, whatever it spells. */
+/** Bodies up to this size are parsed in one step, in less than a millisecond. */
 const READ_AT_ONCE_BYTES_MAX = 64 * 2 ** 10;
 
 /**
- * Reads large pushes one at a time, and lets others have the thread between their steps: twenty that take turns hold it for the time of
- * twenty steps. As many wait as there are handlers at work.
+ * Parses large pushes one at a time, and gives other requests a turn between the steps: twenty parses in turn would hold the thread for
+ * twenty steps. At most as many wait as handlers run.
  */
 class LargeReadings {
   readonly #clock: Clock;
@@ -257,7 +255,7 @@ class LargeReadings {
   run(reading: PushReading, caller: Caller): Promise<PushedProfile[]> {
     const run = (): Promise<PushedProfile[]> => this.#run(reading, caller);
     const done = this.#last.then(run, run);
-    this.#last = done.then(ignore, ignore); // the next one waits for it, and does not hold its body
+    this.#last = done.then(ignore, ignore); // the next one waits for this one, and must not hold its body
     return done;
   }
 
@@ -274,7 +272,7 @@ class LargeReadings {
 
 function ignore(): void {}
 
-/** Without a Content-Encoding. Throws where it is another than gzip. */
+/** True without a Content-Encoding. Throws for any encoding but gzip. */
 function isSentAsIs(request: ApiRequest): boolean {
   const encoding = (request.headers["content-encoding"] ?? "identity").trim().toLowerCase();
   if (encoding === "identity" || encoding === "") return true;
@@ -288,19 +286,19 @@ function isSentAsIs(request: ApiRequest): boolean {
 
 // --- the reply --------------------------------------------------------------------------------------------------------
 
-/** Refusals told one by one; past this they are only counted. */
+/** Refused profiles that the message names. Further ones are only counted. */
 const REFUSALS_TOLD_MAX = 20;
 
 /**
- * One error for all: the kind is the worst among them, for the caller's retry. What this node could not do makes the push worth
- * retrying (stored profiles are known again by their identity), then what a limit held back; only then is it the caller's fault.
+ * One error for all refused profiles, of the kind that matters most for a retry: first what this node could not do (stored profiles are
+ * recognised by their identity), then a limit, and only then a fault of the caller.
  */
 export function summary(refused: readonly unknown[], profileCount: number, waitSeconds = 0): CodedError {
   const first = refused[0];
   if (profileCount === 1 && first instanceof CodedError) return first;
   let worst = codedOf(first);
   for (const error of refused) if (severity(codedOf(error)) > severity(worst)) worst = codedOf(error);
-  // One error may refuse many profiles: it is told once.
+  // One error may refuse many profiles; it is named once.
   const distinct = [...new Set(refused)];
   const told = distinct.slice(0, REFUSALS_TOLD_MAX).map(messageOf);
   if (distinct.length > told.length) told.push(`and ${distinct.length - told.length} more`);

@@ -1,5 +1,6 @@
 import { parseTenantId } from "@pyromesh/base";
-import type { Clock, TenantId } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
 import { expect } from "chai";
 import fc from "fast-check";
 import { RateLimit, step } from "./rate-limit.ts";
@@ -9,49 +10,37 @@ const MIB = 2 ** 20;
 const A = parseTenantId("a");
 const B = parseTenantId("b");
 
-class HandClock {
-  nowMsValue = 0;
-  readonly clock: Clock = {
-    nowMs: () => this.nowMsValue,
-    nowNs: () => BigInt(this.nowMsValue) * 1_000_000n,
-    monotonicMs: () => this.nowMsValue,
-    after: () => ({ cancel: () => {} }),
-    nextTurn: () => Promise.resolve(),
-    sleep: () => Promise.resolve(),
-  };
+function limiter(limitsOf: (tenant: TenantId) => RateLimits, tenantCountMax?: number): { limit: RateLimit; clock: ManualClock } {
+  const clock = new ManualClock();
+  return { limit: new RateLimit(tenantCountMax === undefined ? { limitsOf } : { limitsOf, tenantCountMax }, { clock }), clock };
 }
 
-function limiter(limitsOf: (tenant: TenantId) => RateLimits, tenantCountMax?: number): { limit: RateLimit; hand: HandClock } {
-  const hand = new HandClock();
-  return { limit: new RateLimit(tenantCountMax === undefined ? { limitsOf } : { limitsOf, tenantCountMax }, { clock: hand.clock }), hand };
-}
-
-const DEFAULTS: RateLimits = { ingestionRateMb: 4, ingestionBurstSizeMb: 8 };
+const DEFAULTS: RateLimits = { ingestionRateBytesPerSecond: 4 * MIB, ingestionBurstBytes: 8 * MIB };
 
 describe("rate limit", () => {
   it("a full bucket passes its burst, then refuses until tokens have flowed in", () => {
-    const { limit, hand } = limiter(() => DEFAULTS);
+    const { limit, clock } = limiter(() => DEFAULTS);
     expect(limit.take(A, 5 * MIB)).to.equal(undefined);
     expect(limit.take(A, 3 * MIB)).to.equal(undefined);
     const refused = limit.take(A, 2 * MIB);
     expect(refused?.code).to.equal("RATE_LIMITED");
     expect(refused?.kind).to.equal("resource_exhausted");
-    hand.nowMsValue = 500;
+    clock.advance(500);
     expect(limit.take(A, 2 * MIB)).to.equal(undefined);
   });
 
   it("the refusal names the limits, the numbers and when to try again, and that time is enough", () => {
-    const { limit, hand } = limiter(() => DEFAULTS);
+    const { limit, clock } = limiter(() => DEFAULTS);
     limit.take(A, 8 * MIB);
     const refused = limit.take(A, 6 * MIB)!;
     expect(refused.message).to.contain("ingestion_rate_mb (4 MB a second)").and.to.contain("ingestion_burst_size_mb (8 MB)").and.to.contain(`${6 * MIB} bytes`);
     expect(refused.details["retryAfterSeconds"]).to.equal(2);
     expect(refused.details["reason"]).to.equal("rate_limited");
-    hand.nowMsValue = 2_000;
+    clock.advance(2_000);
     expect(limit.take(A, 6 * MIB)).to.equal(undefined);
   });
 
-  it("what is larger than the burst can never pass, and is the caller's to change", () => {
+  it("a profile larger than the burst can never pass, which is an error of the caller", () => {
     const { limit } = limiter(() => DEFAULTS);
     const refused = limit.take(A, 8 * MIB + 1)!;
     expect(refused.message).to.contain("can never pass").and.to.contain("raise ingestion_burst_size_mb");
@@ -60,8 +49,8 @@ describe("rate limit", () => {
     expect(limit.take(A, 8 * MIB), "a refusal costs nothing").to.equal(undefined);
   });
 
-  it("of a push of several the time is until all of it would pass; one that never would is told so", () => {
-    const { limit, hand } = limiter(() => DEFAULTS);
+  it("the time to wait is until the whole push would pass; a push that never would is told so", () => {
+    const { limit, clock } = limiter(() => DEFAULTS);
     expect(limit.take(A, 5 * MIB, 7 * MIB)).to.equal(undefined);
     expect(limit.take(A, 2 * MIB, 7 * MIB)).to.equal(undefined);
     const refused = limit.take(A, 2 * MIB, 7 * MIB)!;
@@ -69,38 +58,38 @@ describe("rate limit", () => {
     const never = limit.take(A, 2 * MIB, 9 * MIB)!;
     expect([never.code, never.kind, limit.waitSeconds(A, 9 * MIB)]).to.deep.equal(["RATE_BURST_EXCEEDED", "invalid_argument", 0]);
     expect(never.message).to.contain(`the profiles of this push are ${9 * MIB} bytes together`).and.to.contain("send fewer at once, or raise ingestion_burst_size_mb");
-    hand.nowMsValue = 2_000;
+    clock.advance(2_000);
     expect(limit.waitSeconds(A, 7 * MIB)).to.equal(0);
     expect(limit.take(A, 5 * MIB, 7 * MIB) ?? limit.take(A, 2 * MIB, 7 * MIB)).to.equal(undefined);
   });
 
   it("a rate of 0 lifts the limit and keeps nothing", () => {
-    const { limit } = limiter(() => ({ ingestionRateMb: 0, ingestionBurstSizeMb: 0 }));
+    const { limit } = limiter(() => ({ ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 0 }));
     for (let i = 0; i < 100; i++) expect(limit.take(A, 1_000 * MIB)).to.equal(undefined);
     expect(limit.tenantCount).to.equal(0);
   });
 
   it("tenants do not spend each other's tokens, and each has its own limits", () => {
-    const { limit } = limiter((tenant) => (tenant === A ? DEFAULTS : { ingestionRateMb: 1, ingestionBurstSizeMb: 1 }));
+    const { limit } = limiter((tenant) => (tenant === A ? DEFAULTS : { ingestionRateBytesPerSecond: MIB, ingestionBurstBytes: MIB }));
     expect(limit.take(A, 8 * MIB)).to.equal(undefined);
     expect(limit.take(B, MIB)).to.equal(undefined);
     expect(limit.take(B, 1)?.message).to.contain("ingestion_rate_mb (1 MB a second)");
   });
 
-  it("an override takes hold with the next profile", () => {
+  it("an override applies to the next profile", () => {
     let limits = DEFAULTS;
     const { limit } = limiter(() => limits);
     limit.take(A, 8 * MIB);
     expect(limit.take(A, MIB)).not.to.equal(undefined);
-    limits = { ingestionRateMb: 0, ingestionBurstSizeMb: 8 };
+    limits = { ingestionRateBytesPerSecond: 0, ingestionBurstBytes: 8 * MIB };
     expect(limit.take(A, MIB)).to.equal(undefined);
   });
 
-  it("the map of tenants is bounded: full buckets leave first, then the one longest untouched", () => {
-    const { limit, hand } = limiter(() => DEFAULTS, 10);
+  it("the map of tenants is bounded: full buckets are removed first, then the one unused for the longest time", () => {
+    const { limit, clock } = limiter(() => DEFAULTS, 10);
     for (let i = 0; i < 1_000; i++) limit.take(parseTenantId(`t${i}`), MIB);
     expect(limit.tenantCount).to.equal(10);
-    hand.nowMsValue = 60_000;
+    clock.advance(60_000);
     limit.take(A, MIB);
     expect(limit.tenantCount, "the others are full again and left").to.equal(1);
   });
@@ -112,7 +101,7 @@ describe("rate limit", () => {
     expect(taken.bucket.tokenBytes).to.equal(5);
   });
 
-  it("over any run no more passes than the burst and what flowed in", () => {
+  it("over any run no more passes than the burst and the tokens that were added", () => {
     const ask = fc.record({ sizeBytes: fc.integer({ min: 0, max: 200 }), waitMs: fc.integer({ min: 0, max: 500 }) });
     fc.assert(
       fc.property(fc.array(ask, { maxLength: 60 }), (asks) => {

@@ -1,27 +1,30 @@
 /**
- * How fast a tenant may push: a token bucket per tenant, in bytes of profiles before compression.
+ * The rate limit on pushes: a token bucket for each tenant, in bytes of uncompressed profiles.
  *
- *   ingestion_rate_mb        tokens that flow in, a second      0 lifts the limit
- *   ingestion_burst_size_mb  what the bucket holds
+ *   ingestion_rate_mb        tokens added per second      0: unlimited
+ *   ingestion_burst_size_mb  size of the bucket
  *
- * A profile passes when the bucket holds its size. Whoever is refused sends the whole push again, so the time to wait is until the bucket
- * holds all of it; where it never can, waiting helps nobody, and the refusal is the caller's to change. A bucket that is full again is as
- * good as none: such tenants leave the map.
+ * A profile passes when the bucket has tokens for it. A client that is refused sends the whole push again, so it is told to wait until
+ * the bucket has tokens for all of it. A push larger than the bucket never passes, and the caller has to change it. A full bucket is the
+ * same as none, so tenants with a full bucket are removed from the map.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 
 export interface RateLimits {
-  /** MiB a second, Pyroscope's `ingestion_rate_mb`. 0: no limit. */
-  readonly ingestionRateMb: number;
-  /** MiB, Pyroscope's `ingestion_burst_size_mb`. */
-  readonly ingestionBurstSizeMb: number;
+  /** `limits.ingestion_rate_mb`. 0: unlimited. */
+  readonly ingestionRateBytesPerSecond: number;
+  /** `limits.ingestion_burst_size_mb`. */
+  readonly ingestionBurstBytes: number;
 }
 
-export interface RateLimitOptions {
-  /** The limits now in force for a tenant: asked for every profile, so an override takes hold at once. */
+interface RateLimitOptions {
+  /** Called for every profile, so that a reloaded override applies at once. */
   readonly limitsOf: (tenant: TenantId) => RateLimits;
-  /** Buckets kept. At the bound the full ones leave, then the one longest untouched (which starts with a full bucket when it comes back). */
+  /**
+   * Buckets kept. At the bound full buckets are removed, then the one unused for the longest time (that tenant begins again with a full
+   * bucket).
+   */
   readonly tenantCountMax?: number;
 }
 
@@ -29,9 +32,9 @@ export class RateLimit {
   readonly #limitsOf: (tenant: TenantId) => RateLimits;
   readonly #tenantCountMax: number;
   readonly #clock: Clock;
-  /** In order of last use: an entry is taken out and put back when it is touched. */
+  /** In order of last use: an entry is removed and added again when it is used. */
   readonly #buckets = new Map<TenantId, Bucket>();
-  /** Touched last. */
+  /** The tenant used last. */
   #latest: TenantId | undefined;
 
   constructor(options: RateLimitOptions, modules: { readonly clock: Clock }) {
@@ -45,12 +48,12 @@ export class RateLimit {
   }
 
   /**
-   * Undefined when `sizeBytes` may pass (and is charged). Else RATE_LIMITED, whose `details.retryAfterSeconds` is when all `pushBytes` of the
-   * push would pass, or RATE_BURST_EXCEEDED (`invalid_argument`) where they never would.
+   * Returns undefined and takes the tokens where the profile passes. Otherwise RATE_LIMITED with `details.retryAfterSeconds` (when all
+   * `pushBytes` of the push would pass), or RATE_BURST_EXCEEDED (`invalid_argument`) where they never would.
    */
   take(tenant: TenantId, sizeBytes: number, pushBytes: number = sizeBytes): CodedError | undefined {
     const limits = this.#limitsOf(tenant);
-    if (limits.ingestionRateMb <= 0) {
+    if (limits.ingestionRateBytesPerSecond <= 0) {
       this.#buckets.delete(tenant);
       return undefined;
     }
@@ -61,17 +64,17 @@ export class RateLimit {
     return taken.isAllowed ? undefined : refusal(limits, rate, { sizeBytes, pushBytes }, taken);
   }
 
-  /** Until `sizeBytes` would pass, in whole seconds; 0: they would now, or never. */
+  /** Whole seconds until `sizeBytes` would pass. 0: they would now, or never. */
   waitSeconds(tenant: TenantId, sizeBytes: number): number {
     const limits = this.#limitsOf(tenant);
-    if (limits.ingestionRateMb <= 0) return 0;
+    if (limits.ingestionRateBytesPerSecond <= 0) return 0;
     const { retryAfterMs } = step(this.#buckets.get(tenant), { sizeBytes, nowMs: this.#clock.monotonicMs(), ...rateOf(limits) });
     return Number.isFinite(retryAfterMs) ? Math.ceil(retryAfterMs / 1000) : 0;
   }
 
   #keep(tenant: TenantId, bucket: Bucket, nowMs: number): void {
     if (tenant === this.#latest && this.#buckets.has(tenant)) {
-      this.#buckets.set(tenant, bucket); // it keeps its place, the last: a push takes once for each of its profiles
+      this.#buckets.set(tenant, bucket); // it is the last already: a push takes tokens once for each of its profiles
       return;
     }
     this.#latest = tenant;
@@ -83,7 +86,7 @@ export class RateLimit {
   #makeRoom(nowMs: number): void {
     for (const [tenant, bucket] of this.#buckets) {
       const limits = this.#limitsOf(tenant);
-      if (limits.ingestionRateMb <= 0 || isFull(bucket, nowMs, rateOf(limits))) this.#buckets.delete(tenant);
+      if (limits.ingestionRateBytesPerSecond <= 0 || isFull(bucket, nowMs, rateOf(limits))) this.#buckets.delete(tenant);
     }
     if (this.#buckets.size < this.#tenantCountMax) return;
     const oldest = this.#buckets.keys().next();
@@ -98,7 +101,7 @@ export interface Bucket {
   readonly atMs: number;
 }
 
-export interface Rate {
+interface Rate {
   readonly bytesPerSecond: number;
   readonly burstBytes: number;
 }
@@ -106,11 +109,11 @@ export interface Rate {
 export interface Taken {
   readonly bucket: Bucket;
   readonly isAllowed: boolean;
-  /** Until it would pass; 0 when it did, Infinity when it never can. */
+  /** Until the request would pass: 0 where it did, Infinity where it never can. */
   readonly retryAfterMs: number;
 }
 
-/** One request for `sizeBytes`. No bucket yet means a full one. Time that runs backwards adds nothing. */
+/** Takes `sizeBytes` from the bucket; undefined is a full bucket. Time that runs backwards adds no tokens. */
 export function step(bucket: Bucket | undefined, ask: Rate & { readonly sizeBytes: number; readonly nowMs: number }): Taken {
   const tokenBytes = bucket === undefined ? ask.burstBytes : filled(bucket, ask.nowMs, ask);
   const isAllowed = ask.sizeBytes <= tokenBytes;
@@ -129,20 +132,21 @@ function isFull(bucket: Bucket, nowMs: number, rate: Rate): boolean {
   return filled(bucket, nowMs, rate) >= rate.burstBytes;
 }
 
-const MIB = 2 ** 20;
-
 function rateOf(limits: RateLimits): Rate {
-  return { bytesPerSecond: limits.ingestionRateMb * MIB, burstBytes: limits.ingestionBurstSizeMb * MIB };
+  return { bytesPerSecond: limits.ingestionRateBytesPerSecond, burstBytes: limits.ingestionBurstBytes };
 }
+
+/** As the settings count. */
+const MB = 2 ** 20;
 
 interface Sizes {
   readonly sizeBytes: number;
-  /** Of all profiles of the push, this one among them. */
+  /** The size of all profiles of the push, this one included. */
   readonly pushBytes: number;
 }
 
 function refusal(limits: RateLimits, rate: Rate, { sizeBytes, pushBytes }: Sizes, { bucket }: Taken): CodedError {
-  const held = `the limits ingestion_rate_mb (${limits.ingestionRateMb} MB a second) and ingestion_burst_size_mb (${limits.ingestionBurstSizeMb} MB)`;
+  const held = `the limits ingestion_rate_mb (${rate.bytesPerSecond / MB} MB a second) and ingestion_burst_size_mb (${rate.burstBytes / MB} MB)`;
   const details = { reason: "rate_limited", sizeBytes, burstBytes: rate.burstBytes };
   if (pushBytes > rate.burstBytes) {
     const what =

@@ -3,7 +3,7 @@ import { assert } from "chai";
 import { addFirstFormatStores, decodeIdentity, encodeIdentity, IDENTITY_KEY, makeIdentity, readIdentity } from "./bucket-identity.ts";
 import type { BucketIdentity } from "./bucket-identity.ts";
 import { MemoryBucket } from "./memory-bucket.ts";
-import { OBJECT_PREFIX } from "../catalog/object-path.ts";
+import { OBJECT_PREFIX } from "../listing/object-path.ts";
 import { ManualClock } from "../testing/index.ts";
 
 const never = new AbortController().signal;

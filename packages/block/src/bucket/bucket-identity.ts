@@ -6,7 +6,7 @@ import { CodedError, messageOf } from "@pyromesh/base";
 import type { Bucket } from "./bucket.ts";
 import { isBucketError } from "./bucket.ts";
 
-/** Outside of `v1/`: a LIST of segments does not meet it. */
+/** Outside of `v1/`, so that a LIST of segments does not show it. */
 export const IDENTITY_KEY = "pyromesh-bucket.json";
 const IDENTITY_FORMAT = 1;
 

@@ -1,12 +1,11 @@
 /**
- * The bucket: where segments and blocks are kept, as a port that assumes nothing only S3 has.
+ * The port to where segments and blocks are kept. It asks for nothing that a folder or a plain S3 store could not give.
  *
- * Whoever implements it promises: a put that resolved is durable and seen by every later get, head and list, on every
- * node; a reader sees a whole object or none; list answers in key order. `testing/bucket-suite.ts` checks each sentence
- * below on every engine.
+ * What every engine promises: a put that resolved is durable and seen by every later get, head and list, on every node; a reader sees a
+ * whole object or none; a list is in key order. `testing/bucket-suite.ts` checks each sentence below on every engine.
  *
- * Keys are UTF-8 text in segments parted by "/". No key is a folder of another (`a` and `a/b`), since a file system
- * could not hold both; the names of `object-path.ts` never are.
+ * Keys are UTF-8 text in segments separated by "/". No key is a folder of another (`a` and `a/b`): a file system could not hold both. The
+ * names of `object-path.ts` never are.
  */
 import type { ErrorKind } from "@pyromesh/base";
 import { CodedError, encodeUtf8, messageOf } from "@pyromesh/base";
@@ -15,15 +14,15 @@ export interface Bucket {
   /** For logs and errors: `s3://bucket/prefix`. Holds no secret. */
   readonly name: string;
   /**
-   * Makes the place where it is missing and where that is ours to do: the folder of a `file://` bucket. An S3 bucket is its owner's
-   * to make. Nothing else makes a place, a put neither: a folder that is missing may be a disk that is not mounted.
+   * Makes the folder of a `file://` bucket where it is missing. An S3 bucket is made by its owner, and this does nothing. No other call
+   * makes a folder, a put neither: one that is missing may be a disk that is not mounted.
    */
   create(signal: AbortSignal): Promise<void>;
   /** Resolves when the bucket is there and lets us list it. Rejects BUCKET_MISSING, BUCKET_FORBIDDEN or BUCKET_UNAVAILABLE. */
   check(signal: AbortSignal): Promise<void>;
   /** The whole object, at most `OBJECT_SIZE_BYTES_MAX`. The bytes are the caller's own. */
   get(key: string, signal: AbortSignal): Promise<Uint8Array>;
-  /** Exactly `lengthBytes` bytes from `offset`. Rejects BUCKET_RANGE_OUTSIDE where the object ends before. No bytes: asks nobody. */
+  /** Exactly `lengthBytes` bytes from `offset`. Rejects BUCKET_RANGE_OUTSIDE where the object ends before. With a length of 0 no request is made. */
   getRange(key: string, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
   head(key: string, signal: AbortSignal): Promise<BucketObject>;
   /**
@@ -68,8 +67,8 @@ export type BucketErrorCode =
   | "BUCKET_KEY_INVALID";
 
 /**
- * `kind` is what a query that meets the error answers: whatever stands between us and an object, the caller's request
- * was not wrong, so it is never permission_denied or not_found.
+ * What a query that meets the error answers. Never permission_denied or not_found: whatever keeps this node from an object, the caller's
+ * request was not wrong.
  */
 const KIND_OF: Readonly<Record<BucketErrorCode, ErrorKind>> = {
   BUCKET_NOT_FOUND: "unavailable",
@@ -132,10 +131,10 @@ export function checkObjectSize(bucket: string, key: string, sizeBytes: number):
 
 /** S3 ends keys at 1024 bytes, of which the URL's prefix takes some. */
 const KEY_BYTES_MAX = 900;
-/** Control characters cannot travel in a LIST's XML; a lone surrogate is no UTF-8. */
+/** The XML of a LIST cannot carry control characters; half of a surrogate pair is no UTF-8. */
 const UNSAFE = /[\u0000-\u001f\u007f-\u009f\ufffe\uffff]|\p{Cs}/u;
 
-/** Throws BUCKET_KEY_INVALID for what some engine could not keep: the same for all, so that no engine is special. */
+/** Throws BUCKET_KEY_INVALID for a key that one of the engines could not keep. The rule is the same for all of them. */
 export function checkKey(key: string): void {
   const problem = keyProblem(key);
   if (problem !== undefined) throw new BucketError("BUCKET_KEY_INVALID", key, `${JSON.stringify(key.slice(0, 200))} cannot be an object's key: ${problem}`);

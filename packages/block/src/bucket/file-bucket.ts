@@ -1,6 +1,6 @@
 /**
- * A bucket in a folder (`file://dir`): one node's default, and what several share over a mounted file system.
- * A put is synced, file and folders, before it counts; `file-tree.ts` says how.
+ * A bucket in a folder (`file://dir`): the default of one node; several nodes can share one on a mounted file system. A put resolves after
+ * the file and its folders are synced (`file-tree.ts`).
  */
 import type { Clock, Random } from "@pyromesh/base";
 import { messageOf } from "@pyromesh/base";
@@ -14,7 +14,7 @@ export class FileBucket implements Bucket {
   readonly name: string;
   readonly #tree: FileTree;
 
-  /** Looks at no folder, and makes none: `create` does that. */
+  /** Does not look at the folder and does not make it: `create` does. */
   constructor(dir: string, modules: { readonly clock: Clock; readonly random: Random }) {
     this.name = `file://${dir}`;
     this.#tree = FileTree.at(dir, modules);
@@ -116,7 +116,7 @@ export class FileBucket implements Bucket {
 
   async close(): Promise<void> {}
 
-  /** Reads go on where the folder exists and is empty, or where this process may not write to it. */
+  /** A folder that exists is read from although it is empty, or this process may not write to it. */
   async #prepareToRead(): Promise<void> {
     try {
       await this.#tree.prepare();

@@ -1,16 +1,16 @@
 /**
- * Files that are there or not there, never half: the one way this package writes to a disk. `FileBucket` and
- * `FolderFiles` are both made of it.
+ * A folder of files that exist whole or not at all. Everything that this package writes to a disk goes through it: `FileBucket` and
+ * `FolderFiles` are made of it.
  *
  *   root/
  *     v1/anonymous/20260101T00/L0-...seg     a key's segments are folders and a file, escaped (see `escapeSegment`)
  *     %tmp/6f0c...                           a write in progress; no escaped name can begin "%t"
- *     %rot/v1/anonymous/...                  files that are not what was written, kept for people; never listed, never deleted
+ *     %rot/v1/anonymous/...                  corrupt files that were set aside for people; never listed, never deleted
  *
  * What must stay true: when `write` resolves, the bytes, the name and every folder on the way have been synced; a name
  * never leads outside the root.
  *
- * Throws Node's own file errors (`code: "ENOENT"`): the owner knows what they mean to it.
+ * Throws Node's own file errors (`code: "ENOENT"`). The caller gives them a meaning.
  */
 import type { FileHandle } from "node:fs/promises";
 import { link, mkdir, open, readdir, rename, rmdir, stat, unlink } from "node:fs/promises";
@@ -26,10 +26,11 @@ export interface TreeFile {
 }
 
 const TEMPORARY = "%tmp";
-const ROTTEN = "%rot";
-/** Far longer than any write takes, so another process that shares the folder keeps its own. */
+/** The name that data dirs have on disk. */
+const SET_ASIDE = "%rot";
+/** Older temporary files are removed. Far longer than any write takes: another process that shares the folder keeps those it is writing. */
 const TEMPORARY_AGE_MS_MAX = 3_600_000;
-/** A folder may vanish under a write when its last file is deleted; each try makes it again. */
+/** A folder may vanish during a write, when its last file is deleted. Each try makes it again; at the bound the write fails. */
 const WRITE_TRIES_MAX = 5;
 
 interface FileTreeModules {
@@ -41,7 +42,7 @@ export class FileTree {
   readonly root: string;
   readonly #clock: Clock;
   readonly #random: Random;
-  /** Where the disk takes `A` for `a`, capitals are escaped too: two tenants must never share a folder. Known once the tree is prepared. */
+  /** The disk does not tell `A` from `a`. Then capitals are escaped too, since two tenants must never share a folder. Known once the tree is prepared. */
   #isCaseBlind = false;
   #isPrepared = false;
 
@@ -174,7 +175,7 @@ export class FileTree {
     return { key, sizeBytes: found.size, modifiedMs: found.mtimeMs };
   }
 
-  /** Synced when it resolves. False where there was nothing. Folders that become empty go too. */
+  /** Synced when it resolves. False where there was nothing. Folders that become empty are removed too. */
   async delete(key: string): Promise<boolean> {
     const target = this.pathOf(key);
     const folder = path.dirname(target);
@@ -196,12 +197,12 @@ export class FileTree {
   }
 
   /**
-   * Takes a file out of the tree for good, synced when it resolves, and says where it lies now. A key that was set aside before
-   * keeps both files. Undefined where there was nothing.
+   * Moves a corrupt file out of the tree, synced when it resolves, and returns its new path. A file of the same key that was set aside
+   * before is kept too. Undefined where there was nothing.
    */
   async setAside(key: string): Promise<string | undefined> {
     const from = this.pathOf(key);
-    const aside = path.join(this.root, ROTTEN, path.relative(this.root, from));
+    const aside = path.join(this.root, SET_ASIDE, path.relative(this.root, from));
     await makeFolder(path.dirname(aside));
     const to = (await exists(aside)) ? `${aside}.${toHex(this.#random.bytes(8))}` : aside;
     try {
@@ -276,12 +277,12 @@ function missing(message: string): Error {
   return Object.assign(new Error(message), { code: "ENOENT" });
 }
 
-/** How much one read asks of the disk, so that an abort is seen within some 10 ms. */
+/** Of one read, so that an abort takes effect within about 10 ms. */
 const CHUNK_BYTES = 8 * 2 ** 20;
 
 /**
- * How much of a file is written before it is synced: the file system's journal writes out what all files hold back, so a commit
- * of the head that falls into the sync of a whole segment waits for all of it (measured: 30 to 70 ms for 5 MB).
+ * How much of a file is written before it is synced. A sync writes out what the file system holds back for all files, so a commit of the
+ * head at the same time would wait for a whole segment (measured: 30 to 70 ms for 5 MB).
  */
 const SYNC_BYTES = 2 ** 19;
 

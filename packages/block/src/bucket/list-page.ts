@@ -1,24 +1,24 @@
 /**
- * The objects in an S3 LIST's answer, read from its bytes. The client's own XML reader takes 40 ms for a page of 1000 keys, twice
- * as long as the event loop may be held; this takes 1 to 2 ms. It knows the one form that stores answer in:
+ * The objects in the answer to an S3 LIST, read from its bytes: the client's own XML reader holds the event loop for 40 ms a page of 1000
+ * keys, this for 1 to 2 ms. It knows the one form in which stores answer:
  *
  *   ... <Contents><Key>v1/a</Key><LastModified>2026-03-02T14:00:00.000Z</LastModified>...<Size>12</Size>...</Contents> ...
  *
- * What must stay true: an answer of any other form is left to the client's reader, whole; nothing is guessed. The keys are
- * strings of their own: a slice of the page's text would keep the text in memory for as long as the catalog keeps the key.
+ * What must stay true: nothing is guessed. An answer in any other form is left to the client's reader as a whole. Each key is a string of
+ * its own: a slice of the page's text would keep all of the text in memory for as long as the catalog keeps the key.
  */
 import type { BucketObject } from "./bucket.ts";
 
 export interface ListPage {
   readonly objects: readonly BucketObject[];
-  /** The answer without them, for who reads the rest: whether more follow, and the token. */
+  /** The answer without them. The client reads it: whether more pages follow, and the token. */
   readonly rest: Uint8Array;
 }
 
 /** Undefined where the answer has another form than the one drawn above. */
 export function parseListPage(bytes: Uint8Array): ListPage | undefined {
   const xml = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  if (xml.indexOf("<!") >= 0) return undefined; // comments, CDATA, a doctype: where they are, a tag's name may be text
+  if (xml.indexOf("<!") >= 0) return undefined; // in comments, CDATA and doctypes a tag's name may be text
   const first = xml.indexOf(OPEN);
   if (first < 0) return xml.indexOf("Contents") < 0 ? { objects: [], rest: xml } : undefined;
   const objects: BucketObject[] = [];

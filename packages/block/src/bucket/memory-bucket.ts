@@ -1,4 +1,4 @@
-/** A bucket in memory: for tests, the simulator and `--bucket memory:`. Gone with the process, so never a place for data that matters. */
+/** A bucket in memory, for tests, the simulator and `--bucket memory:`. Its objects are lost when the process ends. */
 import type { Clock } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
@@ -44,7 +44,7 @@ export class MemoryBucket implements Bucket {
     checkKey(key);
     checkObjectSize(this.name, key, bytes.length);
     if (options.ifAbsent === true && this.#objects.has(key)) return { isCreated: false };
-    // Not `slice`: that of a Buffer is a view.
+    // Not `bytes.slice()`: of a Buffer that is a view, not a copy.
     this.#objects.set(key, { bytes: new Uint8Array(bytes), lastModifiedMs: this.#clock.nowMs() });
     return { isCreated: true };
   }

@@ -1,8 +1,8 @@
 /**
- * A bucket whose requests are counted and timed, around any that works: what an operator pays for and what is slow.
+ * Counts and times the requests to another bucket: what an operator pays for, and what is slow.
  *
- * What must stay true: it answers exactly as the bucket inside does. A page of a list is a request; what asks nobody (a range
- * of no bytes, the end of a list that had pages) is none. The retries inside an engine are one request here.
+ * What must stay true: it answers exactly as the bucket inside does. Each page of a list counts as a request; a range of no bytes and the
+ * end of a list that had pages make none. A call with its retries inside an engine counts as one.
  */
 import type { Clock, Counter, Histogram, Metrics } from "@pyromesh/base";
 import type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
@@ -101,7 +101,7 @@ export class MeteredBucket implements Bucket {
 
 type Operation = "check" | "get" | "get_range" | "head" | "put" | "list" | "delete";
 
-/** From a folder's tenth of a millisecond to a put of half a gigabyte with all its retries. */
+/** Seconds: from a read of a folder to a put of half a gigabyte with all its retries. */
 const DURATION_EDGES = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 const OUTCOME_OF: Readonly<Record<BucketErrorCode, string>> = {

@@ -1,10 +1,10 @@
 /**
- * A bucket on S3 or what speaks it (Ceph, MinIO, R2, ...). Only this file imports the S3 client; it is loaded when an
- * `s3://` bucket is opened and not before (it costs 100 ms and 24 MB).
+ * A bucket on S3 or a store with its API (Ceph, MinIO, R2, ...). Only this file imports the S3 client. It is loaded when an `s3://` bucket
+ * is opened, since it takes 100 ms and 24 MB.
  *
- * What must stay true: every request ends, by its time limit or the caller's signal; every retry is ours, bounded and
- * jittered (the SDK's own are off, so that tries and waits are not multiplied); a body is read into one buffer of the
- * size its headers promise; nothing relies on a checksum header or on conditional puts.
+ * What must stay true: every request ends, by its time limit or the caller's signal. All retries are made here, bounded and with random
+ * waits; the client's own are off, or tries and waits would multiply. A body is read into one buffer of the size that its headers state.
+ * Nothing relies on a checksum header or on conditional puts.
  */
 import { createHash } from "node:crypto";
 import { setMaxListeners } from "node:events";
@@ -34,7 +34,7 @@ export interface S3BucketOptions {
   /** How often one call is tried in all. At the bound the last error is BUCKET_UNAVAILABLE. */
   readonly triesMax?: number;
   readonly backoffMs?: number;
-  /** Pages without a key, one after the other, before a LIST is given up as failed: a store that loses its place would be asked for ever. */
+  /** Pages without a key, one after the other. At the bound the LIST fails: a store that loses its place would be asked for ever. */
   readonly keylessPageCountMax?: number;
 }
 
@@ -47,15 +47,15 @@ export interface S3BucketModules {
 const CONNECT_TIMEOUT_MS = 3_000;
 const REQUEST_TIMEOUT_MS = 10_000;
 const TRIES_MAX = 4;
-/** Waits are random up to 100, 200, 400 ms: three of them outlast a dropped connection, and an outage is the caller's to sit out. */
+/** Waits are random, up to 100, 200 and 400 ms: enough for a dropped connection. An outage is for the caller to wait out. */
 const BACKOFF_MS = 100;
 const BACKOFF_MS_MAX = 2_000;
-/** Sockets kept open at a time; more requests than that wait for one inside the client. */
+/** At the bound further requests wait inside the client for a socket. */
 const SOCKET_COUNT_MAX = 64;
 /** S3's own page length. */
 const PAGE_LENGTH_MAX = 1000;
 const KEYLESS_PAGE_COUNT_MAX = 1000;
-/** MD5 and SHA-256 of one MiB take some 4 ms together: as long as the event loop may be held. */
+/** Hashed in one go: MD5 and SHA-256 of one MiB take about 4 ms, and the event loop should not be held for longer. */
 const HASH_CHUNK_BYTES = 2 ** 20;
 
 export class S3Bucket implements Bucket {
@@ -70,7 +70,7 @@ export class S3Bucket implements Bucket {
   readonly #triesMax: number;
   readonly #backoffMs: number;
   readonly #keylessPageCountMax: number;
-  /** Until the store answers 501 to an If-None-Match. */
+  /** False once the store has answered 501 to an If-None-Match. */
   #takesConditions = true;
 
   constructor(options: S3BucketOptions, modules: S3BucketModules) {
@@ -338,7 +338,7 @@ interface Hashes {
   readonly sha256Hex: string;
 }
 
-/** Answers that are no failures of the call they answer; they never leave this file. */
+/** Answers of the store that the calls here expect. None of them leaves this file. */
 class NameTaken extends Error {}
 class ConditionsRefused extends Error {}
 class AlreadyGone extends Error {}
@@ -365,7 +365,7 @@ class StallTimeout {
     this.#end = () => caller.removeEventListener("abort", onAbort);
   }
 
-  /** Something was heard: the wait begins anew. */
+  /** Something was heard: the time begins again. */
   renew(): void {
     this.#timer.cancel();
     this.#timer = this.#clock.after(this.#limitMs, this.#expire);
@@ -403,7 +403,7 @@ async function readBody(bucket: string, key: string, reply: GetObjectCommandOutp
   }
 }
 
-/** A page of 1000 keys of at most 1024 bytes each, with room: more is no answer to a LIST. */
+/** Ten times a page of 1000 keys of 1024 bytes each. A larger answer fails the request. */
 const LIST_ANSWER_BYTES_MAX = 16 * 2 ** 20;
 
 async function readPage(body: Readable, stallTimeout: StallTimeout): Promise<Uint8Array> {
@@ -445,7 +445,7 @@ function nameOf(error: unknown): string {
   return error instanceof Error ? error.name : "";
 }
 
-/** What trying again cannot repair; undefined for the rest (no status at all, 429, 5xx, and what a store says of being busy). */
+/** The error where another try would not help; undefined where it may: no status at all, 429, 5xx, and a store that says it is busy. */
 function finalError(bucket: string, bucketName: string, doing: string, key: string, error: unknown): Error | undefined {
   if (error instanceof BucketError) return error;
   const status = statusOf(error);

@@ -2,10 +2,14 @@ import type { TenantId } from "@pyromesh/base";
 import { parseTenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
-import type { ListScope, OwnOrdinals, RefreshOutcome } from "./catalog-view.ts";
-import { CatalogView, describeGap, NO_OWN_ORDINALS } from "./catalog-view.ts";
-import type { Mark, ReadableKey } from "./object-path.ts";
-import { markKey, parseObjectKey, segmentKey } from "./object-path.ts";
+import type { ListScope } from "../listing/list-pass.ts";
+import type { Mark, ReadableKey } from "../listing/object-path.ts";
+import { markKey, parseObjectKey, segmentKey } from "../listing/object-path.ts";
+import type { OwnOrdinals } from "../listing/own-ordinals.ts";
+import { NO_OWN_ORDINALS } from "../listing/own-ordinals.ts";
+import { describeGap } from "../listing/segment-gaps.ts";
+import type { RefreshOutcome } from "./catalog-view.ts";
+import { CatalogView } from "./catalog-view.ts";
 
 const START_MS = Date.UTC(2026, 2, 2, 14);
 const OURS = "0f1e2d3c4b5a69788796a5b4c3d2e1f0";
@@ -66,6 +70,15 @@ describe("catalog view: gaps", () => {
     list([seg(0, { storeId: OURS })], own);
     list([seg(0, { storeId: OURS })], own);
     assert.deepEqual(shown(), ["3"]);
+  });
+
+  it("one that is uploaded and still waits on this disk is not taken away, whatever LISTs miss: nobody would say that it is missing", () => {
+    const key = seg(0, { storeId: OURS });
+    view.add({ key, meta: parseObjectKey(key) as ReadableKey, sizeBytes: 1, place: "bucket" });
+    for (let round = 0; round < 3; round++) list([], { ...given(1), pendingKeys: [key] });
+    assert.deepEqual([view.get(key)?.place, shown()], ["bucket", []]);
+    for (let round = 0; round < 3; round++) list([], given(1));
+    assert.deepEqual([view.get(key), shown()], [undefined, ["0"]], "once it waits no more, it is missing");
   });
 
   it("one's own window of which nothing is left", () => {

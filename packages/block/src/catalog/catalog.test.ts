@@ -1,22 +1,25 @@
-import { WINDOW_MS } from "@pyromesh/profile";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { WINDOW_MS } from "@pyromesh/profile";
 import type { CodedError, TenantId } from "@pyromesh/base";
 import { parseTenantId, silentLogger, systemRandom } from "@pyromesh/base";
 import { assert } from "chai";
 import fc from "fast-check";
-import { Catalog } from "./catalog.ts";
-import type { CatalogEntry, ListPass, RefreshOutcome } from "./catalog-view.ts";
-import { CatalogView } from "./catalog-view.ts";
+import type { ListPass } from "../listing/list-pass.ts";
 import { FolderFiles } from "../objects/local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";
-import type { ReadableKey } from "./object-path.ts";
-import { parseObjectKey, segmentKey } from "./object-path.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
+import { parseObjectKey, segmentKey } from "../listing/object-path.ts";
 import { ObjectReader } from "../objects/object-reader.ts";
+import { PlacedSource } from "../objects/object-source.ts";
 import { buildSegment, encodeSection } from "../segment/segment-writer.ts";
-import { Snapshots } from "./snapshots.ts";
 import { FaultyBucket, ManualClock } from "../testing/index.ts";
+import { Catalog } from "./catalog.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
+import type { RefreshOutcome } from "./catalog-view.ts";
+import { CatalogView } from "./catalog-view.ts";
+import { Snapshots } from "./snapshots.ts";
 
 const never = new AbortController().signal;
 const START_MS = Date.UTC(2026, 2, 2, 14);
@@ -324,7 +327,7 @@ describe("catalog", () => {
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
     localFiles = await FolderFiles.open({ dir }, { clock, random: systemRandom });
     catalog = new Catalog({}, { bucket, logger: silentLogger });
-    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
+    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source: new PlacedSource({ bucket, localFiles }) });
   });
   afterEach(async () => {
     await localFiles.close();

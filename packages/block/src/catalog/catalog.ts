@@ -1,16 +1,23 @@
 /**
  * The catalog: this node's set of readable segments and blocks, in the bucket and on local disk.
  *
- * A thin shell: the rules are in `catalog-view.ts`, who still reads what in `snapshots.ts`; here the bucket is listed
- * (`object-reader.ts` reads what it lists). What must stay true: a query works on a snapshot, which nothing changes and whose local files stay
- * until it is released. (An object deleted from the bucket under a query is the query's to notice: it plans again.)
+ * It lists the bucket. The rules are in `catalog-view.ts`, and which query still reads what in `snapshots.ts`. What must stay true: a
+ * query works on a snapshot, which nothing changes and whose local files stay until it is released. (An object that is deleted from the
+ * bucket meanwhile is noticed by the query that reads it, which then plans again.)
  */
 import type { Logger, TenantId, Turns } from "@pyromesh/base";
 import type { Bucket, BucketObject } from "../bucket/bucket.ts";
-import type { CatalogEntry, ListScope, OwnOrdinals, RefreshOutcome, SegmentGap } from "./catalog-view.ts";
-import { CatalogView, NO_OWN_ORDINALS } from "./catalog-view.ts";
-import type { MarkKey } from "./object-path.ts";
-import { OBJECT_PREFIX, printWindow, windowPrefix } from "./object-path.ts";
+import type { ListScope } from "../listing/list-pass.ts";
+import type { MarkKey } from "../listing/object-path.ts";
+import { OBJECT_PREFIX, printWindow, windowPrefix } from "../listing/object-path.ts";
+import type { OwnOrdinals } from "../listing/own-ordinals.ts";
+import { NO_OWN_ORDINALS } from "../listing/own-ordinals.ts";
+import type { SegmentGap } from "../listing/segment-gaps.ts";
+import { readAllSources } from "./block-sources.ts";
+import type { CatalogEntry } from "./catalog-entry.ts";
+import type { RefreshOutcome } from "./catalog-view.ts";
+import { CatalogView } from "./catalog-view.ts";
+import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
 import { Snapshots } from "./snapshots.ts";
 
 export interface CatalogOptions {
@@ -23,21 +30,23 @@ export interface CatalogModules {
   readonly logger: Logger;
 }
 
-/** About 500 MB of entries: compaction and retention keep a catalog far below. */
+/** About 500 MB of entries. */
 const ENTRY_COUNT_MAX = 1_000_000;
 
 export interface RefreshOptions {
   /** Absent: everything. */
   readonly scope?: ListScope;
-  /** Asked when the pages are in: what this node's own stores gave and hold. Absent: nothing is expected. */
+  /** What this node's own stores gave and hold; called when all pages are in. Absent: nothing is expected. */
   readonly own?: () => OwnOrdinals;
-  /** Absent: what a page or the whole LIST changes is taken in without a pause. */
+  /** Gives the event loop its turns while pages are taken in. Absent: there are no pauses. */
   readonly turns?: Turns;
 }
 
 export interface CatalogSnapshot {
   readonly entries: readonly CatalogEntry[];
-  /** Say so when the last read has ended; in a `finally`. */
+  /** Of each tenant that was asked for: records below it are to be left out. */
+  readonly floors: ReadonlyMap<TenantId, number>;
+  /** Call it when the last read has ended, in a `finally`. */
   release(): void;
 }
 
@@ -53,6 +62,7 @@ export class Catalog {
     this.#view = new CatalogView(options.entryCountMax ?? ENTRY_COUNT_MAX);
   }
 
+  /** Hidden ones too. */
   get entryCount(): number {
     return this.#view.entryCount;
   }
@@ -61,6 +71,7 @@ export class Catalog {
     return this.#view.get(key);
   }
 
+  /** Hidden ones too. */
   entries(): Iterable<CatalogEntry> {
     return this.#view.entries();
   }
@@ -68,6 +79,16 @@ export class Catalog {
   /** False where the key is there already. */
   add(entry: CatalogEntry): boolean {
     return this.#view.add(entry);
+  }
+
+  /** An object that another member told of, before a LIST showed it. `heard-object.ts` has the rules. */
+  addByMeta(heard: HeardObject, origin: Origin): HeardOutcome {
+    return this.#view.addByMeta(heard, origin);
+  }
+
+  /** Drops what this member told of and no LIST has shown. Returns how many. */
+  forgetHeardFrom(origin: Origin): number {
+    return this.#view.forgetHeardFrom(origin);
   }
 
   /** After an upload: the same key, now in the bucket. Delete the local file through `whenUnused`. */
@@ -84,7 +105,7 @@ export class Catalog {
     return this.#view.remove(key);
   }
 
-  /** Entries that may hold a record of these tenants in [startMs, endMs]. To read them, `acquire` instead. */
+  /** Visible entries that may hold a record of these tenants in [startMs, endMs]. To read them, `acquire` instead. */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): readonly CatalogEntry[] {
     return this.#view.plan(tenants, startMs, endMs);
   }
@@ -94,11 +115,16 @@ export class Catalog {
     return this.#view.spanOf(tenant);
   }
 
-  acquire(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogSnapshot {
-    return { entries: this.plan(tenants, startMs, endMs), release: this.#snapshots.begin() };
+  floorOf(tenant: TenantId): number {
+    return this.#view.floorOf(tenant);
   }
 
-  /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged: what it left is found at the next start. */
+  acquire(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogSnapshot {
+    const floors = new Map(tenants.map((tenant) => [tenant, this.#view.floorOf(tenant)]));
+    return { entries: this.plan(tenants, startMs, endMs), floors, release: this.#snapshots.begin() };
+  }
+
+  /** Runs `destroy` once every snapshot taken until now is released. Its failure is logged; the next start finds what it left behind. */
   whenUnused(destroy: () => void | Promise<void>): void {
     this.#snapshots.whenUnused(() => {
       Promise.resolve()
@@ -107,7 +133,7 @@ export class Catalog {
     });
   }
 
-  /** Snapshots not yet released; one that only grows is a leak. */
+  /** Snapshots not yet released. A number that only grows is a leak. */
   get snapshotCount(): number {
     return this.#snapshots.liveCount;
   }
@@ -126,14 +152,20 @@ export class Catalog {
     return this.#view.gaps;
   }
 
-  /** LISTs the bucket and takes the difference in. Rejects, forgetting nothing, when a page could not be had. */
+  /**
+   * LISTs the bucket and takes the difference in. Of a block that is new the footer is read, for its sources: one request each. Rejects,
+   * forgetting nothing, when the bucket does not answer.
+   */
   async refresh(signal: AbortSignal, options: RefreshOptions = {}): Promise<RefreshOutcome> {
     const { scope = { kind: "all" }, own, turns } = options;
     const list = this.#view.beginList(scope);
     try {
       for await (const page of this.#pages(scope, signal)) await pausing(this.#view.takePage(list, page), turns);
+      // Before `own` is called: a store's own ordinals are never behind those of blocks that are known by then.
+      await readAllSources(this.#view.unreadBlocks(), (key, sources) => this.#view.setSources(key, sources), { bucket: this.#bucket, logger: this.#logger }, signal);
       const outcome = await pausing(this.#view.endList(list, own?.() ?? NO_OWN_ORDINALS), turns);
       if (outcome.foreignCount > 0) this.#logger.warn("the bucket holds objects that are not ours; they are left alone", { bucket: this.#bucket.name, objectCount: outcome.foreignCount });
+      if (outcome.malformedFloors.length > 0) this.#logger.error("the bucket holds floors whose names cannot be read: nobody obeys them; delete them, or put them right", { code: "FLOOR_MALFORMED", bucket: this.#bucket.name, keys: outcome.malformedFloors });
       return outcome;
     } catch (error) {
       this.#view.abandonList(list);

@@ -1,6 +1,5 @@
 /**
- * Who still reads what: a thing that left the catalog may be destroyed only after every query that could have planned it
- * has ended.
+ * Which queries still read: a file that left the catalog may be deleted only after every query that could have planned it has ended.
  *
  *   acquire 1 ──────────────── release
  *        acquire 2 ─────────────────────── release
@@ -11,11 +10,11 @@
 export class Snapshots {
   /** Numbers of those not released, oldest first. */
   readonly #live = new Set<number>();
-  /** In order of `afterNumber`; one per object on its way out, so bounded by the objects there are. */
+  /** In order of `afterNumber`. One for each object that is to be deleted, so bounded by the objects there are. */
   readonly #waiting: { readonly afterNumber: number; readonly run: () => void }[] = [];
   #number = 0;
 
-  /** Returns what ends it. Calling that twice does no harm. */
+  /** Returns the function that ends it. Calling that twice does no harm. */
   begin(): () => void {
     const number = ++this.#number;
     this.#live.add(number);

@@ -1,23 +1,22 @@
 /**
- * What a plan takes of one window: its entries in the order of their keys. Made when a plan first wants the window and kept until the
+ * What a plan takes of one window: its visible entries in the order of their keys. Made when a plan first wants the window and kept until the
  * window changes, so that a plan of a month (720 windows, 20,000 entries and more) copies lists and sorts nothing. Pure.
  */
 
-/** Of a catalog's entry. */
-interface PlannedEntry {
-  readonly key: string;
-  readonly meta: { readonly minTimeMs: number; readonly maxTimeMs: number };
-}
+import type { CatalogEntry } from "./catalog-entry.ts";
+import { visibleEntries } from "./visible-entries.ts";
 
-export interface WindowPlan<Entry extends PlannedEntry> {
+export interface WindowPlan {
   /** By key. */
-  readonly entries: readonly Entry[];
+  readonly entries: readonly CatalogEntry[];
   /** Of all entries' times, both inclusive. */
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
 }
 
-export function planWindow<Entry extends PlannedEntry>(entries: Entry[]): WindowPlan<Entry> {
+/** `all`: the window's entries, hidden ones too. */
+export function planWindow(all: readonly CatalogEntry[]): WindowPlan {
+  const entries = visibleEntries(all);
   let minTimeMs = Infinity;
   let maxTimeMs = -Infinity;
   for (const { meta } of entries) {
@@ -29,7 +28,7 @@ export function planWindow<Entry extends PlannedEntry>(entries: Entry[]): Window
 }
 
 /** Adds the entries that have a time in [startMs, endMs]. */
-export function addEntriesWithin<Entry extends PlannedEntry>({ entries, minTimeMs, maxTimeMs }: WindowPlan<Entry>, startMs: number, endMs: number, planned: Entry[]): void {
+export function addEntriesWithin({ entries, minTimeMs, maxTimeMs }: WindowPlan, startMs: number, endMs: number, planned: CatalogEntry[]): void {
   const isWhole = minTimeMs >= startMs && maxTimeMs <= endMs;
   for (const entry of entries) if (isWhole || (entry.meta.minTimeMs <= endMs && entry.meta.maxTimeMs >= startMs)) planned.push(entry);
 }

@@ -5,7 +5,7 @@ import path from "node:path";
 import { CodedError, CorruptionError, parseTenantId, systemClock, systemRandom } from "@pyromesh/base";
 import { assert } from "chai";
 import { FolderFiles } from "./local-file.ts";
-import { segmentKey } from "../catalog/object-path.ts";
+import { segmentKey } from "../listing/object-path.ts";
 
 const never = new AbortController().signal;
 

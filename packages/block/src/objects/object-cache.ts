@@ -5,7 +5,7 @@
  * What must stay true: an entry counts what it takes in memory, with its key and bookkeeping, not its length in the file. Bytes lie in
  * shared memory, so that worker threads read them without a copy.
  *
- * An object never changes, so no entry grows stale; what turns out to be damaged is dropped, and read again.
+ * An object never changes, so no entry becomes stale. One that turns out to be damaged is dropped and read again.
  */
 import { LRUCache } from "lru-cache";
 import type { DatasetEntry, SegmentFooter } from "../segment/format.ts";
@@ -16,9 +16,9 @@ export interface CachedFooter {
   readonly bytes: Uint8Array | undefined;
 }
 
-/** A decoded footer takes some 8 times its encoded bytes: objects of numbers, where the file has varints (measured on 1000 datasets of 16 sections). */
+/** A decoded footer takes about 8 times its encoded bytes, which are varints (measured on 1000 datasets of 16 sections). */
 const FOOTER_FACTOR = 8;
-/** What an entry costs besides: key, slots of the map, the footer's own objects (measured: 20,000 footers of 215 bytes take 2.5 kB each). */
+/** Key, slots of the map and the footer's own objects (measured: 20,000 footers of 215 bytes take 2.5 kB each). */
 const FOOTER_BASE_BYTES = 1024;
 /** A shared buffer with its view, key and slots (measured: 20,000 of 960 bytes take 1.3 kB each). */
 const RANGE_BASE_BYTES = 512;
@@ -28,7 +28,7 @@ export class ObjectCache {
   /** Services of which a range is kept, by object. */
   readonly #services = new Map<string, Set<string>>();
 
-  /** What is larger than the whole budget is not kept: it is read again each time. */
+  /** An entry larger than the whole budget is not kept: it is read again each time. */
   constructor(bytesMax: number) {
     this.#entries = new LRUCache({
       maxSize: Math.max(1, bytesMax),

@@ -5,14 +5,15 @@ import { CorruptionError, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { CodedError, TenantId } from "@pyromesh/base";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { assert } from "chai";
-import type { CatalogEntry } from "../catalog/catalog-view.ts";
+import type { CatalogEntry } from "../catalog/catalog-entry.ts";
 import type { DatasetInput, SegmentMeta } from "../segment/format.ts";
 import { FolderFiles } from "./local-file.ts";
 import { MemoryBucket } from "../bucket/memory-bucket.ts";
 import { ObjectCache } from "./object-cache.ts";
-import type { ReadableKey } from "../catalog/object-path.ts";
-import { parseObjectKey, segmentKey } from "../catalog/object-path.ts";
+import type { ReadableKey } from "../listing/object-path.ts";
+import { parseObjectKey, segmentKey } from "../listing/object-path.ts";
 import { ObjectReader } from "./object-reader.ts";
+import { PlacedSource } from "./object-source.ts";
 import { buildSegment, encodeSection } from "../segment/segment-writer.ts";
 import { FaultyBucket, ManualClock } from "../testing/index.ts";
 
@@ -53,7 +54,7 @@ describe("object reader", () => {
     dir = await mkdtemp(path.join(tmpdir(), "pyromesh-objects-"));
     bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
     localFiles = await FolderFiles.open({ dir }, { clock, random: systemRandom });
-    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { bucket, localFiles });
+    objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source: new PlacedSource({ bucket, localFiles }) });
   });
   afterEach(async () => {
     await localFiles.close();
@@ -93,6 +94,28 @@ describe("object reader", () => {
     assert.isAtMost(objects.cache.sizeBytes, 310 * KIB);
   });
 
+  it("a slow bucket is asked once for a range, by whoever comes first; those who come while it is read, and later, get the same bytes", async () => {
+    const entry = await put(segment({ api: 100 * KIB, web: 200 * KIB }));
+    bucket.schedule(() => ({ kind: "slow", delayMs: 1000 }));
+    const settle = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+    const readers: Promise<Uint8Array[]>[] = [];
+    let answered = 0;
+    for (let comes = 0; comes < 8; comes++) {
+      const reading = readAll(entry);
+      void reading.then(() => answered++);
+      readers.push(reading);
+      await settle();
+      clock.advance(200); // the footer takes until the sixth has come, the ranges until all have
+      await settle();
+    }
+    assert.deepEqual([answered, bucket.calls.length], [0, 3]);
+    clock.advance(1000);
+    const all = await Promise.all(readers);
+    assert.lengthOf(bucket.calls, 3, "a footer and two ranges");
+    for (const ranges of all) assert.isTrue(ranges.every((range, i) => range === all[0]![i]));
+    assert.strictEqual((await readAll(entry))[0], all[0]![0]);
+  });
+
   it("one caller that goes away does not fail the others", async () => {
     const entry = await put(segment({ api: 100 * KIB }));
     const gone = new AbortController();
@@ -117,6 +140,43 @@ describe("object reader", () => {
     objects.forget(entry.key);
     await reading;
     assert.equal(objects.cache.sizeBytes, 0);
+  });
+
+  // `forget` looked in the cached footer for what was being read. Where the cache had no room for it, the bytes from before a repair were kept.
+  it("forget: a range that is being read is not kept, although the cache does not hold the footer that lists it", async () => {
+    objects = new ObjectReader({ cacheBytesMax: 110 * KIB }, { source: new PlacedSource({ bucket, localFiles }) });
+    const others = Object.fromEntries(Array.from({ length: 400 }, (_, i) => [`service-${i}`, 1]));
+    const entry = await put(segment({ ...others, api: 100 * KIB }));
+    const { datasets } = await objects.footer(entry, never);
+    assert.equal(objects.cache.entryCount, 0, "its footer of 401 datasets is larger than the cache");
+    bucket.schedule(() => ({ kind: "slow", delayMs: 10 }));
+    for (const isForgotten of [false, true]) {
+      const reading = objects.range(entry, datasets[0]!, never);
+      await new Promise((resolve) => setImmediate(resolve));
+      if (isForgotten) objects.forget(entry.key);
+      clock.advance(10);
+      assert.lengthOf(await reading, 100 * KIB);
+      assert.equal(objects.cache.entryCount, isForgotten ? 0 : 1);
+      objects.forget(entry.key);
+    }
+  });
+
+  it("forget: one that is read again after the first read was left is found too", async () => {
+    const entry = await put(segment({ api: 100 * KIB }));
+    const { datasets } = await objects.footer(entry, never);
+    const dataset = datasets[0]!;
+    bucket.schedule(() => ({ kind: "slow", delayMs: 10 }));
+    const gone = new AbortController();
+    const first = refusalOf(objects.range(entry, dataset, gone.signal));
+    await new Promise((resolve) => setImmediate(resolve));
+    gone.abort(new Error("gone"));
+    const second = objects.range(entry, dataset, never);
+    await first;
+    await new Promise((resolve) => setImmediate(resolve));
+    objects.forget(entry.key);
+    clock.advance(10);
+    await second;
+    assert.equal(objects.cache.entryCount, 0);
   });
 
   describe("an object that is not what its key says is damaged", () => {

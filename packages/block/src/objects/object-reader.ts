@@ -1,17 +1,17 @@
 /**
- * Reads of catalogued objects, from the bucket or local disk: footers and datasets' byte ranges, through one cache and with one read
- * under way for each of them, however many queries want it.
+ * Reads of catalogued objects, wherever they lie (`object-source.ts`): footers and datasets' byte ranges, through one cache and with one
+ * read under way for each of them, however many queries want it.
  *
  * What must stay true: an object is what its key says. Tenant, window, store, ordinal and times of a footer are compared with the key
  * before anything of the object is used: one tenant's segment under another tenant's key is a damaged object, and is shown to nobody.
  */
-import { CorruptionError, sharedBytes, SharedLoads } from "@pyromesh/base";
-import type { Bucket } from "../bucket/bucket.ts";
-import type { CatalogEntry } from "../catalog/catalog-view.ts";
-import type { DatasetEntry, SegmentFooter, SegmentMeta } from "../segment/format.ts";
-import type { LocalFiles } from "./local-file.ts";
+import { sharedBytes, SharedLoads } from "@pyromesh/base";
+import type { CatalogEntry } from "../catalog/catalog-entry.ts";
+import { checkMeta } from "../catalog/meta-check.ts";
+import type { DatasetEntry, SegmentFooter } from "../segment/format.ts";
 import { ObjectCache } from "./object-cache.ts";
 import type { CachedFooter } from "./object-cache.ts";
+import type { ObjectSource, PlacedObject } from "./object-source.ts";
 import type { RangeSource } from "../segment/segment-reader.ts";
 import { checkSections, findDataset, readFooterAndBytes } from "../segment/segment-reader.ts";
 
@@ -21,28 +21,25 @@ export interface ObjectReaderOptions {
 }
 
 export interface ObjectReaderModules {
-  readonly bucket: Bucket;
-  readonly localFiles: LocalFiles;
+  readonly source: ObjectSource;
 }
 
 export class ObjectReader {
-  readonly #bucket: Bucket;
-  readonly #localFiles: LocalFiles;
+  readonly #source: ObjectSource;
   readonly #cache: ObjectCache;
   readonly #footers = new SharedLoads<CachedFooter>();
   readonly #ranges = new SharedLoads<Uint8Array>();
+  /** By object, the reads of ranges under way: `forget` must find them although the cache may have dropped the footer that lists them. */
+  readonly #reading = new Map<string, Set<RangeRead>>();
 
   constructor(options: ObjectReaderOptions, modules: ObjectReaderModules) {
-    this.#bucket = modules.bucket;
-    this.#localFiles = modules.localFiles;
+    this.#source = modules.source;
     this.#cache = new ObjectCache(options.cacheBytesMax);
   }
 
   /** The bytes of an entry, by range, as they are now: not from the cache. */
-  source(entry: Pick<CatalogEntry, "key" | "place" | "sizeBytes">): RangeSource {
-    const { key, sizeBytes } = entry;
-    if (entry.place === "local") return { sizeBytes, read: (offset, lengthBytes, signal) => this.#localFiles.read(key, offset, lengthBytes, signal) };
-    return { sizeBytes, read: (offset, lengthBytes, signal) => this.#bucket.getRange(key, offset, lengthBytes, signal) };
+  source(object: PlacedObject): RangeSource {
+    return { sizeBytes: object.sizeBytes, read: (offset, lengthBytes, signal) => this.#source.read(object, offset, lengthBytes, signal) };
   }
 
   /** Throws CorruptionError, also where the object is not what its key says; errors of the bucket pass through. */
@@ -57,11 +54,16 @@ export class ObjectReader {
     if (whole !== undefined) return whole.subarray(dataset.offset, dataset.offset + dataset.length);
     const cached = this.#cache.range(key, dataset);
     if (cached !== undefined) return cached;
-    const load = `${key}\0${dataset.service}`;
+    const load = loadOf(key, dataset.service);
     const read = async (own: AbortSignal): Promise<Uint8Array> => {
-      const bytes = shared(await this.source(entry).read(dataset.offset, dataset.length, own));
-      if (this.#ranges.isCurrent(load, own)) this.#cache.keepRange(key, dataset, bytes);
-      return bytes;
+      const end = this.#beginRead(key, load);
+      try {
+        const bytes = shared(await this.source(entry).read(dataset.offset, dataset.length, own));
+        if (this.#ranges.isCurrent(load, own)) this.#cache.keepRange(key, dataset, bytes);
+        return bytes;
+      } finally {
+        end();
+      }
     };
     return this.#ranges.run(load, read, signal);
   }
@@ -73,14 +75,14 @@ export class ObjectReader {
   async check(entry: CatalogEntry, service: string | undefined, signal: AbortSignal): Promise<void> {
     const source = this.source(entry);
     const { footer } = await readFooterAndBytes(source, entry.key, signal);
-    checkKey(entry, footer.meta);
+    checkMeta(entry, footer.meta);
     const dataset = service === undefined ? undefined : findDataset(footer, service);
     if (dataset !== undefined) checkSections(await source.read(dataset.offset, dataset.length, signal), dataset, entry.key);
   }
 
   /** Everything kept of the object; what is being read of it is not kept either. */
   forget(key: string): void {
-    for (const { service } of this.#cache.footer(key)?.footer.datasets ?? []) this.#ranges.forget(`${key}\0${service}`);
+    for (const { load } of this.#reading.get(key) ?? []) this.#ranges.forget(load);
     this.#footers.forget(key);
     this.#cache.forget(key);
   }
@@ -89,13 +91,24 @@ export class ObjectReader {
     return this.#cache;
   }
 
+  /** Returns what ends it. */
+  #beginRead(key: string, load: string): () => void {
+    const read = { load };
+    const reads = this.#reading.get(key) ?? new Set<RangeRead>();
+    this.#reading.set(key, reads.add(read));
+    return () => {
+      reads.delete(read);
+      if (reads.size === 0 && this.#reading.get(key) === reads) this.#reading.delete(key);
+    };
+  }
+
   async #footer(entry: CatalogEntry, signal: AbortSignal): Promise<CachedFooter> {
     const { key } = entry;
     const cached = this.#cache.footer(key);
     if (cached !== undefined) return cached;
     const read = async (own: AbortSignal): Promise<CachedFooter> => {
       const { footer, bytes } = await readFooterAndBytes(this.source(entry), key, own);
-      checkKey(entry, footer.meta);
+      checkMeta(entry, footer.meta);
       const kept = { footer, bytes: bytes === undefined ? undefined : shared(bytes) };
       if (this.#footers.isCurrent(key, own)) this.#cache.keepFooter(key, kept);
       return kept;
@@ -104,17 +117,15 @@ export class ObjectReader {
   }
 }
 
-/** What a key and a footer both say. A block has no store of its own, nor an ordinal. */
-const SHARED_FIELDS = ["tenant", "windowStartMs", "level", "minTimeMs", "maxTimeMs"] as const;
+/** One for each read: an aborted one may end after the next has begun. */
+interface RangeRead {
+  /** Its name among the shared loads. */
+  readonly load: string;
+}
 
-function checkKey({ key, meta: named }: CatalogEntry, found: SegmentMeta): void {
-  const expect = (field: string, expected: string | number, is: string | number): void => {
-    if (expected !== is) throw new CorruptionError({ object: key, offset: -1, expected: `${field} ${expected}, as its key says`, found: `${is}` });
-  };
-  for (const field of SHARED_FIELDS) expect(field, named[field], found[field]);
-  if (named.kind !== "segment") return;
-  expect("storeId", named.storeId, found.storeId);
-  expect("ordinal", named.ordinal, found.ordinal);
+/** Object keys hold no control characters. */
+function loadOf(key: string, service: string): string {
+  return `${key}\0${service}`;
 }
 
 function shared(bytes: Uint8Array): Uint8Array {

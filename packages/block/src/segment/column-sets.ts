@@ -11,7 +11,7 @@
 import { LABEL_NAME, labelValue } from "@pyromesh/profile";
 import type { SeriesEntry } from "@pyromesh/profile";
 
-/** A program has some five. Beyond the bound the last set takes all others in: slower to read, and no less right. */
+/** A program has about five. At the bound all further series go into the last set, which is slower to read. */
 export const COLUMN_SETS_MAX = 64;
 
 export interface ColumnSets {

@@ -48,7 +48,7 @@ export function encodeDataset(dataset: Dataset): RawSection[] {
   }
 }
 
-/** The same, a millisecond or two a step. The dataset must not change meanwhile. */
+/** As `encodeDataset`, in steps of one or two milliseconds. The dataset must not change meanwhile. */
 export function* encodeDatasetInSteps(dataset: Dataset): Generator<undefined, RawSection[]> {
   const rows = yield* encodeRows(dataset);
   const sections: RawSection[] = [];

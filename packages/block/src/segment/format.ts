@@ -12,16 +12,18 @@ export const HEADER_BYTES = 8;
 /** footer length u32, crc32 of the footer u32, magic u32. */
 export const TRAILER_BYTES = 12;
 
-/** Append only. */
+/** Numbers are added and never used again for something else. */
 export const CODEC = { none: 0, deflateRaw: 1, brotli: 2, zstdReserved: 3 } as const;
 
 /** A section that claims to inflate to more is refused before anything is allocated. */
 export const SECTION_RAW_BYTES_MAX: number = 1 << 30;
 
+/** Segments of one store that went into an object. */
 export interface SourceRange {
   /** 32 lower-case hex digits. */
   readonly storeId: string;
   readonly firstOrdinal: number;
+  /** Inclusive. */
   readonly lastOrdinal: number;
 }
 
@@ -30,13 +32,14 @@ export interface SegmentMeta {
   readonly windowStartMs: number;
   readonly windowMs: number;
   readonly level: number;
-  /** 32 lower-case hex digits: whose head it was cut from. */
+  /** 32 lower-case hex digits: whose head it was cut from. A block is of no store: zeros. */
   readonly storeId: string;
+  /** A block has none: 0. */
   readonly ordinal: number;
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
   readonly recordCount: number;
-  /** Transitive, down to segments. */
+  /** The segments that went into it: also those that went into blocks which went into it. A segment names itself. */
   readonly sources: readonly SourceRange[];
 }
 
@@ -63,7 +66,7 @@ export interface DatasetEntry {
 export interface SegmentFooter {
   readonly meta: SegmentMeta;
   readonly builderVersion: number;
-  /** As stored: what a cache of footers weighs. */
+  /** As stored. A cache of footers reckons with it. */
   readonly footerBytes: number;
   /** By service, bytewise. */
   readonly datasets: readonly DatasetEntry[];

@@ -20,6 +20,7 @@ import { ByteReader, ByteWriter, VarintCursor } from "@pyromesh/base";
 import type { Dataset, DatasetView, RowSamples, SampleType, SeriesEntry } from "@pyromesh/profile";
 import { emptyRowSamples } from "@pyromesh/profile";
 import { columnSetsOf, sectionStarts } from "./column-sets.ts";
+import { SampleOrder } from "./sample-order.ts";
 import { countOf, endOf } from "./section-symbols.ts";
 import { VarintWriter } from "./varint-writer.ts";
 
@@ -39,10 +40,10 @@ export interface EncodedRows {
   readonly sampleTraces: Uint8Array | undefined;
 }
 
-/** Rows between two pauses: about a millisecond. */
+/** Rows a step: about a millisecond. */
 const ROWS_A_STEP = 32;
 
-/** In steps, so that whoever runs them can do something else between two. */
+/** In steps of about a millisecond, between which the caller can do something else. */
 export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows> {
   const { rowCount, series, rowSeries } = dataset;
   const order = rowOrder(dataset);
@@ -102,76 +103,12 @@ export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows>
   };
 }
 
-/**
- * The samples of a row by stack, those of one stack in the order they came. A bit a stack and one walk over the bits: three
- * quarters of real rows come out of order, and sorting their keys took a third of encoding.
- */
-class SampleOrder {
-  /** Stack numbers, ascending. */
-  stack: Uint32Array = new Uint32Array(256);
-  /** Where in the row each of them was. */
-  place: Uint32Array = new Uint32Array(256);
-  readonly #bits: Uint32Array;
-  /** Per stack whose bit is set: its first sample; per sample: the next one of the same stack, or END. */
-  readonly #first: Uint32Array;
-  #next: Uint32Array = new Uint32Array(256);
-  #permuted = new Uint32Array(256);
-
-  constructor(stackCount: number) {
-    this.#bits = new Uint32Array((stackCount >>> 5) + 1);
-    this.#first = new Uint32Array(stackCount);
-  }
-
-  sort({ node, sampleCount }: RowSamples, stackOf: Uint32Array): void {
-    if (this.stack.length < sampleCount) {
-      this.stack = new Uint32Array(sampleCount * 2);
-      this.place = new Uint32Array(sampleCount * 2);
-      this.#next = new Uint32Array(sampleCount * 2);
-      this.#permuted = new Uint32Array(sampleCount * 2);
-    }
-    const bits = this.#bits;
-    const first = this.#first;
-    const next = this.#next;
-    let low = bits.length;
-    let high = -1;
-    for (let i = sampleCount - 1; i >= 0; i--) {
-      const stack = stackOf[node[i]!]!;
-      const word = stack >>> 5;
-      const bit = 1 << (stack & 31);
-      next[i] = (bits[word]! & bit) === 0 ? END : first[stack]!;
-      first[stack] = i;
-      bits[word]! |= bit;
-      if (word < low) low = word;
-      if (word > high) high = word;
-    }
-    let at = 0;
-    for (let word = low; word <= high; word++) {
-      for (let left = bits[word]!; left !== 0; left &= left - 1) {
-        const stack = word * 32 + 31 - Math.clz32(left & -left);
-        for (let i = first[stack]!; i !== END; i = next[i]!) {
-          this.stack[at] = stack;
-          this.place[at++] = i;
-        }
-      }
-      bits[word] = 0;
-    }
-  }
-
-  /** Scratch. */
-  permuted(values: Uint32Array, count: number): Uint32Array {
-    for (let i = 0; i < count; i++) this.#permuted[i] = values[this.place[i]!]!;
-    return this.#permuted;
-  }
-}
-
-const END = 0xffffffff;
-
 /** The values by stack, each divided by their greatest common divisor, which is returned; 1 where all are 0. */
 function divide(value: Float64Array, { place }: SampleOrder, count: number, into: Float64Array): number {
   let divisor = 0;
   for (let i = 0; i < count && divisor !== 1; i++) {
     const next = value[i]!;
-    // Most are multiples of what was found so far, and a product is quicker than a remainder: exact, both are below 2^53.
+    // Most values are multiples of the divisor so far. A product tells that quicker than a remainder, and exactly: both are below 2^53.
     if (divisor !== 0 && Math.floor(next / divisor) * divisor === next) continue;
     divisor = gcd(next, divisor);
   }
@@ -205,7 +142,7 @@ function gcd(a: number, b: number): number {
 function rowOrder(dataset: Dataset): Uint32Array {
   const order = Uint32Array.from({ length: dataset.rowCount }, (_, row) => row);
   const { identities, rowCount, rowSeries, rowTimeNs, minTimeNs } = dataset;
-  // Within a window, so doubles are exact; and doubles compare without making a bigint each.
+  // Less than a window, so doubles are exact. Comparing them allocates no bigint.
   const timeNs = new Float64Array(rowCount);
   for (let row = 0; row < rowCount; row++) timeNs[row] = Number(rowTimeNs[row]! - minTimeNs);
   return order.sort((a, b) => {
@@ -224,7 +161,7 @@ interface Survey {
   readonly flags: Uint8Array;
 }
 
-/** One look at every row: which nodes end a stacktrace, and what each row has. */
+/** Goes over every row once: which nodes end a stacktrace, and what each row has. */
 function* survey(dataset: Dataset): Generator<undefined, Survey> {
   const { rowCount, tree } = dataset;
   const isLeaf = new Uint8Array(tree.nodeCount);
@@ -436,7 +373,7 @@ export class SegmentRows implements RowView {
     const count = this.#sampleCounts[row]!;
     const set = this.#setOf(row);
     const place = this.#sectionStarts[set]!;
-    // Opened before anything is allocated: it checks that every row's count fits its bytes.
+    // Opened before anything is allocated: opening checks that the samples of every row fit into the section.
     const samples = (this.#streams[place] ??= this.#stream(this.#sections.columns(place), `SAMPLES ${set}`, (at) => this.#setOf(at) === set));
     if (into.node.length < count) {
       into.node = new Uint32Array(count * 2);

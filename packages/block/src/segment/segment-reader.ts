@@ -1,6 +1,6 @@
 /**
- * Reads a segment: trailer, footer, then only the ranges of datasets that are asked for. Everything is checked before it
- * is believed: magic, version, lengths, checksums; whatever does not fit is a CorruptionError that says where.
+ * Reads a segment or block: trailer, footer, then only the ranges of datasets that are asked for. Magic, version, lengths and checksums
+ * are checked before anything is used; what does not hold is a CorruptionError that says where.
  */
 import { brotliDecompressSync, inflateRawSync } from "node:zlib";
 import { ByteReader, CorruptionError, crc32, messageOf, parseTenantId, toHex } from "@pyromesh/base";
@@ -8,7 +8,7 @@ import type { CorruptionInit, TenantId } from "@pyromesh/base";
 import { compareText } from "@pyromesh/profile";
 import { TAG } from "./dataset-codec.ts";
 import { CODEC, FORMAT_VERSION, HEADER_BYTES, MAGIC, SECTION_RAW_BYTES_MAX, TRAILER_BYTES } from "./format.ts";
-import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta } from "./format.ts";
+import type { DatasetEntry, SectionEntry, SegmentFooter, SegmentMeta, SourceRange } from "./format.ts";
 
 /** An object or a file, readable in ranges. */
 export interface RangeSource {
@@ -16,7 +16,7 @@ export interface RangeSource {
   read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
-/** One read gets trailer and footer of most segments, and all of a small one. */
+/** One read of so much brings trailer and footer of most segments, and all of a small one. */
 const TAIL_BYTES = 64 * 1024;
 
 export interface FooterAndBytes {
@@ -102,12 +102,16 @@ function readMeta(reader: ByteReader): SegmentMeta {
     minTimeMs: reader.f64(),
     maxTimeMs: reader.f64(),
     recordCount: reader.uvarint(),
-    sources: Array.from({ length: countOf(reader, 18) }, () => ({
-      storeId: toHex(reader.raw(16)),
-      firstOrdinal: reader.uvarint(),
-      lastOrdinal: reader.uvarint(),
-    })),
+    sources: Array.from({ length: countOf(reader, 18) }, () => readSource(reader)),
   };
+}
+
+function readSource(reader: ByteReader): SourceRange {
+  const storeId = toHex(reader.raw(16));
+  const firstOrdinal = reader.uvarint();
+  const lastOrdinal = reader.uvarint();
+  if (lastOrdinal < firstOrdinal) reader.fail(`a last ordinal of at least ${firstOrdinal}`, `${lastOrdinal}`);
+  return { storeId, firstOrdinal, lastOrdinal };
 }
 
 function readTenant(reader: ByteReader): TenantId {
@@ -164,19 +168,19 @@ function inflate(stored: Uint8Array, section: SectionEntry, place: SectionPlace)
   return raw;
 }
 
-/** zlib takes no smaller ones. */
+/** zlib refuses smaller chunks. */
 const INFLATE_CHUNK_BYTES_MIN = 64;
 const INFLATE_CHUNK_BYTES_MAX = 1 << 20;
 
 /**
- * Room for just the section: zlib's default is 16 KiB, of which what it answers is a view. An opened dataset of 1.2 kB kept 18 kB so.
- * One byte more than needed, or zlib makes ready for a second chunk that never comes.
+ * Room for the section and no more: zlib returns a view of its chunk, so a small section would keep the default chunk of 16 KiB in memory.
+ * One byte more than needed, or zlib allocates a second chunk.
  */
 function outputOf(rawLength: number): { readonly maxOutputLength: number; readonly chunkSize: number } {
   return { maxOutputLength: Math.max(1, rawLength), chunkSize: Math.min(INFLATE_CHUNK_BYTES_MAX, Math.max(INFLATE_CHUNK_BYTES_MIN, rawLength + 1)) };
 }
 
-/** Small buffers come out of Node's shared pool, of which each would keep 8 KiB in memory. */
+/** A copy where the bytes are a view of a larger buffer, such as Node's pool of 8 KiB, which they would keep in memory. */
 function ownBytes(inflated: Uint8Array): Uint8Array {
   return inflated.buffer.byteLength > inflated.length + INFLATE_CHUNK_BYTES_MIN ? new Uint8Array(inflated) : inflated;
 }
@@ -233,14 +237,14 @@ export function checkSections(bytes: Uint8Array, dataset: DatasetEntry, object: 
   }
 }
 
-/** Every identity in a segment, 16 characters of latin1 each: what decides whether a record may be dropped elsewhere. */
+/** Every identity in a segment, 16 characters of latin1 each. The flush drops a record because its identity is in here. */
 export async function readIdentities(source: RangeSource, object: string, signal: AbortSignal): Promise<string[]> {
   const footer = await readFooter(source, object, signal);
   const identities: string[] = [];
   for (const dataset of footer.datasets) {
     const bytes = await source.read(dataset.offset, dataset.length, signal);
-    // The checksum of every section, not only of the one that is looked into: a record is dropped because of this. Inflating
-    // them as well would hold up the main thread for tens of milliseconds a segment.
+    // The checksums of all sections: a record is dropped because the segment holds it whole. They are not inflated, which would hold the
+    // main thread for tens of milliseconds a segment.
     checkSections(bytes, dataset, object);
     const raw = Buffer.from(openSection(bytes, dataset, TAG.identities, object) ?? new Uint8Array(0));
     if (raw.length !== dataset.recordCount * 16) throw corrupt(object, dataset.offset, `${dataset.recordCount} identities`, `${raw.length} bytes`);

@@ -13,12 +13,12 @@ import { bytesSource, readFooter } from "./segment-reader.ts";
 /** Below this, a codec's own header costs more than it saves. */
 const COMPRESS_BYTES_MIN = 64;
 
-/** Stored as it is where compressing does not pay. */
+/** A section that a codec does not make shorter is stored as it is. */
 export function encodeSection(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): SectionInput {
   return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? compress(raw, codec, quality) : undefined);
 }
 
-/** The same on the thread pool, where it stands in nobody's way. `raw` must not change meanwhile. */
+/** As `encodeSection`, on Node's thread pool, so that this thread goes on. `raw` must not change meanwhile. */
 export async function encodeSectionAside(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): Promise<SectionInput> {
   return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? await compressAside(raw, codec, quality) : undefined);
 }
@@ -72,7 +72,7 @@ export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[
   return out.finish();
 }
 
-/** The same segment under another meta: the datasets' bytes stay, the footer is another. Throws CorruptionError, which names `object`, for a footer that is not what was written. */
+/** The same segment with another meta: the bytes of its datasets and a new footer. Throws a CorruptionError that names `object` where its footer is damaged. */
 export async function withSegmentMeta(bytes: Uint8Array, meta: SegmentMeta, object: string): Promise<Uint8Array> {
   const { builderVersion, datasets } = await readFooter(bytesSource(bytes), object, new AbortController().signal);
   const end = datasets.reduce((most, { offset, length }) => Math.max(most, offset + length), HEADER_BYTES);

@@ -250,16 +250,29 @@ describe("segment container, version 1 on disk", () => {
   const golden = fileURLToPath(new URL("../../testdata/v1/container.seg", import.meta.url));
   const format = fileURLToPath(new URL("../../FORMAT.md", import.meta.url));
   /** Without codecs, whose output may change with Node's zlib. */
-  const build = (): Uint8Array =>
-    buildSegment(
-      { ...META, recordCount: 1, minTimeMs: START_MS + 2000, maxTimeMs: START_MS + 2000 },
-      [{ ...datasets()[1]!, sections: [encodeSection(TAG.identities, identities(1, 2), CODEC.none), encodeSection(TAG.strings, encodeUtf8("cpu"), CODEC.none)] }],
-    );
+  const oneDataset = (): DatasetInput => ({ ...datasets()[1]!, sections: [encodeSection(TAG.identities, identities(1, 2), CODEC.none), encodeSection(TAG.strings, encodeUtf8("cpu"), CODEC.none)] });
+  const times = { recordCount: 1, minTimeMs: START_MS + 2000, maxTimeMs: START_MS + 2000 };
+  const build = (): Uint8Array => buildSegment({ ...META, ...times }, [oneDataset()]);
+  const goldenBlock = fileURLToPath(new URL("../../testdata/v1/block.blk", import.meta.url));
+  const BLOCK_META: SegmentMeta = {
+    ...META,
+    ...times,
+    level: 2,
+    storeId: "00".repeat(16),
+    ordinal: 0,
+    sources: [
+      { storeId: STORE, firstOrdinal: 0, lastOrdinal: 3 },
+      { storeId: STORE, firstOrdinal: 7, lastOrdinal: 7 },
+      { storeId: "ff".repeat(16), firstOrdinal: 300, lastOrdinal: 300 },
+    ],
+  };
+  const buildBlock = (): Uint8Array => buildSegment(BLOCK_META, [oneDataset()]);
 
   before(async () => {
     if (process.env.PYROMESH_WRITE_GOLDEN !== "1") return; // set it once, for a new version, under a new name
     await mkdir(new URL("../../testdata/v1/", import.meta.url), { recursive: true });
     await writeFile(golden, build());
+    await writeFile(goldenBlock, buildBlock());
   });
 
   it("the golden file is read, and still written byte for byte", async () => {
@@ -268,6 +281,25 @@ describe("segment container, version 1 on disk", () => {
     assert.equal(footer.meta.storeId, STORE);
     assert.deepEqual(await readIdentities(bytesSource(bytes), "k", never), [Buffer.from(identities(1, 2)).toString("latin1")]);
     assert.equal(bytes.toString("hex"), toHex(build()));
+  });
+
+  it("a block's golden file is read with all its sources, and still written byte for byte; FORMAT.md shows its meta", async () => {
+    const bytes = await readFile(goldenBlock);
+    const { meta, datasets: entries } = await verifySegment(bytesSource(bytes), "k", never);
+    assert.deepEqual(meta, BLOCK_META);
+    assert.deepEqual(await readIdentities(bytesSource(bytes), "k", never), [Buffer.from(identities(1, 2)).toString("latin1")]);
+    assert.equal(bytes.toString("hex"), toHex(buildBlock()));
+    const page = await readFile(format, "utf8");
+    assert.include(page, `\`testdata/v1/block.blk\`, ${bytes.length} bytes`);
+    const dump = [...page.matchAll(/^ {9}((?:[0-9a-f]{2} )+) /gm)].map((match) => match[1]!.replaceAll(" ", "")).join("");
+    const { offset, length } = entries[0]!;
+    assert.isTrue(bytes.toString("hex", offset + length).startsWith(dump));
+    assert.isTrue(dump.endsWith("ac02ac02"));
+  });
+
+  it("a source range that ends before it begins is corrupt", async () => {
+    const lie = { ...BLOCK_META, sources: [{ storeId: STORE, firstOrdinal: 3, lastOrdinal: 2 }] };
+    await corrupt(readFooter(bytesSource(buildSegment(lie, [oneDataset()])), "k", never), "range");
   });
 
   it("FORMAT.md gives the constants of format.ts, every section tag, and the golden file's dump", async () => {

@@ -1,4 +1,4 @@
-/** A bucket that fails on purpose, around one that works: for tests of what must survive it. */
+/** Wraps a bucket and makes its calls fail, for tests of what must survive that. */
 import type { Clock } from "@pyromesh/base";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "../bucket/bucket.ts";
 import { BucketError, bucketUnavailable } from "../bucket/bucket.ts";

@@ -1,9 +1,10 @@
-import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { CodedError, Metrics, parseTenantId, seededRandom, silentLogger } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import { Catalog, IDENTITY_KEY, markKey, MemoryBucket, OBJECT_PREFIX, parseObjectKey, readIdentity, segmentKey } from "@pyromesh/block";
 import type { Mark } from "@pyromesh/block";
-import { FaultyBucket } from "@pyromesh/block/testing";
+import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
+import { settle } from "../testing/index.ts";
 import { BucketLink } from "./bucket-link.ts";
 import type { BucketLinkOptions, LinkedHead } from "./bucket-link.ts";
 
@@ -53,25 +54,25 @@ class FakeHead implements LinkedHead {
 }
 
 class World {
-  readonly memory: MemoryBucket = new MemoryBucket({ clock: systemClock });
-  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: systemClock });
+  /** The link's own; a test runs its timers one by one, by `timers`. */
+  readonly #time = new ManualClock(NOW_MS);
+  readonly memory: MemoryBucket = new MemoryBucket({ clock: this.#time });
+  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: this.#time });
   readonly head: FakeHead = new FakeHead();
   readonly renumbered: string[] = [];
   readonly told: string[] = [];
   readonly forgotten: string[] = [];
-  /** What the link waits for to be due: the next LIST. */
+  /** What the link waits for: the next LIST, which only the test starts. */
   timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
-  nowMs = NOW_MS;
-  monotonicMs = 0;
   catalog!: Catalog;
   link!: BucketLink;
 
-  /** The link alone sleeps by this clock; its waits are over at once, its timers when a test says so. */
   readonly #clock: Clock = {
-    ...systemClock,
-    nowMs: () => this.nowMs,
-    monotonicMs: () => this.monotonicMs,
-    sleep: (delayMs, by) => systemClock.sleep(delayMs / 100, by),
+    nowMs: () => this.#time.nowMs(),
+    nowNs: () => this.#time.nowNs(),
+    monotonicMs: () => this.#time.monotonicMs(),
+    nextTurn: () => this.#time.nextTurn(),
+    sleep: (delayMs, by) => this.#time.sleep(delayMs, by),
     after: (delayMs, run) => {
       const timer = { delayMs, run, isCancelled: false };
       this.timers.push(timer);
@@ -95,13 +96,20 @@ class World {
     return link;
   }
 
-  /** Waits for the LIST that the next timer starts. */
+  /** Lets time pass, and with it what the link and the bucket sleep for. */
+  async pass(ms: number): Promise<void> {
+    this.#time.advance(ms);
+    await settle();
+  }
+
+  /** The LIST that the next timer starts, to its end. */
   async nextList(): Promise<void> {
     const timer = this.timers.shift()!;
-    this.monotonicMs += timer.delayMs;
+    await this.pass(timer.delayMs);
     const before = this.timers.length;
     timer.run();
-    while (this.timers.length === before) await systemClock.sleep(1);
+    await settle();
+    expect(this.timers.length, "the LIST has ended, and the next one is set").to.equal(before + 1);
   }
 
   async put(...keys: readonly string[]): Promise<void> {
@@ -153,9 +161,13 @@ describe("bucket link", () => {
       world.bucket.goDown();
       const link = world.make();
       const started = link.start((words) => void world.told.push(words), signal);
-      while (!world.told.some((words) => words.includes("503"))) await systemClock.sleep(1);
+      await settle();
+      expect(world.told.at(-1)).to.include("503");
       expect(link.waitsBecause).to.include("503");
       world.bucket.heal();
+      await world.pass(499);
+      expect(link.waitsBecause, "asked again after half a second").to.include("503");
+      await world.pass(1);
       await started;
       expect(link.waitsBecause).to.equal(undefined);
     });
@@ -168,7 +180,7 @@ describe("bucket link", () => {
       expect((error as Error).message).to.include("--bucket s3://b:");
     });
 
-    it("403: refused with a fresh data dir, gone without with one that has a bucket", async () => {
+    it("a bucket that answers 403 ends the start of a fresh data dir; one that has a bucket starts without it", async () => {
       for (const isFresh of [true, false]) {
         world = new World();
         if (!isFresh) await world.own();
@@ -189,7 +201,7 @@ describe("bucket link", () => {
       expect(await put()).to.equal("done");
     });
 
-    it("nothing is uploaded before the bucket is known, nor when it became another; and it is again when it is back", async () => {
+    it("nothing is uploaded to another bucket, and uploads go on when the right one is back", async () => {
       await world.own();
       const link = await world.start();
       const put = (key: string): Promise<unknown> => codeOf(link.guarded.put(key, Buffer.from("x"), {}, signal));
@@ -197,7 +209,7 @@ describe("bucket link", () => {
       const askedCount = world.keysOf("get").length;
       expect(await put(seg(1))).to.equal("done");
       expect(world.keysOf("get").length, "an identity read so lately is not read again").to.equal(askedCount);
-      world.monotonicMs += 6000;
+      await world.pass(6000);
       await world.putIdentity(Y);
       expect(await put(seg(2))).to.equal("BUCKET_UNAVAILABLE");
       expect(link.incompleteBecause).to.include(Y);
@@ -224,7 +236,7 @@ describe("bucket link", () => {
       expect([link.incompleteBecause, world.missing]).to.deep.equal([undefined, []]);
     });
 
-    it("a bucket that is only down leaves what is known as it is", async () => {
+    it("while the bucket is down the catalog keeps what it knows", async () => {
       await world.own(seg(0));
       const link = await world.start();
       world.bucket.goDown();
@@ -233,7 +245,7 @@ describe("bucket link", () => {
       expect(world.timers[0]!.delayMs).to.equal(10_000);
     });
 
-    it("an identity that cannot be read is no missing one: nothing is made in its place", async () => {
+    it("an identity that cannot be read is not taken for a missing one: none is made in its place", async () => {
       await world.memory.put(IDENTITY_KEY, Buffer.from("{"), {}, signal);
       expect(await codeOf(world.start())).to.equal("BUCKET_IDENTITY_UNREADABLE");
       expect(Buffer.from(await world.memory.get(IDENTITY_KEY, signal)).toString()).to.equal("{");
@@ -258,7 +270,7 @@ describe("bucket link", () => {
       expect(world.missing).to.deep.equal([]);
     });
 
-    it("--bucket-init puts back a lost identity under the data dir's own id; its gaps are missed still, others' not", async () => {
+    it("--bucket-init puts back a lost identity under the data dir's own id; gaps of its own store still count, those of others do not", async () => {
       await world.own(seg(1), seg(2, { storeId: THEIRS }));
       await world.memory.delete(IDENTITY_KEY, signal);
       world.head.next = { [OURS]: 2 };
@@ -269,7 +281,7 @@ describe("bucket link", () => {
   });
 
   describe("what is missing", () => {
-    it("is known when the node is ready: at the head, in the middle, at the tail of its own", async () => {
+    it("is known when the node is ready: the first, a middle or the last segment of its own", async () => {
       for (const [gone, words] of [[0, "0 missing"], [1, "1 missing"], [2, "2 missing"]] as const) {
         world = new World();
         world.head.next = { [OURS]: 3 };
@@ -280,7 +292,7 @@ describe("bucket link", () => {
       }
     });
 
-    it("what waits on this disk is not", async () => {
+    it("does not include what waits on this disk", async () => {
       world.head.next = { [OURS]: 2 };
       world.head.pending = [seg(1)];
       await world.own(seg(0));
@@ -330,7 +342,7 @@ describe("bucket link", () => {
       expect(old()).to.equal(1);
     });
 
-    it("in an old window it is gone from the answers' way a minute after it is back, or forgotten", async () => {
+    it("in an old window a segment that is back, or forgotten, is not missing any more within a minute", async () => {
       const old = (ordinal: number): string => seg(ordinal, { hoursAgo: 50 });
       const missing = (): readonly string[] => world.link.gapsWithin([A], START_MS - 50 * WINDOW_MS, START_MS - 50 * WINDOW_MS);
       await world.own(old(2));
@@ -345,7 +357,7 @@ describe("bucket link", () => {
       expect(missing()).to.deep.equal([]);
     });
 
-    it("of windows that lack segments some are listed each minute, all of them in turn", async () => {
+    it("of the old windows that lack segments 20 are listed each minute, in turn", async () => {
       const windowCount = 50;
       await world.own(...Array.from({ length: windowCount }, (_, window) => seg(1, { hoursAgo: 50 + window })));
       await world.start();
@@ -357,7 +369,7 @@ describe("bucket link", () => {
       }
     });
 
-    it("a doubt that uploads of another node keep up is settled within seconds of their end, also in an old window", async () => {
+    it("a doubt that another node's uploads prolong is settled within seconds of their end, also in an old window", async () => {
       for (const hoursAgo of [0, 50]) {
         world = new World();
         const theirs = (ordinal: number): string => seg(ordinal, { storeId: THEIRS, hoursAgo });
@@ -400,7 +412,7 @@ describe("bucket link", () => {
       await stays;
     });
 
-    it("another data dir under our store id: a new one is taken, once a LIST", async () => {
+    it("where another data dir writes under our store id a new one is taken, once for each LIST", async () => {
       world.head.next = { [OURS]: 1 };
       await world.own(seg(0), seg(1));
       await world.start();
@@ -454,7 +466,7 @@ describe("bucket link", () => {
       expect(world.catalog.get(seg(0))?.sizeBytes).to.equal(8);
     });
 
-    it("many are named in part", async () => {
+    it("of many gaps a refusal names five", async () => {
       await world.own(...Array.from({ length: 9 }, (_, index) => seg(1, { storeId: String(index).repeat(32) })));
       await world.start();
       expect(world.missing).to.have.length(6);

@@ -1,14 +1,14 @@
 /**
- * The node's link to its bucket: whether it is the right one, and what it holds.
+ * The node's link to its bucket: whether it is the right bucket, which objects it holds, and which segments are missing from it.
  *
- *   identity    read before every LIST and before an upload; a data dir remembers its bucket (plan-adoption.ts has the rule)
- *   LIST        the newest windows and those with gaps each minute, everything each ten minutes; a window in which a segment seems to
- *               be missing again at once
- *   gaps        segments that are missing; answers over their windows are refused until they are restored or their loss is accepted
+ *   identity    read before every LIST and before an upload. A data dir remembers its bucket's identity (plan-adoption.ts has the rule)
+ *   LIST        the newest windows and the windows with gaps every minute, everything every ten minutes. A window in which a segment
+ *               seems to be missing is listed again at once
+ *   gaps        missing segments. Queries over their windows are refused until the segments are restored or their loss is accepted
  *
- * What must stay true: the identity is read before a LIST is believed and before anything is uploaded. A fresh data
- * dir takes no push before it has a bucket. While the bucket is another, or its folder is gone, queries are refused and say why;
- * all of that heals by itself when the right bucket is back.
+ * What must stay true: the identity is read before a LIST is believed and before anything is uploaded. A fresh data dir takes no push
+ * before it has a bucket. While the bucket is the wrong one, or its folder is gone, queries are refused with the reason. All of this
+ * ends by itself when the right bucket is back.
  */
 import { CodedError, messageOf, retryDelayMs, toHex, Turns, unavailable, untilAborted, within } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId, Timer } from "@pyromesh/base";
@@ -25,7 +25,7 @@ export interface LinkedHead {
   readonly storeId: Uint8Array;
   readonly bucketMark: { readonly bucketId: string; readonly clusterName: string } | undefined;
   readonly isFirstFormat: boolean;
-  /** Ordinals that the present store id has given, of all tenants and windows together. */
+  /** How many ordinals the store id in force has given, over all tenants and windows. */
   readonly givenOrdinalCount: number;
   adoptBucket(mark: { readonly bucketId: string; readonly clusterName: string }): Promise<void>;
   ordinals(): OwnOrdinals["stores"];
@@ -34,12 +34,12 @@ export interface LinkedHead {
 }
 
 export interface BucketLinkOptions {
-  /** The setting, for errors. */
+  /** The text of the `--bucket` setting, for errors. */
   readonly setting: string;
   readonly clusterName: string | undefined;
   /** `--bucket-init`. */
   readonly isInit: boolean;
-  /** It is a folder, which this node may make where it is missing. */
+  /** True for a folder: this node may make it where it is missing. */
   readonly isCreatable: boolean;
 }
 
@@ -47,69 +47,76 @@ export interface BucketLinkModules {
   readonly bucket: Bucket;
   readonly catalog: Catalog;
   readonly head: LinkedHead;
-  /** Of the pauses between two LISTs, and of the identity's age. */
+  /** Times the pauses between two LISTs and the age of the identity. */
   readonly clock: Clock;
-  /** Of the time that a start or an operator's request waits for an answer. Absent: `clock`. */
+  /** Times how long a start or an operator's request waits for the bucket. Absent: `clock`. */
   readonly answerClock?: Clock;
   readonly random: Random;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Takes a new store id: another data dir writes under this one. */
   readonly renumber: (reason: string) => Promise<void>;
-  /** The object was replaced by one of another size: drop what is cached of it. */
+  /** Drops what is cached of an object. Called when a LIST shows that the object was replaced by one of another size. */
   readonly forgetObject: (key: string) => void;
 }
 
-/** Between two LISTs of the newest windows. */
+/** The pause between two LISTs of the newest windows. */
 const LIST_INTERVAL_MS = 60_000;
-/** Between two LISTs of everything. So late shows up what another node uploads into an older window; an object that vanished is noticed earlier by the query that reads it. */
+/**
+ * The pause between two LISTs of everything. It bounds how late an object shows up that another node uploads into an older window. An object
+ * that vanished is noticed sooner, by the query that reads it.
+ */
 const WHOLE_LIST_INTERVAL_MS = 600_000;
-/** How far back the newest windows begin: what is pushed is at most an hour old (`reject_older_than`), and is flushed within minutes. */
+/** How far back the newest windows begin. A pushed profile is at most an hour old (`reject_older_than`) and is flushed within minutes. */
 const NEWEST_MS = 3 * 3_600_000;
-/** Between two tries while the bucket was not listed yet, or is not the right one. */
+/** The pause between two tries while the bucket was not listed yet, or is not the right one. */
 const RETRY_MS = 2_000;
-/** Between two tries where a LIST failed and an earlier one succeeded. */
+/** The pause before the next try where a LIST failed and an earlier one succeeded. */
 const RETRY_MS_MAX = 10_000;
-/** A fresh data dir takes no push before the bucket has answered, so it asks sooner: doubled up to `RETRY_MS_MAX`. */
+/** The first pause of a fresh data dir, doubled up to `RETRY_MS_MAX`. It is short since the node takes no push before the bucket has answered. */
 const FRESH_RETRY_FIRST_MS = 500;
-/** How long a start with data of its own, or an operator's request, waits for the bucket before it goes on without it. */
+/** How long the start of a data dir that holds data, or an operator's request, waits for the bucket before it goes on without it. */
 const ANSWER_TIMEOUT_MS = 2_000;
-/** Before an upload the identity is read again where it was last read longer ago than this. */
+/** An upload reads the identity again where it was last read longer ago than this. */
 const IDENTITY_AGE_MS_MAX = 5_000;
 /**
- * A vanished segment takes three LISTs of its window: missed once, missed twice, its ordinal a hole. The fourth is for what came
- * meanwhile; what is in doubt then is listed again after `RETRY_MS`.
+ * LISTs of a window in doubt, one after the other. A vanished segment takes three: the first misses it, the second misses it again and it leaves the
+ * catalog, the third finds a hole at its ordinal. The fourth covers what was uploaded meanwhile. A window that is still in doubt is listed
+ * again after `RETRY_MS`.
  */
 const SETTLING_ROUNDS_MAX = 4;
-/** With doubts in more windows than this everything is listed, which costs less. Of older windows that lack segments so many are listed each minute, in turn. */
+/**
+ * Windows that are listed one by one after a LIST of the newest ones: those in doubt, and older ones with gaps, which take turns. With doubts in
+ * more windows than this everything is listed, which costs less.
+ */
 const SETTLING_WINDOWS_MAX = 20;
-/** Gaps named in one refusal. */
+/** How many gaps one refusal or log line names. */
 const NAMED_GAPS_MAX = 5;
 
 export class BucketLink {
-  /** For whoever uploads. */
+  /** The bucket for whoever uploads: a put checks first that it is the right bucket. */
   readonly guarded: Bucket;
   readonly #options: BucketLinkOptions;
   readonly #modules: BucketLinkModules;
   readonly #stopped = new AbortController();
-  /** Why answers may lack objects: the bucket was not listed, or is not the right one. Undefined while all is well. */
+  /** Why answers may lack objects: the bucket was not listed, or is not the right one. Undefined while neither is so. */
   #incomplete: string | undefined = "the bucket was not listed yet";
   /** Why a fresh data dir has no bucket yet. */
   #waits: string | undefined = "its data directory is fresh and the bucket was not asked yet";
   #identity: BucketIdentity | undefined;
-  /** When the identity was last read and was the right one; monotonic. -Infinity: not since the bucket was last found wrong. */
+  /** Monotonic time at which the identity was last read and was the right one. -Infinity: not since the bucket was last found to be wrong. */
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
-  /** The last LIST left a doubt: uploads went on under it. */
+  /** The last LIST left a doubt, because uploads went on meanwhile. */
   #isInDoubt = false;
-  /** Of the older windows that lack segments, where the next LIST begins. */
+  /** Index of the older window with gaps at which the next LIST begins. */
   #gapOffset = 0;
   #ensuring: Promise<void> | undefined;
-  /** The LIST that runs, and the one that is to begin when it has ended. */
+  /** The LIST under way, and the one that begins when it has ended. */
   #listing: Promise<void> | undefined;
   #nextListing: Promise<void> | undefined;
   #timer: Timer | undefined;
@@ -126,17 +133,17 @@ export class BucketLink {
     );
   }
 
-  /** Why no push may be taken; undefined: they may. */
+  /** Why no push may be taken; undefined while pushes may be. */
   get waitsBecause(): string | undefined {
     return this.#waits;
   }
 
-  /** Why the catalog may lack objects; undefined while it knows all. */
+  /** Why the catalog may lack objects; undefined while it knows all of them. */
   get incompleteBecause(): string | undefined {
     return this.#incomplete;
   }
 
-  /** Segments missing from the windows that a query touches, in words. */
+  /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
   gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly string[] {
     const gaps = this.#modules.catalog.gapsWithin(tenants, startMs, endMs);
     const named = gaps.slice(0, NAMED_GAPS_MAX).map(describeGap);
@@ -144,8 +151,8 @@ export class BucketLink {
   }
 
   /**
-   * Resolves once the node may be ready: with the bucket listed, or, with data of its own, after two seconds without it. Rejects where
-   * the bucket is refused. `tell` hears what is waited for.
+   * Resolves once the node may be ready: when the bucket was listed, or, where the data dir holds data, after `ANSWER_TIMEOUT_MS` without an answer.
+   * Rejects where the bucket is the wrong one. `tell` is called with what is waited for, each time it changes.
    */
   async start(tell: (words: string) => void, caller: AbortSignal): Promise<void> {
     const { bucket, clock, logger } = this.#modules;
@@ -165,7 +172,7 @@ export class BucketLink {
         const waitMs = retryDelayMs(failureCount, { firstMs: FRESH_RETRY_FIRST_MS, maxMs: RETRY_MS_MAX });
         if (!this.#isListed) this.#incomplete = `the bucket could not be listed: ${reason}`;
         logger.warn("the bucket does not answer as it should", { bucket: bucket.name, reason, retryMs: isFresh ? waitMs : RETRY_MS });
-        // With data of its own the node is ready without it: pushes go on, and a query that needs an object says so.
+        // A data dir that holds data is ready without its bucket: pushes are taken, and a query that needs an object is refused with the reason.
         if (!isFresh) break;
         this.#waits = `its data directory is fresh and waits for the bucket: ${reason}`;
         tell(`waiting for the bucket: ${reason}`);
@@ -180,19 +187,22 @@ export class BucketLink {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
   }
 
-  /** Lists everything, by a LIST that begins after this call; several callers share one. */
+  /** Lists everything, by a LIST that begins after this call. Callers at the same time share one. */
   async refresh(caller: AbortSignal): Promise<void> {
     return untilAborted(this.#list({ isWhole: true }), caller);
   }
 
-  /** As `refresh`, for a reader that missed an object: where the bucket is not our own, `incompleteBecause` says so afterwards. */
+  /**
+   * `refresh` for a query that found an object gone. It does not reject where the bucket is the wrong one: `incompleteBecause` says so
+   * afterwards, and the query is refused for that.
+   */
   async refreshForReader(caller: AbortSignal): Promise<void> {
     await this.refresh(caller).catch((error: unknown) => {
       if (!(error instanceof NotOurs)) throw error;
     });
   }
 
-  /** One at a time. Who asks while one runs gets the next, shared with whoever else asked meanwhile. */
+  /** One LIST at a time. Callers that ask while one runs share the next. */
   #list(what: { readonly isWhole: boolean }): Promise<void> {
     const begin = (): Promise<void> => {
       this.#nextListing = undefined;
@@ -221,7 +231,7 @@ export class BucketLink {
       this.#incomplete = undefined;
     } catch (error) {
       this.#isFailing = true;
-      // What it could not take in stays unknown, and so does all of it where the bucket was never listed.
+      // Objects are unknown: all of them where the bucket was never listed, and those for which the catalog had no room.
       if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }
@@ -229,7 +239,7 @@ export class BucketLink {
     await this.#forgetAcknowledged(signal);
   }
 
-  /** A doubt is settled by listing its window again, until none is left. True where some is. */
+  /** Lists, and lists each window in doubt again until none is left, at most `SETTLING_ROUNDS_MAX` times. True where a doubt is left. */
   async #listAndSettle(scope: ListScope, signal: AbortSignal): Promise<boolean> {
     const { catalog, clock, forgetObject, logger, renumber } = this.#modules;
     const options = { own: () => this.#ownOrdinals(), turns: new Turns({ clock }) };
@@ -259,7 +269,7 @@ export class BucketLink {
     return doubts.length > 0;
   }
 
-  /** Windows before `beforeMs` that lack segments, which may be back or forgotten: those in doubt first, the others in turn. */
+  /** Windows before `beforeMs` with gaps, whose segments may have been restored or forgotten: first those in doubt, then the others in turn. */
   #windowsWithGaps(beforeMs: number, countMax: number): readonly WindowRef[] {
     const [suspected, holes] = [new Map<string, WindowRef>(), new Map<string, WindowRef>()];
     for (const { tenant, windowStartMs, gaps } of this.#modules.catalog.gaps) {
@@ -276,16 +286,16 @@ export class BucketLink {
     const { head } = this.#modules;
     return {
       stores: head.ordinals(),
-      // Of format 1 an ordinal says nothing.
+      // In the first format ordinals had holes, so they say nothing of what is missing.
       currentStoreId: head.isFirstFormat ? undefined : toHex(head.storeId),
       pendingKeys: head.sealed().map(({ key }) => key),
       exemptStoreIds: new Set(this.#identity?.firstFormatStores ?? []),
     };
   }
 
-  /** An upload found that the bucket is not the right one: the next LIST comes after `RETRY_MS`, not after a minute. */
+  /** Sets the next LIST anew. Called when an upload found that the bucket is the wrong one: the LIST then comes after `RETRY_MS` instead of a minute. */
   #listSooner(): void {
-    if (this.#timer === undefined) return; // one runs, and sets the next; or the node has not started
+    if (this.#timer === undefined) return; // a LIST is under way and sets the next one, or the node has not started
     this.#timer.cancel();
     this.#listLater();
   }
@@ -311,21 +321,21 @@ export class BucketLink {
     return head.bucketMark === undefined && !head.isFirstFormat;
   }
 
-  /** Before an upload. Rejects BUCKET_UNAVAILABLE, after which the uploader tries again. */
+  /** Checks the identity before an upload, unless it was read less than `IDENTITY_AGE_MS_MAX` ago. Rejects BUCKET_UNAVAILABLE, after which the uploader tries again. */
   async #ensureOursLately(signal: AbortSignal): Promise<void> {
-    // A data directory that was copied or rolled back is told by a LIST, and must not give an ordinal twice before it.
+    // Only a LIST shows that this data directory was copied or rolled back. Until then it might upload a segment under an ordinal that is taken.
     if (!this.#isListed) throw new BucketError("BUCKET_UNAVAILABLE", "", "nothing is uploaded before the bucket was listed once since the start");
     if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {
       await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);
     } catch (error) {
-      // The right bucket may come back.
+      // The uploader tries again later: the right bucket may be back then.
       if (error instanceof NotOurs) throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded: ${error.message}`, error);
       throw error;
     }
   }
 
-  /** Reads the identity. Resolves where it is the right one; rejects `NotOurs`, or with why it could not be read. */
+  /** Reads the identity; callers at the same time share one read. Resolves where it is the right one. Rejects `NotOurs`, or the reason why it could not be read. */
   #ensureOurs(signal: AbortSignal): Promise<void> {
     return (this.#ensuring ??= this.#ensure(signal).finally(() => (this.#ensuring = undefined)));
   }
@@ -346,7 +356,7 @@ export class BucketLink {
     const { bucket, catalog, head } = this.#modules;
     const dataDir = ((): AdoptionView["dataDir"] => {
       if (head.bucketMark !== undefined) return { kind: "marked", bucketId: head.bucketMark.bucketId };
-      // Each ordinal that was given and does not wait here may have been uploaded.
+      // A segment whose ordinal was given and which does not wait on this disk may have been uploaded.
       return head.isFirstFormat ? { kind: "first-format", mayHaveUploaded: head.givenOrdinalCount > head.sealed().length } : { kind: "fresh" };
     })();
     try {
@@ -387,7 +397,7 @@ export class BucketLink {
       case "wait":
         throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
       case "go-without":
-        // While the folder is missing nothing of the catalog can be read: queries are refused.
+        // While the folder is missing, no catalogued object can be read: queries are refused.
         if (isBucketError(cause, "BUCKET_MISSING")) throw this.#distrust(unavailable("BUCKET_MISSING", plan.because, cause));
         throw unavailable("BUCKET_UNREACHABLE", plan.because, cause);
     }
@@ -396,7 +406,7 @@ export class BucketLink {
   async #make(bucketId: string | undefined, signal: AbortSignal): Promise<BucketIdentity> {
     const { bucket, catalog, clock, head, random } = this.#modules;
     await bucket.create(signal);
-    await catalog.refresh(signal); // whose objects lie there already
+    await catalog.refresh(signal); // for the store ids of the objects that lie there already
     const own = head.isFirstFormat ? new Set<string>() : this.#ownStoreIds();
     const firstFormatStores = [...this.#listedStores()].filter((id) => !own.has(id));
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
@@ -407,14 +417,14 @@ export class BucketLink {
     );
   }
 
-  /** The data dir remembers the bucket, durably, before anything goes there. */
+  /** Writes to the data dir which bucket it belongs to, synced, before anything is uploaded there. */
   async #adopt(identity: BucketIdentity, signal: AbortSignal): Promise<void> {
     const { bucket, head } = this.#modules;
     this.#identity = head.isFirstFormat ? ((await addFirstFormatStores(bucket, [toHex(head.storeId)], signal)) ?? identity) : identity;
     await head.adoptBucket({ bucketId: identity.bucketId, clusterName: identity.clusterName });
   }
 
-  /** The store id in force, and former ones that gave ordinals. */
+  /** The store id in force, and the former ones of this data dir that gave ordinals. */
   #ownStoreIds(): Set<string> {
     const { head } = this.#modules;
     return new Set([toHex(head.storeId), ...head.ordinals().map(({ storeId }) => storeId)]);
@@ -426,7 +436,7 @@ export class BucketLink {
     return stores;
   }
 
-  /** No LIST is believed, and nothing is uploaded, until the identity was read again and is the right one. */
+  /** Notes that the bucket is the wrong one. Until the identity was read again and is the right one, no LIST is believed and nothing is uploaded. */
   #distrust<E extends Error>(error: E): E {
     this.#identifiedMs = -Infinity;
     this.#incomplete = error.message;
@@ -457,8 +467,8 @@ export class BucketLink {
   }
 
   /**
-   * A `lost` mark of our own stands for a quarantine entry; once an operator has acknowledged all of those, the loss is accepted and gets
-   * its `forgotten` mark. What cannot be written now is written after the next LIST.
+   * Puts a `forgotten` mark beside each `lost` mark of this data dir, once an operator has acknowledged all quarantines: each such loss was
+   * quarantined, and is accepted with it. Marks that cannot be put now are put after the next LIST.
    */
   async #forgetAcknowledged(signal: AbortSignal): Promise<void> {
     const { catalog, clock, head, logger } = this.#modules;
@@ -482,7 +492,7 @@ export class BucketLink {
     }
   }
 
-  /** After an operator acknowledged the quarantine. Best effort, and not waited for where the bucket is slow: the next LIST tries again. */
+  /** Call it after an operator acknowledged the quarantine. Waits for the bucket at most `ANSWER_TIMEOUT_MS` and does not reject: the next LIST tries again. */
   async onQuarantineAcknowledged(): Promise<void> {
     const { signal } = this.#stopped;
     await this.#withinAnswerTime(this.#forgetAcknowledged(signal), signal).catch(() => undefined);
@@ -496,7 +506,7 @@ export class BucketLink {
   }
 }
 
-/** The bucket answers, and is not the one that this data dir may use. */
+/** The bucket answers, and it is not the one that this data dir may use. */
 class NotOurs extends CodedError {
   constructor(code: string, because: string, cause?: unknown) {
     super({ code, kind: "unavailable", message: because, cause });

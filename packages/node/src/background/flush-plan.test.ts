@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { LOOK_INTERVAL_MS, planFlush, UNSEALED_COUNT_MAX } from "./flush-plan.ts";
+import { flushRetryMs } from "./flush-retry.ts";
 import type { FlushView } from "./flush-plan.ts";
 
 const LIMITS = { intervalMs: 60_000, sizeBytes: 1000 };
@@ -28,7 +29,7 @@ describe("flush plan", () => {
     expect(plan({ unsealed, nowMs: 5200 })).deep.equal({ kind: "seal", cutId: 7 });
   });
 
-  it("no cut is made beyond the bound, whatever asks for it", () => {
+  it("with four unsealed cuts no other is made, whatever asks for it", () => {
     const unsealed = Array.from({ length: UNSEALED_COUNT_MAX }, (_, cutId) => ({ cutId, retryAtMs: 9000 }));
     expect(plan({ unsealed, isCutAsked: true, openBytes: 5000, oldestAgeMs: 1e6 })).deep.equal(wait(5000 + LOOK_INTERVAL_MS));
     expect(plan({ unsealed: unsealed.slice(1), isCutAsked: true })).deep.equal({ kind: "cut", reason: "asked" });
@@ -37,5 +38,9 @@ describe("flush plan", () => {
   it("a cut that the store refused is made again after its pause", () => {
     expect(plan({ isCutAsked: true, cutRetryAtMs: 5100 })).deep.equal(wait(5100));
     expect(plan({ isCutAsked: true, cutRetryAtMs: 5000 })).deep.equal({ kind: "cut", reason: "asked" });
+  });
+
+  it("a step that fails again and again is tried after 0.5 s, then after twice as long each time, at most 15 s", () => {
+    expect([1, 2, 3, 4, 5, 6, 7, 100].map(flushRetryMs)).to.deep.equal([500, 1000, 2000, 4000, 8000, 15_000, 15_000, 15_000]);
   });
 });

@@ -1,5 +1,5 @@
 /**
- * What the flush does next on its way from the head to sealed segments: cut, seal a cut, or wait. Pure.
+ * Decides the next step of the flush on the way from the head to sealed segments: cut, seal a cut, or wait. Pure.
  *
  * What must stay true: a cut that cannot be sealed is tried again after its own pause and holds up no other; at most
  * `UNSEALED_COUNT_MAX` cuts are unsealed, so that memory and tries are bounded. At that bound the head is not cut and grows until its
@@ -12,11 +12,11 @@ export interface FlushView {
   readonly openCount: number;
   /** Monotonic age of the oldest record not yet cut; 0 when there is none. */
   readonly oldestAgeMs: number;
-  /** A `POST /flush` waits for the records that are not cut yet. */
+  /** A `POST /flush` waits until the records that are not cut yet are flushed. */
   readonly isCutAsked: boolean;
-  /** After a failed cut the next one is not before this time; 0 where the last one did not fail. */
+  /** The next cut is not made before this time; 0 where the last one did not fail. */
   readonly cutRetryAtMs: number;
-  /** Oldest first. The next try to seal is not before `retryAtMs`; 0 where none has failed, or where a try at once is asked for. */
+  /** Oldest first. The next try to seal is not made before `retryAtMs`; 0 where none has failed, or where `POST /flush` asked for a try now. */
   readonly unsealed: readonly { readonly cutId: number; readonly retryAtMs: number }[];
 }
 
@@ -30,14 +30,14 @@ export type FlushStep =
   | { readonly kind: "cut"; readonly reason: "asked" | "size" | "age" }
   | { readonly kind: "wait"; readonly untilMs: number };
 
-/** A few generations of rows in memory, each of `--flush-size` encoded bytes at most. */
+/** It bounds the rows in memory: each unsealed cut is a generation of at most `--flush-size` encoded bytes. */
 export const UNSEALED_COUNT_MAX = 4;
-/** How often the head's size and age are looked at. */
+/** The longest wait: how often the head's size and age are looked at. */
 export const LOOK_INTERVAL_MS = 500;
 
 export function planFlush(view: FlushView, limits: FlushLimits): FlushStep {
   const { nowMs, unsealed, cutRetryAtMs } = view;
-  // The one that has been due longest: so a cut that fails again and again comes after those that were not tried.
+  // The cut that has been due longest comes first. One that was not tried yet has been due since 0, so it comes before those that failed.
   const due = unsealed.filter(({ retryAtMs }) => retryAtMs <= nowMs).sort((a, b) => a.retryAtMs - b.retryAtMs)[0];
   if (due !== undefined) return { kind: "seal", cutId: due.cutId };
   const reason = unsealed.length < UNSEALED_COUNT_MAX ? cutReason(view, limits) : undefined;

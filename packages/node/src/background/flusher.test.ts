@@ -1,147 +1,26 @@
 /** The flush of a whole node on a fake world, where the store refuses, the disk refuses, or the bucket does; by a clock that moves when told. */
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { Metrics, parseTenantId, seededRandom, silentLogger } from "@pyromesh/base";
+import { parseTenantId } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { FolderFiles, MemoryBucket, parseObjectKey } from "@pyromesh/block";
-import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
-import type { BucketCall, BucketFault } from "@pyromesh/block/testing";
-import { Head } from "@pyromesh/head";
-import { MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
-import { parseProfileType, PprofWriter } from "@pyromesh/profile";
+import { parseObjectKey } from "@pyromesh/block";
 import { expect } from "chai";
-import { loadConfig } from "../config/load-config.ts";
-import { Node } from "../node.ts";
-import { graphTotal, openLocalCompute } from "../testing/index.ts";
+import { endingOf, NodeWorld } from "../testing/node-world.ts";
+import { settle } from "../testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const signal = new AbortController().signal;
 const A = parseTenantId("a");
 const B = parseTenantId("b");
 
-class World {
-  readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-flusher-"));
-  readonly disk: MemoryDisk = new MemoryDisk();
-  readonly checkpoint: MemoryCheckpoint = new MemoryCheckpoint();
-  readonly file: MemoryFile = new MemoryFile();
-  readonly clock: ManualClock = new ManualClock(Date.UTC(2026, 2, 2, 14, 30));
-  readonly memory: MemoryBucket = new MemoryBucket({ clock: this.clock });
-  readonly bucket: FaultyBucket = new FaultyBucket(this.memory, { clock: this.clock });
-  #node: Node | undefined;
-  #startCount = 0;
-
-  get node(): Node {
-    return this.#node!; // every test starts it
-  }
-
-  async start(flags: readonly [string, string][] = []): Promise<Node> {
-    const modules = { clock: this.clock, random: seededRandom(70 + this.#startCount++), logger: silentLogger, metrics: new Metrics() };
-    const settings = new Map<string, string[]>([["flush_interval", ["1h"]], ["multitenancy", ["true"]], ["limits.reject_older_than", ["0"]]]);
-    for (const [name, value] of flags) settings.set(name, [value]);
-    this.#node = await Node.open(loadConfig({ flags: settings, env: {}, readFile: () => "" }), {
-      ...modules,
-      bucket: this.bucket,
-      compute: openLocalCompute(modules),
-      local: await FolderFiles.open({ dir: join(this.dir, "sealed") }, modules),
-      buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
-      openHead: (hooks) => Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, ...hooks, opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file }),
-    });
-    await this.#node.start();
-    return this.#node;
-  }
-
-  async stop(): Promise<void> {
-    await this.#node?.stop();
-  }
-
-  remove(): void {
-    rmSync(this.dir, { recursive: true, force: true });
-  }
-
-  async push(tenant: TenantId, value: number, ageMs = 0): Promise<void> {
-    const timeNs = BigInt(this.clock.nowMs() - ageMs) * 1_000_000n + BigInt(value);
-    const writer = new PprofWriter({ sampleTypes: [{ type: "cpu", unit: "nanoseconds" }], periodType: { type: "cpu", unit: "nanoseconds" }, period: 1, timeNs, durationNs: 0n });
-    writer.sample([writer.frame("work"), writer.frame("main")], [value]);
-    const labels = [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: "api" }];
-    const profile = { labels, pprof: writer.finish(), profileId: undefined, fallbackTimeMs: undefined, idempotencyKey: undefined, ingest: undefined, describe: "series 0, profile 0" };
-    expect((await this.node.sink.push(tenant, [profile], signal)).refused).deep.equal([]);
-  }
-
-  async total(tenant: TenantId): Promise<number> {
-    const nowMs = this.clock.nowMs();
-    const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
-    const query = { tenants: [tenant], startMs: nowMs - 100 * HOUR_MS, endMs: nowMs + HOUR_MS, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [], maxNodes: 100, form: "json" } as const;
-    return graphTotal(await this.node.source.flameGraph(query, signal));
-  }
-
-  /** The next batch with a key of this prefix is refused, and kept or not. */
-  refuse(prefix: string, fate: "kept" | "not kept"): void {
-    this.disk.onBatch = (ops) => {
-      if (!ops.some(({ key }) => Buffer.from(key).toString("latin1").startsWith(prefix))) return;
-      this.disk.onBatch = undefined;
-      if (fate === "kept") return "after";
-      throw new Error("EIO");
-    };
-  }
-
-  /** Lets time pass, in small steps, and what it makes due happen. */
-  async pass(ms: number): Promise<void> {
-    for (let passed = 0; passed < ms; passed += 100) {
-      this.clock.advance(100);
-      await settle();
-    }
-  }
-
-  /** Lets time pass until it holds. */
-  async until(holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
-    for (let steps = 0; !(await holds()); steps++) {
-      expect(steps, `steps until ${what}`).lessThan(5000);
-      await this.pass(100);
-    }
-  }
-
-  async keys(): Promise<string[]> {
-    const keys: string[] = [];
-    for await (const page of this.memory.list("v1/", {}, signal)) for (const { key } of page) keys.push(key);
-    return keys;
-  }
-
-  async metric(name: string): Promise<number> {
-    const found = new RegExp(`^${name} (\\S+)$`, "m").exec(await this.node.admin.metricsText());
-    return Number(found?.[1]);
-  }
-
-  puts(tenant?: TenantId): BucketCall[] {
-    return this.bucket.calls.filter(({ operation, key }) => operation === "put" && (tenant === undefined || key.startsWith(`v1/${tenant}/`)));
-  }
-
-  failPuts(tenant: TenantId, fault: BucketFault): void {
-    this.bucket.schedule(({ operation, key }) => (operation === "put" && key.startsWith(`v1/${tenant}/`) ? fault : undefined));
-  }
-
-  localFiles(): string[] {
-    return readdirSync(join(this.dir, "sealed"), { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".seg"));
-  }
-}
-
-/** Until nothing happens that needs no time: the disk is a real one, and Node tells of what it was asked. */
-async function settle(): Promise<void> {
-  for (let quietTurns = 0; quietTurns < 10; quietTurns++) {
-    await new Promise((resolve) => setImmediate(resolve));
-    if (process.getActiveResourcesInfo().some((resource) => /^FSReq|CloseReq$/.test(resource))) quietTurns = 0;
-  }
-}
-
-const endingOf = (key: string): string => key.replace(/^.*-(\d+)\.(\w+)$/, (_, ordinal: string, kind: string) => `${Number(ordinal)}.${kind}`);
 const messageOf = (work: Promise<unknown>): Promise<string> => work.then(() => "resolved", (error: unknown) => String((error as Error).message));
 
 describe("flusher", function () {
   this.timeout(30_000);
-  let world: World;
+  let world: NodeWorld;
 
   beforeEach(() => {
-    world = new World();
+    world = new NodeWorld();
   });
   afterEach(async () => {
     world.bucket.heal();
@@ -154,7 +33,7 @@ describe("flusher", function () {
     it("of a cut: what was pushed before and after it is answered, flushed, and answered again", async () => {
       await world.start();
       await world.push(A, 5);
-      world.refuse("c/", "kept");
+      world.refuse("cut", "kept");
       const flushing = world.node.admin.flush(signal);
       await world.until(() => world.disk.onBatch === undefined, "the cut is refused");
       await world.pass(1500);
@@ -170,13 +49,14 @@ describe("flusher", function () {
     it("of a seal: its rows leave memory, it makes one segment, and no cut more", async () => {
       await world.start();
       await world.push(A, 5);
-      world.refuse("s/", "kept");
+      world.refuse("seal", "kept");
       void world.node.admin.flush(signal).catch(() => undefined);
       await world.pass(10_000);
       await world.push(A, 7);
       await world.pass(10_000);
       expect(await world.metric("pyromesh_flush_unsealed_cuts")).equal(0);
       expect(await world.metric("pyromesh_head_records"), "only what came after").equal(1);
+      expect(world.droppedCount, "generations that left memory").equal(1);
       expect((await world.keys()).map(endingOf)).deep.equal(["0.seg"]);
       expect(await world.total(A)).equal(12);
     });
@@ -185,7 +65,7 @@ describe("flusher", function () {
       await world.start();
       await world.push(A, 5);
       world.bucket.goDown();
-      world.refuse("s/", "not kept");
+      world.refuse("seal", "not kept");
       const flushing = world.node.admin.flush(signal).catch(() => undefined);
       await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 1, "it is sealed");
       expect(world.localFiles().map(endingOf)).deep.equal(["0.seg"]);
@@ -239,7 +119,7 @@ describe("flusher", function () {
       expect(await world.metric('pyromesh_flush_failures_total\\{step="seal"\\}')).within(3, 7);
     });
 
-    it("four of them, and the head is cut no more and keeps what comes", async () => {
+    it("with four of them the head is not cut any more and keeps what comes", async () => {
       await world.start([["flush_interval", "1s"]]);
       const unblock = block(A);
       for (let value = 1; value <= 8; value++) {
@@ -282,7 +162,7 @@ describe("flusher", function () {
       expect(await again).equal("resolved");
     });
 
-    it("an outage is asked for one put at a time, however many queues wait, and its end wakes them all", async () => {
+    it("in an outage one put at a time is tried, however many queues wait, and its end wakes all of them", async () => {
       await world.start();
       world.bucket.goDown();
       await seal(A, 12);
@@ -340,6 +220,52 @@ describe("flusher", function () {
       world.bucket.heal();
       await world.until(async () => (await world.keys()).length === 3, "they are taken");
       expect(world.puts(A).slice(-3).map(({ key }) => endingOf(key))).deep.equal(["0.seg", "1.seg", "2.seg"]);
+    });
+  });
+
+  describe("what a query has planned", () => {
+    /** A query that is held before its scan, with its end and what it answers. */
+    async function held(): Promise<{ readonly answer: Promise<number>; end(): void }> {
+      let end!: () => void; // set before the constructor returns
+      const ended = new Promise<void>((resolve) => (end = resolve));
+      let isScanning = false;
+      world.beforeScan = () => {
+        isScanning = true;
+        return ended;
+      };
+      const answer = world.total(A);
+      await world.until(() => isScanning, "the query scans");
+      world.beforeScan = async () => {};
+      return { answer, end };
+    }
+
+    it("stays in memory until the query ends, though its cut is sealed and uploaded", async () => {
+      await world.start();
+      await world.push(A, 5);
+      const { answer, end } = await held();
+      await world.node.admin.flush(signal);
+      await settle();
+      expect(world.droppedCount).equal(0);
+      end();
+      expect(await answer).equal(5);
+      expect(world.droppedCount).equal(1);
+    });
+
+    it("stays on local disk until the query ends, though the bucket has it", async () => {
+      await world.start();
+      world.bucket.goDown();
+      await world.push(A, 5);
+      void world.node.admin.flush(signal).catch(() => undefined);
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 1, "it is sealed");
+      const { answer, end } = await held();
+      world.bucket.heal();
+      await world.until(async () => (await world.metric("pyromesh_flush_backlog_segments")) === 0, "it is uploaded");
+      await settle();
+      expect(world.localFiles()).length(1);
+      end();
+      expect(await answer).equal(5);
+      await settle();
+      expect(world.localFiles()).deep.equal([]);
     });
   });
 

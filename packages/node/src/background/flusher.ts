@@ -1,19 +1,19 @@
 /**
- * The flush: head -> segment -> bucket. Each step has a name, and a crash after any of them loses and doubles nothing.
+ * The flush: records go from the head to a segment, and the segment to the bucket. A crash after any step loses no record and doubles none.
  *
- *   cut         the head fixes which records leave together           durable in LevelDB before anything is written
- *   build       workers encode the datasets of each window            the same rows give the same bytes
- *   local file  written, synced, read back: every identity of the cut must be in it
- *   seal        one synced batch: the segments take their ordinals and are remembered with size and checksum, the records dropped
- *   check, rename, upload, verify, unseal, delete                     see uploader.ts
+ *   cut         the head fixes which records leave together, durably, before anything else is written
+ *   build       workers encode the datasets of each window; the same rows give the same bytes
+ *   local file  the segment is written, synced and read back; every identity of the cut must be in it
+ *   seal        one synced batch: the segments take their ordinals, the head remembers them with size and checksum, and drops the records
+ *   check, rename, upload, verify, unseal, delete: see uploader.ts
  *
- * Which step comes next is planned (`flush-plan.ts`); `sealer.ts` makes a seal and `uploader.ts` an upload. What a cut or a seal
- * changes beside the head (generation, catalog, backlog) changes in the turn in which the head applies it (`noteCut`, `noteSealed`):
- * also where a write that the store refused turns out to be in it.
+ * `flush-plan.ts` decides which step comes next; `sealer.ts` builds and seals, `uploader.ts` does the rest. What a cut or a seal changes outside of the
+ * head (generation, catalog, backlog) changes in the turn of the event loop in which the head applies it (`noteCut`, `noteSealed`). The
+ * head calls these also when a write that the store refused turns out to be in the store.
  *
  * A restart before `seal` finds the cut and builds it again from the same records. A restart after it finds the sealed file and uploads
- * it. While the bucket is down, sealed files wait on disk and are read from there: memory does not grow with the outage. The head's disk
- * budget bounds them: past it pushes get 503.
+ * it. While the bucket is down, sealed files wait on disk and are read from there, so memory does not grow with the outage. The head's disk
+ * budget bounds them; past it pushes get 503.
  */
 import { CodedError, messageOf, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
@@ -38,20 +38,20 @@ export interface FlusherModules {
   readonly catalog: Catalog;
   readonly generations: Generations;
   readonly clock: Clock;
-  /** Of the pauses between tries of an upload. */
+  /** Times the pauses between tries of an upload. */
   readonly uploadClock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
 
-/** The last try of a step failed. */
+/** A step whose last try failed. */
 interface Failure {
   readonly count: number;
   readonly retryAtMs: number;
   readonly reason: string;
 }
 
-/** What a `POST /flush` waits for. A cut or a segment leaves its set when it is done. */
+/** What a `POST /flush` waits for. A cut leaves its set when it is sealed, a segment when it is in the bucket. */
 interface FlushWait {
   needsCut: boolean;
   readonly cutIds: Set<number>;
@@ -94,7 +94,7 @@ export class Flusher {
     return this.#uploader.backlogBytes;
   }
 
-  /** A sealed segment found at start. */
+  /** Takes up a sealed segment that the start found in the head. */
   resumeSealed(segment: SealedSegment): void {
     this.#uploader.add(segment);
   }
@@ -111,7 +111,7 @@ export class Flusher {
     await this.#uploader.settle();
   }
 
-  // --- told by the head, in the turn in which it applies the change ---------------------------------------------------
+  // --- called by the head, in the turn in which it applies the change ---------------------------------------------------
 
   noteCut(cutId: number): void {
     this.#modules.generations.turn(cutId);
@@ -143,19 +143,19 @@ export class Flusher {
     this.#uploader.renamed(renamed);
   }
 
-  // --- asked ----------------------------------------------------------------------------------------------------------
+  // --- called by others ----------------------------------------------------------------------------------------------------------
 
   /**
-   * Takes a new store id and renames the segments that wait for the bucket: for when the bucket holds another data dir's segments under
-   * the store id in force. Segments of a former id stay in the bucket as they are.
+   * Takes a new store id and renames the segments that wait for the bucket. Call it where the bucket holds another data dir's segments under
+   * the store id in force. What is in the bucket stays as it is.
    */
   renumber(reason: string): Promise<void> {
     return this.#uploader.renumber(reason);
   }
 
   /**
-   * Cuts and uploads now. Resolves when all that was accepted before is readable in the bucket.
-   * Rejects FLUSH_TIMEOUT (503) after `timeoutMs`, naming what stays; the flush goes on, after the pauses that it had anyway.
+   * Cuts and uploads now. Resolves when all that was accepted before is readable in the bucket. Rejects FLUSH_TIMEOUT (503) after `timeoutMs`, naming
+   * what is not there yet; the flush goes on in the background, with the pauses that it would have made anyway.
    */
   async flush(timeoutMs: number, signal: AbortSignal): Promise<{ readonly segmentCount: number; readonly bytes: number }> {
     const { clock, head } = this.#modules;
@@ -172,8 +172,8 @@ export class Flusher {
     this.#waits.add(wait);
     this.#settle(() => {});
     // Everything that waits after a failure is tried once, now.
-    this.#cutFailure = asked(this.#cutFailure);
-    for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, asked(failure));
+    this.#cutFailure = withoutPause(this.#cutFailure);
+    for (const [cutId, failure] of this.#sealFailures) this.#sealFailures.set(cutId, withoutPause(failure));
     this.#wake();
     this.#uploader.ask();
 
@@ -291,10 +291,10 @@ export class Flusher {
   }
 }
 
-/** Cuts, and segments, that an error names at most. */
+/** How many cuts, and how many segments, an error names. */
 const NAMED_COUNT_MAX = 5;
 
-/** The failure with its pause ended: the step is tried at once, and the next pause is as long as it would have been. */
-function asked<T extends Failure | undefined>(failure: T): T {
+/** The failure with its pause over: the step is tried now. The count stays, so the next pause is as long as it would have been. */
+function withoutPause<T extends Failure | undefined>(failure: T): T {
   return failure === undefined ? failure : { ...failure, retryAtMs: 0 };
 }

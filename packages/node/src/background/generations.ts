@@ -1,9 +1,11 @@
 /**
- * Which rows are in memory: generations, each from one cut to the next, and the pins that hold them.
- * A generation leaves memory once its cut is sealed and the last query that planned it has ended.
+ * The generations of rows in memory, and which queries read them. A generation holds the rows of one cut: those inserted since the cut before it.
+ * It leaves memory once its cut is sealed and the last query that pinned it has ended.
  *
- * What must stay true: the generation turns in the same turn of the loop in which the head makes the cut, and leaves in the one in which the
- * head seals it. So a record lies in the generation of its own cut, and a query that pins between any two steps finds it.
+ * What must stay true: a generation ends in the turn of the event loop in which the head makes the cut, and leaves the plans of queries in the
+ * turn in which the head seals it. So a record lies in the generation of its own cut, and a query that pins between any two steps finds it.
+ *
+ * Bound: the open generation, one per unsealed cut (`UNSEALED_COUNT_MAX`), and those that queries under way still read.
  */
 import { assert } from "@pyromesh/base";
 import type { Generation } from "../compute/compute.ts";
@@ -12,7 +14,7 @@ export class Generations {
   readonly #live = new Set<Generation>();
   readonly #pins = new Map<Generation, number>();
   readonly #leaving = new Set<Generation>();
-  /** Of cuts not yet sealed. */
+  /** The generation of each cut that is not sealed yet. */
   readonly #ofCut = new Map<number, Generation>();
   readonly #drop: (generation: Generation) => void;
   #open: Generation = 0;
@@ -22,12 +24,12 @@ export class Generations {
     this.#live.add(this.#open);
   }
 
-  /** Where new rows go. */
+  /** The generation that new rows go to. */
   get open(): Generation {
     return this.#open;
   }
 
-  /** Ends the open generation, whose rows are the cut's, and begins the next. */
+  /** Ends the open generation, which becomes the cut's, and begins the next. */
   turn(cutId: number): void {
     assert(!this.#ofCut.has(cutId), "a cut is made once");
     this.#ofCut.set(cutId, this.#open);
@@ -35,7 +37,7 @@ export class Generations {
     this.#live.add(this.#open);
   }
 
-  /** Where the rows of a cut are; undefined for one that is sealed. */
+  /** The generation with the rows of a cut; undefined for a cut that is sealed. */
   of(cutId: number): Generation | undefined {
     return this.#ofCut.get(cutId);
   }
@@ -59,7 +61,7 @@ export class Generations {
     };
   }
 
-  /** The cut is sealed: no new query plans its generation, which is dropped when the last that did ends. */
+  /** Call it when the cut is sealed: no later query pins its generation, and it is dropped when the last query that did has ended. */
   leave(cutId: number): void {
     const generation = this.#ofCut.get(cutId);
     if (generation === undefined) return;

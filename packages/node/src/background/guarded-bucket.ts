@@ -1,6 +1,6 @@
 /**
- * The bucket as the flush sees it: before every put it is checked that it is still the right bucket. Anything else passes through.
- * So nothing is written where a disk was unmounted, or where another bucket took the place of this one.
+ * The bucket for whoever writes to it: before every put it is checked that it is still the right bucket, so that nothing is written where a
+ * disk was unmounted or another bucket has taken its place. All other calls pass through.
  */
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
 
@@ -9,7 +9,7 @@ export class GuardedBucket implements Bucket {
   readonly #inner: Bucket;
   readonly #ensureOurs: (signal: AbortSignal) => Promise<void>;
 
-  /** `ensureOurs` rejects where it is not. */
+  /** `ensureOurs` rejects where it is not the right bucket. */
   constructor(inner: Bucket, ensureOurs: (signal: AbortSignal) => Promise<void>) {
     this.name = inner.name;
     this.#inner = inner;

@@ -1,5 +1,5 @@
 /**
- * Whether the bucket that answers is this data dir's own. Pure: `bucket-link.ts` looks, and does what is planned here.
+ * Decides whether the bucket that answers is the one of this data dir. Pure: `bucket-link.ts` looks at both, and does what is planned here.
  *
  *   data dir            the bucket answers: its identity is       cannot be reached   says 403 or 404, or its folder is missing
  *                       its own   another's      none
@@ -10,10 +10,11 @@
  *                                                bucket is empty,
  *                                                else refuse
  *
- *   (*) only a bucket that lists its segments, or any where it never uploaded one; else refuse
+ *   (*) only where the bucket lists segments of this data dir, or the data dir never uploaded one; else refuse
  *
- * "Go without" and "wait" ask again until the bucket answers. A data dir that goes without takes pushes and seals them, and uploads
- * nothing; a fresh one that waits takes none. `--bucket-init` is an operator's word that an identity may be made where it is refused above.
+ * "Go without" and "wait" ask again until the bucket answers. A data dir that goes without it takes pushes and seals them, and uploads
+ * nothing; a fresh one that waits takes none. With `--bucket-init` an operator says that this is the right bucket: an identity is then made
+ * where the table refuses.
  */
 import type { BucketIdentity } from "@pyromesh/block";
 
@@ -23,19 +24,19 @@ export interface AdoptionView {
     | { readonly kind: "unreachable" | "forbidden" | "missing"; readonly reason: string }
     | { readonly kind: "answers"; readonly identity: BucketIdentity }
     | { readonly kind: "answers"; readonly identity: undefined; readonly holdsObjects: boolean; readonly listsOwnSegments: boolean };
-  /** The setting; undefined: none was given. */
+  /** `--cluster-name`; undefined where it is not set. */
   readonly clusterName: string | undefined;
   /** `--bucket-init` was given. */
   readonly isInit: boolean;
-  /** A missing place can be made: a folder. */
+  /** The bucket is a folder, which can be made where it is missing. */
   readonly isCreatable: boolean;
 }
 
 export type AdoptionPlan =
   | { readonly kind: "go-on" }
-  /** The data dir remembers this bucket. */
+  /** The data dir remembers this bucket from now on. */
   | { readonly kind: "adopt"; readonly identity: BucketIdentity }
-  /** An identity is put in the bucket, with `bucketId` where the data dir remembers one, and adopted. */
+  /** An identity is put into the bucket and adopted. It has this `bucketId`, which the data dir remembers; where it remembers none, a random one. */
   | { readonly kind: "make"; readonly bucketId: string | undefined }
   | { readonly kind: "wait"; readonly because: string }
   | { readonly kind: "go-without"; readonly because: string }

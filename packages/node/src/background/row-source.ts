@@ -1,4 +1,4 @@
-/** Where workers get rows again that they lost: the head's records, each in the generation of the cut it belongs to now. */
+/** Where a new worker reads again the rows that the one before it lost: from the head's records, each for the generation of the cut that it belongs to now. */
 import type { Cut, Head } from "@pyromesh/head";
 import type { RowSource } from "../compute/compute.ts";
 import type { Generations } from "./generations.ts";

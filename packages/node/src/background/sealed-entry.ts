@@ -1,11 +1,10 @@
 /**
- * What the head remembers of a sealed segment: enough to tell a local file that is no longer what was written.
+ * What the head remembers of a sealed segment, so that a local file which is no longer what was written is noticed.
  *
  *   size u64 │ crc32 of all its bytes u32                      little-endian
  *   size u64 │ crc32 of all its bytes u32 │ u8 = 1 (lost)      its file was corrupted: a mark goes to the bucket in its place
  *
- * The segment's own checksums could not do it: they do not know a whole segment from another whole one, and to check them
- * all a file is inflated.
+ * The segment's own checksums are not enough: another whole segment in the file's place would pass them.
  */
 import { crc32 } from "@pyromesh/base";
 
@@ -15,7 +14,7 @@ export interface SealedEntry {
   readonly isLost: boolean;
 }
 
-/** What a file is, to compare. */
+/** By which a file is compared. */
 export type FileSum = Pick<SealedEntry, "sizeBytes" | "crc">;
 
 export function sealedEntryOf(bytes: Uint8Array): SealedEntry {
@@ -31,7 +30,7 @@ export function encodeSealedEntry({ sizeBytes, crc, isLost }: SealedEntry): Uint
   return bytes;
 }
 
-/** Trusts the bytes: the head keeps them under a checksum of its own. */
+/** Checks nothing: the head keeps the bytes under a checksum of its own. */
 export function decodeSealedEntry(entry: Uint8Array): SealedEntry {
   const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
   return { sizeBytes: Number(view.getBigUint64(0, true)), crc: view.getUint32(8, true), isLost: entry.byteLength > 12 && view.getUint8(12) === 1 };

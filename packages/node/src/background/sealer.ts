@@ -1,8 +1,8 @@
 /**
  * Seals a cut: its rows become segment files on local disk, and the head drops its records for them in one batch.
  *
- * What must stay true: a file that the head names is never deleted here. A seal that the store refused may have been kept; so what a
- * failed try left behind is removed at the next try, after the head has settled the doubt, and only where it is not sealed.
+ * What must stay true: a file that the head names is never deleted here. A seal that the store refused may be in the store all the same. So
+ * the files of a failed try are removed only at the next try, when the head knows the outcome, and only those that are not sealed.
  */
 import type { Logger, TenantId } from "@pyromesh/base";
 import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";
@@ -36,19 +36,19 @@ export class Sealer {
     this.#signal = signal;
   }
 
-  /** May be called again after it rejected. Whether the cut is sealed, the head's `onSealed` says: also for a seal that was refused and kept all the same. */
+  /** May be called again after it rejected. The head's `onSealed` says that the cut is sealed, also after a seal that the store refused and kept. */
   seal(cut: Cut): Promise<void> {
     return this.#modules.ordinalLock.run(() => this.#seal(cut));
   }
 
-  /** The head sealed the cut: its files belong to the head now. They are no leftovers. */
+  /** Call it when the head has sealed the cut: its files belong to the head now and must not be removed as leftovers. */
   forget(cutId: number): void {
     this.#leftovers.delete(cutId);
   }
 
   async #seal(cut: Cut): Promise<void> {
     const { generations, head, logger } = this.#modules;
-    // 1. The ordinals. Once the head has named them, the outcome of every earlier seal is known.
+    // 1. The ordinals. Before the head names them it settles the outcome of every earlier seal.
     const ordinals = await head.nextOrdinals(cut.cutId);
     if (ordinals === undefined) return;
     await this.#removeLeftovers(cut.cutId);
@@ -76,7 +76,7 @@ export class Sealer {
     logger.info("sealed", { cut: cut.cutId, segments: segments.length });
   }
 
-  /** Undefined where nothing of the group is left: it takes no ordinal. */
+  /** Builds and writes one segment. Undefined where no row of the tenant and window is left: then it takes no ordinal. */
   async #write(generation: Generation, name: OrdinalName, written: string[], found: Set<string>): Promise<NewSegment | undefined> {
     const { compute, local } = this.#modules;
     const { storeId, tenant, windowStartMs, ordinal } = name;
@@ -104,7 +104,7 @@ export class Sealer {
     return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
   }
 
-  /** Call it only while the outcome of every earlier seal is known. */
+  /** Call it only while the outcome of every earlier seal is known: then what is not sealed now never will be. */
   async #removeLeftovers(cutId: number): Promise<void> {
     const { head, local } = this.#modules;
     for (const key of this.#leftovers.get(cutId) ?? []) if (!head.isSealed(key)) await local.delete(key);
@@ -112,7 +112,7 @@ export class Sealer {
   }
 }
 
-/** Writes a local file and reads back what the disk took. Rejects `LOCAL_FILE_DIFFERS`. */
+/** Writes a local file and reads it back. Rejects `LOCAL_FILE_DIFFERS` where the disk returns other bytes. */
 export async function writeAndRead(local: LocalFiles, key: string, bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
   await local.write(key, bytes);
   const file = await local.source(key);

@@ -9,7 +9,7 @@ const failed = (id: string, changes: Partial<UploadQueueView> = {}): UploadQueue
 const plan = (queues: readonly UploadQueueView[], outageRetryAtMs = 0): UploadPlan => planUploads({ nowMs: NOW_MS, queues, outageRetryAtMs });
 
 describe("upload plan", () => {
-  it("several at once, of one tenant not all, and no queue twice", () => {
+  it("several uploads run at once, not all of them of one tenant, and no queue twice", () => {
     const queues = ["a1", "a2", "a3", "a4", "b1", "b2"].map((id) => queue(id));
     expect(plan(queues).startIds).deep.equal(["a1", "a2", "a3", "b1"]);
     expect(plan(queues).startIds).length(CONCURRENCY_MAX);
@@ -17,7 +17,7 @@ describe("upload plan", () => {
     expect(plan([queue("a1", { busyForMs: 5 })])).deep.equal({ startIds: [], wakeAtMs: NOW_MS - 5 + SLOW_AFTER_MS });
   });
 
-  it("a queue that failed waits by itself; who was tried longest ago comes first", () => {
+  it("a queue that failed waits by itself; the one tried longest ago comes first", () => {
     expect(plan([failed("a1"), queue("a2"), queue("b1")])).deep.equal({ startIds: ["a2", "b1"], wakeAtMs: NOW_MS + 700 });
     expect(plan([queue("a1", { triedAtMs: 9 }), queue("a2", { triedAtMs: 7 })]).startIds).deep.equal(["a2", "a1"]);
     expect(plan([failed("a1", { retryAtMs: NOW_MS })]).startIds).deep.equal(["a1"]);
@@ -27,7 +27,7 @@ describe("upload plan", () => {
     expect(plan([failed("a1", { isAsked: true })]).startIds).deep.equal(["a1"]);
   });
 
-  it("puts that hang give their places free after a while, up to a bound", () => {
+  it("puts that hang free their places after 10 s, up to a bound", () => {
     const hanging = (busyForMs: number): UploadQueueView[] => ["a1", "a2", "a3"].map((id) => queue(id, { busyForMs }));
     expect(plan([...hanging(100), queue("a4"), queue("b1")]).startIds).deep.equal(["b1"]);
     expect(plan([...hanging(SLOW_AFTER_MS), queue("a4"), queue("b1")]).startIds).deep.equal(["a4", "b1"]);
@@ -37,7 +37,7 @@ describe("upload plan", () => {
   });
 
   describe("an outage", () => {
-    it("is two queues that failed with no success since, and nobody left who waits and has not failed", () => {
+    it("is two queues that failed without a success since, of every tenant that waits", () => {
       expect(isOutage([failed("a1")])).equal(false);
       expect(isOutage([failed("a1"), failed("a2"), queue("a3")])).equal(true);
       expect(isOutage([failed("a1"), failed("a2"), queue("b1")]), "b was not asked").equal(false);
@@ -53,11 +53,11 @@ describe("upload plan", () => {
       expect(plan([...queues, queue("a4", { busyForMs: SLOW_AFTER_MS })], NOW_MS).startIds, "it hangs").deep.equal(["a3"]);
     });
 
-    it("is asked once at once by who waits, not once a queue", () => {
+    it("tries one upload where every queue was asked for one", () => {
       expect(plan([failed("a1", { isAsked: true }), failed("a2", { isAsked: true }), queue("a3", { isAsked: true })], NOW_MS + 300).startIds).deep.equal(["a3"]);
     });
 
-    it("asks for the tenant that was tried longest ago: one that is refused for itself does not keep it going", () => {
+    it("tries the tenant that was tried longest ago, so that one whose prefix is refused does not prolong it", () => {
       const queues = [failed("a1"), failed("a2", { triedAtMs: 10 }), failed("b1", { triedAtMs: NOW_MS - 500 }), failed("c1", { triedAtMs: NOW_MS - 300 }), queue("a3")];
       expect(plan(queues, NOW_MS).startIds).deep.equal(["b1"]);
     });

@@ -1,12 +1,12 @@
 /**
- * Which uploads begin now. Pure.
+ * Decides which uploads begin now. Pure.
  *
- * There is one queue per store id, tenant and window, uploaded in the order of its ordinals, so that the bucket never shows a later
+ * There is one queue per store id, tenant and window. It is uploaded in the order of its ordinals, so that the bucket never shows a later
  * segment without the earlier ones. What must stay true:
  *
  *   - a queue that fails, or whose put hangs, waits by itself and holds up no other;
  *   - in an outage (the bucket as a whole fails) one upload at a time is tried, however many queues wait;
- *   - `POST /flush` asks for one try at once, and changes no pause.
+ *   - `POST /flush` asks each queue for one try now, and changes no pause.
  */
 
 export interface UploadQueueView {
@@ -16,17 +16,17 @@ export interface UploadQueueView {
   readonly busyForMs: number | undefined;
   /** The next try is not before this time; 0 where the last one did not fail. */
   readonly retryAtMs: number;
-  /** Someone asked for one try at once, whatever `retryAtMs` says. */
+  /** One try was asked for now, whatever `retryAtMs` says. */
   readonly isAsked: boolean;
   /** When the last try began; -1: never. */
   readonly triedAtMs: number;
-  /** The bucket refused it, and no upload of any queue has succeeded since. */
+  /** Its last try failed with an error of the bucket, and no upload of any queue has succeeded since. */
   readonly isFailing: boolean;
 }
 
 export interface UploadView {
   readonly nowMs: number;
-  /** Those that hold a segment. */
+  /** All queues that hold a segment. */
   readonly queues: readonly UploadQueueView[];
   /** In an outage the next try is not before this time. */
   readonly outageRetryAtMs: number;
@@ -34,25 +34,25 @@ export interface UploadView {
 
 export interface UploadPlan {
   readonly startIds: readonly string[];
-  /** When to plan again, unless something happens before; undefined: only then. */
+  /** When to plan again if nothing changes before; undefined: only after a change. */
   readonly wakeAtMs: number | undefined;
 }
 
 /** Tries under way at once; each holds its segment's bytes in memory. At the bound the other queues wait. */
 export const CONCURRENCY_MAX = 4;
-/** Tries of one tenant at once: one slot is left for the others. */
+/** Tries of one tenant under way at once: one slot is left for the other tenants. */
 export const TENANT_CONCURRENCY_MAX = 3;
-/** A try that takes longer frees its slot, so that hanging ones hold up no others; the bucket client's own timeouts end it. */
+/** A try that takes longer no longer counts as one of `CONCURRENCY_MAX`, so that hanging tries hold up no others. The bucket client's own timeouts end it. */
 export const SLOW_AFTER_MS = 10_000;
-/** Tries under way with those that freed their slot: of all tenants, and of one. At the bound no other begins. */
+/** Tries under way, slow ones included: of all tenants, and of one. At the bound no other begins. */
 export const BUSY_MAX = 12;
 export const TENANT_BUSY_MAX = 6;
-/** Where the uploads of so many tenants fail, the bucket is the cause, also where other tenants have not been tried. */
+/** Where uploads of so many tenants fail, the bucket is taken to be the cause, also while other tenants have not been tried. */
 const OUTAGE_TENANT_COUNT = 3;
 
 /**
- * An outage: at least two queues failed without a success since, and they are of every tenant that waits, or of three tenants. Where the
- * bucket refuses one tenant's prefix only, it is no outage while another tenant's segments wait.
+ * True in an outage: at least two queues are failing, and they belong to every tenant that has a queue, or to three tenants. A bucket that
+ * refuses only one tenant's prefix is no outage while another tenant's segments wait.
  */
 export function isOutage(queues: readonly UploadQueueView[]): boolean {
   const failing = queues.filter((queue) => queue.isFailing);
@@ -70,7 +70,7 @@ export function planUploads({ nowMs, queues, outageRetryAtMs }: UploadView): Upl
   if (isOutage(queues)) {
     if (slots.fastCount > 0 || idle.length === 0) return { startIds: [], wakeAtMs: earliest(wakeTimes) };
     if (outageRetryAtMs > nowMs && !idle.some(({ isAsked }) => isAsked)) return { startIds: [], wakeAtMs: earliest([...wakeTimes, outageRetryAtMs]) };
-    // The tenant that was tried longest ago comes next, and of it the queue: so one tenant whose prefix is refused does not use up all tries.
+    // Next comes the tenant whose last try is longest ago, and of its queues the one whose last try is: so a tenant whose prefix is refused does not get all tries.
     const triedAtMs = new Map<string, number>();
     for (const queue of queues) triedAtMs.set(queue.tenant, Math.max(triedAtMs.get(queue.tenant) ?? -1, queue.triedAtMs));
     const probe = idle.filter((queue) => slots.mayStart(queue)).sort((a, b) => triedAtMs.get(a.tenant)! - triedAtMs.get(b.tenant)! || a.triedAtMs - b.triedAtMs)[0]; // every tenant has a time

@@ -57,7 +57,7 @@ describe("uploader", () => {
     expect(uploader.backlogCount).equal(200);
   });
 
-  it("the looks at files after a start share their plans", async () => {
+  it("the checks of files after a start share their plans", async () => {
     const read = new Set<string>();
     let end!: () => void; // set before the constructor returns
     const ended = new Promise<void>((resolve) => (end = resolve));

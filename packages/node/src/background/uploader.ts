@@ -1,22 +1,22 @@
 /**
- * Brings sealed segments to the bucket. `upload-plan.ts` (pure) says which queue is tried when; this file makes the tries.
+ * Brings sealed segments to the bucket. `upload-plan.ts` (pure) decides which queue is tried when; this file makes the tries.
  *
- *   check       the local file is read again: what is not what was sealed is never uploaded
- *   rename      a segment of a former store id takes an ordinal of the id in force: another footer, another file, one batch
- *   upload      put under the segment's own key; a retry writes the same bytes
- *   verify      read back from the bucket: footer and identities
- *   unseal      the head forgets the local copy, the catalog reads from the bucket
- *   delete      the local file goes when no query reads it
+ *   check       the local file is read and compared with what was sealed; a file that differs is never uploaded
+ *   rename      only a segment of a former store id: it takes an ordinal of the id in force, with a new footer and a new file, in one batch
+ *   upload      the file is put under the segment's key; a retry writes the same bytes
+ *   verify      footer and identities are read back from the bucket
+ *   unseal      the head forgets the local file, and the catalog reads from the bucket
+ *   delete      the local file is deleted when no query reads it any more
  *
- * A sealed file may be the only copy of its records. One that was corrupted is quarantined: queries over its time are refused until an operator
- * acknowledges the loss, and the file is set aside, neither uploaded nor deleted. In its place, and in its turn, the bucket gets a
- * `lost` mark, so that every node knows. Rot is looked for before each upload, and once after a start, in the background, since with the
- * bucket down the upload may be days away.
+ * A sealed file may be the only copy of its records. A corrupt one is quarantined: queries over its time are refused until an operator
+ * acknowledges the loss, and the file is set aside, neither uploaded nor deleted. When its turn in the queue comes, the bucket gets a `lost`
+ * mark under its ordinal, so that every node knows of the loss. Files are checked before each upload, and once after a start, in the
+ * background: while the bucket is down, the upload may be days away.
  *
  * Where the bucket holds another segment under the key (the data dir was copied, or rolled back), the store takes a new id, and the segments
  * that wait are renamed.
  *
- * What waits is bounded by the head's disk budget, which counts its files.
+ * The head's disk budget counts the files that wait. At the bound the head takes no more pushes; nothing that waits is dropped.
  */
 import { assert, CodedError, crc32, encodeUtf8, messageOf, toHex } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, Timer } from "@pyromesh/base";
@@ -59,9 +59,9 @@ interface Waiting extends WaitingSegment {
   isUnchecked: boolean;
   /** Its file is being checked or uploaded. */
   isHeld: boolean;
-  /** The bucket holds it (or its `lost` mark), and the head is yet to forget it. */
+  /** The bucket holds it (or its `lost` mark); the head has not forgotten it yet. */
   isStored: boolean;
-  /** Its time is quarantined, and its entry does not say `lost` yet. */
+  /** Its time is quarantined; its entry does not say `lost` yet. */
   isQuarantined: boolean;
   /** The bucket holds another segment of this size under its key. */
   takenSizeBytes: number | undefined;
@@ -70,7 +70,7 @@ interface Waiting extends WaitingSegment {
 interface Queue {
   readonly id: string;
   readonly tenant: string;
-  /** By ordinal. */
+  /** In the order of their ordinals. */
   readonly waiting: Waiting[];
   busySinceMs: number | undefined;
   failureCount: number;
@@ -81,7 +81,7 @@ interface Queue {
   reason: string;
 }
 
-/** Of the files that are looked at after a start. An upload that waits for such a look waits for so many at most. */
+/** How many files are checked after a start before uploads are planned again. An upload whose file was being checked waits for at most so many checks. */
 const CHECKS_PER_PLAN = 50;
 
 export class Uploader {
@@ -93,14 +93,14 @@ export class Uploader {
   readonly #uploaded: Counter;
   #onDone: (segment: WaitingSegment) => void = () => {};
   #isStarted = false;
-  /** A plan is to be made in this turn. */
+  /** A plan will be made at the end of this turn of the event loop. */
   #isPumping = false;
   #timer: Timer | undefined;
   #outageFailureCount = 0;
   #outageRetryAtMs = 0;
   #backlogBytes = 0;
 
-  /** When `signal` aborts, no try begins and the ones under way end. */
+  /** When `signal` aborts, no try begins any more, and those under way end. */
   constructor(modules: UploaderModules, signal: AbortSignal) {
     this.#modules = modules;
     this.#signal = signal;
@@ -116,22 +116,22 @@ export class Uploader {
     return this.#byKey.size;
   }
 
-  /** Oldest first within a queue. */
+  /** All that wait; those of one queue in the order of their ordinals. */
   waiting(): readonly WaitingSegment[] {
     return [...this.#queues.values()].flatMap((queue) => queue.waiting);
   }
 
-  /** Why segments wait: the errors of the last tries, each once. */
+  /** Why segments wait: the distinct errors of the last try of each queue. */
   reasons(): readonly string[] {
     return [...new Set([...this.#queues.values()].map(({ reason }) => reason).filter((reason) => reason !== ""))];
   }
 
-  /** Called in the turn in which a segment is in the bucket and the head has forgotten it. */
+  /** The listener is called in the turn of the event loop in which the head forgets a segment that is in the bucket. */
   onDone(listener: (segment: WaitingSegment) => void): void {
     this.#onDone = listener;
   }
 
-  /** Takes a sealed segment into its queue. What is added before `start` was sealed by an earlier process, and its file is checked. */
+  /** Puts a sealed segment into its queue. One that is added before `start` was sealed by an earlier process: its file is checked after the start. */
   add({ key, bytes }: SealedSegment): WaitingSegment {
     const meta = parseObjectKey(key);
     assert(meta?.kind === "segment", "a segment key made here is read back");
@@ -147,13 +147,13 @@ export class Uploader {
     this.#pump();
   }
 
-  /** After the signal aborted: resolves when nothing is under way. */
+  /** Call it after the signal aborted. Resolves when nothing is under way any more. */
   async settle(): Promise<void> {
     this.#timer?.cancel();
     await Promise.all(this.#working);
   }
 
-  /** Tries each queue once at once; in an outage the bucket is asked once. No pause changes by it. */
+  /** Tries each queue once, now; in an outage only one of them. No pause changes by it. */
   ask(): void {
     for (const queue of this.#queues.values()) queue.isAsked = true;
     this.#pump();
@@ -178,7 +178,7 @@ export class Uploader {
     this.#catalogue(waiting);
     this.#enqueue(waiting);
     catalog.remove(fromKey);
-    // The bucket's object under the former key is another data dir's segment: it can be read, too.
+    // The object under the former key is a segment of another data dir: queries read it too.
     if (takenSizeBytes !== undefined) catalog.add({ key: fromKey, meta: formerMeta, sizeBytes: takenSizeBytes, place: "bucket" });
     if (!entry.isLost) catalog.whenUnused(() => local.delete(fromKey));
   }
@@ -237,8 +237,8 @@ export class Uploader {
   }
 
   /**
-   * Begins what is due, before this turn of the loop ends. Called after everything that may make something due, and planned once for all of
-   * it: a plan looks at every queue, and a cut may add hundreds of segments to a backlog of thousands.
+   * Begins the tries that are due, at the end of this turn of the event loop. Call it after each change that may make a try due: all changes of a
+   * turn are planned for once, since a plan looks at every queue and a cut may add hundreds of segments to a backlog of thousands.
    */
   #pump(): void {
     if (this.#isPumping) return;
@@ -256,7 +256,7 @@ export class Uploader {
     this.#timer?.cancel();
     const queues = this.#views();
     const { startIds, wakeAtMs } = planUploads({ nowMs, queues, outageRetryAtMs: this.#outageRetryAtMs });
-    // In an outage one try is enough for everyone who asked.
+    // In an outage one try answers for every queue that was asked.
     if (startIds.length > 0 && isOutage(queues)) for (const queue of this.#queues.values()) queue.isAsked = false;
     for (const id of startIds) {
       const queue = this.#queues.get(id)!; // the plan names queues it was shown
@@ -279,7 +279,7 @@ export class Uploader {
 
   async #tryFirst(queue: Queue): Promise<void> {
     const { clock, countFailure, logger } = this.#modules;
-    const waiting = queue.waiting[0]!; // a queue without any is not kept
+    const waiting = queue.waiting[0]!; // an empty queue is removed
     const { key } = waiting;
     queue.isAsked = false;
     waiting.isHeld = true;
@@ -297,7 +297,7 @@ export class Uploader {
     }
   }
 
-  /** An upload succeeded: an outage, where there was one, is over, and every queue is tried at once. */
+  /** An upload succeeded: if there was an outage, it is over, and every queue is tried now. */
   #noteSuccess(queue: Queue): void {
     const wasOutage = this.#outageFailureCount > 0;
     this.#outageFailureCount = 0;
@@ -311,7 +311,7 @@ export class Uploader {
     }
   }
 
-  /** A try that was asked for before its pause had ended does not make the pause longer; nor do tries that were under way when an outage began. */
+  /** Sets the next pause. Pauses that have not ended are not lengthened: neither by a try that was asked for, nor by tries that were under way when an outage began. */
   #noteFailure(queue: Queue, isOfBucket: boolean): void {
     const nowMs = this.#modules.clock.monotonicMs();
     if (isOfBucket) queue.isFailing = true;
@@ -326,7 +326,7 @@ export class Uploader {
 
   // --- one segment --------------------------------------------------------------------------------------------------
 
-  /** One step for the first segment of a queue: upload, rename, or mark as lost. True where the bucket took something. */
+  /** Makes one step for the first segment of a queue: unseal, rename, mark as lost, or upload. True where the bucket took an object. */
   async #advance(waiting: Waiting): Promise<boolean> {
     if (waiting.isStored) {
       await this.#unseal(waiting);
@@ -379,7 +379,7 @@ export class Uploader {
     });
   }
 
-  /** Takes one new store id, although several queues may ask for it at the same time. */
+  /** Takes a new store id, unless another queue has had it taken already. */
   #renumberFrom(storeId: string, reason: string): Promise<void> {
     const { head, ordinalLock } = this.#modules;
     return ordinalLock.run(async () => {
@@ -387,13 +387,13 @@ export class Uploader {
     });
   }
 
-  /** `bytes` is undefined for a segment that is lost. A crash before the head's rename leaves a file that no entry names: the next start removes it. */
+  /** `bytes` is undefined for a lost segment, which has no file. After a crash before the head's rename, the next start removes the new file, which no entry names. */
   #rename(waiting: Waiting, bytes: Uint8Array | undefined): Promise<void> {
     const { head, local, logger, ordinalLock } = this.#modules;
     const { key, meta } = waiting;
     return ordinalLock.run(async () => {
       const name = await head.nextOrdinal(meta.tenant, meta.windowStartMs);
-      if (!head.isSealed(key)) return; // an earlier rename was refused and kept all the same: `renamed` was told
+      if (!head.isSealed(key)) return; // the store refused an earlier rename and kept it: `renamed` was called for that one
       const newMeta = { ...meta, storeId: name.storeId, ordinal: name.ordinal };
       const newKey = segmentKey(newMeta);
       let entry = waiting.entry;
@@ -401,7 +401,7 @@ export class Uploader {
         const footer = await readFooter(bytesSource(bytes), key, this.#signal);
         const sources = [{ storeId: name.storeId, firstOrdinal: name.ordinal, lastOrdinal: name.ordinal }];
         const renamed = await withSegmentMeta(bytes, { ...footer.meta, storeId: name.storeId, ordinal: name.ordinal, sources }, key);
-        if (!head.isSealed(newKey)) await local.delete(newKey); // of a try that failed
+        if (!head.isSealed(newKey)) await local.delete(newKey); // left by a try that failed
         await writeAndRead(local, newKey, renamed, this.#signal);
         entry = sealedEntryOf(renamed);
         crashPoint("flush-after-rename-file");
@@ -420,7 +420,7 @@ export class Uploader {
     let checkedCount = 0;
     for (const waiting of [...this.#byKey.values()]) {
       if (this.#signal.aborted) return;
-      // Its upload has begun, which checks it as well.
+      // No check where the upload has begun, which checks the file too, and none of a lost segment, which has no file.
       if (!waiting.isUnchecked || waiting.isHeld || waiting.entry.isLost || this.#byKey.get(waiting.key) !== waiting) continue;
       waiting.isHeld = true;
       try {
@@ -429,13 +429,13 @@ export class Uploader {
         if (!this.#signal.aborted) logger.warn("a sealed segment could not be checked now; its upload checks it again", { key: waiting.key, reason: messageOf(error) });
       } finally {
         waiting.isHeld = false;
-        // A plan made meanwhile passed its queue over. One for each of thousands of files would look at thousands of queues each time.
+        // Plans made during the check skipped this queue. Not after each file: each plan looks at every queue, and there may be thousands.
         if (++checkedCount % CHECKS_PER_PLAN === 0) this.#pump();
       }
     }
   }
 
-  /** The bytes of a sealed file, where they are what was sealed. Where not, the loss is dealt with (`#lose`) and nothing is returned. */
+  /** The bytes of a sealed file. Undefined where they are not what was sealed; the loss is then recorded (`#lose`). */
   async #sound(waiting: Waiting): Promise<Uint8Array | undefined> {
     let bytes: Uint8Array | undefined;
     try {
@@ -452,8 +452,8 @@ export class Uploader {
   }
 
   /**
-   * The order matters: a crash before the last step finds the sealed entry again, and raises the quarantine a second time
-   * rather than never.
+   * Records that a sealed file is corrupt, or only removes it where the bucket has the segment whole. The entry is marked `lost` last: after a
+   * crash before that, the next start finds the file corrupt again and quarantines its time a second time, rather than never.
    */
   async #lose(waiting: Waiting, corruption: string): Promise<void> {
     const { catalog, countFailure, head, logger } = this.#modules;
@@ -484,7 +484,7 @@ export class Uploader {
     if (path !== undefined) logger.error("a corrupt sealed segment was set aside; it stays on disk until you remove it", { key, path });
   }
 
-  /** Puts a `lost` mark in the place of a segment that can never be uploaded. */
+  /** Puts a `lost` mark under the ordinal of a segment that can never be uploaded. */
   async #mark(waiting: Waiting): Promise<void> {
     const { bucket, logger } = this.#modules;
     const { meta, entry } = waiting;
@@ -503,7 +503,7 @@ export class Uploader {
     return this.#unseal(waiting);
   }
 
-  /** A crash between upload and unseal leaves the segment in both places. A bucket that does not answer counts as not having it. */
+  /** True where the bucket has the segment whole: a crash came between its upload and its unseal. A bucket that does not answer counts as not having it. */
   async #isInBucket(key: string, { sizeBytes, crc }: SealedEntry): Promise<boolean> {
     try {
       return crc32(await this.#modules.bucket.getRange(key, 0, sizeBytes, this.#signal)) === crc;

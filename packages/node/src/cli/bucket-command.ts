@@ -1,7 +1,7 @@
 /** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, windowPrefix } from "@pyromesh/block";
+import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readSources, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { forgottenText } from "../background/forgotten-text.ts";
@@ -10,7 +10,7 @@ import type { AddCommand, CommandModules } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 import type { LoadSettings } from "./setting-flags.ts";
 
-/** Segments that one command forgets at most. It puts a mark for each: a typing error in a range must not fill the bucket. */
+/** The most segments that one command forgets. It puts a mark for each, and a typing error in a range must not fill the bucket. */
 const FORGET_COUNT_MAX = 10_000;
 /** Objects between two progress messages. */
 const PROGRESS_COUNT = 1000;
@@ -28,10 +28,10 @@ export const addBucket: AddCommand = (program, modules, done) => {
   const forget = command
     .command("forget")
     .description("accept that segments are lost: queries over their window are answered without them")
-    .argument("<tenant>", "whose they are; anonymous where tenants are not told apart")
+    .argument("<tenant>", "the tenant whose segments they are; anonymous without --multitenancy")
     .argument("<window>", "the hour, as in the error: 20260302T14")
     .argument("<store>", "the store that made them, 32 hex digits")
-    .argument("<ordinal>", "which: 3, or 3-7")
+    .argument("<ordinal>", "their ordinals: 3, or 3-7")
     .allowExcessArguments(false);
   const loadForForget = addSettingFlags(forget, modules.terminal);
   forget.action(async (tenant: string, window: string, store: string, ordinals: string) => {
@@ -50,11 +50,11 @@ interface Lost {
 
 function readLost(tenant: string, window: string, store: string, ordinals: string): Lost {
   const windowStartMs = parseWindow(window);
-  if (windowStartMs === undefined) throw usage(`${JSON.stringify(window)} is no window: write the hour as 20260302T14, in UTC`);
-  if (!/^[0-9a-f]{32}$/.test(store)) throw usage(`${JSON.stringify(store)} is no store: write its 32 hex digits in lower case`);
+  if (windowStartMs === undefined) throw usage(`${JSON.stringify(window)} is not a window: write the hour as 20260302T14, in UTC`);
+  if (!/^[0-9a-f]{32}$/.test(store)) throw usage(`${JSON.stringify(store)} is not a store id: write its 32 hex digits in lower case`);
   const match = /^(\d{1,15})(?:-(\d{1,15}))?$/.exec(ordinals);
   const range = { first: Number(match?.[1]), last: Number(match?.[2] ?? match?.[1]) };
-  if (match === null || range.last < range.first) throw usage(`${JSON.stringify(ordinals)} is no ordinal: write 3, or 3-7 for several`);
+  if (match === null || range.last < range.first) throw usage(`${JSON.stringify(ordinals)} is not an ordinal: write 3, or 3-7 for several`);
   if (range.last - range.first >= FORGET_COUNT_MAX) throw usage(`${ordinals} are more than ${FORGET_COUNT_MAX} segments: forget them in parts`);
   try {
     return { tenant: parseTenantId(tenant), windowStartMs, storeId: store, range };
@@ -73,7 +73,7 @@ async function withBucket(load: LoadSettings, { clock }: CommandModules, use: (b
   }
 }
 
-/** Refuses a bucket without an identity, so that nothing is written to a mistyped folder. */
+/** Refuses a bucket without an identity, so that nothing is written to a folder whose name was mistyped. */
 async function identityOf(bucket: Bucket, signal: AbortSignal): Promise<BucketIdentity> {
   const identity = await readIdentity(bucket, signal);
   if (identity !== undefined) return identity;
@@ -85,13 +85,14 @@ async function printStatus(bucket: Bucket, { clock, terminal }: CommandModules, 
   const view = new CatalogView(Number.MAX_SAFE_INTEGER);
   const exemptStoreIds = new Set(identity.firstFormatStores);
   const progress = progressOf(terminal, "objects listed");
-  // A gap that the first LIST shows may be an upload under way: the second decides.
+  // A gap in the first LIST may be an upload that was under way: only a gap that the second LIST still has is one.
   for (let round = 0; round < 2; round++) {
     const list = view.beginList();
     for await (const page of bucket.list(OBJECT_PREFIX, {}, signal)) {
       run(view.takePage(list, page));
       progress.add(page.length);
     }
+    for (const block of view.unreadBlocks()) view.setSources(block.key, await readSources(bucket, block, signal));
     run(view.endList(list, { ...NO_OWN_ORDINALS, exemptStoreIds }));
     if (view.gaps.length === 0) break;
     await clock.sleep(0);
@@ -128,6 +129,8 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   const there = known.segments.filter((ordinal) => ordinal >= range.first && ordinal <= range.last);
   const place = `window ${printWindow(windowStartMs)} of tenant ${tenant} and store ${storeId}`;
   if (there.length > 0) throw refusal("SEGMENT_IS_THERE", `segment ${there[0]!} of ${place} is in the bucket: it is not lost`);
+  const inBlock = known.compacted.find(({ first, last }) => first <= range.last && last >= range.first);
+  if (inBlock !== undefined) throw refusal("SEGMENT_IS_THERE", `segment ${Math.max(inBlock.first, range.first)} of ${place} is in a block of the bucket: it is not lost`);
   const forgotten = new Set(known.marks.filter(({ mark }) => mark === "forgotten").map(({ ordinal }) => ordinal));
   const ordinals = Array.from({ length: range.last - range.first + 1 }, (_, index) => range.first + index).filter((ordinal) => !forgotten.has(ordinal));
   const after = gapsOf({ ...known, marks: [...known.marks, ...ordinals.map((ordinal) => ({ mark: "forgotten" as const, ordinal }))] });
@@ -150,17 +153,19 @@ async function forgetLost(bucket: Bucket, { tenant, windowStartMs, storeId, rang
   );
 }
 
-async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<KnownOrdinals> {
+async function knownOf(bucket: Bucket, { tenant, windowStartMs, storeId }: Omit<Lost, "range">, signal: AbortSignal): Promise<Required<KnownOrdinals>> {
   const segments: number[] = [];
   const marks: KnownOrdinals["marks"][number][] = [];
+  const compacted: OrdinalRange[] = [];
   for await (const page of bucket.list(windowPrefix(tenant, windowStartMs), {}, signal)) {
-    for (const { key } of page) {
+    for (const { key, sizeBytes } of page) {
       const meta = parseObjectKey(key);
+      if (meta?.kind === "block") compacted.push(...(await readSources(bucket, { key, meta, sizeBytes }, signal)).rangesOf(storeId));
       if (meta?.kind === "segment" && meta.storeId === storeId) segments.push(meta.ordinal);
       if (meta?.kind === "mark" && meta.storeId === storeId) marks.push({ mark: meta.mark, ordinal: meta.ordinal });
     }
   }
-  return { segments, marks, next: 0 };
+  return { segments, marks, compacted, next: 0 };
 }
 
 function refusal(code: string, message: string): CodedError {

@@ -1,6 +1,6 @@
 /**
- * One call of the HTTP API, as any other client makes it. What goes wrong becomes one sentence that names the URL.
- * A call waits at most `timeoutMs`; one that the server could not take now (429, 503) is tried again, a few times.
+ * Calls the HTTP API, as any other client does. An error is one sentence that names the URL. A call waits at most `timeoutMs`; one that the
+ * server cannot take now (429, 503) is tried again after each of `RETRY_DELAYS_MS`.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -10,23 +10,23 @@ export interface ClientOptions {
   readonly url: string;
   readonly tenant: string | undefined;
   readonly timeoutMs: number;
-  /** A query that cannot be complete is answered with what there is. */
+  /** True: a query that cannot be answered completely is answered with what there is. */
   readonly allowsPartial?: boolean;
 }
 
 export interface ClientModules {
   readonly clock: Clock;
   readonly fetch: typeof globalThis.fetch;
-  /** Hears what an answer lacks, in the server's words. */
+  /** Called with what an answer lacks, in the server's words. */
   readonly onMissing?: (what: string) => void;
-  /** Hears that a listing was cut: `100 of 2000`, or `100 of more`. */
+  /** Called where a listing was cut, with how: `100 of 2000`, or `100 of more`. */
   readonly onTruncated?: (how: string) => void;
 }
 
-/** Waits between tries; after the last one the refusal stands. Pushes may be repeated: the same profile counts once. */
+/** The pauses between tries; the refusal of the try after the last one stands. Pushes may be repeated, since the same profile counts once. */
 const RETRY_DELAYS_MS: readonly number[] = [250, 1000, 4000];
 
-/** Without it a server leaves out labels whose names Prometheus' old alphabet cannot write, such as `k8s.pod`. */
+/** Asks for all labels. Without it a server leaves out names that Prometheus' old alphabet does not allow, such as `k8s.pod`. */
 const EVERY_LABEL_NAME = "*/*;allow-utf8-labelnames=true";
 
 export class Client {
@@ -41,7 +41,7 @@ export class Client {
   constructor(options: ClientOptions, modules: ClientModules) {
     const url = URL.parse(options.url);
     if (url === null || !/^https?:$/.test(url.protocol)) {
-      throw usage(`--url ${JSON.stringify(options.url)} is no address: write it as http://127.0.0.1:4040`);
+      throw usage(`--url ${JSON.stringify(options.url)} is not an address: write it as http://127.0.0.1:4040`);
     }
     const headers: Record<string, string> = {};
     if (options.tenant !== undefined) headers["x-scope-orgid"] = options.tenant;
@@ -108,12 +108,12 @@ export class Client {
   }
 }
 
-/** The caller's own mistake: exit code 2. */
+/** An error of the caller: exit code 2. */
 export function usage(message: string): CodedError {
   return new CodedError({ code: "USAGE", kind: "invalid_argument", message });
 }
 
-/** What the server said, if it said it as Connect does. */
+/** The server's own message, where the reply is Connect's JSON, else its text. */
 function refusal(status: number, bytes: Uint8Array): CodedError {
   const text = new TextDecoder().decode(bytes);
   let message = text.slice(0, 500).trim();

@@ -1,5 +1,6 @@
 import { gunzipSync, gzipSync } from "node:zlib";
-import { ByteReader, systemClock } from "@pyromesh/base";
+import { ByteReader } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
 import { runCommandLine } from "./command-line.ts";
@@ -15,6 +16,15 @@ interface Call {
   readonly url: string;
   readonly headers: Headers;
   readonly body: Uint8Array;
+}
+
+/** Its sleeps take no time, and are remembered. */
+class SleeplessClock extends ManualClock {
+  readonly sleepsMs: number[] = [];
+
+  override async sleep(delayMs: number): Promise<void> {
+    this.sleepsMs.push(delayMs);
+  }
 }
 
 interface Ran {
@@ -39,9 +49,9 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
   let notes = "";
   const calls: Call[] = [];
   const written = new Map<string, Uint8Array>();
-  const sleepsMs: number[] = [];
+  const clock = new SleeplessClock(NOW_MS);
   const exitCode = await runCommandLine(args, {
-    clock: { ...systemClock, nowMs: () => NOW_MS, sleep: async (delayMs) => void sleepsMs.push(delayMs) },
+    clock,
     terminal: {
       out: (text) => void (out += text),
       note: (text) => void (notes += text),
@@ -65,7 +75,7 @@ async function run(args: readonly string[], { replies = [], files = {}, env = {}
       return reply.clone();
     },
   });
-  return { exitCode, out, notes, calls, written, sleepsMs };
+  return { exitCode, out, notes, calls, written, sleepsMs: clock.sleepsMs };
 }
 
 const ok = (body: object | Uint8Array = {}): Response => new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body));
@@ -154,7 +164,7 @@ describe("pyromesh push", () => {
     const ran = await run(["push", "bad", "gone", "good"], { files: { bad: new TextEncoder().encode("hello there"), good: cpuProfile() }, replies: [ok()] });
     expect(ran.exitCode).to.equal(1);
     expect(ran.calls).to.have.length(1);
-    expect(ran.notes).to.match(/^bad is no pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
+    expect(ran.notes).to.match(/^bad is not a pprof file: /m).and.match(/^gone: ENOENT/m).and.match(/^pushed 1 file /m).and.match(/^2 files failed$/m);
   });
 
   it("says what the server refused, and how to push an old file", async () => {
@@ -232,7 +242,7 @@ describe("pyromesh query", () => {
     expect(ran.out).to.include("14 ns in all, 1 more name (the server's max_flamegraph_nodes_max lets no more through)\n");
   });
 
-  it("refuses a top table that is none, and keeps its sums past 2^53 exact", () => {
+  it("refuses a reply that is not a top table, and keeps sums past 2^53 exact", () => {
     for (const reply of [7, { functions: 7 }, { functions: [7] }, { functions: [{ name: 7 }] }, { functions: [{ self: "x" }] }, { total: {} }]) {
       expect(() => readTopTableReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
     }
@@ -248,7 +258,7 @@ describe("pyromesh query", () => {
     expect((await run(["query", "--query", QUERY], { replies: [noSuchPath(), ok(cut)] })).notes).to.include("other is what that left out");
   });
 
-  it("takes as many rows as there are", async () => {
+  it("prints all rows with --limit 0, however many there are", async () => {
     const count = 150_000;
     const functions = Array.from({ length: count }, (_, index) => ({ name: `f${index}`, self: "1", total: "1" }));
     const ran = await run(["query", "--query", QUERY, "--limit", "0"], { replies: [ok({ functions, total: String(count), functionCount: String(count) })] });
@@ -360,7 +370,7 @@ describe("pyromesh query", () => {
     }
   });
 
-  it("refuses a flame graph that is none", () => {
+  it("refuses a reply that is not a flame graph", () => {
     for (const reply of [{ flamegraph: { names: ["a"], levels: [{ values: ["0", "1"] }] } }, { flamegraph: { names: ["a"], levels: [{ values: ["0", "1", "1", "9"] }] } }, { flamegraph: { names: 7 } }, { flamegraph: { names: ["a"], levels: [{ values: ["x", "1", "1", "0"] }] } }]) {
       expect(() => readFlameGraphReply(reply)).to.throw().with.property("code", "REPLY_INVALID");
     }
@@ -402,7 +412,7 @@ describe("pyromesh bucket", () => {
 });
 
 describe("pyromesh: command line", () => {
-  it("prints help when asked (0) and for want of a command (2)", async () => {
+  it("prints help when asked (0) and where no command is given (2)", async () => {
     expect(await run(["--help"])).to.include({ exitCode: 0 });
     expect((await run(["--help"])).out).to.include("check-config").and.include("query");
     expect((await run([])).exitCode).to.equal(2);

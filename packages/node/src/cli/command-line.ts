@@ -1,7 +1,7 @@
 /**
- * The command line: which command is meant, and what its end means to the caller.
+ * The command line: finds the command, runs it, and turns its outcome into an exit code and a message.
  *
- * Only the module of the command that runs is loaded, so that `query` does not pay for the store.
+ * Only the module of the command that runs is loaded, so that `query` does not load the store.
  */
 import { CodedError, describeSystemError, messageOf, systemErrorOf } from "@pyromesh/base";
 import { Command, CommanderError } from "commander";
@@ -17,7 +17,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ["version", async () => (await import("./version-command.ts")).addVersion],
 ]);
 
-/** Resolves to the exit code. Rejects never: what goes wrong is said on `terminal.note`. */
+/** Resolves to the exit code. Never rejects: an error is printed by `terminal.note`. */
 export async function runCommandLine(args: readonly string[], modules: CommandModules): Promise<number> {
   const { terminal } = modules;
   let exitCode = 0;
@@ -38,7 +38,7 @@ export async function runCommandLine(args: readonly string[], modules: CommandMo
     return exitCode;
   } catch (thrown) {
     if (thrown instanceof CommanderError) {
-      // commander has said it already; help asked for is no failure, help for want of a command is.
+      // commander has printed the error already. Help that was asked for is a success; help because no command was given is not.
       return thrown.exitCode === 0 ? 0 : EXIT_USAGE;
     }
     terminal.note(`${describe(thrown)}\n`);
@@ -46,7 +46,7 @@ export async function runCommandLine(args: readonly string[], modules: CommandMo
   }
 }
 
-/** A coded error is a sentence for the user, with its code to look up, and so is what the operating system refused; anything else is our bug and keeps its stack. */
+/** A coded error, or one of the operating system, becomes a sentence for the user, with its code. Any other error is a bug of ours and is printed with its stack. */
 function describe(thrown: unknown): string {
   if (thrown instanceof CodedError) return thrown.code === "USAGE" ? `pyromesh: ${thrown.message}` : `pyromesh: ${thrown.message} (${thrown.code})`;
   const refused = systemErrorOf(thrown);

@@ -1,9 +1,9 @@
-/** What a command of `pyromesh` is given, and what it answers: 0 done, 1 failed, 2 asked wrongly (a flag, a setting). */
+/** What a command of `pyromesh` gets, and its exit codes: 0 done, 1 failed, 2 used wrongly (a flag, a setting). */
 import type { Clock } from "@pyromesh/base";
 import type { Command } from "commander";
 import type { Terminal } from "./terminal.ts";
 
-/** Adds itself to `program`. Its exit code goes to `done`; without one it is 0. A throw is the caller's to tell. */
+/** Adds a command to `program`. It calls `done` with its exit code, which is 0 where it does not. The caller prints what it throws. */
 export type AddCommand = (program: Command, modules: CommandModules, done: (exitCode: number) => void) => void;
 
 export interface CommandModules {

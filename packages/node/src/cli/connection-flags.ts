@@ -26,7 +26,7 @@ export function openClient(flags: ConnectionFlags & { readonly allowPartial?: bo
   return new Client({ url, tenant, timeoutMs: readTimeout(flags.timeout), allowsPartial: flags.allowPartial === true }, { clock, fetch, onMissing, onTruncated });
 }
 
-/** What no header can carry would look like a node that is not there. */
+/** Refuses what a header cannot carry: `fetch` would fail as if the node were not there. */
 function checkTenant(text: string): void {
   try {
     for (const id of text.split("|")) parseTenantId(id.trim());

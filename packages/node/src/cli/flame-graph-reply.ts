@@ -1,5 +1,5 @@
 /**
- * A flame graph as the API answers it, taken apart into stacktraces.
+ * Reads a flame graph from the API's answer, as stacktraces.
  *
  *   levels[depth].values: chunks of 4: gap to the bar before, total, self, index of the name. Level 0 is the whole.
  *   A bar belongs to the bar above that it lies under.
@@ -9,7 +9,7 @@ import type { Int64 } from "@pyromesh/profile";
 import { shownName } from "./shown-name.ts";
 
 export interface ReplyStacktrace {
-  /** Root first; without the whole's own bar. */
+  /** From the root on, without the bar of the whole. */
   readonly names: readonly string[];
   readonly self: Int64;
 }
@@ -50,7 +50,7 @@ interface Bar {
 }
 
 function barsOf(values: readonly bigint[], names: readonly string[], above: readonly Bar[]): Bar[] {
-  if (values.length % 4 !== 0) throw invalid("a level that is no row of four numbers");
+  if (values.length % 4 !== 0) throw invalid("a level that is not a row of four numbers");
   const bars: Bar[] = [];
   let at = 0n;
   let parentIndex = 0;
@@ -79,16 +79,16 @@ function property(value: unknown, name: string): unknown {
 
 function list(value: unknown): readonly unknown[] {
   if (value === undefined) return [];
-  if (!Array.isArray(value)) throw invalid("something that is no list");
+  if (!Array.isArray(value)) throw invalid("something that is not a list");
   return value;
 }
 
-/** int64 is text in Connect's JSON; a number is read too. */
+/** In Connect's JSON an int64 is a text; a number is accepted too. */
 function toBigInt(value: unknown): bigint {
   try {
     return BigInt(value as string | number);
   } catch {
-    throw invalid("something that is no whole number");
+    throw invalid("something that is not a whole number");
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * A pprof file as `push` needs it: which sample types it has, and its time replaced. The rest of its bytes is not
- * touched or even read: the server checks it.
+ * Reads from a pprof file what `push` needs, its sample types, and replaces its time. The other fields are neither read nor changed: the
+ * server checks them.
  *
  *   Profile: 1 sample_type { 1 type, 2 unit }   2 sample   6 string_table   9 time_nanos
  */
@@ -8,13 +8,13 @@ import { gunzipSync } from "node:zlib";
 import { ByteReader, ByteWriter, CodedError, isGzip } from "@pyromesh/base";
 
 export interface PprofFile {
-  /** Not compressed. */
+  /** The file's bytes, inflated. */
   readonly bytes: Uint8Array;
   /** `cpu`, `inuse_space`, ... in the file's order. */
   readonly sampleTypes: readonly string[];
 }
 
-/** Unpacked files past this are refused: the server's own bound on a request. */
+/** A file that inflates to more is refused. The server has the same bound on a request. */
 const SIZE_BYTES_MAX = 256 * 2 ** 20;
 
 /** Throws `FILE_NOT_PPROF`. `file` names it in the refusal. */
@@ -25,13 +25,13 @@ export function readPprofFile(content: Uint8Array, file: string): PprofFile {
     const strings: string[] = [];
     for (const { field, payload } of fieldsOf(bytes, file)) {
       if (field === 1 && payload !== undefined) typeIndexes.push(firstVarint(payload, file));
-      if (field === 6 && payload !== undefined) strings.push(new TextDecoder().decode(payload));
+      if (field === 6 && payload !== undefined) strings.push(new TextDecoder("utf-8", { ignoreBOM: true }).decode(payload));
     }
     const sampleTypes = typeIndexes.map((index) => strings[index] ?? "");
     if (sampleTypes.length === 0 || sampleTypes.includes("")) throw new Error("it names no sample types");
     return { bytes, sampleTypes };
   } catch (thrown) {
-    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is no pprof file: ${thrown instanceof Error ? thrown.message : String(thrown)}`, details: { file }, cause: thrown });
+    throw new CodedError({ code: "FILE_NOT_PPROF", kind: "invalid_argument", message: `${file} is not a pprof file: ${thrown instanceof Error ? thrown.message : String(thrown)}`, details: { file }, cause: thrown });
   }
 }
 
@@ -42,19 +42,19 @@ export function withTime(bytes: Uint8Array, timeMs: number): Uint8Array {
   return writer.uvarint((9 << 3) | 0).uvarint64(BigInt(Math.round(timeMs)) * 1_000_000n).finish();
 }
 
-/** Of an answer: a profile of nothing names its types all the same. */
+/** True where a profile has samples. The answer to a query that matches nothing is a profile with sample types and no samples. */
 export function hasSamples(bytes: Uint8Array): boolean {
   for (const { field } of fieldsOf(bytes, "the answer")) if (field === 2) return true;
   return false;
 }
 
-/** What Pyroscope's own clients name such a profile. `file` breaks a tie that the types leave open. */
+/** The name that Pyroscope's own clients give to a profile of these types. Where two names fit, the file's name decides. */
 export function guessName(sampleTypes: readonly string[], file: string): string {
   const has = (...types: readonly string[]): boolean => types.some((type) => sampleTypes.includes(type));
   if (has("wall")) return "wall";
   if (has("cpu")) return "process_cpu";
   if (has("inuse_space", "alloc_space", "inuse_objects", "alloc_objects", "space")) return "memory";
-  // Go writes both as contentions and delay.
+  // Go's mutex and block profiles have the same two types, contentions and delay.
   if (has("contentions", "delay")) return file.includes("block") ? "block" : "mutex";
   if (has("goroutine", "goroutines")) return "goroutines";
   if (sampleTypes.length === 1 && has("samples")) return "process_cpu";
@@ -63,10 +63,10 @@ export function guessName(sampleTypes: readonly string[], file: string): string 
 
 interface Field {
   readonly field: number;
-  /** Of the whole field, key included. */
+  /** Where the field begins and ends, its key included. */
   readonly start: number;
   readonly end: number;
-  /** Of a length-delimited field. */
+  /** The content of a length-delimited field. */
   readonly payload: Uint8Array | undefined;
 }
 

@@ -1,5 +1,5 @@
 /**
- * `pyromesh push`: sends pprof files, each as one push. A file that fails is named and the others go on.
+ * `pyromesh push`: sends pprof files, each as one push. A file that fails is named; the others are sent all the same.
  *
  * PushRequest: 1 series { 1 labels { 1 name, 2 value }, 2 samples { 1 raw_profile } }
  */
@@ -13,7 +13,7 @@ import type { AddCommand, CommandModules } from "./command.ts";
 import { guessName, readPprofFile, withTime } from "./pprof-file.ts";
 import { parseTime } from "./time-text.ts";
 
-/** Pushes in flight at once: enough to share the server's syncs, few enough to stay polite. */
+/** Pushes under way at once: enough to share the server's syncs, and few enough to leave it to others too. */
 const CONCURRENCY = 4;
 
 interface PushFlags extends ConnectionFlags {
@@ -87,7 +87,7 @@ async function push(files: readonly string[], flags: PushFlags, modules: Command
 function readLabels(flags: PushFlags): PushLabel[] {
   const labels = flags.label.map((text) => {
     const at = text.indexOf("=");
-    if (at < 1) throw usage(`--label ${JSON.stringify(text)} is no label: write it as name=value`);
+    if (at < 1) throw usage(`--label ${JSON.stringify(text)} is not a label: write it as name=value`);
     return { name: text.slice(0, at), value: text.slice(at + 1) };
   });
   addOwn(labels, "--service", "service_name", flags.service);

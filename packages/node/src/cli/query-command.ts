@@ -1,4 +1,4 @@
-/** `pyromesh query`: a top table, folded stacktraces, a pprof file or the API's own JSON; or what there is to ask for. */
+/** `pyromesh query`: prints a top table, folded stacktraces or the API's own JSON, writes a pprof file, or lists types, labels and series. */
 import { gzipSync } from "node:zlib";
 import { ByteWriter, CodedError, messageOf } from "@pyromesh/base";
 import { NameTreeBuilder, parseProfileType, topTable } from "@pyromesh/profile";
@@ -55,12 +55,12 @@ export const addQuery: AddCommand = (program, modules, done) => {
 
 async function query(listing: string | undefined, label: string | undefined, flags: QueryFlags, modules: CommandModules): Promise<void> {
   const nowMs = modules.clock.nowMs();
-  // To the API 0 is no time; there is no profile that old either.
+  // The API takes 0 for a missing time; no profile is that old either.
   const range: Range = { start: Math.max(1, parseTime(flags.from, nowMs, "--from")), end: Math.max(1, parseTime(flags.until, nowMs, "--until")) };
   if (range.start > range.end) throw usage(`--from ${flags.from} is after --until ${flags.until}: swap them`);
   if (label !== undefined && listing !== "labels") throw usage(`query ${listing} takes no ${JSON.stringify(label)}: only labels takes a name`);
   const client = openClient(flags, modules);
-  // Only where it was asked for: a server that knows no limit is asked as it knows.
+  // Sent only where --limit was given, since some servers do not know it.
   const limit = flags.limit === undefined ? {} : { limit: count(flags.limit, "--limit") };
   const matchers = flags.query === undefined ? [] : [flags.query];
   switch (listing) {
@@ -79,7 +79,7 @@ async function query(listing: string | undefined, label: string | undefined, fla
     case "series":
       return print(modules, seriesLines(await client.json(`${SERVICE}/Series`, { matchers, labelNames: [], ...range, ...limit })));
     default:
-      throw usage(`query ${JSON.stringify(listing)} is no listing: write types, labels or series, or --query for profiles`);
+      throw usage(`query ${JSON.stringify(listing)} is not a listing: write types, labels or series, or --query for profiles`);
   }
 }
 
@@ -97,7 +97,7 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
     terminal.note(hasSamples(bytes) ? `wrote ${file}\n` : `nothing matched; ${file} is an empty profile\n`);
     return;
   }
-  if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is no form: write top, folded, json or pprof=FILE`);
+  if (!["top", "folded", "json"].includes(flags.output)) throw usage(`--output ${JSON.stringify(flags.output)} is not an output form: write top, folded, json or pprof=FILE`);
   if (flags.output === "top") {
     const table = (await serverTopTable(client, { profileTypeID: profileType, labelSelector: selector, ...range, limit })) ?? (await ownTopTable(client, request, limit, terminal));
     return table.rowCount === 0 ? terminal.note(NOTHING_MATCHED) : terminal.out(printTop(table, { unit: sampleUnit, limit, isColoured: terminal.isOutTty }));
@@ -111,7 +111,7 @@ async function profileQuery(client: Client, text: string, range: Range, flags: Q
 
 const NOTHING_MATCHED = "nothing matched: a longer --from, or pyromesh query series, shows what there is\n";
 
-/** Of all stacktraces, however few nodes a flame graph keeps. Undefined: this server has no top table, as Pyroscope. */
+/** The top table that the server makes of all stacktraces, also of those that a flame graph leaves out. Undefined where the server has none, such as Pyroscope. */
 async function serverTopTable(client: Client, request: object): Promise<TopTable | undefined> {
   try {
     return readTopTableReply(await client.json(TOP_TABLE, request));
@@ -121,7 +121,7 @@ async function serverTopTable(client: Client, request: object): Promise<TopTable
   }
 }
 
-/** Added up here from the flame graph: what that has cut off is one row. */
+/** The top table made here from the flame graph. What the flame graph leaves out is one row. */
 async function ownTopTable(client: Client, request: object, limit: number, terminal: Terminal): Promise<TopTable> {
   const { stacktraces } = readFlameGraphReply(await client.json(`${SERVICE}/SelectMergeStacktraces`, request));
   const tree = new NameTreeBuilder();
@@ -131,7 +131,7 @@ async function ownTopTable(client: Client, request: object, limit: number, termi
   return table;
 }
 
-/** `type{selector}`; a type alone takes everything of it. */
+/** Splits `type{selector}`. A type alone selects everything of it. */
 function splitQuery(text: string): { readonly profileType: string; readonly selector: string } {
   const at = text.indexOf("{");
   const profileType = (at === -1 ? text : text.slice(0, at)).trim();
@@ -164,7 +164,7 @@ function encodeMergeRequest(profileType: string, selector: string, range: Range,
 }
 
 function count(text: string, flag: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw usage(`${flag} ${JSON.stringify(text)} is no whole number`);
+  if (!/^\d{1,15}$/.test(text)) throw usage(`${flag} ${JSON.stringify(text)} is not a whole number`);
   return Number(text);
 }
 
@@ -173,19 +173,19 @@ function print({ terminal }: CommandModules, lines: readonly string[]): void {
   terminal.out(lines.map((line) => `${line}\n`).join(""));
 }
 
-/** reply[list], each as it is or by its property. */
+/** The entries of reply[list], or this property of each. */
 function strings(reply: unknown, list: string, property?: string): string[] {
   return items(reply, list).map((item) => String(property === undefined ? item : (item as Record<string, unknown>)[property]));
 }
 
-/** `{a="b", "c.d"="e"}` a line, sorted: each is a selector of its series. */
+/** One sorted line for each series: `{a="b", "c.d"="e"}`, which is also a selector of it. */
 function seriesLines(reply: unknown): string[] {
   return items(reply, "labelsSet")
     .map((set) => `{${(items(set, "labels") as { name: string; value: string }[]).map(({ name, value }) => `${quoted(name)}=${JSON.stringify(value)}`).join(", ")}}`)
     .sort();
 }
 
-/** A name that Prometheus' old alphabet cannot write stands in quotes. */
+/** A name that Prometheus' old alphabet does not allow is put in quotes. */
 function quoted(name: string): string {
   return /^[a-zA-Z_][a-zA-Z0-9_]*$/.test(name) ? name : JSON.stringify(name);
 }

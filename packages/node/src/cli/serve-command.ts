@@ -7,7 +7,7 @@ export const addServe: AddCommand = (program, { terminal }) => {
   const load = addSettingFlags(command, terminal);
   command.action(async () => {
     const config = load();
-    // The store is loaded after the settings are known to be good: a refusal comes at once.
+    // Loaded only after the settings were read, so that a refusal of a setting comes at once.
     const { runServe } = await import("../serve.ts");
     await runServe(config, load);
   });

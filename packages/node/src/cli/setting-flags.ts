@@ -1,4 +1,4 @@
-/** Every setting as a flag of a command. What was given ends up by key, as `loadConfig` takes it. */
+/** Adds every setting to a command as a flag, and collects what was given by key, as `loadConfig` takes it. */
 import { Option } from "commander";
 import type { Command } from "commander";
 import { SETTINGS } from "../config/config.ts";
@@ -9,7 +9,7 @@ import { flagOf, variableOf } from "../config/setting.ts";
 import type { Setting } from "../config/setting.ts";
 import type { Terminal } from "./terminal.ts";
 
-/** Loads the configuration from the flags parsed until then; with `fileText` in place of what its file holds. */
+/** Loads the configuration from the flags that were parsed. `fileText`, where given, stands for the content of its file. */
 export type LoadSettings = (fileText?: string) => Config;
 
 export function addSettingFlags(command: Command, terminal: Terminal): LoadSettings {

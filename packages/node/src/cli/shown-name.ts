@@ -1,4 +1,4 @@
-/** A function's name as a person reads it. The API leaves a function without a name without one; a line of text would show nothing. */
+/** A function's name for people. A function may have an empty name, which would show nothing in a line of text. */
 export function shownName(name: string): string {
   return name === "" ? "[unnamed]" : name;
 }

@@ -1,15 +1,15 @@
-/** Where a command reads and writes: what `main` takes from the process and a test makes up. */
+/** What a command reads from and writes to: the process, or what a test provides in its place. */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 
 export interface Terminal {
-  /** A command's result, and nothing else. */
+  /** Prints the result of a command, and nothing else. */
   out(text: string): void;
-  /** What is said about it. */
+  /** Prints what is said about the result: progress, warnings, errors. */
   note(text: string): void;
-  /** `out` is read by a person: colour is welcome. */
+  /** True where `out` goes to a person: colours may be used. */
   readonly isOutTty: boolean;
-  /** `note` is: a line may be drawn over. */
+  /** True where `note` goes to a person: a progress line may be overwritten. */
   readonly isNoteTty: boolean;
   readonly env: Readonly<Record<string, string | undefined>>;
   readFile(file: string): Uint8Array;

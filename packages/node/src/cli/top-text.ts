@@ -1,4 +1,4 @@
-/** A top table as text: aligned columns, values in the unit of the profile type. Pure. */
+/** Prints a top table as text: aligned columns, values in the unit of the profile type. Pure. */
 import type { TopTable } from "@pyromesh/profile";
 import { shownName } from "./shown-name.ts";
 
@@ -37,7 +37,7 @@ const BYTES: Scale = [
   [1, "B"],
 ];
 
-/** A unit that profilers count in: what one of it is on its scale. */
+/** For each unit that profilers count in: how many of its scale's base unit it is, and its scale. */
 const UNITS: ReadonlyMap<string, readonly [size: number, Scale]> = new Map([
   ["nanoseconds", [1, TIME_NS]],
   ["microseconds", [1e3, TIME_NS]],
@@ -46,7 +46,7 @@ const UNITS: ReadonlyMap<string, readonly [size: number, Scale]> = new Map([
   ["bytes", [1, BYTES]],
 ]);
 
-/** Two decimals and a unit; counts, and what we do not know, stay whole. */
+/** A value with two decimals and a unit. Counts, and values of an unknown unit, are printed whole. */
 export function formatValue(value: number, unit: string): string {
   const known = UNITS.get(unit);
   if (known === undefined) return String(value);

@@ -1,7 +1,6 @@
 /**
- * Memory that the main thread and the workers share, lent a slot at a time: a push's body lies in one on its way to a worker, and
- * its records in the same one on their way back. Nothing is handed over or copied by the threads' messages, and nothing
- * becomes garbage.
+ * Memory that the main thread and the workers share, lent in slots: a push's body lies in a slot on its way to a worker, and its records in the
+ * same slot on their way back. So messages between the threads copy none of these bytes, and none of them become garbage.
  *
  * What must stay true: between `lend` and `takeBack` a slot belongs to one push; only the main thread lends.
  */
@@ -9,7 +8,7 @@ import { wordSkew } from "@pyromesh/base";
 
 /** A larger profile, or records that do not fit, travel in shared memory of their own (shared-copy.ts). */
 export const SLOT_BYTES: number = 64 * 2 ** 10;
-/** Pushes beyond so many in flight do, too. */
+/** Further pushes travel in shared memory of their own as well. */
 const SLOT_COUNT = 64;
 
 export class BufferPool {
@@ -21,7 +20,7 @@ export class BufferPool {
     this.#free = Array.from({ length: slotCount }, (_, slot) => slot * SLOT_BYTES);
   }
 
-  /** Where `bytes` now lie, within the first bytes of a slot; undefined when they do not fit or none is free. */
+  /** Copies `bytes` into a slot and returns their offset; undefined where they do not fit or no slot is free. */
   lend(bytes: Uint8Array): number | undefined {
     const skew = wordSkew(bytes);
     if (skew + bytes.length > SLOT_BYTES) return undefined;
@@ -31,7 +30,7 @@ export class BufferPool {
     return slot + skew;
   }
 
-  /** The slot in which `at` lies. */
+  /** Takes back the slot in which `at` lies. */
   takeBack(at: number): void {
     this.#free.push(slotOf(at));
   }
@@ -41,7 +40,7 @@ export class BufferPool {
   }
 }
 
-/** Where the slot begins in which `at` lies. */
+/** The offset of the slot in which `at` lies. */
 export function slotOf(at: number): number {
   return at - (at % SLOT_BYTES);
 }

@@ -1,12 +1,12 @@
 /**
- * Tells which queries count as the same one when workers die of them: those that ask the same over ranges of about the same length (the
- * length is rounded up to a power of two). A dashboard that asks again a minute later asks the same; a query over half the time is another.
+ * Says which queries count as the same one when workers die of them: those that differ in nothing but their time, over ranges of about the same length
+ * (rounded up to a power of two). A dashboard that is refreshed a minute later asks the same; a query over half the time is another.
  */
 import type { FinishSpec, ScanSpec, ScanTask } from "./compute.ts";
 import type { WorkerCall } from "./worker-protocol.ts";
 import { isPush } from "./worker-protocol.ts";
 
-/** What a query scans, wherever it does. */
+/** What a query scans, without the places where its rows lie. */
 export type Scanned = Pick<ScanTask, "spec" | "tenants">;
 
 export function scanShape({ spec, tenants }: Scanned): string {
@@ -24,23 +24,23 @@ export function mergeShape(spec: ScanSpec, scanned: Scanned | undefined): string
  */
 export function finishShape(spec: FinishSpec, sides: readonly (Scanned | undefined)[]): string {
   const shape = "shape" in spec ? timeless(spec.shape) : undefined;
-  // How many partial answers a side has depends on where the rows lie, and asks nothing else.
+  // How many partial answers a side has depends on where the rows lie, not on the query.
   const asked = { ...timeless(spec), shape, leftCount: undefined, graphCount: undefined };
   return print(["finish", asked, ...sides.flatMap((scanned) => [scanned?.tenants, scanned === undefined ? undefined : specOf(scanned.spec)])]);
 }
 
-/** The parts of a list of partial answers that come from one scan each. */
+/** Splits partial answers into those of each scan. */
 export function sidesOf<T>(spec: FinishSpec, partials: readonly T[]): readonly (readonly T[])[] {
   const firstCount = spec.kind === "diff" ? spec.leftCount : spec.kind === "render" ? spec.graphCount : undefined;
   return firstCount === undefined ? [partials] : [partials.slice(0, firstCount), partials.slice(firstCount)];
 }
 
-/** A build of one worker: each worker builds the datasets that it holds. */
+/** The part of a build that one worker does: it builds the datasets that it holds. */
 export function buildShape(worker: number, generation: number, tenant: string, windowStartMs: number): string {
   return print(["build", worker, generation, tenant, windowStartMs]);
 }
 
-/** What a log line says of a call, without its data. */
+/** Names a call in a log line, without its data. */
 export function describeCall(call: WorkerCall): string {
   if (isPush(call)) return `push of tenant ${call[4]}`;
   switch (call.method) {
@@ -68,7 +68,7 @@ function timeless(shape: object): object {
   return { ...shape, startMs: undefined, endMs: undefined, timeNs: undefined };
 }
 
-/** The exponent of the least power of two that is no less than the range. */
+/** The exponent of the smallest power of two that is at least the range. */
 function rangeOf(startNs: bigint, endNs: bigint): number {
   return Math.ceil(Math.log2(Math.max(1, Number(endNs - startNs))));
 }

@@ -8,7 +8,7 @@ import { ComputeEngine } from "./compute-engine.ts";
 import { packPush, unpackPush } from "./worker-protocol.ts";
 
 const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 
 function task(text: string | Uint8Array, changes: Partial<EncodeTask> = {}): EncodeTask {
   return {
@@ -60,7 +60,7 @@ describe("compute engine: text", () => {
   it("is refused as text, gzip too, and held to the size of a profile once converted", () => {
     expect(codeOf(() => encode(task("main three\n")))).equal("PROFILE_MALFORMED");
     expect(codeOf(() => encode(task(gzipSync("main;work 3\n"))))).equal("PROFILE_MALFORMED");
-    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: 40 } };
+    const settings = { ...SETTINGS, profileSizeBytesMax: 40 };
     expect(codeOf(() => encode(task("main;work 3\n", { settings })))).equal("PROFILE_TOO_LARGE");
   });
 });
@@ -74,7 +74,7 @@ describe("compute engine: gzip", () => {
   it("inflates no more than can be decoded, whether the limit on profiles is higher or lifted", () => {
     const bomb = gzipSync(new Uint8Array(16 * 2 ** 20 + 1));
     for (const profileSizeBytesMax of [0, 2 ** 30]) {
-      const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax } };
+      const settings = { ...SETTINGS, profileSizeBytesMax };
       const refused = (): unknown => engine.encode({ ...given, settings, pprof: bomb, folded: undefined }, (lengthBytes) => new Uint8Array(lengthBytes));
       expect(refused).to.throw(CodedError, "the profile is larger than 16777216 bytes once decompressed, more than can be decoded");
     }
@@ -106,7 +106,7 @@ function build(engine: ComputeEngine, generation = 1): { readonly built: readonl
   }
 }
 
-describe("compute engine: rows that are made ready and dropped", () => {
+describe("compute engine: pre-interned rows that are dropped", () => {
   const room = (lengthBytes: number): Uint8Array => new Uint8Array(lengthBytes);
   const named = (service: string, text = "main;work 3\n"): EncodeTask => task(text, { labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }] });
 
@@ -156,18 +156,18 @@ describe("compute engine: rows that are made ready and dropped", () => {
     expect(stepsWith(3, ["main;new 9\n"]), "pruning takes steps").above(stepCount);
   });
 
-  it("of one service are bounded: past the bound none is made ready until the generation turns, and records are still taken", () => {
+  it("of one service are bounded: past the bound none is pre-interned until the generation turns, and records are still taken", () => {
     const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(1), isMine: () => true });
     engine.insertRows(1, engine.encode(named("shop"), room).rows);
     const large = named("shop", `main;${"x".repeat(1 << 20)} 1\n`);
-    const settings = { ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 } };
-    let readyCount = 0;
+    const settings = { ...SETTINGS, symbolLengthBytesMax: 0 };
+    let preInternedCount = 0;
     for (let i = 0; i < 12; i++) {
       const { rows } = engine.encode({ ...large, settings }, room);
-      if (rows[0] !== 0) readyCount++;
+      if (rows[0] !== 0) preInternedCount++;
       engine.releaseRows(rows);
     }
-    expect(readyCount).within(7, 9);
+    expect(preInternedCount).within(7, 9);
     const { records, rows } = engine.encode(named("shop"), room);
     expect(rows).deep.equal([0]);
     engine.insert(1, records);

@@ -16,25 +16,25 @@ import { OpenDatasets } from "./open-datasets.ts";
 interface HeldDataset {
   readonly key: DatasetKey;
   readonly dataset: Dataset;
-  /** Rows made ready and neither inserted nor dropped yet. */
-  readyCount: number;
-  /** Of records whose rows were made ready and dropped: their symbols stay in the dataset, though not in what is built of it. */
+  /** Pre-interned rows that are neither inserted nor dropped yet. */
+  preInternedCount: number;
+  /** Bytes of records whose pre-interned rows were dropped. Their symbols stay in the dataset, but do not reach a segment. */
   droppedBytes: number;
-  /** One of those rows was the first with some of its symbols. */
+  /** True where a dropped row was the only one with some of its symbols: they are pruned before a build. */
   hasDroppedFirst: boolean;
 }
 
-/** A row between `encode` and `insertRows`. Pushes in flight bound how many there are. */
-interface InternedRow {
+/** A pre-interned row, between `encode` and `insertRows`. Pushes in flight bound how many there are. */
+interface PreInternedRow {
   readonly generation: Generation;
   readonly held: HeldDataset;
   readonly row: PreparedRow;
   readonly sizeBytes: number;
 }
 
-/** Past it a dataset makes no more rows ready: its records are decoded when they are inserted, and leave nothing behind when not. */
+/** Past it no more rows of the dataset are pre-interned: records are decoded when they are inserted, and those that are refused leave no symbols. */
 const DROPPED_BYTES_MAX = 8 * 2 ** 20;
-/** The same for all datasets of a generation together: while every push is refused nothing is cut, and the generation does not end. */
+/** As `DROPPED_BYTES_MAX`, for all datasets of a generation together: where every push is refused nothing is cut, and the generation does not end. */
 const GENERATION_DROPPED_BYTES_MAX = 64 * 2 ** 20;
 
 interface HeldGeneration {
@@ -47,20 +47,20 @@ export interface EngineModules {
   readonly random: Random;
   /** Whether datasets of this record's tenant and service lie in this worker. */
   readonly isMine: (record: Pick<EncodedRecord, "tenant" | "service">) => boolean;
-  /** The number of the first row made ready; 1 where it is not given. */
+  /** The number of the first pre-interned row; 1 where it is not given. */
   readonly firstRow?: number;
 }
 
 export interface EncodedPush {
   readonly records: readonly EncodedRecord[];
-  /** One a record: of its row made ready, or 0. */
+  /** For each record the number of its pre-interned row, or 0. */
   readonly rows: readonly number[];
 }
 
 export interface EngineOptions {
   /**
-   * Opened segment datasets are kept, so that a dashboard's repeated question decodes nothing twice: so many bytes of them, as they
-   * lie in memory. At the bound the one used longest ago leaves; it can be opened again.
+   * Bound of the opened segment datasets that are kept, so that a dashboard's repeated query decodes nothing twice: bytes as they lie in
+   * memory. At the bound the one used longest ago is dropped; it can be opened again.
    */
   readonly openBytesMax: number;
 }
@@ -68,8 +68,8 @@ export interface EngineOptions {
 export class ComputeEngine {
   readonly #modules: EngineModules;
   readonly #generations = new Map<Generation, HeldGeneration>();
-  readonly #ready = new Map<number, InternedRow>();
-  /** The latest generation that was built or dropped: it and those before it take no more rows. */
+  readonly #preInterned = new Map<number, PreInternedRow>();
+  /** The latest generation that was built or dropped. No rows are pre-interned for it and those before it. */
   #closed: Generation = -1;
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
@@ -77,7 +77,7 @@ export class ComputeEngine {
   #rowBytes = 0;
   readonly #decoder = new RecordDecoder();
   readonly #open: OpenDatasets;
-  /** Of the datasets' tables of ids that clients choose. */
+  /** For tables of ids that clients choose: nobody can make them collide on purpose. */
   readonly #hashSeed: number;
 
   constructor(options: EngineOptions, modules: EngineModules) {
@@ -87,27 +87,26 @@ export class ComputeEngine {
     this.#hashSeed = Math.floor(modules.random.float() * 2 ** 32);
   }
 
-  /** What rows have taken so far, roughly, dropped ones included: it only rises. */
+  /** About how many bytes rows have taken so far, dropped ones included: it only rises. */
   get rowBytes(): number {
     return this.#rowBytes;
   }
 
-  /** Held in memory, of all generations. */
+  /** Datasets in memory, of all generations. */
   get datasetCount(): number {
     let count = 0;
     for (const { datasets } of this.#generations.values()) count += datasets.size;
     return count;
   }
 
-  /** `room`: where a record's bytes go. Called after the pprof was read: it may give out the very memory that holds it. */
+  /** `room` returns memory for a record's bytes. It is called after the pprof was read, so it may return the memory that holds the pprof. */
   encode(task: EncodeTask, room: (lengthBytes: number) => Uint8Array): EncodedPush {
     const rows: number[] = [];
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
-    const { limits, window } = settings;
     const nonce = this.#modules.random.bytes(16);
-    // Named one by one, here and along this path: an object spread costs V8 a new hidden class a push.
-    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits, window };
-    const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#makeReady(generation, record, view));
+    // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
+    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings };
+    const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#preIntern(generation, record, view));
     try {
       return { records: encodePush(input, { room, onRecord }), rows };
     } catch (error) {
@@ -124,48 +123,48 @@ export class ComputeEngine {
     }
   }
 
-  /** Rows that `encode` made ready for this generation. */
+  /** Inserts rows that `encode` pre-interned for this generation. */
   insertRows(generation: Generation, rows: readonly number[]): void {
     for (const id of rows) {
-      const ready = this.#ready.get(id);
-      assert(ready !== undefined && ready.generation === generation, "a pre-interned row is inserted once, into the generation it was made for");
-      this.#ready.delete(id);
-      ready.held.readyCount--;
-      const { dataset } = ready.held;
-      this.#counting(dataset, () => dataset.add(ready.row));
+      const interned = this.#preInterned.get(id);
+      assert(interned !== undefined && interned.generation === generation, "a pre-interned row is inserted once, into the generation it was made for");
+      this.#preInterned.delete(id);
+      interned.held.preInternedCount--;
+      const { dataset } = interned.held;
+      this.#counting(dataset, () => dataset.add(interned.row));
     }
   }
 
-  /** Drops rows that were made ready and were not inserted. */
+  /** Drops pre-interned rows that were not inserted. */
   releaseRows(rows: readonly number[]): void {
     for (const id of rows) {
-      const ready = this.#ready.get(id);
-      if (ready === undefined) continue;
-      this.#ready.delete(id);
-      const { generation, held, row, sizeBytes } = ready;
-      held.readyCount--;
+      const interned = this.#preInterned.get(id);
+      if (interned === undefined) continue;
+      this.#preInterned.delete(id);
+      const { generation, held, row, sizeBytes } = interned;
+      held.preInternedCount--;
       held.droppedBytes += sizeBytes;
       if (row.isFirstWithSome) held.hasDroppedFirst = true;
       const owner = this.#generations.get(generation);
       if (owner === undefined) continue;
       owner.droppedBytes += sizeBytes;
-      // A client that is refused may name another service each time.
-      if (held.dataset.rowCount === 0 && held.readyCount === 0) owner.datasets.delete(printDatasetKey(held.key));
+      // Without this, a client that is refused and names another service each time would leave a dataset for each.
+      if (held.dataset.rowCount === 0 && held.preInternedCount === 0) owner.datasets.delete(printDatasetKey(held.key));
     }
   }
 
-  /** 0 where the dataset is another worker's, is being built, or has dropped too much already. */
-  #makeReady(generation: Generation, record: EncodedRecord, view: RecordView): number {
-    // A dataset that is being built must not change, nor one that is gone come back: a push that was on its way when its
-    // generation ended comes here late.
+  /** The number of the pre-interned row; 0 where the dataset is another worker's, is being built, or has dropped too much already. */
+  #preIntern(generation: Generation, record: EncodedRecord, view: RecordView): number {
+    // A push that was on its way when its generation ended comes here late: a dataset that is being built must not change, nor one that was
+    // dropped come back.
     if (!this.#modules.isMine(record) || generation <= this.#closed) return 0;
     if ((this.#generations.get(generation)?.droppedBytes ?? 0) > GENERATION_DROPPED_BYTES_MAX) return 0;
     const held = this.#hold(generation, record);
     if (held.droppedBytes > DROPPED_BYTES_MAX) return 0;
     const id = this.#nextRow++;
     const row = this.#counting(held.dataset, () => held.dataset.prepare(view));
-    this.#ready.set(id, { generation, held, row, sizeBytes: record.bytes.length });
-    held.readyCount++;
+    this.#preInterned.set(id, { generation, held, row, sizeBytes: record.bytes.length });
+    held.preInternedCount++;
     return id;
   }
 
@@ -183,13 +182,13 @@ export class ComputeEngine {
     const key = { tenant, service, windowStartMs: windowStartOf(timeMs) };
     const printed = printDatasetKey(key);
     let held = datasets.get(printed);
-    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service, this.#hashSeed), readyCount: 0, droppedBytes: 0, hasDroppedFirst: false }));
+    if (held === undefined) datasets.set(printed, (held = { key, dataset: new Dataset(service, this.#hashSeed), preInternedCount: 0, droppedBytes: 0, hasDroppedFirst: false }));
     return held;
   }
 
-  /** The profile, inflated where it is gzip and converted where it is text, never beyond its limit; never in memory that `room` may give out. */
+  /** The profile, inflated where it is gzip and converted where it is text, within its limit. Never in memory that `room` may return. */
   #inflate({ pprof, folded, settings }: EncodeTask): Uint8Array {
-    const sizeBytesMax = settings.limits.profileSizeBytesMax;
+    const sizeBytesMax = settings.profileSizeBytesMax;
     if (folded === undefined && isGzip(pprof)) return inflate(pprof, sizeBytesMax);
     const own = pprof.buffer instanceof SharedArrayBuffer ? pprof.slice() : pprof;
     const raw = folded === undefined ? own : pprofOfText(own, folded);
@@ -197,7 +196,7 @@ export class ComputeEngine {
     return raw;
   }
 
-  /** A millisecond or two of the build, so that pushes get their turn; undefined until it is done. Call again with the same. */
+  /** Does a millisecond or two of the build, so that pushes get their turn. Returns undefined until it is done: call it again with the same arguments. */
   build(generation: Generation, tenant: string, windowStartMs: number): BuiltDataset[] | undefined {
     const key = printDatasetKey({ tenant, windowStartMs, service: String(generation) });
     let steps = this.#builds.get(key);
@@ -219,7 +218,7 @@ export class ComputeEngine {
     for (const held of this.#generations.get(generation)?.datasets.values() ?? []) {
       const { key, dataset } = held;
       if (key.tenant !== tenant || key.windowStartMs !== windowStartMs || dataset.rowCount === 0) continue;
-      // What was refused must not reach the bucket, not even as a name that no row refers to.
+      // Nothing of a refused push may reach the bucket, not even a name that no row refers to.
       const sections = yield* encodeDatasetInSteps(this.#holdsMoreThanRows(held) ? yield* pruneInSteps(dataset) : dataset);
       yield;
       built.push({
@@ -233,23 +232,23 @@ export class ComputeEngine {
     return built;
   }
 
-  /** Rows still on their way count: they come too late to be inserted here, and may be refused yet. */
+  /** Pre-interned rows of pushes on their way count as well: they come too late for this build, and may still be refused. */
   #holdsMoreThanRows(held: HeldDataset): boolean {
     if (held.hasDroppedFirst) return true;
-    if (held.readyCount === 0) return false;
-    for (const ready of this.#ready.values()) if (ready.held === held && ready.row.isFirstWithSome) return true;
+    if (held.preInternedCount === 0) return false;
+    for (const interned of this.#preInterned.values()) if (interned.held === held && interned.row.isFirstWithSome) return true;
     return false;
   }
 
   drop(generation: Generation): void {
     this.#generations.delete(generation);
     this.#closed = Math.max(this.#closed, generation);
-    for (const [id, ready] of this.#ready) if (ready.generation === generation) this.#ready.delete(id);
+    for (const [id, interned] of this.#preInterned) if (interned.generation === generation) this.#preInterned.delete(id);
   }
 
   /**
-   * One that is interrupted leaves the datasets as they were. At its interrupt other calls may run, but for another scan of rows: each
-   * dataset is read as it was when the scan came to it.
+   * A scan that is interrupted leaves the datasets as they were. Other calls may run at its interrupts, except another scan of rows; it reads
+   * each dataset as that was when it came to it.
    */
   scan(task: ScanTask, interrupt: Interrupt = UNINTERRUPTED): ScanPartial {
     const scan = new WorkerScan(task, interrupt);
@@ -265,10 +264,10 @@ export class ComputeEngine {
   }
 }
 
-/** Where the limit is 0, or more: no more can be decoded (profile/src/pprof/pprof-decode.ts), so that a worker that inflates more does it for nothing. */
+/** Applies also where a tenant's limit is higher or off: profile/src/pprof/pprof-decode.ts refuses what is larger, so inflating more would be wasted. */
 const OUTPUT_BYTES_MAX = 16 * 2 ** 20;
 
-/** Room for the whole answer at once, where the trailer tells its length: growing it in steps costs as much as inflating. A lie costs no more than this. */
+/** zlib is given a buffer of the length that the gzip trailer claims: growing one in steps costs as much as inflating. A trailer that claims too much costs INFLATE_STEP_MAX at most. */
 const INFLATE_STEP_MIN = 1 << 12;
 const INFLATE_STEP_MAX = 1 << 20;
 
@@ -286,9 +285,9 @@ function inflate(gzip: Uint8Array, limitBytes: number): Uint8Array {
   }
 }
 
-/** Whether the profile can only be refused, told without opening it: what a gzip trailer says, or what there is. Throws PROFILE_TOO_LARGE. */
+/** Throws PROFILE_TOO_LARGE where that is known without opening the profile: by its size, or by what its gzip trailer claims. */
 export function checkClaimedSize({ pprof, folded, settings }: Pick<EncodeTask, "pprof" | "folded" | "settings">): void {
-  const limitBytes = settings.limits.profileSizeBytesMax;
+  const limitBytes = settings.profileSizeBytesMax;
   const sizeBytesMax = limitBytes > 0 ? Math.min(limitBytes, OUTPUT_BYTES_MAX) : OUTPUT_BYTES_MAX;
   const sizeBytes = folded === undefined && isGzip(pprof) ? claimedInflatedBytes(pprof) : pprof.length;
   if (sizeBytes > sizeBytesMax && folded === undefined) throw tooLarge(sizeBytesMax);

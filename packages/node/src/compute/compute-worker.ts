@@ -2,15 +2,15 @@
  * One worker as the main thread sees it: a queue of calls to a worker thread. Pushes go before queries (worker-queue.ts); a query sees every
  * insert that was made before it.
  *
- *   call --> queue --> batch (of pushes, of a listing and of a scan: one of each away at a time) --> worker --> outcomes
+ *   call --> queue --> batch (one batch of pushes, one of a listing and one of a scan are away at a time) --> worker --> outcomes
  *
- * Inserts and releases wait to travel with the next call, or until many of them wait: nobody awaits them.
- * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). What nobody awaits is never refused:
- * there is as much of it as there were pushes and generations.
+ * Nobody awaits inserts and releases, so they are sent with the next call, or when many of them wait.
+ * A queue holds at most QUEUE_MAX calls; past it a call is refused with COMPUTE_BUSY (503). Inserts, releases and drops are never refused:
+ * pushes and generations bound how many there are.
  *
- * When the thread is gone, what was with it is refused (WORKER_LOST, 503), and what waited goes to the next: who starts that one, and when,
- * says worker-supervisor.ts. Until it holds the rows of the one before, scans and builds of rows are held back; pushes go on. The epoch
- * rises: rows that the thread had made ready are gone (`isRowOf` of worker-protocol.ts), and settings are sent again.
+ * When the thread dies, calls that it had begun are refused (WORKER_LOST, 503), and calls that it had not begun go to the next thread.
+ * worker-supervisor.ts decides when that one starts. Until it holds the rows of the thread before it, scans and builds of rows are held; pushes go on.
+ * The epoch rises: pre-interned rows of the dead thread are void (`isRowOf` of worker-protocol.ts), and settings are sent again.
  */
 import { setMaxListeners } from "node:events";
 import { CodedError, messageOf, unavailable } from "@pyromesh/base";
@@ -22,10 +22,10 @@ import type { WorkerBatch, WorkerCall, WorkerOutcome, WorkerReply, WorkerStart }
 import type { ThreadEnd, WorkerThread, WorkerThreads } from "./worker-threads.ts";
 
 const QUEUE_MAX = 4096;
-/** Inserts and releases that wait. */
+/** Inserts and releases are sent without a call once as many wait. */
 const DEFERRED_BYTES_MAX = 1 << 20;
 const DEFERRED_ROWS_MAX = 256;
-/** Settings a worker remembers. At the bound it forgets all of them, and those still in use are sent again. */
+/** Settings that a worker remembers. At the bound it forgets all of them, and those still in use are sent again. */
 const SETTINGS_MAX = 256;
 
 interface Pending {
@@ -34,7 +34,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
   readonly kind: CallKind;
   order: number;
-  /** Called once, however it ends. */
+  /** Called once, whether the call is answered, refused or cancelled. */
   readonly onEnd: (() => void) | undefined;
   hasEnded: boolean;
 }
@@ -49,34 +49,34 @@ interface Batch {
 
 export interface ComputeWorkerModules {
   readonly threads: WorkerThreads;
-  /** Called in the turn in which the thread is known to be gone. `start` begins another. */
+  /** Called in the turn in which the death of the thread is reported. `start` begins another thread. */
   readonly onGone: (death: WorkerDeath) => void;
 }
 
 export interface WorkerDeath extends ThreadEnd {
-  /** The calls that it had begun: a query, or a build, or a few short ones, and those that it did between two slices of a query. In the order in which it began them. */
+  /** The calls that it had begun, in that order: a query, a build or a few short calls; beside a query also those that it did between two slices. */
   readonly atWork: readonly WorkerCall[];
-  /** It held all of its rows, and was sent calls. */
+  /** It had answered a call while it held all of its rows. */
   readonly hasServed: boolean;
 }
 
 export class ComputeWorker {
   readonly #start: Omit<WorkerStart, "canceled" | "begun" | "epoch">;
   readonly #modules: ComputeWorkerModules;
-  /** Undefined while the last one is gone and the next one is not started: calls wait. */
+  /** Undefined between the death of one thread and the start of the next: calls wait. */
   #thread: WorkerThread | undefined;
-  /** Of all threads here: batches are numbered on, so that no thread takes a cancel for its own that was another's. */
+  /** Shared by all threads of this worker, one after the other. Batch numbers go on rising, so no thread mistakes a cancel of an earlier thread's batch for its own. */
   readonly #canceled = new BigInt64Array(new SharedArrayBuffer(16));
   readonly #begun = new BigInt64Array(new SharedArrayBuffer(8));
   #epoch = 0;
   readonly #waiting = new WorkerQueue<Pending>();
   #nextOrder = 0;
-  /** By number. One of short calls: what arrives while a worker works travels together when it is done. (Two: measured 1.5 times the CPU a push.) */
+  /** By number. At most one batch of short calls: what arrives while the worker is busy is sent together afterwards (docs/decisions/0006-workers.md). */
   readonly #away = new Map<number, Batch>();
-  /** Scans and builds that wait for rows to be read back. They count in `load`, and were sent to no thread. */
+  /** Scans and builds that wait for rows to be read back. They count in `load`. */
   #held: Pending[] = [];
   #batchNumber = 0;
-  /** Calls that wait, are held or are away, and have not ended. */
+  /** Calls that wait, are held or are with the thread. */
   #load = 0;
   #generation: Generation = -1;
   #records: InsertedRecord[] = [];
@@ -85,16 +85,16 @@ export class ComputeWorker {
   #released: number[] = [];
   readonly #settings = new Map<EncodeSettings, number>();
   #nextSettings = 1;
-  /** Why nothing is taken any more: the node stops. */
+  /** Set once the node stops or the worker is given up: every call is refused with it. */
   #refusal: CodedError | undefined;
-  /** Set while a thread that cannot be trusted is being ended: it is sent nothing, and its answers are dropped. */
+  /** Set while a thread that failed is being ended: it is sent nothing, and its answers are dropped. */
   #ending: ThreadEnd | undefined;
-  /** The thread holds every row of its worker, of the generations that `#lacks` does not name. */
+  /** The thread holds all rows of its worker, except of generations that were sealed before they could be read back (`#lacks`). */
   #isWhole = true;
-  /** Of the generations up to `#wholeUntil`, those whose rows were read back. Of later ones the thread got every insert. */
+  /** The generations up to `#wholeUntil` whose rows were read back. Of later generations the thread got every insert. */
   #wholeGenerations: ReadonlySet<Generation> = new Set();
   #wholeUntil: Generation = -1;
-  /** Set while the read-back takes too long: calls that need rows are refused with it instead of being held. */
+  /** Set once the read-back has taken too long: calls that need rows are refused with it and not held. */
   #rowsRefusal: (() => CodedError) | undefined;
   #isDiscarding = false;
   #hasServed = false;
@@ -107,7 +107,7 @@ export class ComputeWorker {
     this.start();
   }
 
-  /** Starts a thread, where there is none. It gets the calls that wait. */
+  /** Starts a thread where there is none, and sends it the calls that wait. */
   start(): void {
     if (this.#refusal !== undefined || this.#thread !== undefined) return;
     const epoch = this.#epoch;
@@ -136,7 +136,7 @@ export class ComputeWorker {
     return this.#thread === undefined || this.#ending !== undefined;
   }
 
-  /** Of the thread there is now. */
+  /** How long the present thread was at work. */
   get busyMs(): number {
     return this.#thread?.busyMs() ?? 0;
   }
@@ -145,7 +145,7 @@ export class ComputeWorker {
     return this.#load;
   }
 
-  /** True while a task that takes long is waiting or at work here. */
+  /** True while a call that takes long waits or is at work here. */
   get isLong(): boolean {
     return this.#longCount > 0;
   }
@@ -159,20 +159,20 @@ export class ComputeWorker {
     if (this.#recordBytes >= DEFERRED_BYTES_MAX) this.#flush();
   }
 
-  /** A row that a push made ready here, in this generation. */
+  /** Inserts a row that was pre-interned here for this generation. */
   insertRow(generation: Generation, row: number): void {
     this.#turnTo(generation);
     this.#rows.push(row);
     if (this.#rows.length >= DEFERRED_ROWS_MAX) this.#flush();
   }
 
-  /** A row that was made ready and will not be inserted. */
+  /** Drops a pre-interned row that will not be inserted. */
   releaseRow(row: number): void {
     this.#released.push(row);
     if (this.#released.length >= DEFERRED_ROWS_MAX) this.#flush();
   }
 
-  /** By what number a push to this worker names its settings. */
+  /** The number by which a push to this worker names its settings. They are sent to it before, where it does not know them. */
   settingsNumber(settings: EncodeSettings): number {
     let number = this.#settings.get(settings);
     if (number !== undefined) return number;
@@ -187,7 +187,7 @@ export class ComputeWorker {
     this.#settings.set(settings, number);
   }
 
-  /** `kind`: how it travels, where that is not how its like do (worker-queue.ts). */
+  /** `kind`: where it is not the one that such calls have (worker-queue.ts). */
   call<T>(call: WorkerCall, signal?: AbortSignal, kind: CallKind = kindOf(call)): Promise<T> {
     if (this.#refusal !== undefined) return Promise.reject(this.#refusal);
     if (signal?.aborted) return Promise.reject(queryCanceled());
@@ -217,7 +217,7 @@ export class ComputeWorker {
     });
   }
 
-  /** Never refused, however much waits: a generation that nobody drops stays in memory. */
+  /** Never refused: a generation that is not dropped would stay in memory. */
   drop(generation: Generation): void {
     this.#defer();
     this.#post({ method: "drop", generation });
@@ -231,7 +231,7 @@ export class ComputeWorker {
     this.#isDiscarding = isDiscarding;
   }
 
-  /** Inserts rows that the thread before held, in a batch of their own, so that it is known which records a thread dies of. */
+  /** Inserts records that are read back, in a batch of their own, which shows what records a thread dies of. */
   insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: WorkerCall; readonly done: Promise<void> } {
     const call: WorkerCall = { method: "insert", generation, records };
     this.#defer();
@@ -240,7 +240,7 @@ export class ComputeWorker {
     return { call, done };
   }
 
-  /** The thread holds all rows of these generations, which are the live ones, and gets those of later ones. Held calls are sent. */
+  /** The thread now holds all rows of these generations, which are the live ones, and will get every insert of later ones. Held calls are sent. */
   makeWhole(generations: readonly Generation[]): void {
     this.#isWhole = true;
     this.#rowsRefusal = undefined;
@@ -263,19 +263,19 @@ export class ComputeWorker {
     for (const pending of held) this.#refuse(pending, refusal());
   }
 
-  /** Ends a thread that failed at what must not fail, and can be trusted no more. */
+  /** Ends a thread that failed to intern an accepted record: its rows are incomplete. */
   restart(message: string): void {
     if (this.#refusal !== undefined || this.#ending !== undefined) return;
     const end: ThreadEnd = { reason: "failed", message };
     this.#ending = end;
     this.#isWhole = false;
     const epoch = this.#epoch;
-    // Without a thread, an insert failed after the last death: it counts as another one. In a later turn, since more inserts of the same commit may fail.
+    // Without a thread, an insert failed after the last death. It counts as another death, in a later turn, since more inserts of the same commit may fail.
     if (this.#thread === undefined) queueMicrotask(() => epoch === this.#epoch && this.#onGone(end));
     else void this.#thread.end();
   }
 
-  /** What still waits is refused: nobody would answer it. */
+  /** Refuses all calls that have not ended, and ends the thread. */
   async stop(reason: CodedError = unavailable("COMPUTE_STOPPED", "this node is stopping: ask another")): Promise<void> {
     this.#refusal ??= reason;
     const pendings = [...this.#callsAway(), ...this.#waiting.drain(), ...this.#held];
@@ -288,7 +288,7 @@ export class ComputeWorker {
     if (this.#refusal !== undefined) return;
     const begun = Number(Atomics.load(this.#begun, 0));
     const atWork = this.#callsAway(({ number }) => number <= begun);
-    // What the thread had not begun is sent to the next one.
+    // Calls that the thread had not begun are sent to the next one.
     const waiting = [...this.#callsAway(({ number }) => number > begun), ...this.#waiting.drain()].sort((a, b) => a.order - b.order);
     const settings = [...this.#settings];
     const death: WorkerDeath = { ...end, atWork: atWork.map(({ call }) => call), hasServed: this.#hasServed };
@@ -304,26 +304,27 @@ export class ComputeWorker {
     this.#released = [];
     this.#settings.clear();
     for (const pending of atWork) this.#refuse(pending, workerLost(end.message, true));
-    // 1. The next thread is sent the settings in use, then the calls that waited. Not inserts and drops: it starts empty, and the rows are read back.
+    // 1. The next thread is sent the settings in use, then the calls that waited; no inserts and drops: it starts empty, and all rows are read back.
     for (const [one, number] of settings) this.#tellSettings(one, number);
     const known = new Set(settings.map(([, number]) => number));
     for (const pending of waiting) {
       if (pending.hasEnded) continue;
       if (pending.reject === this.#onPostFailed) this.#end(pending);
+      else if (isInsert(pending.call)) this.#refuse(pending, workerLost(end.message, false)); // a page of the last read-back: all pages are read again
       else if (isPush(pending.call) && !known.has(pending.call[2])) this.#refuse(pending, workerLost(end.message, false));
       else if (needsRows(pending.call)) this.#held.push(pending);
       else this.#requeue(pending);
     }
-    // 2. From this turn on inserts wait for it.
+    // 2. From this turn on inserts wait for the next thread.
     this.#modules.onGone(death);
   }
 
   #refuse(pending: Pending, reason: CodedError): void {
-    // Inserts and drops have no caller to refuse: their rows are read back.
+    // Nobody awaits inserts and drops; their rows are read back.
     if (this.#end(pending) && pending.reject !== this.#onPostFailed) pending.reject(reason);
   }
 
-  /** The call needs rows of a generation that was sealed before they could be read back. */
+  /** True where the call needs rows of a generation that was sealed before they could be read back. */
   #lacks(call: WorkerCall): boolean {
     if (this.#wholeUntil < 0 || isPush(call)) return false;
     const lacks = (generation: Generation): boolean => generation <= this.#wholeUntil && !this.#wholeGenerations.has(generation);
@@ -340,7 +341,7 @@ export class ComputeWorker {
     return pending;
   }
 
-  /** Behind all that waits now. */
+  /** Puts the call behind all that wait now. */
   #requeue(pending: Pending): void {
     pending.order = this.#nextOrder++;
     this.#waiting.push(pending);
@@ -349,11 +350,11 @@ export class ComputeWorker {
   #pushCancelable(queue: PendingList, call: WorkerCall, resolve: Pending["resolve"], reject: Pending["reject"], signal: AbortSignal): void {
     const onAbort = (): void => this.#cancel(pending);
     const pending = this.#push(queue, call, resolve, reject, () => signal.removeEventListener("abort", onAbort));
-    setMaxListeners(0, signal); // a query has a call for each window and worker; each takes its listener back
+    setMaxListeners(0, signal); // a query makes a call for each window and worker; each removes its listener
     signal.addEventListener("abort", onAbort, { once: true });
   }
 
-  /** A call that nobody awaits. Should it fail, rows are missing, and answers would be wrong without a word. */
+  /** Queues a call that nobody awaits. Should it fail, rows would be missing from answers without anyone noticing, so the thread is restarted. */
   #post(call: WorkerCall): void {
     if (this.#refusal === undefined) this.#push(this.#waiting, call, ignore, this.#onPostFailed, undefined);
   }
@@ -388,7 +389,7 @@ export class ComputeWorker {
     }
   }
 
-  /** At the end of this turn of the loop: what arrives together travels together. */
+  /** Sends at the end of this turn: calls that arrive in one turn are sent in one batch. */
   #sendSoon(): void {
     if (this.#isSendDue) return;
     this.#isSendDue = true;
@@ -404,7 +405,7 @@ export class ComputeWorker {
       const pendings = this.#waiting.next(this.#kindsAway());
       if (pendings === undefined) return;
       const [first] = pendings as [Pending, ...Pending[]]; // a batch is never empty
-      // A push that must be alone is overtaken by others: its settings may be forgotten by now.
+      // Later pushes overtake one that must be alone, so its settings may be forgotten by now.
       if (first.kind === "alone" && isPush(first.call) && !this.#knowsSettings(first.call[2])) {
         this.#refuse(first, unavailable("SETTINGS_CHANGED", "the limits changed while the push waited: send it again"));
         continue;
@@ -444,13 +445,13 @@ export class ComputeWorker {
   #settle(pending: Pending, outcome: WorkerOutcome): void {
     countOutcome(outcome);
     if (!this.#end(pending)) return; // cancelled meanwhile
-    // The worker answers each method with its own type.
+    // The caller's type says what the worker answers to its method.
     if (outcome === undefined || isRecords(outcome)) pending.resolve(outcome as never);
     else if ("error" in outcome) pending.reject(fromPlainError(outcome.error));
     else pending.resolve(outcome.value as never);
   }
 
-  /** False: it had ended before. */
+  /** False where it had ended before. */
   #end(pending: Pending): boolean {
     if (pending.hasEnded) return false;
     pending.hasEnded = true;
@@ -460,7 +461,7 @@ export class ComputeWorker {
     return true;
   }
 
-  /** A call still waiting is taken back; one already with the worker is ended there, soon, and not heard. */
+  /** Removes a call that waits. One that is with the worker ends there at its next slice, and its outcome is ignored. */
   #cancel(pending: Pending): void {
     if (!this.#end(pending)) return;
     const batch = [...this.#away.values()].find(({ pendings }) => pendings.includes(pending));
@@ -478,6 +479,10 @@ function ignore(): void {}
 function kindOf(call: WorkerCall): CallKind {
   if (isQuery(call)) return isListing(call) ? "listing" : "scan";
   return !isPush(call) && call.method === "build" ? "apart" : "short";
+}
+
+function isInsert(call: WorkerCall): boolean {
+  return !isPush(call) && call.method === "insert";
 }
 
 /** Whether the call reads rows that the thread holds. */

@@ -47,32 +47,29 @@ export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
   readonly sections: readonly RawSection[];
 }
 
-/** What a tenant's pushes are checked against. The same object for the same settings: each is sent to a worker once. */
-export interface EncodeSettings {
-  readonly limits: ProfileLimits;
-  readonly window: AcceptanceWindow;
-}
+/** What a tenant's pushes are checked against. Equal settings should be one object: each object is sent to a worker once. */
+export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {}
 
 /** As `PushInput`, but the pprof may still be compressed, or text. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {
-  /** Set for text: how it becomes a pprof. */
+  /** How the text becomes a pprof; undefined where the profile is a pprof. */
   readonly folded: FoldedText | undefined;
   readonly settings: EncodeSettings;
-  /** Into which the records are likely to be inserted: their rows are made ready for it on the way. */
+  /** The generation that the records are likely to be inserted into: their rows are pre-interned for it. */
   readonly generation: Generation;
 }
 
-/** A record to intern. Its bytes are looked at before `insert` returns, and not kept. */
+/** A record to intern. Its bytes are copied before `insert` returns. */
 export type InsertedRecord = Pick<EncodedRecord, "tenant" | "service" | "timeMs" | "bytes">;
 
-/** One dataset of one segment, read whole. `bytes` lies in shared memory: workers look at it, nobody writes. */
+/** One dataset of one segment, read whole. `bytes` lies in shared memory: workers read it, nobody writes. */
 export interface SegmentPart extends DatasetKey {
   readonly object: string;
   readonly bytes: Uint8Array;
   readonly entry: DatasetEntry;
 }
 
-/** A matcher as it travels: functions do not. */
+/** A matcher without its function, which cannot be sent to a thread. */
 export interface PlainMatcher {
   readonly name: string;
   readonly operator: "=" | "!=" | "=~" | "!~";
@@ -104,7 +101,7 @@ export type ScanSpec =
       readonly listing: Listing;
       readonly bounds: ListingBounds;
     }
-  /** Series, profiles and samples counted, in segments and in memory apart. */
+  /** Counts series, profiles and samples, separately in segments and in memory. */
   | { readonly kind: "cardinality"; readonly startNs: bigint; readonly endNs: bigint; readonly selectors: readonly (readonly PlainMatcher[])[] };
 
 export interface ScanTask {
@@ -115,9 +112,11 @@ export interface ScanTask {
   /** Generations to read from memory. */
   readonly generations: readonly Generation[];
   readonly parts: readonly SegmentPart[];
+  /** Identities, 16 bytes each, of records that are left out, in memory and in segments: another node answers for them. */
+  readonly except?: Uint8Array;
 }
 
-/** A record that lies in both counts in segments. */
+/** Results for segments and for rows in memory. A record that lies in both counts for segments. */
 export interface ByPlace<T> {
   readonly segments: T;
   readonly head: T;
@@ -128,25 +127,25 @@ export interface ScanPartial {
   readonly identitySum: string;
   readonly names: NameTree | undefined;
   readonly locations: LocationTree | undefined;
-  /** Of a location scan: a pprof tells them. */
+  /** Set by a location scan: a pprof has a field for the duration. */
   readonly durations: PartialDurations | undefined;
   readonly period: bigint;
   readonly points: readonly PartialSeries[];
   readonly heatmap: readonly PartialHeatmap[];
-  /** Of a scan for a listing: what its `LabelListing` gives as a partial. */
+  /** Set by a scan for a listing: the partial of its `LabelListing`. */
   readonly listing: Uint8Array | undefined;
   readonly cardinality: ByPlace<PartialCardinality> | undefined;
-  /** Set on the way between threads: all but the counts and the period (packed-partial.ts). */
+  /** The whole partial as bytes, on its way between threads or nodes (packed-partial.ts). The other fields then hold only the counts and the period. */
   readonly packed?: Uint8Array | undefined;
 }
 
-/** `form`: what the reply's body is printed in. */
+/** `form`: the format of the reply's body. */
 export type FinishSpec =
   | { readonly kind: "flame-graph"; readonly maxNodes: number; readonly form: MessageForm }
   | { readonly kind: "tree-bytes"; readonly maxNodes: number; readonly form: MessageForm }
-  /** `leftCount`: so many partials are the left side's. */
+  /** The first `leftCount` partials are the left side's. */
   | { readonly kind: "diff"; readonly maxNodes: number; readonly leftCount: number; readonly profileType: ProfileType; readonly form: DiffForm }
-  /** `graphCount`: so many partials are the flame graph's, the others its timeline's. */
+  /** The first `graphCount` partials are the flame graph's, the others its timeline's. */
   | { readonly kind: "render"; readonly maxNodes: number; readonly graphCount: number; readonly profileType: ProfileType; readonly shape: PointsShape }
   | ({ readonly kind: "top-table"; readonly form: TopTableForm } & TopTableOptions)
   | {
@@ -163,11 +162,11 @@ export type FinishSpec =
   | { readonly kind: "listing"; readonly listing: Listing; readonly bounds: ListingBounds; readonly limit: number; readonly form: ListingForm }
   | { readonly kind: "cardinality" };
 
-/** `bytes`: the reply's body. On the main thread nothing as long as an answer is looked at, copied or printed. */
+/** `bytes`: the reply's body. It is printed in a worker: the main thread neither reads nor copies anything as long as an answer. */
 export type Finished =
   | { readonly kind: "reply"; readonly bytes: Uint8Array; readonly isSaturated: boolean }
   | { readonly kind: "listing"; readonly bytes: Uint8Array; readonly entryCount: number; readonly totalCount: number | undefined }
-  /** `seriesCount`: of both, each once. */
+  /** `seriesCount`: series of segments and memory together, each counted once. */
   | { readonly kind: "cardinality"; readonly counts: ByPlace<Counts>; readonly seriesCount: number };
 
 /** Where a worker that was started again gets its rows from: the head's records, and the generations that the flush keeps. */
@@ -187,18 +186,18 @@ export interface RowSource {
 export interface Compute {
   /** The records of one push. Their bytes are lent: `release` them once they are kept or refused. */
   encode(task: EncodeTask): Promise<readonly EncodedRecord[]>;
-  /** Returns at once; ordered before every later call that reads the same dataset. */
+  /** Returns at once. Every later call that reads the same dataset sees the records. */
   insert(generation: Generation, records: readonly InsertedRecord[]): void;
-  /** Takes back what `encode` lent: the bytes are overwritten, and rows that were made ready and not inserted are dropped. */
+  /** Takes back what `encode` lent: the bytes will be overwritten, and pre-interned rows that were not inserted are dropped. */
   release(records: readonly EncodedRecord[]): void;
-  /** Resolves when every insert made before has been done, or its rows will be read back: how replay keeps its reading in step with the workers. */
+  /** Resolves when every insert made before is done, or its rows will be read back. Replay awaits it, so that it reads no faster than workers intern. */
   settle(): Promise<void>;
-  /** The datasets of a window, encoded, by service. */
+  /** The encoded datasets of a window, one a service. */
   build(generation: Generation, tenant: string, windowStartMs: number): Promise<readonly DatasetInput[]>;
   drop(generation: Generation): void;
-  /** One partial a worker that had something to read. */
+  /** A partial from each worker that had something to read. */
   scan(task: ScanTask, signal: AbortSignal): Promise<readonly ScanPartial[]>;
-  /** Several partials of scans of this spec as one, so that they need not be held apart until the end. */
+  /** Merges partials of scans of this spec into one, so that memory need not hold all of them until the end. */
   merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial>;
   finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<Finished>;
   /** Gives the source of rows that a worker has lost. Call it once, after the replay and before the first commit. */

@@ -21,14 +21,14 @@ interface Deaths {
 
 export class DeadlyCalls {
   readonly #options: DeadlyCallsOptions;
-  /** The one with the latest death last. */
+  /** In the order of their last deaths. */
   readonly #deaths = new Map<string, Deaths>();
 
   constructor(options: Partial<DeadlyCallsOptions> = {}) {
     this.#options = { countMax: 256, expiryMs: 10 * 60_000, ...options };
   }
 
-  /** While it is empty the kind of a call need not be computed. */
+  /** True while no death is remembered: the kind of a call need not be computed then. */
   get isEmpty(): boolean {
     return this.#deaths.size === 0;
   }
@@ -54,7 +54,7 @@ export class DeadlyCalls {
     return this.#deaths.has(kind);
   }
 
-  /** For how long such a call is refused; 0: it is not. */
+  /** For how long such a call is still refused; 0 where it is not refused. */
   refusedForMs(kind: string, nowMs: number): number {
     this.#expire(nowMs);
     const deaths = this.#deaths.get(kind);

@@ -43,7 +43,7 @@ export function finishQuery(spec: FinishSpec, partials: readonly ScanPartial[], 
   return mergeAnswer(spec, partials, interrupt)();
 }
 
-/** What it returns prints the answer, and holds nothing but the answer. */
+/** Returns a function that prints the answer. It refers to the answer and to none of its parts. */
 export function mergeAnswer(spec: FinishSpec, partials: readonly ScanPartial[], interrupt: Interrupt): () => Finished {
   switch (spec.kind) {
     case "flame-graph": {
@@ -160,7 +160,7 @@ function mergeListings({ listing, bounds }: Extract<FinishSpec, { kind: "listing
   return merged;
 }
 
-/** Parts of one profile may lie in several workers. */
+/** Rows of one profile may lie in several workers: its duration counts once. */
 function totalDurationNs(partials: readonly ScanPartial[], interrupt: Interrupt): bigint {
   const all = new ProfileDurations();
   for (const { durations } of partials) {

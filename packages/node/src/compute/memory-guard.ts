@@ -26,17 +26,17 @@ export interface GuardedHeap {
 }
 
 /**
- * Parts of what is left beside the rows: past the first, garbage is collected; where more than the second is alive then, the query ends.
- * So each collection frees at least the gap.
+ * Parts of the heap that rows leave to a query. Past the first, garbage is collected; where more than the second is still alive, the query is ended.
+ * So each collection frees at least the difference, and collections are rare.
  */
 const COLLECTED_PAST = 0.7;
 const ENDED_PAST = 0.5;
-/** Where rows take more of the heap than this, a query that ends is not to blame: it is told to come back, not to ask for less. */
+/** Where rows take more of the heap than this part, a query that is ended is not to blame: its caller is told to try again later, not to ask for less. */
 const ROWS_PAST = 0.5;
-/** Rows can have grown by this part of the heap before a collection counts them anew. A collection takes some 0.1 s, and a query over a month makes hundreds of calls. */
+/** Rows are counted anew, by a collection, once the heap has grown by this part. Not at each call: a collection takes some 0.1 s, and a query over a month makes hundreds of calls. */
 const RECOUNTED_PAST = 0.2;
 
-/** How much of a thread's heap is alive between two calls: rows, opened datasets. One for each thread. */
+/** A thread's heap, and how much of it is alive between two calls of queries: rows and opened datasets. */
 export class HeldHeap implements GuardedHeap {
   readonly #heap: GuardedHeap;
   #heldBytes = 0;
@@ -53,7 +53,7 @@ export class HeldHeap implements GuardedHeap {
     this.#heap.collect();
   }
 
-  /** Call it before a call of a query allocates. Never more than what is alive, and less by at most `RECOUNTED_PAST` of the heap. */
+  /** Call it before a query allocates. At most what is alive, and at least that less `RECOUNTED_PAST` of the heap. */
   heldBytes(): number {
     const { usedBytes, heapBytesMax } = this.#heap.use();
     this.#heldBytes = Math.min(this.#heldBytes, usedBytes);
@@ -65,7 +65,7 @@ export class HeldHeap implements GuardedHeap {
   }
 }
 
-/** Made anew for each call of a query that does not itself run between two slices of another. */
+/** One for each call of a query. A query that runs between two slices of another shares that one's. */
 export class MemoryGuard {
   readonly #heap: GuardedHeap;
   readonly #outsideBytesMax: number;
@@ -103,7 +103,7 @@ export class MemoryGuard {
     return outsideBytes - this.#outsideBytesBefore - (this.#rowBytes() - this.#rowBytesBefore);
   }
 
-  /** A segment is built between two slices of the query. It takes memory as well, and which of the two took how much is not known: should the query be ended, it is told to come back. */
+  /** A segment is built between two slices of the query. How much memory each of them took is not known, so a query that is ended is told to try again. */
   noteCompany(): void {
     this.#hasCompany = true;
   }
@@ -117,14 +117,14 @@ export class MemoryGuard {
 /** The heap of the thread that calls. */
 export function threadHeap(): GuardedHeap {
   setFlagsFromString("--expose-gc");
-  const collectOnce = runInNewContext("gc") as () => void; // the flag just set puts it into every new context
+  const collectOnce = runInNewContext("gc") as () => void; // the flag just set defines it in every new context
   return {
     use: () => {
       const { used_heap_size, heap_size_limit, external_memory } = getHeapStatistics();
       return { usedBytes: used_heap_size, heapBytesMax: heap_size_limit, outsideBytes: external_memory };
     },
     collect: () => {
-      // Twice: memory outside of the heap is freed beside a collection, and no longer counted from the next one on.
+      // Twice: memory outside of the heap is freed in parallel to a collection, and leaves the count only at the next one.
       collectOnce();
       collectOnce();
     },
@@ -134,14 +134,14 @@ export function threadHeap(): GuardedHeap {
 function outOfMemory(bytes: number): CodedError {
   return new CodedError({
     code: "QUERY_OUT_OF_MEMORY",
-    // 400: the same question again would end the same way.
+    // 400: the same query would be ended again.
     kind: "failed_precondition",
     message: `the query would need more memory than a worker thread may have (it had ${Math.ceil(bytes / 2 ** 20)} MiB): narrow its time range, or name a service in its selector`,
     details: { bytes },
   });
 }
 
-/** Not the query's fault: the same one is answered once a flush has moved the rows into segments. */
+/** The same query succeeds once a flush has moved the rows into segments. */
 function workerFull(rowBytes: number): CodedError {
   return unavailable(
     "WORKER_FULL",
@@ -149,7 +149,7 @@ function workerFull(rowBytes: number): CodedError {
   );
 }
 
-/** The same one has the worker's memory to itself once the segment is built. */
+/** The same query has the worker's memory to itself once the segment is built. */
 function workerShared(bytes: number): CodedError {
   return unavailable(
     "WORKER_FULL",

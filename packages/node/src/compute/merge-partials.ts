@@ -42,9 +42,9 @@ export function mergePartials(spec: ScanSpec, partials: readonly ScanPartial[], 
   };
 }
 
-/** A node of a tree: parent, name, a sum, and the slack of columns that grow by doubling. */
+/** What a node of a tree takes: parent, name, a sum, and the slack of columns that grow by doubling. */
 const NODE_BYTES = 40;
-/** A name, a label set, a point, a profile: objects of V8 with a text or two. */
+/** What a name, a point or a profile takes: an object of V8 with a text or two. */
 const ENTRY_BYTES = 128;
 const LABELS_BYTES = 512;
 

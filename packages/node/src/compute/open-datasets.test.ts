@@ -21,7 +21,7 @@ async function partOf(object: string, text = "main;work 3\n"): Promise<SegmentPa
       folded: { mode: "groups", profile: profileOfAppName("cpu", 100) },
       fallbackTimeNs: BigInt(NOW_MS) * 1_000_000n,
       nowMs: NOW_MS,
-      settings: { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW },
+      settings: { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW },
       generation: 1,
     } as Parameters<ComputeEngine["encode"]>[0],
     (lengthBytes) => new Uint8Array(lengthBytes),

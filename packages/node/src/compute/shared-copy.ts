@@ -1,8 +1,8 @@
 /**
- * A copy in shared memory of its own, for what travels between threads and fits no lent slot.
+ * A copy in shared memory of its own, for what is sent between threads and fits into no slot of the buffer pool.
  *
- * Nothing is ever transferred: a transfer detaches a buffer, and from the first detached buffer on V8 lets go of all the code it
- * has compiled for typed arrays, and compiles it with a check on every access (measured: a worker stood for 100 ms and stayed slower).
+ * No buffer is ever transferred: a transfer detaches it, and at the first detached buffer V8 throws away all code that it compiled for typed
+ * arrays, and compiles it again with a check on every access (docs/decisions/0006-workers.md).
  */
 import { sharedBytes, wordSkew } from "@pyromesh/base";
 

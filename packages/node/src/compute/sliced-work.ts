@@ -1,5 +1,5 @@
 /**
- * Long work of a worker, in slices: between two of them the worker does what has arrived meanwhile, one batch at a time, and goes on.
+ * Long work of a worker in slices: after each slice the worker does one batch that has arrived meanwhile, if there is one, and goes on.
  *
  *   scan ──slice──┬──slice──┬──slice──►         a slice: the steps between two checks of the scan's interrupt, some 2 ms
  *                 └ batch   └ batch
@@ -8,10 +8,10 @@
  * scan reads (dataset-snapshot.ts: rows are only added), and what may arrive is bounded by who sends (worker-queue.ts): short calls
  * anywhere, a listing on top of a scan, nothing on top of a short call. So at most three are on the stack.
  *
- * One batch after each slice, not all that wait: while pushes come without end a query still goes on, a slice for each batch.
+ * One batch after each slice, not all that wait: under pushes without end a query still goes on, by one slice for each batch.
  */
 export interface SlicedWorkModules<T> {
-  /** The next message that has arrived, if there is one. */
+  /** Takes the next message that has arrived; undefined where there is none. */
   readonly receive: () => T | undefined;
   readonly run: (message: T) => void;
 }
@@ -24,12 +24,12 @@ export class SlicedWork<T> {
     this.#modules = modules;
   }
 
-  /** True while a query is at work below: what is run now is done between two of its slices. */
+  /** True while a message is run between two slices. */
   get isNested(): boolean {
     return this.#depth > 0;
   }
 
-  /** Call it between two slices. What a batch throws is its own outcome and never reaches the query below: `run` answers for it. */
+  /** Called between two slices. `run` must not throw: an error in a batch is the outcome of that batch, not of the query below it. */
   giveWay(): void {
     const message = this.#modules.receive();
     if (message === undefined) return;

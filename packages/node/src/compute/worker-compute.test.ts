@@ -8,7 +8,7 @@ import { workerOf } from "./worker-of.ts";
 import { WorkerCompute } from "./worker-compute.ts";
 
 const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
+const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
 const WORKER_COUNT = 2;
 /** As in buffer-pool.ts. */
 const SLOT_COUNT = 64;
@@ -297,7 +297,7 @@ describe("worker compute", () => {
   });
 
   it("settings beyond what a worker remembers are sent again, and each push is held to its own", async () => {
-    const settings = Array.from({ length: 600 }, (_, i) => ({ ...SETTINGS, limits: { ...DEFAULT_PROFILE_LIMITS, profileSizeBytesMax: i % 2 === 0 ? 1 : 2 ** 20 } }));
+    const settings = Array.from({ length: 600 }, (_, i) => ({ ...SETTINGS, profileSizeBytesMax: i % 2 === 0 ? 1 : 2 ** 20 }));
     const codes = await Promise.all(settings.map((own) => codeOf(compute.encode({ ...taskOf({ number: 1 }), settings: own }).then((records) => compute.release(records)))));
     expect(codes).to.deep.equal(settings.map((_, i) => (i % 2 === 0 ? "PROFILE_TOO_LARGE" : "none")));
   });

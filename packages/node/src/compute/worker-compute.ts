@@ -1,11 +1,11 @@
 /**
  * Compute on worker threads: which worker does what (compute-worker.ts is one worker).
  *
- * A push goes to the worker where its service's datasets lie, which then makes the rows ready while it has the columns at hand;
- * where that worker is busy and another is free it goes there, and its records are decoded again on insert. `finish` goes to any worker.
- * Pushes that meet in one worker travel together: waking a thread costs as much as decoding a small push. They do not wait for the scan that
- * is at work there (worker-queue.ts).
- * Builds run one at a time, so that, where there are several workers, one is always left for pushes.
+ * A push goes to the worker that holds its service's datasets, which interns the rows ahead while it has the decoded columns (pre-interned rows).
+ * Where that worker is busy and another is free, the push goes to the other, and its records are decoded again on insert. `finish` goes to any worker.
+ * Pushes that wait for the same worker are sent together: waking a thread costs as much as decoding a small push. They do not wait for a scan
+ * that runs there (worker-queue.ts).
+ * Builds run one at a time, so that, where there are several workers, one is always free for pushes.
  *
  * Where a worker dies, only the calls that it was working on are refused (worker-supervisor.ts). A call that was at work at two deaths is
  * refused before it reaches a third worker: queries by their shape (call-shape.ts), pushes by their content, builds by their tenant, window and cut.
@@ -33,23 +33,23 @@ import type { WorkerThreads } from "./worker-threads.ts";
 import type { WorkerMemory } from "../process/memory-plan.ts";
 import { WorkerSupervisor } from "./worker-supervisor.ts";
 
-/** How long a push waits for the memory that lies in no slot. */
+/** How long a push that fits into no slot waits for memory. */
 const ASIDE_WAIT_TIMEOUT_MS = 5_000;
-/** A profile that may become as much has a batch of its own: the records of all calls of a batch come back together, and nobody knows how many before. */
+/** A profile that inflates to more has a batch of its own: the records of all calls of a batch come back together, and their size is not known before. */
 const APART_BYTES_MIN = 2 ** 20;
 
-/** A worker with two batches waiting has enough to do. */
+/** A worker with as many calls counts as busy: two batches. */
 const WORKER_CALLS_MAX = 8;
 
 export interface WorkerComputeOptions {
   readonly workerCount: number;
-  /** Of opened datasets, in each worker. */
+  /** Bound of the opened datasets that each worker keeps. */
   readonly openDatasetBytesMax: number;
-  /** Of profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
+  /** Bound of all profiles and records between the threads that lie in no slot. At the bound a push waits, then it is refused (503). Absent: no bound. */
   readonly pushBytesMax?: number;
   /** Pushes whose bytes lie in the buffer pool at once. Absent: as many as buffer-pool.ts says. */
   readonly slotCount?: number;
-  /** Of all records of one profile. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
+  /** Bound of the records of one profile together. Past it the profile is refused (400). Absent: what encode-push.ts allows. */
   readonly recordBytesMax?: number;
   readonly memory: WorkerMemory;
 }
@@ -58,13 +58,13 @@ export interface WorkerComputeModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** A worker cannot be kept alive. Its rows are in no worker then, so the node must stop; its restart replays them. */
+  /** Called when a worker cannot be kept alive. Its rows are in no worker then, so the node must stop; the restart replays them. */
   readonly onHopeless: (error: Error) => void;
   /** Absent: those of Node. */
   readonly threads?: WorkerThreads;
 }
 
-/** A record of `encode`, and what it holds until it is released. A copy of it holds nothing. */
+/** A record that `encode` returned, with the row, slot and memory that it holds until it is released. Copies of it hold none of these. */
 class PooledRecord implements EncodedRecord {
   readonly identity: Uint8Array;
   readonly tenant: string;
@@ -75,10 +75,10 @@ class PooledRecord implements EncodedRecord {
   readonly bytes: Uint8Array;
   readonly worker: ComputeWorker;
   readonly generation: Generation;
-  /** 0: none, inserted already, or released. One that was made ready by a thread that died is none either. */
+  /** The number of its pre-interned row; 0 where there is none any more. A row of a thread that died is recognised by its number (`isRowOf`). */
   row: number;
   slot: SlotLoan | undefined;
-  /** Of its bytes, where they lie in no slot: counted until it is released. */
+  /** Memory outside of the slots that it takes until it is released. */
   asideBytes: number;
 
   constructor({ bytes, service, timeMs, sampleCount, row }: UnpackedRecord, { tenant, generation }: EncodeTask, worker: ComputeWorker, slot: SlotLoan | undefined, asideBytes: number) {
@@ -97,7 +97,7 @@ class PooledRecord implements EncodedRecord {
   }
 }
 
-/** One slot, shared by the records of a push. */
+/** The slot that the records of one push share. */
 interface SlotLoan {
   readonly at: number;
   recordCount: number;
@@ -109,12 +109,12 @@ export class WorkerCompute implements Compute {
   readonly #supervisors: WorkerSupervisor[];
   readonly #workers: ComputeWorker[];
   readonly #memory: BufferPool;
-  /** For what lies in no slot. */
+  /** Bounds what lies in no slot. */
   readonly #aside: MemoryBudget;
   readonly #deadly = new DeadlyCalls();
-  /** By tenant and content. A push that was with a worker when it died is sent alone the next time, so that it is known whether it is the cause. */
+  /** By tenant and content. A push that was at work when a worker died is sent alone the next time, which shows whether it is the cause. */
   readonly #deadlyPushes = new DeadlyCalls();
-  /** The scan that a partial answer comes from: part of the shape of its merge. */
+  /** The scan that made each partial: part of the shape of its merge. */
   readonly #scanned = new WeakMap<ScanPartial, Scanned>();
   #building: Promise<unknown> = Promise.resolve();
 
@@ -139,7 +139,7 @@ export class WorkerCompute implements Compute {
   }
 
   async encode(task: EncodeTask): Promise<readonly EncodedRecord[]> {
-    checkClaimedSize(task); // before it is copied
+    checkClaimedSize(task); // before the pprof is copied
     const name = this.#deadlyPushes.isEmpty ? undefined : pushName(task);
     const isSuspect = name !== undefined && this.#deadlyPushes.isSuspect(name, this.#modules.clock.monotonicMs());
     if (isSuspect) this.#refuseDeadlyPush(name);
@@ -154,7 +154,7 @@ export class WorkerCompute implements Compute {
       const packed = await worker.call<PackedRecords>(packPush(task, at ?? sharedCopy(task.pprof), settings), undefined, kind);
       const records: PooledRecord[] = [];
       for (let entry = 0; entry < packed.length; entry += RECORD_ENTRIES) {
-        // They exist already: no other push is begun until there is room again.
+        // The records exist already, so they are counted past the bound if need be: no other push begins until there is room again.
         const asideBytes = typeof packed[entry] === "number" ? 0 : (packed[entry + 1] as number); // as unpackRecord reads them
         this.#aside.add(asideBytes);
         records.push(new PooledRecord(unpackRecord(packed, entry, this.#view), task, worker, slot, asideBytes));
@@ -167,14 +167,14 @@ export class WorkerCompute implements Compute {
       throw error;
     } finally {
       this.#aside.give(copyBytes);
-      // Also where the worker died: its calls are refused only when its thread is gone, and then nothing writes to the slot any more.
+      // Safe where the worker died, too: its calls are refused only after its thread is gone, and nothing writes to the slot then.
       if (slot?.recordCount === 0) this.#memory.takeBack(slot.at);
     }
   }
 
   /** Throws PUSHES_TOO_MANY. */
   async #takeAside(sizeBytes: number): Promise<void> {
-    // One that is larger than all of it waits until it would be alone: a limit of its own has bounded it before.
+    // A push larger than the whole budget waits until it would be alone. Its size was bounded before it came here.
     const askedBytes = Math.min(sizeBytes, this.#aside.bytesMax);
     if (!this.#aside.tryBegin(askedBytes, false) && !(await this.#aside.wait(askedBytes, false).outcome)) throw pushesTooMany();
     this.#aside.add(sizeBytes - askedBytes);
@@ -197,7 +197,7 @@ export class WorkerCompute implements Compute {
     try {
       worker.insert(generation, { tenant, service, timeMs, bytes: sharedCopy(bytes) });
     } catch (error) {
-      // Out of memory, for instance. Rows that are durable and not interned would be missing from answers without a word: they are read back.
+      // Out of memory, for instance. Answers would silently lack a record that is durable and not interned, so the worker is restarted and its rows are read back.
       worker.restart(`an accepted record could not be handed to it: ${messageOf(error)}`);
     }
   }
@@ -223,12 +223,12 @@ export class WorkerCompute implements Compute {
       const inputs: DatasetInput[] = [];
       for (const [number, worker] of this.#workers.entries()) {
         this.#refuseDeadlyBuild(number, generation, tenant, windowStartMs);
-        // A step at a time: pushes that wait in the worker go in between.
+        // One step a call: pushes that wait for the worker go in between.
         let built: readonly BuiltDataset[] | undefined;
         while (built === undefined) built = await worker.call<readonly BuiltDataset[] | undefined>({ method: "build", generation, tenant, windowStartMs });
         for (const dataset of built) {
           const sections: SectionInput[] = [];
-          // One after the other: the other threads of the pool stay free for commits.
+          // One section at a time, so that the other threads of the pool stay free for commits.
           for (const section of dataset.sections) sections.push(await this.#threads.encodeSection(section.tag, section.raw, ...codecOf(section)));
           inputs.push({ ...dataset, sections });
         }
@@ -249,7 +249,9 @@ export class WorkerCompute implements Compute {
     const parts = new Map<ComputeWorker, SegmentPart[]>(this.#workers.map((worker) => [worker, []]));
     for (const part of task.parts) parts.get(this.#workers[workerOf(part, this.#workers.length)]!)!.push(part);
     const busy = this.#workers.filter((worker) => task.generations.length > 0 || parts.get(worker)!.length > 0);
-    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, parts: parts.get(worker)! } }, signal)));
+    // Copied once, for all workers.
+    const except = task.except === undefined ? {} : { except: sharedCopy(task.except) };
+    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, ...except, parts: parts.get(worker)! } }, signal)));
     const scanned = { spec: task.spec, tenants: task.tenants };
     for (const partial of partials) this.#scanned.set(partial, scanned);
     return partials;
@@ -277,9 +279,9 @@ export class WorkerCompute implements Compute {
   }
 
   /**
-   * Counts the death against the query that was at work, of two the one that was begun last; where there was none, against the one call
-   * that was. A push or a build that was done between two slices of a query is not blamed for what the query left of the memory: should
-   * it be the cause, it dies again without one.
+   * Counts the death against the query that was at work (of two, the one begun last); where there was no query, against the call at work, if
+   * it was alone. A push or build that ran between two slices of a query is not blamed, since the query may have filled the memory. If it is the cause
+   * after all, a worker dies of it again, without a query beside it.
    */
   #onDeath(worker: number, { reason, atWork }: WorkerDeath): void {
     const call = atWork.findLast(isQuery) ?? (atWork.length === 1 ? atWork[0] : undefined);
@@ -345,7 +347,7 @@ export class WorkerCompute implements Compute {
     const home = this.#workers[workerOf({ tenant, service }, this.#workers.length)]!;
     if (isFree(home)) return home;
     const other = this.#free();
-    // Where none is free it waits as long there as here, and here its rows can be made ready.
+    // Where none is free the push waits as long in one as in another, and in its own worker its rows are pre-interned.
     return isFree(other) || home.isDown || home.load >= WORKER_CALLS_MAX ? other : home;
   }
 
@@ -386,7 +388,7 @@ function pushesTooMany(): CodedError {
   });
 }
 
-/** The same for the same push sent again. */
+/** A push that is sent again has the same name. */
 function pushName({ tenant, pprof }: EncodeTask): string {
   return `${tenant}\0${createHash("sha256").update(pprof).digest("base64")}`;
 }

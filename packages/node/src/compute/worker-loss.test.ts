@@ -1,61 +1,21 @@
 /** Workers that die: real threads, and a head of its own in memory. */
-import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
+import { CodedError, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
-import { Head } from "@pyromesh/head";
-import { listeningLogger, MemoryDisk, MemoryFile, MemoryCheckpoint } from "@pyromesh/head/testing";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, PprofWriter, windowStartOf } from "@pyromesh/profile";
-import type { EncodedRecord } from "@pyromesh/profile";
+import { windowStartOf } from "@pyromesh/profile";
 import { expect } from "chai";
-import type { EncodeTask, FinishSpec, Generation, RowSource, ScanPartial, ScanTask } from "./compute.ts";
-import { workerOf } from "./worker-of.ts";
+import type { FinishSpec, ScanPartial, ScanTask } from "./compute.ts";
+import { nodeThreads } from "./node-threads.ts";
 import type { WorkerCall } from "./worker-protocol.ts";
 import { isPush } from "./worker-protocol.ts";
-import { WorkerCompute } from "./worker-compute.ts";
-import { nodeThreads } from "./node-threads.ts";
 import type { WorkerThread, WorkerThreads } from "./worker-threads.ts";
-import { graphTotal } from "../testing/index.ts";
-import { Generations } from "../background/generations.ts";
-import { rowSource } from "../background/row-source.ts";
+import { NOW_MS, PROFILE_TYPE, scanOf, serviceOf, SETTINGS, taskOf, WorkerRig } from "../testing/worker-rig.ts";
 
-const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { limits: DEFAULT_PROFILE_LIMITS, window: DEFAULT_ACCEPTANCE_WINDOW };
-const CPU = { type: "cpu", unit: "nanoseconds" };
-const WORKER_COUNT = 2;
 /** As in buffer-pool.ts. */
 const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
-const MEMORY = { heapMb: 128, outsideBytesMax: 2 ** 28 };
 const never = new AbortController().signal;
-
-const profileType = { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit };
-
-/** Services whose datasets lie in worker 0, and in worker 1. */
-const [HERE, THERE] = [0, 1].map((worker) => {
-  for (let i = 0; ; i++) if (workerOf({ tenant: "t1", service: `svc-${i}` }, WORKER_COUNT) === worker) return `svc-${i}`;
-}) as [string, string];
-
-function taskOf(number: number, service: string, generation: Generation, tenant = "t1"): EncodeTask {
-  const writer = new PprofWriter({ sampleTypes: [CPU], periodType: CPU, period: 1, timeNs: BigInt(NOW_MS + number) * 1_000_000n, durationNs: 0n });
-  writer.sample([writer.frame(`f-${number}`)], [number]);
-  return {
-    tenant,
-    labels: [{ name: "__name__", value: "process_cpu" }, { name: "service_name", value: service }],
-    pprof: writer.finish(),
-    folded: undefined,
-    profileId: undefined,
-    fallbackTimeNs: 1n,
-    idempotencyKey: undefined,
-    nowMs: NOW_MS,
-    ingest: undefined,
-    settings: SETTINGS,
-    generation,
-  };
-}
-
-function scanOf(generations: readonly Generation[], selector: ScanTask["spec"] extends infer S ? (S extends { query: { selector: infer M } } ? M : never) : never = []): ScanTask {
-  const query = { startNs: 0n, endNs: 2n ** 62n, profileType, selector, callSite: [], profileIds: [], spanIds: [], traceIds: [] };
-  return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
-}
+const profileType = PROFILE_TYPE;
+const [HERE, THERE] = [serviceOf(0), serviceOf(1)];
 
 const isScan = (call: WorkerCall): boolean => !isPush(call) && call.method === "scan";
 const isInsert = (call: WorkerCall): boolean => !isPush(call) && call.method === "insert";
@@ -97,112 +57,15 @@ class Threads implements WorkerThreads {
   }
 }
 
-/** A head, generations as the flush turns them, and workers. */
-class Rig {
-  readonly disk = new MemoryDisk();
-  readonly file = new MemoryFile();
-  readonly checkpoint = new MemoryCheckpoint();
-  readonly threads = new Threads();
-  metrics = new Metrics();
-  /** What the workers' side logged. */
-  readonly lines: { readonly level: string; readonly message: string; readonly fields: object }[] = [];
-  hopeless: Error | undefined;
-  generations!: Generations;
-  head!: Head;
-  compute!: WorkerCompute;
-  /** Awaited before each page that is read back. */
-  beforePage: (() => Promise<void>) | undefined;
-  clock: Clock = { ...systemClock, after: (delayMs, run) => systemClock.after(this.laterMs(delayMs), run), sleep: (delayMs, signal) => systemClock.sleep(this.laterMs(delayMs), signal) };
-  laterMs: (delayMs: number) => number = (delayMs) => delayMs;
+/** Real threads, and the real clock, whose waits a test can shorten. */
+class Rig extends WorkerRig<Threads> {
+  laterMs: (delayMs: number) => number;
 
-  async start(): Promise<void> {
-    this.metrics = new Metrics();
-    this.compute = new WorkerCompute({ workerCount: WORKER_COUNT, openDatasetBytesMax: 2 ** 20, memory: MEMORY }, { clock: this.clock, logger: listeningLogger(this.lines), metrics: this.metrics, threads: this.threads, onHopeless: (error) => (this.hopeless = error) });
-    this.generations = new Generations((generation) => this.compute.drop(generation));
-    const modules = { clock: systemClock, random: seededRandom(1), logger: silentLogger, metrics: new Metrics(), opener: this.disk, checkpoint: this.checkpoint, quarantineFile: this.file };
-    this.head = await Head.open({ diskBudgetBytes: 2 ** 30 }, {
-      ...modules,
-      onCommitted: (entries) => this.compute.insert(this.open, entries.map(({ record }) => record)),
-      onCut: ({ cutId }) => this.generations.turn(cutId),
-      onSealed: ({ cutId }) => this.generations.leave(cutId),
-    });
-    await this.head.replay(async (batch) => {
-      this.compute.insert(this.open, batch);
-      await this.compute.settle();
-    });
-    const rows = rowSource(this.head, this.generations);
-    const source: RowSource = {
-      get nextSeq() {
-        return rows.nextSeq;
-      },
-      readLive: async (range, pageBytes, visit) => {
-        await this.beforePage?.();
-        return rows.readLive(range, this.pageBytes ?? pageBytes, visit);
-      },
-      setAside: (seq, reason) => rows.setAside(seq, reason),
-      generationOf: (cutId) => rows.generationOf(cutId),
-      get liveGenerations() {
-        return rows.liveGenerations;
-      },
-    };
-    this.compute.readBackFrom(source);
-  }
-
-  pageBytes: number | undefined;
-
-  async stop(): Promise<void> {
-    await this.compute.stop();
-    await this.head.close();
-  }
-
-  async push(number: number, service: string): Promise<void> {
-    await this.keep(await this.compute.encode(taskOf(number, service, this.open)));
-  }
-
-  async keep(records: readonly EncodedRecord[]): Promise<void> {
-    try {
-      await Promise.all(records.map((record) => this.head.append(record)));
-    } finally {
-      this.compute.release(records);
-    }
-  }
-
-  async cut(): Promise<{ cutId: number; generation: Generation }> {
-    const cut = (await this.head.cut())!;
-    return { cutId: cut.cutId, generation: this.generations.of(cut.cutId)! };
-  }
-
-  async seal(cutId: number): Promise<void> {
-    await this.head.seal(cutId, []);
-  }
-
-  get open(): Generation {
-    return this.generations.open;
-  }
-
-  get live(): readonly Generation[] {
-    const pin = this.generations.pin();
-    pin.release();
-    return pin.generations;
-  }
-
-  /** Records and the sum of their values, over what is live. */
-  async answer(generations: readonly Generation[] = this.live): Promise<{ records: number; sum: number }> {
-    const partials = await this.compute.scan(scanOf(generations), never);
-    const records = partials.reduce((sum, { recordCount }) => sum + recordCount, 0);
-    const finished = await this.compute.finish({ kind: "flame-graph", maxNodes: 1000, form: "json" }, partials, never);
-    return { records, sum: finished.kind === "reply" ? graphTotal({ value: finished.bytes }) : NaN };
-  }
-
-  /** Records that a segment of that generation would hold. */
-  async built(generation: Generation): Promise<number> {
-    const datasets = await this.compute.build(generation, "t1", windowStartOf(NOW_MS));
-    return datasets.reduce((sum, { recordCount }) => sum + recordCount, 0);
-  }
-
-  async restarts(reason: string): Promise<number> {
-    const found = new RegExp(`pyromesh_worker_restarts_total\\{reason="${reason}"\\} (\\d+)`).exec(await this.metrics.text());
-    return Number(found![1]);
+  constructor() {
+    const later = (delayMs: number): number => this.laterMs(delayMs);
+    const clock: Clock = { ...systemClock, after: (delayMs, run) => systemClock.after(later(delayMs), run), sleep: (delayMs, signal) => systemClock.sleep(later(delayMs), signal) };
+    super({ threads: new Threads(), clock, headClock: systemClock });
+    this.laterMs = (delayMs) => delayMs;
   }
 }
 
@@ -367,7 +230,7 @@ describe("a worker that dies", function () {
     expect(await rig.built(generation)).to.equal(7);
   });
 
-  it("after it made rows ready: they are decoded again, and the memory they lay in is lent again", async () => {
+  it("after it pre-interned rows: they are decoded again, and the memory they lay in is lent again", async () => {
     const [kept, released] = [await rig.compute.encode(taskOf(1, HERE, 0)), await rig.compute.encode(taskOf(2, HERE, 0))];
     await rig.threads.kill(0);
     await pushAll(2, 3); // the next thread gives out the same row numbers
@@ -514,10 +377,10 @@ describe("a worker that dies", function () {
   });
 
   it("of a record that no worker can intern: it is found, set aside, quarantined with its time, and the others stay", async () => {
+    const poison = serviceOf(0, "poison");
     await pushAll(0, 4);
-    await rig.push(2 ** 4, `poison-${workerName()}`);
+    await rig.push(2 ** 4, poison);
     await pushAll(5, 8);
-    const poison = `poison-${workerName()}`;
     rig.threads.dieAt = isInsertOf(poison);
     await rig.threads.kill(0);
     await pushAll(8, 9);
@@ -628,9 +491,3 @@ describe("a worker that dies", function () {
     await other.stop();
   });
 });
-
-/** A service of worker 0 that no other test uses. */
-function workerName(): string {
-  for (let i = 0; ; i++) if (workerOf({ tenant: "t1", service: `poison-${i}` }, WORKER_COUNT) === 0) return String(i);
-}
-

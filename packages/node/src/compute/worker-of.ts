@@ -1,4 +1,4 @@
-/** In which worker the datasets of a tenant's service lie: all its windows in one, so that a push is at home there before its time is known. */
+/** Which worker holds the datasets of a tenant's service. All windows are in one worker, so that it is known before a push is decoded, which tells its time. */
 import type { EncodedRecord } from "@pyromesh/profile";
 
 export function workerOf({ tenant, service }: Pick<EncodedRecord, "tenant" | "service">, workerCount: number): number {

@@ -12,12 +12,12 @@ import type { BuiltDataset, EncodeSettings, EncodeTask, Finished, FinishSpec, Ge
 
 export type WorkerCall =
   | PackedPush
-  /** The settings that pushes name by this number from now on; the first of a new list ends the one before. */
+  /** Pushes name these settings by this number from now on. With `isFirst` all settings before are forgotten. */
   | { readonly method: "settings"; readonly number: number; readonly settings: EncodeSettings; readonly isFirst: boolean }
   | { readonly method: "insert"; readonly generation: Generation; readonly records: readonly InsertedRecord[] }
   | { readonly method: "rows"; readonly generation: Generation; readonly rows: readonly number[] }
   | { readonly method: "release"; readonly rows: readonly number[] }
-  /** One step; its outcome is undefined until the build is done. */
+  /** Does one step of a build. The outcome is undefined until the build is done. */
   | { readonly method: "build"; readonly generation: Generation; readonly tenant: string; readonly windowStartMs: number }
   | { readonly method: "drop"; readonly generation: Generation }
   /** Does nothing. Its answer says that every short call posted before it is done. */
@@ -32,7 +32,7 @@ export type WorkerBatch = readonly [number: number, ...calls: readonly WorkerCal
 /** The outcomes of a batch, one for each call, in order. */
 export type WorkerReply = readonly [number: number, ...outcomes: readonly WorkerOutcome[]];
 
-/** Undefined: done, and nothing to say. */
+/** Undefined: the call is done and returns nothing. */
 export type WorkerOutcome = PackedRecords | { readonly value: unknown } | { readonly error: PlainError } | undefined;
 
 export function isPush(call: WorkerCall): call is PackedPush {
@@ -41,17 +41,17 @@ export function isPush(call: WorkerCall): call is PackedPush {
 
 type QueryCall = Extract<WorkerCall, { readonly method: "scan" | "merge" | "finish" }>;
 
-/** A call that can be cancelled. */
+/** Only calls of queries can be cancelled. */
 export function isQuery(call: WorkerCall): call is QueryCall {
   return !isPush(call) && (call.method === "scan" || call.method === "merge" || call.method === "finish");
 }
 
-/** A call of a question for labels: milliseconds, where another query takes seconds. */
+/** True for a call of a query for labels, which takes milliseconds where another query takes seconds. */
 export function isListing(call: QueryCall): boolean {
   return (call.method === "scan" ? call.task.spec : call.spec).kind === "listing";
 }
 
-/** Where in `WorkerStart.canceled` the number of its batch stands when it is cancelled. */
+/** The entry of `WorkerStart.canceled` in which the number of the call's batch stands once it is cancelled. */
 export function cancelCell(call: WorkerCall): number {
   return isQuery(call) && isListing(call) ? 0 : 1;
 }
@@ -71,7 +71,7 @@ export function countOutcome(outcome: WorkerOutcome): void {
     return;
   }
   if ("error" in outcome || outcome.value === undefined) return;
-  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as compute.worker.ts answers each method
+  const value = outcome.value as Finished | ScanPartial | readonly BuiltDataset[]; // as worker-loop.ts answers each method
   if (Array.isArray(value)) for (const { sections } of value as readonly BuiltDataset[]) for (const { raw } of sections) countShared(raw);
   else if ("bytes" in value) countShared(value.bytes);
   else if ("packed" in value && value.packed !== undefined) countShared(value.packed);
@@ -81,25 +81,25 @@ export function countOutcome(outcome: WorkerOutcome): void {
 export interface WorkerStart {
   readonly worker: number;
   readonly workerCount: number;
-  /** Of opened datasets that the worker keeps. */
+  /** Bound of the opened datasets that the worker keeps. */
   readonly openBytesMax: number;
   /** How many threads of this worker have died before this one. */
   readonly epoch: number;
   /** The buffer pool. */
   readonly shared: SharedArrayBuffer;
-  /** Shared: the number of a batch, already with the worker, that nobody waits for any more; of listings and of scans apart (`cancelCell`). What can be cancelled travels alone. */
+  /** Shared: the number of a batch with the worker that was cancelled, one entry for listings and one for other queries (`cancelCell`). A call that can be cancelled has a batch of its own. */
   readonly canceled: BigInt64Array;
   /** Shared: the number of the batch that the worker began last. It begins them in the order of their numbers. */
   readonly begun: BigInt64Array;
-  /** Of the thread's heap. V8 ends a thread that needs more. */
+  /** Bound of the thread's heap. V8 ends a thread that needs more. */
   readonly heapMb: number;
-  /** What one query may build outside of the heap. */
+  /** Bound of what one query may build outside of the heap. */
   readonly outsideBytesMax: number;
-  /** Of all records of one profile. */
+  /** Bound of the records of one profile together. */
   readonly recordBytesMax: number;
 }
 
-/** Bytes in the buffer pool, by where they begin, or in shared memory of their own. */
+/** Bytes in the buffer pool, by their offset, or in shared memory of their own. */
 type Place = number | Uint8Array;
 
 export type PackedPush = readonly [
@@ -133,7 +133,7 @@ export function unpackPush(push: PackedPush, view: (at: number, lengthBytes: num
   return { settings: settingsOf(settings), generation, tenant, labels, pprof, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, folded };
 }
 
-/** RECORD_ENTRIES a record: where its bytes are, how many, service, time, samples, row. */
+/** RECORD_ENTRIES for each record: where its bytes are, how many, service, time, samples, pre-interned row. */
 export type PackedRecords = readonly (Place | string)[];
 
 export const RECORD_ENTRIES = 6;
@@ -146,7 +146,7 @@ export function packRecords({ records, rows }: EncodedPush, placeOf: (bytes: Uin
   return packed;
 }
 
-/** What of a record travels; its identity stands in its bytes. */
+/** The fields of a record that are sent; its identity stands in its bytes. */
 export interface UnpackedRecord {
   readonly bytes: Uint8Array;
   readonly service: string;
@@ -167,7 +167,7 @@ export function unpackRecord(packed: PackedRecords, at: number, view: (at: numbe
   };
 }
 
-/** Each thread of a worker numbers the rows that it makes ready in a range of its own: the number of a dead thread's row is recognised. */
+/** Each thread of a worker numbers its pre-interned rows in a range of its own, so that rows of a dead thread are recognised. */
 const ROWS_AN_EPOCH = 2 ** 32;
 
 export function firstRowOf(epoch: number): number {
@@ -182,7 +182,7 @@ export function queryCanceled(): CodedError {
   return new CodedError({ code: "QUERY_CANCELED", kind: "canceled", message: "the caller went away" });
 }
 
-/** Each record has its own symbols: samples whose labels differ repeat them, 17 kB of gzip 540 MB. */
+/** Each record has its own symbols, so samples that differ in their labels repeat them: 17 kB of gzip can become 540 MB of records. */
 export function recordsTooLarge(recordBytesMax: number): CodedError {
   return new CodedError({
     code: "PROFILE_TOO_LARGE",
@@ -192,10 +192,10 @@ export function recordsTooLarge(recordBytesMax: number): CodedError {
   });
 }
 
-/** A thread starts in some 0.1 s. */
+/** A thread starts within some 0.1 s; whole seconds are what `Retry-After` knows. */
 const RETRY_AFTER_SECONDS = 1;
 
-/** `wasAtWork`: the call was with the worker that died, alone or with a few others. */
+/** `wasAtWork`: the worker that died had begun the call. */
 export function workerLost(message: string, wasAtWork: boolean): CodedError {
   return new CodedError({
     code: "WORKER_LOST",

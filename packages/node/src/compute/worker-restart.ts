@@ -7,7 +7,7 @@
  */
 const DEATHS_MAX = 5;
 const WITHIN_MS = 60_000;
-/** Wait before the second thread, doubled for each further one. The first starts at once: most workers die of a single query. */
+/** Wait before the thread after a second death, doubled for each further death. After the first death it starts at once: most workers die of a single query. */
 const DELAY_FIRST_MS = 100;
 
 export type RestartPlan = { readonly kind: "start"; readonly delayMs: number } | { readonly kind: "give-up" };

@@ -22,7 +22,9 @@ export class WorkerScan {
   readonly #interrupt: Interrupt;
   readonly #query: RowQuery | undefined;
   readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
-  readonly #seen = new IdentitySet();
+  readonly #seen: IdentitySet;
+  /** Records that a listing leaves out; `#seen` holds them as well. Undefined: none. */
+  readonly #except: IdentitySet | undefined;
   readonly #names = new NameTreeBuilder();
   readonly #locations = new LocationTreeMerger();
   readonly #points: PointsCollector | undefined;
@@ -36,7 +38,9 @@ export class WorkerScan {
   constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
     this.#interrupt = interrupt;
-    const { spec } = task;
+    const { spec, except } = task;
+    this.#seen = new IdentitySet(except);
+    this.#except = except === undefined ? undefined : this.#seen;
     if (spec.kind === "listing" || spec.kind === "cardinality") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
       if (spec.kind === "listing") this.#listing = new LabelListing(spec.listing, spec.bounds);
@@ -48,14 +52,14 @@ export class WorkerScan {
     }
   }
 
-  /** In any order: a record that lies in several views counts in the one that is read first. */
+  /** Views may come in any order: a record that lies in several counts in the one that is read first. */
   read(view: DatasetView): void {
     const { spec } = this.#task;
     const interrupt = this.#interrupt;
-    interrupt.now(); // what comes next may have to be opened
+    interrupt.now(); // opening sections takes long as well
     switch (spec.kind) {
       case "listing":
-        this.#listing!.scan(view, spec, this.#selectors, interrupt);
+        this.#listing!.scan(view, spec, this.#selectors, interrupt, this.#except);
         break;
       case "cardinality":
         this.#cardinality![view instanceof SegmentDataset ? "segments" : "head"].scan(view, spec, this.#selectors, this.#seen, interrupt);
@@ -67,7 +71,7 @@ export class WorkerScan {
         this.#heatmap!.scan(view, this.#query!, this.#seen, interrupt);
         break;
       case "names": {
-        // Segments keep their stacktraces by name as well, which is much less to open; the head's are named here.
+        // Segments keep their stacktraces by name as well, which is much less to open. Stacktraces of rows in memory are named here.
         const named = view instanceof SegmentDataset ? view.byName : view;
         const merged = this.#merge(named);
         if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self, interrupt), interrupt);

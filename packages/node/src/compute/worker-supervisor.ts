@@ -20,7 +20,7 @@ import { ReadBack } from "./read-back.ts";
 import { planRestart, recentDeaths } from "./worker-restart.ts";
 import type { WorkerThreads } from "./worker-threads.ts";
 
-/** As long as a caller waits for a slow query anyway. */
+/** How long queries wait for rows that are read back: no longer than a caller waits for a slow query. */
 const HELD_MAX_MS = 10_000;
 /** `Retry-After` where it is not known how long the read-back will take, for instance because the disk does not answer. */
 const RETRY_AFTER_SECONDS = 15;
@@ -33,7 +33,7 @@ export interface WorkerSupervisorModules {
   readonly restarts: Counter;
   /** Called for each death, before anything else is done about it. */
   readonly onDeath: (death: WorkerDeath) => void;
-  /** The worker cannot be kept alive. It refuses everything. */
+  /** Called when the worker cannot be kept alive. It refuses all calls from then on. */
   readonly onHopeless: (error: Error) => void;
 }
 
@@ -43,10 +43,10 @@ export class WorkerSupervisor {
   readonly #modules: WorkerSupervisorModules;
   readonly #readBack: ReadBack;
   readonly #stopped = new AbortController();
-  /** Deaths since it last answered a call, of the last minute. */
+  /** When the worker died, since it last answered a call and within the last minute. */
   #deathsMs: number[] = [];
   #source: RowSource | undefined;
-  /** Rows are being read back, or will be: the thread does not hold all of them. */
+  /** True from a death until all rows are read back. */
   #isRefilling = false;
   #startedMs = 0;
   #untilSeq = 0;

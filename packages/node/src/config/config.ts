@@ -1,4 +1,4 @@
-/** The settings in force, in the program's own units. Made by `loadConfig`, which has checked them; printed by `printConfig`. */
+/** The settings, in the program's own units. `loadConfig` makes and checks them; `printConfig` prints them. */
 import type { LogLevel } from "@pyromesh/base";
 import type { LimitsInForce } from "./limits.ts";
 import {
@@ -21,11 +21,11 @@ import {
 } from "./setting.ts";
 import type { Address, Setting } from "./setting.ts";
 
-/** The limits are those at start; `LiveLimits` has what is in force. */
+/** Its limits are those of the start; `LiveLimits` has those in force. */
 export interface Config extends NodeSettings, LimitsInForce {}
 
 export interface NodeSettings {
-  /** The file the YAML came from. */
+  /** The YAML file that was read. */
   readonly configFile: string | undefined;
   /** 0: the file is read at start only. */
   readonly configReloadIntervalMs: number;
@@ -33,7 +33,7 @@ export interface NodeSettings {
   readonly httpAddress: Address;
   /** Undefined: admin requests are answered to loopback peers on `httpAddress`. */
   readonly adminAddress: Address | undefined;
-  /** Names that a request's `Host` may have: besides loopback ones on a loopback address; elsewhere empty means any. */
+  /** Names that the `Host` of a request may have. On a loopback address loopback names are allowed besides; on another address an empty list allows any name. */
   readonly allowedHosts: readonly string[];
   /** Origins of other web sites whose pages may push and query. */
   readonly corsOrigins: readonly string[];
@@ -41,12 +41,12 @@ export interface NodeSettings {
   readonly clusterAdvertise: string | undefined;
   readonly clusterName: string | undefined;
   readonly clusterSecretFile: string | undefined;
-  /** Always empty in this version. */
+  /** Empty: this version refuses to start with members to join. */
   readonly join: readonly string[];
   readonly replication: number;
   /** A URL; never with credentials in it. */
   readonly bucket: string;
-  /** An operator's word, for one start, that the bucket may be given an identity where that would be refused. */
+  /** For one start: the operator says that this is the right bucket, so an identity is made where that would be refused. */
   readonly isBucketInit: boolean;
   readonly flushIntervalMs: number;
   readonly flushSizeBytes: number;
@@ -54,15 +54,15 @@ export interface NodeSettings {
   readonly retentionMs: number;
   readonly headDiskBudgetBytes: number;
   readonly isMultitenant: boolean;
-  /** Always undefined in this version. */
+  /** Undefined: this version refuses to start with such a file. */
   readonly authFile: string | undefined;
   readonly logLevel: LogLevel;
   readonly isSelfProfiling: boolean;
   /** 0: one less than there are cores, at least 1, at most 8. */
   readonly workerCount: number;
-  /** 0: from the workers and the memory (memory-plan.ts). */
+  /** 0: computed from the number of workers and the memory (memory-plan.ts). */
   readonly queriesAtOnceMax: number;
-  /** Of each class. 0: none waits. */
+  /** Queries of each class that wait. 0: none waits. */
   readonly queuedQueriesMax: number;
   readonly queryQueueTimeoutMs: number;
 }
@@ -97,7 +97,7 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   workerCount: setting("workers", countKind, 0, "worker threads; 0: one less than there are cores, at least 1, at most 8"),
 };
 
-/** Keys of the settings that differ; limits are not among them. */
+/** The keys of the settings that differ, limits left out. */
 export function changedSettings(before: NodeSettings, after: NodeSettings): string[] {
   const printed = (settings: NodeSettings, name: keyof NodeSettings): string => JSON.stringify((SETTINGS[name] as Setting<unknown>).kind.print(settings[name]) ?? null);
   return (Object.keys(SETTINGS) as (keyof NodeSettings)[]).filter((name) => printed(before, name) !== printed(after, name)).map((name) => SETTINGS[name].key);
@@ -107,7 +107,7 @@ function setting<T>(key: string, kind: Setting<T>["kind"], byDefault: T, help: s
   return { key, kind, default: byDefault, help };
 }
 
-/** Where a node keeps its objects that was told of no bucket. */
+/** The bucket of a node that is given none. */
 export function bucketIn(dataDir: string): string {
   return `file://${dataDir}/bucket`;
 }

@@ -3,49 +3,18 @@
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
  * on one profile), and that `max_query_bytes`, `query_allow_partial`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
+import { DEFAULT_QUERY_LIMITS } from "@pyromesh/api";
+import type { QueryLimits, WriteLimits } from "@pyromesh/api";
 import type { TenantId } from "@pyromesh/base";
+import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "@pyromesh/profile";
+import type { WriterLimits } from "../write/writer.ts";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
 import type { Setting } from "./setting.ts";
 
-export interface TenantLimits {
-  readonly ingestionRateBytesPerSecond: number;
-  readonly ingestionBurstBytes: number;
-  readonly ingestionBodyBytesMax: number;
-  readonly pushProfilesAtOnceMax: number;
-  readonly labelCountMax: number;
-  readonly labelNameLengthMax: number;
-  readonly labelValueLengthMax: number;
-  /** 0: session ids are dropped; else they are counted modulo this. */
-  readonly sessionsPerSeriesMax: number;
-  /** Active series of a tenant on one node. */
-  readonly localSeriesMax: number;
-  /** Active series of a tenant on all nodes together. */
-  readonly globalSeriesMax: number;
-  readonly profileSizeBytesMax: number;
-  readonly profileSampleCountMax: number;
-  readonly sampleLabelCountMax: number;
-  /** Deeper stacktraces lose their leaves. */
-  readonly stacktraceDepthMax: number;
-  /** Longer names keep their end. */
-  readonly symbolLengthMax: number;
-  /** True: Go stacktraces that the runtime cut off get back the frames before their root. */
-  readonly repairsGoStacktraces: boolean;
-  readonly rejectOlderThanMs: number;
-  readonly rejectNewerThanMs: number;
-  readonly queryLookbackMs: number;
-  readonly queryLengthMs: number;
+/** Each limit is declared where it is enforced, and this one object is what all of them are asked of: no limit has a second name or unit. */
+export interface TenantLimits extends WriteLimits, WriterLimits, QueryLimits {
   /** Of segments, as stored, that one query may read. */
   readonly queryBytesMax: number;
-  readonly flameGraphNodesDefault: number;
-  readonly flameGraphNodesMax: number;
-  /** True: the two above bound SelectMergeProfile too. */
-  readonly isMergeProfileBounded: boolean;
-  /** Entries of an answer that lists label names, values, profile types or series. */
-  readonly labelListingMax: number;
-  /** Of such an answer, as JSON before it is compressed. */
-  readonly labelListingBytesMax: number;
-  /** True: what cannot be read is left out of answers, and named, though the request does not say so. */
-  readonly isPartialAllowed: boolean;
 }
 
 export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[K]> } = {
@@ -53,29 +22,29 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   ingestionBurstBytes: limit("ingestion_burst_size_mb", megabytesKind, 8 * 2 ** 20, "MB that may come at once above the rate"),
   ingestionBodyBytesMax: limit("ingestion_body_limit_mb", megabytesKind, 256 * 2 ** 20, "MB of one request, and of what it unpacks to"),
   pushProfilesAtOnceMax: limit("push_max_concurrency", countKind, 256, "profiles of one push worked on at once, the others wait their turn; 256 at most"),
-  labelCountMax: limit("max_label_names_per_series", countKind, 30, "labels of one series"),
-  labelNameLengthMax: limit("max_label_name_length", countKind, 1024, "bytes of a label's name"),
-  labelValueLengthMax: limit("max_label_value_length", countKind, 2048, "bytes of a label's value"),
+  labelCountMax: limit("max_label_names_per_series", countKind, DEFAULT_PROFILE_LIMITS.labelCountMax, "labels of one series"),
+  labelNameLengthBytesMax: limit("max_label_name_length", countKind, DEFAULT_PROFILE_LIMITS.labelNameLengthBytesMax, "bytes of a label's name"),
+  labelValueLengthBytesMax: limit("max_label_value_length", countKind, DEFAULT_PROFILE_LIMITS.labelValueLengthBytesMax, "bytes of a label's value"),
   sessionsPerSeriesMax: limit("max_sessions_per_series", countKind, 0, "values of __session_id__ kept apart per series; 0 drops the label"),
   localSeriesMax: limit("max_local_series_per_tenant", countKind, 0, "active series of a tenant on one node; a series is active until 10m after its last push"),
   globalSeriesMax: limit("max_global_series_per_tenant", countKind, 5000, "active series of a tenant on all nodes together"),
-  profileSizeBytesMax: limit("max_profile_size_bytes", countKind, 4 * 2 ** 20, "bytes of one profile, unpacked; 16 MiB at most, also where it is 0"),
-  profileSampleCountMax: limit("max_profile_stacktrace_samples", countKind, 16_000, "samples of one profile"),
-  sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, 100, "labels of one sample"),
-  stacktraceDepthMax: limit("max_profile_stacktrace_depth", countKind, 1000, "frames of a stacktrace; deeper ones are cut at the leaf"),
-  symbolLengthMax: limit("max_profile_symbol_value_length", countKind, 65_535, "bytes of a symbol; longer ones keep their end"),
-  repairsGoStacktraces: limit("repair_truncated_go_stacktraces", booleanKind, true, "give Go stacktraces that the runtime cut off the frames before their root back, as Pyroscope does"),
-  rejectOlderThanMs: limit("reject_older_than", durationKind, 3_600_000, "refuse profiles older than this"),
-  rejectNewerThanMs: limit("reject_newer_than", durationKind, 600_000, "refuse profiles this far in the future"),
-  queryLookbackMs: limit("max_query_lookback", durationKind, 0, "how far back a query may start"),
-  queryLengthMs: limit("max_query_length", durationKind, 0, "longest range of one query"),
+  profileSizeBytesMax: limit("max_profile_size_bytes", countKind, DEFAULT_PROFILE_LIMITS.profileSizeBytesMax, "bytes of one profile, unpacked; 16 MiB at most, also where it is 0"),
+  sampleCountMax: limit("max_profile_stacktrace_samples", countKind, DEFAULT_PROFILE_LIMITS.sampleCountMax, "samples of one profile"),
+  sampleLabelCountMax: limit("max_profile_stacktrace_sample_labels", countKind, DEFAULT_PROFILE_LIMITS.sampleLabelCountMax, "labels of one sample"),
+  stacktraceDepthMax: limit("max_profile_stacktrace_depth", countKind, DEFAULT_PROFILE_LIMITS.stacktraceDepthMax, "frames of a stacktrace; deeper ones are cut at the leaf"),
+  symbolLengthBytesMax: limit("max_profile_symbol_value_length", countKind, DEFAULT_PROFILE_LIMITS.symbolLengthBytesMax, "bytes of a symbol; longer ones keep their end"),
+  repairsGoStacktraces: limit("repair_truncated_go_stacktraces", booleanKind, DEFAULT_PROFILE_LIMITS.repairsGoStacktraces, "give Go stacktraces that the runtime cut off the frames before their root back, as Pyroscope does"),
+  rejectOlderThanMs: limit("reject_older_than", durationKind, DEFAULT_ACCEPTANCE_WINDOW.rejectOlderThanMs, "refuse profiles older than this"),
+  rejectNewerThanMs: limit("reject_newer_than", durationKind, DEFAULT_ACCEPTANCE_WINDOW.rejectNewerThanMs, "refuse profiles this far in the future"),
+  queryLookbackMs: limit("max_query_lookback", durationKind, DEFAULT_QUERY_LIMITS.queryLookbackMs, "how far back a query may start"),
+  queryLengthMs: limit("max_query_length", durationKind, DEFAULT_QUERY_LIMITS.queryLengthMs, "longest range of one query"),
   queryBytesMax: limit("max_query_bytes", countKind, 4 * 2 ** 30, "bytes of segments that one query may read"),
-  flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, 8192, "flame graph nodes where the query names none"),
-  flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, 1_048_576, "flame graph nodes, and functions of a top table, a query may ask for"),
-  isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, false, "apply both to SelectMergeProfile"),
-  labelListingMax: limit("max_label_listing", countKind, 100_000, "names, values, types or series that one answer lists, the first in order; an answer that was cut says so"),
-  labelListingBytesMax: limit("max_label_listing_bytes", countKind, 16 * 2 ** 20, "bytes of such an answer, as JSON and uncompressed"),
-  isPartialAllowed: limit("query_allow_partial", booleanKind, false, "answer without what cannot be read, as if each query sent X-Pyromesh-Partial: allow"),
+  flameGraphNodesDefault: limit("max_flamegraph_nodes_default", countKind, DEFAULT_QUERY_LIMITS.flameGraphNodesDefault, "flame graph nodes where the query names none"),
+  flameGraphNodesMax: limit("max_flamegraph_nodes_max", countKind, DEFAULT_QUERY_LIMITS.flameGraphNodesMax, "flame graph nodes, and functions of a top table, a query may ask for"),
+  isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, DEFAULT_QUERY_LIMITS.isMergeProfileBounded, "apply both to SelectMergeProfile"),
+  labelListingMax: limit("max_label_listing", countKind, DEFAULT_QUERY_LIMITS.labelListingMax, "names, values, types or series that one answer lists, the first in order; an answer that was cut says so"),
+  labelListingBytesMax: limit("max_label_listing_bytes", countKind, DEFAULT_QUERY_LIMITS.labelListingBytesMax, "bytes of such an answer, as JSON and uncompressed"),
+  isPartialAllowed: limit("query_allow_partial", booleanKind, DEFAULT_QUERY_LIMITS.isPartialAllowed, "answer without what cannot be read, as if each query sent X-Pyromesh-Partial: allow"),
 };
 
 /** All limits at one moment. What asks holds no copy: they change while the node runs (live-limits.ts). */

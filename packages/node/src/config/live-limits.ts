@@ -1,10 +1,10 @@
 /**
- * The limits in force while the node runs: those of the start, replaced when the configuration file says others.
+ * The limits in force while the node runs: those of the start, until the configuration file has others.
  *
- * What must stay true: a file that cannot be read or is refused changes nothing, all of it or none takes hold, and no request
- * waits for it. Flags and variables still beat the file. The file is read whole every so often and compared: that sees a
- * mounted folder's switched link as well as an editor's rename, and costs a small read. Changed text is looked at once it was
- * read twice: half of a file that is being written may be good YAML, and would lift the overrides in its other half.
+ * What must stay true: a file that cannot be read or is refused changes nothing, a file takes hold as a whole or not at all, and no request
+ * waits for it. Flags and variables still take precedence over the file. The whole file is read at intervals and compared with the text before:
+ * this notices a switched link in a mounted folder as well as an editor's rename, for the cost of a small read. Changed text takes hold
+ * only once it was read twice: half of a file that is being written may be valid YAML, and would lift the overrides in its other half.
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Gauge, Logger, Metrics, Timer } from "@pyromesh/base";
@@ -12,7 +12,7 @@ import { changedSettings } from "./config.ts";
 import type { Config } from "./config.ts";
 import type { LimitsInForce } from "./limits.ts";
 
-/** Between the two readings of changed text. */
+/** The pause between the two readings of changed text. */
 const SETTLE_MS = 500;
 
 export interface LiveLimitsModules {
@@ -20,7 +20,7 @@ export interface LiveLimitsModules {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly readFile: (file: string) => Promise<string>;
-  /** All settings as they are with `text` in the file. Throws what is wrong with it. */
+  /** All settings, with `text` in place of what the file holds. Throws where the text is refused. */
   readonly load: (text: string) => Config;
 }
 
@@ -29,9 +29,9 @@ export class LiveLimits {
   readonly #modules: LiveLimitsModules;
   readonly #isLastGood: Gauge | undefined;
   #inForce: LimitsInForce;
-  /** What was taken over or refused last. */
+  /** The text that was taken over or refused last. */
   #text: string | undefined;
-  /** Changed text that was read once. */
+  /** Changed text that was read once so far. */
   #unsettled: string | undefined;
   #problem: string | undefined;
   #unheeded = "";
@@ -43,7 +43,7 @@ export class LiveLimits {
     this.#modules = modules;
     this.#inForce = { limits: config.limits, overrides: config.overrides };
     if (config.configFile === undefined) return;
-    // Pyroscope's name for it, with our prefix.
+    // Named as in Pyroscope, with our prefix.
     this.#isLastGood = modules.metrics.gauge("pyromesh_runtime_config_last_reload_successful", "1 when the configuration file was last read without fault, else 0.");
     this.#isLastGood.set({}, 1);
   }
@@ -52,7 +52,7 @@ export class LiveLimits {
     return this.#inForce;
   }
 
-  /** Reads the file again and again. Without a file, or with an interval of 0, does nothing. */
+  /** Begins to read the file at intervals. Does nothing without a file, or with an interval of 0. */
   start(): void {
     const { configFile, configReloadIntervalMs } = this.#config;
     if (configFile === undefined || configReloadIntervalMs === 0 || this.#isStopped) return;
@@ -65,14 +65,14 @@ export class LiveLimits {
     this.#timer?.cancel();
   }
 
-  /** One reading. Never rejects: what is wrong is logged once and shown by the metric until it is repaired. */
+  /** Reads the file once. Never rejects: an error is logged once, and the metric shows it until it is repaired. */
   async reload(): Promise<void> {
     const { load, logger, readFile } = this.#modules;
     const { configFile } = this.#config;
     if (configFile === undefined) return;
     try {
       const text = await readFile(configFile).catch((thrown: unknown) => {
-        this.#text = this.#unsettled = undefined; // when it is back, it is looked at whatever it holds
+        this.#text = this.#unsettled = undefined; // so that the file is read as a changed one when it is back
         throw thrown;
       });
       const isSettled = text === this.#unsettled;

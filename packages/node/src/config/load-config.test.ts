@@ -123,7 +123,7 @@ describe("config: refusals", () => {
   it("name file, line, column and the nearest known name", () => {
     expect(refusalOf({ yaml: "data_dir: x\nflsh_interval: 5s\n" })).to.equal("pyromesh.yaml:2:1: unknown setting flsh_interval (did you mean flush_interval?)");
     expect(refusalOf({ yaml: "limits:\n  ingestion_rate: 4\n" })).to.include("pyromesh.yaml:2:3: unknown setting limits.ingestion_rate (did you mean limits.ingestion_rate_mb?)");
-    expect(refusalOf({ yaml: "flush_interval: soon\n" })).to.match(/^pyromesh\.yaml:1:17: flush_interval: "soon" is no duration: write it as/);
+    expect(refusalOf({ yaml: "flush_interval: soon\n" })).to.match(/^pyromesh\.yaml:1:17: flush_interval: "soon" is not a duration: write it as/);
     expect(refusalOf({ yaml: "a: [\n" })).to.match(/^pyromesh\.yaml:\d+:\d+: not YAML/);
     expect(refusalOf({ yaml: "retention: 1d\nretention: 2d\n" })).to.match(/^pyromesh\.yaml:2:1: not YAML: .*unique/);
     expect(refusalOf({ yaml: "retention: 1d\n---\nretention: 2d\n" })).to.equal("pyromesh.yaml:2:1: a second document begins here: keep one in the file");
@@ -134,7 +134,7 @@ describe("config: refusals", () => {
 
   it("name the variable or the flag", () => {
     expect(refusalOf({ env: { PYROMESH_FLUSH_INTERVALL: "5s" } })).to.equal("PYROMESH_FLUSH_INTERVALL: unknown variable (did you mean PYROMESH_FLUSH_INTERVAL?)");
-    expect(refusalOf({ flags: { workers: "many" } })).to.equal('--workers: workers: "many" is no whole number of 0 or more');
+    expect(refusalOf({ flags: { workers: "many" } })).to.equal('--workers: workers: "many" is not a whole number of 0 or more');
     expect(refusalOf({ flags: { replication: "0" } })).to.include("write 1 or more");
     expect(refusalOf({ env: { PYROMESH_MULTITENANCY: "yes" } })).to.include('"yes" is neither true nor false');
   });
@@ -155,9 +155,9 @@ describe("config: refusals", () => {
   });
 
   it("show how a host and an origin are written", () => {
-    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is no name of a host: write it as');
+    expect(refusalOf({ yaml: "allowed_hosts: [a.example, 'http://b.example']\n" })).to.include('pyromesh.yaml:1:16: allowed_hosts: "http://b.example" is not a host name: write it as');
     expect(refusalOf({ flags: { allowed_hosts: "a.example:4040" } })).to.include("without a scheme or a port");
-    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is no origin of a site: write it as https://grafana.example.org");
+    for (const origin of ["grafana.example.org", "https://grafana.example.org/", "null", "https://*.example.org"]) expect(refusalOf({ flags: { cors_origins: origin } }), origin).to.include("is not the origin of a site: write it as https://grafana.example.org");
   });
 
   it("an open cluster address needs a secret", () => {
@@ -249,10 +249,10 @@ describe("config: parts", () => {
   it("an address is host:port with a port that may be", () => {
     expect(parseAddress(":4040")).to.deep.equal({ host: "", port: 4040 });
     expect(parseAddress("[::1]:0")).to.deep.equal({ host: "::1", port: 0 });
-    for (const text of ["4040", "host", "host:", "host:65536", "::1:80", "a b:1", "http://x:1"]) expect(() => parseAddress(text), text).to.throw("is no address");
+    for (const text of ["4040", "host", "host:", "host:65536", "::1:80", "a b:1", "http://x:1"]) expect(() => parseAddress(text), text).to.throw("is not an address");
   });
 
-  it("a far name is no guess", () => {
+  it("a name that is not near is not suggested", () => {
     expect(nearestName("retenton", ["retention", "workers"])).to.equal("retention");
     expect(nearestName("colour", ["retention", "workers"])).to.equal(undefined);
   });

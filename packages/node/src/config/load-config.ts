@@ -1,8 +1,8 @@
 /**
- * Settings from flags, variables and the YAML file, in that order of precedence, over the defaults.
+ * Loads the settings from flags, variables and the YAML file, in this order of precedence; the defaults come last.
  *
- * Pure: the file is read by the `readFile` that is passed in. Whatever is unknown or cannot be read is refused, all of it
- * at once, each with its place and the nearest known name: a setting that is silently ignored is worse than no start.
+ * Pure: `readFile` is passed in. Every setting that is unknown or cannot be read is refused, all of them in one error, each with its place and
+ * the nearest known name: a setting that is silently ignored is worse than a start that fails.
  */
 import { CodedError, invalidArgument, messageOf, parseTenantId } from "@pyromesh/base";
 import { bucketIn, SETTINGS } from "./config.ts";
@@ -57,7 +57,7 @@ export function loadConfig({ flags, env, readFile }: ConfigSources): Config {
 
 interface GivenValue {
   readonly values: readonly string[];
-  /** Where it stands: `pyromesh.yaml:3:5`, a variable's name, a flag. */
+  /** Where it was given: `pyromesh.yaml:3:5`, a variable's name, or a flag. */
   readonly place: string;
 }
 
@@ -67,7 +67,7 @@ const ALL_SETTINGS = [...Object.values(SETTINGS), ...Object.values(LIMITS)] as r
 const KNOWN_KEYS: ReadonlySet<string> = new Set(ALL_SETTINGS.map(({ key }) => key));
 const KEY_BY_VARIABLE: ReadonlyMap<string, string> = new Map(ALL_SETTINGS.map(({ key }) => [variableOf(key), key]));
 
-/** Variables that begin as ours do but speak to commands, builds and tests, or come from Kubernetes for a service of that name. */
+/** Variables with our prefix that are no settings: of commands, builds and tests, and those that Kubernetes sets for a service of that name. */
 const FOREIGN_VARIABLE = /^PYROMESH_(URL|TENANT|CORPUS|REVISION|BUILD_DATE|(TEST|CRASH|BENCH)(_.*)?)$|_SERVICE_(HOST|PORT(_.*)?)$|_PORT(_\d+_(TCP|UDP)(_.*)?)?$/;
 
 function isForeignVariable(name: string): boolean {
@@ -121,7 +121,7 @@ function readOverrides(yaml: YamlSettings, limits: TenantLimits, refusals: strin
   return overrides;
 }
 
-/** What no setting can be blamed for alone, and what this version does not do. */
+/** Refuses combinations of settings that do not fit together, and settings that this version does not support. */
 function refusalsTogether(config: Config, given: ReadonlyMap<string, GivenValue>): string[] {
   const refusals: string[] = [];
   const place = (key: string): string => given.get(key)?.place ?? flagOf(key);

@@ -1,6 +1,6 @@
-/** The known name a misspelt one was meant to be: fewest edits, and few enough that the guess is worth printing. */
+/** Finds the known name that a misspelt one was probably meant to be: the one with the fewest edits, if these are few. */
 
-/** Undefined when nothing is near. Ties go to the first in `known`. */
+/** Undefined where no name is near. Of equally near ones the first in `known`. */
 export function nearestName(name: string, known: Iterable<string>): string | undefined {
   let best: string | undefined;
   let bestEdits = Math.max(2, Math.floor(name.length / 3)) + 1;

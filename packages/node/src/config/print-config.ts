@@ -1,4 +1,4 @@
-/** The settings in force as YAML that `loadConfig` reads back, except for what is secret: that is hidden. */
+/** Prints the settings as YAML that `loadConfig` reads back. Secrets are hidden. */
 import { stringify } from "yaml";
 import { bucketIn, SETTINGS } from "./config.ts";
 import type { Config } from "./config.ts";
@@ -13,16 +13,16 @@ export function printConfig(config: Config): string {
   return stringify(entriesOf(config), YAML_FORM);
 }
 
-/** What differs from the defaults, in the same form. A secret that is set is hidden here too. */
+/** Only the settings that differ from their defaults, in the same form. Secrets are hidden here too. */
 export function printConfigDiff(config: Config): string {
   const defaults = entriesOf({ ...DEFAULTS, bucket: bucketIn(config.dataDir) });
-  // Overrides have no default: those that are set all differ.
+  // Overrides have no defaults, so all that are set differ.
   const changed = Object.entries(entriesOf(config)).filter(([key, value]) => JSON.stringify(value) !== JSON.stringify(defaults[key]));
   const entries = changed.map(([key, value]) => [key, key === "limits" ? differences(config.limits, DEFAULTS.limits) : value]);
   return stringify(Object.fromEntries(entries), YAML_FORM);
 }
 
-/** As if nothing was set. */
+/** The settings as they are where nothing is set. */
 export function printDefaultConfig(): string {
   return stringify(entriesOf(DEFAULTS), YAML_FORM);
 }
@@ -49,7 +49,7 @@ function entriesOf(config: Config): Record<string, unknown> {
   return printed;
 }
 
-/** The overrides in force: each tenant's limits complete, or what differs from the common ones. As Pyroscope shows them. */
+/** The overrides in force, as Pyroscope shows them: all limits of each tenant, or with `diff` those that differ from the common ones. */
 export function printRuntimeConfig({ limits, overrides }: LimitsInForce, mode: "full" | "diff"): string {
   const tenants = [...overrides].map(([tenant, own]) => [tenant, mode === "full" ? printLimits(own) : differences(own, limits)]);
   return stringify({ overrides: Object.fromEntries(tenants) }, YAML_FORM);

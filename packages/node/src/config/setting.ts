@@ -1,9 +1,8 @@
 /**
- * One setting: its name, what it may be, its default, one sentence for `--help`.
+ * A setting: its key, its kind (which values it takes), its default, and one sentence for `--help`.
  *
- * A setting has one key (`flush_interval`, `limits.ingestion_rate_mb`) and three spellings made from it: YAML as it
- * stands, `--flush-interval` as a flag, `PYROMESH_FLUSH_INTERVAL` as a variable. All three carry text, so a value means
- * the same wherever it is written.
+ * A setting has one key (`flush_interval`, `limits.ingestion_rate_mb`) and three spellings: the key itself in YAML, `--flush-interval` as a flag,
+ * `PYROMESH_FLUSH_INTERVAL` as a variable. The values are texts in all three, so a value means the same wherever it is written.
  */
 import { parseAllowedHost, parseCorsOrigin } from "@pyromesh/api";
 import { formatDuration, formatSize, messageOf, parseDuration, parseSize } from "@pyromesh/base";
@@ -11,7 +10,7 @@ import { z } from "zod";
 import { didYouMean } from "./nearest-name.ts";
 
 export interface Setting<T> {
-  /** Lower case, `_` between words, `.` below a group. */
+  /** Lower case, with `_` between words and `.` after a group. */
   readonly key: string;
   readonly kind: Kind<T>;
   readonly default: T;
@@ -21,20 +20,20 @@ export interface Setting<T> {
 export interface Kind<T> {
   /** What `--help` shows in angle brackets. */
   readonly placeholder: string;
-  /** Reads text, or refuses it with a sentence that shows how to write it. */
+  /** Reads a text, or refuses it with a sentence that shows how to write it. */
   readonly schema: z.ZodType<T, string>;
-  /** Text that `schema` reads back. Undefined: leave it out. */
+  /** The text of a value, which `schema` reads back. Undefined where the setting is left out. */
   print(value: T): string | number | boolean | readonly string[] | undefined;
-  /** A flag alone means this. */
+  /** The text that a flag without a value stands for. */
   readonly flagAlone?: string;
-  /** May be given several times; each adds to the list. */
+  /** The setting may be given several times; each adds to the list. */
   readonly isList?: boolean;
 }
 
 export interface Address {
-  /** Empty: every interface. */
+  /** An empty text means every interface. */
   readonly host: string;
-  /** 0: any free one. */
+  /** 0 means any free port. */
   readonly port: number;
 }
 
@@ -61,7 +60,7 @@ export const listKind: Kind<readonly string[]> = {
   isList: true,
 };
 
-/** Names of hosts that requests may be sent to; a comma parts them, too. */
+/** Names of hosts that requests may be sent to. One text may hold several, separated by commas. */
 export const hostListKind: Kind<readonly string[]> = { ...listKind, placeholder: "host", schema: refusable((text) => partsOf(text).map(parseAllowedHost)) };
 
 /** Origins of web sites. */
@@ -94,7 +93,7 @@ export const sizeKind: Kind<number> = {
 
 export const positiveSizeKind: Kind<number> = { ...sizeKind, schema: sizeKind.schema.refine((sizeBytes) => sizeBytes > 0, "0 is too small: write it as 64MB") };
 
-/** Logs, tables and merges of the head's store take half of it (head/src/disk/disk-plan.ts); of less nothing useful would be left. */
+/** The least budget. Logs, tables and merges of the head's store take half of it (head/src/disk/disk-plan.ts); less would leave too little for records. */
 const DISK_BUDGET_BYTES_MIN = 8 * 2 ** 20;
 
 export const diskBudgetKind: Kind<number> = {
@@ -102,11 +101,11 @@ export const diskBudgetKind: Kind<number> = {
   schema: sizeKind.schema.refine((sizeBytes) => sizeBytes >= DISK_BUDGET_BYTES_MIN, "too small for the head's store and one profile: write 8MB or more"),
 };
 
-/** Bytes, written as a number of MB without a unit: how Pyroscope writes its rates. */
+/** Bytes, written as a number of MB without a unit, as Pyroscope writes its rates. */
 export const megabytesKind: Kind<number> = {
   placeholder: "MB",
   schema: refusable((text) => {
-    if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`${quote(text)} is no number of MB: write it as 4 or 0.5, without a unit`);
+    if (!/^\d+(\.\d+)?$/.test(text)) throw new Error(`${quote(text)} is not a number of MB: write it as 4 or 0.5, without a unit`);
     return Math.floor(Number(text) * 2 ** 20);
   }),
   print: (value) => value / 2 ** 20,
@@ -116,7 +115,7 @@ export const countKind: Kind<number> = {
   placeholder: "count",
   schema: refusable((text) => {
     const count = Number(text);
-    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new Error(`${quote(text)} is no whole number of 0 or more`);
+    if (!/^\d+$/.test(text) || !Number.isSafeInteger(count)) throw new Error(`${quote(text)} is not a whole number of 0 or more`);
     return count;
   }),
   print: (value) => value,
@@ -135,13 +134,13 @@ export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 
 export const logLevelKind: Kind<(typeof LOG_LEVELS)[number]> = {
   placeholder: LOG_LEVELS.join("|"),
-  schema: z.enum(LOG_LEVELS, { error: (issue) => `${quote(issue.input)} is no log level: write one of ${LOG_LEVELS.join(", ")}` }),
+  schema: z.enum(LOG_LEVELS, { error: (issue) => `${quote(issue.input)} is not a log level: write one of ${LOG_LEVELS.join(", ")}` }),
   print: (value) => value,
 };
 
 const BUCKET_PARAMETERS = ["endpoint", "region", "path-style"];
 
-/** `file://dir` or `s3://bucket/prefix?endpoint=...`. Credentials in it are refused: a URL ends up in logs. */
+/** `file://dir` or `s3://bucket/prefix?endpoint=...`. A URL with credentials is refused, since it would be logged. */
 export const bucketKind: Kind<string> = {
   placeholder: "url",
   schema: refusable((text) => {
@@ -149,7 +148,7 @@ export const bucketKind: Kind<string> = {
       if (text === "file://") throw new Error("file:// names no folder: write it as file:///var/lib/pyromesh/bucket");
       return text;
     }
-    if (!text.startsWith("s3://")) throw new Error(`${quote(text)} is no bucket: write it as file://dir or s3://bucket/prefix?endpoint=...&region=...&path-style=true`);
+    if (!text.startsWith("s3://")) throw new Error(`${quote(text)} is not a bucket: write it as file://dir or s3://bucket/prefix?endpoint=...&region=...&path-style=true`);
     const url = new URL(text);
     if (url.hostname === "") throw new Error("s3:// names no bucket: write it as s3://bucket/prefix");
     const endpoint = URL.parse(url.searchParams.get("endpoint") ?? "");
@@ -173,7 +172,7 @@ export function hideCredentials(text: string): string {
 export function parseAddress(text: string): Address {
   const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]/\s]*)):(\d{1,5})$/.exec(text);
   const port = Number(match?.[3]);
-  if (match === null || port > 65535) throw new Error(`${quote(text)} is no address: write it as 127.0.0.1:4040, [::1]:4040 or :4040`);
+  if (match === null || port > 65535) throw new Error(`${quote(text)} is not an address: write it as 127.0.0.1:4040, [::1]:4040 or :4040`);
   return { host: match[1] ?? match[2] ?? "", port };
 }
 

@@ -1,4 +1,4 @@
-/** A YAML file as settings: key -> text, each with its place in the file, so that a refusal can point at it. Pure. */
+/** Reads a YAML file as settings: the text of each key, with its place in the file, which refusals name. Pure. */
 import { invalidArgument } from "@pyromesh/base";
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
 import type { Document, Node, YAMLMap } from "yaml";
@@ -7,22 +7,22 @@ export interface YamlSetting {
   /** `flush_interval`, `limits.ingestion_rate_mb`; a dash in the file is read as `_`. */
   readonly key: string;
   readonly values: readonly string[];
-  /** `pyromesh.yaml:3:5`, of the value. */
+  /** The place of the value: `pyromesh.yaml:3:5`. */
   readonly place: string;
-  /** The same, of the key. */
+  /** The place of the key. */
   readonly keyPlace: string;
 }
 
 export interface YamlSettings {
   readonly settings: readonly YamlSetting[];
-  /** Below `overrides:`; keys are limits, without `limits.` before them. */
+  /** The entries below `overrides:`. Their keys are limits without the prefix `limits.`. */
   readonly overrides: readonly { readonly tenant: string; readonly place: string; readonly settings: readonly YamlSetting[] }[];
 }
 
-/** Groups that hold settings of their own. */
+/** The keys that hold settings instead of a value. */
 const GROUPS = ["limits"];
 
-/** Throws `CONFIG_INVALID` with file, line and column. */
+/** Throws `CONFIG_INVALID`, which names file, line and column. */
 export function readYamlSettings(text: string, file: string): YamlSettings {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
@@ -60,7 +60,7 @@ interface Entry {
   readonly name: string;
   readonly rawName: string;
   readonly place: string;
-  /** Undefined: the key stands alone. */
+  /** Undefined where the key has no value. */
   readonly value: Node | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Named crash points: where a test kills the real process. Armed by PYROMESH_CRASH_AT, which only tests set; SIGKILL, so
- * nothing is flushed, closed or said. The names are the steps of the flush (background/flusher.ts).
+ * Named crash points, at which a test kills the real process. Only tests set PYROMESH_CRASH_AT, which arms one. The signal is SIGKILL, so
+ * nothing is flushed, closed or logged. The names are the steps of the flush (background/flusher.ts).
  */
 
 export type CrashPoint =

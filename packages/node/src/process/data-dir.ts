@@ -1,13 +1,13 @@
 /**
- * The data directory, looked at before anything in it is opened: what its disk or its owner does not allow is said in one sentence,
- * which names the path. What goes wrong later, while it is opened, is put into the same words (`dataDirError`).
+ * Checks the data directory before anything in it is opened, so that what its disk or its permissions do not allow is said in one sentence that
+ * names the path. Errors that occur later, while it is opened, are put into the same words (`dataDirError`).
  */
 import { constants } from "node:fs";
 import { access, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { CodedError, describeSystemError, makeFolders, systemErrorOf } from "@pyromesh/base";
 
-/** Folders of ours in it that may be there from an earlier start. `bucket` is looked at by who opens the bucket. */
+/** The folders in it that an earlier start may have made. `bucket` is not among them: opening the bucket checks it. */
 const FOLDERS = ["head", "head/db", "sealed"];
 
 /** Makes the folder where it is missing. Throws `DATA_DIR_UNUSABLE`. */
@@ -21,7 +21,7 @@ export async function prepareDataDir(dataDir: string): Promise<void> {
   for (const folder of FOLDERS) await checkFolder(join(dataDir, folder), "the folder");
 }
 
-/** A folder that is missing is made later. */
+/** A missing folder is no error: it is made later. */
 async function checkFolder(path: string, name: string): Promise<void> {
   try {
     const found = await stat(path);
@@ -32,7 +32,7 @@ async function checkFolder(path: string, name: string): Promise<void> {
   }
 }
 
-/** In words, where the operating system refused something; anything else as it is. */
+/** An error of the operating system in words; any other error as it is. */
 export function dataDirError(dataDir: string, thrown: unknown): unknown {
   const error = systemErrorOf(thrown);
   if (thrown instanceof CodedError || error === undefined) return thrown;
@@ -41,7 +41,7 @@ export function dataDirError(dataDir: string, thrown: unknown): unknown {
 
 function unusable(path: string, name: string, what: string, cause: unknown): CodedError {
   const code = systemErrorOf(cause)?.code ?? "";
-  // That is what /proc and its like say of a folder that is to be made.
+  // File systems such as /proc answer ENOENT where a folder is to be made.
   const words = code === "ENOENT" ? "its file system takes no folders, or something was deleted meanwhile (ENOENT)" : describeSystemError(cause);
   return new CodedError({
     code: "DATA_DIR_UNUSABLE",

@@ -2,7 +2,7 @@
 import type { Metrics } from "@pyromesh/base";
 
 export interface DiskSpace {
-  /** What this process may still write. */
+  /** Bytes that this process may still write. */
   readonly freeBytes: number;
   readonly sizeBytes: number;
 }
@@ -10,7 +10,7 @@ export interface DiskSpace {
 export class DataDisk {
   readonly #measureNow: () => Promise<DiskSpace | undefined>;
   #latest: DiskSpace | undefined;
-  /** One at a time: on a network file system that hangs, measurements would pile up and use up the thread pool. */
+  /** At most one is under way: on a network file system that hangs, measurements would pile up and use up the thread pool. */
   #measuring: Promise<DiskSpace | undefined> | undefined;
 
   /** `measure`: undefined where the file system does not say. Never rejects. */
@@ -30,7 +30,7 @@ export class DataDisk {
     return (this.#measuring ??= this.#measure().finally(() => (this.#measuring = undefined)));
   }
 
-  /** What was measured last; a scrape does not wait for a disk that hangs. */
+  /** The last measurement, so that a scrape does not wait for a disk that hangs. */
   async #known(): Promise<DiskSpace | undefined> {
     return this.#latest ?? this.measure();
   }

@@ -1,8 +1,8 @@
-/** How much memory this process may have: its cgroup's limit where there is one, else what the machine has. */
+/** How much memory this process may use: its cgroup's limit where there is one, else the machine's memory. */
 import { totalmem } from "node:os";
 
 export function memoryLimitBytes(): number {
-  // libuv reads the cgroup's limit, of version 1 and 2, and says 0, or more than any machine has, where there is none.
+  // libuv reads the limit of cgroups of version 1 and 2. Where there is none it says 0, or more than any machine has.
   return limitOf(process.constrainedMemory(), totalmem());
 }
 

@@ -1,5 +1,5 @@
 /**
- * How the memory that the process may have is shared out: pure.
+ * Shares out the memory that the process may use. Pure.
  *
  *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (compute/node-threads.ts)
  *   what queries build  20 %, in equal parts      typed arrays, which lie outside of the heaps: memory-guard.ts ends the query
@@ -13,11 +13,11 @@
  *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/listener/reply-budget.ts)
  *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
  *
- * The rest is larger in truth: nothing of the parts is set aside, and they are not all full at once. A large window of a query (1/8) lies in
- * what the others leave.
+ * In practice more is left for the rest: no part is allocated in advance, and they are not all full at the same time. A large window of a query
+ * (1/8) uses what the others leave.
  *
- * Each part has an upper bound of its own: beyond it more memory does not help. The workers' parts have a lower bound as well, since
- * ordinary queries fail below it. So with less than some 500 MB a worker the parts together can exceed the memory.
+ * Each part has an upper bound: more memory would not help. The workers' parts have a lower bound as well, since ordinary queries fail below
+ * it. So with less than some 500 MB for each worker the parts together can exceed the memory.
  */
 export interface MemoryPlan {
   /** Footers and ranges of objects, together. */
@@ -62,7 +62,7 @@ const READ_AHEAD_BYTES_MAX = 64 * MIB;
 const REPLY_BYTES_MAX = 128 * MIB;
 /** 1,000 pushes of agents at once are some 60 MiB; the default `ingestion_body_limit_mb` is as much for one. */
 const BODY_BYTES_MAX = 256 * MIB;
-/** What an attacker gets for nothing: a body opens to a thousand times its size. Garbage that is not collected yet comes on top, some as much again. */
+/** Bounds what an attacker gets for little: a body may open to a thousand times its size. Garbage that is not collected yet comes on top, about as much again. */
 const UNPACKED_BYTES_MAX = 64 * MIB;
 const PUSH_BYTES_MAX = 128 * MIB;
 /** Slots of 64 KiB (compute/buffer-pool.ts), of which every machine has as many; the simulator opens nodes by the thousand, and gives them less. */
@@ -75,23 +75,23 @@ const IN_FLIGHT_BYTES_MIN = 8 * MIB;
 const RECORD_BYTES_MIN = 16 * MIB;
 const RECORD_BYTES_MAX = 64 * MIB;
 
-/** A worker needs some 30 MB of heap before it has done anything; less than this and ordinary queries would fail. */
+/** Below this ordinary queries would fail. A worker needs some 30 MB of heap before it has done anything. */
 const HEAP_MB_MIN = 128;
-/** V8's own bound on a heap where it is not told. */
+/** V8's own bound on a heap where it is given none. */
 const HEAP_MB_MAX = 4096;
 const OUTSIDE_BYTES_MIN = 64 * MIB;
 const OUTSIDE_BYTES_MAX = 4096 * MIB;
 
 /**
- * Twice as many as there are workers, so that one has work while another query reads its segments; four at least, so that a bucket that
- * does not answer one does not stand in the way of all.
+ * Twice as many queries as there are workers, so that the workers are busy while other queries read their segments; at least four, so that one
+ * query that waits for the bucket does not hold up all others.
  */
 const QUERIES_A_WORKER = 2;
 const QUERIES_AT_ONCE_MIN = 4;
-/** Parts that wait to be merged, and the merged one (gathered.ts): together an eighth of the memory. */
+/** Memory of one query: partial answers that wait to be merged, and the merged one (gathered.ts). All queries together may use an eighth of the memory. */
 const QUERY_BYTES = 32 * MIB;
 
-/** With less memory V8 collects earlier: thirty queries of a day each took 240 MB with 300 % and 130 MB with 50 %, of 512. */
+/** With less memory V8 collects earlier, at the price of more time. Measured in decisions/0006. */
 const LAX_HEAP_MEMORY_BYTES_MIN = 2048 * MIB;
 
 /** `memoryBytes`: what the process may have. */
@@ -117,7 +117,7 @@ export function planMemory({ memoryBytes, workerCount }: { readonly memoryBytes:
   };
 }
 
-/** The plan of a process that lacks no memory: for tests, and where nothing is known. */
+/** The plan of a process that has more memory than it needs: for tests, and where the memory is not known. */
 export const AMPLE_MEMORY: MemoryPlan = planMemory({ memoryBytes: Infinity, workerCount: 1 });
 
 /** A whole number. */

@@ -1,8 +1,8 @@
 /**
  * How many files and sockets this process may have open (`ulimit -n`), and how they are shared out.
  *
- * Past the limit nothing can be opened: no segment, no log of LevelDB's, no connection. So connections, of which anyone may open as many
- * as he likes, get what is left when everything else has its part; past theirs a new one is closed at once.
+ * At the limit nothing can be opened: no segment, no log of LevelDB's, no connection. Anyone may open as many connections as they like, so
+ * connections get what everything else leaves. Past that number a new connection is closed at once.
  *
  *   connections  all but                            at least 32, at most 10,000
  *   the rest     192 and an eighth of the limit     what the process begins with (some 60), sealed files kept open (64), uploads (12),
@@ -17,7 +17,7 @@ export type OpenFilesPlan =
   | { readonly kind: "enough"; readonly connectionCountMax: number; /** Fewer connections than this node would take otherwise. */ readonly isShort: boolean }
   | { readonly kind: "too-few"; readonly message: string };
 
-/** `serve` needs more than a command that asks another node. Loading the program alone takes some 100 files at once. */
+/** The least limits: of `serve`, and of a command that asks another node. Loading the program takes some 100 files at once. */
 const SERVE_COUNT_MIN = 256;
 const COMMAND_COUNT_MIN = 160;
 
@@ -25,7 +25,7 @@ const RESERVED_COUNT = 192;
 const RESERVED_PARTS = 8;
 export const CONNECTION_COUNT_MAX = 10_000;
 
-/** `limit`: undefined where the system does not say; then it is taken to be enough. */
+/** `limit` is undefined where the system does not tell it; then it is taken to be enough. */
 export function planOpenFiles(limit: number | undefined, isServe: boolean): OpenFilesPlan {
   if (limit === undefined) return { kind: "enough", connectionCountMax: CONNECTION_COUNT_MAX, isShort: false };
   const countMin = isServe ? SERVE_COUNT_MIN : COMMAND_COUNT_MIN;
@@ -37,7 +37,7 @@ export function planOpenFiles(limit: number | undefined, isServe: boolean): Open
   return { kind: "enough", connectionCountMax, isShort: connectionCountMax < CONNECTION_COUNT_MAX };
 }
 
-/** The limit in force. Node has raised the soft one to the hard one by then. Undefined where there is no /proc, or no limit. */
+/** The limit in force. Node has raised the soft limit to the hard one by the time this is called. Undefined where there is no /proc, or no limit. */
 export function openFilesLimit(): number | undefined {
   try {
     const found = /^Max open files +(\d+)/m.exec(readFileSync("/proc/self/limits", "latin1"));

@@ -19,7 +19,7 @@ const CONTENT_TYPE: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
 };
 
-/** Paths as in URLs: `/index.html`, `/assets/...`. An absent folder gives no pages: the API serves all the same. */
+/** The pages by their path in the URL: `/index.html`, `/assets/...`. A missing folder means no pages; the API works without them. */
 export function loadPages(directory: string): { get(path: string): Page | undefined } {
   const pages = new Map<string, Page>();
   const walk = (at: string, path: string): void => {

@@ -1,9 +1,9 @@
 /**
- * What the process takes of its machine, under the names that other programs have for it, so that dashboards fit: `process_*` as every
- * Prometheus client has them, `nodejs_*` as prom-client's. Not prom-client's own collection: some of its names break the rules that
- * promtool checks (`nodejs_active_handles_total` is a gauge), and it walks every socket and watches every garbage collection.
+ * What the process uses of its machine, under the usual names, so that existing dashboards work: `process_*` as in every Prometheus client, `nodejs_*`
+ * as in prom-client. prom-client's own collection is not used: some of its names break the rules that promtool checks
+ * (`nodejs_active_handles_total` is a gauge), and it walks every socket and observes every garbage collection.
  *
- * Read at each scrape. Heap figures are the main thread's; the workers' heaps are in the resident memory.
+ * All are read at each scrape. Heap figures are the main thread's; the workers' heaps count in the resident memory.
  */
 import { readdir, readFile } from "node:fs/promises";
 import type { Clock, Metrics } from "@pyromesh/base";
@@ -11,7 +11,7 @@ import type { Clock, Metrics } from "@pyromesh/base";
 export interface ProcessMetricsModules {
   readonly metrics: Metrics;
   readonly clock: Clock;
-  /** Undefined: unknown, or none. */
+  /** The limit on open files; undefined where it is not known, or where there is none. */
   readonly openFilesMax: number | undefined;
 }
 
@@ -54,7 +54,7 @@ async function virtualBytes(): Promise<number | undefined> {
   return found === null ? undefined : Number(found[1]) * 1024;
 }
 
-/** Undefined where there is no /proc. One of them is the reading itself. */
+/** Undefined where there is no /proc. The open folder of this reading counts too. */
 async function openFileCount(): Promise<number | undefined> {
   return readdir("/proc/self/fd").then((names) => names.length - 1, () => undefined);
 }

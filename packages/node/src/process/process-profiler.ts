@@ -1,15 +1,15 @@
 /**
- * Profiles of this process's main thread, taken when they are asked for. Only this file imports V8's profiler. To begin one holds the thread
- * for 10 to 40 ms, in which V8 lists its functions: that is why nothing takes profiles by itself but where --self-profile asks for it.
+ * Takes profiles of this process's main thread when a request asks for one. Only this file imports V8's profiler. Beginning a profile holds the
+ * thread for 10 to 40 ms, in which V8 lists its functions. So no profile is taken unasked, except with --self-profile.
  */
 import type * as pprofModule from "@datadog/pprof";
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { DebugProfileKind, DebugProfiler } from "@pyromesh/api";
 
-/** Between two samples of time, as in Go: 100 a second cost nothing that is felt, and their profile is made in a millisecond or two. */
+/** Time between two samples, as in Go: 100 samples a second cost little, and the profile is made of them in 1 to 2 ms. */
 const INTERVAL_MICROS = 10_000;
-/** Between two samples of allocations, as in Go. */
+/** Bytes between two samples of allocations, as in Go. */
 const HEAP_INTERVAL_BYTES = 512 * 2 ** 10;
 const STACK_DEPTH_MAX = 64;
 
@@ -17,7 +17,7 @@ type Pprof = typeof pprofModule;
 
 export class ProcessProfiler implements DebugProfiler {
   readonly #clock: Clock;
-  /** When the profile under way ends. V8 has one profiler of each kind, so there is one profile at a time: another one is refused. */
+  /** When the profile under way ends. V8 has one profiler of each kind, so a second profile at the same time is refused. */
   #busyUntilMs: number | undefined;
 
   constructor(modules: { readonly clock: Clock }) {
@@ -40,7 +40,7 @@ export class ProcessProfiler implements DebugProfiler {
   async #time({ time }: Pprof, kind: "cpu" | "wall", seconds: number, signal: AbortSignal): Promise<Parameters<Pprof["encode"]>[0]> {
     if (time.isStarted()) throw inUse();
     const isCpu = kind === "cpu";
-    // CPU time is kept in the samples' contexts, which a profile by lines cannot have.
+    // The profiler keeps CPU time in the contexts of samples, which it does not have in a profile by lines.
     time.start({ durationMillis: seconds * 1000, intervalMicros: INTERVAL_MICROS, withContexts: isCpu, collectCpuTime: isCpu, lineNumbers: !isCpu });
     try {
       await this.#clock.sleep(seconds * 1000, signal);
@@ -55,7 +55,7 @@ export class ProcessProfiler implements DebugProfiler {
     try {
       heap.start(HEAP_INTERVAL_BYTES, STACK_DEPTH_MAX);
     } catch {
-      // --self-profile has it running since the start of the process: what that knows is answered, at once.
+      // With --self-profile the heap profiler has run since the start of the process: its samples are answered now.
       return heap.profile();
     }
     try {
@@ -67,7 +67,7 @@ export class ProcessProfiler implements DebugProfiler {
   }
 }
 
-/** Loaded when it is first asked for: it is a native module of some megabytes. */
+/** Loaded at the first request: it is a native module of some megabytes. */
 async function load(): Promise<Pprof> {
   try {
     const loaded = await import("@datadog/pprof");

@@ -1,14 +1,14 @@
 /** The node profiles itself through the official SDK, over its own HTTP API. Only this file imports the SDK. */
 import type { Logger } from "@pyromesh/base";
 
-/** Short, so that the first flame graph is on the page within a minute. */
+/** How often a profile is pushed. Short, so that the page has its first flame graph within a minute. */
 const UPLOAD_INTERVAL_MS = 10_000;
 
 export interface SelfProfile {
   stop(): Promise<void>;
 }
 
-/** Undefined where the SDK does not load (no prebuilt binary for this platform): the node runs on without. */
+/** Undefined where the SDK cannot be loaded (no prebuilt binary for this platform): the node then runs without a profile of itself. */
 export async function startSelfProfile(url: string, logger: Logger): Promise<SelfProfile | undefined> {
   try {
     const { default: sdk } = await import("@pyroscope/nodejs");

@@ -1,4 +1,4 @@
-import { systemClock } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { printReplay, retrySecondsOf, StartProgress } from "./start-progress.ts";
 
@@ -7,7 +7,7 @@ const halfway = { recordCount: 500, bytes: 10 * MB, recordCountAll: 1000, bytesA
 
 describe("start progress", () => {
   it("says what is done now, and of a replay how far it has come", () => {
-    const progress = new StartProgress({ clock: systemClock });
+    const progress = new StartProgress({ clock: new ManualClock() });
     expect(progress.words).to.equal("starting");
     progress.begin("opening the head");
     expect(progress.words).to.equal("opening the head");
@@ -27,10 +27,10 @@ describe("start progress", () => {
   });
 
   it("the refusal carries both", () => {
-    let nowMs = 0;
-    const progress = new StartProgress({ clock: { ...systemClock, monotonicMs: () => nowMs } });
+    const clock = new ManualClock();
+    const progress = new StartProgress({ clock });
     progress.replayed({ ...halfway, recordCount: 0, bytes: 0 });
-    nowMs = 3000;
+    clock.advance(3000);
     progress.replayed(halfway);
     expect(progress.refusal()).to.deep.include({ code: "NODE_STARTING", kind: "unavailable", details: { retryAfterSeconds: 3 } });
     expect(progress.refusal().message).to.include("replaying the head: 500 of 1000 records");

@@ -1,7 +1,7 @@
 /**
- * How far the start has come: as words for `/ready`, and as the error for requests that come before the replay has ended.
+ * How far the start has come: in words for `/ready`, and as the error for requests that come before the replay has ended.
  *
- * The replay is the only step whose length is known; what is left of it is told from the pace so far.
+ * The replay is the only step whose length is known. How long the rest of it takes is estimated from its pace so far.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
@@ -16,7 +16,7 @@ export class StartProgress {
     this.#clock = clock;
   }
 
-  /** The step that begins now, as in "not ready: opening the head". */
+  /** Names the step that begins now, as in "not ready: opening the head". */
   begin(step: string): void {
     this.#step = step;
     this.#replay = undefined;
@@ -46,16 +46,16 @@ export function printReplay({ recordCount, bytes, recordCountAll, bytesAll }: Re
   return `replaying the head: ${recordCount} of ${recordCountAll} records, ${megabytes(bytes)} of ${megabytes(bytesAll)} MB`;
 }
 
-/** When the replay ends if it goes on as it did so far. */
+/** Seconds until the replay ends if it goes on at its pace so far. */
 export function retrySecondsOf({ bytes, bytesAll }: ReplayProgress, elapsedMs: number): number {
   if (bytes === 0) return RETRY_SECONDS_MIN;
   const leftMs = (elapsedMs / bytes) * Math.max(0, bytesAll - bytes);
   return Math.min(RETRY_SECONDS_MAX, Math.max(RETRY_SECONDS_MIN, Math.ceil(leftMs / 1000)));
 }
 
-/** A second is the least the header can say. */
+/** `Retry-After` has whole seconds. */
 const RETRY_SECONDS_MIN = 1;
-/** So that a client asks again in time where the replay is quicker than it looked. */
+/** Bounds how long a client waits where the replay gets faster than it looked. */
 const RETRY_SECONDS_MAX = 60;
 
 function megabytes(bytes: number): string {

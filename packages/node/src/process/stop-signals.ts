@@ -6,7 +6,7 @@
  *   SIGINT again, within a second      nothing: a terminal sends Ctrl-C to the whole group, and npm and shells pass it on as well
  *   SIGINT again, later                ends at once with exit 130: a person does not want to wait. What was answered is on disk
  *
- * None of these is an error of this node, so none is logged as one, but a stop that failed or took too long.
+ * None of these is logged as an error, since the node is not at fault. A stop that failed or took too long is.
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
@@ -16,7 +16,7 @@ export type StopSignal = "SIGTERM" | "SIGINT";
 export interface StopSignalsModules {
   readonly clock: Clock;
   readonly logger: Logger;
-  /** `process`. */
+  /** Where the signals come from: `process`. */
   readonly signals: { on(signal: StopSignal, listener: (signal: StopSignal) => void): unknown };
   /** Ends the process. */
   readonly exit: (code: number) => void;
@@ -61,7 +61,7 @@ export function stopOnSignals(stop: () => Promise<void>, { timeoutMs }: StopSign
   });
 }
 
-/** Within it a second signal is the first one, passed on by whoever else got it. */
+/** A second SIGINT within this time is taken to be the first one, passed on by npm or a shell. */
 const REPEAT_MS = 1_000;
-/** 128 and SIGINT's number, as a shell says it. */
+/** 128 plus the number of SIGINT, as shells have it. */
 const EXIT_INTERRUPTED = 130;

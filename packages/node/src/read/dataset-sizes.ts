@@ -1,4 +1,4 @@
-/** What a query would fetch of datasets, by kind, told by their footers alone: pure. */
+/** How many bytes of datasets a query would fetch, by kind. Only the footers are needed. Pure. */
 import { TAG } from "@pyromesh/block";
 import type { DatasetEntry, SegmentFooter } from "@pyromesh/block";
 
@@ -9,10 +9,10 @@ export interface DatasetSizes {
 }
 
 const INDEX_TAGS: ReadonlySet<number> = new Set([TAG.series, TAG.rows, TAG.identities]);
-/** Names, locations, trees: what makes a stacktrace of a number. */
+/** Names, locations and trees: what turns a stacktrace's number into its frames. */
 const SYMBOL_TAGS: ReadonlySet<number> = new Set([TAG.strings, TAG.mappings, TAG.functions, TAG.locations, TAG.tree, TAG.stacks, TAG.names]);
 
-/** A footer is read whole, whichever of its datasets are wanted; it counts as index. */
+/** A footer is read whole, however many of its datasets are wanted, and counts as index. */
 export function sizesOf({ footerBytes }: SegmentFooter, datasets: readonly DatasetEntry[]): DatasetSizes {
   let [indexBytes, profileBytes, symbolBytes] = [footerBytes, 0, 0];
   for (const { tag, storedLength } of datasets.flatMap(({ sections }) => sections)) {

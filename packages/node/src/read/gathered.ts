@@ -1,15 +1,15 @@
 /**
- * The partial answers of a query's scans, merged on the way: a month is 720 windows, and each worker's part of a window may be a tree of
- * megabytes.
+ * Gathers the partial answers of a query's scans, and merges them in between: a month has 720 windows, and a worker's partial answer for
+ * one of them may be a tree of megabytes.
  *
  * What must stay true: parts are merged in the order in which they were added.
  */
 import type { Compute, ScanPartial, ScanSpec } from "../compute/compute.ts";
 import { partialBytes } from "../compute/merge-partials.ts";
 
-/** With more parts than this they are merged. Not before: a merge costs a message to a worker and back. */
+/** More parts than this are merged. Fewer are not, since each merge costs a message to a worker and back. */
 const PART_COUNT_MAX = 64;
-/** With more bytes of parts than this, or than the merged part has, they are merged: so each byte is merged a few times at most. */
+/** Parts of more bytes than this, and than the last merged part has, are merged. So the parts double before each merge, and each byte is merged a few times at most. */
 const PART_BYTES_MAX = 16 * 2 ** 20;
 
 export class Gathered {

@@ -39,7 +39,7 @@ class Rig {
 }
 
 describe("the queue of queries", () => {
-  it("a tenant with fifty queries does not hold up another's one", () => {
+  it("a tenant with fifty waiting queries does not hold up another tenant's first one", () => {
     const rig = new Rig();
     const running = rig.run("a", "a0");
     for (let i = 1; i < 50; i++) rig.wait("a", `a${i}`);
@@ -47,14 +47,14 @@ describe("the queue of queries", () => {
     expect(rig.drain(running).slice(0, 3)).to.deep.equal(["a1", "b1", "a2"]);
   });
 
-  it("tenants take turns, and within a tenant who came first goes first", () => {
+  it("tenants take turns, and the queries of one tenant run in the order in which they came", () => {
     const rig = new Rig();
     const running = rig.run("a", "a0");
     for (const name of ["a1", "a2", "b1", "c1", "b2", "a3"]) rig.wait(name[0]!, name);
     expect(rig.drain(running)).to.deep.equal(["a1", "b1", "c1", "a2", "b2", "a3"]);
   });
 
-  it("so many run at once and no more; each end lets one in", () => {
+  it("at most `runningMax` run at once; each that ends lets one in", () => {
     const rig = new Rig({ runningMax: { scan: 2, listing: 1 } });
     const first = rig.run("a", "1");
     rig.run("a", "2");
@@ -74,7 +74,7 @@ describe("the queue of queries", () => {
     rig.wait("a", "listing", "listing");
   });
 
-  it("a full queue refuses the tenant that has most of it, and lets another's first query in for its newest", () => {
+  it("a full queue refuses the newest query of the tenant that has most in it, and takes another tenant's first query in its place", () => {
     const rig = new Rig({ waitingMax: 3 });
     const running = rig.run("a", "a0");
     for (const name of ["a1", "a2", "a3"]) rig.wait("a", name);
@@ -87,7 +87,7 @@ describe("the queue of queries", () => {
     expect(rig.drain(running)).to.deep.equal(["a1", "b1", "a2"]);
   });
 
-  it("with no room to wait what does not run is refused", () => {
+  it("with a `waitingMax` of 0 a query that cannot run at once is refused", () => {
     const rig = new Rig({ waitingMax: 0 });
     rig.run("a", "1");
     expect(rig.ask("b", "2")).to.deep.equal({ kind: "refuse" });
@@ -106,7 +106,7 @@ describe("the queue of queries", () => {
     expect(rig.drain(running)).to.deep.equal(["a2"]);
   });
 
-  it("what has waited too long is taken out, and it is known when that is due next", () => {
+  it("a query that has waited too long is taken out, and the queue knows when the next one will have", () => {
     const rig = new Rig({ waitMaxMs: 1_000 });
     const running = rig.run("a", "a0");
     expect(rig.queue.nextExpiryMs).to.equal(undefined);
@@ -120,7 +120,7 @@ describe("the queue of queries", () => {
     expect(rig.drain(running)).to.deep.equal(["b1"]);
   });
 
-  it("says when to come again by the rate at which queries end", () => {
+  it("the time to come again follows from the rate at which queries end", () => {
     const rig = new Rig();
     let running = rig.run("a", "0");
     for (let i = 1; i <= 20; i++) rig.wait("a", String(i));
@@ -136,7 +136,7 @@ describe("the queue of queries", () => {
     expect(rig.queue.retryAfterSeconds("listing", rig.nowMs)).to.be.at.least(1);
   });
 
-  it("time in which nobody waited is no time between two ends", () => {
+  it("time in which no query waited does not count as time between two ends", () => {
     const rig = new Rig();
     rig.queue.end(rig.run("a", "0"), (rig.nowMs = 1_000));
     rig.nowMs = 3_600_000;

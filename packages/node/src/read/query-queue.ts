@@ -1,28 +1,28 @@
 /**
- * Which queries run, which wait, and which are refused: pure.
+ * Decides which queries run, which wait, and which are refused. Pure.
  *
  *   ask ──► runs at once          while fewer than `runningMax` of its class run
  *       ──► waits                 by tenant; within a tenant in the order of arrival
  *       ──► is refused            at `waitingMax`, and after `waitMaxMs` of waiting
  *
- *   tenant a:  1 2 3 4 5 ...      when a query ends, the tenant whose turn it is gives the next one, and goes to the end of the row:
+ *   tenant a:  1 2 3 4 5 ...      when a query ends, the next one is taken from the tenant whose turn it is, which then goes to the end:
  *   tenant b:  1                  a1 b1 a2 a3 ...
  *
- * Two classes that run beside each other, each with bounds of its own: listings (of label names, values, types, series), which take
- * milliseconds, and scans, which may take many seconds. So a page's menus do not wait for someone's flame graph of a month.
+ * There are two classes with bounds of their own: listings (of label names, values, types, series), which take milliseconds, and scans, which may
+ * take many seconds. So the menus of a page do not wait for a flame graph of a month.
  *
- * At `waitingMax` the tenant that has most queries waiting loses its newest: one with fifty in the queue cannot keep another's first one
- * out. A query over several tenants counts for the first of them.
+ * At `waitingMax` the newest query of the tenant with the most waiting queries is refused: a tenant with fifty in the queue cannot keep
+ * another's first one out. A query over several tenants counts for the first of them.
  */
 
 export type QueryClass = "listing" | "scan";
 
 export interface QueryQueueOptions {
-  /** Queries that run at once, of each class. */
+  /** Queries of each class that run at once. */
   readonly runningMax: Readonly<Record<QueryClass, number>>;
-  /** Queries that wait, of each class. At the bound one is refused, see above. */
+  /** Queries of each class that wait. At the bound one is refused, see above. */
   readonly waitingMax: number;
-  /** A query that has waited for so long is refused: its caller will not wait much longer. */
+  /** A query that has waited for so long is refused, since its caller will not wait much longer. */
   readonly waitMaxMs: number;
 }
 
@@ -35,22 +35,22 @@ export interface Ticket {
 
 export type Decision =
   | { readonly kind: "run"; readonly ticket: Ticket }
-  /** `evicted`: waits no more in its stead, and is refused. */
+  /** `evicted` waited until now and is refused, to make room for the ticket. */
   | { readonly kind: "wait"; readonly ticket: Ticket; readonly evicted: Ticket | undefined }
   | { readonly kind: "refuse" };
 
-/** The weight of the latest end in the mean time between two ends. */
+/** The weight of the newest time between two ends in their running mean. */
 const LATEST_WEIGHT = 0.2;
 const RETRY_AFTER_SECONDS_MAX = 600;
 
 interface ClassState {
   runningCount: number;
   waitingCount: number;
-  /** By tenant, none of them empty; the tenant whose turn it is comes first. */
+  /** The waiting queries of each tenant that has some; the tenant whose turn it is comes first. */
   readonly waiting: Map<string, Ticket[]>;
-  /** Mean time between two ends while others waited; undefined until there were two. */
+  /** Mean time between the ends of two queries while all places were taken; undefined before there were any. */
   meanEndMs: number | undefined;
-  /** The last end, or since when all places are taken, whichever is later. */
+  /** Time of the last end, or of when the last place was taken, whichever is later. */
   sinceMs: number;
 }
 
@@ -76,7 +76,7 @@ export class QueryQueue {
     if (state.waitingCount >= waitingMax) {
       const ownCount = state.waiting.get(tenant)?.length ?? 0;
       const [largest, tickets] = largestOf(state.waiting);
-      // One more of its own would not be the most: the others' share is not more than this one's.
+      // With this one more the asking tenant would have as many waiting as the largest: it is refused itself.
       if (tickets.length <= ownCount + 1) return { kind: "refuse" };
       evicted = tickets.at(-1)!;
       this.#remove(state, largest, evicted);
@@ -88,7 +88,7 @@ export class QueryQueue {
     return { kind: "wait", ticket, evicted };
   }
 
-  /** A query that ran has ended, however it did. The one that runs now in its place, if any waited. */
+  /** Call it when a query that ran has ended, successfully or not. Returns the query that runs now in its place, if one waited. */
   end({ queryClass }: Ticket, nowMs: number): Ticket | undefined {
     const state = this.#classes[queryClass];
     if (state.runningCount === this.#options.runningMax[queryClass]) {
@@ -104,7 +104,7 @@ export class QueryQueue {
     const tickets = state.waiting.get(tenant)!; // a key of it
     const next = tickets[0]!;
     this.#remove(state, tenant, next);
-    // To the end of the row.
+    // The tenant goes to the end of the row.
     if (tickets.length > 0) {
       state.waiting.delete(tenant);
       state.waiting.set(tenant, tickets);
@@ -112,12 +112,12 @@ export class QueryQueue {
     return next;
   }
 
-  /** A query that waited waits no more: its caller left. */
+  /** Call it when the caller of a waiting query has left. */
   leave(ticket: Ticket): void {
     this.#remove(this.#classes[ticket.queryClass], ticket.tenant, ticket);
   }
 
-  /** Takes out those that have waited too long. */
+  /** Removes the queries that have waited too long, and returns them. */
   expire(nowMs: number): Ticket[] {
     const late: Ticket[] = [];
     for (const state of Object.values(this.#classes)) {
@@ -131,7 +131,7 @@ export class QueryQueue {
     return late;
   }
 
-  /** When the first of those that wait now will have waited too long; undefined where none waits. */
+  /** The time at which the next waiting query will have waited too long; undefined where none waits. */
   get nextExpiryMs(): number | undefined {
     let askedMs = Infinity;
     for (const { waiting } of Object.values(this.#classes)) for (const [first] of waiting.values()) askedMs = Math.min(askedMs, first!.askedMs);
@@ -147,8 +147,8 @@ export class QueryQueue {
   }
 
   /**
-   * When those that wait now will have had their turn, at the rate at which queries ended while others waited. Where the last end is
-   * longer ago than the mean, it is reckoned with that: a queue that stands says so.
+   * How long until all that wait now have had their turn, from the mean time between two ends. Where the last end is longer ago than the mean,
+   * that time is used in its place, so that a queue in which nothing ends tells longer and longer times.
    */
   retryAfterSeconds(queryClass: QueryClass, nowMs: number): number {
     const { waitingCount, meanEndMs, sinceMs } = this.#classes[queryClass];

@@ -1,16 +1,16 @@
-/** A question as a text: equal texts get equal answers. Pure. */
+/** Turns a question into a text, such that questions with equal texts have equal answers. Pure. */
 import { createHash } from "node:crypto";
 
-/** Longer ones are told by their hash: a queue of questions must not hold the bytes of all their selectors twice. */
+/** A longer text is replaced by its hash, so that a queue of questions does not hold the bytes of long selectors twice. */
 const KEY_LENGTH_MAX = 256;
 
-/** `method`: which answer is asked for, in which form. `questions`: all that it depends on; matchers may stand in any order. */
+/** `method` names the kind of answer. `questions` are all arguments that it depends on; the order of matchers makes no difference. */
 export function questionKey(method: string, questions: readonly unknown[]): string {
   const text = JSON.stringify([method, ...questions], plain);
   return text.length <= KEY_LENGTH_MAX ? text : createHash("sha256").update(text).digest("base64");
 }
 
-/** Keys in order; bytes and bigints as texts; of a matcher what it says, and matchers in order, since all of them must match. */
+/** Sorts keys, prints bytes and bigints as texts, and sorts the matchers of a selector: all of them must match, so their order does not matter. */
 function plain(_: string, value: unknown): unknown {
   if (typeof value === "bigint") return `${value}n`;
   if (ArrayBuffer.isView(value)) return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString("hex");

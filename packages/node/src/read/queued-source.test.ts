@@ -16,6 +16,8 @@ class Rig {
   readonly metrics = new Metrics();
   readonly running = new Map<number, { readonly end: (answer?: unknown) => void; readonly signal: AbortSignal }>();
   readonly queued: QueuedSource;
+  /** Why nobody can answer. */
+  refusal: Error | undefined;
 
   constructor(options: { readonly scans?: number; readonly waitingMax?: number } = {}) {
     const method = (query: { readonly number: number }, signal: AbortSignal): Promise<unknown> =>
@@ -24,7 +26,11 @@ class Rig {
         signal.addEventListener("abort", () => reject(signal.reason as Error));
       });
     const source = { flameGraph: method, listing: method } as unknown as ProfileSource; // only what is asked here
-    this.queued = new QueuedSource({ runningMax: { scan: options.scans ?? 1, listing: 1 }, waitingMax: options.waitingMax ?? 10, waitMaxMs: 60_000 }, { source, clock: this.clock, metrics: this.metrics });
+    const sourceNow = (): ProfileSource => {
+      if (this.refusal !== undefined) throw this.refusal;
+      return source;
+    };
+    this.queued = new QueuedSource({ runningMax: { scan: options.scans ?? 1, listing: 1 }, waitingMax: options.waitingMax ?? 10, waitMaxMs: 60_000 }, { source: sourceNow, clock: this.clock, metrics: this.metrics });
   }
 
   async ask(number: number, { tenant = "t1", method = "flameGraph", signal = never }: { tenant?: string; method?: "flameGraph" | "listing"; signal?: AbortSignal } = {}): Promise<unknown> {
@@ -52,7 +58,7 @@ async function refusalOf(asked: Promise<unknown>): Promise<CodedError> {
 }
 
 describe("queries in a queue", () => {
-  it("run one after the other where one may, tenants in turn; a listing meanwhile", async () => {
+  it("where one scan may run at once they run one after the other, tenants in turn; a listing runs meanwhile", async () => {
     const rig = new Rig();
     const asked = [rig.ask(1), rig.ask(2), rig.ask(3), rig.ask(4, { tenant: "t2" }), rig.ask(5, { method: "listing" })];
     await turn();
@@ -66,6 +72,17 @@ describe("queries in a queue", () => {
     expect(await Promise.all(asked)).to.deep.equal([1, 2, 3, 4, 5].map((number) => `answer ${number}`));
   });
 
+  it("are refused at once while nobody can answer, and take no place in the queue", async () => {
+    const rig = new Rig({ waitingMax: 0 });
+    rig.refusal = new CodedError({ code: "NODE_STARTING", kind: "unavailable", message: "the node is starting" });
+    for (const number of [1, 2, 3]) expect((await refusalOf(rig.ask(number))).code).to.equal("NODE_STARTING");
+    rig.refusal = undefined;
+    const asked = rig.ask(4);
+    await turn();
+    await rig.end(4);
+    expect(await asked).to.equal("answer 4");
+  });
+
   it("one that fails gives its place to the next", async () => {
     const rig = new Rig();
     const [first, second] = [rig.ask(1).catch((error: Error) => error.message), rig.ask(2)];
@@ -76,7 +93,7 @@ describe("queries in a queue", () => {
     expect(await second).to.equal("answer 2");
   });
 
-  it("past the bound: 503 with the time in which those that wait will have had their turn", async () => {
+  it("past the bound a query is refused with 503 and the time in which those that wait will have had their turn", async () => {
     const rig = new Rig({ waitingMax: 4 });
     const asked = [1, 2, 3, 4, 5, 6].map((number) => rig.ask(number).catch((error: unknown) => error));
     for (const number of [1, 2]) {
@@ -100,7 +117,7 @@ describe("queries in a queue", () => {
     expect(text).to.include('pyromesh_query_wait_seconds_count{class="scan"} 7');
   });
 
-  it("another tenant's first query finds a place in a full queue, and the newest of the greedy one is told so", async () => {
+  it("another tenant's first query finds a place in a full queue, and the newest query of the tenant with most in it is refused", async () => {
     const rig = new Rig({ waitingMax: 2 });
     const asked = [1, 2, 3].map((number) => rig.ask(number).catch((error: unknown) => error));
     await turn();
@@ -157,7 +174,7 @@ describe("queries in a queue", () => {
     expect(await second).to.equal("answer 2");
   });
 
-  it("callers that left with their questions, all of them equal, begin nothing", async () => {
+  it("equal questions whose callers have all left already begin no run", async () => {
     const rig = new Rig();
     const gone = Array.from({ length: 5 }, () => new AbortController());
     const asked = gone.map(({ signal }) => rig.ask(1, { signal }).catch((error: Error) => error.message));
@@ -171,7 +188,7 @@ describe("queries in a queue", () => {
     expect(rig.runningNumbers).to.deep.equal([]);
   });
 
-  it("equal questions take one place, and the answer is counted for who joined", async () => {
+  it("equal questions take one place in the queue, and those that joined are counted", async () => {
     const rig = new Rig({ waitingMax: 1 });
     const first = rig.ask(1);
     const equal = Array.from({ length: 50 }, () => rig.ask(2));
@@ -198,7 +215,7 @@ describe("queries in a queue", () => {
     expect(await Promise.all([before, after])).to.deep.equal(["before", "after"]);
   });
 
-  it("a tenant is named on the metrics page as long as there are few", async () => {
+  it("a refusal is counted by tenant, as long as there are few tenants", async () => {
     const rig = new Rig({ waitingMax: 0 });
     const first = rig.ask(0);
     await turn();

@@ -1,11 +1,11 @@
 /**
- * Queries in a queue, and equal ones together: between the API and the reader.
+ * Stands between the API and the reader: queries wait here for their turn, and equal ones are answered together.
  *
  *   question ──► an equal one in flight is joined (shared-questions.ts)
  *            ──► it runs, waits for its turn, or is refused (query-queue.ts) ──► reader
  *
- * `stats` asks no worker and goes straight on. A caller that leaves while its query waits takes it out of the queue, and one that
- * has left already takes no place in it.
+ * `stats` needs no worker and does not wait. A query whose caller leaves while it waits is taken out of the queue; one whose caller has left
+ * already is not put into it.
  */
 import { TenantLabels } from "@pyromesh/api";
 import type { ProfileSource, Scope } from "@pyromesh/api";
@@ -14,27 +14,28 @@ import type { Clock, Counter, Histogram, Metrics, TenantId, Timer } from "@pyrom
 import { questionKey } from "./question-key.ts";
 import { QueryQueue } from "./query-queue.ts";
 import type { QueryClass, QueryQueueOptions, Ticket } from "./query-queue.ts";
-import { TURNS_BEFORE_PLAN } from "./reader.ts";
+import { TURNS_BEFORE_PLAN } from "./query-scanner.ts";
 import { SharedQuestions } from "./shared-questions.ts";
 
 const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface QueuedSourceModules {
-  readonly source: ProfileSource;
+  /** Who answers. Throws while nobody can, as in a start: the query is refused with that. */
+  readonly source: () => ProfileSource;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
 
 type QueuedMethod = Exclude<keyof ProfileSource, "stats">;
 
-/** How a ticket that waits goes on. */
+/** What ends the waiting of a ticket. */
 interface Waiter {
   readonly run: () => void;
   readonly refuse: (error: CodedError) => void;
 }
 
 export class QueuedSource implements ProfileSource {
-  readonly #source: ProfileSource;
+  readonly #source: () => ProfileSource;
   readonly #clock: Clock;
   readonly #queue: QueryQueue;
   readonly #options: QueryQueueOptions;
@@ -63,7 +64,7 @@ export class QueuedSource implements ProfileSource {
     });
   }
 
-  /** Call it when a push of the tenant was committed, before it is answered: who asks from then on joins no run that has begun. */
+  /** Call it when a push of the tenant was committed, before it is answered: a question that comes later joins no run that has begun. */
   onCommitted(tenant: string): void {
     this.#questions.onCommitted(tenant);
   }
@@ -80,16 +81,17 @@ export class QueuedSource implements ProfileSource {
   readonly heatmap: ProfileSource["heatmap"] = this.#queued("scan", "heatmap");
   readonly analyze: ProfileSource["analyze"] = this.#queued("scan", "analyze");
 
-  stats(tenant: TenantId, signal: AbortSignal): ReturnType<ProfileSource["stats"]> {
-    return this.#source.stats(tenant, signal);
+  async stats(tenant: TenantId, signal: AbortSignal): Promise<Awaited<ReturnType<ProfileSource["stats"]>>> {
+    return this.#source().stats(tenant, signal);
   }
 
-  /** A method of the port, in the queue. Each takes what is asked, then the signal, and answers the same for the same. */
+  /** Wraps a method of the port: its queries wait in the queue. Each method takes its arguments and then the signal, and gives equal answers for equal arguments. */
   #queued<M extends QueuedMethod>(queryClass: QueryClass, method: M): ProfileSource[M] {
     const ask = async (...args: readonly unknown[]): Promise<unknown> => {
+      const source = this.#source();
       const asked = args.slice(0, -1);
-      const signal = args.at(-1) as AbortSignal; // the port says so
-      // Who has left already joins nobody: else a run would go on for them until it is known of each.
+      const signal = args.at(-1) as AbortSignal; // the last parameter of every method of the port
+      // By then it is known whether the caller has left already. Such a caller must not join a run, which would go on until each of them is known to have left.
       const turns = new Turns({ clock: this.#clock });
       for (let turn = 0; turn < TURNS_BEFORE_PLAN && !signal.aborted; turn++) await turns.give();
       signal.throwIfAborted();
@@ -97,11 +99,11 @@ export class QueuedSource implements ProfileSource {
       const inTurn = (own: AbortSignal, begin: () => void): Promise<unknown> =>
         this.#inTurn(queryClass, tenants[0] ?? "", own, () => {
           begin();
-          return (this.#source[method] as typeof ask).apply(this.#source, [...asked, own]);
+          return (source[method] as typeof ask).apply(source, [...asked, own]);
         });
       return this.#questions.ask({ key: questionKey(method, asked), tenants }, inTurn, signal);
     };
-    return ask as ProfileSource[M]; // it passes on what the method takes, and gives back what it gives
+    return ask as ProfileSource[M]; // it passes the arguments and the answer on as they are
   }
 
   async #inTurn<T>(queryClass: QueryClass, tenant: string, signal: AbortSignal, run: () => Promise<T>): Promise<T> {
@@ -161,7 +163,7 @@ export class QueuedSource implements ProfileSource {
     waiter?.refuse(error);
   }
 
-  /** One timer, for the ticket that has waited longest. */
+  /** Keeps one timer: for the ticket that has waited longest. */
   #watchExpiry(): void {
     const atMs = this.#queue.nextExpiryMs;
     if (atMs === this.#expiry?.atMs) return;
@@ -199,7 +201,7 @@ export class QueuedSource implements ProfileSource {
   }
 }
 
-/** Of what is asked; what is no query (how many nodes of a diff) names none. */
+/** The tenants of one argument. An argument that is no query (the options of a diff) has none. */
 function tenantsOf(asked: unknown): readonly TenantId[] {
   return typeof asked === "object" && asked !== null && "tenants" in asked ? (asked as Scope).tenants : [];
 }

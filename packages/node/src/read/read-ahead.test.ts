@@ -33,7 +33,7 @@ const few = { jobCountMax: 2, aheadCountMax: 100 };
 const reasonOf = (asked: Promise<unknown>): Promise<unknown> => asked.then(() => undefined, (reason: unknown) => reason);
 
 describe("read ahead", () => {
-  it("hands groups out in order, whatever order their jobs end in, with so many at work at once", async () => {
+  it("hands groups out in order, in whatever order their jobs end, with `jobCountMax` jobs under way", async () => {
     const [jobs, budget] = [new Jobs(), new ByteBudget(100)];
     const groups = readAhead(GROUPS, jobs.run, { budget, signal: never }, few);
     const first = groups.next();
@@ -58,7 +58,7 @@ describe("read ahead", () => {
     expect((await groups.next()).done).to.equal(true);
   });
 
-  it("no more outcomes wait than may, however slow the first group is", async () => {
+  it("at most `aheadCountMax` outcomes wait, however slow the first group is", async () => {
     const [jobs, budget] = [new Jobs(), new ByteBudget(100)];
     const groups = readAhead([["slow"], ...Array.from({ length: 20 }, (_, i) => [`g${i}`])], jobs.run, { budget, signal: never }, { jobCountMax: 3, aheadCountMax: 5 });
     const first = groups.next();
@@ -99,7 +99,7 @@ describe("read ahead", () => {
     expect(budget.usedBytes).to.equal(0);
   });
 
-  it("all queries share the bytes: one that waits goes on as soon as another has scanned", async () => {
+  it("all queries share the bytes: one that waits goes on as soon as another has scanned its group", async () => {
     const [mine, other, budget] = [new Jobs(), new Jobs(), new ByteBudget(100)];
     mine.sizeBytes = other.sizeBytes = 40;
     const first = readAhead([["a"], ["b"]], mine.run, { budget, signal: never }, few);
@@ -146,7 +146,7 @@ describe("read ahead", () => {
     expect(budget.usedBytes).to.equal(0);
   });
 
-  it("what was handed out is let go of when the next group is asked for, though the one who asked still has the array", async () => {
+  it("the outcomes handed out are emptied when the next group is asked for, although the caller still has the array", async () => {
     const [jobs, budget] = [new Jobs(), new ByteBudget(100)];
     const groups = readAhead([["a"], ["b"]], jobs.run, { budget, signal: never }, few);
     const first = groups.next();
@@ -200,7 +200,7 @@ describe("read ahead", () => {
     expect(budget.usedBytes).to.equal(0);
   });
 
-  it("leaving the loop does the same", async () => {
+  it("leaving the loop ends the jobs under way and gives all bytes back, too", async () => {
     const [jobs, budget] = [new Jobs(), new ByteBudget(1000)];
     const groups = readAhead(GROUPS, jobs.run, { budget, signal: never }, few);
     const first = groups.next();

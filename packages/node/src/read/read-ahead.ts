@@ -1,41 +1,42 @@
 /**
- * Runs jobs that come in groups, several at once, and hands out their outcomes group by group, in order. A query reads its objects so: the
- * objects of a window are a group, and later windows are read while earlier ones are scanned.
+ * Runs jobs that come in groups, several at once, and hands out their outcomes group by group, in order. This is how a query reads its objects:
+ * the objects of a window are a group, and later windows are read while earlier ones are scanned.
  *
  *   handed out │ current │ being read ahead ...        │ not begun
  *   group 0  1 │    2    │ 3  4                        │ 5  6  7
  *
- * Bounds, per query: `jobCountMax` jobs and as many requests under way, `aheadCountMax` outcomes ahead of the current group. For all queries
- * together: the bytes read ahead (`ByteBudget`). At a bound later groups wait. Only a group that was scanned gives its bytes back, so the
- * current group may go past the bound on bytes: that of one query at a time. A group of more than `groupBytesMax` is refused.
+ * Bounds of each query: `jobCountMax` jobs and as many requests under way, and `aheadCountMax` outcomes ahead of the current group. Bound of all
+ * queries together: the bytes read ahead (`ByteBudget`). At a bound later groups wait. Bytes are given back only when their group was scanned,
+ * so the current group of one query at a time may go past the bound on bytes: else nobody could go on. A group of more than `groupBytesMax`
+ * is refused.
  */
 import { setMaxListeners } from "node:events";
 import { assert, CodedError, formatSize } from "@pyromesh/base";
 
 export interface ByteBudgetOptions {
-  /** Of one group. One that is larger is refused. */
+  /** Bytes of one group. A query with a larger group is refused. */
   readonly groupBytesMax: number;
 }
 
 interface Waiter {
-  /** Whose it is: one object for each query. */
+  /** The query that asks: one object for each query. */
   readonly query: object;
   readonly sizeBytes: number;
   readonly admit: () => void;
 }
 
 /**
- * Bytes that were read ahead and are not scanned yet, of all queries of the process. Past the bound only the current group of one query is
- * admitted, until that query has scanned it; the current groups of other queries wait for their turn. So what is held is the bound and
- * one group.
+ * Bounds the bytes that all queries of the process have read and not scanned yet. Past the bound only the current group of one query is
+ * admitted, until that query has scanned it; the current groups of other queries wait for their turn. So at most the bound and one group
+ * are held.
  */
 export class ByteBudget {
   readonly groupBytesMax: number;
   readonly #bytesMax: number;
   #usedBytes = 0;
-  /** Of later groups: first come, first served. Each belongs to a job at work. */
+  /** Requests of later groups, in the order in which they came. Bound: each belongs to a job under way. */
   readonly #waiting = new Set<Waiter>();
-  /** Of current groups: they go before the others. */
+  /** Requests of current groups: these are admitted before the others. */
   readonly #urgent = new Set<Waiter>();
   /** The query whose current group may go past the bound. */
   #overdrawnBy: object | undefined;
@@ -50,8 +51,8 @@ export class ByteBudget {
   }
 
   /**
-   * `admitted` is called once there is room, perhaps at once. `hurry` says that it belongs to the query's current group; `end` withdraws
-   * or gives back, whichever is due, and is harmless twice.
+   * Calls `admitted` once there is room, perhaps before it returns. `hurry` says that the bytes belong to the query's current group. `end` withdraws
+   * the request, or gives the bytes back where it was admitted; a second call does nothing.
    */
   ask(query: object, sizeBytes: number, admitted: () => void): { hurry(): void; end(): void } {
     let state: "waiting" | "admitted" | "ended" = "waiting";
@@ -83,7 +84,7 @@ export class ByteBudget {
     };
   }
 
-  /** The query has scanned its current group, or will not. */
+  /** Call it when the query has scanned its current group, or gives up. */
   endGroup(query: object): void {
     if (this.#overdrawnBy !== query) return;
     this.#overdrawnBy = undefined;
@@ -115,7 +116,7 @@ export class ByteBudget {
   }
 }
 
-/** Lets `countMax` requests run at once; the others wait in the order in which they came. Bound: the reads of the jobs under way. */
+/** Lets `countMax` requests run at once; the others wait in the order in which they came. Bound: as many wait as the jobs under way have reads. */
 class Gate {
   readonly #countMax: number;
   readonly #waiting: (() => void)[] = [];
@@ -144,16 +145,16 @@ export interface ReadAheadOptions {
   readonly aheadCountMax: number;
 }
 
-/** With 16 requests a bucket's latency of 30 ms is hidden; more would only queue there. `aheadCountMax` bounds outcomes that reserve no bytes: footers. */
+/** 16 requests at once hide a bucket's latency of 30 ms; more would only queue there. `aheadCountMax` bounds what reserves no bytes: footers. */
 export const READ_AHEAD: ReadAheadOptions = { jobCountMax: 16, aheadCountMax: 256 };
 
 /** What a job is given besides its subject. */
 export interface JobContext {
-  /** Aborted once the outcome is not wanted any more. */
+  /** Aborts once the outcome is not wanted any more. */
   readonly signal: AbortSignal;
-  /** Resolves once so many bytes may be read. They are given back when the group after this one is asked for. */
+  /** Resolves once so many bytes may be read. The bytes count until the group after this one is asked for. */
   reserve(sizeBytes: number): Promise<void>;
-  /** Runs one request of the job, in its turn. */
+  /** Runs one request of the job once fewer than `jobCountMax` are under way. */
   request<T>(work: () => Promise<T>): Promise<T>;
 }
 
@@ -163,10 +164,10 @@ interface Reservation {
 }
 
 /**
- * What is handed out is emptied when the next group is asked for.
+ * Hands out the outcomes of each group. The array is emptied when the next group is asked for.
  *
- * `run` is called for each subject in order. Where it rejects, its group rejects when its turn comes, and the rest is given up; so
- * `run` should answer failures that are no end. Leaving the loop gives up what is under way.
+ * `run` is called for each subject in order. Where it rejects, the loop rejects when its group's turn comes, and all other jobs are aborted; so
+ * `run` should return failures that must not end the query. Leaving the loop aborts the jobs under way.
  */
 export async function* readAhead<Subject, Outcome>(
   groups: readonly (readonly Subject[])[],
@@ -177,7 +178,7 @@ export async function* readAhead<Subject, Outcome>(
   const { budget, signal } = modules;
   signal.throwIfAborted();
   const own = new AbortController();
-  setMaxListeners(0, own.signal); // a job waits for several things at once; each takes its listener back
+  setMaxListeners(0, own.signal); // jobs wait for several things at once; each wait removes its listener
   const onAbort = (): void => own.abort(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   const gate = new Gate(jobCountMax);
@@ -188,15 +189,15 @@ export async function* readAhead<Subject, Outcome>(
   let current = 0;
   let next = { group: 0, at: 0 };
   let atWorkCount = 0;
-  /** Jobs that were begun and whose group was not handed out yet. */
+  /** Jobs that were begun, of groups that were not handed out yet. */
   let aheadCount = 0;
 
   const reserve = (group: number, sizeBytes: number): Promise<void> =>
     new Promise((resolve, reject) => {
       groupBytes[group]! += sizeBytes;
-      // All of it at once: what the group has read so far is of no use.
+      // The whole query is given up now: what the group has read so far is of no use.
       if (groupBytes[group]! > budget.groupBytesMax) own.abort(groupTooLarge(budget.groupBytesMax));
-      if (own.signal.aborted) return reject(own.signal.reason as Error); // as the caller gave it, or of a group that is too large
+      if (own.signal.aborted) return reject(own.signal.reason as Error); // the caller's reason, or that a group is too large
       const onOwnAbort = (): void => reject(own.signal.reason as Error);
       own.signal.addEventListener("abort", onOwnAbort, { once: true });
       const hold = budget.ask(query, sizeBytes, () => {
@@ -224,17 +225,17 @@ export async function* readAhead<Subject, Outcome>(
         atWorkCount--;
         begin();
       };
-      outcome.then(end, end); // handles a rejection too: a group that is given up is never awaited
+      outcome.then(end, end); // a rejection too: nobody awaits the jobs of a group that is given up
     }
   };
 
-  /** All of a group's outcomes, though some of its jobs are not begun yet. */
+  /** Awaits all outcomes of a group, also where some of its jobs have not begun yet. */
   const handOut = async (group: number): Promise<Outcome[]> => {
     const done: Outcome[] = [];
     while (done.length < groups[group]!.length) {
       own.signal.throwIfAborted();
       const outcome = outcomes[group]![done.length];
-      // Jobs begin in order: all at work were begun before this one, and have ended, unless the loop was left.
+      // Jobs begin in order. All those before this one have ended, so there is room for it, unless the loop was left.
       assert(outcome !== undefined, "the next job of the current group has begun once those before it ended");
       done.push(await outcome.finally(() => own.signal.throwIfAborted()));
     }
@@ -251,7 +252,7 @@ export async function* readAhead<Subject, Outcome>(
       aheadCount -= done.length;
       begin();
       yield done;
-      // Emptied, not just left: who waits for the next group may still hold the array, and so the group's bytes, though they were given back.
+      // Emptied, since the caller may still hold the array while it waits for the next group: its bytes would stay in memory and count nowhere.
       done.length = 0;
       for (const reservation of reservations) {
         if (reservation.group > current) continue;
@@ -268,7 +269,7 @@ export async function* readAhead<Subject, Outcome>(
   }
 }
 
-/** 400: the same question again would be refused again. */
+/** 400, since the same question would be refused again. */
 function groupTooLarge(bytesMax: number): CodedError {
   return new CodedError({
     code: "QUERY_OUT_OF_MEMORY",

@@ -3,8 +3,8 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { MergeQuery, PointsQuery } from "@pyromesh/api";
-import { ANONYMOUS, CodedError, decodeUtf8, Metrics, parseTenantId, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
-import type { Clock, TenantId } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, decodeUtf8, Metrics, parseTenantId, seededRandom, silentLogger } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
 import { bytesSource, FolderFiles, MemoryBucket, parseObjectKey, readFooter, segmentKey } from "@pyromesh/block";
 import type { SegmentKey } from "@pyromesh/block";
 import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
@@ -18,7 +18,7 @@ import type { Config } from "../config/config.ts";
 import type { LimitsInForce } from "../config/limits.ts";
 import { loadConfig } from "../config/load-config.ts";
 import { Node } from "../node.ts";
-import { graphTotal, openLocalCompute, readJson } from "../testing/index.ts";
+import { graphTotal, openLocalCompute, readJson, settle } from "../testing/index.ts";
 
 const HOUR_MS = 3_600_000;
 const BASE_MS = 500_000 * HOUR_MS;
@@ -28,8 +28,9 @@ const ID_A = new Uint8Array(16).fill(0xa1);
 
 class World {
   readonly dir: string = mkdtempSync(join(tmpdir(), "pyromesh-reader-"));
-  readonly #stored = new MemoryBucket({ clock: systemClock });
-  bucket: FaultyBucket = new FaultyBucket(this.#stored, { clock: systemClock });
+  readonly clock: ManualClock = new ManualClock(BASE_MS + 24 * HOUR_MS);
+  readonly #stored = new MemoryBucket({ clock: this.clock });
+  bucket: FaultyBucket = new FaultyBucket(this.#stored, { clock: this.clock });
   readonly scans: ScanTask[] = [];
   onScan: () => void | Promise<void> = () => {};
   merges = 0;
@@ -49,7 +50,8 @@ class World {
     return loadConfig({ flags: new Map(Object.entries(given).map(([key, value]) => [key, [value]])), env: {}, readFile: () => yaml });
   }
 
-  async start(flags: Readonly<Record<string, string>> = {}, yaml = "", clock: Clock = systemClock): Promise<Node> {
+  async start(flags: Readonly<Record<string, string>> = {}, yaml = ""): Promise<Node> {
+    const { clock } = this;
     this.#flags = flags;
     this.metrics = new Metrics();
     this.bucket = new FaultyBucket(this.#stored, { clock });
@@ -83,16 +85,11 @@ class World {
   }
 
   /** Another node, of an empty head, on the same bucket: nothing is cached. */
-  async restart(clock: Clock = systemClock): Promise<void> {
+  async restart(): Promise<void> {
     await this.#node?.stop();
     this.#head = { opener: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile() };
     this.scans.length = 0;
-    await this.start(this.#flags, "", clock);
-  }
-
-  /** All that can go on without the clock has. */
-  async settle(): Promise<void> {
-    for (let i = 0; i < 50; i++) await new Promise((resolve) => void setImmediate(resolve));
+    await this.start(this.#flags);
   }
 
   /** Ranges read of segments, by key. */
@@ -317,7 +314,7 @@ describe("reader", function () {
         node.source.heatmap({ ...points, of: "individual" }, never),
         node.source.listing({ ...whole, ...pods, selectors: [] }, never),
       ];
-      for (const one of asked) expect(await refusalOf(one)).to.include({ code: "QUERY_TOO_LARGE" });
+      for (const refusal of await Promise.all(asked.map(refusalOf))) expect(refusal).to.include({ code: "QUERY_TOO_LARGE" });
     });
 
     it("a caller that goes away in the middle has what is being read given up, and nothing more read, nor scanned", async () => {
@@ -361,7 +358,7 @@ describe("reader", function () {
     });
 
     // Its leaving is behind its question in the socket: fifty such questions over 20,160 objects cost the main thread a second.
-    it("a query whose caller leaves right behind it is not planned, and reads nothing", async () => {
+    it("a query whose caller leaves right after it was sent is not planned, and reads nothing", async () => {
       const node = await world.start();
       await fill(node);
       const before = world.bucket.calls.length;
@@ -399,7 +396,7 @@ describe("reader", function () {
     const ofService = (service: string): Partial<MergeQuery> => ({ selector: [makeMatcher("service_name", "=", service)] });
     const unreadable = async (): Promise<number> => Number(/^pyromesh_unreadable_objects (\d+)$/m.exec(await world.metrics.text())![1]);
 
-    it("a damaged dataset is refused, named and offered; allowed to be missing, all others are answered", async () => {
+    it("a query that needs a damaged dataset is refused, and the refusal names it; where it may be missing, all others are answered", async () => {
       const node = await world.start();
       const key = await fill(node);
       // Where each dataset begins: they lie in the order of their names.
@@ -425,8 +422,7 @@ describe("reader", function () {
     ] as const) {
       it(`an object that is ${name} is refused with the time at which it is read again, and heals by itself soon after it was repaired`, async () => {
         const key = await fill(await world.start());
-        const clock = new ManualClock(BASE_MS + HOUR_MS);
-        await world.restart(clock);
+        await world.restart();
         const again = world.node;
         const before = await rewrite(key, damage);
         const refusal = (await refusalOf(again.source.flameGraph(whole, never))) as CodedError;
@@ -440,16 +436,16 @@ describe("reader", function () {
 
         // It stays damaged for a while, and is looked at less and less often.
         for (let i = 0; i < 60; i++) {
-          clock.advance(1000);
-          await world.settle();
+          world.clock.advance(1000);
+          await settle();
         }
         expect(await unreadable()).to.equal(1);
         const late = (await refusalOf(again.source.flameGraph(whole, never))) as CodedError;
         const { retryAfterSeconds } = late.details as { retryAfterSeconds: number };
         expect(retryAfterSeconds).to.be.within(1, 30);
         await rewrite(key, () => before);
-        clock.advance(retryAfterSeconds * 1000);
-        await world.settle();
+        world.clock.advance(retryAfterSeconds * 1000);
+        await settle();
         expect(await total(again), "at the time that was told").to.deep.equal([321, []]);
         expect(await unreadable()).to.equal(0);
       });
@@ -457,17 +453,16 @@ describe("reader", function () {
 
     it("a damaged object that is gone leaves the metric, though no query asks for it", async () => {
       const key = await fill(await world.start());
-      const clock = new ManualClock(BASE_MS + HOUR_MS);
-      await world.restart(clock);
+      await world.restart();
       await rewrite(key, flipAt(10));
       expect(await refusalOf(world.node.source.flameGraph(whole, never))).to.include({ code: "OBJECT_UNREADABLE" });
       await world.bucket.delete(key, never);
-      clock.advance(1000);
-      await world.settle();
+      world.clock.advance(1000);
+      await settle();
       expect(await unreadable()).to.equal(0);
     });
 
-    it("a bucket that does not answer makes no object a damaged one, and no time is told", async () => {
+    it("where the bucket does not answer no object is taken for a damaged one, and the refusal has no time", async () => {
       const node = await world.start();
       await fill(node);
       world.bucket.schedule(({ operation }) => (operation === "getRange" ? { kind: "status", status: 503 } : undefined));
@@ -479,7 +474,7 @@ describe("reader", function () {
       expect(await total(node)).to.deep.equal([321, []]);
     });
 
-    it("one tenant's segment under another's key is served to neither, and one under the hour before counts nowhere twice", async () => {
+    it("a tenant's segment under another tenant's key is answered to neither, and one under the key of the hour before is not counted twice", async () => {
       const [mine, other] = [parseTenantId("owner"), parseTenantId("other")];
       const node = await world.start({ multitenancy: "true" });
       await push(node, { timeMs: BASE_MS, routes: { a: 300 }, tenant: mine });
@@ -515,8 +510,7 @@ describe("reader", function () {
           await flush(node);
         }
       }
-      const clock = new ManualClock(BASE_MS + 24 * HOUR_MS);
-      await world.restart(clock);
+      await world.restart();
       let [atOnce, atOnceMax] = [0, 0];
       world.bucket.calls.length = 0;
       world.bucket.schedule(({ operation }) => {
@@ -528,10 +522,10 @@ describe("reader", function () {
       let [hasEnded, waitedMs] = [false, 0];
       void asked.finally(() => (hasEnded = true));
       for (; ; waitedMs += 30) {
-        await world.settle();
+        await settle();
         if (hasEnded) break;
         atOnce = 0;
-        clock.advance(30);
+        world.clock.advance(30);
       }
       expect(graphTotal(await asked)).to.equal(60);
       expect(world.rangesRead().length, "a small object takes one read").to.equal(60);

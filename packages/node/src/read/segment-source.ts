@@ -1,6 +1,6 @@
 /**
- * Datasets of segments as parts of a scan, from local disk or the bucket. What is damaged is left out of the parts and named; the rest
- * of its object is read all the same.
+ * Reads datasets of segments, from local disk or the bucket, as parts of a scan. A damaged dataset is left out of the parts and named; the others
+ * of its object are read all the same.
  */
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { CatalogEntry, DatasetEntry, ObjectReader, SegmentFooter } from "@pyromesh/block";
@@ -19,7 +19,7 @@ export interface ObjectParts {
   readonly damages: readonly Damage[];
 }
 
-/** What a part takes besides its bytes, on its way to a worker thread. */
+/** Memory that a part takes besides its bytes, on its way to a worker: it counts against the read-ahead budget. */
 const PART_BASE_BYTES = 1024;
 
 export class SegmentSource {
@@ -29,14 +29,14 @@ export class SegmentSource {
     this.#modules = modules;
   }
 
-  /** The object's footer, or how it is damaged. Rejects where it cannot be had for another reason. */
+  /** The object's footer, or how it is damaged. Rejects where it cannot be read for another reason: the bucket does not answer, or the object is gone. */
   async footer(entry: CatalogEntry, { signal, request }: Pick<JobContext, "signal" | "request">): Promise<SegmentFooter | Damage> {
     const { objects, unreadable } = this.#modules;
     const { key } = entry;
     return unreadable.find(key) ?? this.#reporting({ key, service: undefined }, () => request(() => objects.footer(entry, signal)));
   }
 
-  /** The datasets of an object that `wants` says yes to. */
+  /** The datasets of an object for which `wants` is true. */
   async parts(entry: CatalogEntry, wants: (dataset: DatasetEntry) => boolean, context: JobContext): Promise<ObjectParts> {
     const footer = await this.footer(entry, context);
     if (isDamaged(footer)) return { parts: [], damages: [footer] };
@@ -71,7 +71,12 @@ export class SegmentSource {
   }
 }
 
-/** With the object's key, where the error's own sentence has it not. */
+/** Whether an object is no longer where the plan says: it was compacted, expired or uploaded meanwhile, and the query plans again. */
+export function isVanished(error: unknown): boolean {
+  return error instanceof CodedError && (error.code === "BUCKET_NOT_FOUND" || error.code === "SEALED_NOT_HERE");
+}
+
+/** The error's message, with the object's key before it where the error does not name it. */
 export function namedReason(key: string, error: unknown): string {
   const { object, key: bucketKey } = error instanceof CodedError ? error.details : {};
   return object === key || bucketKey === key ? messageOf(error) : `${key}: ${messageOf(error)}`;

@@ -61,7 +61,7 @@ describe("equal questions in flight", () => {
     expect(await Promise.all([first, second, third])).to.deep.equal(["answer", "answer", "answer"]);
   });
 
-  it("who asks after a push was committed joins no run that had begun before, and who waited for that one gets its answer", async () => {
+  it("a question after a push was committed joins no run that had begun before; those that had joined that run get its answer", async () => {
     const runs = new Runs();
     const before = runs.ask();
     await turn();
@@ -103,7 +103,7 @@ describe("equal questions in flight", () => {
     await Promise.all([before, after, third]);
   });
 
-  it("one caller that leaves takes nothing from the others, and the last one ends the run, also one that nobody may join any more", async () => {
+  it("a caller that leaves does not disturb the others, and the last one to leave ends the run, also a run that nobody may join any more", async () => {
     const runs = new Runs();
     const [one, two] = [new AbortController(), new AbortController()];
     const asked = [runs.ask("q", one.signal), runs.ask("q", two.signal)].map(outcomeOf);
@@ -118,7 +118,7 @@ describe("equal questions in flight", () => {
     expect(runs.ends[0]!.signal.aborted).to.equal(true);
   });
 
-  it("an error is for those who asked before the run began; who joined later asks again, together", async () => {
+  it("an error goes to those that asked before the run began; those that joined later ask again, together", async () => {
     const runs = new Runs();
     const early = [runs.ask(), runs.ask()].map(outcomeOf);
     await turn();
@@ -133,7 +133,7 @@ describe("equal questions in flight", () => {
     expect(await Promise.all(late)).to.deep.equal(["acknowledged meanwhile", "acknowledged meanwhile"]);
   });
 
-  it("an error of a run that nobody had begun before the question is given once", async () => {
+  it("an error of a run that began after the question is given without asking again", async () => {
     const runs = new Runs();
     const early = outcomeOf(runs.ask());
     await turn();

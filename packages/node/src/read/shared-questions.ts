@@ -1,22 +1,22 @@
 /**
- * Equal questions in flight are asked once: same tenants, same question, same form of the answer (docs/decisions/0011-queries-give-way.md).
+ * Answers equal questions by one run: those of the same tenants, the same arguments and the same form of the answer (docs/decisions/0011-queries-give-way.md).
  *
  *   asked ──► waits ──► begins: plans what it reads ──► ends
  *             └ joined by all equal questions          └ joined while no push of its tenants was committed since it began
  *
- * What must stay true: who asks after a push was answered sees that push. A run plans after it began, and a push is committed before it is
- * answered; so who asks after the answer finds the run closed (`onCommitted`).
+ * What must stay true: a question that is asked after a push was answered sees that push. A push is committed before it is answered, and a
+ * commit closes the runs of its tenant that have begun (`onCommitted`): a later question does not join them.
  *
- * A caller that leaves takes nothing from the others; the run ends when the last one has left. An answer is shared as it is, one that
- * lacks something too: the question says whether it may. An error is given to those who had asked before the run began. Who joined
- * later asks again by itself: what the run was refused for may have been over by then.
+ * A caller that leaves does not disturb the others; the run ends when the last one has left. An incomplete answer is shared too: the question
+ * itself says whether it may be incomplete. An error is given to the callers that had asked before the run began. One that joined later asks
+ * again, since the cause of the error may have been over when it asked.
  *
- * Holds as many runs as are under way: each belongs to a caller that waits.
+ * Bound: as many runs as are under way, each for at least one caller that waits.
  */
 import { SharedLoads } from "@pyromesh/base";
 
 export interface Question {
-  /** Equal where the answers are. */
+  /** Equal for questions that have equal answers. */
   readonly key: string;
   readonly tenants: readonly string[];
 }
@@ -25,24 +25,24 @@ type Run<T> = (signal: AbortSignal, begin: () => void) => Promise<T>;
 
 interface Begun {
   readonly question: Question;
-  /** The run's own. */
+  /** The signal of the run. */
   readonly signal: AbortSignal;
 }
 
 export class SharedQuestions {
   readonly #runs = new SharedLoads<unknown>();
-  /** By key: runs that have begun and can be joined. */
+  /** The runs that have begun and can be joined, by their question's key. */
   readonly #begun = new Map<string, Begun>();
-  /** By tenant: their keys. */
+  /** The keys of those runs, by tenant. */
   readonly #keysOf = new Map<string, Set<string>>();
   readonly #onJoined: () => void;
 
-  /** `onJoined`: a question was answered by the run of another. */
+  /** `onJoined` is called when a question was answered by the run of another. */
   constructor(onJoined: () => void) {
     this.#onJoined = onJoined;
   }
 
-  /** `run` calls `begin` before it plans, in the same turn, and ends where its signal is aborted. */
+  /** `run` must call `begin` in the turn of the event loop in which it plans, before it does, and must end when its signal aborts. */
   async ask<T>(question: Question, run: Run<T>, signal: AbortSignal): Promise<T> {
     const isLate = this.#begun.has(question.key);
     try {
@@ -53,7 +53,7 @@ export class SharedQuestions {
     }
   }
 
-  /** Call it when a push of the tenant was committed, before the push is answered. */
+  /** Call it when a push of the tenant was committed, before the push is answered: no later question joins the runs that have begun. */
   onCommitted(tenant: string): void {
     for (const key of this.#keysOf.get(tenant) ?? []) {
       this.#runs.forget(key);
@@ -72,7 +72,7 @@ export class SharedQuestions {
         if (this.#begun.get(key)?.signal === own) this.#close(key);
       }
     };
-    const answer = (await this.#runs.run(key, load, signal)) as T; // equal keys, equal answers
+    const answer = (await this.#runs.run(key, load, signal)) as T; // questions with equal keys have answers of one type
     if (!isOwn) this.#onJoined();
     return answer;
   }

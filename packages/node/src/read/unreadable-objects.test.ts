@@ -49,7 +49,7 @@ describe("unreadable objects", () => {
     expect(world.checks.length).to.equal(8);
   });
 
-  it("the system's time jumps back by a day: they are still read after the second that was told", async () => {
+  it("where the system's time jumps back by a day they are still read after the second that was told", async () => {
     const world = new World();
     world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
     world.clock.jumpWall(-86_400_000);
@@ -58,7 +58,7 @@ describe("unreadable objects", () => {
     expect(world.checks).to.deep.equal(["k"]);
   });
 
-  it("one dataset of an object is told from another, and from all of it; an object counts once", () => {
+  it("damage of a dataset concerns no other dataset of the object; each object counts once", () => {
     const { unreadable } = new World();
     unreadable.report({ key: "k", service: "ab", reason: "flipped" });
     unreadable.report({ key: "k", service: "b", reason: "flipped" });
@@ -66,14 +66,14 @@ describe("unreadable objects", () => {
     expect(unreadable.objectCount).to.equal(1);
   });
 
-  it("found by several queries at once, it waits no longer for that; what is cached is forgotten each time", () => {
+  it("damage that several queries find at once does not lengthen the pause; what is cached is forgotten each time", () => {
     const world = new World();
     for (let i = 0; i < 5; i++) world.unreadable.report({ key: "k", service: undefined, reason: "torn" });
     expect(world.unreadable.retryAfterSeconds({ key: "k", service: undefined })).to.equal(1);
     expect(world.forgotten.length).to.equal(5);
   });
 
-  it("a thousand are remembered, and eight are read at once", async () => {
+  it("at most a thousand are remembered, and eight are read at once", async () => {
     const world = new World();
     for (let i = 0; i < 1100; i++) world.unreadable.report({ key: `k${i}`, service: undefined, reason: "torn" });
     expect(world.unreadable.objectCount).to.equal(1000);

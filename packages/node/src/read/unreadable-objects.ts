@@ -1,12 +1,12 @@
 /**
- * Objects that were found damaged: cut short, changed, or not what their key says. A query that needs one is refused without reading it
- * again, and told when it is read next. It is read again in the background, so that it is answered from soon after it was repaired.
+ * The objects that were found damaged: cut short, changed, or not what their key says. A query that needs one is refused without reading it
+ * again, and is told when it will be read next. It is read again in the background, so that queries use it soon after it was repaired.
  *
- *   a query finds damage ──► report ──► drop what is cached ──► wait ──► check ──► whole: out of the list
- *                                                                  ▲         │ damaged still: wait longer
+ *   a query finds damage ──► report ──► drop what is cached ──► wait ──► check ──► whole: forget the damage
+ *                                                                  ▲         │ still damaged: wait longer
  *                                                                  └─────────┘ 1 s, 2 s, 4 s ... 30 s
  *
- * What must stay true: the intact datasets of a damaged object are answered from, and at a time that a caller was told the object is read.
+ * What must stay true: queries use the intact datasets of a damaged object, and the object is read again at the time that a caller was told.
  */
 import { CodedError, messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
@@ -14,7 +14,7 @@ import type { Clock, Logger, Metrics, Timer } from "@pyromesh/base";
 /** One dataset of an object, or all of it. */
 export interface Damage {
   readonly key: string;
-  /** Undefined: nothing of the object can be read. */
+  /** The damaged dataset; undefined where the footer is damaged, so that nothing of the object can be read. */
   readonly service: string | undefined;
   /** What was found. */
   readonly reason: string;
@@ -30,20 +30,20 @@ export interface UnreadableObjectsModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Whatever is cached of the object. */
+  /** Drops what is cached of the object. */
   readonly forget: (key: string) => void;
   /** Reads it again where it lies. Rejects with CORRUPTION or BUCKET_RANGE_OUTSIDE while it is damaged; resolves also where it is gone. */
   readonly check: (damage: Damage, signal: AbortSignal) => Promise<void>;
 }
 
-/** An object is answered from again within a minute of being repaired. */
+/** The pauses between two reads. Their maximum bounds how long after its repair an object is still refused. */
 const WAIT = { firstMs: 1_000, maxMs: 30_000 };
-/** At the bound the one reported longest ago is dropped from the list: the next query that needs it finds the damage again. */
+/** At the bound the damage that was reported longest ago is forgotten: the next query that needs it finds it again. */
 const ENTRY_COUNT_MAX = 1_000;
-/** So a thousand objects at 100 ms each are read in 13 s. */
+/** Bounds the reads under way: a thousand objects at 100 ms each take 13 s. */
 const CHECKS_AT_ONCE_MAX = 8;
 
-/** Whether an error says that bytes are not what was written: reading them again at once would give the same. */
+/** True for an error which says that bytes are not what was written: an immediate retry would read the same bytes. */
 export function isDamage(error: unknown): error is CodedError {
   return error instanceof CodedError && error.kind === "data_loss";
 }
@@ -60,7 +60,7 @@ export class UnreadableObjects {
     modules.metrics.gauge("pyromesh_unreadable_objects", "Objects that were found damaged and are not whole again.", [], (gauge) => gauge.set({}, this.objectCount));
   }
 
-  /** Distinct ones. */
+  /** Damaged objects, each counted once however many of its datasets are damaged. */
   get objectCount(): number {
     return new Set([...this.#entries.values()].map(({ key }) => key)).size;
   }
@@ -69,28 +69,28 @@ export class UnreadableObjects {
   find(key: string, service?: string): Damage | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
     if (entry === undefined || entry.retryAtMs > this.#modules.clock.monotonicMs()) return entry;
-    this.#modules.forget(key); // other datasets of it may have been cached meanwhile, from before a repair
+    this.#modules.forget(key); // other datasets may have been cached before the object was repaired
     return undefined;
   }
 
-  /** A read found it so. */
+  /** Call it when a read found the damage. */
   report(damage: Damage): void {
     const { clock, forget, logger } = this.#modules;
     forget(damage.key);
     const known = this.#entries.get(idOf(damage));
     if (known === undefined) logger.error("an object is damaged; it is read again from time to time until it is whole", { object: damage.key, service: damage.service, reason: damage.reason });
-    // Several queries may find the same damage at once: only one that read it after its time makes the next wait longer.
+    // Several queries may find the same damage at once: only a read after the pause makes the next pause longer.
     if (known !== undefined && known.retryAtMs > clock.monotonicMs()) return;
     this.#wait(damage, (known?.failureCount ?? 0) + 1);
   }
 
-  /** Whole seconds, rounded up, until it is read again. */
+  /** Whole seconds, rounded up, until the object is read again. Undefined where it is not known to be damaged. */
   retryAfterSeconds({ key, service }: Pick<Damage, "key" | "service">): number | undefined {
     const entry = this.#entries.get(idOf({ key, service }));
     return entry === undefined ? undefined : Math.max(1, Math.ceil((entry.retryAtMs - this.#modules.clock.monotonicMs()) / 1000));
   }
 
-  /** Looks at nothing more. */
+  /** Reads nothing any more. */
   stop(): void {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
     this.#timer?.cancel();
@@ -104,7 +104,7 @@ export class UnreadableObjects {
     this.#schedule();
   }
 
-  /** For the entry that is due first. */
+  /** Sets the timer for the entry that is due first. */
   #schedule(): void {
     this.#timer?.cancel();
     if (this.#isChecking || this.#stopped.signal.aborted || this.#entries.size === 0) return;
@@ -131,7 +131,7 @@ export class UnreadableObjects {
     try {
       await check(entry, this.#stopped.signal);
       this.#entries.delete(id);
-      forget(entry.key); // a query may have read it while it was being repaired
+      forget(entry.key); // a query may have cached bytes while it was being repaired
       logger.info("an object that was damaged is whole again", { object: entry.key, service: entry.service });
     } catch (error) {
       if (this.#stopped.signal.aborted) return;

@@ -48,7 +48,7 @@ describe("active series", () => {
   };
   const lines = async (): Promise<string[]> => (await metrics.text()).split("\n").filter((line) => line.startsWith("pyromesh_head_series"));
 
-  it("a new series past the limit is refused; those there are go on", () => {
+  it("a new series past the limit is refused; the active ones go on", () => {
     expect(admit(A, ["x"], atMost(2))).to.equal("1 of 1 ok");
     expect(admit(A, ["y"], atMost(2))).to.equal("1 of 1 ok");
     expect(admit(A, ["z"], atMost(2))).to.equal("0 of 1 SERIES_LIMIT");
@@ -67,7 +67,7 @@ describe("active series", () => {
     expect(admit(A, ["x", "z", "y"], atMost(2))).to.equal("2 of 3 SERIES_LIMIT");
   });
 
-  it("each type of a record is a series, and a record stands or falls whole", () => {
+  it("each sample type of a record is a series, and a record is admitted with all of them or not at all", () => {
     expect(admit(A, ["x"], atMost(3), 4)).to.equal("0 of 1 SERIES_LIMIT");
     expect(active.count(A)).to.equal(0);
     expect(admit(A, ["x"], atMost(4), 4)).to.equal("1 of 1 ok");
@@ -135,7 +135,7 @@ describe("active series", () => {
     expect(active.announce(A, [5, 6], atMost(3)).refusal).to.equal(undefined);
   });
 
-  it("label sets: after a start those of the head are not refused, whoever they belong to", () => {
+  it("label sets: after a start the series of the head are not refused, whichever label sets they belong to", () => {
     for (const { bytes } of records(["x", "y"])) active.resume("a", bytes);
     const { refusal, end } = active.announce(A, [1, 2], atMost(2));
     expect(refusal).to.equal(undefined);
@@ -156,7 +156,7 @@ describe("active series", () => {
     expect(active.announce(A, [1], atMost(2)).isNew(1)).to.equal(true);
   });
 
-  it("label sets: any pushes at once, with any sets: no more series than the limit, and none that is active refused", () => {
+  it("label sets: random pushes at the same time make no more series than the limit, and no active series is refused", () => {
     const pods = ["a", "b", "c", "d", "e", "f"];
     const known = new Map(pods.map((pod) => [pod, records([pod])]));
     const pushes = fc.array(fc.record({ pods: fc.uniqueArray(fc.constantFrom(...pods), { minLength: 1, maxLength: 4 }), isEnded: fc.boolean() }), { maxLength: 20 });
@@ -197,7 +197,7 @@ describe("active series", () => {
     expect(active.count(B)).to.equal(1);
   });
 
-  it("any pushes over any time: as a list of last pushes would decide", () => {
+  it("random pushes over random times are decided as by a list of the last push of each series", () => {
     const pods = ["a", "b", "c", "d", "e"];
     const known = new Map(pods.map((pod) => [pod, records([pod])]));
     const step = fc.oneof(
@@ -227,7 +227,7 @@ describe("active series", () => {
     );
   });
 
-  it("no more than so many leave at once; the rest leave a second later", () => {
+  it("at most `sweepCountMax` idle series leave at once; the rest leave a second later", () => {
     open({ sweepCountMax: 2 });
     admit(A, ["v", "w", "x", "y", "z"]);
     clock.advance(11 * MINUTE_MS);

@@ -1,20 +1,21 @@
 /**
- * The series each tenant is pushing: one is active from its first push until ten minutes after its last, as in Pyroscope.
+ * Counts the active series of each tenant. A series is active from its first push until ten minutes after its last, as in Pyroscope.
  *
  * What must stay true: a series that is active is never refused, whatever the limit has become; a refusal changes nothing.
- * A push costs one map look-up for each of its series. Deciding stands in series-limit.ts.
+ * A push costs one map look-up for each of its series. series-limit.ts (pure) decides what is refused.
  *
  *   tenant --> series (a number of record-series.ts) --> second of its last push
  *          --> label set (a number of label-set-key.ts) --> second of the last push that began or continued a series
  *
- * A push is counted twice. Before it is decoded only its label sets are known: the new ones are announced, each as one series at least, and
- * where there is no room for all of them none is worked on. What is decoded is then counted exactly (`admit`). Announced label sets
- * hold their room until then, so two pushes at once do not fill the same.
+ * A push is checked twice. Before it is decoded only its label sets are known: the new ones are announced, each as at least one series, and
+ * where the limit has no room for all of them none is worked on. After it was decoded its series are counted exactly (`admit`). Until then
+ * the announced label sets reserve their room, so that two pushes at the same time do not use the same room.
  *
- * A series is attributed once a push with a known label set had it. Those of the head at start are not: they may belong to any label set.
+ * A series is attributed to a label set once a push with that label set had it. The series that the head held at the start are not attributed: they may
+ * belong to any label set.
  *
- * Once a minute the whole map is walked and the idle ones leave, so many at a time that no push waits long. At `seriesCountMax` of all tenants together a new series is
- * let through and not counted: limits and figures are loose then, memory is not.
+ * Once a minute the whole map is walked and idle series leave, `SWEEP_COUNT_MAX` at a time so that no push waits long. At `seriesCountMax` of all
+ * tenants together a new series is let through without being counted: then limits and figures are too low, but memory stays bounded.
  */
 import { OTHER_TENANTS } from "@pyromesh/api";
 import { CorruptionError } from "@pyromesh/base";
@@ -24,12 +25,12 @@ import { recordSeries } from "@pyromesh/profile";
 import type { SeriesLimits } from "./series-limit.ts";
 import { hasRoom, isAdmitted, labelSetsLimited, seriesCountMax, seriesLimited } from "./series-limit.ts";
 
-/** Pyroscope's own. */
+/** The same as in Pyroscope. */
 const IDLE_SECONDS = 600;
 const SWEEP_SECONDS = 60;
-/** Walking 500,000 takes 20 ms, and taking them all out 240 ms (Node 20, 2 cores): at the bound the rest leave a second later. */
+/** Idle series that one sweep removes; the others leave a second later. 50,000 take some 25 ms (500,000: 20 ms to walk, 240 ms to remove; Node 20, 2 cores). */
 const SWEEP_COUNT_MAX = 50_000;
-/** Some 60 bytes each: 30 MB, and as much for label sets. */
+/** Bounds memory: some 60 bytes each make 30 MB, and as much for label sets. */
 const SERIES_COUNT_MAX = 500_000;
 /** Tenants with a line of their own on the metrics page, those with the most series; the others are added up. */
 const TENANT_LINES_MAX = 1_000;
@@ -40,19 +41,19 @@ export interface ActiveSeriesOptions {
   readonly sweepCountMax?: number;
 }
 
-/** What one push announced. */
+/** The announced label sets of one push. */
 export interface Announced {
-  /** Of label sets that are new and are not to be worked on; undefined: all may be. */
+  /** Why the new label sets of the push must not be worked on; undefined where they may be. */
   readonly refusal: ReturnType<typeof labelSetsLimited> | undefined;
-  /** True while a label set of the push is new: no push with it was admitted yet. */
+  /** True while no push with this label set was admitted yet. */
   readonly isNew: (labelSet: number) => boolean;
-  /** Gives back the room of those that did not become known. Call it when the push ends, however it ends. */
+  /** Gives back the room of the label sets that did not become known. Call it when the push ends, successfully or not. */
   readonly end: () => void;
 }
 
 export interface Admitted {
   readonly records: readonly EncodedRecord[];
-  /** Undefined when all of them were. */
+  /** Why some records were refused; undefined where none was. */
   readonly refusal: ReturnType<typeof seriesLimited> | undefined;
 }
 
@@ -91,7 +92,7 @@ export class ActiveSeries {
     return this.#tenants.get(tenant)?.active.size ?? 0;
   }
 
-  /** The label sets of one push, before it is decoded. A tenant without a limit announces nothing. */
+  /** Call it with the label sets of a push before it is decoded. For a tenant without a limit nothing is announced. */
   announce(tenant: TenantId, labelSets: readonly number[], limits: SeriesLimits): Announced {
     const countMax = seriesCountMax(limits);
     const known = this.#tenants.get(tenant)?.labelSets;
@@ -116,7 +117,7 @@ export class ActiveSeries {
       end: () => {
         for (const one of announced) {
           const pushCount = arriving.get(one);
-          if (pushCount === undefined) continue; // it became known
+          if (pushCount === undefined) continue; // a push with it was admitted meanwhile
           if (pushCount === 1) arriving.delete(one);
           else arriving.set(one, pushCount - 1);
         }
@@ -125,8 +126,8 @@ export class ActiveSeries {
   }
 
   /**
-   * Of one profile's records those whose series are active or may become so. A record is kept with all its types or not at
-   * all. A series counts from here on, also when the head then refuses the record: it is mostly sent again.
+   * The records of a profile whose series are active or may become so. A record is admitted with all its sample types or not at all. Its series
+   * count from here on, also where the head then refuses the record: most refused records are sent again.
    */
   admit(tenant: TenantId, records: readonly EncodedRecord[], limits: SeriesLimits, labelSet?: number): Admitted {
     const nowSeconds = this.#nowSeconds();
@@ -146,7 +147,7 @@ export class ActiveSeries {
     return { records: kept, refusal: seriesLimited({ limits, activeCount: own.active.size, refusedCount: records.length - kept.length, recordCount: records.length }) };
   }
 
-  /** What the head held at start: active, whatever the limit. A record that cannot be read is for the workers to say. */
+  /** Counts a record that the head held at the start: its series are active, whatever the limit. A record that cannot be read is skipped here; the workers report it. */
   resume(tenant: string, bytes: Uint8Array): void {
     let series: readonly number[];
     try {
@@ -164,7 +165,7 @@ export class ActiveSeries {
     return own;
   }
 
-  /** False at the bound: its series stay unattributed. */
+  /** False at the bound on label sets: the series of this one are not attributed then. */
   #learn({ labelSets, arriving }: TenantSeries, labelSet: number, nowSeconds: number): boolean {
     if (!labelSets.has(labelSet)) {
       if (this.#labelSetCount >= this.#seriesCountMax) return false;
@@ -202,7 +203,7 @@ export class ActiveSeries {
         if (last < 0) own.unattributedCount--;
         removedCount++;
       }
-      // After the series: none of them outlives its label set.
+      // Label sets leave after the series, so that no attributed series outlives its label set.
       for (const [labelSet, lastSeconds] of own.labelSets) {
         if (removedCount + labelSetCount >= this.#sweepCountMax) break;
         if (nowSeconds - lastSeconds <= IDLE_SECONDS) continue;
@@ -226,7 +227,7 @@ export class ActiveSeries {
     return new Map([...counts.slice(0, linesMax), [OTHER_TENANTS, others]]);
   }
 
-  /** A small integer, which a map keeps in place. */
+  /** Seconds, not milliseconds: a small integer, which V8 keeps inside the map instead of in an object of its own. */
   #nowSeconds(): number {
     return Math.floor(this.#clock.monotonicMs() / 1000);
   }
@@ -235,11 +236,11 @@ export class ActiveSeries {
 const NOTHING_NEW: Announced = { refusal: undefined, isNew: () => false, end: () => {} };
 
 interface TenantSeries {
-  /** Second of the last push; of a series that is not attributed its complement, which is negative and as small. */
+  /** Second of the last push, by series. For a series that is not attributed, the bitwise complement of it: negative, and a small integer as well. */
   readonly active: Map<number, number>;
   unattributedCount: number;
   readonly labelSets: Map<number, number>;
-  /** New label sets of pushes that are being worked on, with the number of those pushes. */
+  /** The announced label sets that are new, each with the number of pushes under way that have it. */
   readonly arriving: Map<number, number>;
 }
 

@@ -86,11 +86,11 @@ describe("arrival times: who gets the time that was given before", () => {
     expect(world.begin(content(2))).to.equal(other);
   });
 
-  it("bytes are not looked at after the push: their memory is used again", () => {
+  it("the bytes are not read after the push, since their memory is used again", () => {
     const world = new World();
-    const lent = content(1);
-    world.push(lent);
-    lent.pprof.fill(9);
+    const pooled = content(1);
+    world.push(pooled);
+    pooled.pprof.fill(9);
     world.pass(1);
     expect(world.push(content(1))).to.equal(0);
     const refused = content(3);
@@ -110,7 +110,7 @@ describe("arrival times: who gets the time that was given before", () => {
     expect(world.times.count).to.equal(0);
   });
 
-  it("one with a clock leaves, and what came by its name meanwhile without one stays known", () => {
+  it("a push with a clock is forgotten, and one without a clock that came under its name meanwhile stays known", () => {
     const world = new World();
     const withClock = world.begin(content(1));
     world.push(content(2));
@@ -172,7 +172,7 @@ describe("arrival times: bounds", () => {
     expect(world.push(content(0), "t\0k0"), "forgotten").to.equal(1);
   });
 
-  it("a client that sends one name for everything pins nothing and fills no more than the bound", () => {
+  it("a client that sends everything under one name gets no earlier time for it, and fills no more than the bound", () => {
     const world = new World(10);
     for (let i = 0; i < 95; i++) {
       world.nowMs = START_MS + i * MINUTE_MS;

@@ -1,16 +1,16 @@
 /**
- * What time a push got that came without a clock and with a name: an `Idempotency-Key`, else a profile id. The time is part of what a
- * record is known by, so the same push sent again gets the time it got first, and counts once.
+ * Remembers which time a push without a time of its own was given, by its name: an `Idempotency-Key`, else a profile id. The time is part of a
+ * record's identity. So the same push sent again gets the time that it got first, and counts once.
  *
- *   name --> the first that came by it: its time, its content     other content by the same name --> its own time
+ *   name --> the first push of that name: its time, its content     another content under the same name --> a time of its own
  *
- * What must stay true: a name alone pins nothing. Who is given an earlier time has sent the same labels and bytes, or, where only
- * a record of the head is left to compare with, comes out as that very record (`settle`).
+ * What must stay true: a name alone is not enough. A push is given an earlier time only where its labels and bytes are the same, or, where only
+ * a record of the head is left to compare with, where it is encoded to that very record (`settle`).
  *
- * Bounds, of all tenants together: names lie in two halves, and the older half is forgotten when the newer one is full or an hour
- * old. So the last ARRIVALS_MAX pushes of the last hour are known at least, and twice as many at most (260 bytes each, 700 by the
- * longest names). One that is forgotten counts once more when it is sent again. A push that turns out to have a clock leaves at once:
- * it costs 1 to 2 µs, and one that stays 17 (12 KB, mostly to hash it; Node 20, 2 cores).
+ * Bounds of all tenants together: names lie in two halves, and the older half is forgotten when the newer one is full or an hour old. So at
+ * least the last ARRIVALS_MAX pushes of the last hour are known, and at most twice as many (260 bytes each, 700 with the longest names). A
+ * push whose name was forgotten counts once more when it is sent again. A push that turns out to have a time of its own is forgotten at
+ * once: it costs 1 to 2 µs, one that is remembered 17 µs (12 KB, mostly to hash it; Node 20, 2 cores).
  */
 import { createHash } from "node:crypto";
 import { CorruptionError } from "@pyromesh/base";
@@ -19,15 +19,15 @@ import type { AcceptanceWindow, EncodedRecord } from "@pyromesh/profile";
 import { recordArrival, recordIdentity } from "@pyromesh/profile";
 
 const ARRIVALS_MAX = 32_768;
-/** Clients that send again give up long before. */
+/** Clients stop sending a push again long before. */
 const AGE_MAX_MS = 3_600_000;
 
-/** What was pushed, as far as it is compared. */
+/** The parts of a push that are compared. */
 export type PushedContent = Pick<ArrivedProfile, "labels" | "pprof" | "folded" | "ingest">;
 
 export type PushedNames = Pick<ArrivedProfile, "fallbackTimeMs" | "idempotencyKey" | "profileId">;
 
-/** What a push goes by; undefined where nothing names it, or the client says the time. */
+/** The name of a push; undefined where it has none, or where the client gives its time. */
 export function arrivalName(tenant: string, { fallbackTimeMs, idempotencyKey, profileId }: PushedNames): string | undefined {
   return fallbackTimeMs === undefined ? nameOf(tenant, idempotencyKey, profileId) : undefined;
 }
@@ -47,8 +47,8 @@ export class ArrivalTimes {
   }
 
   /**
-   * The time the push got when it first came, or now; also where that time would now be refused as out of `window`. Looks at its bytes
-   * until `settle` or `keep`, one of which follows, whatever becomes of the push.
+   * The time that the push got when it came first, also where that time would be refused now as out of `window`; else `nowMs`. The bytes of
+   * the push must stay until `settle` or `keep`, one of which must follow, whatever becomes of the push.
    */
   take(name: string, pushed: PushedContent, nowMs: number, window: AcceptanceWindow): Arrival {
     this.#turnWhenDue(nowMs);
@@ -66,20 +66,20 @@ export class ArrivalTimes {
     return add(this.#newer, new Arrival(ownName, nowMs, { content, pushed }));
   }
 
-  /** It was refused before it was known whether it has a clock: kept, since it is likely to come again. */
+  /** Call it where the push was refused before it was known whether it has a time of its own. It is remembered, since it is likely to be sent again. */
   keep(arrival: Arrival): void {
     arrival.letGo();
   }
 
   /**
-   * What came out, with the time it was given. False: it is another profile than the record that `resume` told by that name, and must
-   * take a time anew. Not without end: that record is forgotten, or its content is known by now and tells the two apart.
+   * Call it with the records that the push was encoded to. False where the push is another profile than the head's record of that name (`resume`): then
+   * it must take another time. This ends after one more round, since the head's record is forgotten by then, or its content is known and differs.
    */
   settle(arrival: Arrival, pushed: PushedContent, records: readonly Pick<EncodedRecord, "timeMs" | "identity">[]): boolean {
     const [record] = records;
     const hasClock = record === undefined || record.timeMs !== arrival.timeMs;
     if (arrival.identity !== undefined) {
-      if (hasClock) return true; // no push that needs a time: what is remembered is not its own
+      if (hasClock) return true; // the push has a time of its own, so the arrival remembered under its name is another push's
       const isSame = records.some(({ identity }) => textOf(identity) === arrival.identity);
       const content = contentOf(pushed);
       if (isSame) arrival.content = content;
@@ -91,7 +91,7 @@ export class ArrivalTimes {
     return true;
   }
 
-  /** What the head held at start. Of several by one name the last is known. A record that cannot be read is for the workers to say. */
+  /** Takes up a record that the head held at the start. Of several records of one name the last is remembered. A record that cannot be read is skipped here; the workers report it. */
   resume(bytes: Uint8Array, nowMs: number): void {
     try {
       const arrival = recordArrival(bytes);
@@ -125,17 +125,17 @@ interface Known {
   readonly identity?: string | undefined;
 }
 
-/** Of one push and of all that repeat it. Only its time is for others than `ArrivalTimes`. */
+/** A push and its repetitions. Others than `ArrivalTimes` use only its time. */
 class Arrival {
   readonly timeMs: number;
   readonly name: string;
-  /** Of one of its records, where nothing else is left of it. */
+  /** The identity of one of its records, where nothing else is known of it. */
   readonly identity: string | undefined;
-  /** Not hashed before it is asked for: most pushes have a clock, and leave. */
+  /** Computed when it is first asked for: most pushes have a time of their own, and are forgotten without it. */
   content: string | undefined;
-  /** While the push is in flight. */
+  /** The push itself, while it is under way. */
   pushed: PushedContent | undefined;
-  /** Other content came by its name, and is found by way of it. */
+  /** Another content came under its name, and is remembered under name and content. */
   hasOthers = false;
 
   constructor(name: string, timeMs: number, { content, pushed, identity }: Known) {
@@ -146,13 +146,13 @@ class Arrival {
     this.identity = identity;
   }
 
-  /** Anything, where the content is not known. */
+  /** True also where the content is not known. */
   mayBe(content: string): boolean {
     if (this.content === undefined && this.pushed !== undefined) this.content = contentOf(this.pushed);
     return this.content === undefined || this.content === content;
   }
 
-  /** Of the bytes, which are used again for other pushes. */
+  /** Hashes the bytes now, since their memory is used again for other pushes. */
   letGo(): void {
     if (this.pushed !== undefined) this.content ??= contentOf(this.pushed);
     this.pushed = undefined;
@@ -177,7 +177,7 @@ function nameOf(tenant: string, idempotencyKey: string | undefined, profileId: U
   return profileId === undefined ? undefined : `${tenant}\0i${textOf(profileId)}`;
 }
 
-/** No header holds a NUL, and an id has one length. */
+/** Unambiguous: no header holds a NUL, and all profile ids have the same length. */
 function otherName(name: string, content: string): string {
   return `${name}\0${content}`;
 }
@@ -187,7 +187,7 @@ function contentOf({ labels, pprof, folded, ingest }: PushedContent): string {
   return textOf(createHash("sha256").update(JSON.stringify(facts)).update(pprof).digest());
 }
 
-/** A character a byte. */
+/** One character for each byte. */
 function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }

@@ -7,7 +7,7 @@ describe("series limit", () => {
     expect([of(0, 0), of(5, 0), of(0, 7), of(5, 7), of(7, 5)]).to.deep.equal([undefined, 5, 7, 5, 5]);
   });
 
-  it("admits up to the limit, known series always, anything without one", () => {
+  it("admits new series up to the limit, active series always, and any series without a limit", () => {
     expect(isAdmitted({ newCount: 1, activeCount: 4, countMax: 5 })).to.equal(true);
     expect(isAdmitted({ newCount: 1, activeCount: 5, countMax: 5 })).to.equal(false);
     expect(isAdmitted({ newCount: 2, activeCount: 4, countMax: 5 })).to.equal(false);
@@ -23,7 +23,7 @@ describe("series limit", () => {
     expect(part.message).to.match(/^1 of the 4 label sets .* \(the other 3 are\): .* of at most 3 \(limit max_local_series_per_tenant\)/);
   });
 
-  it("label sets that are new have room where each may bring one series, beside those on their way", () => {
+  it("new label sets are worked on where the limit has room for one series of each, beside those that other pushes announced", () => {
     const room = { newCount: 2, arrivingCount: 1, activeCount: 2, unattributedCount: 0, countMax: 5 };
     expect(hasRoom(room)).to.equal(true);
     expect(hasRoom({ ...room, newCount: 3 })).to.equal(false);
@@ -38,7 +38,7 @@ describe("series limit", () => {
     expect(hasRoom({ ...room, newCount: 3 }), "one of them is new for certain").to.equal(false);
   });
 
-  it("a push with more label sets than may be active is the caller's to change; one that finds no room may come again", () => {
+  it("a push with more label sets than may ever be active is refused for good; one that finds no room may be sent again", () => {
     const limits = { localSeriesMax: 0, globalSeriesMax: 5 };
     const never = labelSetsLimited({ limits, activeCount: 0, newCount: 6, labelSetCount: 6 });
     expect([never.code, never.kind, never.details["reason"]]).to.deep.equal(["PUSH_SERIES_ABOVE_LIMIT", "invalid_argument", "series_limit"]);

@@ -1,32 +1,32 @@
-/** How many series of a tenant may be active on this node, and what is said when one more is not taken. Pure. */
+/** Decides how many series of a tenant may be active on this node, and words the refusal of one more. Pure. */
 import { CodedError } from "@pyromesh/base";
 
-/** 0 lifts a limit. */
+/** Both limits of a tenant; 0 lifts a limit. */
 export interface SeriesLimits {
-  /** `max_local_series_per_tenant`: of one node. */
+  /** `max_local_series_per_tenant`: series of the tenant on one node. */
   readonly localSeriesMax: number;
-  /** `max_global_series_per_tenant`: of all nodes together. */
+  /** `max_global_series_per_tenant`: series of the tenant on all nodes together. */
   readonly globalSeriesMax: number;
 }
 
 /**
- * The lower of the two; undefined: no limit. One node has all series of a tenant, so its share of the global limit is the
- * whole; a cluster's node takes global x replication / members.
+ * The lower of the two limits; undefined where both are lifted. One node has all series of a tenant, so the whole global limit is its share;
+ * in a cluster the share is global x replication / members.
  */
 export function seriesCountMax({ localSeriesMax, globalSeriesMax }: SeriesLimits): number | undefined {
   if (localSeriesMax === 0) return globalSeriesMax === 0 ? undefined : globalSeriesMax;
   return globalSeriesMax === 0 ? localSeriesMax : Math.min(localSeriesMax, globalSeriesMax);
 }
 
-/** Whether a record of these series may be kept: none that is active is refused, and no new one goes past the limit. */
+/** True where a record of these series may be kept: an active series is never refused, and a new one only where the limit has no room. */
 export function isAdmitted({ newCount, activeCount, countMax }: { readonly newCount: number; readonly activeCount: number; readonly countMax: number | undefined }): boolean {
   return newCount === 0 || countMax === undefined || activeCount + newCount <= countMax;
 }
 
 /**
- * Whether label sets that are not known yet may be worked on. Each brings one series at least, so a tenant that has no room for so many
- * is refused before anything is decoded. `unattributedCount`: active series that may turn out to be theirs (after a start). Where all of
- * them may have one of these, none is refused: more series may be active than the limit allows, since it can be lowered.
+ * True where label sets that are not known yet may be worked on. Each brings at least one series, so where the limit has no room for so many the
+ * push is refused before anything is decoded. `unattributedCount` series, active since the start, may turn out to belong to these label sets.
+ * Where there are as many of them as new label sets none is refused, also while more series are active than the limit allows: it may have been lowered.
  */
 export function hasRoom({ newCount, arrivingCount, activeCount, unattributedCount, countMax }: Room): boolean {
   return newCount === 0 || arrivingCount + newCount <= unattributedCount || activeCount - unattributedCount + arrivingCount + newCount <= countMax;
@@ -34,14 +34,14 @@ export function hasRoom({ newCount, arrivingCount, activeCount, unattributedCoun
 
 export interface Room {
   readonly newCount: number;
-  /** Of other pushes, which are being worked on. */
+  /** Label sets that other pushes under way have announced. */
   readonly arrivingCount: number;
   readonly activeCount: number;
   readonly unattributedCount: number;
   readonly countMax: number;
 }
 
-/** Idle series leave once a minute, so there is no room before. */
+/** Idle series leave once a minute, so there is no room earlier. */
 const RETRY_AFTER_SECONDS = 60;
 
 export interface SeriesRefusal {
@@ -74,7 +74,7 @@ export interface LabelSetRefusal {
   readonly labelSetCount: number;
 }
 
-/** One refusal for all new label sets of a push. More than may ever be active at once is the caller's to change: waiting helps nobody. */
+/** One refusal for all new label sets of a push. It has no time to try again where the push has more label sets than may ever be active at once: waiting does not help then. */
 export function labelSetsLimited({ limits, activeCount, newCount, labelSetCount }: LabelSetRefusal): CodedError {
   const countMax = seriesCountMax(limits) ?? 0;
   const name = limitName(limits);

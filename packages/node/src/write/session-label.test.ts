@@ -39,7 +39,7 @@ describe("foldSessions", () => {
     expect(values).not.to.include(undefined);
   });
 
-  it("what is no session id is dropped", () => {
+  it("a value that is not a session id is dropped", () => {
     for (const value of ["", "5", "not-a-session-id", "01000000000000000", "010000000000000g"]) expect(folded(value, 3), value).to.equal(undefined);
   });
 });

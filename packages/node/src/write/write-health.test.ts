@@ -60,7 +60,7 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal("the disk refused a write");
   });
 
-  it("is back by itself once the store takes a write, although no push comes any more: after 3 s without a reason", async () => {
+  it("takes writes again by itself once the store does and 3 s have passed, although no push comes any more", async () => {
     head.refuseWrite();
     await pass(3);
     expect(health.refusesBecause).to.equal("the disk refused a write");
@@ -72,7 +72,7 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal(undefined);
   });
 
-  it("does not go to and fro on a disk that takes one write and refuses the next", async () => {
+  it("does not change back and forth on a disk that takes one write and refuses the next", async () => {
     const seen = new Set<string | undefined>();
     head.refuseWrite();
     expect(health.refusesBecause).not.to.equal(undefined);
@@ -107,7 +107,7 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal(undefined);
   });
 
-  it("a disk that never was short may have less than the store's room", async () => {
+  it("a disk that was never full may have less free than the store needs to be opened again", async () => {
     freeBytes = 2 * MIB;
     await pass(5);
     expect(health.refusesBecause).to.equal(undefined);
@@ -124,7 +124,7 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal(undefined);
   });
 
-  it("a file system that does not say what is free is no reason", async () => {
+  it("a file system that does not tell its free space is not a reason to refuse", async () => {
     freeBytes = undefined;
     await pass(5);
     expect(health.refusesBecause).to.equal(undefined);
@@ -135,14 +135,14 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal(undefined);
   });
 
-  it("stopped, it looks at nothing more", async () => {
+  it("measures nothing any more after it was stopped", async () => {
     await health.stop();
     head.refuseWrite();
     await pass(30);
     expect(head.tryCount).to.equal(0);
   });
 
-  it("pure: what refuses counts anew each time, what lacks only keeps the state", () => {
+  it("pure: a refusal begins the 3 s anew; room that is lacking only keeps the state", () => {
     const taking: WriteState = { kind: "taking" };
     expect(nextWriteState(taking, { nowMs: 5, refusal: undefined, lacks: "room" })).to.equal(taking);
     const first = nextWriteState(taking, { nowMs: 5, refusal: "a", lacks: undefined });

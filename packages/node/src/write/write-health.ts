@@ -1,19 +1,19 @@
 /**
- * Whether the disk lets this node take writes: what `/ready` says of it.
+ * Tells `/ready` whether the disk lets this node take writes.
  *
  *   taking ── the store refused a write, the disk is full, or the disk budget is used up ──► refusing
  *   refusing ── none of these for 3 s, and there is room for more than the next push ──► taking
  *
- * Where a load balancer heeds `/ready`, no push comes any more once it says 503. So while the store refuses writes, this tries one
- * itself, and the node is back by itself. The pause and the room keep `/ready` from going to and fro.
+ * A load balancer that follows `/ready` sends no push any more once it says 503, and only a write shows that the store takes writes again. So while
+ * the store refuses writes, this tries one every now and then. The 3 s and the room keep `/ready` from changing with every push.
  *
- * What must stay true: from the moment a push was refused for want of disk, `/ready` says so; pushes that come all the same are tried.
+ * What must stay true: from the moment at which a push was refused for lack of disk, `/ready` says so. Pushes that come all the same are tried.
  */
 import { messageOf, retryDelayMs } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { DiskSpace } from "../process/data-disk.ts";
 
-/** What is asked of the head. */
+/** What this needs of the head. */
 export interface WrittenHead {
   readonly cutBytesMax: number;
   readonly diskNeeds: { readonly commitBytes: number; readonly reopenBytes: number };
@@ -25,7 +25,7 @@ export interface WriteHealthModules {
   readonly head: WrittenHead;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** Undefined where it cannot be known. */
+  /** The free space of the disk; undefined where it cannot be found out. */
   readonly measureDisk: () => Promise<DiskSpace | undefined>;
 }
 
@@ -37,9 +37,9 @@ export type WriteState =
 
 export interface WriteView {
   readonly nowMs: number;
-  /** Why a push is, or would be, refused. */
+  /** Why a push is refused now, or would be; undefined where it would not be. */
   readonly refusal: string | undefined;
-  /** What is lacking until pushes may be sent here again, although none is refused just now. */
+  /** What is still missing before pushes may be sent here again, though none would be refused now. */
   readonly lacks: string | undefined;
 }
 
@@ -56,7 +56,7 @@ export function nextWriteState(state: WriteState, { nowMs, refusal, lacks }: Wri
 export class WriteHealth {
   readonly #modules: WriteHealthModules;
   #state: WriteState = { kind: "taking" };
-  /** The last measurement. */
+  /** Free space as measured last; undefined where it could not be. */
   #freeBytes: number | undefined;
   #timer: Timer | undefined;
   #checking: Promise<void> = Promise.resolve();
@@ -68,7 +68,7 @@ export class WriteHealth {
     this.#modules = modules;
   }
 
-  /** Resolves after the first look. */
+  /** Resolves after the first check. */
   async start(): Promise<void> {
     await this.#check();
   }
@@ -79,7 +79,7 @@ export class WriteHealth {
     await this.#checking;
   }
 
-  /** Undefined while writes are taken. */
+  /** Why writes are refused; undefined while they are taken. */
   get refusesBecause(): string | undefined {
     this.#step();
     return this.#state.kind === "refusing" ? this.#state.reason : undefined;
@@ -95,12 +95,12 @@ export class WriteHealth {
   async #look(): Promise<void> {
     const { measureDisk } = this.#modules;
     this.#freeBytes = (await measureDisk().catch(() => undefined))?.freeBytes;
-    this.#step(); // a refusal counts also where the try then succeeds
+    this.#step(); // before the try, so that the refusal counts also where the try succeeds
     await this.#tryWhereRefused();
     this.#step();
   }
 
-  /** A try needs room to open the store again: without it each one would fail, and say so in the log. */
+  /** Tries a write while the store refuses writes. Not without room to open the store again: every such try would fail and log an error. */
   async #tryWhereRefused(): Promise<void> {
     const { clock, head, logger } = this.#modules;
     if (this.#isStopped || head.refusalOf(0)?.code !== "HEAD_WRITE_FAILED") {
@@ -142,12 +142,12 @@ export class WriteHealth {
 }
 
 const CHECK_INTERVAL_MS = 1_000;
-/** Long enough for a disk that takes one write and refuses the next; a load balancer asks every few seconds. */
+/** How long nothing must be refused before `/ready` says so. A disk that is almost full takes one write and refuses the next; load balancers ask every few seconds. */
 const QUIET_MS = 3_000;
 const TRY_PAUSE = { firstMs: 1_000, maxMs: 10_000 };
-/** Of a record: most are smaller. */
+/** The size of the record that the head is asked about: most records are smaller. */
 const ENTRY_BYTES = 64 << 10;
-/** The room that is left in the disk budget when it counts as not used up any more: a cut, and this at most. */
+/** Room that must be left in the disk budget before it counts as not used up any more: one cut, but at most this. */
 const ROOM_BYTES_MAX = 64 << 20;
 
 function megabytes(bytes: number): string {

@@ -28,10 +28,13 @@ class World {
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
   limits: WriterLimits = {
-    encode: { limits: DEFAULT_PROFILE_LIMITS, window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 } },
-    series: { localSeriesMax: 0, globalSeriesMax: 2 },
+    ...DEFAULT_PROFILE_LIMITS,
+    rejectOlderThanMs: 0,
+    rejectNewerThanMs: 0,
+    localSeriesMax: 0,
+    globalSeriesMax: 2,
     sessionsPerSeriesMax: 0,
-    profilesAtOnceMax: 0,
+    pushProfilesAtOnceMax: 0,
   };
   /** Appends that the head waits for. */
   announcedCount = 0;
@@ -79,10 +82,10 @@ class World {
 
   /** The codes of the refusals of one push. */
   async push(...profiles: readonly ArrivedProfile[]): Promise<string[]> {
-    const lent = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
-    const { refused } = await this.writer.push(ANONYMOUS, lent, signal);
+    const pooled = profiles.map((one) => ({ ...one, pprof: one.pprof.slice() }));
+    const { refused } = await this.writer.push(ANONYMOUS, pooled, signal);
     expect(this.announcedCount, "what is announced arrives, or is taken back").equal(0);
-    for (const { pprof } of lent) pprof.fill(0); // as the API does, which reads the next request there
+    for (const { pprof } of pooled) pprof.fill(0); // as the API does, which reads the next request there
     return refused.map(({ error }) => (error as CodedError).code);
   }
 
@@ -111,7 +114,7 @@ function profile(endpoints: readonly string[], timeNs = 1n, labels: readonly Lab
 describe("writer: placement", () => {
   it("each record of a push is placed by its own label set, whose session is folded already, and none by another's", async () => {
     const world = new World();
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 }, sessionsPerSeriesMax: 1 };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0, sessionsPerSeriesMax: 1 };
     const idOf = (fingerprint: bigint): Uint8Array => Buffer.from(fingerprint.toString(16).padStart(32, "0"), "hex");
     world.placement = { of: ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))] };
     const session = { name: "__session_id__", value: "0a1b2c3d4e5f6071" };
@@ -151,7 +154,7 @@ describe("writer: limits on series and sessions", () => {
   });
 
   it("push_max_concurrency bounds how much of one push is worked on at once; the rest has its turn", async () => {
-    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    world.limits = { ...world.limits, pushProfilesAtOnceMax: 2 };
     const profiles = ["/a", "/b", "/a", "/b", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
     expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([5, 2]);
@@ -167,7 +170,7 @@ describe("writer: limits on series and sessions", () => {
   });
 
   it("a refusal says by its place which profile of the push it means, in whatever turn it was worked on", async () => {
-    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    world.limits = { ...world.limits, pushProfilesAtOnceMax: 2 };
     await world.push(profile(["/a"]), profile(["/b"]));
     const pushed = ["/a", "/c", "/b", "/d", "/a"].map((endpoint, index) => ({ ...profile([endpoint], BigInt(index + 2)), describe: "the same for all" }));
     const { acceptedCount, refused } = await world.writer.push(ANONYMOUS, pushed, signal);
@@ -177,7 +180,7 @@ describe("writer: limits on series and sessions", () => {
   // One push of 16,384 new series took 7 s, 5,000 of them were kept, and it came again for ever.
   it("a push whose new label sets have no room is refused before any of it is decoded", async () => {
     const pods = (count: number, prefix = "p"): ArrivedProfile[] => Array.from({ length: count }, (_, i) => profile(["/a"], 1n, [{ name: "pod", value: `${prefix}${i}` }]));
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 4 } };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 4 };
     expect(await world.push(...pods(3))).to.deep.equal([]);
     expect(world.encodedCount).to.equal(3);
     expect(await world.push(...pods(2, "q"))).to.deep.equal(["SERIES_LIMIT", "SERIES_LIMIT"]);
@@ -198,14 +201,14 @@ describe("writer: limits on series and sessions", () => {
 
   it("two pushes at once share the room: the limit holds, and the one without room is not decoded", async () => {
     const pods = (prefix: string): ArrivedProfile[] => ["1", "2"].map((i) => profile(["/a"], 1n, [{ name: "pod", value: `${prefix}${i}` }]));
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 3 } };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 3 };
     const outcomes = await Promise.all(["a", "b"].map((prefix) => world.writer.push(ANONYMOUS, pods(prefix), signal)));
     expect(outcomes.map(({ acceptedCount, refused }) => [acceptedCount, refused.length])).to.deep.equal([[2, 0], [0, 2]]);
     expect([world.encodedCount, world.activeSeries.count(ANONYMOUS)]).to.deep.equal([2, 2]);
   });
 
   it("what decoding alone can tell ends a push early: after a series was refused, new label sets are not worked on", async () => {
-    world.limits = { ...world.limits, profilesAtOnceMax: 2, series: { localSeriesMax: 0, globalSeriesMax: 8 } };
+    world.limits = { ...world.limits, pushProfilesAtOnceMax: 2, localSeriesMax: 0, globalSeriesMax: 8 };
     const pods = Array.from({ length: 8 }, (_, i) => profile(["/a", "/b", "/c"], 1n, [{ name: "pod", value: `p${i}` }]));
     expect(await world.push(...pods)).to.deep.equal(Array.from({ length: 6 }, () => "SERIES_LIMIT"));
     expect([world.encodedCount, world.activeSeries.count(ANONYMOUS)]).to.deep.equal([4, 8]);
@@ -215,7 +218,7 @@ describe("writer: limits on series and sessions", () => {
     await world.push(profile(["/a"]));
     for (let i = 0; i < 3; i++) expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal(["SERIES_LIMIT"]);
     expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b"]);
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 } };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0 };
     expect(await world.push(profile(["/a", "/b", "/c"], 2n))).to.deep.equal([]);
     expect(world.values("endpoint")).to.deep.equal(["/a", "/a", "/b", "/c"]);
   });
@@ -226,7 +229,7 @@ describe("writer: limits on series and sessions", () => {
     expect(world.kept.size).to.equal(2);
   });
 
-  it("what the head refuses is the head's refusal, not the limit's", async () => {
+  it("where the head refuses, the push is refused with the head's error", async () => {
     world.headRefusal = new CodedError({ code: "HEAD_FULL", kind: "unavailable", message: "full" });
     const code = await world.push(profile(["/a", "/b", "/c"])).then(() => "taken", (error: CodedError) => error.code);
     expect(code).to.equal("HEAD_FULL");
@@ -237,23 +240,23 @@ describe("writer: limits on series and sessions", () => {
     for (let n = 0; n < 8; n++) expect(await world.push(profile(["/a"], BigInt(n + 1), [session(n)])), "all dropped: one series").to.deep.equal([]);
     expect(world.activeSeries.count(ANONYMOUS)).to.equal(1);
     expect(new Set(world.values("__session_id__"))).to.deep.equal(new Set([undefined]));
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 }, sessionsPerSeriesMax: 2 };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0, sessionsPerSeriesMax: 2 };
     for (let n = 0; n < 8; n++) await world.push(profile(["/a"], BigInt(n + 1), [session(n)]));
     expect(world.activeSeries.count(ANONYMOUS)).to.equal(3);
   });
 });
 
 describe("writer: a push of many profiles", () => {
-  it("takes them in turns, all of them", async () => {
+  it("works on at most 256 at once, and takes all of them", async () => {
     const world = new World();
     const profiles = Array.from({ length: 600 }, (_, i) => profile(["/a"], BigInt(i + 1)));
     expect(await world.push(...profiles)).to.deep.equal([]);
-    expect(world.kept.size).to.equal(600);
+    expect([world.kept.size, world.encodingAtOnce]).to.deep.equal([600, 256]);
   });
 
-  it("whose caller goes away is not worked on any further, and leaves nothing announced or lent", async () => {
+  it("whose caller goes away is not worked on any further, and leaves nothing announced and no record of the pool taken", async () => {
     const world = new World();
-    world.limits = { ...world.limits, profilesAtOnceMax: 2 };
+    world.limits = { ...world.limits, pushProfilesAtOnceMax: 2 };
     const profiles = ["/a", "/a", "/a", "/a", "/a"].map((endpoint, index) => profile([endpoint], BigInt(index + 1)));
     let lookCount = 0;
     const caller = {
@@ -274,7 +277,7 @@ describe("writer: pushes without a clock", () => {
   let world: World;
   beforeEach(() => {
     world = new World();
-    world.limits = { ...world.limits, series: { localSeriesMax: 0, globalSeriesMax: 0 } };
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0 };
   });
 
   const clockless = (name: Partial<ArrivedProfile>, endpoints: readonly string[] = ["/a"]): ArrivedProfile => ({ ...profile(endpoints, 0n), ...name });
@@ -330,10 +333,10 @@ describe("writer: pushes without a clock", () => {
     const full = await world.push(clockless({ profileId: ID })).then(() => "taken", (error: CodedError) => error.code);
     expect(full).to.equal("HEAD_FULL");
     world.headRefusal = undefined;
-    const { encode } = world.limits;
-    world.limits = { ...world.limits, encode: { ...encode, limits: { ...encode.limits, profileSizeBytesMax: 1 } } };
+    const { limits } = world;
+    world.limits = { ...limits, profileSizeBytesMax: 1 };
     expect(await world.push(clockless({ idempotencyKey: "k" })), "refused before it is decoded").to.have.lengthOf(1);
-    world.limits = { ...world.limits, encode };
+    world.limits = limits;
     world.clock.advance(60_000);
     expect(await keptAfter(clockless({ profileId: ID }), clockless({ idempotencyKey: "k" }))).to.equal(2);
     expect([...world.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([startMs, startMs]);
@@ -345,7 +348,7 @@ describe("writer: pushes without a clock", () => {
     expect(world.arrivalTimes.count).to.equal(0);
   });
 
-  it("after a start, a record's name keeps no other profile at its time, and every lent record is given back", async () => {
+  it("after a start, a record's name keeps no other profile at its time, and every record of the pool is given back", async () => {
     await keptAfter(clockless({ profileId: ID }));
     const [record] = [...world.kept.values()];
     const restarted = new World();

@@ -1,18 +1,17 @@
 /**
- * The write path: what a push goes through between HTTP and its answer.
+ * The write path: the steps of a push between HTTP and its answer.
  *
- *   1. announce the label sets             where the tenant's limit has no room for all that are new, none of those is worked on
- *   2. decode, check, normalise, split      compute.encode, in a worker, which makes the rows ready; a push without a clock
- *                                           gets its time before (arrival-times.ts)
- *   3. count the series                     a new one past the tenant's limit is refused, the others go on
- *   4. place                                placement.of says which stores keep a record, by its fingerprint
- *   5. keep                                 head.append resolves after the sync; the same identity is kept once
- *   6. intern                               compute.insert, from the head's commit hook, before any append resolves
+ *   1. announce the label sets             where the tenant's limit has no room for all new ones, none of the new ones is worked on
+ *   2. decode, check, normalise, split     compute.encode, in a worker, which also pre-interns the rows. A push without a time of its
+ *                                          own gets one before (arrival-times.ts)
+ *   3. count the series                    a record with a new series past the tenant's limit is refused, the others go on
+ *   4. place                               placement.of says which stores keep a record, by its fingerprint
+ *   5. keep                                head.append resolves after the sync; a record of the same identity is kept once
+ *   6. insert the rows                     compute.insert, called by the head's commit hook before any append resolves
  *   7. answer
  *
- * The order of 5 and 6: a row that is counted before it is durable could be counted and then lost. Interning after the
- * sync and before the answer is what makes an acked profile part of the next query.
- * A crash between 5 and 6 loses nothing: replay interns what the head holds.
+ * Step 6 comes after step 5: a row that queries count before it is durable could be counted and then lost. It comes before step 7, so that
+ * the next query counts every acknowledged profile. A crash between 5 and 6 loses nothing: the replay inserts what the head holds.
  */
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
@@ -27,12 +26,12 @@ import type { Placement } from "./placement.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
 
-/** What the writer asks of the head. */
+/** What the writer needs of the head. */
 export interface RecordStore {
-  /** An append is being made ready; each is taken back by one `arrived`, when it was made or will not come. */
+  /** Says that an append is being prepared, which a commit may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
   announce(): void;
   arrived(): void;
-  /** `stores`: who keeps the record, in the order of their ranks. `record.bytes` may be overwritten once it has settled. */
+  /** `stores`: which stores keep the record, in the order of their ranks. `record.bytes` must not change before the promise has settled. */
   append(record: EncodedRecord, stores: readonly Uint8Array[]): Promise<{ readonly isDuplicate: boolean }>;
 }
 
@@ -43,23 +42,22 @@ export interface WriterModules {
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
-  /** Where a record goes that is kept now. */
+  /** The generation that a record kept now will be inserted into. */
   readonly openGeneration: () => Generation;
   readonly placement: Placement;
-  /** Undefined while writes are taken, else why not. */
+  /** Why no writes are taken; undefined while they are. */
   readonly refusesBecause: () => string | undefined;
 }
 
-/** The same object for the same limits. */
-export interface WriterLimits {
-  readonly encode: EncodeSettings;
-  readonly series: SeriesLimits;
+/** A tenant's limits. The same object as long as they do not change, so that workers are sent them once. */
+export interface WriterLimits extends EncodeSettings, SeriesLimits {
+  /** `limits.max_sessions_per_series`. 0: session ids are dropped; else they are counted modulo this. */
   readonly sessionsPerSeriesMax: number;
-  /** Of one push; 0: as many as may be. */
-  readonly profilesAtOnceMax: number;
+  /** `limits.push_max_concurrency`: profiles of one push that are worked on at once; 0: `PROFILES_AT_ONCE_MAX`. */
+  readonly pushProfilesAtOnceMax: number;
 }
 
-/** Of one push, whatever the tenant's limit. Agents send some dozens. */
+/** Profiles of one push that are worked on at once, whatever the tenant's limit. Agents send some dozens. */
 const PROFILES_AT_ONCE_MAX = 256;
 
 export class Writer implements ProfileSink {
@@ -77,9 +75,10 @@ export class Writer implements ProfileSink {
     this.#inFlightCount++;
     let announced: Announced | undefined;
     try {
-      const { series, sessionsPerSeriesMax } = this.#modules.limitsFor(tenant);
+      const limits = this.#modules.limitsFor(tenant);
+      const { sessionsPerSeriesMax } = limits;
       const labelSets = profiles.length === 1 ? [labelSetOf(profiles[0]!, sessionsPerSeriesMax)] : await this.#labelSetsOf(profiles, sessionsPerSeriesMax);
-      announced = this.#modules.activeSeries.announce(tenant, labelSets, series);
+      announced = this.#modules.activeSeries.announce(tenant, labelSets, limits);
       const refused: Refused[] = [];
       if (profiles.length === 1) {
         const error = announced.refusal === undefined ? await this.#pushOne(tenant, profiles[0]!, labelSets[0]!, caller) : named(profiles[0]!, announced.refusal);
@@ -88,8 +87,9 @@ export class Writer implements ProfileSink {
         await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
       }
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
-      const hopeless = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
-      if (hopeless !== undefined) throw hopeless.error;
+      // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
+      const notTaken = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
+      if (notTaken !== undefined) throw notTaken.error;
       return { acceptedCount: profiles.length - refused.length, refused };
     } finally {
       announced?.end();
@@ -97,7 +97,7 @@ export class Writer implements ProfileSink {
     }
   }
 
-  /** One for each profile. Of thousands in slices: some microseconds each. */
+  /** The label set of each profile. Each takes some microseconds, so others get their turn in between where there are thousands. */
   async #labelSetsOf(profiles: readonly ArrivedProfile[], sessionsPerSeriesMax: number): Promise<number[]> {
     const labelSets: number[] = [];
     const turns = new Turns(this.#modules);
@@ -109,11 +109,11 @@ export class Writer implements ProfileSink {
   }
 
   /**
-   * In turns: all at once a push of thousands would fill the workers' queues, be refused, and be sent again for ever. Once a series was
-   * refused, label sets that are new are not worked on any more: they would be refused as well.
+   * Works on so many profiles at once as the limit says: all of thousands would fill the workers' queues, be refused for that, and be sent
+   * again for ever. Once a new series was refused, profiles with new label sets are not worked on any more: they would be refused as well.
    */
   async #pushAll(tenant: TenantId, profiles: readonly ArrivedProfile[], { labelSets, announced }: PushedLabelSets, caller: Caller, refused: Refused[]): Promise<void> {
-    const { profilesAtOnceMax } = this.#modules.limitsFor(tenant);
+    const { pushProfilesAtOnceMax: profilesAtOnceMax } = this.#modules.limitsFor(tenant);
     const turnCount = Math.min(profilesAtOnceMax || PROFILES_AT_ONCE_MAX, PROFILES_AT_ONCE_MAX);
     let newRefusal: CodedError | undefined = announced.refusal;
     const todo: number[] = [];
@@ -133,7 +133,7 @@ export class Writer implements ProfileSink {
     refused.sort((a, b) => a.index - b.index);
   }
 
-  /** Resolves when every push now in flight has ended. */
+  /** Resolves when every push that is under way now has ended. */
   settle(): Promise<void> {
     return new Promise((resolve) => {
       if (this.#inFlightCount === 0) resolve();
@@ -141,18 +141,18 @@ export class Writer implements ProfileSink {
     });
   }
 
-  /** The refusal, or undefined when all of it is kept. */
+  /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
     const { activeSeries, compute, head, limitsFor } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
-      caller.throwIfAborted(); // in a later turn of a large push
+      caller.throwIfAborted(); // the caller may have left while earlier profiles of the push were worked on
       const limits = limitsFor(tenant);
       const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
-        const admitted = activeSeries.admit(tenant, records, limits.series, labelSet);
+        const admitted = activeSeries.admit(tenant, records, limits, labelSet);
         const [only] = admitted.records;
         const kept = admitted.records.length === 1 ? this.#append(only!) : allOf(admitted.records.map((record) => this.#append(record)));
         hasArrived = true;
@@ -181,12 +181,12 @@ export class Writer implements ProfileSink {
     return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
   }
 
-  /** The time of a push without a clock is settled before it is encoded: copies that are in flight together get the same one. */
+  /** Encodes a push without a time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one. */
   async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
     const { arrivalTimes, compute } = this.#modules;
-    // Once; after a start perhaps again, where a record of the head went by the same name and is another profile.
+    // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
-      const arrival = arrivalTimes.take(name, profile, nowMs, limits.encode.window);
+      const arrival = arrivalTimes.take(name, profile, nowMs, limits);
       let records: readonly EncodedRecord[];
       try {
         records = await this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
@@ -211,7 +211,7 @@ export class Writer implements ProfileSink {
       idempotencyKey: profile.idempotencyKey,
       nowMs,
       ingest: profile.ingest,
-      settings: limits.encode,
+      settings: limits,
       generation: openGeneration(),
     });
   }
@@ -222,7 +222,7 @@ interface Refused {
   readonly error: CodedError;
 }
 
-/** Of one push: a label set for each profile. */
+/** The label sets of a push: one for each of its profiles. */
 interface PushedLabelSets {
   readonly labelSets: readonly number[];
   readonly announced: Announced;
@@ -243,7 +243,7 @@ function named(profile: ArrivedProfile, error: unknown): CodedError {
   });
 }
 
-/** Waits for all of them, also when one fails: until then the head looks at their bytes. */
+/** Waits for all appends, also where one fails: the head may read their bytes until then. */
 async function allOf(appends: readonly Promise<unknown>[]): Promise<void> {
   for (const outcome of await Promise.allSettled(appends)) if (outcome.status === "rejected") throw outcome.reason;
 }

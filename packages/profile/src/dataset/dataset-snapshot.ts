@@ -1,8 +1,8 @@
 /**
- * A dataset in memory as it was at one moment: what a scan reads that pauses for pushes.
+ * A dataset in memory as it was at one moment: a scan that pauses for pushes reads it.
  *
- * Rows, symbols and nodes are only ever added, behind those that are there; a column that is full is copied into a larger one. So the
- * counts and columns of that moment stay right while pushes add to the dataset, and nothing is copied but the list of series.
+ * Rows, symbols and nodes are only ever added at the end, and a column that is full is copied into a larger one. So the counts and columns
+ * of that moment stay right while pushes add to the dataset, and only the list of series is copied.
  */
 import type { Dataset, DatasetView, RowSamples, SeriesEntry } from "./dataset.ts";
 import type { StacktraceTree } from "../model/stacktrace-tree.ts";

@@ -18,18 +18,18 @@ import { SymbolInterner } from "./symbol-interner.ts";
 import type { StacktraceTree } from "../model/stacktrace-tree.ts";
 import type { Symbols } from "../model/symbol-table.ts";
 
-/** A label set with its columns. The same labels with other sample types are another series here. */
+/** A label set with its sample types. The same labels with other sample types are another entry. */
 export interface SeriesEntry {
   readonly labels: Labels;
   readonly sampleTypes: readonly SampleType[];
   readonly periodType: SampleType;
 }
 
-/** What one row holds, for one column. Arrays are scratch: valid until the next read. */
+/** The samples of one row, with the values of one column. The arrays are used again: valid until the next read. */
 export interface RowSamples {
   sampleCount: number;
   node: Uint32Array;
-  /** Exact below 2^53; where `wide` is set it holds the values instead. */
+  /** Where every value is below 2^53. Else `wide` holds the values. */
   value: Float64Array;
   wide: BigInt64Array | undefined;
   /** Index into the dataset's spans (0: none), or undefined. */
@@ -37,7 +37,7 @@ export interface RowSamples {
   trace: Uint32Array | undefined;
 }
 
-/** Read by scans, in memory and from segments alike. */
+/** What a scan reads, whether the rows are in memory or in a segment. */
 export interface DatasetView {
   readonly service: string;
   readonly symbols: Symbols;
@@ -52,7 +52,7 @@ export interface DatasetView {
   readonly spans: Uint8Array;
   /** 16 bytes each; entry 0 is none. */
   readonly traces: Uint8Array;
-  /** The sum of the row's values in that column. */
+  /** The sum of the row's values in one column. */
   total(row: number, column: number): number | bigint;
   read(row: number, column: number, into: RowSamples): void;
   durationNs(row: number): bigint;
@@ -61,12 +61,12 @@ export interface DatasetView {
   sampleCount(row: number): number;
 }
 
-/** A row on its way into the dataset that prepared it. */
+/** A row that `prepare` made and `add` has not added yet. */
 export interface PreparedRow extends SeriesEntry {
   readonly timeNs: bigint;
   readonly identity: Uint8Array;
   readonly packed: Uint8Array;
-  /** It brought nodes, spans or traces that no record before it had; any other symbol comes with a new node. */
+  /** Whether it brought nodes, spans or traces that no record before it had. Any other new symbol comes with a new node. */
   readonly isFirstWithSome: boolean;
 }
 
@@ -96,7 +96,7 @@ export class Dataset implements DatasetView {
   #nodeIds = new Uint32Array(256);
   #cursor: RowCursor = new RowCursor();
 
-  /** `hashSeed`: any 32 bits that clients cannot know; they change nothing that is held. */
+  /** `hashSeed`: any 32 bits that clients cannot know; no stored byte depends on them. */
   constructor(service: string, hashSeed = 0) {
     this.service = service;
     this.hashSeed = hashSeed;
@@ -104,21 +104,21 @@ export class Dataset implements DatasetView {
     this.#traces = new FixedIds(16, hashSeed);
   }
 
-  /** Bytes held, roughly: for bounds and metrics. */
+  /** Bytes held, about: for bounds and metrics. */
   get sizeBytes(): number {
     return this.#chunks.length * CHUNK_BYTES + this.symbols.stringBytes.length * 2 + this.tree.nodeParent.length * 12 + this.rowSeries.length * 36;
   }
 
-  /** Takes the record in: one row more. `nodes`: this dataset's node by the record's, where the caller knows them. */
+  /** Inserts the record as one more row. `nodes`: this dataset's nodes by the record's, where the caller has them already. */
   insert(record: RecordView, nodes: Uint32Array = this.intern(record)): void {
     const length = this.#pack(record, nodes);
     this.#add(record, packScratch, length);
   }
 
   /**
-   * Interns the record's symbols and packs its row, which nobody sees before `add`. A row that is never added leaves its
-   * symbols here, referred to by none: the caller bounds how much of that it lets happen, and prunes (pruned-dataset.ts)
-   * before they are written anywhere.
+   * Interns the record's symbols and packs its row. Scans do not see it before `add`. A row that is never added leaves symbols
+   * that no row refers to: the caller bounds how many rows it drops, and prunes (pruned-dataset.ts) before the dataset is
+   * written anywhere.
    */
   prepare(record: RecordView): PreparedRow {
     const nodeCount = this.tree.nodeCount;
@@ -204,7 +204,7 @@ export class Dataset implements DatasetView {
     into.trace = (flags & FLAG_TRACES) === 0 ? undefined : cursor.indexes(sampleCount);
   }
 
-  /** The row's values, column after column, into the same scratch. */
+  /** Calls `visit` for each column, with the column's values in `into`. */
   readColumns(row: number, into: RowSamples, visit: (column: number, total: number | bigint) => void): void {
     const cursor = this.#open(row);
     const { sampleCount } = cursor;
@@ -219,7 +219,7 @@ export class Dataset implements DatasetView {
     }
   }
 
-  /** Takes in all symbols and nodes; says which node each became. Valid until the next call. */
+  /** Interns all symbols and nodes. Returns this dataset's node by the record's; valid until the next call. */
   intern({ symbols, tree }: Pick<RecordView, "symbols" | "tree">): Uint32Array {
     const { location } = this.symbols.translate(symbols);
     if (this.#nodeIds.length < tree.nodeCount) this.#nodeIds = new Uint32Array(tree.nodeCount * 2);
@@ -265,7 +265,7 @@ export class Dataset implements DatasetView {
     return packRow(packScratch, 0, record, nodes, this);
   }
 
-  /** The number of a span. Bounded with the dataset by its cut. */
+  /** The number of a span id, interned. The table is bounded by the next cut, as the dataset is. */
   spanId(bytes: Uint8Array, at: number): number {
     return this.#spans.intern(bytes, at);
   }

@@ -1,8 +1,8 @@
 /**
  * Ids of one width (spans: 8 bytes, traces: 16), each kept once and numbered from 1; number 0 is none, its bytes are zeros.
  *
- * Open addressing over numbers, at most half full. Ids are the client's own choice, so where they fall is stirred with a seed that
- * it cannot know; equality is checked on the bytes. Grows with what it is given: the caller bounds it.
+ * Open addressing over numbers, at most half full. Clients choose the ids, so the hash has a seed that they
+ * cannot know; equality is checked on the bytes. The table grows with every new id: the caller bounds how many there are.
  */
 import { grown } from "../model/scratch.ts";
 import { mix } from "./symbol-interner.ts";
@@ -11,9 +11,9 @@ export class FixedIds {
   readonly #widthBytes: number;
   readonly #seed: number;
   #slots = new Uint32Array(64);
-  /** Number 0 included. */
+  /** Including number 0. */
   count = 1;
-  /** Number by number. */
+  /** The ids in the order of their numbers. */
   bytes: Uint8Array;
 
   /** `widthBytes`: a multiple of 4. `hashSeed`: any 32 bits; they change no number. */
@@ -23,7 +23,7 @@ export class FixedIds {
     this.bytes = new Uint8Array(widthBytes * 8);
   }
 
-  /** The number of the id at `from[at]`. */
+  /** The number of the id that begins at `from[at]`; a new one where it was not met yet. */
   intern(from: Uint8Array, at: number): number {
     const width = this.#widthBytes;
     const slots = this.#slots;

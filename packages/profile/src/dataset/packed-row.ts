@@ -29,7 +29,7 @@ export function packedBytesMax({ values, sampleCount }: RecordView): number {
   return 64 + values.length * VARINT_BYTES_MAX + sampleCount * (5 + values.length * VARINT_BYTES_MAX + 10);
 }
 
-/** Into `out`, where `packedBytesMax` bytes are free; returns where the row ends. `nodes`: the dataset's node by the record's. */
+/** Writes a row into `out`, where `packedBytesMax` bytes are free; returns where it ends. `nodes`: the dataset's nodes by the record's. */
 export function packRow(out: Uint8Array, start: number, record: RecordView, nodes: Uint32Array, dataset: IdTables): number {
   const { sampleCount, values } = record;
   const flags =
@@ -65,7 +65,7 @@ export function packRow(out: Uint8Array, start: number, record: RecordView, node
   return at;
 }
 
-/** What an id of the record is in the dataset; 0: not asked yet. Cleared by each call. */
+/** The dataset's number of each id of the record; 0: not looked up yet. Each call clears it. */
 let knownIds: Uint32Array = new Uint32Array(64);
 
 function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number, idCount: number, find: (id: number) => number): number {
@@ -80,7 +80,7 @@ function putIds(out: Uint8Array, start: number, ids: Uint32Array, count: number,
   return at;
 }
 
-/** The exact sum of a column. Sums beyond int64 are held at its end. */
+/** The exact sum of a column, limited to int64. */
 export function columnTotal(column: Float64Array | BigInt64Array, count: number): number | bigint {
   if (column instanceof Float64Array) {
     let sum = 0;
@@ -154,7 +154,7 @@ export class RowCursor {
     cursor.offset = at;
   }
 
-  /** Values as doubles; where one reaches 2^53, all again as exact ones. */
+  /** Reads values as doubles. Where one reaches 2^53, all are read again, exactly, and returned. */
   values(into: Float64Array, count: number): BigInt64Array | undefined {
     const cursor = this.#cursor;
     const { bytes, offset: start } = cursor;

@@ -1,4 +1,4 @@
-/** Interns stacktraces into one prefix tree: the child of a node at a location always has the same id, and a higher one. */
+/** Interns stacktraces into one prefix tree: the child of a node at a location always has the same id, which is above its parent's. */
 import { grown } from "../model/scratch.ts";
 import type { StacktraceTree } from "../model/stacktrace-tree.ts";
 import { mix } from "./symbol-interner.ts";
@@ -8,7 +8,7 @@ export class StacktraceInterner implements StacktraceTree {
   nodeCount = 1;
   nodeParent: Uint32Array = new Uint32Array(1 << 10);
   nodeLocation: Uint32Array = new Uint32Array(1 << 10);
-  /** The child asked for last: most nodes have but one. */
+  /** By node: the child that was asked for last. Most nodes have only one. */
   #lastChild: Uint32Array = new Uint32Array(1 << 10);
   #slots = new Uint32Array(1 << 11);
 

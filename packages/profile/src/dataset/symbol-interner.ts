@@ -3,7 +3,7 @@
  *
  * Hash tables are open-addressed Uint32Arrays of ids (0: empty slot; id 0 is "none" and never stored), at most half full.
  * A hash only says where to look: equality is always checked on the columns themselves.
- * Grows with what it is given; the caller bounds it by cutting (a generation ends with its cut).
+ * The table grows with every new symbol; the caller bounds it by cutting, since a cut ends its dataset.
  */
 import type { Interrupt } from "../model/interrupt.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
@@ -43,7 +43,7 @@ export class SymbolInterner implements Symbols {
 
   #stringSlots = new Uint32Array(1 << 9);
   #stringWords = new DataView(this.stringBytes.buffer);
-  /** By string: which came after it last time. */
+  /** By string: the string that followed it last time. */
   #stringNext: Uint32Array = new Uint32Array(1 << 8);
   #stringLast = 0;
   #functionSlots = new Uint32Array(1 << 9);
@@ -55,7 +55,7 @@ export class SymbolInterner implements Symbols {
   #functionIds = new Uint32Array(1 << 8);
   #locationIds = new Uint32Array(1 << 8);
 
-  /** Takes in every symbol of `from` and says which id each location got. One that is interrupted is of no more use. */
+  /** Interns every symbol of `from`. Returns this table's ids by those of `from`. After an interrupt the table must not be used. */
   translate(from: Symbols, interrupt: Interrupt = UNINTERRUPTED): Translation {
     this.#stringLast = 0;
     inRuns(from.stringCount, interrupt, (first, end) => this.#translateStrings(from, first, end));
@@ -73,7 +73,7 @@ export class SymbolInterner implements Symbols {
   #string(words: DataView, bytes: Uint8Array, start: number, end: number): number {
     const length = end - start;
     if (length === 0) return 0;
-    // Records of one program name their strings in much the same order: the one that followed last time is looked at first.
+    // Records of one program name their strings in nearly the same order, so the string that followed last time is compared first.
     const guess = this.#stringNext[this.#stringLast]!;
     if (guess !== 0 && this.#isString(guess, words, start, length)) return (this.#stringLast = guess);
     const id = this.#findString(words, bytes, start, length);
@@ -312,10 +312,10 @@ export class SymbolInterner implements Symbols {
   }
 }
 
-/** Symbols between two checks, a millisecond or so: more than most pushes have, which so pay nothing for them. */
+/** Symbols between two checks of the interrupt: about a millisecond. Most pushes have fewer, and so no check at all. */
 const RUN_LENGTH = 4096;
 
-/** Ids from 1 in runs; `run` is called once at least. */
+/** Calls `run` for runs of ids from 1 on, at least once. */
 function inRuns(count: number, interrupt: Interrupt, run: (first: number, end: number) => void): void {
   run(1, Math.min(count, 1 + RUN_LENGTH));
   for (let first = 1 + RUN_LENGTH; first < count; first += RUN_LENGTH) {
@@ -324,7 +324,7 @@ function inRuns(count: number, interrupt: Interrupt, run: (first: number, end: n
   }
 }
 
-/** Four bytes at a time. A hash only says where to look, so no order of bytes matters but that it is always the same. */
+/** Reads four bytes at a time. */
 function stringHash(words: DataView, start: number, length: number): number {
   let hash = length;
   let i = 0;
@@ -340,7 +340,7 @@ function functionHash(name: number, systemName: number, filename: number, startL
   return mix(Math.imul(Math.imul(name, 0x9e3779b1) ^ systemName, 0x85ebca6b) ^ Math.imul(filename, 0xc2b2ae35) ^ startLine);
 }
 
-/** Spreads all bits over the low ones (murmur3's finaliser), since slots take the low bits. */
+/** Mixes all bits into the low ones (murmur3's finaliser), which choose the slot. */
 export function mix(hash: number): number {
   let h = hash;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);

@@ -1,6 +1,7 @@
 /**
- * What some stacktraces refer to, out of larger tables, and nothing else: numbered in the order in which the stacktraces, root
- * first, refer to it. The kernel numbers a record's columns by the same rule (../kernel/record.ts); this one takes tables of any size.
+ * The symbols and nodes that some stacktraces refer to, taken out of larger tables and numbered in the order in which the stacktraces,
+ * root first, refer to them. The kernel numbers a record's columns by the same rule (../kernel/record.ts), but of pushes only; here the
+ * tables may have any size.
  *
  *   stacktraces --> nodes --> locations --> lines --> functions --> strings
  *                                       \-> mappings -----------/
@@ -13,7 +14,7 @@ import type { Symbols } from "../model/symbol-table.ts";
 export interface SubsetOfSymbols {
   readonly symbols: Symbols;
   readonly tree: StacktraceTree;
-  /** By stacktrace asked for: its node in `tree`. */
+  /** By stacktrace that was asked for: its node in `tree`. */
   readonly nodes: Uint32Array;
 }
 
@@ -29,7 +30,7 @@ export class SymbolSubset {
   #path = new Uint32Array(64);
   #stringBytes = new Uint8Array(1 << 12);
 
-  /** Tables that do not change meanwhile. */
+  /** The tables must not change until the last call. */
   constructor(symbols: Symbols, tree: StacktraceTree) {
     this.#symbols = symbols;
     this.#tree = tree;
@@ -158,11 +159,11 @@ export class SymbolSubset {
   }
 }
 
-/** Numbers of one table given anew, from 1, in the order in which they are asked for. 0 stays 0. */
+/** Renumbers the entries of one table from 1, in the order in which they are asked for. 0 stays 0. */
 class Renumbering {
-  /** By old number; 0: not met. */
+  /** New numbers by old ones; 0: not met yet. */
   readonly #own: Uint32Array;
-  /** Old numbers by new one. */
+  /** Old numbers by new ones. */
   met: Uint32Array = new Uint32Array(64);
   count = 0;
 

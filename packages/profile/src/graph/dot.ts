@@ -17,22 +17,22 @@ import { Saturation, plus, sumAt, totalsOf } from "../model/sums.ts";
 export interface DotInput {
   readonly tree: LocationTree;
   readonly sampleType: SampleType;
-  /** The end of the time asked for. */
+  /** The end of the queried time. */
   readonly timeNs: bigint;
-  /** 0: not said. */
+  /** 0: unknown. */
   readonly durationNs: bigint;
 }
 
-/** Steps that one node of a walk takes: frames are looked up by their texts. */
+/** Steps of an `Interrupt` for one node: frames are looked up by their texts. */
 const NODE_STEPS = 32;
 
-/** Frames whose calls are looked at to choose those drawn: the ones with the greatest cums, at least so many. */
+/** The frames to draw are chosen among at least this many: those with the greatest cums. */
 const CANDIDATES_MIN = 2000;
 
 /** Nodes drawn unless a caller says how many. */
 export const DOT_NODES_DEFAULT = 100;
 
-/** The `maxNodes` most telling functions (below 1: 100) and the calls between them; "" when there is no value at all. */
+/** Draws the `maxNodes` functions with the highest scores (below 1: 100), and the calls between them. "" where there is no value at all. */
 export function dotGraph(input: DotInput, maxNodes: number, interrupt: Interrupt = UNINTERRUPTED): string {
   const frames = new Frames(input.tree, interrupt);
   const { total } = frames;
@@ -55,11 +55,11 @@ interface Call {
   readonly from: Frame;
   readonly to: Frame;
   weight: Int64;
-  /** True while only seen with something left out between. */
+  /** True while every occurrence had frames in between that are left out. */
   isResidual: boolean;
-  /** True while the callee was only seen inlined into the caller's own location. */
+  /** True while every occurrence had the callee inlined into the caller's location. */
   isInlined: boolean;
-  /** How often it is on the path to where the walk is. */
+  /** How often it is on the current path of the walk. */
   activeCount: number;
 }
 
@@ -86,7 +86,7 @@ class Frames {
     return this.#list.length;
   }
 
-  /** The `countMax` frames with the greatest cums, those first that say the most: own value and forks, then mere passages. */
+  /** The `countMax` frames with the greatest cums, by score: frames with a value of their own or several callees come before those that only pass calls on. */
   ranked(countMax: number): Frame[] {
     const byCum = (a: Frame, b: Frame): number => descending(a.cum, b.cum) || compareText(a.name, b.name) || a.line - b.line;
     const candidates = [...this.#list].sort(byCum).slice(0, countMax);
@@ -101,8 +101,8 @@ class Frames {
   }
 
   /**
-   * Value times the entropy, in bits, of how it divides among callers and among callees and the frame itself: a mere link
-   * scores 0. Where a stacktrace begins or ends counts as one bit, as in pprof, so that entries and leaves are drawn.
+   * Value times the entropy, in bits, of how it divides among callers and among callees and the frame itself: a frame with
+   * one caller, one callee and no value of its own scores 0. Where a stacktrace begins or ends counts as one bit, as in pprof, so that entries and leaves are drawn.
    */
   #scores(calls: readonly Call[]): Float64Array {
     const callersSum = new Float64Array(this.#list.length);
@@ -145,7 +145,7 @@ class Frames {
   /** Calls between kept frames, heaviest first. */
   #calls(isKept: (frame: Frame) => boolean): Call[] {
     const calls = new Map<number, Call>();
-    /** The path: per frame the frame, whether it is kept, and the call it made active. */
+    /** The current path: for each entry the frame, whether it is kept, and the call that it made active. */
     const path: { readonly frame: Frame; readonly call: Call | undefined }[] = [];
     const keptAt: number[] = [];
     this.#walk(
@@ -236,7 +236,7 @@ class Frames {
   }
 }
 
-/** Prints what was decided. */
+/** Prints the chosen frames and calls. */
 class DotText {
   readonly #input: DotInput;
   readonly #total: Int64;
@@ -282,7 +282,7 @@ class DotText {
       lines.push(this.#share(frame.flat));
       if (frame.flat !== frame.cum) lines.push(`of ${this.#share(frame.cum)}`);
     }
-    // 8 for a mere passage up to 24 for the greatest value; the square root keeps small ones legible.
+    // From 8 without a value of its own to 24 for the greatest; the square root keeps small ones legible.
     const fontSize = 8 + (flatMax === 0 ? 0 : Math.ceil(16 * Math.sqrt(Number(frame.flat) / flatMax)));
     const ratio = this.#ratio(frame.cum);
     const label = lines.map(escaped).join("\\n");

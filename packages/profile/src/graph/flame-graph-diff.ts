@@ -3,7 +3,7 @@
  *
  *   x offset, total, self of the left; x offset, total, self of the right; index of the name
  *
- * A node stays when either side reaches the threshold, whatever it is called. The rest of each parent becomes one leaf "other".
+ * A node stays where its total on either side reaches the threshold. The rest of each parent becomes one leaf "other".
  */
 import { OTHER, ROOT_NAME } from "./flame-graph.ts";
 import type { Interrupt } from "../model/interrupt.ts";
@@ -90,7 +90,7 @@ export function flameGraphDiff(
     }
     maxSelf = greater(maxSelf, greater(bar.leftSelf, bar.rightSelf));
     if (levels.length === depth) levels.push([]);
-    // Backwards, as the walk goes from right to left; turned round below.
+    // The walk goes from right to left, so chunks are written backwards; the level is reversed below.
     levels[depth]!.push(nameIndex, bar.rightSelf, bar.rightTotal, rightX, bar.leftSelf, bar.leftTotal, leftX);
     if (bar.node < 0) continue;
     let childLeftX = plus(leftX, bar.leftSelf);

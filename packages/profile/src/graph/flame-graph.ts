@@ -4,7 +4,7 @@
  *   x offset (from the end of the bar before it), total, self, index of the name
  *
  * A bar's own value lies at its left, its children follow in bytewise order of their names. Names are numbered in the
- * order of a walk that takes the last child first; 0 is the root's and no other's. What is below the threshold becomes one leaf called
+ * order of a walk that takes the last child first; only the root has 0. What is below the threshold becomes one leaf called
  * "other" behind its siblings; so an answer may hold a few bars more than were asked for. A function of the profile that is called
  * "other" is a bar like any other: it may stand beside that leaf, under the same name.
  */
@@ -14,10 +14,10 @@ import type { FlameGraph, Int64 } from "../model/results.ts";
 import type { NameTree } from "../model/stacktrace-tree.ts";
 import { minus, plus, Saturation, sumAt, thresholdOf, totalsOf } from "../model/sums.ts";
 
-/** The name of what was left out. */
+/** The name of the leaf that stands for nodes below the threshold. */
 export const OTHER = "other";
 
-/** The root's. A function may be called so too, or have no name: each has an index of its own. */
+/** The root's name. A function may have the same name, or none: each has an index of its own. */
 export const ROOT_NAME = "total";
 
 /** `maxNodes` below 1 keeps everything. */
@@ -41,7 +41,7 @@ export function flameGraph(tree: NameTree, maxNodes: number): { readonly graph: 
       nameIndexes.set(bar.name, nameIndex);
     }
     if (bar.self > maxSelf) maxSelf = bar.self;
-    // The walk goes from right to left: chunks are written backwards, and the level is turned round at the end.
+    // The walk goes from right to left: chunks are written backwards, and the level is reversed at the end.
     if (levels.length === depth) levels.push([]);
     levels[depth]!.push(nameIndex, bar.self, bar.total, left);
     let childLeft = plus(left, bar.self);
@@ -78,11 +78,11 @@ export interface PrunedBar {
 
 export interface PrunedNames {
   readonly root: PrunedBar;
-  /** In bytewise order of names; what was left out comes last. */
+  /** In bytewise order of names, with "other" last. */
   childrenOf(bar: PrunedBar): PrunedBar[];
 }
 
-/** The tree as truncation leaves it. Nodes without value are not there at all. */
+/** The tree after truncation, without nodes that have no value. */
 export function pruneNames(tree: NameTree, maxNodes: number): PrunedNames {
   const { nodeCount, nodeParent, nodeName, names } = tree;
   const totals = totalsOf(nodeParent, nodeCount, tree.self);

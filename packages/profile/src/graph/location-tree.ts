@@ -1,6 +1,6 @@
 /**
  * Location trees: stacktraces with lines, addresses and mappings, merged from several datasets, and cut down for pprof.
- * Every function here answers a new tree with symbols of its own; what it was given stays as it is.
+ * Every function here returns a new tree with symbols of its own, and does not change the one that it is given.
  */
 import { decodeUtf8, encodeUtf8 } from "@pyromesh/base";
 import { OTHER } from "./flame-graph.ts";
@@ -14,13 +14,13 @@ import { SymbolInterner } from "../dataset/symbol-interner.ts";
 import { symbolsNow } from "../model/symbol-table.ts";
 import type { Symbols } from "../model/symbol-table.ts";
 
-/** Merges any number of location trees exactly: same symbols, same node. What they have at their roots lies in a frame `NO_STACKTRACE` afterwards. */
+/** Merges any number of location trees exactly: nodes with equal symbols are one. Values at the roots are moved into a frame `NO_STACKTRACE`. */
 export class LocationTreeMerger {
   readonly #symbols = new SymbolInterner();
   readonly #tree = new StacktraceInterner();
   readonly #self = new SumColumn(1);
 
-  /** One that is interrupted is of no more use. */
+  /** After an interrupt the merger must not be used. */
   add(added: LocationTree, interrupt: Interrupt = UNINTERRUPTED): void {
     const { location } = this.#symbols.translate(added.symbols, interrupt);
     const { nodeCount, nodeParent, nodeLocation } = added.tree;
@@ -34,13 +34,13 @@ export class LocationTreeMerger {
     this.#self.addAll(added.self, nodeCount, target);
   }
 
-  /** Shares its columns with the merger: add no more afterwards. */
+  /** Shares its columns with the merger, so nothing may be added afterwards. */
   result(): LocationTree {
     return { tree: this.#tree, self: this.#self.view(), symbols: this.#symbols };
   }
 }
 
-/** Keeps the `maxNodes` nodes with the greatest totals; the rest of each parent becomes one frame `other`. Below 1: keeps all. */
+/** Keeps the `maxNodes` nodes with the greatest totals (below 1: all). The rest of each parent becomes one frame `other`. */
 export function truncateLocations(source: LocationTree, maxNodes: number, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { nodeCount, nodeParent, nodeLocation } = source.tree;
   const totals = totalsOf(nodeParent, nodeCount, source.self);
@@ -73,13 +73,13 @@ export function truncateLocations(source: LocationTree, maxNodes: number, interr
 }
 
 export interface GoPgo {
-  /** So many locations from the leaf; 0: all. */
+  /** How many locations are kept, counted from the leaf; 0: all. */
   readonly keepLocations: number;
-  /** The line of the leaf's function is forgotten, so that callees meet whatever line they were at. */
+  /** Drops the line number of the leaf's function, so that stacktraces that differ in it only are merged. */
   readonly aggregateCallees: boolean;
 }
 
-/** Stacktraces shortened for Go's profile-guided optimisation, which looks at hot call edges near the leaves only. */
+/** Shortens stacktraces for Go's profile-guided optimisation, which uses only hot calls near the leaves. */
 export function goPgoLocations(source: LocationTree, goPgo: GoPgo, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { nodeCount, nodeParent, nodeLocation } = source.tree;
   const symbols = new SymbolInterner();
@@ -108,13 +108,13 @@ export function goPgoLocations(source: LocationTree, goPgo: GoPgo, interrupt: In
 
 /** A string of a symbol table. */
 export function stringAt(symbols: Symbols, id: number): string {
-  // Copied: a TextDecoder refuses shared memory, where cached sections lie.
+  // Copied, since a TextDecoder refuses shared memory, where cached sections lie.
   return decodeUtf8(symbols.stringBytes.slice(symbols.stringOffset[id]!, symbols.stringOffset[id + 1]!));
 }
 
 /**
- * What a location without lines is called: where it lies and its address, `library.so!0xcafe04000`. The address alone, in bare
- * hexadecimal as Pyroscope shows it, where the mapping has no name.
+ * The name of a location without lines: its mapping and its address, `library.so!0xcafe04000`. Where the mapping has no name, the address
+ * alone, in hexadecimal without `0x`, as Pyroscope shows it.
  */
 export function addressName(symbols: Symbols, location: number): string {
   const high = symbols.locationAddressHigh[location]!;
@@ -125,7 +125,7 @@ export function addressName(symbols: Symbols, location: number): string {
   return file === "" ? address : `${file}!0x${address}`;
 }
 
-/** One location (1) with one line in a function of this name and nothing else. */
+/** Symbols of one location (1) with one line, in a function of this name. */
 function symbolsOf(name: string): Symbols {
   const bytes = encodeUtf8(name);
   return {
@@ -164,7 +164,7 @@ function withoutLeafLines(symbols: Symbols): Symbols {
     if (line < symbols.lineStart[location + 1]!) lineNumber[line] = 0;
   }
   const hasLines = (location: number): boolean => symbols.lineStart[location] !== symbols.lineStart[location + 1];
-  // An address is all that a location without lines is known by.
+  // A location without lines keeps its address, since it has no other name.
   const blank = (column: Uint32Array): Uint32Array =>
     column.slice(0, symbols.locationCount).map((address, location) => (location > 0 && hasLines(location) ? 0 : address));
   return { ...symbolsNow(symbols), locationAddressLow: blank(symbols.locationAddressLow), locationAddressHigh: blank(symbols.locationAddressHigh), lineNumber };

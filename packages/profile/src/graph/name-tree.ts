@@ -1,6 +1,6 @@
 /**
- * Name trees: stacktraces by function name, merged. Two nodes of one parent never share a name here, and a parent's id is
- * below its children's. Children are found by a hash over (parent, name); nothing recurses, so depth costs no stack.
+ * Name trees: stacktraces by function name, merged. Two children of one node never share a name, and a parent's id is
+ * below its children's. Children are found by a hash of (parent, name). Nothing is recursive, so deep trees need no stack.
  */
 import type { Interrupt } from "../model/interrupt.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
@@ -13,7 +13,7 @@ export class NameTreeBuilder {
   readonly #nodes = new NameNodes();
   readonly #self = new SumColumn(1);
 
-  /** One that is interrupted is of no more use. */
+  /** After an interrupt the builder must not be used. */
   add(tree: NameTree, interrupt: Interrupt = UNINTERRUPTED): void {
     const target = this.#nodes.place(tree, interrupt);
     this.#self.grow(this.#nodes.nodeCount);
@@ -29,20 +29,20 @@ export class NameTreeBuilder {
     this.#self.addInt64(node, value);
   }
 
-  /** Shares its columns with the builder: add no more afterwards. */
+  /** Shares its columns with the builder, so nothing may be added afterwards. */
   result(): NameTree {
     return this.#nodes.treeWith(this.#self);
   }
 }
 
-/** The nodes of merged name trees without values, so that several columns can stand over one shape. */
+/** The nodes of merged name trees, without values, so that several columns of values can share them. */
 export class NameNodes {
   nodeCount = 1;
   nodeParent: Uint32Array = new Uint32Array(64);
   nodeName: Uint32Array = new Uint32Array(64);
   readonly names: string[] = [""];
   readonly #nameIds = new Map<string, number>([["", 0]]);
-  /** Open addressing; 0 is an empty slot, since the root is nobody's child. */
+  /** Hash table with open addressing. 0 is an empty slot, since the root is no node's child. */
   #slots: Uint32Array = new Uint32Array(256);
 
   name(text: string): number {
@@ -54,7 +54,7 @@ export class NameNodes {
     return id;
   }
 
-  /** The child of `parent` with that name, made where there is none. */
+  /** The child of `parent` with this name; a new one where there is none. */
   child(parent: number, name: number): number {
     const mask = this.#slots.length - 1;
     let slot = hashOf(parent, name) & mask;
@@ -76,7 +76,7 @@ export class NameNodes {
     return node;
   }
 
-  /** Makes every node of `tree` and says where each one is now. */
+  /** Adds every node of `tree`. Returns the node that each became. */
   place(tree: NameTree, interrupt: Interrupt = UNINTERRUPTED): Uint32Array {
     const nameOf = new Uint32Array(tree.names.length);
     for (let i = 0; i < tree.names.length; i++) {
@@ -108,7 +108,7 @@ export class NameNodes {
   }
 }
 
-/** The children of each node, in id order: those of i are child[start[i]] .. child[start[i + 1] - 1]. */
+/** The children of each node in the order of ids: those of i are child[start[i]] .. child[start[i + 1] - 1]. */
 export interface ChildLists {
   readonly start: Uint32Array;
   readonly child: Uint32Array;

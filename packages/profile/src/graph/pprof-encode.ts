@@ -1,9 +1,9 @@
 /**
  * Location trees as google.v1.Profile bytes (pprof), uncompressed.
  *
- * Only what a sample reaches is written, under dense ids from 1 in the order of first use. Lengths are known before they are
- * written: a sample's list of locations is as long as its parent's and one more, so one forward pass over the tree sizes
- * them all, and nothing is moved afterwards.
+ * Only what samples refer to is written, under dense ids from 1 in the order of first use. Lengths are known before they are
+ * written: a sample's list of locations is its parent's and one more, so one forward pass over the tree gives the length of
+ * each, and nothing is moved afterwards.
  */
 import { encodeUtf8, putUvarint, putUvarint64, VARINT_BYTES_MAX } from "@pyromesh/base";
 import type { Interrupt } from "../model/interrupt.ts";
@@ -21,7 +21,7 @@ export interface PprofInput {
   readonly durationNs: bigint;
 }
 
-/** A sample beyond int64 is held at its end. */
+/** Values are limited to int64. */
 export function encodePprof(input: PprofInput, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
   const { tree, self, symbols } = input.tree;
   const { nodeCount, nodeParent, nodeLocation } = tree;
@@ -34,7 +34,7 @@ export function encodePprof(input: PprofInput, interrupt: Interrupt = UNINTERRUP
   }
 
   const locations = new DenseIds(symbols.locationCount);
-  // Bytes of the packed location ids of the stacktrace that ends at a node.
+  // By node: bytes of the packed location ids of the stacktrace that ends there.
   const idBytes = new Uint32Array(nodeCount);
   for (let node = 1; node < nodeCount; node++) {
     if (isReached[node] === 0) continue;
@@ -115,7 +115,7 @@ export function encodePprof(input: PprofInput, interrupt: Interrupt = UNINTERRUP
   out.message(11, () => writeValueType(out, strings, input.periodType));
   out.bigint(12, input.period);
   out.number(14, strings.ofText(input.sampleType.type));
-  // Last: by now every string is known. The order of fields is free in protobuf.
+  // Strings come last, when all are known. Protobuf allows fields in any order.
   strings.write(out);
   return out.finish();
 }
@@ -125,7 +125,7 @@ function writeValueType(out: ProtobufWriter, strings: StringTable, type: SampleT
   out.number(2, strings.ofText(type.unit));
 }
 
-/** Ids from 1 in the order of asking. Source id 0 is "none" and stays 0. */
+/** New ids from 1, in the order in which source ids are first asked for. Source id 0 is "none" and stays 0. */
 class DenseIds {
   count = 0;
   readonly #ids: Uint32Array;
@@ -147,12 +147,12 @@ class DenseIds {
   }
 }
 
-/** The string table being written: strings of the symbols by id, and a few texts of the profile's own. */
+/** The string table that is being written: strings of the symbols, and a few texts of the profile itself. */
 class StringTable {
   readonly #symbols: LocationTree["symbols"];
   readonly #ids: Uint32Array;
   readonly #texts = new Map<string, number>();
-  /** Where the bytes of string i + 1 come from: a string id of the symbols, or a text. */
+  /** By string, from 1: the string id of the symbols, or a text. */
   readonly #entries: (number | string)[] = [];
 
   constructor(tree: LocationTree) {
@@ -237,7 +237,7 @@ class ProtobufWriter {
     this.#length += bytes.length;
   }
 
-  /** A message whose length is filled in afterwards: one byte is left for it, and the few longer ones are moved. */
+  /** Writes a message whose length is known afterwards: one byte is left for it, and a longer message, which is rare, is moved. */
   message(field: number, write: () => void): void {
     this.tag(field, 2);
     this.#reserve(1);

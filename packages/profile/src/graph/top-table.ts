@@ -1,6 +1,6 @@
 /**
- * Top tables: per function name, what it spent itself and with all it called. A function that is several times on a stacktrace counts
- * that stacktrace once in its total. Made of the whole tree, so that a flame graph that was cut changes nothing here.
+ * Top tables: by function name, its own value and its value with everything that it called. A function that is several times on a stacktrace
+ * counts the stacktrace once in its total. They are made of the whole tree, before it is truncated for a flame graph.
  */
 import type { Interrupt } from "../model/interrupt.ts";
 import { UNINTERRUPTED } from "../model/interrupt.ts";
@@ -20,9 +20,9 @@ export interface TopRow {
 
 export interface TopTable {
   readonly rows: readonly TopRow[];
-  /** Of all stacktraces that were counted, whatever rows are here. */
+  /** The value of all stacktraces that were counted, whichever rows are returned. */
   readonly total: Int64;
-  /** Functions that were wanted and have a value, of which `rows` may be the first few. */
+  /** How many functions match and have a value; `rows` may be only the first of them. */
   readonly rowCount: number;
   readonly isSaturated: boolean;
 }
@@ -30,13 +30,13 @@ export interface TopTable {
 export type TopSort = "self" | "total";
 
 export interface TopTableOptions {
-  /** The first so many rows; 0: all. */
+  /** How many rows are returned at most; 0: all. */
   readonly limit: number;
-  /** By which value the greatest comes first; equal ones by the other value, then by name. */
+  /** The value by which rows are sorted, greatest first. Equal ones are sorted by the other value, then by name. */
   readonly sort: TopSort;
-  /** Function names from the root: only its last function and what that called are counted. Empty: everything. */
+  /** Function names from the root: only the node at the end of this path, and what lies below it, is counted. Empty: everything. */
   readonly callSite: readonly string[];
-  /** Only functions whose name holds this text, in any case. Empty: all. */
+  /** Only functions whose names contain this text, in upper or lower case, are returned. Empty: all. */
   readonly nameContains: string;
 }
 
@@ -56,7 +56,7 @@ export function topTable(tree: NameTree, options: Partial<TopTableOptions> = {},
   total.raise(sumAt(totals, top));
 
   const { start, child } = lists;
-  // How often each name is on the path to where the walk is.
+  // How often each name is on the current path of the walk.
   const onPath = new Uint32Array(names.length);
   const enter = (node: number): void => {
     const name = nodeName[node]!;

@@ -13,7 +13,7 @@ import { NameNodes } from "./name-tree.ts";
 import type { NameTree } from "../model/stacktrace-tree.ts";
 import { Saturation, SumColumn } from "../model/sums.ts";
 
-/** `maxNodes` below 1 keeps everything. A self beyond int64 is held at its end. */
+/** `maxNodes` below 1 keeps everything. Selfs are limited to int64. */
 export function encodeTree(tree: NameTree, maxNodes: number): { readonly bytes: Uint8Array; readonly isSaturated: boolean } {
   const pruned = pruneNames(tree, maxNodes);
   const writer = new ByteWriter(4096);
@@ -49,7 +49,7 @@ export function decodeTree(bytes: Uint8Array): NameTree {
     const name = reader.text();
     const value = reader.uvarint64();
     const childCount = reader.uvarint();
-    // A node takes 3 bytes or more, so a lying count ends here and not after a long loop.
+    // A node takes 3 bytes or more: a count that is too large is refused here, before it is used.
     if (childCount * 3 > reader.remaining) reader.fail(`room for ${childCount} children`, `${reader.remaining} bytes`);
     const node = isRoot ? 0 : nodes.child(parents.at(-1)!, nodes.name(name));
     isRoot = false;

@@ -8,15 +8,13 @@
  * (sample type and unit, period type and unit). So all profile types of one record share a fingerprint.
  *
  * What must stay true: equal label sets have equal canonical bytes, in whatever order they come, and different ones have different bytes. A
- * record's body holds them as two runs (RECORD.md), so that the fingerprint can be told from a record without decoding it. It is stored and
- * sent, so it never changes: a golden value in the test.
+ * record's body holds them as two runs (RECORD.md), so the fingerprint can be computed without decoding a record. Fingerprints are
+ * stored and sent, so the definition never changes: the test holds golden values.
  */
 import { hash } from "node:crypto";
 import { ByteWriter } from "@pyromesh/base";
 import type { Label } from "./labels.ts";
 import { LABEL_SERVICE_NAME, labelValue, sortLabels } from "./labels.ts";
-
-export const FINGERPRINT_BYTES = 8;
 
 /** `labels` in any order, each name once. A set without a service has the fingerprint of one whose service is "". */
 export function fingerprintOf(labels: readonly Label[]): bigint {

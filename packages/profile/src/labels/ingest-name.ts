@@ -1,18 +1,18 @@
 /**
- * `__name__` of a pprof that came by /ingest, which names no profile: it is told from the sample types, under the names
- * the client shows them by (reference 1.4.1). The first sample type that fits decides, except that a `wall` anywhere
+ * `__name__` of a pprof that came by /ingest, which names no profile: it follows from the sample types, under the names
+ * by which the client shows them (reference 1.4.1). The first sample type that fits decides, except that a `wall` anywhere
  * makes it a wall profile; where none fits, the profile is called as the last one is shown.
  */
 import type { SampleType } from "./profile-type.ts";
 
-/** What /ingest knows beside the profile. `api` fills it in. */
+/** What a request to /ingest says beside the profile. `api` fills it in. */
 export interface IngestQuirks {
   readonly spyName: string;
   /** From `sample_type_config`: pprof sample type -> how the client shows it. Undefined: none was sent. */
   readonly sampleTypes: Readonly<Record<string, { readonly displayName?: string; readonly units?: string }>> | undefined;
 }
 
-/** How Go's own sample types are shown where the client sends no configuration; one that is sent stands alone. */
+/** How Go's own sample types are shown where the client sends no configuration. A configuration that is sent replaces these. */
 const SHOWN_AS = new Map([
   ["samples", "cpu"],
   ["goroutine", "goroutines"],
@@ -20,13 +20,13 @@ const SHOWN_AS = new Map([
   ["delay", "mutex_duration"],
 ]);
 
-/** The whole of a shown name -> `__name__`. */
+/** `__name__` by the whole name that is shown. */
 const NAME_BY_WHOLE = new Map([
   ["space", "memory"],
   ["objects", "memory"],
 ]);
 
-/** Part of a shown name -> `__name__`, in the order they are tried. */
+/** `__name__` by a part of the name that is shown, in the order in which they are tried. */
 const NAME_BY_PART: readonly (readonly [string, string])[] = [
   ["cpu", "process_cpu"],
   ["alloc_", "memory"],
@@ -50,5 +50,5 @@ export function ingestName(sampleTypes: readonly SampleType[], ingest: IngestQui
 
 function shownAs(type: string, sampleTypes: IngestQuirks["sampleTypes"]): string {
   if (sampleTypes === undefined) return SHOWN_AS.get(type) ?? type;
-  return (Object.hasOwn(sampleTypes, type) ? sampleTypes[type]!.displayName : undefined) || type; // "" is no name either
+  return (Object.hasOwn(sampleTypes, type) ? sampleTypes[type]!.displayName : undefined) || type; // "" counts as no name
 }

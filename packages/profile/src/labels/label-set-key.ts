@@ -1,14 +1,14 @@
 /**
- * The label set of a push as a number that can key a map, told before anything of the push is decoded.
+ * The label set of a push as a number that can key a map, computed before anything of the push is decoded.
  *
  * What must stay true: label sets that are kept as the same one (relabel.ts) have the same number, in whatever order they come. The numbers are
- * 53 bits of a fast hash: enough to remember by, and never to store by.
+ * 53 bits of a fast hash: good enough as keys of a cache, too short to be stored.
  */
 import type { Label } from "./labels.ts";
 import { LABEL_SERVICE_NAME, LABEL_SESSION_ID } from "./labels.ts";
 import { isKeptLabel, UNKNOWN_SERVICE } from "./relabel.ts";
 
-/** `labels` as the client sent them, its session folded. */
+/** `labels`: as the client sent them, with the session id folded. */
 export function labelSetKey(labels: readonly Label[]): number {
   low = 0;
   high = 0;
@@ -27,7 +27,7 @@ export function labelSetKey(labels: readonly Label[]): number {
   return (high & 0x1f_ffff) * 2 ** 32 + (low >>> 0);
 }
 
-/** Up to so many labels each is compared with those before it; of more a set tells. */
+/** Up to this many labels, each is compared with those before it; of more, a set finds the ones that are sent twice. */
 const COMPARED_COUNT_MAX = 32;
 
 function isBefore(labels: readonly Label[], at: number): boolean {
@@ -36,8 +36,8 @@ function isBefore(labels: readonly Label[], at: number): boolean {
   return false;
 }
 
-// Sums over the labels, so their order does not matter. Each label is two 32-bit hashes, and stirred before it is added. Each call begins
-// them anew.
+// Sums over the labels, so their order does not matter. Each label gives two 32-bit hashes, which are mixed once more before they are
+// added. Each call starts them anew.
 let low = 0;
 let high = 0;
 
@@ -49,7 +49,7 @@ function add(name: string, value: string): void {
     b = Math.imul(b + unit, 0x9e37_79b1);
     b = (b << 13) | (b >>> 19);
   }
-  // No unit of text, so the border between name and value is hashed too.
+  // A number that no character has, so that the border between name and value is hashed too.
   a = Math.imul(a ^ 0x1_0000, 0x0100_0193);
   b = Math.imul(b + 0x1_0000, 0x9e37_79b1);
   for (let i = 0; i < value.length; i++) {

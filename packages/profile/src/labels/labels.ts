@@ -8,10 +8,10 @@ export interface Label {
   readonly value: string;
 }
 
-/** Sorted by name, names distinct: made by `sortLabels`, kept so by everyone. */
+/** Sorted by name, and each name once. `sortLabels` makes it so, and whoever changes a set keeps it so. */
 export type Labels = readonly Label[];
 
-/** Bytewise order of UTF-8. Differs from JavaScript's only above the surrogates. */
+/** Bytewise order of UTF-8. JavaScript's own order differs from it only where surrogates are compared with characters above them. */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   const length = Math.min(a.length, b.length);
@@ -31,7 +31,7 @@ export function sortLabels(labels: readonly Label[]): Label[] {
   return [...labels].sort((a, b) => compareText(a.name, b.name));
 }
 
-/** By name, then value, label by label; of two that begin alike the shorter comes first. */
+/** Compares name, then value, label by label. Where one set is the beginning of the other, the shorter comes first. */
 export function compareLabels(a: Labels, b: Labels): number {
   for (let i = 0; i < a.length && i < b.length; i++) {
     const order = compareText(a[i]!.name, b[i]!.name) || compareText(a[i]!.value, b[i]!.value);
@@ -52,7 +52,7 @@ export function withLabels(labels: Labels, changes: Readonly<Record<string, stri
   return sortLabels(kept);
 }
 
-/** One string per label set: lengths keep `a="b"` apart from anything that could look like it. Used as a map key. */
+/** A map key: different label sets have different keys, since each text stands behind its length. */
 export function labelsKey(labels: Labels): string {
   let key = "";
   for (const { name, value } of labels) key += `${name.length}:${name}${value.length}:${value}`;

@@ -60,10 +60,10 @@ export function checkProfileSize(sizeBytes: number, limits: ProfileLimits): void
   }
 }
 
-/** No push has as many of anything; a number the engine compares as a small integer. */
+/** Stands for no limit: no push has as many of anything, and V8 compares it as a small integer. */
 const UNBOUNDED = 0x3fff_ffff;
 
-/** 0 lifts a limit. */
+/** `limit`, or a number beyond any push where it is 0. */
 export function orUnbounded(limit: number): number {
   return limit > 0 && limit < UNBOUNDED ? limit : UNBOUNDED;
 }

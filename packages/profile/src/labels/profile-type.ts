@@ -34,7 +34,7 @@ export function parseProfileType(text: string): ProfileType {
   return { name, sampleType, sampleUnit, periodType, periodUnit };
 }
 
-/** The type of column `sampleType` of a record with these labels (its `__name__`) and period. */
+/** The profile type of one column of a record: `__name__` from its labels, the column's sample type, the record's period type. */
 export function profileTypeOf(labels: Labels, sampleType: SampleType, period: SampleType): ProfileType {
   return {
     name: labelValue(labels, LABEL_NAME) ?? "",
@@ -45,13 +45,13 @@ export function profileTypeOf(labels: Labels, sampleType: SampleType, period: Sa
   };
 }
 
-/** The labels a reader sees on a series: the record's own, and those the type adds. */
+/** The labels that a reader sees on a series: the record's own, and those of the profile type. */
 export function seriesLabels(labels: Labels, type: ProfileType): Labels {
   // A label without a value is no label: py-spy's profiles have no period type.
   return sortLabels([...labels, ...typeLabels(labels, type)].filter(({ value }) => value !== ""));
 }
 
-/** What the type adds; a value may be empty. */
+/** The labels of the profile type; a value may be empty. */
 export function typeLabels(labels: Labels, type: ProfileType): Label[] {
   return [
     { name: LABEL_PROFILE_TYPE, value: printProfileType(type) },

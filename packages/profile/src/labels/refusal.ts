@@ -1,6 +1,6 @@
 /**
  * Why a profile was refused. The reason is Pyroscope's own word, because dashboards count discards by it; the code is
- * ours and stable. Every refusal is the caller's to repair (kind `invalid_argument`), so its sentence says what to change.
+ * ours and stable. A refusal is always something that the caller can repair (kind `invalid_argument`), so its sentence says what to change.
  */
 import { CodedError } from "@pyromesh/base";
 

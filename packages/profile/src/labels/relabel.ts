@@ -8,7 +8,7 @@ import type { ProfileLimits } from "./limits.ts";
 import { orUnbounded } from "./limits.ts";
 import { refusal } from "./refusal.ts";
 
-/** Dropped before anything is kept: the store writes the first six itself, and the last two speak to the server only. */
+/** Dropped from every push: the store makes the first six itself, and the last two are messages to the server. */
 const NOT_KEPT: ReadonlySet<string> = new Set([
   "__profile_type__",
   "__service_name__",
@@ -26,29 +26,29 @@ export function isKeptLabel(name: string): boolean {
 
 export const UNKNOWN_SERVICE = "unknown_service";
 
-/** godeltaprof's names for what is otherwise known without the prefix. */
+/** godeltaprof puts it in front of names that other clients send without it. */
 const DELTA_PREFIX = "godeltaprof_";
 
 /**
  * The labels of a push, sorted, with a `service_name`. A label sent twice is one. A name with two values is still in: `checkLabels`
- * refuses it, since nobody knows which one is meant. A session id is kept here and not on samples: whoever takes the push in has
- * folded or dropped the client's, which would be a series each.
+ * refuses it, since nobody knows which one is meant. A session id is kept here, and not on samples: the writer has
+ * folded or dropped the client's ids, each of which would be a series.
  */
 export function receivedLabels(labels: readonly Label[]): Label[] {
   const kept = labels.filter(({ name }) => isKeptLabel(name) || name === LABEL_SESSION_ID);
   if (!kept.some(({ name }) => name === LABEL_SERVICE_NAME)) kept.push({ name: LABEL_SERVICE_NAME, value: UNKNOWN_SERVICE });
-  // Of a name with two values some stay, in whatever order: it is refused.
+  // A name with two values may leave several labels, in any order: the push is refused then.
   return sortLabels(kept).filter(({ name, value }, i, sorted) => sorted[i - 1]?.name !== name || sorted[i - 1]!.value !== value);
 }
 
-/** The default rename of a profile as a whole: `godeltaprof_X` becomes `X` and says so. */
+/** Pyroscope's default rename of a profile: `godeltaprof_X` becomes `X`, and `__name_replaced__` holds the old name. */
 export function renamed(labels: Labels): Labels {
   const name = labelValue(labels, LABEL_NAME);
   if (name === undefined || !name.startsWith(DELTA_PREFIX)) return labels;
   return withLabels(labels, { [LABEL_NAME]: name.slice(DELTA_PREFIX.length), __name_replaced__: name });
 }
 
-/** The default rename of one sample type: the `cpu` column of a `wall` profile is a CPU profile. */
+/** Pyroscope's default rename of one sample type: the `cpu` column of a `wall` profile is a CPU profile. */
 export function nameOfColumn(name: string, sampleType: string): string {
   return name === "wall" && sampleType === "cpu" ? "process_cpu" : name;
 }
@@ -96,7 +96,7 @@ export function checkLabels(labels: readonly Label[], limits: ProfileLimits): vo
   }
 }
 
-/** Half of a pair, which no UTF-8 spells. */
+/** Half of a surrogate pair: UTF-8 has no bytes for it. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
 function isLonger(text: string, lengthBytesMax: number): boolean {
@@ -104,7 +104,7 @@ function isLonger(text: string, lengthBytesMax: number): boolean {
   return text.length > lengthBytesMax || (text.length * 3 > lengthBytesMax && Buffer.byteLength(text) > lengthBytesMax);
 }
 
-/** At most this much of a label set goes into an error. */
+/** Characters of a label set that go into an error at most. */
 const SHOWN_LENGTH_MAX = 512;
 
 function shown(labels: Labels): string {

@@ -10,11 +10,11 @@ export const IDENTITY_BYTES = 16;
  * Rises with every change of what normalisation makes of a push (normalize.ts, split-samples.ts, relabel.ts, the body's
  * layout), and only when every member can: two versions give one push two identities, and it would count twice.
  *
- * History: 1, first. 2: Go's cut stacktraces are completed of every Go profile; of folded text empty frames are left out, frames lie in
- * a mapping and functions have a system name; a label sent twice is one.
+ * History: 1, first. 2: stacktraces that Go's runtime cut off are completed in every Go profile; of folded text, empty frames are left out,
+ * frames lie in a mapping and functions have a system name; a label that is sent twice is one.
  */
 export const NORMALISATION_VERSION = 2;
-/** Records of it are read: what they hold has the same meaning, only that pushes were made into them by older rules. */
+/** The oldest version that is read. Its columns mean the same; only the rules that made them of a push were others. */
 export const NORMALISATION_VERSION_MIN = 1;
 
 export function identityOf(body: Uint8Array): Uint8Array {

@@ -1,7 +1,7 @@
 /**
- * The columns behind a record's view: scratch, kept from one record to the next, filled by whoever reads a record (record-decode.ts)
- * or takes one out of larger tables (symbol-subset.ts). Whoever writes one has the same columns in the kernel's memory
- * (kernel-memory.ts), so that a record just written need not be read again to be taken into a dataset.
+ * The columns behind a record's view: scratch that is used again for the next record. record-decode.ts fills them from a record's bytes,
+ * symbol-subset.ts from larger tables. A record that was just encoded has the same columns in the kernel's memory (kernel-memory.ts),
+ * so that it need not be decoded to be inserted into a dataset.
  *
  * Entry 0 of nodes, locations, functions, mappings and strings is "none".
  */
@@ -9,7 +9,7 @@ import { grown } from "./scratch.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
 import type { Symbols } from "./symbol-table.ts";
 
-/** How many of each, "none" left out. */
+/** How many there are of each, without entry 0. */
 export interface RecordCounts {
   readonly nodes: number;
   readonly locations: number;
@@ -86,7 +86,7 @@ export class RecordColumns {
     for (let type = 0; type < typeCount; type++) this.values[type] = grown(this.values[type] ?? new Float64Array(64), count);
   }
 
-  /** Valid, like the symbols, until the columns are filled again. */
+  /** Valid until the columns are filled again, like the symbols. */
   tree(nodeCount: number): StacktraceTree {
     this.nodeParent[0] = this.nodeLocation[0] = 0;
     return { nodeCount: nodeCount + 1, nodeParent: this.nodeParent, nodeLocation: this.nodeLocation };

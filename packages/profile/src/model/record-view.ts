@@ -14,7 +14,7 @@ export interface RecordView {
   /** 16 bytes. */
   readonly identity: Uint8Array;
   readonly tenant: string;
-  /** Without the profile type's labels; with `__name__` and `service_name`. */
+  /** With `__name__` and `service_name`, without the labels of the profile type. */
   readonly labels: Labels;
   readonly timeNs: bigint;
   readonly durationNs: bigint;
@@ -29,11 +29,11 @@ export interface RecordView {
   readonly sampleCount: number;
   /** Leaf node of each sample. The same node occurs twice only with different spans or traces. */
   readonly sampleNode: Uint32Array;
-  /** Columns by sample type; the first sampleCount entries count. */
+  /** One column per sample type, of which the first `sampleCount` entries are used. */
   readonly values: readonly ValueColumn[];
   /** Index into `spans` per sample (0: none), or undefined where no sample has one. */
   readonly sampleSpan: Uint32Array | undefined;
-  /** 8 bytes each, back to back; entry 0 is zeros and means none. Same bytes as the hex text spells, in order. */
+  /** 8 bytes each, back to back; entry 0 is zeros and means none. The bytes are in the order of the hex digits. */
   readonly spans: Uint8Array;
   /** Index into `traces` per sample (0: none), or undefined. */
   readonly sampleTrace: Uint32Array | undefined;
@@ -49,7 +49,7 @@ export interface EncodedRecord {
   readonly service: string;
   readonly timeMs: number;
   readonly sampleCount: number;
-  /** Of its label set: 64 bits (labels/fingerprint.ts). */
+  /** 64 bits of its label set's hash (labels/fingerprint.ts). */
   readonly fingerprint: bigint;
   /** record.ts gives the layout. They may lie in pooled memory: then they are valid until the record is released. */
   readonly bytes: Uint8Array;

@@ -1,4 +1,4 @@
-/** What queries answer, before a protocol encodes it. Whole numbers are `number` up to 2^53 and `bigint` above. */
+/** Answers of queries, before a protocol encodes them. Whole numbers are `number` up to 2^53 and `bigint` above. */
 import type { Labels } from "../labels/labels.ts";
 
 export type Int64 = number | bigint;
@@ -42,7 +42,7 @@ export interface TimeSeries {
 }
 
 export interface HeatmapSlot {
-  /** Right edge: the slot is (timestamp - step, timestamp]. */
+  /** The slot's right edge: it covers (timestamp - step, timestamp]. */
   readonly timestampMs: number;
   readonly yMin: readonly number[];
   readonly counts: readonly number[];

@@ -1,6 +1,6 @@
 /**
  * Scratch columns: typed arrays kept between pushes and records, so that the hot path allocates next to nothing.
- * They grow by doubling and hold at least what is asked; what was in them is kept.
+ * They grow by doubling, to at least the length that is asked for, and keep their contents.
  */
 
 type Column = Uint8Array | Uint32Array | Float64Array | BigUint64Array;
@@ -13,7 +13,7 @@ export function grown<T extends Column>(column: T, lengthMin: number): T {
   return larger;
 }
 
-/** As `grown`, with zeros in the first `length`. */
+/** As `grown`; the first `length` entries are 0. */
 export function cleared<T extends Uint8Array | Uint32Array>(column: T, length: number): T {
   const scratch = grown(column, length);
   scratch.fill(0, 0, length);

@@ -1,11 +1,11 @@
 /**
  * Stacktraces as a prefix tree in columns: node 0 is the root (no frame), a parent's id is below its children's, so one
- * backward pass adds selves up to totals. A stacktrace is the id of its leaf node.
+ * pass from the back adds up totals. A stacktrace is the id of its leaf node.
  */
 
 /**
- * Where answers show the value of samples that have no stacktrace: those lie at a tree's root, whose own value no flame graph and no
- * pprof could show, while time series count it.
+ * The frame under which answers show samples without a stacktrace. In a tree they lie at the root, whose own value neither a flame graph
+ * nor pprof can show, though time series count it.
  */
 export const NO_STACKTRACE = "[no stacktrace]";
 

@@ -1,8 +1,8 @@
 /**
- * Exact sums of whole numbers >= 0. One lane of doubles holds them while a running bound proves that every sum stays
- * below 2^53; past the bound a second lane takes the carries, and the value is high * 2^32 + low.
+ * Exact sums of whole numbers >= 0. One column of doubles holds them while a running bound proves that every sum stays
+ * below 2^53; past the bound a second column takes the carries, and the value is high * 2^32 + low.
  *
- * What must stay true: a caller raises the bound before it adds, so no addition is ever rounded.
+ * What must stay true: a caller raises the bound before it adds, so that no addition is rounded.
  */
 import { assert } from "@pyromesh/base";
 import type { Int64 } from "./results.ts";
@@ -30,7 +30,7 @@ export class SumColumn {
     return this.#length;
   }
 
-  /** Call before adding values that sum to at most `total`: it is what proves one lane to be enough. */
+  /** Call it before adding values that sum to at most `total`: it decides whether one column is enough. */
   raise(total: Int64): void {
     if (this.#high !== undefined) return;
     const bound = plus(this.#bound, total);
@@ -38,7 +38,7 @@ export class SumColumn {
     else this.#widen();
   }
 
-  /** `value` is a whole number in [0, 2^53), already under the bound. */
+  /** `value` is a whole number in [0, 2^53) for which the bound was raised. */
   add(index: number, value: number): void {
     const high = this.#high;
     if (high === undefined) this.#low[index]! += value;
@@ -57,7 +57,7 @@ export class SumColumn {
     else this.addBig(index, value);
   }
 
-  /** Adds entry `from` of other sums, already under the bound. */
+  /** Adds entry `from` of other sums, for which the bound was raised. */
   addFrom(index: number, sums: Sums, from: number): void {
     const low = sums.low[from]!;
     if (sums.high === undefined) return this.add(index, low);
@@ -76,7 +76,7 @@ export class SumColumn {
     }
   }
 
-  /** Makes room for indexes below `length`; what is new is 0. Never shrinks. */
+  /** Makes room for indexes below `length`; new entries are 0. Never shrinks. */
   grow(length: number): void {
     if (length <= this.#length) return;
     if (length > this.#low.length) {
@@ -91,7 +91,7 @@ export class SumColumn {
     return sumAt({ low: this.#low, high: this.#high }, index);
   }
 
-  /** The sums as they are now; adding more may change or leave them. */
+  /** The sums. They share memory with this column: later additions may or may not show in them. */
   view(): Sums {
     return { low: this.#low.subarray(0, this.#length), high: this.#high?.subarray(0, this.#length) };
   }
@@ -139,7 +139,7 @@ export function totalsOf(nodeParent: Uint32Array, nodeCount: number, self: Sums)
   const low = self.low.slice(0, nodeCount);
   if (self.high === undefined) {
     for (let node = nodeCount - 1; node > 0; node--) low[nodeParent[node]!]! += low[node]!;
-    // The root's is the greatest, and rounding keeps order: when it is below 2^53, nothing was rounded.
+    // The root's total is the greatest, and rounding keeps order: if it is below 2^53, nothing was rounded.
     if (nodeCount === 0 || low[0]! < TWO_53) return { low, high: undefined };
     low.set(self.low.subarray(0, nodeCount));
   }
@@ -186,7 +186,7 @@ export function thresholdOf(count: number, valueAt: (index: number) => Int64, co
   return heap[0]!;
 }
 
-/** Exact. A number while below 2^53 on both sides of zero. */
+/** The exact sum: a number where it is within 2^53 of zero, else a bigint. */
 export function plus(a: Int64, b: Int64): Int64 {
   if (typeof a === "number" && typeof b === "number") {
     const sum = a + b;
@@ -203,7 +203,7 @@ export function minus(a: Int64, b: Int64): Int64 {
   return compact(BigInt(a) - BigInt(b));
 }
 
-/** Holds values at int64's end, and remembers whether it had to. */
+/** Limits values to int64, and remembers whether one was beyond it. */
 export class Saturation {
   isSaturated = false;
 
@@ -214,7 +214,7 @@ export class Saturation {
   }
 }
 
-/** high * 2^32 + low is added, low below 2^53. The entry's own low stays below 2^32. */
+/** Adds high * 2^32 + low, where low is below 2^53. The low part of the entry stays below 2^32. */
 function addWide(lows: Float64Array, highs: Float64Array, index: number, high: number, low: number): void {
   const carry = Math.floor(low / TWO_32);
   let sum = lows[index]! + (low - carry * TWO_32);

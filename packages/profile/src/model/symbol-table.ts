@@ -42,7 +42,7 @@ export interface Symbols {
   readonly lineNumber: Float64Array;
 }
 
-/** The symbols as they are now, whatever is interned later. Written out, so that a column that is added to `Symbols` is missed by the compiler and not by a scan. */
+/** The symbols as they are now, whatever is interned later. Each column is named, so that the compiler reports one that was added to `Symbols` and forgotten here. */
 export function symbolsNow(symbols: Symbols): Symbols {
   return {
     stringCount: symbols.stringCount,

@@ -1,4 +1,4 @@
-/** Records are grouped by the aligned hour of their time: copies of a record share it, so they meet where it is read. */
+/** Records are grouped by the aligned hour of their time: copies of a record have the same time, so they are always read together. */
 
 export const WINDOW_MS = 3_600_000;
 

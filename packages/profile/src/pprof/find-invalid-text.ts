@@ -1,11 +1,11 @@
 /**
- * Which text of a pprof is not UTF-8: the string, by what refers to it. Read again and slowly, after the push was refused: the string
- * table often stands before or behind all that names a string, so that the decoder knows nothing of it when it meets the string.
+ * Says which text of a pprof is not UTF-8, by what refers to it. The push is read again for that, slowly, once it is refused: when the decoder
+ * meets the string, it has not met, or no longer knows, what refers to it.
  *
  *   string 17 = 666fff   <-- sample label {key: "thread", str: 17}     the value of the sample label "thread"
  *                        <-- function {name: 17, filename: "a.c"}      the name of a function in the file "a.c"
  *
- * Whatever else is wrong with the bytes is not looked at: reading ends there.
+ * Where the bytes are wrong in another way, reading ends.
  */
 import { isUtf8 } from "node:buffer";
 import { VarintCursor } from "@pyromesh/base";
@@ -37,7 +37,7 @@ function stringsOf(pprof: Uint8Array): Uint8Array[] {
   return strings;
 }
 
-/** What string `index` is, by the first in the profile that names it. */
+/** Describes string `index` by the first thing in the profile that refers to it. */
 function firstPlaceOf(index: number, pprof: Uint8Array, strings: readonly Uint8Array[]): string | undefined {
   let place: string | undefined;
   const quote = (at: number): string => JSON.stringify(Buffer.from(strings[at]?.subarray(0, SHOWN_BYTES_MAX) ?? []).toString("utf8"));
@@ -86,10 +86,10 @@ function firstPlaceOf(index: number, pprof: Uint8Array, strings: readonly Uint8A
   return place;
 }
 
-/** Of a name that is shown beside the one that is wrong. */
+/** Bytes shown of a name that stands beside the wrong one in the message. */
 const SHOWN_BYTES_MAX = 100;
 
-/** The number of each field of a message that has no messages. */
+/** The value of each varint field, by field number. */
 function numbersOf(message: Uint8Array): Readonly<Record<number, number>> {
   const numbers: Record<number, number> = {};
   eachField(message, (number, value) => {
@@ -100,8 +100,8 @@ function numbersOf(message: Uint8Array): Readonly<Record<number, number>> {
 }
 
 /**
- * Calls `visit` for each field until it answers true, or the bytes are no message any more. `value` is that of a varint, 0 of
- * anything else; `content` is what is measured by a length.
+ * Calls `visit` for each field until it returns true, or the bytes are no message any more. `value` is 0 for all but varints; `content` is
+ * set for fields with a length.
  */
 function eachField(bytes: Uint8Array, visit: (number: number, value: number, content: Uint8Array | undefined) => boolean): void {
   const cursor = new VarintCursor(bytes);

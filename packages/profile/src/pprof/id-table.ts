@@ -3,7 +3,7 @@
  * is its index already; the table is built only for the others.
  */
 
-/** A direct table may be this many times longer than the ids it holds; sparser ids go to a Map. */
+/** A table by id may be this many times longer than the number of ids; where ids are sparser, a Map is used. */
 const SPARSENESS_MAX = 8;
 
 export class IdTable {
@@ -11,7 +11,7 @@ export class IdTable {
   #count = 0;
   #indexes: Uint32Array | Map<number, number> | undefined;
 
-  /** ids[1 .. count]. Of an id that occurs twice the last counts, as in Pyroscope. */
+  /** The ids are ids[1 .. count]. Where one occurs twice, the last counts, as in Pyroscope. */
   build(ids: Uint32Array, count: number): void {
     this.#ids = ids;
     this.#count = count;
@@ -32,7 +32,7 @@ export class IdTable {
     }
   }
 
-  /** True: an id up to the count is its own index. */
+  /** Whether every id is its own index. */
   get isDense(): boolean {
     return this.#indexes === undefined;
   }
@@ -44,7 +44,7 @@ export class IdTable {
     return (indexes instanceof Map ? indexes.get(id) : indexes[id]) ?? 0;
   }
 
-  /** Turns the ids in column[from, to) into indexes. */
+  /** Replaces the ids in column[from, to) by indexes. */
   resolve(column: Uint32Array, from: number, to: number): void {
     if (this.#indexes === undefined) {
       const count = this.#count;

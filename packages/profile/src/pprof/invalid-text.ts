@@ -1,9 +1,9 @@
-/** Text that is not UTF-8, shown so that a reader finds it again: its bytes in hexadecimal, bounded. */
+/** Shows text that is not UTF-8 in an error: some of its bytes, in hexadecimal. */
 import { toHex } from "@pyromesh/base";
 
-/** Bytes shown of one text: longer ones are cut around the first byte that is wrong. */
+/** Bytes shown of one text at most: those around the first byte that is wrong. */
 const SHOWN_BYTES_MAX = 64;
-/** So many of them before that byte. */
+/** How many of them stand before that byte. */
 const SHOWN_BYTES_BEFORE = 32;
 
 /** `666f6fff`; with "..." where it was cut. */
@@ -14,7 +14,7 @@ export function hexOfInvalidText(bytes: Uint8Array): string {
   return `${from > 0 ? "..." : ""}${toHex(bytes.subarray(from, to))}${to < bytes.length ? "..." : ""}`;
 }
 
-/** Near where the first character stands that is none: reading replaces it, so that what is written again differs from there on. */
+/** About where the first wrong byte is: decoding replaces it, so that encoding again gives other bytes from there on. */
 function invalidAt(bytes: Uint8Array): number {
   const again = Buffer.from(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("utf8"));
   let at = 0;

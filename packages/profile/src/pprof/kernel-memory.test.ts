@@ -19,7 +19,7 @@ const CANARY = 0xa5;
 const FILLED_BYTES_MAX = 4 * INPUT_BYTES;
 
 /** One gets the pushes one after the other; the other's columns are filled with CANARY before each, as if another tenant's push had been there. */
-interface Lane {
+interface Encoding {
   readonly decoder: PprofDecoder;
   readonly encoder: RecordEncoder;
 }
@@ -126,7 +126,7 @@ const bytesOf = ({ buffer, byteOffset, byteLength }: Column): Uint8Array => new 
 describe("the kernel's memory", () => {
   it("whatever is pushed: nothing is written beside a column, nothing is left where zeros must be, what stood there before decides nothing", () => {
     const random = seededRandom(20_261);
-    const [used, swept] = [0, 1].map(() => ({ decoder: new PprofDecoder({ inputBytesMin: INPUT_BYTES }), encoder: new RecordEncoder() })) as [Lane, Lane];
+    const [used, swept] = [0, 1].map(() => ({ decoder: new PprofDecoder({ inputBytesMin: INPUT_BYTES }), encoder: new RecordEncoder() })) as [Encoding, Encoding];
     for (const { decoder, encoder } of [used, swept]) encodeAll(decoder, encoder, anyPush(random)); // makes the kernels
     const { memory } = swept.decoder.kernel;
     const columns = Object.entries(memory.columns) as [keyof KernelColumns, Column][];

@@ -18,16 +18,16 @@ const MAPPING_COUNT_MAX = 65_535;
 const TYPE_COUNT_MAX = 4096;
 /** Room in front of a record's columns for its envelope and header, which is labels for the most part. */
 export const FRONT_BYTES_MAX: number = 256 * 1024;
-/** What a byte of input becomes at most: a function of four bytes three references and a line number. */
+/** How many bytes of a record a byte of input becomes at most: the worst is a function of few bytes, with three references and a line number. */
 const OUT_BYTES_PER_INPUT_BYTE = 13;
 const MAPPING_BYTES_MAX = 35;
 
-/** A node costs a byte of a location id; repairing cut stacktraces adds some (fix-go-truncated.ts). */
+/** A node takes at least one byte of input, its location id; repairing cut stacktraces adds some (fix-go-truncated.ts). */
 export function nodeCountMax(bytes: number): number {
   return Math.ceil(bytes * 1.1) + 4096;
 }
 
-/** What normalising may add: names that get their file in front, and versions in build ids (string-rewrite.ts). */
+/** How much text normalising may add: file names in front of function names, and versions in build ids (string-rewrite.ts). */
 export function addedTextBytesMax(bytes: number): number {
   return 4 * bytes + 2 ** 20;
 }

@@ -129,7 +129,7 @@ describe("odd input: bytes", () => {
           const result = outcome(cut);
           if (!ends.has(length)) expect(result, `cut at ${length}`).deep.equal({ reason: "malformed_profile" });
           else if ("records" in result) {
-            expect(recordSums(result.records, SERIES_NAMES), `cut at ${length}`).deep.equal(saturated(expectedSums(cut)));
+            expect(saturated(recordSums(result.records, SERIES_NAMES)), `cut at ${length}`).deep.equal(saturated(expectedSums(cut)));
             equalCount++;
           }
         }
@@ -149,7 +149,8 @@ describe("odd input: bytes", () => {
         const expected = "records" in result ? expectedOf(pprof) : undefined;
         if (!("records" in result) || expected === undefined) return;
         acceptedCount++;
-        expect(recordSums(result.records, SERIES_NAMES)).deep.equal(saturated(expected));
+        // Samples of one stacktrace that differ in their span stay apart in a record, so its sums may go beyond int64 too.
+        expect(saturated(recordSums(result.records, SERIES_NAMES))).deep.equal(saturated(expected));
       }),
       { numRuns: 1000 },
     );

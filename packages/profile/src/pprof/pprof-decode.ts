@@ -3,7 +3,7 @@
  *
  * Ids are the push's own until `normalize` resolves them. Columns of mappings, functions and locations start at 1, as
  * the ids of most profilers do, so that resolving mostly means finding nothing to do.
- * Columns are valid until the next push is decoded. What normalising adds may put longer ones in their place.
+ * Columns are valid until the next push is decoded. Normalising may replace one by a longer one.
  */
 import type { ProfileLimits } from "../labels/limits.ts";
 import { orUnbounded } from "../labels/limits.ts";
@@ -13,21 +13,21 @@ import { PprofKernel } from "./pprof-kernel.ts";
 import { refusal } from "../labels/refusal.ts";
 import { StacktraceWalk } from "./stacktrace-walk.ts";
 
-/** What a kernel takes that is made for no push in particular. */
+/** Input that a kernel has room for at least. */
 const INPUT_BYTES_MIN = 256 * 1024;
-/** A kernel for more would need more memory than WebAssembly has. Met only where `max_profile_size_bytes` was raised past it. */
+/** A kernel for more input would need more memory than WebAssembly can address. Reached only where `max_profile_size_bytes` was raised beyond it. */
 const INPUT_BYTES_MAX = 16 * 1024 * 1024;
 
 const NOTHING = new Uint8Array(0);
 const NO_NUMBERS = new Uint32Array(0);
 
 export class PprofDecoder {
-  /** The input; normalise may replace it by one with rewritten names behind it. Strings point into it. */
+  /** The push, to which string positions refer. Normalising may add rewritten names behind it. */
   bytes: Uint8Array = NOTHING;
-  /** Rewritten names may take as many bytes of the input as this. It goes by the push alone, not by the pushes for which the kernel was made. */
+  /** Bytes that rewritten names may take. It depends on this push alone, not on the larger ones for which the kernel was made. */
   bytesMax = 0;
 
-  /** Samples as they came, the dropped ones included. */
+  /** How many samples came, including those that were dropped. */
   arrivedSampleCount = 0;
   /** Values per sample. */
   valueCount = 0;
@@ -81,7 +81,7 @@ export class PprofDecoder {
   lineFunction: Uint32Array = NO_NUMBERS;
   lineNumber: Float64Array = new Float64Array(0);
 
-  /** The highest string index each kind of reference names: one comparison each tells whether all are in range. */
+  /** The highest string index of each kind of reference: one comparison says whether all are in range. */
   readonly stringMax = { type: 0, label: 0, functionField: 0, mappingField: 0 };
 
   readonly #inputBytesMin: number;
@@ -93,17 +93,17 @@ export class PprofDecoder {
   }
 
   get tree(): StacktraceWalk {
-    return this.#tree!; // set by every `decode`
+    return this.#tree!; // every `decode` sets it
   }
 
-  /** Of the kernel's memory, untouched pages too: V8 counts them all. */
+  /** The size of the kernel's memory, with pages that were never touched: V8 counts these too. */
   get memoryBytes(): number {
     return this.#kernel?.memory.memory.buffer.byteLength ?? 0;
   }
 
-  /** In whose memory the columns lie. */
+  /** The kernel in whose memory the columns lie. */
   get kernel(): PprofKernel {
-    return this.#kernel!; // likewise
+    return this.#kernel!; // every `decode` sets it
   }
 
   /** `hashSeed`: any 32 bits the sender cannot know; they change no result. */

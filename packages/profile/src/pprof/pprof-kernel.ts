@@ -1,6 +1,7 @@
 /**
- * The kernel: the decoder's inner loops as WebAssembly (../kernel, compiled by scripts/build.mjs into gen/kernel-bytes.ts), on a
- * memory laid out for pushes up to a size (kernel-memory.ts), and what they ask of JavaScript: to refuse in words, and what is rare.
+ * The kernel: the inner loops of decoding and encoding as WebAssembly (../kernel, compiled by scripts/build.mjs into gen/kernel-bytes.ts), on
+ * a memory for pushes up to a size (kernel-memory.ts). The kernel calls JavaScript to refuse a push in words, and for what is rare: ids of 64
+ * bits, and text that is not ASCII.
  */
 import { isUtf8 } from "node:buffer";
 import { assert } from "@pyromesh/base";
@@ -14,7 +15,7 @@ import { malformed, refusal } from "../labels/refusal.ts";
 
 export interface DecodeLimits {
   readonly sampleCountMax: number;
-  /** At least as many as the push's own frames make. */
+  /** At least as many nodes as the push's own frames can make. */
   readonly nodeCountMax: number;
   readonly depthMax: number;
   readonly labelCountMax: number;
@@ -40,7 +41,7 @@ export class PprofKernel {
   readonly #exports: KernelExports;
   /** Ids from 2^31 on, numbered in order of appearance. */
   readonly #bigIds = new Map<bigint, number>();
-  /** Of the push. */
+  /** Length of the push. */
   #inputBytes = 0;
   #limits: DecodeLimits = { sampleCountMax: 0, nodeCountMax: 0, depthMax: 0, labelCountMax: 0 };
 
@@ -78,7 +79,7 @@ export class PprofKernel {
     return this.#exports.findChild(parent, location);
   }
 
-  /** 0: there is no room for it. */
+  /** Makes the child where there is none. 0 where there is no room for it. */
   childAt(parent: number, location: number): number {
     return this.#exports.childAt(parent, location);
   }
@@ -88,7 +89,7 @@ export class PprofKernel {
     return hasLabels ? this.#exports.mergeByAll(sampleCount) : this.#exports.mergeByNode(sampleCount);
   }
 
-  /** Columns of sums by merged sample: exact in doubles, or in 64 bits. */
+  /** Adds up the values of merged samples, one column per sample type: as doubles where all sums are exact so, else as 64-bit integers. */
   addUp(sampleCount: number, valueCount: number, mergedCount: number): ValueColumn[] {
     this.#exports.addUp(sampleCount, valueCount, mergedCount);
     const { sums, sumIsWide } = this.memory.columns;
@@ -111,7 +112,7 @@ export class PprofKernel {
     return (end >>> 0) - out.byteOffset; // WebAssembly's numbers have a sign; an address from 2^31 on would be negative
   }
 
-  /** An id never seen costs the push at least five bytes, so the map is bounded by it. */
+  /** Bounded by the push: each new id takes at least five bytes of it. */
   #bigId(id: bigint): number {
     let number = this.#bigIds.get(id);
     if (number === undefined) this.#bigIds.set(id, (number = 0x8000_0000 + this.#bigIds.size));

@@ -1,6 +1,6 @@
 /**
- * Writes small pprof profiles: what other formats are turned into, so that they take the same way in as pprof itself.
- * Frames are interned. (Query results, which are large, have a writer of their own.)
+ * Writes small pprof profiles, into which other formats are converted, so that only pprof needs a decoder.
+ * Frames are interned. Query results, which are large, have a writer of their own (graph/pprof-encode.ts).
  */
 import { ByteWriter } from "@pyromesh/base";
 import type { Label } from "../labels/labels.ts";
@@ -14,7 +14,7 @@ export interface PprofHead {
   /** 0: the profile has no clock of its own. */
   readonly timeNs: bigint;
   readonly durationNs: bigint;
-  /** As Pyroscope turns text into pprof: every frame lies in one mapping that says nothing, and a function's system name is its name. */
+  /** As Pyroscope converts text: every frame lies in one empty mapping, and a function's system name is its name. */
   readonly isOfText?: boolean;
 }
 
@@ -114,7 +114,7 @@ export class PprofWriter {
   }
 }
 
-/** The id of the one mapping of a text. */
+/** The id of that mapping. */
 const TEXT_MAPPING = 1;
 
 /** Zeros are left out, as protobuf does. */

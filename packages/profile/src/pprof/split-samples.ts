@@ -17,9 +17,9 @@ import { cleared, grown } from "../model/scratch.ts";
 
 export interface SplitSamples {
   readonly groups: readonly SampleGroup[];
-  /** Of all groups together. */
+  /** Merged samples of all groups together. */
   readonly sampleCount: number;
-  /** Columns by merged sample. */
+  /** One column per sample type, by merged sample. */
   readonly values: readonly ValueColumn[];
   readonly sampleSpan: Uint32Array | undefined;
   readonly spans: Uint8Array;
@@ -28,36 +28,36 @@ export interface SplitSamples {
 }
 
 export interface SampleGroup {
-  /** What the samples' own labels add to the series', sorted. */
+  /** The labels that the samples add to those of the push, sorted. */
   readonly labels: Labels;
-  /** Its merged samples; in the kernel's memory. */
+  /** Its merged samples, in the kernel's memory. */
   readonly samples: Uint32Array;
 }
 
-/** What a sample label's key means. */
+/** What the key of a sample label is. */
 const UNSEEN = 0;
 const SPLITS = 1;
 const SPAN = 2;
 const TRACE = 3;
 const IGNORED = 4;
 
-// Scratch: one push at a time is split, from decode to encoded records, without a pause.
+// Used again for each push: one at a time is split and encoded, without a pause in between.
 let keyMeaning = new Uint8Array(1 << 10);
 let textSpan = new Uint32Array(1 << 10);
 let textTrace = new Uint32Array(1 << 10);
 let pairs = new Uint32Array(16);
 const NOTHING = new Uint8Array(0);
 
-/** Lets go of the scratch: after a push far larger than most. */
+/** Frees that memory, after a push far larger than most. */
 export function releaseSplitScratch(): void {
   textSpan = textTrace = new Uint32Array(0);
   keyMeaning = NOTHING;
 }
 
 /**
- * `isOverridden` says of a sample label's name that the series' own label wins, or that it is never kept. `hashSeed`: any 32 bits the
- * sender cannot know; they change no result. `checkGroup` may refuse the labels of a group before there is another: thousands of
- * groups may name one long string.
+ * `isOverridden`: whether a sample label of this name is ignored, since the push has a label of the name, or since it is never kept.
+ * `hashSeed`: any 32 bits that the sender cannot know; they change no result. `checkGroup` may refuse the labels of a group before the next
+ * one is made: thousands of groups may refer to one long string.
  */
 export function splitSamples(decoded: PprofDecoder, isOverridden: (name: string) => boolean, hashSeed: number, checkGroup: (labels: Labels) => void = () => {}): SplitSamples {
   const { kernel, sampleCount, valueCount } = decoded;
@@ -132,7 +132,7 @@ function assignGroups(
         if (pairCount + 2 > pairs.length) pairs = grown(pairs, pairCount + 2);
         pairs[pairCount++] = key;
         pairs[pairCount++] = text;
-        // Shifted in between, so that which label sets fall together depends on the seed.
+        // Shifted in between, so that it depends on the seed which label sets have the same hash.
         hash = Math.imul(hash ^ key, 0x9e37_79b1);
         hash = Math.imul(hash ^ (hash >>> 15) ^ text, 0x85eb_ca6b);
         hash ^= hash >>> 13;
@@ -144,7 +144,7 @@ function assignGroups(
     }
     sampleSpan[i] = span;
     sampleTrace[i] = trace;
-    // Neighbours mostly carry the same labels in the same order.
+    // Most samples have the same labels as the one before, in the same order.
     if (previous === undefined || !isSigned(previous.pairs, pairCount)) {
       let alike = signatures.get(hash);
       if (alike === undefined) signatures.set(hash, (alike = []));
@@ -169,7 +169,7 @@ function assignGroups(
   return groupLabels;
 }
 
-/** String numbers of keys and values, as a sample gave them, and the group they lead to. */
+/** The string numbers of a sample's label keys and values in turn, and the group of such samples. */
 interface Signature {
   readonly pairs: Uint32Array;
   readonly group: number;
@@ -188,7 +188,7 @@ function meaningOf(name: string, isOverridden: (name: string) => boolean): numbe
   return name === "" || isOverridden(name) ? IGNORED : SPLITS;
 }
 
-/** Of a name given twice the first counts. */
+/** Where a name occurs twice, the first counts. */
 function labelsOf(decoded: PprofDecoder, pairs: Uint32Array): Labels {
   const labels: Label[] = [];
   for (let i = 0; i < pairs.length; i += 2) {
@@ -198,11 +198,11 @@ function labelsOf(decoded: PprofDecoder, pairs: Uint32Array): Labels {
   return sortLabels(labels);
 }
 
-/** Span or trace ids told from hex text. */
+/** Reads span or trace ids from hexadecimal text, and numbers them. */
 class HexIds {
   readonly #widthBytes: number;
   readonly #table: FixedIds;
-  /** By string: the number of the id it spells, plus 1. 0: not read yet. */
+  /** By string: the number of its id, plus 1. 0: not read yet. */
   readonly #known: Uint32Array;
 
   constructor(widthBytes: number, known: Uint32Array, hashSeed: number) {
@@ -211,7 +211,7 @@ class HexIds {
     this.#table = new FixedIds(widthBytes, hashSeed);
   }
 
-  /** The number of the id that string `text` spells; 0 where it spells none, or nothing but zeros. */
+  /** The number of the id in string `text`; 0 where it is no id, or all zeros. */
   numberOf(decoded: PprofDecoder, text: number): number {
     const known = this.#known;
     if (known[text] === 0) known[text] = this.#read(decoded.bytes, decoded.stringStart[text]!, decoded.stringEnd[text]!) + 1;
@@ -232,7 +232,7 @@ class HexIds {
     return isZero ? 0 : this.#table.intern(hexBytes, 0);
   }
 
-  /** None included. */
+  /** Including number 0, which is none. */
   get count(): number {
     return this.#table.count;
   }

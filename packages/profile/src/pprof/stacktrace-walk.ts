@@ -20,12 +20,12 @@ export class StacktraceWalk implements StacktraceTree {
     return this.#kernel.nodeCount;
   }
 
-  /** The child at a location (the push's own id), made where there is none; 0 where there is no room for it. Not after `normalize` has turned ids into indexes. */
+  /** The child at a location, by the push's own id; made where there is none, 0 where there is no room. Not to be called once `normalize` has replaced ids by indexes. */
   childAt(parent: number, location: number): number {
     return this.#kernel.childAt(parent, location);
   }
 
-  /** As `childAt`, but 0 where there is none. */
+  /** The child at a location, or 0 where there is none. */
   findChild(parent: number, location: number): number {
     return this.#kernel.findChild(parent, location);
   }

@@ -1,8 +1,8 @@
 /**
- * New strings for a push that was decoded: they are put behind the input, in the kernel's memory, where the old ones stay as they are.
+ * Adds strings to a push that was decoded: behind the input, in the kernel's memory. The old strings stay as they are.
  *
- * Bounded: what is added may be four times the push (or 256 KiB), and a MiB more. A push that wants more (a long file name put in front of
- * thousands of functions) is refused.
+ * Bounded: four times the push (or 256 KiB) and a MiB may be added. A push that needs more, such as a long file name in front of thousands of
+ * functions, is refused.
  */
 import type { PprofDecoder } from "./pprof-decode.ts";
 import { refusal } from "../labels/refusal.ts";

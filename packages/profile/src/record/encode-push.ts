@@ -1,11 +1,11 @@
 /**
- * One push, from pprof bytes to encoded records: decode, normalise, split, encode, name. Pure and synchronous: it runs in
- * a worker, one push at a time, on scratch that is kept from one push to the next.
+ * One push, from pprof bytes to encoded records: decode, normalise, split, encode, hash. Pure and synchronous: it runs in
+ * a worker, one push at a time, in memory that is used again for the next push.
  *
  *   pprof bytes --decode--> columns --normalise--> the same, repaired --split--> groups --encode--> one record each
  *
  * A push that holds nothing (no samples, or none but zeros) gives no records and is no error. Whatever is wrong with the
- * input is a refusal (refusal.ts); the records of one push stand or fall together.
+ * input is a refusal (refusal.ts); of one push all records are made, or none.
  */
 import { hash } from "node:crypto";
 import { assert, CodedError } from "@pyromesh/base";
@@ -31,9 +31,9 @@ import { releaseSplitScratch, splitSamples } from "../pprof/split-samples.ts";
 
 export interface PushInput {
   readonly tenant: string;
-  /** As the client sent them: unsorted, perhaps doubled. Of /ingest without `__name__`. */
+  /** As the client sent them: unsorted, and perhaps with a name twice. From /ingest they have no `__name__`. */
   readonly labels: readonly Label[];
-  /** Not compressed. Not kept: the records are copies. */
+  /** Not compressed. The records are copies, so it may be overwritten afterwards. */
   readonly pprof: Uint8Array;
   /** The client's UUID, 16 bytes; joins the identity. */
   readonly profileId?: Uint8Array | undefined;
@@ -41,7 +41,7 @@ export interface PushInput {
   readonly fallbackTimeNs: bigint;
   /** Joins the identity of a profile without a time of its own. */
   readonly idempotencyKey?: string | undefined;
-  /** 16 random bytes: join the identity where there is neither time nor key nor profile id. Also seed the hash table. */
+  /** 16 random bytes. They join the identity where there is neither time nor key nor profile id, and they seed hash tables. */
   readonly nonce: Uint8Array;
   readonly nowMs: number;
   /** Set for what came by /ingest. */
@@ -50,10 +50,10 @@ export interface PushInput {
   readonly window: AcceptanceWindow;
 }
 
-/** /ingest clients without a clock count from 1970: less than a year after it is no time. */
+/** Clients of /ingest without a clock count from 1970, so a time in the first year after it is no time. */
 const NS_OF_1970 = 365n * 86_400n * 1_000_000_000n;
 
-/** Pushes above this are rare; scratch that grew with one is let go after it. */
+/** Larger pushes are rare: memory that grew with one is freed after it. */
 const SCRATCH_PUSH_BYTES_MAX = 4 * 1024 * 1024;
 
 /** A UUID's. */
@@ -75,14 +75,14 @@ export function encodePush(input: PushInput, use?: RecordUse): EncodedRecord[] {
   try {
     return encode(input, use);
   } catch (thrown) {
-    if (!(thrown instanceof CodedError)) releaseScratch(); // a bug of ours: the scratch may be half written
+    if (!(thrown instanceof CodedError)) releaseScratch(); // a bug of ours: the memory may be half written
     throw thrown;
   } finally {
     if (input.pprof.length > SCRATCH_PUSH_BYTES_MAX) releaseScratch();
   }
 }
 
-/** What decoding pushes holds outside of the heap now, from one push to the next. */
+/** Memory outside of the heap that is kept from one push to the next. */
 export function pushMemoryBytes(): number {
   return decoder.memoryBytes;
 }
@@ -95,12 +95,12 @@ function releaseScratch(): void {
 }
 
 /**
- * Every record carries its own symbols, so that sample labels which split a push finely repeat them: beyond this the push
- * is refused. Its samples' labels then are ids of some kind, which no store of series wants.
+ * Bytes of all records of one push; beyond, it is refused. Every record has its own symbols, so sample labels that split a push into
+ * thousands of series repeat them. Such labels are ids of some kind, which make no useful series.
  */
 const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
-/** The head of every record of one push. */
+/** What all records of one push share. */
 interface Common {
   readonly tenant: string;
   readonly timeNs: bigint;
@@ -165,8 +165,8 @@ function commonOf(input: PushInput, types: NormalizedTypes): Common {
 }
 
 /**
- * For a profile without an id that becomes several records: by it readers know them for one profile. Made of what every
- * sending of the profile shares, in whatever order it is written.
+ * The id of a profile that came without one and becomes several records, so that readers count one profile. It is made of facts that are the
+ * same whenever the profile is sent again, in whatever order its tables are written.
  */
 function sharedProfileId(common: Common, labels: Labels, split: SplitSamples): Uint8Array {
   const totals = split.values.map((column) => columnTotal(column, split.sampleCount));
@@ -185,7 +185,7 @@ function pushLabels(input: PushInput, types: NormalizedTypes): Labels {
   return renamed(labels);
 }
 
-/** One record of a group for each `__name__` its columns go by: one, but for the `cpu` column of a wall profile. */
+/** Encodes a record for each `__name__` of the group's columns: one, except where a wall profile has a `cpu` column. */
 function encodeGroup(
   common: Common,
   labels: Labels,
@@ -199,7 +199,7 @@ function encodeGroup(
   const name = labelValue(labels, LABEL_NAME) ?? "";
   const columnsByName = new Map<string, number[]>();
   for (const [column, { type }] of types.sampleTypes.entries()) {
-    // A column of zeros holds nothing: no series of that type appears for it.
+    // A column of zeros is left out: no series of its type appears.
     if (!kernel.hasValue(column, split.sampleCount, group.samples)) continue;
     const columnName = nameOfColumn(name, type);
     const columns = columnsByName.get(columnName);
@@ -236,7 +236,7 @@ function encodeGroup(
   }
 }
 
-/** Those of a group that have a value in one of the columns. */
+/** The samples of a group that have a value in one of the columns. */
 function samplesWithValue(kernel: PprofKernel, split: SplitSamples, group: SampleGroup, columns: readonly number[]): Uint32Array {
   const { selection } = kernel.memory.columns;
   const values = columns.map((column) => split.values[column]!); // column indexes come from the same list

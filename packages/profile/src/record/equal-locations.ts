@@ -4,18 +4,18 @@
  *   Map[go.shape.string].Get  map.go:12        both are Map.Get map.go:12 now: where they have one mapping and address, too, they are
  *   Map[go.shape.int].Get     map.go:12        one location to Pyroscope, which merges such a profile before it looks at stacktraces
  *
- * Only what a collapsed name touches is looked at; that a profile holds the same thing twice for other reasons is left.
+ * Only functions with a collapsed name are compared: what a profile holds twice for other reasons stays as it is.
  */
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 
 export interface EqualLocations {
-  /** Location id -> the id of the first that is like it; without those that are the first. Ids are the push's own. */
+  /** Location id -> the id of the first location that is equal to it. Those that are the first are left out. Ids are the push's own. */
   readonly sameAs: ReadonlyMap<number, number>;
-  /** The number that Pyroscope gives the location of this id: its place among those that are left. */
+  /** Location id -> the number that Pyroscope gives it: its place among the locations that are left. */
   readonly orderOf: (id: number) => number;
 }
 
-/** Before ids become indexes. `collapsedNames`: the strings that names were collapsed to. */
+/** To be called before ids are replaced by indexes. `collapsedNames`: the strings to which names were collapsed. */
 export function equalLocations(decoded: PprofDecoder, collapsedNames: ReadonlySet<number>): EqualLocations {
   const { locationCount, locationId, lineStart, lineFunction, lineNumber, locationMapping, locationAddressLow, locationAddressHigh } = decoded;
   const functions = equalFunctions(decoded, collapsedNames);
@@ -50,7 +50,7 @@ export function equalLocations(decoded: PprofDecoder, collapsedNames: ReadonlySe
   }
 }
 
-/** Function id -> the id of the first that is like it, the first included; only of functions of which there are several. */
+/** Function id -> the id of the first function that is equal to it, including that one. Functions that have no equal are left out. */
 function equalFunctions(decoded: PprofDecoder, collapsedNames: ReadonlySet<number>): ReadonlyMap<number, number> {
   const { functionCount, functionId, functionName, functionSystemName, functionFilename, functionStartLine } = decoded;
   const spelled = spellings(decoded, collapsedNames);
@@ -69,7 +69,7 @@ function equalFunctions(decoded: PprofDecoder, collapsedNames: ReadonlySet<numbe
   return first;
 }
 
-/** String -> the collapsed one that reads the same, for each that does: a name may have come both with type parameters and without. */
+/** String -> the collapsed string with the same text: a name may occur both with type parameters and without. */
 function spellings({ bytes, stringCount, stringStart, stringEnd }: PprofDecoder, collapsedNames: ReadonlySet<number>): ReadonlyMap<number, number> {
   const text = (string: number): string => Buffer.from(bytes.buffer, bytes.byteOffset + stringStart[string]!, stringEnd[string]! - stringStart[string]!).toString("latin1");
   const byText = new Map([...collapsedNames].map((string) => [text(string), string]));

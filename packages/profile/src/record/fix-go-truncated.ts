@@ -13,16 +13,16 @@
  * whose root the other one still has. Of several the one where they lie deepest is followed, of equals the first in the order of
  * groups (`groupsOf`); that one may itself begin in a third, and so on to the last, whose first stacktrace has what is missing.
  *
- * All of it is Pyroscope's rule, so that the same stacktraces come out, down to what it passes over: the last group in its order, and
- * where that first stacktrace is no longer than what is missing. Its order goes by the numbers of locations, and where type parameters
- * were taken out of names (fix-go.ts), locations that are alike afterwards are one. Only recursion is left alone more narrowly: there a
- * group that leads into itself ends the repair of all that come after it.
+ * All of it is Pyroscope's rule, so that the same stacktraces come out. It skips the last group in its order, and does
+ * nothing where the stacktrace that should supply the frames is no longer than what is missing. Its order goes by the numbers of locations, and where type parameters
+ * were taken out of names (fix-go.ts), locations that are equal afterwards are one. One thing differs: in Pyroscope a group that leads into
+ * itself ends the repair of all groups after it; here only recursive groups are left alone.
  *
  * What must stay true: no value is touched, so totals are exact; a stacktrace only gets frames before its root; the numbers of
  * locations decide nothing but the order of groups.
  *
- * Bounds: a stacktrace grows by less than the length of another one of the push. Where the tree has no room for all nodes to be made (a
- * tenth more than the push has bytes, which no Go program was seen to need), all stays as it came.
+ * Bounds: a stacktrace grows by less than the length of another one of the push. Where the tree has no room for the new nodes (a tenth more
+ * than the push has bytes, which no Go program was seen to need), every stacktrace stays as it came.
  */
 import { equalLocations } from "./equal-locations.ts";
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
@@ -31,63 +31,63 @@ import type { SampleType } from "../labels/profile-type.ts";
 import { cleared, grown } from "../model/scratch.ts";
 import type { StacktraceWalk } from "../pprof/stacktrace-walk.ts";
 
-/** Frames that must agree: fewer, and recursion would look like a cut. All lengths here are Pyroscope's. */
+/** Frames that must agree. With fewer, recursion would look like a cut. All lengths here are Pyroscope's. */
 const OVERLAP = 16;
-/** So many frames one neighbour may supply. */
+/** Frames that one neighbour may supply at most. */
 const SHIFT_MAX = 8;
 const GROUP_DEPTH = OVERLAP + SHIFT_MAX;
-/** Groups that begin in each other more often than this, or in a circle, are recursion: left as they are. */
+/** Groups that begin in each other more often than this, or in a circle, are recursion, and stay as they are. */
 const STEPS_MAX = 56;
 
 const ALLOCATION_TYPES: ReadonlySet<string> = new Set(["alloc_objects", "alloc_space", "inuse_objects", "inuse_space"]);
 /** The runtime cuts allocations at 32 program counters and CPU samples at 64; inlining makes some of them a few locations less. */
 const ALLOCATION_DEPTH_MIN = 32 - 4;
 const CPU_DEPTH_MIN = 64 - 4;
-/** A deeper allocation says that this Go cuts at 128 (1.23 and later): what is 32 deep is whole. */
+/** An allocation deeper than this shows that this Go cuts at 128 (1.23 and later), so that stacktraces of 32 frames are whole. */
 const ALLOCATION_DEPTH_MAX = 32;
 
-// Scratch by node and by group: one push at a time is repaired.
+// By node and by group. Used again for each push: one at a time is repaired.
 let depthScratch = new Uint32Array(1 << 10);
 let groupScratch = new Uint32Array(1 << 10);
 let movedScratch = new Uint32Array(1 << 10);
 let keyScratch = new Uint32Array(1 << 10);
 
-/** Lets go of the scratch: after a push far larger than most. */
+/** Frees that memory, after a push far larger than most. */
 export function releaseGoScratch(): void {
   depthScratch = groupScratch = movedScratch = keyScratch = new Uint32Array(0);
 }
 
 export interface GoFacts {
-  /** The client's name for itself. */
+  /** What the client calls itself (`pyroscope_spy`). */
   readonly spyName: string;
-  /** Strings that type parameters were taken out of; none where there were none. */
+  /** Strings that were made by taking type parameters out of names. */
   readonly collapsedNames: ReadonlySet<number>;
 }
 
-/** Before ids become indexes, since the tree is asked for children by location id. */
+/** To be called before ids are replaced by indexes, since the tree finds children by location id. */
 export function repairGoTruncated(decoded: PprofDecoder, sampleTypes: readonly SampleType[], { spyName, collapsedNames }: GoFacts): void {
   const isAllocation = sampleTypes.some(({ type }) => ALLOCATION_TYPES.has(type));
   if (!isAllocation && !sampleTypes.some(({ type }) => type === "cpu")) return;
   const { tree } = decoded;
   const depthMin = isAllocation ? ALLOCATION_DEPTH_MIN : CPU_DEPTH_MIN;
   if (tree.nodeCount <= depthMin) return;
-  const depthMax = measure(tree);
+  const depthMax = measureDepths(tree);
   if (depthMax < depthMin || (isAllocation && depthMax > ALLOCATION_DEPTH_MAX) || !isGoProfile(decoded, spyName)) return;
   const equal = collapsedNames.size === 0 ? undefined : equalLocations(decoded, collapsedNames);
   let isGone: Uint8Array | undefined;
   if (equal !== undefined && equal.sameAs.size > 0) {
-    isGone = unite(decoded, equal.sameAs);
+    isGone = moveToEqualLocations(decoded, equal.sameAs);
     if (isGone === undefined) return;
-    measure(tree);
+    measureDepths(tree);
   }
   const { nodeCount } = tree;
   const groups = groupsOf(decoded, nodeCount, isGone, equal?.orderOf);
   findSources(tree, groups);
-  if (attach(tree, groups)) move(decoded, groups, nodeCount);
+  if (findNewParents(tree, groups)) moveGroups(decoded, groups, nodeCount);
 }
 
-/** Fills the scratch with the depth of each node; answers the greatest. */
-function measure({ nodeCount, nodeParent }: StacktraceWalk): number {
+/** Writes the depth of each node into `depthScratch`; returns the greatest. */
+function measureDepths({ nodeCount, nodeParent }: StacktraceWalk): number {
   const depths = (depthScratch = grown(depthScratch, nodeCount));
   depths[0] = 0;
   let depthMax = 0;
@@ -99,8 +99,8 @@ function measure({ nodeCount, nodeParent }: StacktraceWalk): number {
   return depthMax;
 }
 
-/** Puts samples where their stacktraces lie once equal locations are one. Answers 1 for each node that stands for nothing any more; undefined where there was no room: then all stays. */
-function unite({ tree, sampleCount, sampleNode }: PprofDecoder, sameAs: ReadonlyMap<number, number>): Uint8Array | undefined {
+/** Moves samples to where their stacktraces lie once equal locations are one. Returns 1 for each node that no sample uses any more; undefined where there was no room, and nothing was moved. */
+function moveToEqualLocations({ tree, sampleCount, sampleNode }: PprofDecoder, sameAs: ReadonlyMap<number, number>): Uint8Array | undefined {
   const { nodeCount, nodeParent, nodeLocation } = tree;
   const moved = (movedScratch = cleared(movedScratch, nodeCount));
   const isGone = new Uint8Array(nodeCount);
@@ -122,26 +122,26 @@ function unite({ tree, sampleCount, sampleNode }: PprofDecoder, sameAs: Readonly
 /** Columns of groups, in Pyroscope's order: `groupsOf`. */
 interface Groups {
   readonly count: number;
-  /** So many of them, from the first on, are looked at: the last one is not. */
+  /** How many of them are compared, from the first on: all but the last. */
   readonly usedCount: number;
-  /** At GROUP_DEPTH. */
+  /** The group's node at GROUP_DEPTH. */
   readonly node: Uint32Array;
-  /** At OVERLAP, on the way there: groups with the same one begin alike. */
+  /** Its ancestor at depth OVERLAP: groups that share it begin alike. */
   readonly topNode: Uint32Array;
   /** GROUP_DEPTH locations each, from the root. */
   readonly path: Uint32Array;
   /** The leaf of its first sample. */
   readonly firstLeaf: Uint32Array;
-  /** The group this one begins in, and by how many frames deeper; shift 0: in none. */
+  /** The group in which this one begins, and by how many frames deeper; shift 0: in none. */
   readonly source: Uint32Array;
   readonly shift: Uint8Array;
-  /** The node its path belongs below; 0: it stays. */
+  /** The node below which its path belongs; 0: it stays. */
   readonly below: Uint32Array;
 }
 
 /**
  * Pyroscope sorts groups by the bytes of their location numbers, eight each and the least first, from the frame at GROUP_DEPTH to the
- * root: as whole numbers whose bytes are turned round. `isGone`: nodes to leave out; `orderOf`: numbers that stand for ids.
+ * root. That is the order of whole numbers with their bytes reversed. `isGone`: nodes to leave out; `orderOf`: the number of each location id.
  */
 function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: number, isGone: Uint8Array | undefined, orderOf: ((id: number) => number) | undefined): Groups {
   const { nodeParent, nodeLocation } = tree;
@@ -156,7 +156,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: nu
   const count = nodes.length;
   const topNode = new Uint32Array(count);
   const path = new Uint32Array(count * GROUP_DEPTH);
-  // Of each node: its group, plus 1; 0 above GROUP_DEPTH.
+  // By node: its group, plus 1; 0 above GROUP_DEPTH.
   const groupOf = (groupScratch = cleared(groupScratch, nodeCount));
   for (let group = 0; group < count; group++) {
     let node = nodes[order[group]!]!;
@@ -178,7 +178,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: nu
   }
   return {
     count,
-    // Pyroscope counts the last group's samples from the wrong end. It finds one only where all other groups have but one each.
+    // Pyroscope counts the last group's samples from the wrong end, and so finds one only where all other groups have one each.
     usedCount: otherSampleCount > count - 1 ? count - 1 : count,
     node: Uint32Array.from(order, (found) => nodes[found]!),
     topNode,
@@ -190,7 +190,7 @@ function groupsOf({ tree, sampleCount, sampleNode }: PprofDecoder, nodeCount: nu
   };
 }
 
-/** The four bytes of a number in the other order. */
+/** The number with its four bytes reversed. */
 function turned(number: number): number {
   return ((number << 24) | ((number << 8) & 0xff_0000) | ((number >>> 8) & 0xff00) | (number >>> 24)) >>> 0;
 }
@@ -200,7 +200,7 @@ function compareKeys(keys: Uint32Array, a: number, b: number): number {
   return 0;
 }
 
-/** Whether OVERLAP frames of a path, some way down, are how another group begins: the tree itself is the index. */
+/** Fills `source` and `shift`: for each group, the group in which its first OVERLAP frames lie deepest. The tree itself is the index. */
 function findSources(tree: StacktraceWalk, { usedCount, topNode, path, source, shift }: Groups): void {
   const found = new Map<number, { group: number; shift: number }>();
   for (let group = 0; group < usedCount; group++) {
@@ -220,23 +220,23 @@ function findSources(tree: StacktraceWalk, { usedCount, topNode, path, source, s
   }
   for (let group = 0; group < usedCount; group++) {
     const known = found.get(topNode[group]!);
-    // A group that is found in itself recurses; nobody knows more of it.
+    // A group that is found in itself is recursion: what is missing is not known.
     if (known === undefined || known.group === group) continue;
     source[group] = known.group;
     shift[group] = known.shift;
   }
 }
 
-/** States of a group; from WHOLE on: WHOLE + the steps from it to the group that begins in none. */
+/** States of a group. From WHOLE on: WHOLE plus the number of steps to the group that begins in no other. */
 const UNKNOWN = 0;
 const VISITED = 1;
 const RECURSIVE = 2;
 const WHOLE = 3;
 
-/** Fills `below`; false where nothing is to be moved. */
-function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firstLeaf, below }: Groups): boolean {
+/** Fills `below`. Returns false where nothing is to be moved. */
+function findNewParents({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firstLeaf, below }: Groups): boolean {
   const state = new Uint8Array(usedCount);
-  /** The group at the end of the way, which begins in none, and by how many frames deeper than its root this one begins. */
+  /** The group at the end of the chain, which begins in no other, and by how many frames below its root this one begins. */
   const last = Uint32Array.from({ length: usedCount }, (_, group) => group);
   const missing = new Uint32Array(usedCount);
   const way: number[] = [];
@@ -251,7 +251,7 @@ function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firs
     }
     if (state[end] === UNKNOWN) state[end] = WHOLE;
     for (let before = way.pop(); before !== undefined; end = before, before = way.pop()) {
-      // VISITED here means that the way led into itself.
+      // VISITED here means that the chain is a circle.
       if (state[end] === VISITED || state[end] === RECURSIVE || state[end]! >= WHOLE + STEPS_MAX) {
         state[before] = RECURSIVE;
         continue;
@@ -270,8 +270,8 @@ function attach({ nodeParent }: StacktraceWalk, { usedCount, source, shift, firs
   return isAnyMoved;
 }
 
-/** Puts groups, with all that grows on them, where they belong. What stood there before is left without samples; so is what was made where there is no room for all. */
-function move(decoded: PprofDecoder, { count, node, path, below }: Groups, oldNodeCount: number): void {
+/** Moves groups, with everything below them, to where they belong. The old nodes have no samples any more; neither have new ones where the room did not suffice. */
+function moveGroups(decoded: PprofDecoder, { count, node, path, below }: Groups, oldNodeCount: number): void {
   const { tree, sampleCount, sampleNode } = decoded;
   const moved = (movedScratch = cleared(movedScratch, oldNodeCount));
   for (let group = 0; group < count; group++) {

@@ -9,7 +9,7 @@ import { StringRewrite } from "../pprof/string-rewrite.ts";
 const SHAPE = "[go.shape.";
 const shapeBytes = Buffer.from(SHAPE, "latin1");
 
-/** Only Go's compiler writes such names, so finding one tells a Go profile. Answers the strings that it made: none where there was nothing to do. */
+/** Returns the strings that it made. Only Go's compiler writes such names, so where there is one the profile is Go's. */
 export function collapseGoTypeParameters(decoded: PprofDecoder): ReadonlySet<number> {
   const { bytes, stringStart, stringEnd, stringCount, functionCount, functionName, functionSystemName } = decoded;
   const input = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -17,7 +17,7 @@ export function collapseGoTypeParameters(decoded: PprofDecoder): ReadonlySet<num
   if (found < 0) return NO_STRINGS;
   const rewrite = new StringRewrite(decoded);
   const collapsed = new Map<number, number>();
-  // Strings of one table follow each other in the input, so that one walk along the finds meets them all.
+  // Strings follow each other in the input, so one pass over all matches meets the strings in order.
   for (let i = 0; i < stringCount && found >= 0; i++) {
     if (found < stringStart[i]!) found = input.indexOf(shapeBytes, stringStart[i]);
     if (found < 0 || found >= stringEnd[i]!) continue;
@@ -35,7 +35,7 @@ export function collapseGoTypeParameters(decoded: PprofDecoder): ReadonlySet<num
 
 const NO_STRINGS: ReadonlySet<number> = new Set();
 
-/** Brackets nest within a shape. A bracket that is never closed stays, and what follows it. */
+/** Brackets may be nested. A bracket that is never closed stays, with everything behind it. */
 export function withoutTypeParameters(name: string): string {
   let kept = "";
   let pos = 0;
@@ -48,7 +48,7 @@ export function withoutTypeParameters(name: string): string {
   }
 }
 
-/** Where the bracket at `from` is closed; -1: nowhere. */
+/** Where the bracket at `from` is closed; -1 where it is not. */
 function closingBracket(name: string, from: number): number {
   let depth = 0;
   for (let i = from; i < name.length; i++) {

@@ -1,6 +1,6 @@
 /**
- * Normalisation: makes of a decoded push the one form in which it is kept, by Pyroscope's rules (reference 2.4, 2.8), and
- * refuses what has no such form. Works in place, on the decoder's columns.
+ * Normalisation: changes a decoded push into the one form in which it is kept, by Pyroscope's rules (reference 2.4, 2.8), and
+ * refuses what has no such form. It works in place, on the decoder's columns.
  *
  * Done elsewhere: dropping negative and all-zero samples and limiting depth (../kernel/decode.ts, where it saves work),
  * merging equal samples (split-samples.ts), dropping what no sample refers to (../kernel/record.ts).
@@ -83,7 +83,7 @@ function checkReferences(decoded: PprofDecoder): void {
   if (decoded.stringEnd[0] !== decoded.stringStart[0]) throw malformed("string 0 of the profile is not empty: begin the string table with an empty string");
 }
 
-/** Of a type or a unit. Thousands of sample types may name one string: without this a small push would become gigabytes of text. */
+/** Length of a type or a unit. Thousands of sample types may refer to one string: without a limit a small push would become gigabytes of text. */
 const TYPE_TEXT_BYTES_MAX = 1024;
 
 function readTypes(decoded: PprofDecoder): SampleType[] {
@@ -98,7 +98,7 @@ function typeText(decoded: PprofDecoder, string: number): string {
   return decoded.text(string);
 }
 
-/** From here on nodes, lines and locations hold indexes, 0 for none. */
+/** Replaces ids by indexes in nodes, lines and locations; 0: none. */
 function resolveIds(decoded: PprofDecoder): void {
   const { locationCount, functionCount, mappingCount, lineCount, lineFunction, locationId, functionId, tree } = decoded;
   for (let i = 0; i < lineCount; i++) {
@@ -129,7 +129,7 @@ function endAtKnownLocations({ sampleCount, sampleNode, tree }: PprofDecoder): v
   }
 }
 
-/** A string that is too long keeps its end: there stand the function and the file, before them only packages. */
+/** A string that is too long keeps its end, where function and file stand behind their packages. */
 function limitSymbolLength(decoded: PprofDecoder, lengthBytesMax: number): void {
   if (lengthBytesMax <= 0 || decoded.stringLengthMax <= lengthBytesMax) return;
   const { bytes, stringStart, stringEnd, stringCount } = decoded;
@@ -141,7 +141,7 @@ function limitSymbolLength(decoded: PprofDecoder, lengthBytesMax: number): void 
   }
 }
 
-/** Where functions are known, addresses only tell builds and runs apart that should add up. */
+/** Where functions are known, addresses are dropped: they differ between builds and runs, whose stacktraces should add up. */
 function clearAddresses(decoded: PprofDecoder): void {
   const { mappingCount, mappingFlags, locationCount, locationMapping, locationAddressLow, locationAddressHigh } = decoded;
   let isAnyCleared = false;

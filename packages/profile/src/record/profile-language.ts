@@ -1,7 +1,7 @@
 /**
- * Whether a profile is Go's, told as Pyroscope tells it (its repairs of Go profiles must meet the same profiles here): by the client's
- * name for itself where that names a language, else by the first string of the profile that looks like a name or a file of some
- * language. `/src/main.go` before `lib.js` makes it Go's.
+ * Whether a profile is Go's, by Pyroscope's rule, so that the same profiles are repaired: by the client's name, where that is the name of a
+ * language's client, else by the first string of the profile that looks like a function or a file of some language. With `/src/main.go`
+ * before `lib.js` it is Go's.
  */
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 
@@ -18,7 +18,7 @@ const IS_GO_BY_SPY: ReadonlyMap<string, boolean> = new Map([
   ["rbspy", false],
 ]);
 
-/** A string tells a language by how it begins or ends. Go's come first: a string that tells several is Go's. */
+/** How a string of each language begins or ends. Go's come first: a string that fits several languages is Go's. */
 const GO_MARKS = [".go", "/usr/local/go/"].map(bytesOf);
 const OTHER_MARKS = ["java/", "sun/", ".rb", "gems/", "../node_modules/", ".js", "System.", "Microsoft.", ".py", "main.rs", "core.rs"].map(bytesOf);
 

@@ -1,9 +1,9 @@
 /**
- * What a push without a clock went by when it came, read off the front of a record without decoding it: its time, and the key
- * or profile id that the client named it by. RECORD.md draws the layout.
+ * Time and name of a push without a clock, read from the front of a record without decoding it. The name is the idempotency key or profile
+ * id that the client sent. RECORD.md draws the layout.
  *
- * What must stay true: every record of a push that had a name and no clock is told. One that had a clock of whole milliseconds
- * and an id may be told too: nothing in a record tells these two apart.
+ * What must stay true: it is found for every record of a push that had a name and no clock. A push with a profile id and a clock of whole
+ * milliseconds looks the same, and is answered too.
  */
 import { bodyOffset, BODY_HAS_IDEMPOTENCY_KEY, BODY_HAS_NONCE, BODY_HAS_PROFILE_ID, FrontReader, millisecondsOf } from "./record.ts";
 
@@ -22,7 +22,7 @@ export function recordArrival(bytes: Uint8Array, object = "a record"): RecordArr
   front.skipText();
   front.skipText(); // service
   const timeNs = front.int64();
-  // Moments of arrival are whole milliseconds; of a clock in nanoseconds one time in a million is. Most records end here.
+  // Times of arrival are whole milliseconds; a clock in nanoseconds gives one once in a million times. Most records end here.
   if (timeNs % 1_000_000n !== 0n) return undefined;
   front.count(); // samples
   front.take(16); // duration, period
@@ -31,7 +31,7 @@ export function recordArrival(bytes: Uint8Array, object = "a record"): RecordArr
   for (let left = 2 * front.count(); left > 0; left--) front.skipText(); // sample types
   for (let left = 2 * front.count(); left > 0; left--) front.skipText(); // labels
   const keys = front.byte();
-  // An id beside a nonce is the server's own.
+  // A profile id beside a nonce was made by the server.
   if ((keys & BODY_HAS_NONCE) !== 0 || (keys & (BODY_HAS_PROFILE_ID | BODY_HAS_IDEMPOTENCY_KEY)) === 0) return undefined;
   const profileId = (keys & BODY_HAS_PROFILE_ID) !== 0 ? front.raw(16) : undefined;
   const idempotencyKey = (keys & BODY_HAS_IDEMPOTENCY_KEY) !== 0 ? front.text() : undefined;

@@ -26,13 +26,13 @@ import { RecordColumns } from "../model/record-columns.ts";
 import type { RecordView, ValueColumn } from "../model/record-view.ts";
 import { grown } from "../model/scratch.ts";
 
-/** A record's view, and what told a push without a clock from another just like it. */
+/** A record's view, and what distinguishes a push without a clock from another one that is equal. */
 export interface DecodedRecord extends RecordView {
   readonly idempotencyKey: string | undefined;
   readonly nonce: Uint8Array | undefined;
 }
 
-/** The same columns for a value that lasts: use a `RecordDecoder` where records come one after the other. */
+/** Its columns are its own, and stay valid. Use a `RecordDecoder` where records come one after the other. */
 export function decodeRecord(bytes: Uint8Array, object: string): DecodedRecord {
   return new RecordDecoder().decode(bytes, object);
 }
@@ -82,7 +82,7 @@ export class RecordDecoder {
     const functionCount = front.uint32();
     const mappingCount = front.uint32();
     const stringCount = front.uint32();
-    // The least each can take.
+    // The least bytes that each can take.
     const least =
       2 * nodeCount + 2 * (locationCount + lineCount) + 4 * functionCount + 27 * mappingCount + 2 * stringCount + sampleCount * (1 + typeCount) + typeCount;
     if (least > input.length - front.offset) corrupt(object, countsAt, `counts for ${input.length - front.offset} bytes`, `for at least ${least}`);
@@ -378,7 +378,7 @@ export class RecordDecoder {
     return pos;
   }
 
-  /** References of spans or traces; leaves the count of distinct ones in #number. */
+  /** Reads references to spans or traces; leaves the count of distinct ones in #number. */
   #references(from: number, sampleCount: number, into: Uint32Array): number {
     const bytes = this.#bytes;
     if (sampleCount > bytes.length - from) this.#fail(from, `${sampleCount} references`, `${bytes.length - from} bytes`);
@@ -399,7 +399,7 @@ export class RecordDecoder {
     return pos;
   }
 
-  /** Entry 0, zeros, and the ids. */
+  /** The ids behind an entry 0 of zeros. */
   #ids(at: number, count: number, sizeBytes: number): Uint8Array {
     if (count * sizeBytes > this.#bytes.length - at) this.#fail(at, `${count * sizeBytes} bytes`, `${this.#bytes.length - at}`);
     const ids = new Uint8Array((count + 1) * sizeBytes);
@@ -426,7 +426,7 @@ export class RecordDecoder {
   }
 }
 
-/** With service_name, which stands apart, at its place. */
+/** The labels, with service_name, which is stored apart, in its place. */
 function readLabels(front: FrontReader, service: string): Label[] {
   const count = front.count();
   const labels: Label[] = [];

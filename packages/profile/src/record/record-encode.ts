@@ -1,6 +1,6 @@
 /**
- * Writes records: what is of one value in front, then the columns, which the kernel writes (../kernel/record.ts), then spans and
- * traces; around it the envelope. RECORD.md draws the layout; record-decode.ts reads it.
+ * Writes records: the envelope, the header, the columns, which the kernel writes (../kernel/record.ts), then spans and traces.
+ * RECORD.md draws the layout; record-decode.ts reads it.
  */
 import { assert, crc32, putUvarint } from "@pyromesh/base";
 import { identityOf, NORMALISATION_VERSION } from "../model/identity.ts";
@@ -27,7 +27,7 @@ import type { EncodedRecord, RecordView, ValueColumn } from "../model/record-vie
 import { refusal } from "../labels/refusal.ts";
 import { grown } from "../model/scratch.ts";
 
-/** What goes into a record, of the push whose columns lie in the kernel's memory, merged and added up. */
+/** Which part of a push becomes a record. The push's columns lie in the kernel's memory, with equal samples merged. */
 export interface RecordDraft {
   readonly tenant: string;
   /** Sorted, with `service_name`. */
@@ -36,18 +36,18 @@ export interface RecordDraft {
   readonly durationNs: bigint;
   readonly period: bigint;
   readonly periodType: SampleType;
-  /** One for each of `columns`. */
+  /** One per entry of `columns`. */
   readonly sampleTypes: readonly SampleType[];
   readonly profileId: Uint8Array | undefined;
-  /** Of a push without a clock: what tells it from another just like it. */
+  /** Set for a push without a clock: what distinguishes it from another one that is equal. */
   readonly idempotencyKey: string | undefined;
-  /** 16 bytes, where there is neither key nor profile id. */
+  /** 16 bytes, set where there is neither key nor profile id. */
   readonly nonce: Uint8Array | undefined;
-  /** Which merged samples, in order; in the kernel's memory. */
+  /** The merged samples of the record, in order; in the kernel's memory. */
   readonly samples: Uint32Array;
-  /** Of all merged samples. */
+  /** How many merged samples the push has. */
   readonly mergedCount: number;
-  /** Which columns of sums. */
+  /** Which columns of sums go into the record. */
   readonly columns: readonly number[];
   /** By merged sample. */
   readonly sampleSpan: Uint32Array | undefined;
@@ -61,20 +61,20 @@ const NOTHING: Uint8Array = new Uint8Array(0);
 /** Longest varint of a 32-bit number. */
 const VARINT32_MAX = 5;
 
-/** What a record is written for. */
+/** What happens with records as they are written. */
 export interface RecordUse {
-  /** Where its bytes go: `lengthBytes` long, all of which is overwritten. */
+  /** Returns memory of `lengthBytes` for a record, all of which is overwritten. */
   readonly room: (lengthBytes: number) => Uint8Array;
-  /** Hears of each record as its columns, which are valid until it returns. */
+  /** Called with each record and its columns, which are valid until it returns. */
   readonly onRecord: (record: EncodedRecord, view: RecordView) => void;
 }
 
 const NO_USE: RecordUse = { room: (lengthBytes) => new Uint8Array(lengthBytes), onRecord: () => {} };
 
-/** Keeps its scratch between records; not for two at once. */
+/** Its memory is used again for the next record, so it encodes one at a time. */
 export class RecordEncoder {
   #front: Uint8Array = new Uint8Array(1 << 10);
-  /** Where service and labels lie in it. */
+  /** Where service and labels lie in `#front`. */
   #serviceFrom = 0;
   #serviceTo = 0;
   #labelsFrom = 0;
@@ -84,7 +84,7 @@ export class RecordEncoder {
   #sampleSpan = new Uint32Array(0);
   #sampleTrace = new Uint32Array(0);
 
-  /** Envelope and front are written so that they end where the columns begin, which is fixed. */
+  /** Envelope and header are written so that they end at a fixed place, where the columns begin. */
   encode(kernel: PprofKernel, draft: RecordDraft, use: RecordUse = NO_USE): EncodedRecord {
     const { out } = kernel.memory.columns;
     const service = labelValue(draft.labels, LABEL_SERVICE_NAME) ?? "";
@@ -127,7 +127,7 @@ export class RecordEncoder {
     return record;
   }
 
-  /** The record as decoding its bytes would give it. */
+  /** The view that decoding the record's bytes would give. */
   #view({ memory: { columns, results } }: PprofKernel, draft: RecordDraft, identity: Uint8Array): RecordView {
     const { tenant, labels, timeNs, durationNs, period, periodType, sampleTypes, profileId, spans, traces, samples } = draft;
     const stringCount = results[RESULT.recordStringCount]!;
@@ -183,14 +183,14 @@ export class RecordEncoder {
     };
   }
 
-  /** Everything of one value; returns its length. */
+  /** Writes the header into `#front`; returns its length. */
   #putFront(draft: RecordDraft, service: string): number {
     const { labels, sampleTypes, profileId, idempotencyKey, nonce } = draft;
     let textLength = draft.tenant.length + service.length + draft.periodType.type.length + draft.periodType.unit.length;
     for (const { name, value } of labels) textLength += name.length + value.length;
     for (const { type, unit } of sampleTypes) textLength += type.length + unit.length;
     textLength += idempotencyKey?.length ?? 0;
-    if (textLength > FRONT_BYTES_MAX) throw frontTooLong(textLength); // before there is scratch for it
+    if (textLength > FRONT_BYTES_MAX) throw frontTooLong(textLength); // before memory is made for it
     const textCount = 4 + 2 * labels.length + 2 * sampleTypes.length + 1;
     this.#front = grown(this.#front, 128 + 3 * textLength + VARINT32_MAX * textCount);
     const out = this.#front;
@@ -212,7 +212,7 @@ export class RecordEncoder {
       pos = putText(out, pos, unit);
     }
     this.#labelsFrom = pos;
-    // service_name stands in front already.
+    // service_name stands in the header already.
     const isServiceLabel = labels.some(({ name }) => name === LABEL_SERVICE_NAME);
     pos = putUvarint(out, pos, isServiceLabel ? labels.length - 1 : labels.length);
     for (const { name, value } of labels) {
@@ -233,7 +233,7 @@ export class RecordEncoder {
     return pos;
   }
 
-  /** Of the front that was written last: its service and its labels, back to back, are the canonical bytes. */
+  /** Fingerprint of the header that was written last: its service and its labels, back to back, are the canonical bytes. */
   #fingerprint(): bigint {
     const serviceBytes = this.#serviceTo - this.#serviceFrom;
     const lengthBytes = serviceBytes + this.#labelsTo - this.#labelsFrom;
@@ -243,7 +243,7 @@ export class RecordEncoder {
     return fingerprintOfBytes(this.#canonical.subarray(0, lengthBytes));
   }
 
-  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. `into` gets the draft's own numbers. */
+  /** Span or trace ids: a reference per sample, the count of distinct ones, and these. `into` receives the push's numbers of them. */
   #putIds(out: Uint8Array, from: number, samples: Uint32Array, sampleId: Uint32Array, ids: Uint8Array, sizeBytes: number, into: Uint32Array): number {
     this.#idNew = grown(this.#idNew, ids.length / sizeBytes);
     const idNew = this.#idNew;
@@ -287,7 +287,7 @@ function putRaw(out: Uint8Array, pos: number, bytes: Uint8Array): number {
   return pos + bytes.length;
 }
 
-/** Length, then UTF-8. Most texts are short and ASCII. */
+/** Writes the length, then UTF-8. Most texts are short and ASCII, which this loop writes faster than a call of Buffer. */
 function putText(out: Uint8Array, from: number, text: string): number {
   const { length } = text;
   if (length < 0x80) {

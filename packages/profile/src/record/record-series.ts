@@ -1,14 +1,14 @@
 /**
- * Which series a record belongs to, read off the front of its bytes without decoding it: one for each of its sample types,
- * as a number that can key a map. RECORD.md draws the layout.
+ * The series of a record, one per sample type, as numbers that can key a map. They are read from the front of its bytes without decoding
+ * it. RECORD.md draws the layout.
  *
  * What must stay true: equal label sets and types give equal numbers on every node, whatever else the records hold. The
- * numbers are 53 bits of a fast hash (that two of 10,000 series share one has a chance below 10^-8): enough to count by, and
- * never to store by.
+ * numbers are 53 bits of a fast hash (that two of 10,000 series share one has a chance below 10^-8): good enough for
+ * counting, too short to be stored.
  */
 import { bodyOffset, FrontReader, seriesPlaces } from "./record.ts";
 
-/** The series of one record, in the order of its sample types. Checks the envelope's sizes, not its checksum. */
+/** In the order of the record's sample types. Checks the envelope's sizes, not its checksum. */
 export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   const front = new FrontReader(bytes, object, bodyOffset(bytes, object) + 1); // behind the normalisation version
   const { service, periodType, typesFrom, typeCount, labels } = seriesPlaces(front);
@@ -32,8 +32,8 @@ export function recordSeries(bytes: Uint8Array, object = "a record"): number[] {
   return series;
 }
 
-// Two 32-bit lanes, one byte at a time: FNV-1a, and a multiply and rotate of its own. Fields carry their lengths, so their
-// borders are hashed too. Each call begins them anew.
+// Two 32-bit hashes, one byte at a time: FNV-1a, and one of multiplying and rotating. Texts stand behind their lengths, so that borders
+// are hashed too. Each call starts them anew.
 let low = 0;
 let high = 0;
 
@@ -49,7 +49,7 @@ function mix(bytes: Uint8Array, from: number, to: number): void {
   high = b;
 }
 
-/** The lanes are stirred once more: the last bytes have had no turn in the upper bits of a product. */
+/** Mixes both hashes once more: the last bytes have not reached the upper bits yet. */
 function number53(): number {
   let a = Math.imul(low ^ (low >>> 16), 0x85eb_ca6b) ^ high;
   a = Math.imul(a ^ (a >>> 13), 0xc2b2_ae35);

@@ -14,8 +14,8 @@
  * Version 1 has the count of its store ids (1 byte) and these (16 bytes each) in place of the fingerprint. They are skipped: the head's
  * entry says who keeps a record, so that all replicas hold equal bytes.
  *
- * What must stay true: the body of a push is the same bytes on every node, so that its hash can be its name; whoever reads
- * a record checks magic, version, length and checksum before believing anything else.
+ * What must stay true: the body of a push is the same bytes on every node, so that its hash can be its name; a reader
+ * checks magic, version, length and checksum before it uses anything else.
  */
 import { CorruptionError, crc32, VarintCursor } from "@pyromesh/base";
 import { fingerprintOfBytes } from "../labels/fingerprint.ts";
@@ -27,13 +27,13 @@ export const RECORD_MAGIC = 0x4352_4d50;
 export const RECORD_VERSION = 2;
 export const RECORD_OFFSET = { version: 4, flags: 5, crc: 6, bodyLength: 10, identity: 14, fingerprint: 30, body: 38 } as const;
 
-/** Version 1, which is read for ever. */
+/** Version 1 is read for ever. */
 const VERSION_WITH_STORES = 1;
 const STORE_COUNT_AT = 30;
 const STORES_AT = 31;
 const STORE_ID_BYTES = 16;
 
-/** Flags in the body (`keys`): which of these follow. */
+/** Flags of the field `keys` of the body: which of these follow. */
 export const BODY_HAS_PROFILE_ID = 1;
 export const BODY_HAS_IDEMPOTENCY_KEY = 2;
 export const BODY_HAS_NONCE = 4;
@@ -68,12 +68,12 @@ export function recordHeader(bytes: Uint8Array, object = "a record"): RecordHead
   };
 }
 
-/** A copy: it outlives the record's bytes. */
+/** A copy, which stays valid when the record's bytes are overwritten. */
 export function recordIdentity(bytes: Uint8Array): Uint8Array {
   return bytes.slice(RECORD_OFFSET.identity, RECORD_OFFSET.identity + IDENTITY_BYTES);
 }
 
-/** As it is stored; of a record of version 1 it is computed, from the labels in its body. Checks magic, version and length. */
+/** The stored fingerprint. Version 1 has none: there it is computed from the labels in the body. Checks magic, version and length. */
 export function recordFingerprint(bytes: Uint8Array, object = "a record"): bigint {
   const bodyFrom = bodyOffset(bytes, object);
   if (bytes[RECORD_OFFSET.version] !== VERSION_WITH_STORES) return readUint64(bytes, RECORD_OFFSET.fingerprint);
@@ -81,13 +81,13 @@ export function recordFingerprint(bytes: Uint8Array, object = "a record"): bigin
   return fingerprintOfBytes(Buffer.concat([bytes.subarray(service.from, service.to), bytes.subarray(labels.from, labels.to)]));
 }
 
-/** A record read back from where it was kept, with what `EncodedRecord` says beside the bytes. */
+/** A record that was read from a store, with the fields that `EncodedRecord` has beside the bytes. */
 export function encodedRecordOf(bytes: Uint8Array, object = "a record"): EncodedRecord {
   const { identity, tenant, service, timeMs, sampleCount, fingerprint } = recordHeader(bytes, object);
   return { identity, tenant, service, timeMs, sampleCount, fingerprint, bytes };
 }
 
-/** Checks what the envelope promises, the checksum included; returns where the body begins. */
+/** Checks the envelope with its checksum; returns where the body begins. */
 export function checkEnvelope(bytes: Uint8Array, object: string): number {
   const bodyFrom = bodyOffset(bytes, object);
   const expected = readUint32(bytes, RECORD_OFFSET.crc);
@@ -96,7 +96,7 @@ export function checkEnvelope(bytes: Uint8Array, object: string): number {
   return bodyFrom;
 }
 
-/** Where the body begins; magic, version, flags and length are checked. */
+/** Returns where the body begins. Checks magic, version, flags and length. */
 export function bodyOffset(bytes: Uint8Array, object: string): number {
   if (bytes.length < STORES_AT) corrupt(object, 0, `at least ${STORES_AT} bytes`, `${bytes.length}`);
   const magic = readUint32(bytes, 0);
@@ -117,7 +117,7 @@ export interface Place {
   readonly to: number;
 }
 
-/** Where a record says which series it belongs to. */
+/** The ranges of a record's header that say which series it belongs to. */
 export interface SeriesPlaces {
   readonly service: Place;
   readonly periodType: Place;
@@ -128,7 +128,7 @@ export interface SeriesPlaces {
   readonly labels: Place;
 }
 
-/** `front` stands behind the normalisation version; it stands behind the labels afterwards. */
+/** `front` must stand behind the normalisation version. Afterwards it stands behind the labels. */
 export function seriesPlaces(front: FrontReader): SeriesPlaces {
   front.skipText(); // tenant
   const service = placeOf(front, 1);
@@ -158,7 +158,7 @@ export function readUint32(bytes: Uint8Array, at: number): number {
   return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0;
 }
 
-export function readUint64(bytes: Uint8Array, at: number): bigint {
+function readUint64(bytes: Uint8Array, at: number): bigint {
   return (BigInt(readUint32(bytes, at + 4)) << 32n) | BigInt(readUint32(bytes, at));
 }
 
@@ -177,7 +177,7 @@ function hex(value: number): string {
   return `0x${value.toString(16).padStart(8, "0")}`;
 }
 
-/** Reads the small things at the front of a body, each checked against the end. */
+/** Reads the header of a body, field by field, each checked against the end. */
 export class FrontReader {
   readonly #bytes: Uint8Array;
   readonly #buffer: Buffer;
@@ -195,7 +195,7 @@ export class FrontReader {
     return this.#cursor.offset;
   }
 
-  /** Goes on at `offset`. */
+  /** Continues at `offset`. */
   moveTo(offset: number): void {
     this.#cursor.offset = offset;
   }

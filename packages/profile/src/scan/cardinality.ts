@@ -1,6 +1,6 @@
 /**
- * Cardinality: how many series, profiles and samples answer a question. A record counts once, whichever of several views show
- * it; a profile once, however many records it is (scan-profiles.ts).
+ * Cardinality: how many series, profiles and samples answer a question. A record counts once, in however many views
+ * it is found; a profile counts once, however many records it is (scan-profiles.ts).
  */
 import type { DatasetView } from "../dataset/dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
@@ -22,11 +22,11 @@ export interface Counts {
 }
 
 export interface PartialCardinality {
-  /** Of a `LabelListing` of whole label sets. */
+  /** The partial of a `LabelListing` of whole label sets. */
   readonly series: Uint8Array;
-  /** Profiles that are one row. */
+  /** How many profiles are surely one row, having no profile id. */
   readonly ownCount: number;
-  /** Those that may be several. */
+  /** The profiles that may be several rows. */
   readonly profiles: PartialProfiles;
   readonly sampleCount: number;
 }
@@ -72,7 +72,7 @@ export class Cardinality {
     this.#sampleCount += sampleCount;
   }
 
-  /** Shares its columns: add no more afterwards. */
+  /** Shares its columns, so nothing may be added afterwards. */
   partial(): PartialCardinality {
     return { series: this.#series.partial(), ownCount: this.#ownCount, profiles: this.#profiles.partial(), sampleCount: this.#sampleCount };
   }

@@ -1,35 +1,46 @@
 /**
- * Identities already counted, and the receipt over them: what makes "counted once" true whatever sources overlap.
- * 16 bytes each in one open-addressed table, at most half full. Bounded by the rows of one query, which the query limits bound.
+ * The identities that a query has counted, so that a record is counted once in whatever sources it lies, and their sum for the receipt.
+ * One hash table with open addressing, at most half full, 16 bytes an identity. Bounded by the rows of one query, which query limits bound.
  */
+import { assert } from "@pyromesh/base";
 
 export class IdentitySet {
   #slots = new Int32Array(1 << 10).fill(-1);
   #words = new Uint32Array(4 << 9);
   #count = 0;
-  /** Sum of the identities mod 2^128, as four little-endian words with room to carry. */
+  /** How many of these were in the set from the start. */
+  #exceptCount = 0;
+  /** Sum of the counted identities mod 2^128: four words of 32 bits, the lowest first. */
   #sum: [number, number, number, number] = [0, 0, 0, 0];
 
-  get count(): number {
-    return this.#count;
+  /** `except`: identities, 16 bytes each, that are in the set from the start. They are neither counted nor part of the sum. */
+  constructor(except?: Uint8Array) {
+    if (except === undefined) return;
+    assert(except.length % 16 === 0, "an identity has 16 bytes");
+    for (let offset = 0; offset < except.length; offset += 16) this.add(except, offset);
+    this.#exceptCount = this.#count;
+    this.#sum = [0, 0, 0, 0];
   }
 
-  /** True when the identity at `offset` was not in the set before; it is now. */
+  /** How many identities were counted. */
+  get count(): number {
+    return this.#count - this.#exceptCount;
+  }
+
+  /** True when the identity at `offset` is in the set. */
+  has(bytes: Uint8Array, offset: number): boolean {
+    return this.#find(word(bytes, offset), word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12)) < 0;
+  }
+
+  /** Adds the identity at `offset`. True where it was not in the set before. */
   add(bytes: Uint8Array, offset: number): boolean {
     const a = word(bytes, offset);
     const b = word(bytes, offset + 4);
     const c = word(bytes, offset + 8);
     const d = word(bytes, offset + 12);
-    const mask = this.#slots.length - 1;
-    // An identity is a SHA-256: any 32 bits of it are a good hash.
-    let slot = a & mask;
-    let at = 0;
-    while ((at = this.#slots[slot]!) !== -1) {
-      const words = this.#words;
-      if (words[at] === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return false;
-      slot = (slot + 1) & mask;
-    }
-    at = this.#count++ * 4;
+    const slot = this.#find(a, b, c, d);
+    if (slot < 0) return false;
+    const at = this.#count++ * 4;
     if (at + 4 > this.#words.length) {
       const grown = new Uint32Array(this.#words.length * 2);
       grown.set(this.#words);
@@ -42,9 +53,23 @@ export class IdentitySet {
     return true;
   }
 
-  /** The receipt's part of these identities; parts of disjoint sets add up with `addIdentitySums`. */
+  /** The sum for the receipt, as 32 hex digits. Sums of disjoint sets are added by `addIdentitySums`. */
   sumHex(): string {
     return [...this.#sum].reverse().map((part) => part.toString(16).padStart(8, "0")).join("");
+  }
+
+  /** The free slot where the identity belongs, or -1 where it is in the set. */
+  #find(a: number, b: number, c: number, d: number): number {
+    const mask = this.#slots.length - 1;
+    const words = this.#words;
+    // An identity is part of a SHA-256, so any 32 bits of it are a good hash.
+    let slot = a & mask;
+    let at = 0;
+    while ((at = this.#slots[slot]!) !== -1) {
+      if (words[at] === a && words[at + 1] === b && words[at + 2] === c && words[at + 3] === d) return -1;
+      slot = (slot + 1) & mask;
+    }
+    return slot;
   }
 
   #addToSum(a: number, b: number, c: number, d: number): void {

@@ -1,3 +1,4 @@
+import { CorruptionError, seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import fc from "fast-check";
 import { Dataset } from "../dataset/dataset.ts";
@@ -129,5 +130,34 @@ describe("label listing", () => {
     expect(found({ kind: "series", names: ["pod", "__type__"], alphabet: "legacy" }, "a")).to.deep.equal(
       ["cpu", "samples"].map((type) => [{ name: "__type__", value: type }, { name: "pod", value: "a" }]),
     );
+  });
+
+  // It was taken for a mark of byte order and left out: all texts after it were cut a unit too far.
+  it("a first text that begins with U+FEFF, and those after it, come out as they went in", () => {
+    const pods = ["\u{feff}a", "b", "c"];
+    const { items } = listed(PODS, UNBOUNDED, 0, [pods.map((value) => [{ name: "pod", value }])]);
+    expect(items.map(({ value }) => value)).to.deep.equal([...pods].sort(compareText));
+  });
+
+  it("a partial that is cut short or changed is corrupt or a partial, and nothing else comes of it", () => {
+    const random = seededRandom(3);
+    for (const listing of [PODS, SERIES]) {
+      const part = new LabelListing(listing, UNBOUNDED);
+      for (let i = 0; i < 20; i++) part.addLabels([{ name: "pod", value: `pod-${i}` }, { name: "zone", value: "é" }]);
+      const whole = part.partial().slice();
+      const take = (bytes: Uint8Array): void => {
+        try {
+          new LabelListing(listing, UNBOUNDED).add(bytes);
+        } catch (error) {
+          expect(error).to.be.instanceOf(CorruptionError);
+        }
+      };
+      for (let length = 0; length < whole.length; length++) expect(() => new LabelListing(listing, UNBOUNDED).add(whole.slice(0, length)), `${length} bytes`).to.throw(CorruptionError);
+      for (let round = 0; round < 2000; round++) {
+        const bytes = whole.slice();
+        for (let flips = 0; flips < 1 + round % 3; flips++) bytes[Math.floor(random.float() * bytes.length)] = Math.floor(random.float() * 256);
+        take(bytes);
+      }
+    }
   });
 });

@@ -3,19 +3,20 @@
  *
  *   scan (worker) ──► partial, one run of bytes ──► merged, sorted, cut (worker) ──► printed as the reply's bytes
  *
- * What must stay true: entries stand once each and in bytewise order, and what does not fit is cut off at the end of that order. So
- * the same question gives the same entries, in whatever pieces the series lie in memory and in segments.
+ * What must stay true: each entry is there once, in bytewise order, and what exceeds the bounds is cut off at the end of that order. So
+ * the same question gives the same entries, however the series are spread over memory and segments.
  *
- * Bounded: past twice its bounds a collector drops what no answer within them can hold, and remembers that it did. How many entries
- * there would have been is then not known any more (`totalCount`).
+ * Bounded: at twice its bounds a collector drops the entries that no answer can contain, and remembers that it did. How many entries
+ * there are in all is then not known any more (`totalCount`).
  *
  * A partial travels between threads as one buffer, since the main thread pays for each object of a message:
  *
  *   u8 isCut · uvarint itemCount · per item: [series: uvarint length of its name] uvarint length of its value, in UTF-16 units
  *   · prefixed: all names and values, one after the other, as UTF-8 · series: uvarint setCount · per set: uvarint length, uvarint items
  */
-import { ByteReader, ByteWriter, decodeUtf8, encodeUtf8 } from "@pyromesh/base";
+import { ByteReader, ByteWriter, encodeUtf8 } from "@pyromesh/base";
 import type { DatasetView } from "../dataset/dataset.ts";
+import type { IdentitySet } from "./identity-set.ts";
 import type { Interrupt } from "../model/interrupt.ts";
 import { SERIES_STEPS, UNINTERRUPTED } from "../model/interrupt.ts";
 import type { Label, Labels } from "../labels/labels.ts";
@@ -26,41 +27,41 @@ import { profileTypeOf, seriesLabels, typeLabels } from "../labels/profile-type.
 import { liveSeries } from "./scan.ts";
 import type { TimeRange } from "./scan.ts";
 
-/** What is listed. */
+/** What to list. */
 export type Listing =
   | { readonly kind: "names"; readonly alphabet: Alphabet }
   | { readonly kind: "values"; readonly name: string }
   /** Ids of profile types. */
   | { readonly kind: "types" }
-  /** Label sets cut to these names (none: to the alphabet); one that has none of them is no entry. */
+  /** Label sets, reduced to these names (none given: to the names that the alphabet allows). A set that has none of them is no entry. */
   | { readonly kind: "series"; readonly names: readonly string[]; readonly alphabet: Alphabet };
 
-/** `legacy`: only names that Prometheus took before it took any text, for readers that know no others. */
+/** `legacy`: only names of `[a-zA-Z_][a-zA-Z0-9_]*`, for readers that refuse others. */
 export type Alphabet = "legacy" | "utf8";
 
-/** 0 lifts a bound. */
+/** 0: no bound. */
 export interface ListingBounds {
   readonly entryCountMax: number;
-  /** Of the entries in JSON, about: what quoting adds to a text is not counted. */
+  /** About the length of the entries in JSON; what escapes add is not counted. */
   readonly bytesMax: number;
 }
 
 export interface ListedLabels {
-  /** The entries, where they are texts: `value` is the entry. Of series: every label that one of them has. */
+  /** Where entries are texts: these, as `value`. Where they are series: every label that one of them has. */
   readonly items: readonly Label[];
-  /** Of series: indexes into `items`, by the labels' names. */
+  /** The entries where they are series: indexes into `items`, in the order of the labels' names. */
   readonly sets: readonly Uint32Array[] | undefined;
   readonly entryCount: number;
-  /** Entries that were found, or undefined where there are more than the bounds let through. */
+  /** How many entries were found; undefined where some were dropped at the bounds. */
   readonly totalCount: number | undefined;
 }
 
-/** Steps that finding a name or a value in a table of texts takes. */
+/** Steps of an `Interrupt` for finding a name or a value in a table of texts. */
 const ITEM_STEPS = 8;
 
 const LEGACY_NAME = /^[a-zA-Z_][a-zA-Z0-9_]*$/;
 
-/** What JSON adds to an entry, or to a label of it. */
+/** Bytes that JSON adds to an entry, or to a label of it. */
 const TEXT_BYTES = `"",`.length;
 const TYPE_BYTES = `{"ID":"","name":"","sampleType":"","sampleUnit":"","periodType":"","periodUnit":""},`.length;
 const LABEL_BYTES = `{"name":"","value":""},`.length;
@@ -73,12 +74,12 @@ export class LabelListing {
   readonly #isWanted: (name: string) => boolean;
   #items: Label[] = [];
   #itemBytes: number[] = [];
-  /** name -> value -> index of the item. Texts stand under the name "". */
+  /** name -> value -> index of the item. Texts have the name "". */
   #idOf = new Map<string, Map<string, number>>();
-  /** Of series: by their items' indexes in rising order. */
+  /** The series that were found, by a key of their items' indexes in rising order. */
   #sets = new Map<string, Uint32Array>();
   #bytes = 0;
-  /** Past it what lies beyond the bounds is dropped. */
+  /** When the entries take more than this, those beyond the bounds are dropped. */
   #shrinkBytes: number;
   #isCut = false;
 
@@ -90,9 +91,12 @@ export class LabelListing {
     this.#isWanted = wantedNames(listing);
   }
 
-  /** Every label set (with its type's labels) that has a row in range and matches one of the selectors; no selectors: all. */
-  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED): void {
-    const isLive = liveSeries(view, range, interrupt);
+  /**
+   * Adds every label set (with the labels of its profile type) that has a row in range, of a record that is not in `except`, and matches one of
+   * the selectors (none given: every one).
+   */
+  scan(view: DatasetView, range: TimeRange, selectors: readonly (readonly Matcher[])[], interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): void {
+    const isLive = liveSeries(view, range, interrupt, except);
     const steps = seriesSteps(selectors);
     for (let index = 0; index < view.series.length; index++) {
       interrupt.after(SERIES_STEPS);
@@ -110,7 +114,7 @@ export class LabelListing {
     }
   }
 
-  /** One label set, with its type's labels. */
+  /** Adds one label set, with the labels of its profile type. */
   addLabels(labels: Labels): void {
     this.#add(labels, []);
   }
@@ -173,7 +177,7 @@ export class LabelListing {
       case "series":
         return LABEL_BYTES + Buffer.byteLength(name) + valueBytes;
       case "types":
-        return TYPE_BYTES + 2 * valueBytes; // the id, and its parts
+        return TYPE_BYTES + 2 * valueBytes; // the id, and its parts once more
       default:
         return TEXT_BYTES + valueBytes;
     }
@@ -184,7 +188,7 @@ export class LabelListing {
     if (this.entryCount > 2 * this.#entryCountMax || this.#bytes > this.#shrinkBytes) this.#shrink();
   }
 
-  /** Found by now, and not dropped. */
+  /** How many entries were found and not dropped. */
   get entryCount(): number {
     return this.#listing.kind === "series" ? this.#sets.size : this.#items.length;
   }
@@ -194,8 +198,8 @@ export class LabelListing {
   }
 
   /**
-   * Drops what lies beyond the bounds, but for the first entry that does: it marks the line, so that a shorter one that comes later
-   * and lies behind it in order does not take its place.
+   * Drops the entries beyond the bounds, except the first of them. It stays to mark the end: without it a shorter entry that is found later
+   * and comes behind it in order would be taken instead.
    */
   #shrink(): void {
     if (!this.#isBeyond) return;
@@ -210,10 +214,10 @@ export class LabelListing {
     this.#isCut = true;
     if (sets === undefined) for (const { value } of items.slice(0, kept)) this.#addText(value);
     else for (const set of sets.slice(0, kept)) this.#keepSet(Array.from(set, (id) => this.#itemOf(items[id]!.name, items[id]!.value)));
-    this.#shrinkBytes = Math.max(2 * this.#bytesMax, this.#bytes + this.#bytesMax); // the one on the line may be large by itself
+    this.#shrinkBytes = Math.max(2 * this.#bytesMax, this.#bytes + this.#bytesMax); // the one that marks the end may be large by itself
   }
 
-  /** How many of these, in order, lie within the bounds. */
+  /** How many of these entries, in order, are within the bounds. */
   #fitting(items: readonly Label[], sets: readonly Uint32Array[] | undefined): number {
     const sizes = items.map(({ name, value }) => this.#bytesOf(name, value));
     const entryCount = sets === undefined ? items.length : sets.length;
@@ -232,7 +236,7 @@ export class LabelListing {
     const items: Label[] = [];
     const rank = new Uint32Array(this.#items.length);
     for (const name of sortedTexts(this.#idOf.keys())) {
-      const values = this.#idOf.get(name)!; // a key of it
+      const values = this.#idOf.get(name)!; // `name` is one of its keys
       for (const value of sortedTexts(values.keys())) {
         rank[values.get(value)!] = items.length;
         items.push({ name, value });
@@ -243,14 +247,15 @@ export class LabelListing {
     return { items, sets: sets.sort(compareSets) };
   }
 
-  /** Takes in what another collector of the same listing and bounds found. */
+  /** Adds what another collector found for the same listing and bounds. Throws `CorruptionError` where the bytes are not such a partial. */
   add(partial: Uint8Array, interrupt: Interrupt = UNINTERRUPTED): void {
     const reader = new ByteReader(partial, "listing of labels");
     const isSeries = this.#listing.kind === "series";
     if (reader.u8() === 1) this.#isCut = true;
-    const itemCount = reader.uvarint();
-    const lengths = Array.from({ length: isSeries ? 2 * itemCount : itemCount }, () => reader.uvarint());
-    const text = decodeUtf8(reader.prefixed());
+    const lengths = Array.from({ length: countOf(reader, isSeries ? 2 : 1) * (isSeries ? 2 : 1) }, () => reader.uvarint());
+    const text = wholeUtf8.decode(reader.prefixed());
+    const units = lengths.reduce((sum, length) => sum + length, 0);
+    if (units !== text.length) reader.fail(`names and values of ${units} units together`, `${text.length}`);
     let at = 0;
     const next = (length: number): string => text.slice(at, (at += length));
     if (!isSeries) {
@@ -265,14 +270,14 @@ export class LabelListing {
       interrupt.after(ITEM_STEPS);
       items.push({ name: next(lengths[i]!), value: next(lengths[i + 1]!) });
     }
-    // By name and value, not by number: taking one in may drop items, and number the others anew.
-    for (let left = reader.uvarint(); left > 0; left--) {
+    // By name and value, not by index: adding one may drop items and renumber the others.
+    for (let left = countOf(reader, 1); left > 0; left--) {
       interrupt.after(SERIES_STEPS);
-      this.#addSet(Array.from({ length: reader.uvarint() }, () => items[reader.uvarint()]!), []);
+      this.#addSet(Array.from({ length: countOf(reader, 1) }, () => itemOf(reader, items)), []);
     }
   }
 
-  /** What was found, up to the first entry beyond the bounds. */
+  /** The entries that were found, up to the first one beyond the bounds. */
   partial(): Uint8Array {
     this.#shrink();
     const isSeries = this.#listing.kind === "series";
@@ -307,6 +312,21 @@ export class LabelListing {
   }
 }
 
+/** A first name may begin with a mark of byte order: it is part of the name. */
+const wholeUtf8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
+/** A count of things that take `bytesEach` bytes or more: no more of them than are left. */
+function countOf(reader: ByteReader, bytesEach: number): number {
+  const count = reader.uvarint();
+  if (count * bytesEach > reader.remaining) reader.fail(`at most ${reader.remaining} more bytes`, `${count} entries`);
+  return count;
+}
+
+function itemOf(reader: ByteReader, items: readonly Label[]): Label {
+  const id = reader.uvarint();
+  return items[id] ?? reader.fail(`an item below ${items.length}`, `${id}`);
+}
+
 function wantedNames(listing: Listing): (name: string) => boolean {
   if (listing.kind === "series" && listing.names.length > 0) {
     const names = new Set(listing.names);
@@ -317,7 +337,7 @@ function wantedNames(listing: Listing): (name: string) => boolean {
   const known = new Map<string, boolean>();
   return (name) => {
     let isWanted = known.get(name);
-    // At the bound all are forgotten: a name is looked at once more.
+    // At the bound all names are forgotten, and tested again when they come.
     if (known.size > KNOWN_NAMES_MAX) known.clear();
     if (isWanted === undefined) known.set(name, (isWanted = LEGACY_NAME.test(name)));
     return isWanted;
@@ -326,13 +346,13 @@ function wantedNames(listing: Listing): (name: string) => boolean {
 
 const KNOWN_NAMES_MAX = 10_000;
 
-/** Of a label that has a value. */
+/** The value of a label; undefined where it is absent or empty. */
 function valueOf(labels: readonly Label[], wanted: string): string | undefined {
   for (const { name, value } of labels) if (name === wanted && value !== "") return value;
   return undefined;
 }
 
-/** In JavaScript's own order, which is found ten times faster, unless a text has surrogates: those it puts elsewhere. */
+/** Sorts bytewise. Without surrogates JavaScript's own order is the same, and ten times faster. */
 function sortedTexts(texts: Iterable<string>): string[] {
   const list = [...texts];
   return list.some((text) => SURROGATE.test(text)) ? list.sort(compareText) : list.sort();
@@ -340,7 +360,7 @@ function sortedTexts(texts: Iterable<string>): string[] {
 
 const SURROGATE = /[\ud800-\udfff]/;
 
-/** As `compareLabels`: label by label; of two that begin alike the shorter comes first. */
+/** The order of `compareLabels`: label by label. Where one set is the beginning of the other, the shorter comes first. */
 function compareSets(a: Uint32Array, b: Uint32Array): number {
   for (let i = 0; i < a.length && i < b.length; i++) if (a[i] !== b[i]) return a[i]! - b[i]!;
   return a.length - b.length;

@@ -1,8 +1,8 @@
 /**
- * How long the profiles of an answer took, together: each profile once, whichever of its rows were merged.
+ * The sum of the durations of the profiles in an answer. Each profile counts once, whichever of its rows were merged.
  *
- * As everywhere, a row without a profile id is a profile of its own and need not be remembered; rows with one are one profile
- * by id and time (scan-profiles.ts), in whatever workers and segments they lie.
+ * As everywhere, a row without a profile id is a profile of its own and need not be remembered. Rows with the same profile id and time are
+ * one profile (scan-profiles.ts), in whatever workers and segments they lie.
  */
 import type { DatasetView } from "../dataset/dataset.ts";
 import type { Interrupt } from "../model/interrupt.ts";
@@ -12,15 +12,15 @@ import { ProfileTable } from "./scan-profiles.ts";
 import type { PartialProfiles } from "./scan-profiles.ts";
 
 export interface PartialDurations {
-  /** Of profiles that are one row. */
+  /** The sum over rows without a profile id. */
   readonly ownNs: bigint;
-  /** Of those that may be several: a duration each. */
+  /** The profiles that may be several rows, each with its duration. */
   readonly profiles: PartialProfiles;
 }
 
 export class ProfileDurations {
   #ownNs = 0n;
-  /** Rows of one push agree; where a client gives two pushes one id and time the longer counts, so that any order agrees. */
+  /** Rows of one push have the same duration. Where a client gives two pushes one id and time, the longer counts, so that the order does not matter. */
   readonly #profiles = new ProfileTable((a, b) => (a >= b ? a : b));
   readonly #noLabels = this.#profiles.labelSet([]);
 
@@ -37,7 +37,7 @@ export class ProfileDurations {
     this.#profiles.addAll(profiles, interrupt);
   }
 
-  /** Shares its columns: add no more afterwards. */
+  /** Shares its columns, so nothing may be added afterwards. */
   partial(): PartialDurations {
     return { ownNs: this.#ownNs, profiles: this.#profiles.partial() };
   }

@@ -1,12 +1,12 @@
 /**
- * The same rows in a dataset of their own, which holds what they refer to and nothing else: what a build encodes where rows
- * were prepared and never added, since their symbols belong to pushes that were refused.
+ * Copies the rows of a dataset into a new one that holds only the symbols and nodes that they refer to. A build encodes the copy where rows
+ * were prepared and never added, since the symbols of those belong to pushes that were refused.
  *
  *   rows, in order --> stacktraces not met yet --> with their symbols (symbol-subset.ts) --> interned as those of a push
  *
- * What must stay true: it comes out as if only these records had ever been inserted, number for number. A record's columns
- * are numbered by first use, root first, and leaving out stacktraces that are known already does not
- * change the order in which the others are met.
+ * What must stay true: the copy is the same, number for number, as if only these records had been inserted. That holds since a
+ * record's columns are numbered by first use, root first, and leaving out stacktraces that are known already does not change the
+ * order of the others.
  */
 import type { RowSamples } from "../dataset/dataset.ts";
 import { Dataset } from "../dataset/dataset.ts";
@@ -14,17 +14,17 @@ import type { RecordView, ValueColumn } from "../model/record-view.ts";
 import { emptyRowSamples } from "./scan.ts";
 import { SymbolSubset } from "../dataset/symbol-subset.ts";
 
-/** Between two pauses: about a millisecond, or a row that takes longer. */
+/** Numbers copied between two pauses: about a millisecond, unless one row takes longer. */
 const WORK_A_STEP = 1 << 14;
-/** What a node new to the pruned dataset costs, with its symbols, in numbers of a row copied. */
+/** The work of a new node with its symbols, in numbers of a row that are copied in the same time. */
 const NODE_WORK = 16;
 
-/** In steps, so that whoever runs them can do something else between two. The dataset must not change meanwhile; it stays as it is. */
+/** Runs in steps, between which the caller can do something else. The dataset is not changed, and must not change meanwhile. */
 export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
   const pruned = new Dataset(dataset.service, dataset.hashSeed);
   const subset = new SymbolSubset(dataset.symbols, dataset.tree);
   const read = emptyRowSamples();
-  /** The pruned dataset's node by the dataset's own, for those that end a stacktrace; 0: not met yet. */
+  /** By node of the dataset that ends a stacktrace: its node in the copy; 0: not met yet. */
   const nodeOf = new Uint32Array(dataset.tree.nodeCount);
   let work = 0;
   let stepEnd = WORK_A_STEP;
@@ -45,14 +45,14 @@ export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
   return pruned;
 }
 
-/** The stacktraces of a row that were not met in an earlier one. */
+/** The stacktraces of a row that no earlier row has. */
 function unmetStacks({ sampleNode, sampleCount }: RecordView, nodeOf: Uint32Array): Uint32Array {
   const unmet: number[] = [];
   for (let i = 0; i < sampleCount; i++) if (sampleNode[i] !== 0 && nodeOf[sampleNode[i]!] === 0) unmet.push(sampleNode[i]!);
   return Uint32Array.from(unmet);
 }
 
-/** A row as a record by the dataset's own numbers. Valid until the next. */
+/** A row as a record, by the dataset's numbers. Valid until the next one. */
 function recordOf(dataset: Dataset, row: number, read: RowSamples): RecordView {
   const { labels, sampleTypes, periodType } = dataset.series[dataset.rowSeries[row]!]!;
   const values: ValueColumn[] = [];

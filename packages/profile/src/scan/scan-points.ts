@@ -1,7 +1,7 @@
 /**
  * Points over time: rows fall into buckets by their right edge, (edge - step, edge], summed or averaged per group.
- * A partial answer is mergeable, so that workers and nodes can each do part: sums by bucket, and the profiles that a mean
- * divides by or an exemplar stands for.
+ * Partial answers of workers and nodes can be merged: they hold sums by bucket, and the profiles by whose number a mean is divided, or which
+ * an exemplar stands for.
  */
 import type { DatasetView } from "../dataset/dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
@@ -28,9 +28,9 @@ export interface PointsShape {
 
 export interface PartialPoint {
   sum: Int64;
-  /** Profiles that are one row; those that may be several are in the group's table. Not counted where neither a mean nor exemplars are asked for. */
+  /** How many profiles without a profile id, each one row, are in the bucket; the others are in the group's table. 0 where neither a mean nor exemplars are asked for. */
   count: number;
-  /** The heaviest of those. */
+  /** The one of these with the greatest value. */
   exemplar: Exemplar | undefined;
 }
 
@@ -71,7 +71,7 @@ export class PointsCollector {
         interrupt.after(samples.sampleCount);
       }
       const value = isWhole ? view.total(row, column) : sumTaken(samples, filter);
-      // Before its group is made: a group whose rows all come to nothing is no series.
+      // Before the group is made: a group whose rows have no value is no series.
       if (value === 0) return;
       const { points, profiles, exemplarLabels, labelSet } = getOrMake(groupOf, series, () => {
         const group = this.#group(groupLabels(view, series, column, shape.groupBy));
@@ -87,7 +87,7 @@ export class PointsCollector {
         for (const [span, spanValue] of spans) profiles.add(profileId, spanBytes(view, span), timeMs, spanValue, labelSet);
         return;
       }
-      // No other row belongs to this profile: it need not be remembered.
+      // No other row belongs to this profile, so it need not be remembered.
       point.count++;
       const identity = view.identities.subarray(row * 16, row * 16 + 16);
       if (shape.exemplars === "individual" && isHeavier(value, point)) offerExemplar(point, exemplarOf(identity, undefined, timeMs, value, exemplarLabels));
@@ -115,7 +115,7 @@ export class PointsCollector {
     return [...this.#groups.values()].map(({ labels, points, profiles }) => ({ labels, points, profiles: profiles.partial() }));
   }
 
-  /** The greatest total first, and of those the first `limit`; 0: all. */
+  /** Sorted by total, greatest first, and cut to `limit`; 0: all. */
   result(limit: number, interrupt: Interrupt = UNINTERRUPTED): TimeSeries[] {
     const { aggregation } = this.#shape;
     const all = [...this.#groups.values()].map((group): TimeSeries => ({
@@ -129,7 +129,7 @@ export class PointsCollector {
     return greatestFirst(all, ({ points }) => points.reduce((sum, { value }) => sum + value, 0), limit);
   }
 
-  /** A group's points by time, with the profiles of its table counted in. */
+  /** The points of a group by time, including the profiles of its table. */
   #counted({ points, profiles }: PointsGroup, interrupt: Interrupt): [number, PartialPoint][] {
     const shape = this.#shape;
     const counted = new Map<number, PartialPoint>();
@@ -140,7 +140,7 @@ export class PointsCollector {
     for (let i = 0; i < profiles.count; i++) {
       interrupt.after(ROW_STEPS);
       const point = counted.get(bucketEdge(profiles.timeMs(i), shape) ?? Number.NaN);
-      if (point === undefined) continue; // its row made the point: never
+      if (point === undefined) continue; // never: its row made the point
       const isSpan = profiles.isSpan(i);
       if (!isSpan) point.count++;
       if (shape.exemplars === "none" || isSpan !== (shape.exemplars === "span")) continue;
@@ -154,7 +154,7 @@ export class PointsCollector {
   }
 }
 
-/** The right edge a time falls to: the first of start, start + step, ... that is not before it. Undefined: outside. */
+/** The right edge of the bucket that a time falls into: the first of start, start + step, ... that is not before it. Undefined where it is outside. */
 export function bucketEdge(timeMs: number, shape: Pick<PointsShape, "startMs" | "endMs" | "stepMs">): number | undefined {
   const index = Math.max(0, Math.ceil((timeMs - shape.startMs) / shape.stepMs));
   const edge = shape.startMs + index * shape.stepMs;
@@ -177,11 +177,11 @@ export interface PartialHeatmap {
 
 interface HeatmapGroup {
   readonly labels: Labels;
-  /** What cells count: profiles, or spans of profiles. */
+  /** What a cell counts: profiles, or spans of profiles. */
   readonly profiles: ProfileTable;
 }
 
-/** Pyroscope draws 20 rows; ours span the values found, evenly. */
+/** Rows of a heatmap, as in Pyroscope. They divide the range of values evenly. */
 const HEATMAP_ROW_COUNT = 20;
 
 export class HeatmapCollector {
@@ -228,7 +228,7 @@ export class HeatmapCollector {
     return [...this.#groups.values()].map(({ labels, profiles }) => ({ labels, profiles: profiles.partial() }));
   }
 
-  /** By their labels; of more than `limit` those that count most, the greatest first. */
+  /** Sorted by labels. Of more than `limit`, those with the greatest counts, greatest first. */
   result(limit: number, interrupt: Interrupt = UNINTERRUPTED): HeatmapSeries[] {
     let groups = [...this.#groups.values()].filter(({ profiles }) => profiles.count > 0);
     if (limit > 0 && groups.length > limit) groups = greatestFirst(groups, ({ profiles }) => profiles.count, limit);
@@ -255,12 +255,12 @@ export class HeatmapCollector {
     for (let i = 0; i < profiles.count; i++) {
       interrupt.after(ROW_STEPS);
       const edge = bucketEdge(profiles.timeMs(i), shape);
-      if (edge === undefined) continue; // only rows with an edge were added
+      if (edge === undefined) continue; // never: only rows with an edge were added
       const slot = getOrMake(slots, edge, () => ({ counts: new Array<number>(HEATMAP_ROW_COUNT).fill(0), exemplars: [] }));
       const row = rowOf(Number(profiles.value(i)));
       slot.counts[row]!++;
       if (shape.exemplars === "none") continue;
-      // One exemplar a cell: twenty a slot at most.
+      // One exemplar per cell, so twenty per slot at most.
       const exemplar = profiles.exemplar(i);
       if (outranks(exemplar, slot.exemplars[row])) slot.exemplars[row] = exemplar;
     }
@@ -274,7 +274,7 @@ export class HeatmapCollector {
   }
 }
 
-/** Equals by their labels. */
+/** Where totals are equal, the order is by labels. */
 function greatestFirst<T extends { readonly labels: Labels }>(all: readonly T[], totalOf: (item: T) => number, limit: number): T[] {
   const totals = new Map(all.map((item) => [item, totalOf(item)]));
   const sorted = [...all].sort((a, b) => totals.get(b)! - totals.get(a)! || compareLabels(a.labels, b.labels));
@@ -293,7 +293,7 @@ function sumTaken(samples: Samples, filter: SampleFilter): Int64 {
   return sum;
 }
 
-/** What each span of a row adds up to, by the dataset's span number; spans of nothing are left out. */
+/** The sum of each span of a row, by the dataset's span number. Spans without a value are left out. */
 function spanSums(samples: Samples, filter: SampleFilter): Map<number, Int64> {
   const sums = new Map<number, Int64>();
   for (let i = 0; i < samples.sampleCount; i++) {
@@ -314,7 +314,7 @@ function mergePoint(points: Map<number, PartialPoint>, edge: number, value: Int6
   return point;
 }
 
-/** False where an exemplar of this value could not stand for the point: it need not be made. */
+/** Whether an exemplar of this value could replace the point's. Where not, it need not be made. */
 function isHeavier(value: Int64, point: PartialPoint): boolean {
   return point.exemplar === undefined || value >= point.exemplar.value;
 }
@@ -341,7 +341,7 @@ function groupLabels(view: DatasetView, series: number, column: number, groupBy:
   return group;
 }
 
-/** What an exemplar adds to the labels of its group. */
+/** The labels of an exemplar: those that are not labels of its group. */
 function labelsBeyond(view: DatasetView, series: number, column: number, groupBy: readonly string[]): Labels {
   const entry = view.series[series]!;
   const labels = seriesLabels(entry.labels, profileTypeOf(entry.labels, entry.sampleTypes[column]!, entry.periodType));

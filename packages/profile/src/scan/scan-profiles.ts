@@ -1,5 +1,5 @@
 /**
- * The profiles of an answer, put together from their rows.
+ * Joins the rows of an answer that belong to one profile.
  *
  *   push --labels of its samples--> rows that share a profile id --ProfileTable--> one profile again
  *
@@ -15,7 +15,7 @@ import type { Exemplar, Int64 } from "../model/results.ts";
 import { hexOf } from "./scan.ts";
 import { plus } from "../model/sums.ts";
 
-/** A table as it travels. Entry i: 24 bytes of `keys` (profile id, span id or zeros) and the i-th of each other column. */
+/** A table as it is sent between threads. Entry i: 24 bytes of `keys` (profile id, span id or zeros), and the i-th value of each other column. */
 export interface PartialProfiles {
   readonly keys: Uint8Array;
   readonly timesMs: readonly number[];
@@ -28,7 +28,7 @@ export interface PartialProfiles {
 const KEY_BYTES = 24;
 const SPAN_OFFSET = 16;
 
-/** Entries are told apart by profile id, span id and time: a client that gives every profile the same id still has each counted. */
+/** An entry is known by profile id, span id and time, so that profiles are counted even where a client gives all of them the same id. */
 export class ProfileTable {
   readonly #indexes = new Map<string, number>();
   readonly #timesMs: number[] = [];
@@ -42,7 +42,7 @@ export class ProfileTable {
   readonly #units = new Uint16Array(this.#key.buffer);
   #keys = new Uint8Array(KEY_BYTES * 16);
 
-  /** What two rows of a profile come to: in any order the same. */
+  /** `joinValues` makes one value of two rows of a profile. It must be commutative and associative. */
   constructor(joinValues: (a: Int64, b: Int64) => Int64 = plus) {
     this.#joinValues = joinValues;
   }
@@ -51,7 +51,7 @@ export class ProfileTable {
     return this.#values.length;
   }
 
-  /** The number of a label set in this table: what `add` takes. */
+  /** The number of a label set in this table, for `add`. */
   labelSet(labels: Labels): number {
     const key = labelsKey(labels);
     let id = this.#labelSetIds.get(key);
@@ -101,10 +101,10 @@ export class ProfileTable {
     return exemplarOf(this.#keys.subarray(at, at + SPAN_OFFSET), span, this.#timesMs[index]!, this.#values[index]!, this.#labelSets[this.#labels[index]!]!);
   }
 
-  /** Shares the table's columns: add no more afterwards. */
+  /** Shares the table's columns, so nothing may be added afterwards. */
   partial(): PartialProfiles {
     return {
-      // Copied: a view would travel with all the room it was grown into.
+      // Copied, since a view would be sent with all of its buffer.
       keys: this.#keys.slice(0, this.count * KEY_BYTES),
       timesMs: this.#timesMs,
       values: this.#values,
@@ -113,7 +113,7 @@ export class ProfileTable {
     };
   }
 
-  /** Adds a part under the key in `#key`. */
+  /** Adds a value under the key in `#key`. */
   #join(timeMs: number, value: Int64, labels: number): void {
     const text = this.#text(timeMs);
     const known = this.#indexes.get(text);
@@ -135,15 +135,15 @@ export class ProfileTable {
     this.#labels.push(labels);
   }
 
-  /** The key and the time as one text of 15 units. (Written out: spread and joined it took three times as long, more than the row's scan.) */
+  /** The key and the time as one text of 15 UTF-16 units. One call with all of them is three times as fast as spreading and joining. */
   #text(timeMs: number): string {
     const u = this.#units;
     const high = Math.floor(timeMs / 2 ** 32);
-    // A typed array's 12 units are all there.
+    // The typed array has these 12 units.
     return String.fromCharCode(u[0]!, u[1]!, u[2]!, u[3]!, u[4]!, u[5]!, u[6]!, u[7]!, u[8]!, u[9]!, u[10]!, u[11]!, timeMs >>> 16, timeMs, high);
   }
 
-  /** The label set of what both sets say. */
+  /** The label set of the labels that both sets share. */
   #shared(a: number, b: number): number {
     if (a === b) return a;
     const pair = `${a} ${b}`;
@@ -168,7 +168,7 @@ export function exemplarOf(profileId: Uint8Array, span: Uint8Array | undefined, 
   };
 }
 
-/** Which of two stands for a bucket: the heavier; of equals the earlier, then the smaller id, so that every order of adding agrees. */
+/** Whether `a` rather than `b` is the exemplar of a bucket: the one with the greater value, else the earlier one, else the one with the smaller id. So the order of adding does not matter. */
 export function outranks(a: Exemplar, b: Exemplar | undefined): boolean {
   if (b === undefined || a.value > b.value) return true;
   if (a.value < b.value) return false;

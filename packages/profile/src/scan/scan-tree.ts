@@ -1,6 +1,6 @@
 /**
- * Merging stacktraces of one dataset: one add per sample into a column of sums by node, then the tree of what was hit,
- * by function names (flame graphs: lines and addresses are never touched) or by locations (pprof).
+ * Merges the stacktraces of one dataset: one add per sample into a column of sums by node, then the tree of the nodes with a value, by
+ * function names (for flame graphs, which need no lines and addresses) or by locations (for pprof).
  */
 import type { DatasetView } from "../dataset/dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
@@ -24,7 +24,7 @@ export interface MergedNodes {
   readonly rowCount: number;
 }
 
-/** Sums the samples of every row that answers `query`, by leaf node. `durations`, where they are wanted, learn of each row. */
+/** Sums the samples of every row that answers `query`, by leaf node. `durations`, where given, adds up the rows' durations. */
 export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet, durations?: ProfileDurations, interrupt: Interrupt = UNINTERRUPTED): MergedNodes {
   const self = new SumColumn(view.tree.nodeCount);
   const filter = new SampleFilter(view, query, interrupt);
@@ -53,7 +53,7 @@ export function mergeNodes(view: DatasetView, query: RowQuery, seen: IdentitySet
   return { self, period: lastRow < 0 ? 0n : view.period(lastRow), rowCount };
 }
 
-/** 1 for each node that has a value or an ancestor's place above one. */
+/** 1 for each node that has a value or a descendant with one. */
 function nodesHit(tree: StacktraceTree, self: SumColumn): Uint8Array {
   const isHit = new Uint8Array(tree.nodeCount);
   const { low, high } = self.view();
@@ -65,7 +65,7 @@ function nodesHit(tree: StacktraceTree, self: SumColumn): Uint8Array {
   return isHit;
 }
 
-/** The same stacktraces by function name: inlined frames become nodes, a location without lines its address, and what has no stacktrace `NO_STACKTRACE`. */
+/** The merged stacktraces by function name: an inlined frame becomes a node, a location without lines a node with its address, and samples without a stacktrace the node `NO_STACKTRACE`. */
 export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): NameTree {
   const { symbols, tree } = view;
   const isHit = nodesHit(tree, self);
@@ -97,7 +97,7 @@ export function nameTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: Su
   return { nodeCount: merged.nodeCount, nodeParent: merged.nodeParent, nodeName: merged.nodeLocation, self: sums.view(), names: names.list };
 }
 
-/** The hit part of the location tree, with ids of its own, over the dataset's symbols. What has no stacktrace stays at the root: whoever merges it moves it. */
+/** The nodes with a value as a tree of locations, with ids of its own, over the dataset's symbols. Samples without a stacktrace stay at the root, and are moved when trees are merged. */
 export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self: SumColumn, interrupt: Interrupt = UNINTERRUPTED): LocationTree {
   const { tree } = view;
   const isHit = nodesHit(tree, self);
@@ -122,14 +122,14 @@ export function locationTreeOf(view: Pick<DatasetView, "symbols" | "tree">, self
   return { tree: { nodeCount, nodeParent, nodeLocation }, self: sums.view(), symbols: view.symbols };
 }
 
-/** Names by string id, decoded once each. Index 0 is the root's, "". */
+/** Decodes each name once, by string id. Index 0 is "", the root's. */
 class FrameNames {
   readonly list: string[] = [""];
   readonly #symbols: Symbols;
   readonly #byString = new Map<number, number>();
   readonly #byText = new Map<string, number>();
   readonly #byAddress = new Map<number, number>();
-  readonly #decoder = new TextDecoder();
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
   constructor(symbols: Symbols) {
     this.#symbols = symbols;
@@ -139,14 +139,14 @@ class FrameNames {
     let index = this.#byString.get(id);
     if (index === undefined) {
       const { stringBytes, stringOffset } = this.#symbols;
-      // Copied: a TextDecoder refuses shared memory, where cached sections lie.
+      // Copied, since a TextDecoder refuses shared memory, where cached sections lie.
       index = this.ofText(this.#decoder.decode(stringBytes.slice(stringOffset[id]!, stringOffset[id + 1]!)));
       this.#byString.set(id, index);
     }
     return index;
   }
 
-  /** Of a location without lines. */
+  /** The name of a location without lines. */
   ofAddress(location: number): number {
     let index = this.#byAddress.get(location);
     if (index === undefined) this.#byAddress.set(location, (index = this.ofText(addressName(this.#symbols, location))));

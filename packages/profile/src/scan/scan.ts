@@ -1,6 +1,6 @@
 /**
  * The scan: which rows of a dataset answer a query, and what they add up to. Pure; the same code reads rows in memory
- * and rows of a segment. Every row is counted once by its identity, whichever of several sources shows it first.
+ * and rows of a segment. Every row is counted once, by its identity, in the source in which it is found first.
  */
 import type { DatasetView, RowSamples, SeriesEntry } from "../dataset/dataset.ts";
 import type { IdentitySet } from "./identity-set.ts";
@@ -14,7 +14,7 @@ import { printProfileType, profileTypeOf, seriesLabels } from "../labels/profile
 import type { ProfileType } from "../labels/profile-type.ts";
 import { NO_STACKTRACE } from "../model/stacktrace-tree.ts";
 
-/** What to count. Times are nanoseconds, both ends inclusive. Empty lists mean all. */
+/** Which rows and samples to count. Times are nanoseconds, both ends inclusive. An empty list means all. */
 export interface RowQuery {
   readonly startNs: bigint;
   readonly endNs: bigint;
@@ -30,7 +30,7 @@ export interface RowQuery {
   readonly traceIds: readonly string[];
 }
 
-/** A row that answers the query. `samples` is scratch. */
+/** A row that answers the query. `samples` is overwritten by the next row. */
 export interface ScannedRow {
   readonly row: number;
   readonly column: number;
@@ -58,7 +58,7 @@ export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, 
   }
 }
 
-/** Per series: the column of the asked type where the series matches, else -1. */
+/** By series: the column of the queried type where the series matches, else -1. */
 export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">, interrupt: Interrupt = UNINTERRUPTED): Int32Array {
   const columns = new Int32Array(view.series.length).fill(-1);
   const typeId = printProfileType(query.profileType);
@@ -75,12 +75,12 @@ export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profil
   return columns;
 }
 
-/** The client's id of a profile; where it gave none, its identity, so that every profile can be asked for. */
+/** The client's id of a profile. Where it gave none, the record's identity, so that every profile can be asked for. */
 export function profileIdHex(view: DatasetView, row: number): string {
   return hexOf(view.profileId(row) ?? view.identities.subarray(row * 16, row * 16 + 16), 0, 16);
 }
 
-/** Which samples of a row count: by call site, span, trace. */
+/** Says which samples of a row count, by call site, span and trace. */
 export class SampleFilter {
   readonly #nodes: Uint8Array | undefined;
   readonly #spans: Uint8Array | undefined;
@@ -92,7 +92,7 @@ export class SampleFilter {
     this.#traces = query.traceIds.length === 0 ? undefined : chosen(view.traces, 16, query.traceIds, interrupt);
   }
 
-  /** True: no sample is ever left out, so row totals may be used. */
+  /** True where every sample counts, so that totals of rows may be used. */
   get isOpen(): boolean {
     return this.#nodes === undefined && this.#spans === undefined && this.#traces === undefined;
   }
@@ -110,18 +110,20 @@ export interface TimeRange {
   readonly endNs: bigint;
 }
 
-/** 1 for each series that has a row in range. */
-export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Interrupt = UNINTERRUPTED): Uint8Array {
+/** 1 for each series that has a row in range whose record is not left out. */
+export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Interrupt = UNINTERRUPTED, except?: IdentitySet): Uint8Array {
   const isLive = new Uint8Array(view.series.length);
   for (let row = 0; row < view.rowCount; row++) {
     const timeNs = view.rowTimeNs[row]!;
     interrupt.after(1);
-    if (timeNs >= range.startNs && timeNs <= range.endNs) isLive[view.rowSeries[row]!] = 1;
+    if (timeNs < range.startNs || timeNs > range.endNs) continue;
+    // A view of a segment opens its identities only when it is asked for them.
+    if (except === undefined || !except.has(view.identities, row * 16)) isLive[view.rowSeries[row]!] = 1;
   }
   return isLive;
 }
 
-/** The label sets of a series, one for each of its types, that match one of the selectors; no selectors: all. */
+/** The label sets of a series, one per sample type, that match one of the selectors (none given: all of them). */
 export function seriesMatching({ labels, sampleTypes, periodType }: SeriesEntry, selectors: readonly (readonly Matcher[])[]): Labels[] {
   return sampleTypes
     .map((sampleType) => seriesLabels(labels, profileTypeOf(labels, sampleType, periodType)))
@@ -145,9 +147,9 @@ function chosen(table: Uint8Array, width: number, wanted: readonly string[], int
   return flags;
 }
 
-/** 1 for each node whose frames from the root begin with `callSite`; inlined functions are frames, and so are an address without a name and `NO_STACKTRACE`. */
+/** 1 for each node whose frames from the root begin with `callSite`. Inlined functions, addresses without a name and `NO_STACKTRACE` are frames too. */
 function nodesUnder({ symbols, tree }: Pick<DatasetView, "symbols" | "tree">, callSite: readonly string[], interrupt: Interrupt): Uint8Array {
-  // How many names of the call site the way to a node spells; -1 where it left it.
+  // By node: how many names of the call site its path matches so far; -1 where it does not match.
   const depth = new Int32Array(tree.nodeCount);
   const under = new Uint8Array(tree.nodeCount);
   if (callSite.length === 1 && callSite[0] === NO_STACKTRACE) under[0] = 1;

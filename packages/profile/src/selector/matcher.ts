@@ -19,19 +19,19 @@ export interface Matcher {
   readonly value: string;
   /** True when a series whose label `name` is `value` ("" when absent) matches. */
   readonly matches: (value: string) => boolean;
-  /** Of the work of one test, for an `Interrupt`. */
+  /** The work of one test, in steps of an `Interrupt`. */
   readonly steps: number;
 }
 
-/** A selector that names its type (or, failing that, its `__name__`) before the braces. */
+/** A selector that may name a profile type, or a `__name__`, before the braces. */
 export interface ParsedQuery {
   readonly profileType: ProfileType | undefined;
-  /** The type in its five parts, or "". */
+  /** The profile type's five parts joined by colons, or "". */
   readonly typeId: string;
   readonly matchers: readonly Matcher[];
 }
 
-/** Grafana sends alternations of thousands of values; beyond this a selector is refused before it is read. */
+/** In characters. Grafana sends alternatives of thousands of values; a longer selector is refused before it is parsed. */
 export const SELECTOR_LENGTH_MAX: number = 64 * 1024;
 
 /**
@@ -61,7 +61,7 @@ export function parseQuery(text: string, budget: RegexBudget = new RegexBudget()
   };
 }
 
-/** Of the work of matching the labels of one series, for an `Interrupt`. */
+/** The work of matching the labels of one series, in steps of an `Interrupt`. */
 export function seriesSteps(selectors: readonly (readonly Matcher[])[]): number {
   let steps = SERIES_STEPS;
   for (const selector of selectors) for (const matcher of selector) steps += matcher.steps;
@@ -128,7 +128,7 @@ class SelectorParser {
     return { name, matchers };
   }
 
-  /** From behind the opening brace to behind the closing one. Returns the metric name, which may stand inside, quoted. */
+  /** Reads from behind the opening brace to behind the closing one. Returns the metric name, which may stand inside, in quotes. */
   #parseBraces(nameBefore: string, matchers: Matcher[]): string {
     let name = nameBefore;
     for (;;) {
@@ -178,7 +178,7 @@ class SelectorParser {
     return this.#fail(`unexpected ${this.#found()} in label matching, expected one of = != =~ !~`);
   }
 
-  /** A quoted run: ' and " with escapes and without line breaks, ` as it is. */
+  /** Reads a quoted text. In ' and " there are escapes and no line breaks; in ` every character stands for itself. */
   #string(): string {
     const start = this.#at;
     const quote = this.#text[this.#at++]!;
@@ -190,7 +190,7 @@ class SelectorParser {
       return text;
     }
     let text = "";
-    // Escapes spell bytes, which only together make characters.
+    // An escape may be one byte of a character, so bytes are gathered before they are decoded.
     const bytes: number[] = [];
     const flush = (): void => {
       if (bytes.length === 0) return;
@@ -255,7 +255,7 @@ class SelectorParser {
     return match[0];
   }
 
-  /** White space and comments (# to the end of the line). */
+  /** Skips white space and comments (# to the end of the line). */
   #skipBlank(): void {
     for (;;) {
       const char = this.#char();

@@ -1,5 +1,5 @@
 /**
- * What it costs to compile and to match a regular expression, told from its text in one pass and without compiling it: a few characters
+ * What it costs to compile and to match a regular expression, estimated from its text in one pass, without compiling it: a few characters
  * can ask for a hundred thousand instructions (`.{1,999}` fifty times) or for seconds of work on character classes.
  *
  *   cost   = instructions at most + work of the parser, in instructions
@@ -11,17 +11,17 @@
  * counts in full.
  *
  * What must stay true: the compiled program has at most `cost` instructions, for every expression that the engine takes (a
- * property in the test). Of an expression that it refuses the cost is some number, and the engine says what is wrong.
+ * property in the test). The cost of an expression that it refuses is any number: the engine says what is wrong with it.
  * Sizes add up along the text, and a counted repetition multiplies what it repeats. Pure.
  */
 
-/** Besides its instructions each expression has a first and a last one, and is set up. */
+/** Every expression has a first and a last instruction besides its own, and setting it up takes time. */
 const EXPRESSION_COST = 16;
 
-/** A group is read, kept and closed besides. */
+/** The parser's work of opening and closing a group. */
 const GROUP_COST = 2;
 
-/** So is a class in brackets. */
+/** The parser's work of opening and closing a class in brackets. */
 const CLASS_COST = 2;
 
 /**
@@ -30,26 +30,26 @@ const CLASS_COST = 2;
  */
 const UNICODE_CLASS_COST = 128;
 
-/** Without regard to case its other case is looked up and sorted too. */
+/** With `(?i)` the other case of each range is looked up and sorted too. */
 const FOLDED_CLASS_FACTOR = 3;
 
-/** Without regard to case a range is walked character by character, some 60 of them in the time of an instruction. */
+/** With `(?i)` a range is walked character by character: about 60 in the time of an instruction. 16 are charged as one, to be safe. */
 const FOLDED_PER_COST = 16;
-/** The engine's own: beyond these no character has another case. */
+/** The engine's own constants: no character beyond them has another case. */
 const FOLD_FIRST = 0x41;
 const FOLD_LAST = 0x1_e943;
 
-/** `[:` makes the engine look for `:]` in all of the rest. It looks at this many characters in the time of an instruction. */
+/** `[:` makes the engine search the rest of the text for `:]`: this many characters in the time of an instruction. */
 const LOOKED_AT_PER_COST = 256;
 
-/** `max` is never above it in an expression that the engine takes. */
+/** The engine refuses a repetition that counts further. */
 const REPEAT_MAX = 1000;
 
 export function regexCost(pattern: string): number {
   return new CostWalk(pattern).walk(Infinity).cost;
 }
 
-/** What a request's budget is charged. Where it is above `chargeMax` the walk ends early: the number is then above `chargeMax` too, and says no more. */
+/** What a request's budget is charged. A charge above `chargeMax` is not exact: the walk ends as soon as it is reached. */
 export function regexCharge(pattern: string, chargeMax: number): number {
   const { cost, leadingLength } = new CostWalk(pattern).walk(chargeMax);
   return chargeOf(cost, leadingLength);
@@ -90,14 +90,14 @@ class CostWalk {
   #level: Level;
   readonly #outer: Level[] = [];
   #parseWork = EXPRESSION_COST;
-  /** Where the next `:]` stands, from the last place that asked; the text's length where there is none. */
+  /** Where the first `:]` behind the last `[:` stands; the text's length where there is none. Searching again for each would be quadratic. */
   #namedClassEnd = -1;
 
   constructor(text: string) {
     this.#text = text;
-    // Wherever the flag stands, and whether or not it is a flag: a cost may be too high.
+    // Wherever it stands, and even where it is no flag: the estimate may be too high, never too low.
     this.#isFolded = /\(\?[a-zA-Z-]*i/.test(text);
-    // Without regard to case a character is a class of characters.
+    // With `(?i)` a character compiles to a class of characters, which is no plain text.
     this.#level = levelOf(!this.#isFolded);
   }
 
@@ -119,7 +119,7 @@ class CostWalk {
         this.#closeGroup();
         break;
       case "|":
-        // One instruction chooses, and an empty alternative takes one.
+        // One instruction chooses between alternatives, and an empty alternative takes one.
         this.#at++;
         this.#atom(0);
         level.size += 2;
@@ -136,7 +136,7 @@ class CostWalk {
       case "*":
       case "+":
       case "?":
-        // A star of what may be empty takes two.
+        // A star takes two instructions where what it repeats may be empty.
         this.#at++;
         level.last = Math.max(level.last, 1) + 2;
         level.lastLeading = 0;
@@ -183,7 +183,7 @@ class CostWalk {
       const flags = FLAGS_ALONE;
       flags.lastIndex = this.#at;
       if (flags.test(this.#text)) {
-        // `(?i)` is no group: what it stands behind may still be repeated.
+        // `(?i)` is no group: a repetition behind it repeats the atom before it.
         this.#at = flags.lastIndex;
         this.#parseWork++;
         return;
@@ -197,7 +197,7 @@ class CostWalk {
     this.#level = levelOf(this.#level.isInFront);
   }
 
-  /** Two instructions keep where a group begins and ends. */
+  /** A group adds two instructions, which keep where it begins and ends. */
   #closeGroup(): void {
     const outer = this.#outer.pop();
     if (outer === undefined) return; // one too many: the engine refuses it
@@ -206,7 +206,7 @@ class CostWalk {
     this.#atom(Math.max(1, size + last) + 2, leading + lastLeading);
   }
 
-  /** `{2}`, `{2,}`, `{2,5}`; false: the brace is a character. */
+  /** Reads `{2}`, `{2,}` or `{2,5}`. False where the brace is a plain character. */
   #repetition(): boolean {
     const repeat = REPEAT;
     repeat.lastIndex = this.#at;
@@ -252,7 +252,7 @@ class CostWalk {
     } else this.#at++;
   }
 
-  /** `[^a-z\pL[:digit:]]`; to the end of the text where it is not closed. */
+  /** Reads a class such as `[^a-z\pL[:digit:]]`, or to the end of the text where it is not closed. */
   #characterClass(): void {
     const text = this.#text;
     this.#parseWork += CLASS_COST;
@@ -284,7 +284,7 @@ class CostWalk {
     this.#at++;
   }
 
-  /** Steps over one character, however it is written, and returns it. Of `\d` and the like: the letter, which is no end of a range. */
+  /** Steps over one character, however it is written, and returns it. For `\d` and the like it returns the letter, which cannot end a range. */
   #characterAt(): number {
     const text = this.#text;
     if (text[this.#at] !== "\\") {
@@ -307,7 +307,7 @@ class CostWalk {
   }
 }
 
-/** Behind a backslash they stand for themselves. */
+/** Characters that stand for themselves behind a backslash. */
 const PUNCTUATION = /^[!-/:-@[-`{-~]$/;
 const FLAGS_ALONE = /\?[a-zA-Z-]*\)/y;
 const GROUP_OPENING = /\?(?:P?<\w*>|[a-zA-Z-]*:)/y;

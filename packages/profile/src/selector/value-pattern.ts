@@ -5,7 +5,7 @@
  * `(a|b).*`, `^(a|b)$`.
  * Any other is charged to the request's budget, and its syntax checked. It is compiled when the first value is tested, which a worker does.
  *
- * What must stay true: both ways say the same (a property in the test).
+ * What must stay true: both ways give the same answer (a property in the test).
  */
 import { invalidArgument, messageOf } from "@pyromesh/base";
 import { RE2JS, RE2Set } from "re2js";
@@ -15,7 +15,7 @@ export type ValueTest = (value: string) => boolean;
 
 export interface ValuePattern {
   readonly matches: ValueTest;
-  /** Of the work of one test, for an `Interrupt`. */
+  /** The work of one test, in steps of an `Interrupt`. */
   readonly steps: number;
 }
 
@@ -28,15 +28,15 @@ export function valuePattern(pattern: string, label: string, budget: RegexBudget
   return { matches: compiledTest(pattern), steps: charge * STEPS_PER_CHARGE };
 }
 
-/** Of looking for one text in a value. */
+/** Steps of comparing a value with one text, or of finding it in a set. */
 const PLAIN_STEPS = 1;
-/** Of looking at the beginning, the end or all of a value for each of several texts. */
+/** Steps of each text that is searched at the beginning, at the end or anywhere in a value. */
 const SEARCH_STEPS = 8;
 
 /** At its worst the engine looks at each instruction for each character. 32: as many characters as most values have. */
 const STEPS_PER_CHARGE = 32;
 
-/** Values whose answer is remembered: a label has the same few in every segment. At the bound all of them are forgotten. */
+/** Values whose answer is remembered, since a label has the same few values in every segment. At the bound all are forgotten. */
 const REMEMBERED_COUNT_MAX = 4096;
 
 function compiledTest(pattern: string): ValueTest {
@@ -54,17 +54,17 @@ function compiledTest(pattern: string): ValueTest {
   };
 }
 
-/** Expressions that the engine took: dashboards send the same ones again and again. At the bound all of them are forgotten. Whether one is taken does not depend on this. */
+/** Expressions whose syntax was found right, since dashboards send the same ones again and again. At the bound all are forgotten. No answer depends on it. */
 const CHECKED_COUNT_MAX = 256;
 const checked = new Set<string>();
 
-/** A set reads its expressions and compiles them later: a third of the work. */
+/** `RE2Set.add` parses an expression without compiling it: a third of the work. */
 function checkSyntax(pattern: string): void {
   if (checked.has(pattern)) return;
   try {
     new RE2Set(RE2Set.ANCHOR_BOTH, RE2JS.DOTALL).add(pattern);
   } catch (error) {
-    // The engine puts its own flags in front of what it shows, and may show all of the expression.
+    // The engine's message may quote all of the expression, with flags of its own in front.
     throw invalidArgument("REGEX_INVALID", messageOf(error).replace("(?s)", "").slice(0, SYNTAX_MESSAGE_LENGTH_MAX), error);
   }
   if (checked.size >= CHECKED_COUNT_MAX) checked.clear();
@@ -75,7 +75,7 @@ const SYNTAX_MESSAGE_LENGTH_MAX = 300;
 
 // --- plain text -------------------------------------------------------------------------------------------------------
 
-/** Alternatives, perhaps in one group with something before and behind. Undefined: it takes a regular expression. */
+/** Alternatives, perhaps in one group with text before and behind. Undefined where a regular expression is needed. */
 function plainPattern(pattern: string): ValuePattern | undefined {
   const open = unescaped(pattern, "(", 0);
   if (open === -1) return plainAlternatives(pattern);
@@ -85,9 +85,9 @@ function plainPattern(pattern: string): ValuePattern | undefined {
   return plainAlternatives(inner, pattern.slice(0, open), pattern.slice(close + 1));
 }
 
-/** What stands around a group is put around each of its alternatives: `(a|b).*` says what `a.*|b.*` says. That much text at most. */
+/** Text around a group is put around each of its alternatives: `(a|b).*` means `a.*|b.*`. It adds this many characters at most; beyond, a regular expression is used. */
 const AROUND_LENGTH_MAX = 2 ** 20;
-/** At the beginning of an alternative, or behind a group, it repeats no character of ours. */
+/** At the beginning of an alternative, or behind a group, these do not repeat a single character: a regular expression is needed. */
 const REPETITION = /^[*+?{]/;
 
 function plainAlternatives(text: string, before = "", behind = ""): ValuePattern | undefined {
@@ -115,7 +115,7 @@ function plainAlternatives(text: string, before = "", behind = ""): ValuePattern
   return { matches: (value) => value === only, steps };
 }
 
-/** Text, or text with `.*` or `.+` before or behind it. The whole value is matched anyway, so `^` and `$` at the ends say nothing. */
+/** Text, or text with `.*` or `.+` before or behind it. `^` and `$` at the ends change nothing, since the whole value is matched anyway. */
 function alternativeOf(anchored: string): string | ValueTest | undefined {
   const alternative = withoutAnchors(anchored);
   const before = alternative.startsWith(".*") || alternative.startsWith(".+") ? alternative.slice(0, 2) : "";

@@ -1,6 +1,6 @@
 /**
- * What must hold of a push, however odd: it is refused in words and leaves nothing behind, or every kind of answer says one number, and the
- * one that an independent reader of the bytes says. For `npm run fuzz` and tests.
+ * What must hold for every push, however odd: either it is refused with a sentence and leaves nothing behind, or every kind of answer has the
+ * same total as an independent reader of the bytes finds. For `npm run fuzz` and tests.
  */
 import { expect } from "chai";
 import { Profile } from "pprof-format";

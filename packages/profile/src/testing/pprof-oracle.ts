@@ -1,6 +1,6 @@
 /**
- * What a pprof holds, told by `pprof-format`, never by our own decoder: sums per label set, sample type and stacktrace.
- * And the same of records, so that the two can be compared. For tests.
+ * The sums of a pprof per label set, sample type and stacktrace, read by `pprof-format` and never by our own decoder.
+ * And the same sums of records, so that the two can be compared. For tests.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";

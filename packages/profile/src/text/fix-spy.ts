@@ -1,14 +1,14 @@
-/** Repairs what some clients of /ingest send, told by their `spyName` (reference 1.4.1). */
+/** Repairs profiles of some clients of /ingest, which are known by their `spyName` (reference 1.4.1). */
 import type { IngestQuirks } from "../labels/ingest-name.ts";
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 import { StringRewrite } from "../pprof/string-rewrite.ts";
 
-/** Scripts are known by their files: `main.py run` says more than `run`. */
+/** Clients of scripting languages, in which a function is known by its file: `main.py run` says more than `run`. */
 export function spyNamesFilesInFunctions(spyName: string): boolean {
   return spyName === "pyspy" || spyName === "rbspy" || spyName === "scripting";
 }
 
-/** Function names become `<file name> <function>`. pyspy writes absolute paths for what is not the user's own: left alone. */
+/** Function names become `<file name> <function>`. Where pyspy writes an absolute path, the function is not the user's own, and its name stays. */
 export function prefixFunctionsWithFile(decoded: PprofDecoder, spyName: string): void {
   const { functionCount, functionName, functionFilename } = decoded;
   const rewrite = new StringRewrite(decoded);
@@ -25,8 +25,8 @@ export function isDotnet(ingest: IngestQuirks): boolean {
 }
 
 /**
- * Some .NET clients leave every function id out and write one function per location, in the same order: there a function has the
- * id of its location, by which the location's line knows it. Where the lines name none either, the n-th has the n-th function.
+ * Some .NET clients leave out every function id, and write one function per location in the same order. There a function gets the
+ * id of its location, to which the location's line refers. Where the lines name no function either, the n-th line gets the n-th function.
  */
 export function fixDotnetFunctionIds(decoded: PprofDecoder): void {
   const { functionCount, functionId, lineCount, lineFunction, locationCount, locationId } = decoded;

@@ -21,6 +21,13 @@ describe("folded stacks", () => {
     ]);
   });
 
+  it("the byte order mark of a file is skipped, and one inside the text is part of a name", () => {
+    expect(groups("\ufeffmain;a 1\n\ufeffmain;b 2")).deep.equal([
+      { stack: "main;a", count: 1 },
+      { stack: "\ufeffmain;b", count: 2 },
+    ]);
+  });
+
   it("lines of blanks, and those that begin with #, say nothing, in both formats", () => {
     const around = (line: string): string => `\n# event: cpu\n \t \r\n  # samples: 12\n#\n${line}\r\n\r\n`;
     expect(groups(around("main;a 1"))).deep.equal([{ stack: "main;a", count: 1 }]);

@@ -1,14 +1,14 @@
 /**
- * Folded stacktraces, the text formats of /ingest, and what they are turned into: a pprof of function names.
+ * Folded stacktraces, the text formats of /ingest, are turned into a pprof of function names.
  *
- *   groups:  main;serve;parse 12      blanks or tabs part the count, the last word, from the stack
+ *   groups:  main;serve;parse 12      the count is the last word, behind blanks or tabs
  *   lines:   main;serve;parse         every line counts one
  *
- * Of both: lines end in LF or CRLF; a line of blanks, and one that begins with `#`, says nothing; an empty frame (`;main`, `a;;b`) is
- * no frame. Equal stacks are one and add up. Any other line without a count is refused, and the whole text with it. What does not fit
- * into 64 bits, as counted or in the unit it is kept in, is refused: it would come back as another number, or not at all.
+ * In both, lines end in LF or CRLF; blank lines and lines that begin with `#` are skipped; empty frames (`;main`, `a;;b`) are left out.
+ * The counts of equal stacks add up. Any other line without a count refuses the whole text. So does a count that does not fit
+ * into 64 bits, as it is or in the unit in which it is kept: it would come back as another number.
  *
- * Text names no profile type: it is told from what stands behind the last dot of the application's name (reference 1.4).
+ * Text names no profile type: the suffix behind the last dot of the application's name says it (reference 1.4).
  */
 import { isUtf8 } from "node:buffer";
 import { decodeUtf8, invalidArgument } from "@pyromesh/base";
@@ -18,11 +18,11 @@ import { PprofWriter } from "../pprof/pprof-write.ts";
 import type { SampleType } from "../labels/profile-type.ts";
 import { malformed } from "../labels/refusal.ts";
 
-/** How a text is read, and as what. Plain data: it travels with the text to where profiles are decoded. */
+/** How a text is read, and as which profile type. Plain data: it is sent to the worker together with the text. */
 export interface FoldedText {
   readonly mode: "groups" | "lines";
   readonly profile: AppProfile;
-  /** Its content type is that of a form, which is what `curl -d` says of anything. */
+  /** Its content type is that of a form. `curl -d` sends that for everything. */
   readonly isForm?: boolean | undefined;
 }
 
@@ -37,10 +37,10 @@ export interface FoldedStack {
   readonly count: number | bigint;
 }
 
-/** Each stack once. Throws a refusal for a line that cannot be read. */
+/** Returns each stack once. Throws a refusal for a line that cannot be read. */
 export function parseFolded(bytes: Uint8Array, options: Pick<FoldedText, "mode" | "isForm">): FoldedStack[] {
   if (!isUtf8(bytes)) throw notUtf8(bytes);
-  const text = decodeUtf8(bytes);
+  const text = decodeUtf8(bytes).replace(/^\ufeff/, ""); // the byte order mark of a file
   if (options.mode === "groups" && hasJoinedLines(text, { isForm: options.isForm === true })) {
     throw malformed(
       "the text is one line in which a count runs into the next stack, as `curl -d @file` sends a file, without its line ends: send it with `--data-binary @file`; a single stack whose names look so takes a line end or Content-Type: text/plain",
@@ -57,7 +57,7 @@ function notUtf8(bytes: Uint8Array): Error {
   for (;;) {
     const end = bytes.indexOf(LF, from);
     const to = end < 0 ? bytes.length : end;
-    // No byte of a character of several is a line end, so the fault lies in some line.
+    // No byte of a longer character is a line end, so one line by itself is not UTF-8.
     if (end < 0 || !isUtf8(bytes.subarray(from, to))) {
       return malformed(
         `line ${line} of the folded stacks is not UTF-8, its bytes are ${hexOfInvalidText(bytes.subarray(from, to))}: encode the text as UTF-8, or send format=pprof where this is a pprof profile`,
@@ -89,10 +89,10 @@ function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
   return counts;
 }
 
-/** Digits that a number holds exactly. */
+/** Any number of so many digits is exact as a double. */
 const EXACT_DIGITS_MAX = 15;
 
-/** In numbers as long as they are exact: most counts are small. */
+/** Adds in doubles while the sum is exact, since most counts are small. */
 function plus(count: number | bigint, digits: string): number | bigint {
   if (typeof count === "number" && digits.length <= EXACT_DIGITS_MAX) {
     const sum = count + Number(digits);
@@ -124,7 +124,7 @@ function endWithoutBlanks(line: string, end: number): number {
   return at;
 }
 
-/** `perf` and its kin write such lines before the stacks: `# event: cpu`. */
+/** `perf` and similar tools write such lines before the stacks: `# event: cpu`. */
 function isComment(line: string): boolean {
   let at = 0;
   while (at < line.length && isBlank(line.charCodeAt(at))) at++;
@@ -150,7 +150,7 @@ export interface AppProfile {
   readonly sampleType: SampleType;
   readonly periodType: SampleType;
   readonly period: number;
-  /** Every count stands for this many of the sample type's unit. */
+  /** A count of 1 stands for this many units of the sample type. */
   readonly scale: number;
 }
 
@@ -158,7 +158,7 @@ const NO_TYPE: SampleType = { type: "", unit: "" };
 const CPU_NANOSECONDS: SampleType = { type: "cpu", unit: "nanoseconds" };
 const NS_PER_S = 1_000_000_000;
 
-/** Suffix -> `__name__`, sample type, unit; those measured in samples of time are apart, in `profileOfAppName`. */
+/** `__name__`, sample type and unit by suffix. Suffixes whose counts are samples of time are in `profileOfAppName`. */
 const PROFILE_BY_SUFFIX: ReadonlyMap<string, readonly [string, string, string]> = new Map([
   ["inuse_objects", ["memory", "inuse_objects", "count"]],
   ["alloc_objects", ["memory", "alloc_objects", "count"]],
@@ -236,7 +236,7 @@ export function foldedToPprof(
   const scale = BigInt(profile.scale);
   for (const { stack, count } of stacks) {
     const value = BigInt(count) * scale;
-    if (value === 0n) continue; // nothing, but it would count as a sample
+    if (value === 0n) continue; // it holds nothing, but would count as a sample
     if (!isInt64(value)) {
       throw malformed(`${JSON.stringify(stack.slice(0, 100))} counts ${count}, which is beyond 64 bits in ${profile.sampleType.unit} of the sample rate: send a smaller count`);
     }

@@ -1,10 +1,11 @@
 /**
- * Tells a text of folded stacks whose line ends were lost on the way: `curl -d @file` strips them, so that a file becomes one line, in
+ * Recognises a text of folded stacks whose line ends were lost on the way: `curl -d @file` strips them, so that a file becomes one line, in
  * which each count runs into the stack that stood on the next line.
  *
  *   main;a 1\nmain;b 2\nmain;c 3      sent as      main;a 1main;b 2main;c 3
  *                                                        ^^^^^       ^^^^^
- * Read as it is, it would be one stack, seven frames high. Names may hold blanks and digits, so one tell alone is not enough:
+ * Read as it is, it would be one stack, seven frames high. Names may hold blanks and digits, so digits in the middle
+ * prove nothing. A text counts as joined where one of these holds:
  *
  *   - the root of the first stack stands directly behind a count: no name of a program looks so;
  *   - the content type is that of a form, which curl sends with -d, and what a name may begin with stands directly behind a count. Many

@@ -1,7 +1,7 @@
 /** Flame graphs for tests: Pyroscope's worked example, and an encoder of folded stacks to check readers against. */
 import type { FlameGraph } from "./flame-graph-layout.ts";
 
-/** Of the stacks a;b;e 1, a;c 2, a;c;d 1. */
+/** The graph of the stacks a;b;e 1, a;c 2, a;c;d 1. */
 export const GOLDEN: FlameGraph = {
   names: ["total", "a", "c", "d", "b", "e"],
   levels: [
@@ -18,7 +18,7 @@ interface TreeNode {
   readonly children: Map<string, TreeNode>;
 }
 
-/** Root-first stacks with values. Self space lies at the left of a box, children after it in order of name. */
+/** Encodes stacks from the root with their values. The self value of a box is at its left, then its children by name. */
 export function flameGraphOf(stacks: readonly (readonly [readonly string[], number])[]): FlameGraph {
   const root: TreeNode = { total: 0, self: 0, children: new Map() };
   for (const [stack, value] of stacks) {

@@ -14,7 +14,7 @@
  */
 export interface FlameGraph {
   readonly names: readonly string[];
-  /** Chunks of 4: offset from the end of the box before, total, self, name index. */
+  /** Chunks of 4: distance from the end of the box before, total, self, name index. */
   readonly levels: readonly (readonly number[])[];
 }
 
@@ -22,7 +22,7 @@ export interface FlameGraphLayout {
   readonly names: readonly string[];
   readonly boxCount: number;
   readonly levelCount: number;
-  /** First box of each level, and at the end the box count. */
+  /** The first box of each level, and the number of boxes at the end. */
   readonly levelStart: Uint32Array;
   readonly level: Uint32Array;
   readonly start: Float64Array;
@@ -35,7 +35,7 @@ export interface FlameGraphLayout {
   readonly childCount: Uint32Array;
 }
 
-/** Throws an Error whose sentence names the level that cannot be read. */
+/** Throws an Error that names the level which cannot be read. */
 export function layOutFlameGraph(graph: FlameGraph): FlameGraphLayout {
   const boxCountMax = graph.levels.reduce((sum, values) => sum + Math.floor(values.length / 4), 0);
   const level = new Uint32Array(boxCountMax);
@@ -78,7 +78,7 @@ export function layOutFlameGraph(graph: FlameGraph): FlameGraphLayout {
       name[box] = nameIndex;
       box += 1;
     }
-    if (box === first) break; // an empty level: nothing can lie below it
+    if (box === first) break; // an empty level, so there are none below it
     levelStart.push(first);
   }
   return {
@@ -108,7 +108,7 @@ export function boxAt(layout: FlameGraphLayout, levelIndex: number, value: numbe
   return box < layout.levelStart[levelIndex + 1]! && layout.start[box]! <= value ? box : -1;
 }
 
-/** The first box of the level, not before `from`, whose end lies after `value`; the level's end when there is none. */
+/** The first box of the level, not before `from`, that ends after `value`. The end of the level where there is none. */
 export function firstBoxEndingAfter(layout: FlameGraphLayout, levelIndex: number, from: number, value: number): number {
   let low = from;
   let high = layout.levelStart[levelIndex + 1]!;
@@ -120,7 +120,7 @@ export function firstBoxEndingAfter(layout: FlameGraphLayout, levelIndex: number
   return low;
 }
 
-/** Function names from below the root down to the box; empty for the root. What the URL keeps of a zoom. */
+/** The function names from below the root to the box; empty for the root. The URL keeps this of a zoom. */
 export function pathOf(layout: FlameGraphLayout, box: number): string[] {
   const path: string[] = [];
   for (let at = box; at > 0; at = layout.parent[at]!) path.push(boxName(layout, at));
@@ -128,8 +128,8 @@ export function pathOf(layout: FlameGraphLayout, box: number): string[] {
 }
 
 /**
- * The box at the end of the path, or the deepest ancestor of it that this graph still has. Of two children of one name, a function called
- * `other` and what was left out beside it, the first: that is the function.
+ * The box at the end of the path, or its deepest ancestor that this graph has. Where a function called `other` and the box of what was
+ * cut off have the same parent, it is the first one, the function.
  */
 export function boxOfPath(layout: FlameGraphLayout, path: readonly string[]): number {
   let box = 0;

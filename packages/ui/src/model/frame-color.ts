@@ -1,21 +1,21 @@
 /**
- * A box's colour. Functions of one package share a colour, so that libraries show as areas; the same package has the same
- * colour on every page, since it comes from its name alone. Text on every fill keeps a contrast of 4.5 or more (tested).
+ * The colour of a box. Functions of one package share a colour, so that libraries show as areas. The colour depends on the package's name
+ * alone, so it is the same on every page. Text has a contrast of at least 4.5 on every fill (tested).
  */
 
 export interface FramePalette {
   readonly fills: readonly string[];
   readonly text: string;
-  /** Boxes that a search leaves out. */
+  /** The fill of boxes that do not match a search. */
   readonly quietFill: string;
   readonly quietText: string;
-  /** `total` and `other`, which are no functions. */
+  /** The fill of `total` and `other`, which are no functions. */
   readonly neutralFill: string;
   readonly outline: string;
   readonly background: string;
 }
 
-// Degrees on the colour wheel, warm ones first and closer together: a flame graph reads as warm.
+// Degrees on the colour wheel. Warm ones are first and closer together, so that the whole graph looks warm.
 const HUES = [14, 28, 42, 52, 72, 100, 150, 178, 202, 224, 262, 338] as const;
 
 export const LIGHT_PALETTE: FramePalette = {
@@ -44,8 +44,8 @@ export function fillOf(palette: FramePalette, name: string): string {
 }
 
 /**
- * The package a function belongs to, as far as its name tells: `runtime` of `runtime.(*mheap).alloc`, `java.util` of
- * `java.util.HashMap.get`, `github.com/acme/shop` of `github.com/acme/shop.Add`, `tokio` of `tokio::task::poll`.
+ * The package of a function, as far as its name tells: `runtime` of `runtime.(*mheap).alloc`, `java.util` of `java.util.HashMap.get`,
+ * `github.com/acme/shop` of `github.com/acme/shop.Add`, `tokio` of `tokio::task::poll`.
  */
 export function packageOf(name: string): string {
   const bare = name.replace(/^[([<{*&]+/, "");
@@ -61,16 +61,16 @@ export function packageOf(name: string): string {
   const slash = head.lastIndexOf("/");
   const parts = head.slice(slash + 1).split(".");
   if (slash !== -1) {
-    const isFolder = parts.length === 1 || /^[A-Z]/.test(parts[0]!); // `java/util/HashMap.get`: the class is not the package
+    const isFolder = parts.length === 1 || /^[A-Z]/.test(parts[0]!); // `java/util/HashMap.get`: the class is no part of the package
     return isFolder ? head.slice(0, slash) : head.slice(0, slash + 1) + parts[0]!;
   }
-  // Java: packages in small letters, then a class. Anywhere else the package is what stands before the first dot.
+  // In Java packages are in lower case and a class follows. In other languages the package ends at the first dot.
   const classAt = parts.findIndex((part) => !/^[a-z0-9_]+$/.test(part));
   const isClass = classAt > 1 && classAt < parts.length - 1 && /^[A-Z]/.test(parts[classAt]!);
   return isClass ? parts.slice(0, classAt).join(".") : parts[0]!;
 }
 
-/** FNV-1a over UTF-16 units: short, even, and the same everywhere. */
+/** FNV-1a over UTF-16 units: short, well distributed, and the same on every machine. */
 function hashText(text: string): number {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at += 1) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);

@@ -1,6 +1,9 @@
-/** The selector sent to the querier: the picked service and, after it, what the reader typed, braces or not. */
+/** The selector of a query: the chosen service and what the reader typed after it, with or without braces. */
 
-/** `{service_name="checkout", pod="a"}` of `checkout` and `{pod="a"}`. What was typed is not checked here: the server says better what is wrong. */
+/**
+ * `{service_name="checkout", pod="a"}` for `checkout` and `{pod="a"}`. The typed text is not validated here: the server's error says
+ * better what is wrong.
+ */
 export function composeSelector(service: string, typed: string): string {
   const matchers = typed.trim().replace(/^\{/, "").replace(/\}$/, "").trim().replace(/,$/, "");
   const own = `service_name="${escapeValue(service)}"`;

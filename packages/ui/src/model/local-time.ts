@@ -3,10 +3,13 @@ import type { TimeSpan } from "./time-range.ts";
 
 const DAY_MS = 86_400_000;
 
-/** Past this a day and a month say it twice. */
+/** In a longer span a day and a month may occur twice, so the year is shown. */
 const DAYS_WITHOUT_YEAR = 300;
 
-/** `11:04:30`; with the day in front when the span it belongs to is longer than one; the day alone, with its year, when it is of years. */
+/**
+ * `11:04:30`; with the day in front where the span is longer than a day; only the day, with its year, where it is longer than
+ * DAYS_WITHOUT_YEAR.
+ */
 export function formatMoment(timeMs: number, span: TimeSpan): string {
   const text = inputValueOf(timeMs);
   const days = (span.endMs - span.startMs) / DAY_MS;
@@ -27,7 +30,7 @@ export function inputValueOf(timeMs: number): string {
   return `${day}T${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** Undefined when the input is empty or no date. */
+/** Undefined where the input is empty or no date. */
 export function momentOfInput(value: string): number | undefined {
   const timeMs = new Date(value).getTime();
   return Number.isNaN(timeMs) ? undefined : timeMs;

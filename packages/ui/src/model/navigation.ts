@@ -1,9 +1,9 @@
-/** Where an arrow key leads from a box. Left and right stay within the zoom; down goes to the widest child. */
+/** Where an arrow key moves from a box. Left and right stay within the zoom; down moves to the widest child. */
 import type { FlameGraphLayout } from "./flame-graph-layout.ts";
 
 export type Direction = "up" | "down" | "left" | "right";
 
-/** The box itself when there is nowhere to go. */
+/** The box itself where there is nowhere to move. */
 export function boxBeside(layout: FlameGraphLayout, box: number, direction: Direction, focus: number): number {
   if (layout.boxCount === 0) return box;
   if (direction === "up") return Math.max(0, layout.parent[box]!);

@@ -1,16 +1,16 @@
-/** How to push a first profile to this very server: commands and snippets to copy, one for each client that works today. */
+/** How to push a first profile to this server: commands and snippets to copy, one for each kind of client. */
 
-export interface PushExample {
+interface PushExample {
   readonly id: string;
   readonly title: string;
   readonly note: string;
   readonly code: string;
 }
 
-export interface PushTarget {
-  /** Where the page came from, without a slash at its end. */
+interface PushTarget {
+  /** The origin of the page, without a slash at its end. */
   readonly serverUrl: string;
-  /** Empty: none is sent. */
+  /** Empty: no header is sent. */
   readonly tenant: string;
 }
 

@@ -1,6 +1,6 @@
 /**
- * Everything the page shows that a reader chose, and its place in the URL. A link shows another reader the same page;
- * Back undoes. What must stay true: reading what was printed gives the same state, and any URL gives some state.
+ * Everything on the page that the reader chose, and its form in the URL: a link shows another reader the same page, and Back undoes a
+ * choice. What must stay true: parsing a printed state returns the same state, and every URL has a state.
  */
 import type { SearchTerm } from "./search.ts";
 import { NO_SEARCH, searchFor } from "./search.ts";
@@ -12,10 +12,10 @@ import { DEFAULT_SORT } from "./top-table.ts";
 export interface QueryState {
   /** Empty: the server's default tenant. */
   readonly tenant: string;
-  /** Empty: not chosen. So with the type. */
+  /** Empty: not chosen. So is an empty type. */
   readonly service: string;
   readonly profileType: string;
-  /** Matchers as typed. */
+  /** Matchers as the reader typed them. */
   readonly selector: string;
   readonly range: TimeRange;
   readonly search: SearchTerm;
@@ -23,7 +23,7 @@ export interface QueryState {
   readonly zoom: readonly string[];
   readonly sort: TableSort;
   readonly isAutoRefresh: boolean;
-  /** Show what there is where the node cannot give everything. */
+  /** Show a partial answer where the node has no complete one. */
   readonly allowsPartial: boolean;
   /** 0: the server's default. */
   readonly maxNodes: number;
@@ -43,7 +43,7 @@ export const DEFAULT_STATE: QueryState = {
   maxNodes: 0,
 };
 
-// Servers and proxies cut URLs of some 8 KB. A zoom whose path is longer is left out: the link then shows the whole graph.
+// Servers and proxies refuse URLs of some 8 KB. A longer zoom path is left out, and the link then shows the whole graph.
 const ZOOM_LENGTH_MAX = 4000;
 
 /** The text after `?`; empty for the default state. */
@@ -70,7 +70,7 @@ export function printQueryState(state: QueryState): string {
   return params.toString();
 }
 
-/** Never refuses: what it cannot read is as if it were not there. */
+/** Never throws: values that it cannot read count as absent. */
 export function parseQueryState(params: URLSearchParams): QueryState {
   const functionName = params.get("function");
   return {

@@ -1,6 +1,6 @@
 /**
- * What is searched for and what of a flame graph it matches. Typed text matches any function whose name holds it, in any
- * case; a function chosen from the table matches only that very name.
+ * A search and the boxes of a flame graph that match it. Typed text matches every function whose name contains it, in any case. A
+ * function chosen in the table matches only that name.
  */
 import { shownName } from "./box-text.ts";
 import { unreachable } from "./unreachable.ts";
@@ -13,7 +13,7 @@ export type SearchTerm =
 
 export interface SearchMatches {
   readonly isMatch: Uint8Array;
-  /** How many of the boxes before this one match; one longer than the boxes. */
+  /** Number of matching boxes before each box. It has one more entry than there are boxes. */
   readonly countBefore: Uint32Array;
   readonly functionCount: number;
 }
@@ -39,7 +39,7 @@ export function nameTest(term: SearchTerm): (name: string) => boolean {
   }
 }
 
-/** Undefined when nothing is searched for. The root is never a match. */
+/** Undefined where there is no search. The root never matches. */
 export function findMatches(layout: FlameGraphLayout, term: SearchTerm): SearchMatches | undefined {
   if (term.kind === "none") return undefined;
   const isWanted = nameTest(term);
@@ -60,7 +60,7 @@ export function findMatches(layout: FlameGraphLayout, term: SearchTerm): SearchM
   return { isMatch, countBefore, functionCount };
 }
 
-/** The value under matched boxes within `root`, each value once: a match below a match adds nothing. */
+/** The value of the matching boxes within `root`, each value once: a match below another match adds nothing. */
 export function matchedTotal(layout: FlameGraphLayout, matches: SearchMatches, root: number): number {
   if (layout.boxCount === 0) return 0;
   for (let above = root; above > 0; above = layout.parent[above]!) {

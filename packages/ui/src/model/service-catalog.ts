@@ -1,4 +1,4 @@
-/** Which services have which profile types, and what a page shows when its URL does not say. */
+/** The services and their profile types, and the choice of a page whose URL makes none. */
 
 export interface ServiceCatalog {
   /** Services in order of name, each with its profile types in order. */
@@ -11,7 +11,7 @@ export interface ServiceActivity {
   readonly total: number;
 }
 
-/** From pairs of service and profile type, doubled or not. */
+/** From pairs of service and profile type, which may repeat. */
 export function catalogOf(pairs: readonly { readonly service: string; readonly profileType: string }[]): ServiceCatalog {
   const types = new Map<string, Set<string>>();
   for (const { service, profileType } of pairs) {
@@ -22,7 +22,7 @@ export function catalogOf(pairs: readonly { readonly service: string; readonly p
   return { services: new Map(names.map((name) => [name, [...types.get(name)!].sort()])) };
 }
 
-/** CPU, then wall, then memory in use, then the first: what most come to see. */
+/** CPU, else wall time, else memory in use, else the first: what most readers look for. */
 export function preferredType(types: readonly string[]): string | undefined {
   const wishes: ((type: string) => boolean)[] = [
     (type) => type.startsWith("process_cpu:cpu:"),
@@ -39,7 +39,7 @@ export function preferredType(types: readonly string[]): string | undefined {
   return undefined;
 }
 
-/** The type that the most services would show by themselves. Ties go to the first by name. */
+/** The type that most services show by default; of several, the first by name. */
 export function commonestType(catalog: ServiceCatalog): string | undefined {
   const counts = new Map<string, number>();
   for (const types of catalog.services.values()) {
@@ -49,14 +49,14 @@ export function commonestType(catalog: ServiceCatalog): string | undefined {
   return [...counts].sort(([leftType, left], [rightType, right]) => right - left || (leftType < rightType ? -1 : 1))[0]?.[0];
 }
 
-/** The service with the newest data; of several, the busiest; without any activity, the first by name. */
+/** The service with the newest data; of several, the busiest. Without activity the first by name. */
 export function preferredService(catalog: ServiceCatalog, activity: readonly ServiceActivity[]): string | undefined {
   const known = activity.filter(({ service }) => catalog.services.has(service));
   const best = known.toSorted((left, right) => right.newestMs - left.newestMs || right.total - left.total)[0];
   return best?.service ?? catalog.services.keys().next().value;
 }
 
-/** `cpu · process_cpu` for `process_cpu:cpu:nanoseconds:cpu:nanoseconds`; the whole id where two would look alike. */
+/** `cpu · process_cpu` for `process_cpu:cpu:nanoseconds:cpu:nanoseconds`. The whole id where two titles would be equal. */
 export function typeTitles(types: readonly string[]): ReadonlyMap<string, string> {
   const titles = types.map((type) => shortTitle(type));
   return new Map(types.map((type, index) => [type, titles.indexOf(titles[index]!) === titles.lastIndexOf(titles[index]!) ? titles[index]! : type]));

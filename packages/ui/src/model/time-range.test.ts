@@ -48,7 +48,7 @@ describe("time range", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1_700_000_000, max: 1_900_000_000 }), (timeS) => {
         const value = inputValueOf(timeS * 1000);
-        // Where clocks are set back, one hour has two moments with one name: the name must still be the same.
+        // When clocks are set back, an hour occurs twice and a text means two moments. The text must still stay the same.
         expect(inputValueOf(momentOfInput(value)!)).to.equal(value);
       }),
     );

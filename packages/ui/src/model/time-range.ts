@@ -1,10 +1,10 @@
-/** The time a page shows: the last so long, or from one moment to another. "Now" is passed in, never read. */
+/** The time that the page shows: the last minutes, hours or days, or the time between two moments. "Now" is passed in. */
 
 export type TimeRange =
   | { readonly kind: "last"; readonly spanMs: number }
   | { readonly kind: "between"; readonly startMs: number; readonly endMs: number };
 
-/** Both ends inclusive, as the querier counts. */
+/** Both ends are inclusive, as in the querier. */
 export interface TimeSpan {
   readonly startMs: number;
   readonly endMs: number;
@@ -30,7 +30,7 @@ export const RANGE_PRESETS: readonly { readonly spanMs: number; readonly text: s
   { spanMs: 30 * DAY_MS, text: "Last 30 days" },
 ];
 
-// A step shorter than 15 s shows gaps instead of a course: that is how often clients push.
+// Clients push every 15 s: a shorter step would show gaps.
 const STEPS_MS = [15_000, 30_000, 1, 2, 5, 10, 15, 30, 60, 120, 360, 720, 1440].map((step) => (step < 15_000 ? step * MINUTE_MS : step));
 const STEP_COUNT_MAX = 240;
 
@@ -38,29 +38,29 @@ export function resolveRange(range: TimeRange, nowMs: number): TimeSpan {
   return range.kind === "last" ? { startMs: nowMs - range.spanMs, endMs: nowMs } : { startMs: range.startMs, endMs: range.endMs };
 }
 
-/** The smallest step of the ladder that gives at most 240 of them. */
+/** The smallest step with at most 240 points. */
 export function stepMsOf(span: TimeSpan): number {
   const lengthMs = span.endMs - span.startMs;
   return STEPS_MS.find((stepMs) => lengthMs / stepMs <= STEP_COUNT_MAX) ?? Math.ceil(lengthMs / STEP_COUNT_MAX / DAY_MS) * DAY_MS;
 }
 
-/** The span widened to whole steps, so that the same buckets come back however often the page asks. */
+/** The span widened to whole steps, so that repeated queries return the same buckets. */
 export function alignSpan(span: TimeSpan, stepMs: number): TimeSpan {
   return { startMs: Math.floor(span.startMs / stepMs) * stepMs, endMs: Math.ceil(span.endMs / stepMs) * stepMs };
 }
 
-/** `now-15m`, and for a moment its milliseconds. */
+/** `now-15m`, or milliseconds for a moment. */
 export function printRange(range: TimeRange): { readonly from: string; readonly until: string } {
   if (range.kind === "between") return { from: String(range.startMs), until: String(range.endMs) };
   return { from: `now-${printSpan(range.spanMs)}`, until: "now" };
 }
 
-/** Undefined when the pair says no range; the page then shows its default one. */
+/** Undefined where the pair is no range. The page shows its default one then. */
 export function parseRange(from: string | null, until: string | null): TimeRange | undefined {
   if (from === null) return undefined;
   const last = /^now-(\d{1,9})(s|m|h|d)$/.exec(from);
   if (last !== null && (until === null || until === "now")) {
-    const spanMs = Number(last[1]) * UNIT_MS[last[2] as keyof typeof UNIT_MS]; // the expression admits only its keys
+    const spanMs = Number(last[1]) * UNIT_MS[last[2] as keyof typeof UNIT_MS]; // the expression matches only its keys
     return spanMs > 0 ? { kind: "last", spanMs } : undefined;
   }
   const startMs = parseMoment(from);

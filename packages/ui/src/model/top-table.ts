@@ -1,7 +1,7 @@
 /**
- * Functions by what they cost within a box, of a graph that shows all. Where it was cut, the node adds up the table: what was left out of
- * the graph is one box, and would be one row. Self adds up over all boxes of the function; total counts a recursive
- * function once, at its topmost box, so no total exceeds the root's.
+ * Functions by their cost within a box, computed from a graph that is complete. Where the graph was cut off, the node computes the table:
+ * the rest is one box here, and would be one row. Self is added up over all boxes of a function. Total counts a recursive function once,
+ * at its topmost box, so it never exceeds the total of the root.
  */
 import type { FlameGraphLayout } from "./flame-graph-layout.ts";
 
@@ -18,13 +18,13 @@ export interface TableSort {
 
 export const DEFAULT_SORT: TableSort = { column: "self", direction: "descending" };
 
-/** Rows in no order. The synthetic root is left out. */
+/** The rows in no order, without the root. */
 export function topRows(layout: FlameGraphLayout, root: number): TopRow[] {
   if (layout.boxCount === 0) return [];
   const self = new Float64Array(layout.names.length);
   const total = new Float64Array(layout.names.length);
-  const openCount = new Uint32Array(layout.names.length); // boxes of this name on the path being walked
-  const open = [root]; // a box when it is entered, ~box when it is left
+  const openCount = new Uint32Array(layout.names.length); // boxes of each name on the current path
+  const open = [root]; // box: to be entered, ~box: to be left
   while (open.length > 0) {
     const entry = open.pop()!;
     if (entry < 0) {
@@ -47,7 +47,10 @@ export function topRows(layout: FlameGraphLayout, root: number): TopRow[] {
   return rows;
 }
 
-/** Something was left out of the graph below this box. A leaf that is truly called `other` looks the same: then the node is asked for nothing new. */
+/**
+ * True where something below the box was cut off. A leaf whose function is really called `other` looks the same; the node's table is the
+ * same then.
+ */
 export function isCutWithin(layout: FlameGraphLayout, root: number): boolean {
   const isOther = layout.names.map((name) => name === OTHER);
   if (layout.boxCount === 0 || !isOther.includes(true)) return false;
@@ -59,10 +62,10 @@ export function isCutWithin(layout: FlameGraphLayout, root: number): boolean {
   return false;
 }
 
-/** What the node calls the box of what it left out. */
+/** The node's name for the box of what was cut off. */
 const OTHER = "other";
 
-/** A new array. Equal costs are ordered by the other cost, then by name: the order never depends on the server's. */
+/** Returns a new array. Rows of equal cost are ordered by the other cost, then by name, so the order does not depend on the server's. */
 export function sortRows(rows: readonly TopRow[], sort: TableSort): TopRow[] {
   const sign = sort.direction === "ascending" ? 1 : -1;
   const { column } = sort;
@@ -74,7 +77,7 @@ export function sortRows(rows: readonly TopRow[], sort: TableSort): TopRow[] {
   });
 }
 
-/** A click on a heading: the same column turns round, another begins with its most useful end. */
+/** After a click on a heading: the same column is reversed, another one begins with its most useful end. */
 export function nextSort(sort: TableSort, column: TableSort["column"]): TableSort {
   if (sort.column === column) return { column, direction: sort.direction === "ascending" ? "descending" : "ascending" };
   return { column, direction: column === "name" ? "ascending" : "descending" };

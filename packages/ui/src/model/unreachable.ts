@@ -1,4 +1,4 @@
-/** The end of a switch on a union: it compiles only while every case is named. */
+/** Ends a switch over a union. It does not compile while a case is missing. */
 export function unreachable(value: never): never {
   throw new Error(`a case was forgotten: ${JSON.stringify(value)}`);
 }

@@ -1,4 +1,4 @@
-/** Values as people read them: three digits and a unit. Times by 60 and 1000, bytes by 1024, all else by 1000. */
+/** Formats values for readers: three digits and a unit. Times scale by 60 and 1000, bytes by 1024, all else by 1000. */
 
 const TIME_NS: readonly (readonly [string, number])[] = [
   ["d", 86_400e9],
@@ -26,7 +26,7 @@ const COUNT: readonly (readonly [string, number])[] = [
   ["", 1],
 ];
 
-/** `sampleUnit` is the third part of a profile type; an unknown one is written after the number. */
+/** `sampleUnit` is the third part of a profile type. An unknown unit is written after the number. */
 export function formatValue(value: number, sampleUnit: string): string {
   const unitNs = TIME_UNIT_NS[sampleUnit];
   if (unitNs !== undefined) return scale(value * unitNs, TIME_NS);
@@ -35,7 +35,7 @@ export function formatValue(value: number, sampleUnit: string): string {
   return sampleUnit === "" || sampleUnit === "count" ? text : `${text} ${sampleUnit}`;
 }
 
-/** A part of a whole as `12.3 %`. */
+/** A share of the whole as `12.3 %`. */
 export function formatShare(part: number, whole: number): string {
   if (whole <= 0 || part <= 0) return "0 %";
   const percent = (part / whole) * 100;
@@ -50,7 +50,7 @@ function scale(value: number, units: readonly (readonly [string, number])[]): st
   const size = Math.abs(value);
   let at = units.findIndex(([, unitSize]) => size >= unitSize);
   if (at === -1) at = units.length - 1;
-  // 999.96 ms is 1.00 s: rounding must not leave a number that its unit has a larger unit for.
+  // 999.96 ms is 1.00 s: where rounding reaches the next unit, use that unit.
   if (at > 0 && Number(threeDigits(size / units[at]![1])) * units[at]![1] >= units[at - 1]![1]) at -= 1;
   const [unit, unitSize] = units[at]!;
   return sign + withUnit(threeDigits(size / unitSize), unit);

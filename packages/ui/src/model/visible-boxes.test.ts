@@ -31,7 +31,7 @@ describe("visible boxes", () => {
       fc.property(fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 300 }), fc.integer({ min: 1, max: 200 }), (values, widthPx) => {
         const layout = layOutFlameGraph(flameGraphOf(values.map((value, index) => [[`f${String(index).padStart(4, "0")}`], value])));
         const drawn = visit(layout, windowOf(layout, 0), widthPx).filter(({ levelIndex }) => levelIndex === 1);
-        expect(drawn.length).to.be.at.most(2 * widthPx + 1); // any two neighbours cover a pixel
+        expect(drawn.length).to.be.at.most(2 * widthPx + 1); // two neighbours always cover a pixel
         let next = 1;
         for (const { box, boxEnd } of drawn) {
           expect(box).to.equal(next);

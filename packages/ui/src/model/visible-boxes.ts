@@ -1,11 +1,11 @@
 /**
- * Which boxes a drawing of so many pixels needs. The work is bounded by pixels, not by boxes: boxes narrower than a pixel
- * are drawn as one sliver, and the next box is found by halving. So 100,000 boxes cost what a few thousand do.
+ * The boxes that a drawing of a given width needs. The work is bounded by pixels, not by boxes: boxes narrower than a pixel are drawn as
+ * one sliver, and the next box is found by binary search. So 100,000 boxes cost as much as a few thousand.
  */
 import type { FlameGraphLayout } from "./flame-graph-layout.ts";
 import { firstBoxEndingAfter } from "./flame-graph-layout.ts";
 
-/** The part of the value axis that fills the width. */
+/** The part of the value axis that the drawing shows. */
 export interface ValueWindow {
   readonly start: number;
   readonly total: number;
@@ -13,7 +13,7 @@ export interface ValueWindow {
 
 export interface VisibleBox {
   readonly box: number;
-  /** The box after the last one drawn here: `box + 1`, or more when narrow boxes share a sliver. */
+  /** The next box that is not drawn yet: `box + 1`, or more where narrow boxes share a sliver. */
   readonly boxEnd: number;
   readonly levelIndex: number;
   readonly leftPx: number;
@@ -26,7 +26,7 @@ export function windowOf(layout: FlameGraphLayout, box: number): ValueWindow {
   return { start: layout.start[box] ?? 0, total: layout.total[box] ?? 0 };
 }
 
-/** Calls `visit` with every box to draw of the levels [levelFrom, levelTo), level by level, left to right. */
+/** Calls `visit` for each box to draw in the levels [levelFrom, levelTo), level by level, from left to right. */
 export function visitVisibleBoxes(
   layout: FlameGraphLayout,
   window: ValueWindow,

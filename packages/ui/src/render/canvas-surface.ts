@@ -1,4 +1,4 @@
-/** A canvas whose drawing is measured in CSS pixels and sharp on every screen. */
+/** A canvas that is measured in CSS pixels and sharp on every screen. */
 
 export interface Surface {
   readonly context: CanvasRenderingContext2D;
@@ -6,7 +6,7 @@ export interface Surface {
   readonly heightPx: number;
 }
 
-/** Sizes the bitmap to the element and the screen, and clears it. Undefined while the element has no size. */
+/** Sets the bitmap to the size of the element on this screen, and clears it. Undefined where the element has no size. */
 export function openSurface(canvas: HTMLCanvasElement): Surface | undefined {
   const widthPx = canvas.clientWidth;
   const heightPx = canvas.clientHeight;
@@ -15,13 +15,13 @@ export function openSurface(canvas: HTMLCanvasElement): Surface | undefined {
   const ratio = window.devicePixelRatio || 1;
   const bitmapWidth = Math.round(widthPx * ratio);
   const bitmapHeight = Math.round(heightPx * ratio);
-  if (canvas.width !== bitmapWidth) canvas.width = bitmapWidth; // assigning clears, and costs, even when equal
+  if (canvas.width !== bitmapWidth) canvas.width = bitmapWidth; // an assignment clears the canvas, even of the same value
   if (canvas.height !== bitmapHeight) canvas.height = bitmapHeight;
   context.setTransform(ratio, 0, 0, ratio, 0, 0);
   return { context, widthPx, heightPx };
 }
 
-/** One drawing per frame, however often it is asked for. */
+/** Draws at most once per frame, however often it is called. */
 export class FrameScheduler {
   readonly #draw: () => void;
   #handle = 0;

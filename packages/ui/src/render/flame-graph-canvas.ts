@@ -1,7 +1,7 @@
 /**
- * Draws a flame graph as an icicle, root on top. It knows pixels and nothing of the page: the view gives it a scene and
- * asks it which box lies under a point. What must stay true: a drawing costs what its pixels cost (visible-boxes.ts), so
- * hovering stays smooth on graphs of 100,000 boxes, and the canvas is never taller than what is seen of it.
+ * Draws a flame graph as an icicle, with the root on top. The view passes in a scene and asks which box is at a point; this class knows
+ * only pixels. What must stay true: the cost of a drawing depends on its pixels (visible-boxes.ts), so that hovering stays smooth with
+ * 100,000 boxes, and the canvas is never higher than its visible part.
  */
 import { fitName } from "../model/box-text.ts";
 import type { FramePalette } from "../model/frame-color.ts";
@@ -20,20 +20,20 @@ const GAP_PX = 1;
 const TEXT_INSET_PX = 4;
 const FONT = '11px ui-monospace, "SF Mono", "Cascadia Mono", Menlo, "DejaVu Sans Mono", monospace';
 
-export interface FlameScene {
+interface FlameScene {
   readonly layout: FlameGraphLayout;
   /** The zoomed box; 0 shows the whole graph. */
   readonly focus: number;
   readonly matches: SearchMatches | undefined;
   /** -1: none. */
   readonly hovered: number;
-  /** The box of the keyboard; -1: none. */
+  /** The box with the keyboard focus; -1: none. */
   readonly selected: number;
   readonly scrollTopPx: number;
   readonly palette: FramePalette;
 }
 
-export interface BoxEdges {
+interface BoxEdges {
   readonly leftPx: number;
   readonly topPx: number;
   readonly widthPx: number;
@@ -42,7 +42,7 @@ export interface BoxEdges {
 export class FlameGraphCanvas {
   readonly #canvas: HTMLCanvasElement;
   readonly #scheduler: FrameScheduler;
-  readonly #fills = new Map<FramePalette, (string | undefined)[]>(); // two palettes at most
+  readonly #fills = new Map<FramePalette, (string | undefined)[]>(); // at most two palettes
   #scene: FlameScene | undefined;
   #fillsLayout: FlameGraphLayout | undefined;
   #characterPx = 0;
@@ -57,7 +57,7 @@ export class FlameGraphCanvas {
     this.#scheduler.request();
   }
 
-  /** Again, at the element's size of now. */
+  /** Draws again with the current size of the element. */
   redraw(): void {
     this.#scheduler.request();
   }
@@ -75,7 +75,7 @@ export class FlameGraphCanvas {
     return boxAt(scene.layout, levelIndex, window.start + (xPx / this.#canvas.clientWidth) * window.total);
   }
 
-  /** Where a box is on the element, cut to its width. */
+  /** The left and right edge of a box on the element, clipped to its width. */
   edgesOf(box: number): BoxEdges | undefined {
     const scene = this.#scene;
     if (scene === undefined || box < 0 || box >= scene.layout.boxCount) return undefined;
@@ -84,7 +84,7 @@ export class FlameGraphCanvas {
     const pxPerValue = widthPx / window.total;
     const leftPx = Math.max(0, (scene.layout.start[box]! - window.start) * pxPerValue);
     const rightPx = Math.min(widthPx, (scene.layout.start[box]! + scene.layout.total[box]! - window.start) * pxPerValue);
-    if (rightPx <= leftPx) return undefined; // outside the zoom
+    if (rightPx <= leftPx) return undefined; // outside of the zoom
     return { leftPx, topPx: scene.layout.level[box]! * ROW_PX - scene.scrollTopPx, widthPx: rightPx - leftPx };
   }
 
@@ -125,7 +125,7 @@ export class FlameGraphCanvas {
     const text = fitName(boxName(layout, box), lengthMax);
     if (text === "") return;
     context.fillStyle = isQuiet ? palette.quietText : palette.text;
-    // The width limit squeezes names with wide characters; for all others it changes nothing.
+    // The width limit compresses names with wide characters; all others are not affected.
     context.fillText(text, leftPx + TEXT_INSET_PX, topPx + (ROW_PX - GAP_PX) / 2 + 0.5, roomPx);
   }
 
@@ -138,7 +138,7 @@ export class FlameGraphCanvas {
     context.strokeRect(edges.leftPx + half, edges.topPx + half, Math.max(1, edges.widthPx - GAP_PX - linePx), ROW_PX - GAP_PX - linePx);
   }
 
-  /** Fills by name index, kept while the layout stays: hashing names in every frame would be the dearest part of it. */
+  /** Fills by name index, cached for each layout: hashing the names would take most of a frame's time. */
   #fillsOf(scene: FlameScene): (string | undefined)[] {
     if (this.#fillsLayout !== scene.layout) {
       this.#fills.clear();

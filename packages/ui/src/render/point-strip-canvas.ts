@@ -1,8 +1,8 @@
-/** Draws values over time as bars, one per step, in a strip as wide as its element. Bucket `t` covers (t - step, t]. */
+/** Draws values over time as bars, one per step, across the element. The bar at `t` covers (t - step, t]. */
 import type { TimeSpan } from "../model/time-range.ts";
 import { openSurface } from "./canvas-surface.ts";
 
-export interface StripPalette {
+interface StripPalette {
   readonly background: string;
   readonly bar: string;
   readonly hoveredBar: string;
@@ -13,14 +13,14 @@ export interface StripPalette {
 export const LIGHT_STRIP: StripPalette = { background: "#ffffff", bar: "#e8a06c", hoveredBar: "#b4480f", line: "#d8dde4", selection: "rgba(29, 95, 209, 0.18)" };
 export const DARK_STRIP: StripPalette = { background: "#171b21", bar: "#a8633a", hoveredBar: "#f0a878", line: "#323a45", selection: "rgba(120, 170, 255, 0.25)" };
 
-export interface StripScene {
+interface StripScene {
   readonly points: readonly { readonly timestampMs: number; readonly value: number }[];
   readonly span: TimeSpan;
   readonly stepMs: number;
   readonly valueMax: number;
-  /** Index into points; -1: none. */
+  /** An index into `points`; -1: none. */
   readonly hovered: number;
-  /** What is being dragged over. */
+  /** The span that the reader is dragging over. */
   readonly selected: TimeSpan | undefined;
   readonly palette: StripPalette;
 }
@@ -34,7 +34,7 @@ export function drawPointStrip(canvas: HTMLCanvasElement, scene: StripScene): vo
   context.fillRect(0, 0, widthPx, heightPx);
   const pxPerMs = widthPx / (span.endMs - span.startMs);
   const xOf = (timeMs: number): number => (timeMs - span.startMs) * pxPerMs;
-  const roomPx = heightPx - 3; // the tallest bar keeps off the edge
+  const roomPx = heightPx - 3; // so that the highest bar does not touch the edge
   for (const [index, point] of scene.points.entries()) {
     if (point.value <= 0 || scene.valueMax <= 0) continue;
     const leftPx = xOf(point.timestampMs - scene.stepMs);

@@ -1,6 +1,6 @@
 /**
- * The page: reads its state from the URL, asks the node, hands the answers to the views. Time stands still between
- * refreshes ("now" is read once for each), so that all answers on the page are of the same span.
+ * The page: it reads its state from the URL, queries the node, and passes the answers to the views. "Now" is read once per refresh, so
+ * that all answers on the page have the same span.
  */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
@@ -24,7 +24,7 @@ import { useQueryState } from "./use-query-state.ts";
 
 const AUTO_REFRESH_MS = 10_000;
 
-/** Of a table that the node adds up: some 300 kB of JSON. Few programs run more functions, and the table says so where one does. */
+/** The rows that the node is asked for: some 300 kB of JSON. Few programs run more functions, and the table says where there are more. */
 const TOP_FUNCTIONS_MAX = 5000;
 
 export function App(): JSX.Element {
@@ -36,7 +36,7 @@ export function App(): JSX.Element {
   const client = useMemo(() => new QuerierClient({ baseUrl, tenant, allowsPartial }, { fetch: (input, init) => fetch(input, init) }), [baseUrl, tenant, allowsPartial]);
   const span = useMemo(() => resolveRange(state.range, nowMs), [state.range, nowMs]);
   const asked = `${tenant}\n${allowsPartial}\n${span.startMs}\n${span.endMs}`;
-  const refresh = (): void => setNowMs((before) => Math.max(Date.now(), before + 1)); // always a new question
+  const refresh = (): void => setNowMs((before) => Math.max(Date.now(), before + 1)); // another time, so that it is a new query
 
   const catalog = useAnswer(`${asked}\n${nowMs}`, (signal) => loadCatalog(client, span, service !== "", signal));
   const hasServices = (catalog.value?.catalog.services.size ?? 0) > 0;
@@ -53,7 +53,7 @@ export function App(): JSX.Element {
     return { layout: layOutFlameGraph(value), missing };
   });
   const layout = flame.value?.layout;
-  // Where the graph shows all, its boxes give the table; where it was cut, only the node can add it up.
+  // A complete graph has the table's data in its boxes. For one that was cut off only the node can compute it.
   const focus = useMemo(() => (layout === undefined ? 0 : boxOfPath(layout, state.zoom)), [layout, state.zoom]);
   const isCut = useMemo(() => layout !== undefined && isCutWithin(layout, focus), [layout, focus]);
   const callSite = layout === undefined ? [] : pathOf(layout, focus);
@@ -147,7 +147,7 @@ function NoSamples({ service, profileType }: { readonly service: string; readonl
   );
 }
 
-/** What any of the page's answers lacks, each thing once; they are separated as the node separates them. */
+/** What the answers of the page lack, each item once, separated as in the node's texts. */
 function missingOf(texts: readonly (string | undefined)[]): string[] {
   return [...new Set(texts.flatMap((text) => (text ?? "").split("; ")).filter((one) => one !== ""))];
 }

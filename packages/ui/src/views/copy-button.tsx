@@ -1,4 +1,4 @@
-/** Copies a text. Browsers give pages the clipboard on https and localhost only; elsewhere the old way still works. */
+/** Copies a text. Browsers give pages the clipboard API on https and localhost only; elsewhere `execCommand` still works. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
@@ -28,7 +28,7 @@ async function copy(text: string): Promise<void> {
       await navigator.clipboard.writeText(text);
       return;
     } catch {
-      // refused by a policy of the browser: the old way may still be allowed
+      // A policy of the browser refused it: `execCommand` may still be allowed.
     }
   }
   const area = document.createElement("textarea");

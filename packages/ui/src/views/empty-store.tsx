@@ -1,11 +1,11 @@
-/** What a store without a single profile shows: how to push one here, and that the page is watching for it. */
+/** Shown for a store without any profile: how to push one, and that the page waits for it. */
 import type { JSX } from "preact";
 import { useRef, useState } from "preact/hooks";
 import { pushExamples } from "../model/push-examples.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { useWatch } from "./use-watch.ts";
 
-export interface EmptyStoreProps {
+interface EmptyStoreProps {
   readonly serverUrl: string;
   readonly tenant: string;
   readonly onLook: () => void;

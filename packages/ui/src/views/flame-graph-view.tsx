@@ -1,6 +1,6 @@
 /**
- * The flame graph on the page: a canvas that scrolls within a box, its tooltip, its keys. The canvas itself is for eyes
- * and pointers; a live line says what the keyboard is on, and the table beside it holds the same figures as text.
+ * The flame graph of the page: a canvas in a scrolling box, its tooltip and its keys. The canvas serves eyes and pointers; a live region
+ * names the box with the keyboard focus, and the table next to it has the same values as text.
  */
 import type { JSX } from "preact";
 import { useEffect, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
@@ -14,7 +14,7 @@ import type { SearchMatches } from "../model/search.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 import { FlameGraphCanvas, ROW_PX } from "../render/flame-graph-canvas.ts";
 
-export interface FlameGraphViewProps {
+interface FlameGraphViewProps {
   readonly layout: FlameGraphLayout;
   readonly focus: number;
   readonly matches: SearchMatches | undefined;
@@ -42,7 +42,7 @@ export function FlameGraphView({ layout, focus, matches, sampleUnit, isDark, onZ
   const heightPx = useMemo(() => depthWithin(layout, focus) * ROW_PX, [layout, focus]);
 
   useLayoutEffect(() => {
-    const flame = new FlameGraphCanvas(canvas.current!); // rendered below, always
+    const flame = new FlameGraphCanvas(canvas.current!); // always rendered below
     drawing.current = flame;
     const observer = new ResizeObserver(() => flame.redraw());
     observer.observe(canvas.current!);
@@ -57,7 +57,7 @@ export function FlameGraphView({ layout, focus, matches, sampleUnit, isDark, onZ
     setSelected(-1);
   }, [layout]);
 
-  // A zoom begins at the top of what it zooms to, with two callers above it for context.
+  // A zoom scrolls to the top of its box, with two callers above it for context.
   useLayoutEffect(() => {
     scroller.current!.scrollTop = Math.max(0, ((layout.level[focus] ?? 0) - 2) * ROW_PX);
   }, [layout, focus]);
@@ -75,7 +75,7 @@ export function FlameGraphView({ layout, focus, matches, sampleUnit, isDark, onZ
   });
 
   const onPointerMove = (event: PointerEvent): void => {
-    if (event.pointerType === "touch") return; // a finger zooms; the line above the graph then says what it is on
+    if (event.pointerType === "touch") return; // a touch zooms, and the line above the graph names the box
     const edges = canvas.current!.getBoundingClientRect();
     const box = drawing.current!.boxAtPoint(event.clientX - edges.left, event.clientY - edges.top);
     setTip(box === -1 ? undefined : { box, xPx: event.clientX, yPx: event.clientY });
@@ -150,7 +150,7 @@ export function FlameGraphView({ layout, focus, matches, sampleUnit, isDark, onZ
 function Tooltip({ layout, tip, focus, sampleUnit }: { readonly layout: FlameGraphLayout; readonly tip: Tip; readonly focus: number; readonly sampleUnit: string }): JSX.Element {
   const element = useRef<HTMLDivElement>(null);
   useLayoutEffect(() => {
-    const tooltip = element.current!; // rendered below, always
+    const tooltip = element.current!; // always rendered below
     const { offsetWidth, offsetHeight } = tooltip;
     const leftPx = Math.min(tip.xPx + 14, window.innerWidth - offsetWidth - 8);
     const isBelow = tip.yPx + 16 + offsetHeight < window.innerHeight;
@@ -198,7 +198,7 @@ function describeBox(layout: FlameGraphLayout, box: number, focus: number, sampl
   return `${spokenName(boxName(layout, box))}: total ${formatValue(total, sampleUnit)}, ${formatShare(total, layout.total[0]!)}${zoomed}; self ${formatValue(self, sampleUnit)}, ${formatShare(self, layout.total[0]!)}`;
 }
 
-/** Levels from the root to the deepest box within the zoom: the height that scrolling is worth. */
+/** Levels from the root to the deepest box within the zoom: the height of the scrolled content. */
 function depthWithin(layout: FlameGraphLayout, focus: number): number {
   let depth = layout.levelCount;
   const startOfFocus = layout.start[focus] ?? 0;

@@ -1,4 +1,4 @@
-/** What stands where a flame graph would: a refusal in the server's own words, or nothing found and where to look. */
+/** Shown in place of a flame graph: an error in the server's own words, or that nothing was found and where to look. */
 import type { JSX } from "preact";
 import { QuerierError } from "../client.ts";
 import type { StoreStats } from "../client.ts";
@@ -6,7 +6,7 @@ import { formatFullMoment } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { useWatch } from "./use-watch.ts";
 
-export interface ErrorNoteProps {
+interface ErrorNoteProps {
   readonly error: Error;
   readonly onRetry: () => void;
   readonly onPartial: () => void;
@@ -36,7 +36,7 @@ export function ErrorNote({ error, onRetry, onPartial }: ErrorNoteProps): JSX.El
   );
 }
 
-/** Above an answer that lacks something: nobody shall take it for the whole. */
+/** Shown above a partial answer, so that nobody takes it for a complete one. */
 export function MissingNote({ missing, onWhole }: { readonly missing: readonly string[]; readonly onWhole: () => void }): JSX.Element {
   return (
     <div class="missing" role="status">
@@ -57,14 +57,14 @@ export function MissingNote({ missing, onWhole }: { readonly missing: readonly s
 
 const JUMP_MS = 15 * 60_000;
 
-export interface NothingInRangeProps {
+interface NothingInRangeProps {
   readonly stats: StoreStats;
   readonly onRange: (range: TimeRange) => void;
   readonly onLook: () => void;
 }
 
 export function NothingInRange({ stats, onRange, onLook }: NothingInRangeProps): JSX.Element {
-  useWatch(onLook); // "the last so long" may have data at any moment: it may even have come between the two questions
+  useWatch(onLook); // data may come at any moment, also between the two queries
   const hasTimes = stats.newestMs > 0;
   return (
     <main class="notice">

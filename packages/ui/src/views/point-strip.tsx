@@ -1,4 +1,4 @@
-/** The course of the chosen profile over time. Dragging over it picks that time. */
+/** The chosen profile over time. Dragging over the strip selects that time. */
 import type { JSX } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { SeriesPoint } from "../client.ts";
@@ -8,7 +8,7 @@ import { formatValue } from "../model/value-format.ts";
 import { FrameScheduler } from "../render/canvas-surface.ts";
 import { DARK_STRIP, drawPointStrip, LIGHT_STRIP } from "../render/point-strip-canvas.ts";
 
-export interface PointStripProps {
+interface PointStripProps {
   readonly points: readonly SeriesPoint[];
   readonly span: TimeSpan;
   readonly stepMs: number;
@@ -17,7 +17,7 @@ export interface PointStripProps {
   readonly onPick: (span: TimeSpan) => void;
 }
 
-const DRAG_MIN_PX = 4; // less is a click with an unsteady hand
+const DRAG_MIN_PX = 4; // a shorter drag is a click
 
 export function PointStrip({ points, span, stepMs, sampleUnit, isDark, onPick }: PointStripProps): JSX.Element {
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -34,7 +34,7 @@ export function PointStrip({ points, span, stepMs, sampleUnit, isDark, onPick }:
   useLayoutEffect(() => {
     const scheduler = new FrameScheduler(() => redraw.current());
     const observer = new ResizeObserver(() => scheduler.request());
-    observer.observe(canvas.current!); // rendered below, always
+    observer.observe(canvas.current!); // always rendered below
     return () => {
       observer.disconnect();
       scheduler.stop();

@@ -1,4 +1,4 @@
-/** The two views of one profile, side by side, and what they share: the search, the zoom, the total. */
+/** The two views of one profile, side by side, with the search, the zoom and the total that they share. */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { Answered, TopFunctions } from "../client.ts";
@@ -15,11 +15,11 @@ import { TopTableView } from "./top-table-view.tsx";
 import type { Answer } from "./use-answer.ts";
 import type { ChangeState } from "./use-query-state.ts";
 
-export interface ProfilePanelProps {
+interface ProfilePanelProps {
   readonly layout: FlameGraphLayout;
   /** The zoomed box. */
   readonly focus: number;
-  /** The table as the node adds it up; undefined where the graph shows all. */
+  /** The table computed by the node; undefined where the graph is complete. */
   readonly top: Answer<Answered<TopFunctions>> | undefined;
   readonly state: QueryState;
   readonly isDark: boolean;
@@ -35,7 +35,7 @@ export function ProfilePanel({ layout, focus, top, state, isDark, onChange }: Pr
   const whole = layout.total[0] ?? 0;
   const searchInput = useRef<HTMLInputElement>(null);
 
-  // "/" leads to the search, as in many tools; not while something is being typed.
+  // "/" moves the focus to the search, as in many tools, unless the reader is typing.
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent): void => {
       const isTyping = event.target instanceof HTMLElement && event.target.matches("input, select, textarea");
@@ -55,7 +55,7 @@ export function ProfilePanel({ layout, focus, top, state, isDark, onChange }: Pr
   const onZoom = (box: number): void => {
     const isSame = box === focus && state.zoom.length > 0;
     if (isSame || (box === 0 && state.zoom.length === 0)) return;
-    // What was left out beside a function called other has the same path: there its caller is shown.
+    // The box of what was cut off has the same path as a function called `other` next to it. For it the caller is shown.
     const path = pathOf(layout, box);
     onChange({ zoom: boxOfPath(layout, path) === box ? path : path.slice(0, -1) });
   };

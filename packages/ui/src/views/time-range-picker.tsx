@@ -1,11 +1,11 @@
-/** Picks the time shown: one of the presets, or two moments of the reader's own. */
+/** Selects the time to show: one of the presets, or two moments. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { inputValueOf, momentOfInput } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { printRange, RANGE_PRESETS, resolveRange } from "../model/time-range.ts";
 
-export interface TimeRangePickerProps {
+interface TimeRangePickerProps {
   readonly range: TimeRange;
   readonly nowMs: number;
   readonly onChange: (range: TimeRange) => void;

@@ -1,4 +1,4 @@
-/** What is asked: service, profile type, labels, time. Each control writes the URL and nothing else. */
+/** The controls of the query: service, profile type, labels and time. Each one writes to the URL and nothing else. */
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import type { QueryState } from "../model/query-state.ts";
@@ -7,7 +7,7 @@ import { preferredType, typeTitles } from "../model/service-catalog.ts";
 import { TimeRangePicker } from "./time-range-picker.tsx";
 import type { ChangeState } from "./use-query-state.ts";
 
-export interface ToolbarProps {
+interface ToolbarProps {
   readonly state: QueryState;
   readonly catalog: ServiceCatalog | undefined;
   readonly nowMs: number;
@@ -90,7 +90,7 @@ interface TextFieldProps {
   readonly onCommit: (value: string) => void;
 }
 
-/** Takes effect on Enter or on leaving it: half a selector is no question. */
+/** Applies on Enter or when it loses the focus: half a selector is no query. */
 function TextField({ name, class: className, value, placeholder, onCommit }: TextFieldProps): JSX.Element {
   const [text, setText] = useState(value);
   useEffect(() => setText(value), [value]);
@@ -118,7 +118,7 @@ function TextField({ name, class: className, value, placeholder, onCommit }: Tex
   );
 }
 
-/** A link may name what this time range does not have: it is offered all the same, and the page says that it is empty. */
+/** A link may name a choice that this time range does not have. It is offered too, and the page says that it is empty. */
 function withChosen(offered: readonly string[], chosen: string): string[] {
   return chosen === "" || offered.includes(chosen) ? [...offered] : [chosen, ...offered];
 }

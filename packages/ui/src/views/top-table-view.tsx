@@ -1,4 +1,4 @@
-/** Functions by cost, beside the flame graph. A row marks its function there; a heading sorts. */
+/** Functions by their cost, next to the flame graph. A row highlights its function there; a heading sorts. */
 import type { JSX } from "preact";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { shortName, shownName } from "../model/box-text.ts";
@@ -9,15 +9,15 @@ import type { TableSort, TopRow } from "../model/top-table.ts";
 import { nextSort, sortRows } from "../model/top-table.ts";
 import { formatShare, formatValue } from "../model/value-format.ts";
 
-export interface TopTableViewProps {
-  /** Undefined: they are asked for. */
+interface TopTableViewProps {
+  /** Undefined: still loading. */
   readonly rows: readonly TopRow[] | undefined;
-  /** Of which `rows` may be the first, by `order`. */
+  /** How many functions there are. `rows` may be only the first by `order`. */
   readonly functionCount: number;
   readonly order: "self" | "total";
   /** Why there are no rows. */
   readonly error: Error | undefined;
-  /** What shares are of: the root's total. */
+  /** The total of the root, of which shares are computed. */
   readonly whole: number;
   readonly sampleUnit: string;
   readonly search: SearchTerm;
@@ -27,14 +27,14 @@ export interface TopTableViewProps {
   readonly onFunction: (name: string) => void;
 }
 
-// A row is a button and five cells: 150 render at once without being felt, and few readers go further.
+// A row is a button and five cells. 150 render without a noticeable delay, and few readers go further.
 const ROW_PAGE = 150;
 
 export function TopTableView({ rows, functionCount, order, error, whole, sampleUnit, search, sort, isDark, onSort, onFunction }: TopTableViewProps): JSX.Element {
   const [rowCountMax, setRowCountMax] = useState(ROW_PAGE);
   useEffect(() => setRowCountMax(ROW_PAGE), [rows, search, sort]);
   const shown = useMemo(() => {
-    const isShown = search.kind === "text" ? nameTest(search) : () => true; // a chosen function is marked among its neighbours
+    const isShown = search.kind === "text" ? nameTest(search) : () => true; // a chosen function is highlighted among its neighbours
     return sortRows(
       (rows ?? []).filter(({ name }) => isShown(name)),
       sort,
@@ -104,7 +104,7 @@ export function TopTableView({ rows, functionCount, order, error, whole, sampleU
   );
 }
 
-/** What the reader does not see in the rows. */
+/** Says what the rows do not show. */
 function TableEnd({ rowCount, functionCount, order, shownCount }: { readonly rowCount: number; readonly functionCount: number; readonly order: string; readonly shownCount: number }): JSX.Element | null {
   if (functionCount > rowCount) {
     return (

@@ -1,18 +1,17 @@
 /**
- * One question to the node and its answer. What must stay true: only the newest question's answer is ever shown; asking
- * again, or leaving the page, aborts the one before. While a new answer is on its way the old one stays, so that the page
- * does not flicker.
+ * One query and its answer. What must stay true: only the answer of the newest query is shown; a new query, or leaving the page, aborts
+ * the one before. The old answer stays until the new one comes, so that the page does not flicker.
  */
 import { useEffect, useState } from "preact/hooks";
 
 export interface Answer<T> {
   readonly isLoading: boolean;
-  /** The newest answer that came; it may belong to an earlier question while `isLoading`. */
+  /** The newest answer. While `isLoading` it may belong to an earlier query. */
   readonly value: T | undefined;
   readonly error: Error | undefined;
 }
 
-/** `key` says what is asked: another key asks anew. Undefined: nothing is asked. */
+/** `key` identifies the query: a new key starts a new one. Undefined: no query. */
 export function useAnswer<T>(key: string | undefined, load: (signal: AbortSignal) => Promise<T>): Answer<T> {
   const [state, setState] = useState<{ readonly key: string | undefined; readonly value: T | undefined; readonly error: Error | undefined }>({
     key: undefined,

@@ -1,4 +1,4 @@
-/** Whether the reader's system asks for dark colours, now and whenever that changes. */
+/** Whether the reader's system prefers dark colours, now and after any change. */
 import { useEffect, useState } from "preact/hooks";
 
 export function useIsDark(): boolean {

@@ -1,4 +1,4 @@
-/** The query state, kept in the URL: what a reader chose becomes an entry of the history, what they type replaces it. */
+/** The query state, stored in the URL: a choice adds an entry to the history, typed text replaces the current one. */
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import type { QueryState } from "../model/query-state.ts";
 import { parseQueryState, printQueryState } from "../model/query-state.ts";

@@ -1,6 +1,6 @@
 /**
- * Looks again every 5 seconds while there is nothing to show; not while the page is hidden. After an hour of looking it
- * stops, so that a forgotten tab does not ask for ever: `again` starts anew.
+ * Queries again every 5 seconds while there is nothing to show, unless the page is hidden. It stops after an hour, so that a forgotten
+ * tab does not query forever; `again` restarts it.
  */
 import { useEffect, useState } from "preact/hooks";
 

@@ -1,0 +1,22 @@
+/** What the catalog holds. */
+import type { ReadableKey } from "../listing/object-path.ts";
+import type { SourceSet } from "./source-set.ts";
+
+/**
+ * Where an object is read from. `local`: sealed on this node's disk, waiting for upload. `store:<id>`: sealed on the disk of the member whose
+ * store has that id, waiting for its upload.
+ */
+export type ObjectPlace = "bucket" | "local" | `store:${string}`;
+
+/** One readable object. Never changed: a change puts a new one in its place. */
+export interface CatalogEntry {
+  readonly key: string;
+  /** What the key says. */
+  readonly meta: ReadableKey;
+  readonly sizeBytes: number;
+  readonly place: ObjectPlace;
+  /** Of a local one, for people. */
+  readonly path?: string;
+  /** Of a block whose footer this node has read: the segments that went into it. */
+  readonly sources?: SourceSet;
+}

@@ -1,0 +1,58 @@
+/** The simulator itself: its histories repeat, they are worth something, and some hundred fresh ones hold. */
+import { spawn } from "node:child_process";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { expect } from "chai";
+
+const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "dist/main.js");
+
+/** Seeds that once failed, each with what it found. */
+const REGRESSIONS = [];
+
+/** A process of its own, since it takes the real clock away from whoever runs in it. */
+function runSim(...args) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, ["--enable-source-maps", main, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+    const lines = [];
+    createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+    child.once("error", reject).once("close", (status) => resolve({ status, lines }));
+  });
+}
+
+/** The reports of these seeds, one process for all of them. */
+async function reportsOf(firstSeed, count) {
+  const { lines } = await runSim("--step", "1", "--seed", String(firstSeed), "--seeds", String(count));
+  return lines.map((line) => JSON.parse(line));
+}
+
+describe("simulator", function () {
+  this.timeout(300_000);
+
+  it("the same seed gives the same history byte for byte, in another process and after other seeds", async () => {
+    const [three, again, last] = await Promise.all([reportsOf(11, 3), reportsOf(11, 3), reportsOf(13, 1)]);
+    expect(three.map(({ digest }) => digest)).to.deep.equal(again.map(({ digest }) => digest));
+    expect(new Set(three.map(({ digest }) => digest)).size).to.equal(3);
+    expect(last[0].digest, "whatever ran before it").to.equal(three[2].digest);
+  });
+
+  it("300 fresh seeds hold, and their median history has acks, checked queries, flushes and faults enough", async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const { lines, status } = await runSim("--seed", String(seed), "--seeds", "300", "--jobs", "2");
+    const told = lines.join("\n");
+    console.log(`        seeds from ${seed}: ${lines.find((line) => line.startsWith("median")) ?? ""}`);
+    expect(status, told).to.equal(0);
+    const [, acks, checked, flushes, kinds] = /(\d+) acks, (\d+) checked queries, (\d+) flushes, (\d+) kinds of fault/.exec(told).map(Number);
+    expect(acks, told).to.be.at.least(50);
+    expect(checked, told).to.be.at.least(20);
+    expect(flushes, told).to.be.at.least(2);
+    expect(kinds, told).to.be.at.least(3);
+  });
+
+  for (const { seed, story } of REGRESSIONS) {
+    it(`seed ${seed}: ${story}`, async () => {
+      const [report] = await reportsOf(seed, 1);
+      expect(report.failure).to.equal(undefined);
+    });
+  }
+});

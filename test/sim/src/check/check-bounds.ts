@@ -1,0 +1,51 @@
+/** What is bounded, as the node's own metrics tell it: while the history runs, and when nothing is left to do. */
+import type { World } from "../world/world.ts";
+import { Violation } from "./violation.ts";
+
+const RUNNING_MAX: Readonly<Record<string, number>> = {
+  // With so many the head is cut no more.
+  pyromesh_flush_unsealed_cuts: 4,
+  pyromesh_queries_waiting: 256,
+  pyromesh_requests_in_flight: 1024,
+};
+
+const IDLE_MAX: Readonly<Record<string, number>> = {
+  pyromesh_head_records: 0,
+  pyromesh_head_bytes: 0,
+  pyromesh_flush_backlog_segments: 0,
+  pyromesh_flush_unsealed_cuts: 0,
+  pyromesh_queries_waiting: 0,
+  pyromesh_queries_running: 0,
+  pyromesh_requests_in_flight: 0,
+  pyromesh_reply_bytes: 0,
+  pyromesh_missing_segments: 0,
+  pyromesh_unreadable_objects: 0,
+};
+
+/** Now and then, until the history ends. */
+export async function watchBounds(world: World): Promise<void> {
+  const chance = world.chance.stream("bounds");
+  for (;;) {
+    await world.scheduler.wait(chance.between(5_000, 30_000));
+    if (world.isEnding) return;
+    await checkBounds(world);
+  }
+}
+
+export async function checkBounds(world: World): Promise<void> {
+  await check(world, { ...RUNNING_MAX, pyromesh_head_disk_bytes: world.settings.diskBudgetBytes }, "");
+}
+
+export async function checkIdle(world: World): Promise<void> {
+  // Replies are on their way for a moment still.
+  await world.scheduler.wait(1_000);
+  await check(world, IDLE_MAX, " when nothing is left to do");
+}
+
+async function check(world: World, maxima: Readonly<Record<string, number>>, when: string): Promise<void> {
+  const text = await world.machine.metricsText();
+  for (const [, name, value] of (text ?? "").matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
+    const max = maxima[name!];
+    if (max !== undefined && Number(value) > max) throw new Violation("bounded", `${name} is ${value}${when}, at most ${max} is allowed`);
+  }
+}

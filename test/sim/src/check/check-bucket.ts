@@ -1,0 +1,27 @@
+/** What lies in the bucket when all is flushed: of each tenant as many records as the answers counted, each segment under a key that says what is in it. */
+import { bytesSource, OBJECT_PREFIX, parseObjectKey, readFooter, readIdentities } from "@pyromesh/block";
+import type { World } from "../world/world.ts";
+import { Violation } from "./violation.ts";
+
+export async function checkBucket({ bucket, ledger }: World): Promise<void> {
+  const { signal } = new AbortController();
+  const identitiesOf = new Map<string, Set<string>>();
+  for await (const page of bucket.contents.list(OBJECT_PREFIX, {}, signal)) {
+    for (const { key } of page) {
+      const named = parseObjectKey(key);
+      if (named?.kind !== "segment") continue;
+      const source = bytesSource(await bucket.contents.get(key, signal));
+      const { meta } = await readFooter(source, key, signal);
+      if (meta.tenant !== named.tenant || meta.windowStartMs !== named.windowStartMs) throw new Violation("tenants-never-meet", `${key} holds the segment of ${meta.tenant}, window ${meta.windowStartMs}`);
+      const identities = identitiesOf.get(named.tenant) ?? new Set<string>();
+      identitiesOf.set(named.tenant, identities);
+      for (const identity of await readIdentities(source, key, signal)) identities.add(identity);
+    }
+  }
+  const counted = new Map<string, number>();
+  for (const { part, seenCount } of ledger.fates.values()) counted.set(part.tenant, (counted.get(part.tenant) ?? 0) + seenCount);
+  for (const [tenant, count] of counted) {
+    const { size } = identitiesOf.get(tenant) ?? new Set();
+    if (size !== count) throw new Violation("acked-is-kept", `the bucket holds ${size} records of ${tenant}, the answers counted ${count}`);
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * After the faults: within a minute or two of virtual time the node is ready, takes pushes, brings all to the bucket, and holds nothing any more
+ * that it does not need. Then every part that was acked is there, once, also after a start.
+ */
+import { drawPush, sendUntilAnswered } from "../history/pusher.ts";
+import { ask } from "../history/querier.ts";
+import { flush } from "../history/operator.ts";
+import { NoAnswer } from "../world/sim-network.ts";
+import type { World } from "../world/world.ts";
+import { checkBucket } from "./check-bucket.ts";
+import { checkIdle } from "./check-bounds.ts";
+import { Violation } from "./violation.ts";
+
+const READY_WITHIN_MS = 60_000;
+const PUSHED_WITHIN_MS = 30_000;
+const FLUSHED_WITHIN_MS = 120_000;
+/** A build that was at work when two threads died is not tried for ten minutes. */
+const DEADLY_BUILD_MS = 620_000;
+const AFTER_START = "after a start";
+const HOUR_MS = 3_600_000;
+
+export async function checkHealed(world: World): Promise<void> {
+  const { bucket, disk, faults, journal, scheduler, settings } = world;
+  faults.heal();
+  disk.isFull = false;
+  disk.isSealedFolderShut = false;
+  bucket.weather = "fine";
+  bucket.hidden.clear();
+  bucket.mixedUp.clear();
+  bucket.forbiddenPrefix = undefined;
+  journal.note("world", "heals");
+  const chance = world.chance.stream("healed");
+  const flushedWithinMs = FLUSHED_WITHIN_MS + (faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
+
+  await until(world, READY_WITHIN_MS, "ready", () => isReady(world));
+  for (const tenant of settings.tenants) {
+    let isAcked = false;
+    for (let i = 0; !isAcked && i < 20; i++) {
+      const push = drawPush(world, chance, `healed/${tenant}/${i}`);
+      const sending = sendUntilAnswered(world, chance, push);
+      isAcked = await Promise.race([sending, scheduler.wait(PUSHED_WITHIN_MS).then(() => false)]);
+      if (!isAcked) throw new Violation("progress", `no push was acked within ${PUSHED_WITHIN_MS} ms of the end of the faults`);
+    }
+  }
+  await until(world, flushedWithinMs, "flushed", () => flush(world));
+  await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(disk.files.size === 0));
+  await askAll(world, "after the flush");
+  await checkIdle(world);
+  await checkBucket(world);
+  await world.machine.restart();
+  await until(world, READY_WITHIN_MS, "ready again", () => isReady(world));
+  await askAll(world, AFTER_START);
+}
+
+/** Every tenant's all, by stack; and in two other kinds. */
+async function askAll(world: World, when: string): Promise<void> {
+  const { epochMs, tenants } = world.settings;
+  for (const tenant of tenants) {
+    for (const [kind, type] of [["flame graph", 1], ["pprof", 0], [when === AFTER_START ? "labels" : "series", 1]] as const) {
+      const asked = { tenant, type, startMs: epochMs - 2 * HOUR_MS - 1, endMs: Math.floor(world.wallMs) + 2 * HOUR_MS, service: undefined, pod: undefined };
+      await until(world, READY_WITHIN_MS, `answering for ${kind}`, () => ask(world, `${when}:`, { kind, asked, allowPartial: false }));
+    }
+  }
+}
+
+async function isReady(world: World): Promise<boolean> {
+  try {
+    const { status } = await world.network.request({ method: "GET", path: "/ready", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });
+    return status === 200;
+  } catch (error) {
+    if (error instanceof NoAnswer) return false;
+    throw error;
+  }
+}
+
+async function until(world: World, withinMs: number, what: string, isTrue: () => Promise<boolean>): Promise<void> {
+  const { scheduler } = world;
+  const endMs = scheduler.nowMs + withinMs;
+  while (!(await isTrue())) {
+    if (scheduler.nowMs > endMs) throw new Violation("progress", `the node is not ${what} ${withinMs} ms after the end of the faults`);
+    await scheduler.wait(500);
+  }
+}

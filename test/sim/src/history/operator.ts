@@ -1,0 +1,92 @@
+/** What happens to the node from outside: `POST /flush` now and then, and the faults that last. */
+import type { Spell } from "../world/faults.ts";
+import { checkBounds } from "../check/check-bounds.ts";
+import { checkOthersGoOn } from "../check/check-others-go-on.ts";
+import { NoAnswer } from "../world/sim-network.ts";
+import type { World } from "../world/world.ts";
+
+export async function runOperator(world: World): Promise<void> {
+  await Promise.all([flushNowAndThen(world), ...world.faults.spells.map((spell) => bring(world, spell))]);
+}
+
+async function flushNowAndThen(world: World): Promise<void> {
+  const { scheduler, settings } = world;
+  const chance = world.chance.stream("operator");
+  if (settings.flushPauseMs === Infinity) return;
+  while (!world.isEnding) {
+    await scheduler.wait(chance.between(0, 2 * settings.flushPauseMs));
+    if (!world.isEnding) await flush(world);
+  }
+}
+
+/** True: all that was accepted before is in the bucket. */
+export async function flush(world: World): Promise<boolean> {
+  const { journal, network } = world;
+  try {
+    const reply = await network.request({ method: "POST", path: "/flush", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 60_000 });
+    journal.note("operator", `flush: ${reply.status} ${reply.body.slice(0, 200)}`);
+    if (reply.status === 200) world.noteFlushed();
+    return reply.status === 200;
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    journal.note("operator", `flush: ${error.message}`);
+    return false;
+  }
+}
+
+async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<void> {
+  const { bucket, disk, faults, machine, scheduler } = world;
+  await scheduler.wait(atMs);
+  faults.came(fault);
+  switch (fault) {
+    case "disk is full":
+      disk.isFull = true;
+      await scheduler.wait(lengthMs);
+      disk.isFull = false;
+      break;
+    case "sealed folder takes no file":
+      disk.isSealedFolderShut = true;
+      await scheduler.wait(lengthMs);
+      await checkBounds(world);
+      disk.isSealedFolderShut = false;
+      break;
+    case "bucket is away":
+    case "bucket answers 503":
+      bucket.weather = fault === "bucket is away" ? "away" : "503";
+      await scheduler.wait(lengthMs);
+      bucket.weather = "fine";
+      break;
+    case "bucket hides an object":
+    case "bucket mixes up two objects":
+      await spoilObject(world, fault, lengthMs);
+      break;
+    case "bucket forbids a tenant":
+      bucket.forbiddenPrefix = `v1/${world.settings.tenants[0]!}/`;
+      await checkOthersGoOn(world, bucket.forbiddenPrefix, scheduler.nowMs + lengthMs);
+      bucket.forbiddenPrefix = undefined;
+      break;
+    case "node is killed":
+      machine.crash("kill");
+      break;
+    case "power fails":
+      machine.crash("power");
+      break;
+    case "node is restarted":
+      await machine.restart();
+  }
+}
+
+/** Of those that are there, one that the seed draws: gone, or with another's bytes. Somebody repairs it after a while. */
+async function spoilObject({ bucket, chance, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
+  const keys: string[] = [];
+  for await (const page of bucket.contents.list("v1/", {}, new AbortController().signal)) keys.push(...page.map(({ key }) => key).filter((key) => key.endsWith(".seg")));
+  if (keys.length === 0) return;
+  const own = chance.stream(`${fault} ${scheduler.nowMs}`);
+  const key = own.pick(keys);
+  const other = own.pick(keys);
+  if (fault === "bucket hides an object") bucket.hidden.add(key);
+  else if (key !== other) bucket.mixedUp.set(key, other);
+  await scheduler.wait(lengthMs);
+  bucket.hidden.delete(key);
+  bucket.mixedUp.delete(key);
+}

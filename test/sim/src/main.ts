@@ -1,0 +1,97 @@
+/**
+ * npm run sim: one history a seed, each checked.
+ *
+ *   --seeds N       so many, counted up from the first; 100 by default
+ *   --seed S        the first; otherwise a fresh one, which is printed
+ *   --minutes M     of simulated time with faults; 1 by default
+ *   --jobs J        processes at once; 1 by default
+ *   --verbose       print everything that happens
+ *   --planted       put each fault of planted/ into a copy of the product, and find it; --only NAME: those whose name has it
+ *
+ * The same seed gives the same history, whatever ran before it in the same process. Ends with status 1 where a seed fails: it is printed with
+ * the checker that found it, the seed's faults and the last events.
+ */
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { runPlanted } from "./planted.ts";
+import { printFailure, printSummary } from "./report.ts";
+import type { SeedReport } from "./run-seed.ts";
+import { runSeed } from "./run-seed.ts";
+import { forbidEscapes } from "./world/no-escape.ts";
+
+/** After so many failures the run ends: they are mostly the same one. */
+const FAILURES_MAX = 5;
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: "string", default: "100" },
+    seed: { type: "string" },
+    minutes: { type: "string", default: "1" },
+    jobs: { type: "string", default: "1" },
+    verbose: { type: "boolean", default: false },
+    planted: { type: "boolean", default: false },
+    only: { type: "string" },
+    /** Between a parent and its jobs: seeds in steps of so many, reports as JSON. */
+    step: { type: "string" },
+  },
+});
+
+const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
+const seedCount = Number(values.seeds);
+const jobCount = Math.min(Number(values.jobs), seedCount);
+const lengthMs = Number(values.minutes) * 60_000;
+
+if (values.planted) {
+  process.exitCode = await runPlanted({ only: values.only, firstSeed: values.seed === undefined ? 1 : firstSeed, jobCount: Math.max(1, Number(values.jobs)) });
+} else if (values.step !== undefined) {
+  forbidEscapes();
+  await runSeeds(Number(values.step), (report) => {
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+    return true; // the parent ends the run
+  });
+} else {
+  if (values.seed === undefined) console.log(`seed ${firstSeed}`);
+  const reports: SeedReport[] = [];
+  const failures: SeedReport[] = [];
+  const take = (report: SeedReport): boolean => {
+    reports.push(report);
+    if (report.failure !== undefined) {
+      failures.push(report);
+      console.log(printFailure(report, values.minutes));
+    }
+    return failures.length < FAILURES_MAX;
+  };
+  if (jobCount > 1) await runJobs(take);
+  else {
+    forbidEscapes();
+    await runSeeds(1, take);
+  }
+  reports.sort((a, b) => a.seed - b.seed);
+  console.log(printSummary(reports));
+  process.exitCode = failures.length === 0 ? 0 : 1;
+}
+
+/** `take` says whether to go on. */
+async function runSeeds(step: number, take: (report: SeedReport) => boolean): Promise<void> {
+  for (let at = 0; at < seedCount; at += step) {
+    const report = await runSeed({ seed: firstSeed + at, lengthMs, print: values.verbose ? (line) => console.log(line) : undefined });
+    if (!take(report)) return;
+  }
+}
+
+async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
+  const main = fileURLToPath(import.meta.url);
+  const jobs = Array.from({ length: jobCount }, (_, at) => {
+    const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes];
+    return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  });
+  await Promise.all(
+    jobs.map(async (job) => {
+      for await (const line of createInterface({ input: job.stdout })) {
+        if (!take(JSON.parse(line) as SeedReport)) for (const one of jobs) one.kill();
+      }
+    }),
+  );
+}

@@ -1,0 +1,107 @@
+/**
+ * npm run sim -- --planted: a test of the test. Each patch of planted/ puts a fault into a copy of the product, and the simulator must find it
+ * within a thousand seeds, by a checker that the patch names.
+ *
+ * The copy has the sources and what was built of them, so that only what a patch touches is built again; the tree itself is not touched.
+ */
+import { spawn, spawnSync } from "node:child_process";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import type { SeedReport } from "./run-seed.ts";
+
+const ROOT = path.resolve(fileURLToPath(import.meta.url), "../../../..");
+const PATCHES = path.join(ROOT, "test/sim/planted");
+const SEED_COUNT_MAX = 1_000;
+
+export interface Planted {
+  readonly name: string;
+  readonly story: string;
+  readonly checkers: readonly string[];
+}
+
+/** Status: 0 when all were found. `only`: a part of a name; undefined: all. */
+export async function runPlanted({ only, firstSeed, jobCount }: { readonly only: string | undefined; readonly firstSeed: number; readonly jobCount: number }): Promise<number> {
+  const planted = readdirSync(PATCHES)
+    .filter((file) => file.endsWith(".patch") && (only === undefined || file.includes(only)))
+    .sort()
+    .map(readPatch);
+  let missedCount = 0;
+  for (const fault of planted) {
+    const copy = makeCopy();
+    try {
+      const problem = plant(copy, fault.name) ?? (await find(copy, fault, firstSeed, jobCount));
+      if (!problem.startsWith("found")) missedCount++;
+      console.log(`${fault.name}: ${problem}`);
+    } finally {
+      rmSync(copy, { recursive: true, force: true });
+    }
+  }
+  console.log(`${planted.length} planted faults, ${missedCount} not found`);
+  return missedCount === 0 ? 0 : 1;
+}
+
+/** A patch opens with what is wrong and `Found by:` with the checkers. */
+function readPatch(file: string): Planted {
+  const [story = "", found = ""] = readFileSync(path.join(PATCHES, file), "utf8").split("\n");
+  return { name: file.replace(/\.patch$/, ""), story, checkers: found.replace("Found by: ", "").split(", ") };
+}
+
+function makeCopy(): string {
+  const copy = mkdtempSync(path.join(tmpdir(), "pyromesh-planted-"));
+  for (const name of ["package.json", "tsconfig.json", "tsconfig.base.json"]) cpSync(path.join(ROOT, name), path.join(copy, name));
+  for (const name of ["packages", "test/sim"]) {
+    cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true, preserveTimestamps: true, filter: (from) => !/node_modules|dist-test|[/]ui[/]dist/.test(path.relative(ROOT, from)) });
+  }
+  // Libraries are those of the tree, the workspaces are the copy's.
+  const modules = path.join(copy, "node_modules");
+  mkdirSync(path.join(modules, "@pyromesh"), { recursive: true });
+  for (const name of readdirSync(path.join(ROOT, "node_modules"))) {
+    if (name !== "@pyromesh" && name !== "pyromesh") symlinkSync(path.join(ROOT, "node_modules", name), path.join(modules, name));
+  }
+  for (const name of readdirSync(path.join(copy, "packages"))) {
+    symlinkSync(path.join(copy, "packages", name), name === "node" ? path.join(modules, "pyromesh") : path.join(modules, "@pyromesh", name));
+    const own = path.join(ROOT, "packages", name, "node_modules");
+    if (existsSync(own)) symlinkSync(own, path.join(copy, "packages", name, "node_modules"));
+  }
+  return copy;
+}
+
+/** Undefined where it is planted; else why not. */
+function plant(copy: string, name: string): string | undefined {
+  // Outside of a repository, so that `git apply` takes paths as they stand.
+  const applied = spawnSync("git", ["apply", "--unidiff-zero", "--recount", path.join(PATCHES, `${name}.patch`)], { cwd: copy, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } });
+  if (applied.status !== 0) return `NOT PLANTED: the patch does not apply: ${applied.stderr.trim()}`;
+  const built = spawnSync(path.join(ROOT, "node_modules/.bin/tsc"), ["-b", "test/sim"], { cwd: copy, encoding: "utf8" });
+  return built.status === 0 ? undefined : `NOT PLANTED: it does not compile: ${built.stdout.trim().split("\n")[0]}`;
+}
+
+async function find(copy: string, { checkers }: Planted, firstSeed: number, jobCount: number): Promise<string> {
+  const others = new Map<string, number>();
+  let count = 0;
+  let found: SeedReport | undefined;
+  const jobs = Array.from({ length: jobCount }, (_, at) =>
+    spawn(process.execPath, [path.join(copy, "test/sim/dist/main.js"), "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(SEED_COUNT_MAX - at)], { stdio: ["ignore", "pipe", "ignore"] }),
+  );
+  await Promise.all(
+    jobs.map(async (job) => {
+      for await (const line of createInterface({ input: job.stdout })) {
+        if (found !== undefined) break;
+        const report = JSON.parse(line) as SeedReport;
+        count++;
+        if (report.failure === undefined) continue;
+        if (checkers.includes(report.failure.checker)) {
+          found = report;
+          for (const one of jobs) one.kill();
+          break;
+        }
+        others.set(report.failure.checker, (others.get(report.failure.checker) ?? 0) + 1);
+      }
+    }),
+  );
+  const beside = others.size === 0 ? "" : ` (other checkers before: ${[...others].map(([checker, times]) => `${checker} ${times}`).join(", ")})`;
+  if (found === undefined) return `NOT FOUND in ${count} seeds by ${checkers.join(", ")}${beside}`;
+  return `found by ${found.failure!.checker} with seed ${found.seed}, the ${count}. one: ${found.failure!.message.slice(0, 160)}${beside}`;
+}

@@ -1,0 +1,70 @@
+/** One seed: a history with faults, the end of the faults, and what must be true then. */
+import { watchBounds } from "./check/check-bounds.ts";
+import { checkHealed } from "./check/check-healed.ts";
+import { runOperator } from "./history/operator.ts";
+import { runPusher } from "./history/pusher.ts";
+import { runQuerier } from "./history/querier.ts";
+import { onEscape } from "./world/no-escape.ts";
+import { World } from "./world/world.ts";
+
+export interface SeedOptions {
+  readonly seed: number;
+  readonly lengthMs: number;
+  readonly print?: ((line: string) => void) | undefined;
+}
+
+export interface SeedReport {
+  readonly seed: number;
+  readonly acks: number;
+  readonly checked: number;
+  readonly flushes: number;
+  readonly faultKinds: readonly string[];
+  readonly events: number;
+  readonly cpuMs: number;
+  /** Of all that happened, in order. */
+  readonly digest: string;
+  readonly failure: SeedFailure | undefined;
+}
+
+export interface SeedFailure {
+  readonly checker: string;
+  readonly message: string;
+  readonly faults: string;
+  readonly tail: readonly string[];
+}
+
+export async function runSeed(options: SeedOptions): Promise<SeedReport> {
+  const begin = process.cpuUsage();
+  const world = new World(options);
+  onEscape((error) => world.fail(error));
+  let failure: SeedFailure | undefined;
+  try {
+    await world.run(history(world));
+  } catch (error) {
+    const { checker = "simulator", message, stack } = error as { checker?: string; message: string; stack?: string };
+    failure = { checker, message: checker === "simulator" ? (stack ?? message) : message, faults: world.faults.describe(), tail: world.journal.tail() };
+  }
+  const { system, user } = process.cpuUsage(begin);
+  return {
+    seed: options.seed,
+    ...world.counts,
+    faultKinds: [...world.faults.counts.keys()],
+    events: world.scheduler.eventCount,
+    cpuMs: (system + user) / 1000,
+    digest: world.journal.digest(),
+    failure,
+  };
+}
+
+async function history(world: World): Promise<void> {
+  const { settings } = world;
+  world.machine.start();
+  const clients = [
+    ...Array.from({ length: settings.pusherCount }, (_, at) => runPusher(world, `pusher ${at}`)),
+    ...Array.from({ length: settings.querierCount }, (_, at) => runQuerier(world, `querier ${at}`)),
+    runOperator(world),
+    watchBounds(world),
+  ];
+  await Promise.all(clients);
+  await checkHealed(world);
+}

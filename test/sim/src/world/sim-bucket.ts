@@ -1,0 +1,186 @@
+/**
+ * A bucket on a simulated network. Each call takes its time, takes effect somewhere in it, and may fail before or after that. It outlives the
+ * runs of a node: what a dead node asked for may still arrive.
+ */
+import { BucketError, MemoryBucket } from "@pyromesh/block";
+import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
+import type { Clock } from "@pyromesh/base";
+import { Violation } from "../check/violation.ts";
+import type { Chance } from "./chance.ts";
+import type { CallFault, Faults } from "./faults.ts";
+import type { Journal } from "./journal.ts";
+import type { Life, Scheduler } from "./scheduler.ts";
+import { WORLD } from "./scheduler.ts";
+
+export interface SimBucketModules {
+  readonly scheduler: Scheduler;
+  readonly faults: Faults;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  /** How many times as often uploads are tried. */
+  readonly speed: number;
+  readonly fail: (error: Error) => void;
+}
+
+const IDENTITY_KEY = "pyromesh-bucket.json";
+
+/** How far back a stale LIST looks, at most. */
+const STALE_MS_MAX = 20_000;
+
+export class SimBucket {
+  readonly #objects: MemoryBucket;
+  /** When each key was put first. */
+  readonly #putMs = new Map<string, number>();
+  readonly #chance: Chance;
+  readonly #modules: SimBucketModules;
+  weather: "fine" | "away" | "503" = "fine";
+  /** Neither read nor listed: deleted, until somebody puts it back. */
+  readonly hidden: Set<string> = new Set();
+  /** Key -> the key whose bytes are read in its place. */
+  readonly mixedUp: Map<string, string> = new Map();
+  /** Prefix under which nothing may be put. */
+  forbiddenPrefix: string | undefined;
+  /** Of each key: puts in a row that failed, and when the first did. */
+  readonly failedPuts: Map<string, { count: number; readonly sinceMs: number }> = new Map();
+
+  constructor(chance: Chance, modules: SimBucketModules) {
+    this.#chance = chance;
+    this.#modules = modules;
+    this.#objects = new MemoryBucket(modules);
+  }
+
+  /** As it is, for the checkers: no delay, no fault. */
+  get contents(): MemoryBucket {
+    return this.#objects;
+  }
+
+  get hasIdentity(): boolean {
+    return this.#putMs.has(IDENTITY_KEY);
+  }
+
+  /** One run's way to it. */
+  openFor(life: Life): Bucket {
+    const call = <T>(name: string, signal: AbortSignal, faults: CallFaults, effect: () => Promise<T>): Promise<T> => this.#call(life, name, signal, faults, effect);
+    const objects = this.#objects;
+    return {
+      name: "sim:",
+      create: (signal) => call("create", signal, {}, () => objects.create(signal)),
+      check: (signal) => call("check", signal, {}, () => objects.check(signal)),
+      get: (key, signal) => call(`get ${key}`, signal, GET, () => objects.get(this.#foundAs(key), signal)),
+      getRange: (key, offset, lengthBytes, signal) => (lengthBytes === 0 ? Promise.resolve(new Uint8Array(0)) : call(`get ${key} ${offset}+${lengthBytes}`, signal, GET, () => objects.getRange(this.#foundAs(key), offset, lengthBytes, signal))),
+      head: (key, signal) => call(`head ${key}`, signal, GET, () => objects.head(this.#foundAs(key), signal)),
+      put: (key, bytes, options, signal) => this.#put(life, key, bytes, options, signal),
+      list: (prefix, options, signal) => this.#list(life, prefix, options, signal),
+      delete: (key, signal) => call(`delete ${key}`, signal, {}, () => objects.delete(key, signal)),
+      close: () => Promise.resolve(),
+    };
+  }
+
+  /** Where the bytes of `key` are read just now. */
+  #foundAs(key: string): string {
+    return this.hidden.has(key) ? `${key}.hidden` : (this.mixedUp.get(key) ?? key);
+  }
+
+  async #put(life: Life, key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
+    const copy = Uint8Array.from(bytes);
+    const isForbidden = this.forbiddenPrefix !== undefined && key.startsWith(this.forbiddenPrefix);
+    const put = this.#call(life, `put ${key}`, signal, PUT, async () => {
+      if (isForbidden) throw new BucketError("BUCKET_FORBIDDEN", key, `the bucket does not let us put ${key}`);
+      // Nobody takes it back once it is on its way.
+      const outcome = await this.#objects.put(key, copy, options, NEVER);
+      if (!this.#putMs.has(key)) this.#putMs.set(key, this.#modules.scheduler.nowMs);
+      return outcome;
+    });
+    put.then(
+      () => this.failedPuts.delete(key),
+      () => this.#noteFailedPut(key),
+    );
+    return put;
+  }
+
+  /** Tries of one upload have pauses between them, each longer than the last, up to 15 s at the node's speed. */
+  #noteFailedPut(key: string): void {
+    const { fail, scheduler, speed } = this.#modules;
+    const failed = this.failedPuts.get(key) ?? { count: 0, sinceMs: scheduler.nowMs };
+    this.failedPuts.set(key, failed);
+    failed.count++;
+    const elapsedMs = scheduler.nowMs - failed.sinceMs;
+    // Beside the first quick ones: one a pause, with some room, and those that a POST /flush asked for.
+    const countMax = 12 + (3 * elapsedMs * speed) / 15_000 + elapsedMs / 2_000;
+    if (failed.count > countMax) fail(new Violation("bounded", `${key} was put ${failed.count} times in ${Math.round(elapsedMs)} ms of failures`));
+  }
+
+  async *#list(life: Life, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
+    const { faults, scheduler } = this.#modules;
+    const asOfMs = faults.comes("bucket list is stale") ? scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX) : Infinity;
+    const limit = options.limit ?? Infinity;
+    // A few objects a page, so that what happens between two pages does.
+    const pageLength = this.#chance.int(1, 40);
+    let startAfter = options.startAfter ?? "";
+    for (let count = 0; count < limit; ) {
+      const page = await this.#call(life, `list ${prefix} after ${startAfter}`, signal, LIST, async () => {
+        for await (const found of this.#objects.list(prefix, { startAfter, limit: Math.min(pageLength, limit - count) }, signal)) return found;
+        return [];
+      });
+      const last = page.at(-1);
+      if (last === undefined) return;
+      startAfter = last.key;
+      count += page.length;
+      const seen = page.filter(({ key }) => !this.hidden.has(key) && (this.#putMs.get(key) ?? 0) <= asOfMs);
+      if (seen.length > 0) yield seen;
+    }
+  }
+
+  /** The effect happens in the middle of the call, whatever becomes of its caller; the reply may be lost. */
+  #call<T>(life: Life, name: string, signal: AbortSignal, kinds: CallFaults, effect: () => Promise<T>): Promise<T> {
+    const { scheduler, faults, journal } = this.#modules;
+    const chance = this.#chance;
+    return new Promise((resolve, reject) => {
+      if (signal.aborted) return reject(signal.reason as Error);
+      let isSettled = false;
+      const settle = (how: string, run: () => void): void => {
+        if (isSettled) return;
+        isSettled = true;
+        signal.removeEventListener("abort", onAbort);
+        journal.note("bucket", `${name}: ${how}`);
+        run();
+      };
+      const onAbort = (): void => settle("given up", () => reject(signal.reason as Error));
+      signal.addEventListener("abort", onAbort, { once: true });
+      const fail = (why: string): void => settle(why, () => reject(new BucketError("BUCKET_UNAVAILABLE", name, `the bucket could not ${name}: ${why}; it may work again later`)));
+
+      if (this.weather === "503") return void scheduler.after(chance.delay(3), life, () => fail("503"));
+      if (this.weather === "away") {
+        // Some calls hang until the caller's patience ends, some fail.
+        if (chance.isTrue(0.5)) scheduler.after(chance.between(100, 10_000), life, () => fail("timeout"));
+        else scheduler.after(chance.delay(3), life, () => fail("connection refused"));
+        return;
+      }
+      if (kinds.fails !== undefined && faults.comes(kinds.fails)) return void scheduler.after(chance.delay(5), life, () => fail("500"));
+      const isLost = kinds.isKeptAndFails !== undefined && faults.comes(kinds.isKeptAndFails);
+      const slowMs = kinds.isSlow !== undefined && faults.comes(kinds.isSlow) ? faults.slowMs() : 0;
+      const wayMs = chance.delay(4) + slowMs;
+      scheduler.after(wayMs, WORLD, () => {
+        effect().then(
+          (outcome) => {
+            if (isLost) scheduler.after(chance.delay(4), life, () => fail("done, and the reply was lost"));
+            else scheduler.after(chance.delay(4), life, () => settle("done", () => resolve(outcome)));
+          },
+          (error: unknown) => scheduler.after(chance.delay(4), life, () => settle(error instanceof BucketError ? error.code : "failed", () => reject(error as Error))),
+        );
+      });
+    });
+  }
+}
+
+interface CallFaults {
+  readonly fails?: CallFault;
+  readonly isKeptAndFails?: CallFault;
+  readonly isSlow?: CallFault;
+}
+
+const GET: CallFaults = { fails: "bucket get fails", isSlow: "bucket get is slow" };
+const PUT: CallFaults = { fails: "bucket put fails", isKeptAndFails: "bucket put is kept and fails", isSlow: "bucket put is slow" };
+const LIST: CallFaults = { fails: "bucket list fails", isSlow: "bucket list is slow" };
+
+const NEVER: AbortSignal = new AbortController().signal;

@@ -1,0 +1,209 @@
+/**
+ * The head's ordered store on a simulated disk. As LevelDB behaves: a batch lies in the log first and is safe once the log is synced; a synced
+ * batch makes all before it safe; power loss takes a tail of what was not synced, whole batches at a time; a write that failed may be
+ * there or not, and the store takes no other until it is opened again.
+ */
+import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "@pyromesh/head";
+import type { Chance } from "./chance.ts";
+import { diskFull } from "./sim-disk.ts";
+import type { DiskCalls } from "./sim-disk.ts";
+
+interface Entry {
+  readonly key: Uint8Array;
+  readonly value: Uint8Array;
+}
+
+/** What outlives a run of the node. Keys in latin1, which sorts as the bytes do. */
+export class StoreState {
+  /** What a handle sees. */
+  readonly live: Map<string, Entry> = new Map();
+  /** What power loss leaves. */
+  readonly #safe = new Map<string, Entry>();
+  /** In the log and not synced, in order. */
+  #loose: (readonly StoreOp[])[] = [];
+  /** Counts handles: an earlier one is dead. */
+  #handle = 0;
+  #sizeBytes = 0;
+  #isWriting = false;
+  /** Keys in order; undefined when they changed. */
+  #sorted: string[] | undefined;
+
+  get sizeBytes(): number {
+    return this.#sizeBytes;
+  }
+
+  nextHandle(): number {
+    return ++this.#handle;
+  }
+
+  isCurrent(handle: number): boolean {
+    return handle === this.#handle;
+  }
+
+  /** Into the log, and seen by reads. */
+  keep(ops: readonly StoreOp[]): void {
+    this.#apply(this.live, ops, true);
+    this.#loose.push(ops);
+  }
+
+  sync(): void {
+    for (const ops of this.#loose) this.#apply(this.#safe, ops, false);
+    this.#loose = [];
+  }
+
+  /** A batch is under way: given to the store, not answered yet. */
+  setWriting(isWriting: boolean): void {
+    this.#isWriting = isWriting;
+  }
+
+  /**
+   * The node died. A kill leaves all that the system was given, which may not be the batch under way. Power loss leaves the first few of the
+   * batches that were not synced.
+   */
+  crash(kind: "kill" | "power", chance: Chance): void {
+    this.#handle++;
+    const count = this.#loose.length;
+    const lostMax = kind === "power" ? count : Math.min(count, this.#isWriting ? 1 : 0);
+    this.#loose.length = count - chance.int(0, lostMax);
+    this.#isWriting = false;
+    this.sync();
+    this.live.clear();
+    this.#sorted = undefined;
+    this.#sizeBytes = 0;
+    for (const [key, entry] of this.#safe) {
+      this.live.set(key, entry);
+      this.#sizeBytes += entry.key.length + entry.value.length;
+    }
+  }
+
+  between({ from, to }: KeyRange): StoreEntry[] {
+    const first = textOf(from);
+    const end = textOf(to);
+    this.#sorted ??= [...this.live.keys()].sort(compareUnits);
+    const found: StoreEntry[] = [];
+    for (const key of this.#sorted) if (key >= first && key < end) found.push(this.live.get(key)!);
+    return found;
+  }
+
+  #apply(map: Map<string, Entry>, ops: readonly StoreOp[], isLive: boolean): void {
+    for (const op of ops) {
+      const key = textOf(op.key);
+      if (isLive) {
+        const before = map.get(key);
+        if (before !== undefined) this.#sizeBytes -= before.key.length + before.value.length;
+        if (op.kind === "put") this.#sizeBytes += op.key.length + op.value.length;
+        if ((before === undefined) === (op.kind === "put")) this.#sorted = undefined;
+      }
+      if (op.kind === "put") map.set(key, op);
+      else map.delete(key);
+    }
+  }
+}
+
+/** One run's way to the store. */
+export function simStoreOpener(state: StoreState, calls: DiskCalls): StoreOpener {
+  return {
+    async open(): Promise<OpenedStore> {
+      await calls.take("store open", 2);
+      // LevelDB writes what its log holds into a table before it opens.
+      if (calls.isFull) throw diskFull("open the store");
+      // So what it found there is safe from now on, also what a failed write left.
+      state.sync();
+      return { store: openHandle(state, calls), loss: undefined };
+    },
+    repair: () => calls.take("store repair", 5),
+    release: () => Promise.resolve(),
+  };
+}
+
+function openHandle(state: StoreState, calls: DiskCalls): OrderedStore {
+  const handle = state.nextHandle();
+  let isBroken = false;
+  const check = (): void => {
+    if (!state.isCurrent(handle)) throw new Error("the store is closed");
+  };
+  return {
+    async batch(given, { isSynced }) {
+      check();
+      if (isBroken) throw new Error("the store takes no batch after one that failed");
+      const ops = Array.from(given, copyOf);
+      const name = `store batch of ${ops.length}`;
+      const { faults } = calls;
+      const refuses = calls.isFull ? "full" : faults.comes("store refuses a write") ? "refuse" : faults.comes("store refuses a write and keeps it") ? "keep" : "take";
+      if (refuses === "full" || refuses === "refuse") {
+        await calls.take(`${name} refused`, 2);
+        check();
+        isBroken = true;
+        throw refuses === "full" ? diskFull("write to the store") : new Error("EIO: i/o error, write");
+      }
+      // In the log from now on; a crash during the sync may take it or leave it.
+      state.keep(ops);
+      state.setWriting(true);
+      if (isSynced) await calls.take(name, 2, faults.comes("store syncs slowly") ? faults.slowMs() : 0);
+      else await calls.take(`${name}, unsynced`, 0.1);
+      check();
+      state.setWriting(false);
+      if (refuses === "keep") {
+        isBroken = true;
+        throw new Error("EIO: i/o error, fsync");
+      }
+      if (isSynced) state.sync();
+    },
+    async get(key) {
+      check();
+      const entry = state.live.get(textOf(key));
+      await calls.take("store get", 0.1);
+      return entry?.value;
+    },
+    async getMany(keys) {
+      check();
+      const found = keys.map((key) => state.live.get(textOf(key))?.value);
+      await calls.take(`store get of ${keys.length}`, 0.2);
+      return found;
+    },
+    async *pages(range, { pageBytes }) {
+      check();
+      for (const page of pagesOf(state.between(range), pageBytes)) {
+        await calls.take("store page", 0.3);
+        check();
+        yield page;
+      }
+    },
+    async compact() {
+      check();
+      await calls.take("store compact", 20);
+      check();
+    },
+    async close() {
+      await calls.take("store close", 1);
+      if (state.isCurrent(handle)) state.nextHandle();
+    },
+  };
+}
+
+function* pagesOf(entries: readonly StoreEntry[], pageBytes: number): Generator<readonly StoreEntry[]> {
+  let page: StoreEntry[] = [];
+  let bytes = 0;
+  for (const entry of entries) {
+    page.push(entry);
+    bytes += entry.key.length + entry.value.length;
+    if (bytes < pageBytes) continue;
+    yield page;
+    page = [];
+    bytes = 0;
+  }
+  if (page.length > 0) yield page;
+}
+
+function copyOf(op: StoreOp): StoreOp {
+  const key = Uint8Array.from(op.key);
+  return op.kind === "put" ? { kind: "put", key, value: Uint8Array.from(op.value) } : { kind: "delete", key };
+}
+
+function textOf(key: Uint8Array): string {
+  return Buffer.from(key.buffer, key.byteOffset, key.byteLength).toString("latin1");
+}
+
+function compareUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
