@@ -89,7 +89,7 @@ function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
   return counts;
 }
 
-/** Any number of so many digits is exact as a double. */
+/** Every number of at most this many digits is exact as a double. */
 const EXACT_DIGITS_MAX = 15;
 
 /** Adds in doubles while the sum is exact, since most counts are small. */
