@@ -1,5 +1,5 @@
 /**
- * Splits the samples of one push by their string labels and merges equal ones (reference 2.3, 2.4).
+ * Splits the samples of one push by their string labels and merges equal ones.
  *
  *   sample --labels, less span and trace--> group (a series of its own)
  *   samples of one group with one stacktrace, span and trace --> one merged sample, values added

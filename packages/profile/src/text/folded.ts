@@ -8,7 +8,7 @@
  * The counts of equal stacks add up. Any other line without a count refuses the whole text. So does a count that does not fit
  * into 64 bits, as it is or in the unit in which it is kept: it would come back as another number.
  *
- * Text names no profile type: the suffix behind the last dot of the application's name says it (reference 1.4).
+ * Text names no profile type. As in Pyroscope the application's name does, by its suffix after the last dot: `shop.cpu`.
  */
 import { isUtf8 } from "node:buffer";
 import { decodeUtf8, invalidArgument } from "@pyromesh/base";
