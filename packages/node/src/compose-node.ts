@@ -36,7 +36,7 @@ const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
 const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More workers than this only cost memory: the main thread is the next bound. */
 const WORKERS_MAX = 8;
-/** The part of the free disk that the head may take by default, measured at the start: a full disk would stop other programs too. */
+/** The part of the disk's free space that the head may use even if its budget is larger, measured at the start: a full disk would stop other programs too. */
 const DISK_PART_MAX = 0.8;
 
 /** Starts nothing but the workers. Throws DATA_DIR_UNUSABLE, HEAD_FORMAT_NEWER, OPEN_FILES_TOO_FEW; then nothing runs. */
