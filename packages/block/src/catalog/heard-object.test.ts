@@ -109,7 +109,7 @@ describe("catalog view: what another member told of", () => {
     assert.deepEqual(planned(), ["0000000002.seg bucket", "0000000005.seg bucket"]);
   });
 
-  it("one that this node already knows by itself stays as it is", () => {
+  it("one that this node knows better stays as it is", () => {
     const own: CatalogEntry = { key: seg(3), meta: parseObjectKey(seg(3)) as ReadableKey, sizeBytes: 7, place: "local" };
     view.add(own);
     assert.equal(codeOf(view.addByMeta(heard(), ORIGIN)), "known");
