@@ -80,7 +80,7 @@ const NODE_ENDS = [
   { file: "world.ts", files: /^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /^@pyromesh\// },
   { file: "index.ts", files: /^(compose-node|world)\.ts$|^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /./ },
 ];
-/** Of these a node is composed. */
+/** The parts that `composeNode` puts together. The simulator must not import them: it would then run a node that `serve` does not. */
 const NODE_PARTS = { "@pyromesh/head": ["Head", "openHead", "openHeadOn"], "@pyromesh/block": ["Catalog", "ObjectReader"], "@pyromesh/api": ["HttpListener", "apiRoutes", "dataRoutes", "pushHandler", "ingestHandler"] };
 
 /**
@@ -174,7 +174,7 @@ function readSources(root, packages) {
   return sources;
 }
 
-/** Of no package: only its imports are looked at. None where there is no simulator yet. */
+/** The files of the simulator, which belong to no package: only their imports are checked. Empty where the tree has no simulator. */
 function readSimulator(root) {
   return listFiles(path.join(root, "test/sim/src"))
     .filter((file) => file.endsWith(".ts"))

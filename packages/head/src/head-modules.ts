@@ -1,4 +1,4 @@
-/** What the head is made of, and what it tells others. */
+/** The options and modules of a head, and what it reports to its listeners and callers. */
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { DiskUse } from "./disk/disk-budget.ts";
@@ -48,7 +48,7 @@ export interface HeadModules {
 
 export interface CommittedRecord {
   readonly seq: number;
-  /** This store's place among those that keep it. Above 0 nobody need intern it before it is asked for. */
+  /** This store's place among those that keep it. A record of a rank above 0 need not be interned before someone asks for it. */
   readonly rank: number;
   readonly record: EncodedRecord;
 }

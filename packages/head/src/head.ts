@@ -8,8 +8,8 @@
  *   append ──▶ queue ──▶ commit (r/ + g/, synced) ──▶ checkpoint ──▶ onCommitted ──▶ the append resolves
  *                          open ──cut──▶ cut ──seal──▶ sealed ──unseal──▶ (in the bucket)
  *
- * This file says the verbs and their order: one write at a time, in the order in which they were asked for, and what others are told
- * in the turn in which memory changes. What a verb writes, and how memory follows, is planned in `state/` (change.ts).
+ * This file has the verbs and keeps their order: one write at a time, in the order of the calls. Listeners (`onCommitted`, `onCut`, `onSealed`) are
+ * called in the turn in which memory changes. What a verb writes, and how memory follows, is planned in `state/` (change.ts).
  * write-queue.ts says what is written when, store-writer.ts what becomes of a write that was refused, disk-account.ts what fits.
  */
 import type { Histogram } from "@pyromesh/base";
@@ -421,7 +421,7 @@ export class Head {
     return values.map((value, index) => (value === undefined ? undefined : decodeRecordEntry(keys[index]!, value).record));
   }
 
-  /** One record's bytes, read from the store: for whoever interns it later than it came. Undefined where the head does not hold it. As `read`. */
+  /** Reads one record's bytes from the store, to intern it later than at its commit. Undefined where the head does not hold it. Throws as `read` does. */
   async readRecord(identity: Uint8Array): Promise<EncodedRecord | undefined> {
     const row = this.#replayed().rowOf(identity);
     return row === undefined ? undefined : (await this.read([row.seq]))[0];

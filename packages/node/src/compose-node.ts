@@ -2,10 +2,10 @@
  * A node as it runs: the engines (node.ts), the workers, the limits in force and the HTTP API, put together over a world (world.ts).
  * `serve` and the simulator both run this; they differ in the world alone, which a script checks (scripts/check-imports.mjs).
  *
- * HTTP listens before the head is replayed, which may take long: who asks whether the process is alive hears that it is.
+ * HTTP listens before the head is replayed, which may take long, so that a liveness probe is answered meanwhile.
  *
- * What must stay true: no state of a node lies in a module. One that is dropped in the middle of anything, as by a crash, is as if it had
- * never been, but for what it left on its disk and in its bucket.
+ * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
+ * and in its bucket.
  */
 import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
@@ -28,15 +28,15 @@ import type { MemoryPlan } from "./process/memory-plan.ts";
 import { planOpenFiles } from "./process/open-files.ts";
 import type { Listener, Machine, World } from "./world.ts";
 
-/** From the call of `stop` until it resolves: a push in flight, a segment being written, the head's close. */
+/** How long a stop may take: pushes in flight end, a segment is written, the head closes. */
 export const STOP_TIMEOUT_MS = 14_000;
-/** Requests' part of it. A client that stalls is cut off then, so that the node ends in time all the same. */
+/** How much of it requests may take. Clients that stall are disconnected then, so that the node still ends in time. */
 const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
-/** Of the operator's own listener, which a scrape and a person use. */
+/** Connections of the operator's own listener, which only scrapes and people use. */
 const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More workers than this only cost memory: the main thread is the next bound. */
 const WORKERS_MAX = 8;
-/** Of what is free at the start, for the head: a full disk would stop more than this node. */
+/** The part of the disk's free space that the head may use even if its budget is larger, measured at the start: a full disk would stop other programs too. */
 const DISK_PART_MAX = 0.8;
 
 /** Starts nothing but the workers. Throws DATA_DIR_UNUSABLE, HEAD_FORMAT_NEWER, OPEN_FILES_TOO_FEW; then nothing runs. */
@@ -226,7 +226,7 @@ function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number
   return plan.connectionCountMax;
 }
 
-/** What the system refuses there is told in words. */
+/** Replaces an error of the operating system by DATA_DIR_UNUSABLE, which says in words what is wrong with the data directory. */
 async function inDataDir<T>({ dataDir }: Config, open: () => Promise<T>): Promise<T> {
   try {
     return await open();

@@ -1,4 +1,4 @@
-/** For who runs a node in a world of their own: the simulator. `serve` is reached by the command line (main.ts). */
+/** For programs that run a node over a world of their own, as the simulator does. The command line (main.ts) runs `serve`. */
 export { composeNode, STOP_TIMEOUT_MS } from "./compose-node.ts";
 export type { ComposedNode } from "./compose-node.ts";
 export type { WorkerThreads } from "./compute/worker-threads.ts";

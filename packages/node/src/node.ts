@@ -45,10 +45,10 @@ import { placeOnSelf } from "./write/placement.ts";
 import { WriteHealth } from "./write/write-health.ts";
 import { Writer } from "./write/writer.ts";
 
-/** Between two lines of the log about the replay. */
+/** How often the log says how far the replay is. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
-/** Questions for labels at once. More of them would take no less time in the workers, and each holds what it has listed so far. */
+/** How many queries for labels run at once. More would be no faster, since the workers are busy, and each holds what it has listed so far. */
 const LISTINGS_AT_ONCE_MAX = 8;
 
 export interface NodeModules {
@@ -64,11 +64,11 @@ export interface NodeModules {
   readonly buildInfo: BuildInfo;
   /** Absent: that of a process that lacks no memory. */
   readonly memory?: MemoryPlan;
-  /** Of LISTs, of the age of the bucket's identity and of the pauses between tries of an upload. Absent: `clock`. */
+  /** Times LISTs, the age of the bucket's identity, and the pauses between tries of an upload. Absent: `clock`. */
   readonly bucketClock?: Clock;
   /** The data directory's. Absent: it has no disk that could be full. */
   readonly measureDisk?: () => Promise<DiskSpace | undefined>;
-  /** Absent: the configuration's, for good. */
+  /** Absent: the limits of the configuration, which do not change. */
   readonly limits?: { readonly inForce: LimitsInForce };
 }
 

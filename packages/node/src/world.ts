@@ -1,9 +1,9 @@
 /**
- * All that a node needs of the world around it. `serve` makes it of the real things (real-world.ts), the simulator of its own; what is
- * put together over it is the same for both (compose-node.ts).
+ * Everything that a node needs from outside. `serve` gives it the real things (real-world.ts), the simulator its own; compose-node.ts composes
+ * the same node over both.
  *
- * What must stay true: on the way of a record or a query a node waits for nothing but these. So whoever orders their completions orders
- * all that the node does.
+ * What must stay true: while it handles a record or a query, a node waits for nothing but these. So the order of their completions decides
+ * everything that the node does.
  */
 import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pages } from "@pyromesh/api";
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
@@ -25,13 +25,13 @@ export interface World {
   readonly disk: NodeDisk;
   /** `setting`: `--bucket`. Opens nothing that would have to be closed before the node stops. */
   readonly openBucket: (setting: string) => Promise<Bucket>;
-  /** Where workers' threads come from. Called once, before the first of them starts. What looks after them lies above it, so that a thread can be killed. */
+  /** The source of worker threads. Called once, before the first thread starts. The node supervises the threads, so a test can kill one. */
   readonly openThreads: (plan: MemoryPlan) => WorkerThreads;
-  /** Of requests and replies, beside the main thread. */
+  /** Compresses and decompresses bodies and replies without occupying the main thread. */
   readonly compression: Compression;
   readonly machine: Machine;
   readonly buildInfo: BuildInfo;
-  /** The configuration file, read again while the node runs. Absent: its limits stay what they are. */
+  /** The configuration file, read again while the node runs. Absent: the limits do not change. */
   readonly configFile?: ConfigFile;
   /** Absent: no web page. */
   readonly pages?: Pages;
@@ -41,7 +41,7 @@ export interface World {
   readonly endProcess: (error: Error) => void;
 }
 
-/** Who listens for HTTP: node:http on a port, or a network in memory. */
+/** Listens for HTTP: node:http on a port, or a network in memory. */
 export interface Network {
   /** Rejects LISTEN_FAILED. */
   listen(options: ApiServerOptions, modules: ApiServerModules): Promise<Listener>;
@@ -49,11 +49,11 @@ export interface Network {
 
 export interface Listener {
   readonly port: number;
-  /** Takes nothing new, and ends what is in flight. */
+  /** Accepts no new request, and resolves when those in flight have ended. */
   stop(): Promise<void>;
 }
 
-/** What the process may use of it. */
+/** What the process may use of its machine. */
 export interface Machine {
   readonly coreCount: number;
   readonly memoryBytes: number;
@@ -63,6 +63,6 @@ export interface Machine {
 
 export interface ConfigFile {
   readonly readFile: (path: string) => Promise<string>;
-  /** All settings as they are with `text` in the file. Throws what is wrong with it. */
+  /** All settings with `text` as the content of the file. Throws CONFIG_INVALID, which says what is wrong with it. */
   readonly load: (text: string) => Config;
 }

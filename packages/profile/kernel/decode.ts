@@ -6,8 +6,8 @@
  *   - Unknown fields are skipped, whatever their number.
  *   - A column never outgrows its length (src/pprof/kernel-memory.ts): each entry cost the sender bytes.
  *
- * Samples with a negative value, and those with nothing but zeros, are dropped here, so that they take no place in the tree
- * (reference 2.4). Numeric labels are dropped too. All other rules are in normalize.ts.
+ * Samples with a negative value, and those with nothing but zeros, are dropped here, so that they take no place in the tree.
+ * Numeric labels are dropped too. All other rules are in normalize.ts.
  *
  * Ids are the push's own until `normalize` resolves them. Columns of mappings, functions and locations start at 1, as
  * the ids of most profilers do, so that resolving mostly means finding nothing to do.

@@ -1,15 +1,16 @@
 /**
- * npm run sim: one history a seed, each checked.
+ * npm run sim: runs one history for each seed and checks it.
  *
- *   --seeds N       so many, counted up from the first; 100 by default
- *   --seed S        the first; otherwise a fresh one, which is printed
- *   --minutes M     of simulated time with faults; 1 by default
+ *   --seeds N       how many seeds, counted up from the first; 100 by default
+ *   --seed S        the first seed; by default a fresh one, which is printed
+ *   --minutes M     simulated time with faults; 1 by default
  *   --jobs J        processes at once; 1 by default
- *   --verbose       print everything that happens
- *   --planted       put each fault of planted/ into a copy of the product, and find it; --only NAME: those whose name has it
+ *   --verbose       prints every event
+ *   --planted       puts each fault of planted/ into a copy of the product and looks for it
+ *   --only NAME     with --planted: only faults whose file name contains NAME
  *
- * The same seed gives the same history, whatever ran before it in the same process. Ends with status 1 where a seed fails: it is printed with
- * the checker that found it, the seed's faults and the last events.
+ * The same seed gives the same history, whatever ran before it in the same process. A seed that fails is printed with the checker
+ * that found it, the seed's faults and the last events; the exit code is 1.
  */
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
@@ -21,7 +22,7 @@ import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
 import { forbidEscapes } from "./world/no-escape.ts";
 
-/** After so many failures the run ends: they are mostly the same one. */
+/** The run ends after this many failures: mostly they have one cause. */
 const FAILURES_MAX = 5;
 
 const { values } = parseArgs({
@@ -33,7 +34,7 @@ const { values } = parseArgs({
     verbose: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     only: { type: "string" },
-    /** Between a parent and its jobs: seeds in steps of so many, reports as JSON. */
+    /** For the jobs of a parent process: the distance between two seeds of this job. Reports are printed as JSON. */
     step: { type: "string" },
   },
 });
@@ -73,7 +74,7 @@ if (values.planted) {
   process.exitCode = failures.length === 0 ? 0 : 1;
 }
 
-/** `take` says whether to go on. */
+/** Stops when `take` returns false. */
 async function runSeeds(step: number, take: (report: SeedReport) => boolean): Promise<void> {
   for (let at = 0; at < seedCount; at += step) {
     const report = await runSeed({ seed: firstSeed + at, lengthMs, print: values.verbose ? (line) => console.log(line) : undefined });

@@ -1,8 +1,8 @@
 /**
- * npm run sim -- --planted: a test of the test. Each patch of planted/ puts a fault into a copy of the product, and the simulator must find it
- * within a thousand seeds, by a checker that the patch names.
+ * npm run sim -- --planted: tests the simulator. Each patch of planted/ puts a fault into a copy of the product, and a checker that the patch
+ * names must find it within a thousand seeds.
  *
- * The copy has the sources and what was built of them, so that only what a patch touches is built again; the tree itself is not touched.
+ * The copy has the sources and the build, so that only what a patch changes is built again. The tree itself is not changed.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
@@ -22,7 +22,7 @@ export interface Planted {
   readonly checkers: readonly string[];
 }
 
-/** Status: 0 when all were found. `only`: a part of a name; undefined: all. */
+/** Returns the exit code: 0 when all were found. `only` is a part of a name; undefined runs all. */
 export async function runPlanted({ only, firstSeed, jobCount }: { readonly only: string | undefined; readonly firstSeed: number; readonly jobCount: number }): Promise<number> {
   const planted = readdirSync(PATCHES)
     .filter((file) => file.endsWith(".patch") && (only === undefined || file.includes(only)))
@@ -43,7 +43,7 @@ export async function runPlanted({ only, firstSeed, jobCount }: { readonly only:
   return missedCount === 0 ? 0 : 1;
 }
 
-/** A patch opens with what is wrong and `Found by:` with the checkers. */
+/** The first line of a patch says what is wrong, the second is `Found by:` and the checkers. */
 function readPatch(file: string): Planted {
   const [story = "", found = ""] = readFileSync(path.join(PATCHES, file), "utf8").split("\n");
   return { name: file.replace(/\.patch$/, ""), story, checkers: found.replace("Found by: ", "").split(", ") };
@@ -55,7 +55,7 @@ function makeCopy(): string {
   for (const name of ["packages", "test/sim"]) {
     cpSync(path.join(ROOT, name), path.join(copy, name), { recursive: true, preserveTimestamps: true, filter: (from) => !/node_modules|dist-test|[/]ui[/]dist/.test(path.relative(ROOT, from)) });
   }
-  // Libraries are those of the tree, the workspaces are the copy's.
+  // Libraries come from the tree, the workspaces from the copy.
   const modules = path.join(copy, "node_modules");
   mkdirSync(path.join(modules, "@pyromesh"), { recursive: true });
   for (const name of readdirSync(path.join(ROOT, "node_modules"))) {
@@ -69,7 +69,7 @@ function makeCopy(): string {
   return copy;
 }
 
-/** Undefined where it is planted; else why not. */
+/** Returns why the fault could not be planted, or undefined. */
 function plant(copy: string, name: string): string | undefined {
   // Outside of a repository, so that `git apply` takes paths as they stand.
   const applied = spawnSync("git", ["apply", "--unidiff-zero", "--recount", path.join(PATCHES, `${name}.patch`)], { cwd: copy, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } });

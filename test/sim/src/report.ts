@@ -1,4 +1,4 @@
-/** What a run prints: each failure so that it can be run again, and the medians that say whether the histories are worth anything. */
+/** What a run prints: each failure with the command that repeats it, and medians, which show whether the histories exercise the node enough. */
 import type { SeedReport } from "./run-seed.ts";
 
 export function printFailure({ seed, failure }: SeedReport, minutes: string): string {
@@ -27,7 +27,7 @@ export function printSummary(reports: readonly SeedReport[]): string {
   ].join("\n");
 }
 
-/** 0 of nothing. */
+/** 0 without reports. */
 function median(reports: readonly SeedReport[], of: (report: SeedReport) => number): number {
   const sorted = reports.map(of).sort((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? 0;

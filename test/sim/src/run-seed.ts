@@ -1,4 +1,4 @@
-/** One seed: a history with faults, the end of the faults, and what must be true then. */
+/** Runs one seed: a history with faults, the end of the faults, and the checks that must hold afterwards. */
 import { watchBounds } from "./check/check-bounds.ts";
 import { checkHealed } from "./check/check-healed.ts";
 import { runOperator } from "./history/operator.ts";
@@ -21,7 +21,7 @@ export interface SeedReport {
   readonly faultKinds: readonly string[];
   readonly events: number;
   readonly cpuMs: number;
-  /** Of all that happened, in order. */
+  /** Hash of all events in order: two runs of a seed must have the same. */
   readonly digest: string;
   readonly failure: SeedFailure | undefined;
 }

@@ -88,7 +88,7 @@ function tooLarge({ sizeBytesMax, advice }: InflateOptions): CodedError {
   return new CodedError({ code: "BODY_TOO_LARGE", kind: "invalid_argument", message: `the body decompresses to more than ${sizeBytesMax} bytes, ${advice}`, details: { sizeBytesMax } });
 }
 
-/** Its errors have a number beside their code. */
+/** True for an error of zlib: these have a numeric `errno` and a code that begins with `Z_`. */
 function isOfZlib(thrown: unknown): boolean {
   return thrown instanceof Error && typeof (thrown as NodeJS.ErrnoException).errno === "number" && String((thrown as NodeJS.ErrnoException).code).startsWith("Z_");
 }

@@ -398,7 +398,7 @@ export class RequestContext implements ApiRequest, Caller, SiteRequest, Waiting 
     this.#host.onReplied(this, this.#reply);
   }
 
-  /** Only this request is lost. */
+  /** Ends this request after an unexpected error, and closes its connection. Other requests go on. */
   #break(error: unknown): void {
     this.#isEnded = true;
     this.#release();

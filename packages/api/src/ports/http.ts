@@ -28,7 +28,7 @@ export interface ApiRequest {
   readonly signal: AbortSignal;
   /** Tells whether anybody still waits, for handlers that only check and never wait on it. */
   readonly caller: Caller;
-  /** Answers with `reason` after `timeoutMs`, unless the request is answered before. `signal` aborts; the reply of a handler that goes on is dropped. */
+  /** After `timeoutMs` an unanswered request is answered with `reason` and `signal` aborts. If the handler returns a reply later, it is dropped. */
   endAfter(timeoutMs: number, reason: CodedError): void;
   /**
    * Reserves memory for a reply of about `bytes` before it is built, and waits for it. Rejects REPLIES_TOO_LARGE (503) where none gets

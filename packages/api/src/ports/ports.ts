@@ -33,7 +33,7 @@ export interface ArrivedProfile {
   readonly idempotencyKey: string | undefined;
   /** How a pprof sent to /ingest names its sample types, and which client's known faults to correct. Undefined for Push. */
   readonly ingest: IngestHints | undefined;
-  /** What errors call this profile: `series 0, profile 1`. */
+  /** The name of this profile in errors: `series 0, profile 1`. */
   readonly describe: string;
 }
 
@@ -60,7 +60,7 @@ export interface RefusedProfile {
   readonly error: Error;
 }
 
-/** Whoever waits for an answer. An AbortSignal is one. */
+/** The one who waits for an answer, as long work sees it: it calls `throwIfAborted` now and then. An AbortSignal is a Caller. */
 export interface Caller {
   /** Throws the reason once nobody waits any more. */
   throwIfAborted(): void;

@@ -7,7 +7,7 @@
 import type { Clock, Timer } from "@pyromesh/base";
 
 export interface Waiting {
-  /** Its time is up, and it has been removed. */
+  /** Called when its time has passed, after it was removed. */
   onTimeout(): void;
 }
 

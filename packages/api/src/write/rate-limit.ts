@@ -136,7 +136,7 @@ function rateOf(limits: RateLimits): Rate {
   return { bytesPerSecond: limits.ingestionRateBytesPerSecond, burstBytes: limits.ingestionBurstBytes };
 }
 
-/** As the settings count. */
+/** One MB of the settings (`ingestion_rate_mb`, `ingestion_burst_size_mb`). */
 const MB = 2 ** 20;
 
 interface Sizes {

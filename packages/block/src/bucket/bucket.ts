@@ -29,7 +29,7 @@ export interface Bucket {
    * Keeps `bytes` under `key`, replacing what was there; with `ifAbsent` only where nothing is. Do not change `bytes` before it resolves.
    * `isCreated` is false only with `ifAbsent`, when the key is taken: by another, or by an earlier try of this very put
    * whose reply was lost. So a caller whose bytes differ from call to call has to compare. On a store without
-   * conditional puts two at the same moment may both be told true; the later one stays.
+   * conditional puts two puts at the same moment may both resolve with true; the bytes of the later one stay.
    */
   put(key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }>;
   /** Objects whose key begins with `prefix`, in bytewise key order, in pages that are never empty. What is put meanwhile may be seen or not. */
@@ -53,7 +53,7 @@ export interface PutOptions {
 export interface ListOptions {
   /** Only keys after this one. */
   readonly startAfter?: string;
-  /** At most so many objects in all. */
+  /** The greatest number of objects in all pages together. */
   readonly limit?: number;
 }
 

@@ -277,7 +277,7 @@ function missing(message: string): Error {
   return Object.assign(new Error(message), { code: "ENOENT" });
 }
 
-/** Of one read, so that an abort takes effect within about 10 ms. */
+/** The size of one read: small, so that an abort takes effect within about 10 ms. */
 const CHUNK_BYTES = 8 * 2 ** 20;
 
 /**

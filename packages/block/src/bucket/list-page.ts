@@ -57,7 +57,7 @@ const KEY = tag("Key");
 const SIZE = tag("Size");
 const MODIFIED = tag("LastModified");
 
-/** What stands between a tag's two ends. Undefined where it is not there once, or holds what is not plain text. */
+/** The text between a tag's two ends. Undefined where the tag is missing or repeated, or holds anything but plain text. */
 function textOf(xml: Buffer, { open, close }: Tag, start: number, end: number): string | undefined {
   const at = xml.indexOf(open, start);
   if (at < 0 || at >= end) return undefined;

@@ -15,8 +15,8 @@ export interface CatalogEntry {
   readonly meta: ReadableKey;
   readonly sizeBytes: number;
   readonly place: ObjectPlace;
-  /** Of a local one, for people. */
+  /** The path of a local object, for messages. */
   readonly path?: string;
-  /** Of a block whose footer this node has read: the segments that went into it. */
+  /** The segments that went into a block. Absent until this node has read the block's footer. */
   readonly sources?: SourceSet;
 }

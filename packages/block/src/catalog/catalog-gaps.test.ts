@@ -56,7 +56,7 @@ describe("catalog view: gaps", () => {
     assert.deepEqual(shown(), ["0, 2-3"]);
   });
 
-  it("an upload that a LIST overtook is no hole", () => {
+  it("an ordinal that one LIST misses and the next shows is no gap", () => {
     list([seg(0), seg(2)]);
     assert.deepEqual(shown(), ["1?"]);
     list([seg(0), seg(1), seg(2)]);
@@ -72,7 +72,7 @@ describe("catalog view: gaps", () => {
     assert.deepEqual(shown(), ["3"]);
   });
 
-  it("one that is uploaded and still waits on this disk is not taken away, whatever LISTs miss: nobody would say that it is missing", () => {
+  it("a segment that is uploaded and still waits on this disk is not removed, whatever LISTs miss: its gap would not be reported", () => {
     const key = seg(0, { storeId: OURS });
     view.add({ key, meta: parseObjectKey(key) as ReadableKey, sizeBytes: 1, place: "bucket" });
     for (let round = 0; round < 3; round++) list([], { ...given(1), pendingKeys: [key] });
@@ -120,7 +120,7 @@ describe("catalog view: gaps", () => {
     assert.lengthOf(view.gaps, 2);
   });
 
-  it("a LIST of one window settles that window's doubt and no other's", () => {
+  it("a LIST of one window decides whether that window has a gap, and no other window", () => {
     list([seg(1), seg(1, { window: 1 })]);
     list([seg(1)], {}, { kind: "window", tenant: A, windowStartMs: START_MS });
     assert.deepEqual(shown(), ["0"]);

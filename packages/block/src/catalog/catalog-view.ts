@@ -56,7 +56,7 @@ interface KeptMark extends Kept {
   readonly meta: MarkKey;
 }
 
-/** At the bound the next LIST finds the rest. */
+/** How many doubts, conflicts and malformed names one LIST reports. At the bound the next LIST finds the rest. */
 const DOUBT_COUNT_MAX = 100;
 const CONFLICT_COUNT_MAX = 10;
 const MALFORMED_COUNT_MAX = 10;
@@ -182,7 +182,7 @@ export class CatalogView {
 
   /**
    * Visible entries (`visible-entries.ts`) of these tenants with a time in [startMs, endMs] and at or above the tenant's floor, by tenant as asked,
-   * then by key: so by window. An entry that straddles the floor is planned: who reads it leaves out what lies below.
+   * then by key: so by window. An entry that straddles the floor is planned, and its reader leaves out the records below.
    */
   plan(tenants: readonly TenantId[], startMs: number, endMs: number): CatalogEntry[] {
     return this.#entries.plan(tenants, (tenant) => rangeAbove(this.#floors.of(tenant), { startMs, endMs }));
@@ -394,7 +394,7 @@ export class CatalogView {
     }
   }
 
-  /** What the window's entries and marks are, and what was given. */
+  /** The window's entries, its marks, and the ordinals that were given there. */
   #ordinalsOf(window: WindowRef, list: ListPass, expected: ExpectedWindow | undefined, pending: readonly PendingOrdinal[] | undefined): WindowOrdinals {
     const ordinals = new WindowOrdinals(expected);
     for (const key of this.#entries.keysOf(window)) {

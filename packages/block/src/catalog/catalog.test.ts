@@ -127,7 +127,7 @@ describe("catalog view", () => {
     assert.equal(view.entryCount, 1);
   });
 
-  it("LIST: what it shows comes; what two in a row show no more goes", () => {
+  it("LIST: an object that it shows is added; one that two in a row do not show is removed", () => {
     assert.include(list(keyOf(1), keyOf(2)), { addedCount: 2, removedCount: 0 });
     const once = list(keyOf(2), keyOf(3));
     assert.include(once, { addedCount: 1, removedCount: 0 });
@@ -167,7 +167,7 @@ describe("catalog view", () => {
     assert.deepEqual(planned(), [keyOf(1)]);
   });
 
-  it("LIST: one that failed half way brings what it showed, and nothing is missing by it", () => {
+  it("LIST: one that failed half way adds what it showed, and removes nothing", () => {
     list(keyOf(1));
     for (let round = 0; round < 3; round++) {
       const pass = view.beginList();
@@ -185,21 +185,21 @@ describe("catalog view", () => {
     assert.equal(view.get(keyOf(1))?.sizeBytes, 101);
   });
 
-  it("LIST: of the newest windows it misses nothing in the older ones", () => {
+  it("LIST: one of the newest windows removes nothing from the older ones", () => {
     const later = keyOf(1, { minMs: START_MS + 2 * WINDOW_MS });
     list(keyOf(1), later);
     for (let round = 0; round < 2; round++) end(view.beginList({ kind: "since", windowStartMs: START_MS + WINDOW_MS }));
     assert.deepEqual(planned(), [keyOf(1)]);
   });
 
-  it("LIST: of one window it misses nothing elsewhere", () => {
+  it("LIST: one of a single window removes nothing from others", () => {
     const others = [keyOf(1, { tenant: B }), keyOf(1, { minMs: START_MS + WINDOW_MS })];
     list(keyOf(1), ...others);
     for (let round = 0; round < 2; round++) end(view.beginList({ kind: "window", tenant: A, windowStartMs: START_MS }));
     assert.sameMembers(planned(), others);
   });
 
-  it("LIST: a local entry stays though the bucket has it not, and stays local though it has", () => {
+  it("LIST: a local entry stays where the bucket lacks it, and stays local where the bucket has it", () => {
     view.add(entryOf(keyOf(1), "local"));
     list();
     list(keyOf(1));
@@ -208,7 +208,7 @@ describe("catalog view", () => {
     assert.equal(view.get(keyOf(1))?.place, "local");
   });
 
-  it("LIST: an entry that came while it ran is not taken for gone", () => {
+  it("LIST: an entry that was added while it ran is not removed", () => {
     const number = view.beginList();
     view.add(entryOf(keyOf(1)));
     view.add(entryOf(keyOf(2), "local"));
@@ -217,7 +217,7 @@ describe("catalog view", () => {
     assert.deepEqual(planned(), [keyOf(1), keyOf(2)]);
   });
 
-  it("LIST: an entry listed once, whose upload ended while a later LIST ran, is not taken for gone", () => {
+  it("LIST: an entry listed once, whose upload ended while a later LIST ran, is not removed", () => {
     view.add(entryOf(keyOf(1), "local"));
     list(keyOf(1)); // the put was through, its reply not yet here
     const number = view.beginList();
@@ -226,7 +226,7 @@ describe("catalog view", () => {
     assert.deepEqual(planned(), [keyOf(1)]);
   });
 
-  it("LIST: hearsay that two whole LISTs do not show goes; one is not enough", () => {
+  it("LIST: an object that a member announced is removed when two whole LISTs do not show it; one is not enough", () => {
     view.add(entryOf(keyOf(1)));
     list();
     assert.deepEqual(planned(), [keyOf(1)]);
@@ -234,7 +234,7 @@ describe("catalog view", () => {
     assert.deepEqual(planned(), []);
   });
 
-  it("LIST: what was removed while it ran does not come back by it", () => {
+  it("LIST: an entry that was removed while it ran is not added again", () => {
     list(keyOf(1), keyOf(2));
     const number = view.beginList();
     view.remove(keyOf(1));
@@ -274,7 +274,7 @@ describe("catalog view", () => {
 });
 
 describe("snapshots", () => {
-  it("what is unused runs at once; what a snapshot may read waits for that one and for no later one", () => {
+  it("a deletion runs at once while there is no snapshot; otherwise it waits for those that have begun and for no later one", () => {
     const snapshots = new Snapshots();
     const ran: string[] = [];
     snapshots.whenUnused(() => ran.push("free"));
@@ -292,7 +292,7 @@ describe("snapshots", () => {
     assert.equal(snapshots.waitingCount, 0);
   });
 
-  it("in any order of releases nothing runs before all that began before it have ended", () => {
+  it("in any order of releases no deletion runs before all snapshots that began before it have ended", () => {
     fc.assert(
       fc.property(fc.array(fc.constantFrom("begin", "wait", "end"), { maxLength: 60 }), fc.infiniteStream(fc.nat()), (steps, picks) => {
         const snapshots = new Snapshots();

@@ -44,7 +44,7 @@ export interface RefreshOptions {
 
 export interface CatalogSnapshot {
   readonly entries: readonly CatalogEntry[];
-  /** Of each tenant that was asked for: records below it are to be left out. */
+  /** The floor of each tenant that was asked for: the reader must leave out the tenant's records below it. */
   readonly floors: ReadonlyMap<TenantId, number>;
   /** Call it when the last read has ended, in a `finally`. */
   release(): void;

@@ -100,7 +100,7 @@ export class EntrySet {
     return plan;
   }
 
-  /** Of the window of an entry that comes, goes or is replaced. */
+  /** Drops the window's plan: call it when an entry of the window is added, removed or replaced. */
   #forgetPlan(window: WindowRef): void {
     this.#windowPlans.delete(this.#index.keysOf(window));
   }

@@ -1,7 +1,7 @@
-/** Keys of entries that were heard of and that no LIST has shown yet, by who told of them. */
+/** Keys of catalog entries that another member announced and that no LIST has shown yet, by the member that announced them (its store id). */
 import type { Origin } from "./heard-object.ts";
 
-/** Of one origin, and of all. At the bound no more is taken: the next LIST brings what was uploaded. */
+/** The number of keys of one origin, and of all origins. At the bound further objects are ignored until a LIST shows them. */
 const ORIGIN_COUNT_MAX = 2_000;
 const COUNT_MAX = 20_000;
 const NO_KEYS: ReadonlySet<string> = new Set();

@@ -70,7 +70,7 @@ describe("catalog view: what another member told of", () => {
   });
 
   // A segment that LISTs took away stays known as given, so that another store's last segment is missed: here it would be a hole that never was.
-  it("made up, and dropped, it leaves no hole; nor does it say that the ordinals before it were given", () => {
+  it("one that never existed leaves no gap when it is dropped, and does not mean that the ordinals before it were given", () => {
     view.addByMeta(heard(1_000), ORIGIN);
     for (let round = 0; round < 4; round++) assert.deepEqual(list().storeConflicts, []);
     assert.deepEqual(view.gaps, []);
@@ -100,7 +100,7 @@ describe("catalog view: what another member told of", () => {
     assert.deepEqual(planned(), ["0000000001.seg bucket", "0000000002.seg bucket"]);
   });
 
-  it("a member that is gone takes along what it told of and no LIST has shown", () => {
+  it("when a member is gone, what it announced and no LIST has shown is dropped", () => {
     view.addByMeta(waiting(1), ORIGIN);
     view.addByMeta(heard(2), ORIGIN);
     view.addByMeta({ ...heard(5), key: seg(5, OTHER), meta: { ...META, storeId: OTHER, ordinal: 5 } }, { storeId: OTHER });

@@ -21,13 +21,13 @@ import { metaDifference } from "./meta-check.ts";
 export interface HeardObject {
   readonly key: string;
   readonly sizeBytes: number;
-  /** As in its footer. */
+  /** What the object's footer holds. */
   readonly meta: SegmentMeta;
   /** False: a sealed segment that waits for its upload at the member that tells of it. */
   readonly isUploaded: boolean;
 }
 
-/** Who tells: the store id of the member, as the connection says, not the message. */
+/** The member that told of an object. Its store id comes from the connection, not from the message, which could claim any. */
 export interface Origin {
   readonly storeId: string;
 }

@@ -1,4 +1,4 @@
-/** What the key and the footer of an object both say must be the same: one tenant's segment under another tenant's key is shown to nobody. */
+/** Compares what the key and the footer of an object both say. Where they differ the object is not used: it could show one tenant's data to another. */
 import { CorruptionError } from "@pyromesh/base";
 import type { SegmentMeta } from "../segment/format.ts";
 import type { ReadableKey } from "../listing/object-path.ts";
@@ -8,7 +8,7 @@ const SHARED_FIELDS = ["tenant", "windowStartMs", "level", "minTimeMs", "maxTime
 
 export interface MetaDifference {
   readonly field: string;
-  /** As the key says. */
+  /** What the key says. */
   readonly expected: string | number;
   readonly found: string | number;
 }

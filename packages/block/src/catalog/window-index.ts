@@ -33,7 +33,7 @@ export class WindowIndex {
     return this.#byTenant.get(tenant) ?? NO_WINDOWS;
   }
 
-  /** Of all tenants, those that begin at `firstMs` or later. */
+  /** The windows of all tenants that begin at `firstMs` or later. */
   *windowsFrom(firstMs: number): Generator<WindowRef> {
     for (const [tenant, windows] of this.#byTenant) {
       for (const windowStartMs of windows.keys()) if (windowStartMs >= firstMs) yield { tenant: tenant as TenantId, windowStartMs }; // `add` took it from a WindowRef

@@ -9,7 +9,7 @@ import { visibleEntries } from "./visible-entries.ts";
 export interface WindowPlan {
   /** By key. */
   readonly entries: readonly CatalogEntry[];
-  /** Of all entries' times, both inclusive. */
+  /** The range of all entries' times, both ends inclusive. */
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
 }

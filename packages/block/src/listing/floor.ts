@@ -7,8 +7,8 @@
  *   objects  [ below ]  [  straddling  ]  [ above ]
  *   answers                    ──────────────────►      a straddling object is read from the floor on
  *
- * What must stay true: the value stands in the name, so that a LIST is enough; what is in the object is for people. A name that begins
- * like a floor and cannot be read is named as a fault: somebody meant to raise the floor, and until the name is mended nobody obeys it.
+ * What must stay true: the value is in the object's name, so that a LIST is enough; the object's content is for people. A name that begins
+ * like a floor and cannot be read is reported as an error: someone meant to raise the floor, and no node obeys it until the name is corrected.
  */
 import type { TenantId } from "@pyromesh/base";
 import { assert, parseTenantId } from "@pyromesh/base";
@@ -22,7 +22,7 @@ export interface Floor {
 
 /** Below every time. */
 export const NO_FLOOR_MS = 0;
-/** As many as the times in the names of segments. */
+/** The same number of digits as the times in the names of segments. */
 const TIME_DIGITS = 13;
 /** The year 10,000: windows end there. */
 const FLOOR_MS_MAX = Date.UTC(10_000, 0);

@@ -11,7 +11,7 @@ interface KeptFloor extends Kept {
 
 export class Floors {
   readonly #byKey = new Map<string, KeptFloor>();
-  /** By tenant, the highest. */
+  /** The highest floor of each tenant. */
   readonly #highest = new Map<string, number>();
 
   get count(): number {

@@ -25,13 +25,13 @@ import { WINDOW_MS } from "@pyromesh/profile";
 /** What is in a name. */
 export type ObjectKey = ReadableKey | MarkKey;
 
-/** Of an object that holds records. */
+/** The key of an object that holds records. */
 export type ReadableKey = SegmentKey | BlockKey;
 
 interface CommonKey {
   readonly tenant: TenantId;
   readonly windowStartMs: number;
-  /** Of the records' times, both inclusive, rounded down to milliseconds. */
+  /** The range of the records' times, both ends inclusive, rounded down to milliseconds. */
   readonly minTimeMs: number;
   readonly maxTimeMs: number;
 }
@@ -120,7 +120,7 @@ function readPlace(tenant: string, window: string): Place | undefined {
   }
 }
 
-/** As `padded` writes it: no zero before it but those that fill it up. */
+/** True for a number as `padded` writes it: leading zeros only up to `digits`. So each number has one text. */
 function isPadded(text: string, digits: number): boolean {
   return text.length === digits || (text.length > digits && !text.startsWith("0"));
 }
@@ -157,7 +157,7 @@ function areTimesInWindow({ windowStartMs, minTimeMs, maxTimeMs }: Pick<CommonKe
   return windowStartMs <= minTimeMs && minTimeMs <= maxTimeMs && maxTimeMs < windowStartMs + WINDOW_MS;
 }
 
-/** `20260302T14`: how a window stands in a name. */
+/** A window as it is written in a name: `20260302T14`. */
 export function printWindow(windowStartMs: number): string {
   assert(windowStartMs >= 0 && windowStartMs % WINDOW_MS === 0 && windowStartMs < Date.UTC(10_000, 0), "a window begins at a full hour from 1970 to 9999");
   const iso = new Date(windowStartMs).toISOString(); // 2026-03-02T14:00:00.000Z

@@ -20,7 +20,7 @@ export interface OrdinalRange {
 
 /** What is known of one store's ordinals in one tenant and window. Lists in any order, repeats allowed. */
 export interface KnownOrdinals {
-  /** Of segments, listed or waiting here. */
+  /** Ordinals of segments that were listed or wait on this node's disk. */
   readonly segments: readonly number[];
   readonly marks: readonly { readonly mark: "void" | "lost" | "forgotten"; readonly ordinal: number }[];
   /** Sources of blocks: their segments may have been deleted. */
@@ -75,7 +75,7 @@ export function settleGaps(before: GapState, shown: readonly OrdinalRange[], lis
   return { holes, suspected, suspectedAt: suspected.length > 0 ? list.endedAt : 0 };
 }
 
-/** As `union`, of ranges in any order, which may overlap. */
+/** Like `union`, but the ranges may come in any order and overlap. */
 export function unionOf(ranges: readonly OrdinalRange[]): OrdinalRange[] {
   return union(ranges, []);
 }

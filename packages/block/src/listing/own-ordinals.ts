@@ -27,9 +27,9 @@ export const NO_OWN_ORDINALS: OwnOrdinals = { stores: [], currentStoreId: undefi
 
 /** All ordinals of the store below these were given. */
 export interface GivenOrdinals {
-  /** As this node's head says or an earlier LIST showed. */
+  /** The greatest that this node's head says or that an earlier LIST showed. */
   next: number;
-  /** As this node's head says. */
+  /** What this node's head says. */
   ownNext: number;
 }
 
@@ -38,7 +38,7 @@ export interface ExpectedWindow extends WindowRef {
   readonly givenOf: Map<string, GivenOrdinals>;
 }
 
-/** By window, those of the scope alone. */
+/** The ordinals that the LIST should show, by window. Only windows in the LIST's scope are in it. */
 export function* expectedByWindow(scope: ListScope, own: OwnOrdinals, vanished: VanishedOrdinals): Generator<void, Map<string, ExpectedWindow>> {
   const expected = new Map<string, ExpectedWindow>();
   const givenBy = (window: WindowRef, storeId: string): GivenOrdinals => {

@@ -19,7 +19,7 @@ export class SegmentGaps {
   /** By `windowId`, then by store id. Bound: the stores of the catalog's entries and marks, of segments that vanished, and of this node's own ordinals. */
   readonly #byWindow = new Map<string, Map<string, SegmentGap>>();
 
-  /** By store id. */
+  /** The gaps of a window, by store id. */
   of(window: WindowRef): ReadonlyMap<string, SegmentGap> {
     return this.#byWindow.get(windowId(window)) ?? NO_STORES;
   }

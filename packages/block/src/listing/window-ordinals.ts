@@ -4,7 +4,7 @@ import type { MarkKey } from "./object-path.ts";
 import type { OrdinalRange } from "./ordinal-gaps.ts";
 import type { ExpectedWindow } from "./own-ordinals.ts";
 
-/** Of one store. As `gapsOf` takes it, and what tells another data dir. */
+/** What one store's objects in a window say: the input of `gapsOf`, and what shows that another data directory writes under the same store id. */
 export interface StoreOrdinals {
   readonly storeId: string;
   readonly segments: number[];

@@ -8,9 +8,9 @@ import { CodedError, invalidArgument, unavailable } from "@pyromesh/base";
 import type { Catalog } from "../catalog/catalog.ts";
 import type { LocalFiles } from "./local-file.ts";
 
-/** Of one reply. A longer range is read in pieces. */
+/** The size of one reply. A longer range is read in pieces. */
 export const SEALED_READ_BYTES_MAX: number = 4 * 2 ** 20;
-/** Of all replies that are being read or sent. */
+/** The size of all replies together that are being read or sent. */
 const BYTES_AT_ONCE_MAX = 32 * 2 ** 20;
 
 export interface SealedReadsOptions {
@@ -32,7 +32,7 @@ export class SealedReads {
     this.#bytesAtOnceMax = options.bytesAtOnceMax ?? BYTES_AT_ONCE_MAX;
   }
 
-  /** Of replies under way. */
+  /** The size of the replies that are being read or sent. */
   get bytesAtOnce(): number {
     return this.#bytesAtOnce;
   }

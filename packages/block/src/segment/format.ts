@@ -66,7 +66,7 @@ export interface DatasetEntry {
 export interface SegmentFooter {
   readonly meta: SegmentMeta;
   readonly builderVersion: number;
-  /** As stored. A cache of footers reckons with it. */
+  /** The footer's stored size, from which a cache of footers estimates what it holds. */
   readonly footerBytes: number;
   /** By service, bytewise. */
   readonly datasets: readonly DatasetEntry[];

@@ -277,7 +277,7 @@ export class SegmentRows implements RowView {
   readonly #setOfSeries: Uint32Array;
   /** By column set. */
   readonly #sectionStarts: readonly number[];
-  /** As they lie: of each set its samples, then its columns. */
+  /** In the order of the sections: for each column set its samples, then its columns. */
   readonly #streams: (Stream | undefined)[] = [];
   #spanStream: Stream | undefined;
   #traceStream: Stream | undefined;

@@ -16,7 +16,7 @@ export interface RangeSource {
   read(offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array>;
 }
 
-/** One read of so much brings trailer and footer of most segments, and all of a small one. */
+/** The size of the first read: it brings trailer and footer of most segments, and the whole of a small one. */
 const TAIL_BYTES = 64 * 1024;
 
 export interface FooterAndBytes {
@@ -30,7 +30,7 @@ export async function readFooter(source: RangeSource, object: string, signal: Ab
   return (await readFooterAndBytes(source, object, signal)).footer;
 }
 
-/** As `readFooter`. */
+/** Like `readFooter`, and returns the object's bytes too where it is so small that they were read with the footer. */
 export async function readFooterAndBytes(source: RangeSource, object: string, signal: AbortSignal): Promise<FooterAndBytes> {
   const { sizeBytes } = source;
   if (sizeBytes < HEADER_BYTES + TRAILER_BYTES) throw corrupt(object, 0, `at least ${HEADER_BYTES + TRAILER_BYTES} bytes`, `${sizeBytes}`);
@@ -140,7 +140,7 @@ export function openSections(bytes: Uint8Array, entry: DatasetEntry, tags: reado
   return opened;
 }
 
-/** Of a section, for errors. */
+/** Where a section is, for error messages. */
 type SectionPlace = Pick<CorruptionInit, "object" | "service" | "offset">;
 
 /** The stored bytes of a section, when they are what was written. */

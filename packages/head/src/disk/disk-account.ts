@@ -56,7 +56,7 @@ export class DiskAccount {
     return { commitBytes: commitBytesMax, reopenBytes: commitBytesMax + writeBufferBytes };
   }
 
-  /** Records of so many bytes were written. */
+  /** Records of this size in total were written. */
   wroteRecords(bytes: number): void {
     this.#budget.wrote(bytes);
   }

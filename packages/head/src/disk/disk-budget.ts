@@ -67,7 +67,7 @@ export class DiskBudget {
     this.#use = undefined;
   }
 
-  /** Whether LevelDB holds so many dead bytes that it should merge. Ask after a measurement, while no merge runs. */
+  /** True where LevelDB holds enough dead bytes to be worth a merge. Call it after a measurement, while no merge runs. */
   askForMerge(recordBytes: number): boolean {
     if (this.#use === undefined) return false;
     const deadBytes = this.#use.storeBytes - recordBytes;

@@ -35,5 +35,5 @@ export function findLosses({ badKeys }: Structure, { lostCommits, lostCuts, lost
   return findings;
 }
 
-/** Of the keys that one sentence names. */
+/** The number of keys that one message names. */
 const NAMED_COUNT_MAX = 5;

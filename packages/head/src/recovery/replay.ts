@@ -72,7 +72,7 @@ export function planReplay(structure: Structure, checkpoint: CheckpointMark | un
   };
 }
 
-/** What a run of lost commits may have held, told by the first neighbour after them. */
+/** What a run of lost commits may have held, according to the first commit after them, or to the checkpoint. */
 export function boundOf(lastLost: number, commits: readonly Commit[], checkpoint: CheckpointMark | undefined): LossBound {
   const next = commits.find((commit) => commit.number > lastLost);
   if (next !== undefined) return boundOfAlive(next.alive);
@@ -108,12 +108,12 @@ export class CutPlaces {
   }
 }
 
-/** What was lost lies inside `span`; undefined: nobody knows where. */
+/** The lost records have times inside `span`; undefined: their times are not known. */
 export function boundWithin(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "any" } : { kind: "span", span };
 }
 
-/** What was lost was alive then; undefined: nothing was. */
+/** The lost records were alive at the time, so their times are inside `span`; undefined: nothing was alive, so nothing was lost. */
 function boundOfAlive(span: TimeSpan | undefined): LossBound {
   return span === undefined ? { kind: "none" } : { kind: "span", span };
 }

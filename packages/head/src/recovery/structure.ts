@@ -34,7 +34,7 @@ export interface Structure {
   readonly badKeys: Uint8Array[];
   /** The store could not read all of it. */
   isScanBroken: boolean;
-  /** Not one key outside the records. */
+  /** The store has no key except those of records. */
   isEmpty: boolean;
 }
 
@@ -88,7 +88,7 @@ const OTHER_THAN_RECORDS = [
   { from: Buffer.from("r0"), to: Uint8Array.of(0xff, 0xff, 0xff, 0xff) },
 ];
 
-/** At most so many keys are asked for one by one; at the bound the others count as missing. */
+/** The greatest number of keys that are read one by one. At the bound the others count as missing. */
 const ASK_COUNT_MAX = 10_000;
 
 /** Asks by key for entries that a broken scan, or keys out of order after a flipped byte, hid. */

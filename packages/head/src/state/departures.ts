@@ -1,6 +1,6 @@
 /**
- * How many records of a tenant have left the head since the start: by it one who reads entries in several steps learns that some left
- * meanwhile.
+ * Counts the records of each tenant that have left the head since the start. A reader that reads entries in several steps compares the counts to
+ * notice that some left meanwhile.
  *
  * Counted in a fixed number of slots, by a hash of the tenant, so that it stays small whatever tenants come by. Two tenants in one slot
  * make each other's readers begin again, which costs them another try and nothing else.

@@ -20,7 +20,7 @@ export class DigestFold {
     sum.add(a, b, c, d);
   }
 
-  /** By fingerprint. */
+  /** The digest of each series, by fingerprint. */
   finish(): ReadonlyMap<bigint, SeriesDigest> {
     return new Map(Array.from(this.#series, ([fingerprint, sum]) => [fingerprint, { count: sum.count, identitySum: sum.hex }]));
   }

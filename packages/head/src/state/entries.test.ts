@@ -1,4 +1,4 @@
-/** Records told, digested, cut and released one by one. */
+/** Records are selected, digested, cut and released one by one. */
 import { expect } from "chai";
 import { CodedError, toHex } from "@pyromesh/base";
 import { addIdentitySums } from "@pyromesh/profile";

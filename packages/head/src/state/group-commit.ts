@@ -16,7 +16,7 @@ export interface GroupCommit {
   readonly firstSeq: number;
   readonly lastSeq: number;
   readonly bytes: number;
-  /** Of the records' entries, in order; known once the batch has taken them. */
+  /** The checksums of the records' entries, in order. They are filled in when the batch takes the entries. */
   readonly sums: number[];
   readonly span: TimeSpan | undefined;
   /** Times of all that the store answers for once it is made. */

@@ -6,7 +6,7 @@ export function identityHash(identity: Uint8Array): number {
   return hashOfWords(wordAt(identity, 0), wordAt(identity, 4), wordAt(identity, 8), wordAt(identity, 12));
 }
 
-/** Of its four little-endian words. */
+/** The hash of an identity, given as four little-endian words. */
 export function hashOfWords(a: number, b: number, c: number, d: number): number {
   let hash = Math.imul(a, 0x9e3779b1);
   hash = Math.imul(hash ^ (hash >>> 15) ^ b, 0x9e3779b1);

@@ -15,7 +15,7 @@ export function placeIn(stores: readonly Uint8Array[], identity: Pick<StoreIdent
   return invalidArgument("STORE_NOT_LISTED", `the record is for the stores ${stores.map(toHex).join(", ")}: this one is none of them; ask for its store id again`);
 }
 
-/** The answer for a record that is held: the list that it came with first stays, and is told where another one was given. */
+/** The result of appending a record that the head already holds. It keeps its first list of stores, which the result names if the new list differs. */
 export function duplicateOf(seq: number, kept: readonly Uint8Array[], given: readonly Uint8Array[]): Appended {
   const isSame = kept === given || (kept.length === given.length && kept.every((storeId, index) => Buffer.compare(storeId, given[index]!) === 0));
   return isSame ? { seq, isDuplicate: true } : { seq, isDuplicate: true, keptStores: kept };

@@ -16,7 +16,7 @@ export interface RecordStatsGroup {
   readonly services: Map<string, number>;
 }
 
-/** What a record counts as. */
+/** What the stats need to know about a record. */
 export interface CountedRecord {
   readonly tenant: string;
   readonly service: string;
@@ -87,7 +87,7 @@ export class RecordStats {
     return span;
   }
 
-  /** Its records' seqs, and perhaps some of records that left. */
+  /** The seqs of its records, and perhaps of some that have left since. */
   get seqs(): NumberRanges {
     return NumberRanges.of(this.#seqs);
   }

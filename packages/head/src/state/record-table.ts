@@ -138,7 +138,7 @@ export class RecordTable {
     }
   }
 
-  /** Of the pages that there are. Seqs of a store that ran for long begin far above 0. */
+  /** The numbers of the existing pages in a range, in order. It need not count from 0: the seqs of an old store begin far above. */
   #pageNumbers(from: number, to: number): number[] {
     if (to - from < this.#pages.size) return Array.from({ length: Math.max(0, to - from + 1) }, (_, index) => from + index);
     return [...this.#pages.keys()].filter((number) => from <= number && number <= to).sort((a, b) => a - b);
@@ -224,7 +224,7 @@ export class Row {
   get stores(): readonly Uint8Array[] {
     return this.#stores.at(this.#u32(STORES));
   }
-  /** As `identityHash` of its identity. */
+  /** Equals `identityHash` of the record's identity. */
   get identityHash(): number {
     return hashOfWords(this.#u32(IDENTITY / 4), this.#u32(IDENTITY / 4 + 1), this.#u32(IDENTITY / 4 + 2), this.#u32(IDENTITY / 4 + 3));
   }
@@ -254,7 +254,7 @@ class Page {
   readonly u32: Uint32Array;
   readonly f64: Float64Array;
   readonly u64: BigUint64Array;
-  /** Of rows that are there. */
+  /** The number of rows in use. */
   count = 0;
 
   constructor() {

@@ -1,8 +1,8 @@
 /**
- * The records that the head holds, told one by one or as a digest, as they were at one moment: the pin.
+ * Lists the head's records one by one, or sums them up as a digest, as they were at one moment: the pin.
  *
- * A pin holds nothing back. Records that came after it are left out; once a record of its tenant that was there has left, the pin has
- * expired, and whoever used it begins again. So an answer is of one moment, or there is none.
+ * A pin keeps no record in the head. Records that came after it are left out. Once a record of its tenant has left the head the pin is expired, and
+ * its user must begin again with a new one. So an answer describes one moment, or there is none.
  */
 import { CodedError } from "@pyromesh/base";
 import type { Turns } from "@pyromesh/base";
@@ -19,7 +19,7 @@ export interface HeadPin {
   readonly tenant: string;
   /** Every record of it has a smaller seq. */
   readonly untilSeq: number;
-  /** How many of the tenant's had left by then. */
+  /** How many of the tenant's records had left the head when the pin was made (departures.ts). */
   readonly departureCount: number;
 }
 
@@ -33,7 +33,7 @@ export interface HeadEntry {
   readonly seq: number;
   /** 16 bytes. */
   readonly identity: Uint8Array;
-  /** Of its label set. 0 where the record's bytes cannot be read. */
+  /** The fingerprint of its label set; 0 where the record's bytes cannot be read. */
   readonly fingerprint: bigint;
   readonly tenant: string;
   readonly service: string;

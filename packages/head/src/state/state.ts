@@ -148,7 +148,7 @@ export class HeadState {
     }
   }
 
-  /** Of a tenant's records; undefined: it has none here. */
+  /** The range of times of a tenant's records; undefined if the head holds none. */
   spanOf(tenant: string): TimeSpan | undefined {
     let span = this.open.spanOf(tenant);
     for (const { stats } of this.#cuts.values()) span = joinSpans(span, stats.spanOf(tenant));

@@ -104,7 +104,7 @@ export class StoreIdentity {
     return this.#ordinalNext;
   }
 
-  /** Of the id in force. */
+  /** How many ordinals were given under the current store id. */
   get givenOrdinalCount(): number {
     let count = 0;
     for (const { next } of this.#given.values()) count += next;

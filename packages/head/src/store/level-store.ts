@@ -184,7 +184,7 @@ function operationOf(op: StoreOp): LevelOperation {
   return op.kind === "put" ? { type: "put", key, value: new Uint8Array(op.value) } : { type: "del", key };
 }
 
-/** At most so many entries a page. A page of records ends earlier, by `pageBytes`. */
+/** The greatest number of entries in a page. A page of records ends earlier, by `pageBytes`. */
 const PAGE_COUNT = 1000;
 
 interface Holder {
@@ -243,7 +243,7 @@ function fullMessage(thrown: unknown): string {
   return messages.join(": ");
 }
 
-/** Names of the tables that were damaged. Each is kept under `asidePath`; what is sound in it stands in its place. */
+/** Names of the tables that were damaged. Each is kept under `asidePath`, and a table with its sound entries takes its place. */
 async function salvageTables(path: string, asidePath: string, { clock, logger, signal }: LevelStoreModules): Promise<readonly string[]> {
   const turns = new Turns({ clock });
   const damaged: string[] = [];

@@ -15,10 +15,10 @@ export interface SmallDisk {
   unmount(): Promise<void>;
 }
 
-/** A sentence where the machine lets nobody mount one. */
+/** Resolves with the reason, as text, where this machine does not allow mounting one. */
 export async function mountSmallDisk(sizeBytes: number): Promise<SmallDisk | string> {
   const reasons: string[] = [];
-  // As the namespace's own root, which any user may be; where that is forbidden, as the real one.
+  // First as root of a user namespace, which any user may be; where that is forbidden, as the real root.
   for (const flags of ["-rm", "-m"]) {
     const disk = await tryMount(sizeBytes, flags);
     if (typeof disk !== "string") return disk;

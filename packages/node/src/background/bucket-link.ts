@@ -94,7 +94,7 @@ const SETTLING_WINDOWS_MAX = 20;
 const NAMED_GAPS_MAX = 5;
 
 export class BucketLink {
-  /** The bucket for whoever uploads: a put checks first that it is the right bucket. */
+  /** The bucket for uploads: each put first checks that it is the right bucket. */
   readonly guarded: Bucket;
   readonly #options: BucketLinkOptions;
   readonly #modules: BucketLinkModules;

@@ -1,6 +1,6 @@
 /**
- * The bucket for whoever writes to it: before every put it is checked that it is still the right bucket, so that nothing is written where a
- * disk was unmounted or another bucket has taken its place. All other calls pass through.
+ * A bucket that checks before every put that it is still the right one, so that nothing is written to an unmounted folder or to another bucket under
+ * the same name. All other calls pass through.
  */
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
 

@@ -14,7 +14,7 @@ export interface SealedEntry {
   readonly isLost: boolean;
 }
 
-/** By which a file is compared. */
+/** What a local file is compared by. */
 export type FileSum = Pick<SealedEntry, "sizeBytes" | "crc">;
 
 export function sealedEntryOf(bytes: Uint8Array): SealedEntry {

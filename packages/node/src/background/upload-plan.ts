@@ -47,7 +47,7 @@ export const SLOW_AFTER_MS = 10_000;
 /** Tries under way, slow ones included: of all tenants, and of one. At the bound no other begins. */
 export const BUSY_MAX = 12;
 export const TENANT_BUSY_MAX = 6;
-/** Where uploads of so many tenants fail, the bucket is taken to be the cause, also while other tenants have not been tried. */
+/** Once uploads of this many tenants fail, the bucket counts as the cause, even while other tenants have not been tried. */
 const OUTAGE_TENANT_COUNT = 3;
 
 /**

@@ -34,7 +34,7 @@ interface PreInternedRow {
 
 /** Past it no more rows of the dataset are pre-interned: records are decoded when they are inserted, and those that are refused leave no symbols. */
 const DROPPED_BYTES_MAX = 8 * 2 ** 20;
-/** As `DROPPED_BYTES_MAX`, for all datasets of a generation together: where every push is refused nothing is cut, and the generation does not end. */
+/** Like `DROPPED_BYTES_MAX`, but for all datasets of a generation together. It bounds a node that refuses every push: it makes no cut, so the generation does not end. */
 const GENERATION_DROPPED_BYTES_MAX = 64 * 2 ** 20;
 
 interface HeldGeneration {

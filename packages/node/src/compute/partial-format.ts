@@ -27,7 +27,7 @@ export const PARTIAL_HAS = { names: 1, locations: 2, durations: 4, listing: 8, c
 
 const FLAGS_AT = 5;
 const CRC_AT = 8;
-/** What the crc32 is over begins here. */
+/** The crc32 covers everything from here. */
 const LENGTH_AT = 12;
 const KEY_BYTES = 24;
 const OBJECT = "partial answer";
@@ -92,7 +92,7 @@ export function withChecksum(encoded: Uint8Array): Uint8Array {
   return bytes;
 }
 
-/** Checks what can be told without opening the bytes of a peer: magic, version, length, checksum. Throws `CorruptionError`. */
+/** Checks a partial from a peer without opening it: magic, version, length, checksum. Throws `CorruptionError`. */
 export function checkPeerPartial(bytes: Uint8Array): void {
   const { flags, crc } = readHeader(bytes);
   if ((flags & PARTIAL_FLAG_CHECKSUM) === 0) fail(FLAGS_AT, "a checksum", "none");
@@ -433,7 +433,7 @@ function readSeries(reader: ColumnReader, sets: LabelSets): PartialSeries {
   return { labels, points, profiles: readProfiles(reader, sets) };
 }
 
-/** By point. */
+/** Reads the exemplars, by the index of their point. */
 function readExemplars(reader: ColumnReader, pointCount: number, { texts, sets }: LabelSets): Map<number, Exemplar> {
   const count = reader.count(EXEMPLAR_IDS * 4);
   const ids = reader.column(Uint32Array, count * EXEMPLAR_IDS);

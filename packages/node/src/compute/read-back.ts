@@ -35,7 +35,7 @@ export interface RefilledWorker {
 
 /** Some 25 records of 10 KiB: some 10 ms of a worker and 1 ms of the main thread. */
 const PAGE_BYTES = 256 << 10;
-/** A record that was alone at work at so many deaths is set aside: the last of those workers held nothing else. */
+/** A record is set aside after this many threads died while they worked on it alone. The last of them held no other rows. */
 const TRIES_MAX = 2;
 /** Waits between tries to read where the disk fails; there is no last try. Queries wait for the rows meanwhile, 10 s at most, and are then refused. */
 const RETRY = { firstMs: 500, maxMs: 15_000 };
@@ -56,7 +56,7 @@ export class ReadBack {
   readonly #worker: number;
   readonly #workerCount: number;
   readonly #modules: ReadBackModules;
-  /** By seq: at how many deaths this record was alone at work. Bound: the records of one page. */
+  /** By seq: how many threads died while they worked on this record alone. Bound: the records of one page. */
   readonly #suspects = new Map<number, number>();
   #atWork: readonly Handed[] = [];
   #progress: { readonly startedMs: number; firstSeq: number; nextSeq: number; readonly untilSeq: number } | undefined;

@@ -5,7 +5,7 @@ import type { RawSection } from "@pyromesh/block";
 /** Brotli 1: 9 % more bytes than 5 for a twentieth of the time; a segment is soon compacted (docs/decisions/0004-segment-layout.md). */
 const SEGMENT_QUALITY = 1;
 
-/** As `encodeSection` takes them. */
+/** The codec and the quality for `encodeSection`. */
 export function codecOf({ isCompressible }: RawSection): readonly [codec: number, quality: number] {
   return isCompressible ? [CODEC.brotli, SEGMENT_QUALITY] : [CODEC.none, SEGMENT_QUALITY];
 }

@@ -25,7 +25,7 @@ import { SlicedWork } from "./sliced-work.ts";
 export interface WorkerWorld {
   /** Sends a reply to the main thread. */
   post(reply: WorkerReply): void;
-  /** Takes the oldest batch that has arrived and was given to nobody; undefined: there is none. Asked between two slices of a query. */
+  /** Takes the oldest batch that has arrived and is not begun; undefined if there is none. Called between two slices of a query. */
   receive(): WorkerBatch | undefined;
   readonly random: Random;
   readonly heap: GuardedHeap;
@@ -40,7 +40,7 @@ export class WorkerLoop {
   readonly #engine: ComputeEngine;
   readonly #settings = new Map<number, EncodeSettings>();
   readonly #slices: SlicedWork<WorkerBatch>;
-  /** Of the query at the bottom of the stack. A listing that is done between two of its slices counts as its own. */
+  /** Guards the query at the bottom of the stack. What a listing allocates between two of its slices counts as the query's own. */
   #guard: MemoryGuard | undefined;
 
   constructor(start: WorkerStart, world: WorkerWorld) {
@@ -102,7 +102,7 @@ export class WorkerLoop {
     }
   }
 
-  /** Between two slices the call ends where nobody waits for it any more or it needs too much memory, and gives way to what has arrived. */
+  /** Runs the call in slices. Between two slices it ends if its caller has gone or it needs too much memory; otherwise batches that have arrived run first. */
   #withInterrupt<T>(batch: number, call: WorkerCall, work: (interrupt: Interrupt) => T): T {
     const { canceled, outsideBytesMax } = this.#start;
     const [own, cell] = [BigInt(batch), cancelCell(call)];

@@ -146,7 +146,7 @@ export function packRecords({ records, rows }: EncodedPush, placeOf: (bytes: Uin
   return packed;
 }
 
-/** The fields of a record that are sent; its identity stands in its bytes. */
+/** The fields of a record that are sent. Its identity is not one of them, since it is in the record's bytes. */
 export interface UnpackedRecord {
   readonly bytes: Uint8Array;
   readonly service: string;

@@ -13,7 +13,7 @@ import type { Setting } from "./setting.ts";
 
 /** Each limit is declared where it is enforced, and this one object is what all of them are asked of: no limit has a second name or unit. */
 export interface TenantLimits extends WriteLimits, WriterLimits, QueryLimits {
-  /** Of segments, as stored, that one query may read. */
+  /** The stored bytes of segments that one query may read. */
   readonly queryBytesMax: number;
 }
 

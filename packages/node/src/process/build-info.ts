@@ -1,4 +1,4 @@
-/** What this build is. The version stands in package.json; the revision is given by whoever builds an image. */
+/** Describes this build. The version comes from package.json; whoever builds an image gives the revision. */
 import { readFileSync } from "node:fs";
 
 export interface BuildInfo {

@@ -3,14 +3,14 @@
  *
  *   workers' heaps      40 %, in equal parts      V8 ends a worker that does not stay within its part (compute/node-threads.ts)
  *   what queries build  20 %, in equal parts      typed arrays, which lie outside of the heaps: memory-guard.ts ends the query
- *   object cache        1/16                      footers and ranges of objects, on the main thread (block/objects/object-cache.ts)
+ *   object cache        1/16                      footers and ranges of objects, on the main thread (block/src/objects/object-cache.ts)
  *   opened datasets     1/16, in equal parts      in the workers (compute/open-datasets.ts)
  *   read ahead          1/16                      ranges that queries read ahead of their scans, of all together (read/read-ahead.ts)
  *   one large window    1/8                       ranges of a window that do not fit in there, of one query at a time; a larger one is refused
- *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/bodies/request-body.ts)
- *   what they open to   1/16                      where their Content-Encoding says gzip (api/bodies/inflate.ts)
+ *   bodies              1/16                      of requests, as they were sent; small ones a sixteenth of it more (api/src/bodies/request-body.ts)
+ *   decompressed bodies 1/16                      of those whose Content-Encoding is gzip (api/src/bodies/inflate.ts)
  *   pushes on their way 1/16                      between the threads, profiles and records that fit into no slot (compute/buffer-pool.ts)
- *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/listener/reply-budget.ts)
+ *   replies             1/64                      bytes of replies that are built, compressed or not read yet (api/src/listener/reply-budget.ts)
  *   the rest            1 %                       the main thread's heap, LevelDB's write buffer, rows (bounded by flush_size)
  *
  * In practice more is left for the rest: no part is allocated in advance, and they are not all full at the same time. A large window of a query
@@ -26,19 +26,19 @@ export interface MemoryPlan {
   readonly openDatasetBytes: number;
   /** Ranges that all queries together have read ahead. */
   readonly readAheadBytes: number;
-  /** Of one window that a query reads: it is held at once, whatever `readAheadBytes` says. A larger one is refused. */
+  /** The bytes that a query may read of one window, which it holds at once, even beyond `readAheadBytes`. A query that needs more is refused. */
   readonly windowBytesMax: number;
-  /** Of replies that are not read yet, together. */
+  /** All replies together that are being built or compressed, or are not read yet. */
   readonly replyBytes: number;
   /** Bodies of requests, as they were sent. A larger one is refused. */
   readonly bodyBytes: number;
-  /** What bodies open to. */
+  /** Decompressed bodies, all together. */
   readonly unpackedBytes: number;
   /** Pushes whose bytes lie in the buffer pool at once; those of others lie beside it. */
   readonly slotCount: number;
   /** Profiles and records between the main thread and the workers, beside the slots. */
   readonly pushBytes: number;
-  /** Of the records of one profile, all together. */
+  /** All records of one profile together. */
   readonly recordBytesMax: number;
   /** How far V8 lets the old space of a heap grow beyond what is alive in it before it collects. */
   readonly heapGrowingPercent: number;

@@ -19,7 +19,7 @@ export interface NodeDisk {
   prepare(): Promise<void>;
   /** Sealed segments that wait for the bucket. */
   openLocalFiles(): Promise<LocalFiles>;
-  /** Of the disk that all of it is on. Undefined where the file system does not say. */
+  /** The size of the disk that holds the data directory, and what is free. Undefined where the file system does not say. */
   measure(): Promise<DiskSpace | undefined>;
 }
 

@@ -44,11 +44,11 @@ const PLANS_MAX = 3;
  */
 export const TURNS_BEFORE_PLAN = 3;
 
-/** What a plan names. */
+/** What a plan reads. */
 interface Sources {
   readonly entries: readonly CatalogEntry[];
   readonly generations: readonly Generation[];
-  /** Of each tenant of the query: its records below are left out. */
+  /** The floor of each tenant of the query: records below it are left out. */
   readonly floors: ReadonlyMap<TenantId, number>;
 }
 
@@ -88,7 +88,7 @@ export interface Scanned {
   readonly missing: readonly string[];
 }
 
-/** What a scan would fetch of segments, told by their footers. */
+/** What a scan would fetch from segments, according to their footers. */
 export interface FetchSizes {
   readonly sizes: DatasetSizes;
   /** Segments of which something would be fetched. */

@@ -20,7 +20,7 @@ import { SharedQuestions } from "./shared-questions.ts";
 const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 
 export interface QueuedSourceModules {
-  /** Who answers. Throws while nobody can, as in a start: the query is refused with that. */
+  /** The source that answers. It throws while there is none, as during a start, and the query is refused with that error. */
   readonly source: () => ProfileSource;
   readonly clock: Clock;
   readonly metrics: Metrics;

@@ -152,7 +152,7 @@ export const READ_AHEAD: ReadAheadOptions = { jobCountMax: 16, aheadCountMax: 25
 export interface JobContext {
   /** Aborts once the outcome is not wanted any more. */
   readonly signal: AbortSignal;
-  /** Resolves once so many bytes may be read. The bytes count until the group after this one is asked for. */
+  /** Resolves once the job may read this many bytes. They count until the group after this one is requested. */
   reserve(sizeBytes: number): Promise<void>;
   /** Runs one request of the job once fewer than `jobCountMax` are under way. */
   request<T>(work: () => Promise<T>): Promise<T>;

@@ -109,7 +109,7 @@ export class ColdReader {
   }
 }
 
-/** Of all that the tenant pushed in the range. */
+/** A query for everything that the tenant pushed in the range. */
 export function mergeQuery(tenant: TenantId, range: Pick<MergeQuery, "startMs" | "endMs">): MergeQuery {
   const profileType = parseProfileType("process_cpu:cpu:nanoseconds:cpu:nanoseconds");
   return { tenants: [tenant], ...range, allowPartial: false, profileType, selector: [], callSite: [], profileIds: [], spanIds: [], traceIds: [] };

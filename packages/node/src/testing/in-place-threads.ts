@@ -1,7 +1,7 @@
 /**
- * Worker threads in place, for the simulator and for tests: the very code of a worker (worker-loop.ts) on the caller's thread, under the very
- * supervision of production. What libuv and the machine decide otherwise, `InPlaceWorld` decides: when a message arrives, and when a thread
- * dies. The same decisions give the same history.
+ * Worker threads in place, for the simulator and for tests: the worker's own code (worker-loop.ts) runs on the caller's thread, under the same
+ * supervision as in production. `InPlaceWorld` decides what libuv and the machine would decide: when a message arrives, and when a thread dies. The
+ * same decisions give the same history.
  *
  *   post ──▶ inbox ──deliver──▶ worker-loop ──▶ outbox ──deliver──▶ onReply, onGone
  *
@@ -9,8 +9,8 @@
  * each direction keeps its order: a delivery hands over the oldest message, whichever it was made for. A delivery never runs in the turn of
  * the call that caused it, provided that `deliver` keeps to that.
  *
- * What is not as between real threads: a batch is done in one turn, so a query does between its slices what was posted before it began, and
- * no cancel reaches it there; and memory is not measured, a thread runs out of it where `endAt` says so.
+ * Two things differ from real threads. A batch is done in one turn: between its slices a query meets only calls that were posted before it began, and
+ * no cancel reaches it. And memory is not measured: a thread runs out of memory when `endAt` says so.
  *
  * A simulated node that crashes leaves its threads alone: `deliver` drops what is still under way.
  */
@@ -27,7 +27,7 @@ export interface InPlaceWorld {
   readonly random: Random;
   /** Runs `run` once, in a later turn; in any order among others. `what` is for a log of the history. */
   deliver(what: string, run: () => void): void;
-  /** Copies a message as `structuredClone` does, which it is where this is absent: a simulator that runs thousands of histories has a faster one. */
+  /** Copies a message as `structuredClone` does. Absent: `structuredClone`. The simulator, which runs thousands of histories, has a faster one. */
   readonly clone?: <T>(message: T) => T;
   /** Whether a thread dies at this moment, and of what. Absent: none dies. */
   readonly endAt?: (moment: ThreadMoment) => ThreadEnd | undefined;
@@ -54,15 +54,15 @@ export interface ThreadMoment {
 export const OUT_OF_MEMORY: ThreadEnd = { reason: "out_of_memory", message: "Worker terminated due to reaching memory limit: JS heap out of memory" };
 export const CRASHED: ThreadEnd = { reason: "crashed", message: "it exited with 1" };
 
-/** Ends the loop of a thread that is dead. Nothing of it gets out: the thread posts nothing any more. */
+/** Thrown to end the loop of a dead thread. It goes no further than this file. */
 class ThreadIsDead extends Error {}
 
-/** Never looks full. */
+/** A heap that never looks full, so the memory guard ends no query. */
 const AMPLE_HEAP: GuardedHeap = { use: () => ({ usedBytes: 0, heapBytesMax: 2 ** 40, outsideBytes: 0 }), collect: () => {} };
 
 export class InPlaceThreads implements WorkerThreads {
   readonly #world: InPlaceWorld;
-  /** The latest of each worker. */
+  /** The current thread of each worker. */
   readonly #latest: InPlaceThread[] = [];
   #step = 0;
 
@@ -79,7 +79,7 @@ export class InPlaceThreads implements WorkerThreads {
     return this.#latest[worker]!.kill(end);
   }
 
-  /** How many moments there were so far. */
+  /** How many moments (`ThreadMoment`) there were so far. */
   get stepCount(): number {
     return this.#step;
   }
@@ -96,7 +96,7 @@ class InPlaceThread implements WorkerThread {
   readonly #loop: WorkerLoop;
   readonly #inbox: WorkerBatch[] = [];
   readonly #outbox: (() => void)[] = [];
-  /** Batches that are begun: one, or queries and on top what is done between two of their slices. */
+  /** Batches that have begun: one, or a query and above it the batch that runs between two of its slices. */
   readonly #begun: WorkerBatch[] = [];
   #isDead = false;
   readonly #gone: Promise<void>;

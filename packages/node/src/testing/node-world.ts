@@ -18,7 +18,7 @@ import { pass, passUntil } from "./settle.ts";
 
 export const HOUR_MS = 3_600_000;
 const never = new AbortController().signal;
-/** Of one function's name, before it is written in hexadecimal digits: so a stacktrace of the default depth holds a MB of them. */
+/** The random bytes of one function name, which is their hexadecimal form: so the names of a stacktrace of the default depth take some 2 MB. */
 const SYMBOL_BYTES = 1024;
 
 type StoreOps = Parameters<NonNullable<MemoryDisk["onBatch"]>>[0];
@@ -164,5 +164,5 @@ function writeOf(ops: StoreOps): FlushWrite | undefined {
   return has("put", "c/") ? "cut" : undefined;
 }
 
-/** Of an object's key or a file's path: `3.seg`. */
+/** The ordinal and the extension of an object's key or a file's path: `3.seg`. */
 export const endingOf = (key: string): string => key.replace(/^.*-(\d+)\.(\w+)$/, (_, ordinal: string, kind: string) => `${Number(ordinal)}.${kind}`);

@@ -5,7 +5,7 @@ export function readJson<T>({ value }: { readonly value: Uint8Array }): T {
   return JSON.parse(decodeUtf8(value)) as T; // the test says what it asked for
 }
 
-/** Of a flame graph's reply. */
+/** The total of a flame graph's reply. */
 export function graphTotal(answer: { readonly value: Uint8Array }): number {
   return Number(readJson<{ readonly flamegraph: { readonly total?: string } }>(answer).flamegraph.total ?? 0);
 }

@@ -6,8 +6,8 @@ import { seededRandom } from "@pyromesh/base";
 import type { Clock, Random, Timer } from "@pyromesh/base";
 import type { InPlaceWorld } from "./in-place-threads.ts";
 
-/** What takes longer is stuck. */
-const PATIENCE_MS = 3_600_000;
+/** Work that takes longer is stuck, and the test fails. */
+const TIMEOUT_MS = 3_600_000;
 
 export class SeededWorld implements Pick<InPlaceWorld, "random" | "deliver"> {
   readonly random: Random;
@@ -29,7 +29,7 @@ export class SeededWorld implements Pick<InPlaceWorld, "random" | "deliver"> {
       () => (isDone = true),
       () => (isDone = true),
     );
-    const endMs = this.clock.monotonicMs() + PATIENCE_MS;
+    const endMs = this.clock.monotonicMs() + TIMEOUT_MS;
     for (let step = 0; ; step++) {
       await settled();
       if (isDone) return work;

@@ -1,16 +1,16 @@
-/** Waits of tests that take no time: until everything has happened that needs none, or, with a manual clock, until something is the case. */
+/** How tests wait without real time: until the node has nothing left to do, or until a condition holds while a manual clock advances. */
 import type { ManualClock } from "@pyromesh/block/testing";
 
-/** Turns of the event loop without a request to the file system after which nothing is left to do. Some steps take a few turns by themselves. */
+/** After this many turns of the event loop without a request to the file system nothing is left to do. Some steps take a few such turns. */
 const QUIET_TURN_COUNT = 10;
-/** Of the manual clock. Larger steps would jump over what happens in between. */
+/** One step of the manual clock. With larger steps several timers would fire at once, although one of them may set another in between. */
 const STEP_MS = 100;
 /** 500 s of the manual clock, which is longer than every pause of the node. */
 const STEP_COUNT_MAX = 5_000;
 
 /**
- * Resolves once nothing happens any more without time passing. Node says which requests to the file system are under way; everything else of
- * a test's world answers within the turn in which it is asked.
+ * Resolves once nothing more happens until time passes. Node.js tells which requests to the file system are pending; everything else in a test's
+ * world answers within the turn of the call.
  */
 export async function settle(): Promise<void> {
   for (let quietTurns = 0; quietTurns < QUIET_TURN_COUNT; quietTurns++) {
@@ -19,7 +19,7 @@ export async function settle(): Promise<void> {
   }
 }
 
-/** Lets time pass, in small steps, and what it makes due happen. */
+/** Advances the clock in small steps, and lets everything that becomes due finish. */
 export async function pass(clock: ManualClock, ms: number): Promise<void> {
   for (let passedMs = 0; passedMs < ms; passedMs += STEP_MS) {
     clock.advance(Math.min(STEP_MS, ms - passedMs));
@@ -27,7 +27,7 @@ export async function pass(clock: ManualClock, ms: number): Promise<void> {
   }
 }
 
-/** Lets time pass until `holds` says so; none where it holds as soon as everything has settled. */
+/** Advances the clock until `holds` is true. It does not advance if that is so once everything has settled. */
 export async function passUntil(clock: ManualClock, holds: () => boolean | Promise<boolean>, what: string): Promise<void> {
   await settle();
   for (let steps = 0; !(await holds()); steps++) {

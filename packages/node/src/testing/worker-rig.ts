@@ -60,7 +60,7 @@ export interface Answered {
 export interface WorkerRigWorld<T extends WorkerThreads> {
   readonly threads: T;
   readonly clock: Clock;
-  /** Of the head, where it is another: a real one does not wait for a test. */
+  /** The head's clock, where it differs from `clock`: a real disk does not wait for a test's clock. */
   readonly headClock?: Clock;
   /** Absent: as in production. */
   readonly slotCount?: number;
@@ -80,7 +80,7 @@ export class WorkerRig<T extends WorkerThreads = WorkerThreads> {
   compute!: WorkerCompute;
   /** Awaited before each page that is read back. */
   beforePage: (() => Promise<void>) | undefined;
-  /** Of a page that is read back, where it is another than read-back.ts says. */
+  /** The size of a page that is read back, instead of the one in read-back.ts. */
   pageBytes: number | undefined;
   readonly #world: WorkerRigWorld<T>;
 

@@ -1,8 +1,8 @@
-/** Who keeps a record. On one node: this store. A cluster's ring answers through the same port. */
+/** Which stores keep a record. On one node it is this store; a cluster's ring will implement the same port. */
 import type { EncodedRecord } from "@pyromesh/profile";
 
 export interface Placement {
-  /** The store ids, 16 bytes each, in the order of their ranks. Asked once per record, after it is encoded: one push may be many label sets. */
+  /** The store ids, 16 bytes each, in the order of their ranks. Called once per record, after it is encoded: one push may be many label sets. */
   of(record: PlacedRecord): readonly Uint8Array[];
 }
 

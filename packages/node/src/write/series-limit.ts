@@ -47,7 +47,7 @@ const RETRY_AFTER_SECONDS = 60;
 export interface SeriesRefusal {
   readonly limits: SeriesLimits;
   readonly activeCount: number;
-  /** Of the profile's records. */
+  /** How many of the profile's records were refused. */
   readonly refusedCount: number;
   readonly recordCount: number;
 }

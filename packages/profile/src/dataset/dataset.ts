@@ -305,5 +305,5 @@ function makeRoom(into: RowSamples, sampleCount: number): void {
   into.sampleCount = sampleCount;
 }
 
-/** Of one insert or prepare, which copies the row out of it before it returns. */
+/** Scratch for one insert or prepare, which copies the row out of it before it returns. */
 let packScratch = new Uint8Array(1 << 16);

@@ -14,7 +14,7 @@ import type { Symbols } from "../model/symbol-table.ts";
 export interface SubsetOfSymbols {
   readonly symbols: Symbols;
   readonly tree: StacktraceTree;
-  /** By stacktrace that was asked for: its node in `tree`. */
+  /** The node in `tree` of each stacktrace that the caller asked for, in the same order. */
   readonly nodes: Uint32Array;
 }
 

@@ -152,7 +152,7 @@ class StringTable {
   readonly #symbols: LocationTree["symbols"];
   readonly #ids: Uint32Array;
   readonly #texts = new Map<string, number>();
-  /** By string, from 1: the string id of the symbols, or a text. */
+  /** The entry of each string of the pprof, from string 1 on: an id in the symbol table, or a text. */
   readonly #entries: (number | string)[] = [];
 
   constructor(tree: LocationTree) {

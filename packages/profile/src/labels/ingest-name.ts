@@ -1,7 +1,7 @@
 /**
- * `__name__` of a pprof that came by /ingest, which names no profile: it follows from the sample types, under the names
- * by which the client shows them (reference 1.4.1). The first sample type that fits decides, except that a `wall` anywhere
- * makes it a wall profile; where none fits, the profile is called as the last one is shown.
+ * Finds the `__name__` of a pprof that was pushed to /ingest, which does not name its profile. As in Pyroscope it follows from the sample types,
+ * under the display names that the client gives them. The first sample type that fits decides, except that a `wall` anywhere makes it a wall
+ * profile; where none fits, the last display name is used.
  */
 import type { SampleType } from "./profile-type.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Labels as they are kept: what the client sent, checked, without the names the store makes itself, and under the names
- * of the default relabel rules (reference 2.1, 2.7).
+ * Labels as they are kept: what the client sent, checked, without the names that the store makes itself, and renamed by Pyroscope's default relabel
+ * rules.
  */
 import type { Label, Labels } from "./labels.ts";
 import { LABEL_NAME, LABEL_SERVICE_NAME, LABEL_SESSION_ID, labelValue, printLabels, sortLabels, withLabels } from "./labels.ts";

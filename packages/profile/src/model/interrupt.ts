@@ -1,6 +1,6 @@
 /**
- * Ends long work early: scans and merges count their steps here, and are ended by an exception once nobody waits for the answer any more.
- * What was half filled then is not to be used.
+ * Ends long work early: scans and merges count their steps here, and an exception ends them once nobody waits for the answer any more. The caller
+ * must not use what such work had filled in part.
  */
 export class Interrupt {
   readonly #check: () => void;

@@ -9,7 +9,7 @@ import { grown } from "./scratch.ts";
 import type { StacktraceTree } from "./stacktrace-tree.ts";
 import type { Symbols } from "./symbol-table.ts";
 
-/** How many there are of each, without entry 0. */
+/** How many entries each table of a record has, without entry 0. */
 export interface RecordCounts {
   readonly nodes: number;
   readonly locations: number;

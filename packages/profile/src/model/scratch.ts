@@ -13,7 +13,7 @@ export function grown<T extends Column>(column: T, lengthMin: number): T {
   return larger;
 }
 
-/** As `grown`; the first `length` entries are 0. */
+/** Like `grown`, but the first `length` entries are 0. */
 export function cleared<T extends Uint8Array | Uint32Array>(column: T, length: number): T {
   const scratch = grown(column, length);
   scratch.fill(0, 0, length);

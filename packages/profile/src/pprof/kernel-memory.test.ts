@@ -10,12 +10,12 @@ import { PprofDecoder } from "./pprof-decode.ts";
 import { RecordEncoder } from "../record/record-encode.ts";
 import { splitSamples } from "./split-samples.ts";
 
-/** So long are a push and what its kernel takes, so that nothing is longer than it has to be. */
+/** The length of each push, and the most that its kernel takes: so that no column is longer than it has to be. */
 const INPUT_BYTES = 1024;
 const PUSH_COUNT = 1000;
-/** What stands where the kernel has no business, and where nothing was written for the push at hand. */
+/** Fills the bytes that the kernel must not use, and those that the current push has not written. */
 const CANARY = 0xa5;
-/** Of each column: longer ones have room for 65,535 mappings, which no push here has. */
+/** How much of each column is filled. Longer ones have room for 65,535 mappings, which no push here has. */
 const FILLED_BYTES_MAX = 4 * INPUT_BYTES;
 
 /** One gets the pushes one after the other; the other's columns are filled with CANARY before each, as if another tenant's push had been there. */

@@ -58,7 +58,7 @@ export class KernelMemory {
   readonly columns: KernelColumns;
   /** What the last call found, by `RESULT`. */
   readonly results: Uint32Array;
-  /** Of the push decoded last, by `TIME`. */
+  /** The times of the last decoded push, by `TIME`. */
   readonly times: BigInt64Array;
 
   constructor(inputBytesMax: number) {

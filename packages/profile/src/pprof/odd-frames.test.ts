@@ -28,7 +28,7 @@ const CPU = { type: "cpu", unit: "nanoseconds" };
 
 interface Frame {
   readonly name?: string;
-  /** Of a frame without a name. */
+  /** The address of a frame without a name. */
   readonly address?: bigint;
   readonly mapping?: string;
 }
@@ -70,7 +70,7 @@ function recordBytes(pprof: Uint8Array): Uint8Array {
   })[0]!.bytes;
 }
 
-/** As a store of the first normalisation version kept it. */
+/** The record as a store of the first normalisation version kept it. */
 function ofVersion1(bytes: Uint8Array): Uint8Array {
   const old = bytes.slice();
   old[RECORD_OFFSET.body] = 1;

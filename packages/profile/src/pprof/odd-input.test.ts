@@ -1,4 +1,4 @@
-/** What no profiler should send and some do: each oddity of the wire and of the tables, against pprof-format or by rule (reference 2). */
+/** Input that no profiler should send and some do: each oddity of the wire format and of the tables, compared with pprof-format or with a rule of Pyroscope. */
 import { expect } from "chai";
 import fc from "fast-check";
 import { Function as PprofFunction, Label as PprofLabel, Line, Location, Mapping, Profile, Sample, StringTable, ValueType } from "pprof-format";

@@ -3,7 +3,7 @@ import { checkOddPush } from "../testing/check-odd-push.ts";
 import { oddPush } from "../testing/odd-push.ts";
 
 describe("odd pushes", () => {
-  it("are refused in words and leave nothing, or are one number in every answer (npm run fuzz tries more)", () => {
+  it("are either refused with a reason and keep no state, or have the same total in every answer (npm run fuzz tries more)", () => {
     const outcomes = new Map<string, number>();
     for (let seed = 1; seed <= 400; seed++) {
       try {

@@ -14,7 +14,7 @@ export interface PprofHead {
   /** 0: the profile has no clock of its own. */
   readonly timeNs: bigint;
   readonly durationNs: bigint;
-  /** As Pyroscope converts text: every frame lies in one empty mapping, and a function's system name is its name. */
+  /** The profile was text. Like Pyroscope, put every frame into one empty mapping and give each function its name as system name. */
   readonly isOfText?: boolean;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Splits the samples of one push by their string labels and merges equal ones (reference 2.3, 2.4).
+ * Splits the samples of one push by their string labels and merges equal ones.
  *
  *   sample --labels, less span and trace--> group (a series of its own)
  *   samples of one group with one stacktrace, span and trace --> one merged sample, values added
@@ -202,7 +202,7 @@ function labelsOf(decoded: PprofDecoder, pairs: Uint32Array): Labels {
 class HexIds {
   readonly #widthBytes: number;
   readonly #table: FixedIds;
-  /** By string: the number of its id, plus 1. 0: not read yet. */
+  /** By string of the push: the number of its id, plus 1; 0 if it was not read yet. */
   readonly #known: Uint32Array;
 
   constructor(widthBytes: number, known: Uint32Array, hashSeed: number) {
@@ -242,7 +242,7 @@ class HexIds {
   }
 }
 
-/** Of one call: interned, which copies it, before another id is read. */
+/** Scratch for one id: the caller interns it, which copies it, before it reads another. */
 const hexBytes = new Uint8Array(16);
 
 /** Value of a hex digit; 255 for everything else. */

@@ -1,7 +1,7 @@
 /**
  * Repairs stacktraces that Go's runtime cut off. It keeps the frames next to the leaf (64 of a CPU sample, 32 of an allocation
  * before Go 1.23), so a deep stacktrace loses its root and begins somewhere in the middle; a flame graph then shows it as a
- * tree of its own. What is missing is often there in a neighbour that was a little less deep (reference 2.4):
+ * tree of its own. The missing frames are often in a neighbour that was a little less deep:
  *
  *   root                    leaf
  *   a b c d e f g h i j k l         whole

@@ -1,5 +1,5 @@
 /**
- * Normalisation: changes a decoded push into the one form in which it is kept, by Pyroscope's rules (reference 2.4, 2.8), and
+ * Normalisation: changes a decoded push into the one form in which it is kept, by Pyroscope's rules, and
  * refuses what has no such form. It works in place, on the decoder's columns.
  *
  * Done elsewhere: dropping negative and all-zero samples and limiting depth (../kernel/decode.ts, where it saves work),

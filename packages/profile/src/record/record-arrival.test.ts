@@ -34,19 +34,19 @@ function recordsOf({ timeNs = 0n, isSplit = false, ...name }: Push): Uint8Array[
 const arrivalsOf = (push: Push): (RecordArrival | undefined)[] => recordsOf(push).map((bytes) => recordArrival(bytes));
 
 describe("recordArrival", () => {
-  it("tells the time of arrival and the name of a push without a clock", () => {
+  it("gives the time of arrival and the name of a push without a clock", () => {
     const arrival = { tenant: "t", timeMs: ARRIVED_MS, profileId: undefined, idempotencyKey: undefined };
     expect(arrivalsOf({ profileId: ID })).to.deep.equal([{ ...arrival, profileId: ID }]);
     expect(arrivalsOf({ idempotencyKey: "kéy" })).to.deep.equal([{ ...arrival, idempotencyKey: "kéy" }]);
     expect(arrivalsOf({ profileId: ID, idempotencyKey: "k" })).to.deep.equal([{ ...arrival, profileId: ID, idempotencyKey: "k" }]);
   });
 
-  it("of a split push each record tells it", () => {
+  it("gives the time and the name for each record of a split push", () => {
     const told = arrivalsOf({ idempotencyKey: "k", isSplit: true });
     expect(told.map((arrival) => arrival?.idempotencyKey)).to.deep.equal(["k", "k"]);
   });
 
-  it("tells nothing of a push without a name, split or not, nor of one with a clock in nanoseconds", () => {
+  it("gives nothing for a push without a name, split or not, nor for one with a clock in nanoseconds", () => {
     expect(arrivalsOf({})).to.deep.equal([undefined]);
     expect(arrivalsOf({ isSplit: true })).to.deep.equal([undefined, undefined]);
     expect(arrivalsOf({ profileId: ID, idempotencyKey: "k", timeNs: 1_700_000_000_123_456_789n })).to.deep.equal([undefined]);

@@ -73,7 +73,7 @@ function small(): EncodedRecord {
   return encodePush(smallPush())[0]!; // one group, and a sample in it
 }
 
-/** Of record version and normalisation version; with store ids, as version 1 could have them. */
+/** A golden record. Its name says its record version and normalisation version, and whether it has store ids, which version 1 allowed. */
 function golden(name: string): Uint8Array {
   return new Uint8Array(readFileSync(fileURLToPath(new URL(`../../testdata/${name}`, import.meta.url))));
 }

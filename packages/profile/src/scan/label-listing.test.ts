@@ -48,7 +48,7 @@ function expected(listing: Listing, all: readonly Labels[]): readonly (string | 
   return [...new Set(texts)].sort(compareText);
 }
 
-/** As the worker threads do it: each pile of label sets apart, then one after the other into one. */
+/** Lists as the worker threads do: each pile of label sets by itself, then merged one after the other. */
 function listed(listing: Listing, bounds: ListingBounds, limit: number, piles: readonly (readonly Labels[])[]): ListedLabels {
   const whole = new LabelListing(listing, bounds);
   for (const pile of piles) {

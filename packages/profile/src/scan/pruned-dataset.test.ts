@@ -31,7 +31,7 @@ const SPEC: fc.Arbitrary<Spec> = fc.record({
   hasProfileId: fc.boolean(),
 });
 
-/** As it is kept: canonical. */
+/** A record in its canonical form, as it is stored. */
 function recordOf({ stacks, pod, span, trace, value, mapping, hasProfileId }: Spec, index: number): RecordView {
   const types = ["samples", "cpu"].slice(0, pod === "p" ? 1 : 2).map((type) => ({ type, unit: "count" }));
   const view = recordView({

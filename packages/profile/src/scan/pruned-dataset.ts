@@ -24,7 +24,7 @@ export function* pruneInSteps(dataset: Dataset): Generator<undefined, Dataset> {
   const pruned = new Dataset(dataset.service, dataset.hashSeed);
   const subset = new SymbolSubset(dataset.symbols, dataset.tree);
   const read = emptyRowSamples();
-  /** By node of the dataset that ends a stacktrace: its node in the copy; 0: not met yet. */
+  /** For each node of the dataset at which a stacktrace ends: its node in the copy; 0 if it was not met yet. */
   const nodeOf = new Uint32Array(dataset.tree.nodeCount);
   let work = 0;
   let stepEnd = WORK_A_STEP;

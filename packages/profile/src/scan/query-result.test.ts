@@ -57,7 +57,7 @@ function stacktracesOf(profile: Profile, column: number): { names: string[]; val
     .filter(({ value }) => value > 0n);
 }
 
-/** Of the stacktraces that begin with `callSite`. */
+/** The tree of the stacktraces that begin with `callSite`. */
 function nameTreeOf(profiles: readonly [Profile, number][], callSite: readonly string[] = []): NameTree {
   const builder = new NameTreeBuilder();
   for (const [profile, column] of profiles) {

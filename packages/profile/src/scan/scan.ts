@@ -58,7 +58,7 @@ export function scanRows(view: DatasetView, query: RowQuery, seen: IdentitySet, 
   }
 }
 
-/** By series: the column of the queried type where the series matches, else -1. */
+/** For each series of the dataset: the column of the queried type if the series matches, else -1. */
 export function matchingColumns(view: DatasetView, query: Pick<RowQuery, "profileType" | "selector">, interrupt: Interrupt = UNINTERRUPTED): Int32Array {
   const columns = new Int32Array(view.series.length).fill(-1);
   const typeId = printProfileType(query.profileType);

@@ -19,7 +19,7 @@ const atom = fc.constantFrom(
 );
 const repeat = fc.constantFrom("", "", "", "*", "+", "?", "*?", "{0}", "{1}", "{3}", "{0,2}", "{2,5}", "{2,}", "{0,}", "{1,}?");
 
-/** Of the syntax, nested; some of what comes out is none. */
+/** Nested patterns made of the syntax's pieces. Some of them are not valid regular expressions. */
 const patterns = fc.letrec<{ expression: string; group: string; piece: string }>((tie) => ({
   piece: fc.oneof({ depthSize: "small" }, fc.tuple(atom, repeat).map((parts) => parts.join("")), fc.tuple(tie("group"), repeat).map((parts) => parts.join(""))),
   group: fc.tuple(fc.constantFrom("(", "(?:", "(?i:", "(?-s:", "(?P<n>", "(?<m>"), tie("expression")).map(([open, inner]) => `${open}${inner})`),

@@ -158,7 +158,7 @@ function pprofTotals(pprof: Uint8Array): Map<string, bigint> | undefined {
   return totals;
 }
 
-/** Of a text that was accepted: the counts of its lines, by stack where some are below zero, since a stack below zero counts nothing. */
+/** The counts of an accepted text's lines, added up by stack. A stack whose sum is below zero counts nothing. */
 function textTotals({ bytes, folded }: OddPush): Map<string, bigint> {
   const counts = new Map<string, bigint>();
   for (const line of Buffer.from(bytes).toString("utf8").split("\n")) {

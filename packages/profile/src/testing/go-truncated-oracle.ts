@@ -50,7 +50,7 @@ function prefixesOf(stacks: readonly (readonly string[])[]): string[][] {
   // The last one is passed over, unless all others have one stacktrace each.
   const isAnyOtherLarger = groups.slice(0, -1).some((group) => group.stacks.length > 1);
   const used = new Set(isAnyOtherLarger ? groups.slice(0, -1) : groups);
-  // Where the frames that some group begins with lie deepest.
+  // For each run of 16 frames the group in which it lies deepest, and how deep it lies there.
   const deepest = new Map<string, Link>();
   for (let shift = 8; shift >= 1; shift--) {
     for (const group of used) {

@@ -1,4 +1,4 @@
-/** Repairs profiles of some clients of /ingest, which are known by their `spyName` (reference 1.4.1). */
+/** Repairs profiles of some clients of /ingest, which are known by their `spyName`, as Pyroscope repairs them. */
 import type { IngestQuirks } from "../labels/ingest-name.ts";
 import type { PprofDecoder } from "../pprof/pprof-decode.ts";
 import { StringRewrite } from "../pprof/string-rewrite.ts";

@@ -8,7 +8,7 @@
  * The counts of equal stacks add up. Any other line without a count refuses the whole text. So does a count that does not fit
  * into 64 bits, as it is or in the unit in which it is kept: it would come back as another number.
  *
- * Text names no profile type: the suffix behind the last dot of the application's name says it (reference 1.4).
+ * Text names no profile type. As in Pyroscope the application's name does, by its suffix after the last dot: `shop.cpu`.
  */
 import { isUtf8 } from "node:buffer";
 import { decodeUtf8, invalidArgument } from "@pyromesh/base";
@@ -89,7 +89,7 @@ function sumGroups(lines: readonly string[]): Map<string, number | bigint> {
   return counts;
 }
 
-/** Any number of so many digits is exact as a double. */
+/** Every number of at most this many digits is exact as a double. */
 const EXACT_DIGITS_MAX = 15;
 
 /** Adds in doubles while the sum is exact, since most counts are small. */

@@ -1,4 +1,4 @@
-/** What the bodies of answers say, read with nothing of the product's: values by stack, points by series. */
+/** Decodes the bodies of answers without the product's code: into values by stack, or points by series. */
 import { stackKey } from "../history/part.ts";
 
 export type ByStack = Map<string, bigint>;
@@ -13,7 +13,10 @@ interface Bar {
   readonly frames: readonly string[];
 }
 
-/** Own values by stack, root first. Bars of a level: offset from the end of the bar before, total, self, name. */
+/**
+ * The self values by stack, root first. A level holds four numbers for each bar: the offset from the end of the bar before, total, self, and
+ * the index of the name.
+ */
 export function readFlameGraph(body: string): ByStack {
   const { flamegraph } = JSON.parse(body) as FlameGraphBody;
   const names = flamegraph?.names ?? [];

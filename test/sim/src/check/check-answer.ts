@@ -1,4 +1,4 @@
-/** Compares an answer with the ledger. Says how often each part was counted, or throws which promise is broken. */
+/** Compares an answer with the ledger. Returns how often each part was counted, or throws a `Violation` that names the broken promise. */
 import { ownLeaf, stackKey } from "../history/part.ts";
 import type { Part } from "../history/part.ts";
 import type { ByStack } from "./answers.ts";
@@ -11,26 +11,27 @@ export interface Asked {
   readonly type: number;
   readonly startMs: number;
   readonly endMs: number;
-  /** Undefined: any. */
+  /** Undefined: any service, and below any pod. */
   readonly service: string | undefined;
   readonly pod: string | undefined;
 }
 
-/** Fixed when the question is sent: what a part may come to at least. */
+/** What an answer must hold at least. It is computed when the query is sent: what is acked later may be in the answer, and need not be. */
 export interface Expected {
   readonly asked: Asked;
+  /** How often each part must be counted at least. A part that is missing here need not be counted. */
   readonly mins: ReadonlyMap<Fate, number>;
 }
 
 export interface CheckContext {
   readonly ledger: Ledger;
-  /** Of the wall clock. */
+  /** The wall clock's time. */
   readonly nowMs: number;
-  /** The node has died or was stopped since this part was acked. */
+  /** True if the node has died or was stopped since this part was acked. */
   readonly hasDiedSince: (fate: Fate) => boolean;
 }
 
-/** When a question is sent. */
+/** Call it when the query is sent. */
 export function expect(asked: Asked, { ledger, nowMs }: Pick<CheckContext, "ledger" | "nowMs">): Expected {
   const mins = new Map<Fate, number>();
   for (const fate of ledger.fates.values()) {
@@ -39,7 +40,7 @@ export function expect(asked: Asked, { ledger, nowMs }: Pick<CheckContext, "ledg
   return { asked, mins };
 }
 
-/** How often at most, at the time of the answer. */
+/** How often the part may be counted at most, at the time of the answer. */
 function maxOf(fate: Fate, asked: Asked, nowMs: number): number {
   return matches(fate.part, asked) && fate.within(asked.startMs, asked.endMs, nowMs) !== "outside" ? fate.max : 0;
 }
@@ -53,7 +54,10 @@ export function podOf(part: Part): string {
   return part.labels.find(([name]) => name === "pod")?.[1] ?? "";
 }
 
-/** `isPartial`: the answer says that something is missing. */
+/**
+ * Checks an answer that has stacks. `recordCount` is the receipt's. `isPartial`: the answer says that something is missing, so no part is
+ * required. Returns how often each part was counted.
+ */
 export function checkStacks(expected: Expected, found: ByStack, recordCount: number | undefined, isPartial: boolean, context: CheckContext): ReadonlyMap<Fate, number> {
   const { asked } = expected;
   const { ledger, nowMs } = context;
@@ -82,7 +86,7 @@ export function checkStacks(expected: Expected, found: ByStack, recordCount: num
   if (!isPartial) {
     for (const [fate, min] of expected.mins) if ((counts.get(fate) ?? 0) < min) throw missing(fate, counts.get(fate) ?? 0, min, context);
   }
-  // What many have in common is the sum of what was counted.
+  // The value of a shared stack is the sum over the parts that were counted.
   for (const [fate, count] of counts) {
     for (const { frames, values } of fate.part.stacks) {
       if (frames.at(-1) === ownLeaf(fate.part.id)) continue;
@@ -99,7 +103,10 @@ export function checkStacks(expected: Expected, found: ByStack, recordCount: num
   return counts;
 }
 
-/** Sums alone: what is acked, and some of what is open. `sums` by pod. */
+/**
+ * Checks an answer that has only sums, by pod. A sum must be that of all acked parts plus that of some of the parts whose fate is open, since
+ * a sum does not say which ones it holds.
+ */
 export function checkSums(expected: Expected, sums: ReadonlyMap<string, bigint>, isPartial: boolean, context: CheckContext): void {
   const { asked, mins } = expected;
   const open = new Map<string, bigint[]>();
@@ -123,7 +130,7 @@ export function checkSums(expected: Expected, sums: ReadonlyMap<string, bigint>,
   }
 }
 
-/** More open values than this: only the bounds are looked at. */
+/** With more open values than this, whose subsets would be too many, only the lower and upper bound are checked. */
 const OPEN_COUNT_MAX = 12;
 
 function isSumOfSome(rest: bigint, values: readonly bigint[]): boolean {
@@ -139,7 +146,7 @@ function isSumOfSome(rest: bigint, values: readonly bigint[]): boolean {
   return sums.has(rest);
 }
 
-/** `found`: pods that a listing names. It may name more than lie in the range, never what was not pushed. */
+/** `found` are the pods that a listing names. It may name pods outside the range, but none that was never pushed. */
 export function checkPods(expected: Expected, found: readonly string[], isPartial: boolean, { ledger }: CheckContext): void {
   const { asked, mins } = expected;
   const known = new Set<string>();

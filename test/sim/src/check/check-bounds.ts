@@ -1,9 +1,9 @@
-/** What is bounded, as the node's own metrics tell it: while the history runs, and when nothing is left to do. */
+/** Compares the node's metrics with their bounds, while the history runs and when nothing is left to do. */
 import type { World } from "../world/world.ts";
 import { Violation } from "./violation.ts";
 
 const RUNNING_MAX: Readonly<Record<string, number>> = {
-  // With so many the head is cut no more.
+  // With four the flush makes no further cut (background/flush-plan.ts).
   pyromesh_flush_unsealed_cuts: 4,
   pyromesh_queries_waiting: 256,
   pyromesh_requests_in_flight: 1024,
@@ -22,7 +22,7 @@ const IDLE_MAX: Readonly<Record<string, number>> = {
   pyromesh_unreadable_objects: 0,
 };
 
-/** Now and then, until the history ends. */
+/** Checks every 5 to 30 s until the history ends. */
 export async function watchBounds(world: World): Promise<void> {
   const chance = world.chance.stream("bounds");
   for (;;) {
@@ -37,7 +37,7 @@ export async function checkBounds(world: World): Promise<void> {
 }
 
 export async function checkIdle(world: World): Promise<void> {
-  // Replies are on their way for a moment still.
+  // The last replies are still on their way for a moment.
   await world.scheduler.wait(1_000);
   await check(world, IDLE_MAX, " when nothing is left to do");
 }

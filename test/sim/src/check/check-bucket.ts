@@ -1,4 +1,7 @@
-/** What lies in the bucket when all is flushed: of each tenant as many records as the answers counted, each segment under a key that says what is in it. */
+/**
+ * Checks the bucket once everything is flushed: it holds as many records of each tenant as the answers counted, and each segment has the tenant
+ * and window that its key names.
+ */
 import { bytesSource, OBJECT_PREFIX, parseObjectKey, readFooter, readIdentities } from "@pyromesh/block";
 import type { World } from "../world/world.ts";
 import { Violation } from "./violation.ts";

@@ -1,6 +1,6 @@
 /**
- * After the faults: within a minute or two of virtual time the node is ready, takes pushes, brings all to the bucket, and holds nothing any more
- * that it does not need. Then every part that was acked is there, once, also after a start.
+ * Ends the faults and checks that the node recovers: within bounded virtual time it is ready, accepts pushes, brings everything to the bucket and
+ * keeps nothing locally. Then every acked part is there once, before and after a restart.
  */
 import { drawPush, sendUntilAnswered } from "../history/pusher.ts";
 import { ask } from "../history/querier.ts";
@@ -14,7 +14,7 @@ import { Violation } from "./violation.ts";
 const READY_WITHIN_MS = 60_000;
 const PUSHED_WITHIN_MS = 30_000;
 const FLUSHED_WITHIN_MS = 120_000;
-/** A build that was at work when two threads died is not tried for ten minutes. */
+/** A build that was running when two threads died is refused for ten minutes (compute/deadly-calls.ts), so a flush may take that much longer. */
 const DEADLY_BUILD_MS = 620_000;
 const AFTER_START = "after a start";
 const HOUR_MS = 3_600_000;
@@ -24,7 +24,7 @@ export async function checkHealed(world: World): Promise<void> {
   faults.heal();
   disk.isFull = false;
   disk.isSealedFolderShut = false;
-  bucket.weather = "fine";
+  bucket.availability = "up";
   bucket.hidden.clear();
   bucket.mixedUp.clear();
   bucket.forbiddenPrefix = undefined;
@@ -52,7 +52,7 @@ export async function checkHealed(world: World): Promise<void> {
   await askAll(world, AFTER_START);
 }
 
-/** Every tenant's all, by stack; and in two other kinds. */
+/** Queries everything of every tenant in three ways: a flame graph, a pprof, and labels or series. `ask` compares each answer with the ledger. */
 async function askAll(world: World, when: string): Promise<void> {
   const { epochMs, tenants } = world.settings;
   for (const tenant of tenants) {

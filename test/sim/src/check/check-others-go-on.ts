@@ -1,16 +1,16 @@
-/** One tenant's uploads are refused: those of the others go on. */
+/** While the bucket refuses one tenant's uploads, those of the other tenants must go on. */
 import type { World } from "../world/world.ts";
 import { Violation } from "./violation.ts";
 
-/** Nothing else has failed for so long, and a segment waits for so long: then something holds it up. */
+/** A segment of another tenant that waits longer than this, though nothing else failed for as long, is held up by the refused tenant. */
 const CALM_MS = 8_000;
 
-/** Until `endMs`. */
+/** Checks every second until `endMs`. */
 export async function checkOthersGoOn({ bucket, disk, faults, machine, scheduler }: World, forbiddenPrefix: string, endMs: number): Promise<void> {
   let upSinceMs = scheduler.nowMs;
   while (scheduler.nowMs < endMs) {
     await scheduler.wait(Math.min(1_000, endMs - scheduler.nowMs));
-    if (!machine.isReady || bucket.weather !== "fine" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0) upSinceMs = scheduler.nowMs;
+    if (!machine.isReady || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0) upSinceMs = scheduler.nowMs;
     const calmMs = Math.min(faults.calmMs, scheduler.nowMs - upSinceMs);
     if (calmMs < CALM_MS) continue;
     for (const key of disk.files.keys()) {

@@ -1,28 +1,31 @@
 /**
- * What clients know of each part they pushed: sent, acked, refused, or unknown. From that follows how often a record of it may be counted.
- * Independent of the node: plain maps, no code of the product.
+ * What clients know about each part they pushed: sent, acked, refused or unknown. This decides how often the part may be counted. The ledger
+ * uses plain maps and no code of the product, so that a mistake there cannot hide here.
  *
  *   acked                       exactly once
  *   refused (4xx)               never
  *   no answer yet, or 5xx       once or not at all
- *   without clock and key       once for each try that was acked, and once or not at all for each other try
+ *   not recognised on a retry   once for each try that was acked, and once or not at all for each other try that was not refused
+ *
+ * A node recognises a retry by the time in the pprof or by the idempotency key.
  */
 import type { Part } from "../history/part.ts";
 
+/** What clients know about one part. */
 export class Fate {
   readonly part: Part;
-  /** With a clock or an idempotency key: a try that comes again is the same record. */
+  /** The pprof has a time, or the request an idempotency key, so all tries make the same record. */
   readonly isOnce: boolean;
   /** Tries that may have been kept. */
   #openCount = 0;
   #ackedCount = 0;
-  /** As often as an answer held it. */
+  /** How often an answer counted it; the greatest number of all answers. */
   #seenCount = 0;
-  /** Of a part without a clock: between which times its record may lie. */
+  // A part without a time gets that of its arrival, which is between these two.
   #firstSentMs = Infinity;
   #lastAnsweredMs = -Infinity;
-  #isInFlight = 0;
-  /** A name without a time may have been forgotten in between: each time it may count once more. */
+  #inFlightCount = 0;
+  /** How often the node may have forgotten the idempotency key between two tries. Each time the part may count once more. */
   #forgottenCount = 0;
 
   constructor(part: Part, { isOnce }: { readonly isOnce: boolean }) {
@@ -30,11 +33,11 @@ export class Fate {
     this.isOnce = isOnce;
   }
 
-  /** A try is on its way. `mayBeForgotten`: the name under which it goes may not be known any more, and it may count again. */
+  /** A try is sent. `mayBeForgotten`: the node may have forgotten the key of the try before, and count this one again. */
   sent(nowMs: number, { mayBeForgotten }: { readonly mayBeForgotten: boolean }): void {
     if (mayBeForgotten && this.#openCount > 0) this.#forgottenCount++;
     this.#openCount++;
-    this.#isInFlight++;
+    this.#inFlightCount++;
     this.#firstSentMs = Math.min(this.#firstSentMs, nowMs);
   }
 
@@ -43,15 +46,15 @@ export class Fate {
     this.#ackedCount++;
   }
 
-  /** For good: this try kept nothing. */
+  /** This try was refused for good: the node kept nothing of it. */
   refused(nowMs: number): void {
     this.#answered(nowMs);
     this.#openCount--;
   }
 
-  /** No answer, or one that leaves it open. The node may still be at work on it. */
+  /** There was no answer, or one that leaves open whether the part was kept. The node may still be working on the request. */
   unknown(): void {
-    this.#isInFlight--;
+    this.#inFlightCount--;
     this.#lastAnsweredMs = Infinity;
   }
 
@@ -67,31 +70,33 @@ export class Fate {
     return this.#ackedCount > 0;
   }
 
+  /** How often it must be counted at least. */
   get min(): number {
     const acked = this.isOnce ? Math.min(1, this.#ackedCount) : this.#ackedCount;
     return Math.max(acked, this.#seenCount);
   }
 
+  /** How often it may be counted at most. */
   get max(): number {
     return this.isOnce ? Math.min(this.#openCount, 1 + this.#forgottenCount) : this.#openCount;
   }
 
-  /** Where its record lies, if there is one: surely inside, surely outside, or perhaps. */
+  /** Whether its record, if there is one, has a time from `startMs` to `endMs`. Without a time of its own this may be unknown: "perhaps". */
   within(startMs: number, endMs: number, nowMs: number): "inside" | "outside" | "perhaps" {
     const from = this.part.timeMs ?? this.#firstSentMs;
-    const to = this.part.timeMs ?? (this.#isInFlight > 0 || this.#lastAnsweredMs === Infinity ? nowMs : Math.max(this.#firstSentMs, this.#lastAnsweredMs));
+    const to = this.part.timeMs ?? (this.#inFlightCount > 0 || this.#lastAnsweredMs === Infinity ? nowMs : Math.max(this.#firstSentMs, this.#lastAnsweredMs));
     if (from >= startMs && to <= endMs) return "inside";
     return to < startMs || from > endMs ? "outside" : "perhaps";
   }
 
   #answered(nowMs: number): void {
-    this.#isInFlight--;
+    this.#inFlightCount--;
     this.#lastAnsweredMs = Math.max(this.#lastAnsweredMs, nowMs);
   }
 }
 
 export class Ledger {
-  /** By the part's id. */
+  /** By id of the part. */
   readonly fates: Map<number, Fate> = new Map();
   #nextId = 1;
 

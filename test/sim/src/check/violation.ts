@@ -1,25 +1,25 @@
-/** What a checker found. Its name stands in the report of a failing seed, and planted faults name the checker that has to find them. */
+/** A broken promise, with the checker that found it. Reports of failing seeds print its name, and planted faults name the checkers that may find them. */
 
 export type Checker =
   /** A push that was answered 200 is gone. */
   | "acked-is-kept"
-  /** A record counted twice, or sums that do not add up. */
+  /** A record is counted twice, or sums do not add up. */
   | "counted-once"
-  /** A query that was asked after an answer of 200 lacks what that push held. */
+  /** The answer to a query that was sent after an ack lacks what was acked. */
   | "read-your-writes"
-  /** An answer says that it is complete and is not, or a refusal gives no reason. */
+  /** An answer lacks something although partial answers are not allowed, or a request is refused without a reason that the faults explain. */
   | "correct-or-refused"
-  /** Data of one tenant in the answer to another. */
+  /** Data of one tenant is in an answer to another, or under its keys. */
   | "tenants-never-meet"
-  /** Something that nobody pushed, or that was refused for good. */
+  /** An answer holds something that nobody pushed, or that was refused for good. */
   | "nothing-else"
-  /** Queues, budgets or files that do not go back to nothing. */
+  /** A queue, a budget or files exceed their bound, or do not go back to 0. */
   | "bounded"
-  /** Faults have stopped, and the node does not come back. */
+  /** The faults have ended and the node does not recover in time, or one tenant's failures hold up others. */
   | "progress"
-  /** The node threw, or said 500. */
+  /** The node answered 500, left a rejection unhandled, or ended itself. */
   | "no-error"
-  /** Something happened outside of the simulated world. */
+  /** The real clock, random numbers, disk or thread pool were used. */
   | "no-escape";
 
 export class Violation extends Error {

@@ -1,15 +1,15 @@
-/** What happens to the node from outside: `POST /flush` now and then, and the faults that last. */
-import type { Spell } from "../world/faults.ts";
+/** What happens to the node from outside: `POST /flush` at random times, and the faults of the whole node. */
+import type { ScheduledFault } from "../world/faults.ts";
 import { checkBounds } from "../check/check-bounds.ts";
 import { checkOthersGoOn } from "../check/check-others-go-on.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
 
 export async function runOperator(world: World): Promise<void> {
-  await Promise.all([flushNowAndThen(world), ...world.faults.spells.map((spell) => bring(world, spell))]);
+  await Promise.all([flushAtTimes(world), ...world.faults.scheduled.map((scheduled) => runFault(world, scheduled))]);
 }
 
-async function flushNowAndThen(world: World): Promise<void> {
+async function flushAtTimes(world: World): Promise<void> {
   const { scheduler, settings } = world;
   const chance = world.chance.stream("operator");
   if (settings.flushPauseMs === Infinity) return;
@@ -19,7 +19,7 @@ async function flushNowAndThen(world: World): Promise<void> {
   }
 }
 
-/** True: all that was accepted before is in the bucket. */
+/** Returns true when everything that was accepted before is in the bucket. */
 export async function flush(world: World): Promise<boolean> {
   const { journal, network } = world;
   try {
@@ -34,7 +34,8 @@ export async function flush(world: World): Promise<boolean> {
   }
 }
 
-async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<void> {
+/** Starts the fault at its time and ends it, if it lasts. */
+async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault): Promise<void> {
   const { bucket, disk, faults, machine, scheduler } = world;
   await scheduler.wait(atMs);
   faults.came(fault);
@@ -52,9 +53,9 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
       break;
     case "bucket is away":
     case "bucket answers 503":
-      bucket.weather = fault === "bucket is away" ? "away" : "503";
+      bucket.availability = fault === "bucket is away" ? "unreachable" : "503";
       await scheduler.wait(lengthMs);
-      bucket.weather = "fine";
+      bucket.availability = "up";
       break;
     case "bucket hides an object":
     case "bucket mixes up two objects":
@@ -76,7 +77,7 @@ async function bring(world: World, { fault, atMs, lengthMs }: Spell): Promise<vo
   }
 }
 
-/** Of those that are there, one that the seed draws: gone, or with another's bytes. Somebody repairs it after a while. */
+/** Takes one of the bucket's segments, which the seed draws, and makes it vanish or have the bytes of another one for `lengthMs`. */
 async function spoilObject({ bucket, chance, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
   const keys: string[] = [];
   for await (const page of bucket.contents.list("v1/", {}, new AbortController().signal)) keys.push(...page.map(({ key }) => key).filter((key) => key.endsWith(".seg")));

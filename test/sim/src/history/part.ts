@@ -1,20 +1,19 @@
 /**
- * What a client pushes, as plain data: the truth that answers are compared with. A part is what becomes one record: one label set, one time,
- * stacks with a value for each sample type. A push holds one part or a few.
+ * What a client pushes, as plain data: answers are compared with it. A part becomes one record: one label set, one time, and stacks with a value
+ * for each sample type. A push holds one part or a few.
  *
- * Each part has one stack that no other part has (its own name is its leaf), and some that many have. The own stack says whether the part
- * was counted, and how often; the common ones then have to add up.
+ * Each part has one stack that no other part has (its leaf is the part's name, `part_17`), and stacks that many parts share. The value of the own
+ * stack shows how often the part was counted; the shared ones must then add up.
  */
 import { Message } from "./protobuf.ts";
 
 export interface Part {
-  /** Names its own stack: `part_17`. */
   readonly id: number;
   readonly tenant: string;
   readonly service: string;
-  /** Beside the service. */
+  /** Without the service. */
   readonly labels: readonly (readonly [name: string, value: string])[];
-  /** Milliseconds since the epoch, always even; undefined: it has no clock, and gets the time of its arrival. */
+  /** Milliseconds since the epoch, always even. Undefined: the part has no time and gets that of its arrival. */
   readonly timeMs: number | undefined;
   readonly stacks: readonly Stack[];
 }
@@ -31,7 +30,7 @@ export const SAMPLE_TYPES: readonly (readonly [type: string, unit: string])[] = 
   ["cpu", "nanoseconds"],
 ];
 
-/** As a query names them, in the order of `SAMPLE_TYPES`. */
+/** The names that queries use, in the order of `SAMPLE_TYPES`. */
 export const PROFILE_TYPES: readonly string[] = SAMPLE_TYPES.map(([type, unit]) => `process_cpu:${type}:${unit}:cpu:nanoseconds`);
 
 export function ownLeaf(id: number): string {
@@ -42,7 +41,7 @@ export function stackKey(frames: readonly string[]): string {
   return frames.join(";");
 }
 
-/** The part as pprof. */
+/** Encodes the part as a pprof. */
 export function pprofOf({ stacks, timeMs }: Part): Uint8Array {
   const strings = new Map<string, number>([["", 0]]);
   const stringOf = (text: string): number => {
@@ -71,7 +70,7 @@ export function pprofOf({ stacks, timeMs }: Part): Uint8Array {
   return message.int(10, 1_000_000_000).message(11, period).int(12, 10_000_000).finish();
 }
 
-/** Parts as the body of a push.v1.PushRequest. */
+/** Encodes the parts as the body of a push.v1.PushRequest. */
 export function pushBodyOf(parts: readonly Part[]): Uint8Array {
   const request = new Message();
   for (const part of parts) {

@@ -1,4 +1,4 @@
-/** Protobuf messages, written field by field: as little as clients need, and nothing of the product's own. */
+/** Writes protobuf messages field by field: only what the clients need, and without the product's code. */
 
 export class Message {
   readonly #bytes: number[] = [];

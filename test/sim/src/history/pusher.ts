@@ -1,6 +1,6 @@
 /**
- * A client that pushes: draws parts, sends them, and sends the same bytes again after any answer that leaves it open whether they were kept.
- * It tells the ledger each step.
+ * A client that pushes. It draws parts and sends them, and sends the same bytes again after an answer that leaves open whether they were kept.
+ * It notes each step in the ledger.
  */
 import type { Fate } from "../check/ledger.ts";
 import { Violation } from "../check/violation.ts";
@@ -11,7 +11,7 @@ import type { World } from "../world/world.ts";
 import { ownLeaf, pushBodyOf } from "./part.ts";
 import type { Part, Stack } from "./part.ts";
 
-/** A client gives up then; what it sent stays open. */
+/** After this many tries a client gives up. Then the part's fate stays open. */
 const TRIES_MAX = 8;
 const TIMEOUT_MS = 15_000;
 
@@ -28,7 +28,7 @@ export async function runPusher(world: World, name: string): Promise<void> {
   await scheduler.wait(chance.between(0, settings.pushPauseMs));
   for (let count = 0; !world.isEnding; count++) {
     const push = drawPush(world, chance, `${name}/${count}`);
-    // Some clients do not wait for the answer to the last before they send the next.
+    // Some of the time the client sends the next push before the last one was answered.
     const sending = sendUntilAnswered(world, chance, push);
     world.watch(sending);
     if (chance.isTrue(0.7)) await sending;
@@ -36,7 +36,7 @@ export async function runPusher(world: World, name: string): Promise<void> {
   }
 }
 
-/** True: it was acked. */
+/** Returns true if the push was acked, false if it was refused or the client gave up. */
 export async function sendUntilAnswered(world: World, chance: Chance, push: Push): Promise<boolean> {
   const { faults, journal, scheduler } = world;
   for (let tryCount = 1; ; tryCount++) {
@@ -76,7 +76,7 @@ async function sendOnce(world: World, { fates, request, name }: Push, goneAfterM
   }
   if (reply.status === 500) throw new Violation("no-error", `${name} was answered 500: ${reply.body}`);
   if (reply.status >= 400 && reply.status < 500 && reply.status !== 429 && reply.status !== 408 && reply.status !== 499) {
-    if (!world.mayRefuse(reply.body)) throw new Violation("correct-or-refused", `${name} was refused with ${reply.status}: ${reply.body}`);
+    if (!world.isExpectedRefusal(reply.body)) throw new Violation("correct-or-refused", `${name} was refused with ${reply.status}: ${reply.body}`);
     for (const fate of fates) fate.refused(world.wallMs);
     return "refused";
   }
@@ -108,14 +108,14 @@ function drawPprof(world: World, chance: Chance, tenant: string, name: string): 
   };
 }
 
-/** Folded stacks by /ingest; the time is that of arrival, or `from`. */
+/** Folded stacks, pushed to /ingest. Their time is `from`, or else that of their arrival. */
 function drawText(world: World, chance: Chance, tenant: string, name: string): Push {
   const hasFrom = chance.isTrue(0.4);
   const key = !hasFrom && chance.isTrue(0.6) ? `key-${name}` : undefined;
   const drawn = drawPart(world, chance, tenant, hasFrom);
   // Text has one type of sample.
   const part: Part = { ...drawn, stacks: drawn.stacks.map(({ frames, values }) => ({ frames, values: [0, values[1]!] })) };
-  // What has no clock of its own is known again by a key alone: `from` is no clock.
+  // The node recognises a retry of text only by its key: the time `from` does not count for that.
   const isOnce = key !== undefined;
   const query = new URLSearchParams({ name: `${part.service}.cpu{${part.labels.map(([label, value]) => `${label}=${value}`).join(",")}}`, format: "folded", sampleRate: "1000000000" });
   if (part.timeMs !== undefined) query.set("from", String(part.timeMs));
@@ -136,7 +136,7 @@ function drawPart(world: World, chance: Chance, tenant: string, hasClock: boolea
   const { ledger, settings } = world;
   const id = ledger.nextId();
   const pods = ["pod-1", "pod-2", `pod-of-${tenant}`];
-  // Mostly of now; some of the last minutes, some of a little ahead.
+  // Most times are now, some up to five minutes ago or a minute ahead.
   const aheadMs = chance.isTrue(0.8) ? -chance.between(0, 500) : chance.between(-300_000, 60_000);
   const own: Stack = { frames: ["main", ...chance.pick([[], ["serve"], ["serve", "work"]]), ownLeaf(id)], values: drawValues(chance) };
   const shared: Stack[] = Array.from({ length: chance.int(0, 2) }, () => chance.int(0, 3))

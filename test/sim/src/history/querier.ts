@@ -1,4 +1,4 @@
-/** A client that asks: questions of every kind, all along, and right after an ack. Each answer is compared with the ledger. */
+/** A client that sends queries of every kind, at random times and right after acks. Each answer is compared with the ledger. */
 import { readFlameGraph, readNames, readPprof, readSeries } from "../check/answers.ts";
 import { checkPods, checkStacks, checkSums, expect } from "../check/check-answer.ts";
 import type { Asked } from "../check/check-answer.ts";
@@ -26,7 +26,7 @@ export async function runQuerier(world: World, name: string): Promise<void> {
   const { settings, scheduler, faults } = world;
   const chance = world.chance.stream(name);
   while (!world.isEnding) {
-    // Some questions come in the moment in which a push was acked.
+    // Some queries are sent at the moment in which a push is acked: they must see it.
     const pauseMs = chance.between(0, 2 * settings.queryPauseMs);
     if (chance.isTrue(0.4)) await Promise.race([world.nextAck(), scheduler.wait(pauseMs)]);
     else await scheduler.wait(pauseMs);
@@ -40,7 +40,7 @@ export async function runQuerier(world: World, name: string): Promise<void> {
   }
 }
 
-/** True: answered, and the answer is right. Throws a Violation where it is not. */
+/** Returns true if the query was answered, false if it was refused or had no answer. Throws a Violation where the answer or refusal is wrong. */
 export async function ask(world: World, name: string, question: Question, goneAfterMs: number = Infinity): Promise<boolean> {
   const { journal, network } = world;
   const { asked, kind } = question;
@@ -83,7 +83,10 @@ export async function ask(world: World, name: string, question: Question, goneAf
   return true;
 }
 
-/** Points stand at the ends of steps, the first at the start: what they sum up begins a step before it and ends with the last whole step. */
+/**
+ * The range that a series' points sum up. A point is the sum of the step before it, and the first point is at the start of the query's range: so
+ * the sums begin one step before the range and end with its last whole step.
+ */
 function inSteps(asked: Asked): Asked {
   return { ...asked, startMs: asked.startMs - STEP_MS, endMs: asked.startMs + Math.floor((asked.endMs - asked.startMs) / STEP_MS) * STEP_MS };
 }
@@ -91,7 +94,7 @@ function inSteps(asked: Asked): Asked {
 function checkRefusal(world: World, words: string, { status, body }: SimReply): void {
   if (status === 500) throw new Violation("no-error", `${words}: 500 ${body}`);
   if ((status === 503 || status === 504 || status === 499) && (JSON.parse(body) as { readonly message?: string }).message) return;
-  if (!world.mayRefuse(body)) throw new Violation("correct-or-refused", `${words}: ${status} ${body}`);
+  if (!world.isExpectedRefusal(body)) throw new Violation("correct-or-refused", `${words}: ${status} ${body}`);
 }
 
 export function drawQuestion(world: World, chance: Chance): Question {
@@ -104,7 +107,7 @@ export function drawQuestion(world: World, chance: Chance): Question {
     asked: {
       tenant: chance.pick(settings.tenants),
       type: chance.int(0, 1),
-      // Odd, so that no part lies on an edge.
+      // Odd, while times of parts are even: no part is exactly on an edge of the range.
       startMs: 2 * Math.floor(startMs / 2) + 1,
       endMs: 2 * Math.floor(endMs / 2) + 1,
       service: chance.isTrue(0.4) ? chance.pick(settings.services) : undefined,
@@ -114,7 +117,7 @@ export function drawQuestion(world: World, chance: Chance): Question {
   };
 }
 
-/** The same question, at times of another tenant. */
+/** Repeats the question, for the same tenant or another one: equal queries in flight share an answer. */
 function again({ settings }: World, chance: Chance, question: Question): Question {
   return { ...question, asked: { ...question.asked, tenant: chance.pick([question.asked.tenant, ...settings.tenants]) } };
 }

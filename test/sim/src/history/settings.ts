@@ -1,23 +1,23 @@
-/** What a seed draws of the node and of its clients, besides the faults: intervals small enough that a minute has many of each. */
+/** The settings that a seed draws for the node and its clients. Intervals are short, so that one minute has many flushes, pushes and queries. */
 import type { Chance } from "../world/chance.ts";
 
 export interface Settings {
   readonly tenants: readonly string[];
   readonly services: readonly string[];
-  /** What the wall clock shows at the beginning: a while before an hour ends. */
+  /** The wall clock's time at the beginning: some time before an hour ends, since segments hold records of one hour. */
   readonly epochMs: number;
   readonly flushIntervalMs: number;
   readonly flushSizeBytes: number;
   readonly diskBudgetBytes: number;
   readonly workerCount: number;
-  /** LISTs and tries of an upload come so many times as often. */
+  /** LISTs and tries of uploads are this many times as frequent as in a real node. */
   readonly bucketSpeed: number;
   readonly pusherCount: number;
   readonly querierCount: number;
-  /** Between two pushes of one client, on average. */
+  /** The mean pause between two pushes of one client. */
   readonly pushPauseMs: number;
   readonly queryPauseMs: number;
-  /** Between two `POST /flush`; infinite: none. */
+  /** The mean pause between two `POST /flush`. Infinity: none is sent. */
   readonly flushPauseMs: number;
 }
 
@@ -25,21 +25,20 @@ const HOUR_MS = 3_600_000;
 const BEGIN_MS = Date.UTC(2026, 0, 5, 10);
 
 export function drawSettings(chance: Chance, lengthMs: number): Settings {
-  const isRare = (probability: number): boolean => chance.isTrue(probability);
   return {
     tenants: ["ant", "bee", "cat"].slice(0, chance.pick([1, 1, 2, 2, 3])),
     services: ["api", "web", "api-batch"].slice(0, chance.pick([1, 1, 2, 3])),
-    // Mostly the hour ends within the history.
-    epochMs: BEGIN_MS + HOUR_MS - (isRare(0.7) ? chance.int(0, Math.min(lengthMs, HOUR_MS)) : chance.int(0, HOUR_MS)),
+    // In most histories an hour ends.
+    epochMs: BEGIN_MS + HOUR_MS - (chance.isTrue(0.7) ? chance.int(0, Math.min(lengthMs, HOUR_MS)) : chance.int(0, HOUR_MS)),
     flushIntervalMs: Math.round(chance.between(4_000, 30_000)),
-    flushSizeBytes: isRare(0.3) ? chance.int(2_000, 20_000) : 64 * 2 ** 20,
-    diskBudgetBytes: isRare(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
+    flushSizeBytes: chance.isTrue(0.3) ? chance.int(2_000, 20_000) : 64 * 2 ** 20,
+    diskBudgetBytes: chance.isTrue(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
     workerCount: chance.pick([1, 1, 2]),
     bucketSpeed: chance.between(4, 15),
     pusherCount: chance.int(2, 3),
     querierCount: chance.int(1, 2),
     pushPauseMs: chance.between(1_500, 3_500),
     queryPauseMs: chance.between(2_500, 7_000),
-    flushPauseMs: isRare(0.85) ? chance.between(8_000, 25_000) : Infinity,
+    flushPauseMs: chance.isTrue(0.85) ? chance.between(8_000, 25_000) : Infinity,
   };
 }

@@ -1,11 +1,12 @@
 /**
- * Which faults a seed has, and when. Each seed draws a few kinds and how often each comes, so that rare ones are not always hidden behind
- * frequent ones (swarm testing). Faults of one call are drawn where the call is made; faults that last are drawn ahead, as windows.
+ * Which faults a seed has, and when. Each seed draws a few kinds and how often each occurs, so that frequent kinds do not always hide rare ones
+ * (swarm testing). Whether a fault of one call occurs is drawn where the call is made; faults of the whole node are drawn at the beginning, each
+ * with its time and length.
  */
 import type { Chance } from "./chance.ts";
 import type { Journal } from "./journal.ts";
 
-/** Of one call: how often, at most. */
+/** Faults of one call: the greatest share of calls that have it. A seed draws its own share below it. */
 const CALL_FAULTS = {
   "store refuses a write": 0.06,
   "store refuses a write and keeps it": 0.08,
@@ -26,8 +27,8 @@ const CALL_FAULTS = {
   "client goes away": 0.08,
 } as const;
 
-/** Of the whole node, for a while or at once: how often in a minute, at most. */
-const SPELL_FAULTS = {
+/** Faults of the whole node, which last for a while or happen at one moment: how often a minute has them at most. */
+const TIMED_FAULTS = {
   "disk is full": 2,
   "sealed folder takes no file": 1,
   "bucket is away": 2,
@@ -41,25 +42,27 @@ const SPELL_FAULTS = {
 } as const;
 
 export type CallFault = keyof typeof CALL_FAULTS;
-export type SpellFault = keyof typeof SPELL_FAULTS;
-export type Fault = CallFault | SpellFault;
+export type TimedFault = keyof typeof TIMED_FAULTS;
+export type Fault = CallFault | TimedFault;
 
-/** Of a hundred seeds so many have none at all: what breaks there breaks without faults. */
+/** The share of seeds without any fault: what fails there needs none. */
 const QUIET_SHARE = 0.03;
+/** The share of the other seeds that have a given kind. */
 const KIND_SHARE = 0.4;
 
-/** What they find takes its time. */
-const LONG: ReadonlySet<SpellFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file"]);
+/** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts). */
+const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file"]);
 
-export interface Spell {
-  readonly fault: SpellFault;
+export interface ScheduledFault {
+  readonly fault: TimedFault;
   readonly atMs: number;
+  /** Ignored by faults that happen at one moment. */
   readonly lengthMs: number;
 }
 
 export class Faults {
-  readonly spells: readonly Spell[];
-  /** How often each came. */
+  readonly scheduled: readonly ScheduledFault[];
+  /** How often each fault occurred. */
   readonly counts: Map<Fault, number> = new Map();
   readonly #nowMs: () => number;
   readonly #chance: Chance;
@@ -74,21 +77,21 @@ export class Faults {
     this.#journal = journal;
     const isQuiet = chance.isTrue(QUIET_SHARE);
     for (const [fault, rateMax] of Object.entries(CALL_FAULTS) as [CallFault, number][]) {
-      // Each kind draws from its own stream, also whether it is there: a new kind changes no other.
+      // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
       if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });
     }
-    const spells: Spell[] = [];
-    for (const [fault, countMax] of Object.entries(SPELL_FAULTS) as [SpellFault, number][]) {
+    const scheduled: ScheduledFault[] = [];
+    for (const [fault, countMax] of Object.entries(TIMED_FAULTS) as [TimedFault, number][]) {
       const own = chance.stream(fault);
       if (!own.isTrue(KIND_SHARE) || isQuiet) continue;
       const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));
-      for (let i = 0; i < count; i++) spells.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, LONG.has(fault) ? 30_000 : 10_000) });
+      for (let i = 0; i < count; i++) scheduled.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, LONG.has(fault) ? 30_000 : 10_000) });
     }
-    this.spells = spells.sort((a, b) => a.atMs - b.atMs);
+    this.scheduled = scheduled.sort((a, b) => a.atMs - b.atMs);
   }
 
-  /** Whether it comes now. */
+  /** Draws whether the fault occurs in this call, and counts it if so. */
   comes(fault: CallFault): boolean {
     const drawn = this.#rates.get(fault);
     if (drawn === undefined || this.#isOver || !drawn.chance.isTrue(drawn.rate)) return false;
@@ -96,13 +99,14 @@ export class Faults {
     return true;
   }
 
+  /** Counts a fault that occurs. */
   came(fault: Fault): void {
     this.#lastMs = this.#nowMs();
     this.counts.set(fault, (this.counts.get(fault) ?? 0) + 1);
     this.#journal.note("fault", fault);
   }
 
-  /** Since the last one came. */
+  /** How long ago the last fault occurred. */
   get calmMs(): number {
     return this.#nowMs() - this.#lastMs;
   }
@@ -111,12 +115,12 @@ export class Faults {
     return (this.counts.get("worker dies") ?? 0) + (this.counts.get("worker is out of memory") ?? 0);
   }
 
-  /** How long a slow call takes. */
+  /** How much longer a slow call takes. */
   slowMs(): number {
     return this.#chance.between(50, 4_000);
   }
 
-  /** None comes any more. */
+  /** Ends the faults of calls: `comes` returns false from now on. */
   heal(): void {
     this.#isOver = true;
   }
@@ -125,9 +129,9 @@ export class Faults {
     return this.#isOver;
   }
 
-  /** Of this seed, for whoever reads a failure. */
+  /** The seed's faults, for the report of a failure. */
   describe(): string {
     const calls = [...this.#rates].map(([fault, { rate }]) => `${fault} ${(rate * 100).toFixed(1)} %`);
-    return [...calls, ...this.spells.map(({ fault, atMs, lengthMs }) => `${fault} at ${(atMs / 1000).toFixed(1)} s for ${(lengthMs / 1000).toFixed(1)} s`)].join(", ");
+    return [...calls, ...this.scheduled.map(({ fault, atMs, lengthMs }) => `${fault} at ${(atMs / 1000).toFixed(1)} s for ${(lengthMs / 1000).toFixed(1)} s`)].join(", ");
   }
 }

@@ -1,7 +1,7 @@
-/** What happened, line by line: the proof that a seed is one history (its hash), and what a failure shows. */
+/** The log of every event of a history. Its hash proves that two runs of a seed are the same; its last lines are printed with a failure. */
 import { createHash } from "node:crypto";
 
-/** A failure shows so many. */
+/** The number of lines that are printed with a failure. */
 const TAIL_LENGTH = 50;
 
 export class Journal {
@@ -16,7 +16,7 @@ export class Journal {
     this.#print = modules.print;
   }
 
-  /** `who`: client, disk, bucket, ... */
+  /** Logs an event. `who` is client, disk, bucket, ... */
   note(who: string, what: string): void {
     const line = `${(this.#nowMs() / 1000).toFixed(6)} ${who} ${what}`;
     this.#hash.update(line).update("\n");
@@ -24,13 +24,9 @@ export class Journal {
     this.#print?.(line);
   }
 
-  /** For who follows a run by --verbose: printed, and no part of the proof. */
+  /** Prints a line for --verbose. It is not part of the hash. */
   trace(who: string, what: string): void {
     this.#print?.(`${(this.#nowMs() / 1000).toFixed(6)} ${who} ${what}`);
-  }
-
-  get lineCount(): number {
-    return this.#lineCount;
   }
 
   /** The last lines, the oldest first. */
@@ -39,7 +35,7 @@ export class Journal {
     return this.#lineCount < TAIL_LENGTH ? [...this.#tail] : [...this.#tail.slice(from), ...this.#tail.slice(0, from)];
   }
 
-  /** Of all lines. Once. */
+  /** The hash of all lines. Call it once, at the end. */
   digest(): string {
     return this.#hash.digest("hex").slice(0, 32);
   }

@@ -1,6 +1,6 @@
 /**
- * The machine that the node runs on: starts it, stops it, kills it, starts it again. Each run is a life: it has its own timers, its own way to
- * the disk, the bucket and the threads, and nothing of it happens after its end.
+ * The machine that the node runs on: it starts, stops, kills and restarts the node. Each run of the node is a life (scheduler.ts): its timers and
+ * its calls to disk, bucket and threads belong to it, and none of them completes after its end.
  */
 import { inPlaceCompression } from "@pyromesh/api/testing";
 import { fasterClock, Metrics } from "@pyromesh/base";
@@ -19,21 +19,18 @@ export class Machine {
   #life: Life | undefined;
   #node: ComposedNode | undefined;
   #runCount = 0;
+  /** Runs that have ended, by a crash or a stop. */
   deathCount = 0;
   #metrics: Metrics = new Metrics();
-  isWanted = true;
-  /** It has started, and has not ended since. */
+  /** True from the end of a start until the run ends. */
   isReady = false;
 
   constructor(world: World) {
     this.#world = world;
   }
 
-  get isUp(): boolean {
-    return this.#life !== undefined;
-  }
-
-  mayRefuse(body: string): boolean {
+  /** Refusals for good that faults explain: a call that was running when two worker threads died is refused for ten minutes. */
+  isExpectedRefusal(body: string): boolean {
     return /ended two (worker )?threads/.test(body);
   }
 
@@ -48,7 +45,7 @@ export class Machine {
       },
       (error: unknown) => {
         if (life.isOver) return;
-        // The process ends, and who looks after it starts it again.
+        // A start that fails ends the process, and the supervisor starts it again.
         this.#note(life, `did not start: ${String(error)}`);
         this.#over(life);
         this.#startLater();
@@ -89,13 +86,13 @@ export class Machine {
     };
   }
 
-  /** Undefined where the node is down, or goes down meanwhile. */
+  /** Undefined while the node is down, or if it goes down meanwhile. */
   async metricsText(): Promise<string | undefined> {
     const life = this.#life;
     return life === undefined ? undefined : Promise.race([this.#metrics.text(), life.ended.then(() => undefined)]);
   }
 
-  /** SIGKILL, or the power is gone. */
+  /** Ends the run by SIGKILL or power loss. The node starts again up to 3 s later. */
   crash(kind: "kill" | "power"): void {
     const life = this.#life;
     if (life === undefined) return;
@@ -105,7 +102,7 @@ export class Machine {
     this.#startLater();
   }
 
-  /** SIGTERM, and a start. */
+  /** Stops the node by SIGTERM. It starts again up to 3 s later. */
   async restart(): Promise<void> {
     await this.stop();
     this.#startLater();
@@ -138,7 +135,7 @@ export class Machine {
   #startLater(): void {
     const { chance, scheduler } = this.#world;
     void scheduler.wait(chance.stream(`pause ${this.#runCount}`).between(50, 3_000)).then(() => {
-      if (this.#life === undefined && this.isWanted) this.start();
+      if (this.#life === undefined) this.start();
     });
   }
 
@@ -151,10 +148,10 @@ export class Machine {
   }
 }
 
-/** Of threads, after which a node may give up. */
+/** After this many deaths of threads a node may end itself (node/src/compute/worker-restart.ts). */
 const DEATHS_MAX = 6;
 
-/** So little that the bounds which follow from it are small as well. */
+/** Small, since the node derives bounds from it, which a minute should be able to reach. */
 const MEMORY_BYTES = 256 * 2 ** 20;
 
 function configOf(settings: Settings): Config {

@@ -1,8 +1,8 @@
 /**
- * Guards the walls of the simulated world: what would reach the real clock, real chance, the real disk or libuv's threads throws, and fails the
- * seed. A product that reaches for one of them there is not deterministic.
+ * Keeps the simulated world deterministic: a call of the real clock, real random numbers, the real disk or libuv's threads throws and fails the
+ * seed.
  *
- * For a process that runs nothing but seeds: it changes the globals and Node's own modules.
+ * It replaces functions of the globals and of Node's own modules, so it is for a process that runs nothing but seeds.
  */
 import crypto from "node:crypto";
 import fs from "node:fs";
@@ -13,7 +13,7 @@ import { Violation } from "../check/violation.ts";
 
 let report: (error: Error) => void = () => {};
 
-/** Who hears of the next ones: the seed that runs. */
+/** Reports later escapes to the listener, which is the seed that runs; it replaces the one before. */
 export function onEscape(listener: (error: Error) => void): void {
   report = listener;
 }
@@ -28,7 +28,7 @@ export function forbidEscapes(): void {
   forbid(zlib, ["gzip", "gunzip", "deflate", "inflate", "deflateRaw", "inflateRaw", "brotliCompress", "brotliDecompress", "unzip"], "node:zlib");
   forbid(fs, ["open", "read", "write", "readFile", "writeFile", "stat", "statfs", "readdir", "rename", "unlink", "mkdir", "createReadStream", "createWriteStream"], "node:fs");
   forbid(fsPromises, ["open", "readFile", "writeFile", "stat", "statfs", "readdir", "opendir", "rename", "unlink", "mkdir", "rm", "access"], "node:fs/promises");
-  // So that modules which imported a name have the new one.
+  // Modules that imported a function by name get the new one too.
   syncBuiltinESMExports();
   process.on("unhandledRejection", (reason) => report(new Violation("no-error", `a rejection that nobody handles: ${reason instanceof Error ? (reason.stack ?? reason.message) : String(reason)}`)));
 }

@@ -1,10 +1,10 @@
 /**
- * Virtual time, and the one queue of everything that will happen: timers, completions of the disk, the bucket and the threads, messages of the
- * network. Nothing else happens in a simulated world, so that a seed says the whole history.
+ * Virtual time, and the queue of all future events: timers, completions of the disk, the bucket and the threads, messages of the network. Nothing
+ * else happens in a simulated world, so the seed determines the whole history.
  *
  *   take the earliest event ── run it ── let every promise it settled run to its end ── take the next
  *
- * What must stay true: events of the same moment are ordered by the seed; between two events no promise is left that could go on.
+ * What must stay true: the seed orders events of the same moment; when an event begins, no promise callback is left to run.
  *
  * Microtasks run until none is left whenever JavaScript returns to the event loop, so the loop returns to it after each event, by
  * `setImmediate`. That is the only use of the real event loop: nothing else waits in it, so nothing else can come in between.
@@ -15,7 +15,7 @@ export interface Pending {
   cancel(): void;
 }
 
-/** What lives and dies together: one run of a node, from its start to its stop or crash. Its events are dropped when it is dead. */
+/** One run of a node, from its start to its stop or crash. Events belong to a life, and those that are pending when it ends are dropped. */
 export class Life {
   readonly name: string;
   readonly ended: Promise<void>;
@@ -31,14 +31,14 @@ export class Life {
     return this.#isOver;
   }
 
-  /** Nothing of it happens any more. */
+  /** Ends the life: the scheduler drops its events from now on. */
   end(): void {
     this.#isOver = true;
     this.#resolveEnded();
   }
 }
 
-/** Of who lives as long as the world: clients, the disk, the bucket. */
+/** The life of what exists as long as the world does: clients, the disk, the bucket. */
 export const WORLD: Life = new Life("world");
 
 interface Event {
@@ -49,7 +49,7 @@ interface Event {
   run: (() => void) | undefined;
 }
 
-/** More events than any history of a minute has. At the bound the run fails: something goes round in circles. */
+/** More events than any history of a minute has. At the bound the run fails, since something repeats for ever. */
 const EVENTS_MAX = 2_000_000;
 
 export class Scheduler {
@@ -62,7 +62,7 @@ export class Scheduler {
     this.#chance = chance;
   }
 
-  /** Since the world began. */
+  /** Virtual time since the world began. */
   get nowMs(): number {
     return this.#nowUs / 1000;
   }
@@ -73,19 +73,19 @@ export class Scheduler {
 
   /** Runs `run` once in `delayMs`, unless it is cancelled or `life` is over by then. */
   after(delayMs: number, life: Life, run: () => void): Pending {
-    // Rounded up: who waits for a part of a microsecond and looks at the clock must find that it has passed.
+    // Rounded up to a microsecond, so that a caller which waited and reads the clock never finds that less than its delay has passed.
     const atUs = this.#nowUs + Math.max(0, Math.ceil(delayMs * 1000));
     const event: Event = { atUs, tie: this.#chance.uint32(), life, run };
     push(this.#heap, event);
     return { cancel: () => (event.run = undefined) };
   }
 
-  /** Resolves in `delayMs`; never, where `life` ends before. */
+  /** Resolves after `delayMs`; never if `life` ends before. */
   wait(delayMs: number, life: Life = WORLD): Promise<void> {
     return new Promise((resolve) => this.after(delayMs, life, resolve));
   }
 
-  /** Goes on until `isDone` says so, or nothing is left that could happen. Rejects with what an event throws. */
+  /** Runs events until `isDone()` is true or no event is left. Rejects with what an event throws. */
   run(isDone: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
       const step = (): void => {
@@ -100,13 +100,13 @@ export class Scheduler {
     });
   }
 
-  /** False: nothing was left. */
+  /** Runs the next event. Returns false if none is left. */
   #next(): boolean {
     for (;;) {
       const event = pop(this.#heap);
       if (event === undefined) return false;
       if (event.run === undefined || event.life.isOver) continue;
-      if (++this.#eventCount > EVENTS_MAX) throw new Error(`${EVENTS_MAX} events: the world goes round in circles`);
+      if (++this.#eventCount > EVENTS_MAX) throw new Error(`${EVENTS_MAX} events: something repeats for ever`);
       this.#nowUs = event.atUs;
       event.run();
       return true;
@@ -114,7 +114,7 @@ export class Scheduler {
   }
 }
 
-/** Taken before `no-escape.ts` forbids it to everyone else. */
+/** Kept here before `no-escape.ts` replaces the global. */
 const yieldToMicrotasks = setImmediate;
 
 // --- a binary heap ----------------------------------------------------------------------------------------------------

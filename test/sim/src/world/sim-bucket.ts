@@ -1,6 +1,6 @@
 /**
- * A bucket on a simulated network. Each call takes its time, takes effect somewhere in it, and may fail before or after that. It outlives the
- * runs of a node: what a dead node asked for may still arrive.
+ * A bucket on a simulated network. A call takes some time and takes effect at a moment within it; it may fail before that moment or after
+ * it. The bucket outlives the runs of a node: what a dead node requested may still take effect.
  */
 import { BucketError, MemoryBucket } from "@pyromesh/block";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
@@ -17,7 +17,7 @@ export interface SimBucketModules {
   readonly faults: Faults;
   readonly journal: Journal;
   readonly clock: Clock;
-  /** How many times as often uploads are tried. */
+  /** How many times as often the node tries uploads as in a real world. */
   readonly speed: number;
   readonly fail: (error: Error) => void;
 }
@@ -29,18 +29,18 @@ const STALE_MS_MAX = 20_000;
 
 export class SimBucket {
   readonly #objects: MemoryBucket;
-  /** When each key was put first. */
+  /** When each key was first put. */
   readonly #putMs = new Map<string, number>();
   readonly #chance: Chance;
   readonly #modules: SimBucketModules;
-  weather: "fine" | "away" | "503" = "fine";
-  /** Neither read nor listed: deleted, until somebody puts it back. */
+  availability: "up" | "unreachable" | "503" = "up";
+  /** Keys that cannot be read or listed: as if someone had deleted them, and will restore them. */
   readonly hidden: Set<string> = new Set();
   /** Key -> the key whose bytes are read in its place. */
   readonly mixedUp: Map<string, string> = new Map();
-  /** Prefix under which nothing may be put. */
+  /** Puts under this prefix are refused with BUCKET_FORBIDDEN. */
   forbiddenPrefix: string | undefined;
-  /** Of each key: puts in a row that failed, and when the first did. */
+  /** By key: how many puts in a row failed, and when the first of them did. */
   readonly failedPuts: Map<string, { count: number; readonly sinceMs: number }> = new Map();
 
   constructor(chance: Chance, modules: SimBucketModules) {
@@ -49,7 +49,7 @@ export class SimBucket {
     this.#objects = new MemoryBucket(modules);
   }
 
-  /** As it is, for the checkers: no delay, no fault. */
+  /** For the checkers: without delays and faults. */
   get contents(): MemoryBucket {
     return this.#objects;
   }
@@ -58,7 +58,7 @@ export class SimBucket {
     return this.#putMs.has(IDENTITY_KEY);
   }
 
-  /** One run's way to it. */
+  /** The bucket as one run of the node sees it. */
   openFor(life: Life): Bucket {
     const call = <T>(name: string, signal: AbortSignal, faults: CallFaults, effect: () => Promise<T>): Promise<T> => this.#call(life, name, signal, faults, effect);
     const objects = this.#objects;
@@ -76,7 +76,7 @@ export class SimBucket {
     };
   }
 
-  /** Where the bytes of `key` are read just now. */
+  /** The key whose bytes a read of `key` returns now. */
   #foundAs(key: string): string {
     return this.hidden.has(key) ? `${key}.hidden` : (this.mixedUp.get(key) ?? key);
   }
@@ -86,7 +86,7 @@ export class SimBucket {
     const isForbidden = this.forbiddenPrefix !== undefined && key.startsWith(this.forbiddenPrefix);
     const put = this.#call(life, `put ${key}`, signal, PUT, async () => {
       if (isForbidden) throw new BucketError("BUCKET_FORBIDDEN", key, `the bucket does not let us put ${key}`);
-      // Nobody takes it back once it is on its way.
+      // A caller that gives up does not stop a put that was sent.
       const outcome = await this.#objects.put(key, copy, options, NEVER);
       if (!this.#putMs.has(key)) this.#putMs.set(key, this.#modules.scheduler.nowMs);
       return outcome;
@@ -98,14 +98,14 @@ export class SimBucket {
     return put;
   }
 
-  /** Tries of one upload have pauses between them, each longer than the last, up to 15 s at the node's speed. */
+  /** Fails the seed when an upload is tried too often: the node must pause between tries, longer each time, up to 15 s divided by `speed`. */
   #noteFailedPut(key: string): void {
     const { fail, scheduler, speed } = this.#modules;
     const failed = this.failedPuts.get(key) ?? { count: 0, sinceMs: scheduler.nowMs };
     this.failedPuts.set(key, failed);
     failed.count++;
     const elapsedMs = scheduler.nowMs - failed.sinceMs;
-    // Beside the first quick ones: one a pause, with some room, and those that a POST /flush asked for.
+    // 12 for the first tries, whose pauses are short; three for each longest pause, for some tolerance; one for each 2 s, since each POST /flush tries once.
     const countMax = 12 + (3 * elapsedMs * speed) / 15_000 + elapsedMs / 2_000;
     if (failed.count > countMax) fail(new Violation("bounded", `${key} was put ${failed.count} times in ${Math.round(elapsedMs)} ms of failures`));
   }
@@ -114,7 +114,7 @@ export class SimBucket {
     const { faults, scheduler } = this.#modules;
     const asOfMs = faults.comes("bucket list is stale") ? scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX) : Infinity;
     const limit = options.limit ?? Infinity;
-    // A few objects a page, so that what happens between two pages does.
+    // Pages are short, so that other events happen between two of them.
     const pageLength = this.#chance.int(1, 40);
     let startAfter = options.startAfter ?? "";
     for (let count = 0; count < limit; ) {
@@ -131,7 +131,7 @@ export class SimBucket {
     }
   }
 
-  /** The effect happens in the middle of the call, whatever becomes of its caller; the reply may be lost. */
+  /** The effect happens in the middle of the call, even if the caller gives up or dies meanwhile; the reply may be lost. */
   #call<T>(life: Life, name: string, signal: AbortSignal, kinds: CallFaults, effect: () => Promise<T>): Promise<T> {
     const { scheduler, faults, journal } = this.#modules;
     const chance = this.#chance;
@@ -149,9 +149,9 @@ export class SimBucket {
       signal.addEventListener("abort", onAbort, { once: true });
       const fail = (why: string): void => settle(why, () => reject(new BucketError("BUCKET_UNAVAILABLE", name, `the bucket could not ${name}: ${why}; it may work again later`)));
 
-      if (this.weather === "503") return void scheduler.after(chance.delay(3), life, () => fail("503"));
-      if (this.weather === "away") {
-        // Some calls hang until the caller's patience ends, some fail.
+      if (this.availability === "503") return void scheduler.after(chance.delay(3), life, () => fail("503"));
+      if (this.availability === "unreachable") {
+        // Some calls hang until a timeout, some fail at once.
         if (chance.isTrue(0.5)) scheduler.after(chance.between(100, 10_000), life, () => fail("timeout"));
         else scheduler.after(chance.delay(3), life, () => fail("connection refused"));
         return;

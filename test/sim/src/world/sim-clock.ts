@@ -1,11 +1,11 @@
-/** Virtual time as the node's clock. Its timers end with the life they belong to. */
+/** Virtual time as the clock of one run of a node. Its timers are dropped when the run ends. */
 import type { Clock } from "@pyromesh/base";
 import type { Life, Scheduler } from "./scheduler.ts";
 
-/** How long others have the thread when someone gives them a turn. */
+/** How long `nextTurn` takes: the time for which others have the thread. */
 const TURN_MS = 0.05;
 
-/** `epochMs`: what the wall clock showed when the world began. */
+/** `epochMs` is the wall clock's time when the world began. */
 export function simClock(scheduler: Scheduler, life: Life, epochMs: number): Clock {
   const nowMs = (): number => Math.floor(epochMs + scheduler.nowMs);
   return {

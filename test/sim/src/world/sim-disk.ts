@@ -1,6 +1,6 @@
 /**
  * The data directory on a simulated disk: the head's store, its small files, and the files of sealed segments. It outlives the runs of a node;
- * `crash` takes from it what was not safe.
+ * `crash` removes some of what was not synced.
  */
 import { unavailable } from "@pyromesh/base";
 import type { AtomicFile, Checkpoint, CheckpointMark } from "@pyromesh/head";
@@ -12,30 +12,30 @@ import type { Life, Scheduler } from "./scheduler.ts";
 import { SimFiles } from "./sim-files.ts";
 import { simStoreOpener, StoreState } from "./sim-store.ts";
 
-/** What the disk's parts ask for each call: time, and whether a fault comes. Of one run of the node. */
+/** The time and the faults of one run's calls to the disk. */
 export interface DiskCalls {
   readonly faults: Faults;
   readonly isFull: boolean;
   readonly chance: Chance;
-  /** Resolves after some `typicalMs`, and `moreMs`; never, where the run ends before. */
-  take(name: string, typicalMs: number, moreMs?: number): Promise<void>;
+  /** Resolves when the call is done: after `moreMs` plus about `typicalMs` (`Chance.delay`); never if the run ends before. */
+  delay(name: string, typicalMs: number, moreMs?: number): Promise<void>;
 }
 
 export class SimDisk {
   readonly store: StoreState = new StoreState();
-  /** Of sealed segments, by key. */
+  /** The files of sealed segments, by key. */
   readonly files: Map<string, Uint8Array> = new Map();
-  /** What power loss may undo: a name given or taken and not synced yet. */
-  readonly looseNames: Map<string, Uint8Array | undefined> = new Map();
+  /** Files that were created or deleted and whose folder is not synced: what power loss restores, undefined for a created file. */
+  readonly unsyncedNames: Map<string, Uint8Array | undefined> = new Map();
   readonly asideFiles: Map<string, Uint8Array> = new Map();
-  /** By name: the quarantine list and the format file. */
+  /** The quarantine list and the format file, by name. */
   readonly smallFiles: Map<string, Uint8Array> = new Map();
   isFull = false;
-  /** No file of a segment can be written. */
+  /** While true, no file of a segment can be written. */
   isSealedFolderShut = false;
-  /** When each file of a segment came. */
+  /** When each file of a segment was written. */
   readonly fileSinceMs: Map<string, number> = new Map();
-  /** Files of segments written so far. */
+  /** How many files of segments were written so far. */
   sealCount = 0;
   readonly #marks: CheckpointMark[] = [];
   readonly #chance: Chance;
@@ -46,7 +46,7 @@ export class SimDisk {
     this.#modules = modules;
   }
 
-  /** One run's way to it. */
+  /** The disk as one run of the node sees it. */
   openFor(life: Life): NodeDisk {
     const calls = this.#callsOf(life);
     return {
@@ -54,23 +54,23 @@ export class SimDisk {
         place: "/sim/head",
         formatFile: this.#atomicFile("format", calls),
         quarantineFile: this.#atomicFile("quarantine", calls),
-        prepare: () => calls.take("head prepare", 0.5),
+        prepare: () => calls.delay("head prepare", 0.5),
         openCheckpoint: () => this.#checkpoint(),
         opener: () => simStoreOpener(this.store, calls),
         measure: async () => {
-          await calls.take("head measured", 0.5);
+          await calls.delay("head measured", 0.5);
           return { storeBytes: this.store.sizeBytes, otherBytes: this.fileBytes };
         },
       },
-      prepare: () => calls.take("data dir prepare", 0.5),
+      prepare: () => calls.delay("data dir prepare", 0.5),
       openLocalFiles: async () => {
-        await calls.take("sealed open", 0.5);
+        await calls.delay("sealed open", 0.5);
         return new SimFiles(this, calls);
       },
       measure: async () => {
-        await calls.take("disk measured", 0.2);
-        // A full disk is one whose quota is used up, which does not show here. Where it does, a start keeps a small budget for good, and refuses
-        // pushes with 400 until the next one: known, and not mended yet.
+        await calls.delay("disk measured", 0.2);
+        // The same on a full disk, as where a quota is used up. A node that starts while this number is small keeps a small disk budget until its
+        // next start, and refuses pushes with 400: a known fault, which is not simulated.
         return { freeBytes: DISK_BYTES / 2, sizeBytes: DISK_BYTES };
       },
     };
@@ -86,7 +86,7 @@ export class SimDisk {
       get isFull() {
         return isFull();
       },
-      take: (name, typicalMs, moreMs = 0) =>
+      delay: (name, typicalMs, moreMs = 0) =>
         new Promise((resolve) => {
           scheduler.after(chance.delay(typicalMs) + moreMs, life, () => {
             journal.note("disk", name);
@@ -100,7 +100,7 @@ export class SimDisk {
     return this.#modules.scheduler.nowMs;
   }
 
-  /** Of sealed segments, those set aside too. */
+  /** The size of all files of sealed segments, including those set aside. */
   get fileBytes(): number {
     let bytes = 0;
     for (const file of this.files.values()) bytes += file.length;
@@ -108,15 +108,15 @@ export class SimDisk {
     return bytes;
   }
 
-  /** The node died; with `power`, so did the machine. */
+  /** The node was killed, or the machine lost power. */
   crash(kind: "kill" | "power"): void {
     this.store.crash(kind, this.#chance);
-    for (const [key, before] of this.looseNames) {
+    for (const [key, before] of this.unsyncedNames) {
       if (kind !== "power" || this.#chance.isTrue(0.5)) continue;
       if (before === undefined) this.files.delete(key);
       else this.files.set(key, before);
     }
-    this.looseNames.clear();
+    this.unsyncedNames.clear();
     // The checkpoint is never synced: power loss may leave an earlier one.
     if (kind === "power") this.#marks.length -= this.#chance.int(0, Math.min(this.#marks.length, 3));
   }
@@ -133,19 +133,19 @@ export class SimDisk {
     };
   }
 
-  /** Replaced as a whole: a crash leaves the old or the new content. */
+  /** A file that is replaced as a whole: a crash leaves the old or the new content. */
   #atomicFile(name: string, calls: DiskCalls): AtomicFile {
     return {
       read: async () => {
-        await calls.take(`file ${name} read`, 0.2);
+        await calls.delay(`file ${name} read`, 0.2);
         return this.smallFiles.get(name);
       },
       write: async (bytes) => {
         const copy = Uint8Array.from(bytes);
-        await calls.take(`file ${name} written`, 1);
+        await calls.delay(`file ${name} written`, 1);
         if (calls.isFull) throw diskFull(`write the file ${name}`);
         this.smallFiles.set(name, copy);
-        await calls.take(`file ${name} synced`, 2);
+        await calls.delay(`file ${name} synced`, 2);
       },
     };
   }
@@ -153,12 +153,12 @@ export class SimDisk {
 
 const DISK_BYTES = 100 * 2 ** 30;
 
-/** As Node's own file errors. */
+/** Has the code of Node's own error. */
 export function diskFull(doing: string): Error {
   return Object.assign(new Error(`ENOSPC: no space left on device, ${doing}`), { code: "ENOSPC" });
 }
 
-/** As `LocalFiles` says it. */
+/** The error that `LocalFiles` promises. */
 export function fileFailed(doing: string, key: string): Error {
   return unavailable("LOCAL_FILE_FAILED", `this node's disk could not ${doing} ${JSON.stringify(key)}: EIO`);
 }

@@ -1,6 +1,6 @@
 /**
- * The way from clients to the node: requests and replies take time, and are lost when the node dies or the client goes away. It outlives the
- * runs of a node; a run listens on it.
+ * The network between clients and the node: requests and replies take time, and are lost when the node dies or the client goes away. It outlives
+ * the runs of a node; each run listens on it.
  */
 import { MemoryNetwork } from "@pyromesh/api/testing";
 import type { MemoryCall } from "@pyromesh/api/testing";
@@ -23,7 +23,7 @@ export interface SimReply {
   readonly body: string;
 }
 
-/** No answer: nobody knows what became of the request. `isSent` false: the node never saw it. */
+/** The client has no answer and does not know what became of the request. `isSent` is false if it never reached the node. */
 export class NoAnswer extends Error {
   readonly isSent: boolean;
 
@@ -48,21 +48,21 @@ export class SimNetwork {
     this.#scheduler = scheduler;
   }
 
-  /** What one run listens on. */
+  /** The network that one run of the node listens on. */
   openFor(life: Life): Network {
     const network = new MemoryNetwork({ deliver: (step) => void this.#scheduler.after(this.#chance.delay(0.3), life, step) });
     this.#listening = { life, network };
     return network;
   }
 
-  /** Nobody listens any more: who waits for an answer gets none. */
+  /** Closes all connections of a run that has ended: its clients get no answer. */
   close(life: Life): void {
     if (this.#listening?.life !== life) return;
     this.#listening.network.crash();
     this.#listening = undefined;
   }
 
-  /** Rejects NoAnswer. `goneAfterMs`: the client goes away then. */
+  /** Rejects with NoAnswer. The client closes the connection after `goneAfterMs`. */
   request(request: SimRequest, { timeoutMs, goneAfterMs = Infinity }: { readonly timeoutMs: number; readonly goneAfterMs?: number }): Promise<SimReply> {
     const scheduler = this.#scheduler;
     const chance = this.#chance;
@@ -72,12 +72,12 @@ export class SimNetwork {
       const settle = (run: () => void): void => {
         if (isSettled) return;
         isSettled = true;
-        patience.cancel();
+        timeout.cancel();
         run();
       };
       const lose = (why: string): void => settle(() => reject(new NoAnswer(why, call !== undefined)));
-      const patience = scheduler.after(Math.min(goneAfterMs, timeoutMs), WORLD, () => {
-        lose(goneAfterMs < timeoutMs ? "the client went away" : "the client's time was over");
+      const timeout = scheduler.after(Math.min(goneAfterMs, timeoutMs), WORLD, () => {
+        lose(goneAfterMs < timeoutMs ? "the client went away" : "the client's timeout passed");
         call?.goAway();
       });
       scheduler.after(chance.delay(0.5), WORLD, () => {
@@ -86,7 +86,7 @@ export class SimNetwork {
         if (network === undefined) return lose("nobody listens");
         call = network.send(PORT, { method: request.method, target: request.path, headers: request.headers, ...(request.body.length === 0 && request.method === "GET" ? {} : { body: this.#pieces(request.body) }) });
         void call.reply.then((reply) => {
-          // On its way to the client, who hears of it even where the node dies meanwhile.
+          // The reply is on its way to the client and arrives even if the node dies meanwhile.
           if (reply === undefined) scheduler.after(chance.delay(0.5), WORLD, () => lose("the connection was closed"));
           else scheduler.after(chance.delay(0.5), WORLD, () => settle(() => resolve({ status: reply.status, headers: Object.fromEntries(reply.headers), body: Buffer.from(reply.body).toString("utf8") })));
         });
@@ -94,7 +94,7 @@ export class SimNetwork {
     });
   }
 
-  /** As it arrives. */
+  /** The pieces in which the body arrives: mostly one, at times two. */
   #pieces(body: Uint8Array): Uint8Array[] {
     if (body.length < 2 || !this.#chance.isTrue(0.1)) return [body];
     const at = this.#chance.int(1, body.length - 1);
@@ -102,5 +102,5 @@ export class SimNetwork {
   }
 }
 
-/** `--http-addr`'s. */
+/** The port of `--http-addr`. */
 const PORT = 4040;

@@ -1,7 +1,7 @@
 /**
- * The head's ordered store on a simulated disk. As LevelDB behaves: a batch lies in the log first and is safe once the log is synced; a synced
- * batch makes all before it safe; power loss takes a tail of what was not synced, whole batches at a time; a write that failed may be
- * there or not, and the store takes no other until it is opened again.
+ * The head's ordered store on a simulated disk. It behaves as LevelDB does: a batch is first written to the log, and is durable once the log is
+ * synced, together with all batches before it. Power loss takes the last of the unsynced batches, each as a whole. A write that failed may be
+ * there or not, and the store refuses all others until it is opened again.
  */
 import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "@pyromesh/head";
 import type { Chance } from "./chance.ts";
@@ -13,19 +13,19 @@ interface Entry {
   readonly value: Uint8Array;
 }
 
-/** What outlives a run of the node. Keys in latin1, which sorts as the bytes do. */
+/** The content of the store, which outlives the runs of a node. Keys are texts in latin1, which sort as their bytes do. */
 export class StoreState {
-  /** What a handle sees. */
+  /** What an open store reads. */
   readonly live: Map<string, Entry> = new Map();
-  /** What power loss leaves. */
-  readonly #safe = new Map<string, Entry>();
-  /** In the log and not synced, in order. */
-  #loose: (readonly StoreOp[])[] = [];
-  /** Counts handles: an earlier one is dead. */
+  /** What is left after power loss. */
+  readonly #synced = new Map<string, Entry>();
+  /** Batches that are in the log and not synced, in order. */
+  #unsynced: (readonly StoreOp[])[] = [];
+  /** The number of the last handle. Earlier ones are closed. */
   #handle = 0;
   #sizeBytes = 0;
   #isWriting = false;
-  /** Keys in order; undefined when they changed. */
+  /** The keys in order; undefined after they changed, until they are sorted again. */
   #sorted: string[] | undefined;
 
   get sizeBytes(): number {
@@ -40,37 +40,37 @@ export class StoreState {
     return handle === this.#handle;
   }
 
-  /** Into the log, and seen by reads. */
+  /** Writes a batch to the log. Reads see it from now on. */
   keep(ops: readonly StoreOp[]): void {
     this.#apply(this.live, ops, true);
-    this.#loose.push(ops);
+    this.#unsynced.push(ops);
   }
 
   sync(): void {
-    for (const ops of this.#loose) this.#apply(this.#safe, ops, false);
-    this.#loose = [];
+    for (const ops of this.#unsynced) this.#apply(this.#synced, ops, false);
+    this.#unsynced = [];
   }
 
-  /** A batch is under way: given to the store, not answered yet. */
+  /** True while a batch was given to the store and is not answered yet. */
   setWriting(isWriting: boolean): void {
     this.#isWriting = isWriting;
   }
 
   /**
-   * The node died. A kill leaves all that the system was given, which may not be the batch under way. Power loss leaves the first few of the
-   * batches that were not synced.
+   * The node died. A kill loses at most the batch that is being written, which the system may not have been given yet. Power loss keeps the first
+   * few of the unsynced batches.
    */
   crash(kind: "kill" | "power", chance: Chance): void {
     this.#handle++;
-    const count = this.#loose.length;
+    const count = this.#unsynced.length;
     const lostMax = kind === "power" ? count : Math.min(count, this.#isWriting ? 1 : 0);
-    this.#loose.length = count - chance.int(0, lostMax);
+    this.#unsynced.length = count - chance.int(0, lostMax);
     this.#isWriting = false;
     this.sync();
     this.live.clear();
     this.#sorted = undefined;
     this.#sizeBytes = 0;
-    for (const [key, entry] of this.#safe) {
+    for (const [key, entry] of this.#synced) {
       this.live.set(key, entry);
       this.#sizeBytes += entry.key.length + entry.value.length;
     }
@@ -100,18 +100,18 @@ export class StoreState {
   }
 }
 
-/** One run's way to the store. */
+/** The store as one run of the node opens it. */
 export function simStoreOpener(state: StoreState, calls: DiskCalls): StoreOpener {
   return {
     async open(): Promise<OpenedStore> {
-      await calls.take("store open", 2);
+      await calls.delay("store open", 2);
       // LevelDB writes what its log holds into a table before it opens.
       if (calls.isFull) throw diskFull("open the store");
-      // So what it found there is safe from now on, also what a failed write left.
+      // So what the log held is durable from now on, including what a failed write left.
       state.sync();
       return { store: openHandle(state, calls), loss: undefined };
     },
-    repair: () => calls.take("store repair", 5),
+    repair: () => calls.delay("store repair", 5),
     release: () => Promise.resolve(),
   };
 }
@@ -131,16 +131,16 @@ function openHandle(state: StoreState, calls: DiskCalls): OrderedStore {
       const { faults } = calls;
       const refuses = calls.isFull ? "full" : faults.comes("store refuses a write") ? "refuse" : faults.comes("store refuses a write and keeps it") ? "keep" : "take";
       if (refuses === "full" || refuses === "refuse") {
-        await calls.take(`${name} refused`, 2);
+        await calls.delay(`${name} refused`, 2);
         check();
         isBroken = true;
         throw refuses === "full" ? diskFull("write to the store") : new Error("EIO: i/o error, write");
       }
-      // In the log from now on; a crash during the sync may take it or leave it.
+      // The batch is in the log from now on; a crash during the sync may keep or lose it.
       state.keep(ops);
       state.setWriting(true);
-      if (isSynced) await calls.take(name, 2, faults.comes("store syncs slowly") ? faults.slowMs() : 0);
-      else await calls.take(`${name}, unsynced`, 0.1);
+      if (isSynced) await calls.delay(name, 2, faults.comes("store syncs slowly") ? faults.slowMs() : 0);
+      else await calls.delay(`${name}, unsynced`, 0.1);
       check();
       state.setWriting(false);
       if (refuses === "keep") {
@@ -152,30 +152,30 @@ function openHandle(state: StoreState, calls: DiskCalls): OrderedStore {
     async get(key) {
       check();
       const entry = state.live.get(textOf(key));
-      await calls.take("store get", 0.1);
+      await calls.delay("store get", 0.1);
       return entry?.value;
     },
     async getMany(keys) {
       check();
       const found = keys.map((key) => state.live.get(textOf(key))?.value);
-      await calls.take(`store get of ${keys.length}`, 0.2);
+      await calls.delay(`store get of ${keys.length}`, 0.2);
       return found;
     },
     async *pages(range, { pageBytes }) {
       check();
       for (const page of pagesOf(state.between(range), pageBytes)) {
-        await calls.take("store page", 0.3);
+        await calls.delay("store page", 0.3);
         check();
         yield page;
       }
     },
     async compact() {
       check();
-      await calls.take("store compact", 20);
+      await calls.delay("store compact", 20);
       check();
     },
     async close() {
-      await calls.take("store close", 1);
+      await calls.delay("store close", 1);
       if (state.isCurrent(handle)) state.nextHandle();
     },
   };

@@ -1,4 +1,4 @@
-/** Worker threads in place, whose messages arrive when the seed says, and which die when it says. Supervision of them is the node's own. */
+/** Worker threads that run in this thread. The seed decides when their messages arrive and when they die. The node's own code supervises them. */
 import type { Random } from "@pyromesh/base";
 import type { WorkerThreads } from "pyromesh";
 import { CRASHED, InPlaceThreads, OUT_OF_MEMORY } from "pyromesh/testing";

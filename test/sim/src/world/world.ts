@@ -1,4 +1,4 @@
-/** One simulated world: its time, its chance, its faults, its one node and what is known of it. */
+/** One simulated world: virtual time, random numbers, faults, the resources of its one node, and the ledger of what clients know. */
 import { Ledger } from "../check/ledger.ts";
 import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
@@ -18,7 +18,7 @@ import { SimNetwork } from "./sim-network.ts";
 
 export interface WorldOptions {
   readonly seed: number;
-  /** Of the history with faults. */
+  /** How long the part of the history with faults is. */
   readonly lengthMs: number;
   readonly print?: ((line: string) => void) | undefined;
 }
@@ -40,10 +40,10 @@ export class World {
   #flushCount = 0;
   #failure: unknown;
   readonly #ackWaiters: (() => void)[] = [];
-  /** How often the node had died when a part was acked. */
+  /** `machine.deathCount` at the time a part was acked. */
   readonly #deathsAtAck = new Map<Fate, number>();
-  /** What had happened to the node when a part without a clock was last sent. */
-  readonly #memoryAtSend = new Map<Fate, string>();
+  /** `machine.deathCount` at the time a part without a time was last sent. */
+  readonly #deathsAtSend = new Map<Fate, number>();
 
   constructor({ seed, lengthMs, print }: WorldOptions) {
     this.#lengthMs = lengthMs;
@@ -63,12 +63,12 @@ export class World {
     this.machine = new Machine(this);
   }
 
-  /** What the wall clock shows. */
+  /** The wall clock's time. */
   get wallMs(): number {
     return this.settings.epochMs + this.scheduler.nowMs;
   }
 
-  /** Clients begin nothing new any more. */
+  /** True when clients must begin nothing new. */
   get isEnding(): boolean {
     return this.scheduler.nowMs >= this.#lengthMs;
   }
@@ -81,7 +81,7 @@ export class World {
 
   noteAcked(fates: readonly Fate[]): void {
     this.#ackCount++;
-    // Nobody has asked yet which bucket this is: what is acked could not be brought anywhere.
+    // A node with a fresh data directory must accept no push before it knows its bucket. Here the node creates the bucket's identity itself.
     if (!this.bucket.hasIdentity) throw new Violation("progress", "a push was acked before the bucket had an identity");
     for (const fate of fates) this.#deathsAtAck.set(fate, this.machine.deathCount);
     for (const wake of this.#ackWaiters.splice(0)) wake();
@@ -91,7 +91,7 @@ export class World {
     return new Promise((resolve) => this.#ackWaiters.push(resolve));
   }
 
-  /** What was asked last, by anyone: others ask the same at the same time. */
+  /** The last query of any client. Others repeat it, so that equal queries are in flight at once. */
   lastQuestion: Question | undefined;
 
   noteChecked(): void {
@@ -103,30 +103,29 @@ export class World {
   }
 
   /**
-   * The name under which a part without a clock goes may be forgotten since the try before: the names are in memory, and a start reads them from
-   * the records that no segment has yet.
+   * True if the node may have forgotten the idempotency key of the part since the try before, so that it counts once more. The node keeps keys in
+   * memory, and after a restart knows only those of records that are not in a segment yet.
    */
   mayHaveForgotten(fate: Fate): boolean {
     if (!fate.isOnce || fate.part.timeMs !== undefined) return false;
-    const before = this.#memoryAtSend.get(fate);
     const { deathCount } = this.machine;
-    const now = `${deathCount}`;
-    this.#memoryAtSend.set(fate, now);
-    return before !== undefined && before !== now && this.disk.sealCount > 0;
+    const before = this.#deathsAtSend.get(fate);
+    this.#deathsAtSend.set(fate, deathCount);
+    return before !== undefined && before !== deathCount && this.disk.sealCount > 0;
   }
 
   checkContext(): CheckContext {
     return { ledger: this.ledger, nowMs: this.wallMs, hasDiedSince: (fate) => this.#deathsAtAck.get(fate) !== this.machine.deathCount };
   }
 
-  /** Refusals of the client's own request that faults may cause: a call that was at work when workers died is refused for a while. */
-  mayRefuse(body: string): boolean {
-    return this.machine.mayRefuse(body);
+  /** See `Machine.isExpectedRefusal`. */
+  isExpectedRefusal(body: string): boolean {
+    return this.machine.isExpectedRefusal(body);
   }
 
   // --- how it ends ------------------------------------------------------------------------------------------------------
 
-  /** A failure of it is the world's. */
+  /** If `work` rejects, the history fails. */
   watch(work: Promise<unknown>): void {
     work.catch((error: unknown) => this.fail(error));
   }
@@ -139,13 +138,13 @@ export class World {
     return this.#failure;
   }
 
-  /** Runs until `work` is done, or something failed. */
+  /** Runs until `work` is done or the history fails. */
   async run(work: Promise<unknown>): Promise<void> {
     let isDone = false;
     this.watch(work.then(() => (isDone = true)));
     await this.scheduler.run(() => isDone || this.#failure !== undefined);
     if (this.#failure !== undefined) throw this.#failure as Error;
-    if (!isDone) throw new Error("nothing is left that could happen, and the history is not over");
+    if (!isDone) throw new Error("no event is left, and the history is not over");
   }
 
   get counts(): { readonly acks: number; readonly checked: number; readonly flushes: number } {
