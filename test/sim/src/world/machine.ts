@@ -155,7 +155,7 @@ export class Machine {
 const DEATHS_MAX = 6;
 
 /** So little that the bounds which follow from it are small as well. */
-const MEMORY_BYTES = 256 * 2 ** 20;
+const MEMORY_BYTES = 64 * 2 ** 20;
 
 function configOf(settings: Settings): Config {
   const flags = {
