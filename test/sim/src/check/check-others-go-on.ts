@@ -10,7 +10,7 @@ export async function checkOthersGoOn({ bucket, disk, faults, machine, scheduler
   let upSinceMs = scheduler.nowMs;
   while (scheduler.nowMs < endMs) {
     await scheduler.wait(Math.min(1_000, endMs - scheduler.nowMs));
-    if (!machine.isReady || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0) upSinceMs = scheduler.nowMs;
+    if (!machine.isReady || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0 || disk.isFull || disk.isSealedFolderShut) upSinceMs = scheduler.nowMs;
     const calmMs = Math.min(faults.calmMs, scheduler.nowMs - upSinceMs);
     if (calmMs < CALM_MS) continue;
     for (const key of disk.files.keys()) {

@@ -37,8 +37,8 @@ export function drawSettings(chance: Chance, lengthMs: number): Settings {
     bucketSpeed: chance.between(4, 15),
     pusherCount: chance.int(2, 3),
     querierCount: chance.int(1, 2),
-    pushPauseMs: chance.between(1_500, 3_500),
-    queryPauseMs: chance.between(2_500, 7_000),
+    pushPauseMs: chance.between(1_600, 3_600),
+    queryPauseMs: chance.between(3_000, 9_000),
     flushPauseMs: chance.isTrue(0.85) ? chance.between(8_000, 25_000) : Infinity,
   };
 }

@@ -152,7 +152,7 @@ export class Machine {
 const DEATHS_MAX = 6;
 
 /** Small, since the node derives bounds from it, which a minute should be able to reach. */
-const MEMORY_BYTES = 256 * 2 ** 20;
+const MEMORY_BYTES = 64 * 2 ** 20;
 
 function configOf(settings: Settings): Config {
   const flags = {
