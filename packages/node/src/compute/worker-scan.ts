@@ -25,8 +25,8 @@ export class WorkerScan {
   readonly #seen: IdentitySet;
   /** Records that a listing leaves out; `#seen` holds them as well. Undefined: none. */
   readonly #except: IdentitySet | undefined;
-  readonly #names = new NameTreeBuilder();
-  readonly #locations = new LocationTreeMerger();
+  readonly #names: NameTreeBuilder | undefined;
+  readonly #locations: LocationTreeMerger | undefined;
   readonly #points: PointsCollector | undefined;
   readonly #heatmap: HeatmapCollector | undefined;
   readonly #listing: LabelListing | undefined;
@@ -47,6 +47,8 @@ export class WorkerScan {
       if (spec.kind === "cardinality") this.#cardinality = { segments: new Cardinality(), head: new Cardinality() };
     } else {
       this.#query = toRowQuery(spec.query);
+      if (spec.kind === "names") this.#names = new NameTreeBuilder();
+      if (spec.kind === "locations") this.#locations = new LocationTreeMerger();
       if (spec.kind === "points") this.#points = new PointsCollector(spec.shape);
       if (spec.kind === "heatmap") this.#heatmap = new HeatmapCollector(spec.shape);
     }
@@ -74,13 +76,13 @@ export class WorkerScan {
         // Segments keep their stacktraces by name as well, which is much less to open. Stacktraces of rows in memory are named here.
         const named = view instanceof SegmentDataset ? view.byName : view;
         const merged = this.#merge(named);
-        if (merged !== undefined) this.#names.add(nameTreeOf(named, merged.self, interrupt), interrupt);
+        if (merged !== undefined) this.#names!.add(nameTreeOf(named, merged.self, interrupt), interrupt);
         break;
       }
       case "locations": {
         const merged = this.#merge(view, this.#durations);
         if (merged === undefined) break;
-        this.#locations.add(locationTreeOf(view, merged.self, interrupt), interrupt);
+        this.#locations!.add(locationTreeOf(view, merged.self, interrupt), interrupt);
         this.#hasLocations = true;
         break;
       }
@@ -95,12 +97,11 @@ export class WorkerScan {
   }
 
   partial(): ScanPartial {
-    const { spec } = this.#task;
     return {
       recordCount: this.#seen.count,
       identitySum: this.#seen.sumHex(),
-      names: spec.kind === "names" && this.#seen.count > 0 ? this.#names.result() : undefined,
-      locations: this.#hasLocations ? this.#locations.result() : undefined,
+      names: this.#seen.count > 0 ? this.#names?.result() : undefined,
+      locations: this.#hasLocations ? this.#locations?.result() : undefined,
       durations: this.#hasLocations ? this.#durations.partial() : undefined,
       period: this.#period,
       points: this.#points?.partial() ?? [],
