@@ -225,7 +225,7 @@ export class Head {
     if (held !== undefined) return Promise.resolve(held);
     const identityKey = identityKeyOf(record.identity);
     const pending = state.pending.get(identityKey);
-    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicateOf(seq, pending.place.stores, stores));
+    if (pending !== undefined) return pending.promise.then(({ seq, keptStores = pending.place.stores }) => duplicateOf(seq, keptStores, stores));
     const entryBytes = recordEntryBytes(record, stores.length);
     const place = placeIn(stores, this.#identity);
     if (place instanceof CodedError) return Promise.reject(place);

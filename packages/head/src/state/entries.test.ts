@@ -53,6 +53,17 @@ describe("a head's entries", () => {
       expect(head.entry(identityOf(1))!.rank).equal(0);
     });
 
+    // The store refused the first append and kept it. Of two that came again the second heard that its own list stands.
+    it("stay as they came first where the store refused them and kept them: all that come again together are told", async () => {
+      const { head } = await startHead(world);
+      world.disk.onBatch = () => "after";
+      expect(await outcomeOf(head.append(makeRecord(1), [head.storeId, OTHER]))).equal("HEAD_WRITE_FAILED");
+      world.disk.onBatch = undefined;
+      world.clock.ms += 2000;
+      const again = await Promise.all([1, 2, 3].map(() => head.append(makeRecord(1), [OTHER, head.storeId])));
+      for (const { isDuplicate, keptStores } of again) expect([isDuplicate, keptStores?.map(toHex)]).deep.equal([true, [toHex(head.storeId), toHex(OTHER)]]);
+    });
+
     it("name this store, by an id that it has or had; another's record is refused, and so is a list that is too long", async () => {
       const { head } = await startHead(world);
       const former = Uint8Array.from(head.storeId);
