@@ -4,12 +4,16 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "chai";
 import { freshDataDir, startNode } from "../harness/node-process.mjs";
-import { countedPushes } from "../harness/numbered-push.mjs";
+import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const START_MS = Date.UTC(2026, 0, 2, 3);
 const END_MS = Date.UTC(2026, 0, 2, 5);
+/** As make.mjs sent it. */
+const timeOf = (n) => START_MS + (n < 20 ? 0 : 3_600_000) + n * 1000;
 /** Of head format 1, 2 and 3. */
 const BUILDS = ["a09efd0", "3ecd394", "c94f251"];
+/** Builds that normalise a push as this one does, so that the same push has the same identity: all but those of an earlier `NORMALISATION_VERSION`. */
+const SAME_IDENTITY_BUILDS = new Set(["3ecd394", "c94f251"]);
 
 describe("golden data dirs", function () {
   this.timeout(60_000);
@@ -43,9 +47,9 @@ describe("golden data dirs", function () {
   });
 
   for (const build of BUILDS) {
-    it(`of ${build}: what was in the bucket, sealed, cut and open is answered once, before and after it is flushed, and after a restart`, async () => {
+    it(`of ${build}: what was in the bucket, sealed, cut and open is answered once, before and after it is sent again and flushed, and after a restart`, async () => {
       cpSync(fileURLToPath(new URL(build, import.meta.url)), data.dir, { recursive: true });
-      const flags = ["--bucket", `file://${path.join(data.dir, "bucket")}`, "--flush-interval", "1h"];
+      const flags = ["--bucket", `file://${path.join(data.dir, "bucket")}`, "--flush-interval", "1h", "--limits.reject-older-than", "0"];
       const start = async () => (node = await startNode({ dataDir: path.join(data.dir, "data"), flags }));
       const expectAll = async (when) => {
         const { counted, recordCount } = await countedPushes(node, START_MS, END_MS);
@@ -54,6 +58,9 @@ describe("golden data dirs", function () {
       };
       await start();
       await expectAll("as it was found");
+      // A client that heard no answer from the earlier build sends its push to this one.
+      for (let n = 0; SAME_IDENTITY_BUILDS.has(build) && n < 40; n++) expect(await pushNumbered(node, n, timeOf(n)), `push ${n} again`).to.equal(200);
+      await expectAll("sent again");
       expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
       await expectAll("flushed");
       expect(await (await fetch(`${node.url}/metrics`)).text()).to.include("pyromesh_flush_backlog_segments 0").and.to.include("pyromesh_quarantined_records_total 0");

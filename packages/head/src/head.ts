@@ -212,7 +212,7 @@ export class Head {
   }
 
   /**
-   * Resolves after the record is synced; until it settles `record.bytes` must not change. `stores`: the ids of all that keep it, in the order
+   * Resolves after the record is synced; until it settles neither the record's bytes and identity nor `stores` may change. `stores`: the ids of all that keep it, in the order
    * of their ranks, this store's (or one that it had before) among them; none: it alone does. An identity that is in the head, or on its
    * way, makes no second copy and keeps the list that it came with: that append resolves when the first one is durable. Rejects (kind
    * `unavailable`) with `HEAD_BUSY`, `HEAD_FULL`, `HEAD_WRITE_FAILED`, `HEAD_CLOSED`, or (kind `invalid_argument`) with
@@ -223,7 +223,7 @@ export class Head {
     const held = this.#duplicateOf(record.identity, stores);
     if (held !== undefined) return Promise.resolve(held);
     const pending = state.pending.find(record.identity);
-    if (pending !== undefined) return pending.promise.then(({ seq }) => duplicateOf(seq, pending.place.stores, stores));
+    if (pending !== undefined) return pending.promise.then(({ seq, keptStores = pending.place.stores }) => duplicateOf(seq, keptStores, stores));
     const entryBytes = recordEntryBytes(record, stores.length);
     const place = placeIn(stores, this.#identity);
     if (place instanceof CodedError) return Promise.reject(place);

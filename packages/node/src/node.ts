@@ -297,6 +297,7 @@ export class Node {
       clock,
       placement: placeOnSelf(() => head.storeId),
       limitsFor: (tenant) => limitsFor(this.#limits, tenant),
+      floorOf: (tenant) => catalog.floorOf(tenant),
       openGeneration: () => generations.open,
       refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
     });

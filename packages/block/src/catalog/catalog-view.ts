@@ -30,6 +30,7 @@ import { conflictOf, WindowOrdinals } from "../listing/window-ordinals.ts";
 import type { WindowRef } from "../listing/window-ref.ts";
 import { windowId } from "../listing/window-ref.ts";
 import type { CatalogEntry } from "./catalog-entry.ts";
+import type { KeptEntry } from "./entry-set.ts";
 import { EntrySet } from "./entry-set.ts";
 import { HeardKeys } from "./heard-keys.ts";
 import type { HeardObject, HeardOutcome, Origin } from "./heard-object.ts";
@@ -98,8 +99,15 @@ export class CatalogView {
     for (const { meta } of this.#marks.values()) yield meta;
   }
 
-  /** False where the key is there already. A local entry becomes one of the bucket by `replace`, not by this. */
+  /**
+   * False where the key is there already. A local entry becomes one of the bucket by `replace`, not by this. What was only heard of gives way:
+   * what this node has itself is read where it is.
+   */
   add(entry: CatalogEntry): boolean {
+    if (this.#heard.has(entry.key)) {
+      this.replace(entry);
+      return true;
+    }
     if (this.#entries.get(entry.key) !== undefined) return false;
     this.#put(entry, 0);
     return true;
@@ -133,7 +141,8 @@ export class CatalogView {
   /** Drops what this member told of and no LIST has shown: it is gone, and so are the segments that waited at it. Returns how many. */
   forgetHeardFrom(origin: Origin): number {
     const keys = [...this.#heard.keysOf(origin)];
-    for (const key of keys) this.remove(key);
+    // Not by `remove`: the objects may well be there, and a LIST that runs and shows one must take it in.
+    for (const key of keys) this.#drop(this.#entries.get(key)!); // both change together
     return keys.length;
   }
 
@@ -158,10 +167,15 @@ export class CatalogView {
     const kept = this.#entries.get(key);
     if (kept === undefined) return false;
     this.#passes.noteRemoved(key);
+    this.#drop(kept);
+    return true;
+  }
+
+  #drop(kept: KeptEntry): void {
+    const { key } = kept.entry;
     this.#entries.delete(kept);
     this.#unreadBlocks.delete(key);
     this.#heard.delete(key);
-    return true;
   }
 
   /** Blocks that LISTs showed and whose sources are not known: `setSources` is to be called for each. */

@@ -109,6 +109,25 @@ describe("catalog view: what another member told of", () => {
     assert.deepEqual(planned(), ["0000000002.seg bucket", "0000000005.seg bucket"]);
   });
 
+  // Its object may be in the bucket all the same: what a LIST shows is there.
+  it("a member that goes while a LIST runs takes nothing from that LIST", () => {
+    view.addByMeta(heard(2), ORIGIN);
+    const running = view.beginList();
+    assert.equal(view.forgetHeardFrom(ORIGIN), 1);
+    end(running, seg(2));
+    assert.deepEqual(planned(), ["0000000002.seg bucket"]);
+  });
+
+  // Told of before it was sealed, by a member with a copy of this data dir: queries would look for it in the bucket, where it is not yet.
+  it("a segment that this node then seals itself is read from its own disk, and stays when LISTs do not show it or the member goes", () => {
+    view.addByMeta(heard(3), ORIGIN);
+    const own: CatalogEntry = { key: seg(3), meta: parseObjectKey(seg(3)) as ReadableKey, sizeBytes: 7, place: "local" };
+    assert.isTrue(view.add(own));
+    for (let round = 0; round < 3; round++) list();
+    assert.equal(view.forgetHeardFrom(ORIGIN), 0);
+    assert.deepEqual(view.get(seg(3)), own);
+  });
+
   it("one that this node knows better stays as it is", () => {
     const own: CatalogEntry = { key: seg(3), meta: parseObjectKey(seg(3)) as ReadableKey, sizeBytes: 7, place: "local" };
     view.add(own);

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "chai";
 import { Metrics, seededRandom, silentLogger, systemClock, toHex } from "@pyromesh/base";
-import { openHead } from "../open-head.ts";
+import { folderDisk } from "../head-disk.ts";
+import type { HeadDisk } from "../head-disk.ts";
+import { openHead, openHeadOn } from "../open-head.ts";
 import type { Head } from "../head.ts";
 import { makeRecord, numberOf, replayHead } from "../testing/fixtures.ts";
 
@@ -63,6 +65,20 @@ describe("the format file", function () {
     expect(head.quarantine().length).greaterThan(0);
     await head.close();
     expect(await everything()).not.deep.equal(before);
+  });
+
+  // An earlier build must never open a directory that may hold an entry of this format: the file comes before the first of them.
+  it("that cannot be written ends the start, before anything is written in this format; the next start finds all of it, unlocked", async () => {
+    await fill();
+    await writeFile(formatPath(), "pyromesh head format 2\n");
+    const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
+    const disk = folderDisk({ dir }, modules);
+    const refusing: HeadDisk = { ...disk, formatFile: { read: () => disk.formatFile.read(), write: () => Promise.reject(Object.assign(new Error("no space"), { code: "ENOSPC" })) } };
+    expect(await codeOf(openHeadOn(refusing, { diskBudgetBytes: 1 << 30 }, modules))).equal("ENOSPC");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 2\n");
+    const head = await open();
+    expect((await replayHead(head)).replayed.map(numberOf)).deep.equal([0, 1, 2]);
+    await head.close();
   });
 
   it("is made with the directory, and again where it is missing or cannot be read", async () => {

@@ -53,6 +53,45 @@ describe("a head's entries", () => {
       expect(head.entry(identityOf(1))!.rank).equal(0);
     });
 
+    // The store refused the first append and kept it. Of two that came again the second heard that its own list stands.
+    it("stay as they came first where the store refused them and kept them: all that come again together are told", async () => {
+      const { head } = await startHead(world);
+      world.disk.onBatch = () => "after";
+      expect(await outcomeOf(head.append(makeRecord(1), [head.storeId, OTHER]))).equal("HEAD_WRITE_FAILED");
+      world.disk.onBatch = undefined;
+      world.clock.ms += 2000;
+      const again = await Promise.all([1, 2, 3].map(() => head.append(makeRecord(1), [OTHER, head.storeId])));
+      for (const { isDuplicate, keptStores } of again) expect([isDuplicate, keptStores?.map(toHex)]).deep.equal([true, [toHex(head.storeId), toHex(OTHER)]]);
+    });
+
+    it("are those of the append, where one list is filled anew for the next record", async () => {
+      const { head } = await startHead(world);
+      const stores = [head.storeId, OTHER];
+      await head.append(makeRecord(1), stores);
+      stores.reverse();
+      await head.append(makeRecord(2), stores);
+      const told = [1, 2].map((number) => head.entry(identityOf(number))!).map(({ rank, stores: list }) => [rank, ...list.map(toHex)]);
+      expect(told).deep.equal([[0, toHex(head.storeId), toHex(OTHER)], [1, toHex(OTHER), toHex(head.storeId)]]);
+    });
+
+    // A peer's record lies in a buffer of its connection, its identity and the list too. The head took them over when the refused write turned out
+    // to be kept, and by then the buffer held the next record.
+    it("and its identity are what was sent, where the caller uses its memory again after a refusal and the store kept the record", async () => {
+      const { head } = await startHead(world);
+      const own = Uint8Array.from(head.storeId);
+      const record = makeRecord(1);
+      const stores = [Uint8Array.from(OTHER), own];
+      world.disk.onBatch = () => "after";
+      expect(await outcomeOf(head.append(record, stores))).equal("HEAD_WRITE_FAILED");
+      world.disk.onBatch = undefined;
+      for (const bytes of [record.bytes, record.identity, ...stores]) bytes.fill(0xee);
+      stores.reverse();
+      world.clock.ms += 2000;
+      expect((await head.append(makeRecord(1), [OTHER, head.storeId])).isDuplicate).equal(true);
+      const [entry] = head.select({ tenant: TENANT }, head.pin(TENANT)).entries;
+      expect([toHex(entry!.identity), entry!.stores.map(toHex)]).deep.equal([toHex(identityOf(1)), [toHex(OTHER), toHex(head.storeId)]]);
+    });
+
     it("name this store, by an id that it has or had; another's record is refused, and so is a list that is too long", async () => {
       const { head } = await startHead(world);
       const former = Uint8Array.from(head.storeId);

@@ -3,8 +3,9 @@
  * batch. Planned first; the entries are encoded one by one while the batch takes them, so that all share one buffer.
  */
 import { encodeCommit, sumOf } from "../entries/commit-entry.ts";
+import type { EncodedRecord } from "@pyromesh/profile";
 import { NumberRanges } from "../entries/number-ranges.ts";
-import type { RecordEntryEncoder } from "../entries/record-entry.ts";
+import type { RecordEntryEncoder, RecordPlace } from "../entries/record-entry.ts";
 import type { StoreOp } from "../entries/store.ts";
 import { joinSpans, widenSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
@@ -40,9 +41,17 @@ export function planGroupCommit(group: readonly PendingAppend[], { nextCommit, n
   return { group, number: nextCommit, firstSeq: nextSeq, lastSeq: nextSeq + group.length - 1, bytes, sums: [], span, alive: joinSpans(alive, span) };
 }
 
-/** A copy whose records have bytes of their own, for a commit that was refused and may still turn out to be kept: the caller may overwrite its own. */
+/** A copy that shares no memory with the callers, for a commit that was refused and may still turn out to be kept: they may overwrite theirs. */
 export function withOwnBytes(commit: GroupCommit): GroupCommit {
-  return { ...commit, group: commit.group.map((append) => ({ ...append, record: { ...append.record, bytes: append.record.bytes.slice() } })) };
+  return { ...commit, group: commit.group.map((append) => ({ ...append, record: ownRecord(append.record), place: ownPlace(append.place) })) };
+}
+
+function ownRecord(record: EncodedRecord): EncodedRecord {
+  return { ...record, identity: Uint8Array.from(record.identity), bytes: Uint8Array.from(record.bytes) };
+}
+
+function ownPlace({ rank, stores }: RecordPlace): RecordPlace {
+  return { rank, stores: stores.map((storeId) => Uint8Array.from(storeId)) };
 }
 
 /** An op's bytes are valid until the next one is asked for. */

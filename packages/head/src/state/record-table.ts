@@ -9,6 +9,7 @@
  */
 import { assert } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
+import { STORE_ID_BYTES } from "../entries/meta-entry.ts";
 import type { RecordPlace } from "../entries/record-entry.ts";
 import { hashOfWords } from "./identity-hash.ts";
 import { Interned } from "./interned.ts";
@@ -35,7 +36,7 @@ export class RecordTable {
   readonly #names = new Interned<Names>();
   readonly #stores = new Interned<readonly Uint8Array[]>();
   /** The names and stores of the last row that was added: mostly the next one has the same. */
-  #last: { readonly names: Names; readonly namesIndex: number; readonly given: readonly Uint8Array[]; readonly storesIndex: number } | undefined;
+  #last: { readonly names: Names; readonly namesIndex: number; readonly stores: readonly Uint8Array[]; readonly storesIndex: number } | undefined;
   #size = 0;
 
   /** Count of rows. */
@@ -150,10 +151,10 @@ export class RecordTable {
     if (last?.names.tenant === tenant && last.names.service === service) this.#names.useAgain((namesIndex = last.namesIndex));
     else namesIndex = this.#names.use(`${tenant}/${service}`, () => ({ tenant, service })); // a tenant id holds no slash
     let storesIndex: number;
-    if (last?.given === given) this.#stores.useAgain((storesIndex = last.storesIndex));
+    if (last !== undefined && areSameStores(last.stores, given)) this.#stores.useAgain((storesIndex = last.storesIndex));
     else storesIndex = this.#stores.use(storesKeyOf(given), () => given.map((storeId) => Uint8Array.from(storeId)));
-    if (last?.namesIndex !== namesIndex || last.storesIndex !== storesIndex || last.given !== given) {
-      this.#last = { names: this.#names.at(namesIndex), namesIndex, given, storesIndex };
+    if (last?.namesIndex !== namesIndex || last.storesIndex !== storesIndex) {
+      this.#last = { names: this.#names.at(namesIndex), namesIndex, stores: this.#stores.at(storesIndex), storesIndex };
     }
     page.u32[u32At + NAMES] = namesIndex;
     page.u32[u32At + STORES] = storesIndex;
@@ -287,6 +288,17 @@ const NAMES = 14;
 const STORES = 15;
 const RUN = 16;
 const RANK = 17;
+
+/** By their bytes: the caller may fill one list anew for each record. */
+function areSameStores(known: readonly Uint8Array[], given: readonly Uint8Array[]): boolean {
+  if (known.length !== given.length) return false;
+  for (let rank = 0; rank < known.length; rank++) {
+    const a = known[rank]!;
+    const b = given[rank]!;
+    for (let at = 0; at < STORE_ID_BYTES; at++) if (a[at] !== b[at]) return false;
+  }
+  return true;
+}
 
 function storesKeyOf(stores: readonly Uint8Array[]): string {
   let key = "";

@@ -27,6 +27,7 @@ class World {
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
+  floorMs = 0;
   limits: WriterLimits = {
     ...DEFAULT_PROFILE_LIMITS,
     rejectOlderThanMs: 0,
@@ -59,6 +60,7 @@ class World {
     activeSeries: this.activeSeries,
     arrivalTimes: this.arrivalTimes,
     limitsFor: () => this.limits,
+    floorOf: () => this.floorMs,
     openGeneration: () => 0,
     placement: { of: (record) => this.placement.of(record) },
     refusesBecause: () => undefined,
@@ -110,6 +112,20 @@ function profile(endpoints: readonly string[], timeNs = 1n, labels: readonly Lab
     describe: `profile of ${endpoints.join()}`,
   };
 }
+
+describe("writer: the tenant's floor", () => {
+  // It was answered 200 and was in no answer: queries leave out what lies below the floor.
+  it("a profile below it is refused and not kept, one at it is taken, and the others of a push are", async () => {
+    const world = new World();
+    world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0 };
+    world.floorMs = 5_000;
+    const at = (timeMs: number): ArrivedProfile => profile(["a", "b"], BigInt(timeMs) * 1_000_000n);
+    expect(await world.push(at(4_999))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
+    expect([world.kept.size, world.pooledCount]).deep.equal([0, 0]);
+    expect(await world.push(at(5_000), at(1), at(6_000))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
+    expect([...world.kept.values()].map(({ timeMs }) => timeMs).sort()).deep.equal([5_000, 5_000, 6_000, 6_000]);
+  });
+});
 
 describe("writer: placement", () => {
   it("each record of a push is placed by its own label set, whose session is folded already, and none by another's", async () => {

@@ -3,7 +3,8 @@
  *
  *   1. announce the label sets             where the tenant's limit has no room for all new ones, none of the new ones is worked on
  *   2. decode, check, normalise, split     compute.encode, in a worker, which also pre-interns the rows. A push without a time of its
- *                                          own gets one before (arrival-times.ts)
+ *                                          own gets one before (arrival-times.ts). One below the tenant's floor is refused: no answer
+ *                                          would hold it
  *   3. count the series                    a record with a new series past the tenant's limit is refused, the others go on
  *   4. place                               placement.of says which stores keep a record, by its fingerprint
  *   5. keep                                head.append resolves after the sync; a record of the same identity is kept once
@@ -16,7 +17,7 @@
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
-import { labelSetKey } from "@pyromesh/profile";
+import { labelSetKey, refusal } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
@@ -42,6 +43,8 @@ export interface WriterModules {
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
+  /** The tenant's records below it are in no answer: they were deleted, or are about to be. */
+  readonly floorOf: (tenant: TenantId) => number;
   /** The generation that a record kept now will be inserted into. */
   readonly openGeneration: () => Generation;
   readonly placement: Placement;
@@ -143,7 +146,7 @@ export class Writer implements ProfileSink {
 
   /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
-    const { activeSeries, compute, head, limitsFor } = this.#modules;
+    const { activeSeries, compute, floorOf, head, limitsFor } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
@@ -152,6 +155,7 @@ export class Writer implements ProfileSink {
       const records = await this.#encode(tenant, profile, limits);
       try {
         caller.throwIfAborted();
+        checkFloor(records, floorOf(tenant));
         const admitted = activeSeries.admit(tenant, records, limits, labelSet);
         const [only] = admitted.records;
         const kept = admitted.records.length === 1 ? this.#append(only!) : allOf(admitted.records.map((record) => this.#append(record)));
@@ -230,6 +234,12 @@ interface PushedLabelSets {
 
 function labelSetOf({ labels }: ArrivedProfile, sessionsPerSeriesMax: number): number {
   return labelSetKey(foldSessions(labels, sessionsPerSeriesMax));
+}
+
+/** All records of a profile have its time. */
+function checkFloor([first]: readonly EncodedRecord[], floorMs: number): void {
+  if (first === undefined || first.timeMs >= floorMs) return;
+  throw refusal("not_in_ingestion_window", `the profile's time, ${first.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}: what is older was deleted, and no query would show it`);
 }
 
 function named(profile: ArrivedProfile, error: unknown): CodedError {
