@@ -2,8 +2,11 @@
 import type { World } from "../world/world.ts";
 import { Violation } from "./violation.ts";
 
-/** Nothing else has failed for so long, and a segment waits for so long: then something holds it up. */
-const CALM_MS = 8_000;
+/**
+ * Nothing else has failed for so long, and a segment waits for so long: then something holds it up. Longer than a bucket that was away
+ * leaves a call without an answer, and the pause after it.
+ */
+const CALM_MS = 13_000;
 
 /** Until `endMs`. */
 export async function checkOthersGoOn({ bucket, disk, faults, machine, scheduler }: World, forbiddenPrefix: string, endMs: number): Promise<void> {
