@@ -1,5 +1,6 @@
 /** The simulator itself: its histories repeat, they are worth something, and some hundred fresh ones hold. */
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -47,6 +48,21 @@ describe("simulator", function () {
     expect(checked, told).to.be.at.least(20);
     expect(flushes, told).to.be.at.least(2);
     expect(kinds, told).to.be.at.least(3);
+  });
+
+  it("every planted fault still applies to the tree", () => {
+    const folder = path.join(path.dirname(main), "../planted");
+    const patches = readdirSync(folder).filter((file) => file.endsWith(".patch"));
+    expect(patches.length).to.be.at.least(15);
+    for (const file of patches) {
+      const { status, stderr } = spawnSync("git", ["apply", "--check", "--recount", path.join(folder, file)], { cwd: path.join(folder, "../../.."), encoding: "utf8" });
+      expect(status, `${file}: ${stderr}`).to.equal(0);
+    }
+  });
+
+  it("a planted fault is found: segments that vanished from the bucket and are not missed", async () => {
+    const { lines, status } = await runSim("--planted", "--only", "13-gaps-are-ignored");
+    expect(status, lines.join("\n")).to.equal(0);
   });
 
   for (const { seed, story } of REGRESSIONS) {

@@ -72,7 +72,7 @@ function makeCopy(): string {
 /** Returns why the fault could not be planted, or undefined. */
 function plant(copy: string, name: string): string | undefined {
   // Outside of a repository, so that `git apply` takes paths as they stand.
-  const applied = spawnSync("git", ["apply", "--unidiff-zero", "--recount", path.join(PATCHES, `${name}.patch`)], { cwd: copy, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } });
+  const applied = spawnSync("git", ["apply", "--recount", path.join(PATCHES, `${name}.patch`)], { cwd: copy, encoding: "utf8", env: { ...process.env, GIT_CEILING_DIRECTORIES: tmpdir() } });
   if (applied.status !== 0) return `NOT PLANTED: the patch does not apply: ${applied.stderr.trim()}`;
   const built = spawnSync(path.join(ROOT, "node_modules/.bin/tsc"), ["-b", "test/sim"], { cwd: copy, encoding: "utf8" });
   return built.status === 0 ? undefined : `NOT PLANTED: it does not compile: ${built.stdout.trim().split("\n")[0]}`;

@@ -55,10 +55,12 @@ export async function checkHealed(world: World): Promise<void> {
 /** Queries everything of every tenant in three ways: a flame graph, a pprof, and labels or series. `ask` compares each answer with the ledger. */
 async function askAll(world: World, when: string): Promise<void> {
   const { epochMs, tenants } = world.settings;
+  // A question that was at work when two threads died is refused for as long as a build is.
+  const withinMs = READY_WITHIN_MS + (world.faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
   for (const tenant of tenants) {
     for (const [kind, type] of [["flame graph", 1], ["pprof", 0], [when === AFTER_START ? "labels" : "series", 1]] as const) {
       const asked = { tenant, type, startMs: epochMs - 2 * HOUR_MS - 1, endMs: Math.floor(world.wallMs) + 2 * HOUR_MS, service: undefined, pod: undefined };
-      await until(world, READY_WITHIN_MS, `answering for ${kind}`, () => ask(world, `${when}:`, { kind, asked, allowPartial: false }));
+      await until(world, withinMs, `answering for ${kind}`, () => ask(world, `${when}:`, { kind, asked, allowPartial: false }));
     }
   }
 }

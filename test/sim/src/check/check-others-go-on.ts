@@ -2,8 +2,11 @@
 import type { World } from "../world/world.ts";
 import { Violation } from "./violation.ts";
 
-/** A segment of another tenant that waits longer than this, though nothing else failed for as long, is held up by the refused tenant. */
-const CALM_MS = 8_000;
+/**
+ * A segment of another tenant that waits longer than this, though nothing else failed for as long, is held up by the refused tenant. Longer than
+ * a bucket that was away leaves a call without an answer, with the pause after it.
+ */
+const CALM_MS = 13_000;
 
 /** Checks every second until `endMs`. */
 export async function checkOthersGoOn({ bucket, disk, faults, machine, scheduler }: World, forbiddenPrefix: string, endMs: number): Promise<void> {

@@ -21,19 +21,22 @@ interface Push {
   readonly name: string;
 }
 
-/** Pushes until the history ends. */
+/** Pushes until the history ends, and until each push was answered or given up. */
 export async function runPusher(world: World, name: string): Promise<void> {
   const { settings, scheduler } = world;
   const chance = world.chance.stream(name);
   await scheduler.wait(chance.between(0, settings.pushPauseMs));
+  const open: Promise<boolean>[] = [];
   for (let count = 0; !world.isEnding; count++) {
     const push = drawPush(world, chance, `${name}/${count}`);
     // Some of the time the client sends the next push before the last one was answered.
     const sending = sendUntilAnswered(world, chance, push);
     world.watch(sending);
+    open.push(sending);
     if (chance.isTrue(0.7)) await sending;
     await scheduler.wait(chance.between(0, 2 * settings.pushPauseMs));
   }
+  await Promise.all(open);
 }
 
 /** Returns true if the push was acked, false if it was refused or the client gave up. */

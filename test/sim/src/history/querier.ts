@@ -21,23 +21,26 @@ export interface Question {
   readonly allowPartial: boolean;
 }
 
-/** Asks until the history ends. */
+/** Asks until the history ends, and until each question was answered or given up. */
 export async function runQuerier(world: World, name: string): Promise<void> {
   const { settings, scheduler, faults } = world;
   const chance = world.chance.stream(name);
+  const open: Promise<boolean>[] = [];
   while (!world.isEnding) {
     // Some queries are sent at the moment in which a push is acked: they must see it.
     const pauseMs = chance.between(0, 2 * settings.queryPauseMs);
     if (chance.isTrue(0.4)) await Promise.race([world.nextAck(), scheduler.wait(pauseMs)]);
     else await scheduler.wait(pauseMs);
-    if (world.isEnding) return;
+    if (world.isEnding) break;
     const question = world.lastQuestion !== undefined && chance.isTrue(0.25) ? again(world, chance, world.lastQuestion) : drawQuestion(world, chance);
     world.lastQuestion = question;
     const goneAfterMs = faults.comes("client goes away") ? chance.between(0, 30) : Infinity;
     const asking = ask(world, `${name}`, question, goneAfterMs);
     world.watch(asking);
+    open.push(asking);
     if (chance.isTrue(0.7)) await asking;
   }
+  await Promise.all(open);
 }
 
 /** Returns true if the query was answered, false if it was refused or had no answer. Throws a Violation where the answer or refusal is wrong. */
