@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { SeedReport } from "./run-seed.ts";
 
-const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+const ROOT = path.join(path.dirname(fileURLToPath(import.meta.url)), "../../..");
 const PATCHES = path.join(ROOT, "test/sim/planted");
 const SEED_COUNT_MAX = 1_000;
 
