@@ -6,7 +6,7 @@ import { rmSync } from "node:fs";
 import path from "node:path";
 import { expect } from "chai";
 import { mountSmallDisk } from "../../packages/head/dist/testing/index.js";
-import { startNode } from "../harness/node-process.mjs";
+import { spawnNode, startNode } from "../harness/node-process.mjs";
 import { countedPushes, pushNumbered } from "../harness/numbered-push.mjs";
 
 const HOUR_MS = 3_600_000;
@@ -124,6 +124,20 @@ describe("durability: the disk is full", function () {
     await expectExactly();
     expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
     expect(acked.size).to.equal(sent.size);
+    await expectExactly();
+  });
+
+  it("started while it is nearly full: pushes get 503 and /ready names the disk; freed, the same process takes them", async () => {
+    disk.fill(1_500_000);
+    node = await spawnNode({ dataDir, flags: FLAGS });
+    await node.logged(/writes are refused, and \/ready says so/);
+    for (let n = 0; n < 8; n++) expect(await push(sent.size)).to.equal(503);
+    expect(await ready()).to.match(/^503 not ready: writes: the disk has no room: .*; queries are answered\n$/);
+    disk.free();
+    for (const n of [...sent]) await pushUntilTaken(n);
+    await pushCount(200);
+    await expectExactly();
+    expect((await fetch(`${node.url}/flush`, { method: "POST" })).status).to.equal(200);
     await expectExactly();
   });
 

@@ -13,9 +13,11 @@ import type { QueueLimits } from "./store/write-queue.ts";
 
 /** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
 export interface HeadOptions extends Partial<QueueLimits> {
-  /** What the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
+  /** The configured budget: what the head's folders hold at most; an append that could take them past it is refused with `HEAD_FULL`. */
   readonly diskBudgetBytes: number;
-  /** How the budget is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
+  /** What the disk allows of it at the start; it rises while the node runs (`measureFree`). Absent: all of it. */
+  readonly inForceBytes?: number;
+  /** How the budget in force is shared between records and what LevelDB needs beside them. Absent: all of it is for records. */
   readonly diskPlan?: DiskPlan;
   /** What the folders held just before. Absent: they are measured at the end of the replay, which takes seconds where thousands of segments wait. */
   readonly diskUse?: DiskUse;
@@ -33,6 +35,8 @@ export interface HeadModules {
   readonly metrics: Metrics;
   /** Measures what the folders hold. Absent: the budget counts records and sealed segments only. */
   readonly measureDisk?: () => Promise<DiskUse>;
+  /** Bytes that are free on the disk of the folders, so that a budget which the disk allows only in part rises as space comes back. Never rejects; undefined: not known. */
+  readonly measureFree?: () => Promise<number | undefined>;
   /** Called after a commit is durable and before any append of it resolves. Must not throw. */
   readonly onCommitted?: (entries: readonly CommittedRecord[]) => void;
   /**

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { CodedError, Metrics } from "@pyromesh/base";
+import { planDisk, planOpening } from "./disk/disk-plan.ts";
 import type { Head } from "./head.ts";
 import type { CommittedRecord } from "./head-modules.ts";
 import { commitKey, cutKey, recordKey, sealedKey } from "./entries/keys.ts";
@@ -161,6 +162,40 @@ describe("head", () => {
       head.setSealedBytes(0);
       await big(3);
       expect(head.stats.openCount).equal(1);
+    });
+
+    it("started on a full disk it refuses with HEAD_FULL until space comes back, and then takes records and cuts as the larger budget allows", async () => {
+      const { clock } = world;
+      const budgetBytes = 1 << 30;
+      const diskUse = { storeBytes: 6867, otherBytes: 0 };
+      let freeBytes = 0;
+      let freeCount = 0;
+      const measureFree = async (): Promise<number> => {
+        freeCount++;
+        return freeBytes;
+      };
+      const { head } = await startHead(
+        world,
+        { diskBudgetBytes: budgetBytes, inForceBytes: 6867, diskPlan: planOpening({ budgetBytes, inForceBytes: 6867 }), diskUse },
+        { measureDisk: async () => diskUse, measureFree },
+      );
+      const second = async (): Promise<void> => {
+        clock.advance(1000);
+        await clock.settle();
+      };
+      await second();
+      expect(await codeOf(head.append(makeRecord(1)))).equal("unavailable: HEAD_FULL");
+      freeBytes = 512 << 20;
+      await second();
+      expect(await codeOf(head.append(makeRecord(1)))).equal("resolved");
+      expect(head.cutBytesMax).to.equal(planDisk(Math.floor((6867 + freeBytes) * 0.8)).cutBytesMax);
+      freeBytes = 4 * 2 ** 30;
+      await second();
+      expect(head.cutBytesMax).to.equal(planDisk(budgetBytes).cutBytesMax);
+      const askedCount = freeCount;
+      await second();
+      expect(freeCount, "all of the budget is in force, so nobody asks any more").to.equal(askedCount);
+      await head.close();
     });
 
     it("what waits past the queue's bound is refused with HEAD_BUSY", async () => {

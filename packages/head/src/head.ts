@@ -71,10 +71,23 @@ export class Head {
   readonly #dueAfterMs: number;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
-    const { diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
+    const { diskBudgetBytes, inForceBytes = diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
     this.#modules = modules;
     this.#dueAfterMs = dueAfterMs;
-    this.#writer = new StoreWriter(parts.store, diskPlan, modules);
+    this.#disk = new DiskAccount(
+      { budgetBytes: diskBudgetBytes, inForceBytes, plan: diskPlan, use: diskUse },
+      {
+        clock: modules.clock,
+        logger: modules.logger,
+        metrics: modules.metrics,
+        measure: modules.measureDisk,
+        measureFree: modules.measureFree,
+        recordBytes: () => (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes,
+        canMerge: () => !this.#writer.isCompacting,
+        merge: () => this.#writer.reclaimAll(),
+      },
+    );
+    this.#writer = new StoreWriter(parts.store, this.#disk, modules);
     this.#queue = new WriteQueue(
       { commitBytesMax: diskPlan.commitBytesMax, commitCountMax: 256, queueBytesMax: 32 << 20, gatherCountMax: 8, gatherMsMax: 4, ...limits },
       {
@@ -84,18 +97,6 @@ export class Head {
         onRefused: ({ record }) => this.#replayed().pending.remove(record.identity),
       },
       modules,
-    );
-    this.#disk = new DiskAccount(
-      { budgetBytes: diskBudgetBytes, plan: diskPlan, use: diskUse },
-      {
-        clock: modules.clock,
-        logger: modules.logger,
-        metrics: modules.metrics,
-        measure: modules.measureDisk,
-        recordBytes: () => (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes,
-        canMerge: () => !this.#writer.isCompacting,
-        merge: () => this.#writer.reclaimAll(),
-      },
     );
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;

@@ -118,6 +118,16 @@ describe("a composed node", function () {
     expect(history.at(-1)).to.contain("worker 0 is gone");
   });
 
+  it("started on a disk with no room it refuses pushes with 503, not 400, and /ready names the disk", async () => {
+    const disk = dataDirDisk(machine.dir, { clock: systemClock, random: seededRandom(7), logger: silentLogger });
+    const node = await machine.compose({}, { disk: { ...disk, measure: async () => ({ freeBytes: 0, sizeBytes: 2 ** 30 }) } });
+    await node.start();
+    const refused = await machine.push();
+    expect([refused?.status, textOf(refused)].join(" ")).to.match(/^503 .*the disk has no room/s);
+    const ready = await machine.send("GET", "/ready");
+    expect([ready?.status, textOf(ready)].join(" ")).to.match(/^503 not ready: writes: the disk has no room: .*; queries are answered/);
+  });
+
   it("a port that is taken ends the start", async () => {
     await machine.network.listen({ host: "127.0.0.1", port: PORT, isMultitenant: false, operators: "loopback" }, { clock: systemClock, logger: silentLogger, metrics: new Metrics(), routes: [] });
     const failure = await (await machine.compose()).start().catch((thrown: unknown) => thrown);

@@ -13,7 +13,6 @@ import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
-import type { DiskUse } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import type { Config } from "./config/config.ts";
 import { limitsFor } from "./config/limits.ts";
@@ -36,8 +35,6 @@ const REQUESTS_STOP_TIMEOUT_MS = STOP_TIMEOUT_MS - 6_000;
 const ADMIN_CONNECTION_COUNT_MAX = 100;
 /** More workers than this only cost memory: the main thread is the next bound. */
 const WORKERS_MAX = 8;
-/** The part of the disk's free space that the head may use even if its budget is larger, measured at the start: a full disk would stop other programs too. */
-const DISK_PART_MAX = 0.8;
 
 /** Starts nothing but the workers. Throws DATA_DIR_UNUSABLE, HEAD_FORMAT_NEWER, OPEN_FILES_TOO_FEW; then nothing runs. */
 export async function composeNode(config: Config, world: World): Promise<ComposedNode> {
@@ -129,23 +126,10 @@ export class ComposedNode {
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
       openHead: (hooks) =>
-        inDataDir(config, async () => openHeadOn(disk.head, await this.#diskBudget(), { ...this.#world, ...hooks })),
+        inDataDir(config, () =>
+          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
+        ),
     });
-  }
-
-  /**
-   * What the head holds already and a part of what is free at start, `--head-disk-budget` at most. Asked once: a node that starts on a nearly
-   * full disk keeps the smaller budget until it is started again.
-   */
-  async #diskBudget(): Promise<{ readonly diskBudgetBytes: number; readonly diskUse?: DiskUse }> {
-    const { disk, logger } = this.#world;
-    const { headDiskBudgetBytes: budgetBytes } = this.#config;
-    const space = await disk.measure();
-    if (space === undefined) return { diskBudgetBytes: budgetBytes };
-    const diskUse = await disk.head.measure();
-    const usableBytes = diskUse.storeBytes + diskUse.otherBytes + Math.floor(space.freeBytes * DISK_PART_MAX);
-    if (usableBytes < budgetBytes) logger.warn("less disk is free than the head's budget; until the next start the budget is what is usable", { budgetBytes, usableBytes });
-    return { diskBudgetBytes: Math.min(budgetBytes, usableBytes), diskUse };
   }
 
   /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */

@@ -286,7 +286,13 @@ export class Node {
       { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
     );
     const flusher = new Flusher(
-      { intervalMs: config.flushIntervalMs, sizeBytes: Math.min(config.flushSizeBytes, head.cutBytesMax) },
+      {
+        intervalMs: config.flushIntervalMs,
+        // Asked each time: the largest cut grows with the disk budget in force.
+        get sizeBytes() {
+          return Math.min(config.flushSizeBytes, head.cutBytesMax);
+        },
+      },
       { head, compute, bucket: link.guarded, local, catalog, generations, clock, uploadClock: bucketClock, logger, metrics },
     );
     const writer = new Writer({

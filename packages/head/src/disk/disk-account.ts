@@ -3,7 +3,8 @@
  */
 import type { Clock, CodedError, Logger, Metrics } from "@pyromesh/base";
 import { DiskBudget } from "./disk-budget.ts";
-import type { DiskUse, HeldBytes } from "./disk-budget.ts";
+import type { DiskFound, DiskUse, HeldBytes } from "./disk-budget.ts";
+import { usableBudget } from "./disk-plan.ts";
 import type { DiskPlan } from "./disk-plan.ts";
 import { DiskWatch } from "./disk-watch.ts";
 
@@ -13,6 +14,8 @@ export interface DiskAccountModules {
   readonly metrics: Metrics;
   /** Measures what the folders hold. Absent: only what is known counts. */
   readonly measure?: (() => Promise<DiskUse>) | undefined;
+  /** What is free of the file system that the folders are on. Asked only while the disk allows less than the configured budget; absent: never. */
+  readonly measureFree?: (() => Promise<number | undefined>) | undefined;
   /** Bytes of records in the head, and on their way into it. */
   readonly recordBytes: () => number;
   /** False while the store merges: the old and new tables that lie side by side then are not dead bytes. */
@@ -21,8 +24,15 @@ export interface DiskAccountModules {
   readonly merge: () => void;
 }
 
-export class DiskAccount {
+export interface DiskAccountOptions {
+  /** The configured budget, and what the disk allows of it at the start. */
+  readonly budgetBytes: number;
+  readonly inForceBytes: number;
   readonly plan: DiskPlan;
+  readonly use: DiskUse | undefined;
+}
+
+export class DiskAccount {
   readonly #budget: DiskBudget;
   readonly #watch: DiskWatch | undefined;
   readonly #modules: DiskAccountModules;
@@ -30,15 +40,24 @@ export class DiskAccount {
   readonly #use: DiskUse | undefined;
   #sealedBytes = 0;
 
-  constructor({ budgetBytes, plan, use }: { readonly budgetBytes: number; readonly plan: DiskPlan; readonly use: DiskUse | undefined }, modules: DiskAccountModules) {
-    this.plan = plan;
+  constructor({ plan, use, ...budget }: DiskAccountOptions, modules: DiskAccountModules) {
     this.#use = use;
     this.#modules = modules;
-    this.#budget = new DiskBudget(budgetBytes, plan);
+    this.#budget = new DiskBudget(budget, plan);
     this.#watch = modules.measure === undefined ? undefined : this.#watchOver(modules.measure);
     const { metrics } = modules;
     metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second.", [], (gauge) => gauge.set({}, this.#budget.measuredBytes ?? this.knownBytes));
-    metrics.gauge("pyromesh_head_disk_budget_bytes", "Bytes that the folders of the head and of sealed segments may hold: --head-disk-budget, or less where the disk has less.", [], (gauge) => gauge.set({}, budgetBytes));
+    metrics.gauge("pyromesh_head_disk_budget_bytes", "Bytes that the folders of the head and of sealed segments may hold: --head-disk-budget, or less until the disk has room for it.", [], (gauge) => gauge.set({}, this.#budget.inForceBytes));
+  }
+
+  /** For the budget in force. */
+  get plan(): DiskPlan {
+    return this.#budget.plan;
+  }
+
+  /** Bytes of deleted records that are worth a merge. */
+  get compactBytes(): number {
+    return this.plan.compactBytes;
   }
 
   get sealedBytes(): number {
@@ -94,13 +113,27 @@ export class DiskAccount {
     return new DiskWatch({
       clock,
       logger,
-      measure,
+      measure: () => this.#find(measure),
       onBegin: () => this.#budget.beginMeasuring(),
-      onMeasured: (use, begun) => {
-        this.#budget.measured(use, begun);
+      onMeasured: (found, begun) => {
+        this.#budget.measured(found, begun);
+        this.#raise(found);
         if (canMerge() && this.#budget.askForMerge(this.#modules.recordBytes())) merge();
       },
       onFailed: () => this.#budget.forgetMeasured(),
     });
+  }
+
+  async #find(measure: () => Promise<DiskUse>): Promise<DiskFound> {
+    const use = await measure();
+    return this.#budget.isShort ? { ...use, freeBytes: await this.#modules.measureFree?.() } : use;
+  }
+
+  /** Takes what came free since the start into the budget in force. */
+  #raise({ storeBytes, otherBytes, freeBytes }: DiskFound): void {
+    if (freeBytes === undefined || !this.#budget.isShort) return;
+    const { budgetBytes } = this.#budget;
+    this.#budget.raise(usableBudget({ budgetBytes, heldBytes: storeBytes + otherBytes, freeBytes }));
+    if (!this.#budget.isShort) this.#modules.logger.info("the disk has room for all of the head's budget again", { budgetBytes });
   }
 }

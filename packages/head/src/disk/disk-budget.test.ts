@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { CodedError, Metrics, seededRandom, silentLogger, systemClock } from "@pyromesh/base";
 import { expect } from "chai";
 import { DiskBudget } from "./disk-budget.ts";
-import { planDisk } from "./disk-plan.ts";
+import { planDisk, planOpening, usableBudget } from "./disk-plan.ts";
 import { measureFolder } from "./disk-use.ts";
 import type { Head } from "../head.ts";
 import { openHead } from "../open-head.ts";
@@ -28,13 +28,13 @@ describe("disk budget", () => {
   });
 
   it("an empty head takes what leaves room for its own copies, and says of a larger record that it never fits", () => {
-    const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
+    const disk = new DiskBudget({ budgetBytes: 64 * MB }, planDisk(64 * MB));
     expect(codeOf(disk.refusal(15 * MB, empty))).to.equal(undefined);
     expect(disk.refusal(16 * MB, empty)).to.include({ code: "RECORD_OVER_DISK_BUDGET", kind: "invalid_argument" });
   });
 
   it("what is measured counts where it is more than what is known, with what was written since", () => {
-    const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
+    const disk = new DiskBudget({ budgetBytes: 64 * MB }, planDisk(64 * MB));
     const begun = disk.beginMeasuring();
     disk.wrote(3 * MB);
     disk.measured({ storeBytes: 30 * MB, otherBytes: 20 * MB }, begun);
@@ -48,7 +48,7 @@ describe("disk budget", () => {
 
   it("room is kept for the second copy of a sealed segment while it is renamed, as large as a cut at most", () => {
     const plan = planDisk(64 * MB);
-    const disk = new DiskBudget(64 * MB, plan);
+    const disk = new DiskBudget({ budgetBytes: 64 * MB }, plan);
     const freeBytes = (sealedBytes: number): number => 64 * MB - plan.overheadBytes - plan.writeBufferBytes - sealedBytes;
     for (const sealedBytes of [MB, 20 * MB]) {
       const roomBytes = freeBytes(sealedBytes) - Math.min(sealedBytes, plan.cutBytesMax);
@@ -59,7 +59,7 @@ describe("disk budget", () => {
   });
 
   it("a measurement that fails refuses nothing: then only records and sealed segments count", () => {
-    const disk = new DiskBudget(64 * MB, planDisk(64 * MB));
+    const disk = new DiskBudget({ budgetBytes: 64 * MB }, planDisk(64 * MB));
     disk.measured({ storeBytes: 60 * MB, otherBytes: 0 }, disk.beginMeasuring());
     expect(codeOf(disk.refusal(1000, empty))).to.equal("HEAD_FULL");
     disk.forgetMeasured();
@@ -69,7 +69,7 @@ describe("disk budget", () => {
 
   it("a merge is asked for where more is dead than LevelDB needs, not again while it does not help, and again as early as the first time", () => {
     const plan = planDisk(64 * MB);
-    const disk = new DiskBudget(64 * MB, plan);
+    const disk = new DiskBudget({ budgetBytes: 64 * MB }, plan);
     const asks = (deadBytes: number): boolean => {
       disk.measured({ storeBytes: 5 * MB + deadBytes, otherBytes: 0 }, disk.beginMeasuring());
       return disk.askForMerge(5 * MB);
@@ -81,6 +81,58 @@ describe("disk budget", () => {
     expect(asks(plan.overheadBytes + 2 + plan.compactBytes)).to.equal(true);
     expect(asks(0)).to.equal(false);
     expect(asks(plan.overheadBytes + 1), "it had helped").to.equal(true);
+  });
+
+  describe("on a disk that has less than the budget", () => {
+    const GB = 1024 * MB;
+    const budgetBytes = 10 * GB;
+    const shortDisk = (inForceBytes: number): DiskBudget => new DiskBudget({ budgetBytes, inForceBytes }, planOpening({ budgetBytes, inForceBytes }));
+
+    it("pure: a fifth of what is free or held is left to others, however much of it the head holds; never less than what it holds", () => {
+      const usable = (heldBytes: number, freeBytes: number | undefined): number => usableBudget({ budgetBytes, heldBytes, freeBytes });
+      expect([usable(0, 5 * GB), usable(2 * GB, 3 * GB), usable(4 * GB, GB)]).to.deep.equal([4 * GB, 4 * GB, 4 * GB]);
+      expect(usable(6867, 0)).to.equal(6867);
+      expect([usable(0, 100 * GB), usable(MB, undefined)]).to.deep.equal([budgetBytes, budgetBytes]);
+    });
+
+    it("a node that starts on a full disk refuses with HEAD_FULL, which clients send again, and says that the disk has no room", () => {
+      const refusal = shortDisk(6867).refusal(50_000, empty);
+      expect(refusal).to.include({ code: "HEAD_FULL", kind: "unavailable" });
+      expect(refusal?.message).to.contain("the disk has no room").and.to.contain("of --head-disk-budget 10GB it may use 6867 bytes");
+    });
+
+    it("a record is refused for good only where the configured budget of an empty head is too small for it", () => {
+      const disk = new DiskBudget({ budgetBytes: 64 * MB, inForceBytes: 10 * MB }, planDisk(10 * MB));
+      expect(codeOf(disk.refusal(15 * MB, empty))).to.equal("HEAD_FULL");
+      expect(codeOf(disk.refusal(16 * MB, empty))).to.equal("RECORD_OVER_DISK_BUDGET");
+    });
+
+    it("the disk is not named where the configured budget is used up too", () => {
+      const disk = new DiskBudget({ budgetBytes: 64 * MB, inForceBytes: 60 * MB }, planDisk(60 * MB));
+      disk.measured({ storeBytes: 0, otherBytes: 64 * MB }, disk.beginMeasuring());
+      expect(disk.refusal(1000, empty)?.message).to.contain("it empties when the bucket takes its segments");
+    });
+
+    it("the budget in force rises as space comes back, up to the configured one, and never falls", () => {
+      const disk = shortDisk(6867);
+      disk.raise(GB);
+      expect([disk.inForceBytes, disk.isShort, codeOf(disk.refusal(50_000, empty))]).to.deep.equal([GB, true, undefined]);
+      disk.raise(MB);
+      expect(disk.inForceBytes).to.equal(GB);
+      disk.raise(20 * GB);
+      expect([disk.inForceBytes, disk.isShort]).to.deep.equal([budgetBytes, false]);
+    });
+
+    it("with the budget in force the cut, a merge and the room for a rename grow; the open store's buffer and commits stay", () => {
+      const disk = shortDisk(0);
+      const first = disk.plan;
+      expect(first, "usable cuts and buffers, although nothing fits yet").to.deep.equal(planDisk(8 * MB));
+      disk.raise(10 * GB);
+      const { cutBytesMax, renamedBytesMax, compactBytes } = planDisk(10 * GB);
+      const { writeBufferBytes, commitBytesMax } = first;
+      expect(disk.plan).to.include({ cutBytesMax, renamedBytesMax, compactBytes, writeBufferBytes, commitBytesMax });
+      expect(disk.plan.overheadBytes).to.equal(2 * (writeBufferBytes + commitBytesMax) + compactBytes);
+    });
   });
 
   describe("of a real LevelDB", function () {

@@ -1,5 +1,6 @@
 /**
- * What the head may still take in, so that its folders never hold more than the budget.
+ * What the head may still take in, so that its folders never hold more than the budget in force: the configured one, or less where the disk
+ * had less when the node started. It rises as space comes back and never falls (docs/decisions/0008-disk-budget.md).
  *
  * There are two estimates of what the folders hold, and the greater one counts:
  *
@@ -11,6 +12,7 @@
  */
 import type { CodedError } from "@pyromesh/base";
 import { formatSize, invalidArgument, unavailable } from "@pyromesh/base";
+import { planDisk } from "./disk-plan.ts";
 import type { DiskPlan } from "./disk-plan.ts";
 
 /** What the folders hold. */
@@ -21,6 +23,12 @@ export interface DiskUse {
   readonly otherBytes: number;
 }
 
+/** What the folders hold, and what is free of their file system. */
+export interface DiskFound extends DiskUse {
+  /** Undefined where nobody asked, and where the file system does not say. */
+  readonly freeBytes?: number | undefined;
+}
+
 /** Bytes that the head knows to be on disk. */
 export interface HeldBytes {
   /** Records in the open head, in cuts, and waiting for their commit. */
@@ -29,18 +37,50 @@ export interface HeldBytes {
 }
 
 export class DiskBudget {
+  /** The configured budget. */
   readonly budgetBytes: number;
-  readonly #plan: DiskPlan;
+  #inForceBytes: number;
+  #plan: DiskPlan;
+  /** A larger record would not fit into an empty head that has all of the configured budget. */
+  readonly #recordBytesMax: number;
   #use: DiskUse | undefined;
   /** Bytes written since `#use` was measured. */
   #writtenBytes = 0;
   /** LevelDB is asked to merge once it holds more dead bytes than this. */
   #deadBytesMax: number;
 
-  constructor(budgetBytes: number, plan: DiskPlan) {
+  /** `plan`: for `inForceBytes`, or for a larger budget where that is next to nothing. `inForceBytes` absent: the configured budget is in force. */
+  constructor({ budgetBytes, inForceBytes = budgetBytes }: { readonly budgetBytes: number; readonly inForceBytes?: number }, plan: DiskPlan) {
     this.budgetBytes = budgetBytes;
+    this.#inForceBytes = inForceBytes;
     this.#plan = plan;
+    const { overheadBytes, writeBufferBytes, copyCount } = inForceBytes < budgetBytes ? planDisk(budgetBytes) : plan;
+    this.#recordBytesMax = (budgetBytes - overheadBytes - writeBufferBytes) / (copyCount + 1);
     this.#deadBytesMax = plan.overheadBytes;
+  }
+
+  get plan(): DiskPlan {
+    return this.#plan;
+  }
+
+  get inForceBytes(): number {
+    return this.#inForceBytes;
+  }
+
+  /** True while the disk allows less than the configured budget. */
+  get isShort(): boolean {
+    return this.#inForceBytes < this.budgetBytes;
+  }
+
+  /** The disk allows this much now. A smaller figure than the one in force changes nothing. The store keeps its write buffer until it is opened again. */
+  raise(usableBytes: number): void {
+    const inForceBytes = Math.min(usableBytes, this.budgetBytes);
+    if (inForceBytes <= this.#inForceBytes) return;
+    this.#inForceBytes = inForceBytes;
+    const { writeBufferBytes, cutBytesMax } = this.#plan;
+    const next = planDisk(inForceBytes, writeBufferBytes);
+    // The plan at the start may be that of a larger budget.
+    if (next.cutBytesMax > cutBytesMax) this.#plan = next;
   }
 
   /** Undefined before the first measurement, and after one that failed. */
@@ -85,16 +125,24 @@ export class DiskBudget {
     const foundBytes = this.#use === undefined ? 0 : this.#use.storeBytes + this.#use.otherBytes + this.#writtenBytes;
     // LevelDB writes its buffer into a table before it deletes the buffer's log.
     const roomBytes = copyCount * (recordBytes + entryBytes) + writeBufferBytes + entryBytes + Math.min(sealedBytes, renamedBytesMax);
-    if (Math.max(knownBytes, foundBytes) + roomBytes <= this.budgetBytes) return undefined;
-    if (overheadBytes + writeBufferBytes + (copyCount + 1) * entryBytes > this.budgetBytes) {
+    const neededBytes = Math.max(knownBytes, foundBytes) + roomBytes;
+    if (neededBytes <= this.#inForceBytes) return undefined;
+    if (entryBytes > this.#recordBytesMax) {
       return invalidArgument(
         "RECORD_OVER_DISK_BUDGET",
         `a record of ${entryBytes} bytes does not fit into --head-disk-budget ${formatSize(this.budgetBytes)}, however empty the head is: push less at once, or raise it`,
       );
     }
+    const heldBytes = Math.max(recordBytes + sealedBytes, foundBytes);
+    if (this.isShort && neededBytes <= this.budgetBytes) {
+      return unavailable(
+        "HEAD_FULL",
+        `the disk has no room: the head holds ${heldBytes} bytes and keeps room free to seal them; of --head-disk-budget ${formatSize(this.budgetBytes)} it may use ${this.#inForceBytes} bytes until space is free on the disk of its data dir`,
+      );
+    }
     return unavailable(
       "HEAD_FULL",
-      `the head holds ${Math.max(recordBytes + sealedBytes, foundBytes)} bytes and keeps room free to seal them; the budget is ${this.budgetBytes} bytes: it empties when the bucket takes its segments; raise --head-disk-budget, or see why the bucket takes nothing`,
+      `the head holds ${heldBytes} bytes and keeps room free to seal them; the budget is ${this.budgetBytes} bytes: it empties when the bucket takes its segments; raise --head-disk-budget, or see why the bucket takes nothing`,
     );
   }
 }

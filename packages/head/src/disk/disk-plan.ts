@@ -42,9 +42,9 @@ export const RECORDS_ONLY: DiskPlan = {
   renamedBytesMax: 0,
 };
 
-export function planDisk(budgetBytes: number): DiskPlan {
-  const share = Math.floor(budgetBytes / 16);
-  const writeBufferBytes = Math.min(WRITE_BUFFER_BYTES, Math.max(WRITE_BUFFER_BYTES_MIN, share));
+/** `writeBufferBytes`: of an open store, whose buffer stays as it was opened while the budget in force rises. */
+export function planDisk(budgetBytes: number, writeBufferBytes: number = writeBufferBytesOf(budgetBytes)): DiskPlan {
+  const share = shareOf(budgetBytes);
   const compactBytes = Math.min(COMPACT_BYTES, share);
   const commitBytesMax = Math.min(COMMIT_BYTES_MAX, writeBufferBytes / 4);
   return {
@@ -57,6 +57,35 @@ export function planDisk(budgetBytes: number): DiskPlan {
     renamedBytesMax: share,
   };
 }
+
+/**
+ * The budget in force, of `budgetBytes` at most: what the head holds, and what is free of the file system, less the part that is left to others.
+ * The part is taken of both together, so that the figure stays where it is while the head fills what is free, and is the same after a restart.
+ * Never less than what the head holds. `freeBytes` undefined: the file system does not say, so nothing is known to be short.
+ */
+export function usableBudget({ budgetBytes, heldBytes, freeBytes }: { readonly budgetBytes: number; readonly heldBytes: number; readonly freeBytes: number | undefined }): number {
+  if (freeBytes === undefined) return budgetBytes;
+  return Math.min(budgetBytes, Math.max(heldBytes, Math.floor((heldBytes + freeBytes) * DISK_PART_MAX)));
+}
+
+/** The plan with which a store is opened. On a disk with next to no room it is that of the smallest budget, whose cuts and buffers are usable once there is room. */
+export function planOpening({ budgetBytes, inForceBytes }: { readonly budgetBytes: number; readonly inForceBytes: number }): DiskPlan {
+  return planDisk(Math.max(inForceBytes, Math.min(budgetBytes, PLANNED_BYTES_MIN)));
+}
+
+function shareOf(budgetBytes: number): number {
+  return Math.floor(budgetBytes / 16);
+}
+
+function writeBufferBytesOf(budgetBytes: number): number {
+  return Math.min(WRITE_BUFFER_BYTES, Math.max(WRITE_BUFFER_BYTES_MIN, shareOf(budgetBytes)));
+}
+
+/** A full disk would stop other programs too, and the bucket where that is a folder on it. */
+const DISK_PART_MAX = 0.8;
+
+/** The smallest `--head-disk-budget` that is accepted. */
+const PLANNED_BYTES_MIN = 8 << 20;
 
 /**
  * More than what comes in between two seals of full cuts: one cut (64 MiB) and what is taken in while its segment is built. Then a record

@@ -3,15 +3,15 @@
  * in an outage) the next one waits ten times as long, 5 s at most.
  */
 import type { Clock, Logger, Timer } from "@pyromesh/base";
-import type { DiskUse } from "./disk-budget.ts";
+import type { DiskFound, DiskUse } from "./disk-budget.ts";
 
 export interface DiskWatchModules {
   readonly clock: Clock;
   readonly logger: Logger;
-  readonly measure: () => Promise<DiskUse>;
+  readonly measure: () => Promise<DiskFound>;
   /** Called at the start of each measurement; what it returns is given to `onMeasured`. */
   readonly onBegin: () => number;
-  readonly onMeasured: (use: DiskUse, begun: number) => void;
+  readonly onMeasured: (found: DiskFound, begun: number) => void;
   readonly onFailed: () => void;
 }
 

@@ -43,15 +43,15 @@ export class StoreWriter {
   readonly #modules: StoreWriterModules;
   #store: OrderedStore;
   #failure: WriteFailure | undefined;
-  readonly #compactBytes: number;
+  readonly #plan: { readonly compactBytes: number };
   #deleted: DeletedRecords | undefined;
   #isMergeDue = false;
   #compacting: Promise<void> | undefined;
 
-  /** `compactBytes`: of deleted records, before the store is asked to give their disk back. */
-  constructor(store: OrderedStore, { compactBytes }: { readonly compactBytes: number }, modules: StoreWriterModules) {
+  /** `compactBytes`: of deleted records, before the store is asked to give their disk back. Read each time: it grows with the disk budget. */
+  constructor(store: OrderedStore, plan: { readonly compactBytes: number }, modules: StoreWriterModules) {
     this.#store = store;
-    this.#compactBytes = compactBytes;
+    this.#plan = plan;
     this.#modules = modules;
   }
 
@@ -139,7 +139,7 @@ export class StoreWriter {
     const deleted = this.#deleted;
     let range: KeyRange;
     if (this.#isMergeDue) range = EVERYTHING;
-    else if (deleted !== undefined && deleted.bytes >= this.#compactBytes) range = recordsBetween(deleted.firstSeq, deleted.lastSeq);
+    else if (deleted !== undefined && deleted.bytes >= this.#plan.compactBytes) range = recordsBetween(deleted.firstSeq, deleted.lastSeq);
     else return;
     this.#isMergeDue = false;
     this.#deleted = undefined;

@@ -69,9 +69,7 @@ export class SimDisk {
       },
       measure: async () => {
         await calls.delay("disk measured", 0.2);
-        // The same on a full disk, as where a quota is used up. A node that starts while this number is small keeps a small disk budget until its
-        // next start, and refuses pushes with 400: a known fault, which is not simulated.
-        return { freeBytes: DISK_BYTES / 2, sizeBytes: DISK_BYTES };
+        return { freeBytes: this.isFull ? 0 : DISK_BYTES / 2, sizeBytes: DISK_BYTES };
       },
     };
   }
