@@ -37,6 +37,8 @@ export { SEALED_READ_BYTES_MAX, SealedReads } from "./objects/sealed-reads.ts";
 export type { SealedReadsModules, SealedReadsOptions } from "./objects/sealed-reads.ts";
 export { openBucket, parseBucketUrl } from "./bucket/open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./bucket/open-bucket.ts";
+export { pagedList } from "./bucket/paged-list.ts";
+export type { Page, PagedListOptions, PageRequest } from "./bucket/paged-list.ts";
 export { readSources } from "./catalog/block-sources.ts";
 export { SourceSet } from "./catalog/source-set.ts";
 export type { HeardObject, HeardOutcome, HeardRefusal, Origin } from "./catalog/heard-object.ts";

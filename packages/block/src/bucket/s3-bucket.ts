@@ -13,10 +13,11 @@ import type { GetObjectCommandOutput, ListObjectsV2CommandInput } from "@aws-sdk
 import { DeleteObjectCommand, GetObjectCommand, HeadObjectCommand, ListObjectsV2Command, PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type { Clock, Logger, Random } from "@pyromesh/base";
 import { messageOf } from "@pyromesh/base";
-import { compareText } from "@pyromesh/profile";
 import type { Bucket, BucketObject, ListOptions, PutOptions } from "./bucket.ts";
 import { BucketError, bucketUnavailable, checkKey, checkObjectSize, objectNotFound, rangeOutside } from "./bucket.ts";
 import { parseListPage } from "./list-page.ts";
+import type { Page, PageRequest } from "./paged-list.ts";
+import { pagedList } from "./paged-list.ts";
 
 export interface S3BucketOptions {
   readonly bucket: string;
@@ -34,8 +35,6 @@ export interface S3BucketOptions {
   /** How often one call is tried in all. At the bound the last error is BUCKET_UNAVAILABLE. */
   readonly triesMax?: number;
   readonly backoffMs?: number;
-  /** Pages without a key, one after the other. At the bound the LIST fails: a store that loses its place would be asked for ever. */
-  readonly keylessPageCountMax?: number;
 }
 
 export interface S3BucketModules {
@@ -52,9 +51,6 @@ const BACKOFF_MS = 100;
 const BACKOFF_MS_MAX = 2_000;
 /** At the bound further requests wait inside the client for a socket. */
 const SOCKET_COUNT_MAX = 64;
-/** S3's own page length. */
-const PAGE_LENGTH_MAX = 1000;
-const KEYLESS_PAGE_COUNT_MAX = 1000;
 /** Hashed in one go: MD5 and SHA-256 of one MiB take about 4 ms, and the event loop should not be held for longer. */
 const HASH_CHUNK_BYTES = 2 ** 20;
 
@@ -69,7 +65,6 @@ export class S3Bucket implements Bucket {
   readonly #requestTimeoutMs: number;
   readonly #triesMax: number;
   readonly #backoffMs: number;
-  readonly #keylessPageCountMax: number;
   /** False once the store has answered 501 to an If-None-Match. */
   #takesConditions = true;
 
@@ -83,7 +78,6 @@ export class S3Bucket implements Bucket {
     this.#requestTimeoutMs = options.requestTimeoutMs ?? REQUEST_TIMEOUT_MS;
     this.#triesMax = options.triesMax ?? TRIES_MAX;
     this.#backoffMs = options.backoffMs ?? BACKOFF_MS;
-    this.#keylessPageCountMax = options.keylessPageCountMax ?? KEYLESS_PAGE_COUNT_MAX;
     // The client warns on standard error of Node versions it will leave behind; ours is fixed by package.json's engines.
     process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
     this.#client = new S3Client({
@@ -200,54 +194,35 @@ export class S3Bucket implements Bucket {
     }
   }
 
-  /**
-   * After a page with keys the next is asked for by the last key, not by a continuation token: a token may expire while a page is
-   * worked on, a key never does. A page may be empty and yet not the last (AWS promises no page length; a store that skips over
-   * deleted keys answers so): then only the token leads on. An answer that does not say whether it is the last is none: an
-   * empty one would look like an empty bucket.
-   */
-  async *list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
-    const fail = (problem: string): never => {
-      throw bucketUnavailable(this.name, "list", prefix, new Error(problem));
-    };
-    let left = options.limit ?? Infinity;
-    let startAfter = options.startAfter ?? "";
-    let token: string | undefined;
-    let keylessCount = 0;
-    while (left > 0) {
-      const input: ListObjectsV2CommandInput = {
-        Bucket: this.#bucket,
-        Prefix: this.#prefix + prefix,
-        MaxKeys: Math.min(left, PAGE_LENGTH_MAX),
-        ...(startAfter === "" ? {} : { StartAfter: this.#prefix + startAfter }),
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      };
-      const reply = await this.#trying("list", prefix, 0, signal, (stallTimeout) => this.#listPage(input, stallTimeout));
-      const page: BucketObject[] = [];
-      for (const object of reply.objects) {
-        if (!object.key.startsWith(this.#prefix)) return fail(`it listed ${JSON.stringify(object.key)}, which is not below ${JSON.stringify(this.#prefix)}`);
-        const key = this.#prefix === "" ? object.key : ownText(object.key, this.#prefix.length);
-        if (key === "") continue; // a folder marker some tools leave at the prefix itself
-        // Else a store that lists in no order, or from the start again, would keep us here for ever.
-        if (compareText(key, startAfter) <= 0) return fail(`it listed ${JSON.stringify(key)} after ${JSON.stringify(startAfter)}`);
-        startAfter = key;
-        page.push(this.#prefix === "" ? object : { ...object, key });
-      }
-      left -= page.length;
-      if (page.length > 0) yield page;
-      if (!reply.isTruncated) return;
-      if (page.length > 0) {
-        token = undefined;
-        keylessCount = 0;
-        continue;
-      }
-      token = reply.nextToken;
-      if (token === undefined || token === "") return fail("a page without keys says that more follow, and not how to ask for them");
-      if (++keylessCount >= this.#keylessPageCountMax) return fail(`${keylessCount} pages one after the other had no keys`);
-    }
+  list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
+    const fetchPage = (request: PageRequest): Promise<Page> => this.#fetchPage(prefix, request, signal);
+    return pagedList(fetchPage, { ...options, bucket: this.name, prefix });
   }
 
-  async #listPage(input: ListObjectsV2CommandInput, stallTimeout: StallTimeout): Promise<{ readonly objects: readonly BucketObject[]; readonly isTruncated: boolean; readonly nextToken: string | undefined }> {
+  /** One page, with the bucket's own keys. */
+  async #fetchPage(prefix: string, { startAfter, token, lengthMax }: PageRequest, signal: AbortSignal): Promise<Page> {
+    const input: ListObjectsV2CommandInput = {
+      Bucket: this.#bucket,
+      Prefix: this.#prefix + prefix,
+      MaxKeys: lengthMax,
+      ...(startAfter === "" ? {} : { StartAfter: this.#prefix + startAfter }),
+      ...(token === undefined ? {} : { ContinuationToken: token }),
+    };
+    const page = await this.#trying("list", prefix, 0, signal, (stallTimeout) => this.#listPage(input, stallTimeout));
+    if (this.#prefix === "") return page;
+    const objects: BucketObject[] = [];
+    for (const object of page.objects) {
+      if (!object.key.startsWith(this.#prefix)) {
+        throw bucketUnavailable(this.name, "list", prefix, new Error(`it listed ${JSON.stringify(object.key)}, which is not below ${JSON.stringify(this.#prefix)}`));
+      }
+      const key = ownText(object.key, this.#prefix.length);
+      if (key !== "") objects.push({ ...object, key }); // "" is a folder marker that some tools leave at the prefix itself
+    }
+    return { ...page, objects };
+  }
+
+  /** An answer that does not say whether it is the last page is none: an empty one would look like an empty bucket. */
+  async #listPage(input: ListObjectsV2CommandInput, stallTimeout: StallTimeout): Promise<Page> {
     const command = new ListObjectsV2Command(input);
     let own: readonly BucketObject[] | undefined;
     // Takes the objects out of the answer before the client reads it.

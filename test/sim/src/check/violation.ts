@@ -17,6 +17,8 @@ export type Checker =
   | "bounded"
   /** The faults have ended and the node does not recover in time, or one tenant's failures hold up others. */
   | "progress"
+  /** A LIST ended without an error and had not gone through every page. */
+  | "lists-are-whole"
   /** The node answered 500, left a rejection unhandled, or ended itself. */
   | "no-error"
   /** The real clock, random numbers, disk or thread pool were used. */

@@ -21,6 +21,8 @@ const CALL_FAULTS = {
   "bucket list fails": 0.1,
   "bucket list is slow": 0.3,
   "bucket list is stale": 0.3,
+  "bucket list page is empty": 0.4,
+  "bucket list loses its place": 0.05,
   "worker is slow": 0.05,
   "worker dies": 0.0008,
   "worker is out of memory": 0.0006,

@@ -2,8 +2,8 @@
  * A bucket on a simulated network. A call takes some time and takes effect at a moment within it; it may fail before that moment or after
  * it. The bucket outlives the runs of a node: what a dead node requested may still take effect.
  */
-import { BucketError, MemoryBucket } from "@pyromesh/block";
-import type { Bucket, BucketObject, ListOptions, PutOptions } from "@pyromesh/block";
+import { BucketError, MemoryBucket, pagedList } from "@pyromesh/block";
+import type { Bucket, BucketObject, ListOptions, Page, PageRequest, PutOptions } from "@pyromesh/block";
 import type { Clock } from "@pyromesh/base";
 import { Violation } from "../check/violation.ts";
 import type { Chance } from "./chance.ts";
@@ -110,25 +110,38 @@ export class SimBucket {
     if (failed.count > countMax) fail(new Violation("bounded", `${key} was put ${failed.count} times in ${Math.round(elapsedMs)} ms of failures`));
   }
 
+  /**
+   * The pages are followed by the product's own code, as those of S3 are. Fails the seed when a LIST ends well and lacks what was there when
+   * it began.
+   */
   async *#list(life: Life, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
     const { faults, scheduler } = this.#modules;
     const asOfMs = faults.comes("bucket list is stale") ? scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX) : Infinity;
-    const limit = options.limit ?? Infinity;
     // Pages are short, so that other events happen between two of them.
     const pageLength = this.#chance.int(1, 40);
-    let startAfter = options.startAfter ?? "";
-    for (let count = 0; count < limit; ) {
-      const page = await this.#call(life, `list ${prefix} after ${startAfter}`, signal, LIST, async () => {
-        for await (const found of this.#objects.list(prefix, { startAfter, limit: Math.min(pageLength, limit - count) }, signal)) return found;
-        return [];
+    let pageCount = 0;
+    const missing = new Set<string>();
+    for await (const page of this.#objects.list(prefix, { ...options, limit: Infinity }, signal)) for (const { key } of page) missing.add(key);
+    const fetchPage = ({ startAfter, token, lengthMax }: PageRequest): Promise<Page> => {
+      // A token is the number of its page, which makes it unlike the others of this LIST, and the key after which to go on.
+      const from = token === undefined ? startAfter : token.slice(token.indexOf(" ") + 1);
+      const tokenAfter = (key: string): string => `${++pageCount} ${key}`;
+      return this.#call(life, `list ${prefix} after ${from}`, signal, LIST, async () => {
+        // No token, or the one that was sent: neither leads on.
+        if (faults.comes("bucket list loses its place")) return { objects: [], isTruncated: true, nextToken: token };
+        if (faults.comes("bucket list page is empty")) return { objects: [], isTruncated: true, nextToken: tokenAfter(from) };
+        const length = Math.min(pageLength, lengthMax);
+        const found: BucketObject[] = [];
+        for await (const page of this.#objects.list(prefix, { startAfter: from, limit: length + 1 }, signal)) found.push(...page);
+        const passed = found.slice(0, length);
+        // A page may be empty, and not the last, where all of its keys are hidden or too new for a stale LIST.
+        const objects = passed.filter(({ key }) => !this.hidden.has(key) && (this.#putMs.get(key) ?? 0) <= asOfMs);
+        for (const { key } of passed) missing.delete(key); // also those that this page does not show: the store says that they are not there
+        return { objects, isTruncated: found.length > length, nextToken: tokenAfter(passed.at(-1)?.key ?? from) };
       });
-      const last = page.at(-1);
-      if (last === undefined) return;
-      startAfter = last.key;
-      count += page.length;
-      const seen = page.filter(({ key }) => !this.hidden.has(key) && (this.#putMs.get(key) ?? 0) <= asOfMs);
-      if (seen.length > 0) yield seen;
-    }
+    };
+    yield* pagedList(fetchPage, { ...options, bucket: "sim:", prefix });
+    if (options.limit === undefined && missing.size > 0) this.#modules.fail(new Violation("lists-are-whole", `a LIST of ${prefix} ended without an error and without ${[...missing][0]} and ${missing.size - 1} other keys`));
   }
 
   /** The effect happens in the middle of the call, even if the caller gives up or dies meanwhile; the reply may be lost. */
