@@ -131,6 +131,7 @@ describe("durability: the disk is full", function () {
     disk.fill(1_500_000);
     node = await spawnNode({ dataDir, flags: FLAGS });
     await node.logged(/writes are refused, and \/ready says so/);
+    await node.logged(/"msg":"ready"/); // until the bucket is listed, /ready names that first
     for (let n = 0; n < 8; n++) expect(await push(sent.size)).to.equal(503);
     expect(await ready()).to.match(/^503 not ready: writes: the disk has no room: .*; queries are answered\n$/);
     disk.free();
