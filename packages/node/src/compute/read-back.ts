@@ -122,6 +122,8 @@ export class ReadBack {
         if (round.isOver()) return;
         unreadable = page.unreadable;
         handed = this.#handOver(round, page);
+        // They are awaited in turn below. A death refuses all of them at once, and the first refusal ends the round.
+        for (const { done } of handed) done.catch(() => undefined);
         this.#atWork = handed;
         const [first] = page.records;
         if (this.#progress !== undefined && first !== undefined) this.#progress.firstSeq = Math.min(this.#progress.firstSeq, first.seq);
