@@ -1,5 +1,5 @@
 export { listeningLogger, StillClock } from "./fixtures.ts";
-export { MemoryDisk } from "./memory-store.ts";
+export { copyOf, MemoryDisk, pagesOf } from "./memory-store.ts";
 export { MemoryFile, MemoryCheckpoint } from "./memory-files.ts";
 export { mountSmallDisk } from "./small-disk.ts";
 export type { SmallDisk } from "./small-disk.ts";

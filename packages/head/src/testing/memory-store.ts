@@ -92,7 +92,7 @@ export class MemoryDisk implements StoreOpener {
       },
       pages: (range, { pageBytes }) => {
         check();
-        return pagesOf(inside(range), pageBytes);
+        return eachInTurn(pagesOf(inside(range), pageBytes));
       },
       compact: async () => check(),
       close: async () => {
@@ -102,26 +102,31 @@ export class MemoryDisk implements StoreOpener {
   }
 }
 
-async function* pagesOf(entries: readonly StoreEntry[], pageBytes: number): AsyncGenerator<readonly StoreEntry[]> {
+/** Entries in pages of at least `pageBytes` each, but for the last. */
+export function* pagesOf(entries: readonly StoreEntry[], pageBytes: number): Generator<readonly StoreEntry[], void> {
   let page: StoreEntry[] = [];
   let bytes = 0;
   for (const entry of entries) {
     page.push(entry);
     bytes += entry.key.length + entry.value.length;
-    if (bytes >= pageBytes) {
-      yield page;
-      page = [];
-      bytes = 0;
-    }
+    if (bytes < pageBytes) continue;
+    yield page;
+    page = [];
+    bytes = 0;
   }
   if (page.length > 0) yield page;
 }
 
-function copyOf(op: StoreOp): StoreOp {
+/** With bytes of its own: a caller may use its buffers again. */
+export function copyOf(op: StoreOp): StoreOp {
   const key = Uint8Array.from(op.key);
   return op.kind === "put" ? { kind: "put", key, value: Uint8Array.from(op.value) } : { kind: "delete", key };
 }
 
 function textOf(key: Uint8Array): string {
   return Buffer.from(key).toString("latin1");
+}
+
+async function* eachInTurn<T>(items: Iterable<T>): AsyncGenerator<T, void> {
+  yield* items;
 }

@@ -1,15 +1,13 @@
 import { CodedError, Metrics, silentLogger, systemClock } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
-import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, decodeRecord, PprofWriter, windowStartOf } from "@pyromesh/profile";
+import { decodeRecord, PprofWriter, windowStartOf } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import type { EncodeTask, Generation, ScanTask } from "./compute.ts";
 import { workerOf } from "./worker-of.ts";
 import { WorkerCompute } from "./worker-compute.ts";
+import { NOW_MS, scanOf, SETTINGS, taskOf as pushOf, WORKER_COUNT } from "../testing/worker-rig.ts";
 
-const NOW_MS = 1_700_000_000_000;
-const SETTINGS = { ...DEFAULT_PROFILE_LIMITS, ...DEFAULT_ACCEPTANCE_WINDOW };
-const WORKER_COUNT = 2;
 /** As in buffer-pool.ts. */
 const SLOT_COUNT = 64;
 const SLOT_BYTES = 64 * 2 ** 10;
@@ -32,41 +30,12 @@ function taskOf({ number, service = "shop", generation = 0, frameCount = 1, endp
   for (const endpoint of endpoints) {
     for (let frame = 0; frame < frameCount; frame++) writer.sample([writer.frame(nameOf(number, frame))], [number], [{ name: "endpoint", value: endpoint }]);
   }
-  return {
-    tenant: "t1",
-    labels: [
-      { name: "__name__", value: "process_cpu" },
-      { name: "service_name", value: service },
-    ],
-    pprof: writer.finish(),
-    folded: undefined,
-    profileId: undefined,
-    fallbackTimeNs: 1n,
-    idempotencyKey: undefined,
-    nowMs: NOW_MS,
-    ingest: undefined,
-    settings: SETTINGS,
-    generation,
-  };
+  return { ...pushOf(number, service, generation), pprof: writer.finish() };
 }
 
 /** Some 60 bytes; records are not compressed. */
 function nameOf(number: number, frame: number): string {
   return `push-${number}-frame-${frame}-${"x".repeat(40)}`;
-}
-
-function scanOf(generations: readonly Generation[]): ScanTask {
-  const query = {
-    startNs: 0n,
-    endNs: 2n ** 62n,
-    profileType: { name: "process_cpu", sampleType: CPU.type, sampleUnit: CPU.unit, periodType: CPU.type, periodUnit: CPU.unit },
-    selector: [],
-    callSite: [],
-    profileIds: [],
-    spanIds: [],
-    traceIds: [],
-  };
-  return { spec: { kind: "names", query }, tenants: ["t1"], firstWindowMs: 0, lastWindowMs: NOW_MS * 2, generations, parts: [] };
 }
 
 /** What a record says in its own bytes: whose push it is, in every string and value. */

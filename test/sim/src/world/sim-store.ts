@@ -4,6 +4,7 @@
  * there or not, and the store refuses all others until it is opened again.
  */
 import type { KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "@pyromesh/head";
+import { copyOf, pagesOf } from "@pyromesh/head/testing";
 import type { Chance } from "./chance.ts";
 import { diskFull } from "./sim-disk.ts";
 import type { DiskCalls } from "./sim-disk.ts";
@@ -179,25 +180,6 @@ function openHandle(state: StoreState, calls: DiskCalls): OrderedStore {
       if (state.isCurrent(handle)) state.nextHandle();
     },
   };
-}
-
-function* pagesOf(entries: readonly StoreEntry[], pageBytes: number): Generator<readonly StoreEntry[]> {
-  let page: StoreEntry[] = [];
-  let bytes = 0;
-  for (const entry of entries) {
-    page.push(entry);
-    bytes += entry.key.length + entry.value.length;
-    if (bytes < pageBytes) continue;
-    yield page;
-    page = [];
-    bytes = 0;
-  }
-  if (page.length > 0) yield page;
-}
-
-function copyOf(op: StoreOp): StoreOp {
-  const key = Uint8Array.from(op.key);
-  return op.kind === "put" ? { kind: "put", key, value: Uint8Array.from(op.value) } : { kind: "delete", key };
 }
 
 function textOf(key: Uint8Array): string {
