@@ -45,7 +45,8 @@ const ROOMS = {
   head: ["entries", "store", "disk", "state", "recovery"],
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
-  node: ["process", "compute", "background", "read", "write", "config", ".", "cli"],
+  gossip: ["membership", "links", "libp2p"],
+  node: ["process", "cluster", "compute", "background", "read", "write", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];

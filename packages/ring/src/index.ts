@@ -1,0 +1,1 @@
+export type { ClusterView, LostStore, Member, MemberState, StoreId } from "./cluster-view.ts";
