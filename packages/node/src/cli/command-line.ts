@@ -12,6 +12,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ["serve", async () => (await import("./serve-command.ts")).addServe],
   ["push", async () => (await import("./push-command.ts")).addPush],
   ["query", async () => (await import("./query-command.ts")).addQuery],
+  ["cluster", async () => (await import("./cluster-command.ts")).addCluster],
   ["bucket", async () => (await import("./bucket-command.ts")).addBucket],
   ["check-config", async () => (await import("./check-config-command.ts")).addCheckConfig],
   ["version", async () => (await import("./version-command.ts")).addVersion],
