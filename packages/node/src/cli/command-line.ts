@@ -10,6 +10,7 @@ import type { AddCommand, CommandModules } from "./command.ts";
 
 const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ["serve", async () => (await import("./serve-command.ts")).addServe],
+  ["dev", async () => (await import("./dev-command.ts")).addDev],
   ["push", async () => (await import("./push-command.ts")).addPush],
   ["query", async () => (await import("./query-command.ts")).addQuery],
   ["cluster", async () => (await import("./cluster-command.ts")).addCluster],

@@ -12,7 +12,7 @@ export interface CommandCall {
 }
 
 /** Its sleeps take no time, and are remembered. */
-class SleeplessClock extends ManualClock {
+export class SleeplessClock extends ManualClock {
   readonly sleepsMs: number[] = [];
 
   override async sleep(delayMs: number): Promise<void> {
