@@ -12,17 +12,19 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
+import { aloneCluster } from "./cluster/alone.ts";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute, InsertedRecord } from "./compute/compute.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
+import { printAddress } from "./config/setting.ts";
 import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
@@ -272,6 +274,11 @@ export class Node {
   #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
+    const httpAddress = printAddress(config.httpAddress);
+    const cluster = aloneCluster(
+      { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version },
+      () => head.storeId,
+    );
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const source = new PlacedSource({ bucket, localFiles: local });
@@ -300,6 +307,7 @@ export class Node {
     const writer = new Writer({
       activeSeries,
       arrivalTimes,
+      cluster,
       compute,
       head,
       clock,

@@ -264,7 +264,23 @@ export class ComputeEngine {
         scan.read(new DatasetSnapshot(dataset));
       }
     }
+    for (const dataset of this.#internAside(task.records ?? [], interrupt)) scan.read(dataset);
     return scan.partial();
+  }
+
+  /** Datasets of these records alone, which are not kept. */
+  #internAside(records: readonly InsertedRecord[], interrupt: Interrupt): Iterable<Dataset> {
+    const datasets = new Map<string, Dataset>();
+    for (const { tenant, service, timeMs, bytes } of records) {
+      const key = printDatasetKey({ tenant, service, windowStartMs: windowStartOf(timeMs) });
+      let dataset = datasets.get(key);
+      if (dataset === undefined) datasets.set(key, (dataset = new Dataset(service, this.#hashSeed)));
+      const row = this.#decoder.decode(bytes, "record");
+      const into = dataset;
+      this.#counting(into, () => into.insert(row));
+      interrupt.after(bytes.length);
+    }
+    return datasets.values();
   }
 }
 

@@ -114,6 +114,10 @@ export interface ScanTask {
   readonly parts: readonly SegmentPart[];
   /** Identities, 16 bytes each, of records that are left out, in memory and in segments: another node answers for them. */
   readonly except?: Uint8Array;
+  /** Identities, 16 bytes each: no record besides these counts, in memory and in segments. Absent: any. */
+  readonly only?: Uint8Array | undefined;
+  /** Records that lie in no generation: interned for this scan, and dropped after it. Their bytes are copied before `scan` returns. */
+  readonly records?: readonly InsertedRecord[] | undefined;
 }
 
 /** Results for segments and for rows in memory. A record that lies in both counts for segments. */

@@ -4,6 +4,7 @@ import type { EncodedRecord, Label } from "@pyromesh/profile";
 import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
+import { aloneCluster } from "../cluster/alone.ts";
 import type { Compute } from "../compute/compute.ts";
 import { openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
@@ -42,6 +43,7 @@ class World {
   /** Records that were encoded and not yet given back. */
   pooledCount = 0;
   readonly writer: Writer = new Writer({
+    cluster: aloneCluster({ name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" }, () => new Uint8Array(16)),
     compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
     head: {
       announce: () => void this.announcedCount++,

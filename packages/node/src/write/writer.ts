@@ -19,6 +19,7 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
 import { labelSetKey, refusal } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
+import type { Cluster } from "../cluster/ports.ts";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
 import { arrivalName } from "./arrival-times.ts";
@@ -37,6 +38,7 @@ export interface RecordStore {
 }
 
 export interface WriterModules {
+  readonly cluster: Cluster;
   readonly compute: Compute;
   readonly head: RecordStore;
   readonly clock: Clock;
@@ -73,7 +75,7 @@ export class Writer implements ProfileSink {
   }
 
   async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
-    const reason = this.#modules.refusesBecause();
+    const reason = this.#modules.refusesBecause() ?? this.#modules.cluster.view.writesRefusedBecause;
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
     this.#inFlightCount++;
     let announced: Announced | undefined;
