@@ -143,6 +143,17 @@ export class BucketLink {
     return this.#incomplete;
   }
 
+  /** The id of the bucket that this data dir writes to; undefined: none yet. */
+  get bucketId(): string | undefined {
+    return this.#modules.head.bucketMark?.bucketId;
+  }
+
+  /** This node founds the cluster of its bucket: its store made the bucket's identity, or an operator says so by `--bucket-init`. */
+  get isFounder(): boolean {
+    const { founderStore } = this.#identity ?? {};
+    return this.#options.isInit || (founderStore !== undefined && this.#ownStoreIds().has(founderStore));
+  }
+
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
   gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly string[] {
     const gaps = this.#modules.catalog.gapsWithin(tenants, startMs, endMs);
@@ -412,7 +423,7 @@ export class BucketLink {
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
       bucket,
-      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, createdAtMs: clock.nowMs() },
+      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, founderStore: toHex(head.storeId), createdAtMs: clock.nowMs() },
       signal,
     );
   }
