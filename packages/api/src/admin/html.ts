@@ -30,11 +30,12 @@ export function htmlTable(head: readonly string[], rows: readonly (readonly stri
   return `<table><thead>${line(head.map(escapeHtml), "th")}</thead><tbody>${rows.map((row) => line(row, "td")).join("\n")}</tbody></table>`;
 }
 
+/** Relative, so that they work below a prefix. */
 const PAGES = [
-  { path: "/", name: "Profiles" },
-  { path: "/ring", name: "Ring" },
-  { path: "/members", name: "Members" },
-  { path: "/memberlist", name: "Memberlist" },
+  { path: "./", name: "Profiles" },
+  { path: "ring", name: "Ring" },
+  { path: "members", name: "Members" },
+  { path: "memberlist", name: "Memberlist" },
 ];
 
 const STYLE =

@@ -105,7 +105,7 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the other members reach this node, once there is a cluster_name"),
   clusterAdvertise: setting("cluster_advertise", reachableKind, undefined, "the address that other members are told; unset: where it listens"),
   clusterName: setting("cluster_name", optionalNameKind, undefined, "makes this node a member of the cluster of that name; members of another are refused"),
-  clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file whose first line proves the right to join; a second line is taken from others too, while the secret is replaced"),
+  clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file with the secret that proves the right to join; two lines while it is replaced"),
   httpAdvertise: setting("http_advertise", reachableKind, undefined, "the address at which others reach this node's HTTP; unset: where it listens"),
   join: setting("join", joinKind, [], "member to join: host:port, dns+host:port for all addresses of a name, or file:path (repeatable)"),
   nodeName: setting("node_name", optionalNameKind, undefined, "this member's name, unique in the cluster; unset: the address of its first start"),
