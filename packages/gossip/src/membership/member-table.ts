@@ -247,19 +247,19 @@ export class MemberTable {
       return;
     }
     const isWorse = STATUSES.indexOf(entry.status) > STATUSES.indexOf(own.status);
-    if (entry.incarnation === own.incarnation && !isWorse && entry.bootId === own.bootId && entry.goneJoins < own.joins) {
+    if (entry.incarnation === own.incarnation && !isWorse && entry.bootId === own.bootId && !this.#rules.isGone(own.joins, entry.goneJoins)) {
       const acknowledgedBy = own.claimsFull ? NOBODY : unionOf(own.acknowledgedBy, entry.acknowledgedBy);
       if (acknowledgedBy !== own.acknowledgedBy) this.#put({ ...own, acknowledgedBy });
       return;
     }
     const isContradicted = entry.incarnation > own.incarnation || (entry.incarnation === own.incarnation && (isWorse || entry.bootId !== own.bootId));
-    if (isContradicted || entry.goneJoins >= own.joins) this.#refute(isContradicted ? entry.incarnation : own.incarnation, entry.goneJoins);
+    if (isContradicted || this.#rules.isGone(own.joins, entry.goneJoins)) this.#refute(isContradicted ? entry.incarnation : own.incarnation, entry.goneJoins);
   }
 
   /** Says anew, above `incarnation`, that this node is there. Where its store was forgotten since it joined, it joins anew. */
   #refute(incarnation: number, goneJoins: number): void {
     const own = this.#own;
-    const isGone = goneJoins >= own.joins;
+    const isGone = this.#rules.isGone(own.joins, goneJoins);
     if (incarnation < own.incarnation && !isGone) return;
     if (this.#fault !== undefined) return;
     this.#put({
@@ -395,7 +395,7 @@ export class MemberTable {
   }
 
   #putForgotten(entry: Entry): void {
-    this.#put({ ...entry, status: "forgotten", goneJoins: entry.joins, claimsFull: entry.claimsFull, acknowledgedBy: entry.acknowledgedBy });
+    this.#put({ ...entry, status: "forgotten", goneJoins: entry.joins, });
   }
 
   /** This store has read in the bucket all that it took before it learned of this loss. */
@@ -662,7 +662,7 @@ export class MemberTable {
   }
 
   #isFull(entry: Entry): boolean {
-    return this.#rules.isFull(entry, Math.max(entry.goneJoins, this.#losses.get(entry.storeId)?.goneJoins ?? 0));
+    return entry.claimsFull && !this.#rules.isGone(entry.joins, Math.max(entry.goneJoins, this.#losses.get(entry.storeId)?.goneJoins ?? 0));
   }
 
   #stateOf(entry: Entry): MemberState {
