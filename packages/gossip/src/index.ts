@@ -8,3 +8,4 @@ export { PeerLinks } from "./links/peer-links.ts";
 export type { LinkUser, PeerLinksModules, PeerLinksOptions } from "./links/peer-links.ts";
 export { PEER_BUDGET, PeerRequests } from "./links/requests.ts";
 export type { PeerBudget, PeerHandler, PeerIdentity, PeerRequestOptions } from "./links/requests.ts";
+export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
