@@ -30,7 +30,7 @@ import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logger } from "@pyromesh/base";
 import { createLibp2p } from "libp2p";
 import { GOSSIP_BYTES_MAX, type Channel, type PeerEndpoint, type PeerHandlers, type PeerLink, type PeerNetwork, type PeerNetworkOptions } from "../links/peer-network.ts";
-import { CLOSE_TIMEOUT_MS, StreamLink, timeoutSignal } from "./stream-link.ts";
+import { StreamLink } from "./stream-link.ts";
 
 type Node = Awaited<ReturnType<typeof createLibp2p>>;
 type Connection = Awaited<ReturnType<Node["dial"]>>;
@@ -214,17 +214,21 @@ class Libp2pEndpoint implements PeerEndpoint {
   }
 
   #newLink(connection: Connection, control: StreamLinkControl, isDialled: boolean, remoteAddress: string): StreamLink {
-    const link = new StreamLink({
+    const init = {
       peerId: connection.remotePeer.toString(),
       isDialled,
       remoteAddress,
       control,
-      onAdmitted: (admitted) => {
+      onAdmitted: (admitted: StreamLink) => {
         this.#gate.admit(connection);
         if (isDialled) void this.#openChannels(admitted, connection);
       },
-      end: (isGraceful) => void this.#endConnection(connection, isGraceful),
-    });
+      end: () => {
+        this.#gate.close(connection);
+        connection.abort(new Error("the link ended"));
+      },
+    };
+    const link = new StreamLink(init, { clock: this.#clock });
     this.#links.set(connection.id, link);
     this.#unproven.delete(connection.id);
     // It may have closed while the channel was opened.
@@ -267,20 +271,6 @@ class Libp2pEndpoint implements PeerEndpoint {
     this.#links.delete(connection.id);
     this.#gate.close(connection);
     link?.end("the connection closed");
-  }
-
-  async #endConnection(connection: Connection, isGraceful: boolean): Promise<void> {
-    this.#gate.close(connection);
-    if (isGraceful) {
-      const { signal, cancel } = timeoutSignal(CLOSE_TIMEOUT_MS, { clock: this.#clock });
-      const isClosed = await connection.close({ signal }).then(
-        () => true,
-        () => false,
-      );
-      cancel();
-      if (isClosed) return;
-    }
-    connection.abort(new Error("the link ended"));
   }
 
   #onGossip(topic: string, data: Uint8Array): void {

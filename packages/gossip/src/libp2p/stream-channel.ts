@@ -14,6 +14,8 @@ export interface ByteStream {
   pause(): void;
   resume(): void;
   abort(error: Error): void;
+  /** Ends this side's bytes, after those that were sent. */
+  close(options: { readonly signal: AbortSignal }): Promise<void>;
   addEventListener(type: "message", listener: (event: { readonly data: Uint8Array | Iterable<Uint8Array> }) => void): void;
   addEventListener(type: "drain" | "remoteCloseWrite", listener: () => void): void;
   addEventListener(type: "close", listener: (event: { readonly error?: Error }) => void): void;
@@ -21,6 +23,8 @@ export interface ByteStream {
 
 export interface ChannelListener {
   onFrame(frame: Uint8Array): void;
+  /** The other side sends nothing more on this channel. */
+  onFinished(): void;
   /** The stream is of no use any more. Called once or more. */
   onEnd(reason: string): void;
 }
@@ -68,7 +72,7 @@ export class StreamChannel {
   attach(stream: ByteStream): void {
     this.#stream = stream;
     stream.addEventListener("close", ({ error }) => this.#listener.onEnd(error?.message ?? "the other side closed it"));
-    stream.addEventListener("remoteCloseWrite", () => this.#listener.onEnd("the other side closed it"));
+    stream.addEventListener("remoteCloseWrite", () => this.#listener.onFinished());
     stream.addEventListener("drain", () => queueMicrotask(() => this.#onDrain()));
     stream.addEventListener("message", ({ data }) => this.#onBytes(data));
     this.#flush();
@@ -98,6 +102,11 @@ export class StreamChannel {
     this.#isPaused = isPaused;
     while (!this.#isPaused && this.#held.length > 0) this.#listener.onFrame(this.#held.shift()!);
     this.#pauseStream(this.#isPaused);
+  }
+
+  /** Resolves when the stream has taken all, or the signal aborts. Call it after `close`. */
+  async finish(signal: AbortSignal): Promise<void> {
+    await this.#stream?.close({ signal }).catch(() => undefined);
   }
 
   /** Hands over what was sent in this turn. Nothing is sent or received afterwards. */
