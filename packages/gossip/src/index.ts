@@ -15,3 +15,4 @@ export type { Loss } from "./membership/losses.ts";
 export { MemberTable } from "./membership/member-table.ts";
 export type { Changes, MemberTableOptions, OwnFault, ProbeAnswer, Refusal, RefusalCode } from "./membership/member-table.ts";
 export type { TableMessage } from "./membership/table-message.ts";
+export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
