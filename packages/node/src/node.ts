@@ -46,6 +46,7 @@ import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
+import { Hints } from "./write/hints.ts";
 import { Placement } from "./write/placement.ts";
 import { Replicator } from "./write/replicator.ts";
 import { WriteHealth } from "./write/write-health.ts";
@@ -317,6 +318,8 @@ export class Node {
     );
     const senders = new AppendSenders({ cluster, clock });
     this.#closers.push(() => Promise.resolve(senders.stop()));
+    const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
+    this.#closers.push(() => Promise.resolve(hints.stop()));
     const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
     const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
     const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
@@ -334,7 +337,7 @@ export class Node {
         head,
         senders,
         placement: new Placement({ cluster, storeId: () => head.storeId, limitsOf: () => EVERYWHERE, silent: () => senders.silent }),
-        onUnkept: () => {},
+        onUnkept: (identity, member) => hints.note(identity, member),
         clock,
         metrics,
       }),

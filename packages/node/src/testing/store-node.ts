@@ -6,8 +6,10 @@ import { CodedError, Metrics, silentLogger, toHex } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { AppendHandler } from "../cluster/append-handler.ts";
 import { AppendSenders } from "../cluster/append-senders.ts";
+import { Hints } from "../write/hints.ts";
+import type { HintedRecords } from "../write/hints.ts";
 import { Placement } from "../write/placement.ts";
-import type { PlacedRank, PlacementLimits } from "../write/placement.ts";
+import type { PlacementLimits } from "../write/placement.ts";
 import { Replicator } from "../write/replicator.ts";
 import type { Keeping } from "../write/replicator.ts";
 import type { FakeCluster, FakeClusterWorld } from "./fake-cluster.ts";
@@ -30,8 +32,11 @@ export class StoreNode {
   readonly senders: AppendSenders;
   readonly placement: Placement;
   readonly replicator: Replicator;
-  readonly head: { append: (record: EncodedRecord, stores: readonly Uint8Array[]) => Promise<{ isDuplicate: boolean; keptStores?: readonly Uint8Array[] }> } = {
+  readonly hints: Hints;
+  readonly head: HintedRecords & { append: (record: EncodedRecord, stores: readonly Uint8Array[]) => Promise<{ isDuplicate: boolean; keptStores?: readonly Uint8Array[] }> } = {
     append: (record, stores) => this.#append(record, stores),
+    entry: (identity) => this.held.get(toHex(identity)),
+    readRecord: async (identity) => this.held.get(toHex(identity))?.record,
   };
 
   constructor(world: FakeClusterWorld, name: string) {
@@ -46,7 +51,11 @@ export class StoreNode {
       limitsOf: () => this.limits,
       silent: () => this.senders.silent,
     });
-    const onUnkept = ({ identity }: Pick<EncodedRecord, "identity">, { member }: PlacedRank): void => void this.unkept.push({ identity: toHex(identity), member });
+    this.hints = new Hints({}, { cluster, head, senders: this.senders, clock: world.clock, logger: silentLogger, metrics });
+    const onUnkept = (identity: Uint8Array, member: string): void => {
+      this.unkept.push({ identity: toHex(identity), member });
+      this.hints.note(identity, member);
+    };
     this.replicator = new Replicator({ cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
     const handler = new AppendHandler({}, { cluster, head, floorOf: () => 0, refusesBecause: () => undefined, logger: silentLogger, metrics });
     cluster.peers.handle("append", (from, body) => handler.handle(from, body));
@@ -73,6 +82,7 @@ export class StoreNode {
   }
 
   stop(): void {
+    this.hints.stop();
     this.senders.stop();
   }
 

@@ -31,8 +31,8 @@ export interface OwnStore {
   append(record: EncodedRecord, stores: readonly Uint8Array[]): Promise<{ readonly isDuplicate: boolean; readonly keptStores?: readonly Uint8Array[] }>;
 }
 
-/** Told of each store that was to keep a record and has not said that it does. */
-export type OnUnkept = (record: Pick<EncodedRecord, "identity">, rank: PlacedRank) => void;
+/** Told of each other member's store that was to keep a record together with this node's, and has not said that it does. */
+export type OnUnkept = (identity: Uint8Array, member: string) => void;
 
 export interface ReplicatorModules {
   readonly cluster: Cluster;
@@ -97,6 +97,7 @@ class Replication implements Keeping {
   readonly #failures: Failure[] = [];
   /** Store ids that it was sent to. */
   readonly #asked = new Set<string>();
+  #isKeptHere = false;
   #openCount = 0;
   #round = 0;
   #acks: number;
@@ -138,6 +139,7 @@ class Replication implements Keeping {
   }
 
   #keepHere(placed: Placed, rank: PlacedRank): void {
+    this.#isKeptHere = true;
     const appended = this.#modules.head.append(this.#record, placed.stores).then(
       ({ keptStores }) => this.#ended(placed, rank, this.#lateRefusal(placed, rank, keptStores)),
       (thrown: unknown) => this.#ended(placed, rank, thrown instanceof CodedError ? thrown : unavailable("APPEND_FAILED", messageOf(thrown), thrown)),
@@ -206,7 +208,8 @@ class Replication implements Keeping {
   }
 
   #tellUnkept(): void {
-    for (const { rank } of this.#failures.splice(0)) this.#modules.onUnkept(this.#record, rank);
+    if (!this.#isKeptHere) return;
+    for (const { rank } of this.#failures.splice(0)) if (!rank.isSelf) this.#modules.onUnkept(this.#record.identity, rank.member);
   }
 
   #tooFew(count: number): CodedError {
