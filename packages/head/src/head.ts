@@ -312,6 +312,11 @@ export class Head {
     return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
   }
 
+  /** It holds the record, open or cut. */
+  has(identity: Uint8Array): boolean {
+    return this.#replayed().holds(identity);
+  }
+
   /** What the head knows of one record; undefined: it does not hold it. */
   entry(identity: Uint8Array): HeadEntry | undefined {
     const state = this.#replayed();
