@@ -40,6 +40,8 @@ import type { EntryFilter } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
 import { duplicateOf, placeIn } from "./state/placing.ts";
+import { collectPage } from "./state/record-columns.ts";
+import type { CollectFilter, RecordColumns } from "./state/record-columns.ts";
 import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
@@ -278,6 +280,11 @@ export class Head {
   /** The count and the sum of identities of the records that match, by fingerprint. Rejects `HEAD_PIN_EXPIRED`. */
   digest(filter: TenantFilter, pin: HeadPin): Promise<ReadonlyMap<bigint, SeriesDigest>> {
     return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
+  }
+
+  /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
+  collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
+    return collectPage(this.#replayed(), filter, into, fromSeq);
   }
 
   /** What the head knows of one record; undefined: it does not hold it. */
