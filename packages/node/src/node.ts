@@ -217,7 +217,7 @@ export class Node {
         compute.insert(generations.open, records);
         for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
-      onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
+      onCut: (cut) => late.engines?.flusher.noteCut(cut),
       onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
       onRenamed: (renamed) => {
         const { catalog, flusher, objects } = late.engines ?? {};
@@ -258,6 +258,8 @@ export class Node {
       },
     );
     await interned;
+    // The rows of a takeover's cut are read when it is sealed.
+    for (const { cutId, isTakeover } of head.cuts()) if (isTakeover) generations.leave(cutId);
 
     this.#progress.begin("reading which segments wait for the bucket");
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });

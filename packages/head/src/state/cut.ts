@@ -2,6 +2,7 @@
 import { firstSeqOf, lastSeqOf } from "../entries/cut-entry.ts";
 import type { CutState } from "./state.ts";
 import { windowKey } from "./record-stats.ts";
+import type { RecordStats } from "./record-stats.ts";
 
 export interface Cut {
   readonly cutId: number;
@@ -10,6 +11,8 @@ export interface Cut {
   readonly lastSeq: number;
   readonly madeAtMs: number;
   readonly groups: readonly CutGroup[];
+  /** It holds records of ranks above 0: a takeover made it. The others hold what this store is to flush. */
+  readonly isTakeover: boolean;
 }
 
 /** The records of one tenant and window: they become one segment. */
@@ -25,10 +28,15 @@ export interface CutGroup {
 
 /** Groups come in the order of their tenant and window. One of which no record is left is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
-  const groups = [...stats.groups]
+  const groups = groupsOf(stats);
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover: stats.ownCount < stats.recordCount };
+}
+
+/** In the order of their tenant and window. */
+export function groupsOf(stats: RecordStats): CutGroup[] {
+  return [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
       return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
-  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups };
 }

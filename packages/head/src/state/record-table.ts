@@ -82,6 +82,16 @@ export class RecordTable {
     if (page.count === 0) this.#pages.delete(Math.floor(seq / PAGE_ROWS));
   }
 
+  /** The smallest seq of a row; undefined: there is none. */
+  get firstSeq(): number | undefined {
+    let least = Infinity;
+    for (const number of this.#pages.keys()) if (number < least) least = number;
+    const page = this.#pages.get(least);
+    if (page === undefined) return undefined;
+    for (let index = 0; index < PAGE_ROWS; index++) if (page.f64[index * ROW_F64 + COMMIT] !== 0) return least * PAGE_ROWS + index;
+    return undefined;
+  }
+
   /** Whether the row of `seq`, which is there, has this identity. */
   hasIdentity(seq: number, identity: Uint8Array): boolean {
     const page = this.#pages.get(Math.floor(seq / PAGE_ROWS));

@@ -18,7 +18,7 @@
 import { CodedError, messageOf, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
-import type { Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
+import type { Cut, EntryFilter, Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
 import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import { planFlush } from "./flush-plan.ts";
@@ -113,10 +113,11 @@ export class Flusher {
 
   // --- called by the head, in the turn in which it applies the change ---------------------------------------------------
 
-  noteCut(cutId: number): void {
-    this.#modules.generations.turn(cutId);
+  noteCut({ cutId, isTakeover }: Pick<Cut, "cutId" | "isTakeover">): void {
+    // None of a takeover's rows is in memory: the sealer reads them from the head.
+    if (!isTakeover) this.#modules.generations.turn(cutId);
     this.#settle((wait) => {
-      if (!wait.needsCut) return;
+      if (isTakeover || !wait.needsCut) return;
       wait.needsCut = false;
       wait.cutIds.add(cutId);
     });
@@ -162,7 +163,7 @@ export class Flusher {
     let resolve!: () => void; // set before the constructor returns
     const done = new Promise<void>((resolveIt) => (resolve = resolveIt));
     const wait: FlushWait = {
-      needsCut: head.stats.openCount > 0,
+      needsCut: head.stats.ownOpenCount > 0,
       cutIds: new Set(head.cuts().map(({ cutId }) => cutId)),
       segments: new Set(this.#uploader.waiting()),
       segmentCount: 0,
@@ -229,13 +230,13 @@ export class Flusher {
 
   #plan(): FlushStep {
     const { clock, head } = this.#modules;
-    const { openBytes, openCount, openAgeMs = 0 } = head.stats;
+    const { ownOpenBytes, ownOpenCount, ownOpenAgeMs = 0 } = head.stats;
     return planFlush(
       {
         nowMs: clock.monotonicMs(),
-        openBytes,
-        openCount,
-        oldestAgeMs: openAgeMs,
+        openBytes: ownOpenBytes,
+        openCount: ownOpenCount,
+        oldestAgeMs: ownOpenAgeMs,
         isCutAsked: [...this.#waits].some(({ needsCut }) => needsCut),
         cutRetryAtMs: this.#cutFailure?.retryAtMs ?? 0,
         unsealed: head.cuts().map(({ cutId }) => ({ cutId, retryAtMs: this.#sealFailures.get(cutId)?.retryAtMs ?? 0 })),
@@ -248,7 +249,7 @@ export class Flusher {
     const { head, logger } = this.#modules;
     try {
       crashPoint("flush-before-cut");
-      await head.cut();
+      await head.cut(OWN);
       crashPoint("flush-after-cut");
       this.#cutFailure = undefined;
     } catch (error) {
@@ -291,6 +292,8 @@ export class Flusher {
   }
 }
 
+/** Records of rank 0: this store's to flush. Their rows are the open generation's, all of them and no others (a takeover cuts the rest). */
+const OWN: EntryFilter = { ranks: new Set([0]) };
 /** How many cuts, and how many segments, an error names. */
 const NAMED_COUNT_MAX = 5;
 

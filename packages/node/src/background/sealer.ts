@@ -8,13 +8,16 @@ import type { Logger, TenantId } from "@pyromesh/base";
 import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";
 import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
-import type { Cut, Head, NewSegment, OrdinalName } from "@pyromesh/head";
+import type { Cut, Head, LivePage, NewSegment, OrdinalName } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import type { Generations } from "./generations.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
 import { encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
+
+/** What is read of a takeover's records at once. */
+const TAKEOVER_PAGE_BYTES = 256 << 10;
 
 export interface SealerModules {
   readonly head: Head;
@@ -47,14 +50,47 @@ export class Sealer {
   }
 
   async #seal(cut: Cut): Promise<void> {
-    const { generations, head, logger } = this.#modules;
+    const { generations, head } = this.#modules;
     // 1. The ordinals. Before the head names them it settles the outcome of every earlier seal.
     const ordinals = await head.nextOrdinals(cut.cutId);
     if (ordinals === undefined) return;
     await this.#removeLeftovers(cut.cutId);
+    if (cut.isTakeover) return this.#sealTakeover(cut, ordinals);
     const generation = generations.of(cut.cutId);
     assert(generation !== undefined, "a cut that is not sealed has its rows in memory");
+    await this.#sealRows(cut, ordinals, generation);
+  }
 
+  /** Reads the cut's records from the head into a generation of this try alone. */
+  async #sealTakeover(cut: Cut, ordinals: readonly OrdinalName[]): Promise<void> {
+    const { compute, generations } = this.#modules;
+    const generation = generations.aside();
+    try {
+      await this.#intern(cut, generation);
+      await this.#sealRows(cut, ordinals, generation);
+    } finally {
+      compute.drop(generation);
+    }
+  }
+
+  async #intern({ cutId, firstSeq, lastSeq }: Cut, generation: Generation): Promise<void> {
+    const { compute, head } = this.#modules;
+    for (let fromSeq: number | undefined = firstSeq; fromSeq !== undefined; ) {
+      this.#signal.throwIfAborted();
+      let unreadable: LivePage["unreadable"] = [];
+      const untilSeq = lastSeq + 1;
+      fromSeq = await head.readLive({ fromSeq, untilSeq }, TAKEOVER_PAGE_BYTES, ({ records, unreadable: found }) => {
+        unreadable = found;
+        compute.insert(generation, records.flatMap((one) => (one.cutId === cutId ? [one.record] : [])));
+      });
+      for (const { seq, reason } of unreadable) await head.setAside(seq, `record ${seq}, read to be flushed for another store, is corrupt: ${reason}`);
+      // No faster than the workers intern.
+      await compute.settle();
+    }
+  }
+
+  async #sealRows(cut: Cut, ordinals: readonly OrdinalName[], generation: Generation): Promise<void> {
+    const { head, logger } = this.#modules;
     // 2. The files.
     const written: string[] = [];
     this.#leftovers.set(cut.cutId, written);

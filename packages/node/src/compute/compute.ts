@@ -29,7 +29,7 @@ import type {
   TopTableOptions,
 } from "@pyromesh/profile";
 
-/** Rows from one cut to the next; a number that only rises. */
+/** Rows from one cut to the next; a number that only rises. With a fraction: rows that were read from the head for one reader, into which nothing is committed. */
 export type Generation = number;
 
 export interface DatasetKey {
@@ -185,6 +185,8 @@ export interface RowSource {
   generationOf(cutId: number | undefined): Generation | undefined;
   /** The open generation and those of cuts not yet sealed. The head holds all of their records. */
   readonly liveGenerations: readonly Generation[];
+  /** No generation that was given so far is higher. */
+  readonly lastGeneration: Generation;
 }
 
 export interface Compute {
