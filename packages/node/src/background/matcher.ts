@@ -33,14 +33,6 @@ export interface MatcherModules {
   readonly metrics: Metrics;
 }
 
-/** What the head holds beside a plan, after `Matcher.match`. */
-export interface Matched {
-  /** Records with a smaller seq were compared with every object of the plan; of later ones nothing is known. */
-  readonly untilSeq: number;
-  /** The record is in an object of the plan that is not in the bucket yet: the head keeps it, and the plan counts it. */
-  has(identity: Uint8Array): boolean;
-}
-
 /** Objects that are read at a time for queries and takeovers. */
 const ASKED_READS_MAX = 4;
 /** Waits between two tries to read an object in the background. There is no last try: its records stay in the head meanwhile. */
@@ -94,9 +86,10 @@ export class Matcher {
 
   /**
    * Compares the head's records with these objects, of the bucket or on their way to it. Afterwards the head holds none that came before the call and is in
-   * one of them in the bucket. Rejects where an object cannot be read.
+   * one of them in the bucket. Resolves with identities (16 characters of latin1 each) of records that it holds on although one of the objects has them: it waits
+   * for its upload. Rejects where an object cannot be read.
    */
-  async match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<Matched> {
+  async match(objects: readonly CatalogEntry[], signal: AbortSignal): Promise<ReadonlySet<string>> {
     const { head } = this.#modules;
     const untilSeq = head.nextSeq;
     const byWindow = new Map<string, CatalogEntry[]>();
@@ -106,7 +99,11 @@ export class Matcher {
     const works: Promise<void>[] = [];
     for (const ofWindow of byWindow.values()) if (ofWindow.length > 0) works.push(this.#matchWindow(ofWindow, untilSeq, elsewhere, signal));
     await Promise.all(works);
-    return { untilSeq, has: (identity) => elsewhere.some((identities) => identities.has(identity)) };
+    const kept = new Set<string>();
+    for (const identities of elsewhere) {
+      for (const identity of identities.each()) if (head.has(identity)) kept.add(Buffer.from(identity.buffer, identity.byteOffset, identity.length).toString("latin1"));
+    }
+    return kept;
   }
 
   /** `objects`: of one window. Adds to `elsewhere` the identities of those that are not in the bucket. */

@@ -48,6 +48,13 @@ describe("released into", () => {
     expect(released.sinceMs).within(clock.monotonicMs() - 2999, clock.monotonicMs() - 2000);
   });
 
+  it("a segment that waits for its upload is named for as long as it waits", () => {
+    released.note(segment(1, { isUploaded: false }));
+    clock.advance(25 * HOUR_MS);
+    for (const ordinal of [2, 3, 4]) released.note(segment(ordinal));
+    expect(ordinals(["a"], 0, 0)).deep.equal([1, 3, 4]);
+  });
+
   it("after 24 h an object is forgotten", () => {
     released.note(segment(1));
     const notedMs = clock.monotonicMs();

@@ -5,7 +5,8 @@
  * What must stay true: an object is noted in the turn in which the head forgets its records. After a restart nothing is remembered: `sinceMs` says so, and a
  * reader that has not listed the bucket since then lists first.
  *
- * Bound: 24 h and `countMax` objects, some 700 bytes each. At the bound those noted longest ago are forgotten, and `sinceMs` moves on to their time.
+ * Bound: 24 h and `countMax` objects, some 700 bytes each. At the bound those noted longest ago are forgotten, and `sinceMs` moves on to their time. A segment that waits for
+ * its upload is not forgotten: no LIST shows it. The disk budget bounds how many there are.
  */
 import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
@@ -99,8 +100,9 @@ export class ReleasedInto {
 
   #expire(): void {
     const oldestMs = this.#clock.monotonicMs() - KEPT_MS;
-    for (const [key, { atMs }] of this.#noted) {
+    for (const [key, { object, atMs }] of this.#noted) {
       if (this.#noted.size <= this.#countMax && atMs >= oldestMs) return;
+      if (!object.isUploaded) continue;
       this.#sinceMs = Math.max(this.#sinceMs, atMs + 1);
       this.forget(key);
     }
