@@ -255,6 +255,11 @@ export class Row {
     const at = this.index * ROW_BYTES + IDENTITY;
     return this.page.bytes.slice(at, at + IDENTITY_BYTES);
   }
+  copyIdentity(to: Uint8Array, at: number): void {
+    const from = this.index * ROW_BYTES + IDENTITY;
+    const { bytes } = this.page;
+    for (let byte = 0; byte < IDENTITY_BYTES; byte++) to[at + byte] = bytes[from + byte]!;
+  }
   /** In latin1: 16 characters. */
   get identityKey(): string {
     const at = this.index * ROW_BYTES + IDENTITY;
