@@ -1,4 +1,4 @@
-export { CHANNELS, FRAME_BYTES_MAX } from "./links/peer-network.ts";
+export { CHANNELS, FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 export type { Channel, LinkListener, PeerEndpoint, PeerHandlers, PeerLink, PeerNetwork, PeerNetworkOptions } from "./links/peer-network.ts";
 export { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
 export type { ClusterState } from "./membership/cluster-state.ts";
@@ -7,3 +7,12 @@ export type { Loss } from "./membership/losses.ts";
 export { MemberTable } from "./membership/member-table.ts";
 export type { Changes, MemberTableOptions, OwnFault, ProbeAnswer, Refusal, RefusalCode } from "./membership/member-table.ts";
 export type { TableMessage } from "./membership/table-message.ts";
+export { METHODS as PEER_METHODS } from "./links/frame.ts";
+export type { PeerMethod } from "./links/frame.ts";
+export { PROTOCOL_MAX, PROTOCOL_MIN } from "./links/handshake.ts";
+export type { LinkedPeer, ProvenLink } from "./links/link-session.ts";
+export { PeerLinks } from "./links/peer-links.ts";
+export type { LinkUser, PeerLinksModules, PeerLinksOptions } from "./links/peer-links.ts";
+export { PEER_BUDGET, PeerRequests } from "./links/requests.ts";
+export type { PeerBudget, PeerHandler, PeerIdentity, PeerRequestOptions } from "./links/requests.ts";
+export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
