@@ -16,3 +16,5 @@ export type { LinkUser, PeerLinksModules, PeerLinksOptions } from "./links/peer-
 export { PEER_BUDGET, PeerRequests } from "./links/requests.ts";
 export type { PeerBudget, PeerHandler, PeerIdentity, PeerRequestOptions } from "./links/requests.ts";
 export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
+export { Membership } from "./membership.ts";
+export type { MembershipLinks, MembershipOptions, MembershipShellModules, StateFile } from "./membership.ts";
