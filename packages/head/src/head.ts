@@ -42,6 +42,8 @@ import { isOwnFilter, matcherOf } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
 import { duplicateOf, placeIn } from "./state/placing.ts";
+import { collectPage } from "./state/record-columns.ts";
+import type { CollectFilter, RecordColumns } from "./state/record-columns.ts";
 import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import { digestOf, entryOf, pinOf, replicaPage, selectPage } from "./state/selection.ts";
@@ -266,6 +268,11 @@ export class Head {
     return change.cut;
   }
 
+  /** Length of the shortest list of stores under which a record is held, open or cut; 0: by this store alone. Undefined: none is held. */
+  get storeCountMin(): number | undefined {
+    return this.#replayed().table.storeCountMin;
+  }
+
   /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
   cuts(): readonly Cut[] {
     return [...this.#replayed().cuts.values()].map(printCut).sort((a, b) => a.cutId - b.cutId);
@@ -310,6 +317,16 @@ export class Head {
   /** The count and the sum of identities of the records that match, by fingerprint. Rejects `HEAD_PIN_EXPIRED`. */
   digest(filter: TenantFilter, pin: HeadPin): Promise<ReadonlyMap<bigint, SeriesDigest>> {
     return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
+  }
+
+  /** It holds the record, open or cut. */
+  has(identity: Uint8Array): boolean {
+    return this.#replayed().holds(identity);
+  }
+
+  /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
+  collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
+    return collectPage(this.#replayed(), filter, into, fromSeq);
   }
 
   /** What the head knows of one record; undefined: it does not hold it. */

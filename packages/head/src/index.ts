@@ -1,5 +1,7 @@
 export type { SeriesDigest } from "./state/digest.ts";
 export type { EntryFilter } from "./state/entry-filter.ts";
+export { RecordColumns } from "./state/record-columns.ts";
+export type { CollectFilter } from "./state/record-columns.ts";
 export type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 export type { Cut, CutGroup } from "./state/cut.ts";
 export type { DiskUse } from "./disk/disk-budget.ts";

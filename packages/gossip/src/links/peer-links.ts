@@ -58,7 +58,8 @@ const HANDSHAKES_MAX = 64;
 const DIAL_TIMEOUT_MS = 5000;
 /** A link answers a ping within this time, or it is given up where another one is there to take its place. */
 const PING_TIMEOUT_MS = 1000;
-const RETRY = { firstMs: 100, maxMs: 10_000 };
+/** After a failed dial. The longest is short: a member that is back is reached within seconds, and a refused dial costs little. */
+const RETRY = { firstMs: 100, maxMs: 3000 };
 /** Messages to a member that is being dialled. Beyond it the oldest are dropped: whoever sends them repeats what matters. */
 const WAITING_MESSAGES_MAX = 16;
 /** A retired link is closed when it is idle, but not before the other side has retired it too, and at the latest after RETIRED_MAX_MS. */
@@ -414,9 +415,10 @@ export class PeerLinks {
       return;
     }
     const { peer } = session;
+    const isCurrent = this.#current.get(peer.name) === session;
+    if (isCurrent) this.#current.delete(peer.name);
     this.#user?.onDown(session, reason);
-    if (this.#current.get(peer.name) !== session) return;
-    this.#current.delete(peer.name);
+    if (!isCurrent) return;
     for (const listener of this.#downListeners) listener(peer, reason);
   }
 

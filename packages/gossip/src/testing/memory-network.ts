@@ -259,6 +259,7 @@ class MemoryLink implements PeerLink {
   #listener: LinkListener | undefined;
   #isAdmitted = false;
   #isOpen = true;
+  #endReason: string | undefined;
 
   constructor({ endpoint, other, isDialled, network }: MemoryLinkInit) {
     this.peerId = other.peerId;
@@ -277,7 +278,11 @@ class MemoryLink implements PeerLink {
   }
 
   get isOpenForAll(): boolean {
-    return this.#isOpen && this.#isAdmitted && this.#peer!.#isAdmitted;
+    return this.#isOpen && this.#areAllAdmitted;
+  }
+
+  get #areAllAdmitted(): boolean {
+    return this.#isAdmitted && this.#peer!.#isAdmitted;
   }
 
   admit(): void {
@@ -305,7 +310,9 @@ class MemoryLink implements PeerLink {
   listen(listener: LinkListener): void {
     assert(this.#listener === undefined, "a link has one listener");
     this.#listener = listener;
-    this.#peer?.pump();
+    const reason = this.#endReason;
+    if (reason !== undefined) return queueMicrotask(() => listener.onClosed(reason));
+    this.#peer!.pump();
   }
 
   pause(channel: Channel, isPaused: boolean): void {
@@ -341,7 +348,7 @@ class MemoryLink implements PeerLink {
   #mayDeliver(channel: Channel, { frames, isPaused }: Outgoing): boolean {
     const peer = this.#peer!;
     // The channels other than control are open once both sides have admitted each other.
-    return frames.length > 0 && peer.#isOpen && peer.#listener !== undefined && !isPaused && (channel === "control" || this.isOpenForAll) && !this.#way.isCut;
+    return frames.length > 0 && peer.#isOpen && peer.#listener !== undefined && !isPaused && (channel === "control" || this.#areAllAdmitted) && !this.#way.isCut;
   }
 
   #deliver(channel: Channel, out: Outgoing): void {
@@ -356,12 +363,11 @@ class MemoryLink implements PeerLink {
   close(): void {
     if (!this.#isOpen) return;
     const peer = this.#peer!;
-    const open = [...this.#outgoing].filter(([channel]) => channel === "control" || this.isOpenForAll);
     this.#endHere("this side closed it");
     const { isCut, delayMs } = this.#way;
     if (isCut) return; // the other side learns nothing
     const finish = (): void => {
-      for (const [channel, out] of open) while (this.#mayDeliver(channel, out)) this.#deliver(channel, out);
+      for (const [channel, out] of this.#outgoing) while (this.#mayDeliver(channel, out)) this.#deliver(channel, out);
       peer.#endHere("the other side closed it");
     };
     if (delayMs > 0) this.#network.clock.after(delayMs, finish);
@@ -384,6 +390,7 @@ class MemoryLink implements PeerLink {
   #endHere(reason: string): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#endReason = reason;
     this.#endpoint.links.delete(this);
     for (const out of this.#outgoing.values()) for (const resolve of out.waiting.splice(0)) resolve();
     const listener = this.#listener;

@@ -5,12 +5,12 @@ import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofW
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { aloneCluster } from "../cluster/alone.ts";
+import type { Cluster } from "../cluster/ports.ts";
 import type { Compute } from "../compute/compute.ts";
 import { openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
 import { ArrivalTimes } from "./arrival-times.ts";
-import { placeOnSelf } from "./placement.ts";
-import type { Placement } from "./placement.ts";
+import type { PlacedRecord } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
 
@@ -24,7 +24,7 @@ class World {
   encodedCount = 0;
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly storesOf: Map<string, readonly Uint8Array[]> = new Map();
-  placement: Placement = placeOnSelf(() => new Uint8Array(16));
+  storesFor: (record: PlacedRecord) => readonly Uint8Array[] = () => [new Uint8Array(16)];
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
@@ -40,22 +40,22 @@ class World {
   };
   /** Appends that the head waits for. */
   announcedCount = 0;
+  isInContact = true;
+  /** When nobody reads the bytes of a record any more, where that is later than when it is kept. */
+  unread: Promise<void> | undefined;
   /** Records that were encoded and not yet given back. */
   pooledCount = 0;
   readonly writer: Writer = new Writer({
-    cluster: aloneCluster({ name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" }, () => new Uint8Array(16)),
+    cluster: this.#cluster(),
     compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
     head: {
       announce: () => void this.announcedCount++,
       arrived: () => void this.announcedCount--,
-      append: async (record, stores) => {
+    },
+    replicator: {
+      keep: (record) => {
         expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
-        if (this.headRefusal !== undefined) throw this.headRefusal;
-        const key = Buffer.from(record.identity).toString("hex");
-        const isDuplicate = this.kept.has(key);
-        this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
-        this.storesOf.set(key, stores);
-        return { isDuplicate };
+        return { kept: this.#append(record), unread: this.unread };
       },
     },
     clock: this.clock,
@@ -64,9 +64,21 @@ class World {
     limitsFor: () => this.limits,
     floorOf: () => this.floorMs,
     openGeneration: () => 0,
-    placement: { of: (record) => this.placement.of(record) },
     refusesBecause: () => undefined,
   });
+
+  #cluster(): Cluster {
+    const alone = aloneCluster({ name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" }, () => new Uint8Array(16));
+    const isInContact = (): boolean => this.isInContact;
+    return Object.defineProperty(alone, "isInContact", { get: isInContact });
+  }
+
+  async #append(record: EncodedRecord): Promise<void> {
+    if (this.headRefusal !== undefined) throw this.headRefusal;
+    const key = Buffer.from(record.identity).toString("hex");
+    this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
+    this.storesOf.set(key, this.storesFor(record));
+  }
 
   #countPooled(compute: Compute): Compute {
     const { encode, release } = compute;
@@ -134,7 +146,7 @@ describe("writer: placement", () => {
     const world = new World();
     world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0, sessionsPerSeriesMax: 1 };
     const idOf = (fingerprint: bigint): Uint8Array => Buffer.from(fingerprint.toString(16).padStart(32, "0"), "hex");
-    world.placement = { of: ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))] };
+    world.storesFor = ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))];
     const session = { name: "__session_id__", value: "0a1b2c3d4e5f6071" };
     await world.push(profile(["/a", "/b", "/c"], 1n, [session]), profile(["/a"], 2n, [session]), profile(["/a"], 3n));
     const placed = [...world.kept].map(([key, { bytes }]) => {
@@ -147,15 +159,34 @@ describe("writer: placement", () => {
     expect(placed).to.have.length(5);
     expect(new Set(placed).size, "three endpoints with a session, one without").to.equal(4);
   });
+});
 
-  it("on one node every record is placed on this store, under the id that is in force", () => {
-    let id = new Uint8Array(16).fill(1);
-    const placement = placeOnSelf(() => id);
-    const record = { tenant: "t", service: "s", fingerprint: 5n };
-    expect(placement.of(record)).to.deep.equal([id]);
-    expect(placement.of(record), "no list per record").to.equal(placement.of({ ...record, fingerprint: 6n }));
-    id = new Uint8Array(16).fill(2);
-    expect(placement.of(record)).to.deep.equal([id]);
+describe("writer: contact", () => {
+  it("a push is refused where contact was lost while it was kept, and what was kept stays", async () => {
+    const world = new World();
+    world.isInContact = false;
+    const thrown = await world.push(profile(["a"])).catch((error: unknown) => error);
+    expect(thrown).instanceOf(CodedError).with.property("code", "OUT_OF_CONTACT");
+    expect([world.kept.size, world.pooledCount]).deep.equal([1, 0]);
+  });
+
+  it("one whose profiles were all refused for what they are is told so, in contact or not", async () => {
+    const world = new World();
+    world.isInContact = false;
+    world.floorMs = 5_000;
+    expect(await world.push(profile(["a"]))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
+  });
+
+  it("a push is answered before a slow store has read its record, whose memory is given back when it has", async () => {
+    const world = new World();
+    let read!: () => void;
+    world.unread = new Promise((resolve) => (read = resolve));
+    expect(await world.push(profile(["a"]))).deep.equal([]);
+    expect(world.pooledCount, "a store still reads it").equal(1);
+    read();
+    await world.unread;
+    await Promise.resolve();
+    expect(world.pooledCount).equal(0);
   });
 });
 
