@@ -41,7 +41,7 @@ function verdict({ mayStop, reasons }: ClusterHealth): string {
 function memberTable({ members }: ClusterStatus, health: ClusterHealth): string {
   const byName = new Map(health.members.map((member) => [member.name, member]));
   return htmlTable(
-    ["", "member", "state", "zone", "HTTP", "share", "not in the bucket yet", "to upload", "takeovers", "build"],
+    ["", "member", "state", "zone", "HTTP", "share", "records to flush", "kept for others", "to upload", "takeovers", "build"],
     members.map((member, index) => [
       colorMark(index),
       `${escapeHtml(member.name)}${member.isSelf ? ' <span class="dim">(this node)</span>' : ""}`,
@@ -56,14 +56,8 @@ function memberTable({ members }: ClusterStatus, health: ClusterHealth): string 
 }
 
 function heldCells(health: MemberHealth | undefined): string[] {
-  if (health === undefined) return ["", "", ""];
-  if (health.unreachableBecause !== undefined) return [`<span class="bad">${escapeHtml(health.unreachableBecause)}</span>`, "", ""];
-  const { unflushedRecords, unflushedBytes, backlogBytes, takeovers } = health;
-  return [
-    unflushedRecords === undefined ? "" : number(`${unflushedRecords} records, ${bytes(unflushedBytes)}`),
-    number(bytes(backlogBytes)),
-    takeovers === undefined ? "" : number(String(takeovers)),
-  ];
+  const { ownRecords, keptRecords, backlogBytes, takeovers } = health ?? {};
+  return [ownRecords, keptRecords].map(count).concat(bytes(backlogBytes), count(takeovers)).map(number);
 }
 
 function refusals({ members }: ClusterHealth): string {
@@ -111,10 +105,14 @@ function number(text: string): string {
   return `<span class="num">${escapeHtml(text)}</span>`;
 }
 
-/** To three digits: 1.5 MB. */
-function bytes(count: number | undefined): string {
-  if (count === undefined) return "";
-  let value = count;
+function count(value: number | undefined): string {
+  return value === undefined ? "" : value.toLocaleString("en-US");
+}
+
+/** To three digits: 1.50 MB. */
+function bytes(size: number | undefined): string {
+  if (size === undefined) return "";
+  let value = size;
   let unit = 0;
   while (value >= 1000 && unit < BYTE_UNITS.length - 1) {
     value /= 1024;

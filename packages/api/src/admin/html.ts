@@ -43,7 +43,7 @@ const STYLE =
   "nav a{margin-right:1rem}h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:1.6rem}" +
   "table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem;border-bottom:1px solid #8884;vertical-align:top}" +
   "code,.num{font-family:ui-monospace,monospace;font-variant-numeric:tabular-nums}" +
-  ".good{color:#18794e}.bad{color:#cd2b31;font-weight:600}.dim{opacity:.65}.ring{display:flex;gap:2rem;flex-wrap:wrap;align-items:center}" +
+  ".good{color:#18794e}.bad{color:#cd2b31;font-weight:600}.dim{opacity:.65}.ring{display:flex;gap:2rem;flex-wrap:wrap;align-items:center}.ring>div{flex:1;min-width:18rem}" +
   "@media(prefers-color-scheme:dark){.good{color:#4cc38a}.bad{color:#ff8589}a{color:#7cb9ff}}";
 
 const CONTENT_SECURITY_POLICY = [

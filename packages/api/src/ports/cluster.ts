@@ -83,11 +83,12 @@ export interface ClusterHealth {
 
 export interface MemberHealth {
   readonly name: string;
-  /** Why nothing is known of it; then the numbers are undefined. */
-  readonly unreachableBecause: string | undefined;
-  /** Records that are not in the bucket yet, and their bytes. */
-  readonly unflushedRecords: number | undefined;
-  readonly unflushedBytes: number | undefined;
+  /** What keeps the next node from being stopped, as far as it is this member's. */
+  readonly problems: readonly string[];
+  /** Undefined, as all below: it did not answer. Records that are not in the bucket yet, which this member is to flush. */
+  readonly ownRecords: number | undefined;
+  /** The same, kept for members that are to flush them. */
+  readonly keptRecords: number | undefined;
   /** Bytes of sealed segments that wait for their upload. */
   readonly backlogBytes: number | undefined;
   /** Records that it flushed in place of another member, since its start. */

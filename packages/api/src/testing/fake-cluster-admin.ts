@@ -19,9 +19,9 @@ export class FakeClusterAdmin implements ClusterAdmin {
     mayStop: false,
     reasons: ["node-3 is dead: start it again, or wait until its records are in the bucket"],
     members: [
-      { name: "node-1", unreachableBecause: undefined, unflushedRecords: 12, unflushedBytes: 34_567, backlogBytes: 0, takeovers: 1, lastRefusals: ["12:00:03 NOT_ENOUGH_ACKS: 1 of 2 answered"] },
-      { name: "node-2", unreachableBecause: undefined, unflushedRecords: 0, unflushedBytes: 0, backlogBytes: 5, takeovers: 0, lastRefusals: [] },
-      { name: "node-3", unreachableBecause: "it does not answer", unflushedRecords: undefined, unflushedBytes: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },
+      { name: "node-1", problems: [], ownRecords: 12, keptRecords: 34_567, backlogBytes: 0, takeovers: 1, lastRefusals: ["12:00:03 NOT_ENOUGH_ACKS: 1 of 2 answered"] },
+      { name: "node-2", problems: [], ownRecords: 0, keptRecords: 0, backlogBytes: 5, takeovers: 0, lastRefusals: [] },
+      { name: "node-3", problems: ["it does not answer"], ownRecords: undefined, keptRecords: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },
     ],
   };
   readonly asked: string[] = [];

@@ -23,15 +23,15 @@ const HEALTH = {
   mayStop: false,
   reasons: ["c is dead: start it again"],
   members: [
-    { name: "a", unflushedRecords: 3, unflushedBytes: 2048, backlogBytes: 1_500_000, takeovers: 1 },
-    { name: "b", unflushedRecords: 0, unflushedBytes: 0, backlogBytes: 0, takeovers: 0 },
-    { name: "c", unreachableBecause: "it does not answer" },
+    { name: "a", problems: [], ownRecords: 3, keptRecords: 2048, backlogBytes: 1_500_000, takeovers: 1 },
+    { name: "b", problems: [], ownRecords: 0, keptRecords: 0, backlogBytes: 0, takeovers: 0 },
+    { name: "c", problems: ["it does not answer"] },
   ],
 };
 const GOOD = { mayStop: true, reasons: [], members: [] };
 
 const reply = (body: object, status = 200): Response => new Response(JSON.stringify(body), { status });
-const held = (unflushedRecords: number, backlogBytes: number): Response => reply({ ...GOOD, members: [{ name: "a", unflushedRecords, unflushedBytes: unflushedRecords * 10, backlogBytes, takeovers: 0 }] });
+const held = (ownRecords: number, backlogBytes: number): Response => reply({ ...GOOD, members: [{ name: "a", problems: [], ownRecords, keptRecords: 0, backlogBytes, takeovers: 0 }] });
 
 describe("pyromesh cluster", () => {
   it("status: a table for people", async () => {
@@ -43,10 +43,10 @@ describe("pyromesh cluster", () => {
         "cluster prod, as a (*) sees it: 2 of 3 members active",
         "a record is kept by 3, and a push is answered once 2 have it on disk",
         "",
-        "MEMBER  STATE            ZONE  HTTP    CLUSTER  SHARE   NOT IN THE BUCKET YET                  TAKEOVERS  BUILD",
-        "a *     active           eu-1  a:4040  a:7946   33.3 %  3 records, 2.00 KB, 1.43 MB to upload  1          0.1.0",
-        "b       active, suspect  -     b:4040  b:7946   33.3 %  0 records, 0 B                         0          0.1.0",
-        "c       dead             -     c:4040  c:7946   0.0 %   it does not answer                     ?          0.1.0",
+        "MEMBER  STATE            ZONE  HTTP    CLUSTER  SHARE   TO FLUSH  KEPT FOR OTHERS  TO UPLOAD  TAKEOVERS  BUILD",
+        "a *     active           eu-1  a:4040  a:7946   33.3 %  3         2048             1.43 MB    1          0.1.0",
+        "b       active, suspect  -     b:4040  b:7946   33.3 %  0         0                0 B        0          0.1.0",
+        "c       dead             -     c:4040  c:7946   0.0 %   ?         ?                ?          ?          0.1.0",
         "",
         "left: z",
         "lost store of c: 0c, not cleared: it counts as one that does not answer",
@@ -93,14 +93,14 @@ describe("pyromesh cluster", () => {
     const { exitCode, notes, calls, sleepsMs } = await runCommand(["cluster", "leave"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), held(5, 0), held(0, 99), new TypeError("fetch failed")] });
     expect(exitCode).to.equal(0);
     expect(calls[1]!.method).to.equal("POST");
-    expect(notes).to.equal("a is leaving: it flushes what it holds, and its process ends\na: 5 records, 50 B to go\na: 0 records, 0 B, 99 B to upload to go\n");
+    expect(notes).to.equal("a is leaving: it flushes what it holds, and its process ends\na: 5 records to flush, 0 kept for others, 0 B to upload\na: 0 records to flush, 0 kept for others, 99 B to upload\n");
     expect(sleepsMs).to.deep.equal([1000, 1000, 1000]);
     expect((await runCommand(["cluster", "leave", "--no-wait"], { replies: [reply(STATUS), reply({}, 202)] })).calls.length).to.equal(2);
   });
 
   it("drain: waits until the node holds nothing", async () => {
     const { exitCode, notes } = await runCommand(["cluster", "drain"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), held(0, 0)] });
-    expect([exitCode, notes]).to.deep.equal([0, "a is draining: it takes no more pushes and flushes what it holds\na: 5 records, 50 B to go\n"]);
+    expect([exitCode, notes]).to.deep.equal([0, "a is draining: it takes no more pushes and flushes what it holds\na: 5 records to flush, 0 kept for others, 0 B to upload\n"]);
   });
 
   it("an answer of something else is refused", async () => {

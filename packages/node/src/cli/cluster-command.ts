@@ -67,7 +67,7 @@ export const addCluster: AddCommand = (program, modules, done) => {
     const self = readStatusReply((await client.get("/members?format=json")).json).self;
     await client.command("/api/v1/cluster/drain");
     terminal.note(`${self} is draining: it takes no more pushes and flushes what it holds\n`);
-    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health?.unflushedRecords === 0 && health.backlogBytes === 0);
+    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health?.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
     done(0);
   });
 };
@@ -87,7 +87,7 @@ async function waitFor(client: Client, self: string, { clock, terminal }: Comman
       terminal.note(`${self} does not answer any more\n`);
       return;
     }
-    const text = `${self}: ${heldText(health)} to go\n`;
+    const text = `${self}: ${heldText(health)}\n`;
     if (text !== told) terminal.note((told = text));
     await clock.sleep(POLL_INTERVAL_MS);
   }
@@ -112,8 +112,7 @@ function statusText(status: StatusReply, health: HealthReply): string {
       member.httpAddress,
       member.clusterAddress === "" ? "-" : member.clusterAddress,
       `${(member.share * 100).toFixed(1)} %`,
-      held === undefined ? "?" : (held.unreachableBecause ?? heldText(held)),
-      held?.takeovers === undefined ? "?" : String(held.takeovers),
+      ...heldCells(held),
       member.build,
     ];
   });
@@ -125,7 +124,7 @@ function statusText(status: StatusReply, health: HealthReply): string {
     ...(status.writesRefusedBecause === null ? [] : [`it takes no pushes: ${status.writesRefusedBecause}`]),
     ...(status.queriesRefusedBecause === null ? [] : [`it answers no queries: ${status.queriesRefusedBecause}`]),
     "",
-    textTable(["MEMBER", "STATE", "ZONE", "HTTP", "CLUSTER", "SHARE", "NOT IN THE BUCKET YET", "TAKEOVERS", "BUILD"], rows),
+    textTable(["MEMBER", "STATE", "ZONE", "HTTP", "CLUSTER", "SHARE", "TO FLUSH", "KEPT FOR OTHERS", "TO UPLOAD", "TAKEOVERS", "BUILD"], rows),
     "",
     ...status.gone.map(({ name, state }) => `${state === "left" ? "left" : "forgotten"}: ${name}`),
     ...status.lostStores.map(({ member, storeId, isCleared }) => `lost store of ${member}: ${storeId}, ${isCleared ? "cleared: nothing of it is missing" : "not cleared: it counts as one that does not answer"}`),
@@ -138,7 +137,12 @@ function healthText({ mayStop, reasons }: HealthReply): string {
   return `no node should be stopped yet:\n${reasons.map((reason) => `  ${reason}\n`).join("")}`;
 }
 
-function heldText({ unflushedRecords = 0, unflushedBytes = 0, backlogBytes = 0 }: HeldReply): string {
-  const upload = backlogBytes === 0 ? "" : `, ${shortSize(backlogBytes)} to upload`;
-  return `${unflushedRecords} records, ${shortSize(unflushedBytes)}${upload}`;
+/** "?": it did not say. */
+function heldCells({ ownRecords, keptRecords, backlogBytes, takeovers }: Partial<HeldReply> = {}): string[] {
+  const count = (value: number | undefined): string => (value === undefined ? "?" : String(value));
+  return [count(ownRecords), count(keptRecords), backlogBytes === undefined ? "?" : shortSize(backlogBytes), count(takeovers)];
+}
+
+function heldText({ ownRecords = 0, keptRecords = 0, backlogBytes = 0 }: HeldReply): string {
+  return `${ownRecords} records to flush, ${keptRecords} kept for others, ${shortSize(backlogBytes)} to upload`;
 }

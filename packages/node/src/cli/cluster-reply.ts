@@ -36,9 +36,8 @@ export interface HealthReply {
 
 export interface HeldReply {
   readonly name: string;
-  readonly unreachableBecause?: string | undefined;
-  readonly unflushedRecords?: number | undefined;
-  readonly unflushedBytes?: number | undefined;
+  readonly ownRecords?: number | undefined;
+  readonly keptRecords?: number | undefined;
   readonly backlogBytes?: number | undefined;
   readonly takeovers?: number | undefined;
 }
@@ -74,9 +73,8 @@ const HEALTH: z.ZodType<HealthReply> = z.object({
   members: z.array(
     z.object({
       name: z.string(),
-      unreachableBecause: z.string().optional(),
-      unflushedRecords: z.number().optional(),
-      unflushedBytes: z.number().optional(),
+      ownRecords: z.number().optional(),
+      keptRecords: z.number().optional(),
       backlogBytes: z.number().optional(),
       takeovers: z.number().optional(),
     }),

@@ -8,6 +8,7 @@ import { devLine } from "./dev-log.ts";
 const OPTIONS: DevClusterOptions = { nodeCount: 3, dir: "./data/dev", httpPort: 4040, clusterPort: 7946, flags: [] };
 
 class FakeProcess implements DevProcess {
+  readonly pid = 7;
   readonly ended: Promise<string>;
   end!: (how: string) => void;
   stops = 0;
@@ -77,6 +78,7 @@ describe("pyromesh dev", () => {
       if (world.out !== "") throw new Error("asked after all were ready");
     };
     while (world.out === "") await new Promise((resolve) => setImmediate(resolve));
+    expect(world.notes).to.match(/^node-1 \| started: http:\/\/127\.0\.0\.1:4040, process 7\n/);
     expect(world.out).to.match(/^3 nodes are ready: http:\/\/127\.0\.0\.1:4040 /);
     world.stopping.abort();
     expect(await running).to.equal(0);

@@ -27,6 +27,8 @@ export interface DevClusterModules {
 }
 
 export interface DevProcess {
+  /** Undefined: it could not be started. */
+  readonly pid: number | undefined;
   /** Resolves to words for how it ended: "exit code 1", "SIGKILL". Never rejects. */
   readonly ended: Promise<string>;
   stop(): void;
@@ -40,6 +42,8 @@ const SLOW_AFTER_MS = 30_000;
 export async function runDevCluster(options: DevClusterOptions, modules: DevClusterModules, signal: AbortSignal): Promise<number> {
   const { terminal, startProcess } = modules;
   const nodes = Array.from({ length: options.nodeCount }, (_, index) => ({ index, name: nodeName(index), process: startProcess(devNodeArgs(options, index), (line) => terminal.note(devLine({ name: nodeName(index), index }, line, terminal.isNoteTty))) }));
+  // With its process, so that one can be killed to see what happens.
+  for (const { index, name, process } of nodes) terminal.note(devLine({ name, index }, `started: http://127.0.0.1:${options.httpPort + index}, process ${process.pid}`, terminal.isNoteTty));
   let hasFailed = false;
   let isReady = false;
   const giveUp = new AbortController();

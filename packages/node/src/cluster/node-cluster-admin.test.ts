@@ -5,7 +5,8 @@ import { aloneCluster } from "./alone.ts";
 import type { ClusterCommands } from "./node-cluster-admin.ts";
 import { NodeClusterAdmin } from "./node-cluster-admin.ts";
 
-const HEALTH = { mayStop: true, reasons: [], members: [] };
+const SAID = { ownRecords: 1, keptRecords: 2, backlogBytes: 3 };
+const HEALTH = { mayStopOne: false, because: ["b: it is dead"], members: [{ name: "a", said: SAID, problems: [] }, { name: "b", said: undefined, problems: ["it is dead"] }] };
 const health = (): Promise<typeof HEALTH> => Promise.resolve(HEALTH);
 
 describe("node cluster admin", () => {
@@ -26,6 +27,21 @@ describe("node cluster admin", () => {
     for (const [index, { share }] of admin.status().members.entries()) expect(slices.filter((owner) => owner === index).length / 7200).to.be.closeTo(share, 0.01);
     for (const name of ["a", "b", "c"]) world.updateMember(name, { state: "dead" });
     expect(new Set(admin.ringSlices(10))).to.deep.equal(new Set([-1]));
+  });
+
+  it("health: what members said, and what keeps the next from being stopped", async () => {
+    const world = new FakeClusterWorld(["a", "b"], { clock: new ManualClock() });
+    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), commands: () => NO_COMMANDS, health });
+    const { signal } = new AbortController();
+    expect(await admin.health(signal)).to.deep.equal({
+      mayStop: false,
+      reasons: ["b: it is dead"],
+      members: [
+        { name: "a", problems: [], ...SAID, takeovers: undefined, lastRefusals: [] },
+        { name: "b", problems: ["it is dead"], ownRecords: undefined, keptRecords: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },
+      ],
+    });
+    expect(await new NodeClusterAdmin({ cluster: () => world.of("a"), commands: undefined, health }).health(signal)).to.include({ mayStop: true });
   });
 
   it("a node alone has the whole ring, and nobody to forget or to leave", async () => {

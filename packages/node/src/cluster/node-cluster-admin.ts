@@ -7,6 +7,8 @@ import { CodedError } from "@pyromesh/base";
 import { RingOfView } from "@pyromesh/ring";
 import type { Member, Ring } from "@pyromesh/ring";
 import type { Cluster } from "./ports.ts";
+import { shownHealth } from "./shown-health.ts";
+import type { FoundHealth } from "./shown-health.ts";
 
 /** The operator's words, as membership and the flush carry them out. */
 export interface ClusterCommands {
@@ -20,7 +22,7 @@ export interface NodeClusterAdminModules {
   readonly cluster: () => Cluster;
   /** Undefined: the node is alone. */
   readonly commands: (() => ClusterCommands) | undefined;
-  readonly health: (signal: AbortSignal) => Promise<ClusterHealth>;
+  readonly health: (signal: AbortSignal) => Promise<FoundHealth>;
 }
 
 const TOKEN_SPACE = 2 ** 32;
@@ -64,8 +66,8 @@ export class NodeClusterAdmin implements ClusterAdmin {
     });
   }
 
-  health(signal: AbortSignal): Promise<ClusterHealth> {
-    return this.#modules.health(signal);
+  async health(signal: AbortSignal): Promise<ClusterHealth> {
+    return shownHealth(await this.#modules.health(signal), { isAlone: this.#modules.commands === undefined });
   }
 
   async forget(name: string, options: { readonly isForced: boolean }): Promise<void> {

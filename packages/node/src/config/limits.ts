@@ -5,7 +5,6 @@
  */
 import { DEFAULT_QUERY_LIMITS } from "@pyromesh/api";
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
-import type { TenantId } from "@pyromesh/base";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "@pyromesh/profile";
 import type { WriterLimits } from "../write/writer.ts";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
@@ -61,7 +60,7 @@ export interface LimitsInForce {
 }
 
 /** The tenant's own limits where `overrides:` names it, else the common ones. */
-export function limitsFor(inForce: LimitsInForce, tenant: TenantId): TenantLimits {
+export function limitsFor(inForce: LimitsInForce, tenant: string): TenantLimits {
   return inForce.overrides.get(tenant) ?? inForce.limits;
 }
 

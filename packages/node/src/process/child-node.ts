@@ -3,6 +3,8 @@ import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 
 export interface ChildNode {
+  /** Undefined: it could not be started. */
+  readonly pid: number | undefined;
   /** Resolves to words for how it ended: "exit code 1", "SIGKILL". */
   readonly ended: Promise<string>;
   /** Asks it to stop, as SIGTERM does. */
@@ -21,6 +23,7 @@ export function startChildNode(args: readonly string[], onLine: (line: string) =
   readLines(child.stdout, onLine);
   readLines(child.stderr, onLine);
   return {
+    pid: child.pid,
     ended: new Promise((resolve) => {
       child.on("error", (error) => resolve(error.message));
       child.on("close", (code, signal) => resolve(signal ?? `exit code ${code}`));
