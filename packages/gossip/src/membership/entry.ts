@@ -66,7 +66,7 @@ export function joinEntries(a: Entry, b: Entry): Entry {
     // A verdict of "gone" is about the store's joining, not about its incarnation: it holds for all later ones, until the store joins anew.
     return later.goneJoins >= earlier.goneJoins ? later : { ...later, goneJoins: earlier.goneJoins };
   }
-  const said = saidOf(a) >= saidOf(b) ? a : b;
+  const said = saysTheSame(a, b) || saidOf(a) >= saidOf(b) ? a : b;
   const claimsFull = a.claimsFull || b.claimsFull;
   const joined: Entry = {
     ...said,
@@ -82,6 +82,19 @@ export function joinEntries(a: Entry, b: Entry): Entry {
 
 export const NOBODY: readonly StoreId[] = [];
 
+function saysTheSame(a: Entry, b: Entry): boolean {
+  return (
+    a.bootId === b.bootId &&
+    a.clusterAddress === b.clusterAddress &&
+    a.httpAddress === b.httpAddress &&
+    a.zone === b.zone &&
+    a.tokenCount === b.tokenCount &&
+    a.protocolMin === b.protocolMin &&
+    a.protocolMax === b.protocolMax &&
+    a.build === b.build
+  );
+}
+
 function saidOf(entry: Entry): string {
   return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.build]);
 }
@@ -95,7 +108,7 @@ function isSameEntry(a: Entry, joined: Entry): boolean {
     a.goneJoins === joined.goneJoins &&
     a.acksHeld === joined.acksHeld &&
     a.acknowledgedBy.length === joined.acknowledgedBy.length &&
-    saidOf(a) === saidOf(joined)
+    saysTheSame(a, joined)
   );
 }
 

@@ -7,7 +7,7 @@
  *
  * Time is a number of ticks: the lease is 3, a member is declared dead after 2, a record is due after 3, and kept for 4 after its release.
  */
-import { assert } from "@pyromesh/base";
+import { assert, type Random, seededRandom } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
 import { decodeClusterState, encodeClusterState } from "../cluster-state.ts";
 import type { Entry } from "../entry.ts";
@@ -26,8 +26,8 @@ export interface WorldOptions {
   readonly rf: number;
   /** Node 0 begins alone and knows no other's address. */
   readonly isGrowing?: boolean;
-  /** Single news travel at random beside whole messages: a function that says for each whether it arrives. */
-  readonly newsArrive?: (() => boolean) | undefined;
+  /** Not 0: single news arrive at random, beside whole messages. */
+  readonly newsSeed?: number;
   /** Store ids in another order than that in which stores are made. */
   readonly storeSeed?: number;
 }
@@ -162,6 +162,7 @@ export class ModelWorld {
   #tick = 10;
   #step = 0;
   #nextStore = 0;
+  readonly #news: Random | undefined;
   #isBucketUp = true;
   #bucketReplication = 0;
   readonly #objects = new Map<string, readonly number[]>();
@@ -184,6 +185,7 @@ export class ModelWorld {
     this.#options = options;
     this.#off = new Set(off);
     this.#rules = Object.assign({ ...RULES }, ...off.map((rule) => WITHOUT[rule] ?? {})) as MembershipRules;
+    this.#news = (options.newsSeed ?? 0) === 0 ? undefined : seededRandom(options.newsSeed!);
     this.#cuts = Array.from({ length: options.slots }, () => Array<boolean>(options.slots).fill(false));
     const count = options.isGrowing === true ? 1 : options.n;
     this.#bucketReplication = Math.min(options.rf, count);
@@ -301,13 +303,9 @@ export class ModelWorld {
     this.violation ??= { kind, text, step: this.#step };
   }
 
-  /** Everything counts once it is on disk; here it is at once. */
+  /** Everything counts once it is on disk; here it is at once, and the bytes are made when somebody reads them: `#crash`. */
   #save(d: WorldNode): void {
-    const { table } = d;
-    if (table.persistVersion > table.persistedVersion || d.disk.length === 0) {
-      d.disk = encodeClusterState(table.state);
-      table.persisted(table.persistVersion, this.#nowMs(d));
-    }
+    d.table.persisted(d.table.persistVersion, this.#nowMs(d));
   }
 
   /** After every call of the table: what the node's other parts take from it. */
@@ -319,7 +317,7 @@ export class ModelWorld {
     }
     for (const name of changes.members) d.seen[indexOf(name)] = this.#ticksOf(d);
     if (this.#mustList(d, changes)) d.listNeededAt = this.#step;
-    if (this.#options.newsArrive !== undefined && (changes.news.entries.length > 0 || changes.news.losses.length > 0)) this.#spread(d, changes.news);
+    if (this.#news !== undefined && (changes.news.entries.length > 0 || changes.news.losses.length > 0)) this.#spread(d, changes.news);
   }
 
   #mustList(d: WorldNode, changes: Changes): boolean {
@@ -346,7 +344,7 @@ export class ModelWorld {
   }
 
   #spread(from: WorldNode, news: TableMessage): void {
-    const arrivals = this.nodes.filter((d) => d !== from && this.isOn(d) && this.#isLinked(from.i, d.i) && this.#options.newsArrive!());
+    const arrivals = this.nodes.filter((d) => d !== from && this.isOn(d) && this.#isLinked(from.i, d.i) && this.#news!.float() < 0.5);
     for (const d of arrivals) {
       const changes = d.table.merge(news, this.#nowMs(d));
       this.#save(d);
@@ -838,6 +836,7 @@ export class ModelWorld {
     const d = this.nodes[i]!;
     if (!d.exists || !d.isUp) return false;
     this.#resume(i);
+    d.disk = encodeClusterState(d.table.state);
     d.isUp = false;
     d.boot++;
     d.listing = undefined;
