@@ -6,8 +6,8 @@
  * joined field by field, so that the order in which a node hears of them does not matter. Only the member raises its incarnation.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { TOKEN_COUNT_MAX } from "./limits.ts";
-import { unionOf } from "./store-set.ts";
+import { MEMBERS_MAX, TOKEN_COUNT_MAX } from "./limits.ts";
+import { isStoreSet, unionOf } from "./store-set.ts";
 
 /** In the order of what wins at the same incarnation. Append only: the place is the number on the wire and on disk. */
 export const STATUSES = ["alive", "leaving", "dead", "left", "forgotten"] as const;
@@ -125,7 +125,12 @@ export function faultOfEntry(entry: Entry): string | undefined {
   if (!isWhole(entry.protocolMin, 1, entry.protocolMax) || !isWhole(entry.protocolMax, 1, 0xffff)) return "its protocol versions are out of range";
   if (!isText(entry.clusterAddress, 300) || !isText(entry.httpAddress, 300) || !isText(entry.zone, 255) || !isText(entry.build, 255)) return "a text of it is too long";
   if (entry.claimsFull && entry.acknowledgedBy.length > 0) return "it names who acknowledged it, and is full";
+  if (!isSetOfStores(entry.acknowledgedBy)) return "who acknowledged it is no set of store ids";
   return undefined;
+}
+
+export function isSetOfStores(stores: readonly StoreId[]): boolean {
+  return stores.length <= MEMBERS_MAX && isStoreSet(stores) && stores.every((store) => STORE_ID.test(store));
 }
 
 /** Far more than any replication needs. */

@@ -305,7 +305,7 @@ export class ModelWorld {
 
   /** Everything counts once it is on disk; here it is at once, and the bytes are made when somebody reads them: `#crash`. */
   #save(d: WorldNode): void {
-    d.table.persisted(d.table.persistVersion, this.#nowMs(d));
+    while (d.table.persistedVersion < d.table.persistVersion) d.table.persisted(d.table.persistVersion, this.#nowMs(d));
   }
 
   /** After every call of the table: what the node's other parts take from it. */
