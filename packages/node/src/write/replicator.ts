@@ -159,7 +159,7 @@ class Replication implements Keeping {
     const { view } = cluster;
     if (view.self.storeId !== storeId) return unavailable("STORE_NOT_LISTED", "this node took a new store id meanwhile");
     if (!cluster.isInContact) return unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members");
-    if (acks < view.acks || (keptStores !== undefined && majorityOf(keptStores.length) > acks)) return unavailable("ACKS_TOO_FEW", "the replication rose meanwhile");
+    if (acks < view.self.acksHeld || (keptStores !== undefined && majorityOf(keptStores.length) > acks)) return unavailable("ACKS_TOO_FEW", "the replication rose meanwhile");
     return undefined;
   }
 
