@@ -268,6 +268,11 @@ export class Head {
     return change.cut;
   }
 
+  /** Length of the shortest list of stores under which a record is held, open or cut; 0: by this store alone. Undefined: none is held. */
+  get storeCountMin(): number | undefined {
+    return this.#replayed().table.storeCountMin;
+  }
+
   /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
   cuts(): readonly Cut[] {
     return [...this.#replayed().cuts.values()].map(printCut).sort((a, b) => a.cutId - b.cutId);
