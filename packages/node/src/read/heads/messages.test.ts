@@ -37,6 +37,7 @@ const planned = new PlannedObjects([
 ]);
 const digestRequest = packDigestRequest({
   question: 17,
+  wants: "records",
   tenants: [TENANT, OTHER],
   startMs: windowStartMs,
   endMs: windowStartMs + 2 * WINDOW_MS,
@@ -88,6 +89,7 @@ describe("messages of a query over several heads", () => {
     const request = openDigestRequest(digestRequest);
     expect({ ...request, planned: request.planned.windows.map(({ segments, inBlocks, ...window }) => ({ ...window, segments: segments.ranges(), inBlocks: inBlocks.ranges() })) }).deep.equal({
       question: 17,
+      wants: "records",
       tenants: [TENANT, OTHER],
       startMs: windowStartMs,
       endMs: windowStartMs + 2 * WINDOW_MS,
