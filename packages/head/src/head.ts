@@ -314,6 +314,11 @@ export class Head {
     return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
   }
 
+  /** It holds the record, open or cut. */
+  has(identity: Uint8Array): boolean {
+    return this.#replayed().holds(identity);
+  }
+
   /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
   collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
     return collectPage(this.#replayed(), filter, into, fromSeq);

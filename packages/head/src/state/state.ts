@@ -100,6 +100,10 @@ export class HeadState {
     return this.cutOfRun(run)?.stats ?? this.open;
   }
 
+  holds(identity: Uint8Array): boolean {
+    return this.#index.find(identity) !== undefined;
+  }
+
   /** The row of a durable record; undefined: the head does not hold it. */
   rowOf(identity: Uint8Array): Row | undefined {
     const seq = this.#index.find(identity);

@@ -21,12 +21,14 @@ import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
 import type { Cut, EntryFilter, Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
 import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
-import { planFlush } from "./flush-plan.ts";
+import { planFlush, UNSEALED_COUNT_MAX } from "./flush-plan.ts";
 import type { FlushLimits, FlushStep } from "./flush-plan.ts";
 import { flushRetryMs } from "./flush-retry.ts";
 import type { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
 import { Sealer } from "./sealer.ts";
+import { NO_LISTENER } from "./segment-listener.ts";
+import type { SegmentListener } from "./segment-listener.ts";
 import { Uploader } from "./uploader.ts";
 import type { WaitingSegment } from "./uploader.ts";
 
@@ -37,6 +39,8 @@ export interface FlusherModules {
   readonly local: LocalFiles;
   readonly catalog: Catalog;
   readonly generations: Generations;
+  /** Absent: nobody asks for this store's segments. */
+  readonly listener?: SegmentListener;
   readonly clock: Clock;
   /** Times the pauses between tries of an upload. */
   readonly uploadClock: Clock;
@@ -68,12 +72,17 @@ export class Flusher {
   readonly #uploader: Uploader;
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
+  #onUploaded: () => void = () => {};
   #running: Promise<void> = Promise.resolve();
   /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
   #cutFailure: Failure | undefined;
   /** By cut id. */
   readonly #sealFailures = new Map<number, Failure>();
+  /** The smallest seq of each cut whose seal was begun. */
+  readonly #firstSeqs = new Map<number, number>();
+  /** What is open is cut without waiting for its age or size. */
+  #isHurried = false;
   readonly #failed: Counter;
 
   constructor(limits: FlushLimits, modules: FlusherModules) {
@@ -81,10 +90,13 @@ export class Flusher {
     this.#modules = modules;
     const { head, metrics } = modules;
     this.#failed = metrics.counter("pyromesh_flush_failures_total", "Tries of a flush step that failed and were tried again.", ["step"]);
-    const parts = { ...modules, ordinalLock: new OrdinalLock(), countFailure: (step: string) => this.#failed.add({ step }) };
+    const parts = { ...modules, listener: modules.listener ?? NO_LISTENER, ordinalLock: new OrdinalLock(), countFailure: (step: string) => this.#failed.add({ step }) };
     this.#sealer = new Sealer(parts, this.#stopped.signal);
     this.#uploader = new Uploader({ ...parts, clock: modules.uploadClock }, this.#stopped.signal);
-    this.#uploader.onDone((segment) => this.#settle((wait) => void wait.segments.delete(segment)));
+    this.#uploader.onDone((segment) => {
+      this.#settle((wait) => void wait.segments.delete(segment));
+      this.#onUploaded();
+    });
     metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
     metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#uploader.backlogCount));
     metrics.gauge("pyromesh_flush_unsealed_cuts", "Cuts of the head that are not sealed yet; at 4 the head is not cut and grows.", [], (gauge) => gauge.set({}, head.cuts().length));
@@ -96,7 +108,7 @@ export class Flusher {
 
   /** Takes up a sealed segment that the start found in the head. */
   resumeSealed(segment: SealedSegment): void {
-    this.#uploader.add(segment);
+    this.#uploader.add(segment, 0);
   }
 
   start(): void {
@@ -115,7 +127,10 @@ export class Flusher {
 
   noteCut({ cutId, isTakeover }: Pick<Cut, "cutId" | "isTakeover">): void {
     // None of a takeover's rows is in memory: the sealer reads them from the head.
-    if (!isTakeover) this.#modules.generations.turn(cutId);
+    if (!isTakeover) {
+      this.#modules.generations.turn(cutId);
+      this.#isHurried = false;
+    }
     this.#settle((wait) => {
       if (isTakeover || !wait.needsCut) return;
       wait.needsCut = false;
@@ -125,7 +140,9 @@ export class Flusher {
   }
 
   noteSealed({ cutId, segments }: SealedCut): void {
-    const sealed = segments.map((segment) => this.#uploader.add(segment));
+    const firstSeq = this.#firstSeqs.get(cutId) ?? 0;
+    this.#firstSeqs.delete(cutId);
+    const sealed = segments.map((segment) => this.#uploader.add(segment, firstSeq));
     this.#modules.generations.leave(cutId);
     this.#sealer.forget(cutId);
     this.#sealFailures.delete(cutId);
@@ -186,6 +203,38 @@ export class Flusher {
     return { segmentCount: wait.segmentCount, bytes: wait.bytes };
   }
 
+  /** Cuts what is open now, and tries everything that waits once. */
+  hurry(): void {
+    this.#isHurried = this.#modules.head.stats.ownOpenCount > 0;
+    this.#uploader.ask();
+    this.#wake();
+  }
+
+  /**
+   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where the head holds none of them in the open any more, or where as many
+   * cuts are unsealed as may be: then they are asked for again later.
+   */
+  async takeOver(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
+    const { head } = this.#modules;
+    return head.cuts().length < UNSEALED_COUNT_MAX ? head.cutRecords(identities) : undefined;
+  }
+
+  /** What came before this seq is in the bucket: the head does not hold it, and no segment with it waits. */
+  isFlushedBefore(seq: number): boolean {
+    const { head } = this.#modules;
+    return (head.oldestSeq ?? Infinity) >= seq && this.#uploader.waiting().every(({ firstSeq }) => firstSeq >= seq);
+  }
+
+  /** Called when a segment is in the bucket and the head has forgotten it. */
+  onUploaded(listener: () => void): void {
+    this.#onUploaded = listener;
+  }
+
+  /** Segments that wait for the bucket, and why. */
+  get backlog(): { readonly count: number; readonly bytes: number; readonly reasons: readonly string[] } {
+    return { count: this.#uploader.backlogCount, bytes: this.#uploader.backlogBytes, reasons: this.#uploader.reasons() };
+  }
+
   #timeoutError(timeoutMs: number, { needsCut, cutIds, segments }: FlushWait): CodedError {
     const parts: string[] = [];
     if (needsCut) parts.push(`the head could not be cut (${this.#cutFailure?.reason ?? "too many cuts are not sealed"})`);
@@ -237,7 +286,7 @@ export class Flusher {
         openBytes: ownOpenBytes,
         openCount: ownOpenCount,
         oldestAgeMs: ownOpenAgeMs,
-        isCutAsked: [...this.#waits].some(({ needsCut }) => needsCut),
+        isCutAsked: this.#isHurried || [...this.#waits].some(({ needsCut }) => needsCut),
         cutRetryAtMs: this.#cutFailure?.retryAtMs ?? 0,
         unsealed: head.cuts().map(({ cutId }) => ({ cutId, retryAtMs: this.#sealFailures.get(cutId)?.retryAtMs ?? 0 })),
       },
@@ -262,6 +311,7 @@ export class Flusher {
     const { head, logger } = this.#modules;
     const cut = head.cuts().find((one) => one.cutId === cutId);
     if (cut === undefined) return;
+    this.#firstSeqs.set(cutId, cut.firstSeq);
     try {
       await this.#sealer.seal(cut);
       this.#sealFailures.delete(cutId);

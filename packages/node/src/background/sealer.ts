@@ -15,6 +15,8 @@ import { crashPoint } from "../process/crash-point.ts";
 import type { Generations } from "./generations.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
 import { encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
+import type { SegmentListener } from "./segment-listener.ts";
+import { toldSegment } from "./told-segment.ts";
 
 /** What is read of a takeover's records at once. */
 const TAKEOVER_PAGE_BYTES = 256 << 10;
@@ -25,6 +27,7 @@ export interface SealerModules {
   readonly local: LocalFiles;
   readonly generations: Generations;
   readonly ordinalLock: OrdinalLock;
+  readonly listener: SegmentListener;
   readonly logger: Logger;
 }
 
@@ -119,7 +122,7 @@ export class Sealer {
     const datasets = await compute.build(generation, tenant, windowStartMs);
     crashPoint("flush-after-build");
     if (datasets.length === 0) return undefined;
-    const meta: SegmentMeta = {
+    const meta: SegmentMeta & { readonly level: 0 } = {
       tenant: tenant as TenantId, // the API parsed it before the head took the record
       windowStartMs,
       windowMs: WINDOW_MS,
@@ -135,7 +138,9 @@ export class Sealer {
     const key = segmentKey(meta);
     written.push(key);
     const read = await writeAndRead(local, key, bytes, this.#signal);
-    for (const identity of await readIdentities(bytesSource(read), key, this.#signal)) found.add(identity);
+    const identities = await readIdentities(bytesSource(read), key, this.#signal);
+    for (const identity of identities) found.add(identity);
+    this.#modules.listener.read(toldSegment(meta, { sizeBytes: bytes.length, isUploaded: false }), identities);
     crashPoint("flush-after-local-file");
     return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
   }
