@@ -369,6 +369,7 @@ export class Node {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
+      aboveFloor: (tenant, span) => spanAbove(catalog.floorOf(tenant), span),
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
