@@ -85,9 +85,6 @@ export class ClusterRelease {
       },
     });
     this.#status = new StatusService({ ...modules, known, releasedInto });
-    metrics.gauge("pyromesh_lost_stores", "Stores that are lost and not cleared: with as many as `acks` of them queries are refused, and no node should be stopped before it is 0.", [], (gauge) =>
-      gauge.set({}, cluster.view.lostStores.filter(({ isCleared }) => !isCleared).length),
-    );
     metrics.gauge("pyromesh_kept_records", "Records in the head that another store is to flush.", [], (gauge) => gauge.set({}, head.stats.openCount - head.stats.ownOpenCount));
   }
 
