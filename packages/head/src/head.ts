@@ -309,6 +309,11 @@ export class Head {
     return [state.open, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(groupsOf);
   }
 
+  /** The lists of stores that records of the head have, open or cut, with how many have each. */
+  storeLists(): readonly { readonly stores: readonly Uint8Array[]; readonly recordCount: number }[] {
+    return this.#replayed().table.storeLists();
+  }
+
   /** The seq of the oldest record that is open or cut; undefined: there is none. */
   get oldestSeq(): number | undefined {
     return this.#replayed().table.firstSeq;

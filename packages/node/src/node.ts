@@ -23,6 +23,7 @@ import type { Cluster } from "./cluster/ports.ts";
 import type { FoundHealth } from "./cluster/shown-health.ts";
 import { AppendHandler } from "./cluster/append-handler.ts";
 import { AppendSenders } from "./cluster/append-senders.ts";
+import { ArrivalRegister } from "./cluster/arrival-register.ts";
 import { HeldAcks } from "./cluster/held-acks.ts";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute, InsertedRecord } from "./compute/compute.ts";
@@ -48,6 +49,7 @@ import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
+import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { Hints } from "./write/hints.ts";
 import { Placement } from "./write/placement.ts";
@@ -321,6 +323,9 @@ export class Node {
     );
     const senders = new AppendSenders({ cluster, clock });
     this.#closers.push(() => Promise.resolve(senders.stop()));
+    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent });
+    const register = new ArrivalRegister({}, { clock });
+    cluster.peers.handle("arrival", async (_from, body) => register.handle(body));
     const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
     this.#closers.push(() => Promise.resolve(hints.stop()));
     const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
@@ -331,6 +336,7 @@ export class Node {
     const writer = new Writer({
       activeSeries,
       arrivalTimes,
+      arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
       cluster,
       compute,
       head,
@@ -339,7 +345,7 @@ export class Node {
         cluster,
         head,
         senders,
-        placement: new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent }),
+        placement,
         onUnkept: (identity, member) => hints.note(identity, member),
         clock,
         metrics,
@@ -363,6 +369,7 @@ export class Node {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
+      aboveFloor: (tenant, span) => spanAbove(catalog.floorOf(tenant), span),
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });

@@ -304,7 +304,7 @@ let rawCount = 0;
 
 /** A link that no PeerLinks is behind. */
 async function dialRaw(rig: LinkRig, to: LinkRigNode): Promise<{ link: PeerLink; closed: Promise<void>; isClosed: () => boolean }> {
-  const endpoint = await rig.network.open({ host: "10.0.0.9", port: 0, clusterName: "test", privateKey: Buffer.from(`raw ${rawCount++}`) }, { onLink: () => undefined, onGossip: () => undefined });
+  const endpoint = await rig.network.open({ host: "10.0.0.9", port: 0, clusterName: "test", privateKey: Buffer.from(`raw ${rawCount++}`) }, { onLink: () => undefined, onBadConnection: () => undefined, onGossip: () => undefined });
   const link = await endpoint.dial(to.address, never);
   let isClosed = false;
   const closed = new Promise<void>((resolve) => {

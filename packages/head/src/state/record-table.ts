@@ -93,6 +93,11 @@ export class RecordTable {
     if (page.count === 0) this.#pages.delete(Math.floor(seq / PAGE_ROWS));
   }
 
+  /** The lists of stores, with how many rows have each. */
+  storeLists(): { readonly stores: readonly Uint8Array[]; readonly recordCount: number }[] {
+    return Array.from(this.#stores.each(), ({ value, useCount }) => ({ stores: value, recordCount: useCount }));
+  }
+
   /** The smallest seq of a row; undefined: there is none. */
   get firstSeq(): number | undefined {
     let least = Infinity;

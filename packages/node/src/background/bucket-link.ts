@@ -108,6 +108,10 @@ export class BucketLink {
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
+  /** When the last LIST of the newest windows began that ended well, and with which window: by the clock of the answers. */
+  #newestList = { beganMs: -Infinity, fromWindowMs: Infinity };
+  /** The same of the last LIST of everything. */
+  #wholeListBeganMs = -Infinity;
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
@@ -198,6 +202,12 @@ export class BucketLink {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
   }
 
+  /** When the last LIST began, by the monotonic clock, that showed every window from the one of `fromMs` on; -Infinity: there was none. */
+  listBeganMs(fromMs: number): number {
+    const { beganMs, fromWindowMs } = this.#newestList;
+    return fromMs >= fromWindowMs ? Math.max(beganMs, this.#wholeListBeganMs) : this.#wholeListBeganMs;
+  }
+
   /** Lists everything, by a LIST that begins after this call. Callers at the same time share one. */
   async refresh(caller: AbortSignal): Promise<void> {
     return untilAborted(this.#list({ isWhole: true }), caller);
@@ -235,7 +245,10 @@ export class BucketLink {
       const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
       const beganMs = clock.monotonicMs();
+      const answersBeganMs = (this.#modules.answerClock ?? clock).monotonicMs();
       this.#isInDoubt = await this.#listAndSettle(scope, signal);
+      if (scope.kind === "since") this.#newestList = { beganMs: answersBeganMs, fromWindowMs: scope.windowStartMs };
+      else this.#wholeListBeganMs = answersBeganMs;
       if (isWholeDue) this.#wholeListMs = beganMs;
       this.#isListed = true;
       this.#isFailing = false;

@@ -1,4 +1,4 @@
-import { ANONYMOUS, CodedError, Metrics, seededRandom } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, Metrics, seededRandom, toHex } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
 import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName } from "@pyromesh/profile";
@@ -7,7 +7,7 @@ import { expect } from "chai";
 import { aloneCluster } from "../cluster/alone.ts";
 import type { Cluster } from "../cluster/ports.ts";
 import type { Compute } from "../compute/compute.ts";
-import { openLocalCompute } from "../testing/index.ts";
+import { FakeClusterWorld, openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
 import { ArrivalTimes } from "./arrival-times.ts";
 import type { PlacedRecord } from "./placement.ts";
@@ -15,6 +15,7 @@ import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
 
 const signal = new AbortController().signal;
+const ALONE = { name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" };
 
 /** A writer over a head that keeps each identity once, in memory, or refuses. */
 class World {
@@ -41,36 +42,45 @@ class World {
   /** Appends that the head waits for. */
   announcedCount = 0;
   isInContact = true;
+  /** What the members of a cluster agree on. */
+  readonly agree: ((tenant: string, key: string, timeMs: number) => Promise<number>) | undefined;
   /** When nobody reads the bytes of a record any more, where that is later than when it is kept. */
   unread: Promise<void> | undefined;
   /** Records that were encoded and not yet given back. */
   pooledCount = 0;
-  readonly writer: Writer = new Writer({
-    cluster: this.#cluster(),
-    compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
-    head: {
-      announce: () => void this.announcedCount++,
-      arrived: () => void this.announcedCount--,
-    },
-    replicator: {
-      keep: (record) => {
-        expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
-        return { kept: this.#append(record), unread: this.unread };
-      },
-    },
-    clock: this.clock,
-    activeSeries: this.activeSeries,
-    arrivalTimes: this.arrivalTimes,
-    limitsFor: () => this.limits,
-    floorOf: () => this.floorMs,
-    openGeneration: () => 0,
-    refusesBecause: () => undefined,
-  });
+  readonly writer: Writer;
 
   #cluster(): Cluster {
-    const alone = aloneCluster({ name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" }, () => new Uint8Array(16));
     const isInContact = (): boolean => this.isInContact;
-    return Object.defineProperty(alone, "isInContact", { get: isInContact });
+    const cluster = this.agree === undefined ? aloneCluster(ALONE, () => new Uint8Array(16)) : new FakeClusterWorld(["a", "b"], { clock: this.clock }).of("a");
+    return Object.defineProperty(cluster, "isInContact", { get: isInContact });
+  }
+
+  /** `agree`: the node is a member of a cluster. */
+  constructor(agree?: (tenant: string, key: string, timeMs: number) => Promise<number>) {
+    this.agree = agree;
+    this.writer = new Writer({
+      cluster: this.#cluster(),
+      compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
+      head: {
+        announce: () => void this.announcedCount++,
+        arrived: () => void this.announcedCount--,
+      },
+      replicator: {
+        keep: (record) => {
+          expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
+          return { kept: this.#append(record), unread: this.unread };
+        },
+      },
+      clock: this.clock,
+      activeSeries: this.activeSeries,
+      arrivalTimes: this.arrivalTimes,
+      arrivalAgreement: { agree: (tenant, key, timeMs) => this.agree!(tenant, toHex(key), timeMs) },
+      limitsFor: () => this.limits,
+      floorOf: () => this.floorMs,
+      openGeneration: () => 0,
+      refusesBecause: () => undefined,
+    });
   }
 
   async #append(record: EncodedRecord): Promise<void> {
@@ -410,5 +420,61 @@ describe("writer: pushes without a clock", () => {
     await restarted.push(clockless({ profileId: ID }));
     expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs(), record!.timeMs]);
     expect(restarted.pooledCount).to.equal(0);
+  });
+});
+
+describe("writer: pushes without a clock, in a cluster", () => {
+  const limits = { localSeriesMax: 0, globalSeriesMax: 0 };
+  const clockless = (endpoints: readonly string[] = ["/a"]): ArrivedProfile => ({ ...profile(endpoints, 0n), idempotencyKey: "k" });
+
+  /** A member; `agreed` is what all members know. */
+  function memberOf(agreed: Map<string, number>, asked: string[] = []): World {
+    const world = new World(async (tenant, key, timeMs) => {
+      asked.push(`${tenant} ${key}`);
+      if (!agreed.has(key)) agreed.set(key, timeMs);
+      return agreed.get(key)!;
+    });
+    world.limits = { ...world.limits, ...limits };
+    return world;
+  }
+
+  it("a push that came to another member first is kept at the time that it has there, and is the same record", async () => {
+    const agreed = new Map<string, number>();
+    const [first, second] = [memberOf(agreed), memberOf(agreed)];
+    await first.push(clockless());
+    second.clock.advance(60_000);
+    await second.push(clockless());
+    expect([...second.kept.keys()]).deep.equal([...first.kept.keys()]);
+    expect([first.pooledCount, second.pooledCount]).deep.equal([0, 0]);
+  });
+
+  it("with another content under the same key it is another push, on whichever member each came first", async () => {
+    const agreed = new Map<string, number>();
+    const [first, second] = [memberOf(agreed), memberOf(agreed)];
+    await first.push(clockless(["/a"]));
+    await first.push(clockless(["/b"]));
+    second.clock.advance(60_000);
+    await second.push(clockless(["/b"]));
+    await second.push(clockless(["/a"]));
+    expect([...second.kept.keys()].sort()).deep.equal([...first.kept.keys()].sort());
+  });
+
+  it("the members are asked once for each such push, and not at all for one with a clock", async () => {
+    const asked: string[] = [];
+    const world = memberOf(new Map(), asked);
+    await world.push({ ...profile(["/a"], 5_000_000_001n), idempotencyKey: "k" });
+    expect(asked).deep.equal([]);
+    await world.push(clockless());
+    await world.push(clockless());
+    expect(asked).length(1);
+    expect(asked[0]).match(/^anonymous [0-9a-f]{64}$/);
+  });
+
+  it("is refused where they cannot say, and what was encoded is given back", async () => {
+    const world = new World(() => Promise.reject(new CodedError({ code: "ARRIVAL_UNDECIDED", kind: "unavailable", message: "too few answered" })));
+    world.limits = { ...world.limits, ...limits };
+    const refused = await world.push(clockless()).catch((error: unknown) => error);
+    expect(refused).instanceOf(CodedError).with.property("code", "ARRIVAL_UNDECIDED");
+    expect([world.kept.size, world.pooledCount]).deep.equal([0, 0]);
   });
 });

@@ -23,6 +23,7 @@ import type { Cluster } from "../cluster/ports.ts";
 import { NO_GENERATION } from "../compute/compute.ts";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
+import type { ArrivalAgreement } from "./arrival-agreement.ts";
 import { arrivalName } from "./arrival-times.ts";
 import type { ArrivalTimes } from "./arrival-times.ts";
 import type { Keeping } from "./replicator.ts";
@@ -44,6 +45,7 @@ export interface WriterModules {
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
+  readonly arrivalAgreement: Pick<ArrivalAgreement, "agree">;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
   /** The tenant's records below it are in no answer: they were deleted, or are about to be. */
   readonly floorOf: (tenant: TenantId) => number;
@@ -191,21 +193,39 @@ export class Writer implements ProfileSink {
     return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
   }
 
-  /** Encodes a push without a time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one. */
+  /**
+   * Encodes a push that may have no time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one.
+   * Where it turns out to have none, the cluster is asked which one it has; if another, it is encoded again.
+   */
   async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { arrivalTimes, compute } = this.#modules;
+    const { arrivalAgreement, arrivalTimes, cluster, compute } = this.#modules;
     // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
       const arrival = arrivalTimes.take(name, profile, nowMs, limits);
+      const { timeMs } = arrival;
       let records: readonly EncodedRecord[];
       try {
-        records = await this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
+        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits);
       } catch (error) {
         arrivalTimes.keep(arrival);
         throw error;
       }
-      if (arrivalTimes.settle(arrival, profile, records)) return records;
+      if (!arrivalTimes.settle(arrival, profile, records)) {
+        compute.release(records);
+        continue;
+      }
+      const hasClock = records[0]?.timeMs !== timeMs;
+      if (hasClock || arrival.isAgreed || cluster.view.members.length === 1) return records;
+      try {
+        const agreedMs = await arrivalAgreement.agree(tenant, arrivalTimes.keyOf(name, arrival), timeMs);
+        arrivalTimes.noteAgreed(arrival, agreedMs);
+        if (agreedMs === timeMs) return records;
+      } catch (error) {
+        compute.release(records);
+        throw error;
+      }
       compute.release(records);
+      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
     }
   }
 

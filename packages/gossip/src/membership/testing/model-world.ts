@@ -7,7 +7,7 @@
  *
  * Time is a number of ticks: the lease is 3, a member is declared dead after 2, a record is due after 3, and kept for 4 after its release.
  */
-import { assert } from "@pyromesh/base";
+import { assert, type Random, seededRandom } from "@pyromesh/base";
 import type { StoreId } from "@pyromesh/ring";
 import { decodeClusterState, encodeClusterState } from "../cluster-state.ts";
 import type { Entry } from "../entry.ts";
@@ -26,8 +26,10 @@ export interface WorldOptions {
   readonly rf: number;
   /** Node 0 begins alone and knows no other's address. */
   readonly isGrowing?: boolean;
-  /** Single news travel at random beside whole messages: a function that says for each whether it arrives. */
-  readonly newsArrive?: (() => boolean) | undefined;
+  /** Not 0: single news arrive at random, beside whole messages. */
+  readonly newsSeed?: number;
+  /** Not 0: the table's state reaches the disk late, at random, and a crash loses what did not. Until it is there the node tells nobody anything. */
+  readonly diskSeed?: number;
   /** Store ids in another order than that in which stores are made. */
   readonly storeSeed?: number;
 }
@@ -162,6 +164,10 @@ export class ModelWorld {
   #tick = 10;
   #step = 0;
   #nextStore = 0;
+  readonly #news: Random | undefined;
+  /** News that may arrive late, at anyone, again. The oldest go. */
+  readonly #lateNews: TableMessage[] = [];
+  readonly #disk: Random | undefined;
   #isBucketUp = true;
   #bucketReplication = 0;
   readonly #objects = new Map<string, readonly number[]>();
@@ -184,6 +190,8 @@ export class ModelWorld {
     this.#options = options;
     this.#off = new Set(off);
     this.#rules = Object.assign({ ...RULES }, ...off.map((rule) => WITHOUT[rule] ?? {})) as MembershipRules;
+    this.#news = (options.newsSeed ?? 0) === 0 ? undefined : seededRandom(options.newsSeed!);
+    this.#disk = (options.diskSeed ?? 0) === 0 ? undefined : seededRandom(options.diskSeed!);
     this.#cuts = Array.from({ length: options.slots }, () => Array<boolean>(options.slots).fill(false));
     const count = options.isGrowing === true ? 1 : options.n;
     this.#bucketReplication = Math.min(options.rf, count);
@@ -267,8 +275,8 @@ export class ModelWorld {
       this.#nowMs(d),
     );
     d.table = table;
-    this.#save(d);
     if (this.#bucketReplication > 0) table.noteBucketReplication(this.#bucketReplication, this.#nowMs(d));
+    this.#save(d, true);
     return table;
   }
 
@@ -301,13 +309,17 @@ export class ModelWorld {
     this.violation ??= { kind, text, step: this.#step };
   }
 
-  /** Everything counts once it is on disk; here it is at once. */
-  #save(d: WorldNode): void {
-    const { table } = d;
-    if (table.persistVersion > table.persistedVersion || d.disk.length === 0) {
-      d.disk = encodeClusterState(table.state);
-      table.persisted(table.persistVersion, this.#nowMs(d));
+  /** Writes the table's state. Where the disk is never late, the bytes are made when somebody reads them: `#crash`. */
+  #save(d: WorldNode, isNow = false): void {
+    if (this.#disk !== undefined && !isNow && this.#disk.float() < 0.5) return;
+    while (!this.#isOnDisk(d)) {
+      if (this.#disk !== undefined) d.disk = encodeClusterState(d.table.state);
+      d.table.persisted(d.table.persistVersion, this.#nowMs(d));
     }
+  }
+
+  #isOnDisk(d: WorldNode): boolean {
+    return d.table.persistedVersion === d.table.persistVersion;
   }
 
   /** After every call of the table: what the node's other parts take from it. */
@@ -319,7 +331,7 @@ export class ModelWorld {
     }
     for (const name of changes.members) d.seen[indexOf(name)] = this.#ticksOf(d);
     if (this.#mustList(d, changes)) d.listNeededAt = this.#step;
-    if (this.#options.newsArrive !== undefined && (changes.news.entries.length > 0 || changes.news.losses.length > 0)) this.#spread(d, changes.news);
+    if (this.#news !== undefined && (changes.news.entries.length > 0 || changes.news.losses.length > 0)) this.#spread(d, changes.news);
   }
 
   #mustList(d: WorldNode, changes: Changes): boolean {
@@ -346,8 +358,14 @@ export class ModelWorld {
   }
 
   #spread(from: WorldNode, news: TableMessage): void {
-    const arrivals = this.nodes.filter((d) => d !== from && this.isOn(d) && this.#isLinked(from.i, d.i) && this.#options.newsArrive!());
-    for (const d of arrivals) {
+    if (!this.#isOnDisk(from)) return;
+    this.#lateNews.push(news);
+    if (this.#lateNews.length > 40) this.#lateNews.shift();
+    for (const d of this.nodes) if (d !== from && this.#isLinked(from.i, d.i) && this.#news!.float() < 0.5) this.#hearNews(d, news);
+  }
+
+  #hearNews(d: WorldNode, news: TableMessage): void {
+    if (this.isOn(d)) {
       const changes = d.table.merge(news, this.#nowMs(d));
       this.#save(d);
       for (const loss of d.table.losses) {
@@ -355,7 +373,7 @@ export class ModelWorld {
         if (!d.lossSeqs.has(key)) d.lossSeqs.set(key, d.seq);
       }
       for (const name of changes.members) d.seen[indexOf(name)] = this.#ticksOf(d);
-      if (changes.isListDue) d.listNeededAt = this.#step;
+      if (this.#mustList(d, changes)) d.listNeededAt = this.#step;
     }
   }
 
@@ -373,7 +391,7 @@ export class ModelWorld {
 
   #probe1(i: number, j: number): boolean {
     const d = this.nodes[i]!;
-    if (!this.isOn(d) || i === j || !this.#isLinked(i, j) || !this.nodes[j]!.exists) return false;
+    if (!this.isOn(d) || !this.#isOnDisk(d) || i === j || !this.#isLinked(i, j) || !this.nodes[j]!.exists) return false;
     d.probes[j] = { at: this.#nowMs(d), boot: d.boot, entry: d.table.own, answeredBy: undefined };
     return true;
   }
@@ -385,7 +403,7 @@ export class ModelWorld {
     if (probe === undefined || probe.answeredBy !== undefined || !this.isOn(e)) return false;
     const answer = e.table.onProbe(probe.entry, this.#nowMs(e));
     this.#took(e, answer.changes);
-    if (!answer.isContact || !this.#isLinked(j, i)) return false;
+    if (!answer.isContact || answer.afterVersion > e.table.persistedVersion || !this.#isLinked(j, i)) return false;
     probe.answeredBy = e.storeId;
     return true;
   }
@@ -403,7 +421,7 @@ export class ModelWorld {
   #gossip(i: number, j: number): boolean {
     const a = this.nodes[i]!;
     const b = this.nodes[j]!;
-    if (i === j || !this.isOn(a) || !this.isOn(b) || !this.#isLinked(i, j)) return false;
+    if (i === j || !this.isOn(a) || !this.#isOnDisk(a) || !this.isOn(b) || !this.#isLinked(i, j)) return false;
     this.#learn(b, a);
     return true;
   }
@@ -728,6 +746,7 @@ export class ModelWorld {
     if (query === undefined || query.end !== undefined || query.answers.has(j)) return false;
     const c = this.nodes[query.from]!;
     const d = this.nodes[j]!;
+    if (!this.#isOnDisk(d)) return false;
     if (!this.isOn(c) || c.boot !== query.boot || !this.isOn(d) || !this.#isLinked(c.i, j) || !this.#isLinked(j, c.i) || !this.#isBucketUp) return false;
     for (const key of query.plan) this.#match(d, key);
     const ids: number[] = [];
@@ -838,6 +857,7 @@ export class ModelWorld {
     const d = this.nodes[i]!;
     if (!d.exists || !d.isUp) return false;
     this.#resume(i);
+    if (this.#disk === undefined) d.disk = encodeClusterState(d.table.state);
     d.isUp = false;
     d.boot++;
     d.listing = undefined;
@@ -990,6 +1010,7 @@ export class ModelWorld {
   /** Everyone who can probes everyone, tells its table, judges. */
   #beat(): void {
     const all = this.nodes.map((_, i) => i);
+    for (const d of this.nodes) if (this.isOn(d)) this.#save(d, true);
     for (const i of all) for (const j of all) if (this.#probe1(i, j) && this.#probe2(i, j)) this.#probe3(i, j);
     for (const i of all) for (const j of all) this.#gossip(i, j);
     for (const i of all) for (const j of all) this.#declare(i, j);
@@ -1018,6 +1039,10 @@ export class ModelWorld {
   /** Returns whether anything happened. */
   apply([kind, x = 0, y = 0, z = 0, v = 0]: Action): boolean {
     this.#step++;
+    if (this.#lateNews.length > 0 && this.#news!.float() < 0.5) {
+      const news = this.#lateNews[Math.floor(this.#news!.float() * this.#lateNews.length)]!;
+      this.#hearNews(this.nodes[Math.floor(this.#news!.float() * this.nodes.length)]!, news);
+    }
     const has = (mask: number, at: number): boolean => (mask & (1 << at)) !== 0;
     const anyOf = (make: (j: number) => boolean): boolean => this.nodes.map((_, j) => make(j)).some(Boolean);
     switch (kind) {
