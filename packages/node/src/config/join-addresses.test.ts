@@ -1,5 +1,5 @@
 import { expect } from "chai";
-import { joinAddresses } from "./join-addresses.ts";
+import { joinAddressCount, joinAddresses } from "./join-addresses.ts";
 import { parseJoinEntry } from "./join-entry.ts";
 
 describe("join addresses", () => {
@@ -21,6 +21,10 @@ describe("join addresses", () => {
     const { found, problems } = await find("file:/gone", "file:/bad", "a:1");
     expect(found).to.deep.equal(["a:1"]);
     expect(problems).to.satisfy((texts: string[]) => texts.length === 2 && texts[0] === "file:/gone: no file /gone" && texts[1]!.startsWith("file:/bad: line 1: "));
+  });
+
+  it("count the nodes that they stand for, this one once", () => {
+    expect([joinAddressCount([], "a:1"), joinAddressCount(["a:1"], "a:1"), joinAddressCount(["a:1", "b:1", "c:1"], "b:1")]).to.deep.equal([1, 1, 3]);
   });
 
   it("are read again each time", async () => {

@@ -32,6 +32,11 @@ export async function joinAddresses(entries: readonly JoinEntry[], modules: Join
   return [...new Set(found.flat())].slice(0, JOIN_ADDRESSES_MAX);
 }
 
+/** How many nodes the addresses stand for, this one included. `self`: the address that it tells others; one that is written differently counts twice. */
+export function joinAddressCount(addresses: readonly string[], self: string): number {
+  return new Set([...addresses, self]).size;
+}
+
 async function addressesOf(entry: JoinEntry, { readFile }: JoinAddressesModules): Promise<readonly string[]> {
   return (entry.kind === "file" ? readJoinFile(await readFile(entry.path)) : [entry.address]).map(printAddress);
 }
