@@ -48,6 +48,7 @@ export { printRender, printRenderDiff } from "./print/render-reply.ts";
 export { route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export type { ApiRoutesModules } from "./routes.ts";
+export { LastRefusals } from "./listener/last-refusals.ts";
 export { HttpListener } from "./listener/http-listener.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./listener/server.ts";
 export { parseCorsOrigin } from "./listener/site-gate.ts";

@@ -539,7 +539,7 @@ export class Node {
   #health(): FoundHealth {
     const { cluster, flusher, head } = this.#replayed;
     const { openCount, cutCount } = head.stats;
-    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes };
+    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: [] };
     return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
   }
 

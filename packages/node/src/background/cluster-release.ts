@@ -46,6 +46,7 @@ export interface ClusterReleaseModules {
   /** Lists the bucket by a LIST that begins after the call. */
   readonly list: (signal: AbortSignal) => Promise<void>;
   readonly isWritable: () => boolean;
+  readonly lastRefusals?: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -72,7 +73,7 @@ export class ClusterRelease {
     const hurryTakeover = (): void => this.takeover.hurry();
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
-    this.health = new HealthService(modules);
+    this.health = new HealthService({ ...modules, takeover: this.takeover });
     this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: () => this.matcher.look() });
     this.#losses = new LossFlush({
       cluster,
