@@ -27,11 +27,12 @@ import { tcp } from "@libp2p/tcp";
 import { tls } from "@libp2p/tls";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
-import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logger } from "@pyromesh/base";
+import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logger, type Timer } from "@pyromesh/base";
 import { createLibp2p } from "libp2p";
 import { GOSSIP_BYTES_MAX, type Channel, type PeerEndpoint, type PeerHandlers, type PeerLink, type PeerNetwork, type PeerNetworkOptions } from "../links/peer-network.ts";
 import { StreamLink } from "./stream-link.ts";
 
+type IncomingConnection = Parameters<NonNullable<NonNullable<NonNullable<Parameters<typeof createLibp2p>[0]>["connectionGater"]>["denyInboundConnection"]>>[0];
 type Node = Awaited<ReturnType<typeof createLibp2p>>;
 type Connection = Awaited<ReturnType<Node["dial"]>>;
 type GossipComponents = Parameters<ReturnType<typeof gossipsub>>[0];
@@ -55,6 +56,8 @@ const UPGRADES_MAX = 128;
 /** A connection on which the other side opens no control channel. */
 const UNPROVEN_MAX_MS = 5000;
 const UNPROVEN_MAX = 256;
+/** A connection that ended is reported a little later: by then the node knows whether it was its own. */
+const REPORT_AFTER_MS = 500;
 /** Bytes of gossip that wait for one peer. Beyond it its gossip stream is reset, and opened again a little later. */
 const GOSSIP_UNSENT_BYTES_MAX = 2 ** 20;
 const GOSSIP_REOPEN_MS = 5000;
@@ -76,6 +79,7 @@ export class Libp2pNetwork implements PeerNetwork {
       const [ip] = await this.resolve(host, never);
       const key = await generateKeyPairFromSeed("Ed25519", privateKey);
       let components: GossipComponents | undefined;
+      const incoming = new IncomingConnections(handlers, { clock: this.#clock });
       const node = await createLibp2p({
         privateKey: key,
         start: false,
@@ -91,6 +95,7 @@ export class Libp2pNetwork implements PeerNetwork {
         ],
         connectionManager: { maxConnections: CONNECTIONS_MAX, inboundConnectionThreshold: CONNECTIONS_PER_SECOND_MAX, maxIncomingPendingConnections: UPGRADES_MAX, maxParallelDials: 100, inboundUpgradeTimeout: UNPROVEN_MAX_MS },
         connectionMonitor: { enabled: false },
+        connectionGater: { denyInboundConnection: (connection) => incoming.watch(connection) },
         services: {
           components: (all: GossipComponents) => {
             components = all;
@@ -98,7 +103,7 @@ export class Libp2pNetwork implements PeerNetwork {
           },
         },
       });
-      const endpoint = new Libp2pEndpoint({ node, components: components!, options, handlers, resolve: (name, signal) => this.resolve(name, signal) }, { clock: this.#clock, logger: this.#logger });
+      const endpoint = new Libp2pEndpoint({ node, components: components!, options, handlers, incoming, resolve: (name, signal) => this.resolve(name, signal) }, { clock: this.#clock, logger: this.#logger });
       await endpoint.start();
       return endpoint;
     } catch (error) {
@@ -120,6 +125,7 @@ interface Libp2pEndpointInit {
   readonly components: GossipComponents;
   readonly options: PeerNetworkOptions;
   readonly handlers: PeerHandlers;
+  readonly incoming: IncomingConnections;
   readonly resolve: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
 }
 
@@ -135,14 +141,14 @@ class Libp2pEndpoint implements PeerEndpoint {
   readonly #topic: string;
   /** By the connection's id. */
   readonly #links = new Map<string, StreamLink>();
-  /** Connections that came in, and have no link yet. */
-  readonly #unproven = new Map<string, Connection>();
+  readonly #incoming: IncomingConnections;
   #port = 0;
 
-  constructor({ node, components, options, handlers, resolve }: Libp2pEndpointInit, { clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
+  constructor({ node, components, options, handlers, incoming, resolve }: Libp2pEndpointInit, { clock, logger }: { readonly clock: Clock; readonly logger: Logger }) {
     this.peerId = node.peerId.toString();
     this.#node = node;
     this.#handlers = handlers;
+    this.#incoming = incoming;
     this.#resolve = resolve;
     this.#clock = clock;
     this.#logger = logger;
@@ -161,7 +167,6 @@ class Libp2pEndpoint implements PeerEndpoint {
     const once = { maxInboundStreams: 1, maxOutboundStreams: 1 };
     await node.handle(PROTOCOLS.control, (stream, connection) => this.#onControl(stream, connection), once);
     for (const channel of ["push", "read"] as const) await node.handle(PROTOCOLS[channel], (stream, connection) => this.#onStream(channel, stream, connection), once);
-    node.addEventListener("connection:open", ({ detail }) => this.#onConnection(detail));
     node.addEventListener("connection:close", ({ detail }) => this.#onConnectionClosed(detail));
     await node.start();
     const port = /\/tcp\/(\d+)/.exec(String(node.getMultiaddrs()[0]))?.[1];
@@ -184,6 +189,7 @@ class Libp2pEndpoint implements PeerEndpoint {
       }
     }
     if (failure instanceof Error && /Can not dial self/.test(failure.message)) {
+      this.#incoming.noteSelfDial();
       throw new CodedError({ code: "PEER_REFUSED", kind: "failed_precondition", message: `${address} is this node's own address`, details: { reason: "self", isByPeer: false } });
     }
     throw unavailable("PEER_UNREACHABLE", `${address} cannot be reached: ${messageOf(signal.aborted ? signal.reason : failure)}`, failure);
@@ -230,7 +236,7 @@ class Libp2pEndpoint implements PeerEndpoint {
     };
     const link = new StreamLink(init, { clock: this.#clock });
     this.#links.set(connection.id, link);
-    this.#unproven.delete(connection.id);
+    if (!isDialled) this.#incoming.hasLink(connection.remoteAddr);
     // It may have closed while the channel was opened.
     if (connection.status !== "open") link.end("the connection closed");
     return link;
@@ -248,7 +254,7 @@ class Libp2pEndpoint implements PeerEndpoint {
   #onControl(stream: StreamLinkControl, connection: Connection): void {
     // One link a connection, and the dialler opens the channels.
     if (this.#links.has(connection.id) || connection.direction !== "inbound") return connection.abort(new Error("a second control channel"));
-    this.#handlers.onLink(this.#newLink(connection, stream, false, hostPortOf(connection)));
+    this.#handlers.onLink(this.#newLink(connection, stream, false, hostPortOf(connection.remoteAddr)));
   }
 
   #onStream(channel: Channel, stream: StreamLinkControl, connection: Connection): void {
@@ -256,21 +262,13 @@ class Libp2pEndpoint implements PeerEndpoint {
     if (link === undefined || link.isDialled || !link.isAdmitted || !link.attach(channel, stream)) connection.abort(new Error(`the channel ${channel} may not be opened`));
   }
 
-  #onConnection(connection: Connection): void {
-    if (connection.direction !== "inbound") return;
-    if (this.#unproven.size >= UNPROVEN_MAX) return connection.abort(new Error("too many connections without a control channel"));
-    this.#unproven.set(connection.id, connection);
-    this.#clock.after(UNPROVEN_MAX_MS, () => {
-      if (this.#unproven.delete(connection.id)) connection.abort(new Error("no control channel was opened"));
-    });
-  }
-
   #onConnectionClosed(connection: Connection): void {
-    this.#unproven.delete(connection.id);
     const link = this.#links.get(connection.id);
     this.#links.delete(connection.id);
     this.#gate.close(connection);
     link?.end("the connection closed");
+    // The store of peers keeps what it learned for hours: strangers could fill it.
+    if (this.#node.getConnections(connection.remotePeer).length === 0) this.#node.peerStore.delete(connection.remotePeer).catch(() => undefined);
   }
 
   #onGossip(topic: string, data: Uint8Array): void {
@@ -307,6 +305,56 @@ function openGossip(topic: string, components: GossipComponents): GossipSub {
     allowedTopics: [topic],
     scoreParams: { IPColocationFactorWeight: 0, behaviourPenaltyWeight: 0 },
   })(components) as GossipSub; // the class that this function makes has them
+}
+
+/** Connections that came in and are no link yet: bounded in number and time, and reported where they end so. */
+class IncomingConnections {
+  readonly #handlers: PeerHandlers;
+  readonly #clock: Clock;
+  /** By the other side's address: of a connection as TCP knows it, before anything was said. */
+  readonly #pending = new Map<string, Timer>();
+  #selfDials = 0;
+
+  constructor(handlers: PeerHandlers, { clock }: { readonly clock: Clock }) {
+    this.#handlers = handlers;
+    this.#clock = clock;
+  }
+
+  /** True: it is refused, since too many others are pending. */
+  watch(connection: IncomingConnection): boolean {
+    const address = hostPortOf(connection.remoteAddr);
+    if (this.#pending.size >= UNPROVEN_MAX) {
+      this.#handlers.onBadConnection(address);
+      return true;
+    }
+    this.#pending.set(
+      address,
+      this.#clock.after(UNPROVEN_MAX_MS, () => connection.abort(new Error("no control channel was opened"))),
+    );
+    connection.addEventListener("close", () => {
+      if (this.#end(address)) this.#clock.after(REPORT_AFTER_MS, () => this.#report(address));
+    });
+    return false;
+  }
+
+  /** This node has dialled its own address: one of the connections that came in was its own. */
+  noteSelfDial(): void {
+    this.#selfDials++;
+  }
+
+  #report(address: string): void {
+    if (this.#selfDials > 0) this.#selfDials--;
+    else this.#handlers.onBadConnection(address);
+  }
+
+  hasLink(remoteAddr: Multiaddr): void {
+    this.#end(hostPortOf(remoteAddr));
+  }
+
+  #end(address: string): boolean {
+    this.#pending.get(address)?.cancel();
+    return this.#pending.delete(address);
+  }
 }
 
 /** Stands between gossipsub and the connections: shows it those that were admitted, one a peer, and refuses the streams of others. */
@@ -374,7 +422,7 @@ function ipAddress(ip: string, port: number): Multiaddr {
   return multiaddr(`/ip${isIP(ip) === 6 ? 6 : 4}/${ip}/tcp/${port}`);
 }
 
-function hostPortOf({ remoteAddr }: Connection): string {
+function hostPortOf(remoteAddr: Multiaddr): string {
   const parts = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(remoteAddr.toString());
   if (parts === null) return remoteAddr.toString();
   return parts[1]!.includes(":") ? `[${parts[1]}]:${parts[2]}` : `${parts[1]}:${parts[2]}`;

@@ -58,9 +58,12 @@ const HANDSHAKES_MAX = 64;
 const DIAL_TIMEOUT_MS = 5000;
 /** A link answers a ping within this time, or it is given up where another one is there to take its place. */
 const PING_TIMEOUT_MS = 1000;
-const RETRY = { firstMs: 100, maxMs: 10_000 };
+/** After a failed dial. The longest is short: a member that is back is reached within seconds, and a refused dial costs little. */
+const RETRY = { firstMs: 100, maxMs: 3000 };
 /** Messages to a member that is being dialled. Beyond it the oldest are dropped: whoever sends them repeats what matters. */
 const WAITING_MESSAGES_MAX = 16;
+/** Beyond it, members that are known no more are forgotten here too. */
+const TARGETS_MAX = 10_000;
 /** A retired link is closed when it is idle, but not before the other side has retired it too, and at the latest after RETIRED_MAX_MS. */
 const RETIRED_MIN_MS = 2000;
 const RETIRED_MAX_MS = 30_000;
@@ -85,6 +88,8 @@ export class PeerLinks {
   /** Who waits for the end of a handshake that this node began. */
   readonly #dialled = new Map<LinkSession, { resolve(session: LinkSession): void; reject(error: Error): void }>();
   readonly #targets = new Map<string, Target>();
+  /** By address: who was found there the last time. As many as TARGETS_MAX; beyond it the oldest is forgotten, and dialled anew. */
+  readonly #foundAt = new Map<string, LinkedPeer | "self">();
   /** By address. */
   readonly #dials = new Map<string, Promise<LinkSession>>();
   #inboundCount = 0;
@@ -94,7 +99,8 @@ export class PeerLinks {
   readonly #downListeners: ((peer: LinkedPeer, reason: string) => void)[] = [];
   readonly #gossipListeners: ((message: Uint8Array) => void)[] = [];
   readonly #owner: SessionOwner;
-  readonly #stopped = new AbortController();
+  readonly #dialling = new Set<AbortController>();
+  #isStopped = false;
   readonly #bytes = { controlSent: 0, controlReceived: 0, gossipSent: 0, gossipReceived: 0, controlDropped: 0 };
   readonly #dialCounts = { ok: 0, failed: 0 };
 
@@ -118,7 +124,7 @@ export class PeerLinks {
   static async open(options: PeerLinksOptions, modules: PeerLinksModules): Promise<PeerLinks> {
     const links = new PeerLinks(options, modules);
     const { host, port, clusterName, privateKey } = options;
-    links.#endpoint = await modules.network.open({ host, port, clusterName, privateKey }, { onLink: (link) => links.#onLink(link), onGossip: (message) => links.#takeGossip(message) });
+    links.#endpoint = await modules.network.open({ host, port, clusterName, privateKey }, { onLink: (link) => links.#onLink(link), onBadConnection: (address) => links.#onBadConnection(address), onGossip: (message) => links.#takeGossip(message) });
     return links;
   }
 
@@ -145,11 +151,15 @@ export class PeerLinks {
   }
 
   /**
-   * Links to whoever is at `host:port`. Rejects PEER_UNREACHABLE, or PEER_REFUSED with the reason in its details, by this side or by the other
+   * Links to whoever is at `host:port`, if this node is not linked to the process that it found there the last time. Rejects PEER_UNREACHABLE, or PEER_REFUSED with the reason in its details, by this side or by the other
    * (`self`: the address is this node's own).
    */
   async connect(address: string, signal: AbortSignal): Promise<LinkedPeer> {
-    return (await this.#dial(address, signal)).peer;
+    const known = this.#foundAt.get(address);
+    if (known === "self") throw isSelf(address);
+    if (known !== undefined && this.#current.get(known.name)?.peer.bootId === known.bootId) return known;
+    const { peer } = await untilAborted(this.#dial(address), signal);
+    return peer;
   }
 
   /** Sends a control message: at once where there is a link; else the member is dialled, and the message waits. It may be lost. */
@@ -216,7 +226,8 @@ export class PeerLinks {
   }
 
   async stop(): Promise<void> {
-    this.#stopped.abort(unreachable(this.#options.name, "this node stops"));
+    this.#isStopped = true;
+    for (const controller of this.#dialling) controller.abort(stopping());
     for (const session of [...this.#sessions]) session.close("this node stops");
     await this.#endpoint.stop();
   }
@@ -225,6 +236,7 @@ export class PeerLinks {
 
   #targetOf(member: string): Target {
     let target = this.#targets.get(member);
+    if (this.#targets.size > TARGETS_MAX) for (const [name, { dial }] of this.#targets) if (dial === undefined && this.#modules.addressOf(name) === undefined) this.#targets.delete(name);
     if (target === undefined) this.#targets.set(member, (target = { dial: undefined, failureCount: 0, retryAtMs: 0, messages: [] }));
     return target;
   }
@@ -250,7 +262,7 @@ export class PeerLinks {
     const address = addressOf(member);
     try {
       if (address === undefined) throw unreachable(member, "no address of it is known");
-      const { peer } = await this.#dial(address, this.#stopped.signal);
+      const { peer } = await this.#dial(address);
       if (peer.name !== member) throw unreachable(member, `at ${address} is ${peer.name}`);
       const session = this.#current.get(member); // perhaps another link than the dialled one
       if (session === undefined) throw unreachable(member, "the link closed at once");
@@ -265,37 +277,49 @@ export class PeerLinks {
     }
   }
 
-  #dial(address: string, signal: AbortSignal): Promise<LinkSession> {
+  #dial(address: string): Promise<LinkSession> {
     let dial = this.#dials.get(address);
     if (dial === undefined) {
       dial = this.#dialAddress(address).finally(() => this.#dials.delete(address));
-      dial.catch(() => undefined);
       this.#dials.set(address, dial);
     }
-    return untilAborted(dial, signal);
+    return dial;
   }
 
   async #dialAddress(address: string): Promise<LinkSession> {
-    const { clock } = this.#modules;
-    const late = new AbortController();
-    const timer = clock.after(DIAL_TIMEOUT_MS, () => late.abort(unreachable(address, `it did not answer within ${DIAL_TIMEOUT_MS / 1000} s`)));
+    if (this.#isStopped) throw stopping();
+    const controller = new AbortController();
+    this.#dialling.add(controller);
+    const timer = this.#modules.clock.after(DIAL_TIMEOUT_MS, () => controller.abort(unreachable(address, `it did not answer within ${DIAL_TIMEOUT_MS / 1000} s`)));
     try {
-      const link = await this.#endpoint.dial(address, AbortSignal.any([late.signal, this.#stopped.signal]));
+      const link = await this.#endpoint.dial(address, controller.signal);
       const session = await new Promise<LinkSession>((resolve, reject) => this.#begin(link, { resolve, reject }));
       this.#dialCounts.ok++;
+      this.#noteFound(address, session.peer);
       return session;
     } catch (error) {
-      this.#dialCounts.failed++;
+      if (error instanceof CodedError && error.details["reason"] === "self") this.#noteFound(address, "self");
+      else this.#dialCounts.failed++;
       throw error;
     } finally {
       timer.cancel();
+      this.#dialling.delete(controller);
     }
+  }
+
+  #noteFound(address: string, found: LinkedPeer | "self"): void {
+    this.#foundAt.delete(address);
+    this.#foundAt.set(address, found);
+    if (this.#foundAt.size > TARGETS_MAX) this.#foundAt.delete(this.#foundAt.keys().next().value!);
   }
 
   // --- handshake ----------------------------------------------------------------------------------------------------
 
   #onLink(link: PeerLink): void {
-    if (this.#stopped.signal.aborted) return link.close();
+    if (this.#isStopped) {
+      link.listen({ onFrame: () => undefined, onClosed: () => undefined });
+      return link.close();
+    }
     if (this.#inboundCount >= HANDSHAKES_MAX) {
       this.#refusals.note("busy", "all", `a link was refused: ${HANDSHAKES_MAX} handshakes are under way`, { peerId: link.peerId, address: link.remoteAddress });
       link.listen({ onFrame: () => undefined, onClosed: () => undefined });
@@ -303,6 +327,12 @@ export class PeerLinks {
     }
     this.#inboundCount++;
     this.#begin(link, undefined);
+  }
+
+  #onBadConnection(address: string): void {
+    if (this.#isStopped) return;
+    const host = address.slice(0, address.lastIndexOf(":")); // each connection has another port
+    this.#refusals.note("no-link", host, `a connection from ${address} was no node's: it ended before it was encrypted, or opened no control channel`, { address });
   }
 
   #begin(link: PeerLink, dialled: { resolve(session: LinkSession): void; reject(error: Error): void } | undefined): void {
@@ -414,9 +444,10 @@ export class PeerLinks {
       return;
     }
     const { peer } = session;
+    const isCurrent = this.#current.get(peer.name) === session;
+    if (isCurrent) this.#current.delete(peer.name);
     this.#user?.onDown(session, reason);
-    if (this.#current.get(peer.name) !== session) return;
-    this.#current.delete(peer.name);
+    if (!isCurrent) return;
     for (const listener of this.#downListeners) listener(peer, reason);
   }
 
@@ -439,7 +470,7 @@ export class PeerLinks {
   }
 
   #takeGossip(message: Uint8Array): void {
-    if (this.#stopped.signal.aborted) return;
+    if (this.#isStopped) return;
     this.#bytes.gossipReceived += message.length;
     for (const listener of this.#gossipListeners) listener(message);
   }
@@ -458,6 +489,14 @@ export class PeerLinks {
       { labels: { direction: "received" }, value: bytes.gossipReceived },
     ]);
   }
+}
+
+function isSelf(address: string): CodedError {
+  return new CodedError({ code: "PEER_REFUSED", kind: "failed_precondition", message: `${address} is this node's own address`, details: { reason: "self", isByPeer: false } });
+}
+
+function stopping(): CodedError {
+  return unavailable("PEER_UNREACHABLE", "this node stops");
 }
 
 function unreachable(member: string, why: string, cause?: unknown): CodedError {

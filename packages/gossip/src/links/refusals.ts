@@ -2,8 +2,11 @@
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
 import type { RefusalCode } from "./handshake.ts";
 
-/** Beside the handshake's own codes: frames that the protocol does not allow, and links that were closed for sending more than their budget. */
-export type RefusalReason = RefusalCode | "over-budget";
+/**
+ * Beside the handshake's own codes (`malformed` is of frames after the handshake too): links that were closed for sending more than their budget, and connections
+ * that ended before they were a link.
+ */
+export type RefusalReason = RefusalCode | "over-budget" | "no-link";
 
 const LOG_INTERVAL_MS = 60_000;
 /** Peers whose last log line is remembered. Beyond it the oldest is forgotten, and may be logged again within the minute. */

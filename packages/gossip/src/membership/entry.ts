@@ -6,8 +6,8 @@
  * joined field by field, so that the order in which a node hears of them does not matter. Only the member raises its incarnation.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { TOKEN_COUNT_MAX } from "./limits.ts";
-import { unionOf } from "./store-set.ts";
+import { MEMBERS_MAX, TOKEN_COUNT_MAX } from "./limits.ts";
+import { isStoreSet, unionOf } from "./store-set.ts";
 
 /** In the order of what wins at the same incarnation. Append only: the place is the number on the wire and on disk. */
 export const STATUSES = ["alive", "leaving", "dead", "left", "forgotten"] as const;
@@ -66,7 +66,7 @@ export function joinEntries(a: Entry, b: Entry): Entry {
     // A verdict of "gone" is about the store's joining, not about its incarnation: it holds for all later ones, until the store joins anew.
     return later.goneJoins >= earlier.goneJoins ? later : { ...later, goneJoins: earlier.goneJoins };
   }
-  const said = saidOf(a) >= saidOf(b) ? a : b;
+  const said = saysTheSame(a, b) || saidOf(a) >= saidOf(b) ? a : b;
   const claimsFull = a.claimsFull || b.claimsFull;
   const joined: Entry = {
     ...said,
@@ -82,6 +82,19 @@ export function joinEntries(a: Entry, b: Entry): Entry {
 
 export const NOBODY: readonly StoreId[] = [];
 
+function saysTheSame(a: Entry, b: Entry): boolean {
+  return (
+    a.bootId === b.bootId &&
+    a.clusterAddress === b.clusterAddress &&
+    a.httpAddress === b.httpAddress &&
+    a.zone === b.zone &&
+    a.tokenCount === b.tokenCount &&
+    a.protocolMin === b.protocolMin &&
+    a.protocolMax === b.protocolMax &&
+    a.build === b.build
+  );
+}
+
 function saidOf(entry: Entry): string {
   return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.build]);
 }
@@ -95,7 +108,7 @@ function isSameEntry(a: Entry, joined: Entry): boolean {
     a.goneJoins === joined.goneJoins &&
     a.acksHeld === joined.acksHeld &&
     a.acknowledgedBy.length === joined.acknowledgedBy.length &&
-    saidOf(a) === saidOf(joined)
+    saysTheSame(a, joined)
   );
 }
 
@@ -112,7 +125,12 @@ export function faultOfEntry(entry: Entry): string | undefined {
   if (!isWhole(entry.protocolMin, 1, entry.protocolMax) || !isWhole(entry.protocolMax, 1, 0xffff)) return "its protocol versions are out of range";
   if (!isText(entry.clusterAddress, 300) || !isText(entry.httpAddress, 300) || !isText(entry.zone, 255) || !isText(entry.build, 255)) return "a text of it is too long";
   if (entry.claimsFull && entry.acknowledgedBy.length > 0) return "it names who acknowledged it, and is full";
+  if (!isSetOfStores(entry.acknowledgedBy)) return "who acknowledged it is no set of store ids";
   return undefined;
+}
+
+export function isSetOfStores(stores: readonly StoreId[]): boolean {
+  return stores.length <= MEMBERS_MAX && isStoreSet(stores) && stores.every((store) => STORE_ID.test(store));
 }
 
 /** Far more than any replication needs. */

@@ -5,7 +5,7 @@
  * A loss is known by its store and incarnation. Only a store's loss at the highest incarnation counts, and none once the store is back with a higher one.
  */
 import type { StoreId } from "@pyromesh/ring";
-import { ACKS_MAX, type Entry, INCARNATION_MAX, isWhole, NAME, NOBODY, STORE_ID } from "./entry.ts";
+import { ACKS_MAX, type Entry, INCARNATION_MAX, isSetOfStores, isWhole, NAME, NOBODY, STORE_ID } from "./entry.ts";
 import { unionOf } from "./store-set.ts";
 
 export interface Loss {
@@ -92,5 +92,6 @@ export function faultOfLoss(loss: Loss): string | undefined {
   if (!isWhole(loss.incarnation, 0, INCARNATION_MAX)) return "its incarnation is out of range";
   if (!isWhole(loss.acksHeld, 1, ACKS_MAX)) return "its number of acks is out of range";
   if (!isWhole(loss.goneJoins, 0, INCARNATION_MAX)) return "its count of joins is out of range";
+  if (!isSetOfStores(loss.fencedBy) || !isSetOfStores(loss.flushedBy)) return "who fenced it, or flushed, is no set of store ids";
   return undefined;
 }

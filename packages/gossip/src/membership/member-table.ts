@@ -20,7 +20,7 @@ import { acksOf, Replication } from "./replication.ts";
 import { type MembershipRules, RULES } from "./rules.ts";
 import { includesStore, unionOf } from "./store-set.ts";
 import { BUCKET_DIGEST_BYTES, bucketOfLoss, bucketOfMember, TableDigest } from "./table-digest.ts";
-import { newsOfEntry, newsOfLoss, type TableMessage } from "./table-message.ts";
+import { newsOfEntry, newsOfLoss, NO_NEWS, type TableMessage } from "./table-message.ts";
 
 export interface MemberTableOptions {
   readonly self: OwnEntry;
@@ -116,6 +116,8 @@ export class MemberTable {
   readonly #lossTimes = new Map<StoreId, LossTimes>();
   /** The member whose entry names the store. */
   readonly #memberOfStore = new Map<StoreId, string>();
+  /** Members that are alive and do not claim to be full: they wait for acknowledgements. */
+  readonly #joiners = new Set<string>();
   /** Under which `persistVersion` the member's entry changed last. */
   readonly #entryVersions = new Map<string, number>();
   readonly #contact: Contact;
@@ -129,7 +131,11 @@ export class MemberTable {
   #listAfterMs: number;
   #rival: { storeId: StoreId; bootId: string; answeredIncarnation: number; count: number } | undefined;
   #fault: OwnFault | undefined;
+  /** When the rival behind `#fault` was last heard of as alive. */
+  #rivalSeenMs = -Infinity;
   #draft: Draft | undefined;
+  /** Of the call that runs. */
+  #nowMs = 0;
 
   /** `restored`: what the data directory holds; undefined: it is fresh. Write the state before anything else is done: a start is an incarnation of its own. */
   constructor(options: MemberTableOptions, restored: ClusterState | undefined, nowMs: number) {
@@ -150,6 +156,7 @@ export class MemberTable {
     for (const entry of restored?.entries ?? []) {
       this.#entries.set(entry.name, entry);
       this.#memberOfStore.set(entry.storeId, entry.name);
+      if (entry.status === "alive" && !entry.claimsFull) this.#joiners.add(entry.name);
     }
     for (const loss of restored?.losses ?? []) {
       this.#losses.set(loss.storeId, loss);
@@ -198,10 +205,11 @@ export class MemberTable {
   }
 
   #hear(entry: Entry): void {
+    const known = this.#entries.get(entry.name);
+    if (known === entry) return;
     const fault = faultOfEntry(entry);
     if (fault !== undefined) return this.#refuse(entry.name, "ENTRY_MALFORMED", fault);
     if (entry.name === this.#name) return this.#hearOfSelf(entry);
-    const known = this.#entries.get(entry.name);
     if (known === undefined && this.#entries.size >= MEMBERS_MAX) return this.#refuse(entry.name, "TABLE_FULL", `${MEMBERS_MAX} members are known`);
     if (known !== undefined && entry.incarnation > known.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `its incarnation ${entry.incarnation} is far above ${known.incarnation}`);
@@ -209,7 +217,8 @@ export class MemberTable {
     const holder = this.#memberOfStore.get(entry.storeId);
     if (holder !== undefined && holder !== entry.name) {
       if (holder === this.#name && isLive(entry)) {
-        this.#fault = { code: "STORE_TWICE", message: `member ${entry.name} runs with this node's store ${entry.storeId}: two nodes run on copies of one data directory; stop one and empty its data directory` };
+        this.#rivalSeenMs = this.#nowMs;
+        this.#fault ??= { code: "STORE_TWICE", message: `member ${entry.name} runs with this node's store ${entry.storeId}: two nodes run on copies of one data directory; stop one and empty its data directory` };
       }
       return this.#refuse(entry.name, "STORE_TWICE", `member ${holder} has its store id ${entry.storeId}`);
     }
@@ -247,19 +256,19 @@ export class MemberTable {
       return;
     }
     const isWorse = STATUSES.indexOf(entry.status) > STATUSES.indexOf(own.status);
-    if (entry.incarnation === own.incarnation && !isWorse && entry.bootId === own.bootId && entry.goneJoins < own.joins) {
+    if (entry.incarnation === own.incarnation && !isWorse && entry.bootId === own.bootId && !this.#rules.isGone(own.joins, entry.goneJoins)) {
       const acknowledgedBy = own.claimsFull ? NOBODY : unionOf(own.acknowledgedBy, entry.acknowledgedBy);
       if (acknowledgedBy !== own.acknowledgedBy) this.#put({ ...own, acknowledgedBy });
       return;
     }
     const isContradicted = entry.incarnation > own.incarnation || (entry.incarnation === own.incarnation && (isWorse || entry.bootId !== own.bootId));
-    if (isContradicted || entry.goneJoins >= own.joins) this.#refute(isContradicted ? entry.incarnation : own.incarnation, entry.goneJoins);
+    if (isContradicted || this.#rules.isGone(own.joins, entry.goneJoins)) this.#refute(isContradicted ? entry.incarnation : own.incarnation, entry.goneJoins);
   }
 
   /** Says anew, above `incarnation`, that this node is there. Where its store was forgotten since it joined, it joins anew. */
   #refute(incarnation: number, goneJoins: number): void {
     const own = this.#own;
-    const isGone = goneJoins >= own.joins;
+    const isGone = this.#rules.isGone(own.joins, goneJoins);
     if (incarnation < own.incarnation && !isGone) return;
     if (this.#fault !== undefined) return;
     this.#put({
@@ -275,11 +284,12 @@ export class MemberTable {
   /**
    * Another store, or another process with this store, answers to this node's name. An entry left over from before is refuted once and is silent; one that
    * refutes in its turn is alive. After three turns the one that is not full gives up (of two alike, that with the smaller id), so that the other
-   * is left in peace.
+   * is left in peace. It tries again once the other was not heard of as alive for `RIVAL_MS`.
    */
   #meetRival(entry: Entry): void {
     const own = this.#own;
     if (!isLive(entry)) return;
+    this.#rivalSeenMs = this.#nowMs;
     const rival = this.#rival;
     if (rival === undefined || rival.storeId !== entry.storeId || rival.bootId !== entry.bootId) {
       this.#rival = { storeId: entry.storeId, bootId: entry.bootId, answeredIncarnation: Math.max(own.incarnation, entry.incarnation) + 1, count: 0 };
@@ -316,6 +326,16 @@ export class MemberTable {
     return this.#isFull(entry) ? "answered" : "senderNotFull";
   }
 
+  /**
+   * This node may give its word for the store, at this incarnation: it is full, knows the store as full, on disk, and does not fence it. What a member
+   * relays of heartbeats that it heard must be of such a moment.
+   */
+  vouchesFor(sender: Pick<Entry, "name" | "storeId" | "incarnation">): boolean {
+    const entry = this.#entries.get(sender.name);
+    if (entry?.storeId !== sender.storeId || sender.name === this.#name || this.fences(sender)) return false;
+    return this.#rules.mayAnswer(this.isFull) && this.#isFull(entry) && (this.#entryVersions.get(sender.name) ?? 0) <= this.#persistedVersion;
+  }
+
   /** This node answers no probe for contact from this store at this incarnation: something later is known of it. */
   fences(sender: Pick<Entry, "name" | "storeId" | "incarnation">): boolean {
     const entry = this.#entries.get(sender.name);
@@ -348,6 +368,11 @@ export class MemberTable {
   /** What time brings: fences that outlast the lease, acknowledgements, clearing, forgetting, a rise of the replication. Call it once a second. */
   tick(nowMs: number): Changes {
     return this.#change(nowMs, () => {
+      if (this.#fault !== undefined && nowMs - this.#rivalSeenMs > RIVAL_MS) {
+        this.#fault = undefined;
+        this.#rival = undefined;
+        this.#touch();
+      }
       for (const loss of [...this.#losses.values()]) this.#vouch(loss, nowMs);
       this.#clear();
       this.#forgetCleared();
@@ -395,7 +420,7 @@ export class MemberTable {
   }
 
   #putForgotten(entry: Entry): void {
-    this.#put({ ...entry, status: "forgotten", goneJoins: entry.joins, claimsFull: entry.claimsFull, acknowledgedBy: entry.acknowledgedBy });
+    this.#put({ ...entry, status: "forgotten", goneJoins: entry.joins, });
   }
 
   /** This store has read in the bucket all that it took before it learned of this loss. */
@@ -409,13 +434,14 @@ export class MemberTable {
 
   /** The fewest acks under which this store holds anything that is not flushed; Infinity: it holds nothing. */
   noteHeld(acks: number, nowMs: number): Changes {
+    if (acks === this.#replication.held) return NO_CHANGES;
     return this.#change(nowMs, () => this.#replication.noteHeld(acks));
   }
 
   /** What replication the bucket holds, read at the start and with each LIST. */
   noteBucketReplication(replication: number, nowMs: number): Changes {
+    if (replication === this.#replication.bucket) return NO_CHANGES;
     return this.#change(nowMs, () => {
-      if (replication === this.#replication.bucket) return;
       this.#replication.noteBucket(replication);
       this.#touch();
     });
@@ -431,24 +457,31 @@ export class MemberTable {
   /** From now on this node takes no records. Throws LEAVE_REFUSED. */
   leave(nowMs: number): Changes {
     const own = this.#own;
-    if (own.status === "leaving") return this.#change(nowMs, () => undefined);
+    if (own.status === "leaving") return NO_CHANGES;
     if (!this.isFull || own.status !== "alive") throw leaveRefused("it has not joined the cluster");
     const others = [...this.#entries.values()].filter((entry) => entry.name !== this.#name);
     const dead = others.find((entry) => entry.status === "dead");
     if (dead !== undefined) throw leaveRefused(`member ${dead.name} is dead; bring it back, or forget it, first`);
     const joining = others.find((entry) => entry.status === "alive" && !this.#isFull(entry));
     if (joining !== undefined) throw leaveRefused(`member ${joining.name} is joining; wait until it has joined`);
-    if (!others.some((entry) => entry.status === "alive" && this.#isFull(entry))) throw leaveRefused("it is the last full member");
+    if (!this.#isAnotherActive) throw leaveRefused("it is the last full member");
     return this.#change(nowMs, () => this.#put({ ...this.#own, incarnation: this.#own.incarnation + 1, status: "leaving" }));
+  }
+
+  /** Takes a `leave` back: records are taken again. Throws LEAVE_REFUSED once this node has left. */
+  stay(nowMs: number): Changes {
+    const own = this.#own;
+    if (own.status === "left") throw leaveRefused("it has left already; start it again");
+    if (own.status === "alive") return NO_CHANGES;
+    return this.#change(nowMs, () => this.#put({ ...own, incarnation: own.incarnation + 1, status: "alive" }));
   }
 
   /** All that this node holds was read in the bucket: it counts in nothing any more. Hand it to several members before you stop. Throws LEAVE_REFUSED. */
   left(nowMs: number): Changes {
     const own = this.#own;
-    if (own.status === "left") return this.#change(nowMs, () => undefined);
+    if (own.status === "left") return NO_CHANGES;
     if (own.status !== "leaving") throw leaveRefused("it is not leaving");
-    const isLast = ![...this.#entries.values()].some((entry) => entry.name !== this.#name && isInCluster(entry) && this.#isFull(entry));
-    if (isLast) throw leaveRefused("it is the last full member");
+    if (!this.#isAnotherActive) throw leaveRefused("it is the last full member");
     return this.#change(nowMs, () => this.#put({ ...this.#own, status: "left", goneJoins: this.#own.joins }));
   }
 
@@ -490,13 +523,16 @@ export class MemberTable {
     };
   }
 
-  /** The state of this version was synced. */
-  persisted(version: number, nowMs: number): void {
+  /** The state of this version was synced. What waited for that counts now: fences, and this node's being full. */
+  persisted(version: number, nowMs: number): Changes {
     assert(version <= this.#persistVersion, "a version that is not there yet was written");
-    if (version <= this.#persistedVersion) return;
+    if (version <= this.#persistedVersion) return NO_CHANGES;
+    const wasFull = this.isFull;
     this.#persistedVersion = version;
-    this.#electorate = undefined;
     for (const times of this.#lossTimes.values()) if (times.fencedSinceMs === Infinity && times.version <= version) times.fencedSinceMs = nowMs;
+    if (this.isFull === wasFull) return NO_CHANGES;
+    this.#electorate = undefined;
+    return this.#change(nowMs, () => this.#drafting.entries.add(this.#name));
   }
 
   // ---- what follows
@@ -657,12 +693,17 @@ export class MemberTable {
     return count;
   }
 
+  get #isAnotherActive(): boolean {
+    for (const entry of this.#entries.values()) if (entry.name !== this.#name && entry.status === "alive" && this.#isFull(entry)) return true;
+    return false;
+  }
+
   get #openLosses(): Loss[] {
     return [...this.#losses.values()].filter((loss) => !loss.isCleared);
   }
 
   #isFull(entry: Entry): boolean {
-    return this.#rules.isFull(entry, Math.max(entry.goneJoins, this.#losses.get(entry.storeId)?.goneJoins ?? 0));
+    return entry.claimsFull && !this.#rules.isGone(entry.joins, Math.max(entry.goneJoins, this.#losses.get(entry.storeId)?.goneJoins ?? 0));
   }
 
   #stateOf(entry: Entry): MemberState {
@@ -744,6 +785,8 @@ export class MemberTable {
     }
     this.#entries.set(put.name, put);
     this.#memberOfStore.set(put.storeId, put.name);
+    if (put.status === "alive" && !put.claimsFull) this.#joiners.add(put.name);
+    else this.#joiners.delete(put.name);
     const isAnother = old === undefined || old.incarnation !== put.incarnation || old.storeId !== put.storeId || old.status !== put.status;
     if (isAnother) draft.members.add(put.name);
     // Readers list first after: a store that they did not know, or know anew (it may hold less than before); one that holds nothing more; and acks that rose.
@@ -819,9 +862,10 @@ export class MemberTable {
     if (acksHeld > this.#own.acksHeld) this.#put({ ...this.#own, acksHeld });
     // It does not fall while the node runs as it should. An operator may lower the bucket's replication, or a data directory of one node joins.
     else if (acksHeld < this.#own.acksHeld) this.#put({ ...this.#own, acksHeld, incarnation: this.#own.incarnation + 1, acknowledgedBy: NOBODY });
-    if (!this.#rules.mayAnswer(this.isFull)) return;
-    for (const entry of [...this.#entries.values()]) {
-      if (entry.claimsFull || entry.name === this.#name || entry.status !== "alive" || includesStore(entry.acknowledgedBy, this.#storeId)) continue;
+    if (this.#joiners.size === 0 || !this.#rules.mayAnswer(this.isFull)) return;
+    for (const name of [...this.#joiners]) {
+      const entry = this.#entries.get(name)!;
+      if (name === this.#name || includesStore(entry.acknowledgedBy, this.#storeId)) continue;
       this.#put({ ...entry, acknowledgedBy: unionOf(entry.acknowledgedBy, [this.#storeId]) });
       this.#drafting.isExchangeDue = true;
     }
@@ -862,6 +906,7 @@ export class MemberTable {
     assert(this.#draft === undefined, "a change within a change");
     const draft: Draft = { entries: new Set(), losses: new Set(), members: new Set(), refused: [], isExchangeDue: false, isListDue: false };
     this.#draft = draft;
+    this.#nowMs = nowMs;
     try {
       make();
       if (this.#entries.has(this.#name)) this.#conclude();
@@ -896,6 +941,11 @@ export class MemberTable {
 
 /** After so many turns two live nodes with one name know it of each other. An entry that travels late makes one turn, two at most. */
 const RIVAL_TURNS = 3;
+
+/** Detection and the news of it take seconds: a rival of which nobody says for so long that it is alive is gone. */
+const RIVAL_MS = 60_000;
+
+const NO_CHANGES: Changes = { news: NO_NEWS, members: [], isViewChanged: false, isExchangeDue: false, isListDue: false, refused: [] };
 
 function isLive(entry: Entry): boolean {
   return entry.status === "alive" || entry.status === "leaving";

@@ -54,6 +54,10 @@ export class Replication {
     return Math.max(this.#declared, Math.min(this.target(memberCount), fullCount));
   }
 
+  get held(): number {
+    return this.#held;
+  }
+
   noteHeld(acks: number): void {
     this.#held = acks;
   }

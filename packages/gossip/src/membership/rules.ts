@@ -2,12 +2,11 @@
  * The rules of membership that a promise hangs on, one function each. The table takes them from here; a test takes one away and shows the history that
  * breaks (rules.test.ts). docs/decisions/0016-membership.md has the argument for each.
  */
-import type { Entry } from "./entry.ts";
 import type { Loss } from "./losses.ts";
 
 export interface MembershipRules {
-  /** The member is full: it votes, acknowledges, owns. A claim made before the store was last forgotten, or left, does not count. */
-  isFull(entry: Entry, goneJoins: number): boolean;
+  /** The store was forgotten, or left, since it last joined: it joins anew, and until then its claim to be full does not count. */
+  isGone(joins: number, goneJoins: number): boolean;
   /** Only full members vote. */
   votes(isFull: boolean): boolean;
   /** Only a full member acknowledges entries and answers probes for contact: a fresh store knows nothing of whom its name's last store fenced. */
@@ -33,7 +32,7 @@ export interface MembershipRules {
 }
 
 export const RULES: MembershipRules = {
-  isFull: (entry, goneJoins) => entry.claimsFull && entry.joins > goneJoins,
+  isGone: (joins, goneJoins) => goneJoins >= joins,
   votes: (isFull) => isFull,
   mayAnswer: (isSelfFull) => isSelfFull,
   fences: (isDeadHere) => isDeadHere,

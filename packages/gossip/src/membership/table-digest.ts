@@ -24,6 +24,10 @@ export class TableDigest {
   readonly #entryHashes = new Map<string, Uint32Array>();
   readonly #lossHashes = new Map<StoreId, Uint32Array>();
   readonly #lanes = new Uint32Array(BUCKETS * LANES);
+  readonly #sum = new Uint32Array(LANES);
+  /** Of `#lanes` as they stand; undefined: not made since they changed. */
+  #text: string | undefined;
+  #buckets: Uint8Array | undefined;
 
   constructor(entries: ReadonlyMap<string, Entry>, losses: ReadonlyMap<StoreId, Loss>) {
     this.#entries = entries;
@@ -43,14 +47,16 @@ export class TableDigest {
   /** 32 hex digits. */
   get text(): string {
     this.#update();
-    const sum = new Uint32Array(LANES);
-    for (let at = 0; at < this.#lanes.length; at++) sum[at % LANES]! += this.#lanes[at]!;
-    return toHex(new Uint8Array(sum.buffer));
+    return (this.#text ??= toHex(new Uint8Array(this.#sum.buffer)));
   }
 
-  /** `BUCKETS` times `BUCKET_DIGEST_BYTES`. */
+  /** `BUCKETS` times `BUCKET_DIGEST_BYTES`. Nobody changes it. */
   get buckets(): Uint8Array {
     this.#update();
+    return (this.#buckets ??= this.#makeBuckets());
+  }
+
+  #makeBuckets(): Uint8Array {
     const bytes = new Uint8Array(BUCKETS * BUCKET_DIGEST_BYTES);
     const lanes = new Uint8Array(this.#lanes.buffer);
     for (let bucket = 0; bucket < BUCKETS; bucket++) {
@@ -61,6 +67,9 @@ export class TableDigest {
   }
 
   #update(): void {
+    if (this.#changedEntries.size === 0 && this.#changedLosses.size === 0) return;
+    this.#text = undefined;
+    this.#buckets = undefined;
     for (const name of this.#changedEntries) this.#replace(this.#entryHashes, name, bucketOfMember(name), this.#entries.get(name), writeEntry);
     for (const store of this.#changedLosses) this.#replace(this.#lossHashes, store, bucketOfLoss(store), this.#losses.get(store), writeLoss);
     this.#changedEntries.clear();
@@ -70,7 +79,7 @@ export class TableDigest {
   #replace<T>(hashes: Map<string, Uint32Array>, key: string, bucket: number, item: T | undefined, write: (writer: ByteWriter, item: T) => void): void {
     const at = bucket * LANES;
     const old = hashes.get(key);
-    if (old !== undefined) for (let lane = 0; lane < LANES; lane++) this.#lanes[at + lane]! -= old[lane]!;
+    if (old !== undefined) this.#add(at, old, -1);
     if (item === undefined) {
       hashes.delete(key);
       return;
@@ -79,8 +88,15 @@ export class TableDigest {
     write(writer, item);
     const digest = hash("sha256", writer.finish(), "buffer");
     const lanes = Uint32Array.from({ length: LANES }, (_, lane) => digest.readUInt32LE(lane * 4));
-    for (let lane = 0; lane < LANES; lane++) this.#lanes[at + lane]! += lanes[lane]!;
+    this.#add(at, lanes, 1);
     hashes.set(key, lanes);
+  }
+
+  #add(at: number, lanes: Uint32Array, sign: 1 | -1): void {
+    for (let lane = 0; lane < LANES; lane++) {
+      this.#lanes[at + lane]! += sign * lanes[lane]!;
+      this.#sum[lane]! += sign * lanes[lane]!;
+    }
   }
 }
 

@@ -259,6 +259,7 @@ class MemoryLink implements PeerLink {
   #listener: LinkListener | undefined;
   #isAdmitted = false;
   #isOpen = true;
+  #endReason: string | undefined;
 
   constructor({ endpoint, other, isDialled, network }: MemoryLinkInit) {
     this.peerId = other.peerId;
@@ -309,7 +310,9 @@ class MemoryLink implements PeerLink {
   listen(listener: LinkListener): void {
     assert(this.#listener === undefined, "a link has one listener");
     this.#listener = listener;
-    this.#peer?.pump();
+    const reason = this.#endReason;
+    if (reason !== undefined) return queueMicrotask(() => listener.onClosed(reason));
+    this.#peer!.pump();
   }
 
   pause(channel: Channel, isPaused: boolean): void {
@@ -387,6 +390,7 @@ class MemoryLink implements PeerLink {
   #endHere(reason: string): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
+    this.#endReason = reason;
     this.#endpoint.links.delete(this);
     for (const out of this.#outgoing.values()) for (const resolve of out.waiting.splice(0)) resolve();
     const listener = this.#listener;

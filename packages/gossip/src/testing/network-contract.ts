@@ -228,6 +228,7 @@ async function openNode({ network, host }: ContractNetwork, name: string, cluste
         links.set(incoming.peerId, new ContractLink(incoming));
         waiting.get(incoming.peerId)?.();
       },
+      onBadConnection: () => undefined,
       onGossip: () => {
         gossipCount++;
         onGossip();
