@@ -51,6 +51,7 @@ import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
+import { ClusterUsage } from "./write/cluster-usage.ts";
 import { Hints } from "./write/hints.ts";
 import { Placement } from "./write/placement.ts";
 import { Replicator } from "./write/replicator.ts";
@@ -120,6 +121,9 @@ export class Node {
   readonly sink: ProfileSink;
   readonly source: QueuedSource;
   readonly admin: NodeAdmin;
+  /** What this node takes of limits that hold for the cluster. */
+  readonly usage: ClusterUsage;
+  readonly #activeSeries: ActiveSeries;
   readonly #config: Config;
   readonly #modules: NodeModules;
   readonly #progress: StartProgress;
@@ -141,6 +145,8 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
+    this.#activeSeries = new ActiveSeries({ elsewhere: (tenant) => this.usage.seriesElsewhere(tenant) }, modules);
+    this.usage = new ClusterUsage({ ...modules, series: this.#activeSeries });
     const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
     this.source = new QueuedSource(
       {
@@ -214,7 +220,7 @@ export class Node {
     this.#closers.push(() => local.close());
 
     this.#progress.begin("opening the head");
-    const activeSeries = new ActiveSeries({}, this.#modules);
+    const activeSeries = this.#activeSeries;
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
