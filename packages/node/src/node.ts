@@ -404,6 +404,9 @@ export class Node {
     const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
     this.#closers.push(() => Promise.resolve(hints.stop()));
     const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
+    flusher.onProgress(() => heldAcks.refresh());
+    if (joined !== undefined) this.usage.start(joined);
+    this.#closers.push(() => Promise.resolve(this.usage.stop()));
     const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
     const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
     const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });
