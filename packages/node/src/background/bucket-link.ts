@@ -58,6 +58,8 @@ export interface BucketLinkModules {
   readonly renumber: (reason: string) => Promise<void>;
   /** Drops what is cached of an object. Called when a LIST shows that the object was replaced by one of another size. */
   readonly forgetObject: (key: string) => void;
+  /** Called after each LIST. */
+  readonly onListed?: () => void;
 }
 
 /** The pause between two LISTs of the newest windows. */
@@ -202,6 +204,15 @@ export class BucketLink {
     });
   }
 
+  /** Lists these windows, by LISTs that begin after this call; everything, where there are many. Rejects where the bucket is not the right one, or does not answer. */
+  async listWindows(windows: readonly WindowRef[], caller: AbortSignal): Promise<void> {
+    if (windows.length > SETTLING_WINDOWS_MAX) return this.refresh(caller);
+    await untilAborted(this.#ensureOurs(this.#stopped.signal), caller);
+    const signal = AbortSignal.any([caller, this.#stopped.signal]);
+    // A doubt that one leaves is settled by the next LIST of the newest windows.
+    for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+  }
+
   /** One LIST at a time. Callers that ask while one runs share the next. */
   #list(what: { readonly isWhole: boolean }): Promise<void> {
     const begin = (): Promise<void> => {
@@ -235,6 +246,7 @@ export class BucketLink {
       if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }
+    this.#modules.onListed?.();
     this.#tellGaps();
     await this.#forgetAcknowledged(signal);
   }

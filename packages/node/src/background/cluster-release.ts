@@ -11,7 +11,7 @@
  * Composes them and starts and stops them; a node that is alone has none of it.
  */
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
-import type { Catalog, LocalFiles, ObjectSource } from "@pyromesh/block";
+import type { Catalog, LocalFiles, ObjectSource, WindowRef } from "@pyromesh/block";
 import type { Head } from "@pyromesh/head";
 import type { Cluster } from "../cluster/ports.ts";
 import { Announcer } from "./announcer.ts";
@@ -43,8 +43,8 @@ export interface ClusterReleaseModules {
   readonly source: ObjectSource;
   /** The flusher's listener. */
   readonly segments: SegmentMemory;
-  /** Lists the bucket by a LIST that begins after the call. */
-  readonly list: (signal: AbortSignal) => Promise<void>;
+  /** Lists these windows of the bucket, by LISTs that begin after the call. See `BucketLink.listWindows`. */
+  readonly list: (windows: readonly WindowRef[], signal: AbortSignal) => Promise<void>;
   readonly isWritable: () => boolean;
   readonly clock: Clock;
   readonly logger: Logger;
@@ -97,10 +97,10 @@ export class ClusterRelease {
     this.#status.serve(cluster.peers);
     this.flush.serve();
     this.health.serve();
-    segments.onSegment = (segment) => {
+    segments.onSegment((segment) => {
       this.#announcer.announce(segment);
       if (segment.isUploaded) this.matcher.look();
-    };
+    });
     flusher.onProgress(() => this.#onProgress());
     this.#announcer.start();
     this.#losses.start();
@@ -128,6 +128,7 @@ export class ClusterRelease {
 
   /** Call it in the turn in which the head forgets records that were released (`HeadModules.onReleased`). */
   noteReleased(): void {
+    this.#modules.flusher.noteReleased();
     this.#onProgress();
   }
 

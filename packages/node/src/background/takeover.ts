@@ -6,13 +6,12 @@
  * What must stay true: nothing is taken over before a LIST that began after the decision, and a match with all that it shows: what is in the bucket is not put there
  * again. While the bucket cannot be listed, records stay where they are: they are durable, and would not get into the bucket sooner.
  *
- * Bounds: a round takes `STATUS_COUNT_MAX` records at most, and cuts at most `cutBytesMax` at a time; where as many cuts are unsealed as may be, the rest waits for a later
- * round. One round at a time.
+ * Bounds: a round takes `STATUS_COUNT_MAX` records at most, and cuts at most `cutBytesMax` of them; the rest waits until that cut is sealed. One round at a time.
  */
 import { CorruptionError, messageOf, toHex, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
 import { isBucketError } from "@pyromesh/block";
-import type { Catalog, CatalogEntry } from "@pyromesh/block";
+import type { Catalog, CatalogEntry, WindowRef } from "@pyromesh/block";
 import type { Cut, Head, HeadEntry } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Member, StoreId } from "@pyromesh/ring";
@@ -39,8 +38,8 @@ export interface TakeoverModules {
   readonly demand: FlushDemand;
   /** See `Flusher.takeOver`. */
   readonly takeOver: (identities: readonly Uint8Array[]) => Promise<Cut | undefined>;
-  /** Lists the bucket by a LIST that begins after the call. */
-  readonly list: (signal: AbortSignal) => Promise<void>;
+  /** Lists these windows of the bucket, by LISTs that begin after the call. */
+  readonly list: (windows: readonly WindowRef[], signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -123,8 +122,9 @@ export class Takeover {
     await this.#matchNamed(statuses, signal);
     const reasons = this.#plan(overdue, statuses);
     if (reasons.size === 0) return;
-    await this.#modules.list(signal);
-    await this.#matchWindows([...reasons.keys()], signal);
+    const windows = windowsOf(reasons.keys());
+    await this.#modules.list(windows, signal);
+    await this.#matchWindows(windows, signal);
     await this.#cut(reasons, signal);
   }
 
@@ -213,14 +213,9 @@ export class Takeover {
     });
   }
 
-  async #matchWindows(entries: readonly HeadEntry[], signal: AbortSignal): Promise<void> {
+  async #matchWindows(windows: readonly WindowRef[], signal: AbortSignal): Promise<void> {
     const { catalog } = this.#modules;
-    const windows = new Map<string, Pick<HeadEntry, "tenant" | "windowStartMs">>();
-    for (const { tenant, windowStartMs } of entries) windows.set(`${windowStartMs}/${tenant}`, { tenant, windowStartMs });
-    for (const { tenant, windowStartMs } of windows.values()) {
-      // The API parsed the tenant before the head took the record.
-      await this.#match(catalog.plan([tenant as TenantId], windowStartMs, windowStartMs + WINDOW_MS - 1), signal);
-    }
+    for (const { tenant, windowStartMs } of windows) await this.#match(catalog.plan([tenant], windowStartMs, windowStartMs + WINDOW_MS - 1), signal);
   }
 
   /** Those in the bucket. One that is gone or corrupt holds nothing that could be released, and holds up no other; rejects where one cannot be read now. */
@@ -269,6 +264,12 @@ export class Takeover {
       logger.info("records that other stores should have flushed are taken over", { cut: cut.cutId, records: cut.groups.reduce((sum, { recordCount }) => sum + recordCount, 0) });
     }
   }
+}
+
+function windowsOf(entries: Iterable<HeadEntry>): WindowRef[] {
+  const windows = new Map<string, WindowRef>();
+  for (const { tenant, windowStartMs } of entries) windows.set(`${windowStartMs}/${tenant}`, { tenant: tenant as TenantId, windowStartMs }); // the API parsed the tenant before the head took the record
+  return [...windows.values()];
 }
 
 /** The windows to ask for, and the records in the order in which that asks for them. */
