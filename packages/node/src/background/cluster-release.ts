@@ -73,7 +73,7 @@ export class ClusterRelease {
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
     this.health = new HealthService(modules);
-    this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: () => this.matcher.look() });
+    this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: (keys) => this.matcher.noteLearned(keys) });
     this.#losses = new LossFlush({
       cluster,
       demand,
@@ -99,7 +99,7 @@ export class ClusterRelease {
     this.health.serve();
     segments.onSegment((segment) => {
       this.#announcer.announce(segment);
-      if (segment.isUploaded) this.matcher.look();
+      if (segment.isUploaded) this.matcher.noteLearned([segment.key]);
     });
     flusher.onProgress(() => this.#onProgress());
     this.#announcer.start();

@@ -17,7 +17,7 @@ import { WINDOW_MS } from "@pyromesh/profile";
 import type { Member, StoreId } from "@pyromesh/ring";
 import type { Cluster } from "../cluster/ports.ts";
 import { openStatusAnswer, packStatusRequest, STATUS_COUNT_MAX } from "../cluster/status-message.ts";
-import type { StatusWindow } from "../cluster/status-message.ts";
+import type { RecordStatus, StatusWindow } from "../cluster/status-message.ts";
 import type { FlushDemand } from "./flush-demand.ts";
 import type { Matcher } from "./matcher.ts";
 import { planTakeover } from "./takeover-plan.ts";
@@ -152,7 +152,7 @@ export class Takeover {
 
   // --- asking ------------------------------------------------------------------------------------------------------
 
-  /** What the store of rank 0 says of each, by seq. */
+  /** What the store of rank 0 says of each, by seq. What it names is in the catalog then. */
   async #ask(overdue: readonly Overdue[], signal: AbortSignal): Promise<ReadonlyMap<number, FlusherStatus>> {
     const statuses = new Map<number, FlusherStatus>();
     const asked = new Map<StoreId, { readonly member: Member; readonly records: Overdue[] }>();
@@ -181,6 +181,7 @@ export class Takeover {
       // Another store has its name by now: this view is behind, and a later one says so.
       const isOfStore = storeId === member.storeId;
       for (const [at, { entry }] of inOrder.entries()) statuses.set(entry.seq, isOfStore ? told[at]! : { kind: "silent" });
+      if (isOfStore) this.#catalogue(told, storeId);
     } catch (error) {
       signal.throwIfAborted();
       logger.debug("a store did not say what it has flushed", { member: member.name, reason: messageOf(error) });
@@ -196,17 +197,21 @@ export class Takeover {
 
   // --- looking -----------------------------------------------------------------------------------------------------
 
+  #catalogue(statuses: readonly RecordStatus[], storeId: StoreId): void {
+    const { catalog, logger } = this.#modules;
+    const keys = new Set<string>();
+    for (const status of statuses) {
+      if (status.kind !== "segment" || keys.has(status.segment.key)) continue;
+      keys.add(status.segment.key);
+      const outcome = catalog.addByMeta(status.segment, { storeId });
+      if (outcome.kind === "refused") logger.debug("a segment that a store named was not taken into the catalog", { key: status.segment.key, code: outcome.code, reason: outcome.because });
+    }
+  }
+
   async #matchNamed(statuses: ReadonlyMap<number, FlusherStatus>, signal: AbortSignal): Promise<void> {
     const { catalog, logger } = this.#modules;
     const keys = new Set<string>();
-    for (const status of statuses.values()) {
-      if (status.kind !== "segment") continue;
-      const { segment } = status;
-      if (keys.has(segment.key)) continue;
-      keys.add(segment.key);
-      const outcome = catalog.addByMeta(segment, { storeId: segment.meta.storeId });
-      if (outcome.kind === "refused") logger.debug("a segment that a store named was not taken into the catalog", { key: segment.key, code: outcome.code, reason: outcome.because });
-    }
+    for (const status of statuses.values()) if (status.kind === "segment") keys.add(status.segment.key);
     await this.#match([...keys].flatMap((key) => catalog.get(key) ?? []), signal).catch((error: unknown) => {
       signal.throwIfAborted();
       logger.debug("a segment that a store named could not be read; its records stay in the head until it can", { reason: messageOf(error) });
