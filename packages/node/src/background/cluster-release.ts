@@ -7,6 +7,7 @@
  *   losses       a store is lost ──▶ what came before is flushed early, and the members are told when it is
  *   flush        of this store, and of all members (`POST /flush`)
  *   status, health   what others ask
+ *   audit        what was released is in the bucket still
  *
  * Composes them and starts and stops them; a node that is alone has none of it.
  */
@@ -15,6 +16,7 @@ import type { Catalog, LocalFiles, ObjectSource, WindowRef } from "@pyromesh/blo
 import type { Head } from "@pyromesh/head";
 import type { Cluster } from "../cluster/ports.ts";
 import { Announcer } from "./announcer.ts";
+import { Audit } from "./audit.ts";
 import { ClusterFlush } from "./cluster-flush.ts";
 import { FlushDemand } from "./flush-demand.ts";
 import type { Flusher } from "./flusher.ts";
@@ -59,6 +61,7 @@ export class ClusterRelease {
   readonly takeover: Takeover;
   readonly #modules: ClusterReleaseModules;
   readonly #announcer: Announcer;
+  readonly #audit: Audit;
   readonly #losses: LossFlush;
   readonly #status: StatusService;
 
@@ -69,6 +72,7 @@ export class ClusterRelease {
     const demand = new FlushDemand();
     this.matcher = new Matcher({ ...modules, known, releasedInto });
     this.takeover = new Takeover(options, { ...modules, demand, matcher: this.matcher, takeOver: (identities) => flusher.takeOver(identities) });
+    this.#audit = new Audit({ ...modules, known, releasedInto });
     const hurryTakeover = (): void => this.takeover.hurry();
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
@@ -113,6 +117,7 @@ export class ClusterRelease {
     this.#announcer.stop();
     await this.takeover.stop();
     await this.matcher.stop();
+    await this.#audit.stop();
   }
 
   /** Nothing is held that is not in the bucket. */
@@ -124,6 +129,7 @@ export class ClusterRelease {
   /** Call it after each LIST. */
   onListed(): void {
     this.matcher.look();
+    this.#audit.onListed();
   }
 
   /** Call it in the turn in which the head forgets records that were released (`HeadModules.onReleased`). */
