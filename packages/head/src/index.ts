@@ -9,7 +9,6 @@ export type { DiskPlan } from "./disk/disk-plan.ts";
 export { Head } from "./head.ts";
 export { checkHeadFormat } from "./recovery/format-file.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut } from "./head-modules.ts";
-export type { AtomicFile } from "./store/atomic-file.ts";
 export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./recovery/live-records.ts";
 export type { BucketMark } from "./entries/meta-entry.ts";
 export { folderDisk } from "./head-disk.ts";

@@ -18,6 +18,9 @@ import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import { aloneCluster } from "./cluster/alone.ts";
+import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
+import type { Cluster } from "./cluster/ports.ts";
+import type { FoundHealth } from "./cluster/shown-health.ts";
 import { AppendHandler } from "./cluster/append-handler.ts";
 import { AppendSenders } from "./cluster/append-senders.ts";
 import { ArrivalRegister } from "./cluster/arrival-register.ts";
@@ -60,9 +63,6 @@ const FLUSH_TIMEOUT_MS = 30_000;
 /** How many queries for labels run at once. More would be no faster, since the workers are busy, and each holds what it has listed so far. */
 const LISTINGS_AT_ONCE_MAX = 8;
 
-/** A tenant's records may be kept by every member. */
-const EVERYWHERE = { serviceSpread: 0, tenantShardSize: 0 };
-
 export interface NodeModules {
   readonly clock: Clock;
   readonly random: Random;
@@ -92,6 +92,7 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
 
 /** The parts that exist once the head is replayed. */
 interface Engines {
+  readonly cluster: Cluster;
   readonly bucket: Bucket;
   readonly local: LocalFiles;
   readonly head: Head;
@@ -322,7 +323,7 @@ export class Node {
     );
     const senders = new AppendSenders({ cluster, clock });
     this.#closers.push(() => Promise.resolve(senders.stop()));
-    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: () => EVERYWHERE, silent: () => senders.silent });
+    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent });
     const register = new ArrivalRegister({}, { clock });
     cluster.peers.handle("arrival", async (_from, body) => register.handle(body));
     const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
@@ -368,10 +369,11 @@ export class Node {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
+      aboveFloor: (tenant, span) => spanAbove(catalog.floorOf(tenant), span),
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer, reader };
+    return { cluster, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -420,6 +422,14 @@ export class Node {
     };
   }
 
+  /** Of a node alone. */
+  #health(): FoundHealth {
+    const { cluster, flusher, head } = this.#replayed;
+    const { openCount, cutCount } = head.stats;
+    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes };
+    return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
+  }
+
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
@@ -452,6 +462,7 @@ export class Node {
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
+      cluster: new NodeClusterAdmin({ cluster: () => this.#replayed.cluster, commands: undefined, health: () => Promise.resolve(this.#health()) }),
     };
   }
 }

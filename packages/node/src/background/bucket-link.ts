@@ -110,6 +110,10 @@ export class BucketLink {
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
+  /** When the last LIST of the newest windows began that ended well, and with which window: by the clock of the answers. */
+  #newestList = { beganMs: -Infinity, fromWindowMs: Infinity };
+  /** The same of the last LIST of everything. */
+  #wholeListBeganMs = -Infinity;
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
@@ -143,6 +147,17 @@ export class BucketLink {
   /** Why the catalog may lack objects; undefined while it knows all of them. */
   get incompleteBecause(): string | undefined {
     return this.#incomplete;
+  }
+
+  /** The id of the bucket that this data dir writes to; undefined: none yet. */
+  get bucketId(): string | undefined {
+    return this.#modules.head.bucketMark?.bucketId;
+  }
+
+  /** This node founds the cluster of its bucket: its store made the bucket's identity, or an operator says so by `--bucket-init`. */
+  get isFounder(): boolean {
+    const { founderStore } = this.#identity ?? {};
+    return this.#options.isInit || (founderStore !== undefined && this.#ownStoreIds().has(founderStore));
   }
 
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
@@ -187,6 +202,12 @@ export class BucketLink {
   stop(): void {
     this.#timer?.cancel();
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
+  }
+
+  /** When the last LIST began, by the monotonic clock, that showed every window from the one of `fromMs` on; -Infinity: there was none. */
+  listBeganMs(fromMs: number): number {
+    const { beganMs, fromWindowMs } = this.#newestList;
+    return fromMs >= fromWindowMs ? Math.max(beganMs, this.#wholeListBeganMs) : this.#wholeListBeganMs;
   }
 
   /** Lists everything, by a LIST that begins after this call. Callers at the same time share one. */
@@ -235,7 +256,10 @@ export class BucketLink {
       const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
       const beganMs = clock.monotonicMs();
+      const answersBeganMs = (this.#modules.answerClock ?? clock).monotonicMs();
       this.#isInDoubt = await this.#listAndSettle(scope, signal);
+      if (scope.kind === "since") this.#newestList = { beganMs: answersBeganMs, fromWindowMs: scope.windowStartMs };
+      else this.#wholeListBeganMs = answersBeganMs;
       if (isWholeDue) this.#wholeListMs = beganMs;
       this.#isListed = true;
       this.#isFailing = false;
@@ -424,7 +448,7 @@ export class BucketLink {
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
       bucket,
-      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, createdAtMs: clock.nowMs() },
+      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, founderStore: toHex(head.storeId), createdAtMs: clock.nowMs() },
       signal,
     );
   }

@@ -86,7 +86,7 @@ describe("append: records of another member", () => {
     const refusals: [string, () => void][] = [
       ["STORE_NOT_LISTED", () => (list = world.listOf("a", "c"))],
       ["STORE_LOST", () => world.self.update({ lostStores: [{ member: "c", storeId: world.world.storeIdOf("c"), incarnation: 1, acksHeld: 2, isCleared: true, isReplaced: false, fencedBy: [], flushedBy: [] }] })],
-      ["ACKS_TOO_FEW", () => world.self.update({ replication: 5, acks: 3 })],
+      ["ACKS_TOO_FEW", () => world.self.updateMember("b", { acksHeld: 3 })],
       ["NODE_NOT_ACTIVE", () => world.self.updateMember("b", { state: "leaving" })],
       ["NODE_NOT_ACTIVE", () => world.self.updateMember("b", { state: "joining" })],
       ["NOT_TAKING_WRITES", () => (world.refusesBecause = "it is stopping")],
@@ -122,7 +122,7 @@ describe("append: records of another member", () => {
   it("that were synced while contact was lost, another store id taken or the replication raised are not acknowledged", async () => {
     const changes: [string, () => void][] = [
       ["OUT_OF_CONTACT", () => (world.self.isInContact = false)],
-      ["ACKS_TOO_FEW", () => world.self.update({ replication: 5, acks: 3 })],
+      ["ACKS_TOO_FEW", () => world.self.updateMember("b", { acksHeld: 3 })],
     ];
     for (const [code, change] of changes) {
       world = new World();

@@ -1,7 +1,7 @@
 /**
  * Keeps records that other members send (`append`). Of each record the sender hears that it is kept, after the sync, or why not.
  *
- *   1. the list            names this store's id, no lost store, and enough acks; this node is active        else none of its records is looked at
+ *   1. the list            names this store's id, no lost store, and no fewer acks than this node's entry; this node is active        else none of its records is looked at
  *   2. the record          its identity and fingerprint are its body's, its tenant id is one, its time lies above the tenant's floor
  *   3. head.append         resolves after the sync
  *   4. contact             asked again, as are the store's id and the acks in force: any of them may have changed during the sync
@@ -100,7 +100,7 @@ export class AppendHandler {
     if (self.state !== "active") return { code: "NODE_NOT_ACTIVE", message: `${self.name} is ${self.state}, and keeps no new records` };
     const reason = refusesBecause();
     if (reason !== undefined) return { code: "NOT_TAKING_WRITES", message: `${self.name} takes no records now: ${reason}` };
-    if (acks < cluster.view.acks) return tooFew(self.name, acks, cluster.view.acks);
+    if (acks < self.acksHeld) return tooFew(self.name, acks, self.acksHeld);
     const lost = ids.find((id) => cluster.isLost(id));
     if (lost !== undefined) return { code: "STORE_LOST", message: `the list names the store ${lost}, which ${self.name} knows as lost` };
     return undefined;
@@ -112,7 +112,7 @@ export class AppendHandler {
     const { self } = cluster.view;
     if (self.storeId !== storeId) return { code: "STORE_NOT_LISTED", message: `${self.name} took a new store id meanwhile` };
     if (!cluster.isInContact) return { code: "OUT_OF_CONTACT", message: `${self.name} is out of contact with a majority of the members` };
-    if (acks < cluster.view.acks) return tooFew(self.name, acks, cluster.view.acks);
+    if (acks < self.acksHeld) return tooFew(self.name, acks, self.acksHeld);
     // Queries trust the record's first list, under which more stores may fail than would lose it under this one.
     if (keptStores !== undefined && majorityOf(keptStores.length) > acks) return tooFew(self.name, acks, majorityOf(keptStores.length));
     return undefined;

@@ -4,6 +4,7 @@
  *
  *   records in the head      by the shortest list of stores: a majority of its length is never more than the acks that it was sent under
  *   sealed segments          what was said when they were sealed, until they are in the bucket
+ *   neither                  Infinity: it holds nothing
  *
  * What must stay true: it falls in the turn in which a record becomes durable, and rises only after what was held under less is gone. So `refresh` follows every
  * commit in its turn. After releases and uploads it may come late: until then the number is too small, which refuses some answers and makes none wrong.
@@ -23,13 +24,14 @@ export class HeldAcks {
   readonly #modules: HeldAcksModules;
   /** By the key of each sealed segment, some of which may be in the bucket by now. */
   readonly #sealed = new Map<string, number>();
-  #noted: number;
+  /** What the records in the head come to. */
+  #inHead = Infinity;
+  #noted: number | undefined;
 
-  /** `sealedKeys`: segments that an earlier process sealed. Nobody knows any more under how many acks, but it said of itself that it held nothing under fewer. */
+  /** `sealedKeys`: segments that an earlier process sealed. Nobody knows any more under how many acks, but its entry said that it held nothing under fewer. */
   constructor(sealedKeys: readonly string[], modules: HeldAcksModules) {
     this.#modules = modules;
-    this.#noted = modules.cluster.view.self.acksHeld;
-    for (const key of sealedKeys) this.#sealed.set(key, this.#noted);
+    for (const key of sealedKeys) this.#sealed.set(key, modules.cluster.view.self.acksHeld);
     this.refresh();
   }
 
@@ -37,7 +39,7 @@ export class HeldAcks {
   noteSealed(segmentKeys: readonly string[]): void {
     const { head } = this.#modules;
     for (const key of this.#sealed.keys()) if (!head.isSealed(key)) this.#sealed.delete(key);
-    for (const key of segmentKeys) this.#sealed.set(key, this.#noted);
+    for (const key of segmentKeys) this.#sealed.set(key, this.#inHead);
     this.refresh();
   }
 
@@ -51,8 +53,8 @@ export class HeldAcks {
   refresh(): void {
     const { cluster, head } = this.#modules;
     const count = head.storeCountMin;
-    let acks = count === undefined ? cluster.view.acks : Math.min(cluster.view.acks, majorityOf(count));
-    if (acks > 1) acks = this.#leastOfSealed(acks);
+    this.#inHead = count === undefined ? Infinity : majorityOf(count);
+    const acks = this.#inHead > 1 ? this.#leastOfSealed(this.#inHead) : 1;
     if (acks === this.#noted) return;
     this.#noted = acks;
     cluster.noteHeld(acks);

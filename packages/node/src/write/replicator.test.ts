@@ -207,6 +207,18 @@ describe("replicator: members that fail", () => {
     }
   });
 
+  it("a push that fails at once, since nobody answers, sends nothing of what its memory holds afterwards", async () => {
+    const world = worldOf(["a", "b", "c", "d", "e"]);
+    for (const name of ["b", "c", "d", "e"]) world.cluster.cut("a", name);
+    for (let round = 0; round < 3; round++) {
+      for (let series = 0; series < 30; series++) expect(codeOf(await world.of("a").push(recordOf({ series })))).equal("NOT_ENOUGH_ACKS");
+      if (round === 1) world.cluster.heal();
+      await pass(world.clock, 500);
+      if (round === 1) for (const name of ["b", "c", "d", "e"]) world.cluster.cut("a", name);
+    }
+    for (const { metrics } of world.nodes.values()) expect(await metrics.text()).not.include("CORRUPTION");
+  });
+
   it("one that answers again is sent records again, at the latest a second later", async () => {
     const world = worldOf(["a", "b", "c"]);
     world.cluster.cut("a", "c");
@@ -359,7 +371,10 @@ describe("replicator: what 200 means", () => {
           const found = held.get(toHex(record.identity));
           if (found !== undefined) expect(verifiedRecord(found.record.bytes).identity).deep.equal(record.identity);
         }
-        for (const node of world.nodes.values()) node.stop();
+        for (const node of world.nodes.values()) {
+          node.stop();
+          expect(await node.metrics.text(), "no record is sent from memory that was given back").not.include("CORRUPTION");
+        }
       }),
       { numRuns: 60 },
     );

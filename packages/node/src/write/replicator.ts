@@ -128,10 +128,11 @@ class Replication implements Keeping {
     const added = placed.ranks.filter(({ storeId }) => !this.#asked.has(storeId));
     const answeringCount = added.filter(({ member, isSelf }) => isSelf || senders.of(member).isAnswering).length;
     const isForced = this.#liveAckCount + answeringCount < placed.acks;
-    // All are counted before the first can fail.
+    // All are counted before the first fails, which it may do at once.
     this.#openCount += added.length;
+    for (const { storeId } of added) this.#asked.add(storeId);
     for (const rank of added) {
-      this.#asked.add(rank.storeId);
+      if (this.#isAnswered) return; // too few were left, and the bytes are the lender's again
       if (rank.isSelf) this.#keepHere(placed, rank);
       else this.#sendTo(placed, rank, isForced);
     }
@@ -159,7 +160,7 @@ class Replication implements Keeping {
     const { view } = cluster;
     if (view.self.storeId !== storeId) return unavailable("STORE_NOT_LISTED", "this node took a new store id meanwhile");
     if (!cluster.isInContact) return unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members");
-    if (acks < view.acks || (keptStores !== undefined && majorityOf(keptStores.length) > acks)) return unavailable("ACKS_TOO_FEW", "the replication rose meanwhile");
+    if (acks < view.self.acksHeld || (keptStores !== undefined && majorityOf(keptStores.length) > acks)) return unavailable("ACKS_TOO_FEW", "the replication rose meanwhile");
     return undefined;
   }
 

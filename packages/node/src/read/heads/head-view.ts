@@ -44,6 +44,8 @@ export interface ViewRequest {
   /** Matchers of the label service_name. A service is meant where all of one list admit it; without lists every service is. */
   readonly services: readonly (readonly PlainMatcher[])[];
   readonly planned: PlannedObjects;
+  /** span: only the times of the head's records and what the plan lacks are asked for, and no view is made. */
+  readonly wants: "records" | "span";
   /** Objects of the plan by key: its blocks, and segments that this store did not know when it was asked before. */
   readonly objects: readonly PlannedObject[];
 }
@@ -76,7 +78,8 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
   const untilSeq = head.nextSeq;
   const pin = generations.pin();
   try {
-    const { objects, unknown } = objectsToMatch(request, modules);
+    const isForSpan = request.wants === "span";
+    const { objects, unknown } = isForSpan ? NO_OBJECTS : objectsToMatch(request, modules);
     if (unknown.length > 0) {
       pin.release();
       return { kind: "unknown", unknown };
@@ -86,7 +89,7 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
     const admits = admitted(request.services);
     const { startMs, endMs } = request;
     const collected: (readonly [TenantId, RecordColumns])[] = [];
-    for (const tenant of request.tenants) {
+    for (const tenant of isForSpan ? [] : request.tenants) {
       const columns = new RecordColumns();
       collected.push([tenant, columns]);
       const filter = { tenant, startMs, endMs, admits, untilSeq };
@@ -116,6 +119,7 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
 // --- helpers ----------------------------------------------------------------------------------------------------------
 
 const NOTHING: ReadonlySet<string> = new Set();
+const NO_OBJECTS = { objects: [], unknown: [] };
 
 /** The planned objects of windows of which the head may hold a record. */
 function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewRequest, { catalog, head }: HeadViewModules): { readonly objects: readonly CatalogEntry[]; readonly unknown: readonly SegmentName[] } {

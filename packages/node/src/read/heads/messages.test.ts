@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { CodedError, parseTenantId, seededRandom } from "@pyromesh/base";
-import { parseObjectKey, segmentKey, SourceSet } from "@pyromesh/block";
+import { segmentKey, SourceSet } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { expect } from "chai";
 import { SCAN_SPECS } from "../../testing/scan-fixtures.ts";
-import { toldSegmentOf } from "../../testing/head-fixtures.ts";
+import { toldSegment } from "../../background/told-segment.ts";
 import {
   openDigestAnswer,
   openDigestRequest,
@@ -28,8 +28,9 @@ const OTHER = parseTenantId("other");
 const STORES = ["0a".repeat(16), "ff".repeat(16)] as const;
 const VIEW = "0123456789abcdef";
 const windowStartMs = 470_000 * WINDOW_MS;
-const KEY = segmentKey({ tenant: TENANT, windowStartMs, minTimeMs: windowStartMs + 5, maxTimeMs: windowStartMs + 9, storeId: STORES[0], ordinal: 7 });
-const told = toldSegmentOf(parseObjectKey(KEY), { key: KEY, sizeBytes: 1234, isUploaded: false });
+const SEGMENT = { tenant: TENANT, windowStartMs, level: 0, minTimeMs: windowStartMs + 5, maxTimeMs: windowStartMs + 9, storeId: STORES[0], ordinal: 7 } as const;
+const KEY = segmentKey(SEGMENT);
+const told = toldSegment(SEGMENT, { sizeBytes: 1234, isUploaded: false });
 
 const planned = new PlannedObjects([
   { tenant: OTHER, windowStartMs, segments: new SourceSet([{ storeId: STORES[1], firstOrdinal: 0, lastOrdinal: 59 }, { storeId: STORES[0], firstOrdinal: 3, lastOrdinal: 3 }]), inBlocks: new SourceSet([]) },
@@ -37,6 +38,7 @@ const planned = new PlannedObjects([
 ]);
 const digestRequest = packDigestRequest({
   question: 17,
+  wants: "records",
   tenants: [TENANT, OTHER],
   startMs: windowStartMs,
   endMs: windowStartMs + 2 * WINDOW_MS,
@@ -65,7 +67,7 @@ const sealedRequest = packSealedRequest({ key: KEY, offset: 5, lengthBytes: 4096
 
 /** `golden`: the hash of the bytes of protocol 1. A message may get fields, which a reader of protocol 1 ignores; those that it has stay as they are. */
 const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; readonly open: (bytes: Uint8Array) => unknown; readonly golden: string }[] = [
-  { name: "digest request", bytes: digestRequest, open: openDigestRequest, golden: "2bee3a12f7d9267942f038a9d4e92657" },
+  { name: "digest request", bytes: digestRequest, open: openDigestRequest, golden: "6ec249952c518941869a136d32598914" },
   { name: "digest answer", bytes: digestAnswer, open: openDigestAnswer, golden: "56f4dbdeb8b306d6ded72d38d8a6a651" },
   { name: "identities request", bytes: identitiesRequest, open: openIdentitiesRequest, golden: "f0b121e3e033f14cfd859474a88dd3a1" },
   { name: "identity lists", bytes: identityLists, open: openIdentityLists, golden: "b38337b4551a82b487fe818890be40da" },
@@ -88,6 +90,7 @@ describe("messages of a query over several heads", () => {
     const request = openDigestRequest(digestRequest);
     expect({ ...request, planned: request.planned.windows.map(({ segments, inBlocks, ...window }) => ({ ...window, segments: segments.ranges(), inBlocks: inBlocks.ranges() })) }).deep.equal({
       question: 17,
+      wants: "records",
       tenants: [TENANT, OTHER],
       startMs: windowStartMs,
       endMs: windowStartMs + 2 * WINDOW_MS,

@@ -61,7 +61,7 @@ const QUARANTINES_MAX = 100;
 /** Times of a `Date`. */
 const TIME_MS_MAX = 8.64e15;
 
-export function packDigestRequest({ question, tenants, startMs, endMs, services, planned, objects }: DigestRequest): Uint8Array {
+export function packDigestRequest({ question, wants, tenants, startMs, endMs, services, planned, objects }: DigestRequest): Uint8Array {
   const stores: string[] = [];
   const numberOf = new Map<string, number>();
   const packed = (set: SourceSet): number[] =>
@@ -71,7 +71,7 @@ export function packDigestRequest({ question, tenants, startMs, endMs, services,
       return [number, firstOrdinal, lastOrdinal];
     });
   const windows = planned.windows.map(({ tenant, windowStartMs, segments, inBlocks }) => ({ tenant: tenants.indexOf(tenant), window: windowStartMs / WINDOW_MS, segments: packed(segments), inBlocks: packed(inBlocks) }));
-  return packMessage({ question, tenants, startMs, endMs, services: packSelectors(services), stores, windows, objects });
+  return packMessage({ question, wants, tenants, startMs, endMs, services: packSelectors(services), stores, windows, objects });
 }
 
 export function openDigestRequest(bytes: Uint8Array): DigestRequest {
@@ -87,6 +87,7 @@ export function openDigestRequest(bytes: Uint8Array): DigestRequest {
   });
   return {
     question: fields.integer("question"),
+    wants: fields.oneOf("wants", ["records", "span"]),
     tenants,
     startMs: fields.integer("startMs", { min: -TIME_MS_MAX, max: TIME_MS_MAX }),
     endMs: fields.integer("endMs", { min: -TIME_MS_MAX, max: TIME_MS_MAX }),
