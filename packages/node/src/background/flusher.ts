@@ -158,6 +158,14 @@ export class Flusher {
     this.#wake();
   }
 
+  /** Records were released: others have flushed them. */
+  noteReleased(): void {
+    if (this.#modules.head.stats.ownOpenCount > 0) return;
+    // There is nothing to cut any more.
+    this.#isHurried = false;
+    this.#settle((wait) => void (wait.needsCut = false));
+  }
+
   noteRenamed(renamed: RenamedSegment): void {
     this.#uploader.renamed(renamed);
   }
@@ -212,12 +220,14 @@ export class Flusher {
   }
 
   /**
-   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where the head holds none of them in the open any more, or where as many
-   * cuts are unsealed as may be: then they are asked for again later.
+   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where none of them is open any more, where the cut of an earlier takeover is
+   * not sealed yet, or where as many cuts are unsealed as may be: call it again later.
    */
   async takeOver(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
     const { head } = this.#modules;
-    return head.cuts().length < UNSEALED_COUNT_MAX ? head.cutRecords(identities) : undefined;
+    const cuts = head.cuts();
+    // One at a time, so that takeovers that cannot be sealed hold up no cut of this store's own.
+    return cuts.length < UNSEALED_COUNT_MAX && !cuts.some(({ isTakeover }) => isTakeover) ? head.cutRecords(identities) : undefined;
   }
 
   /** What came before this seq is in the bucket: the head does not hold it, and no segment with it waits. */

@@ -64,6 +64,7 @@ export class HeadsWorld {
   readonly seeded: SeededWorld;
   readonly bucket: FaultyBucket;
   readonly cluster: FakeClusterWorld;
+  queryBytesMax = 0;
   readonly #members = new Map<string, StoreMember>();
   readonly #records = new Map<number, EncodedRecord>();
   readonly #encoder: Compute;
@@ -240,9 +241,9 @@ export class StoreMember {
     const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source });
     const unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: () => Promise.resolve() });
     this.matcher = new Matcher({ ...modules, head, catalog, source, known: new KnownIdentities({ bytesMax: 2 ** 20 }), releasedInto });
-    this.holder = new Holder({ bootId: this.bootId }, { clock, random, compute, head, generations, catalog, matcher: this.matcher, releasedInto, membersDigest: () => cluster.view.digest });
+    this.holder = new Holder({ bootId: this.bootId }, { clock, random, metrics: modules.metrics, compute, head, generations, catalog, matcher: this.matcher, releasedInto, membersDigest: () => cluster.view.digest });
     serveHolder({ peers: cluster.peers, holder: () => this.holder, sealedReads: () => new SealedReads({}, { catalog, localFiles: files }) });
-    const heads = new ClusterHeads({ clock, cluster, holder: this.holder, addByMeta: (heard, origin) => catalog.addByMeta(heard, origin), refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs });
+    const heads = new ClusterHeads({ clock, metrics: modules.metrics, cluster, holder: this.holder, addByMeta: (heard, origin) => catalog.addByMeta(heard, origin), refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs });
     this.reader = new Reader({
       clock,
       compute,
@@ -256,7 +257,7 @@ export class StoreMember {
       },
       heads,
       refresh: () => this.#list(),
-      queryBytesMaxOf: () => 0,
+      queryBytesMaxOf: () => this.#world.queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => (this.#listBeganMs === -Infinity ? "the bucket was not listed yet" : undefined),
       objectSpan: (of) => catalog.spanOf(of),
@@ -264,6 +265,11 @@ export class StoreMember {
       headSpan: (of) => head.spanOf(of),
       aboveFloor: (of, span) => spanAbove(catalog.floorOf(of), span),
     });
+  }
+
+  /** A loss that nobody has acknowledged, over all times. */
+  quarantine(): Promise<void> {
+    return this.#world.run(this.head.addQuarantine("a gap in the commits"));
   }
 
   /** kill -9 and power loss: what was not synced is gone. The member answers nothing until `start`. */

@@ -6,7 +6,7 @@
  * at once and the others wait; HeadViews bounds how many there are.
  */
 import { toHex } from "@pyromesh/base";
-import type { Clock, Random, TenantId } from "@pyromesh/base";
+import type { Clock, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Catalog } from "@pyromesh/block";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { malformed } from "../../cluster/message.ts";
@@ -29,6 +29,7 @@ export interface HolderOptions extends HeadViewsOptions {
 export interface HolderModules {
   readonly clock: Clock;
   readonly random: Random;
+  readonly metrics: Metrics;
   readonly compute: Pick<Compute, "scan" | "merge">;
   readonly head: ViewedHead;
   readonly generations: PinnedGenerations;
@@ -58,6 +59,9 @@ export class Holder {
     this.#scansAtOnceMax = scansAtOnceMax;
     this.#modules = modules;
     this.views = new HeadViews(views, modules);
+    const { metrics } = modules;
+    metrics.gauge("pyromesh_head_views", "Views of this store's head that queries hold.", [], (gauge) => gauge.set({}, this.views.count));
+    metrics.gauge("pyromesh_head_view_bytes", "Memory of the views that queries hold.", [], (gauge) => gauge.set({}, this.views.sizeBytes));
   }
 
   /** `member`: the name of who asks. */

@@ -83,8 +83,8 @@ export class OpenedHeads {
     return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
   }
 
-  /** Decides who answers for what. Call it once, before `scan`. Rejects HEADS_CHANGED. */
-  async compare(signal: AbortSignal): Promise<void> {
+  /** Decides who answers for what. Call it once, before `scan`. Resolves with the number of series of which stores hold different records. Rejects HEADS_CHANGED. */
+  async compare(signal: AbortSignal): Promise<number> {
     const turns = new Turns(this.#modules);
     while (this.#alive.size > 1) {
       const digests = this.#holders.map(({ isOwn, answer }, holder): HolderDigests => ({ isOwn, tenants: this.#alive.has(holder) ? answer.tenants : [] }));
@@ -92,8 +92,9 @@ export class OpenedHeads {
       const lists = await this.#listsOf(listsToAsk(disputed), signal);
       if (lists === undefined) continue; // a store failed: its digests count no more
       this.#items = [...agreed, ...(await itemsOfLists(lists, digests, turns))];
-      return;
+      return disputed.length;
     }
+    return 0;
   }
 
   /** Partial answers that hold each record of the heads once. Rejects HEADS_CHANGED, and QUERY_TOO_LARGE where peers send more than they may. */
