@@ -1,4 +1,5 @@
 export { adminRoutes } from "./admin/admin.ts";
+export type { ClusterAdmin, ClusterHealth, ClusterStatus, LostStoreStatus, MemberHealth, MemberStatus } from "./ports/cluster.ts";
 export { threadPoolCompression } from "./ports/compression.ts";
 export type { Compression } from "./ports/compression.ts";
 export { Discards } from "./write/discards.ts";

@@ -1,5 +1,6 @@
 export { addFirstFormatStores, IDENTITY_KEY, makeIdentity, readIdentity } from "./bucket/bucket-identity.ts";
 export type { BucketIdentity } from "./bucket/bucket-identity.ts";
+export { lowerReplication, putReplication, readReplication, REPLICATION_MAX } from "./bucket/bucket-replication.ts";
 export { BucketError, checkKey, isBucketError, OBJECT_SIZE_BYTES_MAX } from "./bucket/bucket.ts";
 export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } from "./bucket/bucket.ts";
 export { Catalog } from "./catalog/catalog.ts";

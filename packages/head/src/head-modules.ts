@@ -8,7 +8,7 @@ import type { Checkpoint } from "./recovery/checkpoint.ts";
 import type { Cut } from "./state/cut.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import type { OrdinalName } from "./state/store-identity.ts";
-import type { AtomicFile } from "./store/atomic-file.ts";
+import type { AtomicFile } from "@pyromesh/base";
 import type { QueueLimits } from "./store/write-queue.ts";
 
 /** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */

@@ -18,6 +18,13 @@ import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import { aloneCluster } from "./cluster/alone.ts";
+import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
+import type { Cluster } from "./cluster/ports.ts";
+import type { FoundHealth } from "./cluster/shown-health.ts";
+import { AppendHandler } from "./cluster/append-handler.ts";
+import { AppendSenders } from "./cluster/append-senders.ts";
+import { ArrivalRegister } from "./cluster/arrival-register.ts";
+import { HeldAcks } from "./cluster/held-acks.ts";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute, InsertedRecord } from "./compute/compute.ts";
 import type { Config } from "./config/config.ts";
@@ -42,8 +49,11 @@ import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
+import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
-import { placeOnSelf } from "./write/placement.ts";
+import { Hints } from "./write/hints.ts";
+import { Placement } from "./write/placement.ts";
+import { Replicator } from "./write/replicator.ts";
 import { WriteHealth } from "./write/write-health.ts";
 import { Writer } from "./write/writer.ts";
 
@@ -82,12 +92,14 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
 
 /** The parts that exist once the head is replayed. */
 interface Engines {
+  readonly cluster: Cluster;
   readonly bucket: Bucket;
   readonly local: LocalFiles;
   readonly head: Head;
   readonly generations: Generations;
   readonly catalog: Catalog;
   readonly flusher: Flusher;
+  readonly heldAcks: HeldAcks;
   readonly link: BucketLink;
   readonly objects: ObjectReader;
   readonly unreadable: UnreadableObjects;
@@ -215,12 +227,17 @@ export class Node {
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
         compute.insert(generations.open, records);
+        late.engines?.heldAcks.refresh();
         for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
       onCut: (cut) => late.engines?.flusher.noteCut(cut),
-      onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
+      onSealed: (sealed) => {
+        late.engines?.heldAcks.noteSealed(sealed.segments.map(({ key }) => key));
+        late.engines?.flusher.noteSealed(sealed);
+      },
       onRenamed: (renamed) => {
-        const { catalog, flusher, objects } = late.engines ?? {};
+        const { catalog, flusher, heldAcks, objects } = late.engines ?? {};
+        heldAcks?.noteRenamed(renamed.fromKey, renamed.segment.key);
         flusher?.noteRenamed(renamed);
         // The bucket may hold another segment under the former key: drop what is cached, and again when no query reads the old file any more.
         objects?.forget(renamed.fromKey);
@@ -304,18 +321,39 @@ export class Node {
       },
       { head, compute, bucket: link.guarded, local, catalog, generations, clock, uploadClock: bucketClock, logger, metrics },
     );
+    const senders = new AppendSenders({ cluster, clock });
+    this.#closers.push(() => Promise.resolve(senders.stop()));
+    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent });
+    const register = new ArrivalRegister({}, { clock });
+    cluster.peers.handle("arrival", async (_from, body) => register.handle(body));
+    const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
+    this.#closers.push(() => Promise.resolve(hints.stop()));
+    const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
+    const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
+    const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
+    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });
+    cluster.peers.handle("append", (from, body) => appends.handle(from, body));
     const writer = new Writer({
       activeSeries,
       arrivalTimes,
+      arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
       cluster,
       compute,
       head,
       clock,
-      placement: placeOnSelf(() => head.storeId),
+      replicator: new Replicator({
+        cluster,
+        head,
+        senders,
+        placement,
+        onUnkept: (identity, member) => hints.note(identity, member),
+        clock,
+        metrics,
+      }),
       limitsFor: (tenant) => limitsFor(this.#limits, tenant),
-      floorOf: (tenant) => catalog.floorOf(tenant),
+      floorOf,
       openGeneration: () => generations.open,
-      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
+      refusesBecause,
     });
     const reader = new Reader({
       clock,
@@ -335,7 +373,7 @@ export class Node {
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
+    return { cluster, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer, reader };
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -384,6 +422,14 @@ export class Node {
     };
   }
 
+  /** Of a node alone. */
+  #health(): FoundHealth {
+    const { cluster, flusher, head } = this.#replayed;
+    const { openCount, cutCount } = head.stats;
+    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes };
+    return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
+  }
+
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
@@ -416,6 +462,7 @@ export class Node {
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
+      cluster: new NodeClusterAdmin({ cluster: () => this.#replayed.cluster, commands: undefined, health: () => Promise.resolve(this.#health()) }),
     };
   }
 }

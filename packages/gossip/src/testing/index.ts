@@ -1,1 +1,3 @@
-export {};
+export { LinkRig } from "./link-rig.ts";
+export type { LinkRigChanges, LinkRigNode } from "./link-rig.ts";
+export { MemoryNetwork } from "./memory-network.ts";

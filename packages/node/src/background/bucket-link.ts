@@ -58,6 +58,8 @@ export interface BucketLinkModules {
   readonly renumber: (reason: string) => Promise<void>;
   /** Drops what is cached of an object. Called when a LIST shows that the object was replaced by one of another size. */
   readonly forgetObject: (key: string) => void;
+  /** Called after each LIST. */
+  readonly onListed?: () => void;
 }
 
 /** The pause between two LISTs of the newest windows. */
@@ -147,6 +149,17 @@ export class BucketLink {
     return this.#incomplete;
   }
 
+  /** The id of the bucket that this data dir writes to; undefined: none yet. */
+  get bucketId(): string | undefined {
+    return this.#modules.head.bucketMark?.bucketId;
+  }
+
+  /** This node founds the cluster of its bucket: its store made the bucket's identity, or an operator says so by `--bucket-init`. */
+  get isFounder(): boolean {
+    const { founderStore } = this.#identity ?? {};
+    return this.#options.isInit || (founderStore !== undefined && this.#ownStoreIds().has(founderStore));
+  }
+
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
   gapsWithin(tenants: readonly TenantId[], startMs: number, endMs: number): readonly string[] {
     const gaps = this.#modules.catalog.gapsWithin(tenants, startMs, endMs);
@@ -212,6 +225,15 @@ export class BucketLink {
     });
   }
 
+  /** Lists these windows, by LISTs that begin after this call; everything, where there are many. Rejects where the bucket is not the right one, or does not answer. */
+  async listWindows(windows: readonly WindowRef[], caller: AbortSignal): Promise<void> {
+    if (windows.length > SETTLING_WINDOWS_MAX) return this.refresh(caller);
+    await untilAborted(this.#ensureOurs(this.#stopped.signal), caller);
+    const signal = AbortSignal.any([caller, this.#stopped.signal]);
+    // A doubt that one leaves is settled by the next LIST of the newest windows.
+    for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+  }
+
   /** One LIST at a time. Callers that ask while one runs share the next. */
   #list(what: { readonly isWhole: boolean }): Promise<void> {
     const begin = (): Promise<void> => {
@@ -248,6 +270,7 @@ export class BucketLink {
       if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }
+    this.#modules.onListed?.();
     this.#tellGaps();
     await this.#forgetAcknowledged(signal);
   }
@@ -425,7 +448,7 @@ export class BucketLink {
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
       bucket,
-      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, createdAtMs: clock.nowMs() },
+      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, founderStore: toHex(head.storeId), createdAtMs: clock.nowMs() },
       signal,
     );
   }

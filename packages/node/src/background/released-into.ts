@@ -61,13 +61,6 @@ export class ReleasedInto {
     this.#expire();
   }
 
-  /** Its segment was uploaded, or renamed: the time at which records went into it stays. */
-  replace(key: string, object: HeardObject): void {
-    if (!this.#noted.has(key)) return;
-    this.forget(key);
-    this.note(object);
-  }
-
   /** It can be planned no more: the segment was lost, and the bucket says so by a mark. */
   forget(key: string): void {
     const noted = this.#noted.get(key);
@@ -81,8 +74,9 @@ export class ReleasedInto {
     if (windows?.size === 0) this.#windows.delete(tenant);
   }
 
-  get(key: string): HeardObject | undefined {
-    return this.#noted.get(key)?.object;
+  /** All that are remembered, the one noted longest ago first. */
+  *objects(): Generator<HeardObject, void> {
+    for (const { object } of this.#noted.values()) yield object;
   }
 
   /** Of these tenants, in windows that begin in [firstWindowMs, lastWindowMs]. */

@@ -126,6 +126,11 @@ export class Uploader {
     return [...this.#queues.values()].flatMap((queue) => queue.waiting);
   }
 
+  /** The same as other members are told of them, but for those whose file is corrupt. */
+  toldWaiting(): readonly HeardObject[] {
+    return this.waiting().flatMap((waiting) => (waiting.entry.isLost ? [] : [toldOf(waiting, false)]));
+  }
+
   /** Why segments wait: the distinct errors of the last try of each queue. */
   reasons(): readonly string[] {
     return [...new Set([...this.#queues.values()].map(({ reason }) => reason).filter((reason) => reason !== ""))];
@@ -353,7 +358,7 @@ export class Uploader {
   }
 
   async #upload(waiting: Waiting, bytes: Uint8Array): Promise<void> {
-    const { bucket, catalog, logger } = this.#modules;
+    const { bucket, logger } = this.#modules;
     const signal = this.#signal;
     const { key, meta } = waiting;
     const { isCreated } = await bucket.put(key, bytes, { ifAbsent: true }, signal);

@@ -31,6 +31,8 @@ import type {
 
 /** Rows from one cut to the next; a number that only rises. With a fraction: rows that were read from the head for one reader, into which nothing is committed. */
 export type Generation = number;
+/** The generation of no row. A push that is encoded for it has no rows pre-interned: other members, or a later call, intern its records. */
+export const NO_GENERATION: Generation = -1;
 
 export interface DatasetKey {
   readonly tenant: string;
