@@ -21,8 +21,7 @@ import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
 import { readClusterSecrets } from "./config/cluster-secrets.ts";
 import type { Config } from "./config/config.ts";
-import { joinAddresses } from "./config/join-addresses.ts";
-import { printJoinEntry } from "./config/join-entry.ts";
+import { joinAddressCount, joinAddresses } from "./config/join-addresses.ts";
 import type { JoinEntry } from "./config/join-entry.ts";
 import { limitsFor } from "./config/limits.ts";
 import type { TenantLimits } from "./config/limits.ts";
@@ -149,7 +148,7 @@ export class ComposedNode {
     const { clusterAddress, clusterAdvertise, clusterSecretFile: secretFile, httpAddress, httpAdvertise } = config;
     const { keyFile, stateFile } = await inDataDir(config, () => disk.openClusterFiles());
     const advertised = (port: number): string => advertisedClusterAddress(clusterAddress, port, clusterAdvertise, { firstAddress: machine.firstAddress });
-    const joins = new Set(config.join.map(printJoinEntry));
+    const seeds = (): Promise<readonly string[]> => seedsOf(config.join, { readTextFile, logger });
     return JoinedCluster.open(
       {
         clusterName,
@@ -160,7 +159,8 @@ export class ComposedNode {
         zone: config.zone ?? "",
         tokenCount: config.tokenCount,
         replication: config.replication,
-        joinAddressCount: joins.add(advertised(clusterAddress.port)).size,
+        joinAddressCount: joinAddressCount(await seeds(), advertised(clusterAddress.port)),
+        isGossipOn: config.isGossipOn,
         build: this.#world.buildInfo.version,
       },
       store,
@@ -169,7 +169,7 @@ export class ComposedNode {
         keyFile,
         stateFile,
         loadSecrets: secretFile === undefined ? undefined : async () => readClusterSecrets(await readTextFile(secretFile), secretFile),
-        seeds: () => seedsOf(config.join, { readTextFile, logger }),
+        seeds,
         clock,
         random,
         logger,
@@ -260,10 +260,8 @@ function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number
   return plan.connectionCountMax;
 }
 
-/** `host:port` each. Names are resolved by whoever dials them. */
 function seedsOf(join: readonly JoinEntry[], { readTextFile, logger }: { readonly readTextFile: (path: string) => Promise<string>; readonly logger: Logger }): Promise<readonly string[]> {
   return joinAddresses(join, {
-    lookup: (host) => Promise.resolve([host]),
     readFile: readTextFile,
     onProblem: (entry, problem) => logger.warn("a member to join cannot be found", { entry, problem }),
   });
