@@ -7,7 +7,7 @@
  * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
  * and in its bucket.
  */
-import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
 import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
@@ -21,8 +21,7 @@ import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
 import { readClusterSecrets } from "./config/cluster-secrets.ts";
 import type { Config } from "./config/config.ts";
-import { joinAddresses } from "./config/join-addresses.ts";
-import { printJoinEntry } from "./config/join-entry.ts";
+import { joinAddressCount, joinAddresses } from "./config/join-addresses.ts";
 import type { JoinEntry } from "./config/join-entry.ts";
 import { limitsFor } from "./config/limits.ts";
 import type { TenantLimits } from "./config/limits.ts";
@@ -58,6 +57,7 @@ export class ComposedNode {
   readonly #world: World;
   readonly #limits: LiveLimits;
   readonly #memory: MemoryPlan;
+  readonly #lastRefusals: LastRefusals;
   readonly #connectionCountMax: number;
   readonly #node: Node;
   #listeners: readonly Listener[] = [];
@@ -75,6 +75,7 @@ export class ComposedNode {
     const workerCount = workerCountOf(config, machine);
     this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
     this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
+    this.#lastRefusals = new LastRefusals(world);
     this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
   }
 
@@ -134,6 +135,7 @@ export class ComposedNode {
       measureDisk: () => space.measure(),
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
+      lastRefusals: () => this.#lastRefusals.texts,
       ...(config.clusterName !== undefined && { openCluster: (store: OwnStore) => this.#openCluster(config.clusterName!, store) }),
       onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
@@ -149,7 +151,7 @@ export class ComposedNode {
     const { clusterAddress, clusterAdvertise, clusterSecretFile: secretFile, httpAddress, httpAdvertise } = config;
     const { keyFile, stateFile } = await inDataDir(config, () => disk.openClusterFiles());
     const advertised = (port: number): string => advertisedClusterAddress(clusterAddress, port, clusterAdvertise, { firstAddress: machine.firstAddress });
-    const joins = new Set(config.join.map(printJoinEntry));
+    const seeds = (): Promise<readonly string[]> => seedsOf(config.join, { readTextFile, logger });
     return JoinedCluster.open(
       {
         clusterName,
@@ -160,7 +162,8 @@ export class ComposedNode {
         zone: config.zone ?? "",
         tokenCount: config.tokenCount,
         replication: config.replication,
-        joinAddressCount: joins.add(advertised(clusterAddress.port)).size,
+        joinAddressCount: joinAddressCount(await seeds(), advertised(clusterAddress.port)),
+        isGossipOn: config.isGossipOn,
         build: this.#world.buildInfo.version,
       },
       store,
@@ -169,7 +172,7 @@ export class ComposedNode {
         keyFile,
         stateFile,
         loadSecrets: secretFile === undefined ? undefined : async () => readClusterSecrets(await readTextFile(secretFile), secretFile),
-        seeds: () => seedsOf(config.join, { readTextFile, logger }),
+        seeds,
         clock,
         random,
         logger,
@@ -184,7 +187,7 @@ export class ComposedNode {
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
     const routesOptions = { limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
-    const modules = { clock, compression, logger, metrics };
+    const modules = { clock, compression, logger, metrics, lastRefusals: this.#lastRefusals };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
     const main = { ...common, ...httpAddress, operators: "loopback" } as const;
     if (adminAddress === undefined) {
@@ -261,7 +264,6 @@ function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number
 /** `host:port` each. Names are resolved by whoever dials them. */
 function seedsOf(join: readonly JoinEntry[], { readTextFile, logger }: { readonly readTextFile: (path: string) => Promise<string>; readonly logger: Logger }): Promise<readonly string[]> {
   return joinAddresses(join, {
-    lookup: (host) => Promise.resolve([host]),
     readFile: readTextFile,
     onProblem: (entry, problem) => logger.warn("a member to join cannot be found", { entry, problem }),
   });

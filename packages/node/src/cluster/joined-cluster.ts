@@ -31,6 +31,7 @@ export interface JoinedClusterOptions {
   readonly replication: number;
   /** Distinct addresses that it is to join, and itself. */
   readonly joinAddressCount: number;
+  readonly isGossipOn: boolean;
   readonly build: string;
 }
 
@@ -126,7 +127,7 @@ export class JoinedCluster implements Cluster {
             isFounder: false,
             heldAcks,
           },
-          isGossipOn: true,
+          isGossipOn: options.isGossipOn,
         },
         { clock, random, logger, metrics, links, stateFile, seeds: modules.seeds },
       );
