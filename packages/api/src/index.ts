@@ -44,6 +44,7 @@ export type { WriteLimits } from "./write/push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
 export type { QueryLimits } from "./read/query-limits.ts";
 export { RateLimit } from "./write/rate-limit.ts";
+export type { RateLimits } from "./write/rate-limit.ts";
 export { printRender, printRenderDiff } from "./print/render-reply.ts";
 export { route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";

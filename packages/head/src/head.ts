@@ -34,8 +34,8 @@ import { recover } from "./recovery/recovery.ts";
 import type { Change } from "./state/change.ts";
 import type { CutChange } from "./state/cut-change.ts";
 import { namedIn, planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
-import { groupsOf, printCut } from "./state/cut.ts";
-import type { Cut, CutGroup } from "./state/cut.ts";
+import { printCut } from "./state/cut.ts";
+import type { Cut, HeldWindow } from "./state/cut.ts";
 import type { SeriesDigest } from "./state/digest.ts";
 import type { EntryFilter } from "./state/entry-filter.ts";
 import { isOwnFilter, matcherOf } from "./state/entry-filter.ts";
@@ -303,10 +303,10 @@ export class Head {
     return replicaPage(this.#replayed(), { fromSeq, countMax }, this.#dueAfterMs);
   }
 
-  /** By tenant and window, what is open or cut and not sealed. */
-  windows(): readonly CutGroup[] {
+  /** By tenant and window, how many records are open, and how many each cut holds: the open head, and each cut, names a window of its own. */
+  windows(): readonly HeldWindow[] {
     const state = this.#replayed();
-    return [state.open, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(groupsOf);
+    return [state.open, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(({ groups }) => Array.from(groups, ({ tenant, windowStartMs, recordCount }) => ({ tenant, windowStartMs, recordCount })));
   }
 
   /** The lists of stores that records of the head have, open or cut, with how many have each. */

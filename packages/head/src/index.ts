@@ -3,7 +3,7 @@ export type { EntryFilter } from "./state/entry-filter.ts";
 export { RecordColumns } from "./state/record-columns.ts";
 export type { CollectFilter } from "./state/record-columns.ts";
 export type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
-export type { Cut, CutGroup } from "./state/cut.ts";
+export type { Cut, CutGroup, HeldWindow } from "./state/cut.ts";
 export type { DiskUse } from "./disk/disk-budget.ts";
 export type { DiskPlan } from "./disk/disk-plan.ts";
 export { Head } from "./head.ts";

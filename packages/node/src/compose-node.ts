@@ -207,7 +207,9 @@ export class ComposedNode {
   #routesModules(): ApiRoutesModules {
     const { clock, metrics } = this.#world;
     const options = { limitsOf: this.#limitsOf };
-    const modules = { sink: this.#node.sink, rateLimit: new RateLimit(options, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
+    const { usage } = this.#node;
+    const rateLimit = new RateLimit({ limitsOf: (tenant) => usage.rateLimitsOf(tenant, this.#limitsOf(tenant)), onTaken: (tenant, sizeBytes) => usage.noteTaken(tenant, sizeBytes) }, { clock });
+    const modules = { sink: this.#node.sink, rateLimit, counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
     return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
   }
 

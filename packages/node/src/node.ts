@@ -63,6 +63,7 @@ import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
 import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
+import { ClusterUsage } from "./write/cluster-usage.ts";
 import { Hints } from "./write/hints.ts";
 import { Placement } from "./write/placement.ts";
 import { Replicator } from "./write/replicator.ts";
@@ -151,6 +152,9 @@ export class Node {
   readonly sink: ProfileSink;
   readonly source: QueuedSource;
   readonly admin: NodeAdmin;
+  /** What this node takes of limits that hold for the cluster. */
+  readonly usage: ClusterUsage;
+  readonly #activeSeries: ActiveSeries;
   readonly #config: Config;
   readonly #modules: NodeModules;
   readonly #progress: StartProgress;
@@ -172,6 +176,8 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
+    this.#activeSeries = new ActiveSeries({ elsewhere: (tenant) => this.usage.seriesElsewhere(tenant) }, modules);
+    this.usage = new ClusterUsage({ ...modules, series: this.#activeSeries });
     const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
     this.source = new QueuedSource(
       {
@@ -270,7 +276,7 @@ export class Node {
     this.#closers.push(() => local.close());
 
     this.#progress.begin("opening the head");
-    const activeSeries = new ActiveSeries({}, this.#modules);
+    const activeSeries = this.#activeSeries;
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
@@ -400,6 +406,9 @@ export class Node {
     const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
     this.#closers.push(() => Promise.resolve(hints.stop()));
     const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
+    flusher.onProgress(() => heldAcks.refresh());
+    if (joined !== undefined) this.usage.start(joined);
+    this.#closers.push(() => Promise.resolve(this.usage.stop()));
     const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
     const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
     const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });

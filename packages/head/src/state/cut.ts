@@ -2,7 +2,6 @@
 import { firstSeqOf, lastSeqOf } from "../entries/cut-entry.ts";
 import type { CutState } from "./state.ts";
 import { windowKey } from "./record-stats.ts";
-import type { RecordStats } from "./record-stats.ts";
 
 export interface Cut {
   readonly cutId: number;
@@ -26,17 +25,15 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
+/** How many records of one tenant and window are held. */
+export type HeldWindow = Pick<CutGroup, "tenant" | "windowStartMs" | "recordCount">;
+
 /** Groups come in the order of their tenant and window. One of which no record is left is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
-  const groups = groupsOf(stats);
-  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover: stats.ownCount < stats.recordCount };
-}
-
-/** In the order of their tenant and window. */
-export function groupsOf(stats: RecordStats): CutGroup[] {
-  return [...stats.groups]
+  const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
       return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover: stats.ownCount < stats.recordCount };
 }

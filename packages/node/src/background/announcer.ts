@@ -19,8 +19,8 @@ export interface AnnouncerModules {
   readonly catalog: Pick<Catalog, "addByMeta" | "forgetHeardFrom">;
   /** Segments that wait here for their upload. */
   readonly waiting: () => readonly HeardObject[];
-  /** The catalog has learned of an object of the bucket. */
-  readonly onLearned: () => void;
+  /** The catalog has learned of these objects of the bucket. */
+  readonly onLearned: (keys: readonly string[]) => void;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -124,16 +124,16 @@ export class Announcer {
 
   #take(segments: readonly HeardObject[], storeId: string): void {
     const { catalog, logger, onLearned } = this.#modules;
-    let hasLearned = false;
+    const learned: string[] = [];
     for (const segment of segments) {
       const outcome = catalog.addByMeta(segment, { storeId });
       if (outcome.kind === "refused") {
         this.#refused.add({ code: outcome.code });
         logger.debug("a segment that a member told of was not taken into the catalog", { key: segment.key, store: storeId, code: outcome.code, reason: outcome.because });
       } else if (outcome.kind !== "known" && segment.isUploaded) {
-        hasLearned = true;
+        learned.push(segment.key);
       }
     }
-    if (hasLearned) onLearned();
+    if (learned.length > 0) onLearned(learned);
   }
 }

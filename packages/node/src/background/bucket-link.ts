@@ -226,6 +226,15 @@ export class BucketLink {
     });
   }
 
+  /** Lists these windows, by LISTs that begin after this call; everything, where there are many. Rejects where the bucket is not the right one, or does not answer. */
+  async listWindows(windows: readonly WindowRef[], caller: AbortSignal): Promise<void> {
+    if (windows.length > SETTLING_WINDOWS_MAX) return this.refresh(caller);
+    await untilAborted(this.#ensureOurs(this.#stopped.signal), caller);
+    const signal = AbortSignal.any([caller, this.#stopped.signal]);
+    // A doubt that one leaves is settled by the next LIST of the newest windows.
+    for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+  }
+
   /** One LIST at a time. Callers that ask while one runs share the next. */
   #list(what: { readonly isWhole: boolean }): Promise<void> {
     const begin = (): Promise<void> => {

@@ -7,14 +7,16 @@
  *   losses       a store is lost ──▶ what came before is flushed early, and the members are told when it is
  *   flush        of this store, and of all members (`POST /flush`)
  *   status, health   what others ask
+ *   audit        what was released is in the bucket still
  *
  * Composes them and starts and stops them; a node that is alone has none of it.
  */
 import type { Clock, Logger, Metrics } from "@pyromesh/base";
-import type { Catalog, LocalFiles, ObjectSource } from "@pyromesh/block";
+import type { Catalog, LocalFiles, ObjectSource, WindowRef } from "@pyromesh/block";
 import type { Head } from "@pyromesh/head";
 import type { Cluster } from "../cluster/ports.ts";
 import { Announcer } from "./announcer.ts";
+import { Audit } from "./audit.ts";
 import { ClusterFlush } from "./cluster-flush.ts";
 import { FlushDemand } from "./flush-demand.ts";
 import type { Flusher } from "./flusher.ts";
@@ -43,8 +45,8 @@ export interface ClusterReleaseModules {
   readonly source: ObjectSource;
   /** The flusher's listener. */
   readonly segments: SegmentMemory;
-  /** Lists the bucket by a LIST that begins after the call. */
-  readonly list: (signal: AbortSignal) => Promise<void>;
+  /** Lists these windows of the bucket, by LISTs that begin after the call. See `BucketLink.listWindows`. */
+  readonly list: (windows: readonly WindowRef[], signal: AbortSignal) => Promise<void>;
   readonly isWritable: () => boolean;
   readonly lastRefusals?: () => readonly string[];
   readonly clock: Clock;
@@ -60,6 +62,7 @@ export class ClusterRelease {
   readonly takeover: Takeover;
   readonly #modules: ClusterReleaseModules;
   readonly #announcer: Announcer;
+  readonly #audit: Audit;
   readonly #losses: LossFlush;
   readonly #status: StatusService;
 
@@ -70,11 +73,12 @@ export class ClusterRelease {
     const demand = new FlushDemand();
     this.matcher = new Matcher({ ...modules, known, releasedInto });
     this.takeover = new Takeover(options, { ...modules, demand, matcher: this.matcher, takeOver: (identities) => flusher.takeOver(identities) });
+    this.#audit = new Audit({ ...modules, known, releasedInto });
     const hurryTakeover = (): void => this.takeover.hurry();
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
     this.health = new HealthService({ ...modules, takeover: this.takeover });
-    this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: () => this.matcher.look() });
+    this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: (keys) => this.matcher.noteLearned(keys) });
     this.#losses = new LossFlush({
       cluster,
       demand,
@@ -86,9 +90,6 @@ export class ClusterRelease {
       },
     });
     this.#status = new StatusService({ ...modules, known, releasedInto });
-    metrics.gauge("pyromesh_lost_stores", "Stores that are lost and not cleared: with as many as `acks` of them queries are refused, and no node should be stopped before it is 0.", [], (gauge) =>
-      gauge.set({}, cluster.view.lostStores.filter(({ isCleared }) => !isCleared).length),
-    );
     metrics.gauge("pyromesh_kept_records", "Records in the head that another store is to flush.", [], (gauge) => gauge.set({}, head.stats.openCount - head.stats.ownOpenCount));
   }
 
@@ -98,10 +99,10 @@ export class ClusterRelease {
     this.#status.serve(cluster.peers);
     this.flush.serve();
     this.health.serve();
-    segments.onSegment = (segment) => {
+    segments.onSegment((segment) => {
       this.#announcer.announce(segment);
-      if (segment.isUploaded) this.matcher.look();
-    };
+      if (segment.isUploaded) this.matcher.noteLearned([segment.key]);
+    });
     flusher.onProgress(() => this.#onProgress());
     this.#announcer.start();
     this.#losses.start();
@@ -114,6 +115,7 @@ export class ClusterRelease {
     this.#announcer.stop();
     await this.takeover.stop();
     await this.matcher.stop();
+    await this.#audit.stop();
   }
 
   /** Nothing is held that is not in the bucket. */
@@ -125,10 +127,12 @@ export class ClusterRelease {
   /** Call it after each LIST. */
   onListed(): void {
     this.matcher.look();
+    this.#audit.onListed();
   }
 
   /** Call it in the turn in which the head forgets records that were released (`HeadModules.onReleased`). */
   noteReleased(): void {
+    this.#modules.flusher.noteReleased();
     this.#onProgress();
   }
 

@@ -72,7 +72,7 @@ export class Flusher {
   readonly #uploader: Uploader;
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
-  #onProgress: () => void = () => {};
+  readonly #onProgress: (() => void)[] = [];
   #running: Promise<void> = Promise.resolve();
   /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
@@ -95,7 +95,7 @@ export class Flusher {
     this.#uploader = new Uploader({ ...parts, clock: modules.uploadClock }, this.#stopped.signal);
     this.#uploader.onDone((segment) => {
       this.#settle((wait) => void wait.segments.delete(segment));
-      this.#onProgress();
+      this.#progressed();
     });
     metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
     metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#uploader.backlogCount));
@@ -154,8 +154,16 @@ export class Flusher {
         wait.bytes += segment.entry.sizeBytes;
       }
     });
-    this.#onProgress();
+    this.#progressed();
     this.#wake();
+  }
+
+  /** Records were released: others have flushed them. */
+  noteReleased(): void {
+    if (this.#modules.head.stats.ownOpenCount > 0) return;
+    // There is nothing to cut any more.
+    this.#isHurried = false;
+    this.#settle((wait) => void (wait.needsCut = false));
   }
 
   noteRenamed(renamed: RenamedSegment): void {
@@ -212,12 +220,14 @@ export class Flusher {
   }
 
   /**
-   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where the head holds none of them in the open any more, or where as many
-   * cuts are unsealed as may be: then they are asked for again later.
+   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where none of them is open any more, where the cut of an earlier takeover is
+   * not sealed yet, or where as many cuts are unsealed as may be: call it again later.
    */
   async takeOver(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
     const { head } = this.#modules;
-    return head.cuts().length < UNSEALED_COUNT_MAX ? head.cutRecords(identities) : undefined;
+    const cuts = head.cuts();
+    // One at a time, so that takeovers that cannot be sealed hold up no cut of this store's own.
+    return cuts.length < UNSEALED_COUNT_MAX && !cuts.some(({ isTakeover }) => isTakeover) ? head.cutRecords(identities) : undefined;
   }
 
   /** What came before this seq is in the bucket: the head does not hold it, and no segment with it waits. */
@@ -226,9 +236,13 @@ export class Flusher {
     return (head.oldestSeq ?? Infinity) >= seq && this.#uploader.waiting().every(({ firstSeq }) => firstSeq >= seq);
   }
 
-  /** The listener is called when a cut was sealed, and when a segment is in the bucket and the head has forgotten it. */
+  /** Each listener is called when a cut was sealed, and when a segment is in the bucket and the head has forgotten it. */
   onProgress(listener: () => void): void {
-    this.#onProgress = listener;
+    this.#onProgress.push(listener);
+  }
+
+  #progressed(): void {
+    for (const listener of this.#onProgress) listener();
   }
 
   /** What others are told of the segments that wait here for the bucket. */

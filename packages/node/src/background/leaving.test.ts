@@ -32,7 +32,7 @@ describe("leaving", () => {
         cancelLeaving: async () => void steps.push("active"),
         finishLeaving: async () => void steps.push("left"),
       },
-      storeFlush: {
+      flush: {
         flush: async () => {
           steps.push("flush");
           await flush();
@@ -58,6 +58,7 @@ describe("leaving", () => {
   });
 
   it("a flush that does not come to its end is tried again, and it has not left meanwhile", async () => {
+    heldCount = 1;
     flush = () => Promise.reject(unavailable("FLUSH_TIMEOUT", "the bucket is down"));
     const left = leaving.leave(never);
     for (let count = 0; count < 3; count++) {
@@ -67,10 +68,16 @@ describe("leaving", () => {
     await settle();
     expect(steps.slice(0, 4)).deep.equal(["leaving", "flush", "flush", "flush"]);
     expect(steps).not.include("left");
-    flush = async () => {};
+    flush = async () => void (heldCount = 0);
     clock.advance(1000);
     await left;
     expect(steps.at(-1)).equal("left");
+  });
+
+  it("what is left to others is not waited for: it has left once it holds nothing itself", async () => {
+    flush = () => Promise.reject(unavailable("FLUSH_TIMEOUT", "b does not answer"));
+    await leaving.leave(never);
+    expect(steps).deep.equal(["leaving", "flush", "left"]);
   });
 
   it("drained, it stays, and may be used again", async () => {

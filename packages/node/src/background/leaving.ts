@@ -9,7 +9,7 @@
 import { CodedError, messageOf } from "@pyromesh/base";
 import type { Clock, Logger } from "@pyromesh/base";
 import type { ClusterView } from "@pyromesh/ring";
-import type { StoreFlush } from "./store-flush.ts";
+import type { ClusterFlush } from "./cluster-flush.ts";
 
 /** What membership does for a member that leaves. */
 export interface LeavingMembership {
@@ -24,7 +24,8 @@ export interface LeavingMembership {
 
 export interface LeavingModules {
   readonly membership: LeavingMembership;
-  readonly storeFlush: Pick<StoreFlush, "flush">;
+  /** Of all members: what is kept here for others is theirs to flush. */
+  readonly flush: Pick<ClusterFlush, "flush">;
   /** Nothing is held that is not in the bucket. */
   readonly isEmpty: () => boolean;
   readonly clock: Clock;
@@ -55,16 +56,18 @@ export class Leaving {
 
   /** Resolves when it holds nothing that is not in the bucket. It takes no record from then on, until `resume`. */
   async drain(signal: AbortSignal): Promise<void> {
-    const { clock, isEmpty, logger, membership, storeFlush } = this.#modules;
+    const { clock, flush, isEmpty, logger, membership } = this.#modules;
     await membership.startLeaving();
     logger.info("leaving: no more records are taken, and what is held is flushed");
     for (;;) {
       try {
-        await storeFlush.flush(FLUSH_TIMEOUT_MS, signal);
+        await flush.flush(FLUSH_TIMEOUT_MS, signal);
         // Records that were on their way when it began to leave came after the flush began.
         if (isEmpty()) return;
       } catch (error) {
         signal.throwIfAborted();
+        // Another member may have failed, which keeps this one no longer.
+        if (isEmpty()) return;
         logger.warn("leaving: not all is in the bucket yet", { reason: messageOf(error) });
         await clock.sleep(PAUSE_MS, signal);
       }

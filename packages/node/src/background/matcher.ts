@@ -8,17 +8,16 @@
  * What must stay true: a record is released only after this node has itself read its identity in an object that is in the bucket. What another member says, and an
  * object that waits on a disk, release nothing.
  *
- * `match-plan.ts` decides what the background reads next. Bounds: `READS_MAX` objects are read at a time in the background and `ASKED_READS_MAX` for those who ask, who
- * wait in turn; what was read is remembered within the bound of `KnownIdentities`, and read again beyond it.
+ * Bounds: `READS_MAX` objects are read at a time in the background and `ASKED_READS_MAX` for those who ask, who wait in turn; what waits to be read is of the catalog, which is
+ * bounded; what was read is remembered within the bound of `KnownIdentities`, and read again beyond it.
  */
-import { messageOf, retryDelayMs, SharedLoads } from "@pyromesh/base";
+import { messageOf, retryDelayMs, SharedLoads, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
 import { checkMeta, readIdentityBytes } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject, ObjectSource } from "@pyromesh/block";
 import type { Head, HeadEntry } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { KnownIdentities } from "./known-identities.ts";
-import { planMatches } from "./match-plan.ts";
 import { ObjectIdentities } from "./object-identities.ts";
 import type { ReleasedInto } from "./released-into.ts";
 
@@ -33,6 +32,8 @@ export interface MatcherModules {
   readonly metrics: Metrics;
 }
 
+/** Objects that the background reads at a time: each is a few requests, and its identities in memory. */
+const READS_MAX = 4;
 /** Objects that are read at a time for queries and takeovers. */
 const ASKED_READS_MAX = 4;
 /** Waits between two tries to read an object in the background. There is no last try: its records stay in the head meanwhile. */
@@ -44,7 +45,7 @@ const PAGE_COUNT = 1_000;
 
 interface Failure {
   readonly count: number;
-  readonly retryAtMs: number;
+  timer: Timer | undefined;
 }
 
 export class Matcher {
@@ -53,13 +54,16 @@ export class Matcher {
   /** By key: records with a smaller seq were compared with the object. */
   readonly #matchedSeq = new Map<string, number>();
   readonly #loads = new SharedLoads<ObjectIdentities>();
-  /** Keys that the background reads. */
+  /** What the background is to read, in order, by key. */
+  readonly #waiting = new Map<string, CatalogEntry>();
+  /** By key: what the background reads. */
   readonly #reading = new Map<string, Promise<void>>();
+  /** By key: what it could not read, with the timer of the next try. */
   readonly #failures = new Map<string, Failure>();
   #askedCount = 0;
   readonly #askedWaiting: (() => void)[] = [];
+  #isLooking = false;
   #isLookDue = false;
-  #timer: Timer | undefined;
   readonly #released: Counter;
 
   constructor(modules: MatcherModules) {
@@ -70,18 +74,25 @@ export class Matcher {
 
   async stop(): Promise<void> {
     this.#stopped.abort();
-    this.#timer?.cancel();
+    for (const { timer } of this.#failures.values()) timer?.cancel();
     await Promise.all(this.#reading.values());
   }
 
-  /** The catalog may know objects that are not matched: at the end of this turn the background begins to read them. */
+  /** Looks through the catalog for objects that are not matched, and has the background read them. Call it after a LIST. */
   look(): void {
-    if (this.#isLookDue) return;
     this.#isLookDue = true;
-    queueMicrotask(() => {
-      this.#isLookDue = false;
-      if (!this.#stopped.signal.aborted) this.#look();
-    });
+    if (!this.#isLooking) void this.#look();
+  }
+
+  /** The catalog has learned of these objects. */
+  noteLearned(keys: Iterable<string>): void {
+    const { catalog, head } = this.#modules;
+    const held = new Set(head.windows().map(({ tenant, windowStartMs }) => idOf(tenant, windowStartMs)));
+    for (const key of keys) {
+      const object = catalog.get(key);
+      if (object !== undefined && held.has(idOf(object.meta.tenant, object.meta.windowStartMs))) this.#enqueue(object);
+    }
+    this.#readOn();
   }
 
   /**
@@ -205,33 +216,37 @@ export class Matcher {
 
   // --- in the background -------------------------------------------------------------------------------------------
 
-  #look(): void {
-    const { clock } = this.#modules;
-    const nowMs = clock.monotonicMs();
-    const objects = this.#objectsOfHeldWindows();
-    const { keys, wakeAtMs } = planMatches({
-      nowMs,
-      readingCount: this.#reading.size,
-      objects: Array.from(objects.keys(), (key) => ({ key, isMatched: this.#matchedSeq.has(key), isBeingRead: this.#reading.has(key), retryAtMs: this.#failures.get(key)?.retryAtMs ?? 0 })),
-    });
-    for (const key of this.#failures.keys()) if (!objects.has(key)) this.#failures.delete(key);
-    for (const key of keys) this.#reading.set(key, this.#readOne(objects.get(key)!)); // the plan names keys that it was shown
-    this.#timer?.cancel();
-    this.#timer = wakeAtMs === undefined ? undefined : clock.after(Math.max(0, wakeAtMs - nowMs), () => this.look());
+  async #look(): Promise<void> {
+    const { catalog, clock, head } = this.#modules;
+    this.#isLooking = true;
+    const turns = new Turns({ clock });
+    while (this.#isLookDue && !this.#stopped.signal.aborted) {
+      this.#isLookDue = false;
+      for (const { tenant, windowStartMs } of head.windows()) {
+        // The API parsed the tenant before the head took the record.
+        for (const object of catalog.plan([tenant as TenantId], windowStartMs, windowStartMs + WINDOW_MS - 1)) this.#enqueue(object);
+        if (turns.areDue) await turns.give();
+      }
+      this.#readOn();
+    }
+    this.#isLooking = false;
   }
 
-  #objectsOfHeldWindows(): Map<string, CatalogEntry> {
-    const { catalog, head } = this.#modules;
-    const objects = new Map<string, CatalogEntry>();
-    for (const { tenant, windowStartMs } of head.windows()) {
-      // The API parsed the tenant before the head took the record.
-      for (const entry of catalog.plan([tenant as TenantId], windowStartMs, windowStartMs + WINDOW_MS - 1)) if (entry.place === "bucket") objects.set(entry.key, entry);
+  #enqueue(object: CatalogEntry): void {
+    const { key, place } = object;
+    if (place === "bucket" && !this.#matchedSeq.has(key) && !this.#reading.has(key) && this.#failures.get(key)?.timer === undefined) this.#waiting.set(key, object);
+  }
+
+  #readOn(): void {
+    for (const [key, object] of this.#waiting) {
+      if (this.#reading.size >= READS_MAX || this.#stopped.signal.aborted) return;
+      this.#waiting.delete(key);
+      this.#reading.set(key, this.#readOne(object));
     }
-    return objects;
   }
 
   async #readOne(object: CatalogEntry): Promise<void> {
-    const { clock, head, logger } = this.#modules;
+    const { catalog, clock, head, logger } = this.#modules;
     const { key } = object;
     const { signal } = this.#stopped;
     try {
@@ -240,13 +255,21 @@ export class Matcher {
       this.#failures.delete(key);
     } catch (error) {
       if (signal.aborted) return;
-      const count = (this.#failures.get(key)?.count ?? 0) + 1;
-      const waitMs = retryDelayMs(count, RETRY);
-      this.#failures.set(key, { count, retryAtMs: clock.monotonicMs() + waitMs });
+      const failure = { count: (this.#failures.get(key)?.count ?? 0) + 1, timer: undefined as Timer | undefined };
+      const waitMs = retryDelayMs(failure.count, RETRY);
+      failure.timer = clock.after(waitMs, () => {
+        failure.timer = undefined;
+        const known = catalog.get(key);
+        // A LIST has shown that it is not there.
+        if (known === undefined) this.#failures.delete(key);
+        else this.#enqueue(known);
+        this.#readOn();
+      });
+      this.#failures.set(key, failure);
       logger.warn("an object could not be read for its identities; its records stay in the head until it can", { key, reason: messageOf(error), retryMs: waitMs });
     } finally {
       this.#reading.delete(key);
-      this.look();
+      this.#readOn();
     }
   }
 }

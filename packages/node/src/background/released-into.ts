@@ -74,8 +74,9 @@ export class ReleasedInto {
     if (windows?.size === 0) this.#windows.delete(tenant);
   }
 
-  get(key: string): HeardObject | undefined {
-    return this.#noted.get(key)?.object;
+  /** All that are remembered, the one noted longest ago first. */
+  *objects(): Generator<HeardObject, void> {
+    for (const { object } of this.#noted.values()) yield object;
   }
 
   /** Of these tenants, in windows that begin in [firstWindowMs, lastWindowMs]. */

@@ -18,8 +18,7 @@ export class SegmentMemory implements SegmentListener {
   readonly releasedInto: ReleasedInto;
   readonly known: KnownIdentities;
   readonly #keepsIdentities: boolean;
-  /** Called with each segment that was sealed, uploaded or renamed. */
-  onSegment: (segment: HeardObject) => void = () => {};
+  readonly #listeners: ((segment: HeardObject) => void)[] = [];
 
   constructor({ identityBytesMax }: SegmentMemoryOptions, modules: { readonly clock: Clock }) {
     this.releasedInto = new ReleasedInto({}, modules);
@@ -27,23 +26,25 @@ export class SegmentMemory implements SegmentListener {
     this.#keepsIdentities = identityBytesMax > 0;
   }
 
+  /** The listener is called with each segment that was sealed, uploaded or renamed, in the turn of that. */
+  onSegment(listener: (segment: HeardObject) => void): void {
+    this.#listeners.push(listener);
+  }
+
   sealed(segment: HeardObject): void {
-    this.releasedInto.note(segment);
-    this.onSegment(segment);
+    this.#note(segment);
   }
 
   uploaded(segment: HeardObject): void {
-    this.releasedInto.note(segment);
-    this.onSegment(segment);
+    this.#note(segment);
   }
 
   renamed(fromKey: string, segment: HeardObject): void {
     this.releasedInto.forget(fromKey);
-    this.releasedInto.note(segment);
     const identities = this.known.of(fromKey);
     this.known.forget(fromKey);
     if (identities !== undefined) this.known.add(new ObjectIdentities(segment, identities.bytes));
-    this.onSegment(segment);
+    this.#note(segment);
   }
 
   lost(key: string): void {
@@ -53,5 +54,10 @@ export class SegmentMemory implements SegmentListener {
 
   read(segment: HeardObject, identities: readonly string[]): void {
     if (this.#keepsIdentities) this.known.add(new ObjectIdentities(segment, Buffer.from(identities.join(""), "latin1")));
+  }
+
+  #note(segment: HeardObject): void {
+    this.releasedInto.note(segment);
+    for (const listener of this.#listeners) listener(segment);
   }
 }

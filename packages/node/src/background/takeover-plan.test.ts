@@ -23,9 +23,10 @@ describe("takeover plan", () => {
     expect([step(1, { kind: "gone" }, { live: ["b", "c"] }), step(2, { kind: "gone" }, { live: ["b", "c"] }), step(2, { kind: "gone" }, { live: ["c"] })]).deep.equal(["take: gone", "wait", "take: gone"]);
   });
 
-  it("three due times after it came, whoever keeps it takes it", () => {
+  it("three due times after it came rank 1 takes it, whatever it hears, and one due time later rank 2", () => {
     for (const status of [{ kind: "buffered" }, { kind: "silent" }, { kind: "gone" }, SEGMENT] as const) {
-      expect([step(2, status, { nowMs: 299 }), step(2, status, { nowMs: 300 })]).deep.equal(["wait", "take: late"]);
+      expect([299, 300].map((nowMs) => step(1, status, { nowMs }).endsWith("late"))).deep.equal([false, true]);
+      expect([399, 400].map((nowMs) => step(2, status, { nowMs }))).deep.equal(["wait", "take: late"]);
     }
   });
 });

@@ -8,8 +8,8 @@
  *   held for another, or unknown       the next live rank takes it over
  *   -  (dead, left, lost, or gone)     the next live rank takes it over
  *
- * Late, three due times after it came, a store takes the record over whatever it hears: two stores may each believe that the other is rank 0, and one may be silent for ever.
- * Two that take over at once put two copies into the bucket, which are counted once.
+ * Late, three due times after it came for rank 1 and one more for each further rank, a store takes the record over whatever it hears: two stores may each believe that the other
+ * is rank 0, and one may be silent for ever. Two that take over at once put two copies into the bucket, which are counted once.
  */
 import type { RecordStatus } from "../cluster/status-message.ts";
 
@@ -35,12 +35,12 @@ export type TakeoverReason = "gone" | "unknown" | "late";
 export type TakeoverStep = { readonly kind: "wait" } | { readonly kind: "take"; readonly reason: TakeoverReason };
 
 export function planTakeover({ rank, stores, dueAtMs }: OverdueRecord, status: FlusherStatus, { nowMs, dueAfterMs, isLive }: TakeoverView): TakeoverStep {
-  if (nowMs >= dueAtMs + (LATE_DUE_TIMES - 1) * dueAfterMs) return { kind: "take", reason: "late" };
+  if (nowMs >= dueAtMs + (LATE_DUE_TIMES + rank - 2) * dueAfterMs) return { kind: "take", reason: "late" };
   if (status.kind === "segment" || status.kind === "buffered" || status.kind === "silent") return WAIT;
   for (let lower = 1; lower < rank; lower++) if (isLive(stores[lower]!)) return WAIT;
   return { kind: "take", reason: status.kind === "gone" ? "gone" : "unknown" };
 }
 
-/** Design 7: after three due times the next rank flushes anyway. */
+/** Design 7: after three due times the next rank flushes anyway. One due time counts up to `dueAtMs`. */
 const LATE_DUE_TIMES = 3;
 const WAIT: TakeoverStep = { kind: "wait" };

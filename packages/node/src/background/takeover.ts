@@ -6,19 +6,18 @@
  * What must stay true: nothing is taken over before a LIST that began after the decision, and a match with all that it shows: what is in the bucket is not put there
  * again. While the bucket cannot be listed, records stay where they are: they are durable, and would not get into the bucket sooner.
  *
- * Bounds: a round takes `STATUS_COUNT_MAX` records at most, and cuts at most `cutBytesMax` at a time; where as many cuts are unsealed as may be, the rest waits for a later
- * round. One round at a time.
+ * Bounds: a round takes `STATUS_COUNT_MAX` records at most, and cuts at most `cutBytesMax` of them; the rest waits until that cut is sealed. One round at a time.
  */
 import { CorruptionError, messageOf, toHex, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
 import { isBucketError } from "@pyromesh/block";
-import type { Catalog, CatalogEntry } from "@pyromesh/block";
+import type { Catalog, CatalogEntry, WindowRef } from "@pyromesh/block";
 import type { Cut, Head, HeadEntry } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Member, StoreId } from "@pyromesh/ring";
 import type { Cluster } from "../cluster/ports.ts";
 import { openStatusAnswer, packStatusRequest, STATUS_COUNT_MAX } from "../cluster/status-message.ts";
-import type { StatusWindow } from "../cluster/status-message.ts";
+import type { RecordStatus, StatusWindow } from "../cluster/status-message.ts";
 import type { FlushDemand } from "./flush-demand.ts";
 import type { Matcher } from "./matcher.ts";
 import { planTakeover } from "./takeover-plan.ts";
@@ -39,8 +38,8 @@ export interface TakeoverModules {
   readonly demand: FlushDemand;
   /** See `Flusher.takeOver`. */
   readonly takeOver: (identities: readonly Uint8Array[]) => Promise<Cut | undefined>;
-  /** Lists the bucket by a LIST that begins after the call. */
-  readonly list: (signal: AbortSignal) => Promise<void>;
+  /** Lists these windows of the bucket, by LISTs that begin after the call. */
+  readonly list: (windows: readonly WindowRef[], signal: AbortSignal) => Promise<void>;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -129,8 +128,9 @@ export class Takeover {
     await this.#matchNamed(statuses, signal);
     const reasons = this.#plan(overdue, statuses);
     if (reasons.size === 0) return;
-    await this.#modules.list(signal);
-    await this.#matchWindows([...reasons.keys()], signal);
+    const windows = windowsOf(reasons.keys());
+    await this.#modules.list(windows, signal);
+    await this.#matchWindows(windows, signal);
     await this.#cut(reasons, signal);
   }
 
@@ -158,7 +158,7 @@ export class Takeover {
 
   // --- asking ------------------------------------------------------------------------------------------------------
 
-  /** What the store of rank 0 says of each, by seq. */
+  /** What the store of rank 0 says of each, by seq. What it names is in the catalog then. */
   async #ask(overdue: readonly Overdue[], signal: AbortSignal): Promise<ReadonlyMap<number, FlusherStatus>> {
     const statuses = new Map<number, FlusherStatus>();
     const asked = new Map<StoreId, { readonly member: Member; readonly records: Overdue[] }>();
@@ -187,6 +187,7 @@ export class Takeover {
       // Another store has its name by now: this view is behind, and a later one says so.
       const isOfStore = storeId === member.storeId;
       for (const [at, { entry }] of inOrder.entries()) statuses.set(entry.seq, isOfStore ? told[at]! : { kind: "silent" });
+      if (isOfStore) this.#catalogue(told, storeId);
     } catch (error) {
       signal.throwIfAborted();
       logger.debug("a store did not say what it has flushed", { member: member.name, reason: messageOf(error) });
@@ -202,31 +203,30 @@ export class Takeover {
 
   // --- looking -----------------------------------------------------------------------------------------------------
 
+  #catalogue(statuses: readonly RecordStatus[], storeId: StoreId): void {
+    const { catalog, logger } = this.#modules;
+    const keys = new Set<string>();
+    for (const status of statuses) {
+      if (status.kind !== "segment" || keys.has(status.segment.key)) continue;
+      keys.add(status.segment.key);
+      const outcome = catalog.addByMeta(status.segment, { storeId });
+      if (outcome.kind === "refused") logger.debug("a segment that a store named was not taken into the catalog", { key: status.segment.key, code: outcome.code, reason: outcome.because });
+    }
+  }
+
   async #matchNamed(statuses: ReadonlyMap<number, FlusherStatus>, signal: AbortSignal): Promise<void> {
     const { catalog, logger } = this.#modules;
     const keys = new Set<string>();
-    for (const status of statuses.values()) {
-      if (status.kind !== "segment") continue;
-      const { segment } = status;
-      if (keys.has(segment.key)) continue;
-      keys.add(segment.key);
-      const outcome = catalog.addByMeta(segment, { storeId: segment.meta.storeId });
-      if (outcome.kind === "refused") logger.debug("a segment that a store named was not taken into the catalog", { key: segment.key, code: outcome.code, reason: outcome.because });
-    }
+    for (const status of statuses.values()) if (status.kind === "segment") keys.add(status.segment.key);
     await this.#match([...keys].flatMap((key) => catalog.get(key) ?? []), signal).catch((error: unknown) => {
       signal.throwIfAborted();
       logger.debug("a segment that a store named could not be read; its records stay in the head until it can", { reason: messageOf(error) });
     });
   }
 
-  async #matchWindows(entries: readonly HeadEntry[], signal: AbortSignal): Promise<void> {
+  async #matchWindows(windows: readonly WindowRef[], signal: AbortSignal): Promise<void> {
     const { catalog } = this.#modules;
-    const windows = new Map<string, Pick<HeadEntry, "tenant" | "windowStartMs">>();
-    for (const { tenant, windowStartMs } of entries) windows.set(`${windowStartMs}/${tenant}`, { tenant, windowStartMs });
-    for (const { tenant, windowStartMs } of windows.values()) {
-      // The API parsed the tenant before the head took the record.
-      await this.#match(catalog.plan([tenant as TenantId], windowStartMs, windowStartMs + WINDOW_MS - 1), signal);
-    }
+    for (const { tenant, windowStartMs } of windows) await this.#match(catalog.plan([tenant], windowStartMs, windowStartMs + WINDOW_MS - 1), signal);
   }
 
   /** Those in the bucket. One that is gone or corrupt holds nothing that could be released, and holds up no other; rejects where one cannot be read now. */
@@ -279,6 +279,12 @@ export class Takeover {
       logger.info("records that other stores should have flushed are taken over", { cut: cut.cutId, records: cut.groups.reduce((sum, { recordCount }) => sum + recordCount, 0) });
     }
   }
+}
+
+function windowsOf(entries: Iterable<HeadEntry>): WindowRef[] {
+  const windows = new Map<string, WindowRef>();
+  for (const { tenant, windowStartMs } of entries) windows.set(`${windowStartMs}/${tenant}`, { tenant: tenant as TenantId, windowStartMs }); // the API parsed the tenant before the head took the record
+  return [...windows.values()];
 }
 
 /** The windows to ask for, and the records in the order in which that asks for them. */

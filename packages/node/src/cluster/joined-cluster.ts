@@ -71,14 +71,14 @@ export class JoinedCluster implements Cluster {
   readonly #links: PeerLinks;
   readonly #secrets: ClusterSecrets;
   readonly #modules: JoinedClusterModules;
-  /** The data directory has never been a member's. */
-  readonly #isFresh: boolean;
+  /** This store has been full, at some time before. So it founds nothing: where it was forgotten since, it joins anew. */
+  readonly #hasJoined: boolean;
   #mark: ReplicationMark | undefined;
 
-  private constructor(modules: JoinedClusterModules, parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly isFresh: boolean }) {
-    const { membership, links, secrets, isFresh } = parts;
+  private constructor(modules: JoinedClusterModules, parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean }) {
+    const { membership, links, secrets, hasJoined } = parts;
     this.#modules = modules;
-    this.#isFresh = isFresh;
+    this.#hasJoined = hasJoined;
     this.membership = membership;
     this.#links = links;
     this.#secrets = secrets;
@@ -133,7 +133,8 @@ export class JoinedCluster implements Cluster {
       );
       late.membership = membership;
       logger.info("the cluster port listens", { member: identity.name, address: clusterAddress, cluster: options.clusterName });
-      return new JoinedCluster(modules, { membership, links, secrets, isFresh: state === undefined });
+      const hasJoined = before?.storeId === storeId && (before.claimsFull || before.goneJoins > 0);
+      return new JoinedCluster(modules, { membership, links, secrets, hasJoined });
     } catch (error) {
       await links.stop();
       secrets.stop();
@@ -144,7 +145,7 @@ export class JoinedCluster implements Cluster {
   /** `isFounder`: this node made the bucket's identity, or an operator's word founds the cluster anew. `bucket` refuses a put where it is not the right one. */
   start({ isFounder, bucket }: { readonly isFounder: boolean; readonly bucket: Bucket }): void {
     const { membership } = this;
-    if (isFounder && this.#isFresh) membership.found();
+    if (isFounder && !this.#hasJoined) membership.found();
     membership.start();
     this.#mark = new ReplicationMark({ ...this.#modules, bucket, membership });
     this.#mark.start();

@@ -154,6 +154,7 @@ export class ReleaseMember {
     return values.filter((_, index) => this.head.has(records[index]!.identity));
   }
 
+  /** As a LIST once a minute does. */
   list(): Promise<void> {
     return this.catalog.refresh(never).then(() => this.release.onListed());
   }

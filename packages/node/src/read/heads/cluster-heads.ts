@@ -12,7 +12,7 @@
  * Bound: `ROUNDS_MAX` rounds; then the query is refused, or the answer says what it may lack.
  */
 import { messageOf } from "@pyromesh/base";
-import type { Clock, TenantId } from "@pyromesh/base";
+import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
 import { NO_FLOOR_MS } from "@pyromesh/block";
 import type { CatalogEntry, HeardObject, HeardOutcome, Origin } from "@pyromesh/block";
@@ -28,10 +28,12 @@ import type { PlannedObject, SegmentName, ViewRequest } from "./head-view.ts";
 import type { Holder } from "./holder.ts";
 import { packReleaseRequest } from "./messages.ts";
 import { OpenedHeads } from "./opened-heads.ts";
+import { PeerBytes } from "./peer-bytes.ts";
 import { PlannedObjects } from "./planned-objects.ts";
 
 export interface ClusterHeadsModules {
   readonly clock: Clock;
+  readonly metrics: Metrics;
   readonly cluster: Cluster;
   /** This node's own store. */
   readonly holder: Holder;
@@ -54,7 +56,7 @@ export interface HeadsQuestion {
   readonly scope: Scope;
   readonly selectors: readonly (readonly Matcher[])[];
   readonly wants: ViewRequest["wants"];
-  /** Bytes that peers may send for it; 0: any. */
+  /** Bytes that may be sent to peers and come from them for it; 0: any. */
   readonly peerBytesMax: number;
 }
 
@@ -74,10 +76,20 @@ const RELEASE_TIMEOUT_MS = 1_000;
 export class ClusterHeads {
   readonly #modules: ClusterHeadsModules;
   readonly #boots = new Boots();
+  readonly #rounds: Counter;
+  readonly #mismatches: Counter;
+  readonly #silent: Counter;
+  readonly #partial: Counter;
   #question = 0;
 
   constructor(modules: ClusterHeadsModules) {
     this.#modules = modules;
+    const { metrics } = modules;
+    this.#rounds = metrics.counter("pyromesh_digest_rounds_total", "Digest rounds of queries: more than one a query where segments were flushed meanwhile.");
+    this.#mismatches = metrics.counter("pyromesh_digest_mismatched_series_total", "Series of which stores held different records when a query compared them: pushes on their way, mostly.");
+    this.#silent = metrics.counter("pyromesh_digest_unanswered_total", "Members that did not answer a digest round, or whose answer came too late.", ["member"]);
+    this.#partial = metrics.counter("pyromesh_partial_answers_total", "Answers that lack what stores hold which did not answer; only callers that allow it get them.");
+    for (const counter of [this.#rounds, this.#mismatches, this.#partial]) counter.add({}, 0);
   }
 
   /**
@@ -89,6 +101,7 @@ export class ClusterHeads {
     const { allowPartial, startMs } = question.scope;
     /** Stores whose sealed segments are left out of the plan: they are dead or suspect, or did not answer. */
     const silent = new Set(cluster.view.members.filter(({ state, isSuspect }) => state === "dead" || isSuspect).map(({ storeId }) => storeId));
+    const peerBytes = new PeerBytes(question.peerBytesMax);
     let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(signal) : undefined;
     for (let round = 1; ; round++) {
       signal.throwIfAborted();
@@ -100,10 +113,11 @@ export class ClusterHeads {
       let heads: OpenedHeads | undefined;
       try {
         const entries = plan.entries.filter(({ place }) => !isOfStore(place) || isPlannable(cluster.view, storeOf(place), silent));
-        const outcome = await this.#ask(question, entries, signal);
-        heads = this.#opened(question, outcome, plan.floors);
+        const { isPlanShort, ...outcome } = this.#take(await this.#ask(question, entries, peerBytes, signal), plan.floors);
+        heads = this.#opened(question, outcome, plan.floors, peerBytes);
         signal.throwIfAborted();
-        const isLacking = this.#isLacking(outcome.answers, plan, entries, silent);
+        peerBytes.check();
+        const isLacking = this.#isOtherPlan(outcome.answers, plan, entries, silent) || isPlanShort;
         const isListOld = unlisted === undefined && this.#isListOld(startMs, this.#listNeededMs(outcome.answers));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
           if (isListOld) unlisted = await this.#list(signal);
@@ -118,7 +132,8 @@ export class ClusterHeads {
         // By the view of this moment: whoever this node has learned of meanwhile counts.
         const judgement = judge(cluster.view, outcome.answers.map(({ answer }) => answer), { becauseOf: outcome.becauseOf, isMajority: (answered) => cluster.isMajority(answered) });
         if (!judgement.isComplete && !allowPartial) throw headsIncomplete(judgement.missing);
-        if (question.wants === "records") await heads.compare(signal);
+        if (!judgement.isComplete) this.#partial.add({});
+        if (question.wants === "records") this.#mismatches.add({}, await heads.compare(signal));
         opened = { plan, entries, heads, missing: [...missing, ...judgement.missing] };
         return opened;
       } finally {
@@ -145,7 +160,7 @@ export class ClusterHeads {
     }
   }
 
-  #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], signal: AbortSignal): Promise<DigestRoundOutcome> {
+  async #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], peerBytes: PeerBytes, signal: AbortSignal): Promise<DigestRoundOutcome> {
     const { clock, cluster, holder } = this.#modules;
     const own = cluster.view.self.storeId;
     const byName = new Map<string, CatalogEntry>();
@@ -161,40 +176,56 @@ export class ClusterHeads {
       planned: PlannedObjects.of(entries),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
-    return DigestRound.run(request, { clock, cluster, holder, objectsOf }, signal);
+    this.#rounds.add({});
+    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes }, signal);
+    const answered = new Set(outcome.answers.map(({ member }) => member));
+    for (const { name } of cluster.view.members) if (!answered.has(name)) this.#silent.add({ member: name });
+    return outcome;
   }
 
-  #opened({ scope, peerBytesMax }: HeadsQuestion, { answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>): OpenedHeads {
+  #opened({ scope }: HeadsQuestion, { answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>, peerBytes: PeerBytes): OpenedHeads {
     const { clock, cluster, holder } = this.#modules;
     const release = (member: string, viewId: string): void => {
       if (member === cluster.view.self.name) holder.views.release(member, viewId);
       else cluster.peers.request(member, "release-pin", packReleaseRequest(viewId), { timeoutMs: RELEASE_TIMEOUT_MS }).catch(() => undefined);
     };
-    return new OpenedHeads({ answers, becauseOf, floors, allowPartial: scope.allowPartial, peerBytesMax }, { clock, cluster, holder, release });
+    return new OpenedHeads({ answers, becauseOf, floors, allowPartial: scope.allowPartial, peerBytes }, { clock, cluster, holder, release });
   }
 
-  /** True where the plan lacks something that a store named, or has what cannot be read. Then it adds that to the catalog, or notes in `silent` who answers. */
-  #isLacking(answers: readonly HolderAnswer[], plan: PinnedPlan, entries: readonly CatalogEntry[], silent: Set<StoreId>): boolean {
-    let isLacking = false;
-    for (const { answer, isOwn } of answers) {
-      for (const heard of answer.named) {
-        if (heard.meta.maxTimeMs < (plan.floors.get(heard.meta.tenant) ?? NO_FLOOR_MS)) continue; // nothing counts there
-        // What this store sealed since the plan was made is in its catalog already.
-        const outcome = isOwn && !heard.isUploaded ? { kind: "known" } as const : this.#modules.addByMeta(heard, { storeId: answer.storeId });
-        if (outcome.kind !== "refused" || outcome.code !== "HEARD_BELOW_FLOOR") isLacking = true;
+  /** Adds to the catalog what stores named. An answer that names what cannot be is taken for none; its view ends by itself. */
+  #take({ answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>): DigestRoundOutcome & { readonly isPlanShort: boolean } {
+    const taken: HolderAnswer[] = [];
+    const reasons = new Map(becauseOf);
+    let isPlanShort = false;
+    for (const one of answers) {
+      const { answer, isOwn, member } = one;
+      // Nothing counts below the floor. What this store sealed since the plan was made is in its catalog already.
+      const news = answer.named.filter(({ meta }) => meta.maxTimeMs >= (floors.get(meta.tenant) ?? NO_FLOOR_MS));
+      const outcomes = news.map((heard): HeardOutcome => (isOwn && !heard.isUploaded ? { kind: "known" } : this.#modules.addByMeta(heard, { storeId: answer.storeId })));
+      const wrong = outcomes.find((outcome) => outcome.kind === "refused" && outcome.code === "HEARD_MALFORMED");
+      if (wrong?.kind === "refused") {
+        reasons.set(member, `it named a segment that cannot be (${wrong.because})`);
+        continue;
       }
+      if (outcomes.some((outcome) => outcome.kind !== "refused" || outcome.code !== "HEARD_BELOW_FLOOR")) isPlanShort = true;
+      taken.push(one);
     }
+    return { answers: taken, becauseOf: reasons, isPlanShort };
+  }
+
+  /** True where the plan has what cannot be read, or lacks what can: notes in `silent` who did not answer, and who is back. */
+  #isOtherPlan(answers: readonly HolderAnswer[], plan: PinnedPlan, entries: readonly CatalogEntry[], silent: Set<StoreId>): boolean {
+    let isOther = false;
     const answered = new Set(answers.map(({ answer }) => answer.storeId));
     for (const { place } of entries) {
       if (!isOfStore(place) || answered.has(storeOf(place))) continue;
       silent.add(storeOf(place));
-      isLacking = true;
+      isOther = true;
     }
     for (const { place } of plan.entries) {
-      if (!isOfStore(place) || !answered.has(storeOf(place)) || !silent.delete(storeOf(place))) continue;
-      isLacking = true; // it is back
+      if (isOfStore(place) && answered.has(storeOf(place)) && silent.delete(storeOf(place))) isOther = true;
     }
-    return isLacking;
+    return isOther;
   }
 
   /** A LIST that began before is too old: something may have left a store's memory, or a store, that only the bucket can tell of. */
