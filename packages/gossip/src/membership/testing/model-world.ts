@@ -202,7 +202,13 @@ export class ModelWorld {
       d.isUp = true;
       d.listStart = 0;
     }
-    for (let round = 0; round < 2; round++) for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) this.#gossip(i, j);
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < count; i++) {
+        this.#save(this.nodes[i]!, true);
+        for (let j = 0; j < count; j++) this.#gossip(i, j);
+      }
+    }
+    for (let i = 0; i < count; i++) this.#save(this.nodes[i]!, true);
     for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) if (i !== j) this.nodes[i]!.table.onHeard(nameOf(j), this.nodes[j]!.storeId, this.#nowMs(this.nodes[i]!));
   }
 
