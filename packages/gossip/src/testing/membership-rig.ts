@@ -64,15 +64,15 @@ export class MembershipRig {
     const stateFile = disk ?? new MemoryStateFile(digest(`store ${count} of ${name}`).toString("hex").slice(0, 32));
     const { storeId } = stateFile;
     const bootId = digest(`boot ${count}`).toString("hex").slice(0, 16);
-    let membership: Membership | undefined;
+    const opened: { membership?: Membership } = {}; // the links want a member's address from who is opened after them
     const random = seededRandom(count);
     const links = await PeerLinks.open(
       { host: "10.0.0.1", port, privateKey: digest(`key of ${storeId}`), clusterName: "test", name, storeId, bootId, build: "test" },
-      { network, clock, random, logger, metrics, secrets: () => [Buffer.from("the secret of the tests")], bucketId: () => "bucket-1", addressOf: (member) => membership?.addressOf(member) },
+      { network, clock, random, logger, metrics, secrets: () => [Buffer.from("the secret of the tests")], bucketId: () => "bucket-1", addressOf: (member) => opened.membership?.addressOf(member) },
     );
     const requests = new PeerRequests({ links, clock, logger, metrics });
     const address = `10.0.0.1:${links.port}`;
-    membership = await Membership.open(
+    const membership = await Membership.open(
       {
         table: {
           self: { name, storeId, bootId, clusterAddress: address, httpAddress: "10.0.0.1:4040", zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, build: "test" },
@@ -87,6 +87,7 @@ export class MembershipRig {
       },
       { clock, random, logger, metrics, links, stateFile, seeds: () => Promise.resolve(seeds) },
     );
+    opened.membership = membership;
     const node: RigNode = { name, address, membership, links, requests, metrics, disk: stateFile };
     this.nodes.set(name, node);
     membership.start();
