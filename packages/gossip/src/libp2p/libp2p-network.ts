@@ -56,6 +56,8 @@ const UPGRADES_MAX = 128;
 /** A connection on which the other side opens no control channel. */
 const UNPROVEN_MAX_MS = 5000;
 const UNPROVEN_MAX = 256;
+/** A connection that ended is reported a little later: by then the node knows whether it was its own. */
+const REPORT_AFTER_MS = 500;
 /** Bytes of gossip that wait for one peer. Beyond it its gossip stream is reset, and opened again a little later. */
 const GOSSIP_UNSENT_BYTES_MAX = 2 ** 20;
 const GOSSIP_REOPEN_MS = 5000;
@@ -187,6 +189,7 @@ class Libp2pEndpoint implements PeerEndpoint {
       }
     }
     if (failure instanceof Error && /Can not dial self/.test(failure.message)) {
+      this.#incoming.noteSelfDial();
       throw new CodedError({ code: "PEER_REFUSED", kind: "failed_precondition", message: `${address} is this node's own address`, details: { reason: "self", isByPeer: false } });
     }
     throw unavailable("PEER_UNREACHABLE", `${address} cannot be reached: ${messageOf(signal.aborted ? signal.reason : failure)}`, failure);
@@ -264,6 +267,8 @@ class Libp2pEndpoint implements PeerEndpoint {
     this.#links.delete(connection.id);
     this.#gate.close(connection);
     link?.end("the connection closed");
+    // The store of peers keeps what it learned for hours: strangers could fill it.
+    if (this.#node.getConnections(connection.remotePeer).length === 0) this.#node.peerStore.delete(connection.remotePeer).catch(() => undefined);
   }
 
   #onGossip(topic: string, data: Uint8Array): void {
@@ -308,6 +313,7 @@ class IncomingConnections {
   readonly #clock: Clock;
   /** By the other side's address: of a connection as TCP knows it, before anything was said. */
   readonly #pending = new Map<string, Timer>();
+  #selfDials = 0;
 
   constructor(handlers: PeerHandlers, { clock }: { readonly clock: Clock }) {
     this.#handlers = handlers;
@@ -326,9 +332,19 @@ class IncomingConnections {
       this.#clock.after(UNPROVEN_MAX_MS, () => connection.abort(new Error("no control channel was opened"))),
     );
     connection.addEventListener("close", () => {
-      if (this.#end(address)) this.#handlers.onBadConnection(address);
+      if (this.#end(address)) this.#clock.after(REPORT_AFTER_MS, () => this.#report(address));
     });
     return false;
+  }
+
+  /** This node has dialled its own address: one of the connections that came in was its own. */
+  noteSelfDial(): void {
+    this.#selfDials++;
+  }
+
+  #report(address: string): void {
+    if (this.#selfDials > 0) this.#selfDials--;
+    else this.#handlers.onBadConnection(address);
   }
 
   hasLink(remoteAddr: Multiaddr): void {

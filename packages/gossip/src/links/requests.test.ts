@@ -140,6 +140,19 @@ describe("requests between members", () => {
     await request;
   });
 
+  it("a process that was stopped for a while, and finds its time-outs due before it has read the replies, keeps its links", async () => {
+    const { rig, a, b } = await pair();
+    b.requests.handle("scan", async (_, body) => body);
+    rig.network.cut(b.address, a.address);
+    const requests = Array.from({ length: 10 }, () => outcome(a.requests.request("b", "scan", NOTHING, TIMEOUT)));
+    await turns();
+    rig.network.heal(b.address, a.address); // the replies are there: they are read after the timers
+    rig.clock.advance(20_000);
+    expect(new Set(await Promise.all(requests))).to.deep.equal(new Set(["PEER_TIMEOUT"]));
+    await turns();
+    expect(a.links.isLinked("b")).to.equal(true);
+  });
+
   it("a peer that is slow but alive keeps its link: a frame in between starts the count anew", async () => {
     const { rig, a, b } = await pair();
     b.requests.handle("scan", () => new Promise(() => undefined));

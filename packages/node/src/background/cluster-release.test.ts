@@ -172,6 +172,30 @@ describe("flush, release and takeover", function () {
     expect([await world.inBucket(VALUES), world.of("a").flusher.backlog.count]).deep.equal([[1, 1, 1, 1, 1], 0]);
   });
 
+  it("a takeover's cut that others have flushed before it was sealed is sealed without a segment", async () => {
+    await world.put(VALUES, ALL, ["b", "c"]);
+    world.of("b").disk.onBatch = (ops) => {
+      if (ops.some(({ kind, key }) => kind === "put" && key[0] === "s".charCodeAt(0))) throw new Error("EIO"); // it cannot seal
+    };
+    await world.until(async () => (await world.of("b").takeovers()) === 5, "b has cut them");
+    await world.until(async () => (await world.of("c").takeovers()) === 5, "c is late");
+    await world.until(isFlushed, "all heads are empty");
+    world.of("b").disk.onBatch = undefined;
+    await world.until(() => world.of("b").head.cuts().length === 0, "the cut is sealed");
+    expect([await world.inBucket(VALUES), world.of("b").flusher.backlog.count]).deep.equal([[1, 1, 1, 1, 1], 0]);
+  });
+
+  it("a record of a takeover that cannot be read is quarantined, and the others are flushed", async () => {
+    await world.put(VALUES, ALL, ["b"]);
+    const { disk } = world.of("b");
+    const key = disk.keys().find((one) => one[0] === "r".charCodeAt(0))!; // it holds records
+    disk.tamper(key, (value) => value.map((byte, at) => (at === value.length - 1 ? byte ^ 1 : byte)));
+    await world.until(async () => (await world.of("b").held(VALUES)).length === 0, "it is flushed");
+    await settle();
+    expect((await world.inBucket(VALUES)).toSorted()).deep.equal([0, 1, 1, 1, 1]);
+    expect(world.of("b").head.quarantine()).length(1);
+  });
+
   it("a flush whose open records others have flushed meanwhile waits for no cut", async () => {
     await world.put(VALUES, ALL, ["b", "c"]);
     const early = world.of("b").release.flush.flush(30_000, never);

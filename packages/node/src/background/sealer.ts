@@ -5,7 +5,7 @@
  * the files of a failed try are removed only at the next try, when the head knows the outcome, and only those that are not sealed.
  */
 import type { Logger, TenantId } from "@pyromesh/base";
-import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";
+import { CodedError, toHex, unavailable } from "@pyromesh/base";
 import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
 import type { Cut, Head, LivePage, NewSegment, OrdinalName } from "@pyromesh/head";
@@ -58,10 +58,10 @@ export class Sealer {
     const ordinals = await head.nextOrdinals(cut.cutId);
     if (ordinals === undefined) return;
     await this.#removeLeftovers(cut.cutId);
-    if (cut.isTakeover) return this.#sealTakeover(cut, ordinals);
+    // A takeover's cut has none: its records were not interned when they came.
     const generation = generations.of(cut.cutId);
-    assert(generation !== undefined, "a cut that is not sealed has its rows in memory");
-    await this.#sealRows(cut, ordinals, generation);
+    if (generation === undefined) await this.#sealTakeover(cut, ordinals);
+    else await this.#sealRows(cut, ordinals, generation);
   }
 
   /** Reads the cut's records from the head into a generation of this try alone. */
