@@ -1,5 +1,6 @@
 export { addFirstFormatStores, IDENTITY_KEY, makeIdentity, readIdentity } from "./bucket/bucket-identity.ts";
 export type { BucketIdentity } from "./bucket/bucket-identity.ts";
+export { lowerReplication, putReplication, readReplication, REPLICATION_MAX } from "./bucket/bucket-replication.ts";
 export { BucketError, checkKey, isBucketError, OBJECT_SIZE_BYTES_MAX } from "./bucket/bucket.ts";
 export type { Bucket, BucketErrorCode, BucketObject, ListOptions, PutOptions } from "./bucket/bucket.ts";
 export { Catalog } from "./catalog/catalog.ts";
@@ -39,9 +40,10 @@ export { openBucket, parseBucketUrl } from "./bucket/open-bucket.ts";
 export type { BucketPlace, OpenBucketModules } from "./bucket/open-bucket.ts";
 export { pagedList } from "./bucket/paged-list.ts";
 export type { Page, PagedListOptions, PageRequest } from "./bucket/paged-list.ts";
+export { checkMeta } from "./catalog/meta-check.ts";
 export { readSources } from "./catalog/block-sources.ts";
 export { SourceSet } from "./catalog/source-set.ts";
 export type { HeardObject, HeardOutcome, HeardRefusal, Origin } from "./catalog/heard-object.ts";
-export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, verifySegment } from "./segment/segment-reader.ts";
+export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, readIdentityBytes, verifySegment } from "./segment/segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment/segment-reader.ts";
 export { buildSegment, encodeSection, encodeSectionAside, isWorthCompressing, withSegmentMeta } from "./segment/segment-writer.ts";
