@@ -263,7 +263,6 @@ function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number
   return plan.connectionCountMax;
 }
 
-/** `host:port` each. Names are resolved by whoever dials them. */
 function seedsOf(join: readonly JoinEntry[], { readTextFile, logger }: { readonly readTextFile: (path: string) => Promise<string>; readonly logger: Logger }): Promise<readonly string[]> {
   return joinAddresses(join, {
     readFile: readTextFile,

@@ -464,12 +464,12 @@ export class Node {
     { segmentMemory, link, ...parts }: Pick<Engines, "catalog" | "flusher" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory; readonly source: ObjectSource },
   ): Member {
     const { clock, lastRefusals, logger, metrics } = this.#modules;
-    const { flusher, head } = parts;
+    const { head } = parts;
     const release = new ClusterRelease(
       { dueAfterMs: dueAfterMsOf(this.#config.flushIntervalMs), cutBytesMax: () => Math.min(this.#config.flushSizeBytes, head.cutBytesMax) },
-      { ...parts, cluster, segments: segmentMemory, list: (signal) => link.refresh(signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
+      { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
     );
-    const leaving = new Leaving({ membership: cluster, storeFlush: release.storeFlush, isEmpty: () => release.isEmpty && flusher.backlog.count === 0, clock, logger });
+    const leaving = new Leaving({ membership: cluster, flush: release.flush, isEmpty: () => release.isEmpty, clock, logger });
     return { cluster, release, leaving };
   }
 
@@ -477,10 +477,10 @@ export class Node {
     { cluster, release }: Member,
     { segmentMemory, catalog, generations, head, link, local }: Pick<Engines, "catalog" | "generations" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory },
   ): ClusterHeads {
-    const { clock, compute, random } = this.#modules;
+    const { clock, compute, metrics, random } = this.#modules;
     const holder = new Holder(
       { bootId: cluster.view.self.bootId },
-      { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest },
+      { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest, metrics },
     );
     const sealedReads = new SealedReads({}, { catalog, localFiles: local });
     serveHolder({ peers: cluster.peers, holder: () => holder, sealedReads: () => sealedReads });
@@ -488,6 +488,7 @@ export class Node {
       clock,
       cluster,
       holder,
+      metrics,
       addByMeta: (heard, origin) => catalog.addByMeta(heard, origin),
       refresh: (signal) => link.refreshForReader(signal),
       listBeganMs: (fromMs) => link.listBeganMs(fromMs),

@@ -31,6 +31,7 @@ export interface JoinedClusterOptions {
   readonly replication: number;
   /** Distinct addresses that it is to join, and itself. */
   readonly joinAddressCount: number;
+  /** False: news of members go by requests alone, and take somewhat longer. */
   readonly isGossipOn: boolean;
   readonly build: string;
 }
