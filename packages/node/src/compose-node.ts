@@ -20,6 +20,7 @@ import { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
 import { readClusterSecrets } from "./config/cluster-secrets.ts";
+import { bucketIn } from "./config/config.ts";
 import type { Config } from "./config/config.ts";
 import { joinAddressCount, joinAddresses } from "./config/join-addresses.ts";
 import type { JoinEntry } from "./config/join-entry.ts";
@@ -149,6 +150,7 @@ export class ComposedNode {
     const config = this.#config;
     const { clock, disk, logger, machine, metrics, random, openPeerNetwork = noPeerNetwork, readTextFile = NO_CONFIG_FILE.readFile } = this.#world;
     const { clusterAddress, clusterAdvertise, clusterSecretFile: secretFile, httpAddress, httpAdvertise } = config;
+    if (config.bucket === bucketIn(config.dataDir)) logger.warn("the bucket is a folder of this node's own: other members are refused until all have the same --bucket", { bucket: config.bucket });
     const { keyFile, stateFile } = await inDataDir(config, () => disk.openClusterFiles());
     const advertised = (port: number): string => advertisedClusterAddress(clusterAddress, port, clusterAdvertise, { firstAddress: machine.firstAddress });
     const seeds = (): Promise<readonly string[]> => seedsOf(config.join, { readTextFile, logger });

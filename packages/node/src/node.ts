@@ -185,7 +185,7 @@ export class Node {
         waitingMax: config.queuedQueriesMax,
         waitMaxMs: config.queryQueueTimeoutMs,
       },
-      { ...modules, source: () => this.#replayed.reader },
+      { ...modules, source: () => this.#replayed.reader, isAlone: modules.openCluster === undefined },
     );
     this.admin = this.#makeAdmin();
   }
