@@ -12,7 +12,7 @@ import { assert, CodedError } from "@pyromesh/base";
 import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
 import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
-import { compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
+import { areSame, compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
 import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
 import { faultOfLoss, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
 import { Electorate } from "./majority.ts";
@@ -201,12 +201,12 @@ export class MemberTable {
       const news = remote.isWhole ? entry : newsOfEntry(entry);
       if (news !== undefined) this.#hear(news);
     }
-    for (const loss of remote.losses) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
+    for (const loss of remote.losses) if (this.#losses.get(loss.storeId) !== loss) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
   }
 
   #hear(entry: Entry): void {
     const known = this.#entries.get(entry.name);
-    if (known === entry) return;
+    if (known !== undefined && areSame(known, entry)) return;
     const fault = faultOfEntry(entry);
     if (fault !== undefined) return this.#refuse(entry.name, "ENTRY_MALFORMED", fault);
     if (entry.name === this.#name) return this.#hearOfSelf(entry);
@@ -416,12 +416,17 @@ export class MemberTable {
 
   /** Forgets the dead whose losses are cleared, while enough members remain to decide without them. */
   #forgetCleared(): void {
-    if (!this.isFull) return;
-    const live = [...this.#entries.values()].filter((entry) => entry.status === "alive" && this.#isFull(entry));
-    if (!this.#rules.mayForget(live.length)) return;
-    for (const entry of [...this.#entries.values()]) {
+    if (!this.isFull || this.#losses.size === 0) return;
+    const dead: Entry[] = [];
+    let liveCount = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.status === "dead") dead.push(entry);
+      else if (entry.status === "alive" && this.#isFull(entry)) liveCount++;
+    }
+    if (!this.#rules.mayForget(liveCount)) return;
+    for (const entry of dead) {
       const loss = this.#losses.get(entry.storeId);
-      if (entry.status === "dead" && loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
+      if (loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
     }
   }
 
