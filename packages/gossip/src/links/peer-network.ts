@@ -13,15 +13,20 @@ export const CHANNELS: readonly Channel[] = ["control", "push", "read"];
 /** The longest frame. A longer one is refused by its sender, and closes the link at its receiver. */
 export const FRAME_BYTES_MAX: number = 8 * 2 ** 20;
 
+/** The longest message of the gossip topic. */
+export const GOSSIP_BYTES_MAX: number = 256 * 1024;
+
 export interface PeerNetwork {
   /** Rejects CLUSTER_LISTEN_FAILED. */
   open(options: PeerNetworkOptions, handlers: PeerHandlers): Promise<PeerEndpoint>;
+  /** All IP addresses of a host name, and an IP address as itself. Rejects PEER_UNREACHABLE where it has none. */
+  resolve(host: string, signal: AbortSignal): Promise<readonly string[]>;
 }
 
 export interface PeerNetworkOptions {
   readonly host: string;
   readonly port: number;
-  /** Names the protocols and the gossip topic, so that nodes of another cluster do not even agree on a protocol. */
+  /** Names the gossip topic. The control channel has the same name in all clusters, so that the handshake can refuse another cluster's node with a sentence. */
   readonly clusterName: string;
   /** The private key that the peer id belongs to: 32 bytes, kept in the data directory. */
   readonly privateKey: Uint8Array;
@@ -30,7 +35,9 @@ export interface PeerNetworkOptions {
 export interface PeerHandlers {
   /** A node has dialled this one. Until the handshake is over nothing is known of it but its peer id. */
   onLink(link: PeerLink): void;
-  /** A message of the gossip topic: from any member, lost, repeated and reordered as it may be. */
+  /** A connection came in and ended before it was a link: noise, silence, another protocol, a failed encryption. */
+  onBadConnection(address: string): void;
+  /** A message of the gossip topic: from any member (a link to it was admitted somewhere), lost, repeated and reordered as it may be. */
   onGossip(message: Uint8Array): void;
 }
 
@@ -40,7 +47,7 @@ export interface PeerEndpoint {
   readonly port: number;
   /** `address`: `host:port`. Rejects PEER_UNREACHABLE. */
   dial(address: string, signal: AbortSignal): Promise<PeerLink>;
-  /** To everyone who is linked, directly or not. May lose it. */
+  /** To everyone who is linked and admitted, directly or not. May lose it. At most `GOSSIP_BYTES_MAX`. */
   gossip(message: Uint8Array): void;
   stop(): Promise<void>;
 }
@@ -49,6 +56,13 @@ export interface PeerLink {
   /** Of the other side. */
   readonly peerId: string;
   readonly isDialled: boolean;
+  /** Where the other side is, as far as the network knows: `host:port`, for logs. */
+  readonly remoteAddress: string;
+  /**
+   * The other side has proven its right to join. Before this, only the control channel carries frames (others that it sends close the link), and the
+   * other side has no part in the gossip. The dialled side admits first: it sends its last word of the handshake afterwards.
+   */
+  admit(): void;
   /** Takes the frame at once, which must not change afterwards. False: the channel is full; send no more before `drained`. After a close it does nothing. */
   send(channel: Channel, frame: Uint8Array): boolean;
   /** Resolves when the channel takes frames again, or the link is closed. */
@@ -57,6 +71,7 @@ export interface PeerLink {
   listen(listener: LinkListener): void;
   /** Stops taking frames of this channel from the other side (true) or goes on (false): back-pressure. */
   pause(channel: Channel, isPaused: boolean): void;
+  /** Frames that were sent before are still delivered, where that takes less than a second. */
   close(): void;
 }
 

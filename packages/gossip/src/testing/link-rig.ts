@@ -1,0 +1,77 @@
+/** Nodes of one cluster with links between them, over a network in memory, for tests. */
+import { createHash } from "node:crypto";
+import { Metrics, seededRandom, silentLogger, type Clock, type Logger } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
+import { PeerLinks, type PeerLinksModules, type PeerLinksOptions } from "../links/peer-links.ts";
+import type { PeerNetwork } from "../links/peer-network.ts";
+import { PeerRequests, type PeerBudget } from "../links/requests.ts";
+import { MemoryNetwork } from "./memory-network.ts";
+
+export interface LinkRigNode {
+  readonly name: string;
+  readonly address: string;
+  readonly links: PeerLinks;
+  readonly requests: PeerRequests;
+  readonly metrics: Metrics;
+}
+
+/** What differs from a node of the rig's cluster. */
+export interface LinkRigChanges {
+  readonly options?: Partial<PeerLinksOptions>;
+  readonly modules?: Partial<PeerLinksModules>;
+  readonly budget?: PeerBudget;
+}
+
+export class LinkRig<Network extends PeerNetwork = MemoryNetwork> {
+  readonly clock: Clock;
+  readonly network: Network;
+  readonly nodes: Map<string, LinkRigNode> = new Map();
+  readonly #host: string;
+  readonly #logger: Logger;
+  #bootCount = 0;
+
+  constructor({ clock, network, host = "10.0.0.1", logger = silentLogger }: { readonly clock: Clock; readonly network: Network; readonly host?: string; readonly logger?: Logger }) {
+    this.clock = clock;
+    this.network = network;
+    this.#host = host;
+    this.#logger = logger;
+  }
+
+  /** On a network in memory and a manual clock. */
+  static inMemory(): LinkRig & { readonly clock: ManualClock } {
+    const clock = new ManualClock();
+    return new LinkRig({ clock, network: new MemoryNetwork({ clock }) }) as LinkRig & { readonly clock: ManualClock }; // the clock is the one above
+  }
+
+  async start(name: string, { options, modules, budget }: LinkRigChanges = {}): Promise<LinkRigNode> {
+    const bootCount = ++this.#bootCount;
+    const metrics = new Metrics();
+    const { clock, network } = this;
+    const links = await PeerLinks.open(
+      { host: this.#host, port: 0, privateKey: digest(`key of ${name}`), clusterName: "test", name, storeId: digest(`store of ${name}`).toString("hex").slice(0, 32), bootId: `boot-${bootCount}`, build: "test", ...options },
+      {
+        network,
+        clock,
+        random: seededRandom(bootCount),
+        logger: this.#logger,
+        metrics,
+        secrets: () => [Buffer.from("the secret of the tests")],
+        bucketId: () => "bucket-1",
+        addressOf: (member) => this.nodes.get(member)?.address,
+        ...modules,
+      },
+    );
+    const requests = new PeerRequests({ links, clock, logger: this.#logger, metrics }, budget);
+    const node = { name, address: `${options?.host ?? this.#host}:${links.port}`, links, requests, metrics };
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  async stop(): Promise<void> {
+    for (const { links } of this.nodes.values()) await links.stop();
+  }
+}
+
+function digest(text: string): Buffer {
+  return createHash("sha256").update(text).digest();
+}
