@@ -428,6 +428,15 @@ describe("membership: the table", () => {
       expect([b.fault?.code, twin.fault?.code]).deep.equal(["STORE_TWICE", "STORE_TWICE"]);
     });
 
+    it("a store that the cluster knows, without its state, says so and joins nothing", () => {
+      const [a, b] = openCluster(3) as [MemberTable, MemberTable];
+      const forgetful = openTable("n2", 3, { bootNumber: 5 });
+      converge([a, b, forgetful]);
+      expect([forgetful.fault?.code, forgetful.isFull]).deep.equal(["STATE_LOST", false]);
+      forgetful.tick(1e9);
+      expect(forgetful.view(NO_SUSPECTS).queriesRefusedBecause).match(/start it with an empty data directory/);
+    });
+
     it("one data directory that runs twice is refused on both", () => {
       const [a] = openCluster(3) as [MemberTable];
       const disk = encodeClusterState(a.state);

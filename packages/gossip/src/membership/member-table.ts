@@ -80,8 +80,11 @@ export interface ProbeAnswer {
 
 /** What is wrong with this node itself: only its operator can help. */
 export interface OwnFault {
-  /** NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. */
-  readonly code: "NAME_TAKEN" | "STORE_TWICE";
+  /**
+   * NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. STATE_LOST: the cluster knows this store, and the
+   * data directory no longer says what this node knew; what it forgot may be whom it fenced, so its votes must not count again.
+   */
+  readonly code: "NAME_TAKEN" | "STORE_TWICE" | "STATE_LOST";
   readonly message: string;
 }
 
@@ -130,6 +133,8 @@ export class MemberTable {
   /** What must be on disk before this node's being full counts. */
   #fullVersion = 0;
   #listAfterMs: number;
+  /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
+  readonly #isFirstStart: boolean;
   #rival: { storeId: StoreId; bootId: string; answeredIncarnation: number; count: number } | undefined;
   #fault: OwnFault | undefined;
   /** When the rival behind `#fault` was last heard of as alive. */
@@ -144,6 +149,7 @@ export class MemberTable {
     this.#rules = options.rules ?? RULES;
     this.#name = options.self.name;
     this.#storeId = options.self.storeId;
+    this.#isFirstStart = restored === undefined;
     this.#contact = new Contact(options.leaseMs);
     // A restart is learning again: this node does not know what it missed.
     this.#listAfterMs = nowMs;
@@ -243,9 +249,17 @@ export class MemberTable {
     this.#refute(loss.incarnation, loss.goneJoins);
   }
 
+  #findStateLost(): void {
+    this.#fault ??= {
+      code: "STATE_LOST",
+      message: `the cluster knows this node's store ${this.#storeId}, and its data directory holds no cluster state: start it with an empty data directory (the other members hold what it acknowledged)`,
+    };
+  }
+
   /** What another says of this node. */
   #hearOfSelf(entry: Entry): void {
     const own = this.#own;
+    if (this.#isFirstStart && entry.storeId === own.storeId && entry.bootId !== own.bootId) return this.#findStateLost();
     if (entry.incarnation > own.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `this node is said to be at incarnation ${entry.incarnation}, and is at ${own.incarnation}`);
     }
@@ -375,7 +389,7 @@ export class MemberTable {
   /** What time brings: fences that outlast the lease, acknowledgements, clearing, forgetting, a rise of the replication. Call it once a second. */
   tick(nowMs: number): Changes {
     return this.#change(nowMs, () => {
-      if (this.#fault !== undefined && nowMs - this.#rivalSeenMs > RIVAL_MS) {
+      if (this.#fault !== undefined && this.#fault.code !== "STATE_LOST" && nowMs - this.#rivalSeenMs > RIVAL_MS) {
         this.#fault = undefined;
         this.#rival = undefined;
         this.#touch();
