@@ -407,7 +407,7 @@ export class MembershipCore {
   }
 
   #onPersisted(version: number, nowMs: number): void {
-    this.table.persisted(version, nowMs);
+    this.#apply(this.table.persisted(version, nowMs), "self", "", nowMs);
     for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
     if (!this.#isPersisted) return;
     this.#published = this.table.own;
