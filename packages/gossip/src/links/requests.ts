@@ -51,7 +51,7 @@ interface Load {
   /** Replies that are not whole yet. */
   replyBytes: number;
   takenCount: number;
-  /** Bodies of requests that are not answered yet, and of replies that the link has not taken. */
+  /** Bodies of requests that are not answered yet, and then their replies that the link has not taken. */
   takenBytes: number;
 }
 
@@ -284,7 +284,7 @@ interface Taken {
   readonly method: PeerMethod | undefined;
   readonly channel: Channel;
   readonly length: number;
-  /** What it counts in the budget: its body, and its reply while that waits to be sent. */
+  /** What it counts in the budget: its body, then its reply until that was sent. */
   heldBytes: number;
   readonly assembly: Assembly;
   /** Undefined: it was refused, and only the rest of its frames is awaited. */
@@ -484,8 +484,8 @@ class RequestWire {
     });
     if (this.#isEnded) return; // `end` has given the bytes back
     if (signal.aborted) return this.#finish(id, taken);
-    this.#load.takenBytes += reply.length;
-    taken.heldBytes += reply.length;
+    this.#load.takenBytes += reply.length - taken.heldBytes; // the request's body is of no use any more
+    taken.heldBytes = reply.length;
     this.#answer(taken.channel, id, kind, reply, () => {
       if (!this.#isEnded) this.#finish(id, taken);
     });
