@@ -2,9 +2,10 @@
 import { createHash } from "node:crypto";
 import { Metrics, seededRandom, silentLogger, type Clock, type Logger } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
+import type { PeerBudget } from "../links/peer-budget.ts";
 import { PeerLinks, type PeerLinksModules, type PeerLinksOptions } from "../links/peer-links.ts";
 import type { PeerNetwork } from "../links/peer-network.ts";
-import { PeerRequests, type PeerBudget } from "../links/requests.ts";
+import { PeerRequests } from "../links/requests.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 
 export interface LinkRigNode {
