@@ -111,7 +111,10 @@ export class Libp2pNetwork implements PeerNetwork {
         },
       });
       const endpoint = new Libp2pEndpoint({ node, components: components!, options, handlers, incoming, resolve: (name, signal) => this.resolve(name, signal) }, { clock: this.#clock, logger: this.#logger });
-      await endpoint.start();
+      await endpoint.start().catch(async (error: unknown) => {
+        await node.stop();
+        throw error;
+      });
       return endpoint;
     } catch (error) {
       throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${messageOf(error)}`, cause: error });

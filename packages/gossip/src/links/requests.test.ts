@@ -16,6 +16,16 @@ describe("requests between members", () => {
     expect(rig.clock.timerCount).to.equal(0);
   });
 
+  it("a rolling upgrade: each pair speaks the newest version that both know, and handlers learn which; who shares none is refused", async () => {
+    const rig = LinkRig.inMemory();
+    const [old, both, young] = [await rig.start("old"), await rig.start("both", { options: { protocolMax: 2 } }), await rig.start("young", { options: { protocolMin: 2, protocolMax: 3 } })];
+    for (const { requests } of [old, both, young]) requests.handle("status", async ({ protocol }) => Buffer.from(`${protocol}`));
+    const spoken = async (from: LinkRigNode, to: string): Promise<string> => Buffer.from(await from.requests.request(to, "status", NOTHING, TIMEOUT)).toString();
+    expect([await spoken(old, "both"), await spoken(both, "old"), await spoken(both, "young"), await spoken(young, "both")]).to.deep.equal(["1", "1", "2", "2"]);
+    const refusal = await old.requests.request("young", "status", NOTHING, TIMEOUT).catch((error: Error) => error.message);
+    expect(refusal).to.include("young").and.to.include("versions 2 to 3").and.to.include("upgrade the older of the two");
+  });
+
   it("both sides ask at once with the same ids, and each gets its own answers, in whatever order they come", async () => {
     const { a, b } = await pair();
     const held: (() => void)[] = [];
