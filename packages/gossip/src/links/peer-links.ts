@@ -220,9 +220,10 @@ export class PeerLinks {
     this.#gossipListeners.push(listener);
   }
 
-  /** Call it once, before the first link is up. */
+  /** Call it once. Until then nothing is read on the channels `push` and `read`. */
   setUser(user: LinkUser): void {
     this.#user = user;
+    for (const { isOpen, link } of this.#sessions) if (isOpen) pauseRequests(link, false);
   }
 
   async stop(): Promise<void> {
@@ -387,7 +388,8 @@ export class PeerLinks {
 
   #onProven(session: LinkSession): void {
     const waiting = this.#settle(session);
-    const { peer } = session;
+    const { link, peer } = session;
+    if (this.#user === undefined) pauseRequests(link, true);
     const old = this.#current.get(peer.name);
     if (old === undefined) {
       this.#current.set(peer.name, session);
@@ -489,6 +491,10 @@ export class PeerLinks {
       { labels: { direction: "received" }, value: bytes.gossipReceived },
     ]);
   }
+}
+
+function pauseRequests(link: PeerLink, isPaused: boolean): void {
+  for (const channel of ["push", "read"] as const) link.pause(channel, isPaused);
 }
 
 function isSelf(address: string): CodedError {

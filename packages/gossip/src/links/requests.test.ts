@@ -1,7 +1,8 @@
 import { expect } from "chai";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { CodedError, Metrics, silentLogger, unavailable } from "@pyromesh/base";
 import { LinkRig, type LinkRigNode } from "../testing/link-rig.ts";
 import { encodeCancel, encodeFirst, encodeMore, PART_BYTES } from "./frame.ts";
+import { PeerRequests } from "./requests.ts";
 
 const never = new AbortController().signal;
 const NOTHING = new Uint8Array(0);
@@ -14,6 +15,18 @@ describe("requests between members", () => {
     b.requests.handle("status", async (from, body) => Buffer.from(`${from.name} ${from.protocol} ${from.storeId.length} ${Buffer.from(body).toString()}`));
     expect(Buffer.from(await a.requests.request("b", "status", Buffer.from("x"), TIMEOUT)).toString()).to.equal("a 1 32 x");
     expect(rig.clock.timerCount).to.equal(0);
+  });
+
+  it("a request that comes while the other node still starts waits until it answers requests", async () => {
+    const rig = LinkRig.inMemory();
+    const a = await rig.start("a");
+    const links = await rig.openLinks("b");
+    await a.links.connect(`10.0.0.1:${links.port}`, never);
+    const answer = a.requests.request("b", "status", Buffer.from("early"), TIMEOUT);
+    await turns();
+    const requests = new PeerRequests({ links, clock: rig.clock, logger: silentLogger, metrics: new Metrics() });
+    requests.handle("status", async (_, body) => body);
+    expect(Buffer.from(await answer).toString()).to.equal("early");
   });
 
   it("a rolling upgrade: each pair speaks the newest version that both know, and handlers learn which; who shares none is refused", async () => {
