@@ -187,13 +187,19 @@ export class PeerLinks {
     return this.#current.get(member);
   }
 
-  /** The link to a member; dials where there is none. Rejects PEER_UNREACHABLE: at once while the time after a failed dial has not passed. */
+  /**
+   * The link to a member; dials where there is none. Rejects PEER_UNREACHABLE: at once where the last dial failed, whether another one is due or not, so that a member whose host is gone
+   * makes only the first caller wait.
+   */
   linkTo(member: string): Promise<ProvenLink> {
     const session = this.#current.get(member);
     if (session !== undefined) return Promise.resolve(session);
     const target = this.#targetOf(member);
     if (target.dial === undefined && !this.#mayDial(member, target)) return Promise.reject(unreachable(member, "the last attempt failed a moment ago"));
-    return this.#dialTarget(member, target);
+    const dial = this.#dialTarget(member, target);
+    if (target.failureCount === 0) return dial;
+    dial.catch(() => undefined);
+    return Promise.reject(unreachable(member, "the last attempt failed, and another one is under way"));
   }
 
   /** Closes the link to a member, for one that does not answer; the next message or request dials again. */
