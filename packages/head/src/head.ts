@@ -697,7 +697,7 @@ export class Head {
 /** Two flush intervals of 15 s: a healthy store of a lower rank has flushed by then. */
 const DUE_AFTER_MS = 30_000;
 /** Records that one batch releases: appends wait for it. */
-const RELEASE_COUNT_MAX = 4096;
+const RELEASE_COUNT_MAX = 1024;
 const NO_STORES: readonly Uint8Array[] = [];
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {
