@@ -1,5 +1,18 @@
-import { silentLogger, systemClock } from "@pyromesh/base";
+import { expect } from "chai";
+import { silentLogger, systemClock, type CodedError } from "@pyromesh/base";
 import { networkContract } from "../testing/network-contract.ts";
+import { LinkRig } from "../testing/link-rig.ts";
 import { loadLibp2pNetwork } from "./load-libp2p.ts";
 
 networkContract("network over libp2p", async () => ({ network: await loadLibp2pNetwork({ clock: systemClock, logger: silentLogger }), host: "127.0.0.1" }));
+
+describe("network over libp2p, its own address", () => {
+  it("a node that dials itself is told so, and its own connection is not counted as a stranger's", async () => {
+    const rig = new LinkRig({ clock: systemClock, network: await loadLibp2pNetwork({ clock: systemClock, logger: silentLogger }), host: "127.0.0.1" });
+    const a = await rig.start("a");
+    const error = await a.links.connect(a.address, new AbortController().signal).catch((thrown: CodedError) => thrown);
+    expect(error).to.deep.include({ code: "PEER_REFUSED", details: { reason: "self", isByPeer: false } });
+    await rig.stop();
+    expect(await a.metrics.text()).not.to.include("no-link");
+  });
+});

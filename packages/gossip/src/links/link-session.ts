@@ -65,6 +65,7 @@ export class LinkSession implements LinkListener, ProvenLink {
   #isRetired = false;
   #isControlFull = false;
   #timeouts = 0;
+  #heardCount = 0;
   #pingNumber = 0;
   readonly #pings = new Map<number, (isAlive: boolean) => void>();
 
@@ -144,6 +145,14 @@ export class LinkSession implements LinkListener, ProvenLink {
   }
 
   noteTimeout(): void {
+    void this.#countTimeout();
+  }
+
+  /** A process that was stopped for a while finds its timers due before it has read what arrived meanwhile: it counts after that. */
+  async #countTimeout(): Promise<void> {
+    const heardCount = this.#heardCount;
+    await this.#clock.nextTurn();
+    if (this.#heardCount !== heardCount) return;
     if (++this.#timeouts >= TIMEOUTS_MAX) this.close(`it did not answer ${TIMEOUTS_MAX} requests, and sent nothing in between`);
   }
 
@@ -163,6 +172,7 @@ export class LinkSession implements LinkListener, ProvenLink {
     if (this.#phase === "closed") return;
     if (this.#phase === "handshake") return this.#takeOfHandshake(channel, frame);
     this.#timeouts = 0;
+    this.#heardCount++;
     try {
       if (channel === "control") this.#takeControl(frame);
       else this.#owner.onFrame(this, channel, frame);

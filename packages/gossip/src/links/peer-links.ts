@@ -88,6 +88,8 @@ export class PeerLinks {
   /** Who waits for the end of a handshake that this node began. */
   readonly #dialled = new Map<LinkSession, { resolve(session: LinkSession): void; reject(error: Error): void }>();
   readonly #targets = new Map<string, Target>();
+  /** By address: who was found there the last time. As many as TARGETS_MAX; beyond it the oldest is forgotten, and dialled anew. */
+  readonly #foundAt = new Map<string, LinkedPeer | "self">();
   /** By address. */
   readonly #dials = new Map<string, Promise<LinkSession>>();
   #inboundCount = 0;
@@ -149,11 +151,15 @@ export class PeerLinks {
   }
 
   /**
-   * Links to whoever is at `host:port`. Rejects PEER_UNREACHABLE, or PEER_REFUSED with the reason in its details, by this side or by the other
+   * Links to whoever is at `host:port`, if this node is not linked to the process that it found there the last time. Rejects PEER_UNREACHABLE, or PEER_REFUSED with the reason in its details, by this side or by the other
    * (`self`: the address is this node's own).
    */
   async connect(address: string, signal: AbortSignal): Promise<LinkedPeer> {
-    return (await untilAborted(this.#dial(address), signal)).peer;
+    const known = this.#foundAt.get(address);
+    if (known === "self") throw isSelf(address);
+    if (known !== undefined && this.#current.get(known.name)?.peer.bootId === known.bootId) return known;
+    const { peer } = await untilAborted(this.#dial(address), signal);
+    return peer;
   }
 
   /** Sends a control message: at once where there is a link; else the member is dialled, and the message waits. It may be lost. */
@@ -289,14 +295,22 @@ export class PeerLinks {
       const link = await this.#endpoint.dial(address, controller.signal);
       const session = await new Promise<LinkSession>((resolve, reject) => this.#begin(link, { resolve, reject }));
       this.#dialCounts.ok++;
+      this.#noteFound(address, session.peer);
       return session;
     } catch (error) {
-      this.#dialCounts.failed++;
+      if (error instanceof CodedError && error.details["reason"] === "self") this.#noteFound(address, "self");
+      else this.#dialCounts.failed++;
       throw error;
     } finally {
       timer.cancel();
       this.#dialling.delete(controller);
     }
+  }
+
+  #noteFound(address: string, found: LinkedPeer | "self"): void {
+    this.#foundAt.delete(address);
+    this.#foundAt.set(address, found);
+    if (this.#foundAt.size > TARGETS_MAX) this.#foundAt.delete(this.#foundAt.keys().next().value!);
   }
 
   // --- handshake ----------------------------------------------------------------------------------------------------
@@ -475,6 +489,10 @@ export class PeerLinks {
       { labels: { direction: "received" }, value: bytes.gossipReceived },
     ]);
   }
+}
+
+function isSelf(address: string): CodedError {
+  return new CodedError({ code: "PEER_REFUSED", kind: "failed_precondition", message: `${address} is this node's own address`, details: { reason: "self", isByPeer: false } });
 }
 
 function stopping(): CodedError {

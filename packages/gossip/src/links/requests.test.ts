@@ -140,6 +140,19 @@ describe("requests between members", () => {
     await request;
   });
 
+  it("a process that was stopped for a while, and finds its time-outs due before it has read the replies, keeps its links", async () => {
+    const { rig, a, b } = await pair();
+    b.requests.handle("scan", async (_, body) => body);
+    rig.network.cut(b.address, a.address);
+    const requests = Array.from({ length: 10 }, () => outcome(a.requests.request("b", "scan", NOTHING, TIMEOUT)));
+    await turns();
+    rig.network.heal(b.address, a.address); // the replies are there: they are read after the timers
+    rig.clock.advance(20_000);
+    expect(new Set(await Promise.all(requests))).to.deep.equal(new Set(["PEER_TIMEOUT"]));
+    await turns();
+    expect(a.links.isLinked("b")).to.equal(true);
+  });
+
   it("a peer that is slow but alive keeps its link: a frame in between starts the count anew", async () => {
     const { rig, a, b } = await pair();
     b.requests.handle("scan", () => new Promise(() => undefined));
@@ -273,8 +286,10 @@ describe("requests between members", () => {
     b.requests.handle("status", async () => Promise.reject(unavailable("NOT_READY", "not ready")));
     await a.requests.request("b", "scan", NOTHING, TIMEOUT);
     await outcome(a.requests.request("b", "status", NOTHING, TIMEOUT));
+    await a.requests.request("b", "scan", new Uint8Array(100), TIMEOUT);
+    for (const node of [a, b]) for (const direction of ["sent", "received"]) expect(await node.metrics.text()).to.include(`pyromesh_peer_body_bytes_total{method="scan",direction="${direction}"} 100`);
     const [asked, served] = [await a.metrics.text(), await b.metrics.text()];
-    for (const line of ['count{method="scan",outcome="ok"} 1', 'count{method="status",outcome="error"} 1']) {
+    for (const line of ['count{method="scan",outcome="ok"} 2', 'count{method="status",outcome="error"} 1']) {
       expect(asked).to.include(`pyromesh_peer_request_duration_seconds_${line}`);
       expect(served).to.include(`pyromesh_peer_served_duration_seconds_${line}`);
     }

@@ -69,15 +69,16 @@ export type DetectorAction =
   /** This node suspects it, by its own evidence (`isOwn`) or on others' word: it is to be told on. */
   | { readonly kind: "suspected"; readonly subject: string; readonly isOwn: boolean }
   | { readonly kind: "cleared"; readonly subject: string }
-  | { readonly kind: "run-out"; readonly subject: string; readonly incarnation: number };
+  /** The suspicion has lasted. `silentSinceMs`: what this node sent after it, who lives has had time to answer. */
+  | { readonly kind: "run-out"; readonly subject: string; readonly incarnation: number; readonly silentSinceMs: number };
 
 interface Target {
   readonly name: string;
   incarnation: number;
   /** When the oldest probe that has not been answered was sent; -1: none. */
   silentSinceMs: number;
-  /** When the member lived for certain: the time of its last answer, to this node or to a helper, or of a heartbeat less its age; -1: never. */
-  livedMs: number;
+  /** When it last answered, this node or a helper; -1: never. */
+  answeredMs: number;
   /** Helpers asked in this round, and how many of them said that they got no answer either. */
   helperCount: number;
   nackCount: number;
@@ -105,6 +106,7 @@ export class Detector {
   readonly #self: string;
   readonly #settings: DetectorSettings;
   readonly #random: Random;
+  readonly #heardMs: (name: string) => number;
   readonly #targets = new Map<string, Target>();
   /** Targets with an open round or a suspicion: all that a tick looks at. */
   readonly #open = new Set<Target>();
@@ -119,8 +121,10 @@ export class Detector {
   #recentSuspicions: number[] = [];
   readonly #helps: Help[] = [];
 
-  constructor(self: string, settings: DetectorSettings, random: Random) {
+  /** `heardMs`: when a heartbeat of the member last came by others, in a large cluster. */
+  constructor(self: string, settings: DetectorSettings, { random, heardMs }: { readonly random: Random; readonly heardMs: (name: string) => number }) {
     this.#self = self;
+    this.#heardMs = heardMs;
     this.#settings = settings;
     this.#random = random;
   }
@@ -164,7 +168,7 @@ export class Detector {
   watch(name: string, incarnation: number, actions: DetectorAction[]): void {
     const target = this.#targets.get(name);
     if (target === undefined) {
-      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, livedMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
+      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, answeredMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
       // A newcomer's turn comes at a random place of the pass under way, so that not everyone probes it at once.
       this.#order.splice(this.#orderAt + Math.floor(this.#random.float() * (this.#order.length - this.#orderAt + 1)), 0, name);
       return;
@@ -214,10 +218,12 @@ export class Detector {
         if (silentMs >= probeIntervalMs * factor) this.#fail(target, nowMs, actions);
         else if (silentMs >= probeTimeoutMs * factor && target.helperCount === 0) this.#askHelpers(target, actions);
       }
-      if (target.suspicion === undefined) {
+      if (!this.isFullMesh && this.#livedSince(target)) this.#clear(target, actions);
+      else if (target.suspicion === undefined) {
         if (target.early.size > 0 && !this.#hasJustLived(target, nowMs)) this.#believe(target, nowMs, actions);
       } else if (nowMs - target.suspicion.startMs >= this.#timeoutMs(target.suspicion)) {
-        actions.push({ kind: "run-out", subject: target.name, incarnation: target.incarnation });
+        const { startMs, isLeast } = target.suspicion;
+        actions.push({ kind: "run-out", subject: target.name, incarnation: target.incarnation, silentSinceMs: isLeast ? startMs : startMs - probeIntervalMs });
       }
     }
     this.#expireHelps(nowMs, actions);
@@ -227,7 +233,7 @@ export class Detector {
   onAnswer(name: string, nowMs: number, actions: DetectorAction[]): void {
     const target = this.#targets.get(name);
     if (target === undefined) return;
-    target.livedMs = nowMs;
+    target.answeredMs = nowMs;
     this.#clear(target, actions);
     // Once an interval at most: in a small cluster many answers come at once, and they say the same.
     if (this.#health > 0 && nowMs - this.#healthRisenMs >= this.#settings.probeIntervalMs) {
@@ -246,17 +252,8 @@ export class Detector {
   onAnsweredHelper(name: string, nowMs: number, actions: DetectorAction[]): void {
     const target = this.#targets.get(name);
     if (target === undefined) return;
-    target.livedMs = nowMs;
+    target.answeredMs = nowMs;
     this.#clear(target, actions);
-  }
-
-  /** A heartbeat of it came by others, one later than all before. */
-  onHeartbeat(name: string, nowMs: number, actions: DetectorAction[]): void {
-    const target = this.#targets.get(name);
-    if (target === undefined) return;
-    target.livedMs = Math.max(target.livedMs, nowMs - this.#settings.heartbeatAgeMs);
-    const sinceMs = target.suspicion?.startMs ?? (target.early.size > 0 ? target.earlySinceMs : Infinity);
-    if (target.livedMs > sinceMs) this.#clear(target, actions);
   }
 
   /** A helper had no answer either; so the helper itself, and the way to it, are well. */
@@ -379,8 +376,16 @@ export class Detector {
     this.#suspectCount++;
   }
 
-  #hasJustLived(target: Target, nowMs: number): boolean {
-    return target.livedMs >= 0 && nowMs - target.livedMs < (this.isFullMesh ? this.#settings.probeIntervalMs : this.#settings.heartbeatAgeMs * 2);
+  #hasJustLived({ name, answeredMs }: Target, nowMs: number): boolean {
+    const { probeIntervalMs, heartbeatAgeMs } = this.#settings;
+    if (answeredMs >= 0 && nowMs - answeredMs < probeIntervalMs) return true;
+    return !this.isFullMesh && nowMs - this.#heardMs(name) < heartbeatAgeMs;
+  }
+
+  /** A heartbeat came that it sent after it was first accused. */
+  #livedSince({ name, suspicion, early, earlySinceMs }: Target): boolean {
+    const sinceMs = suspicion?.startMs ?? (early.size > 0 ? earlySinceMs : Infinity);
+    return this.#heardMs(name) - this.#settings.heartbeatAgeMs > sinceMs;
   }
 
   #maySuspect(nowMs: number): boolean {

@@ -71,33 +71,3 @@ export class OwnHeartbeats {
     return at < 0 ? undefined : this.#sentMs[at];
   }
 }
-
-/** The last heartbeats heard of others, and when. */
-export class HeardHeartbeats {
-  /** Not more than members: the caller forgets who is gone. */
-  readonly #heard = new Map<number, { heartbeat: number; atMs: number }>();
-
-  /** True: it is later than the one known. */
-  hear(id: number, heartbeat: number, nowMs: number): boolean {
-    const known = this.#heard.get(id);
-    if (known === undefined) {
-      if (heartbeat === NO_HEARTBEAT) return false;
-      this.#heard.set(id, { heartbeat, atMs: nowMs });
-      return true;
-    }
-    if (!isLaterHeartbeat(heartbeat, known.heartbeat)) return false;
-    known.heartbeat = heartbeat;
-    known.atMs = nowMs;
-    return true;
-  }
-
-  /** The last one, where it was heard after `sinceMs`: an older one says nothing any more. */
-  recent(id: number, sinceMs: number): number {
-    const known = this.#heard.get(id);
-    return known === undefined || known.atMs < sinceMs ? NO_HEARTBEAT : known.heartbeat;
-  }
-
-  forget(id: number): void {
-    this.#heard.delete(id);
-  }
-}

@@ -24,11 +24,11 @@ import type { Random } from "@pyromesh/base";
 import { DETECTOR_SETTINGS, Detector, type DetectorAction, type DetectorSettings } from "./detector.ts";
 import { NEWS_SETTINGS, NewsQueue, type NewsSettings } from "./dissemination.ts";
 import type { Entry } from "./entry.ts";
-import { isOfIncarnation, NO_HEARTBEAT, OwnHeartbeats, relayId } from "./heartbeats.ts";
+import { OwnHeartbeats, relayId } from "./heartbeats.ts";
 import type { Loss } from "./losses.ts";
 import type { Changes, MemberTable, Refusal } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
-import { Relay, type RelayMessage } from "./relay.ts";
+import { Relay, type RelayMember, type RelayMessage, type WordTaker } from "./relay.ts";
 import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 export interface MembershipSettings {
@@ -95,6 +95,8 @@ const NEWS_ITEMS_MAX = 128;
 const TABLE_TICK_MS = 1000;
 /** Members that are told at once that this node left. */
 const LEFT_TOLD_AT_ONCE = 5;
+/** Longer than any suspicion lasts. */
+const HEARD_AGE_MAX_MS = 120_000;
 /** Words that are older are asked for by a probe: the lease would run out before a third way. */
 const WORD_AGE_MAX_MS = 3400;
 
@@ -135,11 +137,10 @@ export class MembershipCore {
   /** When tables were last exchanged with a member. Bounded by the members. */
   readonly #exchangedMs = new Map<string, number>();
 
-  /** Relay ids of members that take part in the relay; a member's name by its id, "" where two share it. */
-  readonly #nameOfId = new Map<number, string>();
+  readonly #wordTaker: WordTaker = { sentMs: (heartbeat) => this.#beats.sentMs(heartbeat), onWord: (name, storeId, sentMs) => this.#onHeard(name, storeId, sentMs) };
   #isRosterStale = true;
-  /** When this node sent the last heartbeat that the member is known to have heard. */
-  readonly #wordMs = new Map<string, number>();
+  /** By store, when this node sent the last heartbeat that it is known to have heard. What is too old to count goes with the table's tick. */
+  readonly #heardSentMs = new Map<string, number>();
 
   /** Members that have this node's LEFT on disk. */
   readonly #leftKnownBy = new Set<string>();
@@ -155,7 +156,7 @@ export class MembershipCore {
     this.#settings = settings;
     this.#self = table.own.name;
     this.#published = table.own;
-    this.#detector = new Detector(this.#self, settings.detector, random);
+    this.#detector = new Detector(this.#self, settings.detector, { random, heardMs: (name) => this.#heardMs(name) });
     this.#news = new NewsQueue(settings.news, random);
     this.#askedToPersist = table.persistVersion;
     for (const { name } of table.entries) this.#follow(name);
@@ -231,6 +232,7 @@ export class MembershipCore {
     if (nowMs >= this.#nextTableTickMs) {
       this.#nextTableTickMs = nowMs + TABLE_TICK_MS;
       this.#apply(this.table.tick(nowMs), "self", "", nowMs);
+      for (const [storeId, sentMs] of this.#heardSentMs) if (nowMs - sentMs > HEARD_AGE_MAX_MS) this.#heardSentMs.delete(storeId);
     }
     if (nowMs >= this.#nextBeatMs) this.#beat(nowMs);
     if (nowMs >= this.#nextCompareMs) {
@@ -319,16 +321,16 @@ export class MembershipCore {
     const entry = this.table.entry(from);
     const sentMs = this.#beats.sentMs(heartbeat);
     if (sentMs !== undefined) this.#effects.push({ kind: "answered", roundTripMs: nowMs - sentMs });
-    if (isContact && entry !== undefined) this.#hearWord(entry, heartbeat);
+    if (isContact && entry !== undefined && sentMs !== undefined) {
+      this.#onHeard(from, entry.storeId, sentMs);
+      this.#relay.noteWord(relayId(entry.storeId), sentMs);
+    }
     this.#compare(from, digest, nowMs);
   }
 
-  /** The member has heard this heartbeat, and has not fenced this node. */
-  #hearWord({ name, storeId }: Entry, heartbeat: number): void {
-    const sentMs = this.#beats.sentMs(heartbeat);
-    if (sentMs === undefined) return;
+  #onHeard(name: string, storeId: string, sentMs: number): void {
     this.table.onHeard(name, storeId, sentMs);
-    if (sentMs > (this.#wordMs.get(name) ?? -1)) this.#wordMs.set(name, sentMs);
+    if (sentMs > (this.#heardSentMs.get(storeId) ?? -1)) this.#heardSentMs.set(storeId, sentMs);
   }
 
   #takeNews(source: Source, from: string, { entries, losses, accusations }: { readonly entries: readonly Entry[]; readonly losses: readonly Loss[]; readonly accusations: readonly Accusation[] }, nowMs: number): void {
@@ -448,9 +450,9 @@ export class MembershipCore {
       this.#doActions(0);
       return;
     }
+    if (entry !== undefined) this.#heardSentMs.delete(entry.storeId);
     this.#detector.unwatch(name);
     this.#news.delete(suspicionKey(name));
-    this.#wordMs.delete(name);
     this.#exchangedMs.delete(name);
     this.#noteSuspects();
   }
@@ -537,19 +539,28 @@ export class MembershipCore {
           this.#isRosterStale = true;
           break;
         case "run-out":
-          this.#onRunOut(action.subject, action.incarnation, nowMs);
+          this.#onRunOut(action.subject, action.incarnation, action.silentSinceMs, nowMs);
           break;
       }
     }
     this.#noteSuspects();
   }
 
-  /** A node out of contact declares nobody dead: it is likely to be the one that is cut off, and its verdict would be of use to nobody. */
-  #onRunOut(subject: string, incarnation: number, nowMs: number): void {
+  /**
+   * A node declares a member dead only if a majority has heard what it sent after the member fell silent. Else it is likely to be the one that is cut off,
+   * and its verdict would be of use to nobody: it could neither acknowledge nor clear anything.
+   */
+  #onRunOut(subject: string, incarnation: number, silentSinceMs: number, nowMs: number): void {
     const entry = this.table.entry(subject);
-    if (entry === undefined || entry.incarnation !== incarnation || !this.table.isInContact(nowMs)) return;
+    if (entry === undefined || entry.incarnation !== incarnation || !this.table.isInContact(nowMs) || !this.#isHeardByMajority(silentSinceMs)) return;
     this.#effects.push({ kind: "declared-dead", member: subject });
     this.#apply(this.table.declareDead(subject, nowMs), "self", "", nowMs);
+  }
+
+  #isHeardByMajority(sinceMs: number): boolean {
+    const stores = new Set([this.table.own.storeId]);
+    for (const [storeId, sentMs] of this.#heardSentMs) if (sentMs >= sinceMs) stores.add(storeId);
+    return this.table.isMajority(stores);
   }
 
   #noteSuspects(): void {
@@ -567,77 +578,48 @@ export class MembershipCore {
 
   #relayBeats(nowMs: number): void {
     if (this.#isRosterStale) this.#setRoster();
-    this.#relay.compose(
-      this.#beats.current,
-      nowMs,
-      (id, heartbeat) => this.#wordAbout(id, heartbeat),
-      (to, relay) => this.#send(this.#nameOfId.get(to)!, { kind: "relay", relay }),
-    );
+    this.#relay.compose(this.#beats.current, nowMs, (to, relay) => this.#send(to, { kind: "relay", relay }));
     this.#probeForContact(nowMs);
   }
 
-  /** Full members that are not suspected: a silent one would be a hole in the grid. */
+  /** Full members that are not suspected: a silent one would be a hole in the grid. Of two that share an id, neither. */
   #setRoster(): void {
     this.#isRosterStale = false;
-    this.#nameOfId.clear();
+    const { storeId: ownStoreId } = this.table.own;
+    const self = relayId(ownStoreId);
+    const own: RelayMember = { id: self, name: this.#self, storeId: ownStoreId, vouchedIncarnation: -1 };
+    const members = new Map<number, RelayMember | undefined>([[self, own]]);
     for (const entry of this.table.entries) {
-      if (entry.name !== this.#self && !this.#takesPart(entry)) continue;
-      const id = relayId(entry.storeId);
-      this.#nameOfId.set(id, this.#nameOfId.has(id) ? "" : entry.name);
+      const { name, status, storeId, incarnation } = entry;
+      if ((status !== "alive" && status !== "leaving") || name === this.#self || this.#suspects.has(name) || !this.table.isMemberFull(name)) continue;
+      const id = relayId(storeId);
+      const isVouchedFor = this.table.isFull && !this.#unpersisted.has(name) && !this.table.fences(entry);
+      members.set(id, members.has(id) ? undefined : { id, name, storeId, vouchedIncarnation: isVouchedFor ? incarnation : -1 });
     }
-    for (const [id, name] of this.#nameOfId) if (name === "") this.#nameOfId.delete(id);
-    const self = relayId(this.table.own.storeId);
-    this.#nameOfId.set(self, this.#self);
-    this.#relay.setRoster([...Uint32Array.from(this.#nameOfId.keys()).sort()], self);
-  }
-
-  #takesPart({ name, status }: Entry): boolean {
-    return (status === "alive" || status === "leaving") && this.table.isMemberFull(name) && !this.#suspects.has(name);
-  }
-
-  /** This node's word that it heard the heartbeat: 0 where it must not give it. */
-  #wordAbout(id: number, heartbeat: number): number {
-    const name = this.#nameOfId.get(id);
-    const entry = name === undefined ? undefined : this.table.entry(name);
-    if (entry === undefined || !this.table.isFull || this.#unpersisted.has(entry.name)) return NO_HEARTBEAT;
-    if (!isOfIncarnation(heartbeat, entry.incarnation) || this.table.fences(entry) || !this.table.isMemberFull(entry.name)) return NO_HEARTBEAT;
-    return heartbeat;
+    members.set(self, own);
+    const roster = [...members.values()].filter((member) => member !== undefined).sort((a, b) => a.id - b.id);
+    this.#relay.setRoster(roster, self);
   }
 
   #onRelay(from: string, { relay }: { readonly relay: RelayMessage }, nowMs: number): void {
-    const entry = this.table.entry(from);
-    if (entry === undefined) return;
-    if (this.#isRosterStale) this.#setRoster();
-    this.#relay.take(
-      relayId(entry.storeId),
-      relay,
-      nowMs,
-      (id) => {
-        const name = this.#nameOfId.get(id);
-        if (name !== undefined) this.#detector.onHeartbeat(name, nowMs, this.#actions);
-      },
-      (id, heartbeat) => {
-        const name = this.#nameOfId.get(id);
-        const of = name === undefined ? undefined : this.table.entry(name);
-        if (of !== undefined) this.#hearWord(of, heartbeat);
-      },
-    );
-    this.#doActions(nowMs);
+    const sender = this.table.entry(from);
+    if (sender === undefined) return;
+    this.#relay.take(relayId(sender.storeId), relay, nowMs, this.#wordTaker);
   }
 
-  /** Where too few words are fresh (views differ, relays are gone), the members whose words are oldest are probed: up to a quarter of all at once. */
+  #heardMs(name: string): number {
+    const entry = this.table.entry(name);
+    return entry === undefined ? -Infinity : this.#relay.heardMs(relayId(entry.storeId));
+  }
+
+  /** Where too few words are fresh (views differ, relays are gone), the members whose words are old are probed: up to a quarter of all at once. */
   #probeForContact(nowMs: number): void {
     const { voters, needed } = this.table.electorate;
-    let freshCount = 1;
-    const stale: string[] = [];
-    for (const [id, name] of this.#nameOfId) {
-      if (name === this.#self) continue;
-      if (nowMs - (this.#wordMs.get(name) ?? -Infinity) <= WORD_AGE_MAX_MS) freshCount++;
-      else if (id >= 0) stale.push(name);
-    }
+    const stale = this.#relay.deaf(nowMs - WORD_AGE_MAX_MS);
+    const freshCount = this.#relay.size - stale.length;
     // Not where nothing can help: too few members are left that are not suspected.
-    if (freshCount >= needed || freshCount + stale.length < needed) return;
-    const count = Math.min(Math.ceil(voters.length / 4), stale.length, Math.ceil((needed - freshCount) * 1.25));
+    if (freshCount >= needed || this.#relay.size < needed) return;
+    const count = Math.min(Math.ceil(voters.length / 4), Math.ceil((needed - freshCount) * 1.25));
     for (const name of draw(stale, count, this.#random)) this.#send(name, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }
 

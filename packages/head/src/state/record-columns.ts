@@ -22,17 +22,23 @@ export interface CollectFilter {
 
 export class RecordColumns {
   count = 0;
-  #identities = new Uint8Array(64 * IDENTITY_BYTES);
-  #fingerprints = new BigUint64Array(64);
+  /** The words of the identities and of the fingerprints: filled by the row, without an object each. */
+  #identityWords = new Uint32Array(64 * IDENTITY_WORDS);
+  #fingerprintWords = new Uint32Array(64 * FINGERPRINT_WORDS);
   #ranks = new Uint8Array(64);
   #seqs = new Float64Array(64);
 
-  /** 16 bytes each, of the records that were added so far; overwritten by nothing. */
+  /** 16 bytes each. */
   get identities(): Uint8Array {
-    return this.#identities.subarray(0, this.count * IDENTITY_BYTES);
+    return new Uint8Array(this.#identityWords.buffer, 0, this.count * IDENTITY_WORDS * 4);
   }
-  get fingerprints(): BigUint64Array {
-    return this.#fingerprints.subarray(0, this.count);
+  /** Four words each, each four bytes of the identity read as a little-endian number. */
+  get identityWords(): Uint32Array {
+    return this.#identityWords.subarray(0, this.count * IDENTITY_WORDS);
+  }
+  /** Two words each, the lower one first. */
+  get fingerprintWords(): Uint32Array {
+    return this.#fingerprintWords.subarray(0, this.count * FINGERPRINT_WORDS);
   }
   get ranks(): Uint8Array {
     return this.#ranks.subarray(0, this.count);
@@ -42,26 +48,25 @@ export class RecordColumns {
   }
 
   get sizeBytes(): number {
-    return this.#identities.byteLength + this.#fingerprints.byteLength + this.#ranks.byteLength + this.#seqs.byteLength;
+    return this.#identityWords.byteLength + this.#fingerprintWords.byteLength + this.#ranks.byteLength + this.#seqs.byteLength;
   }
 
   add(row: Row): void {
     if (this.count === this.#ranks.length) this.#grow();
     const at = this.count++;
-    row.copyIdentity(this.#identities, at * IDENTITY_BYTES);
-    this.#fingerprints[at] = row.fingerprint;
+    row.copyWords(this.#identityWords, at * IDENTITY_WORDS, this.#fingerprintWords, at * FINGERPRINT_WORDS);
     this.#ranks[at] = row.rank;
     this.#seqs[at] = row.seq;
   }
 
   #grow(): void {
     const length = this.#ranks.length * 2;
-    const [identities, fingerprints, ranks, seqs] = [new Uint8Array(length * IDENTITY_BYTES), new BigUint64Array(length), new Uint8Array(length), new Float64Array(length)];
-    identities.set(this.#identities);
-    fingerprints.set(this.#fingerprints);
+    const [identities, fingerprints, ranks, seqs] = [new Uint32Array(length * IDENTITY_WORDS), new Uint32Array(length * FINGERPRINT_WORDS), new Uint8Array(length), new Float64Array(length)];
+    identities.set(this.#identityWords);
+    fingerprints.set(this.#fingerprintWords);
     ranks.set(this.#ranks);
     seqs.set(this.#seqs);
-    [this.#identities, this.#fingerprints, this.#ranks, this.#seqs] = [identities, fingerprints, ranks, seqs];
+    [this.#identityWords, this.#fingerprintWords, this.#ranks, this.#seqs] = [identities, fingerprints, ranks, seqs];
   }
 }
 
@@ -79,6 +84,7 @@ export function collectPage(state: HeadState, { tenant, startMs, endMs, admits, 
   return undefined;
 }
 
-const IDENTITY_BYTES = 16;
+const IDENTITY_WORDS = 4;
+const FINGERPRINT_WORDS = 2;
 /** Rows that one page looks at: a millisecond or two of work. */
 const PAGE_SEEN_MAX = 8192;

@@ -260,10 +260,13 @@ export class Row {
     const at = this.index * ROW_BYTES + IDENTITY;
     return this.page.bytes.slice(at, at + IDENTITY_BYTES);
   }
-  copyIdentity(to: Uint8Array, at: number): void {
-    const from = this.index * ROW_BYTES + IDENTITY;
-    const { bytes } = this.page;
-    for (let byte = 0; byte < IDENTITY_BYTES; byte++) to[at + byte] = bytes[from + byte]!;
+  /** Copies the four words of the identity and the two of the fingerprint. */
+  copyWords(identities: Uint32Array, identityAt: number, fingerprints: Uint32Array, fingerprintAt: number): void {
+    const from = this.index * ROW_U32;
+    const { u32 } = this.page;
+    for (let word = 0; word < IDENTITY_BYTES / 4; word++) identities[identityAt + word] = u32[from + IDENTITY / 4 + word]!;
+    fingerprints[fingerprintAt] = u32[from + FINGERPRINT * 2]!;
+    fingerprints[fingerprintAt + 1] = u32[from + FINGERPRINT * 2 + 1]!;
   }
   /** In latin1: 16 characters. */
   get identityKey(): string {

@@ -58,7 +58,7 @@ export interface BucketLinkModules {
   readonly renumber: (reason: string) => Promise<void>;
   /** Drops what is cached of an object. Called when a LIST shows that the object was replaced by one of another size. */
   readonly forgetObject: (key: string) => void;
-  /** Called after each LIST. */
+  /** Called after each LIST that was taken in. */
   readonly onListed?: () => void;
 }
 
@@ -154,10 +154,11 @@ export class BucketLink {
     return this.#modules.head.bucketMark?.bucketId;
   }
 
-  /** This node founds the cluster of its bucket: its store made the bucket's identity, or an operator says so by `--bucket-init`. */
-  get isFounder(): boolean {
-    const { founderStore } = this.#identity ?? {};
-    return this.#options.isInit || (founderStore !== undefined && this.#ownStoreIds().has(founderStore));
+  /** Who made the bucket's identity: this node's store, another one, or (before there were clusters) nobody that is named. Undefined: it was not read yet. */
+  get founder(): "self" | "other" | "unnamed" | undefined {
+    if (this.#identity === undefined) return undefined;
+    const { founderStore } = this.#identity;
+    return founderStore === undefined ? "unnamed" : this.#ownStoreIds().has(founderStore) ? "self" : "other";
   }
 
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */

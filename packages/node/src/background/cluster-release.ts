@@ -48,6 +48,7 @@ export interface ClusterReleaseModules {
   /** Lists these windows of the bucket, by LISTs that begin after the call. See `BucketLink.listWindows`. */
   readonly list: (windows: readonly WindowRef[], signal: AbortSignal) => Promise<void>;
   readonly isWritable: () => boolean;
+  readonly lastRefusals?: () => readonly string[];
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -76,7 +77,7 @@ export class ClusterRelease {
     const hurryTakeover = (): void => this.takeover.hurry();
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
-    this.health = new HealthService(modules);
+    this.health = new HealthService({ ...modules, takeover: this.takeover });
     this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: (keys) => this.matcher.noteLearned(keys) });
     this.#losses = new LossFlush({
       cluster,
@@ -89,9 +90,6 @@ export class ClusterRelease {
       },
     });
     this.#status = new StatusService({ ...modules, known, releasedInto });
-    metrics.gauge("pyromesh_lost_stores", "Stores that are lost and not cleared: with as many as `acks` of them queries are refused, and no node should be stopped before it is 0.", [], (gauge) =>
-      gauge.set({}, cluster.view.lostStores.filter(({ isCleared }) => !isCleared).length),
-    );
     metrics.gauge("pyromesh_kept_records", "Records in the head that another store is to flush.", [], (gauge) => gauge.set({}, head.stats.openCount - head.stats.ownOpenCount));
   }
 

@@ -72,7 +72,7 @@ export class Flusher {
   readonly #uploader: Uploader;
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
-  #onProgress: () => void = () => {};
+  readonly #onProgress: (() => void)[] = [];
   #running: Promise<void> = Promise.resolve();
   /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
@@ -95,7 +95,7 @@ export class Flusher {
     this.#uploader = new Uploader({ ...parts, clock: modules.uploadClock }, this.#stopped.signal);
     this.#uploader.onDone((segment) => {
       this.#settle((wait) => void wait.segments.delete(segment));
-      this.#onProgress();
+      this.#progressed();
     });
     metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
     metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#uploader.backlogCount));
@@ -154,7 +154,7 @@ export class Flusher {
         wait.bytes += segment.entry.sizeBytes;
       }
     });
-    this.#onProgress();
+    this.#progressed();
     this.#wake();
   }
 
@@ -236,9 +236,13 @@ export class Flusher {
     return (head.oldestSeq ?? Infinity) >= seq && this.#uploader.waiting().every(({ firstSeq }) => firstSeq >= seq);
   }
 
-  /** The listener is called when a cut was sealed, and when a segment is in the bucket and the head has forgotten it. */
+  /** Each listener is called when a cut was sealed, and when a segment is in the bucket and the head has forgotten it. */
   onProgress(listener: () => void): void {
-    this.#onProgress = listener;
+    this.#onProgress.push(listener);
+  }
+
+  #progressed(): void {
+    for (const listener of this.#onProgress) listener();
   }
 
   /** What others are told of the segments that wait here for the bucket. */

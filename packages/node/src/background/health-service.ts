@@ -8,12 +8,16 @@ import type { Cluster } from "../cluster/ports.ts";
 import { clusterHealth } from "./cluster-health.ts";
 import type { ClusterHealth, MemberReport } from "./cluster-health.ts";
 import type { Flusher } from "./flusher.ts";
+import type { Takeover } from "./takeover.ts";
 
 export interface HealthServiceModules {
   readonly cluster: Pick<Cluster, "isInContact" | "peers" | "view">;
   readonly head: Pick<Head, "stats" | "storeId" | "storeLists">;
   readonly flusher: Pick<Flusher, "backlog">;
   readonly isWritable: () => boolean;
+  readonly takeover: Pick<Takeover, "takenCount">;
+  /** Absent: none is told of. */
+  readonly lastRefusals?: (() => readonly string[]) | undefined;
 }
 
 const TIMEOUT_MS = 2_000;
@@ -63,6 +67,8 @@ export class HealthService {
       backlogSegments: backlog.count,
       backlogBytes: backlog.bytes,
       backlogReason: (backlog.reasons[0] ?? "").slice(0, REASON_LENGTH_MAX),
+      takeovers: this.#modules.takeover.takenCount,
+      lastRefusals: this.#modules.lastRefusals?.() ?? [],
       lostStores: lost.slice(0, LOST_COUNT_MAX).map(({ storeId }) => storeId),
     };
   }

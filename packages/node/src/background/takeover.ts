@@ -61,6 +61,7 @@ export class Takeover {
   readonly #modules: TakeoverModules;
   readonly #stopped = new AbortController();
   readonly #taken: Counter;
+  #takenCount = 0;
   #running: Promise<void> = Promise.resolve();
   /** Ends the pause. */
   #wake: () => void = () => {};
@@ -73,6 +74,11 @@ export class Takeover {
     this.#modules = modules;
     this.#taken = modules.metrics.counter("pyromesh_takeover_records_total", "Records that this store flushes in the place of another, by why: gone (it is dead, left or lost), unknown (it does not have them to flush), late (three due times are over).", ["reason"]);
     for (const reason of ["gone", "unknown", "late"] satisfies readonly TakeoverReason[]) this.#taken.add({ reason }, 0);
+  }
+
+  /** Records that were taken over since the start. */
+  get takenCount(): number {
+    return this.#takenCount;
   }
 
   start(): void {
@@ -265,7 +271,11 @@ export class Takeover {
       }
       const cut = await takeOver(chunk.map(([{ identity }]) => identity));
       if (cut === undefined) return;
-      for (const [{ identity }, reason] of chunk) if (head.entry(identity)?.cutId === cut.cutId) this.#taken.add({ reason });
+      for (const [{ identity }, reason] of chunk) {
+        if (head.entry(identity)?.cutId !== cut.cutId) continue;
+        this.#takenCount++;
+        this.#taken.add({ reason });
+      }
       logger.info("records that other stores should have flushed are taken over", { cut: cut.cutId, records: cut.groups.reduce((sum, { recordCount }) => sum + recordCount, 0) });
     }
   }

@@ -9,7 +9,7 @@
  * What must stay true: "kept" is said only of what is synced, under the store id that the list names, by a node in contact (design 5.4, 5.8). A
  * record that is in the head already is kept, under whatever list it came with first, unless that list promised more acks.
  *
- * Bounded: requests of one member hold at most `peerBytesMax` between their arrival and their answer. At the bound a request is refused whole.
+ * Bounded: requests of one member hold at most `peerBytesMax` between their arrival and their answer. At the bound a request is refused whole; one alone is taken whatever its size.
  */
 import { CodedError, messageOf, parseTenantId, toHex, unavailable } from "@pyromesh/base";
 import type { Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
@@ -55,8 +55,9 @@ export class AppendHandler {
 
   /** See `PeerHandler`. The message's bytes must not change before the promise settles. Rejects PEER_MALFORMED, APPENDS_BUSY. */
   async handle(from: PeerIdentity, message: Uint8Array): Promise<Uint8Array> {
-    const bytes = (this.#bytesOf.get(from.name) ?? 0) + message.length;
-    if (bytes > this.#peerBytesMax) throw unavailable("APPENDS_BUSY", `${bytes} bytes of records from ${from.name} already wait for the disk of ${this.#self}`);
+    const before = this.#bytesOf.get(from.name) ?? 0;
+    const bytes = before + message.length;
+    if (before > 0 && bytes > this.#peerBytesMax) throw unavailable("APPENDS_BUSY", `${bytes} bytes of records from ${from.name} already wait for the disk of ${this.#self}`);
     this.#bytesOf.set(from.name, bytes);
     try {
       const records = decodeAppend(message);

@@ -10,7 +10,7 @@
  *       ▲                                                           │ asked with an empty request, after 100 ms, 200, ... 1 s
  *       └───────────────────────────any answer──────────────────────┘
  *
- * Bounded: QUEUE_BYTES_MAX and QUEUE_COUNT_MAX of records that wait, beyond which a record fails at once (PEER_BUSY).
+ * Bounded: QUEUE_BYTES_MAX and QUEUE_COUNT_MAX of records that wait, beyond which a record fails at once (PEER_BUSY). One alone may be larger.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable } from "@pyromesh/base";
 import type { Clock, Timer } from "@pyromesh/base";
@@ -22,8 +22,8 @@ const BATCH_BYTES = 512 * 1024;
 const UNDERWAY_MAX = 4;
 const QUEUE_BYTES_MAX = 16 * 2 ** 20;
 const QUEUE_COUNT_MAX = 4096;
-/** The longest frame of the network is 8 MiB, and a list takes some bytes of it. */
-export const RECORD_BYTES_MAX: number = 8 * 2 ** 20 - 4096;
+/** A body between peers has 64 MiB at most (PROTOCOL.md). No profile that is within the limits becomes as large. */
+export const RECORD_BYTES_MAX: number = 48 * 2 ** 20;
 /** A store that is only busy has answered by then: it refuses what it cannot sync within its own queue. */
 const TIMEOUT_MS = 5_000;
 /** Records go elsewhere by then, where they can. */
@@ -100,7 +100,7 @@ export class AppendSender {
     if (size > RECORD_BYTES_MAX) return sending.end(tooLarge(size));
     if (this.#isStopped) return sending.end(this.#stoppedError());
     if (!isForced && !this.isAnswering) return sending.end(unavailable("PEER_SILENT", `${this.#member} did not answer the last requests`));
-    if (this.#waiting.length >= QUEUE_COUNT_MAX || this.#waitingBytes + size > QUEUE_BYTES_MAX) {
+    if (this.#waiting.length >= QUEUE_COUNT_MAX || (this.#waitingBytes > 0 && this.#waitingBytes + size > QUEUE_BYTES_MAX)) {
       return sending.end(unavailable("PEER_BUSY", `${this.#waitingBytes} bytes of records already wait to be sent to ${this.#member}`));
     }
     this.#waiting.push(sending);

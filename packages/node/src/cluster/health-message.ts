@@ -16,6 +16,10 @@ export interface NodeHealth {
   readonly backlogBytes: number;
   /** Why they wait; "": they do not, or not for a failure. */
   readonly backlogReason: string;
+  /** Records that it flushed in the place of another store, since its start. */
+  readonly takeovers: number;
+  /** Requests that it refused, newest first, in words. */
+  readonly lastRefusals: readonly string[];
   /** Uncleared losses that it knows of, by store id. */
   readonly lostStores: readonly string[];
 }
@@ -37,9 +41,12 @@ export function openHealth(bytes: Uint8Array): NodeHealth {
     backlogSegments: fields.integer("backlogSegments"),
     backlogBytes: fields.integer("backlogBytes"),
     backlogReason: fields.text("backlogReason", REASON_LENGTH_MAX),
+    takeovers: fields.integer("takeovers"),
+    lastRefusals: fields.texts("lastRefusals", REFUSALS_MAX, REASON_LENGTH_MAX),
     lostStores: fields.texts("lostStores", LOST_COUNT_MAX, 32),
   };
 }
 
 export const REASON_LENGTH_MAX = 1000;
 export const LOST_COUNT_MAX = 1000;
+const REFUSALS_MAX = 20;

@@ -5,7 +5,7 @@ import { aloneCluster } from "./alone.ts";
 import type { ClusterCommands } from "./node-cluster-admin.ts";
 import { NodeClusterAdmin } from "./node-cluster-admin.ts";
 
-const SAID = { ownRecords: 1, keptRecords: 2, backlogBytes: 3 };
+const SAID = { ownRecords: 1, keptRecords: 2, backlogBytes: 3, takeovers: 4, lastRefusals: ["12:00:00 /ingest 503 head_full"] };
 const HEALTH = { mayStopOne: false, because: ["b: it is dead"], members: [{ name: "a", said: SAID, problems: [] }, { name: "b", said: undefined, problems: ["it is dead"] }] };
 const health = (): Promise<typeof HEALTH> => Promise.resolve(HEALTH);
 
@@ -37,7 +37,7 @@ describe("node cluster admin", () => {
       mayStop: false,
       reasons: ["b: it is dead"],
       members: [
-        { name: "a", problems: [], ...SAID, takeovers: undefined, lastRefusals: [] },
+        { name: "a", problems: [], ...SAID },
         { name: "b", problems: ["it is dead"], ownRecords: undefined, keptRecords: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },
       ],
     });

@@ -17,9 +17,8 @@ export interface MemberSaid {
   readonly ownRecords: number;
   readonly keptRecords: number;
   readonly backlogBytes: number;
-  /** Not sent by a node of the first version. */
-  readonly takeovers?: number | undefined;
-  readonly lastRefusals?: readonly string[] | undefined;
+  readonly takeovers: number;
+  readonly lastRefusals: readonly string[];
 }
 
 /** `isAlone`: a node without a cluster may be stopped at any time. What it accepted is on its disk, and there is nobody for whom it would have to go on. */

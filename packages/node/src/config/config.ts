@@ -48,6 +48,7 @@ export interface NodeSettings {
   /** Undefined: this node is alone, whatever the other settings of a cluster say. */
   readonly clusterName: string | undefined;
   readonly clusterSecretFile: string | undefined;
+  readonly isGossipOn: boolean;
   /** `host:port`. */
   readonly httpAdvertise: string | undefined;
   readonly join: readonly JoinEntry[];
@@ -106,6 +107,7 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   clusterAdvertise: setting("cluster_advertise", reachableKind, undefined, "the address that other members are told; unset: where it listens"),
   clusterName: setting("cluster_name", optionalNameKind, undefined, "makes this node a member of the cluster of that name; members of another are refused"),
   clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file with the secret that proves the right to join; two lines while it is replaced"),
+  isGossipOn: setting("cluster_gossip", booleanKind, true, "spread news of members by gossip; without it the same is known, somewhat later"),
   httpAdvertise: setting("http_advertise", reachableKind, undefined, "the address at which others reach this node's HTTP; unset: where it listens"),
   join: setting("join", joinKind, [], "member to join: host:port, dns+host:port for all addresses of a name, or file:path (repeatable)"),
   nodeName: setting("node_name", optionalNameKind, undefined, "this member's name, unique in the cluster; unset: the address of its first start"),

@@ -1,7 +1,7 @@
 /**
- * The addresses behind `--join`, found anew at each try: names in DNS change their addresses, and files their lines.
+ * The addresses behind `--join`, read anew at each try, since the lines of a file change. Membership resolves the hosts in them, each time too.
  *
- * An entry that cannot be resolved now is left out and told of, since another one may lead to the cluster.
+ * A file that cannot be read now is left out and told of, since another entry may lead to the cluster.
  */
 import { messageOf } from "@pyromesh/base";
 import { printJoinEntry, readJoinFile } from "./join-entry.ts";
@@ -9,14 +9,12 @@ import type { JoinEntry } from "./join-entry.ts";
 import { printAddress } from "./setting.ts";
 
 export interface JoinAddressesModules {
-  /** Every address of a host. */
-  readonly lookup: (host: string) => Promise<readonly string[]>;
   readonly readFile: (path: string) => Promise<string>;
-  /** An entry that cannot be resolved, and why. */
+  /** An entry that cannot be read, and why. */
   readonly onProblem: (entry: string, problem: string) => void;
 }
 
-/** More are not tried at once: a file or a name with more addresses has enough of them here. */
+/** A file with more has enough of them here. */
 export const JOIN_ADDRESSES_MAX = 1000;
 
 /** `host:port` each, once. Never rejects. */
@@ -34,15 +32,11 @@ export async function joinAddresses(entries: readonly JoinEntry[], modules: Join
   return [...new Set(found.flat())].slice(0, JOIN_ADDRESSES_MAX);
 }
 
-async function addressesOf(entry: JoinEntry, { lookup, readFile }: JoinAddressesModules): Promise<readonly string[]> {
-  switch (entry.kind) {
-    case "address":
-      return [printAddress(entry.address)];
-    case "dns": {
-      const { host, port } = entry.address;
-      return (await lookup(host)).map((address) => printAddress({ host: address, port }));
-    }
-    case "file":
-      return readJoinFile(await readFile(entry.path)).map(printAddress);
-  }
+/** How many nodes the addresses stand for, this one included. `self`: the address that it tells others; one that is written differently counts twice. */
+export function joinAddressCount(addresses: readonly string[], self: string): number {
+  return new Set([...addresses, self]).size;
+}
+
+async function addressesOf(entry: JoinEntry, { readFile }: JoinAddressesModules): Promise<readonly string[]> {
+  return (entry.kind === "file" ? readJoinFile(await readFile(entry.path)) : [entry.address]).map(printAddress);
 }

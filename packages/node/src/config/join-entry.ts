@@ -1,8 +1,8 @@
 /**
  * A member to join, as `--join` names it:
  *
- *   host:port        one member
- *   dns+host:port    every address of that name, resolved anew at each try (a headless service of Kubernetes, for example)
+ *   host:port        one member; of a name every address is tried, resolved anew each time
+ *   dns+host:port    a name with many addresses, as of a headless service of Kubernetes: it says nothing of how many members there are
  *   file:path        the addresses in that file, one a line (empty lines and those that begin with # are left out), read again at each try
  */
 import { parseAddress, printAddress } from "./setting.ts";

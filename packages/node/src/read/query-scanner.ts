@@ -203,7 +203,7 @@ export class QueryScanner {
     const [objectCount, ofHeads] = await both(scanOwn, (own) => heads.scan(spec, own), signal);
     await gathered.add(ofHeads);
     const { partials } = gathered;
-    return { partials, receipt: receiptOf(partials, { objectCount, storeCount: heads.storeCount }), missing: [...missing, ...heads.missing] };
+    return { partials, receipt: receiptOf(partials, { objectCount, storeCount: heads.members.length, nodes: heads.members }), missing: [...missing, ...heads.missing] };
   }
 
   /** Scans the objects of the plan, and the generations that it has. Resolves with how many objects were read. */
@@ -366,7 +366,7 @@ export class QueryScanner {
   }
 }
 
-function receiptOf(partials: readonly ScanPartial[], counts: Pick<Receipt, "objectCount" | "storeCount">): Receipt {
+function receiptOf(partials: readonly ScanPartial[], counts: Pick<Receipt, "objectCount" | "storeCount" | "nodes">): Receipt {
   let recordCount = 0;
   let identitySum = "0".repeat(32);
   for (const partial of partials) {

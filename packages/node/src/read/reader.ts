@@ -87,6 +87,7 @@ export class Reader implements ProfileSource {
         identitySum: addIdentitySums(a.receipt.identitySum, b.receipt.identitySum),
         objectCount: a.receipt.objectCount + b.receipt.objectCount,
         storeCount: Math.max(a.receipt.storeCount, b.receipt.storeCount),
+        ...(a.receipt.nodes === undefined ? {} : { nodes: a.receipt.nodes }),
       },
       missing: [...new Set([...a.missing, ...b.missing])],
     });

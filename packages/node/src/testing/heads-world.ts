@@ -13,7 +13,7 @@
 import type { Answer } from "@pyromesh/api";
 import { Metrics, silentLogger, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { buildSegment, Catalog, describeGap, MemoryBucket, ObjectReader, parseObjectKey, PlacedSource, SealedReads, segmentKey } from "@pyromesh/block";
+import { buildSegment, Catalog, describeGap, MemoryBucket, ObjectReader, parseObjectKey, PlacedSource, segmentKey } from "@pyromesh/block";
 import type { SegmentMeta } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
@@ -33,8 +33,8 @@ import { spanAbove } from "../read/read-plan.ts";
 import { Reader } from "../read/reader.ts";
 import { SegmentSource } from "../read/segment-source.ts";
 import { UnreadableObjects } from "../read/unreadable-objects.ts";
-import { ClusterHeads } from "../read/heads/cluster-heads.ts";
-import { Holder } from "../read/heads/holder.ts";
+import { clusterReading } from "../read/heads/cluster-reading.ts";
+import type { Holder } from "../read/heads/holder.ts";
 import { serveHolder } from "../read/heads/holder-requests.ts";
 import { sealedPeers } from "../read/heads/sealed-peers.ts";
 import { FakeClusterWorld } from "./fake-cluster.ts";
@@ -241,9 +241,13 @@ export class StoreMember {
     const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source });
     const unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: () => Promise.resolve() });
     this.matcher = new Matcher({ ...modules, head, catalog, source, known: new KnownIdentities({ bytesMax: 2 ** 20 }), releasedInto });
-    this.holder = new Holder({ bootId: this.bootId }, { clock, random, metrics: modules.metrics, compute, head, generations, catalog, matcher: this.matcher, releasedInto, membersDigest: () => cluster.view.digest });
-    serveHolder({ peers: cluster.peers, holder: () => this.holder, sealedReads: () => new SealedReads({}, { catalog, localFiles: files }) });
-    const heads = new ClusterHeads({ clock, metrics: modules.metrics, cluster, holder: this.holder, addByMeta: (heard, origin) => catalog.addByMeta(heard, origin), refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs });
+    const reading = clusterReading(
+      { bootId: this.bootId },
+      { ...modules, cluster, compute, head, generations, catalog, localFiles: files, matcher: { match: (objects, signal) => this.matcher.match(objects, signal) }, releasedInto, refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs },
+    );
+    this.holder = reading.holder;
+    serveHolder({ peers: cluster.peers, holder: () => reading.holder, sealedReads: () => reading.sealedReads });
+    const { heads } = reading;
     this.reader = new Reader({
       clock,
       compute,

@@ -18,7 +18,11 @@ const nameOf = (identity: Uint8Array): string => Buffer.from(identity).toString(
 async function viewOf(numbers: readonly number[], store: number): Promise<TenantView> {
   const columns = new RecordColumns();
   for (const number of numbers) {
-    const row = { copyIdentity: (to: Uint8Array, at: number) => to.set(identityOf(number), at), fingerprint: BigInt(number % SERIES_COUNT), rank: number % 3 === store ? 0 : 1, seq: number };
+    const copyWords = (identities: Uint32Array, identityAt: number, fingerprints: Uint32Array, fingerprintAt: number): void => {
+      identities.set(new Uint32Array(Uint8Array.from(identityOf(number)).buffer), identityAt);
+      fingerprints.set([number % SERIES_COUNT, 0], fingerprintAt);
+    };
+    const row = { copyWords, rank: number % 3 === store ? 0 : 1, seq: number };
     columns.add(row as unknown as Parameters<RecordColumns["add"]>[0]); // the fields that a row is asked for
   }
   return TenantView.of(columns, new Set(), turns);

@@ -28,6 +28,7 @@ import type { PlannedObject, SegmentName, ViewRequest } from "./head-view.ts";
 import type { Holder } from "./holder.ts";
 import { packReleaseRequest } from "./messages.ts";
 import { OpenedHeads } from "./opened-heads.ts";
+import { PeerBytes } from "./peer-bytes.ts";
 import { PlannedObjects } from "./planned-objects.ts";
 
 export interface ClusterHeadsModules {
@@ -55,7 +56,7 @@ export interface HeadsQuestion {
   readonly scope: Scope;
   readonly selectors: readonly (readonly Matcher[])[];
   readonly wants: ViewRequest["wants"];
-  /** Bytes that peers may send for it; 0: any. */
+  /** Bytes that may be sent to peers and come from them for it; 0: any. */
   readonly peerBytesMax: number;
 }
 
@@ -100,6 +101,7 @@ export class ClusterHeads {
     const { allowPartial, startMs } = question.scope;
     /** Stores whose sealed segments are left out of the plan: they are dead or suspect, or did not answer. */
     const silent = new Set(cluster.view.members.filter(({ state, isSuspect }) => state === "dead" || isSuspect).map(({ storeId }) => storeId));
+    const peerBytes = new PeerBytes(question.peerBytesMax);
     let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(signal) : undefined;
     for (let round = 1; ; round++) {
       signal.throwIfAborted();
@@ -111,9 +113,10 @@ export class ClusterHeads {
       let heads: OpenedHeads | undefined;
       try {
         const entries = plan.entries.filter(({ place }) => !isOfStore(place) || isPlannable(cluster.view, storeOf(place), silent));
-        const { isPlanShort, ...outcome } = this.#take(await this.#ask(question, entries, signal), plan.floors);
-        heads = this.#opened(question, outcome, plan.floors);
+        const { isPlanShort, ...outcome } = this.#take(await this.#ask(question, entries, peerBytes, signal), plan.floors);
+        heads = this.#opened(question, outcome, plan.floors, peerBytes);
         signal.throwIfAborted();
+        peerBytes.check();
         const isLacking = this.#isOtherPlan(outcome.answers, plan, entries, silent) || isPlanShort;
         const isListOld = unlisted === undefined && this.#isListOld(startMs, this.#listNeededMs(outcome.answers));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
@@ -157,7 +160,7 @@ export class ClusterHeads {
     }
   }
 
-  async #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], signal: AbortSignal): Promise<DigestRoundOutcome> {
+  async #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], peerBytes: PeerBytes, signal: AbortSignal): Promise<DigestRoundOutcome> {
     const { clock, cluster, holder } = this.#modules;
     const own = cluster.view.self.storeId;
     const byName = new Map<string, CatalogEntry>();
@@ -174,19 +177,19 @@ export class ClusterHeads {
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
     this.#rounds.add({});
-    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf }, signal);
+    const outcome = await DigestRound.run(request, { clock, cluster, holder, objectsOf, peerBytes }, signal);
     const answered = new Set(outcome.answers.map(({ member }) => member));
     for (const { name } of cluster.view.members) if (!answered.has(name)) this.#silent.add({ member: name });
     return outcome;
   }
 
-  #opened({ scope, peerBytesMax }: HeadsQuestion, { answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>): OpenedHeads {
+  #opened({ scope }: HeadsQuestion, { answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>, peerBytes: PeerBytes): OpenedHeads {
     const { clock, cluster, holder } = this.#modules;
     const release = (member: string, viewId: string): void => {
       if (member === cluster.view.self.name) holder.views.release(member, viewId);
       else cluster.peers.request(member, "release-pin", packReleaseRequest(viewId), { timeoutMs: RELEASE_TIMEOUT_MS }).catch(() => undefined);
     };
-    return new OpenedHeads({ answers, becauseOf, floors, allowPartial: scope.allowPartial, peerBytesMax }, { clock, cluster, holder, release });
+    return new OpenedHeads({ answers, becauseOf, floors, allowPartial: scope.allowPartial, peerBytes }, { clock, cluster, holder, release });
   }
 
   /** Adds to the catalog what stores named. An answer that names what cannot be is taken for none; its view ends by itself. */

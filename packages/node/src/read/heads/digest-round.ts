@@ -19,12 +19,14 @@ import type { PlannedObject, SegmentName } from "./head-view.ts";
 import type { Holder } from "./holder.ts";
 import { openDigestAnswer, packDigestRequest } from "./messages.ts";
 import type { DigestAnswer, DigestRequest } from "./messages.ts";
+import type { PeerBytes } from "./peer-bytes.ts";
 
 export interface DigestRoundModules {
   readonly clock: Clock;
   readonly cluster: Cluster;
   /** This node's own store. */
   readonly holder: Pick<Holder, "digest">;
+  readonly peerBytes: PeerBytes;
   /** Planned segments by key, for a member that does not know them. */
   readonly objectsOf: (names: readonly SegmentName[]) => readonly PlannedObject[];
 }
@@ -108,6 +110,8 @@ export class DigestRound {
     try {
       const answer = isOwn ? await this.#modules.holder.digest(member, this.#request, signal) : await this.#askPeer(member, signal);
       if (answer.question !== this.#request.question) throw new Error("it answered another question");
+      const other = this.#modules.cluster.view.members.find(({ name, storeId }) => storeId === answer.storeId && name !== member);
+      if (other !== undefined) throw new Error(`it answered for the store of node ${other.name}`);
       if (!isOwn) await this.#learn(member, answer);
       if (!signal.aborted) this.#answers.set(answer.storeId, { member, isOwn, answer });
     } catch (error) {
@@ -116,10 +120,13 @@ export class DigestRound {
   }
 
   async #askPeer(member: string, signal: AbortSignal): Promise<DigestAnswer> {
-    const { cluster, objectsOf } = this.#modules;
+    const { cluster, objectsOf, peerBytes } = this.#modules;
     let request = this.#request;
     for (let count = 0; ; count++) {
-      const answer = openDigestAnswer(await cluster.peers.request(member, "digest", packDigestRequest(request), { timeoutMs: ANSWER_TIMEOUT_MS, signal }));
+      const body = packDigestRequest(request);
+      const reply = await cluster.peers.request(member, "digest", body, { timeoutMs: ANSWER_TIMEOUT_MS, signal });
+      peerBytes.add(body.length + reply.length);
+      const answer = openDigestAnswer(reply);
       if (answer.unknown.length === 0) return answer;
       if (count >= TOLD_COUNT_MAX) throw new Error("it does not know objects of the plan that it was told of");
       request = { ...request, objects: [...request.objects, ...objectsOf(answer.unknown)] };

@@ -2,6 +2,7 @@
 import type { SealedReads } from "@pyromesh/block";
 import type { Peers } from "../../cluster/ports.ts";
 import { encodeForPeer } from "../../compute/packed-partial.ts";
+import { tooLarge } from "../query-refusals.ts";
 import type { Holder } from "./holder.ts";
 import {
   openDigestRequest,
@@ -26,7 +27,11 @@ export function serveHolder({ peers, holder, sealedReads }: HolderRequestsModule
   peers.handle("identities", async ({ name }, body) => packIdentityLists(await holder().identities(name, openIdentitiesRequest(body))));
   peers.handle("scan", async ({ name }, body, signal) => {
     const partial = await holder().scanMerged(name, openScanRequest(body), signal);
-    return partial === undefined ? NO_PARTIAL : encodeForPeer(partial);
+    if (partial === undefined) return NO_PARTIAL;
+    const bytes = encodeForPeer(partial);
+    // As from a segment that is too large: the same question again is refused again.
+    if (bytes.length > PARTIAL_BYTES_MAX) throw tooLarge(PARTIAL_BYTES_MAX);
+    return bytes;
   });
   peers.handle("release-pin", ({ name }, body) => {
     holder().views.release(name, openReleaseRequest(body));
@@ -40,4 +45,6 @@ export function serveHolder({ peers, holder, sealedReads }: HolderRequestsModule
 
 /** No record matched. A partial is never this short. */
 export const NO_PARTIAL: Uint8Array = new Uint8Array(0);
+/** The longest body of a reply between members (PROTOCOL.md of packages/gossip). */
+const PARTIAL_BYTES_MAX = 64 * 2 ** 20;
 const DONE = new Uint8Array(0);

@@ -3,7 +3,7 @@
  * own node asks its own store by the same methods, without a message.
  *
  * A scan of a peer goes through the same workers, queues and slices as a query of this node: pushes go before it. At most `scansAtOnceMax` of them run
- * at once and the others wait; HeadViews bounds how many there are.
+ * at once and the others wait; the budgets of requests between members bound how many.
  */
 import { toHex } from "@pyromesh/base";
 import type { Clock, Metrics, Random, TenantId } from "@pyromesh/base";
@@ -11,6 +11,7 @@ import type { Catalog } from "@pyromesh/block";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { malformed } from "../../cluster/message.ts";
 import type { Compute, ScanPartial, ScanSpec } from "../../compute/compute.ts";
+import { Gate } from "../gate.ts";
 import { Gathered } from "../gathered.ts";
 import { quarantinesWithin, specAbove } from "../read-plan.ts";
 import { openHeadView } from "./head-view.ts";
@@ -41,6 +42,8 @@ export interface HolderModules {
 }
 
 const SCANS_AT_ONCE_MAX = 8;
+/** Each holds what it has listed so far, which counts as a view only at its end. */
+const DIGESTS_AT_ONCE_MAX = 4;
 /** Records of higher ranks are read and interned in steps of this many bytes, so that a query holds no more of them at once. */
 const STEP_BYTES = 4 * 2 ** 20;
 const READ_COUNT_MAX = 256;
@@ -49,14 +52,13 @@ const QUARANTINES_NAMED_MAX = 5;
 export class Holder {
   readonly views: HeadViews;
   readonly #bootId: string;
-  readonly #scansAtOnceMax: number;
   readonly #modules: HolderModules;
-  readonly #waiting: (() => void)[] = [];
-  #scanCount = 0;
+  readonly #digests = new Gate(DIGESTS_AT_ONCE_MAX);
+  readonly #scans: Gate;
 
   constructor({ bootId, scansAtOnceMax = SCANS_AT_ONCE_MAX, ...views }: HolderOptions, modules: HolderModules) {
     this.#bootId = bootId;
-    this.#scansAtOnceMax = scansAtOnceMax;
+    this.#scans = new Gate(scansAtOnceMax);
     this.#modules = modules;
     this.views = new HeadViews(views, modules);
     const { metrics } = modules;
@@ -65,7 +67,12 @@ export class Holder {
   }
 
   /** `member`: the name of who asks. */
-  async digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
+  digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
+    return this.#digests.run(() => this.#digest(member, request, signal));
+  }
+
+  async #digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
+    signal.throwIfAborted();
     const { clock, head, membersDigest, releasedInto } = this.#modules;
     const opened = await openHeadView(request, this.#modules, signal);
     const about = {
@@ -93,7 +100,8 @@ export class Holder {
   /** Rejects HEAD_VIEW_EXPIRED where a record has left the head meanwhile that must be read from it. */
   scan(member: string, request: ScanRequest, signal: AbortSignal): Promise<readonly ScanPartial[]> {
     return this.views.use(member, request.viewId, (view) =>
-      this.#inTurn(signal, async () => {
+      this.#scans.run(async () => {
+        signal.throwIfAborted();
         const { compute } = this.#modules;
         const gathered = new Gathered(request.spec, { compute, signal });
         for (const [tenant, own] of view.tenants) {
@@ -146,19 +154,6 @@ export class Holder {
     const spans = tenants.map((tenant) => this.#modules.head.spanOf(tenant)).filter((span) => span !== undefined);
     if (spans.length === 0) return undefined;
     return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
-  }
-
-  async #inTurn<T>(signal: AbortSignal, run: () => Promise<T>): Promise<T> {
-    if (this.#scanCount >= this.#scansAtOnceMax) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#scanCount++;
-    try {
-      signal.throwIfAborted();
-      return await run();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#scanCount--;
-      else next(); // takes this place
-    }
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The messages of a query over several heads, drawn in PROTOCOL.md: `digest`, `identities`, `scan`, `release-pin`, `sealed`. Columns of numbers travel as
+ * The messages of a query over several heads, drawn in HEADS.md: `digest`, `identities`, `scan`, `release-pin`, `sealed`. Columns of numbers travel as
  * little-endian bytes.
  *
  * Every decoder throws PEER_MALFORMED for what does not fit.

@@ -11,7 +11,6 @@ import type { Clock, TenantId } from "@pyromesh/base";
 import type { ScanPartial, ScanSpec } from "../../compute/compute.ts";
 import type { Cluster } from "../../cluster/ports.ts";
 import { packedFromPeer } from "../../compute/packed-partial.ts";
-import { tooLarge } from "../query-refusals.ts";
 import { compareDigests, itemsOfLists, listsToAsk, shareOut, takesOf } from "./assign.ts";
 import type { HolderDigests, Item } from "./assign.ts";
 import { judge } from "./completeness.ts";
@@ -20,6 +19,7 @@ import type { Holder } from "./holder.ts";
 import { NO_PARTIAL } from "./holder-requests.ts";
 import { openIdentityLists, packIdentitiesRequest, packScanRequest } from "./messages.ts";
 import type { IdentityLists, ScanRequest, TenantSeries } from "./messages.ts";
+import type { PeerBytes } from "./peer-bytes.ts";
 
 export interface OpenedHeadsOptions {
   readonly answers: readonly HolderAnswer[];
@@ -28,8 +28,7 @@ export interface OpenedHeadsOptions {
   readonly floors: ReadonlyMap<TenantId, number>;
   /** The answer may lack what is named in `missing`. */
   readonly allowPartial: boolean;
-  /** Bytes that peers may send for this query; 0: any. */
-  readonly peerBytesMax: number;
+  readonly peerBytes: PeerBytes;
 }
 
 export interface OpenedHeadsModules {
@@ -56,7 +55,6 @@ export class OpenedHeads {
   readonly #missing = new Set<string>();
   /** Undefined: one holder answers for all that it has. */
   #items: readonly Item[] | undefined;
-  #peerBytes = 0;
   #isReleased = false;
 
   constructor(options: OpenedHeadsOptions, modules: OpenedHeadsModules) {
@@ -66,9 +64,9 @@ export class OpenedHeads {
     this.#alive = new Set(this.#holders.keys());
   }
 
-  /** Stores that answered the digest round. */
-  get storeCount(): number {
-    return this.#options.answers.length;
+  /** The members whose stores answered the digest round, in order of their names. */
+  get members(): readonly string[] {
+    return this.#options.answers.map(({ member }) => member).sort();
   }
 
   /** What the answer lacks because stores failed since the round, in words; only where it may be partial. */
@@ -188,9 +186,9 @@ export class OpenedHeads {
     });
     try {
       const bytes = await cluster.peers.request(member, method, body, { timeoutMs, signal: AbortSignal.any([signal, gone.signal]) });
-      this.#peerBytes += bytes.length;
-      const { peerBytesMax } = this.#options;
-      if (peerBytesMax > 0 && this.#peerBytes > peerBytesMax) throw tooLarge(peerBytesMax);
+      const { peerBytes } = this.#options;
+      peerBytes.add(body.length + bytes.length);
+      peerBytes.check();
       return bytes;
     } catch (error) {
       // Whatever the requests make of an abort, this is why.

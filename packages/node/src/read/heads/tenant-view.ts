@@ -14,20 +14,25 @@ export interface SeriesDigests {
 }
 
 export class TenantView implements SeriesDigests {
-  readonly #columns: RecordColumns;
-  readonly #seriesOf = new Map<bigint, number>();
+  readonly #columns: Pick<RecordColumns, "fingerprintWords" | "identities" | "identityWords" | "ranks" | "seqs">;
+  readonly #columnBytes: number;
+  /** By a hash of the fingerprint: the series and one, or 0. Open addressing, at most half full. A fingerprint is part of a SHA-256, so its lower word is a good hash. */
+  #slots = new Int32Array(64);
+  #seriesCount = 0;
   /** By record: the next record of its series; -1: none. */
   readonly #next: Int32Array;
   /** By series: its first record. */
   #first = new Int32Array(16);
-  #fingerprints = new BigUint64Array(16);
+  #fingerprintWords = new Uint32Array(32);
   #counts = new Uint32Array(16);
   #internedCounts = new Uint32Array(16);
   #sums = new Uint32Array(64);
   #recordCount = 0;
 
   private constructor(columns: RecordColumns) {
-    this.#columns = columns;
+    const { fingerprintWords, identities, identityWords, ranks, seqs } = columns;
+    this.#columns = { fingerprintWords, identities, identityWords, ranks, seqs };
+    this.#columnBytes = columns.sizeBytes;
     this.#next = new Int32Array(columns.count);
   }
 
@@ -47,10 +52,10 @@ export class TenantView implements SeriesDigests {
     return this.#recordCount;
   }
   get seriesCount(): number {
-    return this.#seriesOf.size;
+    return this.#seriesCount;
   }
   get fingerprints(): BigUint64Array {
-    return this.#fingerprints.subarray(0, this.seriesCount);
+    return new BigUint64Array(this.#fingerprintWords.buffer, 0, this.#seriesCount);
   }
   get counts(): Uint32Array {
     return this.#counts.subarray(0, this.seriesCount);
@@ -62,13 +67,13 @@ export class TenantView implements SeriesDigests {
     return this.#sums.subarray(0, this.seriesCount * 4);
   }
   get sizeBytes(): number {
-    return this.#columns.sizeBytes + this.#next.byteLength + this.#first.length * SERIES_BYTES;
+    return this.#columnBytes + this.#next.byteLength + this.#first.length * SERIES_BYTES;
   }
 
   /** The records of a series, by index. */
   *recordsOf(fingerprint: bigint): Generator<number> {
-    const series = this.#seriesOf.get(fingerprint);
-    for (let record = series === undefined ? -1 : this.#first[series]!; record >= 0; record = this.#next[record]!) yield record;
+    const series = this.#slots[this.#slotOf(Number(fingerprint & 0xffff_ffffn), Number(fingerprint >> 32n))]! - 1;
+    for (let record = series < 0 ? -1 : this.#first[series]!; record >= 0; record = this.#next[record]!) yield record;
   }
 
   /** All records, by index. */
@@ -102,15 +107,18 @@ export class TenantView implements SeriesDigests {
   }
 
   #add(record: number): void {
-    const { fingerprints, identities, ranks } = this.#columns;
-    const fingerprint = fingerprints[record]!;
-    let series = this.#seriesOf.get(fingerprint);
-    if (series === undefined) {
-      series = this.#seriesOf.size;
+    const { fingerprintWords, identityWords, ranks } = this.#columns;
+    const [low, high] = [fingerprintWords[record * 2]!, fingerprintWords[record * 2 + 1]!];
+    const slot = this.#slotOf(low, high);
+    let series = this.#slots[slot]! - 1;
+    if (series < 0) {
+      series = this.#seriesCount++;
       if (series === this.#first.length) this.#grow();
-      this.#seriesOf.set(fingerprint, series);
-      this.#fingerprints[series] = fingerprint;
+      this.#fingerprintWords[series * 2] = low;
+      this.#fingerprintWords[series * 2 + 1] = high;
       this.#first[series] = -1;
+      this.#slots[slot] = series + 1;
+      if (this.#seriesCount * 2 > this.#slots.length) this.#rehash();
     }
     this.#next[record] = this.#first[series]!;
     this.#first[series] = record;
@@ -120,25 +128,39 @@ export class TenantView implements SeriesDigests {
     const sums = this.#sums;
     let carry = 0;
     for (let word = 0; word < 4; word++) {
-      const at = record * 16 + word * 4;
-      const added = (identities[at]! | (identities[at + 1]! << 8) | (identities[at + 2]! << 16) | (identities[at + 3]! << 24)) >>> 0;
-      const total = sums[series * 4 + word]! + added + carry;
+      const total = sums[series * 4 + word]! + identityWords[record * 4 + word]! + carry;
       sums[series * 4 + word] = total;
       carry = total >= 2 ** 32 ? 1 : 0;
     }
   }
 
+  /** Where the series is, or where it belongs. */
+  #slotOf(low: number, high: number): number {
+    const mask = this.#slots.length - 1;
+    const words = this.#fingerprintWords;
+    let slot = low & mask;
+    for (let series = this.#slots[slot]! - 1; series >= 0; series = this.#slots[(slot = (slot + 1) & mask)]! - 1) {
+      if (words[series * 2] === low && words[series * 2 + 1] === high) break;
+    }
+    return slot;
+  }
+
+  #rehash(): void {
+    this.#slots = new Int32Array(this.#slots.length * 2);
+    for (let series = 0; series < this.#seriesCount; series++) this.#slots[this.#slotOf(this.#fingerprintWords[series * 2]!, this.#fingerprintWords[series * 2 + 1]!)] = series + 1;
+  }
+
   #grow(): void {
     const length = this.#first.length * 2;
-    const [first, fingerprints, counts, interned, sums] = [new Int32Array(length), new BigUint64Array(length), new Uint32Array(length), new Uint32Array(length), new Uint32Array(length * 4)];
+    const [first, fingerprints, counts, interned, sums] = [new Int32Array(length), new Uint32Array(length * 2), new Uint32Array(length), new Uint32Array(length), new Uint32Array(length * 4)];
     first.set(this.#first);
-    fingerprints.set(this.#fingerprints);
+    fingerprints.set(this.#fingerprintWords);
     counts.set(this.#counts);
     interned.set(this.#internedCounts);
     sums.set(this.#sums);
-    [this.#first, this.#fingerprints, this.#counts, this.#internedCounts, this.#sums] = [first, fingerprints, counts, interned, sums];
+    [this.#first, this.#fingerprintWords, this.#counts, this.#internedCounts, this.#sums] = [first, fingerprints, counts, interned, sums];
   }
 }
 
-/** Columns, and an entry of the map. */
-const SERIES_BYTES = 128;
+/** Columns, and two slots. */
+const SERIES_BYTES = 48;

@@ -1,0 +1,227 @@
+import { expect } from "chai";
+import { MembershipWorld, nameOf } from "../testing/membership-world.ts";
+
+const SECOND = 1000;
+
+function settled(count: number, options: { seed?: number; loss?: number; isGossipOn?: boolean; persistMs?: number } = {}): MembershipWorld {
+  const world = new MembershipWorld({ seed: 1, ...options });
+  world.addSettled(count);
+  world.runFor(6 * SECOND);
+  return world;
+}
+
+/** Three fresh nodes, the first of which made the bucket's identity; each has the others as seeds. */
+function startTogether(seed: number, isGossipOn: boolean): MembershipWorld {
+  const world = new MembershipWorld({ seed, isGossipOn });
+  for (const name of ["a", "b", "c"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 3 });
+  for (const [one, other] of [["a", "b"], ["b", "c"], ["a", "c"]] as const) world.link(one, other);
+  return world;
+}
+
+const isReady = (world: MembershipWorld): boolean => world.live.every(({ core }) => core.table.isFull && core.table.isInContact(world.nowMs) && core.table.view(core.suspects).members.every(({ state }) => state === "active"));
+const stateOf = (world: MembershipWorld, by: string, of: string): string | undefined => {
+  const view = world.member(by).core.table.view(world.member(by).core.suspects);
+  return [...view.members, ...view.gone].find(({ name }) => name === of)?.state;
+};
+const verdictsAgainst = (world: MembershipWorld, ...names: string[]): number => world.verdicts.filter(({ of }) => names.includes(of)).length;
+
+describe("membership in a world of nodes", () => {
+  for (const isGossipOn of [false, true]) {
+    it(`start: three nodes started at the same moment are one cluster within 5 s, gossip ${isGossipOn ? "on" : "off"}`, () => {
+      for (let seed = 1; seed <= 20; seed++) {
+        const world = startTogether(seed, isGossipOn);
+        const tookMs = world.runUntil(() => isReady(world) && world.isConverged, 10 * SECOND);
+        expect(tookMs, `seed ${seed}`).to.be.below(5 * SECOND);
+      }
+    });
+  }
+
+  it("start: nodes that know only one seed find each other through it", () => {
+    const world = new MembershipWorld({ seed: 3 });
+    for (const name of ["a", "b", "c", "d", "e"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 2 });
+    for (const name of ["b", "c", "d", "e"]) world.link(name, "a");
+    expect(world.runUntil(() => isReady(world) && world.live.every(({ core }) => [...core.table.entries].length === 5), 10 * SECOND)).to.be.below(5 * SECOND);
+  });
+
+  it("crash: a machine that is gone without a word is dead to all within 5 s, at 3 and at 10 members, with a loss of 5 %", () => {
+    for (const count of [3, 10]) {
+      for (let seed = 1; seed <= 10; seed++) {
+        const world = settled(count, { seed, loss: 0.05 });
+        world.crash("node-1", { isSilent: true });
+        expect(world.runUntil(() => world.live.every(({ name }) => stateOf(world, name, "node-1") === "dead"), 20 * SECOND), `seed ${seed}`).to.be.below(5 * SECOND);
+        expect(world.verdicts.every(({ of }) => of === "node-1")).to.equal(true);
+      }
+    }
+  });
+
+  it("crash: a process whose links close is dead to all within 3 s", () => {
+    const world = settled(5);
+    world.crash("node-1", { isSilent: false });
+    expect(world.runUntil(() => world.live.every(({ name }) => stateOf(world, name, "node-1") === "dead"), 20 * SECOND)).to.be.below(3 * SECOND);
+  });
+
+  it("crash: of two members the other declares nothing, since it is out of contact and may be the one that is cut off", () => {
+    const world = settled(2);
+    world.crash("node-1", { isSilent: true });
+    world.runFor(60 * SECOND);
+    const { core } = world.member("node-0");
+    expect(core.table.isInContact(world.nowMs)).to.equal(false);
+    expect(core.table.view(core.suspects).members.find(({ name }) => name === "node-1")).to.include({ state: "active", isSuspect: true });
+  });
+
+  it("the seed dies: the others go on, and a newcomer joins by one of them", () => {
+    const world = startTogether(5, false);
+    world.runFor(5 * SECOND);
+    world.crash("a", { isSilent: true });
+    world.runFor(10 * SECOND);
+    expect(world.member("b").core.table.isInContact(world.nowMs)).to.equal(true);
+    world.addFresh("d", { joinAddressCount: 3 });
+    world.link("d", "c");
+    expect(world.runUntil(() => stateOf(world, "b", "d") === "active" && stateOf(world, "d", "a") === "dead", 10 * SECOND)).to.be.below(5 * SECOND);
+  });
+
+  it("restart: a node that comes back with its data is not joining, and whoever held it for dead takes it back", () => {
+    const world = settled(3);
+    world.crash("node-2", { isSilent: false });
+    world.runFor(10 * SECOND);
+    expect(stateOf(world, "node-0", "node-2")).to.equal("dead");
+    world.restart("node-2");
+    expect(world.runUntil(() => isReady(world) && world.isConverged, 10 * SECOND)).to.be.below(5 * SECOND);
+  });
+
+  it("restart with a new address: all dial the new one, without having declared it dead", () => {
+    const world = settled(3);
+    world.crash("node-2", { isSilent: false });
+    world.restart("node-2", { address: "10.0.0.9:7946" });
+    world.runFor(5 * SECOND);
+    for (const name of ["node-0", "node-1"]) expect(world.member(name).core.table.entry("node-2")).to.include({ clusterAddress: "10.0.0.9:7946", status: "alive" });
+    expect(world.verdicts).to.have.length(0);
+  });
+
+  it("an empty disk under an old name: the member joins with its new store, and the old store is lost", () => {
+    const world = settled(3);
+    const oldStore = world.member("node-2").storeId;
+    world.crash("node-2", { isSilent: false });
+    world.restart("node-2", { isWiped: true });
+    world.link("node-2", "node-0");
+    expect(world.runUntil(() => world.live.every(({ core }) => core.table.isMemberFull("node-2")) && isReady(world), 20 * SECOND)).to.be.below(8 * SECOND);
+    expect(world.member("node-0").core.table.isLost(oldStore)).to.equal(true);
+  });
+
+  it("pause: a node that stood still for 20 s accuses nobody when it wakes, and is back within 5 s", () => {
+    for (let seed = 1; seed <= 10; seed++) {
+      const world = settled(5, { seed });
+      world.pause("node-3");
+      world.runFor(20 * SECOND);
+      expect(stateOf(world, "node-0", "node-3")).to.equal("dead");
+      const before = world.suspicions.length;
+      world.resume("node-3");
+      expect(world.runUntil(() => isReady(world) && world.isConverged, 20 * SECOND), `seed ${seed}`).to.be.below(5 * SECOND);
+      expect(world.suspicions.slice(before).filter(({ by }) => by === "node-3")).to.have.length(0);
+      expect(verdictsAgainst(world, "node-0", "node-1", "node-2", "node-4")).to.equal(0);
+    }
+  });
+
+  it("one-way cut: who cannot reach one member asks others, and nobody is declared dead", () => {
+    for (const [from, to] of [["node-0", "node-1"], ["node-1", "node-0"]] as const) {
+      const world = settled(5);
+      world.cut(from, to);
+      world.runFor(120 * SECOND);
+      expect(world.verdicts).to.have.length(0);
+      expect(world.live.every(({ core }) => core.table.isInContact(world.nowMs))).to.equal(true);
+    }
+  });
+
+  it("a node that hears nobody, and whom all hear, declares nobody dead", () => {
+    const world = settled(5);
+    for (const other of ["node-1", "node-2", "node-3", "node-4"]) world.cut(other, "node-0");
+    world.runFor(30 * SECOND);
+    expect(world.verdicts.filter(({ by }) => by === "node-0")).to.have.length(0);
+    expect(world.member("node-0").core.table.isInContact(world.nowMs)).to.equal(false);
+  });
+
+  it("split: the smaller half is declared dead, declares nobody, and all is one again within 35 s of the heal", () => {
+    for (const count of [5, 10]) {
+      const world = settled(count);
+      const minority = Array.from({ length: Math.floor((count - 1) / 2) }, (_, i) => nameOf(i));
+      world.split((name) => (minority.includes(name) ? 1 : 0));
+      world.runFor(600 * SECOND);
+      expect(stateOf(world, nameOf(count - 1), "node-0")).to.equal("dead");
+      expect(world.verdicts.every(({ by, of }) => !minority.includes(by) && minority.includes(of))).to.equal(true);
+      world.heal();
+      expect(world.runUntil(() => isReady(world) && world.isConverged, 60 * SECOND)).to.be.below(35 * SECOND);
+    }
+  });
+
+  it("split in two equal halves: neither declares anybody dead, and all is well at once after the heal", () => {
+    const world = settled(10);
+    world.split((name) => Number(name.slice(5)) % 2);
+    world.runFor(600 * SECOND);
+    expect(world.verdicts).to.have.length(0);
+    expect(world.live.some(({ core }) => core.table.isInContact(world.nowMs))).to.equal(false);
+    world.heal();
+    expect(world.runUntil(() => isReady(world) && world.isConverged && world.live.every(({ core }) => core.suspects.size === 0), 60 * SECOND)).to.be.below(5 * SECOND);
+  });
+
+  it("leave: LEAVING is known to all, then LEFT, and the member's entry does not come back", () => {
+    const world = settled(4);
+    const leaver = world.member("node-3");
+    world.step(leaver, { kind: "changed", changes: leaver.core.table.leave(world.nowMs) });
+    world.runFor(SECOND);
+    expect(stateOf(world, "node-0", "node-3")).to.equal("leaving");
+    world.step(leaver, { kind: "changed", changes: leaver.core.table.left(world.nowMs) });
+    world.runFor(100);
+    world.step(leaver, { kind: "tell-left" });
+    expect(world.runUntil(() => leaver.core.leftKnownByCount >= 2, 5 * SECOND)).to.be.below(SECOND);
+    world.crash("node-3", { isSilent: false });
+    world.runFor(120 * SECOND);
+    expect(["node-0", "node-1", "node-2"].map((name) => stateOf(world, name, "node-3"))).to.deep.equal(["left", "left", "left"]);
+    expect(world.verdicts).to.have.length(0);
+  });
+
+  it("a disk that takes 3 s for a sync makes nobody look dead", () => {
+    const world = settled(5, { persistMs: 3000 });
+    const slow = world.member("node-1");
+    for (let i = 0; i < 10; i++) {
+      world.step(slow, { kind: "changed", changes: slow.core.table.merge({ isWhole: false, entries: [{ ...slow.core.table.own, status: "dead" }], losses: [] }, world.nowMs) });
+      world.runFor(5 * SECOND);
+    }
+    expect(world.verdicts).to.have.length(0);
+    expect(isReady(world)).to.equal(true);
+  });
+
+  it("a large cluster: contact without probes to everyone, at 5 % loss, and a crash that all learn of", function () {
+    this.timeout(60_000);
+    const world = settled(40, { loss: 0.05 });
+    world.counted = new Set(["node-7"]);
+    for (let i = 0; i < 60; i++) {
+      world.runFor(SECOND);
+      for (const { core, name } of world.live) expect(core.table.isInContact(world.nowMs), `${name} at ${world.nowMs}`).to.equal(true);
+    }
+    world.crash("node-3", { isSilent: true });
+    expect(world.runUntil(() => world.live.every(({ name }) => stateOf(world, name, "node-3") === "dead"), 60 * SECOND)).to.be.below(20 * SECOND);
+    expect(world.verdicts.every(({ of }) => of === "node-3")).to.equal(true);
+  });
+
+  it("a large cluster of which two fifths are cut off: the rest is in contact again before they are forgotten, and all is one after the heal", function () {
+    this.timeout(120_000);
+    const world = settled(40);
+    world.split((name) => (Number(name.slice(5)) < 16 ? 1 : 0));
+    const majority = world.live.filter(({ name }) => Number(name.slice(5)) >= 16);
+    expect(world.runUntil(() => majority.every(({ core }) => core.table.isInContact(world.nowMs) && [...core.table.entries].filter(({ status }) => status === "dead").length === 16), 120 * SECOND)).to.be.below(60 * SECOND);
+    world.heal();
+    expect(world.runUntil(() => isReady(world) && world.isConverged, 120 * SECOND)).to.be.below(60 * SECOND);
+  });
+
+  it("the same seed gives the same history", () => {
+    const history = (): string => {
+      const world = settled(6, { seed: 42, loss: 0.2 });
+      world.crash("node-1", { isSilent: true });
+      world.runFor(20 * SECOND);
+      world.restart("node-1");
+      world.runFor(10 * SECOND);
+      return JSON.stringify([world.suspicions, world.verdicts, world.refutedCount, world.live.map(({ core, sentCount }) => [core.table.digest, sentCount])]);
+    };
+    expect(history()).to.equal(history());
+  });
+});
