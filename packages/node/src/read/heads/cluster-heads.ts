@@ -11,7 +11,7 @@
  *
  * Bound: `ROUNDS_MAX` rounds; then the query is refused, or the answer says what it may lack.
  */
-import { messageOf } from "@pyromesh/base";
+import { messageOf, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
 import { NO_FLOOR_MS } from "@pyromesh/block";
@@ -163,9 +163,10 @@ export class ClusterHeads {
   async #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], peerBytes: PeerBytes, signal: AbortSignal): Promise<DigestRoundOutcome> {
     const { clock, cluster, holder } = this.#modules;
     const own = cluster.view.self.storeId;
-    const byName = new Map<string, CatalogEntry>();
-    for (const entry of entries) if (entry.meta.kind === "segment") byName.set(nameOf(entry.meta), entry);
-    const objectsOf = (names: readonly SegmentName[]): PlannedObject[] => names.map((name) => byName.get(nameOf(name))).filter((entry) => entry !== undefined).map((entry) => plannedObject(entry, own));
+    const objectsOf = (names: readonly SegmentName[]): PlannedObject[] => {
+      const wanted = new Set(names.map(nameOf));
+      return entries.filter(({ meta }) => meta.kind === "segment" && wanted.has(nameOf(meta))).map((entry) => plannedObject(entry, own));
+    };
     const request = {
       question: ++this.#question,
       wants,
@@ -173,7 +174,7 @@ export class ClusterHeads {
       startMs: Math.floor(scope.startMs),
       endMs: Math.ceil(scope.endMs),
       services: servicesOf(selectors),
-      planned: PlannedObjects.of(entries),
+      planned: await PlannedObjects.of(entries, new Turns({ clock })),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
     this.#rounds.add({});
