@@ -12,7 +12,7 @@ import { Links, openLinkProxy } from "./link-proxy.mjs";
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** `bucket`: the setting; `env`: credentials. Resolves when every member is ready. */
+/** `bucket`: the setting; "": a folder that the members share. `env`: credentials. Resolves when every member is ready. */
 export async function openCluster({ nodeCount, bucket, env = {}, flushInterval = "2s", bucketSpeed = 10, flags = [] }) {
   const dir = mkdtempSync(path.join(tmpdir(), "pyromesh-chaos-"));
   const links = new Links();
@@ -37,7 +37,7 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
       flags: [
         ...["--http-addr", `127.0.0.1:${member.httpPort}`, "--node-name", name, "--cluster-name", "chaos", "--cluster-secret-file", secretFile],
         ...["--cluster-addr", `127.0.0.1:${member.clusterPort}`, "--cluster-advertise", `127.0.0.1:${member.proxy.port}`],
-        ...["--bucket", bucket, "--flush-interval", flushInterval, ...joins, ...flags],
+        ...["--bucket", bucket === "" ? `file://${path.join(dir, "bucket")}` : bucket, "--flush-interval", flushInterval, ...joins, ...flags],
       ],
     });
   };
@@ -78,8 +78,8 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
       const deadlineMs = performance.now() + timeoutMs;
       for (;;) {
         const states = await Promise.all(names.map((name) => health(members.get(name))));
-        if (states.every(({ mayStopNext }) => mayStopNext === true)) return;
-        if (performance.now() > deadlineMs) throw new Error(`not settled after ${timeoutMs} ms: ${JSON.stringify(states)}`);
+        if (states.every(({ mayStop }) => mayStop === true)) return;
+        if (performance.now() > deadlineMs) throw new Error(`not settled after ${timeoutMs} ms: ${states.map(({ reasons = [] }, at) => `${names[at]} says: ${reasons.join("; ")}`).join(" | ")}`);
         await sleep(200);
       }
     },
@@ -114,7 +114,7 @@ async function health({ url }) {
     const reply = await fetch(`${url}/api/v1/cluster/health`, { signal: AbortSignal.timeout(2_000) });
     return await reply.json();
   } catch (error) {
-    return { mayStopNext: false, because: [String(error)] };
+    return { mayStop: false, reasons: [String(error)] };
   }
 }
 

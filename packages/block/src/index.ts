@@ -46,4 +46,4 @@ export { SourceSet } from "./catalog/source-set.ts";
 export type { HeardObject, HeardOutcome, HeardRefusal, Origin } from "./catalog/heard-object.ts";
 export { bytesSource, findDataset, openSection, openSections, readDataset, readFooter, readIdentities, readIdentityBytes, verifySegment } from "./segment/segment-reader.ts";
 export type { DatasetRange, RangeSource } from "./segment/segment-reader.ts";
-export { buildSegment, encodeSection, encodeSectionAside, withSegmentMeta } from "./segment/segment-writer.ts";
+export { buildSegment, encodeSection, encodeSectionAside, isWorthCompressing, withSegmentMeta } from "./segment/segment-writer.ts";

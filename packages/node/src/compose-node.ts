@@ -7,7 +7,7 @@
  * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
  * and in its bucket.
  */
-import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
 import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
@@ -20,6 +20,7 @@ import { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
 import { readClusterSecrets } from "./config/cluster-secrets.ts";
+import { bucketIn } from "./config/config.ts";
 import type { Config } from "./config/config.ts";
 import { joinAddressCount, joinAddresses } from "./config/join-addresses.ts";
 import type { JoinEntry } from "./config/join-entry.ts";
@@ -57,6 +58,7 @@ export class ComposedNode {
   readonly #world: World;
   readonly #limits: LiveLimits;
   readonly #memory: MemoryPlan;
+  readonly #lastRefusals: LastRefusals;
   readonly #connectionCountMax: number;
   readonly #node: Node;
   #listeners: readonly Listener[] = [];
@@ -74,6 +76,7 @@ export class ComposedNode {
     const workerCount = workerCountOf(config, machine);
     this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
     this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
+    this.#lastRefusals = new LastRefusals(world);
     this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
   }
 
@@ -133,6 +136,7 @@ export class ComposedNode {
       measureDisk: () => space.measure(),
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
+      lastRefusals: () => this.#lastRefusals.texts,
       ...(config.clusterName !== undefined && { openCluster: (store: OwnStore) => this.#openCluster(config.clusterName!, store) }),
       onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
@@ -146,6 +150,7 @@ export class ComposedNode {
     const config = this.#config;
     const { clock, disk, logger, machine, metrics, random, openPeerNetwork = noPeerNetwork, readTextFile = NO_CONFIG_FILE.readFile } = this.#world;
     const { clusterAddress, clusterAdvertise, clusterSecretFile: secretFile, httpAddress, httpAdvertise } = config;
+    if (config.bucket === bucketIn(config.dataDir)) logger.warn("the bucket is a folder of this node's own: other members are refused until all have the same --bucket", { bucket: config.bucket });
     const { keyFile, stateFile } = await inDataDir(config, () => disk.openClusterFiles());
     const advertised = (port: number): string => advertisedClusterAddress(clusterAddress, port, clusterAdvertise, { firstAddress: machine.firstAddress });
     const seeds = (): Promise<readonly string[]> => seedsOf(config.join, { readTextFile, logger });
@@ -184,7 +189,7 @@ export class ComposedNode {
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
     const routesOptions = { limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
-    const modules = { clock, compression, logger, metrics };
+    const modules = { clock, compression, logger, metrics, lastRefusals: this.#lastRefusals };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
     const main = { ...common, ...httpAddress, operators: "loopback" } as const;
     if (adminAddress === undefined) {

@@ -90,6 +90,8 @@ export interface NodeModules {
   readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onReleased" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
   /** Absent: the node has no cluster. */
   readonly openCluster?: (store: OwnStore) => Promise<JoinedCluster>;
+  /** Requests that were refused, in words, for the other members. */
+  readonly lastRefusals?: () => readonly string[];
   /** Called once the node has left its cluster, by an operator's word: its process may end. */
   readonly onLeft?: () => void;
   /** The node cannot go on, and its process ends: the next start puts it right. */
@@ -461,11 +463,11 @@ export class Node {
     cluster: JoinedCluster,
     { segmentMemory, link, ...parts }: Pick<Engines, "catalog" | "flusher" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory; readonly source: ObjectSource },
   ): Member {
-    const { clock, logger, metrics } = this.#modules;
+    const { clock, lastRefusals, logger, metrics } = this.#modules;
     const { head } = parts;
     const release = new ClusterRelease(
       { dueAfterMs: dueAfterMsOf(this.#config.flushIntervalMs), cutBytesMax: () => Math.min(this.#config.flushSizeBytes, head.cutBytesMax) },
-      { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, clock, logger, metrics },
+      { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
     );
     const leaving = new Leaving({ membership: cluster, flush: release.flush, isEmpty: () => release.isEmpty, clock, logger });
     return { cluster, release, leaving };
@@ -549,7 +551,7 @@ export class Node {
   #health(): FoundHealth {
     const { cluster, flusher, head } = this.#replayed;
     const { openCount, cutCount } = head.stats;
-    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: [] };
+    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: this.#modules.lastRefusals?.() ?? [] };
     return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
   }
 

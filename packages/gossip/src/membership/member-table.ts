@@ -270,7 +270,7 @@ export class MemberTable {
     const own = this.#own;
     const isGone = this.#rules.isGone(own.joins, goneJoins);
     if (incarnation < own.incarnation && !isGone) return;
-    if (this.#fault !== undefined) return;
+    if (this.#hasGivenUp) return;
     this.#put({
       ...own,
       incarnation: Math.max(own.incarnation, incarnation) + 1,
@@ -305,6 +305,12 @@ export class MemberTable {
     }
     const isWeaker = own.claimsFull === entry.claimsFull ? own.storeId < entry.storeId : !own.claimsFull;
     if (isWeaker) this.#fault ??= { code: "NAME_TAKEN", message: `another live node (at ${entry.clusterAddress}) has the name ${own.name}: give this one a --node-name of its own` };
+  }
+
+  /** With its store twice, a node answers a little longer than it needs to know, so that the other knows as well. */
+  get #hasGivenUp(): boolean {
+    if (this.#fault?.code === "STORE_TWICE") return (this.#rival?.count ?? Infinity) > RIVAL_TURNS;
+    return this.#fault !== undefined;
   }
 
   // ---- what this node sees and decides

@@ -1,5 +1,6 @@
 import { expect } from "chai";
 import { HISTORIES } from "./testing/model-histories.ts";
+import { runRandomHistory } from "./testing/random-history.ts";
 import { runHistory } from "./testing/model-world.ts";
 
 describe("membership: the histories of the model, over member tables", () => {
@@ -10,4 +11,17 @@ describe("membership: the histories of the model, over member tables", () => {
       expect(runHistory(world, [], history, mustAnswer)).to.equal(undefined);
     });
   }
+});
+
+describe("membership: random histories of the model, over member tables", () => {
+  // Tens of thousands were run when the rules were written; these few guard against what is broken at once.
+  it("keep every promise", () => {
+    for (let seed = 1; seed <= 60; seed++) expect(runRandomHistory(seed).violation, `seed ${seed}`).to.equal(undefined);
+  }).timeout(60_000);
+
+  it("are the same again from the same seed", () => {
+    const first = runRandomHistory(7);
+    expect(runRandomHistory(7).history).deep.equal(first.history);
+    expect(first.world.counts.acks).to.be.greaterThan(0);
+  });
 });

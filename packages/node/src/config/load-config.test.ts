@@ -161,10 +161,6 @@ describe("config: refusals", () => {
     expect(load({ flags: { node_name: "a", zone: "z", tokens: "64", cluster_addr: "127.0.0.1:7946" } }).clusterName).to.equal(undefined);
   });
 
-  it("a cluster needs a bucket that its members share", () => {
-    expect(refusalOf({ flags: { cluster_name: "c" } })).to.match(/^--cluster-name: the members of a cluster share one bucket.*: set bucket/);
-  });
-
   it("names, addresses and numbers of a cluster are checked", () => {
     const bucket = { cluster_name: "c", bucket: "file:///b" };
     expect(refusalOf({ flags: { ...bucket, join: "node-1" } })).to.include('join: "node-1" is no address that a node is reached at');

@@ -133,9 +133,6 @@ function refusalsTogether(config: Config, given: ReadonlyMap<string, GivenValue>
   if (clusterKey !== undefined && config.clusterName === undefined) {
     refusals.push(`${place(clusterKey)}: ${clusterKey} makes this node a member of a cluster, and a cluster has a name: set cluster_name, the same on every member`);
   }
-  if (config.clusterName !== undefined && !given.has("bucket")) {
-    refusals.push(`${place("cluster_name")}: the members of a cluster share one bucket, and the default is a folder of this node's own: set bucket, the same on every member`);
-  }
   if (config.authFile !== undefined) {
     refusals.push(`${place("auth_file")}: this version does not check tokens: take out auth_file and put a proxy that does in front of it`);
   }

@@ -105,7 +105,7 @@ export const HISTORIES: readonly ModelHistory[] = [
   {
     name: "LIST is older than a clearing",
     world: THREE_RF2,
-    off: ["listAfterClear"],
+    off: ["listAfterClear", "listAfterLearning"],
     history: [["PUSH", 0, 0, 1, 0], ["flush", 0], ["flush", 1], ["time", 8], ["drop", 1], ["wipe", 0], ["time", 8], ["isolate", 1], ["QUERY", 2, 2]],
     violation: "missing",
   },
@@ -233,6 +233,13 @@ export const HISTORIES: readonly ModelHistory[] = [
     world: THREE,
     off: ["readFull", "voteFull"],
     history: [["PUSH", 0, 0, 1, 0], ["wipe", 2], ["QUERY", 2, 2]],
+    violation: "missing",
+  },
+  {
+    name: "a member that the reader did not know held a record under one ack, and flushed it",
+    world: GROWING,
+    off: ["listAfterLearning"],
+    history: [["join", 2], ["FLUSH"], ["join", 1], ["isolate", 2], ["PUSH", 0, 5, 1, 0], ["flush", 0], ["time", 8], ["mend", 2, 1], ["time", 8]],
     violation: "missing",
   },
 ];

@@ -124,6 +124,7 @@ interface Known {
   readonly cleared: Set<StoreId>;
   readonly left: Set<StoreId>;
   readonly acks: Map<StoreId, number>;
+  readonly boots: Map<StoreId, string>;
 }
 
 export interface Push {
@@ -202,7 +203,13 @@ export class ModelWorld {
       d.isUp = true;
       d.listStart = 0;
     }
-    for (let round = 0; round < 2; round++) for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) this.#gossip(i, j);
+    for (let round = 0; round < 2; round++) {
+      for (let i = 0; i < count; i++) {
+        this.#save(this.nodes[i]!, true);
+        for (let j = 0; j < count; j++) this.#gossip(i, j);
+      }
+    }
+    for (let i = 0; i < count; i++) this.#save(this.nodes[i]!, true);
     for (let i = 0; i < count; i++) for (let j = 0; j < count; j++) if (i !== j) this.nodes[i]!.table.onHeard(nameOf(j), this.nodes[j]!.storeId, this.#nowMs(this.nodes[i]!));
   }
 
@@ -240,7 +247,7 @@ export class ModelWorld {
       gaps: new Map(),
       matched: new Set(),
       listNeededAt: -1,
-      known: { cleared: new Set(), left: new Set(), acks: new Map() },
+      known: { cleared: new Set(), left: new Set(), acks: new Map(), boots: new Map() },
     };
     d.table = this.#openTable(d, isFull);
     return d;
@@ -351,8 +358,8 @@ export class ModelWorld {
       const acks = d.known.acks.get(entry.storeId);
       d.known.acks.set(entry.storeId, entry.acksHeld);
       if (acks !== undefined && entry.acksHeld > acks) isDue ||= this.#isOn("listAfterRise");
-      // Left out with any other rule: it would hide what that rule is for.
-      if (acks === undefined && this.#off.size === 0) isDue = true;
+      if (d.known.boots.get(entry.storeId) !== entry.bootId) isDue ||= this.#isOn("listAfterLearning");
+      d.known.boots.set(entry.storeId, entry.bootId);
     }
     return isDue;
   }
