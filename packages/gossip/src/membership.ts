@@ -12,8 +12,9 @@ import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, t
 import type { ClusterView, StoreId } from "@pyromesh/ring";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
-import { MemberTable, type Changes, type MemberTableOptions, type OwnFault } from "./membership/member-table.ts";
+import { MemberTable, type Changes, type MemberTableOptions } from "./membership/member-table.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./membership/messages.ts";
+import type { OwnFault } from "./membership/own-fault.ts";
 import { MEMBERSHIP_SETTINGS, MembershipCore, type MembershipEffect, type MembershipEvent, type MembershipSettings } from "./membership/step.ts";
 
 /** The file in the data directory. */
