@@ -410,13 +410,12 @@ export class MembershipCore {
   }
 
   #onPersisted(version: number, nowMs: number): void {
-    this.table.persisted(version, nowMs);
+    const changes = this.table.persisted(version, nowMs);
     for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
+    this.#isRosterStale = true; // who is on disk now is vouched for
+    if (this.#isPersisted) this.#published = this.table.own;
+    this.#apply(changes, "self", "", nowMs);
     if (!this.#isPersisted) return;
-    this.#published = this.table.own;
-    // What a majority has acknowledged makes this node full once it is on disk, and that is for all to know.
-    this.#isRosterStale = true;
-    this.#effects.push({ kind: "view-changed" });
     this.#payOwed();
     this.#tellNews(nowMs);
   }
