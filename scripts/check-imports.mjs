@@ -77,7 +77,7 @@ const ENGINES = [
  */
 const NODE_ENDS = [
   { file: "serve.ts", files: /^(compose-node|world|real-world)\.ts$|^(process|config)\//, packages: /^@pyromesh\/base$/ },
-  { file: "real-world.ts", files: /^world\.ts$|^(process|config)\/|^compute\/node-threads\.ts$/, packages: /^@pyromesh\/(base|block|api)$/ },
+  { file: "real-world.ts", files: /^world\.ts$|^(process|config)\/|^compute\/node-threads\.ts$/, packages: /^@pyromesh\/(base|block|api|gossip)$/ },
   { file: "world.ts", files: /^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /^@pyromesh\// },
   { file: "index.ts", files: /^(compose-node|world)\.ts$|^(process|config)\/|^compute\/worker-threads\.ts$/, packages: /./ },
 ];

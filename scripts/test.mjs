@@ -51,7 +51,7 @@ const checked = ["--reporter-option", `checksPassed=${checks.length - failed.len
 // Most slow tests wait, so two groups run at once. Tests that measure time run alone afterwards.
 const sideBySide = await Promise.all([
   runMocha(["packages/*/dist/**/*.test.js", "packages/*/dist-test/**/*.test.js", "bench/dist/**/*.test.js"], checked),
-  runMocha(["test/{bucket,compat,durability,golden,operation,scripts,sim}/*.test.mjs"]),
+  runMocha(["test/{bucket,chaos,compat,durability,golden,operation,scripts,sim}/*.test.mjs"]),
 ]);
 const results = [...sideBySide, await runMocha(["test/{browser,limits}/**/*.test.mjs"])];
 const [passed, failedCount, skipped] = [0, 1, 2].map((at) => results.reduce((sum, counts) => sum + (counts?.[at] ?? (at === 1 ? 1 : 0)), 0));

@@ -46,7 +46,7 @@ export async function pushText(node, n, headers) {
   return reply.status;
 }
 
-/** The result of a query: push number -> value, and the number of records in the receipt. */
+/** The result of a query: push number -> value, and what the receipt says: how many records, and the sum of their identities. */
 export async function countedPushes(node, startMs, endMs) {
   const reply = await call(node, "querier.v1.QuerierService/SelectMergeStacktraces", {
     profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
@@ -64,5 +64,5 @@ export async function countedPushes(node, startMs, endMs) {
       if (found !== null) counted.set(Number(found[1]), Number(values[at + 1]));
     }
   }
-  return { counted, recordCount: Number(reply.headers.get("x-pyromesh-records")) };
+  return { counted, recordCount: Number(reply.headers.get("x-pyromesh-records")), identitySum: reply.headers.get("x-pyromesh-identity-sum") };
 }

@@ -1,4 +1,5 @@
 export { adminRoutes } from "./admin/admin.ts";
+export type { ClusterAdmin, ClusterHealth, ClusterStatus, LostStoreStatus, MemberHealth, MemberStatus } from "./ports/cluster.ts";
 export { threadPoolCompression } from "./ports/compression.ts";
 export type { Compression } from "./ports/compression.ts";
 export { Discards } from "./write/discards.ts";
@@ -43,10 +44,12 @@ export type { WriteLimits } from "./write/push.ts";
 export { DEFAULT_QUERY_LIMITS } from "./read/query-limits.ts";
 export type { QueryLimits } from "./read/query-limits.ts";
 export { RateLimit } from "./write/rate-limit.ts";
+export type { RateLimits } from "./write/rate-limit.ts";
 export { printRender, printRenderDiff } from "./print/render-reply.ts";
 export { route } from "./ports/route.ts";
 export { apiRoutes, dataRoutes, QUERY_BODY_BYTES_MAX_DEFAULT } from "./routes.ts";
 export type { ApiRoutesModules } from "./routes.ts";
+export { LastRefusals } from "./listener/last-refusals.ts";
 export { HttpListener } from "./listener/http-listener.ts";
 export type { ApiServerModules, ApiServerOptions, ServerLimits } from "./listener/server.ts";
 export { parseCorsOrigin } from "./listener/site-gate.ts";

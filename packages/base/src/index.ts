@@ -1,3 +1,5 @@
+export { atomicFile, syncDirectory } from "./atomic-file.ts";
+export type { AtomicFile } from "./atomic-file.ts";
 export { assert, unreachable } from "./assert.ts";
 export { ByteReader, ByteWriter, compareBytes, decodeUtf8, encodeUtf8, toHex, WORD_BYTES, wordSkew } from "./bytes.ts";
 export { crc32 } from "./checksum.ts";

@@ -11,8 +11,8 @@ import type { StoreOpener } from "./entries/store.ts";
 import { FileCheckpoint } from "./recovery/checkpoint.ts";
 import type { Checkpoint } from "./recovery/checkpoint.ts";
 import type { FormatPlace } from "./recovery/format-file.ts";
-import { atomicFile } from "./store/atomic-file.ts";
-import type { AtomicFile } from "./store/atomic-file.ts";
+import { atomicFile } from "@pyromesh/base";
+import type { AtomicFile } from "@pyromesh/base";
 import { levelStoreOpener, storeDir } from "./store/level-store.ts";
 
 export interface HeadDisk extends FormatPlace {

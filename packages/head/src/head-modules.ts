@@ -8,7 +8,7 @@ import type { Checkpoint } from "./recovery/checkpoint.ts";
 import type { Cut } from "./state/cut.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import type { OrdinalName } from "./state/store-identity.ts";
-import type { AtomicFile } from "./store/atomic-file.ts";
+import type { AtomicFile } from "@pyromesh/base";
 import type { QueueLimits } from "./store/write-queue.ts";
 
 /** Past `queueBytesMax` an append is refused with `HEAD_BUSY`. */
@@ -81,8 +81,11 @@ export interface ReplayReport {
 export interface HeadStats {
   readonly openBytes: number;
   readonly openCount: number;
-  /** How long ago the open head took its first record since nothing was open (or since this start), by the monotonic clock; undefined: nothing is. */
-  readonly openAgeMs: number | undefined;
+  /** Of the open records those of rank 0, which are this store's to flush. */
+  readonly ownOpenBytes: number;
+  readonly ownOpenCount: number;
+  /** How long ago the first of these came since none was open (or since this start), by the monotonic clock; undefined: none is. */
+  readonly ownOpenAgeMs: number | undefined;
   readonly cutBytes: number;
   readonly cutCount: number;
   readonly sealedBytes: number;

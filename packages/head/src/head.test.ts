@@ -406,13 +406,13 @@ describe("head", () => {
 
     it("the open head's age is told by the monotonic clock since its first commit, and ends with the cut", async () => {
       const { head } = await startHead(world);
-      expect(head.stats.openAgeMs).equal(undefined);
+      expect(head.stats.ownOpenAgeMs).equal(undefined);
       await head.append(makeRecord(1));
       world.clock.ms += 500;
       await head.append(makeRecord(2));
-      expect(head.stats.openAgeMs).equal(500);
+      expect(head.stats.ownOpenAgeMs).equal(500);
       await head.cut();
-      expect(head.stats.openAgeMs).equal(undefined);
+      expect(head.stats.ownOpenAgeMs).equal(undefined);
     });
   });
 

@@ -32,17 +32,21 @@ import type { QuarantineEntry } from "./recovery/quarantine.ts";
 import type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts";
 import { recover } from "./recovery/recovery.ts";
 import type { Change } from "./state/change.ts";
-import { planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
+import type { CutChange } from "./state/cut-change.ts";
+import { namedIn, planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
 import { printCut } from "./state/cut.ts";
-import type { Cut } from "./state/cut.ts";
+import type { Cut, HeldWindow } from "./state/cut.ts";
 import type { SeriesDigest } from "./state/digest.ts";
 import type { EntryFilter } from "./state/entry-filter.ts";
+import { isOwnFilter, matcherOf } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
 import { duplicateOf, placeIn } from "./state/placing.ts";
+import { collectPage } from "./state/record-columns.ts";
+import type { CollectFilter, RecordColumns } from "./state/record-columns.ts";
 import { planRename, planReseal, planSeal, planUnseal } from "./state/sealing.ts";
 import type { SealedSegment } from "./state/sealing.ts";
-import { digestOf, entryOf, pinOf, selectPage } from "./state/selection.ts";
+import { digestOf, entryOf, pinOf, replicaPage, selectPage } from "./state/selection.ts";
 import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 import type { HeadState } from "./state/state.ts";
 import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
@@ -66,7 +70,7 @@ export class Head {
   #found: FoundStore | undefined;
   /** Undefined until replayed. */
   #state: HeadState | undefined;
-  #openSinceMs: number | undefined;
+  #ownSinceMs: number | undefined;
   #isClosed = false;
   readonly #dueAfterMs: number;
 
@@ -195,7 +199,7 @@ export class Head {
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) await this.#writer.repair();
-    if (state.open.recordCount > 0) this.#openSinceMs = clock.monotonicMs();
+    if (state.open.ownCount > 0) this.#ownSinceMs = clock.monotonicMs();
     await this.#disk.start();
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
@@ -243,14 +247,30 @@ export class Head {
   cut(filter?: EntryFilter): Promise<Cut | undefined> {
     return this.#job(async (state) => {
       const { clock } = this.#modules;
-      const change = filter === undefined ? planCut(state, clock.nowMs()) : await planCutOf(state, filter, clock.nowMs(), new Turns({ clock }));
-      if (change === undefined) return undefined;
-      await this.#write(change, () => {
-        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
-        this.#tell("cuts", () => this.#modules.onCut?.(change.cut));
-      });
-      return change.cut;
+      // Where only records of rank 0 are open, as on a node that is alone, a cut of them is one of everything, which looks at no record.
+      const isOfAll = filter === undefined || (isOwnFilter(filter) && state.open.ownCount === state.open.recordCount);
+      return this.#cut(state, isOfAll ? planCut(state, clock.nowMs()) : await planCutOf(state, matcherOf(filter), clock.nowMs(), new Turns({ clock })));
     });
+  }
+
+  /** Cuts those of these records that are open when their turn comes. Undefined where none is. As `cut` otherwise. */
+  cutRecords(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
+    const { clock } = this.#modules;
+    return this.#job(async (state) => this.#cut(state, await planCutOf(state, namedIn(state, identities), clock.nowMs(), new Turns({ clock }))));
+  }
+
+  async #cut(state: HeadState, change: CutChange | undefined): Promise<Cut | undefined> {
+    if (change === undefined) return undefined;
+    await this.#write(change, () => {
+      if (state.open.ownCount === 0) this.#ownSinceMs = undefined;
+      this.#tell("cuts", () => this.#modules.onCut?.(change.cut));
+    });
+    return change.cut;
+  }
+
+  /** Length of the shortest list of stores under which a record is held, open or cut; 0: by this store alone. Undefined: none is held. */
+  get storeCountMin(): number | undefined {
+    return this.#replayed().table.storeCountMin;
   }
 
   /** Cuts not yet sealed, oldest first; after a restart with the same ids. */
@@ -275,9 +295,43 @@ export class Head {
     return selectPage(this.#replayed(), filter, pin, { fromSeq, countMax }, this.#dueAfterMs);
   }
 
+  /**
+   * Open records of ranks above 0, of all tenants, in the order in which they came, so those due longest come first: another store is to flush them. Pages
+   * as those of `select`, but of one moment each.
+   */
+  replicas({ fromSeq = 0, countMax = 1000 }: { readonly fromSeq?: number; readonly countMax?: number } = {}): EntryPage {
+    return replicaPage(this.#replayed(), { fromSeq, countMax }, this.#dueAfterMs);
+  }
+
+  /** By tenant and window, how many records are open, and how many each cut holds: the open head, and each cut, names a window of its own. */
+  windows(): readonly HeldWindow[] {
+    const state = this.#replayed();
+    return [state.open, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(({ groups }) => Array.from(groups, ({ tenant, windowStartMs, recordCount }) => ({ tenant, windowStartMs, recordCount })));
+  }
+
+  /** The lists of stores that records of the head have, open or cut, with how many have each. */
+  storeLists(): readonly { readonly stores: readonly Uint8Array[]; readonly recordCount: number }[] {
+    return this.#replayed().table.storeLists();
+  }
+
+  /** The seq of the oldest record that is open or cut; undefined: there is none. */
+  get oldestSeq(): number | undefined {
+    return this.#replayed().table.firstSeq;
+  }
+
   /** The count and the sum of identities of the records that match, by fingerprint. Rejects `HEAD_PIN_EXPIRED`. */
   digest(filter: TenantFilter, pin: HeadPin): Promise<ReadonlyMap<bigint, SeriesDigest>> {
     return digestOf(this.#replayed(), filter, pin, new Turns(this.#modules));
+  }
+
+  /** It holds the record, open or cut. */
+  has(identity: Uint8Array): boolean {
+    return this.#replayed().holds(identity);
+  }
+
+  /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
+  collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
+    return collectPage(this.#replayed(), filter, into, fromSeq);
   }
 
   /** What the head knows of one record; undefined: it does not hold it. */
@@ -305,7 +359,7 @@ export class Head {
       const release = planRelease(state, identities);
       if (release === undefined) return 0;
       await this.#write(release, () => {
-        if (state.open.recordCount === 0) this.#openSinceMs = undefined;
+        if (state.open.ownCount === 0) this.#ownSinceMs = undefined;
         this.#tell("releases", () => this.#modules.onReleased?.(release.identityKeys));
       });
       this.#writer.reclaim(release);
@@ -496,7 +550,9 @@ export class Head {
     return {
       openBytes,
       openCount: state?.open.recordCount ?? 0,
-      openAgeMs: this.#openSinceMs === undefined ? undefined : this.#modules.clock.monotonicMs() - this.#openSinceMs,
+      ownOpenBytes: state?.open.ownBytes ?? 0,
+      ownOpenCount: state?.open.ownCount ?? 0,
+      ownOpenAgeMs: this.#ownSinceMs === undefined ? undefined : this.#modules.clock.monotonicMs() - this.#ownSinceMs,
       cutBytes,
       cutCount: state?.cutCount ?? 0,
       sealedBytes: this.#disk.sealedBytes,
@@ -583,7 +639,7 @@ export class Head {
         apply: () => {
           state.take(commit, clock.monotonicMs());
           this.#disk.wroteRecords(commit.bytes);
-          this.#openSinceMs ??= clock.monotonicMs();
+          if (state.open.ownCount > 0) this.#ownSinceMs ??= clock.monotonicMs();
           this.#writeCheckpoint();
           const { group: committed, firstSeq } = commit;
           this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ place, record }, index) => ({ seq: firstSeq + index, rank: place.rank, record }))));

@@ -1,13 +1,14 @@
 export type { SeriesDigest } from "./state/digest.ts";
 export type { EntryFilter } from "./state/entry-filter.ts";
+export { RecordColumns } from "./state/record-columns.ts";
+export type { CollectFilter } from "./state/record-columns.ts";
 export type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
-export type { Cut, CutGroup } from "./state/cut.ts";
+export type { Cut, CutGroup, HeldWindow } from "./state/cut.ts";
 export type { DiskUse } from "./disk/disk-budget.ts";
 export type { DiskPlan } from "./disk/disk-plan.ts";
 export { Head } from "./head.ts";
 export { checkHeadFormat } from "./recovery/format-file.ts";
 export type { CommittedRecord, HeadModules, HeadOptions, HeadStats, NewSegment, RenamedSegment, ReplayReport, SealedCut } from "./head-modules.ts";
-export type { AtomicFile } from "./store/atomic-file.ts";
 export type { LivePage, LiveRecord, SeqRange, UnreadableRecord } from "./recovery/live-records.ts";
 export type { BucketMark } from "./entries/meta-entry.ts";
 export { folderDisk } from "./head-disk.ts";

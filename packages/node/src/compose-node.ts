@@ -7,14 +7,23 @@
  * What must stay true: no module holds state of a node. A node that is dropped at any moment, as a crash does, leaves nothing but what is on its disk
  * and in its bucket.
  */
-import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
+import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
 import { CodedError, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
+import type { PeerNetwork } from "@pyromesh/gossip";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
+import { dueAfterMsOf } from "./background/due-time.ts";
+import { JoinedCluster } from "./cluster/joined-cluster.ts";
+import type { OwnStore } from "./cluster/joined-cluster.ts";
+import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
+import { readClusterSecrets } from "./config/cluster-secrets.ts";
+import { bucketIn } from "./config/config.ts";
 import type { Config } from "./config/config.ts";
+import { joinAddressCount, joinAddresses } from "./config/join-addresses.ts";
+import type { JoinEntry } from "./config/join-entry.ts";
 import { limitsFor } from "./config/limits.ts";
 import type { TenantLimits } from "./config/limits.ts";
 import { LiveLimits } from "./config/live-limits.ts";
@@ -49,6 +58,7 @@ export class ComposedNode {
   readonly #world: World;
   readonly #limits: LiveLimits;
   readonly #memory: MemoryPlan;
+  readonly #lastRefusals: LastRefusals;
   readonly #connectionCountMax: number;
   readonly #node: Node;
   #listeners: readonly Listener[] = [];
@@ -66,6 +76,7 @@ export class ComposedNode {
     const workerCount = workerCountOf(config, machine);
     this.#memory = planMemory({ memoryBytes: machine.memoryBytes, workerCount });
     this.#limits = new LiveLimits(config, { ...world, ...(configFile ?? NO_CONFIG_FILE) });
+    this.#lastRefusals = new LastRefusals(world);
     this.#node = this.#makeNode(startWorkers(workerCount, this.#memory, world));
   }
 
@@ -125,11 +136,51 @@ export class ComposedNode {
       measureDisk: () => space.measure(),
       openBucket: async () => new MeteredBucket(await openBucket(config.bucket), { clock, metrics }),
       openLocal: () => inDataDir(config, () => disk.openLocalFiles()),
+      lastRefusals: () => this.#lastRefusals.texts,
+      ...(config.clusterName !== undefined && { openCluster: (store: OwnStore) => this.#openCluster(config.clusterName!, store) }),
+      onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
         inDataDir(config, () =>
-          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
+          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes, dueAfterMs: dueAfterMsOf(config.flushIntervalMs) }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
         ),
     });
+  }
+
+  async #openCluster(clusterName: string, store: OwnStore): Promise<JoinedCluster> {
+    const config = this.#config;
+    const { clock, disk, logger, machine, metrics, random, openPeerNetwork = noPeerNetwork, readTextFile = NO_CONFIG_FILE.readFile } = this.#world;
+    const { clusterAddress, clusterAdvertise, clusterSecretFile: secretFile, httpAddress, httpAdvertise } = config;
+    if (config.bucket === bucketIn(config.dataDir)) logger.warn("the bucket is a folder of this node's own: other members are refused until all have the same --bucket", { bucket: config.bucket });
+    const { keyFile, stateFile } = await inDataDir(config, () => disk.openClusterFiles());
+    const advertised = (port: number): string => advertisedClusterAddress(clusterAddress, port, clusterAdvertise, { firstAddress: machine.firstAddress });
+    const seeds = (): Promise<readonly string[]> => seedsOf(config.join, { readTextFile, logger });
+    return JoinedCluster.open(
+      {
+        clusterName,
+        nodeName: config.nodeName,
+        ...clusterAddress,
+        advertised,
+        httpAddress: (address) => advertisedHttpAddress(httpAddress, this.#listeners[0]?.port ?? httpAddress.port, httpAdvertise, address),
+        zone: config.zone ?? "",
+        tokenCount: config.tokenCount,
+        replication: config.replication,
+        joinAddressCount: joinAddressCount(await seeds(), advertised(clusterAddress.port)),
+        isGossipOn: config.isGossipOn,
+        build: this.#world.buildInfo.version,
+      },
+      store,
+      {
+        network: await openPeerNetwork(),
+        keyFile,
+        stateFile,
+        loadSecrets: secretFile === undefined ? undefined : async () => readClusterSecrets(await readTextFile(secretFile), secretFile),
+        seeds,
+        clock,
+        random,
+        logger,
+        metrics,
+      },
+    );
   }
 
   /** HTTP on its address, and admin requests on one of their own where `--admin-addr` names it. */
@@ -138,7 +189,7 @@ export class ComposedNode {
     const { adminAddress, allowedHosts, corsOrigins, httpAddress, isMultitenant } = this.#config;
     const routesOptions = { limitsOf: this.#limitsOf, queryBodyBytesMax: QUERY_BODY_BYTES_MAX_DEFAULT };
     const routesModules = this.#routesModules();
-    const modules = { clock, compression, logger, metrics };
+    const modules = { clock, compression, logger, metrics, lastRefusals: this.#lastRefusals };
     const common = { isMultitenant, sites: { allowedHosts, corsOrigins }, limits: this.#serverLimits(this.#connectionCountMax) };
     const main = { ...common, ...httpAddress, operators: "loopback" } as const;
     if (adminAddress === undefined) {
@@ -158,7 +209,9 @@ export class ComposedNode {
   #routesModules(): ApiRoutesModules {
     const { clock, metrics } = this.#world;
     const options = { limitsOf: this.#limitsOf };
-    const modules = { sink: this.#node.sink, rateLimit: new RateLimit(options, { clock }), counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
+    const { usage } = this.#node;
+    const rateLimit = new RateLimit({ limitsOf: (tenant) => usage.rateLimitsOf(tenant, this.#limitsOf(tenant)), onTaken: (tenant, sizeBytes) => usage.noteTaken(tenant, sizeBytes) }, { clock });
+    const modules = { sink: this.#node.sink, rateLimit, counts: new PushCounts({ metrics }), discards: new Discards({ metrics }), clock };
     return { source: this.#node.source, admin: this.#node.admin, clock, push: pushHandler(options, modules), ingest: ingestHandler(options, modules) };
   }
 
@@ -179,6 +232,8 @@ const NO_CONFIG_FILE = {
     throw new Error("no configuration file here");
   },
 };
+
+const noPeerNetwork = (): Promise<PeerNetwork> => Promise.reject(new Error("no network between members here"));
 
 function startWorkers(workerCount: number, plan: MemoryPlan, { clock, endProcess, logger, metrics, openThreads }: World): WorkerCompute {
   return new WorkerCompute(
@@ -208,6 +263,13 @@ function connectionCountMaxOf({ openFilesMax }: Machine, logger: Logger): number
   if (plan.kind === "too-few") throw new CodedError({ code: "OPEN_FILES_TOO_FEW", kind: "failed_precondition", message: plan.message });
   if (plan.isShort) logger.warn("few files may be open, so this node takes fewer connections: raise the limit (ulimit -n) for more", { openFilesMax, connectionsMax: plan.connectionCountMax });
   return plan.connectionCountMax;
+}
+
+function seedsOf(join: readonly JoinEntry[], { readTextFile, logger }: { readonly readTextFile: (path: string) => Promise<string>; readonly logger: Logger }): Promise<readonly string[]> {
+  return joinAddresses(join, {
+    readFile: readTextFile,
+    onProblem: (entry, problem) => logger.warn("a member to join cannot be found", { entry, problem }),
+  });
 }
 
 /** Replaces an error of the operating system by DATA_DIR_UNUSABLE, which says in words what is wrong with the data directory. */

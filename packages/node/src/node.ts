@@ -12,17 +12,38 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource, SealedReads } from "@pyromesh/block";
+import type { ObjectSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
+import { majorityOf } from "@pyromesh/ring";
+import { ClusterRelease } from "./background/cluster-release.ts";
+import { dueAfterMsOf } from "./background/due-time.ts";
+import { Leaving } from "./background/leaving.ts";
+import { SegmentMemory } from "./background/segment-memory.ts";
+import { aloneCluster } from "./cluster/alone.ts";
+import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
+import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
+import type { ClusterCommands } from "./cluster/node-cluster-admin.ts";
+import { ClusterHeads } from "./read/heads/cluster-heads.ts";
+import { Holder } from "./read/heads/holder.ts";
+import { serveHolder } from "./read/heads/holder-requests.ts";
+import { sealedPeers } from "./read/heads/sealed-peers.ts";
+import type { Cluster } from "./cluster/ports.ts";
+import type { FoundHealth } from "./cluster/shown-health.ts";
+import { AppendHandler } from "./cluster/append-handler.ts";
+import { AppendSenders } from "./cluster/append-senders.ts";
+import { ArrivalRegister } from "./cluster/arrival-register.ts";
+import { HeldAcks } from "./cluster/held-acks.ts";
 import type { BuildInfo } from "./process/build-info.ts";
 import type { Compute, InsertedRecord } from "./compute/compute.ts";
 import type { Config } from "./config/config.ts";
 import type { DiskSpace } from "./process/data-disk.ts";
 import { limitsFor, printLimits } from "./config/limits.ts";
 import type { LimitsInForce } from "./config/limits.ts";
+import { printAddress } from "./config/setting.ts";
 import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
 import { AMPLE_MEMORY } from "./process/memory-plan.ts";
 import type { MemoryPlan } from "./process/memory-plan.ts";
@@ -40,14 +61,20 @@ import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { ActiveSeries } from "./write/active-series.ts";
+import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
-import { placeOnSelf } from "./write/placement.ts";
+import { ClusterUsage } from "./write/cluster-usage.ts";
+import { Hints } from "./write/hints.ts";
+import { Placement } from "./write/placement.ts";
+import { Replicator } from "./write/replicator.ts";
 import { WriteHealth } from "./write/write-health.ts";
 import { Writer } from "./write/writer.ts";
 
 /** How often the log says how far the replay is. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
 const FLUSH_TIMEOUT_MS = 30_000;
+/** What a member remembers of the identities in its own and others' segments: 16 bytes a record. Beyond it they are read again. */
+const SEGMENT_IDENTITY_BYTES_MAX = 32 * 2 ** 20;
 /** How many queries for labels run at once. More would be no faster, since the workers are busy, and each holds what it has listed so far. */
 const LISTINGS_AT_ONCE_MAX = 8;
 
@@ -60,7 +87,15 @@ export interface NodeModules {
   readonly openBucket: () => Promise<Bucket>;
   readonly openLocal: () => Promise<LocalFiles>;
   /** The signal ends it, where the node is to stop before it is open. */
-  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
+  readonly openHead: (modules: Pick<HeadModules, "onCommitted" | "onCut" | "onReleased" | "onSealed" | "onRenamed"> & { readonly signal: AbortSignal }) => Promise<Head>;
+  /** Absent: the node has no cluster. */
+  readonly openCluster?: (store: OwnStore) => Promise<JoinedCluster>;
+  /** Requests that were refused, in words, for the other members. */
+  readonly lastRefusals?: () => readonly string[];
+  /** Called once the node has left its cluster, by an operator's word: its process may end. */
+  readonly onLeft?: () => void;
+  /** The node cannot go on, and its process ends: the next start puts it right. */
+  readonly onHopeless?: (error: Error) => void;
   readonly buildInfo: BuildInfo;
   /** Absent: that of a process that lacks no memory. */
   readonly memory?: MemoryPlan;
@@ -80,18 +115,29 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
 
 /** The parts that exist once the head is replayed. */
 interface Engines {
+  readonly cluster: Cluster;
+  /** Undefined: the node is alone. */
+  readonly member: Member | undefined;
   readonly bucket: Bucket;
   readonly local: LocalFiles;
   readonly head: Head;
   readonly generations: Generations;
   readonly catalog: Catalog;
   readonly flusher: Flusher;
+  readonly heldAcks: HeldAcks;
   readonly link: BucketLink;
   readonly objects: ObjectReader;
   readonly unreadable: UnreadableObjects;
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
   readonly reader: Reader;
+}
+
+/** What a member of a cluster has besides. */
+interface Member {
+  readonly cluster: JoinedCluster;
+  readonly release: ClusterRelease;
+  readonly leaving: Leaving;
 }
 
 /** What the replay leaves behind. */
@@ -106,6 +152,9 @@ export class Node {
   readonly sink: ProfileSink;
   readonly source: QueuedSource;
   readonly admin: NodeAdmin;
+  /** What this node takes of limits that hold for the cluster. */
+  readonly usage: ClusterUsage;
+  readonly #activeSeries: ActiveSeries;
   readonly #config: Config;
   readonly #modules: NodeModules;
   readonly #progress: StartProgress;
@@ -127,6 +176,8 @@ export class Node {
     this.sink = {
       push: (tenant, profiles, caller) => (this.#engines === undefined ? Promise.reject(this.#refusal()) : this.#engines.writer.push(tenant, profiles, caller)),
     };
+    this.#activeSeries = new ActiveSeries({ elsewhere: (tenant) => this.usage.seriesElsewhere(tenant) }, modules);
+    this.usage = new ClusterUsage({ ...modules, series: this.#activeSeries });
     const { queriesAtOnceMax } = modules.memory ?? AMPLE_MEMORY;
     this.source = new QueuedSource(
       {
@@ -134,7 +185,7 @@ export class Node {
         waitingMax: config.queuedQueriesMax,
         waitMaxMs: config.queryQueueTimeoutMs,
       },
-      { ...modules, source: () => this.#replayed.reader },
+      { ...modules, source: () => this.#replayed.reader, isAlone: modules.openCluster === undefined },
     );
     this.admin = this.#makeAdmin();
   }
@@ -165,14 +216,38 @@ export class Node {
     const { logger } = this.#modules;
     if (this.#config.retentionMs > 0) logger.warn("this version deletes nothing, whatever --retention says: the bucket grows; --retention 0 ends this warning");
     await this.replay();
-    const { catalog, flusher, head, link, writeHealth } = this.#replayed;
+    const { catalog, flusher, head, link, member, writeHealth } = this.#replayed;
     await writeHealth.start();
+    const wasMarked = head.bucketMark !== undefined;
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
+    if (member !== undefined && this.#stopping === undefined) await this.#join(member, { wasMarked });
     // A stop that began meanwhile goes on: it must not find the node taking pushes again.
     if (this.#stopping !== undefined) return;
     this.#phase = "ready";
     flusher.start();
     logger.info("ready", { segments: catalog.entryCount, store: Buffer.from(head.storeId).toString("hex") });
+  }
+
+  /** Resolves when this node is a full member of its cluster. */
+  async #join({ cluster, release }: Member, { wasMarked }: { readonly wasMarked: boolean }): Promise<void> {
+    const { head, link } = this.#replayed;
+    this.#checkStore();
+    this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
+    const { founder } = link;
+    // A bucket from before there were clusters names no founder: whoever wrote to it goes on, with others that join it.
+    const isFirst = founder === "self" || (founder === "unnamed" && wasMarked) || (this.#config.join.length === 0 && wasMarked);
+    cluster.start({ isFounder: this.#config.isBucketInit || (isFirst && head.bucketMark !== undefined), bucket: link.guarded });
+    release.start();
+    await cluster.joined(this.#stopped.signal);
+  }
+
+  /** A loss in the head, or a copied data directory, makes the store take another id. For the other members that is another store, which joins anew: at the next start. */
+  #checkStore(): void {
+    const { head, member } = this.#engines ?? {};
+    if (head === undefined || member === undefined || toHex(head.storeId) === member.cluster.view.self.storeId) return;
+    const error = unavailable("STORE_ID_CHANGED", `the store has a new id (${toHex(head.storeId)}), and the cluster knows it under its former one: the node must be started again`);
+    this.#modules.logger.error("the store has a new id; the process ends, and its next start joins the cluster under it", { error });
+    this.#modules.onHopeless?.(error);
   }
 
   async #stop(): Promise<void> {
@@ -185,6 +260,7 @@ export class Node {
     // What is being opened can only be closed once it is open. Its failure is reported to whoever started it.
     await this.#replaying?.catch(() => undefined);
     await this.#starting?.catch(() => undefined);
+    await this.#engines?.member?.release.stop();
     await this.#engines?.flusher.stop();
     for (const close of this.#closers.reverse()) await close();
   }
@@ -200,7 +276,7 @@ export class Node {
     this.#closers.push(() => local.close());
 
     this.#progress.begin("opening the head");
-    const activeSeries = new ActiveSeries({}, this.#modules);
+    const activeSeries = this.#activeSeries;
     const arrivalTimes = new ArrivalTimes({});
     const generations = new Generations((generation) => compute.drop(generation));
     signal.throwIfAborted();
@@ -213,12 +289,21 @@ export class Node {
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
         compute.insert(generations.open, records);
+        late.engines?.heldAcks.refresh();
         for (const { record } of entries) this.source.onCommitted(record.tenant);
       },
-      onCut: ({ cutId }) => late.engines?.flusher.noteCut(cutId),
-      onSealed: (sealed) => late.engines?.flusher.noteSealed(sealed),
+      onCut: (cut) => late.engines?.flusher.noteCut(cut),
+      onReleased: () => {
+        late.engines?.heldAcks.refresh();
+        late.engines?.member?.release.noteReleased();
+      },
+      onSealed: (sealed) => {
+        late.engines?.heldAcks.noteSealed(sealed.segments.map(({ key }) => key));
+        late.engines?.flusher.noteSealed(sealed);
+      },
       onRenamed: (renamed) => {
-        const { catalog, flusher, objects } = late.engines ?? {};
+        const { catalog, flusher, heldAcks, objects } = late.engines ?? {};
+        heldAcks?.noteRenamed(renamed.fromKey, renamed.segment.key);
         flusher?.noteRenamed(renamed);
         // The bucket may hold another segment under the former key: drop what is cached, and again when no query reads the old file any more.
         objects?.forget(renamed.fromKey);
@@ -256,9 +341,19 @@ export class Node {
       },
     );
     await interned;
+    // The rows of a takeover's cut are read when it is sealed.
+    for (const { cutId, isTakeover } of head.cuts()) if (isTakeover) generations.leave(cutId);
 
     this.#progress.begin("reading which segments wait for the bucket");
-    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes });
+    signal.throwIfAborted();
+    const joined = await this.#modules.openCluster?.({
+      storeId: head.storeId,
+      heldAcks: head.storeCountMin === undefined ? Infinity : majorityOf(head.storeCountMin),
+      hasSealed: head.sealed().length > 0,
+      bucketId: () => head.bucketMark?.bucketId ?? "",
+    });
+    if (joined !== undefined) this.#closers.push(() => joined.stop());
+    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes }, joined);
     late.engines = engines;
     // After a loss in the head, a file that it does not name may be the only copy of its records.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
@@ -267,12 +362,19 @@ export class Node {
     return engines;
   }
 
-  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed): Engines {
+  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed, joined: JoinedCluster | undefined): Engines {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
+    const httpAddress = printAddress(config.httpAddress);
+    const cluster: Cluster =
+      joined ??
+      aloneCluster(
+        { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version },
+        () => head.storeId,
+      );
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
-    const source = new PlacedSource({ bucket, localFiles: local });
+    const source = new PlacedSource({ bucket, localFiles: local, ...(joined !== undefined && { peers: sealedPeers(() => cluster) }) });
     const objects = new ObjectReader({ cacheBytesMax: objectCacheBytes }, { source });
     const unreadable = new UnreadableObjects({
       clock,
@@ -283,8 +385,9 @@ export class Node {
     });
     const link = new BucketLink(
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
-      { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key) },
+      { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key), onListed: () => this.#onListed() },
     );
+    const segmentMemory = joined && new SegmentMemory({ identityBytesMax: SEGMENT_IDENTITY_BYTES_MAX }, { clock });
     const flusher = new Flusher(
       {
         intervalMs: config.flushIntervalMs,
@@ -293,22 +396,50 @@ export class Node {
           return Math.min(config.flushSizeBytes, head.cutBytesMax);
         },
       },
-      { head, compute, bucket: link.guarded, local, catalog, generations, clock, uploadClock: bucketClock, logger, metrics },
+      { head, compute, bucket: link.guarded, local, catalog, generations, ...(segmentMemory && { listener: segmentMemory }), clock, uploadClock: bucketClock, logger, metrics },
     );
+    const senders = new AppendSenders({ cluster, clock });
+    this.#closers.push(() => Promise.resolve(senders.stop()));
+    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent });
+    const register = new ArrivalRegister({}, { clock });
+    cluster.peers.handle("arrival", async (_from, body) => register.handle(body));
+    const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
+    this.#closers.push(() => Promise.resolve(hints.stop()));
+    const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
+    flusher.onProgress(() => heldAcks.refresh());
+    if (joined !== undefined) this.usage.start(joined);
+    this.#closers.push(() => Promise.resolve(this.usage.stop()));
+    const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
+    const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
+    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });
+    cluster.peers.handle("append", (from, body) => appends.handle(from, body));
     const writer = new Writer({
       activeSeries,
       arrivalTimes,
+      arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
+      cluster,
       compute,
       head,
       clock,
-      placement: placeOnSelf(() => head.storeId),
+      replicator: new Replicator({
+        cluster,
+        head,
+        senders,
+        placement,
+        onUnkept: (identity, member) => hints.note(identity, member),
+        clock,
+        metrics,
+      }),
       limitsFor: (tenant) => limitsFor(this.#limits, tenant),
-      floorOf: (tenant) => catalog.floorOf(tenant),
+      floorOf,
       openGeneration: () => generations.open,
-      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
+      refusesBecause,
     });
+    const member = joined && segmentMemory && this.#composeMember(joined, { segmentMemory, catalog, flusher, head, link, local, source });
+    const heads = member && segmentMemory && this.#composeHeads(member, { segmentMemory, catalog, generations, head, link, local });
     const reader = new Reader({
       clock,
+      heads,
       compute,
       segments: new SegmentSource({ objects, unreadable }),
       unreadable,
@@ -321,10 +452,53 @@ export class Node {
       objectSpan: (tenant) => catalog.spanOf(tenant),
       gapsWithin: (tenants, startMs, endMs) => link.gapsWithin(tenants, startMs, endMs),
       headSpan: (tenant) => spanAbove(catalog.floorOf(tenant), head.spanOf(tenant)),
+      aboveFloor: (tenant, span) => spanAbove(catalog.floorOf(tenant), span),
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { bucket, local, head, generations, catalog, flusher, link, objects, unreadable, writeHealth, writer, reader };
+    return { cluster, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer, reader };
+  }
+
+  #composeMember(
+    cluster: JoinedCluster,
+    { segmentMemory, link, ...parts }: Pick<Engines, "catalog" | "flusher" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory; readonly source: ObjectSource },
+  ): Member {
+    const { clock, lastRefusals, logger, metrics } = this.#modules;
+    const { head } = parts;
+    const release = new ClusterRelease(
+      { dueAfterMs: dueAfterMsOf(this.#config.flushIntervalMs), cutBytesMax: () => Math.min(this.#config.flushSizeBytes, head.cutBytesMax) },
+      { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
+    );
+    const leaving = new Leaving({ membership: cluster, flush: release.flush, isEmpty: () => release.isEmpty, clock, logger });
+    return { cluster, release, leaving };
+  }
+
+  #composeHeads(
+    { cluster, release }: Member,
+    { segmentMemory, catalog, generations, head, link, local }: Pick<Engines, "catalog" | "generations" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory },
+  ): ClusterHeads {
+    const { clock, compute, metrics, random } = this.#modules;
+    const holder = new Holder(
+      { bootId: cluster.view.self.bootId },
+      { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest, metrics },
+    );
+    const sealedReads = new SealedReads({}, { catalog, localFiles: local });
+    serveHolder({ peers: cluster.peers, holder: () => holder, sealedReads: () => sealedReads });
+    return new ClusterHeads({
+      clock,
+      cluster,
+      holder,
+      metrics,
+      addByMeta: (heard, origin) => catalog.addByMeta(heard, origin),
+      refresh: (signal) => link.refreshForReader(signal),
+      listBeganMs: (fromMs) => link.listBeganMs(fromMs),
+    });
+  }
+
+  #onListed(): void {
+    this.#engines?.member?.cluster.onListed();
+    this.#engines?.member?.release.onListed();
+    this.#checkStore();
   }
 
   /** Catalogues what earlier processes sealed and did not bring to the bucket. */
@@ -373,6 +547,38 @@ export class Node {
     };
   }
 
+  /** Of a node alone. */
+  #health(): FoundHealth {
+    const { cluster, flusher, head } = this.#replayed;
+    const { openCount, cutCount } = head.stats;
+    const said = { ownRecords: openCount + cutCount, keptRecords: 0, backlogBytes: flusher.backlog.bytes, takeovers: 0, lastRefusals: this.#modules.lastRefusals?.() ?? [] };
+    return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
+  }
+
+  /** The operator's words. Throws NODE_STARTING. */
+  #commands(): ClusterCommands {
+    const { cluster, leaving } = this.#replayed.member!; // a node with `openCluster` has it once it is replayed
+    /** Resolves when it has begun; it goes on in the background. */
+    const begun = async (leave: Promise<void>): Promise<void> => {
+      const isLeaving = new Promise<void>((resolve) => {
+        const stop = cluster.onChange(({ self }) => {
+          if (self.state === "active") return;
+          stop();
+          resolve();
+        });
+      });
+      leave.catch((error: unknown) => {
+        if (!this.#stopped.signal.aborted) this.#modules.logger.warn("the cluster was not left", { reason: messageOf(error) });
+      });
+      await Promise.race([leave, isLeaving]);
+    };
+    return {
+      forget: (name, options) => cluster.forget(name, options),
+      leave: () => begun(leaving.leave(this.#stopped.signal).then(() => this.#modules.onLeft?.())),
+      drain: () => begun(leaving.drain(this.#stopped.signal)),
+    };
+  }
+
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
@@ -380,8 +586,10 @@ export class Node {
   #notReadyBecause(of: "queries" | undefined): string | undefined {
     if (this.#phase === "stopping") return "stopping";
     if (this.#phase === "starting") return this.#progress.words;
+    const { link, member, writeHealth } = this.#replayed;
+    const { state } = member?.cluster.view.self ?? {};
+    if (state === "leaving" || state === "left") return `${state === "leaving" ? "leaving" : "it has left"} the cluster`;
     if (of === "queries") return undefined;
-    const { link, writeHealth } = this.#replayed;
     const reason = link.waitsBecause ?? writeHealth.refusesBecause;
     return reason === undefined ? undefined : `writes: ${reason}; queries are answered`;
   }
@@ -389,7 +597,7 @@ export class Node {
   #makeAdmin(): NodeAdmin {
     return {
       notReadyBecause: (of) => this.#notReadyBecause(of),
-      flush: async (signal) => this.#replayed.flusher.flush(FLUSH_TIMEOUT_MS, signal),
+      flush: async (signal) => (this.#replayed.member?.release.flush ?? this.#replayed.flusher).flush(FLUSH_TIMEOUT_MS, signal),
       quarantine: (): readonly QuarantineEntry[] => this.#replayed.head.quarantine(),
       acknowledgeQuarantine: async () => {
         const { head, link } = this.#replayed;
@@ -405,6 +613,11 @@ export class Node {
       runtimeConfigYaml: (mode) => printRuntimeConfig(this.#limits, mode),
       buildInfo: () => this.#modules.buildInfo,
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
+      cluster: new NodeClusterAdmin({
+        cluster: () => this.#replayed.cluster,
+        commands: this.#modules.openCluster === undefined ? undefined : () => this.#commands(),
+        health: (signal) => this.#replayed.member?.release.health.ask(signal) ?? Promise.resolve(this.#health()),
+      }),
     };
   }
 }

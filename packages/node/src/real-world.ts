@@ -1,10 +1,11 @@
 /** The world of a real process: its clock and chance, node:http, the data directory, the bucket of `--bucket`, worker threads. */
 import { readFile } from "node:fs/promises";
-import { availableParallelism } from "node:os";
+import { availableParallelism, networkInterfaces } from "node:os";
 import { fileURLToPath } from "node:url";
 import { HttpListener, threadPoolCompression } from "@pyromesh/api";
 import { fasterClock, Metrics, openLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { openBucket } from "@pyromesh/block";
+import { loadLibp2pNetwork } from "@pyromesh/gossip";
 import { nodeThreads } from "./compute/node-threads.ts";
 import type { Config } from "./config/config.ts";
 import { readBuildInfo } from "./process/build-info.ts";
@@ -28,6 +29,8 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
     random,
     logger,
     metrics: new Metrics(),
+    openPeerNetwork: () => loadLibp2pNetwork({ clock, logger }),
+    readTextFile: (path) => readFile(path, "utf8"),
     network: { listen: (options, modules) => HttpListener.open(options, modules) },
     disk: dataDirDisk(dataDir, { clock, random, logger }),
     openBucket: (setting) => openBucket(setting === "" ? undefined : setting, { dataDir, clock, random, logger }),
@@ -36,13 +39,18 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
       return nodeThreads;
     },
     compression: threadPoolCompression,
-    machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit() },
+    machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit(), firstAddress: firstAddress() },
     buildInfo: readBuildInfo(),
     configFile: { readFile: (path) => readFile(path, "utf8"), load },
     pages: loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url))),
     profiler: new ProcessProfiler({ clock }),
     endProcess: () => process.exit(1),
   };
+}
+
+function firstAddress(): string | undefined {
+  const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
+  return all.find(({ address, internal }) => !internal && !address.startsWith("fe80:") && !address.startsWith("169.254."))?.address;
 }
 
 /** How many times as fast as written LISTs and tries of an upload follow one another. Only tests set it. */

@@ -8,6 +8,7 @@
 import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pages } from "@pyromesh/api";
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
+import type { PeerNetwork } from "@pyromesh/gossip";
 import type { WorkerThreads } from "./compute/worker-threads.ts";
 import type { Config } from "./config/config.ts";
 import type { BuildInfo } from "./process/build-info.ts";
@@ -22,6 +23,10 @@ export interface World {
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly network: Network;
+  /** The network between members; asked for where the settings make this node one. Absent: there is none. */
+  readonly openPeerNetwork?: () => Promise<PeerNetwork>;
+  /** A file that a setting names: the cluster's secret, a list of members. Absent: there are no files. */
+  readonly readTextFile?: (path: string) => Promise<string>;
   readonly disk: NodeDisk;
   /** `setting`: `--bucket`. Opens nothing that would have to be closed before the node stops. */
   readonly openBucket: (setting: string) => Promise<Bucket>;
@@ -39,6 +44,8 @@ export interface World {
   readonly profiler?: DebugProfiler;
   /** Ends the process, and with it the node: its workers cannot be kept alive. */
   readonly endProcess: (error: Error) => void;
+  /** The node has left its cluster, by an operator's word. Absent: it goes on, and answers that it has left. */
+  readonly onLeft?: () => void;
 }
 
 /** Listens for HTTP: node:http on a port, or a network in memory. */
@@ -59,6 +66,8 @@ export interface Machine {
   readonly memoryBytes: number;
   /** Undefined: no limit, or none that is known. */
   readonly openFilesMax: number | undefined;
+  /** The first address that is neither loopback nor of its own link only: what others are told where a node listens on every interface. */
+  readonly firstAddress?: string | undefined;
 }
 
 export interface ConfigFile {

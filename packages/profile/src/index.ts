@@ -75,6 +75,7 @@ export { PprofWriter } from "./pprof/pprof-write.ts";
 export type { Frame, PprofHead } from "./pprof/pprof-write.ts";
 export { encodedRecordOf, recordFingerprint, recordHeader, recordIdentity } from "./record/record.ts";
 export type { RecordHeader } from "./record/record.ts";
+export { verifiedRecord } from "./record/record-check.ts";
 export { decodeRecord, RecordDecoder } from "./record/record-decode.ts";
 export type { DecodedRecord } from "./record/record-decode.ts";
 export type { RecordUse } from "./record/record-encode.ts";

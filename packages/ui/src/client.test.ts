@@ -48,6 +48,12 @@ describe("querier client", () => {
     expect(JSON.parse(requests[0]!.body)).to.deep.include({ labelNames: ["service_name", "__profile_type__"] });
   });
 
+  it("a flame graph has the receipt of its answer, where the headers come through", async () => {
+    const headers = { "x-pyromesh-records": "12", "x-pyromesh-identity-sum": "0a", "x-pyromesh-objects": "3", "x-pyromesh-stores": "2" };
+    expect((await clientAnswering(200, {}, { headers }).client.flameGraph(SELECTION, 0, signal())).receipt).to.deep.equal({ recordCount: 12, objectCount: 3, storeCount: 2, identitySum: "0a" });
+    expect((await clientAnswering(200, {}).client.flameGraph(SELECTION, 0, signal())).receipt).to.equal(undefined);
+  });
+
   it("a list that was cut says how far it goes", async () => {
     const { client } = clientAnswering(200, {}, { headers: { "x-pyromesh-truncated": "100 of more" } });
     expect((await client.services(SPAN, signal())).truncated).to.equal("100 of more");

@@ -21,6 +21,15 @@ export interface Answered<T> {
   readonly missing: string;
 }
 
+/** What an answer was made of. The same question to any node counts the same records, with the same sum. */
+export interface Receipt {
+  readonly recordCount: number;
+  readonly objectCount: number;
+  /** Nodes that had some of the records in memory. */
+  readonly storeCount: number;
+  readonly identitySum: string;
+}
+
 /** A list that may be cut off. */
 interface AnsweredList<T> extends Answered<T[]> {
   /** `100 of 2000`, or `100 of more`, where the list was cut off; empty where it was not. */
@@ -88,15 +97,15 @@ export class QuerierClient {
     return { value, missing, truncated };
   }
 
-  async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<Answered<FlameGraph>> {
+  async flameGraph(selection: Selection, maxNodes: number, signal: AbortSignal): Promise<Answered<FlameGraph> & { readonly receipt: Receipt | undefined }> {
     const request = { ...selectionBody(selection), ...(maxNodes > 0 ? { maxNodes } : {}) };
-    const { body, missing } = await this.#call("SelectMergeStacktraces", request, signal);
+    const { body, missing, receipt } = await this.#call("SelectMergeStacktraces", request, signal);
     const graph = recordOf(body["flamegraph"]);
     const value = {
       names: listOf(graph["names"]).map(textOf),
       levels: listOf(graph["levels"]).map((level) => listOf(recordOf(level)["values"]).map(Number)),
     };
-    return { value, missing };
+    return { value, missing, receipt };
   }
 
   /** The node adds them up over all stacktraces that begin with `callSite`. Returns the first `limit` by `order`. */
@@ -130,7 +139,7 @@ export class QuerierClient {
     return { hasData: body["dataIngested"] === true, oldestMs: Number(body["oldestProfileTime"] ?? 0), newestMs: Number(body["newestProfileTime"] ?? 0) };
   }
 
-  async #call(method: string, request: object, signal: AbortSignal, service = "querier.v1.QuerierService"): Promise<{ body: Record<string, unknown>; missing: string; truncated: string }> {
+  async #call(method: string, request: object, signal: AbortSignal, service = "querier.v1.QuerierService"): Promise<Reply> {
     if (!/^[\x20-\x7e]*$/.test(this.#options.tenant)) throw new QuerierError("invalid_argument", `No tenant can be called ${this.#options.tenant}: ids are of A-Z a-z 0-9 ! _ . * ' ( ) -.`);
     const headers: Record<string, string> = { "content-type": "application/json", "connect-protocol-version": "1" };
     if (this.#options.tenant !== "") headers["x-scope-orgid"] = this.#options.tenant;
@@ -147,7 +156,7 @@ export class QuerierClient {
     }
     const body = parseBody(text);
     if (response.ok && body !== undefined) {
-      return { body, missing: response.headers.get("x-pyromesh-missing") ?? "", truncated: response.headers.get("x-pyromesh-truncated") ?? "" };
+      return { body, missing: response.headers.get("x-pyromesh-missing") ?? "", truncated: response.headers.get("x-pyromesh-truncated") ?? "", receipt: receiptOf(response.headers) };
     }
     if (response.ok) throw new QuerierError("unreadable", `The answer to ${method} is not a JSON object. Is something between this page and the node?`);
     const code = typeof body?.["code"] === "string" ? body["code"] : "unknown";
@@ -155,6 +164,21 @@ export class QuerierClient {
     const canBePartial = response.headers.get("x-pyromesh-partial") === "possible";
     throw new QuerierError(response.status === 401 ? "unauthenticated" : code, message, { canBePartial });
   }
+}
+
+interface Reply {
+  readonly body: Record<string, unknown>;
+  readonly missing: string;
+  readonly truncated: string;
+  readonly receipt: Receipt | undefined;
+}
+
+/** Undefined where something between drops the headers. */
+function receiptOf(headers: Headers): Receipt | undefined {
+  const identitySum = headers.get("x-pyromesh-identity-sum");
+  if (identitySum === null) return undefined;
+  const count = (name: string): number => Number(headers.get(`x-pyromesh-${name}`) ?? 0);
+  return { recordCount: count("records"), objectCount: count("objects"), storeCount: count("stores"), identitySum };
 }
 
 function selectionBody(selection: Selection): object {

@@ -1,5 +1,6 @@
 /** Routes about the node itself: probes, metrics, settings, and the operator's commands. */
 import { invalidArgument } from "@pyromesh/base";
+import { clusterRoutes } from "./cluster-routes.ts";
 import { debugPprofRoutes } from "./debug-pprof.ts";
 import type { ApiReply, Handler } from "../ports/http.ts";
 import type { ConfigMode, DebugProfiler, NodeAdmin } from "../ports/ports.ts";
@@ -30,6 +31,7 @@ export function adminRoutes(admin: NodeAdmin, profiler?: DebugProfiler): readonl
     route("POST", "/flush", async (request) => json(await admin.flush(request.signal)), { isOperator: true }),
     route("GET", "/admin/quarantine", () => Promise.resolve(json({ entries: admin.quarantine() })), { isOperator: true }),
     route("POST", "/admin/quarantine", async () => json({ acknowledged: await admin.acknowledgeQuarantine() }), { isOperator: true }),
+    ...(admin.cluster === undefined ? [] : clusterRoutes(admin.cluster)),
     ...(profiler === undefined ? [] : debugPprofRoutes(profiler)),
   ];
 }

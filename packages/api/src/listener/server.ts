@@ -18,6 +18,7 @@ import type { Connection, RequestHost } from "./request-context.ts";
 import type { ApiReply } from "../ports/http.ts";
 import type { IncomingRequest, OutgoingResponse } from "../ports/http-stream.ts";
 import { refuseOperator } from "./operator-gate.ts";
+import type { LastRefusals } from "./last-refusals.ts";
 import { RefusalLog, refusalReason } from "./refusal-log.ts";
 import type { PaceRule } from "./reader-pace.ts";
 import { Replies } from "./replies.ts";
@@ -101,6 +102,8 @@ export interface ApiServerModules {
   readonly routes: readonly Route[];
   /** Absent: Node's thread pool. */
   readonly compression?: Compression;
+  /** Told of each refusal. */
+  readonly lastRefusals?: LastRefusals;
 }
 
 interface ApiServerHooks {
@@ -114,6 +117,7 @@ export class ApiServer {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #refusals: RefusalLog;
+  readonly #lastRefusals: LastRefusals | undefined;
   readonly #routes: RouteTable;
   readonly #timeouts: Timeouts;
   readonly #bodyTimeouts: Timeouts;
@@ -131,6 +135,7 @@ export class ApiServer {
     this.#clock = modules.clock;
     this.#logger = modules.logger;
     this.#refusals = new RefusalLog(modules);
+    this.#lastRefusals = modules.lastRefusals;
     this.#routes = new RouteTable(modules.routes);
     this.#timeouts = new Timeouts({ lengthMs: this.limits.requestTimeoutMs }, modules);
     this.#bodyTimeouts = new Timeouts({ lengthMs: this.limits.bodyTimeoutMs }, modules);
@@ -273,7 +278,9 @@ export class ApiServer {
     const { route, isWrite } = context;
     const tenant = context.tenants.join("|").slice(0, TENANTS_LENGTH_MAX);
     const reason = refusalReason(error, status, isWrite);
-    this.#refusals.note({ tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" });
+    const refusal = { tenant, reason, isLoss: isWrite || status >= 500, status, route, message: error instanceof CodedError ? error.message : "" };
+    this.#refusals.note(refusal);
+    this.#lastRefusals?.note(refusal);
   }
 
   /** Logs and counts what was refused before there was a request. */

@@ -9,6 +9,7 @@ import type { FoldedText, Label, Listing, ListingBounds, Matcher, ProfileType, R
 import type { DotForm, MessageForm, PprofForm } from "../print/graph-reply.ts";
 import type { ListingForm } from "../print/listing-reply.ts";
 import type { TopTableForm } from "../print/top-table-reply.ts";
+import type { ClusterAdmin } from "./cluster.ts";
 
 // --- write path -----------------------------------------------------------------------------------------------------
 
@@ -262,6 +263,8 @@ export interface NodeAdmin {
   buildInfo(): { readonly version: string; readonly revision: string; readonly buildDate: string; readonly nodeVersion: string };
   /** The limits of a tenant now, under Pyroscope's names. */
   tenantLimits(tenant: TenantId): Readonly<Record<string, number | boolean | string>>;
+  /** Absent: there are no routes of the cluster. */
+  readonly cluster?: ClusterAdmin;
 }
 
 export type DebugProfileKind = "cpu" | "wall" | "heap";

@@ -28,6 +28,7 @@ function writeReceipt(receipt: Receipt, headers: Record<string, string>): void {
   headers["x-pyromesh-identity-sum"] = receipt.identitySum;
   headers["x-pyromesh-objects"] = String(receipt.objectCount);
   headers["x-pyromesh-stores"] = String(receipt.storeCount);
+  if (receipt.nodes !== undefined) headers["x-pyromesh-nodes"] = headerText(receipt.nodes.map((name) => encodeURIComponent(name)));
 }
 
 /** Many clients refuse headers of more than 8 KiB. A longer list is cut off, and says so. */

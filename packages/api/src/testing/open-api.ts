@@ -14,6 +14,7 @@ import { HttpListener } from "../listener/http-listener.ts";
 import type { ServerLimits } from "../listener/server.ts";
 import type { SiteOptions } from "../listener/site-gate.ts";
 import { EventCount } from "./event-count.ts";
+import { FakeClusterAdmin } from "./fake-cluster-admin.ts";
 import { FakeSource } from "./fake-source.ts";
 
 /** Metrics that count the requests that have ended: replied to the last byte, or their client gone. */
@@ -36,6 +37,7 @@ class FakeAdmin implements NodeAdmin {
   waitsFor: string | undefined = undefined;
   entries: readonly QuarantineEntry[] = [];
   flushCount = 0;
+  readonly cluster: FakeClusterAdmin = new FakeClusterAdmin();
   readonly #metrics: Metrics;
 
   constructor(metrics: Metrics) {
@@ -78,6 +80,7 @@ export interface OpenApi {
   readonly server: HttpListener;
   readonly source: FakeSource;
   readonly admin: FakeAdmin;
+  readonly cluster: FakeClusterAdmin;
   readonly metrics: Metrics;
   readonly clock: ManualClock;
   /** Requests that have ended: replied to the last byte, or their client gone. */
@@ -129,6 +132,7 @@ export async function openApi(init: OpenApiInit = {}): Promise<OpenApi> {
     server,
     source,
     admin,
+    cluster: admin.cluster,
     metrics,
     clock,
     ended: metrics.ended,

@@ -26,11 +26,14 @@ interface RateLimitOptions {
    * bucket).
    */
   readonly tenantCountMax?: number;
+  /** Told of each profile that passed. */
+  readonly onTaken?: (tenant: TenantId, sizeBytes: number) => void;
 }
 
 export class RateLimit {
   readonly #limitsOf: (tenant: TenantId) => RateLimits;
   readonly #tenantCountMax: number;
+  readonly #onTaken: (tenant: TenantId, sizeBytes: number) => void;
   readonly #clock: Clock;
   /** In order of last use: an entry is removed and added again when it is used. */
   readonly #buckets = new Map<TenantId, Bucket>();
@@ -40,6 +43,7 @@ export class RateLimit {
   constructor(options: RateLimitOptions, modules: { readonly clock: Clock }) {
     this.#limitsOf = options.limitsOf;
     this.#tenantCountMax = options.tenantCountMax ?? 10_000;
+    this.#onTaken = options.onTaken ?? (() => {});
     this.#clock = modules.clock;
   }
 
@@ -61,6 +65,7 @@ export class RateLimit {
     const nowMs = this.#clock.monotonicMs();
     const taken = step(this.#buckets.get(tenant), { sizeBytes, nowMs, ...rate });
     this.#keep(tenant, taken.bucket, nowMs);
+    if (taken.isAllowed) this.#onTaken(tenant, sizeBytes);
     return taken.isAllowed ? undefined : refusal(limits, rate, { sizeBytes, pushBytes }, taken);
   }
 

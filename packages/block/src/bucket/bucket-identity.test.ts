@@ -22,6 +22,8 @@ describe("bucket identity", () => {
       `{"format":1,"bucketId":"0123456789abcdef0123456789abcdef","clusterName":"eu","firstFormatStores":["ffffffffffffffffffffffffffffffff"],"createdAtMs":1772460000000}\n`,
     );
     assert.deepEqual(decodeIdentity(encodeIdentity(IDENTITY), "b"), IDENTITY);
+    const founded = { ...IDENTITY, founderStore: "a".repeat(32) };
+    assert.deepEqual(decodeIdentity(encodeIdentity(founded), "b"), founded);
     assert.isFalse(IDENTITY_KEY.startsWith(OBJECT_PREFIX));
   });
 
@@ -34,7 +36,7 @@ describe("bucket identity", () => {
 
   it("one that is cut short, damaged, or of a later format is refused, never taken for none", async () => {
     const whole = Buffer.from(encodeIdentity(IDENTITY)).toString();
-    const damaged = ["", "[]", "null", whole.slice(0, -3), whole.replace(`"format":1`, `"format":2`), whole.replace("0123", "012"), whole.replace(`"eu"`, "7"), whole.replace("[", `["x",`), whole.replace("1772460000000", `"x"`)];
+    const damaged = ["", "[]", "null", whole.slice(0, -3), whole.replace(`"format":1`, `"format":2`), whole.replace("0123", "012"), whole.replace(`"eu"`, "7"), whole.replace("[", `["x",`), whole.replace("1772460000000", `"x"`), whole.replace(`"createdAtMs"`, `"founderStore":"x","createdAtMs"`)];
     for (const text of damaged) {
       await bucket.put(IDENTITY_KEY, Buffer.from(text), {}, never);
       assert.equal(await codeOf(readIdentity(bucket, never)), "BUCKET_IDENTITY_UNREADABLE", text);

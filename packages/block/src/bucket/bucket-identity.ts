@@ -17,6 +17,8 @@ export interface BucketIdentity {
   readonly clusterName: string;
   /** Store ids, as lower-case hex, that wrote before ordinals were given without gaps: their gaps mean nothing. */
   readonly firstFormatStores: readonly string[];
+  /** The store id of the node that made it, which is the first full member of a cluster. Absent: a version before clusters made it. */
+  readonly founderStore?: string;
   /** By the clock of the node that made it; for people. */
   readonly createdAtMs: number;
 }
@@ -38,13 +40,14 @@ export function decodeIdentity(bytes: Uint8Array, bucketName: string): BucketIde
     return refuse(messageOf(error));
   }
   if (typeof parsed !== "object" || parsed === null) return refuse("it is no JSON object");
-  const { format, bucketId, clusterName, firstFormatStores, createdAtMs } = parsed as Record<string, unknown>;
+  const { format, bucketId, clusterName, firstFormatStores, founderStore, createdAtMs } = parsed as Record<string, unknown>;
   if (format !== IDENTITY_FORMAT) return refuse(`its format is ${JSON.stringify(format)}, and this version knows ${IDENTITY_FORMAT}`);
   if (typeof bucketId !== "string" || !ID.test(bucketId)) return refuse("its bucketId is not 32 lower-case hex digits");
   if (typeof clusterName !== "string") return refuse("its clusterName is no text");
   if (!Array.isArray(firstFormatStores) || !firstFormatStores.every((id): id is string => typeof id === "string" && ID.test(id))) return refuse("its firstFormatStores are no list of store ids");
+  if (founderStore !== undefined && (typeof founderStore !== "string" || !ID.test(founderStore))) return refuse("its founderStore is no store id");
   if (typeof createdAtMs !== "number") return refuse("its createdAtMs is no number");
-  return { bucketId, clusterName, firstFormatStores, createdAtMs };
+  return { bucketId, clusterName, firstFormatStores, ...(founderStore !== undefined && { founderStore }), createdAtMs };
 }
 
 const ID = /^[0-9a-f]{32}$/;

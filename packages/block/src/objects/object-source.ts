@@ -5,8 +5,8 @@
  *   local         a sealed segment on this node's disk, waiting for upload
  *   store:<id>    the same on the disk of another member, which is asked for it (`sealed-reads.ts` is its side)
  *
- * What must stay true: an object's bytes are the same in every place, so that a plan may be carried out while an upload moves the object. Where
- * it is no longer at the place of the plan, a read rejects with BUCKET_NOT_FOUND or SEALED_NOT_HERE, and the query plans again.
+ * What must stay true: an object's bytes are the same in every place, so that a plan may be carried out while an upload moves the object: what no longer
+ * waits at its store is read in the bucket. Where it is not there either, a read rejects with BUCKET_NOT_FOUND, and the query plans again.
  */
 import { CodedError, unavailable } from "@pyromesh/base";
 import type { Bucket } from "../bucket/bucket.ts";
@@ -46,7 +46,11 @@ export class PlacedSource implements ObjectSource {
   read({ key, place }: PlacedObject, offset: number, lengthBytes: number, signal: AbortSignal): Promise<Uint8Array> {
     if (place === "bucket") return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
     if (place === "local") return this.#modules.localFiles.read(key, offset, lengthBytes, signal);
-    return this.#readOfPeer(storeOf(place), key, offset, lengthBytes, signal);
+    return this.#readOfPeer(storeOf(place), key, offset, lengthBytes, signal).catch((error: unknown) => {
+      // Uploaded since the plan was made, as often as not.
+      if (error instanceof CodedError && error.code === "SEALED_NOT_HERE" && !signal.aborted) return this.#modules.bucket.getRange(key, offset, lengthBytes, signal);
+      throw error;
+    });
   }
 
   async sizeOf({ key, place, sizeBytes }: PlacedObject, signal: AbortSignal): Promise<number> {

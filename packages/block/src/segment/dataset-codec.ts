@@ -62,7 +62,6 @@ export function* encodeDatasetInSteps(dataset: Dataset): Generator<undefined, Ra
   add(TAG.tree, encodeTree(dataset.tree));
   yield;
   add(TAG.names, encodeNames(dataset.symbols, dataset.tree, rows.stackNodes));
-  yield;
   add(TAG.series, rows.series);
   add(TAG.rows, rows.rows);
   add(TAG.identities, rows.identities, false);

@@ -62,7 +62,7 @@ export function* encodeRows(dataset: Dataset): Generator<undefined, EncodedRows>
   const sorted = new SampleOrder(stackNodes.length);
   let reduced: Float64Array = new Float64Array(1024);
   for (let at = 0; at < rowCount; at++) {
-    if (at % ROWS_A_STEP === 0) yield;
+    if (at % ROWS_A_STEP === 0 && at > 0) yield;
     const row = order[at]!;
     identities.set(dataset.identities.subarray(row * 16, row * 16 + 16), at * 16);
     const count = sampleCounts[row]!;
@@ -169,7 +169,7 @@ function* survey(dataset: Dataset): Generator<undefined, Survey> {
   const flags = new Uint8Array(rowCount);
   const read = emptyRowSamples();
   for (let row = 0; row < rowCount; row++) {
-    if (row % (ROWS_A_STEP * 4) === 0) yield;
+    if (row % (ROWS_A_STEP * 4) === 0 && row > 0) yield;
     dataset.readNodes(row, read);
     const { node, sampleCount } = read;
     for (let i = 0; i < sampleCount; i++) isLeaf[node[i]!] = 1;

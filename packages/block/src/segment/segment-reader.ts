@@ -253,6 +253,39 @@ export async function readIdentities(source: RangeSource, object: string, signal
   return identities;
 }
 
+/**
+ * The footer, and the identities of all records, 16 bytes each, in the order of datasets and rows. Reads these sections alone where the object is large, and
+ * checks their checksums; those of other sections are not looked at.
+ */
+export async function readIdentityBytes(source: RangeSource, object: string, signal: AbortSignal): Promise<{ readonly footer: SegmentFooter; readonly identities: Uint8Array }> {
+  const { footer, bytes: read } = await readFooterAndBytes(source, object, signal);
+  const whole = read ?? (source.sizeBytes <= WHOLE_BYTES_MAX ? await source.read(0, source.sizeBytes, signal) : undefined);
+  const identities = new Uint8Array(footer.datasets.reduce((sum, { recordCount }) => sum + recordCount * 16, 0));
+  let at = 0;
+  for (const dataset of footer.datasets) {
+    const { section, offset } = findSection(dataset, TAG.identities);
+    if (section?.rawLength !== dataset.recordCount * 16) throw corrupt(object, dataset.offset, `${dataset.recordCount} identities`, `${section?.rawLength ?? 0} bytes`);
+    const stored = whole?.subarray(offset, offset + section.storedLength) ?? (await source.read(offset, section.storedLength, signal));
+    const place = { object, service: dataset.service, offset };
+    identities.set(inflate(checkedSection(stored, section, place), section, place), at);
+    at += section.rawLength;
+  }
+  return { footer, identities };
+}
+
+/** An object up to this size is read whole, in one request more: less than a request for each of its datasets costs. */
+const WHOLE_BYTES_MAX = 1 << 20;
+
+/** `offset`: in the object. */
+function findSection(dataset: DatasetEntry, tag: number): { readonly section: SectionEntry | undefined; readonly offset: number } {
+  let { offset } = dataset;
+  for (const section of dataset.sections) {
+    if (section.tag === tag) return { section, offset };
+    offset += section.storedLength;
+  }
+  return { section: undefined, offset };
+}
+
 function countOf(reader: ByteReader, bytesEach: number): number {
   const count = reader.uvarint();
   if (count > reader.remaining / bytesEach) reader.fail(`at most ${Math.floor(reader.remaining / bytesEach)} entries`, `${count}`);

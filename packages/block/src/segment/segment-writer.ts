@@ -15,15 +15,16 @@ const COMPRESS_BYTES_MIN = 64;
 
 /** A section that a codec does not make shorter is stored as it is. */
 export function encodeSection(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): SectionInput {
-  return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? compress(raw, codec, quality) : undefined);
+  return sectionOf(tag, raw, codec, isWorthCompressing(raw, codec) ? compress(raw, codec, quality) : undefined);
 }
 
 /** As `encodeSection`, on Node's thread pool, so that this thread goes on. `raw` must not change meanwhile. */
 export async function encodeSectionAside(tag: number, raw: Uint8Array, codec: number = CODEC.brotli, quality = 5): Promise<SectionInput> {
-  return sectionOf(tag, raw, codec, isWorthIt(raw, codec) ? await compressAside(raw, codec, quality) : undefined);
+  return sectionOf(tag, raw, codec, isWorthCompressing(raw, codec) ? await compressAside(raw, codec, quality) : undefined);
 }
 
-function isWorthIt(raw: Uint8Array, codec: number): boolean {
+/** False: the section is stored as it is, without asking the codec. */
+export function isWorthCompressing(raw: Uint8Array, codec: number = CODEC.brotli): boolean {
   return codec !== CODEC.none && raw.length >= COMPRESS_BYTES_MIN;
 }
 

@@ -50,8 +50,12 @@ const WINDOW_BYTES_MAX = 2 ** 20;
 const STREAMS_MAX = 8;
 /** Connections that a node may have: more than members of the largest cluster, and those that prove nothing are closed after UNPROVEN_MAX_MS. */
 const CONNECTIONS_MAX = 12_000;
-/** Of one IP address in a second: members may share one, and a flood from one costs a TLS handshake (some ms of CPU) each. */
-const CONNECTIONS_PER_SECOND_MAX = 200;
+/**
+ * Connections that come in within a second, from all addresses and from one. Each costs about 15 ms of CPU on each side (certificates in JavaScript), so a flood takes less than a
+ * core, and members that are linked go on. Who is refused tries again; a cluster of 1000 that starts at once is linked after half a minute.
+ */
+const CONNECTIONS_PER_SECOND_MAX = 50;
+const CONNECTIONS_PER_SECOND_AND_HOST_MAX = 30;
 const UPGRADES_MAX = 128;
 /** A connection on which the other side opens no control channel. */
 const UNPROVEN_MAX_MS = 5000;
@@ -93,7 +97,7 @@ export class Libp2pNetwork implements PeerNetwork {
             streamOptions: { maxStreamWindowSize: WINDOW_BYTES_MAX, maxReadBufferLength: 4 * WINDOW_BYTES_MAX },
           }),
         ],
-        connectionManager: { maxConnections: CONNECTIONS_MAX, inboundConnectionThreshold: CONNECTIONS_PER_SECOND_MAX, maxIncomingPendingConnections: UPGRADES_MAX, maxParallelDials: 100, inboundUpgradeTimeout: UNPROVEN_MAX_MS },
+        connectionManager: { maxConnections: CONNECTIONS_MAX, inboundConnectionThreshold: CONNECTIONS_PER_SECOND_AND_HOST_MAX, maxIncomingPendingConnections: UPGRADES_MAX, maxParallelDials: 100, inboundUpgradeTimeout: UNPROVEN_MAX_MS },
         connectionMonitor: { enabled: false },
         connectionGater: { denyInboundConnection: (connection) => incoming.watch(connection) },
         services: {
@@ -314,16 +318,24 @@ class IncomingConnections {
   /** By the other side's address: of a connection as TCP knows it, before anything was said. */
   readonly #pending = new Map<string, Timer>();
   #selfDials = 0;
+  /** Connections that came in since this time, within the second that began then. */
+  #count = 0;
+  #sinceMs = -Infinity;
 
   constructor(handlers: PeerHandlers, { clock }: { readonly clock: Clock }) {
     this.#handlers = handlers;
     this.#clock = clock;
   }
 
-  /** True: it is refused, since too many others are pending. */
+  /** True: it is refused before it costs anything, since too many others came in. */
   watch(connection: IncomingConnection): boolean {
     const address = hostPortOf(connection.remoteAddr);
-    if (this.#pending.size >= UNPROVEN_MAX) {
+    const nowMs = this.#clock.monotonicMs();
+    if (nowMs - this.#sinceMs >= 1000) {
+      this.#sinceMs = nowMs;
+      this.#count = 0;
+    }
+    if (this.#pending.size >= UNPROVEN_MAX || ++this.#count > CONNECTIONS_PER_SECOND_MAX) {
       this.#handlers.onBadConnection(address);
       return true;
     }

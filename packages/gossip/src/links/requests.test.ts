@@ -286,8 +286,10 @@ describe("requests between members", () => {
     b.requests.handle("status", async () => Promise.reject(unavailable("NOT_READY", "not ready")));
     await a.requests.request("b", "scan", NOTHING, TIMEOUT);
     await outcome(a.requests.request("b", "status", NOTHING, TIMEOUT));
+    await a.requests.request("b", "scan", new Uint8Array(100), TIMEOUT);
+    for (const node of [a, b]) for (const direction of ["sent", "received"]) expect(await node.metrics.text()).to.include(`pyromesh_peer_body_bytes_total{method="scan",direction="${direction}"} 100`);
     const [asked, served] = [await a.metrics.text(), await b.metrics.text()];
-    for (const line of ['count{method="scan",outcome="ok"} 1', 'count{method="status",outcome="error"} 1']) {
+    for (const line of ['count{method="scan",outcome="ok"} 2', 'count{method="status",outcome="error"} 1']) {
       expect(asked).to.include(`pyromesh_peer_request_duration_seconds_${line}`);
       expect(served).to.include(`pyromesh_peer_served_duration_seconds_${line}`);
     }

@@ -5,7 +5,7 @@
  * anything is sent, and the peer's are answered with PEER_BUSY. So a peer that is slow or stopped costs no more than that, and the others nothing.
  */
 import { CodedError, messageOf, unavailable, type Clock, type Histogram, type Logger, type Metrics, type Timer } from "@pyromesh/base";
-import { decodeBodyFrame, decodeError, encodeError, malformed, type BodyFrame, type PeerMethod } from "./frame.ts";
+import { decodeBodyFrame, decodeError, encodeError, malformed, METHODS, type BodyFrame, type PeerMethod } from "./frame.ts";
 import type { LinkedPeer, ProvenLink } from "./link-session.ts";
 import type { LinkUser, PeerLinks } from "./peer-links.ts";
 import type { Channel } from "./peer-network.ts";
@@ -70,6 +70,8 @@ export class PeerRequests implements LinkUser {
   readonly #loads = new Map<string, Load>();
   readonly #sentSeconds: Histogram;
   readonly #servedSeconds: Histogram;
+  /** Bytes of bodies, of this node's requests and of others': by method, sent and received. */
+  readonly #bytes: ReadonlyMap<PeerMethod, { sent: number; received: number }> = new Map(METHODS.map((method) => [method, { sent: 0, received: 0 }]));
 
   constructor({ links, clock, logger, metrics }: PeerRequestsModules, budget: PeerBudget = PEER_BUDGET) {
     this.#links = links;
@@ -78,6 +80,9 @@ export class PeerRequests implements LinkUser {
     this.#budget = budget;
     this.#sentSeconds = metrics.histogram("pyromesh_peer_request_duration_seconds", "Requests of this node to other members, by method and outcome.", ["method", "outcome"], DURATION_BUCKETS_S);
     this.#servedSeconds = metrics.histogram("pyromesh_peer_served_duration_seconds", "Requests of other members that this node answered, by method and outcome.", ["method", "outcome"], DURATION_BUCKETS_S);
+    metrics.readCounter("pyromesh_peer_body_bytes_total", "Bytes of requests and their replies between this node and other members, of those that were answered, by method and direction.", () =>
+      [...this.#bytes].flatMap(([method, bytes]) => (["sent", "received"] as const).map((direction) => ({ labels: { method, direction }, value: bytes[direction] }))),
+    );
     const shown = new Set<string>();
     metrics.gauge("pyromesh_peer_queue_bytes", "Bytes of requests and replies that are under way with a member: of its own requests (in), of this node's (out).", ["member", "direction"], (gauge) => {
       for (const member of shown) {
@@ -109,6 +114,9 @@ export class PeerRequests implements LinkUser {
     try {
       const reply = await this.#send(member, method, body, options);
       end("ok");
+      const bytes = this.#bytes.get(method)!; // it has all methods
+      bytes.sent += body.length;
+      bytes.received += reply.length;
       return reply;
     } catch (error) {
       end(outcomeOf(error, options.signal));
@@ -216,11 +224,14 @@ export class PeerRequests implements LinkUser {
     const end = (outcome: Outcome): void => this.#servedSeconds.observe({ method: method ?? "unknown", outcome }, (this.#clock.monotonicMs() - startMs) / 1000);
     try {
       const handler = method && this.#handlers.get(method);
-      if (handler === undefined) throw new CodedError({ code: "PEER_METHOD_UNKNOWN", kind: "unimplemented", message: `this node does not answer ${method ?? "this method"}` });
+      if (method === undefined || handler === undefined) throw new CodedError({ code: "PEER_METHOD_UNKNOWN", kind: "unimplemented", message: `this node does not answer ${method ?? "this method"}` });
       const reply = await handler({ name: peer.name, storeId: peer.storeId, protocol: peer.protocol }, body, signal);
       const { bodyBytesMax } = this.#budget;
       if (reply.length > bodyBytesMax) throw new CodedError({ code: "PEER_BODY_TOO_LARGE", kind: "resource_exhausted", message: `the reply to ${method} of ${reply.length} bytes is longer than ${bodyBytesMax} bytes` });
       end("ok");
+      const bytes = this.#bytes.get(method)!; // it has all methods
+      bytes.received += body.length;
+      bytes.sent += reply.length;
       return reply;
     } catch (error) {
       end(signal.aborted ? "canceled" : "error");

@@ -5,7 +5,7 @@ import { expect } from "chai";
 import type { Clock } from "@pyromesh/base";
 import { CodedError, Metrics, seededRandom, silentLogger } from "@pyromesh/base";
 import { Head } from "../head.ts";
-import { atomicFile } from "../store/atomic-file.ts";
+import { atomicFile } from "@pyromesh/base";
 import { levelStoreOpener } from "../store/level-store.ts";
 import { makeRecord, numberOf, replayHead, StillClock } from "../testing/fixtures.ts";
 import type { Started } from "../testing/fixtures.ts";

@@ -9,7 +9,7 @@
  */
 import { join } from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
-import type { AtomicFile } from "../store/atomic-file.ts";
+import type { AtomicFile } from "@pyromesh/base";
 import { FORMAT_VERSION } from "../entries/meta-entry.ts";
 
 export interface FormatPlace {

@@ -8,7 +8,7 @@
  */
 import type { Clock, Logger } from "@pyromesh/base";
 import { crc32, encodeUtf8, messageOf } from "@pyromesh/base";
-import type { AtomicFile } from "../store/atomic-file.ts";
+import type { AtomicFile } from "@pyromesh/base";
 
 export interface QuarantineEntry {
   readonly id: string;

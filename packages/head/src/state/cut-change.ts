@@ -1,4 +1,4 @@
-/** How open records become a cut: all of them, or those that a filter names. */
+/** How open records become a cut: all of them, or some. */
 import type { Turns } from "@pyromesh/base";
 import { encodeCommit } from "../entries/commit-entry.ts";
 import { encodeCut } from "../entries/cut-entry.ts";
@@ -8,9 +8,8 @@ import { whenPresent } from "../store/store-writer.ts";
 import type { Change } from "./change.ts";
 import { printCut } from "./cut.ts";
 import type { Cut } from "./cut.ts";
-import { matcherOf } from "./entry-filter.ts";
-import type { EntryFilter } from "./entry-filter.ts";
 import { RecordStats } from "./record-stats.ts";
+import type { Row } from "./record-table.ts";
 import type { HeadState } from "./state.ts";
 
 export interface CutChange extends Change {
@@ -28,19 +27,18 @@ export function planCut(state: HeadState, nowMs: number): CutChange | undefined 
  * A cut of what matches; the rest stays open. Undefined where nothing does. It looks at every open record, in slices: the caller sees to it
  * that no other change is planned or applied meanwhile.
  */
-export async function planCutOf(state: HeadState, filter: EntryFilter, nowMs: number, turns: Turns): Promise<CutChange | undefined> {
+export async function planCutOf(state: HeadState, isMeant: (row: Row) => boolean, nowMs: number, turns: Turns): Promise<CutChange | undefined> {
   const { open } = state;
   const taken = state.newRun();
   const rest = new RecordStats(open.run);
   const takenSeqs: number[] = [];
-  const isMeant = matcherOf(filter);
   for (const row of state.table.rows(open.firstSeq, open.lastSeq)) {
     if (row.run !== open.run) continue;
     if (isMeant(row)) {
-      taken.add(row.seq, row, row.entryBytes);
+      taken.add(row.seq, row, row.entryBytes, row.rank);
       takenSeqs.push(row.seq);
     } else {
-      rest.add(row.seq, row, row.entryBytes);
+      rest.add(row.seq, row, row.entryBytes, row.rank);
     }
     if (turns.areDue) await turns.give();
   }
@@ -50,6 +48,16 @@ export async function planCutOf(state: HeadState, filter: EntryFilter, nowMs: nu
     for (const row of state.table.rowsOf(takenSeqs)) row.run = taken.run;
     state.open = rest;
   });
+}
+
+/** A test of rows: they are among these records. */
+export function namedIn(state: HeadState, identities: readonly Uint8Array[]): (row: Row) => boolean {
+  const seqs = new Set<number>();
+  for (const identity of identities) {
+    const row = state.rowOf(identity);
+    if (row !== undefined) seqs.add(row.seq);
+  }
+  return ({ seq }) => seqs.has(seq);
 }
 
 /** Seqs of the records of a run, in order. */

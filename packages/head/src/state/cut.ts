@@ -10,6 +10,8 @@ export interface Cut {
   readonly lastSeq: number;
   readonly madeAtMs: number;
   readonly groups: readonly CutGroup[];
+  /** It holds records of ranks above 0: a takeover made it. The others hold what this store is to flush. */
+  readonly isTakeover: boolean;
 }
 
 /** The records of one tenant and window: they become one segment. */
@@ -23,6 +25,9 @@ export interface CutGroup {
   readonly services: readonly string[];
 }
 
+/** How many records of one tenant and window are held. */
+export type HeldWindow = Pick<CutGroup, "tenant" | "windowStartMs" | "recordCount">;
+
 /** Groups come in the order of their tenant and window. One of which no record is left is left out. */
 export function printCut({ entry, stats }: CutState): Cut {
   const groups = [...stats.groups]
@@ -30,5 +35,5 @@ export function printCut({ entry, stats }: CutState): Cut {
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
       return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
-  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups };
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover: stats.ownCount < stats.recordCount };
 }

@@ -103,6 +103,27 @@ describe("a head's entries", () => {
       expect(numbersIn(head)).deep.equal([1]);
     });
 
+    it("the shortest list of what is held is known, over a cut, a release, a seal and a start", async () => {
+      const { head } = await startHead(world);
+      expect(head.storeCountMin, "nothing is held").equal(undefined);
+      await head.append(makeRecord(1), [OTHER, head.storeId, THIRD]);
+      expect(head.storeCountMin).equal(3);
+      await head.append(makeRecord(2), [head.storeId, OTHER]);
+      await head.append(makeRecord(3));
+      expect(head.storeCountMin, "kept by this store alone").equal(0);
+      world.disk.crash();
+      const { head: again } = await startHead(world);
+      expect(again.storeCountMin).equal(0);
+      expect(await again.release([identityOf(3)])).equal(1);
+      expect(again.storeCountMin).equal(2);
+      const cut = await again.cut({ ranks: new Set([0]) });
+      expect(again.storeCountMin, "what is cut is held").equal(2);
+      await sealUnder(again, cut!.cutId, []);
+      expect(again.storeCountMin).equal(3);
+      await again.release([identityOf(1)]);
+      expect(again.storeCountMin).equal(undefined);
+    });
+
     it("ranks above 0 are told apart when a commit is told of", async () => {
       const told: number[] = [];
       const { head } = await startHead(world, {}, { onCommitted: (entries) => void told.push(...entries.map(({ rank }) => rank)) });
@@ -233,7 +254,7 @@ describe("a head's entries", () => {
       expect(await head.cut({ tenant: "nobody" })).equal(undefined);
       expect((await head.cut({ tenant: TENANT }))!.groups[0]!.recordCount).equal(3);
       expect(await head.cut({ tenant: TENANT })).equal(undefined);
-      expect(head.stats.openAgeMs).equal(undefined);
+      expect(head.stats.ownOpenAgeMs).equal(undefined);
     });
 
     it("is sealed by itself: a commit that it shares with others goes with the last of them", async () => {
@@ -248,6 +269,59 @@ describe("a head's entries", () => {
       for (const key of ["a", "b"]) await again.head.unseal(key);
       expect(world.disk.keys().length).lessThan(5);
       expect((await startHead(world)).quarantinedCount).equal(0);
+    });
+  });
+
+  describe("records of rank 0 beside others", () => {
+    /** Even numbers are this store's to flush. */
+    async function mixed(head: Head, from: number, to: number): Promise<void> {
+      for (let number = from; number < to; number++) await head.append(makeRecord(number), number % 2 === 0 ? [head.storeId, OTHER] : [OTHER, head.storeId]);
+    }
+
+    it("are counted apart, with their age, and cut apart; the others stay open", async () => {
+      const { head } = await startHead(world);
+      await mixed(head, 1, 2);
+      expect(head.stats).deep.include({ openCount: 1, ownOpenCount: 0, ownOpenBytes: 0, ownOpenAgeMs: undefined });
+      await mixed(head, 2, 8);
+      world.clock.advance(700);
+      expect(head.stats).deep.include({ openCount: 7, ownOpenCount: 3, ownOpenAgeMs: 700 });
+      const cut = (await head.cut({ ranks: new Set([0]) }))!;
+      expect([cut.isTakeover, cut.groups.map(({ recordCount }) => recordCount)]).deep.equal([false, [3]]);
+      expect(head.stats).deep.include({ openCount: 4, ownOpenCount: 0, ownOpenBytes: 0, ownOpenAgeMs: undefined, cutCount: 3 });
+      expect(await head.cut({ ranks: new Set([0]) })).equal(undefined);
+    });
+
+    it("the others are listed in the order in which they came, until they are cut or gone; they are cut by name, and a start knows the cut again", async () => {
+      const { head } = await startHead(world);
+      await mixed(head, 0, 10);
+      expect(numbersOf(head.replicas().entries)).deep.equal([1, 3, 5, 7, 9]);
+      const { entries, nextSeq } = head.replicas({ countMax: 2 });
+      expect([numbersOf(entries), numbersOf(head.replicas({ fromSeq: nextSeq! }).entries)]).deep.equal([[1, 3], [5, 7, 9]]);
+      await head.release([identityOf(1)]);
+      const cut = (await head.cutRecords([1, 3, 7, 100].map(identityOf)))!;
+      expect([cut.isTakeover, cut.groups[0]!.recordCount]).deep.equal([true, 2]);
+      expect(await head.cutRecords([identityOf(3)]), "it is cut already").equal(undefined);
+      expect(numbersOf(head.replicas().entries)).deep.equal([5, 9]);
+      const own = (await head.cut({ ranks: new Set([0]) }))!;
+      await mixed(head, 10, 12);
+      world.disk.crash();
+      const again = await startHead(world);
+      expect(again.quarantinedCount).equal(0);
+      expect(again.head.cuts()).deep.equal([cut, own]);
+      expect(numbersOf(again.head.replicas().entries)).deep.equal([5, 9, 11]);
+      expect(again.head.stats).deep.include({ openCount: 4, ownOpenCount: 1 });
+    });
+
+    it("the windows of all that is held, and the oldest of it", async () => {
+      const { head } = await startHead(world);
+      expect([head.oldestSeq, head.windows()]).deep.equal([undefined, []]);
+      await mixed(head, 0, 3);
+      await head.cut({ ranks: new Set([0]) });
+      expect(head.windows().map(({ tenant, recordCount }) => [tenant, recordCount])).deep.equal([[TENANT, 1], [TENANT, 2]]);
+      await head.release([identityOf(0), identityOf(1)]);
+      expect(head.oldestSeq).equal(3);
+      await head.release([identityOf(2)]);
+      expect(head.oldestSeq).equal(undefined);
     });
   });
 

@@ -14,6 +14,11 @@ export interface EntryFilter {
   readonly fingerprints?: ReadonlySet<bigint> | undefined;
 }
 
+/** Every record of rank 0 matches, and nothing else is asked. */
+export function isOwnFilter({ ranks, ...others }: EntryFilter): boolean {
+  return ranks?.size === 1 && ranks.has(0) && Object.values(others).every((value) => value === undefined);
+}
+
 /** A test of rows. Names are compared once for each tenant and service, so use it for one walk, during which no row leaves. */
 export function matcherOf(filter: EntryFilter): (row: Row) => boolean {
   const { tenant, services, startMs = -Infinity, endMs = Infinity, windowStartMs, ranks, fingerprints } = filter;

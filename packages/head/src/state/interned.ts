@@ -32,6 +32,11 @@ export class Interned<T> {
     this.#free.push(index);
   }
 
+  /** Each value in use, with how many use it. */
+  *each(): Generator<{ readonly value: T; readonly useCount: number }, void> {
+    for (const held of this.#values) if (held.useCount > 0) yield held;
+  }
+
   at(index: number): T {
     const held = this.#values[index];
     assert(held !== undefined && held.useCount > 0, "a value is kept while it is used");

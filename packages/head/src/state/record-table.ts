@@ -10,6 +10,7 @@
 import { assert } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { STORE_ID_BYTES } from "../entries/meta-entry.ts";
+import { STORE_COUNT_MAX } from "../entries/record-entry.ts";
 import type { RecordPlace } from "../entries/record-entry.ts";
 import { hashOfWords } from "./identity-hash.ts";
 import { Interned } from "./interned.ts";
@@ -38,10 +39,18 @@ export class RecordTable {
   /** The names and stores of the last row that was added: mostly the next one has the same. */
   #last: { readonly names: Names; readonly namesIndex: number; readonly stores: readonly Uint8Array[]; readonly storesIndex: number } | undefined;
   #size = 0;
+  /** How many rows there are with a list of this many stores. */
+  readonly #countByStores = new Uint32Array(STORE_COUNT_MAX + 1);
 
   /** Count of rows. */
   get size(): number {
     return this.#size;
+  }
+
+  /** Length of the shortest list of stores; undefined where there is no row. */
+  get storeCountMin(): number | undefined {
+    const shortest = this.#countByStores.findIndex((count) => count > 0);
+    return shortest < 0 ? undefined : shortest;
   }
 
   /** `run`: see `RecordStats`. */
@@ -65,6 +74,7 @@ export class RecordTable {
     page.u32[u32At + RUN] = run;
     page.u32[u32At + RANK] = place.rank;
     this.#shareNames(page, u32At, record, place.stores);
+    this.#countByStores[place.stores.length]!++;
     page.count++;
     this.#size++;
   }
@@ -74,12 +84,28 @@ export class RecordTable {
     assert(page.f64[index * ROW_F64 + COMMIT] !== 0, "what is removed is there");
     const u32At = index * ROW_U32;
     this.#names.drop(page.u32[u32At + NAMES]!);
+    this.#countByStores[this.#stores.at(page.u32[u32At + STORES]!).length]!--;
     this.#stores.drop(page.u32[u32At + STORES]!);
     this.#last = undefined; // its indexes may be others' from now on
     page.f64[index * ROW_F64 + COMMIT] = 0;
     page.count--;
     this.#size--;
     if (page.count === 0) this.#pages.delete(Math.floor(seq / PAGE_ROWS));
+  }
+
+  /** The lists of stores, with how many rows have each. */
+  storeLists(): { readonly stores: readonly Uint8Array[]; readonly recordCount: number }[] {
+    return Array.from(this.#stores.each(), ({ value, useCount }) => ({ stores: value, recordCount: useCount }));
+  }
+
+  /** The smallest seq of a row; undefined: there is none. */
+  get firstSeq(): number | undefined {
+    let least = Infinity;
+    for (const number of this.#pages.keys()) if (number < least) least = number;
+    const page = this.#pages.get(least);
+    if (page === undefined) return undefined;
+    for (let index = 0; index < PAGE_ROWS; index++) if (page.f64[index * ROW_F64 + COMMIT] !== 0) return least * PAGE_ROWS + index;
+    return undefined;
   }
 
   /** Whether the row of `seq`, which is there, has this identity. */
@@ -233,6 +259,14 @@ export class Row {
   get identity(): Uint8Array {
     const at = this.index * ROW_BYTES + IDENTITY;
     return this.page.bytes.slice(at, at + IDENTITY_BYTES);
+  }
+  /** Copies the four words of the identity and the two of the fingerprint. */
+  copyWords(identities: Uint32Array, identityAt: number, fingerprints: Uint32Array, fingerprintAt: number): void {
+    const from = this.index * ROW_U32;
+    const { u32 } = this.page;
+    for (let word = 0; word < IDENTITY_BYTES / 4; word++) identities[identityAt + word] = u32[from + IDENTITY / 4 + word]!;
+    fingerprints[fingerprintAt] = u32[from + FINGERPRINT * 2]!;
+    fingerprints[fingerprintAt + 1] = u32[from + FINGERPRINT * 2 + 1]!;
   }
   /** In latin1: 16 characters. */
   get identityKey(): string {

@@ -75,6 +75,19 @@ export function selectPage(state: HeadState, filter: TenantFilter, pin: HeadPin,
   return { entries, nextSeq: undefined };
 }
 
+/** Open rows of ranks above 0, of all tenants. As `selectPage`, without a pin: the page is of this moment. */
+export function replicaPage(state: HeadState, { fromSeq, countMax }: { readonly fromSeq: number; readonly countMax: number }, dueAfterMs: number): EntryPage {
+  const { open, table } = state;
+  const entries: HeadEntry[] = [];
+  let seenCount = 0;
+  if (open.ownCount === open.recordCount) return { entries, nextSeq: undefined };
+  for (const row of table.rows(Math.max(fromSeq, open.firstSeq), open.lastSeq)) {
+    if (entries.length >= countMax || seenCount++ >= PAGE_SEEN_MAX) return { entries, nextSeq: row.seq };
+    if (row.rank > 0 && row.run === open.run) entries.push(entryOf(state, row, dueAfterMs));
+  }
+  return { entries, nextSeq: undefined };
+}
+
 /** By fingerprint. It looks at every row, in slices, and throws `HEAD_PIN_EXPIRED` where a record of the tenant left between two of them. */
 export async function digestOf(state: HeadState, filter: TenantFilter, pin: HeadPin, turns: Turns): Promise<ReadonlyMap<bigint, SeriesDigest>> {
   checkPin(state, filter, pin);

@@ -100,6 +100,10 @@ export class HeadState {
     return this.cutOfRun(run)?.stats ?? this.open;
   }
 
+  holds(identity: Uint8Array): boolean {
+    return this.#index.find(identity) !== undefined;
+  }
+
   /** The row of a durable record; undefined: the head does not hold it. */
   rowOf(identity: Uint8Array): Row | undefined {
     const seq = this.#index.find(identity);
@@ -133,10 +137,10 @@ export class HeadState {
 
   /** Takes one record into a run: the open one, or a cut's. */
   keep(kept: KeptRecord, stats: RecordStats): void {
-    const { seq, record, entryBytes } = kept;
+    const { seq, record, entryBytes, place } = kept;
     this.#index.add(record.identity, seq);
     this.table.add(seq, kept, stats.run);
-    stats.add(seq, record, entryBytes);
+    stats.add(seq, record, entryBytes, place.rank);
   }
 
   /** Forgets records, but for the stats of their runs. */

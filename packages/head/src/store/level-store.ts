@@ -11,7 +11,7 @@ import { Level } from "level";
 import type { ClassicLevel } from "classic-level";
 import type { Clock, Logger } from "@pyromesh/base";
 import { CodedError, makeFolders, messageOf, systemErrorOf, Turns } from "@pyromesh/base";
-import { atomicFile, syncDirectory } from "./atomic-file.ts";
+import { atomicFile, syncDirectory } from "@pyromesh/base";
 import { isTableSound, salvageTable } from "./level-table.ts";
 import type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreOp, StoreOpener } from "../entries/store.ts";
 

@@ -6,7 +6,7 @@ import { closeSync, openSync, readdirSync, readFileSync, writeSync } from "node:
 import { join } from "node:path";
 import { Metrics, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
 import { Head } from "../head.ts";
-import { atomicFile } from "../store/atomic-file.ts";
+import { atomicFile } from "@pyromesh/base";
 import { levelStoreOpener } from "../store/level-store.ts";
 import { FileCheckpoint } from "../recovery/checkpoint.ts";
 import { makeRecord } from "./fixtures.ts";

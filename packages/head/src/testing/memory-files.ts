@@ -1,5 +1,5 @@
 /** The head's small files in memory. */
-import type { AtomicFile } from "../store/atomic-file.ts";
+import type { AtomicFile } from "@pyromesh/base";
 import type { Checkpoint, CheckpointMark } from "../recovery/checkpoint.ts";
 
 /** Not synced, so a power loss may take the last marks along: `lose`. */

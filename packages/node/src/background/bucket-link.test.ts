@@ -396,6 +396,21 @@ describe("bucket link", () => {
       }
     });
 
+    it("it is known when the last LIST began that showed a time, also where a later one of newer windows began since", async () => {
+      await world.own();
+      const link = world.make();
+      expect(link.listBeganMs(NOW_MS)).equal(-Infinity);
+      const wholeMs = NOW_MS;
+      await link.start(() => {}, signal);
+      expect([link.listBeganMs(0), link.listBeganMs(NOW_MS)]).deep.equal([wholeMs, wholeMs]);
+      await world.nextList();
+      expect([link.listBeganMs(0), link.listBeganMs(NOW_MS) > wholeMs]).deep.equal([wholeMs, true]);
+      const newestMs = link.listBeganMs(NOW_MS);
+      world.bucket.goDown();
+      await codeOf(link.refresh(signal));
+      expect(link.listBeganMs(NOW_MS), "a LIST that failed shows nothing").equal(newestMs);
+    });
+
     it("readers that ask while a LIST runs share the next one", async () => {
       await world.own(seg(0));
       await world.start();

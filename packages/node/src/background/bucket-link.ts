@@ -58,6 +58,8 @@ export interface BucketLinkModules {
   readonly renumber: (reason: string) => Promise<void>;
   /** Drops what is cached of an object. Called when a LIST shows that the object was replaced by one of another size. */
   readonly forgetObject: (key: string) => void;
+  /** Called after each LIST that was taken in. */
+  readonly onListed?: () => void;
 }
 
 /** The pause between two LISTs of the newest windows. */
@@ -108,6 +110,10 @@ export class BucketLink {
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
+  /** When the last LIST of the newest windows began that ended well, and with which window: by the clock of the answers. */
+  #newestList = { beganMs: -Infinity, fromWindowMs: Infinity };
+  /** The same of the last LIST of everything. */
+  #wholeListBeganMs = -Infinity;
   #isListed = false;
   /** The last LIST failed. */
   #isFailing = false;
@@ -141,6 +147,18 @@ export class BucketLink {
   /** Why the catalog may lack objects; undefined while it knows all of them. */
   get incompleteBecause(): string | undefined {
     return this.#incomplete;
+  }
+
+  /** The id of the bucket that this data dir writes to; undefined: none yet. */
+  get bucketId(): string | undefined {
+    return this.#modules.head.bucketMark?.bucketId;
+  }
+
+  /** Who made the bucket's identity: this node's store, another one, or (before there were clusters) nobody that is named. Undefined: it was not read yet. */
+  get founder(): "self" | "other" | "unnamed" | undefined {
+    if (this.#identity === undefined) return undefined;
+    const { founderStore } = this.#identity;
+    return founderStore === undefined ? "unnamed" : this.#ownStoreIds().has(founderStore) ? "self" : "other";
   }
 
   /** Names the segments that are missing from the windows of a range, at most `NAMED_GAPS_MAX` gaps of them. */
@@ -187,6 +205,12 @@ export class BucketLink {
     this.#stopped.abort(new CodedError({ code: "STOPPING", kind: "canceled", message: "the node is stopping" }));
   }
 
+  /** When the last LIST began, by the monotonic clock, that showed every window from the one of `fromMs` on; -Infinity: there was none. */
+  listBeganMs(fromMs: number): number {
+    const { beganMs, fromWindowMs } = this.#newestList;
+    return fromMs >= fromWindowMs ? Math.max(beganMs, this.#wholeListBeganMs) : this.#wholeListBeganMs;
+  }
+
   /** Lists everything, by a LIST that begins after this call. Callers at the same time share one. */
   async refresh(caller: AbortSignal): Promise<void> {
     return untilAborted(this.#list({ isWhole: true }), caller);
@@ -200,6 +224,15 @@ export class BucketLink {
     await this.refresh(caller).catch((error: unknown) => {
       if (!(error instanceof NotOurs)) throw error;
     });
+  }
+
+  /** Lists these windows, by LISTs that begin after this call; everything, where there are many. Rejects where the bucket is not the right one, or does not answer. */
+  async listWindows(windows: readonly WindowRef[], caller: AbortSignal): Promise<void> {
+    if (windows.length > SETTLING_WINDOWS_MAX) return this.refresh(caller);
+    await untilAborted(this.#ensureOurs(this.#stopped.signal), caller);
+    const signal = AbortSignal.any([caller, this.#stopped.signal]);
+    // A doubt that one leaves is settled by the next LIST of the newest windows.
+    for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
   }
 
   /** One LIST at a time. Callers that ask while one runs share the next. */
@@ -224,7 +257,10 @@ export class BucketLink {
       const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
       const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
       const beganMs = clock.monotonicMs();
+      const answersBeganMs = (this.#modules.answerClock ?? clock).monotonicMs();
       this.#isInDoubt = await this.#listAndSettle(scope, signal);
+      if (scope.kind === "since") this.#newestList = { beganMs: answersBeganMs, fromWindowMs: scope.windowStartMs };
+      else this.#wholeListBeganMs = answersBeganMs;
       if (isWholeDue) this.#wholeListMs = beganMs;
       this.#isListed = true;
       this.#isFailing = false;
@@ -235,6 +271,7 @@ export class BucketLink {
       if (!signal.aborted && (!this.#isListed || isCode(error, "CATALOG_FULL"))) this.#incomplete = `the bucket could not be listed: ${messageOf(error)}`;
       throw error;
     }
+    this.#modules.onListed?.();
     this.#tellGaps();
     await this.#forgetAcknowledged(signal);
   }
@@ -412,7 +449,7 @@ export class BucketLink {
     if (head.isFirstFormat && !firstFormatStores.includes(toHex(head.storeId))) firstFormatStores.push(toHex(head.storeId));
     return makeIdentity(
       bucket,
-      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, createdAtMs: clock.nowMs() },
+      { bucketId: bucketId ?? toHex(random.bytes(16)), clusterName: this.#options.clusterName ?? head.bucketMark?.clusterName ?? "", firstFormatStores, founderStore: toHex(head.storeId), createdAtMs: clock.nowMs() },
       signal,
     );
   }

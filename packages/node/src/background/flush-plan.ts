@@ -8,9 +8,10 @@
 
 export interface FlushView {
   readonly nowMs: number;
+  /** Of records that are not cut and that this store is to flush; the same for the next two. */
   readonly openBytes: number;
   readonly openCount: number;
-  /** Monotonic age of the oldest record not yet cut; 0 when there is none. */
+  /** Monotonic age of the oldest; 0 when there is none. */
   readonly oldestAgeMs: number;
   /** A `POST /flush` waits until the records that are not cut yet are flushed. */
   readonly isCutAsked: boolean;

@@ -17,16 +17,18 @@
  */
 import { CodedError, messageOf, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
-import type { Bucket, Catalog, LocalFiles } from "@pyromesh/block";
-import type { Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
+import type { Bucket, Catalog, HeardObject, LocalFiles } from "@pyromesh/block";
+import type { Cut, EntryFilter, Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
 import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
-import { planFlush } from "./flush-plan.ts";
+import { planFlush, UNSEALED_COUNT_MAX } from "./flush-plan.ts";
 import type { FlushLimits, FlushStep } from "./flush-plan.ts";
 import { flushRetryMs } from "./flush-retry.ts";
 import type { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
 import { Sealer } from "./sealer.ts";
+import { NO_LISTENER } from "./segment-listener.ts";
+import type { SegmentListener } from "./segment-listener.ts";
 import { Uploader } from "./uploader.ts";
 import type { WaitingSegment } from "./uploader.ts";
 
@@ -37,6 +39,8 @@ export interface FlusherModules {
   readonly local: LocalFiles;
   readonly catalog: Catalog;
   readonly generations: Generations;
+  /** Absent: nobody asks for this store's segments. */
+  readonly listener?: SegmentListener;
   readonly clock: Clock;
   /** Times the pauses between tries of an upload. */
   readonly uploadClock: Clock;
@@ -68,12 +72,17 @@ export class Flusher {
   readonly #uploader: Uploader;
   readonly #stopped = new AbortController();
   readonly #waits = new Set<FlushWait>();
+  readonly #onProgress: (() => void)[] = [];
   #running: Promise<void> = Promise.resolve();
   /** Ends the sleep between two steps. */
   #wake: () => void = () => {};
   #cutFailure: Failure | undefined;
   /** By cut id. */
   readonly #sealFailures = new Map<number, Failure>();
+  /** The smallest seq of each cut whose seal was begun. */
+  readonly #firstSeqs = new Map<number, number>();
+  /** What is open is cut without waiting for its age or size. */
+  #isHurried = false;
   readonly #failed: Counter;
 
   constructor(limits: FlushLimits, modules: FlusherModules) {
@@ -81,10 +90,13 @@ export class Flusher {
     this.#modules = modules;
     const { head, metrics } = modules;
     this.#failed = metrics.counter("pyromesh_flush_failures_total", "Tries of a flush step that failed and were tried again.", ["step"]);
-    const parts = { ...modules, ordinalLock: new OrdinalLock(), countFailure: (step: string) => this.#failed.add({ step }) };
+    const parts = { ...modules, listener: modules.listener ?? NO_LISTENER, ordinalLock: new OrdinalLock(), countFailure: (step: string) => this.#failed.add({ step }) };
     this.#sealer = new Sealer(parts, this.#stopped.signal);
     this.#uploader = new Uploader({ ...parts, clock: modules.uploadClock }, this.#stopped.signal);
-    this.#uploader.onDone((segment) => this.#settle((wait) => void wait.segments.delete(segment)));
+    this.#uploader.onDone((segment) => {
+      this.#settle((wait) => void wait.segments.delete(segment));
+      this.#progressed();
+    });
     metrics.gauge("pyromesh_flush_backlog_bytes", "Sealed segments on disk that wait for the bucket, in bytes.", [], (gauge) => gauge.set({}, this.backlogBytes));
     metrics.gauge("pyromesh_flush_backlog_segments", "Sealed segments on disk that wait for the bucket.", [], (gauge) => gauge.set({}, this.#uploader.backlogCount));
     metrics.gauge("pyromesh_flush_unsealed_cuts", "Cuts of the head that are not sealed yet; at 4 the head is not cut and grows.", [], (gauge) => gauge.set({}, head.cuts().length));
@@ -96,7 +108,7 @@ export class Flusher {
 
   /** Takes up a sealed segment that the start found in the head. */
   resumeSealed(segment: SealedSegment): void {
-    this.#uploader.add(segment);
+    this.#uploader.add(segment, 0);
   }
 
   start(): void {
@@ -113,10 +125,14 @@ export class Flusher {
 
   // --- called by the head, in the turn in which it applies the change ---------------------------------------------------
 
-  noteCut(cutId: number): void {
-    this.#modules.generations.turn(cutId);
+  noteCut({ cutId, isTakeover }: Pick<Cut, "cutId" | "isTakeover">): void {
+    // None of a takeover's rows is in memory: the sealer reads them from the head.
+    if (!isTakeover) {
+      this.#modules.generations.turn(cutId);
+      this.#isHurried = false;
+    }
     this.#settle((wait) => {
-      if (!wait.needsCut) return;
+      if (isTakeover || !wait.needsCut) return;
       wait.needsCut = false;
       wait.cutIds.add(cutId);
     });
@@ -124,7 +140,9 @@ export class Flusher {
   }
 
   noteSealed({ cutId, segments }: SealedCut): void {
-    const sealed = segments.map((segment) => this.#uploader.add(segment));
+    const firstSeq = this.#firstSeqs.get(cutId) ?? 0;
+    this.#firstSeqs.delete(cutId);
+    const sealed = segments.map((segment) => this.#uploader.add(segment, firstSeq));
     this.#modules.generations.leave(cutId);
     this.#sealer.forget(cutId);
     this.#sealFailures.delete(cutId);
@@ -136,7 +154,16 @@ export class Flusher {
         wait.bytes += segment.entry.sizeBytes;
       }
     });
+    this.#progressed();
     this.#wake();
+  }
+
+  /** Records were released: others have flushed them. */
+  noteReleased(): void {
+    if (this.#modules.head.stats.ownOpenCount > 0) return;
+    // There is nothing to cut any more.
+    this.#isHurried = false;
+    this.#settle((wait) => void (wait.needsCut = false));
   }
 
   noteRenamed(renamed: RenamedSegment): void {
@@ -162,7 +189,7 @@ export class Flusher {
     let resolve!: () => void; // set before the constructor returns
     const done = new Promise<void>((resolveIt) => (resolve = resolveIt));
     const wait: FlushWait = {
-      needsCut: head.stats.openCount > 0,
+      needsCut: head.stats.ownOpenCount > 0,
       cutIds: new Set(head.cuts().map(({ cutId }) => cutId)),
       segments: new Set(this.#uploader.waiting()),
       segmentCount: 0,
@@ -183,6 +210,49 @@ export class Flusher {
       this.#waits.delete(wait);
     }
     return { segmentCount: wait.segmentCount, bytes: wait.bytes };
+  }
+
+  /** Cuts what is open now, and tries everything that waits once. */
+  hurry(): void {
+    this.#isHurried = this.#modules.head.stats.ownOpenCount > 0;
+    this.#uploader.ask();
+    this.#wake();
+  }
+
+  /**
+   * Cuts these records, which other stores should have flushed, in a cut of their own. Undefined where none of them is open any more, where the cut of an earlier takeover is
+   * not sealed yet, or where as many cuts are unsealed as may be: call it again later.
+   */
+  async takeOver(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
+    const { head } = this.#modules;
+    const cuts = head.cuts();
+    // One at a time, so that takeovers that cannot be sealed hold up no cut of this store's own.
+    return cuts.length < UNSEALED_COUNT_MAX && !cuts.some(({ isTakeover }) => isTakeover) ? head.cutRecords(identities) : undefined;
+  }
+
+  /** What came before this seq is in the bucket: the head does not hold it, and no segment with it waits. */
+  isFlushedBefore(seq: number): boolean {
+    const { head } = this.#modules;
+    return (head.oldestSeq ?? Infinity) >= seq && this.#uploader.waiting().every(({ firstSeq }) => firstSeq >= seq);
+  }
+
+  /** Each listener is called when a cut was sealed, and when a segment is in the bucket and the head has forgotten it. */
+  onProgress(listener: () => void): void {
+    this.#onProgress.push(listener);
+  }
+
+  #progressed(): void {
+    for (const listener of this.#onProgress) listener();
+  }
+
+  /** What others are told of the segments that wait here for the bucket. */
+  sealedHere(): readonly HeardObject[] {
+    return this.#uploader.toldWaiting();
+  }
+
+  /** Segments that wait for the bucket, and why. */
+  get backlog(): { readonly count: number; readonly bytes: number; readonly reasons: readonly string[] } {
+    return { count: this.#uploader.backlogCount, bytes: this.#uploader.backlogBytes, reasons: this.#uploader.reasons() };
   }
 
   #timeoutError(timeoutMs: number, { needsCut, cutIds, segments }: FlushWait): CodedError {
@@ -229,14 +299,14 @@ export class Flusher {
 
   #plan(): FlushStep {
     const { clock, head } = this.#modules;
-    const { openBytes, openCount, openAgeMs = 0 } = head.stats;
+    const { ownOpenBytes, ownOpenCount, ownOpenAgeMs = 0 } = head.stats;
     return planFlush(
       {
         nowMs: clock.monotonicMs(),
-        openBytes,
-        openCount,
-        oldestAgeMs: openAgeMs,
-        isCutAsked: [...this.#waits].some(({ needsCut }) => needsCut),
+        openBytes: ownOpenBytes,
+        openCount: ownOpenCount,
+        oldestAgeMs: ownOpenAgeMs,
+        isCutAsked: this.#isHurried || [...this.#waits].some(({ needsCut }) => needsCut),
         cutRetryAtMs: this.#cutFailure?.retryAtMs ?? 0,
         unsealed: head.cuts().map(({ cutId }) => ({ cutId, retryAtMs: this.#sealFailures.get(cutId)?.retryAtMs ?? 0 })),
       },
@@ -248,7 +318,7 @@ export class Flusher {
     const { head, logger } = this.#modules;
     try {
       crashPoint("flush-before-cut");
-      await head.cut();
+      await head.cut(OWN);
       crashPoint("flush-after-cut");
       this.#cutFailure = undefined;
     } catch (error) {
@@ -261,6 +331,7 @@ export class Flusher {
     const { head, logger } = this.#modules;
     const cut = head.cuts().find((one) => one.cutId === cutId);
     if (cut === undefined) return;
+    this.#firstSeqs.set(cutId, cut.firstSeq);
     try {
       await this.#sealer.seal(cut);
       this.#sealFailures.delete(cutId);
@@ -291,6 +362,8 @@ export class Flusher {
   }
 }
 
+/** Records of rank 0: this store's to flush. Their rows are the open generation's, all of them and no others (a takeover cuts the rest). */
+const OWN: EntryFilter = { ranks: new Set([0]) };
 /** How many cuts, and how many segments, an error names. */
 const NAMED_COUNT_MAX = 5;
 

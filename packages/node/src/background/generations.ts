@@ -2,6 +2,9 @@
  * The generations of rows in memory, and which queries read them. A generation holds the rows of one cut: those inserted since the cut before it.
  * It leaves memory once its cut is sealed and the last query that pinned it has ended.
  *
+ *   open    4 ───────────── cut ──▶ 5 ──────────── cut ──▶ 6 ...        rows of rank 0, as they are committed
+ *   aside        4.5   5.5                                              rows that the head is read for: a takeover's, or one query's
+ *
  * What must stay true: a generation ends in the turn of the event loop in which the head makes the cut, and leaves the plans of queries in the
  * turn in which the head seals it. So a record lies in the generation of its own cut, and a query that pins between any two steps finds it.
  *
@@ -18,6 +21,8 @@ export class Generations {
   readonly #ofCut = new Map<number, Generation>();
   readonly #drop: (generation: Generation) => void;
   #open: Generation = 0;
+  /** Given last. */
+  #last: Generation = 0;
 
   constructor(drop: (generation: Generation) => void) {
     this.#drop = drop;
@@ -33,8 +38,23 @@ export class Generations {
   turn(cutId: number): void {
     assert(!this.#ofCut.has(cutId), "a cut is made once");
     this.#ofCut.set(cutId, this.#open);
-    this.#open++;
+    this.#open = this.#last = Math.floor(this.#last) + 1;
     this.#live.add(this.#open);
+  }
+
+  /**
+   * A generation beside the open one, for rows that its user reads from the head and inserts. No query pins it, and a worker that dies does not get it back: what reads
+   * it then is refused, and its user begins again with another. Its user drops it (`Compute.drop`).
+   */
+  aside(): Generation {
+    const next = this.#last + (Number.isInteger(this.#last) ? 0.5 : 1);
+    this.#last = next;
+    return next;
+  }
+
+  /** No generation that was given so far is higher. */
+  get last(): Generation {
+    return this.#last;
   }
 
   /** The generation with the rows of a cut; undefined for a cut that is sealed. */

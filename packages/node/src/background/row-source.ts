@@ -5,7 +5,7 @@ import type { Generations } from "./generations.ts";
 
 type ReadHead = Pick<Head, "nextSeq" | "readLive" | "setAside"> & { cuts(): readonly Pick<Cut, "cutId">[] };
 
-export function rowSource(head: ReadHead, generations: Pick<Generations, "open" | "of">): RowSource {
+export function rowSource(head: ReadHead, generations: Pick<Generations, "last" | "of" | "open">): RowSource {
   return {
     get nextSeq() {
       return head.nextSeq;
@@ -14,6 +14,9 @@ export function rowSource(head: ReadHead, generations: Pick<Generations, "open" 
     readLive: (range, pageBytes, visit) => head.readLive(range, pageBytes, ({ records, unreadable }) => visit({ records: records.filter(({ rank }) => rank === 0), unreadable })),
     setAside: (seq, reason) => head.setAside(seq, reason),
     generationOf: (cutId) => (cutId === undefined ? generations.open : generations.of(cutId)),
+    get lastGeneration() {
+      return generations.last;
+    },
     get liveGenerations() {
       const live = [generations.open];
       for (const { cutId } of head.cuts()) {

@@ -8,6 +8,7 @@ import type { Compute } from "../compute/compute.ts";
 import { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
 import { Sealer, writeAndRead } from "./sealer.ts";
+import { NO_LISTENER } from "./segment-listener.ts";
 
 const signal = new AbortController().signal;
 const CUT = { cutId: 1 } as Cut; // the sealer asks nothing else of it
@@ -28,7 +29,7 @@ describe("sealer", () => {
       seal: async (cutId: number) => void sealed.push(cutId),
     } as unknown as Head; // what a seal asks of it
     const compute = { build: async () => [] } as unknown as Compute; // workers that hold no rows of the cut
-    return new Sealer({ head, compute, local: {} as LocalFiles, generations, ordinalLock: new OrdinalLock(), logger: silentLogger }, signal).seal(CUT);
+    return new Sealer({ head, compute, local: {} as LocalFiles, generations, ordinalLock: new OrdinalLock(), listener: NO_LISTENER, logger: silentLogger }, signal).seal(CUT);
   };
 
   beforeEach(() => {

@@ -5,16 +5,21 @@
  * the files of a failed try are removed only at the next try, when the head knows the outcome, and only those that are not sealed.
  */
 import type { Logger, TenantId } from "@pyromesh/base";
-import { assert, CodedError, toHex, unavailable } from "@pyromesh/base";
+import { CodedError, toHex, unavailable } from "@pyromesh/base";
 import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
-import type { Cut, Head, NewSegment, OrdinalName } from "@pyromesh/head";
+import type { Cut, Head, LivePage, NewSegment, OrdinalName } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
 import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import type { Generations } from "./generations.ts";
 import type { OrdinalLock } from "./ordinal-lock.ts";
 import { encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
+import type { SegmentListener } from "./segment-listener.ts";
+import { toldSegment } from "./told-segment.ts";
+
+/** What is read of a takeover's records at once. */
+const TAKEOVER_PAGE_BYTES = 256 << 10;
 
 export interface SealerModules {
   readonly head: Head;
@@ -22,6 +27,7 @@ export interface SealerModules {
   readonly local: LocalFiles;
   readonly generations: Generations;
   readonly ordinalLock: OrdinalLock;
+  readonly listener: SegmentListener;
   readonly logger: Logger;
 }
 
@@ -47,14 +53,47 @@ export class Sealer {
   }
 
   async #seal(cut: Cut): Promise<void> {
-    const { generations, head, logger } = this.#modules;
+    const { generations, head } = this.#modules;
     // 1. The ordinals. Before the head names them it settles the outcome of every earlier seal.
     const ordinals = await head.nextOrdinals(cut.cutId);
     if (ordinals === undefined) return;
     await this.#removeLeftovers(cut.cutId);
+    // A takeover's cut has none: its records were not interned when they came.
     const generation = generations.of(cut.cutId);
-    assert(generation !== undefined, "a cut that is not sealed has its rows in memory");
+    if (generation === undefined) await this.#sealTakeover(cut, ordinals);
+    else await this.#sealRows(cut, ordinals, generation);
+  }
 
+  /** Reads the cut's records from the head into a generation of this try alone. */
+  async #sealTakeover(cut: Cut, ordinals: readonly OrdinalName[]): Promise<void> {
+    const { compute, generations } = this.#modules;
+    const generation = generations.aside();
+    try {
+      await this.#intern(cut, generation);
+      await this.#sealRows(cut, ordinals, generation);
+    } finally {
+      compute.drop(generation);
+    }
+  }
+
+  async #intern({ cutId, firstSeq, lastSeq }: Cut, generation: Generation): Promise<void> {
+    const { compute, head } = this.#modules;
+    for (let fromSeq: number | undefined = firstSeq; fromSeq !== undefined; ) {
+      this.#signal.throwIfAborted();
+      let unreadable: LivePage["unreadable"] = [];
+      const untilSeq = lastSeq + 1;
+      fromSeq = await head.readLive({ fromSeq, untilSeq }, TAKEOVER_PAGE_BYTES, ({ records, unreadable: found }) => {
+        unreadable = found;
+        compute.insert(generation, records.flatMap((one) => (one.cutId === cutId ? [one.record] : [])));
+      });
+      for (const { seq, reason } of unreadable) await head.setAside(seq, `record ${seq}, read to be flushed for another store, is corrupt: ${reason}`);
+      // No faster than the workers intern.
+      await compute.settle();
+    }
+  }
+
+  async #sealRows(cut: Cut, ordinals: readonly OrdinalName[], generation: Generation): Promise<void> {
+    const { head, logger } = this.#modules;
     // 2. The files.
     const written: string[] = [];
     this.#leftovers.set(cut.cutId, written);
@@ -83,7 +122,7 @@ export class Sealer {
     const datasets = await compute.build(generation, tenant, windowStartMs);
     crashPoint("flush-after-build");
     if (datasets.length === 0) return undefined;
-    const meta: SegmentMeta = {
+    const meta: SegmentMeta & { readonly level: 0 } = {
       tenant: tenant as TenantId, // the API parsed it before the head took the record
       windowStartMs,
       windowMs: WINDOW_MS,
@@ -99,7 +138,9 @@ export class Sealer {
     const key = segmentKey(meta);
     written.push(key);
     const read = await writeAndRead(local, key, bytes, this.#signal);
-    for (const identity of await readIdentities(bytesSource(read), key, this.#signal)) found.add(identity);
+    const identities = await readIdentities(bytesSource(read), key, this.#signal);
+    for (const identity of identities) found.add(identity);
+    this.#modules.listener.read(toldSegment(meta, { sizeBytes: bytes.length, isUploaded: false }), identities);
     crashPoint("flush-after-local-file");
     return { ...name, key, bytes: encodeSealedEntry(sealedEntryOf(bytes)) };
   }

@@ -7,6 +7,7 @@ import type { Head, SealedSegment } from "@pyromesh/head";
 import { expect } from "chai";
 import { OrdinalLock } from "./ordinal-lock.ts";
 import { encodeSealedEntry } from "./sealed-entry.ts";
+import { NO_LISTENER } from "./segment-listener.ts";
 import { Uploader } from "./uploader.ts";
 
 class CountingClock extends ManualClock {
@@ -37,6 +38,7 @@ describe("uploader", () => {
         bucket,
         catalog: new Catalog({}, { bucket, logger: silentLogger }),
         ordinalLock: new OrdinalLock(),
+        listener: NO_LISTENER,
         clock,
         logger: silentLogger,
         metrics: new Metrics(),
@@ -51,7 +53,7 @@ describe("uploader", () => {
     uploader.start();
     await Promise.resolve();
     clock.askedCount = 0;
-    for (let tenant = 0; tenant < 200; tenant++) uploader.add(segmentOf(`tenant-${tenant}`));
+    for (let tenant = 0; tenant < 200; tenant++) uploader.add(segmentOf(`tenant-${tenant}`), 1);
     await Promise.resolve();
     expect(clock.askedCount).within(1, 4);
     expect(uploader.backlogCount).equal(200);
@@ -68,7 +70,7 @@ describe("uploader", () => {
       if (read.size === 200) end();
       return Promise.reject(new Error("EIO"));
     });
-    for (let ordinal = 0; ordinal < 200; ordinal++) uploader.add(segmentOf("a", ordinal));
+    for (let ordinal = 0; ordinal < 200; ordinal++) uploader.add(segmentOf("a", ordinal), 1);
     uploader.start();
     await ended;
     expect(clock.askedCount).lessThan(20);

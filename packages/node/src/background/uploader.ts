@@ -20,7 +20,7 @@
  */
 import { assert, CodedError, crc32, encodeUtf8, messageOf, toHex } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, Timer } from "@pyromesh/base";
-import type { Bucket, Catalog, LocalFiles, RangeSource, SegmentKey } from "@pyromesh/block";
+import type { Bucket, Catalog, HeardObject, LocalFiles, RangeSource, SegmentKey } from "@pyromesh/block";
 import { bytesSource, markKey, parseObjectKey, readFooter, readIdentities, segmentKey, withSegmentMeta } from "@pyromesh/block";
 import type { Head, RenamedSegment, SealedSegment } from "@pyromesh/head";
 import { crashPoint } from "../process/crash-point.ts";
@@ -29,6 +29,8 @@ import { flushRetryMs } from "./flush-retry.ts";
 import { decodeSealedEntry, encodeSealedEntry, corruptionOf, sealedEntryOf } from "./sealed-entry.ts";
 import type { SealedEntry } from "./sealed-entry.ts";
 import { writeAndRead } from "./sealer.ts";
+import type { SegmentListener } from "./segment-listener.ts";
+import { toldSegment } from "./told-segment.ts";
 import { isOutage, planUploads } from "./upload-plan.ts";
 import type { UploadQueueView } from "./upload-plan.ts";
 
@@ -38,6 +40,7 @@ export interface UploaderModules {
   readonly local: LocalFiles;
   readonly catalog: Catalog;
   readonly ordinalLock: OrdinalLock;
+  readonly listener: SegmentListener;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -49,6 +52,8 @@ export interface WaitingSegment {
   readonly key: string;
   readonly meta: SegmentKey;
   readonly entry: SealedEntry;
+  /** None of its records has a smaller seq. */
+  readonly firstSeq: number;
 }
 
 interface Waiting extends WaitingSegment {
@@ -121,6 +126,11 @@ export class Uploader {
     return [...this.#queues.values()].flatMap((queue) => queue.waiting);
   }
 
+  /** The same as other members are told of them, but for those whose file is corrupt. */
+  toldWaiting(): readonly HeardObject[] {
+    return this.waiting().flatMap((waiting) => (waiting.entry.isLost ? [] : [toldOf(waiting, false)]));
+  }
+
   /** Why segments wait: the distinct errors of the last try of each queue. */
   reasons(): readonly string[] {
     return [...new Set([...this.#queues.values()].map(({ reason }) => reason).filter((reason) => reason !== ""))];
@@ -132,12 +142,13 @@ export class Uploader {
   }
 
   /** Puts a sealed segment into its queue. One that is added before `start` was sealed by an earlier process: its file is checked after the start. */
-  add({ key, bytes }: SealedSegment): WaitingSegment {
+  add({ key, bytes }: SealedSegment, firstSeq: number): WaitingSegment {
     const meta = parseObjectKey(key);
     assert(meta?.kind === "segment", "a segment key made here is read back");
-    const waiting: Waiting = { key, meta, entry: decodeSealedEntry(bytes), isUnchecked: !this.#isStarted, isHeld: false, isStored: false, isQuarantined: false, takenSizeBytes: undefined };
+    const waiting: Waiting = { key, meta, entry: decodeSealedEntry(bytes), firstSeq, isUnchecked: !this.#isStarted, isHeld: false, isStored: false, isQuarantined: false, takenSizeBytes: undefined };
     this.#catalogue(waiting);
     this.#enqueue(waiting);
+    if (!waiting.entry.isLost) this.#modules.listener.sealed(toldOf(waiting, false));
     return waiting;
   }
 
@@ -180,7 +191,9 @@ export class Uploader {
     catalog.remove(fromKey);
     // The object under the former key is a segment of another data dir: queries read it too.
     if (takenSizeBytes !== undefined) catalog.add({ key: fromKey, meta: formerMeta, sizeBytes: takenSizeBytes, place: "bucket" });
-    if (!entry.isLost) catalog.whenUnused(() => local.delete(fromKey));
+    if (entry.isLost) return;
+    this.#modules.listener.renamed(fromKey, toldOf(waiting, false));
+    catalog.whenUnused(() => local.delete(fromKey));
   }
 
   // --- queues -------------------------------------------------------------------------------------------------------
@@ -345,7 +358,7 @@ export class Uploader {
   }
 
   async #upload(waiting: Waiting, bytes: Uint8Array): Promise<void> {
-    const { bucket, catalog, logger } = this.#modules;
+    const { bucket, logger } = this.#modules;
     const signal = this.#signal;
     const { key, meta } = waiting;
     const { isCreated } = await bucket.put(key, bytes, { ifAbsent: true }, signal);
@@ -359,10 +372,19 @@ export class Uploader {
       return this.#renumberFrom(meta.storeId, `the bucket holds another segment under ${key}`);
     }
     crashPoint("flush-after-verify");
-    catalog.replace({ key, meta, sizeBytes: bytes.length, place: "bucket" });
+    this.#modules.listener.read(toldOf(waiting, true), wanted);
+    this.#stored(waiting);
     waiting.isStored = true;
     logger.info("uploaded", { key, bytes: bytes.length, records: wanted.length });
     return this.#unseal(waiting);
+  }
+
+  /** The bucket has it. */
+  #stored(waiting: Waiting): void {
+    const { catalog, listener } = this.#modules;
+    const { key, meta, entry } = waiting;
+    catalog.replace({ key, meta, sizeBytes: entry.sizeBytes, place: "bucket" });
+    listener.uploaded(toldOf(waiting, true));
   }
 
   async #unseal(waiting: Waiting): Promise<void> {
@@ -461,7 +483,7 @@ export class Uploader {
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
       logger.warn("a sealed segment is corrupt on disk; the bucket has it whole", { key, corruption });
-      catalog.replace({ key, meta, sizeBytes: entry.sizeBytes, place: "bucket" });
+      this.#stored(waiting);
       await this.#setAside(key);
       await head.unseal(key);
       this.#done(waiting);
@@ -470,6 +492,7 @@ export class Uploader {
     if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${corruption}`, meta.minTimeMs, meta.maxTimeMs);
     waiting.isQuarantined = true;
     catalog.remove(key);
+    this.#modules.listener.lost(key);
     await this.#setAside(key);
     const lost = { ...entry, isLost: true };
     await head.reseal({ key, bytes: encodeSealedEntry(lost) });
@@ -511,6 +534,10 @@ export class Uploader {
       return false;
     }
   }
+}
+
+function toldOf({ meta, entry }: WaitingSegment, isUploaded: boolean): HeardObject {
+  return toldSegment(meta, { sizeBytes: entry.sizeBytes, isUploaded });
 }
 
 function queueIdOf({ storeId, tenant, windowStartMs }: SegmentKey): string {

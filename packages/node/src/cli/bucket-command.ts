@@ -1,14 +1,17 @@
-/** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost. */
+/** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost, `copy` moves to another bucket. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readSources, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { forgottenText } from "../background/forgotten-text.ts";
+import { bucketKind } from "../config/setting.ts";
+import { copyBucket } from "./bucket-copy.ts";
 import { usage } from "./client.ts";
 import type { AddCommand, CommandModules } from "./command.ts";
 import { addSettingFlags } from "./setting-flags.ts";
 import type { LoadSettings } from "./setting-flags.ts";
+import { shortSize } from "./text-table.ts";
 
 /** The most segments that one command forgets. It puts a mark for each, and a typing error in a range must not fill the bucket. */
 const FORGET_COUNT_MAX = 10_000;
@@ -16,7 +19,7 @@ const FORGET_COUNT_MAX = 10_000;
 const PROGRESS_COUNT = 1000;
 
 export const addBucket: AddCommand = (program, modules, done) => {
-  const command = program.command("bucket").description("look into the bucket, or accept that segments are lost");
+  const command = program.command("bucket").description("look into the bucket, accept that segments are lost, or copy it");
 
   const status = command.command("status").description("its identity, the stores that wrote to it, and what is missing").allowExcessArguments(false);
   const loadForStatus = addSettingFlags(status, modules.terminal);
@@ -39,7 +42,41 @@ export const addBucket: AddCommand = (program, modules, done) => {
     await withBucket(loadForForget, modules, (bucket, signal) => forgetLost(bucket, lost, modules, signal));
     done(0);
   });
+
+  command
+    .command("copy")
+    .description("copy a bucket into an empty one, identity included, so that a node alone can grow into a cluster; may be broken off and run again")
+    .argument("<from>", "file://dir or s3://bucket/prefix?endpoint=...; a node's own is the folder bucket in its data dir")
+    .argument("<to>", "the same; empty, or an earlier copy")
+    .allowExcessArguments(false)
+    .action(async (from: string, to: string) => {
+      await copy(urlOf(from), urlOf(to), modules);
+      done(0);
+    });
 };
+
+function urlOf(text: string): string {
+  const url = bucketKind.schema.safeParse(text);
+  if (url.success) return url.data;
+  throw usage(url.error.issues.map(({ message }) => message).join("; "));
+}
+
+async function copy(from: string, to: string, { clock, terminal }: CommandModules): Promise<void> {
+  if (from === to) throw usage("both are the same bucket");
+  const modules = { dataDir: "", clock, random: systemRandom, logger: openLogger("error") };
+  const [source, target] = [await openBucket(from, modules), await openBucket(to, modules)];
+  try {
+    const progress = progressOf(terminal, "objects copied");
+    const { bucketId, copied, copiedBytes, known } = await copyBucket(source, target, (count) => progress.add(count), new AbortController().signal);
+    progress.end();
+    terminal.out(
+      `copied ${copied} objects (${shortSize(copiedBytes)}) from ${source.name} to ${target.name}, each read back and compared; ${known} were there already. Identity ${bucketId}\n` +
+        `If a node still writes to the first one, stop it, run this again, and start it with --bucket ${to}\n`,
+    );
+  } finally {
+    await Promise.all([source.close(), target.close()]);
+  }
+}
 
 interface Lost {
   readonly tenant: TenantId;

@@ -62,16 +62,34 @@ export class Client {
 
   /** `method` is `querier.v1.QuerierService/Series`. */
   async json(method: string, request: object): Promise<unknown> {
-    const bytes = await this.#post(method, "application/json", JSON.stringify(request));
+    return this.#parse(method, await this.#post(method, "application/json", JSON.stringify(request)));
+  }
+
+  #parse(path: string, bytes: Uint8Array): unknown {
     try {
       return JSON.parse(new TextDecoder().decode(bytes));
     } catch (thrown) {
-      throw new CodedError({ code: "REPLY_INVALID", kind: "internal", message: `${this.#base}/${method} answered something that is not JSON: is this a Pyromesh?`, cause: thrown });
+      throw new CodedError({ code: "REPLY_INVALID", kind: "internal", message: `${this.#base}/${path} answered something that is not JSON: is this a Pyromesh?`, cause: thrown });
     }
   }
 
   proto(method: string, request: Uint8Array): Promise<Uint8Array> {
     return this.#post(method, "application/proto", request);
+  }
+
+  /** Asks once for JSON at this path. Another status than 200 is an error, unless `isAnswer` takes it. */
+  async get(path: string, { isAnswer = (): boolean => false }: { isAnswer?(status: number, json: unknown): boolean } = {}): Promise<{ readonly status: number; readonly json: unknown }> {
+    const { status, bytes } = await this.#once("GET", path.slice(1), { accept: "application/json" });
+    if (status !== 200 && status !== 503) throw refusal(status, bytes);
+    const json = this.#parse(path.slice(1), bytes);
+    if (status !== 200 && !isAnswer(status, json)) throw refusal(status, bytes);
+    return { status, json };
+  }
+
+  /** Sends an operator's word, once. Resolves when the node has taken it. */
+  async command(path: string): Promise<void> {
+    const { status, bytes } = await this.#once("POST", path.slice(1), {});
+    if (status !== 200 && status !== 202) throw refusal(status, bytes);
   }
 
   async #post(method: string, contentType: string, body: string | Uint8Array): Promise<Uint8Array> {
@@ -86,13 +104,17 @@ export class Client {
     return bytes;
   }
 
-  async #postOnce(method: string, contentType: string, body: string | Uint8Array): Promise<{ readonly status: number; readonly bytes: Uint8Array }> {
-    const url = `${this.#base}/${method}`;
+  #postOnce(method: string, contentType: string, body: string | Uint8Array): Promise<Reply> {
+    return this.#once("POST", method, { accept: EVERY_LABEL_NAME, "content-type": contentType, "connect-protocol-version": "1" }, body);
+  }
+
+  async #once(verb: string, path: string, ownHeaders: Readonly<Record<string, string>>, body?: string | Uint8Array): Promise<Reply> {
+    const url = `${this.#base}/${path}`;
     const aborted = new AbortController();
     const timer = this.#clock.after(this.#timeoutMs, () => aborted.abort(new Error(`no answer within ${this.#timeoutMs / 1000} s`)));
     try {
-      const headers = { ...this.#headers, accept: EVERY_LABEL_NAME, "content-type": contentType, "connect-protocol-version": "1" };
-      const reply = await this.#fetch(url, { method: "POST", headers, body, signal: aborted.signal });
+      const headers = { ...this.#headers, ...ownHeaders };
+      const reply = await this.#fetch(url, { method: verb, headers, signal: aborted.signal, ...(body === undefined ? {} : { body }) });
       const bytes = new Uint8Array(await reply.arrayBuffer());
       const missing = reply.headers.get("x-pyromesh-missing");
       if (missing !== null) this.#onMissing(missing);
@@ -106,6 +128,11 @@ export class Client {
       timer.cancel();
     }
   }
+}
+
+interface Reply {
+  readonly status: number;
+  readonly bytes: Uint8Array;
 }
 
 /** An error of the caller: exit code 2. */

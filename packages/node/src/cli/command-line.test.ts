@@ -1,82 +1,13 @@
 import { gunzipSync, gzipSync } from "node:zlib";
 import { ByteReader } from "@pyromesh/base";
-import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { Function as PprofFunction, Line, Location, Profile, Sample, StringTable, ValueType } from "pprof-format";
-import { runCommandLine } from "./command-line.ts";
+import { NOW_MS, runCommand as run } from "../testing/command-run.ts";
 import { readFlameGraphReply } from "./flame-graph-reply.ts";
 import { guessName, readPprofFile, withTime } from "./pprof-file.ts";
 import { parseTime } from "./time-text.ts";
 import { readTopTableReply } from "./top-table-reply.ts";
 import { formatValue } from "./top-text.ts";
-
-const NOW_MS = 1_800_000_000_000;
-
-interface Call {
-  readonly url: string;
-  readonly headers: Headers;
-  readonly body: Uint8Array;
-}
-
-/** Its sleeps take no time, and are remembered. */
-class SleeplessClock extends ManualClock {
-  readonly sleepsMs: number[] = [];
-
-  override async sleep(delayMs: number): Promise<void> {
-    this.sleepsMs.push(delayMs);
-  }
-}
-
-interface Ran {
-  readonly exitCode: number;
-  readonly out: string;
-  readonly notes: string;
-  readonly calls: readonly Call[];
-  readonly written: ReadonlyMap<string, Uint8Array>;
-  readonly sleepsMs: readonly number[];
-}
-
-interface World {
-  readonly replies?: readonly (Response | Error)[];
-  readonly files?: Readonly<Record<string, Uint8Array>>;
-  readonly env?: Readonly<Record<string, string>>;
-  readonly isTty?: boolean;
-}
-
-/** Runs one command in a world of its own; the last reply is given again and again. */
-async function run(args: readonly string[], { replies = [], files = {}, env = {}, isTty = false }: World = {}): Promise<Ran> {
-  let out = "";
-  let notes = "";
-  const calls: Call[] = [];
-  const written = new Map<string, Uint8Array>();
-  const clock = new SleeplessClock(NOW_MS);
-  const exitCode = await runCommandLine(args, {
-    clock,
-    terminal: {
-      out: (text) => void (out += text),
-      note: (text) => void (notes += text),
-      isOutTty: isTty,
-      isNoteTty: isTty,
-      env,
-      readFile: (file) => {
-        if (files[file] === undefined) throw new Error(`ENOENT: no such file, open '${file}'`);
-        return files[file];
-      },
-      writeFile: (file, bytes) => {
-        if (file.startsWith("readonly/")) throw new Error(`EACCES: permission denied, open '${file}'`);
-        written.set(file, bytes);
-      },
-    },
-    fetch: async (url, init) => {
-      const body = init?.body;
-      calls.push({ url: String(url), headers: new Headers(init?.headers), body: typeof body === "string" ? new TextEncoder().encode(body) : (body as Uint8Array) });
-      const reply = replies[Math.min(calls.length, replies.length) - 1] ?? new Error("no reply was made up");
-      if (reply instanceof Error) throw reply;
-      return reply.clone();
-    },
-  });
-  return { exitCode, out, notes, calls, written, sleepsMs: clock.sleepsMs };
-}
 
 const ok = (body: object | Uint8Array = {}): Response => new Response(body instanceof Uint8Array ? (body as Uint8Array<ArrayBuffer>) : JSON.stringify(body));
 const refused = (status: number, message: string): Response => new Response(JSON.stringify({ code: "x", message }), { status });

@@ -10,8 +10,10 @@ import type { AddCommand, CommandModules } from "./command.ts";
 
 const COMMANDS: ReadonlyMap<string, () => Promise<AddCommand>> = new Map([
   ["serve", async () => (await import("./serve-command.ts")).addServe],
+  ["dev", async () => (await import("./dev-command.ts")).addDev],
   ["push", async () => (await import("./push-command.ts")).addPush],
   ["query", async () => (await import("./query-command.ts")).addQuery],
+  ["cluster", async () => (await import("./cluster-command.ts")).addCluster],
   ["bucket", async () => (await import("./bucket-command.ts")).addBucket],
   ["check-config", async () => (await import("./check-config-command.ts")).addCheckConfig],
   ["version", async () => (await import("./version-command.ts")).addVersion],

@@ -37,8 +37,9 @@ export interface Cluster {
  * arrival      under which time a keyed push without a time came first
  * flush        flush now, for `POST /flush`
  * health       what a node says of itself, for `/api/v1/cluster/health`
+ * usage        what a node takes of each tenant, for limits that hold for the cluster
  */
-export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health";
+export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage";
 
 export interface PeerRequestOptions {
   readonly timeoutMs: number;

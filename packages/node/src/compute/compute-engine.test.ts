@@ -174,3 +174,17 @@ describe("compute engine: pre-interned rows that are dropped", () => {
     expect(engine.encode({ ...named("shop"), generation: 2 }, room).rows[0]).above(0);
   });
 });
+
+describe("compute engine: records that lie in no generation", () => {
+  it("count in the scan that brings them, once beside the same record in memory, and in no later one", () => {
+    const engine = new ComputeEngine({ openBytesMax: 2 ** 20 }, { random: seededRandom(2), isMine: () => false });
+    const [record, other] = ["main;work 3\n", "main;rest 4\n"].map((text) => engine.encode(task(text, { idempotencyKey: text }), (lengthBytes) => new Uint8Array(lengthBytes)).records[0]!);
+    engine.insert(1, [record!]);
+    const windowStartMs = windowStartOf(record!.timeMs);
+    const scan = { spec: { kind: "cardinality", startNs: 0n, endNs: 2n ** 62n, selectors: [] }, tenants: ["t1"], firstWindowMs: windowStartMs, lastWindowMs: windowStartMs, parts: [] } as const;
+    expect(engine.scan({ ...scan, generations: [], records: [other!] }).recordCount).equal(1);
+    expect(engine.scan({ ...scan, generations: [1], records: [record!, other!] }).recordCount).equal(2);
+    expect(engine.scan({ ...scan, generations: [1], records: [record!, other!], only: other!.identity }).identitySum).equal(engine.scan({ ...scan, generations: [], records: [other!] }).identitySum);
+    expect(engine.scan({ ...scan, generations: [1] }).recordCount).equal(1);
+  });
+});

@@ -69,7 +69,7 @@ export class ComputeEngine {
   readonly #modules: EngineModules;
   readonly #generations = new Map<Generation, HeldGeneration>();
   readonly #preInterned = new Map<number, PreInternedRow>();
-  /** The latest generation that was built or dropped. No rows are pre-interned for it and those before it. */
+  /** The latest generation that was built or dropped, but for those with a fraction. No rows are pre-interned for it and those before it. */
   #closed: Generation = -1;
   /** Builds under way. */
   readonly #builds = new Map<string, Generator<undefined, BuiltDataset[]>>();
@@ -201,7 +201,7 @@ export class ComputeEngine {
     const key = printDatasetKey({ tenant, windowStartMs, service: String(generation) });
     let steps = this.#builds.get(key);
     if (steps === undefined) this.#builds.set(key, (steps = this.#buildSteps(generation, tenant, windowStartMs)));
-    this.#closed = Math.max(this.#closed, generation);
+    this.#close(generation);
     try {
       const step = steps.next();
       if (step.done !== true) return undefined;
@@ -240,9 +240,13 @@ export class ComputeEngine {
     return false;
   }
 
+  #close(generation: Generation): void {
+    if (Number.isInteger(generation)) this.#closed = Math.max(this.#closed, generation);
+  }
+
   drop(generation: Generation): void {
     this.#generations.delete(generation);
-    this.#closed = Math.max(this.#closed, generation);
+    this.#close(generation);
     for (const [id, interned] of this.#preInterned) if (interned.generation === generation) this.#preInterned.delete(id);
   }
 
@@ -260,7 +264,23 @@ export class ComputeEngine {
         scan.read(new DatasetSnapshot(dataset));
       }
     }
+    for (const dataset of this.#internAside(task.records ?? [], interrupt)) scan.read(dataset);
     return scan.partial();
+  }
+
+  /** Datasets of these records alone, which are not kept. */
+  #internAside(records: readonly InsertedRecord[], interrupt: Interrupt): Iterable<Dataset> {
+    const datasets = new Map<string, Dataset>();
+    for (const { tenant, service, timeMs, bytes } of records) {
+      const key = printDatasetKey({ tenant, service, windowStartMs: windowStartOf(timeMs) });
+      let dataset = datasets.get(key);
+      if (dataset === undefined) datasets.set(key, (dataset = new Dataset(service, this.#hashSeed)));
+      const row = this.#decoder.decode(bytes, "record");
+      const into = dataset;
+      this.#counting(into, () => into.insert(row));
+      interrupt.after(bytes.length);
+    }
+    return datasets.values();
   }
 }
 

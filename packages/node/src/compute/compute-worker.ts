@@ -240,12 +240,12 @@ export class ComputeWorker {
     return { call, done };
   }
 
-  /** The thread now holds all rows of these generations, which are the live ones, and will get every insert of later ones. Held calls are sent. */
-  makeWhole(generations: readonly Generation[]): void {
+  /** The thread now holds all rows of these generations, which are the live ones, and will get every insert of those after `last`. Held calls are sent. */
+  makeWhole(generations: readonly Generation[], last: Generation): void {
     this.#isWhole = true;
     this.#rowsRefusal = undefined;
     this.#wholeGenerations = new Set(generations);
-    this.#wholeUntil = Math.max(-1, ...generations);
+    this.#wholeUntil = last;
     const held = this.#held;
     this.#held = [];
     for (const pending of held) {

@@ -29,8 +29,10 @@ import type {
   TopTableOptions,
 } from "@pyromesh/profile";
 
-/** Rows from one cut to the next; a number that only rises. */
+/** Rows from one cut to the next; a number that only rises. With a fraction: rows that were read from the head for one reader, into which nothing is committed. */
 export type Generation = number;
+/** The generation of no row. A push that is encoded for it has no rows pre-interned: other members, or a later call, intern its records. */
+export const NO_GENERATION: Generation = -1;
 
 export interface DatasetKey {
   readonly tenant: string;
@@ -114,6 +116,10 @@ export interface ScanTask {
   readonly parts: readonly SegmentPart[];
   /** Identities, 16 bytes each, of records that are left out, in memory and in segments: another node answers for them. */
   readonly except?: Uint8Array;
+  /** Identities, 16 bytes each: no record besides these counts, in memory and in segments. Absent: any. */
+  readonly only?: Uint8Array | undefined;
+  /** Records that lie in no generation: interned for this scan, and dropped after it. Their bytes are copied before `scan` returns. */
+  readonly records?: readonly InsertedRecord[] | undefined;
 }
 
 /** Results for segments and for rows in memory. A record that lies in both counts for segments. */
@@ -181,6 +187,8 @@ export interface RowSource {
   generationOf(cutId: number | undefined): Generation | undefined;
   /** The open generation and those of cuts not yet sealed. The head holds all of their records. */
   readonly liveGenerations: readonly Generation[];
+  /** No generation that was given so far is higher. */
+  readonly lastGeneration: Generation;
 }
 
 export interface Compute {

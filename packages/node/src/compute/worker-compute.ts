@@ -248,13 +248,29 @@ export class WorkerCompute implements Compute {
     this.#refuseDeadlyQuery(() => scanShape(task));
     const parts = new Map<ComputeWorker, SegmentPart[]>(this.#workers.map((worker) => [worker, []]));
     for (const part of task.parts) parts.get(this.#workers[workerOf(part, this.#workers.length)]!)!.push(part);
-    const busy = this.#workers.filter((worker) => task.generations.length > 0 || parts.get(worker)!.length > 0);
+    const records = this.#recordsByWorker(task.records);
+    const busy = this.#workers.filter((worker) => task.generations.length > 0 || parts.get(worker)!.length > 0 || records?.has(worker) === true);
     // Copied once, for all workers.
     const except = task.except === undefined ? {} : { except: sharedCopy(task.except) };
-    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: { ...task, ...except, parts: parts.get(worker)! } }, signal)));
+    const only = task.only === undefined ? {} : { only: sharedCopy(task.only) };
+    const taskOf = (worker: ComputeWorker): ScanTask => ({ ...task, ...except, ...only, parts: parts.get(worker)!, records: records?.get(worker) });
+    const partials = await Promise.all(busy.map((worker) => worker.call<ScanPartial>({ method: "scan", task: taskOf(worker) }, signal)));
     const scanned = { spec: task.spec, tenants: task.tenants };
     for (const partial of partials) this.#scanned.set(partial, scanned);
     return partials;
+  }
+
+  #recordsByWorker(records: readonly InsertedRecord[] | undefined): ReadonlyMap<ComputeWorker, InsertedRecord[]> | undefined {
+    if (records === undefined || records.length === 0) return undefined;
+    const byWorker = new Map<ComputeWorker, InsertedRecord[]>();
+    for (const { tenant, service, timeMs, bytes } of records) {
+      const worker = this.#workers[workerOf({ tenant, service }, this.#workers.length)]!;
+      const own = { tenant, service, timeMs, bytes: sharedCopy(bytes) };
+      const list = byWorker.get(worker);
+      if (list === undefined) byWorker.set(worker, [own]);
+      else list.push(own);
+    }
+    return byWorker;
   }
 
   async merge(spec: ScanSpec, partials: readonly ScanPartial[], signal: AbortSignal): Promise<ScanPartial> {

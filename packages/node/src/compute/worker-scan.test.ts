@@ -44,11 +44,11 @@ describe("a scan that leaves records out", () => {
     it(`${kind}: with some left out, and with all others left out, it finds the whole, however rows lie in memory and in segments`, () => {
       const rows = fc.subarray(NUMBERS);
       fc.assert(
-        fc.property(rows, rows, rows, fc.subarray(NUMBERS), (first, second, head, left) => {
+        fc.property(rows, rows, rows, fc.subarray(NUMBERS), fc.boolean(), (first, second, head, left, wantsOnly) => {
           const views = [segmentOf(first), segmentOf(second), rowsOf(head)];
           const whole = partialOf(spec, views);
           const others = NUMBERS.filter((number) => !left.includes(number));
-          const parts = [left, others].map((numbers) => partialOf(spec, views, { except: identitiesOf(numbers) }));
+          const parts = [partialOf(spec, views, { except: identitiesOf(left) }), partialOf(spec, views, wantsOnly ? { only: identitiesOf(left) } : { except: identitiesOf(others) })];
           expect(parts.reduce((sum, { recordCount }) => sum + recordCount, 0)).to.equal(whole.recordCount);
           expect(parts.reduce((sum, { identitySum }) => addIdentitySums(sum, identitySum), "0".repeat(32))).to.equal(whole.identitySum);
           expect(answerOf(spec, mergePartials(spec, parts))).to.deep.equal(answerOf(spec, whole));
@@ -63,8 +63,10 @@ describe("a scan that leaves records out", () => {
       const found = partialOf(spec, [rowsOf(NUMBERS), segmentOf(NUMBERS)], { except });
       const expected = partialOf(spec, [rowsOf(there), segmentOf(there)]);
       expect([found.recordCount, found.identitySum, answerOf(spec, found)]).to.deep.equal([expected.recordCount, expected.identitySum, answerOf(spec, expected)]);
-      const nothing = partialOf(spec, [rowsOf(NUMBERS)], { except: identitiesOf(NUMBERS) });
-      expect(answerOf(spec, nothing)).to.deep.equal(answerOf(spec, partialOf(spec, [])));
+      for (const more of [{ except: identitiesOf(NUMBERS) }, { only: new Uint8Array(0) }, { only: identitiesOf([100]) }]) {
+        const nothing = partialOf(spec, [rowsOf(NUMBERS)], more);
+        expect([nothing.recordCount, answerOf(spec, nothing)]).to.deep.equal([0, answerOf(spec, partialOf(spec, []))]);
+      }
     });
   }
 });

@@ -23,7 +23,7 @@ export class WorkerScan {
   readonly #query: RowQuery | undefined;
   readonly #selectors: (readonly ReturnType<typeof makeMatcher>[])[] = [];
   readonly #seen: IdentitySet;
-  /** Records that a listing leaves out; `#seen` holds them as well. Undefined: none. */
+  /** Tells which records a listing leaves out; it is `#seen`. Undefined: none. */
   readonly #except: IdentitySet | undefined;
   readonly #names: NameTreeBuilder | undefined;
   readonly #locations: LocationTreeMerger | undefined;
@@ -38,9 +38,9 @@ export class WorkerScan {
   constructor(task: ScanTask, interrupt: Interrupt) {
     this.#task = task;
     this.#interrupt = interrupt;
-    const { spec, except } = task;
-    this.#seen = new IdentitySet(except);
-    this.#except = except === undefined ? undefined : this.#seen;
+    const { spec, except, only } = task;
+    this.#seen = new IdentitySet({ except, only });
+    this.#except = except === undefined && only === undefined ? undefined : this.#seen;
     if (spec.kind === "listing" || spec.kind === "cardinality") {
       this.#selectors = spec.selectors.map((selector) => selector.map(toMatcher));
       if (spec.kind === "listing") this.#listing = new LabelListing(spec.listing, spec.bounds);

@@ -112,7 +112,7 @@ export class WorkerSupervisor {
     this.#isRefilling = false;
     this.#heldTimer?.cancel();
     this.#heldTimer = undefined;
-    this.worker.makeWhole(source.liveGenerations);
+    this.worker.makeWhole(source.liveGenerations, source.lastGeneration);
     logger.info("a worker that was started again holds all of its rows", { worker: this.#number, recordCount, durationMs: Math.round(clock.monotonicMs() - this.#startedMs) });
   }
 

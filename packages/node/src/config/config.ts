@@ -1,5 +1,8 @@
 /** The settings, in the program's own units. `loadConfig` makes and checks them; `printConfig` prints them. */
 import type { LogLevel } from "@pyromesh/base";
+import { TOKEN_COUNT_DEFAULT, TOKEN_COUNT_MAX } from "@pyromesh/ring";
+import { parseJoinEntry, printJoinEntry, reachable } from "./join-entry.ts";
+import type { JoinEntry } from "./join-entry.ts";
 import type { LimitsInForce } from "./limits.ts";
 import {
   addressKind,
@@ -9,17 +12,19 @@ import {
   diskBudgetKind,
   durationKind,
   hostListKind,
-  listKind,
   logLevelKind,
   optionalAddressKind,
+  optionalNameKind,
   optionalTextKind,
   originListKind,
   positiveCountKind,
   positiveDurationKind,
   positiveSizeKind,
+  printAddress,
+  refusable,
   textKind,
 } from "./setting.ts";
-import type { Address, Setting } from "./setting.ts";
+import type { Address, Kind, Setting } from "./setting.ts";
 
 /** Its limits are those of the start; `LiveLimits` has those in force. */
 export interface Config extends NodeSettings, LimitsInForce {}
@@ -38,12 +43,21 @@ export interface NodeSettings {
   /** Origins of other web sites whose pages may push and query. */
   readonly corsOrigins: readonly string[];
   readonly clusterAddress: Address;
+  /** `host:port`. Undefined: derived from where it listens (advertised-address.ts). */
   readonly clusterAdvertise: string | undefined;
+  /** Undefined: this node is alone, whatever the other settings of a cluster say. */
   readonly clusterName: string | undefined;
   readonly clusterSecretFile: string | undefined;
-  /** Empty: this version refuses to start with members to join. */
-  readonly join: readonly string[];
+  readonly isGossipOn: boolean;
+  /** `host:port`. */
+  readonly httpAdvertise: string | undefined;
+  readonly join: readonly JoinEntry[];
+  /** Undefined: the name that the data directory remembers; at the first start the advertised address. */
+  readonly nodeName: string | undefined;
   readonly replication: number;
+  readonly tokenCount: number;
+  /** Undefined: no zone. */
+  readonly zone: string | undefined;
   /** A URL; never with credentials in it. */
   readonly bucket: string;
   /** For one start: the operator says that this is the right bucket, so an identity is made where that would be refused. */
@@ -67,6 +81,20 @@ export interface NodeSettings {
   readonly queryQueueTimeoutMs: number;
 }
 
+const joinKind: Kind<readonly JoinEntry[]> = {
+  placeholder: "address",
+  schema: refusable((text) => text.split(",").map((part) => parseJoinEntry(part.trim()))),
+  print: (value) => (value.length === 0 ? undefined : value.map(printJoinEntry)),
+  isList: true,
+};
+
+const reachableKind: Kind<string | undefined> = { placeholder: "host:port", schema: refusable((text) => printAddress(reachable(text))), print: (value) => value };
+
+const tokenCountKind: Kind<number> = {
+  ...positiveCountKind,
+  schema: positiveCountKind.schema.refine((count) => count <= TOKEN_COUNT_MAX, `too many: write ${TOKEN_COUNT_MAX} or fewer`),
+};
+
 export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSettings[K]> } = {
   configFile: setting("config", { ...optionalTextKind, placeholder: "file" }, undefined, "YAML file with settings"),
   configReloadIntervalMs: setting("config_reload_interval", durationKind, 10_000, "how often limits and overrides are read again from that file; 0: never"),
@@ -75,12 +103,17 @@ export const SETTINGS: { readonly [K in keyof NodeSettings]: Setting<NodeSetting
   adminAddress: setting("admin_addr", optionalAddressKind, undefined, "answer admin requests only here; unset: to loopback peers"),
   allowedHosts: setting("allowed_hosts", hostListKind, [], "names that a request may be sent to (Host), with *. for all below one (repeatable); unset: on a loopback address localhost and the like, elsewhere any"),
   corsOrigins: setting("cors_origins", originListKind, [], "web sites whose pages may push and query, as https://grafana.example.org, or * (repeatable); unset: none but the node's own page"),
-  clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the cluster listens"),
-  clusterAdvertise: setting("cluster_advertise", { ...optionalTextKind, placeholder: "host:port" }, undefined, "the address other members are told"),
-  clusterName: setting("cluster_name", { ...optionalTextKind, placeholder: "name" }, undefined, "members of another name are refused"),
-  clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file whose secret proves the right to join"),
-  join: setting("join", listKind, [], "member to join (repeatable)"),
+  clusterAddress: setting("cluster_addr", addressKind, { host: "127.0.0.1", port: 7946 }, "where the other members reach this node, once there is a cluster_name"),
+  clusterAdvertise: setting("cluster_advertise", reachableKind, undefined, "the address that other members are told; unset: where it listens"),
+  clusterName: setting("cluster_name", optionalNameKind, undefined, "makes this node a member of the cluster of that name; members of another are refused"),
+  clusterSecretFile: setting("cluster_secret_file", { ...optionalTextKind, placeholder: "file" }, undefined, "file with the secret that proves the right to join; two lines while it is replaced"),
+  isGossipOn: setting("cluster_gossip", booleanKind, true, "spread news of members by gossip; without it the same is known, somewhat later"),
+  httpAdvertise: setting("http_advertise", reachableKind, undefined, "the address at which others reach this node's HTTP; unset: where it listens"),
+  join: setting("join", joinKind, [], "member to join: host:port, dns+host:port for all addresses of a name, or file:path (repeatable)"),
+  nodeName: setting("node_name", optionalNameKind, undefined, "this member's name, unique in the cluster; unset: the address of its first start"),
   replication: setting("replication", positiveCountKind, 3, "nodes that hold a record; at most as many as there are"),
+  tokenCount: setting("tokens", tokenCountKind, TOKEN_COUNT_DEFAULT, "points on the ring: a node with twice as many keeps twice as much"),
+  zone: setting("zone", optionalNameKind, undefined, "where this node stands: copies of a record are kept in different zones"),
   bucket: setting("bucket", bucketKind, "", "file://dir or s3://bucket/prefix?endpoint=...; default: a folder in the data dir"),
   isBucketInit: setting("bucket_init", booleanKind, false, "for one start: this bucket is the right one, though it has no identity or its folder is missing"),
   flushIntervalMs: setting("flush_interval", positiveDurationKind, 60_000, "longest time a record waits in the head"),

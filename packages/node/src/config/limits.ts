@@ -1,11 +1,10 @@
 /**
  * What one tenant may do. Names, units and defaults in settings are Pyroscope's own, except that queries have no greatest
  * length or lookback here (its 24h and 7d cut off what is kept), that a burst is 8 MB (its 2 lies below its own limit
- * on one profile), and that `max_query_bytes`, `query_allow_partial`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
+ * on one profile), and that `max_query_bytes`, `query_allow_partial`, `service_spread`, `repair_truncated_go_stacktraces` and the `max_label_listing` ones are ours. 0 lifts a limit.
  */
 import { DEFAULT_QUERY_LIMITS } from "@pyromesh/api";
 import type { QueryLimits, WriteLimits } from "@pyromesh/api";
-import type { TenantId } from "@pyromesh/base";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "@pyromesh/profile";
 import type { WriterLimits } from "../write/writer.ts";
 import { booleanKind, countKind, durationKind, megabytesKind } from "./setting.ts";
@@ -15,6 +14,10 @@ import type { Setting } from "./setting.ts";
 export interface TenantLimits extends WriteLimits, WriterLimits, QueryLimits {
   /** The stored bytes of segments that one query may read. */
   readonly queryBytesMax: number;
+  /** How many members of a cluster keep this tenant's records. 0: all. */
+  readonly tenantShardSize: number;
+  /** Over how many members the series of one service are spread. 0, or fewer than keep a record: as many as keep a record. */
+  readonly serviceSpread: number;
 }
 
 export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[K]> } = {
@@ -44,6 +47,8 @@ export const LIMITS: { readonly [K in keyof TenantLimits]: Setting<TenantLimits[
   isMergeProfileBounded: limit("max_flamegraph_nodes_on_select_merge_profile", booleanKind, DEFAULT_QUERY_LIMITS.isMergeProfileBounded, "apply both to SelectMergeProfile"),
   labelListingMax: limit("max_label_listing", countKind, DEFAULT_QUERY_LIMITS.labelListingMax, "names, values, types or series that one answer lists, the first in order; an answer that was cut says so"),
   labelListingBytesMax: limit("max_label_listing_bytes", countKind, DEFAULT_QUERY_LIMITS.labelListingBytesMax, "bytes of such an answer, as JSON and uncompressed"),
+  tenantShardSize: limit("ingestion_tenant_shard_size", countKind, 0, "members of a cluster that keep this tenant's records; 0: all"),
+  serviceSpread: limit("service_spread", countKind, 0, "members over which the series of one service are spread, for a service too large for a few; 0: as many as hold a record"),
   isPartialAllowed: limit("query_allow_partial", booleanKind, DEFAULT_QUERY_LIMITS.isPartialAllowed, "answer without what cannot be read, as if each query sent X-Pyromesh-Partial: allow"),
 };
 
@@ -55,7 +60,7 @@ export interface LimitsInForce {
 }
 
 /** The tenant's own limits where `overrides:` names it, else the common ones. */
-export function limitsFor(inForce: LimitsInForce, tenant: TenantId): TenantLimits {
+export function limitsFor(inForce: LimitsInForce, tenant: string): TenantLimits {
   return inForce.overrides.get(tenant) ?? inForce.limits;
 }
 

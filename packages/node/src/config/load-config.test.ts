@@ -148,10 +148,29 @@ describe("config: refusals", () => {
     expect(load({ env }).dataDir).to.equal("./data");
   });
 
-  it("say why one node does not join, and why tokens are not checked", () => {
-    expect(refusalOf({ flags: { join: "10.0.0.2:7946" } })).to.match(/--join: this version is one node: joining would promise copies that do not exist/);
-    expect(refusalOf({ yaml: "join: [a:1, b:2]\n" })).to.match(/^pyromesh\.yaml:1:7: this version is one node/);
+  it("say why tokens are not checked", () => {
     expect(refusalOf({ flags: { auth_file: "tokens" } })).to.include("does not check tokens");
+  });
+
+  it("a setting of a cluster needs the cluster's name", () => {
+    for (const flags of [{ join: "10.0.0.2:7946" }, { cluster_addr: "127.0.0.1:7947" }, { cluster_advertise: "a:1" }, { cluster_secret_file: "f" }]) {
+      const [key] = Object.keys(flags) as [string];
+      expect(refusalOf({ flags })).to.equal(`${flagOf(key)}: ${key} makes this node a member of a cluster, and a cluster has a name: set cluster_name, the same on every member`);
+    }
+    expect(refusalOf({ yaml: "join: [a:1, b:2]\n" })).to.match(/^pyromesh\.yaml:1:7: join makes this node a member/);
+    expect(load({ flags: { node_name: "a", zone: "z", tokens: "64", cluster_addr: "127.0.0.1:7946" } }).clusterName).to.equal(undefined);
+  });
+
+  it("names, addresses and numbers of a cluster are checked", () => {
+    const bucket = { cluster_name: "c", bucket: "file:///b" };
+    expect(refusalOf({ flags: { ...bucket, join: "node-1" } })).to.include('join: "node-1" is no address that a node is reached at');
+    expect(refusalOf({ flags: { ...bucket, cluster_advertise: "0.0.0.0:7946" } })).to.include("is no address that a node is reached at");
+    expect(refusalOf({ flags: { ...bucket, http_advertise: ":4040" } })).to.include("is no address that a node is reached at");
+    expect(refusalOf({ flags: { ...bucket, tokens: "5000" } })).to.include("write 4096 or fewer");
+    for (const name of ["a b", "-a", "a\n", "x".repeat(129), ""]) expect(refusalOf({ flags: { cluster_name: name, bucket: "file:///b" } }), name).to.include("is not a name");
+    const config = load({ yaml: "join: [a:1, 'dns+b:2', 'file:/c']\n", flags: { ...bucket, node_name: "10.0.0.1:7946", zone: "eu-1" } });
+    expect(config.join.map(({ kind }) => kind)).to.deep.equal(["address", "dns", "file"]);
+    expect(load({ yaml: printConfig(config) }).join).to.deep.equal(config.join);
   });
 
   it("show how a host and an origin are written", () => {
@@ -161,8 +180,9 @@ describe("config: refusals", () => {
   });
 
   it("an open cluster address needs a secret", () => {
-    expect(refusalOf({ flags: { cluster_addr: "0.0.0.0:7946" } })).to.include("set cluster_secret_file");
-    expect(load({ flags: { cluster_addr: "0.0.0.0:7946", cluster_secret_file: "s" } }).clusterSecretFile).to.equal("s");
+    const cluster = { cluster_name: "c", bucket: "file:///b", cluster_addr: "0.0.0.0:7946" };
+    expect(refusalOf({ flags: cluster })).to.include("set cluster_secret_file");
+    expect(load({ flags: { ...cluster, cluster_secret_file: "s" } }).clusterSecretFile).to.equal("s");
   });
 
   it("a bucket is a folder or S3, without credentials, with known parameters", () => {
@@ -236,11 +256,11 @@ describe("config: printing", () => {
   });
 
   it("hides what is secret", () => {
-    const config = { ...load({ flags: { cluster_secret_file: "/run/word" } }), authFile: "/run/tokens", bucket: "s3://b?endpoint=http://me:word@host/" };
+    const config = { ...load({ flags: { cluster_name: "c", bucket: "s3://b", cluster_secret_file: "/run/word" } }), authFile: "/run/tokens", bucket: "s3://b?endpoint=http://me:word@host/" };
     const printed = printConfig(config);
-    expect(printed).to.not.match(/word|tokens/);
+    expect(printed).to.not.match(/word|run\/tokens/);
     expect(printed).to.include("cluster_secret_file: <hidden>").and.include("http://***@host/");
-    expect(printConfigDiff(config)).to.include("auth_file: <hidden>").and.not.match(/word|tokens/);
+    expect(printConfigDiff(config)).to.include("auth_file: <hidden>").and.not.match(/word|run\/tokens/);
     expect(hideCredentials("s3://b?endpoint=http%3A%2F%2Fme%3Aword%40host")).to.equal("s3://b?endpoint=http%3A%2F%2F***%40host");
   });
 });

@@ -121,12 +121,17 @@ function readOverrides(yaml: YamlSettings, limits: TenantLimits, refusals: strin
   return overrides;
 }
 
+/** Each of them makes a node a member of a cluster. */
+const CLUSTER_KEYS = ["join", "cluster_addr", "cluster_advertise", "cluster_secret_file"];
+
 /** Refuses combinations of settings that do not fit together, and settings that this version does not support. */
 function refusalsTogether(config: Config, given: ReadonlyMap<string, GivenValue>): string[] {
   const refusals: string[] = [];
   const place = (key: string): string => given.get(key)?.place ?? flagOf(key);
-  if (config.join.length > 0) {
-    refusals.push(`${place("join")}: this version is one node: joining would promise copies that do not exist. Take out join and start it alone`);
+  // The default of cluster_addr makes no member: a printed configuration has it too.
+  const clusterKey = CLUSTER_KEYS.find((key) => given.has(key) && (key !== "cluster_addr" || printAddress(config.clusterAddress) !== printAddress(SETTINGS.clusterAddress.default)));
+  if (clusterKey !== undefined && config.clusterName === undefined) {
+    refusals.push(`${place(clusterKey)}: ${clusterKey} makes this node a member of a cluster, and a cluster has a name: set cluster_name, the same on every member`);
   }
   if (config.authFile !== undefined) {
     refusals.push(`${place("auth_file")}: this version does not check tokens: take out auth_file and put a proxy that does in front of it`);

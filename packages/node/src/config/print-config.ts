@@ -41,7 +41,7 @@ function entriesOf(config: Config): Record<string, unknown> {
   for (const [name, { key, kind }] of Object.entries(SETTINGS) as [keyof typeof SETTINGS, Setting<unknown>][]) {
     if (key === "config") continue;
     const value = kind.print(config[name]);
-    if (value !== undefined) printed[key] = /secret|auth|password|token/.test(key) ? HIDDEN : hide(value);
+    if (value !== undefined) printed[key] = /secret|auth|password|token(?!s)/.test(key) ? HIDDEN : hide(value);
   }
   printed["limits"] = printLimits(config.limits);
   const overrides = [...config.overrides].map(([tenant, limits]) => [tenant, differences(limits, config.limits)]);

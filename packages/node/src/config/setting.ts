@@ -66,6 +66,16 @@ export const hostListKind: Kind<readonly string[]> = { ...listKind, placeholder:
 /** Origins of web sites. */
 export const originListKind: Kind<readonly string[]> = { ...listKind, placeholder: "origin", schema: refusable((text) => partsOf(text).map(parseCorsOrigin)) };
 
+/** The name of a node, a zone or a cluster: it stands in addresses, files and metrics. */
+export const optionalNameKind: Kind<string | undefined> = {
+  placeholder: "name",
+  schema: refusable((text) => {
+    if (!/^[A-Za-z0-9][A-Za-z0-9._:[\]-]{0,127}$/.test(text)) throw new Error(`${quote(text)} is not a name: write one of letters, digits and . _ - :, that begins with a letter or a digit, 128 characters at most`);
+    return text;
+  }),
+  print: (value) => value,
+};
+
 function partsOf(text: string): string[] {
   return text.split(",").map((part) => part.trim());
 }
@@ -184,7 +194,8 @@ export function isLoopback({ host }: Address): boolean {
   return host === "localhost" || host === "::1" || /^127\.\d+\.\d+\.\d+$/.test(host);
 }
 
-function refusable<T>(read: (text: string) => T): z.ZodType<T, string> {
+/** Reads a text by `read`, whose error is the refusal. */
+export function refusable<T>(read: (text: string) => T): z.ZodType<T, string> {
   return z.string().transform((text, context) => {
     try {
       return read(text);

@@ -4,7 +4,8 @@
  */
 import { statfs } from "node:fs/promises";
 import { join } from "node:path";
-import type { Clock, Logger, Random } from "@pyromesh/base";
+import { atomicFile, makeFolders } from "@pyromesh/base";
+import type { AtomicFile, Clock, Logger, Random } from "@pyromesh/base";
 import { FolderFiles } from "@pyromesh/block";
 import type { LocalFiles } from "@pyromesh/block";
 import { folderDisk } from "@pyromesh/head";
@@ -19,8 +20,16 @@ export interface NodeDisk {
   prepare(): Promise<void>;
   /** Sealed segments that wait for the bucket. */
   openLocalFiles(): Promise<LocalFiles>;
+  /** What a member of a cluster keeps: its key, and what it must not forget of the others. Made where it is missing. */
+  openClusterFiles(): Promise<ClusterFiles>;
   /** The size of the disk that holds the data directory, and what is free. Undefined where the file system does not say. */
   measure(): Promise<DiskSpace | undefined>;
+}
+
+export interface ClusterFiles {
+  /** The seed of the private key by which others know this node. */
+  readonly keyFile: AtomicFile;
+  readonly stateFile: AtomicFile;
 }
 
 export function dataDirDisk(dataDir: string, modules: { readonly clock: Clock; readonly random: Random; readonly logger: Logger }): NodeDisk {
@@ -29,6 +38,11 @@ export function dataDirDisk(dataDir: string, modules: { readonly clock: Clock; r
     head: folderDisk({ dir: join(dataDir, "head"), sealedDir }, modules),
     prepare: () => prepareDataDir(dataDir),
     openLocalFiles: () => FolderFiles.open({ dir: sealedDir }, modules),
+    async openClusterFiles() {
+      const dir = join(dataDir, "cluster");
+      await makeFolders(dir);
+      return { keyFile: atomicFile(join(dir, "key")), stateFile: atomicFile(join(dir, "state")) };
+    },
     measure: () => measureSpace(dataDir),
   };
 }

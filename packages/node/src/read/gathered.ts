@@ -14,12 +14,12 @@ const PART_BYTES_MAX = 16 * 2 ** 20;
 
 export class Gathered {
   readonly #spec: ScanSpec;
-  readonly #modules: { readonly compute: Compute; readonly signal: AbortSignal };
+  readonly #modules: { readonly compute: Pick<Compute, "merge">; readonly signal: AbortSignal };
   #partials: ScanPartial[] = [];
   #bytes = 0;
   #mergedBytes = 0;
 
-  constructor(spec: ScanSpec, modules: { readonly compute: Compute; readonly signal: AbortSignal }) {
+  constructor(spec: ScanSpec, modules: { readonly compute: Pick<Compute, "merge">; readonly signal: AbortSignal }) {
     this.#spec = spec;
     this.#modules = modules;
   }

@@ -2,7 +2,7 @@
  * Why a query is refused: the errors that a caller sees. All but QUERY_TOO_LARGE are given only to callers that do not allow partial answers;
  * the answers of the others name what they lack.
  */
-import { CodedError, formatSize, invalidArgument } from "@pyromesh/base";
+import { CodedError, formatSize, invalidArgument, unavailable } from "@pyromesh/base";
 
 /** 400, as for a query that is too long: the same question again is refused again. */
 export function tooLarge(bytesMax: number): CodedError {
@@ -34,6 +34,21 @@ export function unreadable(lost: string, cause: unknown, retryAfterSeconds: numb
   const again = retryAfterSeconds === undefined ? "try again" : `it is read again in ${retryAfterSeconds} s`;
   const message = `the answer would lack what cannot be read (${lost}): ${again}, or send X-Pyromesh-Partial: allow to do without it`;
   return partly("OBJECT_UNREADABLE", message, cause, retryAfterSeconds);
+}
+
+/** Stores that must answer did not. `missing`: which members and why. */
+export function headsIncomplete(missing: readonly string[]): CodedError {
+  return partly("STORES_MISSING", `the answer could lack profiles that are not in the bucket yet (${missing.join("; ")}): try again, or send X-Pyromesh-Partial: allow`);
+}
+
+/** The plan was still changing when the last round ended. */
+export function planUnsettled(missing: readonly string[]): CodedError {
+  return partly("PLAN_UNSETTLED", `the answer could lack ${missing.join("; ")}: try again, or send X-Pyromesh-Partial: allow`);
+}
+
+/** `because`: words that end a sentence. Another node answers, so the caller has nothing of a partial answer here. */
+export function notJoined(because: string): CodedError {
+  return unavailable("QUERIES_REFUSED", `this node answers no queries: ${because}; ask another`);
 }
 
 /** 503. `canBePartial` tells the API that the caller could have had the rest. */

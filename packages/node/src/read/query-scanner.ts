@@ -1,19 +1,21 @@
 /**
  * One scan of a query: from what is asked to its partial answers.
  *
- *   1. plan    the generations in memory and the catalogued objects that may hold the range, pinned together in one turn of the event loop
+ *   1. plan    the generations in memory and the catalogued objects that may hold the range, pinned together in one turn of the event loop;
+ *              in a cluster the objects, and what the heads of all stores hold besides (heads/cluster-heads.ts)
  *   2. fetch   footers, then the byte ranges of the datasets that may match: many requests at once, in the order of the plan
- *   3. scan    window by window as they arrive, in the worker that holds each dataset; identities decide what counts
+ *   3. scan    window by window as they arrive, in the worker that holds each dataset; identities decide what counts. The heads of a cluster
+ *              are scanned by their stores meanwhile
  *
  * The pin of step 1 makes answers exact while a flush runs: a generation leaves memory, and a local segment file is deleted, only when
  * no query that planned it is left. A record that is found in memory and in a segment is counted once.
  *
  * An object that is gone from the bucket when it is read means a new LIST and a new plan, `PLANS_MAX` plans in all; in the last it counts as
- * an object that cannot be read.
+ * an object that cannot be read. A store of the cluster that failed after it was asked means a new plan, too.
  * A query that would read more bytes than its tenant may is refused before it reads a dataset; one whose caller went away reads no further.
  * Of what is damaged only that dataset, or that object, makes the query a refusal, or is left out and named where the caller allows it.
  */
-import { Turns } from "@pyromesh/base";
+import { messageOf, Turns } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
 import { NO_FLOOR_MS } from "@pyromesh/block";
@@ -21,9 +23,14 @@ import type { CatalogEntry, SegmentFooter } from "@pyromesh/block";
 import { addIdentitySums, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Matcher, Receipt } from "@pyromesh/profile";
 import type { Compute, Generation, ScanPartial, ScanSpec, ScanTask, SegmentPart } from "../compute/compute.ts";
+import { both } from "./both.ts";
 import { addSizes, NO_BYTES, sizesOf } from "./dataset-sizes.ts";
 import type { DatasetSizes } from "./dataset-sizes.ts";
 import { Gathered } from "./gathered.ts";
+import type { ClusterHeads } from "./heads/cluster-heads.ts";
+import type { ViewRequest } from "./heads/head-view.ts";
+import { isPlanAgain, planAgain } from "./heads/opened-heads.ts";
+import type { OpenedHeads } from "./heads/opened-heads.ts";
 import { incomplete, quarantined, segmentsMissing, tooLarge, unreadable } from "./query-refusals.ts";
 import { readAhead } from "./read-ahead.ts";
 import type { ByteBudget, JobContext } from "./read-ahead.ts";
@@ -57,7 +64,16 @@ export interface Pin extends Sources {
   release(): void;
 }
 
+/** What a plan reads, and what its answer will lack, in words. */
+interface PinnedSources extends Sources {
+  readonly heads: OpenedHeads | undefined;
+  readonly pin: Pin;
+  readonly missing: string[];
+}
+
 interface Plan extends Sources {
+  /** What the stores of the cluster hold besides the entries; undefined on a node without a cluster, which reads the generations. */
+  readonly heads: OpenedHeads | undefined;
   /** The query is not planned again: an object that is gone from the bucket counts as one that cannot be read. */
   readonly isLast: boolean;
 }
@@ -70,6 +86,8 @@ export interface QueryScannerModules {
   /** Bounds what all queries read ahead. */
   readonly readAheadBudget: ByteBudget;
   readonly pin: (tenants: readonly TenantId[], startMs: number, endMs: number) => Pin;
+  /** Absent: the node has no cluster, and its own memory is all that is not in objects. */
+  readonly heads?: ClusterHeads | undefined;
   /** Lists the bucket again, by a LIST that begins after the call. */
   readonly refresh: (signal: AbortSignal) => Promise<void>;
   /** Bytes of segments that one query of the tenant may read; 0: any. Of several tenants the smallest holds. */
@@ -111,35 +129,59 @@ export class QueryScanner {
   }
 
   scan(scope: Scope, selectors: Selectors, spec: ScanSpec, signal: AbortSignal): Promise<Scanned> {
-    return this.#planned(scope, signal, (plan, missing) => this.#scanPinned(plan, missing, scope, selectors, spec, signal));
+    return this.#planned(scope, selectors, "records", signal, (plan, missing) => this.#scanPinned(plan, missing, scope, selectors, spec, signal));
   }
 
   /** The scan, and what it would fetch of segments, of one and the same plan. */
   scanWithSizes(scope: Scope, selectors: Selectors, spec: ScanSpec, signal: AbortSignal): Promise<Scanned & FetchSizes> {
-    return this.#planned(scope, signal, async (plan, missing) => {
+    return this.#planned(scope, selectors, "records", signal, async (plan, missing) => {
       const scanned = await this.#scanPinned(plan, missing, scope, selectors, spec, signal);
       const fetched = await this.#sizesWithin(plan, missing, scope, selectors, signal);
       return { ...scanned, ...fetched, missing: [...new Set(missing)] }; // an object that cannot be read is found out twice
     });
   }
 
+  /** The oldest and the newest record in the heads of all stores of the cluster; undefined: there is none. Rejects where stores that must answer did not. */
+  headsSpan(scope: Scope, signal: AbortSignal): Promise<OpenedHeads["span"]> {
+    return this.#planned(scope, [], "span", signal, ({ heads }) => Promise.resolve(heads?.span));
+  }
+
   /** Pins all that the scope may read and runs over it. Where an object is gone from the bucket, lists, plans and runs again. */
-  async #planned<T>(scope: Scope, signal: AbortSignal, run: (plan: Plan, missing: string[]) => Promise<T>): Promise<T> {
+  async #planned<T>(scope: Scope, selectors: Selectors, wants: ViewRequest["wants"], signal: AbortSignal, run: (plan: Plan, missing: string[]) => Promise<T>): Promise<T> {
     const turns = new Turns(this.#modules);
     for (let planCount = 1; ; planCount++) {
       for (let turn = 0; turn < TURNS_BEFORE_PLAN && !signal.aborted; turn++) await turns.give();
       signal.throwIfAborted();
-      const missing = this.#gapsOf(scope);
-      const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
+      const { missing, pin, ...sources } = this.#modules.heads === undefined ? this.#pinned(scope) : await this.#opened(this.#modules.heads, { scope, selectors, wants }, signal);
+      let again: unknown;
       try {
-        return await run({ ...pin, isLast: planCount === PLANS_MAX }, missing);
+        return await run({ ...sources, isLast: planCount === PLANS_MAX }, missing);
       } catch (error) {
-        if (!isVanished(error) || planCount === PLANS_MAX) throw error;
+        if ((!isVanished(error) && !isPlanAgain(error)) || planCount === PLANS_MAX) throw error;
+        again = error;
       } finally {
+        sources.heads?.release();
         pin.release();
       }
-      await this.#modules.refresh(signal);
+      if (isVanished(again)) await this.#modules.refresh(signal);
     }
+  }
+
+  /** Gaps and pin are of one turn. */
+  #pinned(scope: Scope): PinnedSources {
+    const missing = this.#gapsOf(scope);
+    const pin = this.#modules.pin(scope.tenants, scope.startMs, scope.endMs);
+    return { ...pin, pin, missing, heads: undefined };
+  }
+
+  async #opened(heads: ClusterHeads, question: { readonly scope: Scope; readonly selectors: Selectors; readonly wants: ViewRequest["wants"] }, signal: AbortSignal): Promise<PinnedSources> {
+    const makePlan = (): PinnedSources & { release(): void } => {
+      const sources = this.#pinned(question.scope);
+      return { ...sources, release: () => sources.pin.release() };
+    };
+    const opened = await heads.open({ ...question, peerBytesMax: this.#queryBytesMax(question.scope) }, makePlan, signal);
+    const { pin, floors, missing } = opened.plan;
+    return { pin, floors, entries: opened.entries, generations: [], heads: opened.heads, missing: [...missing, ...opened.missing] };
   }
 
   async #scanPinned(
@@ -151,9 +193,31 @@ export class QueryScanner {
     signal: AbortSignal,
   ): Promise<Scanned> {
     await this.#checkBytes(plan, scope, selectors, signal);
+    const { heads } = plan;
+    const gathered = new Gathered(spec, { compute: this.#modules.compute, signal });
+    const scanOwn = (own: AbortSignal): Promise<number> => this.#scanOwn(plan, missing, scope, selectors, spec, gathered, own);
+    if (heads === undefined) {
+      const objectCount = await scanOwn(signal);
+      return { partials: gathered.partials, receipt: receiptOf(gathered.partials, { objectCount, storeCount: 1 }), missing };
+    }
+    const [objectCount, ofHeads] = await both(scanOwn, (own) => heads.scan(spec, own), signal);
+    await gathered.add(ofHeads);
+    const { partials } = gathered;
+    return { partials, receipt: receiptOf(partials, { objectCount, storeCount: heads.members.length, nodes: heads.members }), missing: [...missing, ...heads.missing] };
+  }
+
+  /** Scans the objects of the plan, and the generations that it has. Resolves with how many objects were read. */
+  async #scanOwn(
+    plan: Plan,
+    missing: string[],
+    scope: Scope,
+    selectors: Selectors,
+    spec: ScanSpec,
+    gathered: Gathered,
+    signal: AbortSignal,
+  ): Promise<number> {
     const { entries, floors, generations } = plan;
-    const { compute, readAheadBudget: budget, segments } = this.#modules;
-    const gathered = new Gathered(spec, { compute, signal });
+    const { readAheadBudget: budget, segments } = this.#modules;
     let objectCount = 0;
     const base = { spec, tenants: scope.tenants, generations };
     const floorOf = (tenant: TenantId): number => floors.get(tenant) ?? NO_FLOOR_MS;
@@ -183,8 +247,7 @@ export class QueryScanner {
       signal.throwIfAborted();
     }
     await this.#scanMemoryBetween(base, scope, floorOf, windows, gathered, signal);
-    const { partials } = gathered;
-    return { partials, receipt: receiptOf(partials, objectCount), missing };
+    return objectCount;
   }
 
   async #sizesWithin(plan: Plan, missing: string[], scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<FetchSizes> {
@@ -228,8 +291,7 @@ export class QueryScanner {
    * nothing is read for this; else their footers say how many bytes are in datasets that the selectors leave.
    */
   async #checkBytes(plan: Plan, scope: Scope, selectors: Selectors, signal: AbortSignal): Promise<void> {
-    const bounds = scope.tenants.map((tenant) => this.#modules.queryBytesMaxOf(tenant)).filter((bound) => bound > 0);
-    const bytesMax = Math.min(...bounds);
+    const bytesMax = this.#queryBytesMax(scope) || Infinity;
     if (plan.entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) <= bytesMax) return;
     const wants = datasetFilter(scope, selectors);
     let bytes = 0;
@@ -239,6 +301,12 @@ export class QueryScanner {
       for (const dataset of footer.datasets) if (wants(dataset)) bytes += dataset.length;
       if (bytes > bytesMax) throw tooLarge(bytesMax);
     }
+  }
+
+  /** The least of its tenants; 0: any. */
+  #queryBytesMax({ tenants }: Scope): number {
+    const bounds = tenants.map((tenant) => this.#modules.queryBytesMaxOf(tenant)).filter((bound) => bound > 0);
+    return bounds.length === 0 ? 0 : Math.min(...bounds);
   }
 
   /** The footer of each planned object, in order. */
@@ -289,7 +357,8 @@ export class QueryScanner {
     const missing = this.#modules.gapsWithin(scope.tenants, scope.startMs, scope.endMs);
     if (missing.length > 0 && !scope.allowPartial) throw segmentsMissing(missing);
     const gaps = [...(unknown === undefined ? [] : [unknown]), ...missing.map((gap) => `segments missing from the bucket: ${gap}`)];
-    const spans = quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs);
+    // In a cluster a store with a quarantine counts as one that failed, and others may make up for it.
+    const spans = this.#modules.heads === undefined ? quarantinesWithin(this.#modules.quarantine(), scope.startMs, scope.endMs) : [];
     if (spans.length === 0) return gaps;
     const named = spans.map(({ id, reason }) => `quarantine ${id}: ${reason}`);
     if (scope.allowPartial) return [...gaps, ...named];
@@ -297,14 +366,14 @@ export class QueryScanner {
   }
 }
 
-function receiptOf(partials: readonly ScanPartial[], objectCount: number): Receipt {
+function receiptOf(partials: readonly ScanPartial[], counts: Pick<Receipt, "objectCount" | "storeCount" | "nodes">): Receipt {
   let recordCount = 0;
   let identitySum = "0".repeat(32);
   for (const partial of partials) {
     recordCount += partial.recordCount;
     identitySum = addIdentitySums(identitySum, partial.identitySum);
   }
-  return { recordCount, identitySum, objectCount, storeCount: 1 };
+  return { recordCount, identitySum, ...counts };
 }
 
 /**
@@ -315,7 +384,9 @@ async function orFailed<T>(entry: CatalogEntry, { isLast }: Plan, read: () => Pr
   try {
     return await read();
   } catch (error) {
-    if (signal.aborted || (isVanished(error) && !isLast)) throw error;
+    if (signal.aborted || (isVanished(error) && !isLast && entry.place === "bucket")) throw error;
+    // Its store has uploaded it meanwhile, or is gone: the next plan reads it elsewhere, or does without the store where that is allowed.
+    if (entry.place.startsWith("store:") && !isLast) throw planAgain(`${entry.key} cannot be read from its store (${messageOf(error)})`, error);
     return { failure: { text: namedReason(entry.key, error), cause: error } };
   }
 }

@@ -22,6 +22,8 @@ const WAIT_SECONDS_BUCKETS = [0.005, 0.025, 0.1, 0.5, 1, 2.5, 5, 10, 30, 60];
 export interface QueuedSourceModules {
   /** The source that answers. It throws while there is none, as during a start, and the query is refused with that error. */
   readonly source: () => ProfileSource;
+  /** Absent: true. False in a cluster, where other nodes take pushes too. */
+  readonly isAlone?: boolean;
   readonly clock: Clock;
   readonly metrics: Metrics;
 }
@@ -46,13 +48,13 @@ export class QueuedSource implements ProfileSource {
   readonly #tenants = new TenantLabels();
   #expiry: { readonly atMs: number; readonly timer: Timer } | undefined;
 
-  constructor(options: QueryQueueOptions, { source, clock, metrics }: QueuedSourceModules) {
+  constructor(options: QueryQueueOptions, { source, clock, isAlone = true, metrics }: QueuedSourceModules) {
     this.#source = source;
     this.#clock = clock;
     this.#options = options;
     this.#queue = new QueryQueue(options);
     const joined = metrics.counter("pyromesh_queries_shared_total", "Queries that were answered by an equal one in flight.");
-    this.#questions = new SharedQuestions(() => joined.add({}));
+    this.#questions = new SharedQuestions(() => joined.add({}), { isAlone });
     this.#refused = metrics.counter("pyromesh_queries_refused_total", "Queries that were refused because too many waited (full) or they had waited too long (timeout).", ["reason", "tenant"]);
     this.#waits = metrics.histogram("pyromesh_query_wait_seconds", "How long queries waited for their turn; 0 where they ran at once.", ["class"], WAIT_SECONDS_BUCKETS);
     const classes = ["listing", "scan"] as const;

@@ -12,6 +12,7 @@
  */
 import { setMaxListeners } from "node:events";
 import { assert, CodedError, formatSize } from "@pyromesh/base";
+import { Gate } from "./gate.ts";
 
 export interface ByteBudgetOptions {
   /** Bytes of one group. A query with a larger group is refused. */
@@ -113,29 +114,6 @@ export class ByteBudget {
 
   #hasRoomFor({ sizeBytes }: Waiter): boolean {
     return this.#usedBytes + sizeBytes <= this.#bytesMax;
-  }
-}
-
-/** Lets `countMax` requests run at once; the others wait in the order in which they came. Bound: as many wait as the jobs under way have reads. */
-class Gate {
-  readonly #countMax: number;
-  readonly #waiting: (() => void)[] = [];
-  #count = 0;
-
-  constructor(countMax: number) {
-    this.#countMax = countMax;
-  }
-
-  async run<T>(work: () => Promise<T>): Promise<T> {
-    if (this.#count >= this.#countMax) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#count++;
-    try {
-      return await work();
-    } finally {
-      const next = this.#waiting.shift();
-      if (next === undefined) this.#count--;
-      else next(); // takes our place
-    }
   }
 }
 

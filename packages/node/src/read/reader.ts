@@ -27,6 +27,7 @@ import type {
 import { addIdentitySums } from "@pyromesh/profile";
 import type { Matcher } from "@pyromesh/profile";
 import type { FinishSpec, Finished, PlainRowQuery, ScanPartial, ScanSpec } from "../compute/compute.ts";
+import { both } from "./both.ts";
 import { NO_BYTES } from "./dataset-sizes.ts";
 import { incomplete, segmentsMissing } from "./query-refusals.ts";
 import { QueryScanner } from "./query-scanner.ts";
@@ -35,11 +36,18 @@ import type { QueryScannerModules, Scanned } from "./query-scanner.ts";
 /** The last millisecond that a `Date` can hold. */
 const TIME_MS_MAX = 8.64e15;
 
+interface Span {
+  readonly oldestMs: number;
+  readonly newestMs: number;
+}
+
 export interface ReaderModules extends QueryScannerModules {
   /** Oldest and newest profile of a tenant that objects hold. */
-  readonly objectSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
+  readonly objectSpan: (tenant: TenantId) => Span | undefined;
   /** Oldest and newest profile of a tenant that memory holds. */
-  readonly headSpan: (tenant: TenantId) => { readonly oldestMs: number; readonly newestMs: number } | undefined;
+  readonly headSpan: (tenant: TenantId) => Span | undefined;
+  /** The part of a span that lies above the tenant's floor. */
+  readonly aboveFloor: (tenant: TenantId, span: Span | undefined) => Span | undefined;
 }
 
 export class Reader implements ProfileSource {
@@ -78,7 +86,8 @@ export class Reader implements ProfileSource {
         recordCount: a.receipt.recordCount + b.receipt.recordCount,
         identitySum: addIdentitySums(a.receipt.identitySum, b.receipt.identitySum),
         objectCount: a.receipt.objectCount + b.receipt.objectCount,
-        storeCount: 1,
+        storeCount: Math.max(a.receipt.storeCount, b.receipt.storeCount),
+        ...(a.receipt.nodes === undefined ? {} : { nodes: a.receipt.nodes }),
       },
       missing: [...new Set([...a.missing, ...b.missing])],
     });
@@ -130,14 +139,21 @@ export class Reader implements ProfileSource {
   }
 
   /** Refused while the catalog may lack objects: "no data" would be a wrong answer then. */
-  async stats(tenant: TenantId): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
+  async stats(tenant: TenantId, signal: AbortSignal): Promise<{ readonly oldestMs: number; readonly newestMs: number } | undefined> {
     const unknown = this.#modules.incompleteBecause();
     if (unknown !== undefined) throw incomplete(unknown);
     const missing = this.#modules.gapsWithin([tenant], -TIME_MS_MAX, TIME_MS_MAX);
     if (missing.length > 0) throw segmentsMissing(missing);
-    const spans = [this.#modules.objectSpan(tenant), this.#modules.headSpan(tenant)].filter((span) => span !== undefined);
+    const spans = [await this.#headSpan(tenant, signal), this.#modules.objectSpan(tenant)].filter((span) => span !== undefined);
     if (spans.length === 0) return undefined;
     return { oldestMs: Math.min(...spans.map(({ oldestMs }) => oldestMs)), newestMs: Math.max(...spans.map(({ newestMs }) => newestMs)) };
+  }
+
+  /** Of the heads of all stores, where the node has a cluster. */
+  #headSpan(tenant: TenantId, signal: AbortSignal): ReturnType<QueryScanner["headsSpan"]> {
+    const { aboveFloor, headSpan, heads } = this.#modules;
+    if (heads === undefined) return Promise.resolve(headSpan(tenant));
+    return this.#scanner.headsSpan({ tenants: [tenant], startMs: -TIME_MS_MAX, endMs: TIME_MS_MAX, allowPartial: false }, signal).then((span) => aboveFloor(tenant, span));
   }
 
   /**
@@ -171,20 +187,6 @@ export class Reader implements ProfileSource {
   async #finish(spec: FinishSpec, partials: readonly ScanPartial[], signal: AbortSignal, scanned: Pick<Scanned, "receipt" | "missing">): Promise<Answer<Uint8Array>> {
     const { bytes, isSaturated } = expectKind(await this.#modules.compute.finish(spec, partials, signal), "reply");
     return { value: bytes, receipt: scanned.receipt, missing: scanned.missing, isSaturated };
-  }
-}
-
-type SignalledScan = (signal: AbortSignal) => Promise<Scanned>;
-
-/** Makes two scans at the same time. Where one fails the other is aborted: nobody waits for it, and it would go on reading and hold its plan. */
-async function both(first: SignalledScan, second: SignalledScan, signal: AbortSignal): Promise<readonly [Scanned, Scanned]> {
-  const failed = new AbortController();
-  const own = AbortSignal.any([signal, failed.signal]);
-  try {
-    return await Promise.all([first(own), second(own)]);
-  } catch (error) {
-    failed.abort(error);
-    throw error;
   }
 }
 

@@ -9,7 +9,11 @@ class Runs {
   readonly begun: (() => void)[] = [];
   readonly ends: { readonly resolve: (answer: string) => void; readonly reject: (error: Error) => void; readonly signal: AbortSignal }[] = [];
   joinedCount = 0;
-  readonly questions = new SharedQuestions(() => this.joinedCount++);
+  readonly questions: SharedQuestions;
+
+  constructor({ isAlone = true }: { readonly isAlone?: boolean } = {}) {
+    this.questions = new SharedQuestions(() => this.joinedCount++, { isAlone });
+  }
 
   async ask(key = "q", signal: AbortSignal = never, tenants: readonly string[] = ["t1"]): Promise<string> {
     return this.questions.ask(
@@ -45,6 +49,21 @@ describe("equal questions in flight", () => {
     expect(runs.ends.length, "what ended is not kept").to.equal(3);
     runs.ends[2]!.resolve("fresh");
     expect(await later).to.equal("fresh");
+  });
+
+  // A push that another node has answered meanwhile is not committed here.
+  it("in a cluster a run that has begun is joined by nobody, and one that waits still is", async () => {
+    const runs = new Runs({ isAlone: false });
+    const waiting = [runs.ask(), runs.ask()];
+    await turn();
+    expect(runs.ends.length).to.equal(1);
+    runs.begun[0]!();
+    const later = runs.ask();
+    await turn();
+    expect(runs.ends.length).to.equal(2);
+    runs.ends[0]!.resolve("before");
+    runs.ends[1]!.resolve("after");
+    expect(await Promise.all([...waiting, later])).to.deep.equal(["before", "before", "after"]);
   });
 
   it("a run that has begun is joined as long as no push of its tenants is committed", async () => {

@@ -1,6 +1,8 @@
 /**
  * Answers equal questions by one run: those of the same tenants, the same arguments and the same form of the answer (docs/decisions/0011-queries-give-way.md).
  *
+ * In a cluster no question joins a run that has begun: a push may have been answered by any node since.
+ *
  *   asked ──► waits ──► begins: plans what it reads ──► ends
  *             └ joined by all equal questions          └ joined while no push of its tenants was committed since it began
  *
@@ -37,9 +39,12 @@ export class SharedQuestions {
   readonly #keysOf = new Map<string, Set<string>>();
   readonly #onJoined: () => void;
 
-  /** `onJoined` is called when a question was answered by the run of another. */
-  constructor(onJoined: () => void) {
+  readonly #isAlone: boolean;
+
+  /** `onJoined` is called when a question was answered by the run of another. `isAlone`: no other node takes pushes. */
+  constructor(onJoined: () => void, { isAlone = true }: { readonly isAlone?: boolean } = {}) {
     this.#onJoined = onJoined;
+    this.#isAlone = isAlone;
   }
 
   /** `run` must call `begin` in the turn of the event loop in which it plans, before it does, and must end when its signal aborts. */
@@ -80,6 +85,7 @@ export class SharedQuestions {
   #begin(question: Question, signal: AbortSignal): void {
     const { key, tenants } = question;
     if (!this.#runs.isCurrent(key, signal)) return;
+    if (!this.#isAlone) return this.#runs.forget(key);
     this.#begun.set(key, { question, signal });
     for (const tenant of tenants) {
       const keys = this.#keysOf.get(tenant);

@@ -85,6 +85,7 @@ export class ColdReader {
       gapsWithin: () => [],
       objectSpan: (tenant) => catalog.spanOf(tenant),
       headSpan: () => undefined,
+    aboveFloor: (_, span) => span,
     });
     this.queries = new QueuedSource({ runningMax: { scan: queriesAtOnceMax, listing: queriesAtOnceMax }, waitingMax: 10, waitMaxMs: 600_000 }, { ...modules, source: () => source });
   }

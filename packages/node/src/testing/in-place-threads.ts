@@ -16,7 +16,7 @@
  */
 import { messageOf } from "@pyromesh/base";
 import type { Random } from "@pyromesh/base";
-import { encodeSection } from "@pyromesh/block";
+import { encodeSection, isWorthCompressing } from "@pyromesh/block";
 import { describeCall } from "../compute/call-shape.ts";
 import type { GuardedHeap } from "../compute/memory-guard.ts";
 import { WorkerLoop } from "../compute/worker-loop.ts";
@@ -84,8 +84,10 @@ export class InPlaceThreads implements WorkerThreads {
     return this.#step;
   }
 
-  readonly encodeSection: WorkerThreads["encodeSection"] = (...args) =>
-    new Promise((resolve) => this.#world.deliver("a section is compressed", () => resolve(encodeSection(...args))));
+  readonly encodeSection: WorkerThreads["encodeSection"] = async (tag, raw, codec, quality) => {
+    if (isWorthCompressing(raw, codec)) await new Promise<void>((resolve) => this.#world.deliver("a section is compressed", resolve));
+    return encodeSection(tag, raw, codec, quality);
+  };
 }
 
 class InPlaceThread implements WorkerThread {

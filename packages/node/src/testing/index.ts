@@ -1,3 +1,9 @@
+export { StoreNode } from "./store-node.ts";
+export type { HeldRecord } from "./store-node.ts";
+export { recordOf } from "./any-record.ts";
+export type { AnyRecord } from "./any-record.ts";
+export { FakeCluster, FakeClusterWorld } from "./fake-cluster.ts";
+export type { FakeClusterOptions } from "./fake-cluster.ts";
 export { CRASHED, InPlaceThreads, OUT_OF_MEMORY } from "./in-place-threads.ts";
 export type { InPlaceWorld, ThreadMoment } from "./in-place-threads.ts";
 export { openLocalCompute } from "./local-compute.ts";

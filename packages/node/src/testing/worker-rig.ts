@@ -121,6 +121,9 @@ export class WorkerRig<T extends WorkerThreads = WorkerThreads> {
       },
       setAside: (seq, reason) => rows.setAside(seq, reason),
       generationOf: (cutId) => rows.generationOf(cutId),
+      get lastGeneration() {
+        return rows.lastGeneration;
+      },
       get liveGenerations() {
         return rows.liveGenerations;
       },

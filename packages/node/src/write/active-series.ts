@@ -22,6 +22,7 @@ import { CorruptionError } from "@pyromesh/base";
 import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { recordSeries } from "@pyromesh/profile";
+import type { SeriesSample } from "../cluster/usage-message.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { hasRoom, isAdmitted, labelSetsLimited, seriesCountMax, seriesLimited } from "./series-limit.ts";
 
@@ -32,6 +33,7 @@ const SWEEP_SECONDS = 60;
 const SWEEP_COUNT_MAX = 50_000;
 /** Bounds memory: some 60 bytes each make 30 MB, and as much for label sets. */
 const SERIES_COUNT_MAX = 500_000;
+const SAMPLED_COUNT_MAX = 50_000;
 /** Tenants with a line of their own on the metrics page, those with the most series; the others are added up. */
 const TENANT_LINES_MAX = 1_000;
 
@@ -39,6 +41,8 @@ export interface ActiveSeriesOptions {
   readonly seriesCountMax?: number;
   readonly tenantLinesMax?: number;
   readonly sweepCountMax?: number;
+  /** Active series of the tenant that only other members of the cluster have. Absent: there are none. */
+  readonly elsewhere?: (tenant: string) => number;
 }
 
 /** The announced label sets of one push. */
@@ -63,6 +67,7 @@ export class ActiveSeries {
   readonly #removed: Counter;
   readonly #seriesCountMax: number;
   readonly #sweepCountMax: number;
+  readonly #elsewhere: (tenant: string) => number;
   readonly #tenants = new Map<string, TenantSeries>();
   #count = 0;
   #labelSetCount = 0;
@@ -72,6 +77,7 @@ export class ActiveSeries {
     this.#clock = modules.clock;
     this.#seriesCountMax = options.seriesCountMax ?? SERIES_COUNT_MAX;
     this.#sweepCountMax = options.sweepCountMax ?? SWEEP_COUNT_MAX;
+    this.#elsewhere = options.elsewhere ?? (() => 0);
     const tenantLinesMax = options.tenantLinesMax ?? TENANT_LINES_MAX;
     const { metrics } = modules;
     let shown = new Map<string, number>();
@@ -92,9 +98,26 @@ export class ActiveSeries {
     return this.#tenants.get(tenant)?.active.size ?? 0;
   }
 
+  /** Tenants with active series. */
+  get tenants(): Iterable<string> {
+    return this.#tenants.keys();
+  }
+
+  /** How many series of the tenant are active, and those whose number is a multiple of 2^shift: at most `countMax`, and all where there are as few. */
+  sampleOf(tenant: string, countMax: number): SeriesSample {
+    const active = this.#tenants.get(tenant)?.active;
+    if (active === undefined) return { count: 0, shift: 0, numbers: [] };
+    // A walk of 50,000 takes some 2 ms; of more there is no sample, and others count without them.
+    if (active.size > SAMPLED_COUNT_MAX) return { count: active.size, shift: 0, numbers: [] };
+    const shift = Math.max(0, Math.ceil(Math.log2(active.size / countMax)));
+    const numbers: number[] = [];
+    for (const series of active.keys()) if (series % 2 ** shift === 0 && numbers.length < countMax) numbers.push(series);
+    return { count: active.size, shift, numbers };
+  }
+
   /** Call it with the label sets of a push before it is decoded. For a tenant without a limit nothing is announced. */
   announce(tenant: TenantId, labelSets: readonly number[], limits: SeriesLimits): Announced {
-    const countMax = seriesCountMax(limits);
+    const countMax = seriesCountMax(limits, this.#elsewhere(tenant));
     const known = this.#tenants.get(tenant)?.labelSets;
     let fresh: Set<number> | undefined;
     if (countMax !== undefined) for (const one of labelSets) if (known?.has(one) !== true) (fresh ??= new Set()).add(one);
@@ -132,7 +155,7 @@ export class ActiveSeries {
   admit(tenant: TenantId, records: readonly EncodedRecord[], limits: SeriesLimits, labelSet?: number): Admitted {
     const nowSeconds = this.#nowSeconds();
     this.#sweepWhenDue(nowSeconds);
-    const countMax = seriesCountMax(limits);
+    const countMax = seriesCountMax(limits, this.#elsewhere(tenant));
     const own = this.#of(tenant);
     const kept: EncodedRecord[] = [];
     let isKnown: boolean | undefined;

@@ -4,6 +4,8 @@
  *
  *   name --> the first push of that name: its time, its content     another content under the same name --> a time of its own
  *
+ * In a cluster the nodes agree on the time of a push that is sent to several of them (arrival-agreement.ts); here it is remembered that they did.
+ *
  * What must stay true: a name alone is not enough. A push is given an earlier time only where its labels and bytes are the same, or, where only
  * a record of the head is left to compare with, where it is encoded to that very record (`settle`).
  *
@@ -13,7 +15,7 @@
  * once: it costs 1 to 2 µs, one that is remembered 17 µs (12 KB, mostly to hash it; Node 20, 2 cores).
  */
 import { createHash } from "node:crypto";
-import { CorruptionError } from "@pyromesh/base";
+import { assert, CorruptionError } from "@pyromesh/base";
 import type { ArrivedProfile } from "@pyromesh/api";
 import type { AcceptanceWindow, EncodedRecord } from "@pyromesh/profile";
 import { recordArrival, recordIdentity } from "@pyromesh/profile";
@@ -105,6 +107,18 @@ export class ArrivalTimes {
     }
   }
 
+  /** What the push is, the same on every node: 32 bytes of its name and content. Call it after `settle`, which makes sure that the content is known. */
+  keyOf(name: string, { content }: Arrival): Uint8Array {
+    assert(content !== undefined, "a push is settled before other nodes are asked for its time");
+    return createHash("sha256").update(`${name}\0`).update(content, "latin1").digest();
+  }
+
+  /** The nodes of the cluster have agreed on this time, whatever the one here was. */
+  noteAgreed(arrival: Arrival, timeMs: number): void {
+    arrival.timeMs = timeMs;
+    arrival.isAgreed = true;
+  }
+
   #forget(arrival: Arrival): void {
     const half = this.#newer.get(arrival.name) === arrival ? this.#newer : this.#older;
     if (half.get(arrival.name) === arrival) half.delete(arrival.name);
@@ -125,9 +139,11 @@ interface Known {
   readonly identity?: string | undefined;
 }
 
-/** A push and its repetitions. Others than `ArrivalTimes` use only its time. */
+/** A push and its repetitions. Others than `ArrivalTimes` use only its time, and whether it is agreed. */
 class Arrival {
-  readonly timeMs: number;
+  /** Another one once the cluster has agreed on it. */
+  timeMs: number;
+  isAgreed = false;
   readonly name: string;
   /** The identity of one of its records, where nothing else is known of it. */
   readonly identity: string | undefined;

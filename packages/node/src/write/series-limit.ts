@@ -9,13 +9,17 @@ export interface SeriesLimits {
   readonly globalSeriesMax: number;
 }
 
+/** Part of the global limit that a cluster may exceed it by: it lets series that are active on one node move to another. */
+const MOVING_PART = 0.1;
+
 /**
- * The lower of the two limits; undefined where both are lifted. One node has all series of a tenant, so the whole global limit is its share;
- * in a cluster the share is global x replication / members.
+ * The lower of the two limits; undefined where both are lifted. `elsewhereCount`: active series that only other members of the cluster have; they take their
+ * part of the global limit.
  */
-export function seriesCountMax({ localSeriesMax, globalSeriesMax }: SeriesLimits): number | undefined {
-  if (localSeriesMax === 0) return globalSeriesMax === 0 ? undefined : globalSeriesMax;
-  return globalSeriesMax === 0 ? localSeriesMax : Math.min(localSeriesMax, globalSeriesMax);
+export function seriesCountMax({ localSeriesMax, globalSeriesMax }: SeriesLimits, elsewhereCount = 0): number | undefined {
+  const globalMax = elsewhereCount === 0 ? globalSeriesMax : Math.max(0, Math.floor(globalSeriesMax * (1 + MOVING_PART)) - elsewhereCount);
+  if (localSeriesMax === 0) return globalSeriesMax === 0 ? undefined : globalMax;
+  return globalSeriesMax === 0 ? localSeriesMax : Math.min(localSeriesMax, globalMax);
 }
 
 /** True where a record of these series may be kept: an active series is never refused, and a new one only where the limit has no room. */

@@ -1,19 +1,21 @@
-import { ANONYMOUS, CodedError, Metrics, seededRandom } from "@pyromesh/base";
+import { ANONYMOUS, CodedError, Metrics, seededRandom, toHex } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
 import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
+import { aloneCluster } from "../cluster/alone.ts";
+import type { Cluster } from "../cluster/ports.ts";
 import type { Compute } from "../compute/compute.ts";
-import { openLocalCompute } from "../testing/index.ts";
+import { FakeClusterWorld, openLocalCompute } from "../testing/index.ts";
 import { ActiveSeries } from "./active-series.ts";
 import { ArrivalTimes } from "./arrival-times.ts";
-import { placeOnSelf } from "./placement.ts";
-import type { Placement } from "./placement.ts";
+import type { PlacedRecord } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
 
 const signal = new AbortController().signal;
+const ALONE = { name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" };
 
 /** A writer over a head that keeps each identity once, in memory, or refuses. */
 class World {
@@ -23,7 +25,7 @@ class World {
   encodedCount = 0;
   readonly kept: Map<string, EncodedRecord> = new Map();
   readonly storesOf: Map<string, readonly Uint8Array[]> = new Map();
-  placement: Placement = placeOnSelf(() => new Uint8Array(16));
+  storesFor: (record: PlacedRecord) => readonly Uint8Array[] = () => [new Uint8Array(16)];
   readonly activeSeries: ActiveSeries = new ActiveSeries({}, { clock: this.clock, metrics: new Metrics() });
   readonly arrivalTimes: ArrivalTimes = new ArrivalTimes({});
   headRefusal: CodedError | undefined;
@@ -39,32 +41,54 @@ class World {
   };
   /** Appends that the head waits for. */
   announcedCount = 0;
+  isInContact = true;
+  /** What the members of a cluster agree on. */
+  readonly agree: ((tenant: string, key: string, timeMs: number) => Promise<number>) | undefined;
+  /** When nobody reads the bytes of a record any more, where that is later than when it is kept. */
+  unread: Promise<void> | undefined;
   /** Records that were encoded and not yet given back. */
   pooledCount = 0;
-  readonly writer: Writer = new Writer({
-    compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
-    head: {
-      announce: () => void this.announcedCount++,
-      arrived: () => void this.announcedCount--,
-      append: async (record, stores) => {
-        expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
-        if (this.headRefusal !== undefined) throw this.headRefusal;
-        const key = Buffer.from(record.identity).toString("hex");
-        const isDuplicate = this.kept.has(key);
-        this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
-        this.storesOf.set(key, stores);
-        return { isDuplicate };
+  readonly writer: Writer;
+
+  #cluster(): Cluster {
+    const isInContact = (): boolean => this.isInContact;
+    const cluster = this.agree === undefined ? aloneCluster(ALONE, () => new Uint8Array(16)) : new FakeClusterWorld(["a", "b"], { clock: this.clock }).of("a");
+    return Object.defineProperty(cluster, "isInContact", { get: isInContact });
+  }
+
+  /** `agree`: the node is a member of a cluster. */
+  constructor(agree?: (tenant: string, key: string, timeMs: number) => Promise<number>) {
+    this.agree = agree;
+    this.writer = new Writer({
+      cluster: this.#cluster(),
+      compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
+      head: {
+        announce: () => void this.announcedCount++,
+        arrived: () => void this.announcedCount--,
       },
-    },
-    clock: this.clock,
-    activeSeries: this.activeSeries,
-    arrivalTimes: this.arrivalTimes,
-    limitsFor: () => this.limits,
-    floorOf: () => this.floorMs,
-    openGeneration: () => 0,
-    placement: { of: (record) => this.placement.of(record) },
-    refusesBecause: () => undefined,
-  });
+      replicator: {
+        keep: (record) => {
+          expect(this.announcedCount, "an append is announced until it is made").greaterThan(0);
+          return { kept: this.#append(record), unread: this.unread };
+        },
+      },
+      clock: this.clock,
+      activeSeries: this.activeSeries,
+      arrivalTimes: this.arrivalTimes,
+      arrivalAgreement: { agree: (tenant, key, timeMs) => this.agree!(tenant, toHex(key), timeMs) },
+      limitsFor: () => this.limits,
+      floorOf: () => this.floorMs,
+      openGeneration: () => 0,
+      refusesBecause: () => undefined,
+    });
+  }
+
+  async #append(record: EncodedRecord): Promise<void> {
+    if (this.headRefusal !== undefined) throw this.headRefusal;
+    const key = Buffer.from(record.identity).toString("hex");
+    this.kept.set(key, { ...record, bytes: record.bytes.slice() }); // as the disk does: they are lent
+    this.storesOf.set(key, this.storesFor(record));
+  }
 
   #countPooled(compute: Compute): Compute {
     const { encode, release } = compute;
@@ -132,7 +156,7 @@ describe("writer: placement", () => {
     const world = new World();
     world.limits = { ...world.limits, localSeriesMax: 0, globalSeriesMax: 0, sessionsPerSeriesMax: 1 };
     const idOf = (fingerprint: bigint): Uint8Array => Buffer.from(fingerprint.toString(16).padStart(32, "0"), "hex");
-    world.placement = { of: ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))] };
+    world.storesFor = ({ tenant, service, fingerprint }) => [idOf(fingerprint), Buffer.from(`${tenant} ${service}`.padEnd(16))];
     const session = { name: "__session_id__", value: "0a1b2c3d4e5f6071" };
     await world.push(profile(["/a", "/b", "/c"], 1n, [session]), profile(["/a"], 2n, [session]), profile(["/a"], 3n));
     const placed = [...world.kept].map(([key, { bytes }]) => {
@@ -145,15 +169,34 @@ describe("writer: placement", () => {
     expect(placed).to.have.length(5);
     expect(new Set(placed).size, "three endpoints with a session, one without").to.equal(4);
   });
+});
 
-  it("on one node every record is placed on this store, under the id that is in force", () => {
-    let id = new Uint8Array(16).fill(1);
-    const placement = placeOnSelf(() => id);
-    const record = { tenant: "t", service: "s", fingerprint: 5n };
-    expect(placement.of(record)).to.deep.equal([id]);
-    expect(placement.of(record), "no list per record").to.equal(placement.of({ ...record, fingerprint: 6n }));
-    id = new Uint8Array(16).fill(2);
-    expect(placement.of(record)).to.deep.equal([id]);
+describe("writer: contact", () => {
+  it("a push is refused where contact was lost while it was kept, and what was kept stays", async () => {
+    const world = new World();
+    world.isInContact = false;
+    const thrown = await world.push(profile(["a"])).catch((error: unknown) => error);
+    expect(thrown).instanceOf(CodedError).with.property("code", "OUT_OF_CONTACT");
+    expect([world.kept.size, world.pooledCount]).deep.equal([1, 0]);
+  });
+
+  it("one whose profiles were all refused for what they are is told so, in contact or not", async () => {
+    const world = new World();
+    world.isInContact = false;
+    world.floorMs = 5_000;
+    expect(await world.push(profile(["a"]))).deep.equal(["PROFILE_OUTSIDE_WINDOW"]);
+  });
+
+  it("a push is answered before a slow store has read its record, whose memory is given back when it has", async () => {
+    const world = new World();
+    let read!: () => void;
+    world.unread = new Promise((resolve) => (read = resolve));
+    expect(await world.push(profile(["a"]))).deep.equal([]);
+    expect(world.pooledCount, "a store still reads it").equal(1);
+    read();
+    await world.unread;
+    await Promise.resolve();
+    expect(world.pooledCount).equal(0);
   });
 });
 
@@ -377,5 +420,61 @@ describe("writer: pushes without a clock", () => {
     await restarted.push(clockless({ profileId: ID }));
     expect([...restarted.kept.values()].map(({ timeMs }) => timeMs)).to.deep.equal([restarted.clock.nowMs(), record!.timeMs]);
     expect(restarted.pooledCount).to.equal(0);
+  });
+});
+
+describe("writer: pushes without a clock, in a cluster", () => {
+  const limits = { localSeriesMax: 0, globalSeriesMax: 0 };
+  const clockless = (endpoints: readonly string[] = ["/a"]): ArrivedProfile => ({ ...profile(endpoints, 0n), idempotencyKey: "k" });
+
+  /** A member; `agreed` is what all members know. */
+  function memberOf(agreed: Map<string, number>, asked: string[] = []): World {
+    const world = new World(async (tenant, key, timeMs) => {
+      asked.push(`${tenant} ${key}`);
+      if (!agreed.has(key)) agreed.set(key, timeMs);
+      return agreed.get(key)!;
+    });
+    world.limits = { ...world.limits, ...limits };
+    return world;
+  }
+
+  it("a push that came to another member first is kept at the time that it has there, and is the same record", async () => {
+    const agreed = new Map<string, number>();
+    const [first, second] = [memberOf(agreed), memberOf(agreed)];
+    await first.push(clockless());
+    second.clock.advance(60_000);
+    await second.push(clockless());
+    expect([...second.kept.keys()]).deep.equal([...first.kept.keys()]);
+    expect([first.pooledCount, second.pooledCount]).deep.equal([0, 0]);
+  });
+
+  it("with another content under the same key it is another push, on whichever member each came first", async () => {
+    const agreed = new Map<string, number>();
+    const [first, second] = [memberOf(agreed), memberOf(agreed)];
+    await first.push(clockless(["/a"]));
+    await first.push(clockless(["/b"]));
+    second.clock.advance(60_000);
+    await second.push(clockless(["/b"]));
+    await second.push(clockless(["/a"]));
+    expect([...second.kept.keys()].sort()).deep.equal([...first.kept.keys()].sort());
+  });
+
+  it("the members are asked once for each such push, and not at all for one with a clock", async () => {
+    const asked: string[] = [];
+    const world = memberOf(new Map(), asked);
+    await world.push({ ...profile(["/a"], 5_000_000_001n), idempotencyKey: "k" });
+    expect(asked).deep.equal([]);
+    await world.push(clockless());
+    await world.push(clockless());
+    expect(asked).length(1);
+    expect(asked[0]).match(/^anonymous [0-9a-f]{64}$/);
+  });
+
+  it("is refused where they cannot say, and what was encoded is given back", async () => {
+    const world = new World(() => Promise.reject(new CodedError({ code: "ARRIVAL_UNDECIDED", kind: "unavailable", message: "too few answered" })));
+    world.limits = { ...world.limits, ...limits };
+    const refused = await world.push(clockless()).catch((error: unknown) => error);
+    expect(refused).instanceOf(CodedError).with.property("code", "ARRIVAL_UNDECIDED");
+    expect([world.kept.size, world.pooledCount]).deep.equal([0, 0]);
   });
 });

@@ -6,48 +6,51 @@
  *                                          own gets one before (arrival-times.ts). One below the tenant's floor is refused: no answer
  *                                          would hold it
  *   3. count the series                    a record with a new series past the tenant's limit is refused, the others go on
- *   4. place                               placement.of says which stores keep a record, by its fingerprint
- *   5. keep                                head.append resolves after the sync; a record of the same identity is kept once
- *   6. insert the rows                     compute.insert, called by the head's commit hook before any append resolves
- *   7. answer
+ *   4. keep                                replicator.keep sends each record to the stores that its place on the ring names, this node's head
+ *                                          among them or not, and resolves when enough have synced it; one of the same identity is kept once
+ *   5. insert the rows                     compute.insert, called by the commit hook of the head that has rank 0 before its append resolves
+ *   6. answer, if in contact               a node that a majority may have fenced by now answers 200 to nothing (design 5.8)
  *
- * Step 6 comes after step 5: a row that queries count before it is durable could be counted and then lost. It comes before step 7, so that
- * the next query counts every acknowledged profile. A crash between 5 and 6 loses nothing: the replay inserts what the head holds.
+ * Step 5 comes after the sync: a row that queries count before it is durable could be counted and then lost. It comes before the append resolves, so that
+ * the next query counts every acknowledged profile. A crash in between loses nothing: the replay inserts what the head holds.
  */
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
 import { labelSetKey, refusal } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
+import type { Cluster } from "../cluster/ports.ts";
+import { NO_GENERATION } from "../compute/compute.ts";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
+import type { ArrivalAgreement } from "./arrival-agreement.ts";
 import { arrivalName } from "./arrival-times.ts";
 import type { ArrivalTimes } from "./arrival-times.ts";
-import type { Placement } from "./placement.ts";
+import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
 
 /** What the writer needs of the head. */
-export interface RecordStore {
+export interface AnnouncedAppends {
   /** Says that an append is being prepared, which a commit may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
   announce(): void;
   arrived(): void;
-  /** `stores`: which stores keep the record, in the order of their ranks. `record.bytes` must not change before the promise has settled. */
-  append(record: EncodedRecord, stores: readonly Uint8Array[]): Promise<{ readonly isDuplicate: boolean }>;
 }
 
 export interface WriterModules {
+  readonly cluster: Cluster;
   readonly compute: Compute;
-  readonly head: RecordStore;
+  readonly head: AnnouncedAppends;
+  readonly replicator: { keep(record: EncodedRecord): Keeping };
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
+  readonly arrivalAgreement: Pick<ArrivalAgreement, "agree">;
   readonly limitsFor: (tenant: TenantId) => WriterLimits;
   /** The tenant's records below it are in no answer: they were deleted, or are about to be. */
   readonly floorOf: (tenant: TenantId) => number;
   /** The generation that a record kept now will be inserted into. */
   readonly openGeneration: () => Generation;
-  readonly placement: Placement;
   /** Why no writes are taken; undefined while they are. */
   readonly refusesBecause: () => string | undefined;
 }
@@ -73,7 +76,7 @@ export class Writer implements ProfileSink {
   }
 
   async push(tenant: TenantId, profiles: readonly ArrivedProfile[], caller: Caller): Promise<PushOutcome> {
-    const reason = this.#modules.refusesBecause();
+    const reason = this.#modules.refusesBecause() ?? this.#modules.cluster.view.writesRefusedBecause;
     if (reason !== undefined) throw unavailable("NOT_TAKING_WRITES", `this node takes no writes now: ${reason}; try again`);
     this.#inFlightCount++;
     let announced: Announced | undefined;
@@ -89,6 +92,7 @@ export class Writer implements ProfileSink {
       } else {
         await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
       }
+      if (refused.length < profiles.length && !this.#modules.cluster.isInContact) throw unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members, which may have given it up: send it again, it counts once");
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
       // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
       const notTaken = refused.find(({ error }) => error.kind === "unavailable" || error.kind === "internal");
@@ -146,25 +150,25 @@ export class Writer implements ProfileSink {
 
   /** Why the profile, or a part of it, was refused; undefined where all of it is kept. */
   async #pushOne(tenant: TenantId, profile: ArrivedProfile, labelSet: number, caller: Caller): Promise<CodedError | undefined> {
-    const { activeSeries, compute, floorOf, head, limitsFor } = this.#modules;
+    const { activeSeries, floorOf, head, limitsFor, replicator } = this.#modules;
     let hasArrived = false;
     head.announce();
     try {
       caller.throwIfAborted(); // the caller may have left while earlier profiles of the push were worked on
       const limits = limitsFor(tenant);
       const records = await this.#encode(tenant, profile, limits);
+      let keepings: readonly Keeping[] = NOTHING_KEPT;
       try {
         caller.throwIfAborted();
         checkFloor(records, floorOf(tenant));
         const admitted = activeSeries.admit(tenant, records, limits, labelSet);
-        const [only] = admitted.records;
-        const kept = admitted.records.length === 1 ? this.#append(only!) : allOf(admitted.records.map((record) => this.#append(record)));
+        keepings = admitted.records.map((record) => replicator.keep(record));
         hasArrived = true;
         head.arrived();
-        await kept;
+        await (keepings.length === 1 ? keepings[0]!.kept : allOf(keepings));
         if (admitted.refusal !== undefined) throw admitted.refusal;
       } finally {
-        compute.release(records);
+        this.#giveBack(records, keepings);
       }
       return undefined;
     } catch (error) {
@@ -173,9 +177,13 @@ export class Writer implements ProfileSink {
     }
   }
 
-  #append(record: EncodedRecord): Promise<unknown> {
-    const { head, placement } = this.#modules;
-    return head.append(record, placement.of(record));
+  /** Gives the workers their memory back, as soon as nobody reads the records in it. */
+  #giveBack(records: readonly EncodedRecord[], keepings: readonly Keeping[]): void {
+    const { compute } = this.#modules;
+    const reading: Promise<unknown>[] = [];
+    for (const { unread } of keepings) if (unread !== undefined) reading.push(unread);
+    if (reading.length === 0) compute.release(records);
+    else void Promise.all(reading).then(() => compute.release(records));
   }
 
   #encode(tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
@@ -185,26 +193,44 @@ export class Writer implements ProfileSink {
     return this.#encodeAt(profile.fallbackTimeMs ?? nowMs, nowMs, tenant, profile, limits);
   }
 
-  /** Encodes a push without a time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one. */
+  /**
+   * Encodes a push that may have no time of its own. It gets one before it is encoded, so that copies that are under way at the same time get the same one.
+   * Where it turns out to have none, the cluster is asked which one it has; if another, it is encoded again.
+   */
   async #encodeNamed(name: string, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { arrivalTimes, compute } = this.#modules;
+    const { arrivalAgreement, arrivalTimes, cluster, compute } = this.#modules;
     // One round; two where a record that the head held at the start has the same name and turns out to be another profile.
     for (;;) {
       const arrival = arrivalTimes.take(name, profile, nowMs, limits);
+      const { timeMs } = arrival;
       let records: readonly EncodedRecord[];
       try {
-        records = await this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
+        records = await this.#encodeAt(timeMs, nowMs, tenant, profile, limits);
       } catch (error) {
         arrivalTimes.keep(arrival);
         throw error;
       }
-      if (arrivalTimes.settle(arrival, profile, records)) return records;
+      if (!arrivalTimes.settle(arrival, profile, records)) {
+        compute.release(records);
+        continue;
+      }
+      const hasClock = records[0]?.timeMs !== timeMs;
+      if (hasClock || arrival.isAgreed || cluster.view.members.length === 1) return records;
+      try {
+        const agreedMs = await arrivalAgreement.agree(tenant, arrivalTimes.keyOf(name, arrival), timeMs);
+        arrivalTimes.noteAgreed(arrival, agreedMs);
+        if (agreedMs === timeMs) return records;
+      } catch (error) {
+        compute.release(records);
+        throw error;
+      }
       compute.release(records);
+      return this.#encodeAt(arrival.timeMs, nowMs, tenant, profile, limits);
     }
   }
 
   #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
-    const { compute, openGeneration } = this.#modules;
+    const { cluster, compute, openGeneration } = this.#modules;
     return compute.encode({
       tenant,
       labels: foldSessions(profile.labels, limits.sessionsPerSeriesMax),
@@ -216,7 +242,8 @@ export class Writer implements ProfileSink {
       nowMs,
       ingest: profile.ingest,
       settings: limits,
-      generation: openGeneration(),
+      // Among several members most records have their rank 0 elsewhere, and rows that are pre-interned in vain cost more than to decode the others once more.
+      generation: cluster.view.members.length === 1 ? openGeneration() : NO_GENERATION,
     });
   }
 }
@@ -253,7 +280,9 @@ function named(profile: ArrivedProfile, error: unknown): CodedError {
   });
 }
 
-/** Waits for all appends, also where one fails: the head may read their bytes until then. */
-async function allOf(appends: readonly Promise<unknown>[]): Promise<void> {
-  for (const outcome of await Promise.allSettled(appends)) if (outcome.status === "rejected") throw outcome.reason;
+/** Waits for all, also where one fails: the head may read their bytes until then. */
+async function allOf(keepings: readonly Keeping[]): Promise<void> {
+  for (const outcome of await Promise.allSettled(keepings.map(({ kept }) => kept))) if (outcome.status === "rejected") throw outcome.reason;
 }
+
+const NOTHING_KEPT: readonly Keeping[] = [];

@@ -63,4 +63,6 @@ export interface Receipt {
   readonly objectCount: number;
   /** Stores (heads) asked. */
   readonly storeCount: number;
+  /** The names of the nodes whose stores these are; absent on a node without a cluster. */
+  readonly nodes?: readonly string[] | undefined;
 }

@@ -12,14 +12,28 @@ export class IdentitySet {
   #exceptCount = 0;
   /** Sum of the counted identities mod 2^128: four words of 32 bits, the lowest first. */
   #sum: [number, number, number, number] = [0, 0, 0, 0];
+  /** Undefined: any identity may be added. */
+  #only: IdentitySet | undefined;
 
-  /** `except`: identities, 16 bytes each, that are in the set from the start. They are neither counted nor part of the sum. */
-  constructor(except?: Uint8Array) {
-    if (except === undefined) return;
-    assert(except.length % 16 === 0, "an identity has 16 bytes");
-    for (let offset = 0; offset < except.length; offset += 16) this.add(except, offset);
-    this.#exceptCount = this.#count;
-    this.#sum = [0, 0, 0, 0];
+  /**
+   * Both are identities, 16 bytes each. `except`: these are in the set from the start; they are neither counted nor part of the sum. `only`: no others
+   * are added.
+   */
+  constructor({ except, only }: { readonly except?: Uint8Array | undefined; readonly only?: Uint8Array | undefined } = {}) {
+    if (except !== undefined) {
+      this.#addAll(except);
+      this.#exceptCount = this.#count;
+      this.#sum = [0, 0, 0, 0];
+    }
+    if (only !== undefined) {
+      this.#only = new IdentitySet();
+      this.#only.#addAll(only);
+    }
+  }
+
+  #addAll(identities: Uint8Array): void {
+    assert(identities.length % 16 === 0, "an identity has 16 bytes");
+    for (let offset = 0; offset < identities.length; offset += 16) this.add(identities, offset);
   }
 
   /** How many identities were counted. */
@@ -32,8 +46,14 @@ export class IdentitySet {
     return this.#find(word(bytes, offset), word(bytes, offset + 4), word(bytes, offset + 8), word(bytes, offset + 12)) < 0;
   }
 
-  /** Adds the identity at `offset`. True where it was not in the set before. */
+  /** True when `add` would leave out the identity at `offset`. */
+  leavesOut(bytes: Uint8Array, offset: number): boolean {
+    return this.has(bytes, offset) || (this.#only !== undefined && !this.#only.has(bytes, offset));
+  }
+
+  /** Adds the identity at `offset`. True where it was not in the set before, and may be in it. */
   add(bytes: Uint8Array, offset: number): boolean {
+    if (this.#only !== undefined && !this.#only.has(bytes, offset)) return false;
     const a = word(bytes, offset);
     const b = word(bytes, offset + 4);
     const c = word(bytes, offset + 8);

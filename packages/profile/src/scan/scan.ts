@@ -118,7 +118,7 @@ export function liveSeries(view: DatasetView, range: TimeRange, interrupt: Inter
     interrupt.after(1);
     if (timeNs < range.startNs || timeNs > range.endNs) continue;
     // A view of a segment opens its identities only when it is asked for them.
-    if (except === undefined || !except.has(view.identities, row * 16)) isLive[view.rowSeries[row]!] = 1;
+    if (except === undefined || !except.leavesOut(view.identities, row * 16)) isLive[view.rowSeries[row]!] = 1;
   }
   return isLive;
 }

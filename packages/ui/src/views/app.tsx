@@ -14,7 +14,7 @@ import type { TimeRange } from "../model/time-range.ts";
 import { alignSpan, resolveRange, stepMsOf } from "../model/time-range.ts";
 import { isCutWithin } from "../model/top-table.ts";
 import { EmptyStore } from "./empty-store.tsx";
-import { ErrorNote, MissingNote, NothingInRange } from "./notes.tsx";
+import { ErrorNote, MissingNote, NothingInRange, ReceiptLine } from "./notes.tsx";
 import { PointStrip } from "./point-strip.tsx";
 import { ProfilePanel } from "./profile-panel.tsx";
 import { Toolbar } from "./toolbar.tsx";
@@ -49,8 +49,8 @@ export function App(): JSX.Element {
   const selection = { profileType, selector: composeSelector(service, state.selector), span };
   const selectionKey = service === "" || profileType === "" ? undefined : `${asked}\n${nowMs}\n${profileType}\n${selection.selector}\n${state.maxNodes}`;
   const flame = useAnswer(selectionKey, async (signal) => {
-    const { value, missing } = await client.flameGraph(selection, state.maxNodes, signal);
-    return { layout: layOutFlameGraph(value), missing };
+    const { value, missing, receipt } = await client.flameGraph(selection, state.maxNodes, signal);
+    return { layout: layOutFlameGraph(value), missing, receipt };
   });
   const layout = flame.value?.layout;
   // A complete graph has the table's data in its boxes. For one that was cut off only the node can compute it.
@@ -132,6 +132,7 @@ export function App(): JSX.Element {
         </p>
       )}
       {body()}
+      {error === undefined && flame.value?.receipt !== undefined ? <ReceiptLine receipt={flame.value.receipt} /> : null}
     </div>
   );
 }

@@ -1,7 +1,7 @@
-/** Shown in place of a flame graph: an error in the server's own words, or that nothing was found and where to look. */
+/** Shown in place of a flame graph, or beside it: what the answer was made of, an error in the server's own words, or that nothing was found and where to look. */
 import type { JSX } from "preact";
 import { QuerierError } from "../client.ts";
-import type { StoreStats } from "../client.ts";
+import type { Receipt, StoreStats } from "../client.ts";
 import { formatFullMoment } from "../model/local-time.ts";
 import type { TimeRange } from "../model/time-range.ts";
 import { useWatch } from "./use-watch.ts";
@@ -53,6 +53,20 @@ export function MissingNote({ missing, onWhole }: { readonly missing: readonly s
       </button>
     </div>
   );
+}
+
+/** What the graph was made of. The sum of the identities is the same from every node. */
+export function ReceiptLine({ receipt }: { readonly receipt: Receipt }): JSX.Element {
+  const { recordCount, objectCount, storeCount, identitySum } = receipt;
+  return (
+    <footer class="receipt" title={`Sum of the records' identities: ${identitySum}. Every node gives the same for the same query.`}>
+      {counted(recordCount, "profile")} from {counted(objectCount, "object")} of the bucket and {counted(storeCount, "node")}
+    </footer>
+  );
+}
+
+function counted(count: number, noun: string): string {
+  return `${count.toLocaleString("en-US")} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 const JUMP_MS = 15 * 60_000;

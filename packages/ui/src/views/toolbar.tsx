@@ -37,6 +37,9 @@ export function Toolbar({ state, catalog, nowMs, isLoading, hasTenantField, onCh
         </svg>
         Pyromesh
       </h1>
+      <a class="cluster-link" href="ring" title="The ring, its members, and what each of them holds">
+        Cluster
+      </a>
       <div class="controls" role="search" aria-label="Query">
         {hasTenantField ? <TextField name="Tenant" class="tenant" value={state.tenant} placeholder="anonymous" onCommit={(tenant) => onChange({ tenant, service: "", profileType: "", zoom: [] })} /> : null}
         <label class="field service">

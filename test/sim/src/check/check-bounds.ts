@@ -22,11 +22,11 @@ const IDLE_MAX: Readonly<Record<string, number>> = {
   pyromesh_unreadable_objects: 0,
 };
 
-/** Checks every 5 to 30 s until the history ends. */
+/** Checks every 10 to 40 s until the history ends. */
 export async function watchBounds(world: World): Promise<void> {
   const chance = world.chance.stream("bounds");
   for (;;) {
-    await world.scheduler.wait(chance.between(5_000, 30_000));
+    await world.scheduler.wait(chance.between(10_000, 40_000));
     if (world.isEnding) return;
     await checkBounds(world);
   }

@@ -5,7 +5,7 @@ export class Message {
 
   /** Zeros are left out, as protobuf does. */
   int(field: number, value: number | bigint): this {
-    if (BigInt(value) === 0n) return this;
+    if (value === 0 || value === 0n) return this;
     this.#varint(field * 8);
     this.#varint(value);
     return this;

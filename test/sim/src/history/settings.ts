@@ -26,19 +26,19 @@ const BEGIN_MS = Date.UTC(2026, 0, 5, 10);
 
 export function drawSettings(chance: Chance, lengthMs: number): Settings {
   return {
-    tenants: ["ant", "bee", "cat"].slice(0, chance.pick([1, 1, 2, 2, 3])),
-    services: ["api", "web", "api-batch"].slice(0, chance.pick([1, 1, 2, 3])),
+    tenants: ["ant", "bee", "cat"].slice(0, chance.pick([1, 1, 1, 2, 2, 3])),
+    services: ["api", "web", "api-batch"].slice(0, chance.pick([1, 1, 1, 2, 3])),
     // In most histories an hour ends.
     epochMs: BEGIN_MS + HOUR_MS - (chance.isTrue(0.7) ? chance.int(0, Math.min(lengthMs, HOUR_MS)) : chance.int(0, HOUR_MS)),
-    flushIntervalMs: Math.round(chance.between(4_000, 30_000)),
+    flushIntervalMs: Math.round(chance.between(6_000, 36_000)),
     flushSizeBytes: chance.isTrue(0.3) ? chance.int(2_000, 20_000) : 64 * 2 ** 20,
     diskBudgetBytes: chance.isTrue(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
-    workerCount: chance.pick([1, 1, 2]),
-    bucketSpeed: chance.between(4, 15),
+    workerCount: chance.pick([1, 1, 1, 2]),
+    bucketSpeed: chance.between(3, 12),
     pusherCount: chance.int(2, 3),
     querierCount: chance.int(1, 2),
     pushPauseMs: chance.between(1_600, 3_600),
     queryPauseMs: chance.between(3_000, 9_000),
-    flushPauseMs: chance.isTrue(0.85) ? chance.between(8_000, 25_000) : Infinity,
+    flushPauseMs: chance.isTrue(0.85) ? chance.between(10_000, 30_000) : Infinity,
   };
 }

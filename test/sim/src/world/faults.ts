@@ -50,7 +50,7 @@ export type Fault = CallFault | TimedFault;
 /** The share of seeds without any fault: what fails there needs none. */
 const QUIET_SHARE = 0.03;
 /** The share of the other seeds that have a given kind. */
-const KIND_SHARE = 0.4;
+const KIND_SHARE = 0.3;
 
 /** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts). */
 const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file"]);

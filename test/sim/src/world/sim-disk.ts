@@ -2,8 +2,8 @@
  * The data directory on a simulated disk: the head's store, its small files, and the files of sealed segments. It outlives the runs of a node;
  * `crash` removes some of what was not synced.
  */
-import { unavailable } from "@pyromesh/base";
-import type { AtomicFile, Checkpoint, CheckpointMark } from "@pyromesh/head";
+import { unavailable, type AtomicFile } from "@pyromesh/base";
+import type { Checkpoint, CheckpointMark } from "@pyromesh/head";
 import type { NodeDisk } from "pyromesh";
 import type { Chance } from "./chance.ts";
 import type { Faults } from "./faults.ts";
@@ -66,6 +66,10 @@ export class SimDisk {
       openLocalFiles: async () => {
         await calls.delay("sealed open", 0.5);
         return new SimFiles(this, calls);
+      },
+      openClusterFiles: async () => {
+        await calls.delay("cluster files open", 0.5);
+        return { keyFile: this.#atomicFile("cluster key", calls), stateFile: this.#atomicFile("cluster state", calls) };
       },
       measure: async () => {
         await calls.delay("disk measured", 0.2);

@@ -1,0 +1,50 @@
+/**
+ * Whether the next node may be stopped, and why not yet: `GET /api/v1/cluster/health`. Pure.
+ *
+ * One may be stopped where all members are full, live, in contact and writable, no loss waits for its clearing, and every record that is not in the bucket is kept by
+ * as many live stores as acknowledged it. Then the others go on taking pushes and answering queries without it.
+ */
+import type { ClusterView } from "@pyromesh/ring";
+import type { NodeHealth } from "../cluster/health-message.ts";
+
+export type MemberReport = { readonly kind: "said"; readonly health: NodeHealth } | { readonly kind: "silent"; readonly because: string };
+
+export interface MemberHealth {
+  readonly name: string;
+  readonly state: string;
+  /** Undefined where it did not answer. */
+  readonly said: NodeHealth | undefined;
+  readonly problems: readonly string[];
+}
+
+export interface ClusterHealth {
+  readonly mayStopOne: boolean;
+  /** Why not; in words that can be read one by one. */
+  readonly because: readonly string[];
+  readonly members: readonly MemberHealth[];
+}
+
+/** `reports`: by member name, this node's own among them. */
+export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, MemberReport>): ClusterHealth {
+  const members = view.members.map((member): MemberHealth => {
+    const report = reports.get(member.name) ?? { kind: "silent", because: "it was not asked" };
+    const problems: string[] = [];
+    if (member.state !== "active") problems.push(`it is ${member.state}`);
+    if (report.kind === "silent") {
+      if (member.state !== "dead") problems.push(`it did not answer (${report.because})`);
+      return { name: member.name, state: member.state, said: undefined, problems };
+    }
+    const { health } = report;
+    if (health.storeId !== member.storeId) problems.push("it has another store than the members know: wait until they do");
+    if (!health.isInContact) problems.push("it is out of contact with the majority");
+    if (!health.isWritable && member.state === "active") problems.push("it takes no pushes");
+    if (health.thinRecords > 0) problems.push(`${health.thinRecords} records are kept by fewer live stores than acknowledged them`);
+    if (health.backlogSegments > 0 && health.backlogReason !== "") problems.push(`${health.backlogSegments} sealed segments wait for the bucket: ${health.backlogReason}`);
+    return { name: member.name, state: member.state, said: health, problems };
+  });
+  const because = members.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
+  for (const { isCleared, member, storeId } of view.lostStores) if (!isCleared) because.push(`store ${storeId} of ${member} is lost and not cleared: what it held is being flushed by others`);
+  const fullCount = view.members.filter(({ state }) => state === "active").length;
+  if (fullCount <= view.acks) because.push(`there are ${fullCount} full members, and a push needs ${view.acks} of them: with one fewer none would be taken`);
+  return { mayStopOne: because.length === 0, because, members };
+}

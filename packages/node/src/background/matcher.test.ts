@@ -1,0 +1,179 @@
+/** The matcher over a head and a bucket in memory. Whole members: cluster-release.test.ts. */
+import { Metrics, seededRandom, silentLogger } from "@pyromesh/base";
+import type { TenantId } from "@pyromesh/base";
+import { buildSegment, Catalog, encodeSection, MemoryBucket, TAG } from "@pyromesh/block";
+import { FaultyBucket, ManualClock } from "@pyromesh/block/testing";
+import { Head } from "@pyromesh/head";
+import { MemoryCheckpoint, MemoryDisk, MemoryFile } from "@pyromesh/head/testing";
+import type { EncodedRecord } from "@pyromesh/profile";
+import { expect } from "chai";
+import { pass, settle } from "../testing/settle.ts";
+import { KnownIdentities } from "./known-identities.ts";
+import { Matcher } from "./matcher.ts";
+import { ReleasedInto } from "./released-into.ts";
+import { toldSegment } from "./told-segment.ts";
+
+const never = new AbortController().signal;
+const TENANT = "a" as TenantId; // one that the API would take
+const WINDOW_MS = 1_700_000_000_000 - (1_700_000_000_000 % 3_600_000);
+const STORE = "0f".repeat(16);
+const OTHER = new Uint8Array(16).fill(0xaa);
+
+function record(number: number): EncodedRecord {
+  const identity = seededRandom(number + 1).bytes(16);
+  return { identity, tenant: TENANT, service: "api", timeMs: WINDOW_MS + number, sampleCount: 1, fingerprint: 1n, bytes: Uint8Array.of(number) };
+}
+
+describe("matcher", () => {
+  let clock: ManualClock;
+  let bucket: FaultyBucket;
+  let catalog: Catalog;
+  let head: Head;
+  let known: KnownIdentities;
+  let releasedInto: ReleasedInto;
+  let matcher: Matcher;
+
+  beforeEach(async () => {
+    clock = new ManualClock(WINDOW_MS);
+    bucket = new FaultyBucket(new MemoryBucket({ clock }), { clock });
+    catalog = new Catalog({}, { bucket, logger: silentLogger });
+    const modules = { clock, logger: silentLogger, metrics: new Metrics() };
+    head = await Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, random: seededRandom(1), opener: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile() });
+    await head.replay(async () => {});
+    known = new KnownIdentities({ bytesMax: 2 ** 20 });
+    releasedInto = new ReleasedInto({}, { clock });
+    const source = { read: (object: { readonly key: string }, offset: number, lengthBytes: number) => bucket.getRange(object.key, offset, lengthBytes, never), sizeOf: () => Promise.reject(new Error("not asked")) };
+    matcher = new Matcher({ ...modules, head, catalog, source, known, releasedInto });
+  });
+  afterEach(async () => {
+    bucket.heal();
+    await matcher.stop();
+    await head.close();
+  });
+
+  const hold = async (...numbers: number[]): Promise<void> => void (await Promise.all(numbers.map((number) => head.append(record(number), [OTHER, head.storeId]))));
+  const held = (): number[] => head.select({ tenant: TENANT }, head.pin(TENANT)).entries.map(({ timeMs }) => timeMs - WINDOW_MS);
+  const reads = (): number => bucket.calls.filter(({ operation }) => operation === "getRange").length;
+
+  /** A segment with these records. */
+  async function store(ordinal: number, numbers: readonly number[], isUploaded = true): Promise<string> {
+    const common = { tenant: TENANT, windowStartMs: WINDOW_MS, level: 0, minTimeMs: WINDOW_MS, maxTimeMs: WINDOW_MS + 1000, storeId: STORE, ordinal } as const;
+    const { key, meta } = toldSegment(common, { sizeBytes: 0, isUploaded });
+    const identities = Buffer.concat(numbers.map((number) => record(number).identity));
+    const bytes = buildSegment({ ...meta, recordCount: numbers.length }, [{ service: "api", recordCount: numbers.length, minTimeMs: common.minTimeMs, maxTimeMs: common.maxTimeMs, sections: [encodeSection(TAG.identities, identities)] }]);
+    await bucket.put(key, bytes, {}, never);
+    catalog.addByMeta(toldSegment(common, { sizeBytes: bytes.length, isUploaded }), { storeId: STORE });
+    return key;
+  }
+
+  it("releases what an object of the bucket holds, notes the object, and leaves the others", async () => {
+    await hold(1, 2, 3);
+    const key = await store(0, [1, 3, 7]);
+    matcher.look();
+    await settle();
+    expect(held()).deep.equal([2]);
+    expect(releasedInto.within([TENANT], WINDOW_MS, WINDOW_MS).map((object) => object.key)).deep.equal([key]);
+  });
+
+  it("reads no object of a window of which the head holds nothing, and none twice", async () => {
+    await store(0, [1]);
+    matcher.look();
+    await settle();
+    expect(reads()).equal(0);
+    await hold(1, 2);
+    matcher.look();
+    await settle();
+    const before = reads();
+    matcher.look();
+    await settle();
+    expect([before > 0, reads() - before, held()]).deep.equal([true, 0, [2]]);
+  });
+
+  it("an object into which nothing was released is not named", async () => {
+    await hold(2);
+    await store(0, [1]);
+    matcher.look();
+    await settle();
+    expect([held(), releasedInto.count]).deep.equal([[2], 0]);
+  });
+
+  it("a record that comes after its object was matched is matched when someone asks, without reading the object again", async () => {
+    await hold(1);
+    const key = await store(0, [1, 2]);
+    const entries = [catalog.get(key)!];
+    await matcher.match(entries, never);
+    const before = reads();
+    await hold(2, 5);
+    const kept = await matcher.match(entries, never);
+    expect([held(), reads() - before, kept.size]).deep.equal([[5], 0, 0]);
+  });
+
+  it("where the identities were forgotten, the object is read again, and only if records came since", async () => {
+    await hold(1, 4);
+    const key = await store(0, [1, 2]);
+    const entries = [catalog.get(key)!];
+    await matcher.match(entries, never);
+    known.forget(key);
+    const before = reads();
+    await matcher.match(entries, never);
+    expect(reads()).equal(before);
+    await hold(2);
+    await matcher.match(entries, never);
+    expect([held(), reads() > before]).deep.equal([[4], true]);
+  });
+
+  it("an object that waits at a store releases nothing, and its records are told apart", async () => {
+    await hold(1, 2);
+    const key = await store(0, [1], false);
+    const kept = await matcher.match([catalog.get(key)!], never);
+    matcher.look();
+    await settle();
+    expect(held()).deep.equal([1, 2]);
+    expect([...kept]).deep.equal([Buffer.from(record(1).identity).toString("latin1")]);
+  });
+
+  // What a store says of its segment is hearsay, also after the segment was uploaded.
+  it("identities that were read at a store are read again in the bucket before anything is released", async () => {
+    await hold(1);
+    const key = await store(0, [1], false);
+    await matcher.match([catalog.get(key)!], never);
+    await store(0, [1], true);
+    const before = reads();
+    await matcher.match([catalog.get(key)!], never);
+    expect([held(), reads() > before]).deep.equal([[], true]);
+  });
+
+  it("while the bucket is down nothing is released and a query hears why; afterwards the background goes on by itself", async () => {
+    await hold(1);
+    const key = await store(0, [1]);
+    bucket.goDown();
+    matcher.look();
+    const outcome = await matcher.match([catalog.get(key)!], never).then(() => "done", (error: unknown) => String(error));
+    await settle();
+    expect([outcome.includes("503"), held()]).deep.equal([true, [1]]);
+    bucket.heal();
+    await pass(clock, 2_000);
+    expect(held()).deep.equal([]);
+  });
+
+  it("one that was made up by a member is tried with growing pauses, and holds up no other", async () => {
+    await hold(1);
+    const key = await store(0, [1]);
+    await bucket.delete(key, never);
+    await store(1, [1]);
+    matcher.look();
+    await settle();
+    expect(held()).deep.equal([]);
+  });
+
+  it("another object under the key releases nothing", async () => {
+    await hold(1);
+    const [first, second] = [await store(0, [5]), await store(1, [1])];
+    await bucket.put(first, await bucket.get(second, never), {}, never);
+    await bucket.delete(second, never);
+    catalog.remove(second);
+    matcher.look();
+    await settle();
+    expect(held()).deep.equal([1]);
+  });
+});

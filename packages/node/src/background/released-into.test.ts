@@ -1,0 +1,65 @@
+import type { TenantId } from "@pyromesh/base";
+import type { HeardObject } from "@pyromesh/block";
+import { ManualClock } from "@pyromesh/block/testing";
+import { expect } from "chai";
+import { ReleasedInto } from "./released-into.ts";
+import { toldSegment } from "./told-segment.ts";
+
+const HOUR_MS = 3_600_000;
+
+function segment(ordinal: number, { tenant = "a", hour = 0, isUploaded = true } = {}): HeardObject {
+  const named = { tenant: tenant as TenantId, windowStartMs: hour * HOUR_MS, level: 0, minTimeMs: hour * HOUR_MS, maxTimeMs: hour * HOUR_MS + 1, storeId: "0f".repeat(16), ordinal } as const; // a tenant id that the API would take
+  return toldSegment(named, { sizeBytes: 100, isUploaded });
+}
+
+describe("released into", () => {
+  let clock: ManualClock;
+  let released: ReleasedInto;
+  const ordinals = (tenants: readonly string[], first: number, last: number): number[] => released.within(tenants, first * HOUR_MS, last * HOUR_MS).map(({ meta }) => meta.ordinal);
+  beforeEach(() => {
+    clock = new ManualClock(1_700_000_000_000);
+    released = new ReleasedInto({ countMax: 3 }, { clock });
+  });
+
+  it("names the objects of these tenants and windows, and remembers since it was made", () => {
+    const since = clock.monotonicMs();
+    clock.advance(10);
+    for (const one of [segment(1), segment(2, { hour: 1 }), segment(3, { tenant: "b" })]) released.note(one);
+    expect([ordinals(["a"], 0, 1), ordinals(["a"], 1, 5), ordinals(["a", "b", "c"], 0, 0), ordinals(["a"], 2, 9)]).deep.equal([[1, 2], [2], [1, 3], []]);
+    expect(released.sinceMs).equal(since);
+  });
+
+  it("an object noted again is one; what was uploaded takes the place of what waited, and what was lost is no more", () => {
+    released.note(segment(1, { isUploaded: false }));
+    released.note(segment(1));
+    expect(released.within(["a"], 0, 0)).deep.equal([segment(1)]);
+    released.forget(segment(1).key);
+    expect([ordinals(["a"], 0, 0), released.count]).deep.equal([[], 0]);
+  });
+
+  it("past the bound the oldest is forgotten, and it no longer claims to remember that time", () => {
+    for (const ordinal of [1, 2, 3, 4]) {
+      clock.advance(1000);
+      released.note(segment(ordinal));
+    }
+    expect(ordinals(["a"], 0, 0)).deep.equal([2, 3, 4]);
+    expect(released.sinceMs).within(clock.monotonicMs() - 2999, clock.monotonicMs() - 2000);
+  });
+
+  it("a segment that waits for its upload is named for as long as it waits", () => {
+    released.note(segment(1, { isUploaded: false }));
+    clock.advance(25 * HOUR_MS);
+    for (const ordinal of [2, 3, 4]) released.note(segment(ordinal));
+    expect(ordinals(["a"], 0, 0)).deep.equal([1, 3, 4]);
+  });
+
+  it("after 24 h an object is forgotten", () => {
+    released.note(segment(1));
+    const notedMs = clock.monotonicMs();
+    clock.advance(24 * HOUR_MS);
+    expect(ordinals(["a"], 0, 0)).deep.equal([1]);
+    clock.advance(1);
+    expect(ordinals(["a"], 0, 0)).deep.equal([]);
+    expect(released.sinceMs).above(notedMs);
+  });
+});

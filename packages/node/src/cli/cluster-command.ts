@@ -1,0 +1,148 @@
+/**
+ * `pyromesh cluster`: what a node sees of its cluster, whether the next node may be stopped, and the operator's words: forget, leave, drain.
+ *
+ * The words are answered to peers on the node's own machine only, or at its `--admin-addr`: run them there.
+ */
+import type { Client } from "./client.ts";
+import { readHealthReply, readStatusReply } from "./cluster-reply.ts";
+import type { HealthReply, HeldReply, StatusReply } from "./cluster-reply.ts";
+import { EXIT_FAILED } from "./command.ts";
+import type { AddCommand, CommandModules } from "./command.ts";
+import { addConnectionFlags, openClient } from "./connection-flags.ts";
+import type { ConnectionFlags } from "./connection-flags.ts";
+import { shortSize, textTable } from "./text-table.ts";
+
+const POLL_INTERVAL_MS = 1000;
+
+interface Flags extends ConnectionFlags {
+  readonly json?: boolean;
+  readonly force?: boolean;
+  /** False: `--no-wait`. */
+  readonly wait?: boolean;
+}
+
+export const addCluster: AddCommand = (program, modules, done) => {
+  const { terminal } = modules;
+  const command = program.command("cluster").description("look at the cluster; forget, leave or drain a member");
+
+  addConnectionFlags(command.command("status").description("members, what each holds, and what is lost").option("--json", "as the API answers it")).action(async (flags: Flags) => {
+    const client = openClient(flags, modules);
+    const [status, health] = [await client.get("/members?format=json"), await askHealth(client)];
+    if (flags.json === true) terminal.out(`${JSON.stringify({ status: status.json, health })}\n`);
+    else terminal.out(statusText(readStatusReply(status.json), readHealthReply(health)));
+    done(0);
+  });
+
+  addConnectionFlags(command.command("health").description("may the next node be stopped, and why not yet; exit code 1: not yet").option("--json", "as the API answers it")).action(async (flags: Flags) => {
+    const json = await askHealth(openClient(flags, modules));
+    const health = readHealthReply(json);
+    terminal.out(flags.json === true ? `${JSON.stringify(json)}\n` : healthText(health));
+    done(health.mayStop ? 0 : EXIT_FAILED);
+  });
+
+  const forget = command
+    .command("forget")
+    .description("remove a member whose machine is gone")
+    .argument("<name>", "the member, as pyromesh cluster status names it")
+    .option("--force", "although its loss is not cleared: what only it held is given up");
+  addConnectionFlags(forget).action(async (name: string, flags: Flags) => {
+    await openClient(flags, modules).command(`/api/v1/cluster/forget?name=${encodeURIComponent(name)}${flags.force === true ? "&force=true" : ""}`);
+    terminal.out(`forgotten: ${name}\n`);
+    done(0);
+  });
+
+  const leave = command.command("leave").description("take this node out of the cluster: it flushes all that it holds, and its process ends").option("--no-wait", "return once it has begun");
+  addConnectionFlags(leave).action(async (flags: Flags) => {
+    const client = openClient(flags, modules);
+    const self = readStatusReply((await client.get("/members?format=json")).json).self;
+    await client.command("/api/v1/cluster/leave");
+    terminal.note(`${self} is leaving: it flushes what it holds, and its process ends\n`);
+    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health === undefined);
+    done(0);
+  });
+
+  const drain = command.command("drain").description("let this node flush all that it holds, and take no more pushes; it goes on answering queries").option("--no-wait", "return once it has begun");
+  addConnectionFlags(drain).action(async (flags: Flags) => {
+    const client = openClient(flags, modules);
+    const self = readStatusReply((await client.get("/members?format=json")).json).self;
+    await client.command("/api/v1/cluster/drain");
+    terminal.note(`${self} is draining: it takes no more pushes and flushes what it holds\n`);
+    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health?.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
+    done(0);
+  });
+};
+
+/** 503 with the same body is an answer too: not yet. */
+async function askHealth(client: Client): Promise<unknown> {
+  return (await client.get("/api/v1/cluster/health", { isAnswer: (status, json) => status === 503 && typeof json === "object" && json !== null && "mayStop" in json })).json;
+}
+
+/** Asks the node each second until `isDone` of what it says of itself. Undefined: it answers no more. */
+async function waitFor(client: Client, self: string, { clock, terminal }: CommandModules, isDone: (health: HeldReply | undefined) => boolean): Promise<void> {
+  let told = "";
+  for (;;) {
+    const health = await healthOf(client, self);
+    if (isDone(health)) return;
+    if (health === undefined) {
+      terminal.note(`${self} does not answer any more\n`);
+      return;
+    }
+    const text = `${self}: ${heldText(health)}\n`;
+    if (text !== told) terminal.note((told = text));
+    await clock.sleep(POLL_INTERVAL_MS);
+  }
+}
+
+async function healthOf(client: Client, self: string): Promise<HeldReply | undefined> {
+  try {
+    return readHealthReply(await askHealth(client)).members.find(({ name }) => name === self);
+  } catch {
+    return undefined;
+  }
+}
+
+function statusText(status: StatusReply, health: HealthReply): string {
+  const byName = new Map(health.members.map((member) => [member.name, member]));
+  const rows = status.members.map((member) => {
+    const held = byName.get(member.name);
+    return [
+      member.name + (member.isSelf ? " *" : ""),
+      member.state + (member.isSuspect ? ", suspect" : ""),
+      member.zone === "" ? "-" : member.zone,
+      member.httpAddress,
+      member.clusterAddress === "" ? "-" : member.clusterAddress,
+      `${(member.share * 100).toFixed(1)} %`,
+      ...heldCells(held),
+      member.build,
+    ];
+  });
+  const active = status.members.filter(({ state }) => state === "active").length;
+  const lines = [
+    status.cluster === null ? `${status.self} is alone: it has no cluster` : `cluster ${status.cluster}, as ${status.self} (*) sees it: ${active} of ${status.members.length} members active`,
+    `a record is kept by ${status.replication}, and a push is answered once ${status.acks} have it on disk`,
+    ...(status.isInContact ? [] : ["this node is out of contact with the majority: it takes no pushes"]),
+    ...(status.writesRefusedBecause === null ? [] : [`it takes no pushes: ${status.writesRefusedBecause}`]),
+    ...(status.queriesRefusedBecause === null ? [] : [`it answers no queries: ${status.queriesRefusedBecause}`]),
+    "",
+    textTable(["MEMBER", "STATE", "ZONE", "HTTP", "CLUSTER", "SHARE", "TO FLUSH", "KEPT FOR OTHERS", "TO UPLOAD", "TAKEOVERS", "BUILD"], rows),
+    "",
+    ...status.gone.map(({ name, state }) => `${state === "left" ? "left" : "forgotten"}: ${name}`),
+    ...status.lostStores.map(({ member, storeId, isCleared }) => `lost store of ${member}: ${storeId}, ${isCleared ? "cleared: nothing of it is missing" : "not cleared: it counts as one that does not answer"}`),
+  ];
+  return `${lines.join("\n")}\n${healthText(health)}`;
+}
+
+function healthText({ mayStop, reasons }: HealthReply): string {
+  if (mayStop) return "the next node may be stopped\n";
+  return `no node should be stopped yet:\n${reasons.map((reason) => `  ${reason}\n`).join("")}`;
+}
+
+/** "?": it did not say. */
+function heldCells({ ownRecords, keptRecords, backlogBytes, takeovers }: Partial<HeldReply> = {}): string[] {
+  const count = (value: number | undefined): string => (value === undefined ? "?" : String(value));
+  return [count(ownRecords), count(keptRecords), backlogBytes === undefined ? "?" : shortSize(backlogBytes), count(takeovers)];
+}
+
+function heldText({ ownRecords = 0, keptRecords = 0, backlogBytes = 0 }: HeldReply): string {
+  return `${ownRecords} records to flush, ${keptRecords} kept for others, ${shortSize(backlogBytes)} to upload`;
+}

@@ -1,0 +1,75 @@
+/**
+ * The cluster of a node without one: a view of one member, always in contact, with a replication of 1 and nobody to ask. So write path, read path
+ * and flush have one way each.
+ */
+import { toHex, unavailable } from "@pyromesh/base";
+import type { ClusterView, Member, StoreId } from "@pyromesh/ring";
+import type { Cluster, Peers } from "./ports.ts";
+
+export interface AloneOptions {
+  readonly name: string;
+  /** `--cluster-name`, or "". */
+  readonly clusterName: string;
+  readonly bootId: string;
+  readonly httpAddress: string;
+  readonly build: string;
+}
+
+/** `storeId`: this store's, 16 bytes, which changes where a loss makes it take a new one. */
+export function aloneCluster(options: AloneOptions, storeId: () => Uint8Array): Cluster {
+  let current = storeId();
+  let view = viewOf(options, toHex(current));
+  return {
+    get view() {
+      const now = storeId();
+      if (now !== current) view = viewOf(options, toHex((current = now)));
+      return view;
+    },
+    isInContact: true,
+    onChange: () => () => {},
+    isLost: () => false,
+    isMajority: (answered) => answered.has(view.self.storeId),
+    noteHeld: () => {},
+    noteFlushed: () => {},
+    learnFrom: () => Promise.resolve(),
+    peers: NO_PEERS,
+  };
+}
+
+const NO_PEERS: Peers = {
+  request: (member) => Promise.reject(unavailable("PEER_UNREACHABLE", `${member} is no member: this node has no cluster`)),
+  handle: () => {},
+};
+
+function viewOf({ name, clusterName, bootId, httpAddress, build }: AloneOptions, storeId: StoreId): ClusterView {
+  const self: Member = {
+    name,
+    storeId,
+    bootId,
+    incarnation: 0,
+    state: "active",
+    isSuspect: false,
+    clusterAddress: "",
+    httpAddress,
+    zone: "",
+    tokenCount: 1,
+    protocolMin: 1,
+    protocolMax: 1,
+    build,
+    acksHeld: 1,
+  };
+  return {
+    clusterName,
+    self,
+    members: [self],
+    gone: [],
+    lostStores: [],
+    replication: 1,
+    acks: 1,
+    acksMin: 1,
+    listAfterMs: 0,
+    writesRefusedBecause: undefined,
+    queriesRefusedBecause: undefined,
+    digest: storeId,
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * The cluster of a node that is a member of one: links to the others, membership over them, and requests. The rest of the node sees it as `Cluster`.
+ *
+ *   open    the cluster port listens; the state on disk is read. Others may find this node from now on
+ *   start   it looks for the others. `joined` resolves when it is full
+ *   stop    in reverse
+ */
+import type { AtomicFile, Clock, Logger, Metrics, Random } from "@pyromesh/base";
+import { CodedError, toHex } from "@pyromesh/base";
+import type { Bucket } from "@pyromesh/block";
+import { decodeClusterState, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
+import type { PeerNetwork } from "@pyromesh/gossip";
+import type { ClusterView, StoreId } from "@pyromesh/ring";
+import { ClusterSecrets } from "./cluster-secrets.ts";
+import { openMemberIdentity } from "./member-identity.ts";
+import type { Cluster, Peers } from "./ports.ts";
+import { ReplicationMark } from "./replication-mark.ts";
+
+export interface JoinedClusterOptions {
+  readonly clusterName: string;
+  /** `--node-name`. */
+  readonly nodeName: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  /** Where others reach it, given the port that it listens on. */
+  readonly advertised: (port: number) => string;
+  readonly httpAddress: (clusterAddress: string) => string;
+  readonly zone: string;
+  readonly tokenCount: number;
+  /** `--replication`. */
+  readonly replication: number;
+  /** Distinct addresses that it is to join, and itself. */
+  readonly joinAddressCount: number;
+  /** False: news of members go by requests alone, and take somewhat longer. */
+  readonly isGossipOn: boolean;
+  readonly build: string;
+}
+
+/** What the head and the bucket say of this node. */
+export interface OwnStore {
+  /** 16 bytes. */
+  readonly storeId: Uint8Array;
+  /** The fewest acks under which it holds records; Infinity: it holds none. */
+  readonly heldAcks: number;
+  /** Segments wait for the bucket. Under how many acks their records were taken is in the state of the last start. */
+  readonly hasSealed: boolean;
+  /** "" while it is not known. */
+  readonly bucketId: () => string;
+}
+
+export interface JoinedClusterModules {
+  readonly network: PeerNetwork;
+  readonly keyFile: AtomicFile;
+  readonly stateFile: AtomicFile;
+  /** Undefined: the cluster has no secret. */
+  readonly loadSecrets: (() => Promise<readonly Uint8Array[]>) | undefined;
+  /** `host:port` of nodes to join; asked at each attempt. */
+  readonly seeds: () => Promise<readonly string[]>;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+}
+
+/** Design 5.8. */
+const LEASE_MS = 5_000;
+const BOOT_ID_BYTES = 8;
+
+export class JoinedCluster implements Cluster {
+  readonly peers: Peers;
+  readonly membership: Membership;
+  readonly #links: PeerLinks;
+  readonly #secrets: ClusterSecrets;
+  readonly #modules: JoinedClusterModules;
+  /** This store has been full, at some time before. So it founds nothing: where it was forgotten since, it joins anew. */
+  readonly #hasJoined: boolean;
+  #mark: ReplicationMark | undefined;
+
+  private constructor(modules: JoinedClusterModules, parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean }) {
+    const { membership, links, secrets, hasJoined } = parts;
+    this.#modules = modules;
+    this.#hasJoined = hasJoined;
+    this.membership = membership;
+    this.#links = links;
+    this.#secrets = secrets;
+    this.peers = new PeerRequests({ ...modules, links });
+  }
+
+  /** Rejects CLUSTER_LISTEN_FAILED, NODE_NAME_DIFFERS, CLUSTER_SECRET_INVALID, and where what the data directory keeps of the cluster is damaged. */
+  static async open(options: JoinedClusterOptions, store: OwnStore, modules: JoinedClusterModules): Promise<JoinedCluster> {
+    const { clock, keyFile, logger, metrics, network, random, stateFile } = modules;
+    const secrets = await ClusterSecrets.open({ clock, logger, load: modules.loadSecrets });
+    const byDefault = options.port === 0 ? `node-${toHex(store.storeId).slice(0, 12)}` : options.advertised(options.port);
+    const identity = await openMemberIdentity(keyFile, { given: options.nodeName, byDefault }, random);
+    const storeId = toHex(store.storeId);
+    const bootId = toHex(random.bytes(BOOT_ID_BYTES));
+    // The links ask membership for addresses, and membership works over the links.
+    const late: { membership?: Membership } = {};
+    const links = await PeerLinks.open(
+      { host: options.host, port: options.port, privateKey: identity.seed, clusterName: options.clusterName, name: identity.name, storeId, bootId, build: options.build },
+      { network, clock, random, logger, metrics, secrets: () => secrets.inForce, bucketId: store.bucketId, addressOf: (member) => late.membership?.addressOf(member) },
+    );
+    try {
+      const clusterAddress = options.advertised(links.port);
+      const state = await stateFile.read();
+      const before = state === undefined ? undefined : decodeClusterState(state).entries.find(({ name }) => name === identity.name);
+      // A node that was alone took its records under one ack.
+      const heldAcks = Math.min(store.heldAcks, store.hasSealed ? (before?.acksHeld ?? 1) : Infinity);
+      const membership = await Membership.open(
+        {
+          table: {
+            self: {
+              name: identity.name,
+              storeId,
+              bootId,
+              clusterAddress,
+              httpAddress: options.httpAddress(clusterAddress),
+              zone: options.zone,
+              tokenCount: options.tokenCount,
+              protocolMin: PROTOCOL_MIN,
+              protocolMax: PROTOCOL_MAX,
+              build: options.build,
+            },
+            clusterName: options.clusterName,
+            leaseMs: LEASE_MS,
+            replication: options.replication,
+            joinAddressCount: options.joinAddressCount,
+            isFounder: false,
+            heldAcks,
+          },
+          isGossipOn: options.isGossipOn,
+        },
+        { clock, random, logger, metrics, links, stateFile, seeds: modules.seeds },
+      );
+      late.membership = membership;
+      logger.info("the cluster port listens", { member: identity.name, address: clusterAddress, cluster: options.clusterName });
+      const hasJoined = before?.storeId === storeId && (before.claimsFull || before.goneJoins > 0);
+      return new JoinedCluster(modules, { membership, links, secrets, hasJoined });
+    } catch (error) {
+      await links.stop();
+      secrets.stop();
+      throw error;
+    }
+  }
+
+  /** `isFounder`: this node made the bucket's identity, or an operator's word founds the cluster anew. `bucket` refuses a put where it is not the right one. */
+  start({ isFounder, bucket }: { readonly isFounder: boolean; readonly bucket: Bucket }): void {
+    const { membership } = this;
+    if (isFounder && !this.#hasJoined) membership.found();
+    membership.start();
+    this.#mark = new ReplicationMark({ ...this.#modules, bucket, membership });
+    this.#mark.start();
+  }
+
+  /** Resolves when this node is full: a majority of the full members has its entry. */
+  joined(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const isIn = ({ self }: ClusterView): boolean => self.state !== "joining";
+      if (isIn(this.view)) return resolve();
+      const stop = this.onChange((view) => {
+        if (isIn(view)) end(resolve);
+      });
+      const end = (settle: () => void): void => {
+        stop();
+        signal.removeEventListener("abort", onAbort);
+        settle();
+      };
+      const onAbort = (): void => end(() => reject(signal.reason as Error));
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort);
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#mark?.stop();
+    this.membership.stop();
+    this.#secrets.stop();
+    await this.#links.stop();
+  }
+
+  /** Call it after each LIST: an operator may have lowered what stands in the bucket. */
+  onListed(): void {
+    void this.#mark?.sync();
+  }
+
+  // --- as the rest of the node sees it ------------------------------------------------------------------------------
+
+  get view(): ClusterView {
+    return this.membership.view;
+  }
+
+  onChange(listener: (view: ClusterView) => void): () => void {
+    return this.membership.onChange(listener);
+  }
+
+  get isInContact(): boolean {
+    return this.membership.isInContact;
+  }
+
+  isLost(storeId: StoreId): boolean {
+    return this.membership.isLost(storeId);
+  }
+
+  isMajority(answered: ReadonlySet<StoreId>): boolean {
+    return this.membership.isMajority(answered);
+  }
+
+  noteHeld(acks: number): void {
+    this.membership.noteHeld(acks);
+  }
+
+  noteFlushed(storeId: StoreId, incarnation: number): void {
+    this.membership.noteFlushed(storeId, incarnation);
+  }
+
+  learnFrom(member: string, digest: string): Promise<void> {
+    return this.membership.learnFrom(member, digest);
+  }
+
+  // --- the operator's words -----------------------------------------------------------------------------------------
+
+  async startLeaving(): Promise<void> {
+    await this.membership.beginLeave();
+  }
+
+  cancelLeaving(): Promise<void> {
+    return Promise.reject(new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: "a member that leaves goes on leaving: start it again when it has left, and it joins anew" }));
+  }
+
+  finishLeaving(signal: AbortSignal): Promise<void> {
+    return this.membership.finishLeave(signal);
+  }
+
+  forget(name: string, options: { readonly isForced: boolean }): Promise<void> {
+    return this.membership.forget(name, options);
+  }
+}

@@ -1,0 +1,100 @@
+/**
+ * What the API shows of the cluster (`ClusterAdmin`), made of the view of this node. A node alone answers for itself: it is its only member, and has
+ * nobody to forget or to leave.
+ */
+import type { ClusterAdmin, ClusterHealth, ClusterStatus, MemberStatus } from "@pyromesh/api";
+import { CodedError } from "@pyromesh/base";
+import { RingOfView } from "@pyromesh/ring";
+import type { Member, Ring } from "@pyromesh/ring";
+import type { Cluster } from "./ports.ts";
+import { shownHealth } from "./shown-health.ts";
+import type { FoundHealth } from "./shown-health.ts";
+
+/** The operator's words, as membership and the flush carry them out. */
+export interface ClusterCommands {
+  forget(name: string, options: { readonly isForced: boolean }): Promise<void>;
+  leave(): Promise<void>;
+  drain(): Promise<void>;
+}
+
+export interface NodeClusterAdminModules {
+  /** Throws while the node has not joined yet, or has not opened its store. */
+  readonly cluster: () => Cluster;
+  /** Undefined: the node is alone. */
+  readonly commands: (() => ClusterCommands) | undefined;
+  readonly health: (signal: AbortSignal) => Promise<FoundHealth>;
+}
+
+const TOKEN_SPACE = 2 ** 32;
+
+export class NodeClusterAdmin implements ClusterAdmin {
+  readonly #modules: NodeClusterAdminModules;
+  readonly #rings = new RingOfView();
+
+  constructor(modules: NodeClusterAdminModules) {
+    this.#modules = modules;
+  }
+
+  status(): ClusterStatus {
+    const cluster = this.#modules.cluster();
+    const { view, isInContact } = cluster;
+    const shares = sharesByName(this.#rings.of(view));
+    const shown = (member: Member): MemberStatus => memberStatus(member, member.name === view.self.name, shares.get(member.name) ?? 0);
+    return {
+      clusterName: this.#modules.commands === undefined ? undefined : view.clusterName,
+      selfName: view.self.name,
+      replication: view.replication,
+      acks: view.acks,
+      isInContact,
+      writesRefusedBecause: view.writesRefusedBecause,
+      queriesRefusedBecause: view.queriesRefusedBecause,
+      digest: view.digest,
+      members: view.members.map(shown),
+      gone: view.gone.map(shown),
+      lostStores: view.lostStores,
+    };
+  }
+
+  ringSlices(count: number): readonly number[] {
+    const { view } = this.#modules.cluster();
+    const ring = this.#rings.of(view);
+    const indexByName = new Map(view.members.map(({ name }, index) => [name, index]));
+    return Array.from({ length: count }, (_, slice) => {
+      if (ring.tokenCount === 0) return -1;
+      const middle = Math.floor(((slice + 0.5) / count) * TOKEN_SPACE);
+      return indexByName.get(ring.members[ring.memberAt(ring.placeAfter(middle))]!.name) ?? -1;
+    });
+  }
+
+  async health(signal: AbortSignal): Promise<ClusterHealth> {
+    return shownHealth(await this.#modules.health(signal), { isAlone: this.#modules.commands === undefined });
+  }
+
+  async forget(name: string, options: { readonly isForced: boolean }): Promise<void> {
+    await this.#commands("nobody to forget").forget(name, options);
+  }
+
+  async leave(): Promise<void> {
+    await this.#commands("nothing to leave: stop it").leave();
+  }
+
+  async drain(): Promise<void> {
+    await this.#commands("nobody who takes its pushes: POST /flush puts what it holds into the bucket").drain();
+  }
+
+  #commands(whatIsMissing: string): ClusterCommands {
+    const commands = this.#modules.commands?.();
+    if (commands !== undefined) return commands;
+    throw new CodedError({ code: "NODE_IS_ALONE", kind: "failed_precondition", message: `this node has no cluster, so there is ${whatIsMissing}` });
+  }
+}
+
+function sharesByName(ring: Ring): ReadonlyMap<string, number> {
+  const shares = ring.shares();
+  return new Map(ring.members.map(({ name }, index) => [name, shares[index]!]));
+}
+
+function memberStatus(member: Member, isSelf: boolean, share: number): MemberStatus {
+  const { name, state, isSuspect, zone, clusterAddress, httpAddress, tokenCount, storeId, bootId, incarnation, protocolMin, protocolMax, build, acksHeld } = member;
+  return { name, state, isSelf, isSuspect, zone, clusterAddress, httpAddress, tokens: tokenCount, share, storeId, bootId, incarnation, protocolMin, protocolMax, build, acksHeld };
+}

@@ -1,0 +1,87 @@
+import { silentLogger } from "@pyromesh/base";
+import { ManualClock } from "@pyromesh/base/testing";
+import { lowerReplication, MemoryBucket, putReplication, readReplication } from "@pyromesh/block";
+import { FaultyBucket } from "@pyromesh/block/testing";
+import { expect } from "chai";
+import { pass, settle } from "../testing/index.ts";
+import { ReplicationMark } from "./replication-mark.ts";
+
+const signal = new AbortController().signal;
+
+class World {
+  readonly clock: ManualClock = new ManualClock();
+  readonly bucket: FaultyBucket = new FaultyBucket(new MemoryBucket({ clock: this.clock }), { clock: this.clock });
+  readonly noted: number[] = [];
+  /** What membership would take pushes under. */
+  target = 1;
+  readonly #listeners = new Set<() => void>();
+  readonly mark: ReplicationMark;
+
+  constructor() {
+    const { noted } = this;
+    const target = (): number => this.target;
+    this.mark = new ReplicationMark({
+      bucket: this.bucket,
+      clock: this.clock,
+      logger: silentLogger,
+      membership: {
+        get wantedReplication() {
+          const last = noted[noted.length - 1];
+          return last !== undefined && target() > last ? target() : undefined;
+        },
+        noteBucketReplication: (replication) => void noted.push(replication),
+        onChange: (listener) => {
+          this.#listeners.add(listener);
+          return () => this.#listeners.delete(listener);
+        },
+      },
+    });
+  }
+
+  change(target: number): void {
+    this.target = target;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+describe("the mark of the replication", () => {
+  it("is read at the start and put where membership wants more, which it hears only once the bucket has it", async () => {
+    const world = new World();
+    world.target = 3;
+    world.mark.start();
+    await settle();
+    expect(world.noted).deep.equal([0, 3]);
+    expect(await readReplication(world.bucket, signal)).equal(3);
+    world.change(5);
+    await settle();
+    expect(world.noted.slice(-1)).deep.equal([5]);
+    world.mark.stop();
+  });
+
+  it("that another node raised, or an operator lowered, is known within a minute", async () => {
+    const world = new World();
+    world.mark.start();
+    await settle();
+    await putReplication(world.bucket, 3, 0, signal);
+    await pass(world.clock, 61_000);
+    expect(world.noted.slice(-1)).deep.equal([3]);
+    await lowerReplication(world.bucket, 1, 0, signal);
+    await pass(world.clock, 61_000);
+    expect(world.noted.slice(-1)).deep.equal([1]);
+    world.mark.stop();
+  });
+
+  it("is tried again every two seconds while the bucket does not answer, and nothing is noted until it does", async () => {
+    const world = new World();
+    world.bucket.goDown();
+    world.mark.start();
+    await pass(world.clock, 10_000);
+    expect(world.noted).deep.equal([]);
+    world.bucket.heal();
+    await pass(world.clock, 2_000);
+    await settle();
+    expect(world.noted).deep.equal([0, 1]);
+    world.mark.stop();
+    expect(world.clock.timerCount).equal(0);
+  });
+});

@@ -1,0 +1,180 @@
+/**
+ * What one store answers for in one query: the records of its head that match, as they were at one moment, and that no object of the plan has.
+ *
+ *   request ─► 1. note the head's next seq, pin the generations
+ *              2. match: compare the head with the planned objects; what the bucket has is released
+ *              3. collect the records below that seq, page by page
+ *              4. in the turn of the last page: into which segments did records leave?
+ *
+ * What must stay true: a record that the head held at step 1 is in the view, or in a planned object, or in a segment that step 4 names. Records that
+ * come later are left out: their pushes were not answered by this store when the query began. So the caller, which adds what was named to its
+ * plan and asks again, counts each record once.
+ *
+ * A view does not change: later seals and releases leave its identities as they are, and the generations that hold its rows stay.
+ */
+import { Turns } from "@pyromesh/base";
+import type { Clock, TenantId } from "@pyromesh/base";
+import { parseObjectKey, SourceSet } from "@pyromesh/block";
+import type { Catalog, CatalogEntry, HeardObject } from "@pyromesh/block";
+import { RecordColumns } from "@pyromesh/head";
+import { makeMatcher, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
+import type { Generation, PlainMatcher } from "../../compute/compute.ts";
+import type { PlannedObjects } from "./planned-objects.ts";
+import type { HeadMatcher, PinnedGenerations, ReleasedInto, ViewedHead } from "./ports.ts";
+import { TenantView } from "./tenant-view.ts";
+
+/** An object of the plan that a holder may not know. */
+export interface PlannedObject {
+  readonly key: string;
+  readonly sizeBytes: number;
+  readonly place: "bucket" | `store:${string}`;
+}
+
+export interface SegmentName {
+  readonly tenant: TenantId;
+  readonly windowStartMs: number;
+  readonly storeId: string;
+  readonly ordinal: number;
+}
+
+export interface ViewRequest {
+  readonly tenants: readonly TenantId[];
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Matchers of the label service_name. A service is meant where all of one list admit it; without lists every service is. */
+  readonly services: readonly (readonly PlainMatcher[])[];
+  readonly planned: PlannedObjects;
+  /** span: only the times of the head's records and what the plan lacks are asked for, and no view is made. */
+  readonly wants: "records" | "span";
+  /** Objects of the plan by key: its blocks, and segments that this store did not know when it was asked before. */
+  readonly objects: readonly PlannedObject[];
+}
+
+export interface HeadViewModules {
+  readonly clock: Clock;
+  readonly head: ViewedHead;
+  readonly generations: PinnedGenerations;
+  readonly catalog: Pick<Catalog, "plan">;
+  readonly matcher: HeadMatcher;
+  readonly releasedInto: ReleasedInto;
+}
+
+export type OpenedView =
+  /** Planned segments that this store's catalog does not have: nothing was pinned. */
+  | { readonly kind: "unknown"; readonly unknown: readonly SegmentName[] }
+  | { readonly kind: "view"; readonly view: HeadView; readonly named: readonly HeardObject[] };
+
+export interface HeadView {
+  readonly tenants: ReadonlyMap<TenantId, TenantView>;
+  readonly generations: readonly Generation[];
+  readonly recordCount: number;
+  readonly sizeBytes: number;
+  /** Gives the generations free. */
+  release(): void;
+}
+
+export async function openHeadView(request: ViewRequest, modules: HeadViewModules, signal: AbortSignal): Promise<OpenedView> {
+  const { clock, generations, head, matcher, releasedInto } = modules;
+  const untilSeq = head.nextSeq;
+  const pin = generations.pin();
+  try {
+    const isForSpan = request.wants === "span";
+    const { objects, unknown } = isForSpan ? NO_OBJECTS : objectsToMatch(request, modules);
+    if (unknown.length > 0) {
+      pin.release();
+      return { kind: "unknown", unknown };
+    }
+    const held = objects.length === 0 ? NOTHING : await matcher.match(objects, signal);
+    const turns = new Turns({ clock });
+    const admits = admitted(request.services);
+    const { startMs, endMs } = request;
+    const collected: (readonly [TenantId, RecordColumns])[] = [];
+    for (const tenant of isForSpan ? [] : request.tenants) {
+      const columns = new RecordColumns();
+      collected.push([tenant, columns]);
+      const filter = { tenant, startMs, endMs, admits, untilSeq };
+      let fromSeq: number | undefined = head.collect(filter, columns);
+      while (fromSeq !== undefined) {
+        if (turns.areDue) await turns.give();
+        signal.throwIfAborted();
+        fromSeq = head.collect(filter, columns, fromSeq);
+      }
+    }
+    // In the turn of the last page: what left the head before is remembered by now.
+    const named = releasedInto
+      .within(request.tenants, windowStartOf(startMs), windowStartOf(endMs))
+      .filter(({ meta }) => meta.maxTimeMs >= startMs && meta.minTimeMs <= endMs && !isCovered(request.planned, meta));
+    const tenants = new Map<TenantId, TenantView>();
+    for (const [tenant, columns] of collected) if (columns.count > 0) tenants.set(tenant, await TenantView.of(columns, held, turns));
+    const views = [...tenants.values()];
+    const recordCount = views.reduce((sum, view) => sum + view.recordCount, 0);
+    const sizeBytes = views.reduce((sum, view) => sum + view.sizeBytes, 0);
+    return { kind: "view", view: { tenants, generations: pin.generations, recordCount, sizeBytes, release: pin.release }, named };
+  } catch (error) {
+    pin.release();
+    throw error;
+  }
+}
+
+// --- helpers ----------------------------------------------------------------------------------------------------------
+
+const NOTHING: ReadonlySet<string> = new Set();
+const NO_OBJECTS = { objects: [], unknown: [] };
+
+/** The planned objects of windows of which the head may hold a record. */
+function objectsToMatch({ tenants, startMs, endMs, planned, objects }: ViewRequest, { catalog, head }: HeadViewModules): { readonly objects: readonly CatalogEntry[]; readonly unknown: readonly SegmentName[] } {
+  const told = new Map<string, CatalogEntry>();
+  const blocks: CatalogEntry[] = [];
+  for (const object of objects) {
+    const entry = entryOf(object);
+    if (entry?.meta.kind === "segment") told.set(nameOf(entry.meta), entry);
+    else if (entry !== undefined) blocks.push(entry);
+  }
+  const found: CatalogEntry[] = [];
+  const unknown: SegmentName[] = [];
+  for (const tenant of tenants) {
+    const span = head.spanOf(tenant);
+    if (span === undefined) continue;
+    const [fromMs, toMs] = [Math.max(span.oldestMs, startMs), Math.min(span.newestMs, endMs)];
+    const [firstMs, lastMs] = [windowStartOf(fromMs), windowStartOf(toMs)];
+    for (const block of blocks) if (block.meta.tenant === tenant && block.meta.windowStartMs >= firstMs && block.meta.windowStartMs <= lastMs) found.push(block);
+    for (const { windowStartMs, segments, ...window } of planned.windows) {
+      if (window.tenant !== tenant || windowStartMs < firstMs || windowStartMs > lastMs) continue;
+      const known = new Map<string, CatalogEntry>();
+      for (const entry of catalog.plan([tenant], windowStartMs, windowStartMs + WINDOW_MS - 1)) if (entry.meta.kind === "segment") known.set(nameOf(entry.meta), entry);
+      for (const { storeId, firstOrdinal, lastOrdinal } of segments.ranges()) {
+        for (let ordinal = firstOrdinal; ordinal <= lastOrdinal; ordinal++) {
+          const name = { tenant, windowStartMs, storeId, ordinal };
+          const entry = known.get(nameOf(name)) ?? told.get(nameOf(name));
+          if (entry !== undefined) found.push(entry);
+          else if (unknown.push(name) >= UNKNOWN_MAX) return { objects: [], unknown };
+        }
+      }
+    }
+  }
+  return { objects: found, unknown };
+}
+
+/** Of one answer; a caller that hears of so many tells those and is told of the next. */
+export const UNKNOWN_MAX = 4096;
+
+function entryOf({ key, sizeBytes, place }: PlannedObject): CatalogEntry | undefined {
+  const meta = parseObjectKey(key);
+  return meta === undefined || meta.kind === "mark" ? undefined : { key, meta, sizeBytes, place };
+}
+
+function nameOf({ tenant, windowStartMs, storeId, ordinal }: { readonly tenant: string; readonly windowStartMs: number; readonly storeId: string; readonly ordinal: number }): string {
+  return `${storeId}/${ordinal}/${windowStartMs}/${tenant}`;
+}
+
+function isCovered(planned: PlannedObjects, { tenant, windowStartMs, level, storeId, ordinal, sources }: HeardObject["meta"]): boolean {
+  if (level === 0) return planned.covers({ tenant, windowStartMs, storeId, ordinal });
+  const window = planned.windowOf(tenant, windowStartMs);
+  return window !== undefined && new SourceSet([...window.segments.ranges(), ...window.inBlocks.ranges()]).includes(new SourceSet(sources));
+}
+
+function admitted(services: ViewRequest["services"]): (service: string) => boolean {
+  if (services.length === 0) return () => true;
+  const selectors = services.map((selector) => selector.map(({ name, operator, value }) => makeMatcher(name, operator, value)));
+  return (service) => selectors.some((selector) => selector.every((matcher) => matcher.matches(service)));
+}

@@ -1,0 +1,1 @@
+export { testMember, testMembers } from "./ring-members.ts";

@@ -1,0 +1,91 @@
+/**
+ * What was pushed and what was answered, against what queries say. Push n has one stacktrace of its own with value n + 1, so an answer tells each
+ * push apart: missing, there once, or counted more than once.
+ *
+ *   acked     answered 200: every later complete answer must hold it, once
+ *   unknown   no answer, or a 5xx: it may be there or not, once at most
+ *   refused   answered 4xx: it must not be there
+ */
+export const SERVICE_COUNT = 16;
+
+export class Ledger {
+  /** n -> { state, ackedAtMs } */
+  #pushes = new Map();
+  #nextNumber = 0;
+  #problems = new Map();
+  ackedCount = 0;
+  unknownCount = 0;
+  refusedCount = 0;
+  /** Requests that were answered neither 2xx nor 4xx, by kind and member. */
+  failures = { push: 0, query: 0 };
+  #lastSuccess = new Map();
+  longestGapMs = { push: 0, query: 0 };
+
+  begin() {
+    const n = this.#nextNumber++;
+    this.#pushes.set(n, { state: "unknown" });
+    this.unknownCount++;
+    return n;
+  }
+
+  acked(n) {
+    const push = this.#pushes.get(n);
+    if (push.state === "acked") return;
+    push.state = "acked";
+    push.ackedAtMs = performance.now();
+    this.unknownCount--;
+    this.ackedCount++;
+  }
+
+  refused(n) {
+    this.#pushes.get(n).state = "refused";
+    this.unknownCount--;
+    this.refusedCount++;
+  }
+
+  /** Of requests to members that are meant to answer: the longest time in which none of them succeeded. */
+  succeeded(kind) {
+    const nowMs = performance.now();
+    const last = this.#lastSuccess.get(kind);
+    if (last !== undefined) this.longestGapMs[kind] = Math.max(this.longestGapMs[kind], nowMs - last);
+    this.#lastSuccess.set(kind, nowMs);
+  }
+
+  failed(kind) {
+    this.failures[kind]++;
+  }
+
+  get pushCount() {
+    return this.#nextNumber;
+  }
+
+  /** `counted`: push number -> value, of one complete answer over `service` (undefined: all) whose query was sent at `sentMs`. Returns what is wrong, in words. */
+  check(counted, { service, sentMs, by }) {
+    const wrong = [];
+    for (const [n, { state, ackedAtMs }] of this.#pushes) {
+      if (service !== undefined && n % SERVICE_COUNT !== service) continue;
+      const value = counted.get(n);
+      if (value === undefined) {
+        if (state === "acked" && ackedAtMs < sentMs) wrong.push(this.#problem("lost", n, by, "was acknowledged before the query and is not in its answer"));
+      } else if (value !== n + 1) wrong.push(this.#problem("doubled", n, by, `counts ${value} instead of ${n + 1}`));
+      else if (state === "refused") wrong.push(this.#problem("refused-but-there", n, by, "was refused and is in the answer"));
+    }
+    for (const n of counted.keys()) if (!this.#pushes.has(n)) wrong.push(this.#problem("never-sent", n, by, "was never sent"));
+    return wrong;
+  }
+
+  #problem(kind, n, by, words) {
+    const text = `${kind}: push ${n} ${words} (asked ${by})`;
+    this.#problems.set(`${kind}/${n}`, text);
+    return text;
+  }
+
+  /** Distinct pushes that any answer was wrong about. */
+  count(kind) {
+    return [...this.#problems.keys()].filter((key) => key.startsWith(`${kind}/`)).length;
+  }
+
+  problems() {
+    return [...this.#problems.values()];
+  }
+}
