@@ -12,8 +12,9 @@ import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, t
 import type { ClusterView, StoreId } from "@pyromesh/ring";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
-import { MemberTable, type Changes, type MemberTableOptions, type OwnFault } from "./membership/member-table.ts";
+import { MemberTable, type Changes, type MemberTableOptions } from "./membership/member-table.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./membership/messages.ts";
+import type { OwnFault } from "./membership/own-fault.ts";
 import { MEMBERSHIP_SETTINGS, MembershipCore, type MembershipEffect, type MembershipEvent, type MembershipSettings } from "./membership/step.ts";
 
 /** The file in the data directory. */
@@ -209,6 +210,12 @@ export class Membership {
   /** From now on this node takes no records. Resolves when that is on disk. Rejects LEAVE_REFUSED. */
   async beginLeave(): Promise<void> {
     this.#change((nowMs) => this.#table.leave(nowMs));
+    await this.#persisted();
+  }
+
+  /** Takes `beginLeave` back: it takes records again. Resolves when that is on disk. Rejects LEAVE_REFUSED where it has left. */
+  async cancelLeave(): Promise<void> {
+    this.#change((nowMs) => this.#table.stay(nowMs));
     await this.#persisted();
   }
 

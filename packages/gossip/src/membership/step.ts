@@ -434,15 +434,16 @@ export class MembershipCore {
   }
 
   #onPersisted(version: number, nowMs: number): void {
-    this.#apply(this.table.persisted(version, nowMs), "self", "", nowMs);
+    const changes = this.table.persisted(version, nowMs);
     for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
+    this.#isRosterStale = true; // who is on disk now is vouched for
+    if (this.#isPersisted) {
+      // Others learn by its probes that it answers for contact now.
+      if (!this.#published.claimsFull && this.table.own.claimsFull && this.#detector.isFullMesh) this.#nextBeatMs = nowMs;
+      this.#published = this.table.own;
+    }
+    this.#apply(changes, "self", "", nowMs);
     if (!this.#isPersisted) return;
-    // Others learn by its probes that it answers for contact now.
-    if (!this.#published.claimsFull && this.table.own.claimsFull && this.#detector.isFullMesh) this.#nextBeatMs = nowMs;
-    this.#published = this.table.own;
-    // What a majority has acknowledged makes this node full once it is on disk, and that is for all to know.
-    this.#isRosterStale = true;
-    this.#effects.push({ kind: "view-changed" });
     this.#payOwed();
     this.#tellNews(nowMs);
   }
