@@ -89,7 +89,7 @@ export type MembershipEffect =
 
 /** Members that asked for what is not on disk yet. At the bound a further one is not answered; it asks again. */
 const OWED_MAX = 64;
-/** In one message of news. The rest follows with the next. */
+/** In one message of news: some 30 kB. The rest follows with the next. */
 const NEWS_ITEMS_MAX = 128;
 /** What the table does of itself falls due once a second. */
 const TABLE_TICK_MS = 1000;
@@ -364,7 +364,7 @@ export class MembershipCore {
     if (entries.length > 0 || losses.length > 0) this.#apply(this.table.merge({ isWhole: false, entries, losses }, nowMs), source, from, nowMs);
     for (const { subject, incarnation, accuser } of accusations) {
       if (subject === this.#self) this.#refute(incarnation, nowMs);
-      else this.#detector.onAccusation(accuser, subject, incarnation, nowMs, this.#actions);
+      else if (this.table.entry(accuser) !== undefined) this.#detector.onAccusation(accuser, subject, incarnation, nowMs, this.#actions);
     }
     this.#doActions(nowMs);
   }
@@ -514,10 +514,13 @@ export class MembershipCore {
   }
 
   #publish(): void {
-    const news = { entries: [] as Entry[], losses: [] as Loss[], accusations: [] as Accusation[] };
-    for (const key of this.#toPublish) this.#readNews(key, news.entries, news.losses, news.accusations);
+    const keys = [...this.#toPublish];
     this.#toPublish.clear();
-    if (news.entries.length + news.losses.length + news.accusations.length > 0) this.#effects.push({ kind: "gossip", message: { kind: "news", ...news } });
+    for (let at = 0; at < keys.length; at += NEWS_ITEMS_MAX) {
+      const news = { entries: [] as Entry[], losses: [] as Loss[], accusations: [] as Accusation[] };
+      for (const key of keys.slice(at, at + NEWS_ITEMS_MAX)) this.#readNews(key, news.entries, news.losses, news.accusations);
+      if (news.entries.length + news.losses.length + news.accusations.length > 0) this.#effects.push({ kind: "gossip", message: { kind: "news", ...news } });
+    }
   }
 
   #readNews(key: string, entries: Entry[], losses: Loss[], accusations: Accusation[]): void {
@@ -562,6 +565,9 @@ export class MembershipCore {
           this.#addNews(suspicionKey(action.subject), action.isOwn ? "self" : "member");
           if (action.isOwn) this.#effects.push({ kind: "suspected", member: action.subject }, { kind: "close-link", member: action.subject });
           this.#isRosterStale = true;
+          break;
+        case "unheard":
+          this.#effects.push({ kind: "close-link", member: action.member });
           break;
         case "cleared":
           this.#news.delete(suspicionKey(action.subject));
