@@ -1,5 +1,6 @@
 /** Compares the node's metrics with their bounds, while the history runs and when nothing is left to do. */
 import type { World } from "../world/world.ts";
+import { at } from "../world/machine.ts";
 import { Violation } from "./violation.ts";
 
 const RUNNING_MAX: Readonly<Record<string, number>> = {
@@ -43,9 +44,11 @@ export async function checkIdle(world: World): Promise<void> {
 }
 
 async function check(world: World, maxima: Readonly<Record<string, number>>, when: string): Promise<void> {
-  const text = await world.machine.metricsText();
-  for (const [, name, value] of (text ?? "").matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
-    const max = maxima[name!];
-    if (max !== undefined && Number(value) > max) throw new Violation("bounded", `${name} is ${value}${when}, at most ${max} is allowed`);
+  for (const machine of world.machines) {
+    const text = await machine.metricsText();
+    for (const [, name, value] of (text ?? "").matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
+      const max = maxima[name!];
+      if (max !== undefined && Number(value) > max) throw new Violation("bounded", `${name}${at(machine)} is ${value}${when}, at most ${max} is allowed`);
+    }
   }
 }

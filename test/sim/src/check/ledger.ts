@@ -27,10 +27,13 @@ export class Fate {
   #inFlightCount = 0;
   /** How often the node may have forgotten the idempotency key between two tries. Each time the part may count once more. */
   #forgottenCount = 0;
+  /** How far the clock of a node may be off, from which a part without a time gets it. */
+  readonly #skewMs: number;
 
-  constructor(part: Part, { isOnce }: { readonly isOnce: boolean }) {
+  constructor(part: Part, { isOnce, skewMsMax }: { readonly isOnce: boolean; readonly skewMsMax: number }) {
     this.part = part;
     this.isOnce = isOnce;
+    this.#skewMs = part.timeMs === undefined ? skewMsMax : 0;
   }
 
   /** A try is sent. `mayBeForgotten`: the node may have forgotten the key of the try before, and count this one again. */
@@ -85,8 +88,8 @@ export class Fate {
   within(startMs: number, endMs: number, nowMs: number): "inside" | "outside" | "perhaps" {
     const from = this.part.timeMs ?? this.#firstSentMs;
     const to = this.part.timeMs ?? (this.#inFlightCount > 0 || this.#lastAnsweredMs === Infinity ? nowMs : Math.max(this.#firstSentMs, this.#lastAnsweredMs));
-    if (from >= startMs && to <= endMs) return "inside";
-    return to < startMs || from > endMs ? "outside" : "perhaps";
+    if (from - this.#skewMs >= startMs && to + this.#skewMs <= endMs) return "inside";
+    return to + this.#skewMs < startMs || from - this.#skewMs > endMs ? "outside" : "perhaps";
   }
 
   #answered(nowMs: number): void {
@@ -98,14 +101,19 @@ export class Fate {
 export class Ledger {
   /** By id of the part. */
   readonly fates: Map<number, Fate> = new Map();
+  readonly #skewMsMax: number;
   #nextId = 1;
+
+  constructor({ skewMsMax }: { readonly skewMsMax: number }) {
+    this.#skewMsMax = skewMsMax;
+  }
 
   nextId(): number {
     return this.#nextId++;
   }
 
   open(part: Part, options: { readonly isOnce: boolean }): Fate {
-    const fate = new Fate(part, options);
+    const fate = new Fate(part, { ...options, skewMsMax: this.#skewMsMax });
     this.fates.set(part.id, fate);
     return fate;
   }
