@@ -482,6 +482,7 @@ export class Node {
       { bootId: cluster.view.self.bootId },
       { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest, metrics },
     );
+    this.#closers.push(async () => holder.views.stop());
     const sealedReads = new SealedReads({}, { catalog, localFiles: local });
     serveHolder({ peers: cluster.peers, holder: () => holder, sealedReads: () => sealedReads });
     return new ClusterHeads({
