@@ -64,7 +64,7 @@ export class World {
     const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
     this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
-    this.ledger = new Ledger({ skewMsMax: nodeCount > 1 ? SKEW_MS_MAX : 0 });
+    this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
     this.#route = chance.stream("route");
     this.machines = nodeCount > 1 ? this.#members(nodeCount) : [new Machine(this)];
   }
