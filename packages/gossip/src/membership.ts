@@ -106,9 +106,12 @@ export class Membership {
     const { clock, stateFile, random } = modules;
     const bytes = await stateFile.read();
     const table = new MemberTable(options.table, bytes === undefined ? undefined : decodeClusterState(bytes), clock.monotonicMs());
-    const version = table.persistVersion;
-    await stateFile.write(encodeClusterState(table.state));
-    table.persisted(version, clock.monotonicMs());
+    // Twice at most: who is full again, now that its start is on disk, acknowledges who joins.
+    while (table.persistedVersion < table.persistVersion) {
+      const version = table.persistVersion;
+      await stateFile.write(encodeClusterState(table.state));
+      table.persisted(version, clock.monotonicMs());
+    }
     const core = new MembershipCore(options.settings ?? MEMBERSHIP_SETTINGS, { table, random }, clock.monotonicMs());
     return new Membership(options, modules, core);
   }

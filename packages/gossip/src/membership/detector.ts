@@ -92,6 +92,8 @@ interface Suspicion {
   startMs: number;
   /** Its link was closed: the least timeout applies. */
   isLeast: boolean;
+  /** It has run out, and the caller did not declare the member dead: it is asked again at this time. */
+  askAgainMs: number;
   /** Who accuses it, this node included. At most one more than confirmations count. */
   readonly accusers: Set<string>;
 }
@@ -116,6 +118,8 @@ export class Detector {
   #orderAt = 0;
   #nextRoundMs = 0;
   #lastTickMs = -1;
+  /** When heartbeats are compared with suspicions again. */
+  #nextHeartbeatsMs = 0;
   #health = 0;
   #healthRisenMs = 0;
   #recentSuspicions: number[] = [];
@@ -212,17 +216,20 @@ export class Detector {
     if (lateMs > this.#settings.lagMaxMs) return this.#restart(nowMs);
     const { probeTimeoutMs, probeIntervalMs } = this.#settings;
     const factor = this.#health + 1;
+    const areHeartbeatsDue = !this.isFullMesh && nowMs >= this.#nextHeartbeatsMs;
+    if (areHeartbeatsDue) this.#nextHeartbeatsMs = nowMs + probeTimeoutMs;
     for (const target of this.#open) {
       if (target.silentSinceMs >= 0) {
         const silentMs = nowMs - target.silentSinceMs;
         if (silentMs >= probeIntervalMs * factor) this.#fail(target, nowMs, actions);
-        else if (silentMs >= probeTimeoutMs * factor && target.helperCount === 0) this.#askHelpers(target, actions);
+        else if (silentMs >= probeTimeoutMs * factor && target.helperCount === 0 && target.suspicion === undefined) this.#askHelpers(target, actions);
       }
-      if (!this.isFullMesh && this.#livedSince(target)) this.#clear(target, actions);
+      if (areHeartbeatsDue && this.#livedSince(target)) this.#clear(target, actions);
       else if (target.suspicion === undefined) {
         if (target.early.size > 0 && !this.#hasJustLived(target, nowMs)) this.#believe(target, nowMs, actions);
-      } else if (nowMs - target.suspicion.startMs >= this.#timeoutMs(target.suspicion)) {
+      } else if (nowMs >= target.suspicion.askAgainMs && nowMs - target.suspicion.startMs >= this.#timeoutMs(target.suspicion)) {
         const { startMs, isLeast } = target.suspicion;
+        target.suspicion.askAgainMs = nowMs + probeIntervalMs;
         actions.push({ kind: "run-out", subject: target.name, incarnation: target.incarnation, silentSinceMs: isLeast ? startMs : startMs - probeIntervalMs });
       }
     }
@@ -358,14 +365,14 @@ export class Detector {
       suspicion.accusers.add(this.#self);
     } else {
       if (!this.#maySuspect(nowMs)) return;
-      this.#begin(target, { startMs: nowMs, isLeast, accusers: new Set([...target.early, this.#self]) });
+      this.#begin(target, { startMs: nowMs, isLeast, askAgainMs: 0, accusers: new Set([...target.early, this.#self]) });
     }
     actions.push({ kind: "suspected", subject: target.name, isOwn: true });
   }
 
   /** Others accuse it, and this node hears nothing of it either. */
   #believe(target: Target, nowMs: number, actions: DetectorAction[]): void {
-    this.#begin(target, { startMs: nowMs, isLeast: false, accusers: new Set(target.early) });
+    this.#begin(target, { startMs: nowMs, isLeast: false, askAgainMs: 0, accusers: new Set(target.early) });
     actions.push({ kind: "suspected", subject: target.name, isOwn: false });
   }
 

@@ -80,6 +80,13 @@ export function joinEntries(a: Entry, b: Entry): Entry {
   return isSameEntry(a, joined) ? a : joined;
 }
 
+/** Both say the same, who acknowledged them included. */
+export function areSame(a: Entry, b: Entry): boolean {
+  if (a === b) return true;
+  if (a.incarnation !== b.incarnation || a.storeId !== b.storeId || a.name !== b.name) return false;
+  return isSameEntry(a, b) && (a.acknowledgedBy.length === 0 || unionOf(a.acknowledgedBy, b.acknowledgedBy) === a.acknowledgedBy);
+}
+
 export const NOBODY: readonly StoreId[] = [];
 
 function saysTheSame(a: Entry, b: Entry): boolean {
@@ -99,7 +106,7 @@ function saidOf(entry: Entry): string {
   return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.build]);
 }
 
-/** `joined` is made from `a`: its set is never smaller. */
+/** Of one incarnation and store. Of who acknowledged it the number is compared: `joined` is made from `a`. */
 function isSameEntry(a: Entry, joined: Entry): boolean {
   return (
     a.status === joined.status &&

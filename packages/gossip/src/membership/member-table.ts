@@ -12,7 +12,7 @@ import { assert, CodedError } from "@pyromesh/base";
 import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
 import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
-import { compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
+import { areSame, compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
 import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
 import { faultOfLoss, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
 import { Electorate } from "./majority.ts";
@@ -80,8 +80,11 @@ export interface ProbeAnswer {
 
 /** What is wrong with this node itself: only its operator can help. */
 export interface OwnFault {
-  /** NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. */
-  readonly code: "NAME_TAKEN" | "STORE_TWICE";
+  /**
+   * NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. STATE_LOST: the cluster knows this store, and the
+   * data directory no longer says what this node knew; what it forgot may be whom it fenced, so its votes must not count again.
+   */
+  readonly code: "NAME_TAKEN" | "STORE_TWICE" | "STATE_LOST";
   readonly message: string;
 }
 
@@ -91,7 +94,6 @@ interface LossTimes {
   readonly version: number;
   /** Since when this node refuses the lost store's probes; Infinity: it is not on disk yet. */
   fencedSinceMs: number;
-  clearedAtMs: number;
 }
 
 /** What one call changed, while it runs. */
@@ -118,6 +120,8 @@ export class MemberTable {
   readonly #memberOfStore = new Map<StoreId, string>();
   /** Members that are alive and do not claim to be full: they wait for acknowledgements. */
   readonly #joiners = new Set<string>();
+  /** Entries of members that left or are forgotten, by store id: which go when the table is full. Made at the first time that it is; some are outdated. */
+  #gone: Entry[] | undefined;
   /** Under which `persistVersion` the member's entry changed last. */
   readonly #entryVersions = new Map<string, number>();
   readonly #contact: Contact;
@@ -129,6 +133,8 @@ export class MemberTable {
   /** What must be on disk before this node's being full counts. */
   #fullVersion = 0;
   #listAfterMs: number;
+  /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
+  readonly #isFirstStart: boolean;
   #rival: { storeId: StoreId; bootId: string; answeredIncarnation: number; count: number } | undefined;
   #fault: OwnFault | undefined;
   /** When the rival behind `#fault` was last heard of as alive. */
@@ -143,6 +149,7 @@ export class MemberTable {
     this.#rules = options.rules ?? RULES;
     this.#name = options.self.name;
     this.#storeId = options.self.storeId;
+    this.#isFirstStart = restored === undefined;
     this.#contact = new Contact(options.leaseMs);
     // A restart is learning again: this node does not know what it missed.
     this.#listAfterMs = nowMs;
@@ -161,7 +168,7 @@ export class MemberTable {
     for (const loss of restored?.losses ?? []) {
       this.#losses.set(loss.storeId, loss);
       // The fence was kept on disk, but a store that this node may have answered just before it stopped has a lease from then on.
-      this.#lossTimes.set(loss.storeId, { incarnation: loss.incarnation, version: 0, fencedSinceMs: nowMs, clearedAtMs: nowMs });
+      this.#lossTimes.set(loss.storeId, { incarnation: loss.incarnation, version: 0, fencedSinceMs: nowMs });
     }
     this.#digest = new TableDigest(this.#entries, this.#losses);
     this.#start(nowMs);
@@ -201,16 +208,16 @@ export class MemberTable {
       const news = remote.isWhole ? entry : newsOfEntry(entry);
       if (news !== undefined) this.#hear(news);
     }
-    for (const loss of remote.losses) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
+    for (const loss of remote.losses) if (this.#losses.get(loss.storeId) !== loss) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
   }
 
   #hear(entry: Entry): void {
     const known = this.#entries.get(entry.name);
-    if (known === entry) return;
+    if (known !== undefined && areSame(known, entry)) return;
     const fault = faultOfEntry(entry);
     if (fault !== undefined) return this.#refuse(entry.name, "ENTRY_MALFORMED", fault);
     if (entry.name === this.#name) return this.#hearOfSelf(entry);
-    if (known === undefined && this.#entries.size >= MEMBERS_MAX) return this.#refuse(entry.name, "TABLE_FULL", `${MEMBERS_MAX} members are known`);
+    if (known === undefined && this.#entries.size >= MEMBERS_MAX && !this.#dropGoneEntry(entry)) return this.#refuse(entry.name, "TABLE_FULL", `${MEMBERS_MAX} members are known`);
     if (known !== undefined && entry.incarnation > known.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `its incarnation ${entry.incarnation} is far above ${known.incarnation}`);
     }
@@ -242,9 +249,17 @@ export class MemberTable {
     this.#refute(loss.incarnation, loss.goneJoins);
   }
 
+  #findStateLost(): void {
+    this.#fault ??= {
+      code: "STATE_LOST",
+      message: `the cluster knows this node's store ${this.#storeId}, and its data directory holds no cluster state: start it with an empty data directory (the other members hold what it acknowledged)`,
+    };
+  }
+
   /** What another says of this node. */
   #hearOfSelf(entry: Entry): void {
     const own = this.#own;
+    if (this.#isFirstStart && entry.storeId === own.storeId && entry.bootId !== own.bootId) return this.#findStateLost();
     if (entry.incarnation > own.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `this node is said to be at incarnation ${entry.incarnation}, and is at ${own.incarnation}`);
     }
@@ -374,7 +389,7 @@ export class MemberTable {
   /** What time brings: fences that outlast the lease, acknowledgements, clearing, forgetting, a rise of the replication. Call it once a second. */
   tick(nowMs: number): Changes {
     return this.#change(nowMs, () => {
-      if (this.#fault !== undefined && nowMs - this.#rivalSeenMs > RIVAL_MS) {
+      if (this.#fault !== undefined && this.#fault.code !== "STATE_LOST" && nowMs - this.#rivalSeenMs > RIVAL_MS) {
         this.#fault = undefined;
         this.#rival = undefined;
         this.#touch();
@@ -416,12 +431,17 @@ export class MemberTable {
 
   /** Forgets the dead whose losses are cleared, while enough members remain to decide without them. */
   #forgetCleared(): void {
-    if (!this.isFull) return;
-    const live = [...this.#entries.values()].filter((entry) => entry.status === "alive" && this.#isFull(entry));
-    if (!this.#rules.mayForget(live.length)) return;
-    for (const entry of [...this.#entries.values()]) {
+    if (!this.isFull || this.#losses.size === 0) return;
+    const dead: Entry[] = [];
+    let liveCount = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.status === "dead") dead.push(entry);
+      else if (entry.status === "alive" && this.#isFull(entry)) liveCount++;
+    }
+    if (!this.#rules.mayForget(liveCount)) return;
+    for (const entry of dead) {
       const loss = this.#losses.get(entry.storeId);
-      if (entry.status === "dead" && loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
+      if (loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
     }
   }
 
@@ -790,6 +810,7 @@ export class MemberTable {
       if (loss.goneJoins > entry.goneJoins) put = { ...entry, goneJoins: Math.min(loss.goneJoins, Math.max(entry.joins, entry.goneJoins)) };
     }
     this.#entries.set(put.name, put);
+    this.#noteGone(put);
     this.#memberOfStore.set(put.storeId, put.name);
     if (put.status === "alive" && !put.claimsFull) this.#joiners.add(put.name);
     else this.#joiners.delete(put.name);
@@ -821,12 +842,12 @@ export class MemberTable {
     if (entry !== undefined && entry.storeId === loss.storeId && loss.incarnation > entry.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(loss.member, "INCARNATION_JUMP", `its store is said to be lost at incarnation ${loss.incarnation}, and ${entry.incarnation} is known`);
     }
-    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropOldestLoss()) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropClearedLoss(loss)) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
     this.#losses.set(joined.storeId, joined);
     const isNew = known === undefined || known.incarnation !== joined.incarnation;
     const isNewlyCleared = joined.isCleared && (isNew || !known.isCleared);
     if (isNew || isNewlyCleared || known.acksHeld !== joined.acksHeld || known.wasFull !== joined.wasFull || known.goneJoins !== joined.goneJoins) this.#mustPersist(undefined);
-    if (isNew) this.#lossTimes.set(joined.storeId, { incarnation: joined.incarnation, version: this.#persistVersion, fencedSinceMs: Infinity, clearedAtMs: Infinity });
+    if (isNew) this.#lossTimes.set(joined.storeId, { incarnation: joined.incarnation, version: this.#persistVersion, fencedSinceMs: Infinity });
     if (isNewlyCleared) draft.isListDue = true;
     draft.losses.add(joined.storeId);
     if (!isNew) draft.isExchangeDue = true;
@@ -840,19 +861,45 @@ export class MemberTable {
     this.#digest.lossChanged(loss.storeId);
   }
 
-  #dropOldestLoss(): boolean {
-    let oldest: Loss | undefined;
-    let oldestMs = Infinity;
+  /**
+   * Makes room for one that is lost now. The cleared loss with the smallest store id goes: nodes that do so apart agree in the end on which are left. False:
+   * none is cleared, or the new one is the smallest itself.
+   */
+  #dropClearedLoss(coming: Loss): boolean {
+    let smallest: Loss | undefined = coming.isCleared ? coming : undefined;
     for (const loss of this.#losses.values()) {
-      const { clearedAtMs } = this.#lossTimes.get(loss.storeId)!;
-      if (loss.isCleared && clearedAtMs <= oldestMs && isReplaced(loss, this.#entries.get(loss.member))) {
-        oldest = loss;
-        oldestMs = clearedAtMs;
-      }
+      const entry = this.#entries.get(loss.member);
+      if (loss.isCleared && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
     }
-    if (oldest === undefined) return false;
-    this.#dropLoss(oldest);
+    if (smallest === undefined || smallest === coming) return false;
+    this.#dropLoss(smallest);
     return true;
+  }
+
+  /** The same for members: of those that have left or are forgotten. */
+  #dropGoneEntry(coming: Entry): boolean {
+    this.#gone ??= [...this.#entries.values()].filter((entry) => !isInCluster(entry)).sort((a, b) => (a.storeId < b.storeId ? -1 : 1));
+    for (;;) {
+      const [smallest] = this.#gone;
+      if (smallest === undefined || (!isInCluster(coming) && coming.storeId < smallest.storeId)) return false;
+      this.#gone.shift();
+      if (this.#entries.get(smallest.name) !== smallest || smallest.name === this.#name) continue; // it came back
+      this.#entries.delete(smallest.name);
+      this.#memberOfStore.delete(smallest.storeId);
+      this.#entryVersions.delete(smallest.name);
+      this.#contact.forget(smallest.storeId);
+      this.#digest.entryChanged(smallest.name);
+      return true;
+    }
+  }
+
+  /** Keeps `#gone` in order, where it is there. */
+  #noteGone(entry: Entry): void {
+    if (this.#gone === undefined || isInCluster(entry)) return;
+    let at = this.#gone.length;
+    while (at > 0 && this.#gone[at - 1]!.storeId > entry.storeId) at--;
+    this.#gone.splice(at, 0, entry);
+    if (this.#gone.length > 2 * MEMBERS_MAX) this.#gone = undefined; // mostly outdated
   }
 
   #becomeFull(): void {
@@ -920,10 +967,6 @@ export class MemberTable {
       this.#draft = undefined;
     }
     if (draft.isListDue) this.#listAfterMs = nowMs;
-    for (const store of draft.losses) {
-      const times = this.#lossTimes.get(store);
-      if (times !== undefined && times.clearedAtMs === Infinity && this.#losses.get(store)!.isCleared) times.clearedAtMs = nowMs;
-    }
     return this.#changesOf(draft);
   }
 
@@ -931,8 +974,10 @@ export class MemberTable {
     const entries: Entry[] = [];
     let isExchangeDue = draft.isExchangeDue;
     for (const name of draft.entries) {
-      const news = newsOfEntry(this.#entries.get(name)!);
-      if (news !== this.#entries.get(name)) isExchangeDue = true;
+      const entry = this.#entries.get(name);
+      if (entry === undefined) continue; // it made room
+      const news = newsOfEntry(entry);
+      if (news !== entry) isExchangeDue = true;
       if (news !== undefined) entries.push(news);
     }
     const losses: Loss[] = [];

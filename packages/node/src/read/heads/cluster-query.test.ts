@@ -358,6 +358,22 @@ describe("a query over several heads", () => {
       expect(await world.ask("b")).deep.equal([0]);
     });
 
+    // The reader heard of the segment while it waited, and its store died before it told of the upload.
+    it("a segment that others have read in the bucket is read there, although it waits at a dead store for all that the reader knows", async () => {
+      await world.push(0, ["a", "b", "c"]);
+      await world.of("a").seal();
+      expect(await world.ask("c")).deep.equal([0]);
+      await world.of("a").upload();
+      await world.of("b").list();
+      await world.of("b").release();
+      world.cluster.stop("a");
+      world.cluster.updateMember("a", { state: "dead" });
+      world.of("c").holder.digest = () => Promise.reject(new Error("not asked here"));
+      world.cluster.update({ acksMin: 3 });
+      world.cluster.of("c").isMajority = () => true;
+      expect(await world.ask("c")).deep.equal([0]);
+    });
+
     for (const method of ["identities", "scan"] as const) {
       it(`one that fails at its ${method} is replaced by another that has the same`, async () => {
         await world.push(0, ["a", "b", "c"]);
