@@ -32,6 +32,11 @@ export async function checkMembers(world: World): Promise<boolean> {
   return true;
 }
 
+/** How a member calls its own state; undefined where it does not answer. */
+export async function stateOf(machine: Machine): Promise<string | undefined> {
+  return (await membersAt(machine))?.members?.find(({ name }) => name === machine.name)?.state;
+}
+
 async function membersAt({ network }: Machine): Promise<MembersBody | undefined> {
   try {
     const reply = await network.request({ method: "GET", path: "/members?format=json", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });

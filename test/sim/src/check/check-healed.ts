@@ -5,6 +5,7 @@
 import { drawPush, sendUntilAnswered } from "../history/pusher.ts";
 import { ask } from "../history/querier.ts";
 import type { QuestionKind } from "../history/querier.ts";
+import { askToLeave } from "../history/cluster-operator.ts";
 import { flush } from "../history/operator.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { Chance } from "../world/chance.ts";
@@ -40,6 +41,10 @@ export async function checkHealed(world: World): Promise<void> {
   const chance = world.chance.stream("healed");
   const flushedWithinMs = FLUSHED_WITHIN_MS + (faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
 
+  await until(world, flushedWithinMs, "rid of those that leave", async () => {
+    for (const machine of world.leaving) await askToLeave(world, machine);
+    return world.leaving.size === 0;
+  });
   await until(world, READY_WITHIN_MS, "ready", () => areReady(world));
   for (const tenant of settings.tenants) {
     let isAcked = false;
@@ -52,6 +57,8 @@ export async function checkHealed(world: World): Promise<void> {
   }
   await until(world, flushedWithinMs, "flushed", () => flush(world));
   await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(!world.hasSealed));
+  // The answers from here on say what the bucket must hold.
+  if (world.isCluster) for (const fate of world.ledger.fates.values()) fate.forgetSeen();
   await askAll(world, chance, "after the flush");
   await checkIdle(world);
   await checkBucket(world);

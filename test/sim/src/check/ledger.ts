@@ -29,10 +29,12 @@ export class Fate {
   #forgottenCount = 0;
   /** How far the clock of a node may be off, from which a part without a time gets it. */
   readonly #skewMs: number;
+  readonly #isSeenKept: boolean;
 
-  constructor(part: Part, { isOnce, skewMsMax }: { readonly isOnce: boolean; readonly skewMsMax: number }) {
+  constructor(part: Part, { isOnce, isSeenKept, skewMsMax }: { readonly isOnce: boolean } & LedgerOptions) {
     this.part = part;
     this.isOnce = isOnce;
+    this.#isSeenKept = isSeenKept;
     this.#skewMs = part.timeMs === undefined ? skewMsMax : 0;
   }
 
@@ -69,6 +71,10 @@ export class Fate {
     return this.#seenCount;
   }
 
+  forgetSeen(): void {
+    this.#seenCount = 0;
+  }
+
   get isAcked(): boolean {
     return this.#ackedCount > 0;
   }
@@ -76,7 +82,7 @@ export class Fate {
   /** How often it must be counted at least. */
   get min(): number {
     const acked = this.isOnce ? Math.min(1, this.#ackedCount) : this.#ackedCount;
-    return Math.max(acked, this.#seenCount);
+    return this.#isSeenKept ? Math.max(acked, this.#seenCount) : acked;
   }
 
   /** How often it may be counted at most. */
@@ -98,14 +104,24 @@ export class Fate {
   }
 }
 
+export interface LedgerOptions {
+  /** How far the wall clock of a node may be off. */
+  readonly skewMsMax: number;
+  /**
+   * What one answer showed the next ones show too. Not so in a cluster: a part whose push was not acked may be on a single store, and an answer is complete
+   * without that one.
+   */
+  readonly isSeenKept: boolean;
+}
+
 export class Ledger {
   /** By id of the part. */
   readonly fates: Map<number, Fate> = new Map();
-  readonly #skewMsMax: number;
+  readonly #options: LedgerOptions;
   #nextId = 1;
 
-  constructor({ skewMsMax }: { readonly skewMsMax: number }) {
-    this.#skewMsMax = skewMsMax;
+  constructor(options: LedgerOptions) {
+    this.#options = options;
   }
 
   nextId(): number {
@@ -113,7 +129,7 @@ export class Ledger {
   }
 
   open(part: Part, options: { readonly isOnce: boolean }): Fate {
-    const fate = new Fate(part, { ...options, skewMsMax: this.#skewMsMax });
+    const fate = new Fate(part, { ...options, ...this.#options });
     this.fates.set(part.id, fate);
     return fate;
   }

@@ -1,6 +1,9 @@
 /** Faults of the members of a cluster, and of the network between them. Each ends by itself. */
+import { stateOf } from "../check/check-cluster.ts";
 import type { ClusterFault } from "../world/faults.ts";
+import { at } from "../world/machine.ts";
 import type { Machine } from "../world/machine.ts";
+import { NoAnswer } from "../world/sim-network.ts";
 import { SKEW_MS_MAX } from "../world/world.ts";
 import type { World } from "../world/world.ts";
 
@@ -49,13 +52,36 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
     }
     case "disk is replaced":
       // One store at most is lost in a history: with two, what was acked by both may be gone, as promised.
-      machine.wipe();
+      if (!world.isDiskReplaced) machine.wipe();
+      world.isDiskReplaced = true;
       break;
     case "all nodes are restarted":
       for (const one of machines) {
         await one.restart();
         await untilReady(world, one);
       }
+      break;
+    case "a node joins":
+      world.addMachine();
+      break;
+    case "a member leaves":
+      world.leaving.add(machine);
+      while (!world.isEnding && world.leaving.has(machine)) {
+        await askToLeave(world, machine);
+        await scheduler.wait(3_000);
+      }
+  }
+}
+
+/** Also a member that leaves and was restarted is asked again. One that may not leave now stays. */
+export async function askToLeave({ journal, leaving }: World, machine: Machine): Promise<void> {
+  try {
+    const { body, status } = await machine.network.request({ method: "POST", path: "/api/v1/cluster/leave", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });
+    journal.note("operator", `leave${at(machine)}: ${status} ${body.slice(0, 200)}`);
+    if (status >= 400 && status < 500 && (await stateOf(machine)) === "active") leaving.delete(machine);
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    journal.note("operator", `leave${at(machine)}: ${error.message}`);
   }
 }
 

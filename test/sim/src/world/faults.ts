@@ -63,6 +63,8 @@ const CLUSTER_FAULTS = {
   "wall clock jumps": 2,
   "disk is replaced": 1,
   "all nodes are restarted": 1,
+  "a node joins": 1,
+  "a member leaves": 1,
 } as const;
 
 export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
@@ -72,6 +74,8 @@ export type Fault = CallFault | TimedFault;
 
 /** The share of seeds without any fault: what fails there needs none. */
 const QUIET_SHARE = 0.03;
+/** More, since some promises of a cluster hold only there: one copy in the bucket, no member taken for dead. */
+const QUIET_CLUSTER_SHARE = 0.08;
 /** The share of the other seeds that have a given kind. */
 const KIND_SHARE = 0.3;
 
@@ -102,7 +106,7 @@ export class Faults {
     this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
-    const isQuiet = (this.isQuiet = chance.isTrue(QUIET_SHARE));
+    const isQuiet = (this.isQuiet = chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE));
     for (const [fault, rateMax] of Object.entries(isCluster ? { ...CALL_FAULTS, ...PEER_CALL_FAULTS } : CALL_FAULTS) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);

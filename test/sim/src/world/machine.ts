@@ -119,6 +119,12 @@ export class Machine {
       openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, journal, random }),
       compression: inPlaceCompression((step) => void scheduler.after(chance.delay(0.2), life, step)),
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
+      onLeft: () => {
+        this.#note(life, "has left the cluster");
+        this.#world.leaving.delete(this);
+        // It joins anew.
+        this.#world.watch(this.restart());
+      },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);

@@ -35,7 +35,11 @@ export class World {
   readonly faults: Faults;
   readonly bucket: SimBucket;
   readonly peers: SimPeerNetwork;
-  readonly machines: readonly Machine[];
+  readonly machines: Machine[];
+  /** Members that an operator told to leave, and that have not left yet. */
+  readonly leaving: Set<Machine> = new Set();
+  /** A machine's disk was replaced by an empty one. */
+  isDiskReplaced = false;
   readonly ledger: Ledger;
   /** Which machine a request goes to. */
   readonly #route: Chance;
@@ -64,16 +68,27 @@ export class World {
     const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
     this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
-    this.ledger = new Ledger({ skewMsMax: nodeCount > 1 ? SKEW_MS_MAX : 0 });
+    this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
     this.#route = chance.stream("route");
     this.machines = nodeCount > 1 ? this.#members(nodeCount) : [new Machine(this)];
   }
 
-  #members(count: number): readonly Machine[] {
-    const chance = this.chance.stream("members");
-    const hosts = Array.from({ length: count }, (_, at) => `127.0.0.${at + 1}`);
-    const join = hosts.map((host) => `${host}:${CLUSTER_PORT}`);
-    return hosts.map((host, at) => new Machine(this, { name: `n${at + 1}`, host, join, skewMs: Math.round(chance.between(-SKEW_MS_MAX / 4, SKEW_MS_MAX / 4)) }));
+  #members(count: number): Machine[] {
+    const join = Array.from({ length: count }, (_, at) => `${hostOf(at + 1)}:${CLUSTER_PORT}`);
+    return join.map((_, at) => this.#member(at + 1, join));
+  }
+
+  #member(number: number, join: readonly string[]): Machine {
+    const skewMs = Math.round(this.chance.stream(`skew of n${number}`).between(-SKEW_MS_MAX / 4, SKEW_MS_MAX / 4));
+    return new Machine(this, { name: `n${number}`, host: hostOf(number), join, skewMs });
+  }
+
+  /** Starts one more node, which joins. */
+  addMachine(): void {
+    const number = this.machines.length + 1;
+    const machine = this.#member(number, this.machines.map(({ host }) => `${host}:${CLUSTER_PORT}`));
+    this.machines.push(machine);
+    machine.start();
   }
 
   get isCluster(): boolean {
@@ -182,4 +197,8 @@ export class World {
   get counts(): { readonly acks: number; readonly checked: number; readonly flushes: number } {
     return { acks: this.#ackCount, checked: this.#checkedCount, flushes: this.#flushCount };
   }
+}
+
+function hostOf(number: number): string {
+  return `127.0.0.${number}`;
 }
