@@ -236,7 +236,7 @@ export class JoinedCluster implements Cluster {
   }
 
   cancelLeaving(): Promise<void> {
-    return Promise.reject(new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: "a member that leaves goes on leaving: start it again when it has left, and it joins anew" }));
+    return this.membership.cancelLeave();
   }
 
   finishLeaving(signal: AbortSignal): Promise<void> {
