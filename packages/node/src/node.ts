@@ -12,7 +12,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, SealedReads } from "@pyromesh/block";

@@ -6,7 +6,7 @@
  *   stop    in reverse
  */
 import type { AtomicFile, Clock, Logger, Metrics, Random } from "@pyromesh/base";
-import { CodedError, toHex } from "@pyromesh/base";
+import { toHex } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import { decodeClusterState, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
 import type { PeerNetwork } from "@pyromesh/gossip";
