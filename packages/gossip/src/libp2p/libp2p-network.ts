@@ -117,7 +117,7 @@ export class Libp2pNetwork implements PeerNetwork {
       });
       return endpoint;
     } catch (error) {
-      throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${messageOf(error)}`, cause: error });
+      throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${listenProblem(error)}; choose another with --cluster-addr`, cause: error });
     }
   }
 
@@ -444,4 +444,10 @@ function hostPortOf(remoteAddr: Multiaddr): string {
   const parts = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(remoteAddr.toString());
   if (parts === null) return remoteAddr.toString();
   return parts[1]!.includes(":") ? `[${parts[1]}]:${parts[2]}` : `${parts[1]}:${parts[2]}`;
+}
+
+/** libp2p puts the system's errors, with their stacks, into the text of its own. */
+function listenProblem(error: unknown): string {
+  const text = messageOf(error);
+  return /listen E[A-Z]+: [^\n]*/.exec(text)?.[0] ?? text.split("\n", 1)[0]!;
 }
