@@ -103,6 +103,18 @@ describe("detector", () => {
     expect(rig.times("suspected")).to.have.length(0);
   });
 
+  it("a member that answers helpers and not this node is unheard after 3 s: its link is half open", () => {
+    const rig = new Rig(10);
+    rig.answering.delete("m1");
+    for (let second = 0; second < 10; second++) {
+      rig.pass(600);
+      rig.act((actions) => rig.detector.onAnsweredHelper("m1", rig.nowMs, actions));
+      rig.pass(400);
+    }
+    expect(rig.times("suspected")).to.have.length(0);
+    expect(rig.times("unheard")).to.deep.equal([4000, 7000, 10_000]);
+  });
+
   it("others' word against a member that has just answered waits until it answers no more, and is gone when it does", () => {
     const rig = new Rig(10);
     rig.pass(1000);
