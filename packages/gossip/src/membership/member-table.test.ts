@@ -2,7 +2,8 @@ import { expect } from "chai";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import { decodeClusterState, encodeClusterState } from "./cluster-state.ts";
 import type { Entry } from "./entry.ts";
-import { INCARNATION_JUMP_MAX, MEMBERS_MAX } from "./limits.ts";
+import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
+import type { Loss } from "./losses.ts";
 import type { MemberTable } from "./member-table.ts";
 import { converge, entryOf, LEASE_MS, lossOfStore, nameOf, news, openCluster, openTable, persist, storeOf, tell, tickAll, whole } from "./testing/tables.ts";
 
@@ -228,6 +229,22 @@ describe("membership: the table", () => {
       expect(b.electorate.silentCount).equal(0);
       expect(b.view(NO_SUSPECTS).lostStores.every((loss) => loss.isCleared)).equal(true);
       expect([...b.losses].every((loss) => b.isLost(loss.storeId))).equal(true);
+    });
+
+    it("of a store that never was full collects no votes, and makes room for others at the bound; beyond it queries are refused", () => {
+      const [a] = openCluster(3) as [MemberTable];
+      const flood = (from: number, wasFull: boolean): Loss[] => Array.from({ length: LOSSES_MAX }, (_, i) => lossOfStore("n9", 1_000_000 + from + i, { wasFull }));
+      a.merge(whole([], flood(0, false)), 0);
+      persist(a);
+      a.tick(LEASE_MS + 1);
+      expect([...a.losses].some((loss) => loss.fencedBy.length > 0)).equal(false);
+      expect(a.merge(whole([], [lossOfStore("n1", 500)]), 0).refused).deep.equal([]);
+      expect([a.isLost(storeOf(500)), [...a.losses].length]).deep.equal([true, LOSSES_MAX]);
+      const full = openCluster(3)[0]!;
+      full.merge(whole([], flood(0, true)), 0);
+      expect(full.view(NO_SUSPECTS).queriesRefusedBecause).equal(undefined);
+      expect(full.merge(whole([], [lossOfStore("n1", 500)]), 0).refused[0]?.code).equal("TABLE_FULL");
+      expect(full.view(NO_SUSPECTS).queriesRefusedBecause).match(/more stores are lost than it can remember/);
     });
 
     it("keeps its store's last acks in force until it is cleared; under one ack that takes an operator", () => {

@@ -107,6 +107,8 @@ export class MemberTable {
   readonly #entries = new Map<string, Entry>();
   /** By store. None is superseded. */
   readonly #losses = new Map<StoreId, Loss>();
+  /** A loss was refused because the table is full: no answer of this node's is complete any more, until it starts again. */
+  #hasMoreLosses = false;
   readonly #lossTimes = new Map<StoreId, LossTimes>();
   /** The member whose entry names the store. */
   readonly #memberOfStore = new Map<StoreId, string>();
@@ -344,9 +346,9 @@ export class MemberTable {
     });
   }
 
-  /** This node's own facts about a loss. */
+  /** This node's own facts about a loss. Nobody needs them of one that is over: of a thousand stores that never joined, they would be all that is told. */
   #vouch(loss: Loss, nowMs: number): void {
-    if (loss.isCleared) return;
+    if (isOver(loss)) return;
     const { fencedSinceMs } = this.#lossTimes.get(loss.storeId)!;
     const isFenced = this.#rules.isFencedLong(nowMs - fencedSinceMs, this.#options.leaseMs);
     if (isFenced && !includesStore(loss.fencedBy, this.#storeId)) this.#putLoss({ ...loss, fencedBy: unionOf(loss.fencedBy, [this.#storeId]) });
@@ -355,10 +357,8 @@ export class MemberTable {
   /** Clears the losses that count no longer: what their stores held is in the bucket, and they can acknowledge nothing more. */
   #clear(): void {
     if (!this.isFull) return;
-    const open = this.#openLosses;
-    if (open.length === 0) return;
-    const lostCount = open.filter((loss) => loss.wasFull).length;
-    if (!this.#rules.mayClear(lostCount, this.acksMin)) return;
+    const open = this.#openLosses.filter((loss) => loss.wasFull);
+    if (open.length === 0 || !this.#rules.mayClear(open.length, this.acksMin)) return;
     const cleared = open.filter((loss) => this.#mayClear(loss));
     for (const loss of cleared) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
   }
@@ -396,7 +396,7 @@ export class MemberTable {
   noteFlushed(storeId: StoreId, incarnation: number, nowMs: number): Changes {
     return this.#change(nowMs, () => {
       const loss = this.#losses.get(storeId);
-      if (loss === undefined || loss.isCleared || loss.incarnation !== incarnation) return;
+      if (loss === undefined || isOver(loss) || loss.incarnation !== incarnation) return;
       this.#putLoss({ ...loss, flushedBy: unionOf(loss.flushedBy, [this.#storeId]) });
     });
   }
@@ -632,6 +632,7 @@ export class MemberTable {
       acksMin: this.acksMin,
       listAfterMs: this.#listAfterMs,
       fault: this.fault,
+      hasMoreLosses: this.#hasMoreLosses,
       digest: this.digest,
       stateOf: (entry) => this.#stateOf(entry),
       memberOfStore: (store) => this.#memberOfStore.get(store),
@@ -716,7 +717,10 @@ export class MemberTable {
     if (entry !== undefined && entry.storeId === loss.storeId && loss.incarnation > entry.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(loss.member, "INCARNATION_JUMP", `its store is said to be lost at incarnation ${loss.incarnation}, and ${entry.incarnation} is known`);
     }
-    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropClearedLoss(loss)) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropLossThatIsOver(loss)) {
+      if (!isOver(loss)) this.#hasMoreLosses = true;
+      return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    }
     this.#losses.set(joined.storeId, joined);
     const isNew = known === undefined || known.incarnation !== joined.incarnation;
     const isNewlyCleared = joined.isCleared && (isNew || !known.isCleared);
@@ -736,14 +740,14 @@ export class MemberTable {
   }
 
   /**
-   * Makes room for one that is lost now. The cleared loss with the smallest store id goes: nodes that do so apart agree in the end on which are left. False:
-   * none is cleared, or the new one is the smallest itself.
+   * Makes room for one that is lost now. Of those that are over, the loss with the smallest store id goes: nodes that do so apart agree in the end on which
+   * are left. False: none is over, or the new one is the smallest itself.
    */
-  #dropClearedLoss(coming: Loss): boolean {
-    let smallest: Loss | undefined = coming.isCleared ? coming : undefined;
+  #dropLossThatIsOver(coming: Loss): boolean {
+    let smallest: Loss | undefined = isOver(coming) ? coming : undefined;
     for (const loss of this.#losses.values()) {
       const entry = this.#entries.get(loss.member);
-      if (loss.isCleared && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
+      if (isOver(loss) && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
     }
     if (smallest === undefined || smallest === coming) return false;
     this.#dropLoss(smallest);
