@@ -396,7 +396,7 @@ export class MemberTable {
 
   /** Clears the losses that count no longer: what their stores held is in the bucket, and they can acknowledge nothing more. */
   #clear(): void {
-    if (!this.isFull) return;
+    if (this.#losses.size === 0 || !this.isFull) return;
     const open = this.#openLosses;
     if (open.length === 0) return;
     const lostCount = open.filter((loss) => loss.wasFull).length;
@@ -416,7 +416,7 @@ export class MemberTable {
 
   /** Forgets the dead whose losses are cleared, while enough members remain to decide without them. */
   #forgetCleared(): void {
-    if (!this.isFull) return;
+    if (this.#losses.size === 0 || !this.isFull) return; // whoever is dead is a loss
     const live = [...this.#entries.values()].filter((entry) => entry.status === "alive" && this.#isFull(entry));
     if (!this.#rules.mayForget(live.length)) return;
     for (const entry of [...this.#entries.values()]) {
