@@ -13,8 +13,9 @@ import type { ClusterView, StoreId } from "@pyromesh/ring";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
-import { MemberTable, type Changes, type MemberTableOptions, type OwnFault } from "./membership/member-table.ts";
+import { MemberTable, type Changes, type MemberTableOptions } from "./membership/member-table.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./membership/messages.ts";
+import type { OwnFault } from "./membership/own-fault.ts";
 import { MEMBERSHIP_SETTINGS, MembershipCore, type MembershipEffect, type MembershipEvent, type MembershipSettings } from "./membership/step.ts";
 
 /** The file in the data directory. */
@@ -107,9 +108,12 @@ export class Membership {
     const { clock, stateFile, random } = modules;
     const bytes = await stateFile.read();
     const table = new MemberTable(options.table, bytes === undefined ? undefined : decodeClusterState(bytes), clock.monotonicMs());
-    const version = table.persistVersion;
-    await stateFile.write(encodeClusterState(table.state));
-    table.persisted(version, clock.monotonicMs());
+    // Twice at most: who is full again, now that its start is on disk, acknowledges who joins.
+    while (table.persistedVersion < table.persistVersion) {
+      const version = table.persistVersion;
+      await stateFile.write(encodeClusterState(table.state));
+      table.persisted(version, clock.monotonicMs());
+    }
     const core = new MembershipCore(options.settings ?? MEMBERSHIP_SETTINGS, { table, random }, clock.monotonicMs());
     return new Membership(options, modules, core);
   }

@@ -97,6 +97,8 @@ const TABLE_TICK_MS = 1000;
 const LEFT_TOLD_AT_ONCE = 5;
 /** Longer than any suspicion lasts. */
 const HEARD_AGE_MAX_MS = 120_000;
+/** Probes to one member out of turn, in one interval. */
+const ASKS_MAX = 3;
 /** Words that are older are asked for by a probe: the lease would run out before a third way. */
 const WORD_AGE_MAX_MS = 3400;
 
@@ -148,6 +150,10 @@ export class MembershipCore {
 
   /** As found in this step; undefined: not asked yet. */
   #isInContact: boolean | undefined;
+  /** How often members were asked out of turn in this interval. */
+  readonly #asks = new Map<string, number>();
+  /** Those that are asked again at the next tick. */
+  readonly #askAgain = new Set<string>();
   #effects: MembershipEffect[] = [];
   readonly #actions: DetectorAction[] = [];
 
@@ -238,6 +244,8 @@ export class MembershipCore {
       for (const [storeId, sentMs] of this.#heardSentMs) if (nowMs - sentMs > HEARD_AGE_MAX_MS) this.#heardSentMs.delete(storeId);
     }
     if (nowMs >= this.#nextBeatMs) this.#beat(nowMs);
+    for (const member of this.#askAgain) this.#askBack(member, nowMs);
+    this.#askAgain.clear();
     if (nowMs >= this.#nextCompareMs) {
       this.#nextCompareMs = nowMs + compareIntervalMs * this.#jitter();
       const [member] = this.#draw(1);
@@ -261,6 +269,7 @@ export class MembershipCore {
     const isRelayed = !this.#detector.isFullMesh;
     this.#nextBeatMs = nowMs + (isRelayed ? relayIntervalMs : detector.probeIntervalMs);
     this.#beats.next(this.#published.incarnation, nowMs);
+    this.#asks.clear();
     this.#detect(nowMs, (actions) => this.#detector.round(nowMs, actions));
     if (isRelayed && this.table.isFull) this.#relayBeats(nowMs);
   }
@@ -310,6 +319,20 @@ export class MembershipCore {
     // It does not know of the verdict: it must refute it.
     if (reason === "fenced") this.#tellVerdict(entry);
     this.#compare(from, digest, nowMs);
+    this.#askBack(from, nowMs);
+  }
+
+  /**
+   * A founder that gets its first companion is out of contact the moment that the other is full, until that one has answered a probe. So whoever is out of contact
+   * asks who asks it, without waiting for its own turn, and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an
+   * interval, so that two that hear nobody else do not ask each other without an end.
+   */
+  #askBack(member: string, nowMs: number): void {
+    const asks = this.#asks.get(member) ?? 0;
+    if (asks >= ASKS_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    this.#asks.set(member, asks + 1);
+    this.#beats.next(this.#published.incarnation, nowMs);
+    this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }
 
   #tellVerdict({ name, storeId }: Entry): void {
@@ -328,6 +351,7 @@ export class MembershipCore {
       this.#onHeard(from, entry.storeId, sentMs);
       this.#relay.noteWord(relayId(entry.storeId), sentMs);
     }
+    if (!isContact && this.#asks.has(from)) this.#askAgain.add(from);
     this.#compare(from, digest, nowMs);
   }
 
@@ -413,7 +437,11 @@ export class MembershipCore {
     const changes = this.table.persisted(version, nowMs);
     for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
     this.#isRosterStale = true; // who is on disk now is vouched for
-    if (this.#isPersisted) this.#published = this.table.own;
+    if (this.#isPersisted) {
+      // Others learn by its probes that it answers for contact now.
+      if (!this.#published.claimsFull && this.table.own.claimsFull && this.#detector.isFullMesh) this.#nextBeatMs = nowMs;
+      this.#published = this.table.own;
+    }
     this.#apply(changes, "self", "", nowMs);
     if (!this.#isPersisted) return;
     this.#payOwed();
@@ -595,19 +623,19 @@ export class MembershipCore {
     this.#probeForContact(nowMs);
   }
 
-  /** Full members that are not suspected: a silent one would be a hole in the grid. Of two that share an id, neither. */
+  /** The full members. Of two that share an id, neither. */
   #setRoster(): void {
     this.#isRosterStale = false;
     const { storeId: ownStoreId } = this.table.own;
     const self = relayId(ownStoreId);
-    const own: RelayMember = { id: self, name: this.#self, storeId: ownStoreId, vouchedIncarnation: -1 };
+    const own: RelayMember = { id: self, name: this.#self, storeId: ownStoreId, vouchedIncarnation: -1, isInGrid: true };
     const members = new Map<number, RelayMember | undefined>([[self, own]]);
     for (const entry of this.table.entries) {
       const { name, status, storeId, incarnation } = entry;
-      if ((status !== "alive" && status !== "leaving") || name === this.#self || this.#suspects.has(name) || !this.table.isMemberFull(name)) continue;
+      if ((status !== "alive" && status !== "leaving") || name === this.#self || !this.table.isMemberFull(name)) continue;
       const id = relayId(storeId);
       const isVouchedFor = this.table.isFull && !this.#unpersisted.has(name) && !this.table.fences(entry);
-      members.set(id, members.has(id) ? undefined : { id, name, storeId, vouchedIncarnation: isVouchedFor ? incarnation : -1 });
+      members.set(id, members.has(id) ? undefined : { id, name, storeId, vouchedIncarnation: isVouchedFor ? incarnation : -1, isInGrid: !this.#suspects.has(name) });
     }
     members.set(self, own);
     const roster = [...members.values()].filter((member) => member !== undefined).sort((a, b) => a.id - b.id);
@@ -629,9 +657,9 @@ export class MembershipCore {
   #probeForContact(nowMs: number): void {
     const { voters, needed } = this.table.electorate;
     const stale = this.#relay.deaf(nowMs - WORD_AGE_MAX_MS);
-    const freshCount = this.#relay.size - stale.length;
+    const freshCount = voters.length - stale.length;
     // Not where nothing can help: too few members are left that are not suspected.
-    if (freshCount >= needed || this.#relay.size < needed) return;
+    if (freshCount >= needed || this.#relay.gridSize < needed) return;
     const count = Math.min(Math.ceil(voters.length / 4), Math.ceil((needed - freshCount) * 1.25));
     for (const name of draw(stale, count, this.#random)) this.#send(name, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }

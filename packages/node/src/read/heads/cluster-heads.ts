@@ -11,7 +11,7 @@
  *
  * Bound: `ROUNDS_MAX` rounds; then the query is refused, or the answer says what it may lack.
  */
-import { messageOf } from "@pyromesh/base";
+import { messageOf, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Metrics, TenantId } from "@pyromesh/base";
 import type { Scope } from "@pyromesh/api";
 import { NO_FLOOR_MS } from "@pyromesh/block";
@@ -113,12 +113,12 @@ export class ClusterHeads {
       let heads: OpenedHeads | undefined;
       try {
         const entries = plan.entries.filter(({ place }) => !isOfStore(place) || isPlannable(cluster.view, storeOf(place), silent));
-        const { isPlanShort, ...outcome } = this.#take(await this.#ask(question, entries, peerBytes, signal), plan.floors);
+        const { isPlanShort, isUploadUnseen, ...outcome } = this.#take(await this.#ask(question, entries, peerBytes, signal), plan);
         heads = this.#opened(question, outcome, plan.floors, peerBytes);
         signal.throwIfAborted();
         peerBytes.check();
         const isLacking = this.#isOtherPlan(outcome.answers, plan, entries, silent) || isPlanShort;
-        const isListOld = unlisted === undefined && this.#isListOld(startMs, this.#listNeededMs(outcome.answers));
+        const isListOld = unlisted === undefined && (isUploadUnseen || this.#isListOld(startMs, this.#listNeededMs(outcome.answers)));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
           if (isListOld) unlisted = await this.#list(signal);
           continue;
@@ -163,9 +163,10 @@ export class ClusterHeads {
   async #ask({ scope, selectors, wants }: HeadsQuestion, entries: readonly CatalogEntry[], peerBytes: PeerBytes, signal: AbortSignal): Promise<DigestRoundOutcome> {
     const { clock, cluster, holder } = this.#modules;
     const own = cluster.view.self.storeId;
-    const byName = new Map<string, CatalogEntry>();
-    for (const entry of entries) if (entry.meta.kind === "segment") byName.set(nameOf(entry.meta), entry);
-    const objectsOf = (names: readonly SegmentName[]): PlannedObject[] => names.map((name) => byName.get(nameOf(name))).filter((entry) => entry !== undefined).map((entry) => plannedObject(entry, own));
+    const objectsOf = (names: readonly SegmentName[]): PlannedObject[] => {
+      const wanted = new Set(names.map(nameOf));
+      return entries.filter(({ meta }) => meta.kind === "segment" && wanted.has(nameOf(meta))).map((entry) => plannedObject(entry, own));
+    };
     const request = {
       question: ++this.#question,
       wants,
@@ -173,7 +174,7 @@ export class ClusterHeads {
       startMs: Math.floor(scope.startMs),
       endMs: Math.ceil(scope.endMs),
       services: servicesOf(selectors),
-      planned: PlannedObjects.of(entries),
+      planned: await PlannedObjects.of(entries, new Turns({ clock })),
       objects: entries.filter(({ meta }) => meta.kind === "block").map((entry) => plannedObject(entry, own)),
     };
     this.#rounds.add({});
@@ -192,11 +193,16 @@ export class ClusterHeads {
     return new OpenedHeads({ answers, becauseOf, floors, allowPartial: scope.allowPartial, peerBytes }, { clock, cluster, holder, release });
   }
 
-  /** Adds to the catalog what stores named. An answer that names what cannot be is taken for none; its view ends by itself. */
-  #take({ answers, becauseOf }: DigestRoundOutcome, floors: ReadonlyMap<TenantId, number>): DigestRoundOutcome & { readonly isPlanShort: boolean } {
+  /**
+   * Adds to the catalog what stores named. An answer that names what cannot be is taken for none; its view ends by itself. `isUploadUnseen`: a store has read a segment
+   * in the bucket that waits at another store for all that this node knows, which has not said so. Only a LIST moves it then: the other may not answer any more.
+   */
+  #take({ answers, becauseOf }: DigestRoundOutcome, { entries, floors }: PinnedPlan): DigestRoundOutcome & { readonly isPlanShort: boolean; readonly isUploadUnseen: boolean } {
     const taken: HolderAnswer[] = [];
     const reasons = new Map(becauseOf);
+    const waiting = new Set(entries.filter(({ place }) => isOfStore(place)).map(({ key }) => key));
     let isPlanShort = false;
+    let isUploadUnseen = false;
     for (const one of answers) {
       const { answer, isOwn, member } = one;
       // Nothing counts below the floor. What this store sealed since the plan was made is in its catalog already.
@@ -208,9 +214,10 @@ export class ClusterHeads {
         continue;
       }
       if (outcomes.some((outcome) => outcome.kind !== "refused" || outcome.code !== "HEARD_BELOW_FLOOR")) isPlanShort = true;
+      if (news.some(({ isUploaded, key }, index) => isUploaded && outcomes[index]!.kind === "known" && waiting.has(key))) isUploadUnseen = true;
       taken.push(one);
     }
-    return { answers: taken, becauseOf: reasons, isPlanShort };
+    return { answers: taken, becauseOf: reasons, isPlanShort, isUploadUnseen };
   }
 
   /** True where the plan has what cannot be read, or lacks what can: notes in `silent` who did not answer, and who is back. */

@@ -19,6 +19,7 @@ import type { Catalog, CatalogEntry, HeardObject } from "@pyromesh/block";
 import { RecordColumns } from "@pyromesh/head";
 import { makeMatcher, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import type { Generation, PlainMatcher } from "../../compute/compute.ts";
+import type { Gate } from "../gate.ts";
 import type { PlannedObjects } from "./planned-objects.ts";
 import type { HeadMatcher, PinnedGenerations, ReleasedInto, ViewedHead } from "./ports.ts";
 import { TenantView } from "./tenant-view.ts";
@@ -57,6 +58,8 @@ export interface HeadViewModules {
   readonly catalog: Pick<Catalog, "plan">;
   readonly matcher: HeadMatcher;
   readonly releasedInto: ReleasedInto;
+  /** Bounds how many views are being made: each holds what it has listed so far. */
+  readonly gate: Gate;
 }
 
 export type OpenedView =
@@ -74,38 +77,18 @@ export interface HeadView {
 }
 
 export async function openHeadView(request: ViewRequest, modules: HeadViewModules, signal: AbortSignal): Promise<OpenedView> {
-  const { clock, generations, head, matcher, releasedInto } = modules;
+  const { gate, generations, head, matcher } = modules;
   const untilSeq = head.nextSeq;
   const pin = generations.pin();
   try {
-    const isForSpan = request.wants === "span";
-    const { objects, unknown } = isForSpan ? NO_OBJECTS : objectsToMatch(request, modules);
+    const { objects, unknown } = request.wants === "span" ? NO_OBJECTS : objectsToMatch(request, modules);
     if (unknown.length > 0) {
       pin.release();
       return { kind: "unknown", unknown };
     }
     const held = objects.length === 0 ? NOTHING : await matcher.match(objects, signal);
-    const turns = new Turns({ clock });
-    const admits = admitted(request.services);
-    const { startMs, endMs } = request;
-    const collected: (readonly [TenantId, RecordColumns])[] = [];
-    for (const tenant of isForSpan ? [] : request.tenants) {
-      const columns = new RecordColumns();
-      collected.push([tenant, columns]);
-      const filter = { tenant, startMs, endMs, admits, untilSeq };
-      let fromSeq: number | undefined = head.collect(filter, columns);
-      while (fromSeq !== undefined) {
-        if (turns.areDue) await turns.give();
-        signal.throwIfAborted();
-        fromSeq = head.collect(filter, columns, fromSeq);
-      }
-    }
-    // In the turn of the last page: what left the head before is remembered by now.
-    const named = releasedInto
-      .within(request.tenants, windowStartOf(startMs), windowStartOf(endMs))
-      .filter(({ meta }) => meta.maxTimeMs >= startMs && meta.minTimeMs <= endMs && !isCovered(request.planned, meta));
-    const tenants = new Map<TenantId, TenantView>();
-    for (const [tenant, columns] of collected) if (columns.count > 0) tenants.set(tenant, await TenantView.of(columns, held, turns));
+    // The gate comes after the match: one tenant's slow reads of the bucket must not keep the others waiting.
+    const { named, tenants } = await gate.run(() => collect(request, untilSeq, held, modules, signal));
     const views = [...tenants.values()];
     const recordCount = views.reduce((sum, view) => sum + view.recordCount, 0);
     const sizeBytes = views.reduce((sum, view) => sum + view.sizeBytes, 0);
@@ -114,6 +97,39 @@ export async function openHeadView(request: ViewRequest, modules: HeadViewModule
     pin.release();
     throw error;
   }
+}
+
+/** The records below `untilSeq` but those in `held`, and into which segments others left. */
+async function collect(
+  request: ViewRequest,
+  untilSeq: number,
+  held: ReadonlySet<string>,
+  { clock, head, releasedInto }: HeadViewModules,
+  signal: AbortSignal,
+): Promise<{ readonly tenants: ReadonlyMap<TenantId, TenantView>; readonly named: readonly HeardObject[] }> {
+  signal.throwIfAborted();
+  const turns = new Turns({ clock });
+  const admits = admitted(request.services);
+  const { startMs, endMs } = request;
+  const collected: (readonly [TenantId, RecordColumns])[] = [];
+  for (const tenant of request.wants === "span" ? [] : request.tenants) {
+    const columns = new RecordColumns();
+    collected.push([tenant, columns]);
+    const filter = { tenant, startMs, endMs, admits, untilSeq };
+    let fromSeq: number | undefined = head.collect(filter, columns);
+    while (fromSeq !== undefined) {
+      if (turns.areDue) await turns.give();
+      signal.throwIfAborted();
+      fromSeq = head.collect(filter, columns, fromSeq);
+    }
+  }
+  // In the turn of the last page: what left the head before is remembered by now.
+  const named = releasedInto
+    .within(request.tenants, windowStartOf(startMs), windowStartOf(endMs))
+    .filter(({ meta }) => meta.maxTimeMs >= startMs && meta.minTimeMs <= endMs && !isCovered(request.planned, meta));
+  const tenants = new Map<TenantId, TenantView>();
+  for (const [tenant, columns] of collected) if (columns.count > 0) tenants.set(tenant, await TenantView.of(columns, held, turns));
+  return { tenants, named };
 }
 
 // --- helpers ----------------------------------------------------------------------------------------------------------

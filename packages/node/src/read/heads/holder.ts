@@ -42,8 +42,8 @@ export interface HolderModules {
 }
 
 const SCANS_AT_ONCE_MAX = 8;
-/** Each holds what it has listed so far, which counts as a view only at its end. */
-const DIGESTS_AT_ONCE_MAX = 4;
+/** Views being made: each holds what it has listed so far, which counts among the views only at its end. */
+const COLLECTS_AT_ONCE_MAX = 4;
 /** Records of higher ranks are read and interned in steps of this many bytes, so that a query holds no more of them at once. */
 const STEP_BYTES = 4 * 2 ** 20;
 const READ_COUNT_MAX = 256;
@@ -53,7 +53,7 @@ export class Holder {
   readonly views: HeadViews;
   readonly #bootId: string;
   readonly #modules: HolderModules;
-  readonly #digests = new Gate(DIGESTS_AT_ONCE_MAX);
+  readonly #collects = new Gate(COLLECTS_AT_ONCE_MAX);
   readonly #scans: Gate;
 
   constructor({ bootId, scansAtOnceMax = SCANS_AT_ONCE_MAX, ...views }: HolderOptions, modules: HolderModules) {
@@ -67,14 +67,9 @@ export class Holder {
   }
 
   /** `member`: the name of who asks. */
-  digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
-    return this.#digests.run(() => this.#digest(member, request, signal));
-  }
-
-  async #digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
-    signal.throwIfAborted();
+  async digest(member: string, request: DigestRequest, signal: AbortSignal): Promise<DigestAnswer> {
     const { clock, head, membersDigest, releasedInto } = this.#modules;
-    const opened = await openHeadView(request, this.#modules, signal);
+    const opened = await openHeadView(request, { ...this.#modules, gate: this.#collects }, signal);
     const about = {
       question: request.question,
       storeId: toHex(head.storeId),

@@ -1,18 +1,22 @@
-/** Random histories of pushes, flushes, faults and queries over three stores, step by step and in the middle of queries: an answer is exact, or refused. */
+/** Random histories of pushes, flushes, faults and queries over three or five stores, step by step and in the middle of queries: an answer is exact, or refused. */
 import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import { HeadsWorld, RECORDS_MAX } from "../../testing/heads-world.ts";
 
-const NAMES = ["a", "b", "c"] as const;
+const THREE = ["a", "b", "c"];
+const FIVE = [...THREE, "d", "e"];
+const REPLICATION = 3;
 const STEP_COUNT = 40;
 const ACKS = 2;
 
 class History {
   readonly world: HeadsWorld;
   readonly steps: string[] = [];
+  readonly #names: readonly string[];
   readonly #random: ReturnType<typeof seededRandom>;
   readonly #down = new Set<string>();
   #nextNumber = 0;
+  #isCalm = false;
   /** Records that some store may hold, and those that were acknowledged. */
   readonly pushed = new Set<number>();
   readonly acked = new Set<number>();
@@ -20,7 +24,8 @@ class History {
   refused = 0;
 
   constructor(seed: number) {
-    this.world = new HeadsWorld(NAMES, { seed });
+    this.#names = seed % 2 === 0 ? THREE : FIVE;
+    this.world = new HeadsWorld(this.#names, { seed, replication: REPLICATION });
     this.#random = seededRandom(seed);
   }
 
@@ -31,22 +36,27 @@ class History {
       if (method === "release-pin" || this.#draw(4) > 0) return;
       await this.#flushStep(to);
       if (this.#draw(3) === 0) await this.#push();
+      if (this.#draw(20) === 0) {
+        this.#note(`${to} forgets its views`);
+        world.of(to).holder.views.stop();
+      }
     };
     for (let step = 0; step < STEP_COUNT; step++) {
       await world.pass(1 + this.#draw(5));
       await this.#step();
     }
+    this.#isCalm = true;
     world.cluster.onRequest = () => {};
     world.cluster.heal();
-    for (const name of NAMES) world.cluster.updateMember(name, { isSuspect: false });
-    for (const name of NAMES) await this.#query(name, { mustAnswer: true });
+    for (const name of this.#names) world.cluster.updateMember(name, { isSuspect: false });
+    for (const name of this.#names) await this.#query(name, { mustAnswer: true });
   }
 
   async #step(): Promise<void> {
     const { cluster } = this.world;
-    const name = this.#one(NAMES);
-    const other = this.#one(NAMES.filter((one) => one !== name));
-    switch (this.#draw(12)) {
+    const name = this.#one(this.#names);
+    const other = this.#one(this.#names.filter((one) => one !== name));
+    switch (this.#draw(13)) {
       case 0:
       case 1:
       case 2:
@@ -84,6 +94,8 @@ class History {
         this.#note(`${name} suspects ${other}: ${isSuspect}`);
         return;
       }
+      case 11:
+        return this.#hide(name, other);
       default:
         return this.#query(name);
     }
@@ -92,12 +104,30 @@ class History {
   async #push(): Promise<void> {
     const isRetry = this.#nextNumber > 0 && (this.#draw(4) === 0 || this.#nextNumber >= RECORDS_MAX);
     const number = isRetry ? this.#draw(this.#nextNumber) : this.#nextNumber++;
-    const list = this.#shuffled(NAMES);
+    const list = this.#shuffled(this.#names).slice(0, REPLICATION);
     const at = list.filter((name) => !this.#down.has(name) && this.#draw(4) > 0);
     this.#note(`push ${number} ${list.join("")} at ${at.join("")}`);
     this.pushed.add(number);
     await this.world.push(number, list, at);
     if (at.length >= ACKS) this.acked.add(number);
+  }
+
+  /** A member does not know of another, until it learns of it from one that it asks. */
+  #hide(name: string, other: string): void {
+    const cluster = this.world.cluster.of(name);
+    const { members } = cluster.view;
+    // A member joins by the word of a majority, which knows it from then on: so nobody is unknown to more than a minority.
+    if (members.length < this.#names.length || this.#names.some((one) => one !== name && this.world.cluster.of(one).view.members.length < this.#names.length)) return;
+    this.#note(`${name} does not know ${other}`);
+    cluster.update({ members: members.filter((member) => member.name !== other), digest: "ff".repeat(16) });
+    cluster.learnFrom = (from) => {
+      if (!this.#isCalm && this.#draw(8) === 0) return Promise.reject(new Error("lost"));
+      this.#note(`${name} learns from ${from}`);
+      const known = new Set(cluster.view.members.map((member) => member.name));
+      const news = this.#names.filter((one) => !known.has(one)).map((one) => this.world.cluster.of(one).view.self);
+      cluster.update({ members: [...cluster.view.members, ...news], digest: "0".repeat(32) });
+      return Promise.resolve();
+    };
   }
 
   async #flushStep(name: string): Promise<void> {
@@ -157,5 +187,6 @@ describe("a query over several heads: random histories", () => {
       refused += history.refused;
     }
     expect(answered, `${refused} were refused`).greaterThan(3 * count - 1);
+    if (process.env["HEADS_SEEDS"] !== undefined) process.stdout.write(`${answered} answered, ${refused} refused\n`);
   });
 });
