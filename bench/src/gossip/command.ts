@@ -6,7 +6,7 @@
  *   change   from a member's change until all know it
  *   crash    from a machine that is gone without a word, or a process whose links close, until each of the others holds it for dead
  *   calm     a long time at 5 % loss: whom somebody declares dead in it lives
- *   split    the cluster falls in two halves for 10 minutes, and becomes one again
+ *   split    the cluster falls in two halves for minutes, and becomes one again
  *
  * The same seed gives the same figures on any machine.
  */
@@ -21,7 +21,7 @@ const USAGE = `usage: npm run bench -- gossip [options]
   --sizes N,N        numbers of members (10,100,1000)
   --seed N           (1)
   --calm-hours H,H   simulated hours at 5 % loss, for each size (24,0.5,0.02)
-  --split-minutes N  (10)
+  --split-minutes N,N  for each size (10,10,2)
   --quick            a tenth of the trials
   --out FILE         where the table is written (docs/cluster-scale.md); - for nowhere
 `;
@@ -29,7 +29,6 @@ const USAGE = `usage: npm run bench -- gossip [options]
 export interface ScaleOptions {
   readonly seed: number;
   readonly isQuick: boolean;
-  readonly splitMinutes: number;
 }
 
 export interface ScaleResult {
@@ -41,7 +40,8 @@ export interface ScaleResult {
   readonly crashClosed: Figures;
   readonly falseDeathsInCrashes: number;
   readonly calm: { readonly hours: number; readonly suspicionCount: number; readonly deathCount: number };
-  readonly split: { readonly deathCount: number; readonly inContactMs: number | undefined; readonly convergedMs: number | undefined };
+  readonly crashCount: number;
+  readonly split: { readonly minutes: number; readonly deathCount: number; readonly inContactMs: number | undefined; readonly convergedMs: number | undefined };
 }
 
 export async function runGossipCommand(args: readonly string[]): Promise<number> {
@@ -55,16 +55,17 @@ export async function runGossipCommand(args: readonly string[]): Promise<number>
       sizes: { type: "string", default: "10,100,1000" },
       seed: { type: "string", default: "1" },
       "calm-hours": { type: "string", default: "24,0.5,0.02" },
-      "split-minutes": { type: "string", default: "10" },
+      "split-minutes": { type: "string", default: "10,10,2" },
       quick: { type: "boolean", default: false },
       out: { type: "string", default: "docs/cluster-scale.md" },
     },
   });
-  const options: ScaleOptions = { seed: Number(values.seed), isQuick: values.quick, splitMinutes: Number(values["split-minutes"]) };
+  const options: ScaleOptions = { seed: Number(values.seed), isQuick: values.quick };
   const calmHours = values["calm-hours"].split(",").map(Number);
+  const splitMinutes = values["split-minutes"].split(",").map(Number);
   const results: ScaleResult[] = [];
   for (const [at, text] of values.sizes.split(",").entries()) {
-    results.push(measure(Number(text), calmHours[at] ?? 0.02, options));
+    results.push(measure(Number(text), { calmHours: calmHours[at] ?? 0.02, splitMinutes: splitMinutes[at] ?? 2, ...options }));
     if (values.out !== "-") writeFileSync(values.out, printScale(results, options)); // after each size: the largest takes long
   }
   process.stdout.write(printScale(results, options));
@@ -74,20 +75,34 @@ export async function runGossipCommand(args: readonly string[]): Promise<number>
 const LOSS = 0.05;
 const SETTLE_MS = 10_000;
 
-function measure(size: number, calmHours: number, options: ScaleOptions): ScaleResult {
+interface SizeOptions extends ScaleOptions {
+  readonly calmHours: number;
+  readonly splitMinutes: number;
+}
+
+/** Of a large cluster two worlds serve for everything: to make one takes longer than what is measured in it. */
+function measure(size: number, options: SizeOptions): ScaleResult {
   const note = (part: string): void => void process.stderr.write(`${new Date().toISOString().slice(11, 19)} ${size} members: ${part}\n`);
+  const worldOf = (loss: number): (() => MembershipWorld) => {
+    let seed = options.seed;
+    const shared = size > 500 ? settledWorld(size, seed, loss) : undefined;
+    return () => shared ?? settledWorld(size, seed++, loss);
+  };
   note("idle");
-  const idle = measureIdle(size, options);
-  note("change");
-  const change = measureChange(size, 0, options);
-  const changeAtLoss = measureChange(size, LOSS, options);
-  note("crash");
-  const silent = measureCrashes(size, true, options);
-  const closed = measureCrashes(size, false, options);
-  note("calm");
-  const calm = measureCalm(size, calmHours, options);
+  const quiet = worldOf(0);
+  const idle = measureIdle(quiet());
   note("split");
-  const split = measureSplit(size, options);
+  const split = measureSplit(quiet(), options.splitMinutes);
+  note("change");
+  const change = measureChange(size, quiet, options);
+  note("calm, at loss");
+  const lossy = worldOf(LOSS);
+  const calm = measureCalm(lossy(), options);
+  note("change, at loss");
+  const changeAtLoss = measureChange(size, lossy, options);
+  note("crash, at loss");
+  const silent = measureCrashes(size, lossy, { ...options, isSilent: true });
+  const closed = measureCrashes(size, lossy, { ...options, isSilent: false });
   return {
     size,
     idle,
@@ -95,6 +110,7 @@ function measure(size: number, calmHours: number, options: ScaleOptions): ScaleR
     changeAtLoss: figuresOf(changeAtLoss),
     crashSilent: figuresOf(silent.timesMs),
     crashClosed: figuresOf(closed.timesMs),
+    crashCount: silent.count,
     falseDeathsInCrashes: silent.falseCount + closed.falseCount,
     calm,
     split,
@@ -108,8 +124,8 @@ function settledWorld(size: number, seed: number, loss: number): MembershipWorld
   return world;
 }
 
-function measureIdle(size: number, { seed }: ScaleOptions): ScaleResult["idle"] {
-  const world = settledWorld(size, seed, 0);
+function measureIdle(world: MembershipWorld): ScaleResult["idle"] {
+  const size = world.live.length;
   const durationMs = size > 500 ? 15_000 : 60_000; // the comparison of tables once in 15 s is in it
   const counted = world.live.filter((_, at) => at % Math.ceil(size / 20) === 0);
   world.counted = new Set(counted.map(({ name }) => name));
@@ -124,13 +140,13 @@ function measureIdle(size: number, { seed }: ScaleOptions): ScaleResult["idle"] 
 }
 
 /** Members begin to leave, one after the other. */
-function measureChange(size: number, loss: number, { seed, isQuick }: ScaleOptions): number[] {
-  const trialCount = Math.ceil((size > 500 ? 30 : 200) / (isQuick ? 10 : 1));
+function measureChange(size: number, worldOf: () => MembershipWorld, { isQuick }: ScaleOptions): number[] {
+  const trialCount = Math.ceil((size > 500 ? 12 : 200) / (isQuick ? 10 : 1));
   const perWorld = Math.min(size - 2, 50);
   const timesMs: number[] = [];
-  let world = settledWorld(size, seed, loss);
+  let world = worldOf();
   for (let trial = 0; trial < trialCount; trial++) {
-    if (trial > 0 && trial % perWorld === 0) world = settledWorld(size, seed + trial, loss);
+    if (trial > 0 && trial % perWorld === 0) world = worldOf();
     const member = world.member(nameOf(trial % perWorld));
     const sinceMs = world.nowMs;
     world.step(member, { kind: "changed", changes: member.core.table.leave(world.nowMs) });
@@ -146,16 +162,16 @@ function measureChange(size: number, loss: number, { seed, isQuick }: ScaleOptio
 }
 
 /** For each crash and each of the others, when it held the member for dead. */
-function measureCrashes(size: number, isSilent: boolean, { seed, isQuick }: ScaleOptions): { readonly timesMs: number[]; readonly falseCount: number } {
-  const trialCount = Math.ceil((size > 500 ? 4 : size > 50 ? 20 : 100) / (isQuick ? 10 : 1));
-  const perWorld = size > 500 ? 4 : size > 50 ? 10 : 1;
+function measureCrashes(size: number, worldOf: () => MembershipWorld, { isQuick, isSilent }: ScaleOptions & { readonly isSilent: boolean }): { readonly timesMs: number[]; readonly falseCount: number; readonly count: number } {
+  const count = Math.ceil((size > 500 ? 2 : size > 50 ? 20 : 100) / (isQuick ? 10 : 1));
+  const perWorld = size > 50 ? 10 : 1;
   const timesMs: number[] = [];
   let falseCount = 0;
-  let world = settledWorld(size, seed, LOSS);
-  for (let trial = 0; trial < trialCount; trial++) {
-    if (trial > 0 && trial % perWorld === 0) world = settledWorld(size, seed + trial, LOSS);
+  let world = worldOf();
+  for (let trial = 0; trial < count; trial++) {
+    if (trial > 0 && trial % perWorld === 0) world = worldOf();
     world.runFor(37 * (trial % 30));
-    const victim = nameOf(trial % size);
+    const victim = world.live.at(-1 - (trial % perWorld))!.name;
     const sinceMs = world.nowMs;
     const before = world.verdicts.length;
     world.crash(victim, { isSilent });
@@ -171,20 +187,18 @@ function measureCrashes(size: number, isSilent: boolean, { seed, isQuick }: Scal
     for (const _ of waiting) timesMs.push(Infinity);
     falseCount += world.verdicts.slice(before).filter(({ of }) => of !== victim).length;
   }
-  return { timesMs, falseCount };
+  return { timesMs, falseCount, count };
 }
 
-function measureCalm(size: number, hours: number, { seed, isQuick }: ScaleOptions): ScaleResult["calm"] {
-  const world = settledWorld(size, seed, LOSS);
-  const calmHours = isQuick ? hours / 10 : hours;
-  world.runFor(Math.round(calmHours * 3_600_000));
-  return { hours: calmHours, suspicionCount: world.suspicions.length, deathCount: world.verdicts.length };
+function measureCalm(world: MembershipWorld, { calmHours, isQuick }: SizeOptions): ScaleResult["calm"] {
+  const hours = isQuick ? calmHours / 10 : calmHours;
+  world.runFor(Math.round(hours * 3_600_000));
+  return { hours, suspicionCount: world.suspicions.length, deathCount: world.verdicts.length };
 }
 
-function measureSplit(size: number, { seed, splitMinutes }: ScaleOptions): ScaleResult["split"] {
-  const world = settledWorld(size, seed, 0);
+function measureSplit(world: MembershipWorld, minutes: number): ScaleResult["split"] {
   world.split((name) => Number(name.slice(name.lastIndexOf("-") + 1)) % 2);
-  world.runFor(splitMinutes * 60_000);
+  world.runFor(minutes * 60_000);
   const deathCount = world.verdicts.length;
   world.heal();
   const sinceMs = world.nowMs;
@@ -192,5 +206,5 @@ function measureSplit(size: number, { seed, splitMinutes }: ScaleOptions): Scale
   const inContactMs = world.runUntil(isInContact, 300_000);
   const isOne = (): boolean => isInContact() && world.live.every(({ core }) => core.suspects.size === 0) && world.isConverged;
   const convergedMs = inContactMs === undefined || world.runUntil(isOne, 300_000) === undefined ? undefined : world.nowMs - sinceMs;
-  return { deathCount, inContactMs, convergedMs };
+  return { minutes, deathCount, inContactMs, convergedMs };
 }

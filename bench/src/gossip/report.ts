@@ -2,7 +2,7 @@
 import type { Figures } from "./figures.ts";
 import type { ScaleOptions, ScaleResult } from "./command.ts";
 
-export function printScale(results: readonly ScaleResult[], { seed, splitMinutes }: ScaleOptions): string {
+export function printScale(results: readonly ScaleResult[], { seed }: ScaleOptions): string {
   const rows: [string, (result: ScaleResult) => string][] = [
     ["messages that a member sends per second, idle", ({ idle }) => idle.messagesPerSecond.toFixed(1)],
     ["bytes that a member sends per second, idle", ({ idle }) => Math.round(idle.bytesPerSecond).toLocaleString("en-US")],
@@ -13,7 +13,7 @@ export function printScale(results: readonly ScaleResult[], { seed, splitMinutes
     ["a process ends and its links close, at 5 % loss: p50, p99", ({ crashClosed }) => print(crashClosed)],
     ["others declared dead meanwhile", ({ falseDeathsInCrashes }) => String(falseDeathsInCrashes)],
     ["calm at 5 % loss: simulated hours; suspicions; false deaths", ({ calm }) => `${calm.hours}; ${calm.suspicionCount}; ${calm.deathCount}`],
-    [`two halves for ${splitMinutes} min: declared dead`, ({ split }) => String(split.deathCount)],
+    ["two halves for minutes: how long; declared dead", ({ split }) => `${split.minutes} min; ${split.deathCount}`],
     ["after the heal, until all are in contact", ({ split }) => seconds(split.inContactMs)],
     ["after the heal, until all know the same and suspect nobody", ({ split }) => seconds(split.convergedMs)],
   ];
@@ -28,7 +28,7 @@ export function printScale(results: readonly ScaleResult[], { seed, splitMinutes
     `|---|${results.map(() => "---|").join("")}`,
     ...rows.map(([title, print_]) => `| ${title} | ${results.map(print_).join(" | ")} |`),
     "",
-    `Trials: ${results.map(({ size, change, crashSilent }) => `${change.count} changes and ${Math.round(crashSilent.count / (size - 1))} crashes of each kind at ${size.toLocaleString("en-US")} members`).join(", ")}.`,
+    `Trials: ${results.map(({ size, change, crashCount }) => `${change.count} changes and ${crashCount} crashes of each kind at ${size.toLocaleString("en-US")} members`).join(", ")}.`,
     "",
   ];
   return lines.join("\n");

@@ -9,7 +9,7 @@
  * What must stay true: one event at a time, in the order in which it came; the listeners of a change are called in the turn of the change.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, type Counter, type Histogram, type Logger, type Metrics, type Random, type Timer } from "@pyromesh/base";
-import type { ClusterView, StoreId } from "@pyromesh/ring";
+import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
@@ -80,6 +80,9 @@ export class Membership {
   readonly #persistedWaits = new Set<() => void>();
   readonly #ownCloses = new Set<string>();
   readonly #metrics: MembershipMetrics;
+  /** What the log says last of each member: bounded by the table. */
+  readonly #loggedStates = new Map<string, MemberState>();
+  #loggedFault: string | undefined;
   #learnNumber = 0;
   #view: ClusterView | undefined;
   #timer: Timer | undefined;
@@ -357,7 +360,24 @@ export class Membership {
 
   #announce(): void {
     this.#view = undefined;
+    this.#logChanges(this.view);
     for (const listener of this.#listeners) listener(this.view);
+  }
+
+  #logChanges({ members, gone, self }: ClusterView): void {
+    const { logger } = this.#modules;
+    for (const list of [members, gone]) {
+      for (const { name, state, clusterAddress } of list) {
+        const before = this.#loggedStates.get(name);
+        if (before === state) continue;
+        this.#loggedStates.set(name, state);
+        if (name !== self.name || before !== undefined) logger.info(name === self.name ? "this node has another state in the cluster" : "a member has another state", { member: name, state, before: before ?? "unknown", address: clusterAddress });
+      }
+    }
+    const { fault } = this.#table;
+    if (fault === undefined || fault.message === this.#loggedFault) return;
+    this.#loggedFault = fault.message;
+    logger.error(`this node takes no requests: ${fault.message}`, { code: fault.code });
   }
 
   /** One write at a time; what changes meanwhile follows in the next. */

@@ -211,6 +211,7 @@ describe("detector", () => {
 
   it("a large cluster: a heartbeat that is younger than the suspicion ends it", () => {
     const rig = new Rig(40);
+    rig.answering.clear();
     rig.accuse("m2");
     expect(rig.detector.isSuspect("m1")).to.equal(true);
     rig.pass(2000);

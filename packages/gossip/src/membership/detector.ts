@@ -204,12 +204,7 @@ export class Detector {
       for (const target of this.#targets.values()) this.#probe(target, nowMs, actions);
       return;
     }
-    let again = 0;
-    for (const target of this.#open) {
-      if (target.suspicion?.accusers.has(this.#self) !== true) continue;
-      this.#probe(target, nowMs, actions); // an answer takes the accusation back
-      if (++again >= this.#settings.fullMeshMax) break;
-    }
+    this.#probeSuspects(nowMs, actions);
     if (nowMs < this.#nextRoundMs) return;
     this.#nextRoundMs = nowMs + this.#settings.probeIntervalMs * this.#health; // with a score of 0 at the next call
     const target = this.#nextInOrder();
@@ -334,6 +329,20 @@ export class Detector {
       target.unheardSinceMs = nowMs;
     }
     actions.push({ kind: "probe", member: target.name });
+  }
+
+  /**
+   * An answer ends a suspicion. Its own accusations a node checks each time; those that it took over, so often that some members of all do: who lives is
+   * not flooded, and who does not is accused by more.
+   */
+  #probeSuspects(nowMs: number, actions: DetectorAction[]): void {
+    const part = this.#settings.fullMeshMax / this.#targets.size;
+    let count = 0;
+    for (const target of this.#open) {
+      if (target.suspicion === undefined || (!target.suspicion.accusers.has(this.#self) && this.#random.float() >= part)) continue;
+      this.#probe(target, nowMs, actions);
+      if (++count >= this.#settings.fullMeshMax) return;
+    }
   }
 
   #nextInOrder(): Target | undefined {

@@ -59,11 +59,11 @@ export class NewsQueue {
     return members.slice(0, count);
   }
 
-  /** Up to `countMax` keys, those told least often first. They count as told once more to each of `receiverCount` members, of `memberCount` in all. */
+  /** Up to `countMax` keys, those told least often first. They count as told once more to each of `receiverCount` members, of `memberCount` besides this node. */
   take(countMax: number, receiverCount: number, memberCount: number): string[] {
     if (receiverCount === 0) return [];
     const isFullMesh = memberCount < this.#settings.fullMeshMax;
-    const limit = isFullMesh ? this.#settings.fullMeshRounds : this.#settings.retransmitFactor * Math.ceil(Math.log10(memberCount + 1));
+    const limit = isFullMesh ? this.#settings.fullMeshRounds : this.#settings.retransmitFactor * Math.ceil(Math.log10(memberCount + 2));
     let keys = [...this.#sentCount.keys()];
     if (keys.length > countMax) keys = keys.sort((a, b) => this.#sentCount.get(a)! - this.#sentCount.get(b)!).slice(0, countMax); // stable: the older first
     for (const key of keys) {

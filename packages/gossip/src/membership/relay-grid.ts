@@ -12,6 +12,7 @@
  * names whose word it is and about whom.
  */
 export class RelayGrid {
+  readonly size: number;
   readonly rowMates: readonly number[];
   readonly columnMates: readonly number[];
   /** By row mate: the members of the columns that it relays to, itself among them. */
@@ -19,6 +20,7 @@ export class RelayGrid {
 
   /** `ids`: sorted, distinct, `self` among them. */
   constructor(ids: readonly number[], self: number) {
+    this.size = ids.length;
     const rowCount = Math.max(1, Math.round(Math.sqrt(ids.length)));
     const long = ids.length % rowCount; // so many rows have one more
     const short = Math.floor(ids.length / rowCount);

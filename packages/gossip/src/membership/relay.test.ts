@@ -67,7 +67,7 @@ describe("relay", () => {
 
     constructor(size: number, vouched: (by: string, name: string) => number = () => 1) {
       const random = seededRandom(3);
-      this.ids = Array.from({ length: size }, (_, i) => ({ id: Math.floor(random.float() * 2 ** 32), name: `m${i}`, storeId: `s${i}`, vouchedIncarnation: 1 })).sort((a, b) => a.id - b.id);
+      this.ids = Array.from({ length: size }, (_, i) => ({ id: Math.floor(random.float() * 2 ** 32), name: `m${i}`, storeId: `s${i}`, vouchedIncarnation: 1, isInGrid: true })).sort((a, b) => a.id - b.id);
       for (const { id, name } of this.ids) {
         const relay = new Relay();
         relay.setRoster(this.ids.map((member) => ({ ...member, vouchedIncarnation: vouched(name, member.name) })), id);
@@ -112,6 +112,17 @@ describe("relay", () => {
     const ring = new Ring(30, (by, name) => (by === "m3" && name === "m7" ? 0 : 1));
     for (let counter = 1; counter <= 10; counter++) ring.beat(counter, counter * 1000);
     expect(ring.words.get("m7")!.has("m3")).to.equal(false);
+  });
+
+  it("who suspects a member hears its heartbeats all the same", () => {
+    const ring = new Ring(30);
+    const { id } = ring.ids.find(({ name }) => name === "m3")!;
+    ring.relays.get("m3")!.setRoster(
+      ring.ids.map((member) => ({ ...member, isInGrid: member.name !== "m7" })),
+      id,
+    );
+    for (let counter = 1; counter <= 10; counter++) ring.beat(counter, counter * 1000);
+    expect(ring.relays.get("m3")!.heardMs(ring.ids.find(({ name }) => name === "m7")!.id)).to.be.at.least(9000);
   });
 
   it("words and heartbeats of who fell silent are passed on for 5 s and no longer", () => {

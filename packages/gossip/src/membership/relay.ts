@@ -24,6 +24,8 @@ export interface RelayMember {
   readonly storeId: string;
   /** The incarnation at which this node vouches for it: its entry is on disk, it is full and not fenced. -1: this node does not. */
   readonly vouchedIncarnation: number;
+  /** It has a place in the grid. One that is suspected has none, so that it is no hole; its heartbeats are heard all the same. */
+  readonly isInGrid: boolean;
 }
 
 /** What was heard longer ago is not passed on: it could no longer count (the lease is 5 s). */
@@ -55,12 +57,13 @@ export class Relay {
   /** As many as take part. */
   #slots = new Map<number, Slot>();
   #self = 0;
+  #gridSize = 0;
   #rowMates: readonly Slot[] = [];
   #columnMates: readonly Slot[] = [];
   /** By row mate, in their order: the members that it relays to. */
   #relayedTo: readonly (readonly Slot[])[] = [];
 
-  /** Who takes part, in the order of their distinct ids, this node among them. */
+  /** Who takes part, in the order of their distinct ids, this node among them and in the grid. */
   setRoster(members: readonly RelayMember[], self: number): void {
     const slots = new Map<number, Slot>();
     for (const { id, name, storeId, vouchedIncarnation } of members) {
@@ -71,7 +74,11 @@ export class Relay {
       } else slots.set(id, { id, name, storeId, vouchedIncarnation, beat: NO_HEARTBEAT, beatMs: -Infinity, words: undefined, wordsMs: -Infinity, heardSentMs: -Infinity });
     }
     const slotsOf = (ids: readonly number[]): Slot[] => ids.map((id) => slots.get(id)!);
-    const grid = new RelayGrid([...slots.keys()], self);
+    const grid = new RelayGrid(
+      members.filter(({ isInGrid }) => isInGrid).map(({ id }) => id),
+      self,
+    );
+    this.#gridSize = grid.size;
     this.#slots = slots;
     this.#self = self;
     this.#rowMates = slotsOf(grid.rowMates);
@@ -134,8 +141,9 @@ export class Relay {
     return names;
   }
 
-  get size(): number {
-    return this.#slots.size;
+  /** Members in the grid, this node included. */
+  get gridSize(): number {
+    return this.#gridSize;
   }
 
   /** The member answered a probe of this node. */

@@ -1,3 +1,4 @@
+import { seededRandom } from "@pyromesh/base";
 import { expect } from "chai";
 import { MembershipWorld, nameOf } from "../testing/membership-world.ts";
 
@@ -230,6 +231,48 @@ describe("membership in a world of nodes", () => {
     expect(world.runUntil(() => majority.every(({ core }) => core.table.isInContact(world.nowMs) && [...core.table.entries].filter(({ status }) => status === "dead").length === 16), 120 * SECOND)).to.be.below(60 * SECOND);
     world.heal();
     expect(world.runUntil(() => isReady(world) && world.isConverged, 120 * SECOND)).to.be.below(60 * SECOND);
+  });
+
+  it("random faults on five members: after the heal all are in contact and know the same within 10 s", function () {
+    this.timeout(120_000);
+    for (let seed = 1; seed <= 40; seed++) {
+      const random = seededRandom(seed);
+      const world = settled(5, { seed, loss: random.float() < 0.5 ? 0.1 : 0, isGossipOn: random.float() < 0.5 });
+      const pick = (): string => nameOf(Math.floor(random.float() * 5));
+      const down = new Set<string>();
+      const paused = new Set<string>();
+      for (let action = 0; action < 25; action++) {
+        const name = pick();
+        const isHere = !down.has(name) && !paused.has(name);
+        switch (Math.floor(random.float() * 6)) {
+          case 0:
+            if (isHere) world.crash(name, { isSilent: random.float() < 0.5 });
+            if (isHere) down.add(name);
+            break;
+          case 1:
+            if (down.delete(name)) world.restart(name);
+            break;
+          case 2:
+            if (isHere) world.pause(name);
+            if (isHere) paused.add(name);
+            break;
+          case 3:
+            if (paused.delete(name)) world.resume(name);
+            break;
+          case 4:
+            world.cut(name, pick());
+            break;
+          default:
+            world.heal();
+        }
+        world.runFor(Math.floor(random.float() * 8 * SECOND));
+      }
+      world.heal();
+      for (const name of paused) world.resume(name);
+      for (const name of down) world.restart(name);
+      const tookMs = world.runUntil(() => isReady(world) && world.isConverged, 60 * SECOND);
+      expect(tookMs, `seed ${seed}`).to.be.below(10 * SECOND);
+    }
   });
 
   it("the same seed gives the same history", () => {

@@ -623,19 +623,19 @@ export class MembershipCore {
     this.#probeForContact(nowMs);
   }
 
-  /** Full members that are not suspected: a silent one would be a hole in the grid. Of two that share an id, neither. */
+  /** The full members. Of two that share an id, neither. */
   #setRoster(): void {
     this.#isRosterStale = false;
     const { storeId: ownStoreId } = this.table.own;
     const self = relayId(ownStoreId);
-    const own: RelayMember = { id: self, name: this.#self, storeId: ownStoreId, vouchedIncarnation: -1 };
+    const own: RelayMember = { id: self, name: this.#self, storeId: ownStoreId, vouchedIncarnation: -1, isInGrid: true };
     const members = new Map<number, RelayMember | undefined>([[self, own]]);
     for (const entry of this.table.entries) {
       const { name, status, storeId, incarnation } = entry;
-      if ((status !== "alive" && status !== "leaving") || name === this.#self || this.#suspects.has(name) || !this.table.isMemberFull(name)) continue;
+      if ((status !== "alive" && status !== "leaving") || name === this.#self || !this.table.isMemberFull(name)) continue;
       const id = relayId(storeId);
       const isVouchedFor = this.table.isFull && !this.#unpersisted.has(name) && !this.table.fences(entry);
-      members.set(id, members.has(id) ? undefined : { id, name, storeId, vouchedIncarnation: isVouchedFor ? incarnation : -1 });
+      members.set(id, members.has(id) ? undefined : { id, name, storeId, vouchedIncarnation: isVouchedFor ? incarnation : -1, isInGrid: !this.#suspects.has(name) });
     }
     members.set(self, own);
     const roster = [...members.values()].filter((member) => member !== undefined).sort((a, b) => a.id - b.id);
@@ -657,9 +657,9 @@ export class MembershipCore {
   #probeForContact(nowMs: number): void {
     const { voters, needed } = this.table.electorate;
     const stale = this.#relay.deaf(nowMs - WORD_AGE_MAX_MS);
-    const freshCount = this.#relay.size - stale.length;
+    const freshCount = voters.length - stale.length;
     // Not where nothing can help: too few members are left that are not suspected.
-    if (freshCount >= needed || this.#relay.size < needed) return;
+    if (freshCount >= needed || this.#relay.gridSize < needed) return;
     const count = Math.min(Math.ceil(voters.length / 4), Math.ceil((needed - freshCount) * 1.25));
     for (const name of draw(stale, count, this.#random)) this.#send(name, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }
