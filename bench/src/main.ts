@@ -2,6 +2,7 @@
 import { runCommitsCommand } from "./commits/command.ts";
 import { runContentionCommand } from "./contention/command.ts";
 import { runDuelCommand } from "./duel/command.ts";
+import { runGossipCommand } from "./gossip/command.ts";
 import { runLoadCommand } from "./load/command.ts";
 import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
@@ -10,6 +11,7 @@ const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<numb
   commits: runCommitsCommand,
   contention: runContentionCommand,
   duel: runDuelCommand,
+  gossip: runGossipCommand,
   layouts: runLayoutsCommand,
   load: runLoadCommand,
   sections: runSectionsCommand,

@@ -19,6 +19,7 @@ import { queryOnce, startLoad } from "./load.mjs";
 /** How long a cluster that has healed may take until its queries are complete again. */
 const ANSWERS_TIMEOUT_MS = 60_000;
 const WRONG_SHOWN_MAX = 20;
+const FAILURES_SHOWN_MAX = 15;
 
 /** Resolves with the report. `radosgw`: a running S3 server (see startRadosgw of the block package); undefined: a folder is the bucket. */
 export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, seed = Date.now() % 1e9, pusherCount = 4, querierCount = 2, pauseMs = 20, radosgw, print = () => {}, restMs = 1_000 }) {
@@ -95,6 +96,7 @@ function reportOf({ seed, done, ledger, wrong, receipts, failure }) {
     wrongAnswers: wrong.length,
     failedPushes: ledger.failures.push,
     failedQueries: ledger.failures.query,
+    failures: ledger.failureKinds().slice(0, FAILURES_SHOWN_MAX),
     longestGapMs: { push: Math.round(ledger.longestGapMs.push), query: Math.round(ledger.longestGapMs.query) },
     receipts,
     wrong: wrong.slice(0, WRONG_SHOWN_MAX),
@@ -137,6 +139,7 @@ export function printReport(report) {
     `seed ${seed}, ${faults} faults, ${report.pushes} pushes`,
     `acked ${acked}  lost ${lost}  doubled ${doubled}  refused ${refused}  unknown ${unknown}  wrong answers ${wrongAnswers}`,
     `requests that failed: ${failedPushes} pushes, ${failedQueries} queries; longest gap: pushes ${longestGapMs.push} ms, queries ${longestGapMs.query} ms`,
+    ...report.failures.map((words) => `  ${words}`),
     ...report.wrong.map((words) => `WRONG ${words}`),
     ...(report.failure === undefined ? [] : [`FAILED ${report.failure}`]),
   ];

@@ -7,12 +7,14 @@
  *   refused   answered 4xx: it must not be there
  */
 export const SERVICE_COUNT = 16;
+const FAILURE_KINDS_MAX = 200;
 
 export class Ledger {
   /** n -> { state, ackedAtMs } */
   #pushes = new Map();
   #nextNumber = 0;
   #problems = new Map();
+  #failureKinds = new Map();
   ackedCount = 0;
   unknownCount = 0;
   refusedCount = 0;
@@ -51,8 +53,16 @@ export class Ledger {
     this.#lastSuccess.set(kind, nowMs);
   }
 
-  failed(kind) {
+  /** `words`: what was answered; equal ones are counted together. */
+  failed(kind, words) {
     this.failures[kind]++;
+    const name = `${kind}: ${words}`;
+    if (this.#failureKinds.size < FAILURE_KINDS_MAX || this.#failureKinds.has(name)) this.#failureKinds.set(name, (this.#failureKinds.get(name) ?? 0) + 1);
+  }
+
+  /** What failed requests were answered, the most frequent first. */
+  failureKinds() {
+    return [...this.#failureKinds].sort((a, b) => b[1] - a[1]).map(([words, count]) => `${count} x ${words}`);
   }
 
   get pushCount() {

@@ -49,18 +49,15 @@ async function pushOnce(ledger, draw, startMs) {
   for (let tries = 0; tries < PUSH_TRIES_MAX; tries++) {
     const url = draw();
     if (url === undefined) return;
-    const status = await post(`${url}/push.v1.PusherService/Push`, body)
-      .then(async (reply) => {
-        await reply.arrayBuffer();
-        return reply.status;
-      })
-      .catch(() => undefined);
+    const { status, text } = await post(`${url}/push.v1.PusherService/Push`, body)
+      .then(async (reply) => ({ status: reply.status, text: await reply.text() }))
+      .catch((error) => ({ status: undefined, text: String(error.cause ?? error) }));
     if (status === 200) {
       ledger.acked(n);
       ledger.succeeded("push");
       return;
     }
-    ledger.failed("push");
+    ledger.failed("push", `${status ?? "no answer"} ${shortened(text)}`);
     if (status !== undefined && status >= 400 && status < 500 && tries === 0) return ledger.refused(n);
     await sleep(100);
   }
@@ -82,11 +79,11 @@ export async function queryOnce({ ledger, url, service, startMs, onWrong = () =>
     reply = await post(`${url}/querier.v1.QuerierService/SelectMergeStacktraces`, JSON.stringify(message), timeoutMs);
     text = await reply.text();
   } catch (error) {
-    ledger.failed("query");
+    ledger.failed("query", `no answer ${shortened(String(error.cause ?? error))}`);
     return { status: undefined, text: String(error) };
   }
   if (reply.status !== 200) {
-    ledger.failed("query");
+    ledger.failed("query", `${reply.status} ${shortened(text)}`);
     return { status: reply.status, text };
   }
   ledger.succeeded("query");
@@ -109,4 +106,9 @@ function countedIn({ flamegraph }) {
 
 function post(url, body, timeoutMs = REQUEST_TIMEOUT_MS) {
   return fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body, signal: AbortSignal.timeout(timeoutMs) });
+}
+
+/** Without what differs from one answer to the next. */
+function shortened(text) {
+  return text.slice(0, 300).replace(/\d{3,}/g, "N").replace(/[0-9a-f]{8,}/g, "H");
 }

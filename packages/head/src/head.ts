@@ -33,7 +33,7 @@ import type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts
 import { recover } from "./recovery/recovery.ts";
 import type { Change } from "./state/change.ts";
 import type { CutChange } from "./state/cut-change.ts";
-import { namedIn, planCut, planCutOf, seqsOfRun } from "./state/cut-change.ts";
+import { planCutOf, planOwnCut, planTakeoverCut, seqsOfRun } from "./state/cut-change.ts";
 import { printCut } from "./state/cut.ts";
 import type { Cut, HeldWindow } from "./state/cut.ts";
 import type { SeriesDigest } from "./state/digest.ts";
@@ -86,7 +86,7 @@ export class Head {
         metrics: modules.metrics,
         measure: modules.measureDisk,
         measureFree: modules.measureFree,
-        recordBytes: () => (this.#state?.open.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes,
+        recordBytes: () => (this.#state?.own.bytes ?? 0) + (this.#state?.kept.bytes ?? 0) + (this.#state?.cutBytes ?? 0) + this.#queue.bytes,
         canMerge: () => !this.#writer.isCompacting,
         merge: () => this.#writer.reclaimAll(),
       },
@@ -199,7 +199,7 @@ export class Head {
 
     // 3. A store that cannot read its own files would refuse writes at its next compaction.
     if (report.needsRepair) await this.#writer.repair();
-    if (state.open.ownCount > 0) this.#ownSinceMs = clock.monotonicMs();
+    if (state.own.recordCount > 0) this.#ownSinceMs = clock.monotonicMs();
     await this.#disk.start();
     const durationMs = clock.monotonicMs() - startMs;
     logger.info("replayed the head", { recordCount: report.recordCount, bytes: report.bytes, quarantinedCount, cutCount: state.cuts.size, durationMs: Math.round(durationMs) });
@@ -247,22 +247,21 @@ export class Head {
   cut(filter?: EntryFilter): Promise<Cut | undefined> {
     return this.#job(async (state) => {
       const { clock } = this.#modules;
-      // Where only records of rank 0 are open, as on a node that is alone, a cut of them is one of everything, which looks at no record.
-      const isOfAll = filter === undefined || (isOwnFilter(filter) && state.open.ownCount === state.open.recordCount);
-      return this.#cut(state, isOfAll ? planCut(state, clock.nowMs()) : await planCutOf(state, matcherOf(filter), clock.nowMs(), new Turns({ clock })));
+      // A cut of all of rank 0 looks at no record. On a node that is alone there are no others.
+      const isOfOwn = filter === undefined ? state.kept.recordCount === 0 : isOwnFilter(filter);
+      return this.#cut(state, isOfOwn ? planOwnCut(state, clock.nowMs()) : await planCutOf(state, matcherOf(filter ?? {}), clock.nowMs(), new Turns({ clock })));
     });
   }
 
-  /** Cuts those of these records that are open when their turn comes. Undefined where none is. As `cut` otherwise. */
-  cutRecords(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
-    const { clock } = this.#modules;
-    return this.#job(async (state) => this.#cut(state, await planCutOf(state, namedIn(state, identities), clock.nowMs(), new Turns({ clock }))));
+  /** Cuts those of these records that are open when their turn comes and that other stores are to flush. Undefined where none is. As `cut` otherwise. */
+  cutReplicas(identities: readonly Uint8Array[]): Promise<Cut | undefined> {
+    return this.#job(async (state) => this.#cut(state, planTakeoverCut(state, identities, this.#modules.clock.nowMs())));
   }
 
   async #cut(state: HeadState, change: CutChange | undefined): Promise<Cut | undefined> {
     if (change === undefined) return undefined;
     await this.#write(change, () => {
-      if (state.open.ownCount === 0) this.#ownSinceMs = undefined;
+      if (state.own.recordCount === 0) this.#ownSinceMs = undefined;
       this.#tell("cuts", () => this.#modules.onCut?.(change.cut));
     });
     return change.cut;
@@ -303,10 +302,10 @@ export class Head {
     return replicaPage(this.#replayed(), { fromSeq, countMax }, this.#dueAfterMs);
   }
 
-  /** By tenant and window, how many records are open, and how many each cut holds: the open head, and each cut, names a window of its own. */
+  /** By tenant and window, how many records of rank 0 are open, how many others, and how many each cut holds: so a window may be named several times. */
   windows(): readonly HeldWindow[] {
     const state = this.#replayed();
-    return [state.open, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(({ groups }) => Array.from(groups, ({ tenant, windowStartMs, recordCount }) => ({ tenant, windowStartMs, recordCount })));
+    return [state.own, state.kept, ...Array.from(state.cuts.values(), ({ stats }) => stats)].flatMap(({ groups }) => Array.from(groups, ({ tenant, windowStartMs, recordCount }) => ({ tenant, windowStartMs, recordCount })));
   }
 
   /** The lists of stores that records of the head have, open or cut, with how many have each. */
@@ -359,7 +358,7 @@ export class Head {
       const release = planRelease(state, identities);
       if (release === undefined) return 0;
       await this.#write(release, () => {
-        if (state.open.ownCount === 0) this.#ownSinceMs = undefined;
+        if (state.own.recordCount === 0) this.#ownSinceMs = undefined;
         this.#tell("releases", () => this.#modules.onReleased?.(release.identityKeys));
       });
       this.#writer.reclaim(release);
@@ -545,13 +544,15 @@ export class Head {
 
   get stats(): HeadStats {
     const state = this.#state;
-    const openBytes = state?.open.bytes ?? 0;
+    const { own, kept } = state ?? {};
+    const [ownOpenBytes, ownOpenCount] = [own?.bytes ?? 0, own?.recordCount ?? 0];
+    const openBytes = ownOpenBytes + (kept?.bytes ?? 0);
     const cutBytes = state?.cutBytes ?? 0;
     return {
       openBytes,
-      openCount: state?.open.recordCount ?? 0,
-      ownOpenBytes: state?.open.ownBytes ?? 0,
-      ownOpenCount: state?.open.ownCount ?? 0,
+      openCount: ownOpenCount + (kept?.recordCount ?? 0),
+      ownOpenBytes,
+      ownOpenCount,
       ownOpenAgeMs: this.#ownSinceMs === undefined ? undefined : this.#modules.clock.monotonicMs() - this.#ownSinceMs,
       cutBytes,
       cutCount: state?.cutCount ?? 0,
@@ -639,7 +640,7 @@ export class Head {
         apply: () => {
           state.take(commit, clock.monotonicMs());
           this.#disk.wroteRecords(commit.bytes);
-          if (state.open.ownCount > 0) this.#ownSinceMs ??= clock.monotonicMs();
+          if (state.own.recordCount > 0) this.#ownSinceMs ??= clock.monotonicMs();
           this.#writeCheckpoint();
           const { group: committed, firstSeq } = commit;
           this.#tell("commits", () => this.#modules.onCommitted?.(committed.map(({ place, record }, index) => ({ seq: firstSeq + index, rank: place.rank, record }))));
@@ -696,7 +697,7 @@ export class Head {
 /** Two flush intervals of 15 s: a healthy store of a lower rank has flushed by then. */
 const DUE_AFTER_MS = 30_000;
 /** Records that one batch releases: appends wait for it. */
-const RELEASE_COUNT_MAX = 4096;
+const RELEASE_COUNT_MAX = 1024;
 const NO_STORES: readonly Uint8Array[] = [];
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {

@@ -411,7 +411,7 @@ export class Node {
     this.#closers.push(() => Promise.resolve(this.usage.stop()));
     const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
     const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
-    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });
+    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, clock, logger, metrics });
     cluster.peers.handle("append", (from, body) => appends.handle(from, body));
     const writer = new Writer({
       activeSeries,

@@ -8,10 +8,15 @@ import { startSelfProfile } from "./process/self-profile.ts";
 import type { SelfProfile } from "./process/self-profile.ts";
 import { stopOnSignals } from "./process/stop-signals.ts";
 import { realWorld } from "./real-world.ts";
+import type { World } from "./world.ts";
 
 /** `load` reads the settings anew, with another text in the configuration file. */
 export async function runServe(config: Config, load: (fileText: string) => Config): Promise<void> {
-  const world = realWorld(config, load);
+  const world: World = {
+    ...realWorld(config, load),
+    // The stop that a signal makes is the one that there is.
+    onLeft: () => void process.kill(process.pid, "SIGTERM"),
+  };
   const { clock, logger, metrics } = world;
   const node = await composeNode(config, world);
   addProcessMetrics({ metrics, clock, openFilesMax: world.machine.openFilesMax });

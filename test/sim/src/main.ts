@@ -4,6 +4,7 @@
  *   --seeds N       how many seeds, counted up from the first; 100 by default
  *   --seed S        the first seed; by default a fresh one, which is printed
  *   --minutes M     simulated time with faults; 1 by default
+ *   --nodes N       how many nodes: 1 by default, which is a node without a cluster; 3 or more make a cluster over one bucket
  *   --jobs J        processes at once; 1 by default
  *   --verbose       prints every event
  *   --planted       puts each fault of planted/ into a copy of the product and looks for it
@@ -35,6 +36,7 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "100" },
     seed: { type: "string" },
     minutes: { type: "string", default: "1" },
+    nodes: { type: "string", default: "1" },
     jobs: { type: "string", default: "1" },
     verbose: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
@@ -47,6 +49,7 @@ const { values } = parseArgs({
 const firstSeed = values.seed === undefined ? Math.floor(Math.random() * 2 ** 31) : Number(values.seed);
 const seedCount = Number(values.seeds);
 const jobCount = Math.min(Number(values.jobs), seedCount);
+const nodeCount = Number(values.nodes);
 const lengthMs = Number(values.minutes) * 60_000;
 
 if (values.planted) {
@@ -65,7 +68,7 @@ if (values.planted) {
     reports.push(report);
     if (report.failure !== undefined) {
       failures.push(report);
-      console.log(printFailure(report, values.minutes));
+      console.log(printFailure(report, { minutes: values.minutes, nodes: values.nodes }));
     }
     return failures.length < FAILURES_MAX;
   };
@@ -82,7 +85,7 @@ if (values.planted) {
 /** Stops when `take` returns false. */
 async function runSeeds(step: number, take: (report: SeedReport) => boolean): Promise<void> {
   for (let at = 0; at < seedCount; at += step) {
-    const report = await runSeed({ seed: firstSeed + at, lengthMs, print: values.verbose ? (line) => console.log(line) : undefined });
+    const report = await runSeed({ seed: firstSeed + at, lengthMs, nodeCount, print: values.verbose ? (line) => console.log(line) : undefined });
     if (!take(report)) return;
   }
 }
@@ -90,7 +93,7 @@ async function runSeeds(step: number, take: (report: SeedReport) => boolean): Pr
 async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
   const main = fileURLToPath(import.meta.url);
   const jobs = Array.from({ length: jobCount }, (_, at) => {
-    const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes];
+    const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes, "--nodes", values.nodes];
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   });
   await Promise.all(

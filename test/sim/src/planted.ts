@@ -20,6 +20,8 @@ export interface Planted {
   readonly name: string;
   readonly story: string;
   readonly checkers: readonly string[];
+  /** How many nodes a history has that may find it. */
+  readonly nodeCount: number;
 }
 
 /** Returns the exit code: 0 when all were found. `only` is a part of a name; undefined runs all. */
@@ -43,10 +45,10 @@ export async function runPlanted({ only, firstSeed, jobCount }: { readonly only:
   return missedCount === 0 ? 0 : 1;
 }
 
-/** The first line of a patch says what is wrong, the second is `Found by:` and the checkers. */
+/** The first line of a patch says what is wrong, the second is `Found by:` and the checkers. A third one, `Nodes: 3`, is there where it takes a cluster. */
 function readPatch(file: string): Planted {
-  const [story = "", found = ""] = readFileSync(path.join(PATCHES, file), "utf8").split("\n");
-  return { name: file.replace(/\.patch$/, ""), story, checkers: found.replace("Found by: ", "").split(", ") };
+  const [story = "", found = "", nodes = ""] = readFileSync(path.join(PATCHES, file), "utf8").split("\n");
+  return { name: file.replace(/\.patch$/, ""), story, checkers: found.replace("Found by: ", "").split(", "), nodeCount: Number(/^Nodes: (\d+)$/.exec(nodes)?.[1] ?? 1) };
 }
 
 function makeCopy(): string {
@@ -78,12 +80,12 @@ function plant(copy: string, name: string): string | undefined {
   return built.status === 0 ? undefined : `NOT PLANTED: it does not compile: ${built.stdout.trim().split("\n")[0]}`;
 }
 
-async function find(copy: string, { checkers }: Planted, firstSeed: number, jobCount: number): Promise<string> {
+async function find(copy: string, { checkers, nodeCount }: Planted, firstSeed: number, jobCount: number): Promise<string> {
   const others = new Map<string, number>();
   let count = 0;
   let found: SeedReport | undefined;
   const jobs = Array.from({ length: jobCount }, (_, at) =>
-    spawn(process.execPath, [path.join(copy, "test/sim/dist/main.js"), "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(SEED_COUNT_MAX - at)], { stdio: ["ignore", "pipe", "ignore"] }),
+    spawn(process.execPath, [path.join(copy, "test/sim/dist/main.js"), "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(SEED_COUNT_MAX - at), "--nodes", String(nodeCount)], { stdio: ["ignore", "pipe", "ignore"] }),
   );
   await Promise.all(
     jobs.map(async (job) => {

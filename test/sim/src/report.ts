@@ -1,12 +1,12 @@
 /** What a run prints: each failure with the command that repeats it, and medians, which show whether the histories exercise the node enough. */
 import type { SeedReport } from "./run-seed.ts";
 
-export function printFailure({ seed, failure }: SeedReport, minutes: string): string {
+export function printFailure({ seed, failure }: SeedReport, { minutes, nodes }: { readonly minutes: string; readonly nodes: string }): string {
   const { checker, faults, message, tail } = failure!; // the caller has looked
   return [
     `\nseed ${seed} failed: ${checker}`,
     `  ${message}`,
-    `  again: npm run sim -- --seed ${seed} --seeds 1 --minutes ${minutes} --verbose`,
+    `  again: npm run sim -- --seed ${seed} --seeds 1 --minutes ${minutes}${nodes === "1" ? "" : ` --nodes ${nodes}`} --verbose`,
     `  faults: ${faults}`,
     `  the last ${tail.length} events:`,
     ...tail.map((line) => `    ${line.slice(0, 300)}`),

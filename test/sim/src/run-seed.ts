@@ -1,4 +1,5 @@
 /** Runs one seed: a history with faults, the end of the faults, and the checks that must hold afterwards. */
+import { waitUntilFormed } from "./check/check-cluster.ts";
 import { watchBounds } from "./check/check-bounds.ts";
 import { checkHealed } from "./check/check-healed.ts";
 import { runOperator } from "./history/operator.ts";
@@ -10,6 +11,8 @@ import { World } from "./world/world.ts";
 export interface SeedOptions {
   readonly seed: number;
   readonly lengthMs: number;
+  /** 1: a node without a cluster. */
+  readonly nodeCount: number;
   readonly print?: ((line: string) => void) | undefined;
 }
 
@@ -58,7 +61,8 @@ export async function runSeed(options: SeedOptions): Promise<SeedReport> {
 
 async function history(world: World): Promise<void> {
   const { settings } = world;
-  world.machine.start();
+  for (const machine of world.machines) machine.start();
+  if (world.isCluster) await waitUntilFormed(world);
   const clients = [
     ...Array.from({ length: settings.pusherCount }, (_, at) => runPusher(world, `pusher ${at}`)),
     ...Array.from({ length: settings.querierCount }, (_, at) => runQuerier(world, `querier ${at}`)),

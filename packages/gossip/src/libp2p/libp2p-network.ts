@@ -44,8 +44,11 @@ type Topology = Parameters<Registrar["register"]>[1];
 /** Their names are the same in all clusters: the handshake refuses the nodes of another one with a sentence. */
 const PROTOCOLS: Readonly<Record<Channel, string>> = { control: "/pyromesh/control", push: "/pyromesh/push", read: "/pyromesh/read" };
 
-/** The largest window of a stream: so many bytes the other side may send that were not read yet. */
-const WINDOW_BYTES_MAX = 2 ** 20;
+/**
+ * The window of a stream: so many bytes the other side may send that were not read yet. It is yamux's smallest. A probe waits for as much where the other side is busy, and a channel carries
+ * one window in a round trip: 256 MB/s where that takes 1 ms. For members that are tens of ms apart it would have to be larger.
+ */
+const WINDOW_BYTES_MAX = 256 * 1024;
 /** Streams of one connection, each way: three channels and one of gossipsub. */
 const STREAMS_MAX = 8;
 /** Connections that a node may have: more than members of the largest cluster, and those that prove nothing are closed after UNPROVEN_MAX_MS. */
@@ -94,7 +97,7 @@ export class Libp2pNetwork implements PeerNetwork {
           yamux({
             maxInboundStreams: STREAMS_MAX,
             maxOutboundStreams: STREAMS_MAX,
-            streamOptions: { maxStreamWindowSize: WINDOW_BYTES_MAX, maxReadBufferLength: 4 * WINDOW_BYTES_MAX },
+            streamOptions: { maxStreamWindowSize: WINDOW_BYTES_MAX, maxReadBufferLength: 16 * WINDOW_BYTES_MAX },
           }),
         ],
         connectionManager: { maxConnections: CONNECTIONS_MAX, inboundConnectionThreshold: CONNECTIONS_PER_SECOND_AND_HOST_MAX, maxIncomingPendingConnections: UPGRADES_MAX, maxParallelDials: 100, inboundUpgradeTimeout: UNPROVEN_MAX_MS },
@@ -108,7 +111,10 @@ export class Libp2pNetwork implements PeerNetwork {
         },
       });
       const endpoint = new Libp2pEndpoint({ node, components: components!, options, handlers, incoming, resolve: (name, signal) => this.resolve(name, signal) }, { clock: this.#clock, logger: this.#logger });
-      await endpoint.start();
+      await endpoint.start().catch(async (error: unknown) => {
+        await node.stop();
+        throw error;
+      });
       return endpoint;
     } catch (error) {
       throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${messageOf(error)}`, cause: error });

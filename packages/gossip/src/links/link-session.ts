@@ -122,8 +122,13 @@ export class LinkSession implements LinkListener, ProvenLink {
     return this.#isControlFull;
   }
 
+  /** Bound: while the other side takes nothing it is dropped, as pings and pongs are. */
   sendMessage(message: Uint8Array): void {
-    if (this.link.send("control", encodeMessage(message)) || this.#isControlFull) return;
+    this.#sendControl(encodeMessage(message));
+  }
+
+  #sendControl(frame: Uint8Array): void {
+    if (this.#isControlFull || this.link.send("control", frame)) return;
     this.#isControlFull = true;
     void this.link.drained("control").then(() => (this.#isControlFull = false));
   }
@@ -140,7 +145,7 @@ export class LinkSession implements LinkListener, ProvenLink {
       };
       const timer = this.#clock.after(timeoutMs, () => end(false));
       this.#pings.set(number, end);
-      this.link.send("control", encodePing("ping", number));
+      this.#sendControl(encodePing("ping", number));
     });
   }
 
@@ -188,7 +193,7 @@ export class LinkSession implements LinkListener, ProvenLink {
   #takeControl(frame: Uint8Array): void {
     const decoded = decodeControlFrame(frame);
     if (decoded.kind === "message") this.#owner.onMessage(this, decoded.bytes);
-    else if (decoded.kind === "ping") this.link.send("control", encodePing("pong", decoded.number));
+    else if (decoded.kind === "ping") this.#sendControl(encodePing("pong", decoded.number));
     else this.#pings.get(decoded.number)?.(true);
   }
 

@@ -249,27 +249,30 @@ describe("links between members", () => {
     });
   });
 
-  it("redial: a member that cannot be reached is not dialled again at once, and later and later", async () => {
+  it("redial: a member that cannot be reached is not dialled again at once, and then later and later; nobody waits but the first", async () => {
     const rig = LinkRig.inMemory();
     const [a, b] = [await rig.start("a"), await rig.start("b")];
     await b.links.stop();
-    const outcome = (): Promise<string> => a.links.linkTo("b").then(() => "linked", (error: CodedError) => error.message);
-    expect(await outcome()).to.include("the connection was refused");
-    expect(await outcome()).to.include("a moment ago");
+    const ask = (): Promise<string> => a.links.linkTo("b").then(() => "linked", (error: CodedError) => error.message);
+    const failedDials = async (): Promise<number> => Number(/dials_total\{outcome="failed"\} (\d+)/.exec(await a.metrics.text())?.[1]);
+    expect(await ask()).to.include("the connection was refused");
+    expect(await ask()).to.include("a moment ago");
+    expect(await failedDials()).to.equal(1);
     rig.clock.advance(100);
-    expect(await outcome()).to.include("the connection was refused");
-    rig.clock.advance(99);
-    expect(await outcome()).to.include("a moment ago");
+    expect(await ask()).to.include("under way");
+    await turns();
+    expect(await failedDials()).to.equal(2);
     const waits: number[] = [];
-    for (let i = 0; i < 10; i++) {
-      let waitedMs = 0;
-      while ((await outcome()).includes("a moment ago")) {
-        rig.clock.advance(100);
-        waitedMs += 100;
+    for (let waitedMs = 0; waits.length < 10; waitedMs += 100) {
+      if ((await ask()).includes("under way")) {
+        waits.push(waitedMs);
+        waitedMs = 0;
+        await turns();
       }
-      waits.push(waitedMs);
+      rig.clock.advance(100);
     }
     expect(Math.max(...waits)).to.be.within(1500, 3100);
+    expect(await failedDials()).to.equal(12);
   });
 
   it("stop: links close, and nothing is left on the clock", async () => {

@@ -187,13 +187,19 @@ export class PeerLinks {
     return this.#current.get(member);
   }
 
-  /** The link to a member; dials where there is none. Rejects PEER_UNREACHABLE: at once while the time after a failed dial has not passed. */
+  /**
+   * The link to a member; dials where there is none. Rejects PEER_UNREACHABLE: at once where the last dial failed, whether another one is due or not, so that a member whose host is gone
+   * makes only the first caller wait.
+   */
   linkTo(member: string): Promise<ProvenLink> {
     const session = this.#current.get(member);
     if (session !== undefined) return Promise.resolve(session);
     const target = this.#targetOf(member);
     if (target.dial === undefined && !this.#mayDial(member, target)) return Promise.reject(unreachable(member, "the last attempt failed a moment ago"));
-    return this.#dialTarget(member, target);
+    const dial = this.#dialTarget(member, target);
+    if (target.failureCount === 0) return dial;
+    dial.catch(() => undefined);
+    return Promise.reject(unreachable(member, "the last attempt failed, and another one is under way"));
   }
 
   /** Closes the link to a member, for one that does not answer; the next message or request dials again. */
@@ -220,9 +226,10 @@ export class PeerLinks {
     this.#gossipListeners.push(listener);
   }
 
-  /** Call it once, before the first link is up. */
+  /** Call it once. Until then nothing is read on the channels `push` and `read`. */
   setUser(user: LinkUser): void {
     this.#user = user;
+    for (const { isOpen, link } of this.#sessions) if (isOpen) pauseRequests(link, false);
   }
 
   async stop(): Promise<void> {
@@ -313,6 +320,11 @@ export class PeerLinks {
     if (this.#foundAt.size > TARGETS_MAX) this.#foundAt.delete(this.#foundAt.keys().next().value!);
   }
 
+  /** A member sent a request whose body is not what this protocol says. The link goes on: its frames are as they should be. */
+  noteMalformed({ name, peerId }: Pick<LinkedPeer, "name" | "peerId">, sentence: string): void {
+    this.#refusals.note("malformed", name, `a request of ${name} was refused: ${sentence}`, { member: name, peerId });
+  }
+
   // --- handshake ----------------------------------------------------------------------------------------------------
 
   #onLink(link: PeerLink): void {
@@ -387,7 +399,8 @@ export class PeerLinks {
 
   #onProven(session: LinkSession): void {
     const waiting = this.#settle(session);
-    const { peer } = session;
+    const { link, peer } = session;
+    if (this.#user === undefined) pauseRequests(link, true);
     const old = this.#current.get(peer.name);
     if (old === undefined) {
       this.#current.set(peer.name, session);
@@ -489,6 +502,10 @@ export class PeerLinks {
       { labels: { direction: "received" }, value: bytes.gossipReceived },
     ]);
   }
+}
+
+function pauseRequests(link: PeerLink, isPaused: boolean): void {
+  for (const channel of ["push", "read"] as const) link.pause(channel, isPaused);
 }
 
 function isSelf(address: string): CodedError {

@@ -2,8 +2,8 @@ import { readFile } from "node:fs/promises";
 import { expect } from "chai";
 import { METHODS, PART_BYTES } from "./frame.ts";
 import { PROTOCOL_MAX, REFUSALS } from "./handshake.ts";
+import { PEER_BUDGET } from "./peer-budget.ts";
 import { FRAME_BYTES_MAX } from "./peer-network.ts";
-import { PEER_BUDGET } from "./requests.ts";
 
 describe("PROTOCOL.md", () => {
   it("names every method by its number, every refusal in its order, the bounds, and the newest version", async () => {

@@ -1,7 +1,8 @@
 import { expect } from "chai";
-import { CodedError, unavailable } from "@pyromesh/base";
+import { CodedError, Metrics, silentLogger, unavailable } from "@pyromesh/base";
 import { LinkRig, type LinkRigNode } from "../testing/link-rig.ts";
 import { encodeCancel, encodeFirst, encodeMore, PART_BYTES } from "./frame.ts";
+import { PeerRequests } from "./requests.ts";
 
 const never = new AbortController().signal;
 const NOTHING = new Uint8Array(0);
@@ -14,6 +15,28 @@ describe("requests between members", () => {
     b.requests.handle("status", async (from, body) => Buffer.from(`${from.name} ${from.protocol} ${from.storeId.length} ${Buffer.from(body).toString()}`));
     expect(Buffer.from(await a.requests.request("b", "status", Buffer.from("x"), TIMEOUT)).toString()).to.equal("a 1 32 x");
     expect(rig.clock.timerCount).to.equal(0);
+  });
+
+  it("a request that comes while the other node still starts waits until it answers requests", async () => {
+    const rig = LinkRig.inMemory();
+    const a = await rig.start("a");
+    const links = await rig.openLinks("b");
+    await a.links.connect(`10.0.0.1:${links.port}`, never);
+    const answer = a.requests.request("b", "status", Buffer.from("early"), TIMEOUT);
+    await turns();
+    const requests = new PeerRequests({ links, clock: rig.clock, logger: silentLogger, metrics: new Metrics() });
+    requests.handle("status", async (_, body) => body);
+    expect(Buffer.from(await answer).toString()).to.equal("early");
+  });
+
+  it("a rolling upgrade: each pair speaks the newest version that both know, and handlers learn which; who shares none is refused", async () => {
+    const rig = LinkRig.inMemory();
+    const [old, both, young] = [await rig.start("old"), await rig.start("both", { options: { protocolMax: 2 } }), await rig.start("young", { options: { protocolMin: 2, protocolMax: 3 } })];
+    for (const { requests } of [old, both, young]) requests.handle("status", async ({ protocol }) => Buffer.from(`${protocol}`));
+    const spoken = async (from: LinkRigNode, to: string): Promise<string> => Buffer.from(await from.requests.request(to, "status", NOTHING, TIMEOUT)).toString();
+    expect([await spoken(old, "both"), await spoken(both, "old"), await spoken(both, "young"), await spoken(young, "both")]).to.deep.equal(["1", "1", "2", "2"]);
+    const refusal = await old.requests.request("young", "status", NOTHING, TIMEOUT).catch((error: Error) => error.message);
+    expect(refusal).to.include("young").and.to.include("versions 2 to 3").and.to.include("upgrade the older of the two");
   });
 
   it("both sides ask at once with the same ids, and each gets its own answers, in whatever order they come", async () => {
@@ -268,6 +291,14 @@ describe("requests between members", () => {
         expect(await down).to.match(/^the peer sent/);
       });
     }
+
+    it("a body that its handler cannot read is counted with the peer's refusals, and the link stays", async () => {
+      const { a, b } = await pair();
+      b.requests.handle("append", async () => Promise.reject(new CodedError({ code: "PEER_MALFORMED", kind: "invalid_argument", message: "no list" })));
+      for (let count = 0; count < 3; count++) await outcome(a.requests.request("b", "append", NOTHING, TIMEOUT));
+      expect(await b.metrics.text()).to.include('pyromesh_peer_refusals_total{reason="malformed"} 3');
+      expect(a.links.current("b")).not.to.equal(undefined);
+    });
 
     it("cancels and replies of nothing do no harm", async () => {
       const { a, b } = await pair();

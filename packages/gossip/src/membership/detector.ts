@@ -61,6 +61,9 @@ const SUSPICIONS_A_MINUTE = 16;
 /** Requests of others to probe a member that are under way. At the bound a further one is ignored; its sender counts that as silence. */
 const HELPS_MAX = 1024;
 
+/** A link over which a member has not answered for this long is closed and made anew: TCP would go on for minutes. */
+const UNHEARD_MAX_MS = 3000;
+
 export type DetectorAction =
   | { readonly kind: "probe"; readonly member: string }
   | { readonly kind: "ask-helper"; readonly helper: string; readonly subject: string }
@@ -69,6 +72,8 @@ export type DetectorAction =
   /** This node suspects it, by its own evidence (`isOwn`) or on others' word: it is to be told on. */
   | { readonly kind: "suspected"; readonly subject: string; readonly isOwn: boolean }
   | { readonly kind: "cleared"; readonly subject: string }
+  /** Others have its answers and this node has not: its own connection is likely to be half open. */
+  | { readonly kind: "unheard"; readonly member: string }
   /** The suspicion has lasted. `silentSinceMs`: what this node sent after it, who lives has had time to answer. */
   | { readonly kind: "run-out"; readonly subject: string; readonly incarnation: number; readonly silentSinceMs: number };
 
@@ -77,6 +82,8 @@ interface Target {
   incarnation: number;
   /** When the oldest probe that has not been answered was sent; -1: none. */
   silentSinceMs: number;
+  /** When the oldest probe was sent since which this node itself has had no answer; -1: none. */
+  unheardSinceMs: number;
   /** When it last answered, this node or a helper; -1: never. */
   answeredMs: number;
   /** Helpers asked in this round, and how many of them said that they got no answer either. */
@@ -92,6 +99,8 @@ interface Suspicion {
   startMs: number;
   /** Its link was closed: the least timeout applies. */
   isLeast: boolean;
+  /** It has run out, and the caller did not declare the member dead: it is asked again at this time. */
+  askAgainMs: number;
   /** Who accuses it, this node included. At most one more than confirmations count. */
   readonly accusers: Set<string>;
 }
@@ -116,6 +125,8 @@ export class Detector {
   #orderAt = 0;
   #nextRoundMs = 0;
   #lastTickMs = -1;
+  /** When heartbeats are compared with suspicions again. */
+  #nextHeartbeatsMs = 0;
   #health = 0;
   #healthRisenMs = 0;
   #recentSuspicions: number[] = [];
@@ -168,7 +179,7 @@ export class Detector {
   watch(name: string, incarnation: number, actions: DetectorAction[]): void {
     const target = this.#targets.get(name);
     if (target === undefined) {
-      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, answeredMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
+      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, unheardSinceMs: -1, answeredMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
       // A newcomer's turn comes at a random place of the pass under way, so that not everyone probes it at once.
       this.#order.splice(this.#orderAt + Math.floor(this.#random.float() * (this.#order.length - this.#orderAt + 1)), 0, name);
       return;
@@ -212,17 +223,20 @@ export class Detector {
     if (lateMs > this.#settings.lagMaxMs) return this.#restart(nowMs);
     const { probeTimeoutMs, probeIntervalMs } = this.#settings;
     const factor = this.#health + 1;
+    const areHeartbeatsDue = !this.isFullMesh && nowMs >= this.#nextHeartbeatsMs;
+    if (areHeartbeatsDue) this.#nextHeartbeatsMs = nowMs + probeTimeoutMs;
     for (const target of this.#open) {
       if (target.silentSinceMs >= 0) {
         const silentMs = nowMs - target.silentSinceMs;
         if (silentMs >= probeIntervalMs * factor) this.#fail(target, nowMs, actions);
-        else if (silentMs >= probeTimeoutMs * factor && target.helperCount === 0) this.#askHelpers(target, actions);
+        else if (silentMs >= probeTimeoutMs * factor && target.helperCount === 0 && target.suspicion === undefined) this.#askHelpers(target, actions);
       }
-      if (!this.isFullMesh && this.#livedSince(target)) this.#clear(target, actions);
+      if (areHeartbeatsDue && this.#livedSince(target)) this.#clear(target, actions);
       else if (target.suspicion === undefined) {
         if (target.early.size > 0 && !this.#hasJustLived(target, nowMs)) this.#believe(target, nowMs, actions);
-      } else if (nowMs - target.suspicion.startMs >= this.#timeoutMs(target.suspicion)) {
+      } else if (nowMs >= target.suspicion.askAgainMs && nowMs - target.suspicion.startMs >= this.#timeoutMs(target.suspicion)) {
         const { startMs, isLeast } = target.suspicion;
+        target.suspicion.askAgainMs = nowMs + probeIntervalMs;
         actions.push({ kind: "run-out", subject: target.name, incarnation: target.incarnation, silentSinceMs: isLeast ? startMs : startMs - probeIntervalMs });
       }
     }
@@ -234,6 +248,7 @@ export class Detector {
     const target = this.#targets.get(name);
     if (target === undefined) return;
     target.answeredMs = nowMs;
+    target.unheardSinceMs = -1;
     this.#clear(target, actions);
     // Once an interval at most: in a small cluster many answers come at once, and they say the same.
     if (this.#health > 0 && nowMs - this.#healthRisenMs >= this.#settings.probeIntervalMs) {
@@ -300,6 +315,7 @@ export class Detector {
     this.#worsen(1, nowMs);
     for (const target of this.#open) {
       this.#endRound(target);
+      target.unheardSinceMs = -1;
       target.early.clear();
       if (target.suspicion !== undefined) target.suspicion.startMs = nowMs;
       else this.#open.delete(target);
@@ -311,6 +327,11 @@ export class Detector {
     if (target.silentSinceMs < 0) {
       target.silentSinceMs = nowMs;
       this.#open.add(target);
+    }
+    if (target.unheardSinceMs < 0) target.unheardSinceMs = nowMs;
+    else if (nowMs - target.unheardSinceMs >= UNHEARD_MAX_MS) {
+      actions.push({ kind: "unheard", member: target.name });
+      target.unheardSinceMs = nowMs;
     }
     actions.push({ kind: "probe", member: target.name });
   }
@@ -358,14 +379,14 @@ export class Detector {
       suspicion.accusers.add(this.#self);
     } else {
       if (!this.#maySuspect(nowMs)) return;
-      this.#begin(target, { startMs: nowMs, isLeast, accusers: new Set([...target.early, this.#self]) });
+      this.#begin(target, { startMs: nowMs, isLeast, askAgainMs: 0, accusers: new Set([...target.early, this.#self]) });
     }
     actions.push({ kind: "suspected", subject: target.name, isOwn: true });
   }
 
   /** Others accuse it, and this node hears nothing of it either. */
   #believe(target: Target, nowMs: number, actions: DetectorAction[]): void {
-    this.#begin(target, { startMs: nowMs, isLeast: false, accusers: new Set(target.early) });
+    this.#begin(target, { startMs: nowMs, isLeast: false, askAgainMs: 0, accusers: new Set(target.early) });
     actions.push({ kind: "suspected", subject: target.name, isOwn: false });
   }
 

@@ -42,6 +42,15 @@ export interface Entry {
 /** What a node says of itself at its start. The table adds the rest. */
 export type OwnEntry = Pick<Entry, "name" | "storeId" | "bootId" | "clusterAddress" | "httpAddress" | "zone" | "tokenCount" | "protocolMin" | "protocolMax" | "build">;
 
+export function isLive(entry: Entry): boolean {
+  return entry.status === "alive" || entry.status === "leaving";
+}
+
+/** It counts: in majorities if it is full, in the effective replication. */
+export function isInCluster(entry: Entry): boolean {
+  return isLive(entry) || entry.status === "dead";
+}
+
 /** Beyond it an entry is refused. A member raises its own by one at a start and at a refutation: 2^48 are never reached honestly. */
 export const INCARNATION_MAX: number = 2 ** 48;
 
@@ -80,6 +89,13 @@ export function joinEntries(a: Entry, b: Entry): Entry {
   return isSameEntry(a, joined) ? a : joined;
 }
 
+/** Both say the same, who acknowledged them included. */
+export function areSame(a: Entry, b: Entry): boolean {
+  if (a === b) return true;
+  if (a.incarnation !== b.incarnation || a.storeId !== b.storeId || a.name !== b.name) return false;
+  return isSameEntry(a, b) && (a.acknowledgedBy.length === 0 || unionOf(a.acknowledgedBy, b.acknowledgedBy) === a.acknowledgedBy);
+}
+
 export const NOBODY: readonly StoreId[] = [];
 
 function saysTheSame(a: Entry, b: Entry): boolean {
@@ -99,7 +115,7 @@ function saidOf(entry: Entry): string {
   return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.build]);
 }
 
-/** `joined` is made from `a`: its set is never smaller. */
+/** Of one incarnation and store. Of who acknowledged it the number is compared: `joined` is made from `a`. */
 function isSameEntry(a: Entry, joined: Entry): boolean {
   return (
     a.status === joined.status &&

@@ -1,9 +1,9 @@
-/** The bounds of the member table. What would exceed one is refused, with a code, and counted; nothing that is there goes. */
+/** The bounds of the member table. What would exceed one is refused, with a code, and counted. */
 
-/** Members, those that left and those that are forgotten included. */
+/** Members, those that left and those that are forgotten included: at the bound those go first, so that names that change with each start do not fill the table. */
 export const MEMBERS_MAX = 10_000;
 
-/** Lost stores. At the bound, those cleared longest ago go first: nothing reads them but the check for late acks. */
+/** Lost stores. At the bound cleared ones go first: nothing reads them but the check for late acks. */
 export const LOSSES_MAX = 10_000;
 
 /** Of a table on disk or in one message: 10,000 members take some 2 MiB, and sets of names that are still open up to 16. */

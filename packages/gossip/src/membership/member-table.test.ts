@@ -2,7 +2,7 @@ import { expect } from "chai";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import { decodeClusterState, encodeClusterState } from "./cluster-state.ts";
 import type { Entry } from "./entry.ts";
-import { INCARNATION_JUMP_MAX } from "./limits.ts";
+import { INCARNATION_JUMP_MAX, MEMBERS_MAX } from "./limits.ts";
 import type { MemberTable } from "./member-table.ts";
 import { converge, entryOf, LEASE_MS, lossOfStore, nameOf, news, openCluster, openTable, persist, storeOf, tell, tickAll, whole } from "./testing/tables.ts";
 
@@ -428,6 +428,15 @@ describe("membership: the table", () => {
       expect([b.fault?.code, twin.fault?.code]).deep.equal(["STORE_TWICE", "STORE_TWICE"]);
     });
 
+    it("a store that the cluster knows, without its state, says so and joins nothing", () => {
+      const [a, b] = openCluster(3) as [MemberTable, MemberTable];
+      const forgetful = openTable("n2", 3, { bootNumber: 5 });
+      converge([a, b, forgetful]);
+      expect([forgetful.fault?.code, forgetful.isFull]).deep.equal(["STATE_LOST", false]);
+      forgetful.tick(1e9);
+      expect(forgetful.view(NO_SUSPECTS).queriesRefusedBecause).match(/start it with an empty data directory/);
+    });
+
     it("one data directory that runs twice is refused on both", () => {
       const [a] = openCluster(3) as [MemberTable];
       const disk = encodeClusterState(a.state);
@@ -456,6 +465,20 @@ describe("membership: the table", () => {
       expect(codes([], [lossOfStore("n0", 1, { incarnation: far }), lossOfStore("n1", 2, { incarnation: far })])).deep.equal(["INCARNATION_JUMP", "INCARNATION_JUMP"]);
       expect(a.own.incarnation).below(100);
     });
+
+    it("a flood of members ends at a bound; those that left make room", () => {
+      const [a] = openCluster(3) as [MemberTable];
+      const flood = (from: number, to: number, rest: Partial<Entry>): Entry[] => Array.from({ length: to - from }, (_, i) => entryOf(`m${from + i}`, 1_000_000 + from + i, rest));
+      const left = { status: "left", goneJoins: 1 } as const;
+      expect(a.merge(whole(flood(0, MEMBERS_MAX - 3, left)), 0).refused).deep.equal([]);
+      expect(a.merge(news(flood(20_000, 20_001, { claimsFull: false })), 0).refused).deep.equal([]);
+      expect([a.entry("m0"), a.entry("m20000")?.name, [...a.entries].length]).deep.equal([undefined, "m20000", MEMBERS_MAX]);
+      expect(a.merge(whole(flood(0, 1, left)), 0).refused[0]?.code, "the smallest does not come back").equal("TABLE_FULL");
+      const full = openTable("n0", 1);
+      full.merge(news(flood(30_000, 30_000 + MEMBERS_MAX - 1, { claimsFull: false })), 0);
+      expect(full.merge(news([entryOf("one-more", 77)]), 0).refused[0]?.code).equal("TABLE_FULL");
+      expect([...full.entries].length).equal(MEMBERS_MAX);
+    }).timeout(20_000);
 
     it("news bring no conclusions, whoever sends them", () => {
       const tables = openCluster(4);

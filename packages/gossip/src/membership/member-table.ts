@@ -9,18 +9,20 @@
  * - Conclusions come from whole messages only (table-message.ts).
  */
 import { assert, CodedError } from "@pyromesh/base";
-import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
+import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
 import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
-import { compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
+import { areSame, compareEntries, type Entry, faultOfEntry, isInCluster, isLive, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
 import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
-import { faultOfLoss, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
+import { faultOfLoss, isOver, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
 import { Electorate } from "./majority.ts";
+import { type OwnFault, OwnFaults } from "./own-fault.ts";
 import { acksOf, Replication } from "./replication.ts";
 import { type MembershipRules, RULES } from "./rules.ts";
 import { includesStore, unionOf } from "./store-set.ts";
 import { BUCKET_DIGEST_BYTES, bucketOfLoss, bucketOfMember, TableDigest } from "./table-digest.ts";
 import { newsOfEntry, newsOfLoss, NO_NEWS, type TableMessage } from "./table-message.ts";
+import { viewOf, type ViewSource } from "./view.ts";
 
 export interface MemberTableOptions {
   readonly self: OwnEntry;
@@ -78,20 +80,12 @@ export interface ProbeAnswer {
   readonly changes: Changes;
 }
 
-/** What is wrong with this node itself: only its operator can help. */
-export interface OwnFault {
-  /** NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. */
-  readonly code: "NAME_TAKEN" | "STORE_TWICE";
-  readonly message: string;
-}
-
 interface LossTimes {
   readonly incarnation: number;
   /** What must be on disk before this node counts as fencing. */
   readonly version: number;
   /** Since when this node refuses the lost store's probes; Infinity: it is not on disk yet. */
   fencedSinceMs: number;
-  clearedAtMs: number;
 }
 
 /** What one call changed, while it runs. */
@@ -118,6 +112,8 @@ export class MemberTable {
   readonly #memberOfStore = new Map<StoreId, string>();
   /** Members that are alive and do not claim to be full: they wait for acknowledgements. */
   readonly #joiners = new Set<string>();
+  /** Entries of members that left or are forgotten, by store id: which go when the table is full. Made at the first time that it is; some are outdated. */
+  #gone: Entry[] | undefined;
   /** Under which `persistVersion` the member's entry changed last. */
   readonly #entryVersions = new Map<string, number>();
   readonly #contact: Contact;
@@ -129,10 +125,9 @@ export class MemberTable {
   /** What must be on disk before this node's being full counts. */
   #fullVersion = 0;
   #listAfterMs: number;
-  #rival: { storeId: StoreId; bootId: string; answeredIncarnation: number; count: number } | undefined;
-  #fault: OwnFault | undefined;
-  /** When the rival behind `#fault` was last heard of as alive. */
-  #rivalSeenMs = -Infinity;
+  /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
+  readonly #isFirstStart: boolean;
+  readonly #faults = new OwnFaults();
   #draft: Draft | undefined;
   /** Of the call that runs. */
   #nowMs = 0;
@@ -143,6 +138,7 @@ export class MemberTable {
     this.#rules = options.rules ?? RULES;
     this.#name = options.self.name;
     this.#storeId = options.self.storeId;
+    this.#isFirstStart = restored === undefined;
     this.#contact = new Contact(options.leaseMs);
     // A restart is learning again: this node does not know what it missed.
     this.#listAfterMs = nowMs;
@@ -161,7 +157,7 @@ export class MemberTable {
     for (const loss of restored?.losses ?? []) {
       this.#losses.set(loss.storeId, loss);
       // The fence was kept on disk, but a store that this node may have answered just before it stopped has a lease from then on.
-      this.#lossTimes.set(loss.storeId, { incarnation: loss.incarnation, version: 0, fencedSinceMs: nowMs, clearedAtMs: nowMs });
+      this.#lossTimes.set(loss.storeId, { incarnation: loss.incarnation, version: 0, fencedSinceMs: nowMs });
     }
     this.#digest = new TableDigest(this.#entries, this.#losses);
     this.#start(nowMs);
@@ -201,25 +197,22 @@ export class MemberTable {
       const news = remote.isWhole ? entry : newsOfEntry(entry);
       if (news !== undefined) this.#hear(news);
     }
-    for (const loss of remote.losses) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
+    for (const loss of remote.losses) if (this.#losses.get(loss.storeId) !== loss) this.#hearOfLoss(remote.isWhole ? loss : newsOfLoss(loss));
   }
 
   #hear(entry: Entry): void {
     const known = this.#entries.get(entry.name);
-    if (known === entry) return;
+    if (known !== undefined && areSame(known, entry)) return;
     const fault = faultOfEntry(entry);
     if (fault !== undefined) return this.#refuse(entry.name, "ENTRY_MALFORMED", fault);
     if (entry.name === this.#name) return this.#hearOfSelf(entry);
-    if (known === undefined && this.#entries.size >= MEMBERS_MAX) return this.#refuse(entry.name, "TABLE_FULL", `${MEMBERS_MAX} members are known`);
+    if (known === undefined && this.#entries.size >= MEMBERS_MAX && !this.#dropGoneEntry(entry)) return this.#refuse(entry.name, "TABLE_FULL", `${MEMBERS_MAX} members are known`);
     if (known !== undefined && entry.incarnation > known.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `its incarnation ${entry.incarnation} is far above ${known.incarnation}`);
     }
     const holder = this.#memberOfStore.get(entry.storeId);
     if (holder !== undefined && holder !== entry.name) {
-      if (holder === this.#name && isLive(entry)) {
-        this.#rivalSeenMs = this.#nowMs;
-        this.#fault ??= { code: "STORE_TWICE", message: `member ${entry.name} runs with this node's store ${entry.storeId}: two nodes run on copies of one data directory; stop one and empty its data directory` };
-      }
+      if (holder === this.#name) this.#faults.meetTwin(entry, this.#nowMs);
       return this.#refuse(entry.name, "STORE_TWICE", `member ${holder} has its store id ${entry.storeId}`);
     }
     if (known === undefined) return this.#put(entry);
@@ -245,10 +238,11 @@ export class MemberTable {
   /** What another says of this node. */
   #hearOfSelf(entry: Entry): void {
     const own = this.#own;
+    if (this.#isFirstStart && entry.storeId === own.storeId && entry.bootId !== own.bootId) return this.#faults.loseState(own.storeId);
     if (entry.incarnation > own.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `this node is said to be at incarnation ${entry.incarnation}, and is at ${own.incarnation}`);
     }
-    if (entry.storeId !== own.storeId || (entry.bootId !== own.bootId && entry.incarnation >= own.incarnation)) this.#meetRival(entry);
+    if (entry.storeId !== own.storeId || (entry.bootId !== own.bootId && entry.incarnation >= own.incarnation)) this.#faults.meetRival(own, entry, this.#nowMs);
     if (own.status === "left" && entry.storeId === own.storeId) return;
     if (entry.storeId !== own.storeId) {
       if (entry.status !== "left") this.#lose(entry);
@@ -270,7 +264,7 @@ export class MemberTable {
     const own = this.#own;
     const isGone = this.#rules.isGone(own.joins, goneJoins);
     if (incarnation < own.incarnation && !isGone) return;
-    if (this.#hasGivenUp) return;
+    if (this.#faults.hasGivenUp) return;
     this.#put({
       ...own,
       incarnation: Math.max(own.incarnation, incarnation) + 1,
@@ -279,38 +273,6 @@ export class MemberTable {
       joins: isGone ? goneJoins + 1 : own.joins,
       goneJoins: Math.max(own.goneJoins, goneJoins),
     });
-  }
-
-  /**
-   * Another store, or another process with this store, answers to this node's name. An entry left over from before is refuted once and is silent; one that
-   * refutes in its turn is alive. After three turns the one that is not full gives up (of two alike, that with the smaller id), so that the other
-   * is left in peace. It tries again once the other was not heard of as alive for `RIVAL_MS`.
-   */
-  #meetRival(entry: Entry): void {
-    const own = this.#own;
-    if (!isLive(entry)) return;
-    this.#rivalSeenMs = this.#nowMs;
-    const rival = this.#rival;
-    if (rival === undefined || rival.storeId !== entry.storeId || rival.bootId !== entry.bootId) {
-      this.#rival = { storeId: entry.storeId, bootId: entry.bootId, answeredIncarnation: Math.max(own.incarnation, entry.incarnation) + 1, count: 0 };
-      return;
-    }
-    if (entry.incarnation < rival.answeredIncarnation) return;
-    rival.answeredIncarnation = entry.incarnation + 1;
-    rival.count++;
-    if (rival.count < RIVAL_TURNS) return;
-    if (entry.storeId === own.storeId) {
-      this.#fault ??= { code: "STORE_TWICE", message: `another process runs as ${own.name} on a copy of this data directory (store ${own.storeId}): stop one and empty its data directory` };
-      return;
-    }
-    const isWeaker = own.claimsFull === entry.claimsFull ? own.storeId < entry.storeId : !own.claimsFull;
-    if (isWeaker) this.#fault ??= { code: "NAME_TAKEN", message: `another live node (at ${entry.clusterAddress}) has the name ${own.name}: give this one a --node-name of its own` };
-  }
-
-  /** With its store twice, a node answers a little longer than it needs to know, so that the other knows as well. */
-  get #hasGivenUp(): boolean {
-    if (this.#fault?.code === "STORE_TWICE") return (this.#rival?.count ?? Infinity) > RIVAL_TURNS;
-    return this.#fault !== undefined;
   }
 
   // ---- what this node sees and decides
@@ -374,11 +336,7 @@ export class MemberTable {
   /** What time brings: fences that outlast the lease, acknowledgements, clearing, forgetting, a rise of the replication. Call it once a second. */
   tick(nowMs: number): Changes {
     return this.#change(nowMs, () => {
-      if (this.#fault !== undefined && nowMs - this.#rivalSeenMs > RIVAL_MS) {
-        this.#fault = undefined;
-        this.#rival = undefined;
-        this.#touch();
-      }
+      if (this.#faults.tick(nowMs)) this.#touch();
       for (const loss of [...this.#losses.values()]) this.#vouch(loss, nowMs);
       this.#clear();
       this.#forgetCleared();
@@ -416,12 +374,17 @@ export class MemberTable {
 
   /** Forgets the dead whose losses are cleared, while enough members remain to decide without them. */
   #forgetCleared(): void {
-    if (!this.isFull) return;
-    const live = [...this.#entries.values()].filter((entry) => entry.status === "alive" && this.#isFull(entry));
-    if (!this.#rules.mayForget(live.length)) return;
-    for (const entry of [...this.#entries.values()]) {
+    if (!this.isFull || this.#losses.size === 0) return;
+    const dead: Entry[] = [];
+    let liveCount = 0;
+    for (const entry of this.#entries.values()) {
+      if (entry.status === "dead") dead.push(entry);
+      else if (entry.status === "alive" && this.#isFull(entry)) liveCount++;
+    }
+    if (!this.#rules.mayForget(liveCount)) return;
+    for (const entry of dead) {
       const loss = this.#losses.get(entry.storeId);
-      if (entry.status === "dead" && loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
+      if (loss !== undefined && loss.incarnation === entry.incarnation && isOver(loss)) this.#putForgotten(entry);
     }
   }
 
@@ -549,7 +512,7 @@ export class MemberTable {
   }
 
   get fault(): OwnFault | undefined {
-    return this.#fault;
+    return this.#faults.fault;
   }
 
   get own(): Entry {
@@ -657,33 +620,23 @@ export class MemberTable {
     };
   }
 
+  /** `suspects`: names of members that this node suspects. */
   view(suspects: ReadonlySet<string>): ClusterView {
-    const members: Member[] = [];
-    const gone: Member[] = [];
-    let fullCount = 0;
-    for (const entry of this.#entries.values()) {
-      const member = this.#memberOf(entry, suspects.has(entry.name));
-      (isInCluster(entry) ? members : gone).push(member);
-      if (member.state === "active") fullCount++;
-    }
-    const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
-    members.sort(byName);
-    gone.sort(byName);
-    const replication = this.#replication.ofPush(this.#memberCount, fullCount);
-    return {
+    const source: ViewSource = {
       clusterName: this.#options.clusterName,
-      self: this.#memberOf(this.#own, false),
-      members,
-      gone,
-      lostStores: this.#lostStores(),
-      replication,
-      acks: acksOf(replication),
+      own: this.#own,
+      entries: this.#entries,
+      losses: this.#losses,
+      replication: this.#replication,
+      memberCount: this.#memberCount,
       acksMin: this.acksMin,
       listAfterMs: this.#listAfterMs,
-      writesRefusedBecause: this.#writesRefusedBecause(),
-      queriesRefusedBecause: this.#queriesRefusedBecause(),
+      fault: this.fault,
       digest: this.digest,
+      stateOf: (entry) => this.#stateOf(entry),
+      memberOfStore: (store) => this.#memberOfStore.get(store),
     };
+    return viewOf(source, suspects);
   }
 
   // ---- inside
@@ -717,65 +670,6 @@ export class MemberTable {
     return (entry.name === this.#name ? this.isFull : this.#isFull(entry)) ? "active" : "joining";
   }
 
-  #memberOf(entry: Entry, isSuspect: boolean): Member {
-    return {
-      name: entry.name,
-      storeId: entry.storeId,
-      bootId: entry.bootId,
-      incarnation: entry.incarnation,
-      state: this.#stateOf(entry),
-      isSuspect,
-      clusterAddress: entry.clusterAddress,
-      httpAddress: entry.httpAddress,
-      zone: entry.zone,
-      tokenCount: entry.tokenCount,
-      protocolMin: entry.protocolMin,
-      protocolMax: entry.protocolMax,
-      build: entry.build,
-      acksHeld: entry.acksHeld,
-    };
-  }
-
-  #lostStores(): LostStore[] {
-    const stores = [...this.#losses.values()].map((loss): LostStore => {
-      return {
-        member: loss.member,
-        storeId: loss.storeId,
-        incarnation: loss.incarnation,
-        acksHeld: loss.acksHeld,
-        isCleared: isOver(loss),
-        isReplaced: isReplaced(loss, this.#entries.get(loss.member)),
-        fencedBy: this.#namesOf(loss.fencedBy),
-        flushedBy: this.#namesOf(loss.flushedBy),
-      };
-    });
-    return stores.sort((a, b) => (a.storeId < b.storeId ? -1 : 1));
-  }
-
-  #namesOf(stores: readonly StoreId[]): string[] {
-    const names: string[] = [];
-    for (const store of stores) {
-      const name = this.#memberOfStore.get(store);
-      if (name !== undefined) names.push(name);
-    }
-    return names.sort();
-  }
-
-  #writesRefusedBecause(): string | undefined {
-    if (this.#fault !== undefined) return this.#fault.message;
-    const { status } = this.#own;
-    if (status === "leaving") return "it is leaving the cluster";
-    if (status === "left") return "it has left the cluster";
-    if (!this.isFull) return "it has not joined the cluster";
-    return this.#replication.refusal;
-  }
-
-  #queriesRefusedBecause(): string | undefined {
-    if (this.#fault !== undefined) return this.#fault.message;
-    if (this.#own.status === "left") return "it has left the cluster";
-    return this.isFull ? undefined : "it has not joined the cluster";
-  }
-
   #put(entry: Entry): void {
     const draft = this.#drafting;
     const old = this.#entries.get(entry.name);
@@ -790,6 +684,7 @@ export class MemberTable {
       if (loss.goneJoins > entry.goneJoins) put = { ...entry, goneJoins: Math.min(loss.goneJoins, Math.max(entry.joins, entry.goneJoins)) };
     }
     this.#entries.set(put.name, put);
+    this.#noteGone(put);
     this.#memberOfStore.set(put.storeId, put.name);
     if (put.status === "alive" && !put.claimsFull) this.#joiners.add(put.name);
     else this.#joiners.delete(put.name);
@@ -821,12 +716,12 @@ export class MemberTable {
     if (entry !== undefined && entry.storeId === loss.storeId && loss.incarnation > entry.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(loss.member, "INCARNATION_JUMP", `its store is said to be lost at incarnation ${loss.incarnation}, and ${entry.incarnation} is known`);
     }
-    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropOldestLoss()) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropClearedLoss(loss)) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
     this.#losses.set(joined.storeId, joined);
     const isNew = known === undefined || known.incarnation !== joined.incarnation;
     const isNewlyCleared = joined.isCleared && (isNew || !known.isCleared);
     if (isNew || isNewlyCleared || known.acksHeld !== joined.acksHeld || known.wasFull !== joined.wasFull || known.goneJoins !== joined.goneJoins) this.#mustPersist(undefined);
-    if (isNew) this.#lossTimes.set(joined.storeId, { incarnation: joined.incarnation, version: this.#persistVersion, fencedSinceMs: Infinity, clearedAtMs: Infinity });
+    if (isNew) this.#lossTimes.set(joined.storeId, { incarnation: joined.incarnation, version: this.#persistVersion, fencedSinceMs: Infinity });
     if (isNewlyCleared) draft.isListDue = true;
     draft.losses.add(joined.storeId);
     if (!isNew) draft.isExchangeDue = true;
@@ -840,19 +735,45 @@ export class MemberTable {
     this.#digest.lossChanged(loss.storeId);
   }
 
-  #dropOldestLoss(): boolean {
-    let oldest: Loss | undefined;
-    let oldestMs = Infinity;
+  /**
+   * Makes room for one that is lost now. The cleared loss with the smallest store id goes: nodes that do so apart agree in the end on which are left. False:
+   * none is cleared, or the new one is the smallest itself.
+   */
+  #dropClearedLoss(coming: Loss): boolean {
+    let smallest: Loss | undefined = coming.isCleared ? coming : undefined;
     for (const loss of this.#losses.values()) {
-      const { clearedAtMs } = this.#lossTimes.get(loss.storeId)!;
-      if (loss.isCleared && clearedAtMs <= oldestMs && isReplaced(loss, this.#entries.get(loss.member))) {
-        oldest = loss;
-        oldestMs = clearedAtMs;
-      }
+      const entry = this.#entries.get(loss.member);
+      if (loss.isCleared && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
     }
-    if (oldest === undefined) return false;
-    this.#dropLoss(oldest);
+    if (smallest === undefined || smallest === coming) return false;
+    this.#dropLoss(smallest);
     return true;
+  }
+
+  /** The same for members: of those that have left or are forgotten. */
+  #dropGoneEntry(coming: Entry): boolean {
+    this.#gone ??= [...this.#entries.values()].filter((entry) => !isInCluster(entry)).sort((a, b) => (a.storeId < b.storeId ? -1 : 1));
+    for (;;) {
+      const [smallest] = this.#gone;
+      if (smallest === undefined || (!isInCluster(coming) && coming.storeId < smallest.storeId)) return false;
+      this.#gone.shift();
+      if (this.#entries.get(smallest.name) !== smallest || smallest.name === this.#name) continue; // it came back
+      this.#entries.delete(smallest.name);
+      this.#memberOfStore.delete(smallest.storeId);
+      this.#entryVersions.delete(smallest.name);
+      this.#contact.forget(smallest.storeId);
+      this.#digest.entryChanged(smallest.name);
+      return true;
+    }
+  }
+
+  /** Keeps `#gone` in order, where it is there. */
+  #noteGone(entry: Entry): void {
+    if (this.#gone === undefined || isInCluster(entry)) return;
+    let at = this.#gone.length;
+    while (at > 0 && this.#gone[at - 1]!.storeId > entry.storeId) at--;
+    this.#gone.splice(at, 0, entry);
+    if (this.#gone.length > 2 * MEMBERS_MAX) this.#gone = undefined; // mostly outdated
   }
 
   #becomeFull(): void {
@@ -920,10 +841,6 @@ export class MemberTable {
       this.#draft = undefined;
     }
     if (draft.isListDue) this.#listAfterMs = nowMs;
-    for (const store of draft.losses) {
-      const times = this.#lossTimes.get(store);
-      if (times !== undefined && times.clearedAtMs === Infinity && this.#losses.get(store)!.isCleared) times.clearedAtMs = nowMs;
-    }
     return this.#changesOf(draft);
   }
 
@@ -931,8 +848,10 @@ export class MemberTable {
     const entries: Entry[] = [];
     let isExchangeDue = draft.isExchangeDue;
     for (const name of draft.entries) {
-      const news = newsOfEntry(this.#entries.get(name)!);
-      if (news !== this.#entries.get(name)) isExchangeDue = true;
+      const entry = this.#entries.get(name);
+      if (entry === undefined) continue; // it made room
+      const news = newsOfEntry(entry);
+      if (news !== entry) isExchangeDue = true;
       if (news !== undefined) entries.push(news);
     }
     const losses: Loss[] = [];
@@ -945,27 +864,7 @@ export class MemberTable {
   }
 }
 
-/** After so many turns two live nodes with one name know it of each other. An entry that travels late makes one turn, two at most. */
-const RIVAL_TURNS = 3;
-
-/** Detection and the news of it take seconds: a rival of which nobody says for so long that it is alive is gone. */
-const RIVAL_MS = 60_000;
-
 const NO_CHANGES: Changes = { news: NO_NEWS, members: [], isViewChanged: false, isExchangeDue: false, isListDue: false, refused: [] };
-
-function isLive(entry: Entry): boolean {
-  return entry.status === "alive" || entry.status === "leaving";
-}
-
-/** It counts: in majorities if it is full, in the effective replication. */
-function isInCluster(entry: Entry): boolean {
-  return isLive(entry) || entry.status === "dead";
-}
-
-/** Nobody waits for the store any more. */
-function isOver(loss: Loss): boolean {
-  return loss.isCleared || !loss.wasFull;
-}
 
 function leaveRefused(reason: string): CodedError {
   return new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: `this node cannot leave: ${reason}` });

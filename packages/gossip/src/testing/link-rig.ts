@@ -2,9 +2,10 @@
 import { createHash } from "node:crypto";
 import { Metrics, seededRandom, silentLogger, type Clock, type Logger } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
+import type { PeerBudget } from "../links/peer-budget.ts";
 import { PeerLinks, type PeerLinksModules, type PeerLinksOptions } from "../links/peer-links.ts";
 import type { PeerNetwork } from "../links/peer-network.ts";
-import { PeerRequests, type PeerBudget } from "../links/requests.ts";
+import { PeerRequests } from "../links/requests.ts";
 import { MemoryNetwork } from "./memory-network.ts";
 
 export interface LinkRigNode {
@@ -43,11 +44,20 @@ export class LinkRig<Network extends PeerNetwork = MemoryNetwork> {
     return new LinkRig({ clock, network: new MemoryNetwork({ clock }) }) as LinkRig & { readonly clock: ManualClock }; // the clock is the one above
   }
 
-  async start(name: string, { options, modules, budget }: LinkRigChanges = {}): Promise<LinkRigNode> {
-    const bootCount = ++this.#bootCount;
+  async start(name: string, changes: LinkRigChanges = {}): Promise<LinkRigNode> {
     const metrics = new Metrics();
+    const links = await this.openLinks(name, changes, metrics);
+    const requests = new PeerRequests({ links, clock: this.clock, logger: this.#logger, metrics }, changes.budget);
+    const node = { name, address: this.#addressOf(links, changes), links, requests, metrics };
+    this.nodes.set(name, node);
+    return node;
+  }
+
+  /** Links alone, of a node that nobody finds by its name. */
+  async openLinks(name: string, { options, modules }: LinkRigChanges = {}, metrics: Metrics = new Metrics()): Promise<PeerLinks> {
+    const bootCount = ++this.#bootCount;
     const { clock, network } = this;
-    const links = await PeerLinks.open(
+    return await PeerLinks.open(
       { host: this.#host, port: 0, privateKey: digest(`key of ${name}`), clusterName: "test", name, storeId: digest(`store of ${name}`).toString("hex").slice(0, 32), bootId: `boot-${bootCount}`, build: "test", ...options },
       {
         network,
@@ -61,10 +71,10 @@ export class LinkRig<Network extends PeerNetwork = MemoryNetwork> {
         ...modules,
       },
     );
-    const requests = new PeerRequests({ links, clock, logger: this.#logger, metrics }, budget);
-    const node = { name, address: `${options?.host ?? this.#host}:${links.port}`, links, requests, metrics };
-    this.nodes.set(name, node);
-    return node;
+  }
+
+  #addressOf({ port }: PeerLinks, { options }: LinkRigChanges): string {
+    return `${options?.host ?? this.#host}:${port}`;
   }
 
   async stop(): Promise<void> {

@@ -142,6 +142,15 @@ export function networkContract(title: string, openNetwork: () => Promise<Contra
       expect(await dial).to.equal("PEER_UNREACHABLE");
     });
 
+    it("open: a port that is taken is CLUSTER_LISTEN_FAILED", async () => {
+      const a = await open("a");
+      const handlers = { onLink: () => undefined, onBadConnection: () => undefined, onGossip: () => undefined };
+      const options = { host: contract.host, port: a.endpoint.port, clusterName: "test", privateKey: createHash("sha256").update("b").digest() };
+      expect(await codeOf(contract.network.open(options, handlers))).to.equal("CLUSTER_LISTEN_FAILED");
+      await a.endpoint.stop();
+      opened.push(await contract.network.open(options, handlers));
+    });
+
     it("gossip: reaches those who are linked over others, and nobody whose link is not admitted, or of another cluster", async () => {
       const [a, b, c] = [await open("a"), await open("b"), await open("c")];
       const [stranger, foreigner] = [await open("stranger"), await open("foreigner", "another")];

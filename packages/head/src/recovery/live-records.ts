@@ -94,7 +94,7 @@ export async function planSetAside(store: OrderedStore, state: HeadState, seq: n
       const gone = state.table.at(seq);
       assert(gone !== undefined, "nothing leaves between the plan and the change");
       state.retired = retired;
-      state.statsOfRun(gone.run).remove(gone, gone.entryBytes, gone.rank);
+      state.statsOfRun(gone.run).remove(gone, gone.entryBytes);
       leaving.apply();
     },
   };

@@ -149,8 +149,9 @@ export class RecordIntake {
       return;
     }
     const cutId = this.#places.cutOf(seq);
-    const stats = cutId === undefined ? state.open : state.cuts.get(cutId)?.stats;
+    const stats = cutId === undefined ? state.openRunOf(place.rank) : state.cuts.get(cutId)?.stats;
     assert(stats !== undefined, "the state has the plan's cuts");
+    if (cutId !== undefined && place.rank > 0) state.noteTakeover(cutId);
     state.keep({ seq, record, place, entryBytes, sum, commit }, stats);
     this.recordCount++;
     this.bytes += entryBytes;

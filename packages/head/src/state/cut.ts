@@ -29,11 +29,11 @@ export interface CutGroup {
 export type HeldWindow = Pick<CutGroup, "tenant" | "windowStartMs" | "recordCount">;
 
 /** Groups come in the order of their tenant and window. One of which no record is left is left out. */
-export function printCut({ entry, stats }: CutState): Cut {
+export function printCut({ entry, stats, isTakeover }: CutState): Cut {
   const groups = [...stats.groups]
     .sort((a, b) => (windowKey(a.tenant, a.windowStartMs) < windowKey(b.tenant, b.windowStartMs) ? -1 : 1))
     .map(({ tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services }): CutGroup => {
       return { tenant, windowStartMs, recordCount, bytes, minTimeMs, maxTimeMs, services: [...services.keys()].sort() };
     });
-  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover: stats.ownCount < stats.recordCount };
+  return { cutId: entry.cutId, firstSeq: firstSeqOf(entry), lastSeq: lastSeqOf(entry), madeAtMs: entry.madeAtMs, groups, isTakeover };
 }

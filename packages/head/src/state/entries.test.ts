@@ -298,9 +298,9 @@ describe("a head's entries", () => {
       const { entries, nextSeq } = head.replicas({ countMax: 2 });
       expect([numbersOf(entries), numbersOf(head.replicas({ fromSeq: nextSeq! }).entries)]).deep.equal([[1, 3], [5, 7, 9]]);
       await head.release([identityOf(1)]);
-      const cut = (await head.cutRecords([1, 3, 7, 100].map(identityOf)))!;
+      const cut = (await head.cutReplicas([1, 3, 7, 100].map(identityOf)))!;
       expect([cut.isTakeover, cut.groups[0]!.recordCount]).deep.equal([true, 2]);
-      expect(await head.cutRecords([identityOf(3)]), "it is cut already").equal(undefined);
+      expect(await head.cutReplicas([identityOf(3)]), "it is cut already").equal(undefined);
       expect(numbersOf(head.replicas().entries)).deep.equal([5, 9]);
       const own = (await head.cut({ ranks: new Set([0]) }))!;
       await mixed(head, 10, 12);

@@ -80,7 +80,7 @@ export function planRelease(state: HeadState, identities: readonly Uint8Array[])
     probe: whenAbsent(recordKey(firstSeq)),
     apply: () => {
       state.retired = retired;
-      for (const row of state.table.rowsOf(seqs)) state.statsOfRun(row.run).remove(row, row.entryBytes, row.rank);
+      for (const row of state.table.rowsOf(seqs)) state.statsOfRun(row.run).remove(row, row.entryBytes);
       leaving.apply();
       state.refreshAlive();
     },

@@ -1,4 +1,4 @@
-/** What a run of records adds up to, by tenant and window: the open head is one run, and each cut is one. */
+/** What a run of records adds up to, by tenant and window: open records of rank 0 are one run, those of other ranks are one, and each cut is one. */
 import { assert } from "@pyromesh/base";
 import { windowStartOf } from "@pyromesh/profile";
 import { NumberRanges } from "../entries/number-ranges.ts";
@@ -28,9 +28,6 @@ export class RecordStats {
   readonly run: number;
   recordCount = 0;
   bytes = 0;
-  /** Of these, the records of rank 0. */
-  ownCount = 0;
-  ownBytes = 0;
   /** Times of its records. It may be wider than they are once some have left. */
   span: TimeSpan | undefined;
   readonly #groups = new Map<string, RecordStatsGroup>();
@@ -46,7 +43,7 @@ export class RecordStats {
   }
 
   /** Mostly called in the order of their seqs. `entryBytes`: what the record takes in the store. */
-  add(seq: number, { tenant, service, timeMs }: CountedRecord, entryBytes: number, rank: number): void {
+  add(seq: number, { tenant, service, timeMs }: CountedRecord, entryBytes: number): void {
     const group = this.#groupOf(tenant, timeMs);
     group.recordCount++;
     group.bytes += entryBytes;
@@ -55,10 +52,6 @@ export class RecordStats {
     group.services.set(service, (group.services.get(service) ?? 0) + 1);
     this.recordCount++;
     this.bytes += entryBytes;
-    if (rank === 0) {
-      this.ownCount++;
-      this.ownBytes += entryBytes;
-    }
     this.span = widenSpan(this.span, timeMs);
     if (seq < this.firstSeq) this.firstSeq = seq;
     if (seq > this.lastSeq) this.lastSeq = seq;
@@ -67,17 +60,13 @@ export class RecordStats {
     else this.#seqs.push({ from: seq, to: seq });
   }
 
-  remove({ tenant, service, timeMs }: CountedRecord, entryBytes: number, rank: number): void {
+  remove({ tenant, service, timeMs }: CountedRecord, entryBytes: number): void {
     const group = this.#groupOf(tenant, timeMs);
     assert(group.recordCount > 0, "what is removed was added");
     group.recordCount--;
     group.bytes -= entryBytes;
     this.recordCount--;
     this.bytes -= entryBytes;
-    if (rank === 0) {
-      this.ownCount--;
-      this.ownBytes -= entryBytes;
-    }
     const left = (group.services.get(service) ?? 1) - 1;
     if (left === 0) group.services.delete(service);
     else group.services.set(service, left);

@@ -77,13 +77,13 @@ export function selectPage(state: HeadState, filter: TenantFilter, pin: HeadPin,
 
 /** Open rows of ranks above 0, of all tenants. As `selectPage`, without a pin: the page is of this moment. */
 export function replicaPage(state: HeadState, { fromSeq, countMax }: { readonly fromSeq: number; readonly countMax: number }, dueAfterMs: number): EntryPage {
-  const { open, table } = state;
+  const { kept, table } = state;
   const entries: HeadEntry[] = [];
   let seenCount = 0;
-  if (open.ownCount === open.recordCount) return { entries, nextSeq: undefined };
-  for (const row of table.rows(Math.max(fromSeq, open.firstSeq), open.lastSeq)) {
+  if (kept.recordCount === 0) return { entries, nextSeq: undefined };
+  for (const row of table.rows(Math.max(fromSeq, kept.firstSeq), kept.lastSeq)) {
     if (entries.length >= countMax || seenCount++ >= PAGE_SEEN_MAX) return { entries, nextSeq: row.seq };
-    if (row.rank > 0 && row.run === open.run) entries.push(entryOf(state, row, dueAfterMs));
+    if (row.run === kept.run) entries.push(entryOf(state, row, dueAfterMs));
   }
   return { entries, nextSeq: undefined };
 }

@@ -17,6 +17,8 @@ import type { Row } from "./record-table.ts";
 export interface CutState {
   readonly entry: CutEntry;
   readonly stats: RecordStats;
+  /** It was made of records of ranks above 0. */
+  isTakeover: boolean;
 }
 
 export interface SealState {
@@ -48,7 +50,10 @@ export class HeadState {
   readonly table: RecordTable = new RecordTable();
   /** By number, in the order of their records. */
   readonly commits: Map<number, CommitSlots> = new Map();
-  open: RecordStats;
+  /** Open records of rank 0: this store's to flush. */
+  own: RecordStats;
+  /** Open records of other ranks: kept for the stores that flush them. */
+  kept: RecordStats;
   readonly #cuts: Map<number, CutState> = new Map();
   readonly #cutsByRun: Map<number, CutState> = new Map();
   /** By commit number. */
@@ -67,7 +72,8 @@ export class HeadState {
     this.retired = init.retired;
     this.nextCommit = init.nextCommit;
     this.nextSeq = init.nextSeq;
-    this.open = this.newRun();
+    this.own = this.newRun();
+    this.kept = this.newRun();
   }
 
   newRun(): RecordStats {
@@ -78,10 +84,24 @@ export class HeadState {
     return this.#cuts;
   }
 
-  addCut(entry: CutEntry, stats: RecordStats): void {
-    const cut = { entry, stats };
+  openRunOf(rank: number): RecordStats {
+    return rank === 0 ? this.own : this.kept;
+  }
+
+  isOpen(run: number): boolean {
+    return run === this.own.run || run === this.kept.run;
+  }
+
+  addCut(entry: CutEntry, stats: RecordStats, isTakeover = false): void {
+    const cut = { entry, stats, isTakeover };
     this.#cuts.set(entry.cutId, cut);
     this.#cutsByRun.set(stats.run, cut);
+  }
+
+  /** The start has found a record of another rank in the cut. */
+  noteTakeover(cutId: number): void {
+    const cut = this.#cuts.get(cutId);
+    if (cut !== undefined) cut.isTakeover = true;
   }
 
   removeCut(cutId: number): void {
@@ -91,13 +111,13 @@ export class HeadState {
     this.#cutsByRun.delete(cut.stats.run);
   }
 
-  /** The cut of a record with this run; undefined: it is in the open head. */
+  /** The cut of a record with this run; undefined: it is open. */
   cutOfRun(run: number): CutState | undefined {
-    return run === this.open.run ? undefined : this.#cutsByRun.get(run);
+    return this.isOpen(run) ? undefined : this.#cutsByRun.get(run);
   }
 
   statsOfRun(run: number): RecordStats {
-    return this.cutOfRun(run)?.stats ?? this.open;
+    return this.cutOfRun(run)?.stats ?? (run === this.kept.run ? this.kept : this.own);
   }
 
   holds(identity: Uint8Array): boolean {
@@ -112,7 +132,7 @@ export class HeadState {
 
   /** Times of all that this store answers for. */
   get alive(): TimeSpan | undefined {
-    return joinSpans(this.open.span, this.#behind);
+    return joinSpans(joinSpans(this.own.span, this.kept.span), this.#behind);
   }
 
   /** Call it when cuts or seals changed. Every commit asks for `alive`, and there may be thousands of them, so their span is kept. */
@@ -131,16 +151,16 @@ export class HeadState {
     for (let index = 0; index < group.length; index++) {
       const { record, place, entryBytes } = group[index]!;
       this.pending.remove(record.identity);
-      this.keep({ seq: firstSeq + index, record, place, entryBytes, sum: sums[index]!, commit: number }, this.open);
+      this.keep({ seq: firstSeq + index, record, place, entryBytes, sum: sums[index]!, commit: number }, this.openRunOf(place.rank));
     }
   }
 
-  /** Takes one record into a run: the open one, or a cut's. */
+  /** Takes one record into a run: an open one, or a cut's. */
   keep(kept: KeptRecord, stats: RecordStats): void {
-    const { seq, record, entryBytes, place } = kept;
+    const { seq, record, entryBytes } = kept;
     this.#index.add(record.identity, seq);
     this.table.add(seq, kept, stats.run);
-    stats.add(seq, record, entryBytes, place.rank);
+    stats.add(seq, record, entryBytes);
   }
 
   /** Forgets records, but for the stats of their runs. */
@@ -154,7 +174,7 @@ export class HeadState {
 
   /** The range of times of a tenant's records; undefined if the head holds none. */
   spanOf(tenant: string): TimeSpan | undefined {
-    let span = this.open.spanOf(tenant);
+    let span = joinSpans(this.own.spanOf(tenant), this.kept.spanOf(tenant));
     for (const { stats } of this.#cuts.values()) span = joinSpans(span, stats.spanOf(tenant));
     return span;
   }

@@ -227,7 +227,7 @@ export class Flusher {
     const { head } = this.#modules;
     const cuts = head.cuts();
     // One at a time, so that takeovers that cannot be sealed hold up no cut of this store's own.
-    return cuts.length < UNSEALED_COUNT_MAX && !cuts.some(({ isTakeover }) => isTakeover) ? head.cutRecords(identities) : undefined;
+    return cuts.length < UNSEALED_COUNT_MAX && !cuts.some(({ isTakeover }) => isTakeover) ? head.cutReplicas(identities) : undefined;
   }
 
   /** What came before this seq is in the bucket: the head does not hold it, and no segment with it waits. */

@@ -1,7 +1,7 @@
 /**
  * The takeover: what another store should have flushed is flushed by this one. `takeover-plan.ts` (pure) has the rule; this file asks, looks and cuts.
  *
- *   due ──▶ ask rank 0 ──▶ match the segments that it names ──▶ plan ──▶ LIST ──▶ match ──▶ cut what is left ──▶ sealed and uploaded as any cut
+ *   due ──▶ ask the lower ranks ──▶ match the segments that it names ──▶ plan ──▶ LIST ──▶ match ──▶ cut what is left ──▶ sealed and uploaded as any cut
  *
  * What must stay true: nothing is taken over before a LIST that began after the decision, and a match with all that it shows: what is in the bucket is not put there
  * again. While the bucket cannot be listed, records stay where they are: they are durable, and would not get into the bucket sooner.
@@ -55,6 +55,9 @@ interface Overdue {
   readonly entry: HeadEntry;
   readonly stores: readonly StoreId[];
 }
+
+/** By seq of the record: what the stores of lower ranks say of it, by rank. */
+type Statuses = Map<number, FlusherStatus[]>;
 
 export class Takeover {
   readonly #options: TakeoverOptions;
@@ -158,40 +161,40 @@ export class Takeover {
 
   // --- asking ------------------------------------------------------------------------------------------------------
 
-  /** What the store of rank 0 says of each, by seq. What it names is in the catalog then. */
-  async #ask(overdue: readonly Overdue[], signal: AbortSignal): Promise<ReadonlyMap<number, FlusherStatus>> {
-    const statuses = new Map<number, FlusherStatus>();
+  /** What the stores of lower ranks say of each, by seq. What they name is in the catalog then. */
+  async #ask(overdue: readonly Overdue[], signal: AbortSignal): Promise<Statuses> {
+    const statuses: Statuses = new Map();
     const asked = new Map<StoreId, { readonly member: Member; readonly records: Overdue[] }>();
     const members = this.#liveMembers();
     for (const record of overdue) {
-      const storeId = record.stores[0]!; // a record of a rank above 0 has a list
-      const member = members.get(storeId);
-      if (member === undefined) {
-        statuses.set(record.entry.seq, { kind: "gone" });
-        continue;
+      const { rank, seq } = record.entry;
+      const said: FlusherStatus[] = record.stores.slice(0, rank).map((storeId) => ({ kind: members.has(storeId) ? "silent" : "gone" }));
+      statuses.set(seq, said);
+      for (const storeId of record.stores.slice(0, rank)) {
+        const member = members.get(storeId);
+        if (member === undefined) continue;
+        const group = asked.get(storeId);
+        if (group === undefined) asked.set(storeId, { member, records: [record] });
+        else group.records.push(record);
       }
-      const group = asked.get(storeId);
-      if (group === undefined) asked.set(storeId, { member, records: [record] });
-      else group.records.push(record);
     }
     await Promise.all(Array.from(asked.values(), ({ member, records }) => this.#askOne(member, records, statuses, signal)));
     return statuses;
   }
 
-  async #askOne(member: Member, records: readonly Overdue[], statuses: Map<number, FlusherStatus>, signal: AbortSignal): Promise<void> {
+  async #askOne(member: Member, records: readonly Overdue[], statuses: Statuses, signal: AbortSignal): Promise<void> {
     const { cluster, logger } = this.#modules;
     const { windows, inOrder } = byWindow(records);
     try {
       const answer = await cluster.peers.request(member.name, "status", packStatusRequest({ windows }), { timeoutMs: STATUS_TIMEOUT_MS, signal });
       const { storeId, statuses: told } = openStatusAnswer(answer, inOrder.length);
       // Another store has its name by now: this view is behind, and a later one says so.
-      const isOfStore = storeId === member.storeId;
-      for (const [at, { entry }] of inOrder.entries()) statuses.set(entry.seq, isOfStore ? told[at]! : { kind: "silent" });
-      if (isOfStore) this.#catalogue(told, storeId);
+      if (storeId !== member.storeId) return;
+      for (const [at, { entry, stores }] of inOrder.entries()) statuses.get(entry.seq)![stores.indexOf(storeId)] = told[at]!;
+      this.#catalogue(told, storeId);
     } catch (error) {
       signal.throwIfAborted();
       logger.debug("a store did not say what it has flushed", { member: member.name, reason: messageOf(error) });
-      for (const { entry } of records) statuses.set(entry.seq, { kind: "silent" });
     }
   }
 
@@ -214,10 +217,10 @@ export class Takeover {
     }
   }
 
-  async #matchNamed(statuses: ReadonlyMap<number, FlusherStatus>, signal: AbortSignal): Promise<void> {
+  async #matchNamed(statuses: Statuses, signal: AbortSignal): Promise<void> {
     const { catalog, logger } = this.#modules;
     const keys = new Set<string>();
-    for (const status of statuses.values()) if (status.kind === "segment") keys.add(status.segment.key);
+    for (const said of statuses.values()) for (const status of said) if (status.kind === "segment") keys.add(status.segment.key);
     await this.#match([...keys].flatMap((key) => catalog.get(key) ?? []), signal).catch((error: unknown) => {
       signal.throwIfAborted();
       logger.debug("a segment that a store named could not be read; its records stay in the head until it can", { reason: messageOf(error) });
@@ -245,14 +248,13 @@ export class Takeover {
 
   // --- taking over -------------------------------------------------------------------------------------------------
 
-  #plan(overdue: readonly Overdue[], statuses: ReadonlyMap<number, FlusherStatus>): Map<HeadEntry, TakeoverReason> {
+  #plan(overdue: readonly Overdue[], statuses: Statuses): Map<HeadEntry, TakeoverReason> {
     const { clock, head } = this.#modules;
-    const live = this.#liveMembers();
-    const view: TakeoverView = { nowMs: clock.monotonicMs(), dueAfterMs: this.#options.dueAfterMs, isLive: (storeId) => live.has(storeId) };
+    const view: TakeoverView = { nowMs: clock.monotonicMs(), dueAfterMs: this.#options.dueAfterMs };
     const reasons = new Map<HeadEntry, TakeoverReason>();
-    for (const { entry, stores } of overdue) {
+    for (const { entry } of overdue) {
       if (!head.has(entry.identity)) continue;
-      const step = planTakeover({ rank: entry.rank, stores, dueAtMs: entry.dueAtMs }, statuses.get(entry.seq) ?? { kind: "silent" }, view);
+      const step = planTakeover(entry, statuses.get(entry.seq) ?? [], view);
       if (step.kind === "take") reasons.set(entry, step.reason);
     }
     return reasons;

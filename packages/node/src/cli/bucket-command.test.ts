@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseTenantId, silentLogger, systemClock, systemRandom } from "@pyromesh/base";
-import { blockKey, buildSegment, encodeSection, makeIdentity, markKey, openBucket, segmentKey, TAG } from "@pyromesh/block";
+import { blockKey, buildSegment, encodeSection, makeIdentity, markKey, openBucket, putReplication, segmentKey, TAG } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { expect } from "chai";
@@ -51,6 +51,17 @@ describe("pyromesh bucket, where segments were compacted", () => {
     const { exitCode, out } = await run("status");
     expect(exitCode).equal(0);
     expect(out).include(`missing: tenant a, window 20260302T14, store ${STORE}: 4 missing\n`);
+  });
+
+  it("replication: shown, lowered, and never raised", async () => {
+    expect((await run("replication")).out).equal("no cluster has written to it yet\n");
+    for (const replication of [2, 3]) await putReplication(bucket, replication, 0, never);
+    expect((await run("replication")).out).equal("3\n");
+    const raised = await run("replication", "5");
+    expect([raised.exitCode, raised.notes]).satisfy(([code, notes]: [number, string]) => code !== 0 && /it is 3: it rises by itself/.test(notes));
+    expect((await run("replication", "0")).notes).include("write a number from 1 to 16");
+    expect((await run("replication", "1")).out).match(/^lowered from 3 to 1: members take it over within a minute/);
+    expect((await run("replication")).out).equal("1\n");
   });
 
   it("forget: takes the missing one, and none that is in a block", async () => {

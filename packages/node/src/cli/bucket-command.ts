@@ -1,7 +1,7 @@
-/** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost, `copy` moves to another bucket. */
+/** `pyromesh bucket`: `status` prints what lies in the bucket and what is missing from it, `forget` accepts that segments are lost, `replication` lowers it, `copy` moves to another bucket. */
 import { CodedError, formatSize, messageOf, openLogger, parseTenantId, systemRandom } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
-import { CatalogView, describeGap, gapsOf, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readSources, windowPrefix } from "@pyromesh/block";
+import { CatalogView, describeGap, gapsOf, lowerReplication, markKey, NO_OWN_ORDINALS, OBJECT_PREFIX, openBucket, parseObjectKey, parseWindow, printOrdinals, printWindow, readIdentity, readReplication, readSources, REPLICATION_MAX, windowPrefix } from "@pyromesh/block";
 import type { Bucket, BucketIdentity, KnownOrdinals, OrdinalRange } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
 import { forgottenText } from "../background/forgotten-text.ts";
@@ -43,6 +43,18 @@ export const addBucket: AddCommand = (program, modules, done) => {
     done(0);
   });
 
+  const replication = command
+    .command("replication")
+    .description("the replication that stands in the bucket; with a number, lower it to that: fewer members are to keep each record from now on")
+    .argument("[number]", "how many")
+    .allowExcessArguments(false);
+  const loadForReplication = addSettingFlags(replication, modules.terminal);
+  replication.action(async (number: string | undefined) => {
+    const wanted = number === undefined ? undefined : readReplicationNumber(number);
+    await withBucket(loadForReplication, modules, (bucket, signal) => showReplication(bucket, wanted, modules, signal));
+    done(0);
+  });
+
   command
     .command("copy")
     .description("copy a bucket into an empty one, identity included, so that a node alone can grow into a cluster; may be broken off and run again")
@@ -54,6 +66,23 @@ export const addBucket: AddCommand = (program, modules, done) => {
       done(0);
     });
 };
+
+function readReplicationNumber(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) >= 1 && Number(text) <= REPLICATION_MAX) return Number(text);
+  throw usage(`${JSON.stringify(text)} is not a replication: write a number from 1 to ${REPLICATION_MAX}`);
+}
+
+async function showReplication(bucket: Bucket, wanted: number | undefined, { clock, terminal }: CommandModules, signal: AbortSignal): Promise<void> {
+  await identityOf(bucket, signal);
+  const known = await readReplication(bucket, signal);
+  if (wanted === undefined) {
+    terminal.out(known === 0 ? "no cluster has written to it yet\n" : `${known}\n`);
+    return;
+  }
+  if (wanted > known) throw refusal("REPLICATION_RISES_BY_ITSELF", `it is ${known}: it rises by itself, when the cluster has ${wanted} members and their --replication allows it`);
+  await lowerReplication(bucket, wanted, clock.nowMs(), signal);
+  terminal.out(`lowered from ${known} to ${wanted}: members take it over within a minute. Give them --replication ${wanted}, and no more addresses in --join than there are members, or it rises again\n`);
+}
 
 function urlOf(text: string): string {
   const url = bucketKind.schema.safeParse(text);

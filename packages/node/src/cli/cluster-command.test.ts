@@ -90,11 +90,11 @@ describe("pyromesh cluster", () => {
   });
 
   it("leave: waits until the node is gone", async () => {
-    const { exitCode, notes, calls, sleepsMs } = await runCommand(["cluster", "leave"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), held(5, 0), held(0, 99), new TypeError("fetch failed")] });
+    const { exitCode, notes, calls, sleepsMs } = await runCommand(["cluster", "leave"], { replies: [reply(STATUS), reply({}, 202), held(5, 0), held(5, 0), held(0, 99), reply(GOOD), new TypeError("fetch failed")] });
     expect(exitCode).to.equal(0);
     expect(calls[1]!.method).to.equal("POST");
-    expect(notes).to.equal("a is leaving: it flushes what it holds, and its process ends\na: 5 records to flush, 0 kept for others, 0 B to upload\na: 0 records to flush, 0 kept for others, 99 B to upload\n");
-    expect(sleepsMs).to.deep.equal([1000, 1000, 1000]);
+    expect(notes).to.equal("a is leaving: it flushes what it holds, and its process ends\na: 5 records to flush, 0 kept for others, 0 B to upload\na: 0 records to flush, 0 kept for others, 99 B to upload\na has left\na has ended\n");
+    expect(sleepsMs).to.deep.equal([1000, 1000, 1000, 1000]);
     expect((await runCommand(["cluster", "leave", "--no-wait"], { replies: [reply(STATUS), reply({}, 202)] })).calls.length).to.equal(2);
   });
 

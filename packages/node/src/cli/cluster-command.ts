@@ -57,7 +57,7 @@ export const addCluster: AddCommand = (program, modules, done) => {
     const self = readStatusReply((await client.get("/members?format=json")).json).self;
     await client.command("/api/v1/cluster/leave");
     terminal.note(`${self} is leaving: it flushes what it holds, and its process ends\n`);
-    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health === undefined);
+    if (flags.wait !== false) await waitFor(client, self, modules, () => false);
     done(0);
   });
 
@@ -67,7 +67,7 @@ export const addCluster: AddCommand = (program, modules, done) => {
     const self = readStatusReply((await client.get("/members?format=json")).json).self;
     await client.command("/api/v1/cluster/drain");
     terminal.note(`${self} is draining: it takes no more pushes and flushes what it holds\n`);
-    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health?.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
+    if (flags.wait !== false) await waitFor(client, self, modules, (health) => health.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
     done(0);
   });
 };
@@ -77,25 +77,27 @@ async function askHealth(client: Client): Promise<unknown> {
   return (await client.get("/api/v1/cluster/health", { isAnswer: (status, json) => status === 503 && typeof json === "object" && json !== null && "mayStop" in json })).json;
 }
 
-/** Asks the node each second until `isDone` of what it says of itself. Undefined: it answers no more. */
-async function waitFor(client: Client, self: string, { clock, terminal }: CommandModules, isDone: (health: HeldReply | undefined) => boolean): Promise<void> {
+/** Asks the node each second until `isDone` of what it says of itself, or until it does not answer any more. */
+async function waitFor(client: Client, self: string, { clock, terminal }: CommandModules, isDone: (health: HeldReply) => boolean): Promise<void> {
   let told = "";
-  for (;;) {
-    const health = await healthOf(client, self);
-    if (isDone(health)) return;
-    if (health === undefined) {
-      terminal.note(`${self} does not answer any more\n`);
-      return;
-    }
-    const text = `${self}: ${heldText(health)}\n`;
+  const tell = (text: string): void => {
     if (text !== told) terminal.note((told = text));
+  };
+  for (;;) {
+    const health = await healthOf(client);
+    if (health === undefined) return tell(`${self} has ended\n`);
+    // Once it has left, it is no member any more.
+    const own = health.members.find(({ name }) => name === self);
+    if (own !== undefined && isDone(own)) return;
+    tell(own === undefined ? `${self} has left\n` : `${self}: ${heldText(own)}\n`);
     await clock.sleep(POLL_INTERVAL_MS);
   }
 }
 
-async function healthOf(client: Client, self: string): Promise<HeldReply | undefined> {
+/** Undefined: it does not answer. */
+async function healthOf(client: Client): Promise<HealthReply | undefined> {
   try {
-    return readHealthReply(await askHealth(client)).members.find(({ name }) => name === self);
+    return readHealthReply(await askHealth(client));
   } catch {
     return undefined;
   }

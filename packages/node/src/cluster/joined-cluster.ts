@@ -65,6 +65,8 @@ export interface JoinedClusterModules {
 /** Design 5.8. */
 const LEASE_MS = 5_000;
 const BOOT_ID_BYTES = 8;
+/** Contact changes with time alone, so it is looked at. */
+const CONTACT_LOOK_MS = 50;
 
 export class JoinedCluster implements Cluster {
   readonly peers: Peers;
@@ -152,8 +154,18 @@ export class JoinedCluster implements Cluster {
     this.#mark.start();
   }
 
-  /** Resolves when this node is full: a majority of the full members has its entry. */
-  joined(signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when this node is full, since a majority of the full members has its entry, and in contact: a push to a node that says that it is ready is not to be refused
+   * because its first probes are under way. Where the others are down it waits a lease for contact, and no longer: it has records to flush.
+   */
+  async joined(signal: AbortSignal): Promise<void> {
+    await this.#full(signal);
+    const { clock } = this.#modules;
+    const untilMs = clock.monotonicMs() + LEASE_MS;
+    while (!this.isInContact && clock.monotonicMs() < untilMs) await clock.sleep(CONTACT_LOOK_MS, signal);
+  }
+
+  #full(signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const isIn = ({ self }: ClusterView): boolean => self.state !== "joining";
       if (isIn(this.view)) return resolve();

@@ -5,10 +5,13 @@
 import { drawPush, sendUntilAnswered } from "../history/pusher.ts";
 import { ask } from "../history/querier.ts";
 import type { QuestionKind } from "../history/querier.ts";
+import { askToLeave } from "../history/cluster-operator.ts";
 import { flush } from "../history/operator.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { Chance } from "../world/chance.ts";
+import type { Machine } from "../world/machine.ts";
 import type { World } from "../world/world.ts";
+import { checkCopies, checkMembers, checkReceipts } from "./check-cluster.ts";
 import { checkBucket } from "./check-bucket.ts";
 import { checkIdle } from "./check-bounds.ts";
 import { Violation } from "./violation.ts";
@@ -23,10 +26,13 @@ const RESTART_SHARE = 1 / 3;
 const HOUR_MS = 3_600_000;
 
 export async function checkHealed(world: World): Promise<void> {
-  const { bucket, disk, faults, journal, scheduler, settings } = world;
+  const { bucket, faults, journal, machines, peers, scheduler, settings } = world;
   faults.heal();
-  disk.isFull = false;
-  disk.isSealedFolderShut = false;
+  for (const { disk } of machines) {
+    disk.isFull = false;
+    disk.isSealedFolderShut = false;
+  }
+  peers.healAll();
   bucket.availability = "up";
   bucket.hidden.clear();
   bucket.mixedUp.clear();
@@ -35,7 +41,11 @@ export async function checkHealed(world: World): Promise<void> {
   const chance = world.chance.stream("healed");
   const flushedWithinMs = FLUSHED_WITHIN_MS + (faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
 
-  await until(world, READY_WITHIN_MS, "ready", () => isReady(world));
+  await until(world, flushedWithinMs, "rid of those that leave", async () => {
+    for (const machine of world.leaving) await askToLeave(world, machine);
+    return world.leaving.size === 0;
+  });
+  await until(world, READY_WITHIN_MS, "ready", () => areReady(world));
   for (const tenant of settings.tenants) {
     let isAcked = false;
     for (let i = 0; !isAcked && i < 20; i++) {
@@ -46,13 +56,19 @@ export async function checkHealed(world: World): Promise<void> {
     }
   }
   await until(world, flushedWithinMs, "flushed", () => flush(world));
-  await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(disk.files.size === 0));
+  await until(world, flushedWithinMs, "free of sealed files", () => Promise.resolve(!world.hasSealed));
+  // The answers from here on say what the bucket must hold.
+  if (world.isCluster) for (const fate of world.ledger.fates.values()) fate.forgetSeen();
   await askAll(world, chance, "after the flush");
   await checkIdle(world);
   await checkBucket(world);
+  if (world.isCluster) {
+    await until(world, READY_WITHIN_MS, "a cluster in which every member is active and no loss is left", () => checkMembers(world));
+    await checkCopies(world);
+  }
   if (!chance.isTrue(RESTART_SHARE)) return;
-  await world.machine.restart();
-  await until(world, READY_WITHIN_MS, "ready again", () => isReady(world));
+  await chance.pick(machines).restart();
+  await until(world, READY_WITHIN_MS, "ready again", () => areReady(world));
   await askAll(world, chance, "after a start");
 }
 
@@ -67,12 +83,18 @@ async function askAll(world: World, chance: Chance, when: string): Promise<void>
     await until(world, withinMs, `answering for ${kind}`, () => ask(world, `${when}:`, { kind, asked, allowPartial: false }));
   };
   for (const tenant of tenants) await askFor(chance.pick(["flame graph", "pprof"]), tenant);
+  if (world.isCluster) await checkReceipts(world, chance.pick(tenants), when);
   await askFor(chance.pick(["series", "labels"]), chance.pick(tenants));
 }
 
-async function isReady(world: World): Promise<boolean> {
+export async function areReady(world: World): Promise<boolean> {
+  for (const machine of world.machines) if (!(await isReady(machine))) return false;
+  return true;
+}
+
+async function isReady({ network }: Machine): Promise<boolean> {
   try {
-    const { status } = await world.network.request({ method: "GET", path: "/ready", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });
+    const { status } = await network.request({ method: "GET", path: "/ready", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });
     return status === 200;
   } catch (error) {
     if (error instanceof NoAnswer) return false;
@@ -80,7 +102,7 @@ async function isReady(world: World): Promise<boolean> {
   }
 }
 
-async function until(world: World, withinMs: number, what: string, isTrue: () => Promise<boolean>): Promise<void> {
+export async function until(world: World, withinMs: number, what: string, isTrue: () => Promise<boolean>): Promise<void> {
   const { scheduler } = world;
   const endMs = scheduler.nowMs + withinMs;
   while (!(await isTrue())) {

@@ -9,16 +9,19 @@ import { Violation } from "./violation.ts";
 const CALM_MS = 13_000;
 
 /** Checks every second until `endMs`. */
-export async function checkOthersGoOn({ bucket, disk, faults, machine, scheduler }: World, forbiddenPrefix: string, endMs: number): Promise<void> {
+export async function checkOthersGoOn({ bucket, faults, machines, scheduler }: World, forbiddenPrefix: string, endMs: number): Promise<void> {
   let upSinceMs = scheduler.nowMs;
   while (scheduler.nowMs < endMs) {
     await scheduler.wait(Math.min(1_000, endMs - scheduler.nowMs));
-    if (!machine.isReady || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0 || disk.isFull || disk.isSealedFolderShut) upSinceMs = scheduler.nowMs;
+    const isHindered = machines.some(({ disk, isReady }) => !isReady || disk.isFull || disk.isSealedFolderShut);
+    if (isHindered || bucket.availability !== "up" || bucket.hidden.size > 0 || bucket.mixedUp.size > 0) upSinceMs = scheduler.nowMs;
     const calmMs = Math.min(faults.calmMs, scheduler.nowMs - upSinceMs);
     if (calmMs < CALM_MS) continue;
-    for (const key of disk.files.keys()) {
-      const waitsMs = scheduler.nowMs - (disk.fileSinceMs.get(key) ?? scheduler.nowMs);
-      if (!key.startsWith(forbiddenPrefix) && waitsMs > CALM_MS) throw new Violation("progress", `${key} waits for ${Math.round(waitsMs)} ms, while only ${forbiddenPrefix} is refused`);
+    for (const { disk } of machines) {
+      for (const key of disk.files.keys()) {
+        const waitsMs = scheduler.nowMs - (disk.fileSinceMs.get(key) ?? scheduler.nowMs);
+        if (!key.startsWith(forbiddenPrefix) && waitsMs > CALM_MS) throw new Violation("progress", `${key} waits for ${Math.round(waitsMs)} ms, while only ${forbiddenPrefix} is refused`);
+      }
     }
   }
 }

@@ -27,10 +27,15 @@ export class Fate {
   #inFlightCount = 0;
   /** How often the node may have forgotten the idempotency key between two tries. Each time the part may count once more. */
   #forgottenCount = 0;
+  /** How far the clock of a node may be off, from which a part without a time gets it. */
+  readonly #skewMs: number;
+  readonly #isSeenKept: boolean;
 
-  constructor(part: Part, { isOnce }: { readonly isOnce: boolean }) {
+  constructor(part: Part, { isOnce, isSeenKept, skewMsMax }: { readonly isOnce: boolean } & LedgerOptions) {
     this.part = part;
     this.isOnce = isOnce;
+    this.#isSeenKept = isSeenKept;
+    this.#skewMs = part.timeMs === undefined ? skewMsMax : 0;
   }
 
   /** A try is sent. `mayBeForgotten`: the node may have forgotten the key of the try before, and count this one again. */
@@ -66,6 +71,10 @@ export class Fate {
     return this.#seenCount;
   }
 
+  forgetSeen(): void {
+    this.#seenCount = 0;
+  }
+
   get isAcked(): boolean {
     return this.#ackedCount > 0;
   }
@@ -73,7 +82,7 @@ export class Fate {
   /** How often it must be counted at least. */
   get min(): number {
     const acked = this.isOnce ? Math.min(1, this.#ackedCount) : this.#ackedCount;
-    return Math.max(acked, this.#seenCount);
+    return this.#isSeenKept ? Math.max(acked, this.#seenCount) : acked;
   }
 
   /** How often it may be counted at most. */
@@ -85,8 +94,8 @@ export class Fate {
   within(startMs: number, endMs: number, nowMs: number): "inside" | "outside" | "perhaps" {
     const from = this.part.timeMs ?? this.#firstSentMs;
     const to = this.part.timeMs ?? (this.#inFlightCount > 0 || this.#lastAnsweredMs === Infinity ? nowMs : Math.max(this.#firstSentMs, this.#lastAnsweredMs));
-    if (from >= startMs && to <= endMs) return "inside";
-    return to < startMs || from > endMs ? "outside" : "perhaps";
+    if (from - this.#skewMs >= startMs && to + this.#skewMs <= endMs) return "inside";
+    return to + this.#skewMs < startMs || from - this.#skewMs > endMs ? "outside" : "perhaps";
   }
 
   #answered(nowMs: number): void {
@@ -95,17 +104,32 @@ export class Fate {
   }
 }
 
+export interface LedgerOptions {
+  /** How far the wall clock of a node may be off. */
+  readonly skewMsMax: number;
+  /**
+   * What one answer showed the next ones show too. Not so in a cluster: a part whose push was not acked may be on a single store, and an answer is complete
+   * without that one.
+   */
+  readonly isSeenKept: boolean;
+}
+
 export class Ledger {
   /** By id of the part. */
   readonly fates: Map<number, Fate> = new Map();
+  readonly #options: LedgerOptions;
   #nextId = 1;
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
 
   nextId(): number {
     return this.#nextId++;
   }
 
   open(part: Part, options: { readonly isOnce: boolean }): Fate {
-    const fate = new Fate(part, options);
+    const fate = new Fate(part, { ...options, ...this.#options });
     this.fates.set(part.id, fate);
     return fate;
   }

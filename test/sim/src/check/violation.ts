@@ -19,6 +19,10 @@ export type Checker =
   | "progress"
   /** A LIST ended without an error and had not gone through every page. */
   | "lists-are-whole"
+  /** Nothing failed, and a record is in the bucket twice. */
+  | "one-copy"
+  /** Nothing failed, and a member was declared dead. */
+  | "no-false-death"
   /** The node answered 500, left a rejection unhandled, or ended itself. */
   | "no-error"
   /** The real clock, random numbers, disk or thread pool were used. */

@@ -1,7 +1,9 @@
 /** What happens to the node from outside: `POST /flush` at random times, and the faults of the whole node. */
 import type { ScheduledFault } from "../world/faults.ts";
+import { runClusterFault } from "./cluster-operator.ts";
 import { checkBounds } from "../check/check-bounds.ts";
 import { checkOthersGoOn } from "../check/check-others-go-on.ts";
+import { at } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
 
@@ -21,36 +23,42 @@ async function flushAtTimes(world: World): Promise<void> {
 
 /** Returns true when everything that was accepted before is in the bucket. */
 export async function flush(world: World): Promise<boolean> {
-  const { journal, network } = world;
+  const { journal } = world;
+  const machine = world.nextMachine();
   try {
-    const reply = await network.request({ method: "POST", path: "/flush", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 60_000 });
-    journal.note("operator", `flush: ${reply.status} ${reply.body.slice(0, 200)}`);
+    const reply = await machine.network.request({ method: "POST", path: "/flush", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 60_000 });
+    journal.note("operator", `flush${at(machine)}: ${reply.status} ${reply.body.slice(0, 200)}`);
     if (reply.status === 200) world.noteFlushed();
     return reply.status === 200;
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    journal.note("operator", `flush: ${error.message}`);
+    journal.note("operator", `flush${at(machine)}: ${error.message}`);
     return false;
   }
 }
 
 /** Starts the fault at its time and ends it, if it lasts. */
 async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault): Promise<void> {
-  const { bucket, disk, faults, machine, scheduler } = world;
+  const { bucket, faults, scheduler } = world;
   await scheduler.wait(atMs);
   faults.came(fault);
+  const machine = world.isCluster ? world.chance.stream(`${fault} ${atMs}`).pick(world.machines) : world.machines[0]!;
   switch (fault) {
-    case "disk is full":
+    case "disk is full": {
+      const { disk } = machine;
       disk.isFull = true;
       await scheduler.wait(lengthMs);
       disk.isFull = false;
       break;
-    case "sealed folder takes no file":
+    }
+    case "sealed folder takes no file": {
+      const { disk } = machine;
       disk.isSealedFolderShut = true;
       await scheduler.wait(lengthMs);
       await checkBounds(world);
       disk.isSealedFolderShut = false;
       break;
+    }
     case "bucket is away":
     case "bucket answers 503":
       bucket.availability = fault === "bucket is away" ? "unreachable" : "503";
@@ -74,6 +82,9 @@ async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault)
       break;
     case "node is restarted":
       await machine.restart();
+      break;
+    default:
+      await runClusterFault(world, fault, machine, lengthMs);
   }
 }
 

@@ -5,6 +5,7 @@
 import type { Fate } from "../check/ledger.ts";
 import { Violation } from "../check/violation.ts";
 import type { Chance } from "../world/chance.ts";
+import { at } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { SimReply, SimRequest } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
@@ -57,21 +58,22 @@ export async function sendUntilAnswered(world: World, chance: Chance, push: Push
 }
 
 async function sendOnce(world: World, { fates, request, name }: Push, goneAfterMs: number): Promise<"acked" | "refused" | "open"> {
-  const { journal, network } = world;
+  const { journal } = world;
+  const machine = world.nextMachine();
   for (const fate of fates) fate.sent(world.wallMs, { mayBeForgotten: world.mayHaveForgotten(fate) });
   let reply: SimReply;
   try {
-    reply = await network.request(request, { timeoutMs: TIMEOUT_MS, goneAfterMs });
+    reply = await machine.network.request(request, { timeoutMs: TIMEOUT_MS, goneAfterMs });
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
-    journal.note("client", `${name}: ${error.message}`);
+    journal.note("client", `${name}${at(machine)}: ${error.message}`);
     for (const fate of fates) {
       if (error.isSent) fate.unknown();
       else fate.refused(world.wallMs);
     }
     return "open";
   }
-  journal.note("client", `${name}: ${reply.status}${reply.status === 200 ? "" : ` ${reply.body.slice(0, 200)}`}`);
+  journal.note("client", `${name}${at(machine)}: ${reply.status}${reply.status === 200 ? "" : ` ${reply.body.slice(0, 200)}`}`);
   if (reply.status === 200) {
     for (const fate of fates) fate.acked(world.wallMs);
     world.noteAcked(fates);

@@ -4,6 +4,8 @@ import { checkPods, checkStacks, checkSums, expect } from "../check/check-answer
 import type { Asked } from "../check/check-answer.ts";
 import { Violation } from "../check/violation.ts";
 import type { Chance } from "../world/chance.ts";
+import { at } from "../world/machine.ts";
+import type { Machine } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { SimReply } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
@@ -19,6 +21,12 @@ export interface Question {
   readonly kind: QuestionKind;
   readonly asked: Asked;
   readonly allowPartial: boolean;
+}
+
+/** What an answer says of itself. */
+export interface Receipt {
+  readonly records: string | undefined;
+  readonly hash: string | undefined;
 }
 
 /** Asks until the history ends, and until each question was answered or given up. */
@@ -44,23 +52,28 @@ export async function runQuerier(world: World, name: string): Promise<void> {
 }
 
 /** Returns true if the query was answered, false if it was refused or had no answer. Throws a Violation where the answer or refusal is wrong. */
-export async function ask(world: World, name: string, question: Question, goneAfterMs: number = Infinity): Promise<boolean> {
-  const { journal, network } = world;
+export async function ask(world: World, name: string, question: Question, goneAfterMs: number = Infinity, machine: Machine = world.nextMachine()): Promise<boolean> {
+  return (await answerOf(world, name, question, { goneAfterMs, machine })) !== undefined;
+}
+
+/** As `ask`; returns what the answer says of itself, and undefined where there was none. */
+export async function answerOf(world: World, name: string, question: Question, { goneAfterMs, machine }: { readonly goneAfterMs: number; readonly machine: Machine }): Promise<Receipt | undefined> {
+  const { journal } = world;
   const { asked, kind } = question;
   const expected = expect(kind === "series" ? inSteps(asked) : asked, { ledger: world.ledger, nowMs: world.wallMs });
   let reply: SimReply;
-  const words = `${name} asks for ${kind} of ${asked.tenant} ${selectorOf(asked)} type ${asked.type} from ${asked.startMs} to ${asked.endMs}`;
+  const words = `${name}${at(machine)} asks for ${kind} of ${asked.tenant} ${selectorOf(asked)} type ${asked.type} from ${asked.startMs} to ${asked.endMs}`;
   try {
-    reply = await network.request(requestOf(question), { timeoutMs: TIMEOUT_MS, goneAfterMs });
+    reply = await machine.network.request(requestOf(question), { timeoutMs: TIMEOUT_MS, goneAfterMs });
   } catch (error) {
     if (!(error instanceof NoAnswer)) throw error;
     journal.note("client", `${words}: ${error.message}`);
-    return false;
+    return undefined;
   }
   if (reply.status !== 200) {
     journal.note("client", `${words}: ${reply.status} ${reply.body.slice(0, 200)}`);
     checkRefusal(world, words, reply);
-    return false;
+    return undefined;
   }
   const missing = reply.headers["x-pyromesh-missing"];
   if (missing !== undefined && !question.allowPartial) throw new Violation("correct-or-refused", `${words}: an answer that lacks ${missing} was not allowed`);
@@ -83,7 +96,7 @@ export async function ask(world: World, name: string, question: Question, goneAf
       checkPods(expected, readNames(reply.body), isPartial, context);
   }
   world.noteChecked();
-  return true;
+  return { records, hash: reply.headers["x-pyromesh-receipt"] };
 }
 
 /**

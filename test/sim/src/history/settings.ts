@@ -30,7 +30,8 @@ export function drawSettings(chance: Chance, lengthMs: number): Settings {
     services: ["api", "web", "api-batch"].slice(0, chance.pick([1, 1, 1, 2, 3])),
     // In most histories an hour ends.
     epochMs: BEGIN_MS + HOUR_MS - (chance.isTrue(0.7) ? chance.int(0, Math.min(lengthMs, HOUR_MS)) : chance.int(0, HOUR_MS)),
-    flushIntervalMs: Math.round(chance.between(6_000, 36_000)),
+    // Some are so short that a fault of half a minute spans more flushes than cuts may wait.
+    flushIntervalMs: Math.round(chance.isTrue(0.25) ? chance.between(3_000, 6_000) : chance.between(6_000, 36_000)),
     flushSizeBytes: chance.isTrue(0.3) ? chance.int(2_000, 20_000) : 64 * 2 ** 20,
     diskBudgetBytes: chance.isTrue(0.15) ? chance.int(8, 16) * 2 ** 20 : 2 ** 30,
     workerCount: chance.pick([1, 1, 1, 2]),

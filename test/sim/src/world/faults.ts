@@ -29,6 +29,13 @@ const CALL_FAULTS = {
   "client goes away": 0.08,
 } as const;
 
+/** As `CALL_FAULTS`, of the network between members. */
+const PEER_CALL_FAULTS = {
+  "gossip is lost": 0.5,
+  "gossip comes twice": 0.3,
+  "peer frame is slow": 0.02,
+} as const;
+
 /** Faults of the whole node, which last for a while or happen at one moment: how often a minute has them at most. */
 const TIMED_FAULTS = {
   "disk is full": 2,
@@ -43,12 +50,32 @@ const TIMED_FAULTS = {
   "node is restarted": 2,
 } as const;
 
-export type CallFault = keyof typeof CALL_FAULTS;
-export type TimedFault = keyof typeof TIMED_FAULTS;
+/** As `TIMED_FAULTS`, of the members of a cluster and of the network between them. */
+const CLUSTER_FAULTS = {
+  "two members are cut apart": 3,
+  "one way is cut": 2,
+  "a member is cut off": 2,
+  "links are reset": 4,
+  "links are lost silently": 2,
+  "links are slow": 2,
+  "node is paused": 2,
+  "machine is suspended": 1,
+  "wall clock jumps": 2,
+  "disk is replaced": 1,
+  "all nodes are restarted": 1,
+  "a node joins": 1,
+  "a member leaves": 1,
+} as const;
+
+export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
+export type ClusterFault = keyof typeof CLUSTER_FAULTS;
+export type TimedFault = keyof typeof TIMED_FAULTS | ClusterFault;
 export type Fault = CallFault | TimedFault;
 
 /** The share of seeds without any fault: what fails there needs none. */
 const QUIET_SHARE = 0.03;
+/** More, since some promises of a cluster hold only there: one copy in the bucket, no member taken for dead. */
+const QUIET_CLUSTER_SHARE = 0.08;
 /** The share of the other seeds that have a given kind. */
 const KIND_SHARE = 0.3;
 
@@ -72,19 +99,21 @@ export class Faults {
   readonly #rates = new Map<CallFault, { readonly rate: number; readonly chance: Chance }>();
   #isOver = false;
   #lastMs = -Infinity;
+  /** This seed has no fault at all. */
+  readonly isQuiet: boolean;
 
-  constructor(chance: Chance, { lengthMs }: { readonly lengthMs: number }, { journal, nowMs }: { readonly journal: Journal; readonly nowMs: () => number }) {
+  constructor(chance: Chance, { isCluster, lengthMs }: { readonly isCluster: boolean; readonly lengthMs: number }, { journal, nowMs }: { readonly journal: Journal; readonly nowMs: () => number }) {
     this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
-    const isQuiet = chance.isTrue(QUIET_SHARE);
-    for (const [fault, rateMax] of Object.entries(CALL_FAULTS) as [CallFault, number][]) {
+    const isQuiet = (this.isQuiet = chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE));
+    for (const [fault, rateMax] of Object.entries(isCluster ? { ...CALL_FAULTS, ...PEER_CALL_FAULTS } : CALL_FAULTS) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
       if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });
     }
     const scheduled: ScheduledFault[] = [];
-    for (const [fault, countMax] of Object.entries(TIMED_FAULTS) as [TimedFault, number][]) {
+    for (const [fault, countMax] of Object.entries(isCluster ? { ...TIMED_FAULTS, ...CLUSTER_FAULTS } : TIMED_FAULTS) as [TimedFault, number][]) {
       const own = chance.stream(fault);
       if (!own.isTrue(KIND_SHARE) || isQuiet) continue;
       const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));

@@ -1,5 +1,5 @@
 /**
- * The machine that the node runs on: it starts, stops, kills and restarts the node. Each run of the node is a life (scheduler.ts): its timers and
+ * A machine that a node runs on, with its disk, its HTTP network and its clocks: it starts, stops, kills and restarts the node. Each run of the node is a life (scheduler.ts): its timers and
  * its calls to disk, bucket and threads belong to it, and none of them completes after its end.
  */
 import { inPlaceCompression } from "@pyromesh/api/testing";
@@ -9,13 +9,35 @@ import { composeNode, loadConfig } from "pyromesh";
 import type { ComposedNode, Config, World as NodeWorld } from "pyromesh";
 import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
+import type { Chance } from "./chance.ts";
 import { Life } from "./scheduler.ts";
 import { simClock } from "./sim-clock.ts";
+import type { MachineTime } from "./sim-clock.ts";
+import { SimDisk } from "./sim-disk.ts";
+import { SimNetwork } from "./sim-network.ts";
 import { simThreads } from "./sim-threads.ts";
 import type { World } from "./world.ts";
 
+/** What a machine is besides the others of its cluster. */
+export interface MemberInit {
+  readonly name: string;
+  readonly host: string;
+  /** `host:port` of all members. */
+  readonly join: readonly string[];
+  /** How far its wall clock is ahead. */
+  readonly skewMs: number;
+}
+
 export class Machine {
+  /** "" where the node is alone. */
+  readonly name: string;
+  readonly host: string;
+  readonly network: SimNetwork;
+  readonly time: MachineTime;
   readonly #world: World;
+  readonly #member: MemberInit | undefined;
+  #disk: SimDisk;
+  #diskCount = 0;
   #life: Life | undefined;
   #node: ComposedNode | undefined;
   #runCount = 0;
@@ -25,8 +47,28 @@ export class Machine {
   /** True from the end of a start until the run ends. */
   isReady = false;
 
-  constructor(world: World) {
+  /** `member`: undefined where the node is alone. */
+  constructor(world: World, member?: MemberInit) {
     this.#world = world;
+    this.#member = member;
+    this.name = member?.name ?? "";
+    this.host = member?.host ?? "127.0.0.1";
+    this.time = { epochMs: world.settings.epochMs + (member?.skewMs ?? 0), suspendedMs: 0 };
+    this.network = new SimNetwork(this.#stream("network"), world);
+    this.#disk = new SimDisk(this.#stream("disk"), world);
+  }
+
+  get disk(): SimDisk {
+    return this.#disk;
+  }
+
+  /** A stream of random numbers for this machine alone. */
+  #stream(name: string): Chance {
+    return this.#world.chance.stream(this.#named(name));
+  }
+
+  #named(what: string): string {
+    return this.name === "" ? what : `${this.name} ${what}`;
   }
 
   /** Refusals for good that faults explain: a call that was running when two worker threads died is refused for ten minutes. */
@@ -35,7 +77,7 @@ export class Machine {
   }
 
   start(): void {
-    const life = new Life(`run ${++this.#runCount}`);
+    const life = new Life(this.#named(`run ${++this.#runCount}`));
     this.#life = life;
     this.#note(life, "starts");
     this.#run(life).then(
@@ -54,15 +96,14 @@ export class Machine {
   }
 
   async #run(life: Life): Promise<void> {
-    const { settings } = this.#world;
-    const node = await composeNode(configOf(settings), this.#worldOf(life));
+    const node = await composeNode(configOf(this.#world.settings, this.#member), this.#worldOf(life));
     this.#node = node;
     await node.start();
   }
 
   #worldOf(life: Life): NodeWorld {
-    const { bucket, chance, disk, faults, journal, network, scheduler, settings } = this.#world;
-    const clock = simClock(scheduler, life, settings.epochMs);
+    const { bucket, chance, faults, journal, peers, scheduler, settings } = this.#world;
+    const clock = simClock(scheduler, life, this.time);
     const random = chance.stream(life.name).asRandom();
     const metrics = (this.#metrics = new Metrics());
     return {
@@ -71,12 +112,19 @@ export class Machine {
       random,
       logger: this.#logger(life),
       metrics,
-      network: network.openFor(life),
-      disk: disk.openFor(life),
+      network: this.network.openFor(life),
+      openPeerNetwork: async () => peers.openFor(life),
+      disk: this.#disk.openFor(life),
       openBucket: async () => bucket.openFor(life),
       openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, journal, random }),
       compression: inPlaceCompression((step) => void scheduler.after(chance.delay(0.2), life, step)),
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
+      onLeft: () => {
+        this.#note(life, "has left the cluster");
+        this.#world.leaving.delete(this);
+        // It joins anew.
+        this.#world.watch(this.restart());
+      },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
@@ -98,8 +146,30 @@ export class Machine {
     if (life === undefined) return;
     this.#note(life, `dies: ${kind}`);
     this.#over(life);
-    this.#world.disk.crash(kind);
+    this.#world.peers.close(life, { isTold: kind === "kill" });
+    this.#disk.crash(kind);
     this.#startLater();
+  }
+
+  /** The machine is lost, and another one starts in its place: with the same name, and an empty disk. */
+  wipe(): void {
+    this.crash("power");
+    this.#disk = new SimDisk(this.#stream(`disk ${++this.#diskCount}`), this.#world);
+    this.#world.journal.note("machine", `${this.name} has an empty disk`);
+  }
+
+  /** SIGSTOP and SIGCONT, or a suspended machine. Nothing happens while it is down or paused. */
+  async pause(lengthMs: number, { isClockStopped }: { readonly isClockStopped: boolean }): Promise<void> {
+    const life = this.#life;
+    if (life === undefined || life.pause !== undefined) return;
+    this.#note(life, `is paused for ${Math.round(lengthMs)} ms${isClockStopped ? ", with its clocks" : ""}`);
+    if (isClockStopped) {
+      // The wall clock is set again when it goes on.
+      this.time.suspendedMs += lengthMs;
+      this.time.epochMs += lengthMs;
+    }
+    await this.#world.scheduler.pause(life, lengthMs, { isClockStopped });
+    this.#note(life, "goes on");
   }
 
   /** Stops the node by SIGTERM. It starts again up to 3 s later. */
@@ -117,6 +187,7 @@ export class Machine {
     if (life.isOver) return;
     this.#note(life, "has stopped");
     this.#over(life);
+    this.#world.peers.close(life, { isTold: true });
   }
 
   #note(life: Life, what: string): void {
@@ -127,26 +198,33 @@ export class Machine {
     life.end();
     this.isReady = false;
     this.deathCount++;
-    this.#world.network.close(life);
+    this.network.close(life);
     this.#life = undefined;
     this.#node = undefined;
   }
 
   #startLater(): void {
     const { chance, scheduler } = this.#world;
-    void scheduler.wait(chance.stream(`pause ${this.#runCount}`).between(50, 3_000)).then(() => {
+    void scheduler.wait(chance.stream(this.#named(`pause ${this.#runCount}`)).between(50, 3_000)).then(() => {
       if (this.#life === undefined) this.start();
     });
   }
 
   #logger(life: Life): Logger {
     const say = (level: string) => (message: string, fields?: object) => {
-      if (!life.isOver) this.#world.journal.note("node", `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
+      if (!life.isOver) this.#world.journal.note(this.#named("node"), `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
     };
     const logger: Logger = { debug: () => {}, info: say("info"), warn: say("warn"), error: say("error"), with: () => logger };
     return logger;
   }
 }
+
+/** For log lines: " at n1"; "" where the node is alone. */
+export function at({ name }: Machine): string {
+  return name === "" ? "" : ` at ${name}`;
+}
+
+export const CLUSTER_PORT = 7946;
 
 /** After this many deaths of threads a node may end itself (node/src/compute/worker-restart.ts). */
 const DEATHS_MAX = 6;
@@ -154,7 +232,7 @@ const DEATHS_MAX = 6;
 /** Small, since the node derives bounds from it, which a minute should be able to reach. */
 const MEMORY_BYTES = 64 * 2 ** 20;
 
-function configOf(settings: Settings): Config {
+function configOf(settings: Settings, member: MemberInit | undefined): Config {
   const flags = {
     multitenancy: "true",
     flush_interval: `${settings.flushIntervalMs}ms`,
@@ -162,8 +240,11 @@ function configOf(settings: Settings): Config {
     head_disk_budget: `${settings.diskBudgetBytes}B`,
     retention: "0",
     workers: String(settings.workerCount),
+    ...(member && { cluster_name: "sim", cluster_addr: `${member.host}:${CLUSTER_PORT}`, node_name: member.name }),
   };
-  return loadConfig({ flags: new Map(Object.entries(flags).map(([key, value]) => [key, [value]])), env: {}, readFile: () => "" });
+  const given = new Map(Object.entries(flags).map(([key, value]) => [key, [value]]));
+  if (member !== undefined) given.set("join", [...member.join]);
+  return loadConfig({ flags: given, env: {}, readFile: () => "" });
 }
 
 function describe(fields: object): string {

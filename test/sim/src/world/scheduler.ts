@@ -20,6 +20,8 @@ export interface Pending {
 export class Life {
   readonly name: string;
   readonly ended: Promise<void>;
+  /** While set, events of this life wait (`Pause`). */
+  pause: Pause | undefined;
   #isOver = false;
   #resolveEnded!: () => void; // set before the constructor returns
 
@@ -39,13 +41,18 @@ export class Life {
   }
 }
 
+/** A process that is stopped for a while: SIGSTOP, or a machine that is suspended. */
+export interface Pause {
+  readonly untilUs: number;
+}
+
 /** The life of what exists as long as the world does: clients, the disk, the bucket. */
 export const WORLD: Life = new Life("world");
 
 interface Event {
   /** Whole microseconds. */
-  readonly atUs: number;
-  readonly tie: number;
+  atUs: number;
+  tie: number;
   readonly life: Life;
   run: (() => void) | undefined;
 }
@@ -58,6 +65,8 @@ export class Scheduler {
   readonly #heap: Event[] = [];
   #nowUs = 0;
   #eventCount = 0;
+  /** Events that a pause has put off so far. */
+  #deferredCount = 0;
 
   constructor(chance: Chance) {
     this.#chance = chance;
@@ -86,6 +95,21 @@ export class Scheduler {
     return new Promise((resolve) => this.after(delayMs, life, resolve));
   }
 
+  /**
+   * Runs no event of a life for `lengthMs`. What is due meanwhile runs at the end, in its order. `isClockStopped`: time stands still for this life, so
+   * what is pending is due that much later. Resolves at the end. Must not be called while the life is paused.
+   */
+  async pause(life: Life, lengthMs: number, { isClockStopped }: { readonly isClockStopped: boolean }): Promise<void> {
+    const lengthUs = Math.ceil(lengthMs * 1000);
+    life.pause = { untilUs: this.#nowUs + lengthUs };
+    if (isClockStopped) {
+      for (const event of this.#heap) if (event.life === life) event.atUs += lengthUs;
+      for (const event of this.#heap.splice(0)) push(this.#heap, event);
+    }
+    await this.wait(lengthMs);
+    life.pause = undefined;
+  }
+
   /** Runs events until `isDone()` is true or no event is left. Rejects with what an event throws. */
   run(isDone: () => boolean): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -109,6 +133,12 @@ export class Scheduler {
       const event = pop(this.#heap);
       if (event === undefined) return false;
       if (event.run === undefined || event.life.isOver) continue;
+      if (event.life.pause !== undefined && event.life.pause.untilUs >= event.atUs) {
+        event.atUs = event.life.pause.untilUs + 1;
+        event.tie = this.#deferredCount++;
+        push(this.#heap, event);
+        continue;
+      }
       if (++this.#eventCount > EVENTS_MAX) throw new Error(`${EVENTS_MAX} events: something repeats for ever`);
       this.#nowUs = event.atUs;
       event.run();

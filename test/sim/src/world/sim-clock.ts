@@ -5,13 +5,21 @@ import type { Life, Scheduler } from "./scheduler.ts";
 /** How long `nextTurn` takes: the time for which others have the thread. */
 const TURN_MS = 0.05;
 
-/** `epochMs` is the wall clock's time when the world began. */
-export function simClock(scheduler: Scheduler, life: Life, epochMs: number): Clock {
-  const nowMs = (): number => Math.floor(epochMs + scheduler.nowMs);
+/** What a machine's clocks show. */
+export interface MachineTime {
+  /** The wall clock's time when the world began. A jump of the wall clock changes it. */
+  epochMs: number;
+  /** For how long the machine was suspended so far: its clocks stood still. */
+  suspendedMs: number;
+}
+
+export function simClock(scheduler: Scheduler, life: Life, time: MachineTime): Clock {
+  const monotonicMs = (): number => scheduler.nowMs - time.suspendedMs;
+  const nowMs = (): number => Math.floor(time.epochMs + monotonicMs());
   return {
     nowMs,
     nowNs: () => BigInt(nowMs()) * 1_000_000n,
-    monotonicMs: () => scheduler.nowMs,
+    monotonicMs,
     after: (delayMs, run) => scheduler.after(delayMs, life, run),
     nextTurn: () => new Promise((resolve) => scheduler.after(TURN_MS, life, resolve)),
     sleep: (delayMs, signal) =>

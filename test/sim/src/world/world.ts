@@ -1,4 +1,4 @@
-/** One simulated world: virtual time, random numbers, faults, the resources of its one node, and the ledger of what clients know. */
+/** One simulated world: virtual time, random numbers, faults, a bucket, the machines with their nodes, and the ledger of what clients know. */
 import { Ledger } from "../check/ledger.ts";
 import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
@@ -9,19 +9,23 @@ import type { Settings } from "../history/settings.ts";
 import { Chance } from "./chance.ts";
 import { Faults } from "./faults.ts";
 import { Journal } from "./journal.ts";
-import { Machine } from "./machine.ts";
+import { CLUSTER_PORT, Machine } from "./machine.ts";
 import { Scheduler, WORLD } from "./scheduler.ts";
 import { SimBucket } from "./sim-bucket.ts";
 import { simClock } from "./sim-clock.ts";
-import { SimDisk } from "./sim-disk.ts";
-import { SimNetwork } from "./sim-network.ts";
+import { SimPeerNetwork } from "./sim-peer-network.ts";
 
 export interface WorldOptions {
   readonly seed: number;
   /** How long the part of the history with faults is. */
   readonly lengthMs: number;
+  /** 1: a node without a cluster. */
+  readonly nodeCount: number;
   readonly print?: ((line: string) => void) | undefined;
 }
+
+/** How far the wall clock of a member of a cluster may be off, jumps included. */
+export const SKEW_MS_MAX = 20_000;
 
 export class World {
   readonly chance: Chance;
@@ -29,23 +33,28 @@ export class World {
   readonly journal: Journal;
   readonly settings: Settings;
   readonly faults: Faults;
-  readonly disk: SimDisk;
   readonly bucket: SimBucket;
-  readonly network: SimNetwork;
-  readonly machine: Machine;
-  readonly ledger: Ledger = new Ledger();
+  readonly peers: SimPeerNetwork;
+  readonly machines: Machine[];
+  /** Members that an operator told to leave, and that have not left yet. */
+  readonly leaving: Set<Machine> = new Set();
+  /** A machine's disk was replaced by an empty one. */
+  isDiskReplaced = false;
+  readonly ledger: Ledger;
+  /** Which machine a request goes to. */
+  readonly #route: Chance;
   readonly #lengthMs: number;
   #checkedCount = 0;
   #ackCount = 0;
   #flushCount = 0;
   #failure: unknown;
   readonly #ackWaiters: (() => void)[] = [];
-  /** `machine.deathCount` at the time a part was acked. */
+  /** `deathCount` at the time a part was acked. */
   readonly #deathsAtAck = new Map<Fate, number>();
-  /** `machine.deathCount` at the time a part without a time was last sent. */
+  /** `deathCount` at the time a part without a time was last sent. */
   readonly #deathsAtSend = new Map<Fate, number>();
 
-  constructor({ seed, lengthMs, print }: WorldOptions) {
+  constructor({ seed, lengthMs, nodeCount, print }: WorldOptions) {
     this.#lengthMs = lengthMs;
     this.chance = new Chance(seed, "world");
     const { chance } = this;
@@ -54,13 +63,51 @@ export class World {
     this.journal = new Journal({ nowMs: () => scheduler.nowMs, print });
     const { journal } = this;
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
-    this.faults = new Faults(chance.stream("faults"), { lengthMs }, { journal, nowMs: () => scheduler.nowMs });
+    this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster: nodeCount > 1 }, { journal, nowMs: () => scheduler.nowMs });
     const { faults } = this;
-    const clock = simClock(scheduler, WORLD, this.settings.epochMs);
-    this.disk = new SimDisk(chance.stream("disk"), { scheduler, faults, journal });
+    const clock = simClock(scheduler, WORLD, { epochMs: this.settings.epochMs, suspendedMs: 0 });
     this.bucket = new SimBucket(chance.stream("bucket"), { scheduler, faults, journal, clock, speed: this.settings.bucketSpeed, fail: (error) => this.fail(error) });
-    this.network = new SimNetwork(chance.stream("network"), { scheduler });
-    this.machine = new Machine(this);
+    this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
+    this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
+    this.#route = chance.stream("route");
+    this.machines = nodeCount > 1 ? this.#members(nodeCount) : [new Machine(this)];
+  }
+
+  #members(count: number): Machine[] {
+    const join = Array.from({ length: count }, (_, at) => `${hostOf(at + 1)}:${CLUSTER_PORT}`);
+    return join.map((_, at) => this.#member(at + 1, join));
+  }
+
+  #member(number: number, join: readonly string[]): Machine {
+    const skewMs = Math.round(this.chance.stream(`skew of n${number}`).between(-SKEW_MS_MAX / 4, SKEW_MS_MAX / 4));
+    return new Machine(this, { name: `n${number}`, host: hostOf(number), join, skewMs });
+  }
+
+  /** Starts one more node, which joins. */
+  addMachine(): void {
+    const number = this.machines.length + 1;
+    const machine = this.#member(number, this.machines.map(({ host }) => `${host}:${CLUSTER_PORT}`));
+    this.machines.push(machine);
+    machine.start();
+  }
+
+  get isCluster(): boolean {
+    return this.machines.length > 1;
+  }
+
+  /** The machine that a client asks next: any of them, also one that is down. */
+  nextMachine(): Machine {
+    return this.isCluster ? this.#route.pick(this.machines) : this.machines[0]!;
+  }
+
+  /** Runs of all nodes that have ended. */
+  get deathCount(): number {
+    return this.machines.reduce((sum, { deathCount }) => sum + deathCount, 0);
+  }
+
+  /** Segments wait on some machine for their upload. */
+  get hasSealed(): boolean {
+    return this.machines.some(({ disk }) => disk.files.size > 0);
   }
 
   /** The wall clock's time. */
@@ -83,7 +130,7 @@ export class World {
     this.#ackCount++;
     // A node with a fresh data directory must accept no push before it knows its bucket. Here the node creates the bucket's identity itself.
     if (!this.bucket.hasIdentity) throw new Violation("progress", "a push was acked before the bucket had an identity");
-    for (const fate of fates) this.#deathsAtAck.set(fate, this.machine.deathCount);
+    for (const fate of fates) this.#deathsAtAck.set(fate, this.deathCount);
     for (const wake of this.#ackWaiters.splice(0)) wake();
   }
 
@@ -108,19 +155,19 @@ export class World {
    */
   mayHaveForgotten(fate: Fate): boolean {
     if (!fate.isOnce || fate.part.timeMs !== undefined) return false;
-    const { deathCount } = this.machine;
+    const { deathCount } = this;
     const before = this.#deathsAtSend.get(fate);
     this.#deathsAtSend.set(fate, deathCount);
-    return before !== undefined && before !== deathCount && this.disk.sealCount > 0;
+    return before !== undefined && before !== deathCount && this.machines.some(({ disk }) => disk.sealCount > 0);
   }
 
   checkContext(): CheckContext {
-    return { ledger: this.ledger, nowMs: this.wallMs, hasDiedSince: (fate) => this.#deathsAtAck.get(fate) !== this.machine.deathCount };
+    return { ledger: this.ledger, nowMs: this.wallMs, hasDiedSince: (fate) => this.#deathsAtAck.get(fate) !== this.deathCount };
   }
 
   /** See `Machine.isExpectedRefusal`. */
   isExpectedRefusal(body: string): boolean {
-    return this.machine.isExpectedRefusal(body);
+    return this.machines.some((machine) => machine.isExpectedRefusal(body));
   }
 
   // --- how it ends ------------------------------------------------------------------------------------------------------
@@ -150,4 +197,8 @@ export class World {
   get counts(): { readonly acks: number; readonly checked: number; readonly flushes: number } {
     return { acks: this.#ackCount, checked: this.#checkedCount, flushes: this.#flushCount };
   }
+}
+
+function hostOf(number: number): string {
+  return `127.0.0.${number}`;
 }

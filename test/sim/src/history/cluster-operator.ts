@@ -1,0 +1,98 @@
+/** Faults of the members of a cluster, and of the network between them. Each ends by itself. */
+import { stateOf } from "../check/check-cluster.ts";
+import type { ClusterFault } from "../world/faults.ts";
+import { at } from "../world/machine.ts";
+import type { Machine } from "../world/machine.ts";
+import { NoAnswer } from "../world/sim-network.ts";
+import { SKEW_MS_MAX } from "../world/world.ts";
+import type { World } from "../world/world.ts";
+
+/** `machine` is the one that the fault happens to. Resolves when it is over. */
+export async function runClusterFault(world: World, fault: ClusterFault, machine: Machine, lengthMs: number): Promise<void> {
+  const { machines, peers, scheduler } = world;
+  const chance = world.chance.stream(`${fault} of ${machine.name} ${scheduler.nowMs}`);
+  const others = machines.filter((one) => one !== machine);
+  const other = chance.pick(others);
+  const waysOff = (from: readonly Machine[], to: readonly Machine[]): Promise<void> => cutFor(world, from.flatMap((a) => to.map((b) => [a.host, b.host] as const)), lengthMs);
+  switch (fault) {
+    case "two members are cut apart":
+      await waysOff([machine, other], [machine, other]);
+      break;
+    case "one way is cut":
+      await waysOff([machine], [other]);
+      break;
+    case "a member is cut off":
+      await Promise.all([waysOff([machine], others), waysOff(others, [machine])]);
+      break;
+    case "links are reset":
+      peers.reset(machine.host, other.host);
+      break;
+    case "links are lost silently":
+      peers.loseSilently(machine.host, other.host);
+      break;
+    case "links are slow": {
+      const moreMs = chance.between(20, 2_000);
+      for (const { host } of others) peers.slow(machine.host, host, moreMs);
+      await scheduler.wait(lengthMs);
+      for (const { host } of others) peers.slow(machine.host, host, 0);
+      break;
+    }
+    case "node is paused":
+      await machine.pause(lengthMs, { isClockStopped: false });
+      break;
+    case "machine is suspended":
+      await machine.pause(lengthMs, { isClockStopped: true });
+      break;
+    case "wall clock jumps": {
+      const jumpMs = Math.round(chance.between(-SKEW_MS_MAX / 2, SKEW_MS_MAX / 2));
+      machine.time.epochMs += jumpMs;
+      await scheduler.wait(lengthMs);
+      machine.time.epochMs -= jumpMs;
+      break;
+    }
+    case "disk is replaced":
+      // One store at most is lost in a history: with two, what was acked by both may be gone, as promised.
+      if (!world.isDiskReplaced) machine.wipe();
+      world.isDiskReplaced = true;
+      break;
+    case "all nodes are restarted":
+      for (const one of machines) {
+        await one.restart();
+        await untilReady(world, one);
+      }
+      break;
+    case "a node joins":
+      world.addMachine();
+      break;
+    case "a member leaves":
+      world.leaving.add(machine);
+      while (!world.isEnding && world.leaving.has(machine)) {
+        await askToLeave(world, machine);
+        await scheduler.wait(3_000);
+      }
+  }
+}
+
+/** Also a member that leaves and was restarted is asked again. One that may not leave now stays. */
+export async function askToLeave({ journal, leaving }: World, machine: Machine): Promise<void> {
+  try {
+    const { body, status } = await machine.network.request({ method: "POST", path: "/api/v1/cluster/leave", headers: {}, body: new Uint8Array(0) }, { timeoutMs: 5_000 });
+    journal.note("operator", `leave${at(machine)}: ${status} ${body.slice(0, 200)}`);
+    if (status >= 400 && status < 500 && (await stateOf(machine)) === "active") leaving.delete(machine);
+  } catch (error) {
+    if (!(error instanceof NoAnswer)) throw error;
+    journal.note("operator", `leave${at(machine)}: ${error.message}`);
+  }
+}
+
+async function cutFor({ peers, scheduler }: World, ways: readonly (readonly [from: string, to: string])[], lengthMs: number): Promise<void> {
+  for (const [from, to] of ways) if (from !== to) peers.cut(from, to);
+  await scheduler.wait(lengthMs);
+  for (const [from, to] of ways) peers.heal(from, to);
+}
+
+/** As an operator does, who restarts the next node when the last one is there again, or after a while. */
+async function untilReady({ scheduler }: World, machine: Machine): Promise<void> {
+  const endMs = scheduler.nowMs + 20_000;
+  while (!machine.isReady && scheduler.nowMs < endMs) await scheduler.wait(500);
+}
