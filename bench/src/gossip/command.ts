@@ -20,7 +20,7 @@ const USAGE = `usage: npm run bench -- gossip [options]
 
   --sizes N,N        numbers of members (10,100,1000)
   --seed N           (1)
-  --calm-hours H,H   simulated hours at 5 % loss, for each size (24,1,0.05)
+  --calm-hours H,H   simulated hours at 5 % loss, for each size (24,0.5,0.02)
   --split-minutes N  (10)
   --quick            a tenth of the trials
   --out FILE         where the table is written (docs/cluster-scale.md); - for nowhere
@@ -54,7 +54,7 @@ export async function runGossipCommand(args: readonly string[]): Promise<number>
     options: {
       sizes: { type: "string", default: "10,100,1000" },
       seed: { type: "string", default: "1" },
-      "calm-hours": { type: "string", default: "24,1,0.05" },
+      "calm-hours": { type: "string", default: "24,0.5,0.02" },
       "split-minutes": { type: "string", default: "10" },
       quick: { type: "boolean", default: false },
       out: { type: "string", default: "docs/cluster-scale.md" },
@@ -64,7 +64,7 @@ export async function runGossipCommand(args: readonly string[]): Promise<number>
   const calmHours = values["calm-hours"].split(",").map(Number);
   const results: ScaleResult[] = [];
   for (const [at, text] of values.sizes.split(",").entries()) {
-    results.push(measure(Number(text), calmHours[at] ?? 0.05, options));
+    results.push(measure(Number(text), calmHours[at] ?? 0.02, options));
     if (values.out !== "-") writeFileSync(values.out, printScale(results, options)); // after each size: the largest takes long
   }
   process.stdout.write(printScale(results, options));

@@ -11,9 +11,11 @@
 import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, type Counter, type Histogram, type Logger, type Metrics, type Random, type Timer } from "@pyromesh/base";
 import type { ClusterView, StoreId } from "@pyromesh/ring";
 import type { LinkedPeer } from "./links/link-session.ts";
+import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
-import { MemberTable, type Changes, type MemberTableOptions, type OwnFault } from "./membership/member-table.ts";
+import { MemberTable, type Changes, type MemberTableOptions } from "./membership/member-table.ts";
 import { decodeMembershipMessage, encodeMembershipMessage, type MembershipMessage } from "./membership/messages.ts";
+import type { OwnFault } from "./membership/own-fault.ts";
 import { MEMBERSHIP_SETTINGS, MembershipCore, type MembershipEffect, type MembershipEvent, type MembershipSettings } from "./membership/step.ts";
 
 /** The file in the data directory. */
@@ -212,6 +214,12 @@ export class Membership {
     await this.#persisted();
   }
 
+  /** Takes `beginLeave` back: it takes records again. Resolves when that is on disk. Rejects LEAVE_REFUSED where it has left. */
+  async cancelLeave(): Promise<void> {
+    this.#change((nowMs) => this.#table.stay(nowMs));
+    await this.#persisted();
+  }
+
   /** Call it when all that this node held was read in the bucket. Resolves when several members have on disk that it left. Rejects LEAVE_REFUSED, or with the signal's reason. */
   async finishLeave(signal: AbortSignal): Promise<void> {
     this.#change((nowMs) => this.#table.left(nowMs));
@@ -284,17 +292,17 @@ export class Membership {
 
   #run(effects: readonly MembershipEffect[]): void {
     let isViewChanged = false;
-    let last: { readonly message: MembershipMessage; readonly bytes: Uint8Array } | undefined; // news go to several members
+    let last: { readonly message: MembershipMessage; readonly bytes: Uint8Array } | undefined;
     for (const effect of effects) {
       switch (effect.kind) {
         case "send": {
+          // News go to several members as one message.
           if (last?.message !== effect.message) last = { message: effect.message, bytes: encodeMembershipMessage(effect.message) };
-          this.#metrics.noteMessage("sent", effect.message.kind, last.bytes.length);
-          this.#modules.links.send(effect.to, last.bytes);
+          this.#send(effect.to, effect.message.kind, last.bytes);
           break;
         }
         case "gossip":
-          if (this.#options.isGossipOn) this.#modules.links.gossip(encodeMembershipMessage(effect.message));
+          this.#gossip(effect.message);
           break;
         case "persist":
           void this.#persist();
@@ -330,6 +338,21 @@ export class Membership {
       }
     }
     if (isViewChanged) this.#announce();
+  }
+
+  #send(to: string, kind: MembershipMessage["kind"], bytes: Uint8Array): void {
+    if (bytes.length >= FRAME_BYTES_MAX) {
+      this.#modules.logger.error("a message of membership is longer than a frame and is not sent: the cluster has more members, with longer names, than it can hold", { member: to, kind, bytes: bytes.length });
+      return;
+    }
+    this.#metrics.noteMessage("sent", kind, bytes.length);
+    this.#modules.links.send(to, bytes);
+  }
+
+  #gossip(message: MembershipMessage): void {
+    if (!this.#options.isGossipOn) return;
+    const bytes = encodeMembershipMessage(message);
+    if (bytes.length <= GOSSIP_BYTES_MAX) this.#modules.links.gossip(bytes); // else it goes as news alone, from member to member
   }
 
   #announce(): void {

@@ -411,7 +411,7 @@ export class Node {
     this.#closers.push(() => Promise.resolve(this.usage.stop()));
     const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
     const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
-    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, logger, metrics });
+    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, clock, logger, metrics });
     cluster.peers.handle("append", (from, body) => appends.handle(from, body));
     const writer = new Writer({
       activeSeries,
@@ -482,6 +482,7 @@ export class Node {
       { bootId: cluster.view.self.bootId },
       { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest, metrics },
     );
+    this.#closers.push(async () => holder.views.stop());
     const sealedReads = new SealedReads({}, { catalog, localFiles: local });
     serveHolder({ peers: cluster.peers, holder: () => holder, sealedReads: () => sealedReads });
     return new ClusterHeads({

@@ -49,8 +49,8 @@ describe("querier client", () => {
   });
 
   it("a flame graph has the receipt of its answer, where the headers come through", async () => {
-    const headers = { "x-pyromesh-records": "12", "x-pyromesh-identity-sum": "0a", "x-pyromesh-objects": "3", "x-pyromesh-stores": "2" };
-    expect((await clientAnswering(200, {}, { headers }).client.flameGraph(SELECTION, 0, signal())).receipt).to.deep.equal({ recordCount: 12, objectCount: 3, storeCount: 2, identitySum: "0a" });
+    const headers = { "x-pyromesh-records": "12", "x-pyromesh-identity-sum": "0a", "x-pyromesh-objects": "3", "x-pyromesh-stores": "2", "x-pyromesh-nodes": "node-1; b%3A7946" };
+    expect((await clientAnswering(200, {}, { headers }).client.flameGraph(SELECTION, 0, signal())).receipt).to.deep.equal({ recordCount: 12, objectCount: 3, storeCount: 2, nodes: ["node-1", "b:7946"], identitySum: "0a" });
     expect((await clientAnswering(200, {}).client.flameGraph(SELECTION, 0, signal())).receipt).to.equal(undefined);
   });
 

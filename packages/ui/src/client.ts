@@ -25,8 +25,9 @@ export interface Answered<T> {
 export interface Receipt {
   readonly recordCount: number;
   readonly objectCount: number;
-  /** Nodes that had some of the records in memory. */
+  /** Nodes whose memory was asked. Their names, where they are a cluster. */
   readonly storeCount: number;
+  readonly nodes: readonly string[];
   readonly identitySum: string;
 }
 
@@ -178,7 +179,16 @@ function receiptOf(headers: Headers): Receipt | undefined {
   const identitySum = headers.get("x-pyromesh-identity-sum");
   if (identitySum === null) return undefined;
   const count = (name: string): number => Number(headers.get(`x-pyromesh-${name}`) ?? 0);
-  return { recordCount: count("records"), objectCount: count("objects"), storeCount: count("stores"), identitySum };
+  return { recordCount: count("records"), objectCount: count("objects"), storeCount: count("stores"), nodes: namesOf(headers.get("x-pyromesh-nodes")), identitySum };
+}
+
+/** Each is percent-encoded. */
+function namesOf(header: string | null): string[] {
+  try {
+    return header === null || header === "" ? [] : header.split("; ").map(decodeURIComponent);
+  } catch {
+    return []; // a list that was cut off
+  }
 }
 
 function selectionBody(selection: Selection): object {

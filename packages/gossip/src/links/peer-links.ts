@@ -320,6 +320,11 @@ export class PeerLinks {
     if (this.#foundAt.size > TARGETS_MAX) this.#foundAt.delete(this.#foundAt.keys().next().value!);
   }
 
+  /** A member sent a request whose body is not what this protocol says. The link goes on: its frames are as they should be. */
+  noteMalformed({ name, peerId }: Pick<LinkedPeer, "name" | "peerId">, sentence: string): void {
+    this.#refusals.note("malformed", name, `a request of ${name} was refused: ${sentence}`, { member: name, peerId });
+  }
+
   // --- handshake ----------------------------------------------------------------------------------------------------
 
   #onLink(link: PeerLink): void {

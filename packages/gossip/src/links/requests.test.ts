@@ -292,6 +292,14 @@ describe("requests between members", () => {
       });
     }
 
+    it("a body that its handler cannot read is counted with the peer's refusals, and the link stays", async () => {
+      const { a, b } = await pair();
+      b.requests.handle("append", async () => Promise.reject(new CodedError({ code: "PEER_MALFORMED", kind: "invalid_argument", message: "no list" })));
+      for (let count = 0; count < 3; count++) await outcome(a.requests.request("b", "append", NOTHING, TIMEOUT));
+      expect(await b.metrics.text()).to.include('pyromesh_peer_refusals_total{reason="malformed"} 3');
+      expect(a.links.current("b")).not.to.equal(undefined);
+    });
+
     it("cancels and replies of nothing do no harm", async () => {
       const { a, b } = await pair();
       b.requests.handle("scan", async (_, body) => body);

@@ -214,6 +214,7 @@ export class PeerRequests implements LinkUser {
       return reply;
     } catch (error) {
       end(signal.aborted ? "canceled" : "error");
+      if (error instanceof CodedError && error.code === "PEER_MALFORMED") this.#links.noteMalformed(peer, error.message);
       if (!(error instanceof CodedError) && !signal.aborted) this.#logger.error(`answering ${method ?? "a request"} of ${peer.name} failed: ${messageOf(error)}`, { member: peer.name, method, error });
       throw error;
     }

@@ -61,6 +61,9 @@ const SUSPICIONS_A_MINUTE = 16;
 /** Requests of others to probe a member that are under way. At the bound a further one is ignored; its sender counts that as silence. */
 const HELPS_MAX = 1024;
 
+/** A link over which a member has not answered for this long is closed and made anew: TCP would go on for minutes. */
+const UNHEARD_MAX_MS = 3000;
+
 export type DetectorAction =
   | { readonly kind: "probe"; readonly member: string }
   | { readonly kind: "ask-helper"; readonly helper: string; readonly subject: string }
@@ -69,6 +72,8 @@ export type DetectorAction =
   /** This node suspects it, by its own evidence (`isOwn`) or on others' word: it is to be told on. */
   | { readonly kind: "suspected"; readonly subject: string; readonly isOwn: boolean }
   | { readonly kind: "cleared"; readonly subject: string }
+  /** Others have its answers and this node has not: its own connection is likely to be half open. */
+  | { readonly kind: "unheard"; readonly member: string }
   /** The suspicion has lasted. `silentSinceMs`: what this node sent after it, who lives has had time to answer. */
   | { readonly kind: "run-out"; readonly subject: string; readonly incarnation: number; readonly silentSinceMs: number };
 
@@ -77,6 +82,8 @@ interface Target {
   incarnation: number;
   /** When the oldest probe that has not been answered was sent; -1: none. */
   silentSinceMs: number;
+  /** When the oldest probe was sent since which this node itself has had no answer; -1: none. */
+  unheardSinceMs: number;
   /** When it last answered, this node or a helper; -1: never. */
   answeredMs: number;
   /** Helpers asked in this round, and how many of them said that they got no answer either. */
@@ -172,7 +179,7 @@ export class Detector {
   watch(name: string, incarnation: number, actions: DetectorAction[]): void {
     const target = this.#targets.get(name);
     if (target === undefined) {
-      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, answeredMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
+      this.#targets.set(name, { name, incarnation, silentSinceMs: -1, unheardSinceMs: -1, answeredMs: -1, helperCount: 0, nackCount: 0, suspicion: undefined, early: new Set(), earlySinceMs: 0 });
       // A newcomer's turn comes at a random place of the pass under way, so that not everyone probes it at once.
       this.#order.splice(this.#orderAt + Math.floor(this.#random.float() * (this.#order.length - this.#orderAt + 1)), 0, name);
       return;
@@ -241,6 +248,7 @@ export class Detector {
     const target = this.#targets.get(name);
     if (target === undefined) return;
     target.answeredMs = nowMs;
+    target.unheardSinceMs = -1;
     this.#clear(target, actions);
     // Once an interval at most: in a small cluster many answers come at once, and they say the same.
     if (this.#health > 0 && nowMs - this.#healthRisenMs >= this.#settings.probeIntervalMs) {
@@ -307,6 +315,7 @@ export class Detector {
     this.#worsen(1, nowMs);
     for (const target of this.#open) {
       this.#endRound(target);
+      target.unheardSinceMs = -1;
       target.early.clear();
       if (target.suspicion !== undefined) target.suspicion.startMs = nowMs;
       else this.#open.delete(target);
@@ -318,6 +327,11 @@ export class Detector {
     if (target.silentSinceMs < 0) {
       target.silentSinceMs = nowMs;
       this.#open.add(target);
+    }
+    if (target.unheardSinceMs < 0) target.unheardSinceMs = nowMs;
+    else if (nowMs - target.unheardSinceMs >= UNHEARD_MAX_MS) {
+      actions.push({ kind: "unheard", member: target.name });
+      target.unheardSinceMs = nowMs;
     }
     actions.push({ kind: "probe", member: target.name });
   }

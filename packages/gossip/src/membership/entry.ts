@@ -42,6 +42,15 @@ export interface Entry {
 /** What a node says of itself at its start. The table adds the rest. */
 export type OwnEntry = Pick<Entry, "name" | "storeId" | "bootId" | "clusterAddress" | "httpAddress" | "zone" | "tokenCount" | "protocolMin" | "protocolMax" | "build">;
 
+export function isLive(entry: Entry): boolean {
+  return entry.status === "alive" || entry.status === "leaving";
+}
+
+/** It counts: in majorities if it is full, in the effective replication. */
+export function isInCluster(entry: Entry): boolean {
+  return isLive(entry) || entry.status === "dead";
+}
+
 /** Beyond it an entry is refused. A member raises its own by one at a start and at a refutation: 2^48 are never reached honestly. */
 export const INCARNATION_MAX: number = 2 ** 48;
 

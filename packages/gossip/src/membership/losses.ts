@@ -74,6 +74,11 @@ export function joinLosses(a: Loss, b: Loss): Loss {
   return isSame ? a : joined;
 }
 
+/** Nobody waits for the store any more. */
+export function isOver(loss: Loss): boolean {
+  return loss.isCleared || !loss.wasFull;
+}
+
 /** `entry`: the table's, of the loss's member. */
 export function isReplaced(loss: Loss, entry: Entry | undefined): boolean {
   return entry?.storeId !== loss.storeId;

@@ -9,18 +9,20 @@
  * - Conclusions come from whole messages only (table-message.ts).
  */
 import { assert, CodedError } from "@pyromesh/base";
-import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
+import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
 import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
-import { areSame, compareEntries, type Entry, faultOfEntry, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
+import { areSame, compareEntries, type Entry, faultOfEntry, isInCluster, isLive, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
 import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
-import { faultOfLoss, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
+import { faultOfLoss, isOver, isReplaced, isSuperseded, joinLosses, type Loss, lossOf } from "./losses.ts";
 import { Electorate } from "./majority.ts";
+import { type OwnFault, OwnFaults } from "./own-fault.ts";
 import { acksOf, Replication } from "./replication.ts";
 import { type MembershipRules, RULES } from "./rules.ts";
 import { includesStore, unionOf } from "./store-set.ts";
 import { BUCKET_DIGEST_BYTES, bucketOfLoss, bucketOfMember, TableDigest } from "./table-digest.ts";
 import { newsOfEntry, newsOfLoss, NO_NEWS, type TableMessage } from "./table-message.ts";
+import { viewOf, type ViewSource } from "./view.ts";
 
 export interface MemberTableOptions {
   readonly self: OwnEntry;
@@ -78,16 +80,6 @@ export interface ProbeAnswer {
   readonly changes: Changes;
 }
 
-/** What is wrong with this node itself: only its operator can help. */
-export interface OwnFault {
-  /**
-   * NAME_TAKEN: another live store has this node's name. STORE_TWICE: another live node has its store id. STATE_LOST: the cluster knows this store, and the
-   * data directory no longer says what this node knew; what it forgot may be whom it fenced, so its votes must not count again.
-   */
-  readonly code: "NAME_TAKEN" | "STORE_TWICE" | "STATE_LOST";
-  readonly message: string;
-}
-
 interface LossTimes {
   readonly incarnation: number;
   /** What must be on disk before this node counts as fencing. */
@@ -135,10 +127,7 @@ export class MemberTable {
   #listAfterMs: number;
   /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
   readonly #isFirstStart: boolean;
-  #rival: { storeId: StoreId; bootId: string; answeredIncarnation: number; count: number } | undefined;
-  #fault: OwnFault | undefined;
-  /** When the rival behind `#fault` was last heard of as alive. */
-  #rivalSeenMs = -Infinity;
+  readonly #faults = new OwnFaults();
   #draft: Draft | undefined;
   /** Of the call that runs. */
   #nowMs = 0;
@@ -223,10 +212,7 @@ export class MemberTable {
     }
     const holder = this.#memberOfStore.get(entry.storeId);
     if (holder !== undefined && holder !== entry.name) {
-      if (holder === this.#name && isLive(entry)) {
-        this.#rivalSeenMs = this.#nowMs;
-        this.#fault ??= { code: "STORE_TWICE", message: `member ${entry.name} runs with this node's store ${entry.storeId}: two nodes run on copies of one data directory; stop one and empty its data directory` };
-      }
+      if (holder === this.#name) this.#faults.meetTwin(entry, this.#nowMs);
       return this.#refuse(entry.name, "STORE_TWICE", `member ${holder} has its store id ${entry.storeId}`);
     }
     if (known === undefined) return this.#put(entry);
@@ -249,21 +235,14 @@ export class MemberTable {
     this.#refute(loss.incarnation, loss.goneJoins);
   }
 
-  #findStateLost(): void {
-    this.#fault ??= {
-      code: "STATE_LOST",
-      message: `the cluster knows this node's store ${this.#storeId}, and its data directory holds no cluster state: start it with an empty data directory (the other members hold what it acknowledged)`,
-    };
-  }
-
   /** What another says of this node. */
   #hearOfSelf(entry: Entry): void {
     const own = this.#own;
-    if (this.#isFirstStart && entry.storeId === own.storeId && entry.bootId !== own.bootId) return this.#findStateLost();
+    if (this.#isFirstStart && entry.storeId === own.storeId && entry.bootId !== own.bootId) return this.#faults.loseState(own.storeId);
     if (entry.incarnation > own.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(entry.name, "INCARNATION_JUMP", `this node is said to be at incarnation ${entry.incarnation}, and is at ${own.incarnation}`);
     }
-    if (entry.storeId !== own.storeId || (entry.bootId !== own.bootId && entry.incarnation >= own.incarnation)) this.#meetRival(entry);
+    if (entry.storeId !== own.storeId || (entry.bootId !== own.bootId && entry.incarnation >= own.incarnation)) this.#faults.meetRival(own, entry, this.#nowMs);
     if (own.status === "left" && entry.storeId === own.storeId) return;
     if (entry.storeId !== own.storeId) {
       if (entry.status !== "left") this.#lose(entry);
@@ -285,7 +264,7 @@ export class MemberTable {
     const own = this.#own;
     const isGone = this.#rules.isGone(own.joins, goneJoins);
     if (incarnation < own.incarnation && !isGone) return;
-    if (this.#hasGivenUp) return;
+    if (this.#faults.hasGivenUp) return;
     this.#put({
       ...own,
       incarnation: Math.max(own.incarnation, incarnation) + 1,
@@ -294,38 +273,6 @@ export class MemberTable {
       joins: isGone ? goneJoins + 1 : own.joins,
       goneJoins: Math.max(own.goneJoins, goneJoins),
     });
-  }
-
-  /**
-   * Another store, or another process with this store, answers to this node's name. An entry left over from before is refuted once and is silent; one that
-   * refutes in its turn is alive. After three turns the one that is not full gives up (of two alike, that with the smaller id), so that the other
-   * is left in peace. It tries again once the other was not heard of as alive for `RIVAL_MS`.
-   */
-  #meetRival(entry: Entry): void {
-    const own = this.#own;
-    if (!isLive(entry)) return;
-    this.#rivalSeenMs = this.#nowMs;
-    const rival = this.#rival;
-    if (rival === undefined || rival.storeId !== entry.storeId || rival.bootId !== entry.bootId) {
-      this.#rival = { storeId: entry.storeId, bootId: entry.bootId, answeredIncarnation: Math.max(own.incarnation, entry.incarnation) + 1, count: 0 };
-      return;
-    }
-    if (entry.incarnation < rival.answeredIncarnation) return;
-    rival.answeredIncarnation = entry.incarnation + 1;
-    rival.count++;
-    if (rival.count < RIVAL_TURNS) return;
-    if (entry.storeId === own.storeId) {
-      this.#fault ??= { code: "STORE_TWICE", message: `another process runs as ${own.name} on a copy of this data directory (store ${own.storeId}): stop one and empty its data directory` };
-      return;
-    }
-    const isWeaker = own.claimsFull === entry.claimsFull ? own.storeId < entry.storeId : !own.claimsFull;
-    if (isWeaker) this.#fault ??= { code: "NAME_TAKEN", message: `another live node (at ${entry.clusterAddress}) has the name ${own.name}: give this one a --node-name of its own` };
-  }
-
-  /** With its store twice, a node answers a little longer than it needs to know, so that the other knows as well. */
-  get #hasGivenUp(): boolean {
-    if (this.#fault?.code === "STORE_TWICE") return (this.#rival?.count ?? Infinity) > RIVAL_TURNS;
-    return this.#fault !== undefined;
   }
 
   // ---- what this node sees and decides
@@ -389,11 +336,7 @@ export class MemberTable {
   /** What time brings: fences that outlast the lease, acknowledgements, clearing, forgetting, a rise of the replication. Call it once a second. */
   tick(nowMs: number): Changes {
     return this.#change(nowMs, () => {
-      if (this.#fault !== undefined && this.#fault.code !== "STATE_LOST" && nowMs - this.#rivalSeenMs > RIVAL_MS) {
-        this.#fault = undefined;
-        this.#rival = undefined;
-        this.#touch();
-      }
+      if (this.#faults.tick(nowMs)) this.#touch();
       for (const loss of [...this.#losses.values()]) this.#vouch(loss, nowMs);
       this.#clear();
       this.#forgetCleared();
@@ -569,7 +512,7 @@ export class MemberTable {
   }
 
   get fault(): OwnFault | undefined {
-    return this.#fault;
+    return this.#faults.fault;
   }
 
   get own(): Entry {
@@ -677,33 +620,23 @@ export class MemberTable {
     };
   }
 
+  /** `suspects`: names of members that this node suspects. */
   view(suspects: ReadonlySet<string>): ClusterView {
-    const members: Member[] = [];
-    const gone: Member[] = [];
-    let fullCount = 0;
-    for (const entry of this.#entries.values()) {
-      const member = this.#memberOf(entry, suspects.has(entry.name));
-      (isInCluster(entry) ? members : gone).push(member);
-      if (member.state === "active") fullCount++;
-    }
-    const byName = (a: Member, b: Member): number => (a.name < b.name ? -1 : 1);
-    members.sort(byName);
-    gone.sort(byName);
-    const replication = this.#replication.ofPush(this.#memberCount, fullCount);
-    return {
+    const source: ViewSource = {
       clusterName: this.#options.clusterName,
-      self: this.#memberOf(this.#own, false),
-      members,
-      gone,
-      lostStores: this.#lostStores(),
-      replication,
-      acks: acksOf(replication),
+      own: this.#own,
+      entries: this.#entries,
+      losses: this.#losses,
+      replication: this.#replication,
+      memberCount: this.#memberCount,
       acksMin: this.acksMin,
       listAfterMs: this.#listAfterMs,
-      writesRefusedBecause: this.#writesRefusedBecause(),
-      queriesRefusedBecause: this.#queriesRefusedBecause(),
+      fault: this.fault,
       digest: this.digest,
+      stateOf: (entry) => this.#stateOf(entry),
+      memberOfStore: (store) => this.#memberOfStore.get(store),
     };
+    return viewOf(source, suspects);
   }
 
   // ---- inside
@@ -735,65 +668,6 @@ export class MemberTable {
   #stateOf(entry: Entry): MemberState {
     if (entry.status !== "alive") return entry.status;
     return (entry.name === this.#name ? this.isFull : this.#isFull(entry)) ? "active" : "joining";
-  }
-
-  #memberOf(entry: Entry, isSuspect: boolean): Member {
-    return {
-      name: entry.name,
-      storeId: entry.storeId,
-      bootId: entry.bootId,
-      incarnation: entry.incarnation,
-      state: this.#stateOf(entry),
-      isSuspect,
-      clusterAddress: entry.clusterAddress,
-      httpAddress: entry.httpAddress,
-      zone: entry.zone,
-      tokenCount: entry.tokenCount,
-      protocolMin: entry.protocolMin,
-      protocolMax: entry.protocolMax,
-      build: entry.build,
-      acksHeld: entry.acksHeld,
-    };
-  }
-
-  #lostStores(): LostStore[] {
-    const stores = [...this.#losses.values()].map((loss): LostStore => {
-      return {
-        member: loss.member,
-        storeId: loss.storeId,
-        incarnation: loss.incarnation,
-        acksHeld: loss.acksHeld,
-        isCleared: isOver(loss),
-        isReplaced: isReplaced(loss, this.#entries.get(loss.member)),
-        fencedBy: this.#namesOf(loss.fencedBy),
-        flushedBy: this.#namesOf(loss.flushedBy),
-      };
-    });
-    return stores.sort((a, b) => (a.storeId < b.storeId ? -1 : 1));
-  }
-
-  #namesOf(stores: readonly StoreId[]): string[] {
-    const names: string[] = [];
-    for (const store of stores) {
-      const name = this.#memberOfStore.get(store);
-      if (name !== undefined) names.push(name);
-    }
-    return names.sort();
-  }
-
-  #writesRefusedBecause(): string | undefined {
-    if (this.#fault !== undefined) return this.#fault.message;
-    const { status } = this.#own;
-    if (status === "leaving") return "it is leaving the cluster";
-    if (status === "left") return "it has left the cluster";
-    if (!this.isFull) return "it has not joined the cluster";
-    return this.#replication.refusal;
-  }
-
-  #queriesRefusedBecause(): string | undefined {
-    if (this.#fault !== undefined) return this.#fault.message;
-    if (this.#own.status === "left") return "it has left the cluster";
-    return this.isFull ? undefined : "it has not joined the cluster";
   }
 
   #put(entry: Entry): void {
@@ -990,27 +864,7 @@ export class MemberTable {
   }
 }
 
-/** After so many turns two live nodes with one name know it of each other. An entry that travels late makes one turn, two at most. */
-const RIVAL_TURNS = 3;
-
-/** Detection and the news of it take seconds: a rival of which nobody says for so long that it is alive is gone. */
-const RIVAL_MS = 60_000;
-
 const NO_CHANGES: Changes = { news: NO_NEWS, members: [], isViewChanged: false, isExchangeDue: false, isListDue: false, refused: [] };
-
-function isLive(entry: Entry): boolean {
-  return entry.status === "alive" || entry.status === "leaving";
-}
-
-/** It counts: in majorities if it is full, in the effective replication. */
-function isInCluster(entry: Entry): boolean {
-  return isLive(entry) || entry.status === "dead";
-}
-
-/** Nobody waits for the store any more. */
-function isOver(loss: Loss): boolean {
-  return loss.isCleared || !loss.wasFull;
-}
 
 function leaveRefused(reason: string): CodedError {
   return new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: `this node cannot leave: ${reason}` });

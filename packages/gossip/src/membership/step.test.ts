@@ -36,6 +36,25 @@ describe("membership in a world of nodes", () => {
     });
   }
 
+  it("start: a founder that gets company is out of contact for less than 0.3 s", () => {
+    for (let seed = 1; seed <= 20; seed++) {
+      const world = new MembershipWorld({ seed });
+      for (const name of ["a", "b"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 1 });
+      world.runFor(2 * SECOND + 37 * seed);
+      const isInContact = (name: string): boolean => world.member(name).core.table.isInContact(world.nowMs);
+      expect(isInContact("a")).to.equal(true);
+      world.link("a", "b");
+      let outMs = 0;
+      const isJoined = (): boolean => world.member("b").core.table.isFull && isInContact("a") && isInContact("b");
+      for (let stepMs = 0; stepMs < 5 * SECOND; stepMs += 10) {
+        if (!isInContact("a")) outMs += 10;
+        world.runFor(10);
+      }
+      expect(isJoined(), `seed ${seed}`).to.equal(true);
+      expect(outMs, `seed ${seed}`).to.be.below(300);
+    }
+  });
+
   it("start: nodes that know only one seed find each other through it", () => {
     const world = new MembershipWorld({ seed: 3 });
     for (const name of ["a", "b", "c", "d", "e"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 2 });

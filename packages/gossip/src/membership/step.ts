@@ -89,7 +89,7 @@ export type MembershipEffect =
 
 /** Members that asked for what is not on disk yet. At the bound a further one is not answered; it asks again. */
 const OWED_MAX = 64;
-/** In one message of news. The rest follows with the next. */
+/** In one message of news: some 30 kB. The rest follows with the next. */
 const NEWS_ITEMS_MAX = 128;
 /** What the table does of itself falls due once a second. */
 const TABLE_TICK_MS = 1000;
@@ -97,6 +97,8 @@ const TABLE_TICK_MS = 1000;
 const LEFT_TOLD_AT_ONCE = 5;
 /** Longer than any suspicion lasts. */
 const HEARD_AGE_MAX_MS = 120_000;
+/** Probes to one member out of turn, in one interval. */
+const ASKS_MAX = 3;
 /** Words that are older are asked for by a probe: the lease would run out before a third way. */
 const WORD_AGE_MAX_MS = 3400;
 
@@ -148,6 +150,10 @@ export class MembershipCore {
 
   /** As found in this step; undefined: not asked yet. */
   #isInContact: boolean | undefined;
+  /** How often members were asked out of turn in this interval. */
+  readonly #asks = new Map<string, number>();
+  /** Those that are asked again at the next tick. */
+  readonly #askAgain = new Set<string>();
   #effects: MembershipEffect[] = [];
   readonly #actions: DetectorAction[] = [];
 
@@ -238,6 +244,8 @@ export class MembershipCore {
       for (const [storeId, sentMs] of this.#heardSentMs) if (nowMs - sentMs > HEARD_AGE_MAX_MS) this.#heardSentMs.delete(storeId);
     }
     if (nowMs >= this.#nextBeatMs) this.#beat(nowMs);
+    for (const member of this.#askAgain) this.#askBack(member, nowMs);
+    this.#askAgain.clear();
     if (nowMs >= this.#nextCompareMs) {
       this.#nextCompareMs = nowMs + compareIntervalMs * this.#jitter();
       const [member] = this.#draw(1);
@@ -261,6 +269,7 @@ export class MembershipCore {
     const isRelayed = !this.#detector.isFullMesh;
     this.#nextBeatMs = nowMs + (isRelayed ? relayIntervalMs : detector.probeIntervalMs);
     this.#beats.next(this.#published.incarnation, nowMs);
+    this.#asks.clear();
     this.#detect(nowMs, (actions) => this.#detector.round(nowMs, actions));
     if (isRelayed && this.table.isFull) this.#relayBeats(nowMs);
   }
@@ -310,6 +319,20 @@ export class MembershipCore {
     // It does not know of the verdict: it must refute it.
     if (reason === "fenced") this.#tellVerdict(entry);
     this.#compare(from, digest, nowMs);
+    this.#askBack(from, nowMs);
+  }
+
+  /**
+   * A founder that gets its first companion is out of contact the moment that the other is full, until that one has answered a probe. So whoever is out of contact
+   * asks who asks it, without waiting for its own turn, and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an
+   * interval, so that two that hear nobody else do not ask each other without an end.
+   */
+  #askBack(member: string, nowMs: number): void {
+    const asks = this.#asks.get(member) ?? 0;
+    if (asks >= ASKS_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    this.#asks.set(member, asks + 1);
+    this.#beats.next(this.#published.incarnation, nowMs);
+    this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }
 
   #tellVerdict({ name, storeId }: Entry): void {
@@ -328,6 +351,7 @@ export class MembershipCore {
       this.#onHeard(from, entry.storeId, sentMs);
       this.#relay.noteWord(relayId(entry.storeId), sentMs);
     }
+    if (!isContact && this.#asks.has(from)) this.#askAgain.add(from);
     this.#compare(from, digest, nowMs);
   }
 
@@ -340,7 +364,7 @@ export class MembershipCore {
     if (entries.length > 0 || losses.length > 0) this.#apply(this.table.merge({ isWhole: false, entries, losses }, nowMs), source, from, nowMs);
     for (const { subject, incarnation, accuser } of accusations) {
       if (subject === this.#self) this.#refute(incarnation, nowMs);
-      else this.#detector.onAccusation(accuser, subject, incarnation, nowMs, this.#actions);
+      else if (this.table.entry(accuser) !== undefined) this.#detector.onAccusation(accuser, subject, incarnation, nowMs, this.#actions);
     }
     this.#doActions(nowMs);
   }
@@ -410,13 +434,16 @@ export class MembershipCore {
   }
 
   #onPersisted(version: number, nowMs: number): void {
-    this.#apply(this.table.persisted(version, nowMs), "self", "", nowMs);
+    const changes = this.table.persisted(version, nowMs);
     for (const [name, needed] of this.#unpersisted) if (needed <= version) this.#unpersisted.delete(name);
+    this.#isRosterStale = true; // who is on disk now is vouched for
+    if (this.#isPersisted) {
+      // Others learn by its probes that it answers for contact now.
+      if (!this.#published.claimsFull && this.table.own.claimsFull && this.#detector.isFullMesh) this.#nextBeatMs = nowMs;
+      this.#published = this.table.own;
+    }
+    this.#apply(changes, "self", "", nowMs);
     if (!this.#isPersisted) return;
-    this.#published = this.table.own;
-    // What a majority has acknowledged makes this node full once it is on disk, and that is for all to know.
-    this.#isRosterStale = true;
-    this.#effects.push({ kind: "view-changed" });
     this.#payOwed();
     this.#tellNews(nowMs);
   }
@@ -487,10 +514,13 @@ export class MembershipCore {
   }
 
   #publish(): void {
-    const news = { entries: [] as Entry[], losses: [] as Loss[], accusations: [] as Accusation[] };
-    for (const key of this.#toPublish) this.#readNews(key, news.entries, news.losses, news.accusations);
+    const keys = [...this.#toPublish];
     this.#toPublish.clear();
-    if (news.entries.length + news.losses.length + news.accusations.length > 0) this.#effects.push({ kind: "gossip", message: { kind: "news", ...news } });
+    for (let at = 0; at < keys.length; at += NEWS_ITEMS_MAX) {
+      const news = { entries: [] as Entry[], losses: [] as Loss[], accusations: [] as Accusation[] };
+      for (const key of keys.slice(at, at + NEWS_ITEMS_MAX)) this.#readNews(key, news.entries, news.losses, news.accusations);
+      if (news.entries.length + news.losses.length + news.accusations.length > 0) this.#effects.push({ kind: "gossip", message: { kind: "news", ...news } });
+    }
   }
 
   #readNews(key: string, entries: Entry[], losses: Loss[], accusations: Accusation[]): void {
@@ -535,6 +565,9 @@ export class MembershipCore {
           this.#addNews(suspicionKey(action.subject), action.isOwn ? "self" : "member");
           if (action.isOwn) this.#effects.push({ kind: "suspected", member: action.subject }, { kind: "close-link", member: action.subject });
           this.#isRosterStale = true;
+          break;
+        case "unheard":
+          this.#effects.push({ kind: "close-link", member: action.member });
           break;
         case "cleared":
           this.#news.delete(suspicionKey(action.subject));

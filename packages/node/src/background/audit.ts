@@ -2,7 +2,7 @@
  * The audit: what this store released must be in the bucket still. It repairs nothing; a difference is a log line and a metric to alert on.
  *
  *   after a LIST    each object into which records went is in the catalog, or in a block of it, or below its tenant's floor, or its loss was accepted
- *   one object      is read again for its identities, and compared with those that it had when records were released into it
+ *   one object      is read again, and compared with some of the records that were released into it
  *
  * An object that is missing counts only when the next look misses it as well: what a member told of may be forgotten before a LIST shows it.
  */
@@ -11,15 +11,13 @@ import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import { isBucketError, markKey, parseObjectKey, readIdentityBytes } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject, ObjectSource } from "@pyromesh/block";
 import { WINDOW_MS } from "@pyromesh/profile";
-import type { KnownIdentities } from "./known-identities.ts";
-import { ObjectIdentities } from "./object-identities.ts";
+import { IdentityLookup } from "./identity-lookup.ts";
 import type { ReleasedInto } from "./released-into.ts";
 
 export interface AuditModules {
   readonly catalog: Pick<Catalog, "floorOf" | "get" | "marks" | "plan">;
   readonly source: ObjectSource;
   readonly releasedInto: Pick<ReleasedInto, "objects">;
-  readonly known: Pick<KnownIdentities, "of">;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -27,8 +25,12 @@ export interface AuditModules {
 
 /** The pause between two looks, each of which reads one object. */
 const PAUSE_MS = 600_000;
+/** Of how many objects records are remembered, and how many of each: 4 MB. At the bound those of the object that was released into longest ago are forgotten. */
+const SAMPLES_MAX = 256;
+const SAMPLE_RECORDS_MAX = 1_024;
 /** How many objects, and identities, one log line names. */
 const NAMED_MAX = 5;
+const IDENTITY_BYTES = 16;
 
 export class Audit {
   readonly #modules: AuditModules;
@@ -36,6 +38,8 @@ export class Audit {
   /** Keys that the last look missed. */
   #missed: ReadonlySet<string> = new Set();
   #missingCount = 0;
+  /** By key: identities, 16 bytes each, of records that were released into the object. */
+  readonly #samples = new Map<string, Uint8Array>();
   /** The key that was read last. */
   #lastRead: string | undefined;
   #running: Promise<void> | undefined;
@@ -55,6 +59,17 @@ export class Audit {
     await this.#running;
   }
 
+  /** Records are released into the object. */
+  noteReleased({ key }: HeardObject, identities: readonly Uint8Array[]): void {
+    const before = this.#samples.get(key) ?? new Uint8Array(0);
+    this.#samples.delete(key);
+    this.#samples.set(key, Uint8Array.from(Buffer.concat([before, ...identities.slice(0, SAMPLE_RECORDS_MAX - before.length / IDENTITY_BYTES)])));
+    for (const oldest of this.#samples.keys()) {
+      if (this.#samples.size <= SAMPLES_MAX) return;
+      this.#samples.delete(oldest);
+    }
+  }
+
   /** Call it after each LIST; it does its work once in a while. */
   onListed(): void {
     const nowMs = this.#modules.clock.monotonicMs();
@@ -72,7 +87,7 @@ export class Audit {
     this.#missed = new Set(missed);
     if (missing.length > this.#missingCount) logger.error("objects into which this store released records are not in the bucket any more", { count: missing.length, keys: missing.slice(0, NAMED_MAX) });
     this.#missingCount = missing.length;
-    const object = this.#next(stored);
+    const object = this.#next();
     if (object === undefined) return;
     try {
       await this.#compare(object, signal);
@@ -93,13 +108,14 @@ export class Audit {
     return false;
   }
 
-  /** The one behind the last, of those whose identities are remembered. */
-  #next(stored: readonly HeardObject[]): CatalogEntry | undefined {
-    const { catalog, known } = this.#modules;
-    const from = stored.findIndex(({ key }) => key === this.#lastRead) + 1;
-    for (const { key } of [...stored.slice(from), ...stored.slice(0, from)]) {
+  /** The one behind the last, of those of which records are remembered. */
+  #next(): CatalogEntry | undefined {
+    const { catalog } = this.#modules;
+    const keys = [...this.#samples.keys()];
+    const from = keys.indexOf(this.#lastRead ?? "") + 1;
+    for (const key of [...keys.slice(from), ...keys.slice(0, from)]) {
       const entry = catalog.get(key);
-      if (entry?.place !== "bucket" || known.of(key) === undefined) continue;
+      if (entry?.place !== "bucket") continue;
       this.#lastRead = key;
       return entry;
     }
@@ -107,13 +123,13 @@ export class Audit {
   }
 
   async #compare(object: CatalogEntry, signal: AbortSignal): Promise<void> {
-    const { known, logger, source } = this.#modules;
+    const { logger, source } = this.#modules;
     const { key, sizeBytes } = object;
-    const before = known.of(key);
-    if (before === undefined) return;
+    const sample = this.#samples.get(key)!; // the caller took the key from there
     const { identities } = await readIdentityBytes({ sizeBytes, read: (offset, lengthBytes, reading) => source.read(object, offset, lengthBytes, reading) }, key, signal);
-    const now = new ObjectIdentities(before.object, identities);
-    const missing = [...before.each()].filter((identity) => !now.has(identity));
+    const now = new IdentityLookup(identities);
+    const missing: Uint8Array[] = [];
+    for (let at = 0; at < sample.length; at += IDENTITY_BYTES) if (!now.has(sample, at)) missing.push(sample.subarray(at, at + IDENTITY_BYTES));
     if (missing.length === 0) return;
     this.#missingRecords.add({}, missing.length);
     const named = missing.slice(0, NAMED_MAX).map(toHex);

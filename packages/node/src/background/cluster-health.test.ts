@@ -47,6 +47,11 @@ describe("cluster health", () => {
     expect(health().mayStopOne).equal(true);
   });
 
+  it("not while one holds what it took alone, before there were others", () => {
+    world.updateMember("a", { acksHeld: 1 });
+    expect(health().because).deep.equal(["a: it holds records that no other store has, taken under 1 ack: without it queries are refused, until they are in the bucket"]);
+  });
+
   it("not where a push needs every full member", () => {
     const two = new FakeClusterWorld(["a", "b"], { clock: new ManualClock(0) });
     expect(health([said("a"), said("b")], two.of("a").view).because[0]).match(/there are 2 full members, and a push needs 2/);

@@ -2,7 +2,7 @@
  * Whether the next node may be stopped, and why not yet: `GET /api/v1/cluster/health`. Pure.
  *
  * One may be stopped where all members are full, live, in contact and writable, no loss waits for its clearing, and every record that is not in the bucket is kept by
- * as many live stores as acknowledged it. Then the others go on taking pushes and answering queries without it.
+ * as many live stores as acknowledged it, and by two at least. Then the others go on taking pushes and answering queries without it.
  */
 import type { ClusterView } from "@pyromesh/ring";
 import type { NodeHealth } from "../cluster/health-message.ts";
@@ -30,6 +30,7 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
     const report = reports.get(member.name) ?? { kind: "silent", because: "it was not asked" };
     const problems: string[] = [];
     if (member.state !== "active") problems.push(`it is ${member.state}`);
+    if (member.acksHeld < 2 && view.members.length > 1) problems.push("it holds records that no other store has, taken under 1 ack: without it queries are refused, until they are in the bucket");
     if (report.kind === "silent") {
       if (member.state !== "dead") problems.push(`it did not answer (${report.because})`);
       return { name: member.name, state: member.state, said: undefined, problems };

@@ -69,11 +69,11 @@ export class ClusterRelease {
   constructor(options: ClusterReleaseOptions, modules: ClusterReleaseModules) {
     this.#modules = modules;
     const { cluster, flusher, head, metrics, segments } = modules;
-    const { known, releasedInto } = segments;
+    const { matches: memory, releasedInto } = segments;
     const demand = new FlushDemand();
-    this.matcher = new Matcher({ ...modules, known, releasedInto });
+    this.#audit = new Audit({ ...modules, releasedInto });
+    this.matcher = new Matcher({ ...modules, memory, releasedInto, onRelease: (object, identities) => this.#audit.noteReleased(object, identities) });
     this.takeover = new Takeover(options, { ...modules, demand, matcher: this.matcher, takeOver: (identities) => flusher.takeOver(identities) });
-    this.#audit = new Audit({ ...modules, known, releasedInto });
     const hurryTakeover = (): void => this.takeover.hurry();
     this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
@@ -89,7 +89,7 @@ export class ClusterRelease {
         hurryTakeover();
       },
     });
-    this.#status = new StatusService({ ...modules, known, releasedInto });
+    this.#status = new StatusService({ ...modules, memory, releasedInto });
     metrics.gauge("pyromesh_kept_records", "Records in the head that another store is to flush.", [], (gauge) => gauge.set({}, head.stats.openCount - head.stats.ownOpenCount));
   }
 

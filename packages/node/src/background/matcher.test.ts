@@ -8,7 +8,7 @@ import { MemoryCheckpoint, MemoryDisk, MemoryFile } from "@pyromesh/head/testing
 import type { EncodedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import { pass, settle } from "../testing/settle.ts";
-import { KnownIdentities } from "./known-identities.ts";
+import { MatchMemory } from "./match-memory.ts";
 import { Matcher } from "./matcher.ts";
 import { ReleasedInto } from "./released-into.ts";
 import { toldSegment } from "./told-segment.ts";
@@ -29,7 +29,7 @@ describe("matcher", () => {
   let bucket: FaultyBucket;
   let catalog: Catalog;
   let head: Head;
-  let known: KnownIdentities;
+  let memory: MatchMemory;
   let releasedInto: ReleasedInto;
   let matcher: Matcher;
 
@@ -40,10 +40,10 @@ describe("matcher", () => {
     const modules = { clock, logger: silentLogger, metrics: new Metrics() };
     head = await Head.open({ diskBudgetBytes: 2 ** 30 }, { ...modules, random: seededRandom(1), opener: new MemoryDisk(), checkpoint: new MemoryCheckpoint(), quarantineFile: new MemoryFile() });
     await head.replay(async () => {});
-    known = new KnownIdentities({ bytesMax: 2 ** 20 });
+    memory = new MatchMemory({ bytesMax: 2 ** 20 });
     releasedInto = new ReleasedInto({}, { clock });
     const source = { read: (object: { readonly key: string }, offset: number, lengthBytes: number) => bucket.getRange(object.key, offset, lengthBytes, never), sizeOf: () => Promise.reject(new Error("not asked")) };
-    matcher = new Matcher({ ...modules, head, catalog, source, known, releasedInto });
+    matcher = new Matcher({ ...modules, head, catalog, source, memory, releasedInto, onRelease: () => {} });
   });
   afterEach(async () => {
     bucket.heal();
@@ -97,29 +97,43 @@ describe("matcher", () => {
     expect([held(), releasedInto.count]).deep.equal([[2], 0]);
   });
 
-  it("a record that comes after its object was matched is matched when someone asks, without reading the object again", async () => {
+  it("a record that comes after its object was matched is matched when someone asks; one that is in none costs no read", async () => {
     await hold(1);
     const key = await store(0, [1, 2]);
     const entries = [catalog.get(key)!];
     await matcher.match(entries, never);
     const before = reads();
-    await hold(2, 5);
+    await hold(5, 6);
+    await matcher.match(entries, never);
+    expect([held(), reads() - before]).deep.equal([[5, 6], 0]);
+    await hold(2);
     const kept = await matcher.match(entries, never);
-    expect([held(), reads() - before, kept.size]).deep.equal([[5], 0, 0]);
+    expect([held(), kept.size]).deep.equal([[5, 6], 0]);
   });
 
-  it("where the identities were forgotten, the object is read again, and only if records came since", async () => {
+  it("where the memory had no room for the window, its objects are read again", async () => {
     await hold(1, 4);
     const key = await store(0, [1, 2]);
     const entries = [catalog.get(key)!];
     await matcher.match(entries, never);
-    known.forget(key);
+    const { meta } = toldSegment({ tenant: TENANT, windowStartMs: 0, level: 0, minTimeMs: 0, maxTimeMs: 1, storeId: STORE, ordinal: 0 }, { sizeBytes: 1, isUploaded: true });
+    memory.add({ key: "another", sizeBytes: 1, meta, isUploaded: true }, seededRandom(1).bytes(16 * 200_000));
     const before = reads();
-    await matcher.match(entries, never);
-    expect(reads()).equal(before);
     await hold(2);
     await matcher.match(entries, never);
     expect([held(), reads() > before]).deep.equal([[4], true]);
+  });
+
+  it("of two records with the same fingerprint only the one that the object holds is released", async () => {
+    const key = await store(0, [1]);
+    await hold(9); // so that the window is read
+    await matcher.match([catalog.get(key)!], never);
+    const twin = record(1);
+    const identity = Uint8Array.from(twin.identity);
+    identity[15]! ^= 1;
+    await head.append({ ...twin, identity }, [OTHER, head.storeId]);
+    await matcher.match([catalog.get(key)!], never);
+    expect(held()).deep.equal([9, 1]);
   });
 
   it("an object that waits at a store releases nothing, and its records are told apart", async () => {

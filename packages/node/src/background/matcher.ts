@@ -3,30 +3,34 @@
  * record leaves the head, but for the seal of its own cut.
  *
  *   the catalog learns of an object ──▶ read ──▶ release ──▶ noted in `ReleasedInto`
- *   a record comes later            ──▶ compared with what was read, when a query or a takeover asks
+ *   a record comes later            ──▶ looked up in what was read (`WindowMatches`), when a query or a takeover asks
  *
  * What must stay true: a record is released only after this node has itself read its identity in an object that is in the bucket. What another member says, and an
  * object that waits on a disk, release nothing.
  *
  * Bounds: `READS_MAX` objects are read at a time in the background and `ASKED_READS_MAX` for those who ask, who wait in turn; what waits to be read is of the catalog, which is
- * bounded; what was read is remembered within the bound of `KnownIdentities`, and read again beyond it.
+ * bounded; what was read is remembered within the bound of `MatchMemory`, and read again beyond it.
  */
 import { messageOf, retryDelayMs, SharedLoads, Turns } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId, Timer } from "@pyromesh/base";
 import { checkMeta, readIdentityBytes } from "@pyromesh/block";
 import type { Catalog, CatalogEntry, HeardObject, ObjectSource } from "@pyromesh/block";
-import type { Head, HeadEntry } from "@pyromesh/head";
+import { RecordColumns } from "@pyromesh/head";
+import type { Head } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
-import type { KnownIdentities } from "./known-identities.ts";
-import { ObjectIdentities } from "./object-identities.ts";
+import { IdentityLookup } from "./identity-lookup.ts";
+import type { MatchMemory } from "./match-memory.ts";
 import type { ReleasedInto } from "./released-into.ts";
+import type { MatchedObject, WindowMatches } from "./window-matches.ts";
 
 export interface MatcherModules {
-  readonly head: Pick<Head, "has" | "nextSeq" | "pin" | "release" | "select" | "windows">;
+  readonly head: Pick<Head, "collect" | "has" | "nextSeq" | "release" | "windows">;
   readonly catalog: Pick<Catalog, "get" | "plan">;
   readonly source: ObjectSource;
-  readonly known: KnownIdentities;
+  readonly memory: MatchMemory;
   readonly releasedInto: ReleasedInto;
+  /** Records that are released into an object, just before the head forgets them: identities of 16 bytes. */
+  readonly onRelease: (object: HeardObject, identities: readonly Uint8Array[]) => void;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -38,22 +42,23 @@ const READS_MAX = 4;
 const ASKED_READS_MAX = 4;
 /** Waits between two tries to read an object in the background. There is no last try: its records stay in the head meanwhile. */
 const RETRY = { firstMs: 1_000, maxMs: 60_000 };
-/** How many objects are known to be matched. At the bound those matched first are forgotten, and read again where the head holds records of their windows. */
-const MATCHED_COUNT_MAX = 100_000;
-/** Entries of the head that are looked at in one turn. */
-const PAGE_COUNT = 1_000;
+const IDENTITY_BYTES = 16;
 
 interface Failure {
   readonly count: number;
   timer: Timer | undefined;
 }
 
+interface ReadObject {
+  readonly object: HeardObject;
+  /** 16 bytes each. */
+  readonly identities: Uint8Array;
+}
+
 export class Matcher {
   readonly #modules: MatcherModules;
   readonly #stopped = new AbortController();
-  /** By key: records with a smaller seq were compared with the object. */
-  readonly #matchedSeq = new Map<string, number>();
-  readonly #loads = new SharedLoads<ObjectIdentities>();
+  readonly #loads = new SharedLoads<ReadObject>();
   /** What the background is to read, in order, by key. */
   readonly #waiting = new Map<string, CatalogEntry>();
   /** By key: what the background reads. */
@@ -106,85 +111,103 @@ export class Matcher {
     const byWindow = new Map<string, CatalogEntry[]>();
     for (const { tenant, windowStartMs } of head.windows()) byWindow.set(idOf(tenant, windowStartMs), []);
     for (const object of objects) byWindow.get(idOf(object.meta.tenant, object.meta.windowStartMs))?.push(object);
-    const elsewhere: ObjectIdentities[] = [];
-    const works: Promise<void>[] = [];
-    for (const ofWindow of byWindow.values()) if (ofWindow.length > 0) works.push(this.#matchWindow(ofWindow, untilSeq, elsewhere, signal));
-    await Promise.all(works);
     const kept = new Set<string>();
-    for (const identities of elsewhere) {
-      for (const identity of identities.each()) if (head.has(identity)) kept.add(Buffer.from(identity.buffer, identity.byteOffset, identity.length).toString("latin1"));
-    }
+    const windows = [...byWindow.values()].filter((ofWindow) => ofWindow.length > 0);
+    await Promise.all(windows.map((ofWindow) => this.#matchWindow(ofWindow, untilSeq, kept, signal)));
     return kept;
   }
 
-  /** `objects`: of one window. Adds to `elsewhere` the identities of those that are not in the bucket. */
-  async #matchWindow(objects: readonly CatalogEntry[], untilSeq: number, elsewhere: ObjectIdentities[], signal: AbortSignal): Promise<void> {
-    const { meta } = objects[0]!; // the caller leaves out windows without any
-    const stored = objects.filter(({ key, place }) => place === "bucket" && (this.#matchedSeq.get(key) ?? 0) < untilSeq);
-    // Of those matched before only what came since is compared, and where nothing did they are not read.
-    const sinceSeq = stored.reduce((least, { key }) => Math.min(least, this.#matchedSeq.get(key) ?? Infinity), Infinity);
-    const late = sinceSeq === Infinity ? [] : this.#entriesSince(meta.tenant, meta.windowStartMs, sinceSeq);
-    const works = objects.map(async (object) => {
-      if (object.place !== "bucket") {
-        elsewhere.push(this.#modules.known.of(object.key) ?? (await this.#ask(object, signal)));
-        return;
+  /** `objects`: of one window. Adds to `kept` what the head holds on. */
+  async #matchWindow(objects: readonly CatalogEntry[], untilSeq: number, kept: Set<string>, signal: AbortSignal): Promise<void> {
+    const { head, memory } = this.#modules;
+    const window = memory.windowOf(objects[0]!.meta); // the caller leaves out windows without any
+    // 1. What was not read yet is read, and compared with all that the head holds.
+    const unread = objects.filter((object) => !isMatched(window.of(object.key), object));
+    await Promise.all(unread.map(async (object) => this.#match(window, await this.#ask(object, signal))));
+    // 2. What came later is compared with all that was read.
+    await this.#matchLate(window, objects, untilSeq, signal);
+    for (const { key, place } of objects) {
+      if (place !== "bucket") for (const identity of window.of(key)?.kept ?? []) if (head.has(Buffer.from(identity, "latin1"))) kept.add(identity);
+    }
+  }
+
+  /** An object was read: its records are released, or noted where it is not in the bucket. */
+  async #match(window: WindowMatches, { object, identities }: ReadObject): Promise<void> {
+    const { head, memory } = this.#modules;
+    const untilSeq = head.nextSeq;
+    const held: Uint8Array[] = [];
+    for (let at = 0; at < identities.length; at += IDENTITY_BYTES) {
+      const identity = identities.subarray(at, at + IDENTITY_BYTES);
+      if (head.has(identity)) held.push(identity);
+    }
+    // Where the head refuses the release, the object is not matched, and read again.
+    if (object.isUploaded && held.length > 0) await this.#release(object, held);
+    const matched = memory.add(object, identities);
+    if (!object.isUploaded) for (const identity of held) matched.kept.add(textOf(identity));
+    matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
+    if (window.of(object.key) === matched) return;
+    // The memory has forgotten the window meanwhile, which is still in use here.
+    const here = window.add(object, identities);
+    here.comparedSeq = untilSeq;
+    for (const identity of matched.kept) here.kept.add(identity);
+  }
+
+  async #release(object: HeardObject, identities: readonly Uint8Array[]): Promise<void> {
+    const { head, logger, onRelease, releasedInto } = this.#modules;
+    // Before the head forgets them: a query in between is told of an object in which it finds nothing new, and no query finds a record nowhere.
+    releasedInto.note(object);
+    onRelease(object, identities);
+    const count = await head.release(identities);
+    this.#released.add({}, count);
+    logger.debug("released", { key: object.key, records: count });
+  }
+
+  /** Compares the records that came since with the objects. */
+  async #matchLate(window: WindowMatches, objects: readonly CatalogEntry[], untilSeq: number, signal: AbortSignal): Promise<void> {
+    const { clock, head } = this.#modules;
+    const { tenant, windowStartMs } = objects[0]!.meta; // as above
+    const turns = new Turns({ clock });
+    const filter = { tenant, startMs: windowStartMs, endMs: windowStartMs + WINDOW_MS - 1, admits: () => true, untilSeq };
+    const suspects = new Map<MatchedObject, Uint8Array[]>();
+    const compared = new Map<MatchedObject, CatalogEntry>();
+    for (const object of objects) {
+      const matched = window.of(object.key);
+      if (matched !== undefined) compared.set(matched, object);
+    }
+    for (let fromSeq: number | undefined = [...compared.keys()].reduce((least, { comparedSeq }) => Math.min(least, comparedSeq), Infinity); fromSeq !== undefined && fromSeq < untilSeq; ) {
+      const late = new RecordColumns();
+      fromSeq = head.collect(filter, late, fromSeq);
+      const { identities } = late;
+      for (let at = 0; at < identities.length; at += IDENTITY_BYTES) {
+        for (const matched of window.objectsWith(identities, at)) {
+          if (!compared.has(matched)) continue;
+          const identity = identities.slice(at, at + IDENTITY_BYTES);
+          if (!matched.object.isUploaded && matched.kept.has(textOf(identity))) continue;
+          const ofObject = suspects.get(matched);
+          if (ofObject === undefined) suspects.set(matched, [identity]);
+          else ofObject.push(identity);
+        }
       }
-      if (!stored.includes(object)) return;
-      const fromSeq = this.#matchedSeq.get(object.key);
-      const since = fromSeq === undefined ? undefined : late.filter(({ seq }) => seq >= fromSeq);
-      if (since?.length === 0) this.#noteMatched(object.key, untilSeq);
-      else await this.#release(this.#ofBucket(object.key) ?? (await this.#ask(object, signal)), since, untilSeq);
-    });
-    await Promise.all(works);
-  }
-
-  /** Releases the records that are among these identities: of `entries`, where they are given. */
-  async #release(identities: ObjectIdentities, entries: readonly HeadEntry[] | undefined, untilSeq: number): Promise<void> {
-    const { head, logger, releasedInto } = this.#modules;
-    const { object } = identities;
-    const found: Uint8Array[] = [];
-    if (entries === undefined) for (const identity of identities.each()) if (head.has(identity)) found.push(identity);
-    for (const { identity } of entries ?? []) if (identities.has(identity) && head.has(identity)) found.push(identity);
-    if (found.length > 0) {
-      // Before the head forgets them: a query in between is told of an object in which it finds nothing new, and no query finds a record nowhere.
-      releasedInto.note(object);
-      const count = await head.release(found);
-      this.#released.add({}, count);
-      logger.debug("released", { key: object.key, records: count });
+      if (turns.areDue) await turns.give();
+      signal.throwIfAborted();
     }
-    this.#noteMatched(object.key, untilSeq);
+    for (const [matched, found] of suspects) await this.#verify(matched, compared.get(matched)!, found, signal); // it was asked for
+    for (const matched of compared.keys()) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
   }
 
-  #noteMatched(key: string, untilSeq: number): void {
-    const before = this.#matchedSeq.get(key) ?? 0;
-    this.#matchedSeq.delete(key);
-    this.#matchedSeq.set(key, Math.max(before, untilSeq));
-    for (const oldest of this.#matchedSeq.keys()) {
-      if (this.#matchedSeq.size <= MATCHED_COUNT_MAX) return;
-      this.#matchedSeq.delete(oldest);
-    }
-  }
-
-  #entriesSince(tenant: string, windowStartMs: number, sinceSeq: number): HeadEntry[] {
+  /** The records are in the object by their fingerprints: it is read again. */
+  async #verify(matched: MatchedObject, entry: CatalogEntry, found: readonly Uint8Array[], signal: AbortSignal): Promise<void> {
     const { head } = this.#modules;
-    const found: HeadEntry[] = [];
-    const pin = head.pin(tenant);
-    for (let fromSeq: number | undefined = sinceSeq; fromSeq !== undefined; ) {
-      const { entries, nextSeq } = head.select({ tenant, windowStartMs }, pin, { fromSeq, countMax: PAGE_COUNT });
-      found.push(...entries);
-      fromSeq = nextSeq;
-    }
-    return found;
+    const { object, identities } = await this.#ask(entry, signal);
+    const read = new IdentityLookup(identities);
+    const held = found.filter((identity) => read.has(identity) && head.has(identity));
+    if (!object.isUploaded) for (const identity of held) matched.kept.add(textOf(identity));
+    else if (held.length > 0) await this.#release(object, held);
   }
 
   // --- reading -----------------------------------------------------------------------------------------------------
 
-  #ofBucket(key: string): ObjectIdentities | undefined {
-    const known = this.#modules.known.of(key);
-    return known?.object.isUploaded === true ? known : undefined;
-  }
-
-  async #ask(object: CatalogEntry, signal: AbortSignal): Promise<ObjectIdentities> {
+  async #ask(object: CatalogEntry, signal: AbortSignal): Promise<ReadObject> {
     if (this.#askedCount >= ASKED_READS_MAX) await new Promise<void>((resolve) => this.#askedWaiting.push(resolve));
     this.#askedCount++;
     try {
@@ -196,19 +219,16 @@ export class Matcher {
     }
   }
 
-  #load(object: CatalogEntry, signal: AbortSignal): Promise<ObjectIdentities> {
+  #load(object: CatalogEntry, signal: AbortSignal): Promise<ReadObject> {
     const { key, place, sizeBytes } = object;
-    const { known, source } = this.#modules;
+    const { source } = this.#modules;
     return this.#loads.run(
       `${place}/${key}`,
       async (shared) => {
         const range = { sizeBytes, read: (offset: number, lengthBytes: number, reading: AbortSignal) => source.read(object, offset, lengthBytes, reading) };
-        const { footer, identities: bytes } = await readIdentityBytes(range, key, shared);
+        const { footer, identities } = await readIdentityBytes(range, key, shared);
         checkMeta(object, footer.meta);
-        const heard: HeardObject = { key, sizeBytes, meta: footer.meta, isUploaded: place === "bucket" };
-        const identities = new ObjectIdentities(heard, bytes);
-        known.add(identities);
-        return identities;
+        return { object: { key, sizeBytes, meta: footer.meta, isUploaded: place === "bucket" }, identities };
       },
       signal,
     );
@@ -234,7 +254,8 @@ export class Matcher {
 
   #enqueue(object: CatalogEntry): void {
     const { key, place } = object;
-    if (place === "bucket" && !this.#matchedSeq.has(key) && !this.#reading.has(key) && this.#failures.get(key)?.timer === undefined) this.#waiting.set(key, object);
+    if (place !== "bucket" || isMatched(this.#modules.memory.of(object), object) || this.#reading.has(key) || this.#failures.get(key)?.timer !== undefined) return;
+    this.#waiting.set(key, object);
   }
 
   #readOn(): void {
@@ -246,12 +267,11 @@ export class Matcher {
   }
 
   async #readOne(object: CatalogEntry): Promise<void> {
-    const { catalog, clock, head, logger } = this.#modules;
+    const { catalog, clock, logger, memory } = this.#modules;
     const { key } = object;
     const { signal } = this.#stopped;
     try {
-      const untilSeq = head.nextSeq;
-      await this.#release(this.#ofBucket(key) ?? (await this.#load(object, signal)), undefined, untilSeq);
+      await this.#match(memory.windowOf(object.meta), await this.#load(object, signal));
       this.#failures.delete(key);
     } catch (error) {
       if (signal.aborted) return;
@@ -272,6 +292,15 @@ export class Matcher {
       this.#readOn();
     }
   }
+}
+
+/** It was read where it lies now, or in the bucket. */
+function isMatched(matched: MatchedObject | undefined, { place }: CatalogEntry): boolean {
+  return matched !== undefined && (matched.object.isUploaded || place !== "bucket");
+}
+
+function textOf(identity: Uint8Array): string {
+  return Buffer.from(identity.buffer, identity.byteOffset, identity.length).toString("latin1");
 }
 
 function idOf(tenant: string, windowStartMs: number): string {

@@ -9,7 +9,7 @@ export interface SegmentListener {
   /** It has another store id and ordinal from now on. */
   renamed(fromKey: string, segment: HeardObject): void;
   /** Its file is corrupt and it was not in the bucket: a mark takes its place. */
-  lost(key: string): void;
+  lost(segment: HeardObject): void;
   /** The identities (16 characters of latin1 each) that were read in its file, or, where it is uploaded, in the bucket. */
   read(segment: HeardObject, identities: readonly string[]): void;
 }

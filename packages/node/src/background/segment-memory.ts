@@ -1,28 +1,27 @@
 /**
- * What this store remembers of the segments that its records went into: their names (`ReleasedInto`, for queries), and the identities in them (`KnownIdentities`, for matching and for
- * what other members ask).
+ * What this store remembers of the segments that its records went into: their names (`ReleasedInto`, for queries), and which records are in them (`MatchMemory`, for matching
+ * and for what other members ask).
  */
 import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
-import { KnownIdentities } from "./known-identities.ts";
-import { ObjectIdentities } from "./object-identities.ts";
+import { MatchMemory } from "./match-memory.ts";
 import { ReleasedInto } from "./released-into.ts";
 import type { SegmentListener } from "./segment-listener.ts";
 
 export interface SegmentMemoryOptions {
-  /** 0: identities are not kept, as on a node that is alone and is asked for none. */
+  /** Of the memory of identities. 0: none are kept, as on a node that is alone and is asked for none. */
   readonly identityBytesMax: number;
 }
 
 export class SegmentMemory implements SegmentListener {
   readonly releasedInto: ReleasedInto;
-  readonly known: KnownIdentities;
+  readonly matches: MatchMemory;
   readonly #keepsIdentities: boolean;
   readonly #listeners: ((segment: HeardObject) => void)[] = [];
 
   constructor({ identityBytesMax }: SegmentMemoryOptions, modules: { readonly clock: Clock }) {
     this.releasedInto = new ReleasedInto({}, modules);
-    this.known = new KnownIdentities({ bytesMax: identityBytesMax });
+    this.matches = new MatchMemory({ bytesMax: identityBytesMax });
     this.#keepsIdentities = identityBytesMax > 0;
   }
 
@@ -41,19 +40,17 @@ export class SegmentMemory implements SegmentListener {
 
   renamed(fromKey: string, segment: HeardObject): void {
     this.releasedInto.forget(fromKey);
-    const identities = this.known.of(fromKey);
-    this.known.forget(fromKey);
-    if (identities !== undefined) this.known.add(new ObjectIdentities(segment, identities.bytes));
+    this.matches.find(segment.meta.tenant, segment.meta.windowStartMs)?.rename(fromKey, segment);
     this.#note(segment);
   }
 
-  lost(key: string): void {
+  lost({ key, meta }: HeardObject): void {
     this.releasedInto.forget(key);
-    this.known.forget(key);
+    this.matches.find(meta.tenant, meta.windowStartMs)?.forget(key);
   }
 
   read(segment: HeardObject, identities: readonly string[]): void {
-    if (this.#keepsIdentities) this.known.add(new ObjectIdentities(segment, Buffer.from(identities.join(""), "latin1")));
+    if (this.#keepsIdentities) this.matches.add(segment, Buffer.from(identities.join(""), "latin1"));
   }
 
   #note(segment: HeardObject): void {

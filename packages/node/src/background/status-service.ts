@@ -7,20 +7,20 @@
  * Bound: an answer reads the identities of at most `SEALED_READS_MAX` sealed files that are not known; of the others it says nothing, and who asks finds them in the bucket.
  */
 import { toHex } from "@pyromesh/base";
-import type { HeardObject, LocalFiles } from "@pyromesh/block";
 import { readIdentityBytes } from "@pyromesh/block";
+import type { LocalFiles } from "@pyromesh/block";
 import type { Head } from "@pyromesh/head";
 import type { Peers } from "../cluster/ports.ts";
 import { openStatusRequest, packStatusAnswer } from "../cluster/status-message.ts";
 import type { RecordStatus, StatusAnswer, StatusRequest, StatusWindow } from "../cluster/status-message.ts";
-import type { KnownIdentities } from "./known-identities.ts";
-import { ObjectIdentities } from "./object-identities.ts";
+import type { MatchMemory } from "./match-memory.ts";
 import type { ReleasedInto } from "./released-into.ts";
+import type { WindowMatches } from "./window-matches.ts";
 
 export interface StatusServiceModules {
   readonly head: Pick<Head, "entry" | "storeId">;
   readonly releasedInto: Pick<ReleasedInto, "within">;
-  readonly known: KnownIdentities;
+  readonly memory: MatchMemory;
   readonly local: Pick<LocalFiles, "source">;
 }
 
@@ -39,45 +39,40 @@ export class StatusService {
   }
 
   async answer({ windows }: StatusRequest, signal: AbortSignal): Promise<StatusAnswer> {
+    const { head, memory } = this.#modules;
     const statuses: RecordStatus[] = [];
     let readsLeft = SEALED_READS_MAX;
     for (const window of windows) {
-      const { segments, readCount } = await this.#segmentsOf(window, readsLeft, signal);
-      readsLeft -= readCount;
+      readsLeft -= await this.#readSealed(window, readsLeft, signal);
+      const matches = memory.find(window.tenant, window.windowStartMs);
       // In one turn: a record that is sealed or released meanwhile is told in one of the two ways.
-      for (let at = 0; at < window.identities.length; at += IDENTITY_BYTES) statuses.push(this.#statusOf(window.identities.subarray(at, at + IDENTITY_BYTES), segments));
+      for (let at = 0; at < window.identities.length; at += IDENTITY_BYTES) statuses.push(this.#statusOf(window.identities.subarray(at, at + IDENTITY_BYTES), matches));
     }
-    return { storeId: toHex(this.#modules.head.storeId), statuses };
+    return { storeId: toHex(head.storeId), statuses };
   }
 
-  #statusOf(identity: Uint8Array, segments: readonly ObjectIdentities[]): RecordStatus {
+  #statusOf(identity: Uint8Array, matches: WindowMatches | undefined): RecordStatus {
     const entry = this.#modules.head.entry(identity);
     if (entry !== undefined) return { kind: entry.rank === 0 || entry.cutId !== undefined ? "buffered" : "held" };
-    const found = segments.find((segment) => segment.has(identity));
+    const found = matches?.objectsWith(identity)[0];
     return found === undefined ? { kind: "unknown" } : { kind: "segment", segment: found.object };
   }
 
-  /** Those into which records of the window went, as far as their identities are known. */
-  async #segmentsOf({ tenant, windowStartMs }: StatusWindow, readsLeft: number, signal: AbortSignal): Promise<{ readonly segments: readonly ObjectIdentities[]; readonly readCount: number }> {
-    const { known, releasedInto } = this.#modules;
-    const segments: ObjectIdentities[] = [];
-    let readCount = 0;
+  /** Reads sealed segments that wait here and are not known, as after a restart. Returns how many. */
+  async #readSealed({ tenant, windowStartMs }: StatusWindow, countMax: number, signal: AbortSignal): Promise<number> {
+    const { local, memory, releasedInto } = this.#modules;
+    let count = 0;
     for (const object of releasedInto.within([tenant], windowStartMs, windowStartMs)) {
-      let identities = known.of(object.key);
-      if (identities === undefined && !object.isUploaded && readCount < readsLeft) {
-        readCount++;
-        identities = await this.#read(object, signal).catch(() => undefined); // its upload finds a corrupt file, and says so
+      if (object.isUploaded || memory.of(object) !== undefined) continue;
+      if (count >= countMax) break;
+      count++;
+      try {
+        const { identities } = await readIdentityBytes(await local.source(object.key), object.key, signal);
+        memory.add(object, identities);
+      } catch {
+        signal.throwIfAborted(); // a corrupt file is found by its upload, which says so
       }
-      if (identities !== undefined) segments.push(identities);
     }
-    return { segments, readCount };
-  }
-
-  async #read(object: HeardObject, signal: AbortSignal): Promise<ObjectIdentities> {
-    const { known, local } = this.#modules;
-    const { identities } = await readIdentityBytes(await local.source(object.key), object.key, signal);
-    const read = new ObjectIdentities(object, identities);
-    known.add(read);
-    return read;
+    return count;
   }
 }

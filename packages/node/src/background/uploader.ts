@@ -492,7 +492,7 @@ export class Uploader {
     if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${corruption}`, meta.minTimeMs, meta.maxTimeMs);
     waiting.isQuarantined = true;
     catalog.remove(key);
-    this.#modules.listener.lost(key);
+    this.#modules.listener.lost(toldOf(waiting, false));
     await this.#setAside(key);
     const lost = { ...entry, isLost: true };
     await head.reseal({ key, bytes: encodeSealedEntry(lost) });

@@ -31,6 +31,7 @@ class World {
     },
     floorOf: () => this.floorMs,
     refusesBecause: () => this.refusesBecause,
+    clock: this.world.clock,
     logger: silentLogger,
     metrics: this.metrics,
   });

@@ -12,7 +12,7 @@
  * Bounded: requests of one member hold at most `peerBytesMax` between their arrival and their answer. At the bound a request is refused whole; one alone is taken whatever its size.
  */
 import { CodedError, messageOf, parseTenantId, toHex, unavailable } from "@pyromesh/base";
-import type { Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
+import type { Clock, Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { verifiedRecord } from "@pyromesh/profile";
 import { majorityOf } from "@pyromesh/ring";
@@ -22,6 +22,8 @@ import type { Cluster, PeerIdentity } from "./ports.ts";
 
 /** Some ten full requests: a member has fewer under way at once. */
 const PEER_BYTES_MAX = 32 * 2 ** 20;
+
+const LOG_INTERVAL_MS = 60_000;
 
 /** What the handler needs of the head. */
 export interface KeptRecords {
@@ -34,6 +36,7 @@ export interface AppendHandlerModules {
   readonly floorOf: (tenant: TenantId) => number;
   /** Why no records are taken at all, in words that end a sentence; undefined while they are. */
   readonly refusesBecause: () => string | undefined;
+  readonly clock: Clock;
   readonly logger: Logger;
   readonly metrics: Metrics;
 }
@@ -43,6 +46,8 @@ export class AppendHandler {
   readonly #modules: AppendHandlerModules;
   /** By the name of the member: bytes of its requests that are not answered. */
   readonly #bytesOf = new Map<string, number>();
+  /** By the name of the member: when a record of it was last logged as one that it should not have sent. */
+  readonly #loggedMs = new Map<string, number>();
   readonly #keptCount: Counter;
   readonly #refusedCount: Counter;
 
@@ -76,7 +81,7 @@ export class AppendHandler {
     if (!checked.has(list)) checked.set(list, this.#refusalOf(list));
     const refusal = checked.get(list);
     if (refusal !== undefined) return refusal;
-    const { floorOf, head, logger } = this.#modules;
+    const { floorOf, head } = this.#modules;
     const { storeId } = this.#modules.cluster.view.self;
     try {
       const record = verifiedRecord(bytes, `a record of ${from.name}`);
@@ -87,7 +92,7 @@ export class AppendHandler {
     } catch (thrown) {
       const code = thrown instanceof CodedError ? thrown.code : "APPEND_FAILED";
       // A corrupt record and a tenant id that is none come from a member that is broken, or lies. The rest passes, and the sender says it.
-      if (code === "CORRUPTION" || code === "TENANT_ID_INVALID" || code === "APPEND_FAILED") logger.error("a record of another member was refused", { peer: from.name, error: thrown });
+      if (code === "CORRUPTION" || code === "TENANT_ID_INVALID" || code === "APPEND_FAILED") this.#log(from.name, thrown);
       return { code, message: messageOf(thrown) };
     }
   }
@@ -117,6 +122,14 @@ export class AppendHandler {
     // Queries trust the record's first list, under which more stores may fail than would lose it under this one.
     if (keptStores !== undefined && majorityOf(keptStores.length) > acks) return tooFew(self.name, acks, majorityOf(keptStores.length));
     return undefined;
+  }
+
+  #log(peer: string, error: unknown): void {
+    const { clock, logger } = this.#modules;
+    const nowMs = clock.monotonicMs();
+    if (nowMs - (this.#loggedMs.get(peer) ?? -Infinity) < LOG_INTERVAL_MS) return;
+    this.#loggedMs.set(peer, nowMs);
+    logger.error("a record of another member was refused; each is counted, and one a minute is logged", { peer, error });
   }
 
   #count(outcomes: readonly AppendOutcome[]): void {

@@ -21,7 +21,7 @@ import { MemoryCheckpoint, MemoryDisk, MemoryFile } from "@pyromesh/head/testing
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, parseProfileType, PprofWriter, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import { Generations } from "../background/generations.ts";
-import { KnownIdentities } from "../background/known-identities.ts";
+import { MatchMemory } from "../background/match-memory.ts";
 import { Matcher } from "../background/matcher.ts";
 import { ReleasedInto } from "../background/released-into.ts";
 import { toldSegment } from "../background/told-segment.ts";
@@ -240,7 +240,7 @@ export class StoreMember {
     const source = new PlacedSource({ bucket, localFiles: files, peers: sealedPeers(() => cluster) });
     const objects = new ObjectReader({ cacheBytesMax: 2 ** 20 }, { source });
     const unreadable = new UnreadableObjects({ ...modules, forget: (key) => objects.forget(key), check: () => Promise.resolve() });
-    this.matcher = new Matcher({ ...modules, head, catalog, source, known: new KnownIdentities({ bytesMax: 2 ** 20 }), releasedInto });
+    this.matcher = new Matcher({ ...modules, head, catalog, source, memory: new MatchMemory({ bytesMax: 2 ** 20 }), releasedInto, onRelease: () => {} });
     const reading = clusterReading(
       { bootId: this.bootId },
       { ...modules, cluster, compute, head, generations, catalog, localFiles: files, matcher: { match: (objects, signal) => this.matcher.match(objects, signal) }, releasedInto, refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs },

@@ -57,7 +57,7 @@ export class StoreNode {
       this.hints.note(identity, member);
     };
     this.replicator = new Replicator({ cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
-    const handler = new AppendHandler({}, { cluster, head, floorOf: () => 0, refusesBecause: () => undefined, logger: silentLogger, metrics });
+    const handler = new AppendHandler({}, { cluster, head, floorOf: () => 0, refusesBecause: () => undefined, clock: world.clock, logger: silentLogger, metrics });
     cluster.peers.handle("append", (from, body) => handler.handle(from, body));
   }
 

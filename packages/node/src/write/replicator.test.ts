@@ -194,6 +194,29 @@ describe("replicator: members that fail", () => {
     expect(world.clock.monotonicMs(), "no time passed").equal(new ManualClock().monotonicMs());
   });
 
+  it("one that has answered nothing for two seconds is left out of lists, whatever still waits for it", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    world.cluster.stop("c");
+    await world.of("a").push(recordOf({ series: 1 }));
+    await pass(world.clock, 1_900);
+    expect([...world.of("a").senders.silent]).deep.equal([]);
+    await pass(world.clock, 200);
+    expect([...world.of("a").senders.silent]).deep.equal(["c"]);
+    expect(world.of("a").placement.of(recordOf({ series: 2 })).ranks.map(({ member }) => member)).have.members(["a", "b"]);
+  });
+
+  it("this node's own disk may be the slow one: the push is answered, and its memory is its own until the disk has it", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const gate = new Gate();
+    world.of("a").onSync = () => gate.passed;
+    const record = recordOf({ series: 1 });
+    expect(await world.of("a").push(record)).equal("kept");
+    expect(world.holders(record)).deep.equal(["b", "c"]);
+    gate.open();
+    await turn();
+    expect(verifiedRecord(world.of("a").held.get(toHex(record.identity))!.record.bytes).identity).deep.equal(record.identity);
+  });
+
   it("a list with members that fail is made anew with others in their places", async () => {
     const names = ["a", "b", "c", "d", "e"];
     for (const gone of [["b", "c"], ["c", "d"], ["d", "e"], ["b", "e"]]) {

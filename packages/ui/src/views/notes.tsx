@@ -57,10 +57,10 @@ export function MissingNote({ missing, onWhole }: { readonly missing: readonly s
 
 /** What the graph was made of. The sum of the identities is the same from every node. */
 export function ReceiptLine({ receipt }: { readonly receipt: Receipt }): JSX.Element {
-  const { recordCount, objectCount, storeCount, identitySum } = receipt;
+  const { recordCount, objectCount, storeCount, nodes, identitySum } = receipt;
   return (
     <footer class="receipt" title={`Sum of the records' identities: ${identitySum}. Every node gives the same for the same query.`}>
-      {counted(recordCount, "profile")} from {counted(objectCount, "object")} of the bucket and {counted(storeCount, "node")}
+      {counted(recordCount, "profile")} from {counted(objectCount, "object")} of the bucket and {nodes.length === 0 ? counted(storeCount, "node") : nodes.join(", ")}
     </footer>
   );
 }

@@ -242,4 +242,18 @@ export const HISTORIES: readonly ModelHistory[] = [
     history: [["join", 2], ["FLUSH"], ["join", 1], ["isolate", 2], ["PUSH", 0, 5, 1, 0], ["flush", 0], ["time", 8], ["mend", 2, 1], ["time", 8]],
     violation: "missing",
   },
+  {
+    name: "losses cleared one after the other, and nobody flushed",
+    world: FIVE,
+    off: ["clearFlushed"],
+    history: [["PUSH", 3, 0, 1, 0], ["wipe", 0], ["time", 8], ["wipe", 1], ["time", 8], ["isolate", 2], ["QUERY", 3, 2]],
+    violation: "missing",
+  },
+  {
+    name: "all that held a record are lost, and cleared",
+    world: { n: 3, slots: 4, rf: 1 },
+    off: ["clearFewer"],
+    history: [["PUSH", 1, 1, 1, 0], ["wipe", 1], ["time", 8], ["QUERY", 0, 2]],
+    violation: "missing",
+  },
 ];

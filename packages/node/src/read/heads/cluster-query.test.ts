@@ -297,6 +297,21 @@ describe("a query over several heads", () => {
       expect(await world.ask("a")).deep.equal([0]);
     });
 
+    it("again for a member table that did not come at the first try", async () => {
+      await world.push(0, ["a", "b", "c"], ["c"]);
+      const whole = hide();
+      let count = 0;
+      world.cluster.of("a").learnFrom = () => {
+        count++;
+        if (count === 1) return Promise.reject(new Error("no"));
+        if (count === 2) return new Promise(() => {});
+        world.cluster.of("a").update(whole);
+        return Promise.resolve();
+      };
+      expect(await world.ask("a")).deep.equal([0]);
+      expect(count).equal(3);
+    });
+
     it("nobody on the word of a member whose table did not come: that one counts as failed", async () => {
       hide();
       world.cluster.update({ acksMin: 1 });

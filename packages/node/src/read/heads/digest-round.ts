@@ -47,8 +47,10 @@ export interface DigestRoundOutcome {
 const ANSWER_TIMEOUT_MS = 10_000;
 /** A pause of a member's garbage collector is shorter. It adds to a query only while a member is slow and not yet suspect. */
 const SLOW_WAIT_MS = 100;
-/** A member's table is a round trip away from the member that just answered. */
+/** A member's table is a round trip away from the member that just answered; a message of it may be lost. */
 const LEARN_TIMEOUT_MS = 1_000;
+/** Tries. Where the answer is complete without the member, the round is over sooner. */
+const LEARN_COUNT_MAX = 5;
 /** A member that lacks objects of the plan is told of them this often: they come in parts where there are very many. */
 const TOLD_COUNT_MAX = 16;
 
@@ -135,9 +137,14 @@ export class DigestRound {
 
   async #learn(member: string, { membersDigest }: DigestAnswer): Promise<void> {
     const { clock, cluster } = this.#modules;
-    if (membersDigest === cluster.view.digest) return;
-    const lateError = (): Error => new Error("its member table did not come within a second");
-    await within(cluster.learnFrom(member, membersDigest), { timeoutMs: LEARN_TIMEOUT_MS, lateError }, { clock, signal: this.#ended.signal });
+    const lateError = (): Error => new Error(`its member table did not come within ${LEARN_TIMEOUT_MS / 1000} s`);
+    for (let count = 1; membersDigest !== cluster.view.digest; count++) {
+      try {
+        return await within(cluster.learnFrom(member, membersDigest), { timeoutMs: LEARN_TIMEOUT_MS, lateError }, { clock, signal: this.#ended.signal });
+      } catch (error) {
+        if (this.#ended.signal.aborted || count >= LEARN_COUNT_MAX) throw error;
+      }
+    }
   }
 
   /** Ends the round where it is over. */

@@ -1,21 +1,15 @@
-/**
- * The identities of one object, with what else is known of it: read once, and asked often. A hash table over the identities as they lie in the object, 24 to 32
- * bytes each.
- */
-import type { HeardObject } from "@pyromesh/block";
+/** Says whether an identity is one of many: a hash table over them as they lie in an object. */
 
-export class ObjectIdentities {
-  readonly object: HeardObject;
-  /** 16 bytes each, in the order of the object. */
-  readonly bytes: Uint8Array;
+export class IdentityLookup {
+  /** 16 bytes each. */
+  readonly #bytes: Uint8Array;
   /** Indexes of identities, plus one; 0: free. At most half full. */
   readonly #slots: Uint32Array;
 
   /** `bytes` must not change afterwards. */
-  constructor(object: HeardObject, bytes: Uint8Array) {
-    this.object = object;
-    this.bytes = bytes;
-    const { count } = this;
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    const count = bytes.length / IDENTITY_BYTES;
     let size = 16;
     while (size < count * 2) size *= 2;
     this.#slots = new Uint32Array(size);
@@ -25,21 +19,8 @@ export class ObjectIdentities {
     }
   }
 
-  get count(): number {
-    return this.bytes.length / IDENTITY_BYTES;
-  }
-
-  get sizeBytes(): number {
-    return this.bytes.length + this.#slots.byteLength;
-  }
-
   has(identity: Uint8Array, offset = 0): boolean {
     return this.#slots[this.#slotOf(identity, offset)] !== 0;
-  }
-
-  /** Views of `bytes`, one for each identity. */
-  *each(): Generator<Uint8Array, void> {
-    for (let at = 0; at < this.bytes.length; at += IDENTITY_BYTES) yield this.bytes.subarray(at, at + IDENTITY_BYTES);
   }
 
   /** Where the identity is, or the free slot where it belongs. */
@@ -47,7 +28,7 @@ export class ObjectIdentities {
     const mask = this.#slots.length - 1;
     // An identity is part of a SHA-256, so any 32 bits of it are a good hash.
     let slot = (identity[offset]! | (identity[offset + 1]! << 8) | (identity[offset + 2]! << 16) | (identity[offset + 3]! << 24)) & mask;
-    for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) if (isSame(this.bytes, (this.#slots[slot]! - 1) * IDENTITY_BYTES, identity, offset)) break;
+    for (; this.#slots[slot] !== 0; slot = (slot + 1) & mask) if (isSame(this.#bytes, (this.#slots[slot]! - 1) * IDENTITY_BYTES, identity, offset)) break;
     return slot;
   }
 }
