@@ -308,6 +308,27 @@ describe("membership: the table", () => {
       expect(codeOf(() => a.forget("nobody", { isForced: true }, 0))).equal("FORGET_REFUSED");
     });
 
+    it("--force takes members that are silent and not declared dead, where a majority is gone: nobody is declared dead then", () => {
+      const [a, b, c] = openCluster(3) as [MemberTable, MemberTable, MemberTable];
+      a.onHeard("n1", b.own.storeId, 0);
+      a.onHeard("n2", c.own.storeId, 0);
+      expect(codeOf(() => a.forget("n1", { isForced: true }, LEASE_MS)), "it still counts as heard").equal("FORGET_REFUSED");
+      const laterMs = LEASE_MS + 1;
+      expect(a.isInContact(laterMs)).equal(false);
+      expect(() => a.forget("n1", { isForced: false }, laterMs)).throws(/declares nobody dead: bring others back, or say --force/);
+      a.forget("n1", { isForced: true }, laterMs);
+      a.forget("n2", { isForced: true }, laterMs);
+      persist(a);
+      expect([stateOf(a, "n1"), stateOf(a, "n2"), a.isInContact(laterMs)]).deep.equal(["forgotten", "forgotten", true]);
+      expect(a.view(NO_SUSPECTS).lostStores.every(({ isCleared }) => isCleared)).equal(true);
+    });
+
+    it("--force takes no member that this node, just started, has had no time to hear", () => {
+      const [a] = openCluster(3) as [MemberTable];
+      const again = restart(a, { nowMs: 100_000 });
+      expect(codeOf(() => again.forget("n1", { isForced: true }, 100_000 + LEASE_MS))).equal("FORGET_REFUSED");
+    });
+
     it("accepts the loss of a replaced store under a name that lives", () => {
       const [a, b] = openCluster(2) as [MemberTable, MemberTable];
       void b;

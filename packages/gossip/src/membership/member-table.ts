@@ -127,6 +127,7 @@ export class MemberTable {
   /** What must be on disk before this node's being full counts. */
   #fullVersion = 0;
   #listAfterMs: number;
+  readonly #startMs: number;
   /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
   readonly #isFirstStart: boolean;
   readonly #faults = new OwnFaults();
@@ -144,6 +145,7 @@ export class MemberTable {
     this.#contact = new Contact(options.leaseMs);
     // A restart is learning again: this node does not know what it missed.
     this.#listAfterMs = nowMs;
+    this.#startMs = nowMs;
     this.#replication = new Replication({
       configured: options.replication,
       joinAddressCount: options.joinAddressCount,
@@ -456,19 +458,32 @@ export class MemberTable {
 
   /**
    * Removes a dead member whose loss is cleared. `isForced`: an operator's word that its machine is gone for good. What only it held is given up, and
-   * losses of older stores under its name with it. Throws FORGET_REFUSED.
+   * losses of older stores under its name with it. Where a majority is gone nobody is declared dead any more (step.ts), so the word is taken for any member
+   * that this node does not hear. Throws FORGET_REFUSED.
    */
   forget(name: string, { isForced }: { readonly isForced: boolean }, nowMs: number): Changes {
     const entry = this.#entries.get(name);
     const open = this.#openLosses.filter((loss) => loss.member === name);
     if (entry === undefined && open.length === 0) throw forgetRefused(name, "no such member is known");
     if (name === this.#name && open.length === 0) throw forgetRefused(name, "it is this node");
-    if (entry !== undefined && entry.status !== "dead" && open.length === 0) throw forgetRefused(name, `it is ${this.#stateOf(entry)}: stop it first, and wait until it is declared dead`);
+    const isUnheard = entry !== undefined && name !== this.#name && isLive(entry) && this.#isUnheard(entry, nowMs);
+    const isGivenUp = isForced && isUnheard && open.length === 0;
+    if (entry !== undefined && entry.status !== "dead" && open.length === 0 && !isGivenUp) {
+      const isCutOff = "it does not answer, and this node, out of contact with a majority, declares nobody dead: bring others back, or say --force where its machine is gone for good";
+      throw forgetRefused(name, isUnheard ? isCutOff : `it is ${this.#stateOf(entry)}: stop it first, and wait until it is declared dead`);
+    }
     if (!isForced && open.some((loss) => loss.wasFull)) throw forgetRefused(name, "its loss is not cleared: others may lack what it held. Wait until the survivors have flushed, or say --force where its machine is gone for good");
     return this.#change(nowMs, () => {
-      for (const loss of open) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
-      if (entry?.status === "dead") this.#putForgotten(entry);
+      if (isGivenUp) this.#put({ ...entry, status: "dead" });
+      for (const loss of this.#openLosses) if (loss.member === name) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
+      const own = this.#entries.get(name);
+      if (own?.status === "dead") this.#putForgotten(own);
     });
+  }
+
+  /** For longer than a lease neither the member nor a majority has answered this node. */
+  #isUnheard({ storeId }: Entry, nowMs: number): boolean {
+    return nowMs - this.#startMs > this.#options.leaseMs && !this.isInContact(nowMs) && !this.#contact.isHeard(storeId, nowMs);
   }
 
   // ---- the disk
