@@ -3,6 +3,7 @@
  * lists it, and its sums agree.
  */
 import { readFile, writeFile } from "node:fs/promises";
+import { createServer } from "node:net";
 import path from "node:path";
 import { expect } from "chai";
 import { call, freshDataDir, startNode } from "../harness/node-process.mjs";
@@ -55,18 +56,30 @@ describe("operation: metrics", function () {
   });
 
   it("docs/operation.md lists each metric with its type and labels, and no other", async () => {
-    const page = await readFile(new URL("../../docs/operation.md", import.meta.url), "utf8");
-    const listed = page.split("\n").flatMap((line) => {
-      const found = /^\| `([a-z_]+)(?:\{([a-z_, ]*)\})?` \| (counter|gauge|histogram|summary) \|/.exec(line);
-      return found === null ? [] : [`${found[1]} {${found[2] ?? ""}} ${found[3]}`];
-    });
-    const labelsOf = ({ samples }) => [...new Set(samples.flatMap(({ labels }) => [...labels.keys()]))].filter((label) => label !== "le" && label !== "quantile").sort().join(", ");
-    // A metric without samples shows no labels, and the page names them all the same.
-    const shown = [...families.values()].map((family) => {
-      const told = listed.find((line) => line.startsWith(`${family.name} {`));
-      return family.samples.length === 0 && told !== undefined ? told.replace(/\S+$/, family.type) : `${family.name} {${labelsOf(family)}} ${family.type}`;
-    });
-    expect(listed.sort()).to.deep.equal(shown.sort());
+    const { ofEvery } = await listedMetrics();
+    expect(ofEvery.sort()).to.deep.equal(shownMetrics(families, ofEvery));
+  });
+
+  it("and those that a member of a cluster has besides", async () => {
+    const { ofEvery, ofMembers } = await listedMetrics();
+    const member = freshDataDir();
+    const { port } = await freePort();
+    const file = path.join(member.dir, "pyromesh.yaml");
+    await writeFile(file, "limits: {}\n");
+    const peer = await startNode({ dataDir: member.dir, flags: ["--config", file, "--cluster-name", "metrics", "--cluster-addr", `127.0.0.1:${port}`] });
+    try {
+      const all = [...ofEvery, ...ofMembers];
+      const found = parseMetrics(await (await fetch(`${peer.url}/metrics`)).text());
+      expect(lintMetrics(await (await fetch(`${peer.url}/metrics`)).text())).to.deep.equal([]);
+      expect([...found.keys()].sort(), "the names").to.deep.equal(all.map((line) => line.split(" ")[0]).sort());
+      const labelled = shownMetrics(found, all);
+      expect(labelled.filter((line) => line.startsWith("pyromesh_m") || line.startsWith("pyromesh_peer") || line.startsWith("pyromesh_digest"))).to.deep.equal(
+        all.filter((line) => line.startsWith("pyromesh_m") || line.startsWith("pyromesh_peer") || line.startsWith("pyromesh_digest")).sort(),
+      );
+    } finally {
+      await peer.kill();
+      member.remove();
+    }
   });
 
   it("received = accepted + discarded, by tenant, in profiles and in bytes", () => {
@@ -118,3 +131,34 @@ describe("the rules of `promtool check metrics`", () => {
     }
   });
 });
+
+/** The metrics of docs/operation.md, each as "name {labels} type": of every node, and those that only members of a cluster have. */
+async function listedMetrics() {
+  const page = await readFile(new URL("../../docs/operation.md", import.meta.url), "utf8");
+  const rowsOf = (part) =>
+    part.split("\n").flatMap((line) => {
+      const found = /^\| `([a-z_]+)(?:\{([a-z_, ]*)\})?` \| (counter|gauge|histogram|summary) \|/.exec(line);
+      return found === null ? [] : [`${found[1]} {${found[2] ?? ""}} ${found[3]}`];
+    });
+  const at = page.indexOf("A member of a cluster has these besides");
+  return { ofEvery: rowsOf(page.slice(0, at)), ofMembers: rowsOf(page.slice(at)) };
+}
+
+/** The metrics of a page in the same form. A metric without samples shows no labels: it has those of the list. */
+function shownMetrics(families, listed) {
+  const labelsOf = ({ samples }) => [...new Set(samples.flatMap(({ labels }) => [...labels.keys()]))].filter((label) => label !== "le" && label !== "quantile").sort().join(", ");
+  return [...families.values()]
+    .map((family) => {
+      const told = listed.find((line) => line.startsWith(`${family.name} {`));
+      return family.samples.length === 0 && told !== undefined ? told.replace(/\S+$/, family.type) : `${family.name} {${labelsOf(family)}} ${family.type}`;
+    })
+    .sort();
+}
+
+async function freePort() {
+  const server = createServer();
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return { port };
+}
