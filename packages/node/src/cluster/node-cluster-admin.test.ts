@@ -44,6 +44,31 @@ describe("node cluster admin", () => {
     expect(await new NodeClusterAdmin({ cluster: () => world.of("a"), commands: undefined, health }).health(signal)).to.include({ mayStop: true });
   });
 
+  it("health: callers at the same time share one round, and each may go away", async () => {
+    const world = new FakeClusterWorld(["a", "b"], { clock: new ManualClock() });
+    let rounds = 0;
+    const answers: ((found: typeof HEALTH) => void)[] = [];
+    const admin = new NodeClusterAdmin({
+      cluster: () => world.of("a"),
+      commands: () => NO_COMMANDS,
+      health: () => {
+        rounds++;
+        return new Promise((resolve) => answers.push(resolve));
+      },
+    });
+    const gone = new AbortController();
+    const first = admin.health(gone.signal).then(() => "answered", () => "gone");
+    const second = admin.health(new AbortController().signal);
+    gone.abort();
+    expect(await first).to.equal("gone");
+    answers[0]!(HEALTH);
+    expect([(await second).mayStop, rounds]).to.deep.equal([false, 1]);
+    const later = admin.health(new AbortController().signal);
+    answers[1]!(HEALTH);
+    await later;
+    expect(rounds).to.equal(2);
+  });
+
   it("a node alone has the whole ring, and nobody to forget or to leave", async () => {
     const cluster = aloneCluster({ name: "solo", clusterName: "", bootId: "b", httpAddress: "127.0.0.1:4040", build: "x" }, () => new Uint8Array(16));
     const admin = new NodeClusterAdmin({ cluster: () => cluster, commands: undefined, health });

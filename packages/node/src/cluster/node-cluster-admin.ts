@@ -3,7 +3,7 @@
  * nobody to forget or to leave.
  */
 import type { ClusterAdmin, ClusterHealth, ClusterStatus, MemberStatus } from "@pyromesh/api";
-import { CodedError } from "@pyromesh/base";
+import { CodedError, untilAborted } from "@pyromesh/base";
 import { RingOfView } from "@pyromesh/ring";
 import type { Member, Ring } from "@pyromesh/ring";
 import type { Cluster } from "./ports.ts";
@@ -27,10 +27,12 @@ export interface NodeClusterAdminModules {
 }
 
 const TOKEN_SPACE = 2 ** 32;
+const NEVER = new AbortController().signal;
 
 export class NodeClusterAdmin implements ClusterAdmin {
   readonly #modules: NodeClusterAdminModules;
   readonly #rings = new RingOfView();
+  #asking: Promise<FoundHealth> | undefined;
 
   constructor(modules: NodeClusterAdminModules) {
     this.#modules = modules;
@@ -67,8 +69,10 @@ export class NodeClusterAdmin implements ClusterAdmin {
     });
   }
 
+  /** Callers at the same time share one round: a page that many have open asks each member once. A round ends within seconds, whoever waits for it. */
   async health(signal: AbortSignal): Promise<ClusterHealth> {
-    return shownHealth(await this.#modules.health(signal), { isAlone: this.#modules.commands === undefined });
+    this.#asking ??= this.#modules.health(NEVER).finally(() => (this.#asking = undefined));
+    return shownHealth(await untilAborted(this.#asking, signal), { isAlone: this.#modules.commands === undefined });
   }
 
   async forget(name: string, options: { readonly isForced: boolean }): Promise<void> {
