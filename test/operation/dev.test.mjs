@@ -19,7 +19,7 @@ describe("pyromesh dev", function () {
     data = freshDataDir();
     httpPort = await freePorts(3);
     const clusterPort = await freePorts(3);
-    dev = start(["dev", "--nodes", "3", "--dir", data.dir, "--http-port", String(httpPort), "--cluster-port", String(clusterPort), "--", "--limits.ingestion-rate-mb", "0"]);
+    dev = start(["dev", "--nodes", "3", "--dir", data.dir, "--http-port", String(httpPort), "--cluster-port", String(clusterPort), "--", "--limits.ingestion-rate-mb", "0", "--self-profile", "false"]);
     await dev.until((text) => text.includes("3 nodes are ready"));
   });
   after(async () => {

@@ -1,5 +1,7 @@
 /** How nodes become one cluster, and who is kept out: real processes, by the settings that an operator writes. */
+import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "chai";
@@ -116,6 +118,20 @@ describe("joining a cluster", function () {
       await push(nodes[0], 1);
     });
   }
+
+  it("a start that cannot be says which setting is wrong", async () => {
+    const busy = createServer().listen(ports, "127.0.0.1");
+    await once(busy, "listening");
+    for (const [settings, words] of [
+      [{}, /cannot listen for other members on .*: listen EADDRINUSE: [^\n]*; choose another with --cluster-addr \(CLUSTER_LISTEN_FAILED\)/],
+      [{ "cluster-secret-file": path.join(data.dir, "missing") }, /--cluster-secret-file names .*missing, which cannot be read: it is not there/],
+    ]) {
+      const node = await start(0, settings);
+      expect((await node.exited).code).to.equal(1);
+      expect(node.log.at(-1)).to.match(words);
+    }
+    busy.close();
+  });
 
   it("a node of another cluster's name never meets it", async () => {
     const nodes = await Promise.all([0, 1].map((index) => start(index)));

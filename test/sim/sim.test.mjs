@@ -22,8 +22,8 @@ function runSim(...args) {
 }
 
 /** The reports of these seeds, one process for all of them. */
-async function reportsOf(firstSeed, count) {
-  const { lines } = await runSim("--step", "1", "--seed", String(firstSeed), "--seeds", String(count));
+async function reportsOf(firstSeed, count, ...args) {
+  const { lines } = await runSim("--step", "1", "--seed", String(firstSeed), "--seeds", String(count), ...args);
   return lines.map((line) => JSON.parse(line));
 }
 
@@ -48,6 +48,18 @@ describe("simulator", function () {
     expect(checked, told).to.be.at.least(20);
     expect(flushes, told).to.be.at.least(2);
     expect(kinds, told).to.be.at.least(3);
+  });
+
+  it("three nodes: the same seed gives the same history byte for byte", async () => {
+    const [two, last] = await Promise.all([reportsOf(11, 2, "--nodes", "3"), reportsOf(12, 1, "--nodes", "3")]);
+    expect(last[0].digest).to.equal(two[1].digest);
+  });
+
+  it("three nodes: 40 fresh seeds hold", async () => {
+    const seed = Math.floor(Math.random() * 2 ** 31);
+    const { lines, status } = await runSim("--seed", String(seed), "--seeds", "40", "--jobs", "2", "--nodes", "3");
+    console.log(`        seeds from ${seed}: ${lines.find((line) => line.startsWith("median")) ?? ""}`);
+    expect(status, lines.join("\n")).to.equal(0);
   });
 
   it("every planted fault still applies to the tree", () => {

@@ -117,6 +117,22 @@ describe("membership over links", () => {
     expect(await a!.membership.beginLeave().catch((error: { code: string }) => error.code)).to.equal("LEAVE_REFUSED");
   });
 
+  it("forget --force: the last of three goes on without the two that are gone for good, and they join anew if they do come back", async () => {
+    await startThree();
+    await rig.until(() => areReady(3), 10 * SECOND);
+    await rig.pass(500); // between two rounds of probes
+    const [disk] = await Promise.all([rig.end("b"), rig.end("c")]);
+    const { membership } = rig.nodes.get("a")!;
+    // Out of contact it declares nobody dead, however long it waits.
+    await rig.pass(120 * SECOND);
+    expect(membership.view.members.map(({ state }) => state)).to.deep.equal(["active", "active", "active"]);
+    expect(await membership.forget("b", { isForced: false }).catch((error: { code: string }) => error.code)).to.equal("FORGET_REFUSED");
+    for (const name of ["b", "c"]) await membership.forget(name, { isForced: true });
+    expect([membership.view.members.map(({ name }) => name), membership.isInContact, membership.view.queriesRefusedBecause]).to.deep.equal([["a"], true, undefined]);
+    await rig.start("b", { seeds: SEEDS, port: 7002, disk });
+    expect(await rig.until(() => areReady(2), 20 * SECOND)).to.be.below(10 * SECOND);
+  });
+
   it("a disk that fails keeps the node in touch but out of contact, and it is written as soon as it can be", async () => {
     const [a, b] = await startThree();
     await rig.until(() => areReady(3), 10 * SECOND);

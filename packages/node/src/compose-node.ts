@@ -9,7 +9,7 @@
  */
 import { adminRoutes, apiRoutes, dataRoutes, Discards, ingestHandler, LastRefusals, PushCounts, pushHandler, QUERY_BODY_BYTES_MAX_DEFAULT, RateLimit } from "@pyromesh/api";
 import type { ApiRoutesModules, NodeAdmin, ServerLimits } from "@pyromesh/api";
-import { CodedError, Metrics } from "@pyromesh/base";
+import { CodedError, describeSystemError, messageOf, Metrics } from "@pyromesh/base";
 import type { Logger, TenantId } from "@pyromesh/base";
 import type { PeerNetwork } from "@pyromesh/gossip";
 import { MeteredBucket } from "@pyromesh/block";
@@ -173,7 +173,7 @@ export class ComposedNode {
         network: await openPeerNetwork(),
         keyFile,
         stateFile,
-        loadSecrets: secretFile === undefined ? undefined : async () => readClusterSecrets(await readTextFile(secretFile), secretFile),
+        loadSecrets: secretFile === undefined ? undefined : async () => readClusterSecrets(await readSecretFile(secretFile, readTextFile), secretFile),
         seeds,
         clock,
         random,
@@ -270,6 +270,15 @@ function seedsOf(join: readonly JoinEntry[], { readTextFile, logger }: { readonl
     readFile: readTextFile,
     onProblem: (entry, problem) => logger.warn("a member to join cannot be found", { entry, problem }),
   });
+}
+
+/** Rejects CLUSTER_SECRET_INVALID, which names the setting. */
+async function readSecretFile(file: string, readTextFile: (path: string) => Promise<string>): Promise<string> {
+  try {
+    return await readTextFile(file);
+  } catch (error) {
+    throw new CodedError({ code: "CLUSTER_SECRET_INVALID", kind: "failed_precondition", message: `--cluster-secret-file names ${file}, which cannot be read: ${describeSystemError(error) ?? messageOf(error)}`, cause: error });
+  }
 }
 
 /** Replaces an error of the operating system by DATA_DIR_UNUSABLE, which says in words what is wrong with the data directory. */

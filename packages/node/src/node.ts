@@ -12,7 +12,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, SealedReads } from "@pyromesh/block";
@@ -22,11 +22,11 @@ import { majorityOf } from "@pyromesh/ring";
 import { ClusterRelease } from "./background/cluster-release.ts";
 import { dueAfterMsOf } from "./background/due-time.ts";
 import { Leaving } from "./background/leaving.ts";
+import { MemberCommands } from "./background/member-commands.ts";
 import { SegmentMemory } from "./background/segment-memory.ts";
 import { aloneCluster } from "./cluster/alone.ts";
 import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
 import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
-import type { ClusterCommands } from "./cluster/node-cluster-admin.ts";
 import { ClusterHeads } from "./read/heads/cluster-heads.ts";
 import { Holder } from "./read/heads/holder.ts";
 import { serveHolder } from "./read/heads/holder-requests.ts";
@@ -137,7 +137,7 @@ interface Engines {
 interface Member {
   readonly cluster: JoinedCluster;
   readonly release: ClusterRelease;
-  readonly leaving: Leaving;
+  readonly commands: MemberCommands;
 }
 
 /** What the replay leaves behind. */
@@ -470,7 +470,8 @@ export class Node {
       { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
     );
     const leaving = new Leaving({ membership: cluster, flush: release.flush, isEmpty: () => release.isEmpty, clock, logger });
-    return { cluster, release, leaving };
+    const commands = new MemberCommands({ cluster, leaving, onLeft: () => this.#modules.onLeft?.(), logger, stopped: this.#stopped.signal });
+    return { cluster, release, commands };
   }
 
   #composeHeads(
@@ -556,30 +557,6 @@ export class Node {
     return { mayStopOne: true, because: [], members: [{ name: cluster.view.self.name, said, problems: [] }] };
   }
 
-  /** The operator's words. Throws NODE_STARTING. */
-  #commands(): ClusterCommands {
-    const { cluster, leaving } = this.#replayed.member!; // a node with `openCluster` has it once it is replayed
-    /** Resolves when it has begun; it goes on in the background. */
-    const begun = async (leave: Promise<void>): Promise<void> => {
-      const isLeaving = new Promise<void>((resolve) => {
-        const stop = cluster.onChange(({ self }) => {
-          if (self.state === "active") return;
-          stop();
-          resolve();
-        });
-      });
-      leave.catch((error: unknown) => {
-        if (!this.#stopped.signal.aborted) this.#modules.logger.warn("the cluster was not left", { reason: messageOf(error) });
-      });
-      await Promise.race([leave, isLeaving]);
-    };
-    return {
-      forget: (name, options) => cluster.forget(name, options),
-      leave: () => begun(leaving.leave(this.#stopped.signal).then(() => this.#modules.onLeft?.())),
-      drain: () => begun(leaving.drain(this.#stopped.signal)),
-    };
-  }
-
   get #limits(): LimitsInForce {
     return this.#modules.limits?.inForce ?? this.#config;
   }
@@ -616,7 +593,7 @@ export class Node {
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
       cluster: new NodeClusterAdmin({
         cluster: () => this.#replayed.cluster,
-        commands: this.#modules.openCluster === undefined ? undefined : () => this.#commands(),
+        commands: this.#modules.openCluster === undefined ? undefined : () => this.#replayed.member!.commands, // a node with `openCluster` has it once it is replayed
         health: (signal) => this.#replayed.member?.release.health.ask(signal) ?? Promise.resolve(this.#health()),
       }),
     };

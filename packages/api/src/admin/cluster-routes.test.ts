@@ -63,14 +63,14 @@ describe("cluster routes", () => {
   it("forget, leave and drain are an operator's: done on this machine, refused to pages and proxies", async () => {
     expect(await (await post("/api/v1/cluster/forget?name=node-3")).json()).to.deep.equal({ forgotten: "node-3" });
     expect((await post("/api/v1/cluster/forget?name=node-3&force=true")).status).to.equal(200);
-    expect([(await post("/api/v1/cluster/leave")).status, (await post("/api/v1/cluster/drain")).status]).to.deep.equal([202, 202]);
-    expect(api.cluster.asked).to.deep.equal(["forget node-3", "forget node-3 by force", "leave", "drain"]);
-    for (const what of ["forget?name=a", "leave", "drain"]) {
+    expect([(await post("/api/v1/cluster/leave")).status, (await post("/api/v1/cluster/drain")).status, (await post("/api/v1/cluster/resume")).status]).to.deep.equal([202, 202, 200]);
+    expect(api.cluster.asked).to.deep.equal(["forget node-3", "forget node-3 by force", "leave", "drain", "resume"]);
+    for (const what of ["forget?name=a", "leave", "drain", "resume"]) {
       expect((await post(`/api/v1/cluster/${what}`, { "x-forwarded-for": "10.0.0.9" })).status, what).to.equal(403);
       expect((await post(`/api/v1/cluster/${what}`, { origin: "https://evil.example" })).status, what).to.equal(403);
       expect((await api.get(`/api/v1/cluster/${what}`)).status, what).to.equal(405);
     }
-    expect(api.cluster.asked.length).to.equal(4);
+    expect(api.cluster.asked.length).to.equal(5);
   });
 
   it("what the cluster refuses is said with its reason", async () => {

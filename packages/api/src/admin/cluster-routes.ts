@@ -42,6 +42,10 @@ export function clusterRoutes(cluster: ClusterAdmin): readonly Route[] {
       await cluster.drain();
       return json({ draining: cluster.status().selfName }, 202);
     }, { isOperator: true }),
+    route("POST", "/api/v1/cluster/resume", async () => {
+      await cluster.resume();
+      return json({ resumed: cluster.status().selfName });
+    }, { isOperator: true }),
   ];
 }
 

@@ -14,8 +14,10 @@ export interface ClusterAdmin {
   forget(name: string, options: { readonly isForced: boolean }): Promise<void>;
   /** Begins to leave: this node flushes all that it holds, and its process ends. Rejects LEAVE_REFUSED. Resolves when it has begun. */
   leave(): Promise<void>;
-  /** The same, but the process goes on: it answers queries and takes no pushes, until it is stopped or started again. */
+  /** The same, but the process goes on: it answers queries and takes no pushes, until `resume` or its next start. */
   drain(): Promise<void>;
+  /** Takes a drain back, or a leave that has not ended: this node takes pushes again. */
+  resume(): Promise<void>;
 }
 
 export interface ClusterStatus {

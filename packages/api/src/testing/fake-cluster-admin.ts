@@ -46,6 +46,9 @@ export class FakeClusterAdmin implements ClusterAdmin {
   drain(): Promise<void> {
     return this.#ask("drain");
   }
+  resume(): Promise<void> {
+    return this.#ask("resume");
+  }
 
   #ask(what: string): Promise<void> {
     if (this.refusal !== undefined) return Promise.reject(this.refusal);

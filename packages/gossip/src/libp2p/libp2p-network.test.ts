@@ -16,3 +16,28 @@ describe("network over libp2p, its own address", () => {
     expect(await a.metrics.text()).not.to.include("no-link");
   });
 });
+
+describe("network over libp2p, clocks", () => {
+  const now = Date.now;
+  afterEach(() => {
+    Date.now = now;
+  });
+
+  it("a node whose clock is hours behind links all the same: the other's certificate is not valid yet by its clock", async () => {
+    // Certificates are checked by Date.now, of which there is one in a process: here whoever checks is two hours behind.
+    let refusedCount = 0;
+    Date.now = () => {
+      if (!/verifyPeerCertificate/.test(new Error().stack ?? "")) return now();
+      refusedCount++;
+      return now() - 7_200_000;
+    };
+    const rig = new LinkRig({ clock: systemClock, network: await loadLibp2pNetwork({ clock: systemClock, logger: silentLogger }), host: "127.0.0.1" });
+    const [a, b] = [await rig.start("a"), await rig.start("b")];
+    try {
+      expect(await a.links.connect(b.address, new AbortController().signal)).to.deep.include({ name: "b" });
+      expect(refusedCount).to.be.greaterThan(0);
+    } finally {
+      await rig.stop();
+    }
+  });
+});

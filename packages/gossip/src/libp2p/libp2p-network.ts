@@ -14,6 +14,8 @@
  * - Gossipsub gets a registrar of its own (`GossipGate`): it sees a peer only after its link was admitted, and refuses streams of others.
  * - Gossipsub's peer scores are off: they would exclude more than ten members behind one IP address, and members that are slow.
  * - Windows of streams are small: what a stopped peer holds up, and what lies before a probe on a slow network, is at most a window of each stream.
+ * - Where a certificate is not valid yet, since the two clocks differ by more than an hour, the node dials again and offers noise first, which has no certificates: a
+ *   clock that is set wrong keeps no member out. Either proves the same key.
  * - Connections are counted and dialled by PeerLinks alone: no pruning, no monitor (membership probes), and a dial always opens a new connection.
  */
 import "./promise-with-resolvers.ts";
@@ -36,6 +38,8 @@ type IncomingConnection = Parameters<NonNullable<NonNullable<NonNullable<Paramet
 type Node = Awaited<ReturnType<typeof createLibp2p>>;
 type Connection = Awaited<ReturnType<Node["dial"]>>;
 type GossipComponents = Parameters<ReturnType<typeof gossipsub>>[0];
+/** What this file needs of libp2p's own parts. The upgrader offers the encryptions of a dial in the map's order. */
+type Components = GossipComponents & { readonly upgrader: { getConnectionEncrypters(): Map<string, unknown> } };
 /** With what its type leaves out: libp2p starts and stops its services, and here nobody else does. */
 type GossipSub = ReturnType<ReturnType<typeof gossipsub>> & { start(): Promise<void>; stop(): Promise<void>; readonly streamsOutbound: ReadonlyMap<string, unknown> };
 type Registrar = GossipComponents["registrar"];
@@ -85,7 +89,7 @@ export class Libp2pNetwork implements PeerNetwork {
     try {
       const [ip] = await this.resolve(host, never);
       const key = await generateKeyPairFromSeed("Ed25519", privateKey);
-      let components: GossipComponents | undefined;
+      let components: Components | undefined;
       const incoming = new IncomingConnections(handlers, { clock: this.#clock });
       const node = await createLibp2p({
         privateKey: key,
@@ -104,7 +108,7 @@ export class Libp2pNetwork implements PeerNetwork {
         connectionMonitor: { enabled: false },
         connectionGater: { denyInboundConnection: (connection) => incoming.watch(connection) },
         services: {
-          components: (all: GossipComponents) => {
+          components: (all: Components) => {
             components = all;
             return {};
           },
@@ -117,7 +121,7 @@ export class Libp2pNetwork implements PeerNetwork {
       });
       return endpoint;
     } catch (error) {
-      throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${messageOf(error)}`, cause: error });
+      throw new CodedError({ code: "CLUSTER_LISTEN_FAILED", kind: "failed_precondition", message: `cannot listen for other members on ${address}: ${listenProblem(error)}; choose another with --cluster-addr`, cause: error });
     }
   }
 
@@ -132,11 +136,43 @@ export class Libp2pNetwork implements PeerNetwork {
 
 interface Libp2pEndpointInit {
   readonly node: Node;
-  readonly components: GossipComponents;
+  readonly components: Components;
   readonly options: PeerNetworkOptions;
   readonly handlers: PeerHandlers;
   readonly incoming: IncomingConnections;
   readonly resolve: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
+}
+
+/** Which encryption a dial offers first: TLS, and noise while somebody dials a node whose certificate this node's clock refuses. Other dials of that moment use noise too. */
+class EncryptionOrder {
+  readonly #encrypters: Map<string, unknown>;
+  readonly #tls: string;
+  #withoutCount = 0;
+
+  constructor(encrypters: Map<string, unknown>) {
+    this.#encrypters = encrypters;
+    this.#tls = encrypters.keys().next().value!; // libp2p keeps the order in which they were given
+  }
+
+  async withoutCertificates<T>(dial: () => Promise<T>): Promise<T> {
+    if (this.#withoutCount++ === 0) this.#putLast(this.#tls);
+    try {
+      return await dial();
+    } finally {
+      if (--this.#withoutCount === 0) for (const protocol of [...this.#encrypters.keys()]) if (protocol !== this.#tls) this.#putLast(protocol);
+    }
+  }
+
+  #putLast(protocol: string): void {
+    const encrypter = this.#encrypters.get(protocol);
+    this.#encrypters.delete(protocol);
+    this.#encrypters.set(protocol, encrypter);
+  }
+}
+
+/** libp2p keeps only the words. */
+function isClockError(error: unknown): boolean {
+  return error instanceof Error && error.message.includes("certificate is not valid yet");
 }
 
 class Libp2pEndpoint implements PeerEndpoint {
@@ -146,6 +182,7 @@ class Libp2pEndpoint implements PeerEndpoint {
   readonly #resolve: (host: string, signal: AbortSignal) => Promise<readonly string[]>;
   readonly #clock: Clock;
   readonly #logger: Logger;
+  readonly #encryptions: EncryptionOrder;
   readonly #gate: GossipGate;
   readonly #gossip: GossipSub;
   readonly #topic: string;
@@ -163,6 +200,7 @@ class Libp2pEndpoint implements PeerEndpoint {
     this.#clock = clock;
     this.#logger = logger;
     this.#topic = `/pyromesh/${options.clusterName}/gossip/1`;
+    this.#encryptions = new EncryptionOrder(components.upgrader.getConnectionEncrypters());
     this.#gate = new GossipGate(components.registrar, { clock });
     const { privateKey, peerId, peerStore, connectionManager, logger: libp2pLogger } = components;
     this.#gossip = openGossip(this.#topic, { privateKey, peerId, peerStore, connectionManager, logger: libp2pLogger, registrar: this.#gate.registrar });
@@ -219,7 +257,12 @@ class Libp2pEndpoint implements PeerEndpoint {
 
   async #dialIp(ip: Multiaddr, address: string, signal: AbortSignal): Promise<PeerLink> {
     // Without `force` a connection to the same address is returned, even where it is half-open.
-    const connection = await this.#node.dial(ip, { signal, force: true });
+    const dial = (): Promise<Connection> => this.#node.dial(ip, { signal, force: true });
+    const connection = await dial().catch((error: unknown) => {
+      if (!isClockError(error)) throw error;
+      this.#logger.debug("a certificate is not valid yet by this node's clock: the other node is dialled without one", { address });
+      return this.#encryptions.withoutCertificates(dial);
+    });
     try {
       const control = await connection.newStream(PROTOCOLS.control, { signal });
       return this.#newLink(connection, control, true, address);
@@ -444,4 +487,10 @@ function hostPortOf(remoteAddr: Multiaddr): string {
   const parts = /^\/ip[46]\/([^/]+)\/tcp\/(\d+)/.exec(remoteAddr.toString());
   if (parts === null) return remoteAddr.toString();
   return parts[1]!.includes(":") ? `[${parts[1]}]:${parts[2]}` : `${parts[1]}:${parts[2]}`;
+}
+
+/** libp2p puts the system's errors, with their stacks, into the text of its own. */
+function listenProblem(error: unknown): string {
+  const text = messageOf(error);
+  return /listen E[A-Z]+: [^\n]*/.exec(text)?.[0] ?? text.split("\n", 1)[0]!;
 }

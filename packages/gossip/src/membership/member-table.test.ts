@@ -2,7 +2,8 @@ import { expect } from "chai";
 import { CodedError, seededRandom } from "@pyromesh/base";
 import { decodeClusterState, encodeClusterState } from "./cluster-state.ts";
 import type { Entry } from "./entry.ts";
-import { INCARNATION_JUMP_MAX, MEMBERS_MAX } from "./limits.ts";
+import { INCARNATION_JUMP_MAX, LOSSES_MAX, MEMBERS_MAX } from "./limits.ts";
+import type { Loss } from "./losses.ts";
 import type { MemberTable } from "./member-table.ts";
 import { converge, entryOf, LEASE_MS, lossOfStore, nameOf, news, openCluster, openTable, persist, storeOf, tell, tickAll, whole } from "./testing/tables.ts";
 
@@ -230,6 +231,22 @@ describe("membership: the table", () => {
       expect([...b.losses].every((loss) => b.isLost(loss.storeId))).equal(true);
     });
 
+    it("of a store that never was full collects no votes, and makes room for others at the bound; beyond it queries are refused", () => {
+      const [a] = openCluster(3) as [MemberTable];
+      const flood = (from: number, wasFull: boolean): Loss[] => Array.from({ length: LOSSES_MAX }, (_, i) => lossOfStore("n9", 1_000_000 + from + i, { wasFull }));
+      a.merge(whole([], flood(0, false)), 0);
+      persist(a);
+      a.tick(LEASE_MS + 1);
+      expect([...a.losses].some((loss) => loss.fencedBy.length > 0)).equal(false);
+      expect(a.merge(whole([], [lossOfStore("n1", 500)]), 0).refused).deep.equal([]);
+      expect([a.isLost(storeOf(500)), [...a.losses].length]).deep.equal([true, LOSSES_MAX]);
+      const full = openCluster(3)[0]!;
+      full.merge(whole([], flood(0, true)), 0);
+      expect(full.view(NO_SUSPECTS).queriesRefusedBecause).equal(undefined);
+      expect(full.merge(whole([], [lossOfStore("n1", 500)]), 0).refused[0]?.code).equal("TABLE_FULL");
+      expect(full.view(NO_SUSPECTS).queriesRefusedBecause).match(/more stores are lost than it can remember/);
+    });
+
     it("keeps its store's last acks in force until it is cleared; under one ack that takes an operator", () => {
       const tables = openCluster(4);
       const [a, b, , d] = tables as [MemberTable, MemberTable, MemberTable, MemberTable];
@@ -289,6 +306,27 @@ describe("membership: the table", () => {
       expect([stateOf(a, "n1"), a.isInContact(100), a.view(NO_SUSPECTS).lostStores[0]!.isCleared]).deep.equal(["forgotten", true, true]);
       expect(codeOf(() => a.forget("n0", { isForced: true }, 0))).equal("FORGET_REFUSED");
       expect(codeOf(() => a.forget("nobody", { isForced: true }, 0))).equal("FORGET_REFUSED");
+    });
+
+    it("--force takes members that are silent and not declared dead, where a majority is gone: nobody is declared dead then", () => {
+      const [a, b, c] = openCluster(3) as [MemberTable, MemberTable, MemberTable];
+      a.onHeard("n1", b.own.storeId, 0);
+      a.onHeard("n2", c.own.storeId, 0);
+      expect(codeOf(() => a.forget("n1", { isForced: true }, LEASE_MS)), "it still counts as heard").equal("FORGET_REFUSED");
+      const laterMs = LEASE_MS + 1;
+      expect(a.isInContact(laterMs)).equal(false);
+      expect(() => a.forget("n1", { isForced: false }, laterMs)).throws(/declares nobody dead: bring others back, or say --force/);
+      a.forget("n1", { isForced: true }, laterMs);
+      a.forget("n2", { isForced: true }, laterMs);
+      persist(a);
+      expect([stateOf(a, "n1"), stateOf(a, "n2"), a.isInContact(laterMs)]).deep.equal(["forgotten", "forgotten", true]);
+      expect(a.view(NO_SUSPECTS).lostStores.every(({ isCleared }) => isCleared)).equal(true);
+    });
+
+    it("--force takes no member that this node, just started, has had no time to hear", () => {
+      const [a] = openCluster(3) as [MemberTable];
+      const again = restart(a, { nowMs: 100_000 });
+      expect(codeOf(() => again.forget("n1", { isForced: true }, 100_000 + LEASE_MS))).equal("FORGET_REFUSED");
     });
 
     it("accepts the loss of a replaced store under a name that lives", () => {

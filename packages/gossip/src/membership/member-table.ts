@@ -107,6 +107,8 @@ export class MemberTable {
   readonly #entries = new Map<string, Entry>();
   /** By store. None is superseded. */
   readonly #losses = new Map<StoreId, Loss>();
+  /** A loss was refused because the table is full: no answer of this node's is complete any more, until it starts again. */
+  #hasMoreLosses = false;
   readonly #lossTimes = new Map<StoreId, LossTimes>();
   /** The member whose entry names the store. */
   readonly #memberOfStore = new Map<StoreId, string>();
@@ -125,6 +127,7 @@ export class MemberTable {
   /** What must be on disk before this node's being full counts. */
   #fullVersion = 0;
   #listAfterMs: number;
+  readonly #startMs: number;
   /** The data directory held no state. So nobody can know this store: the state is written before the first message leaves. */
   readonly #isFirstStart: boolean;
   readonly #faults = new OwnFaults();
@@ -142,6 +145,7 @@ export class MemberTable {
     this.#contact = new Contact(options.leaseMs);
     // A restart is learning again: this node does not know what it missed.
     this.#listAfterMs = nowMs;
+    this.#startMs = nowMs;
     this.#replication = new Replication({
       configured: options.replication,
       joinAddressCount: options.joinAddressCount,
@@ -344,9 +348,9 @@ export class MemberTable {
     });
   }
 
-  /** This node's own facts about a loss. */
+  /** This node's own facts about a loss. Nobody needs them of one that is over: of a thousand stores that never joined, they would be all that is told. */
   #vouch(loss: Loss, nowMs: number): void {
-    if (loss.isCleared) return;
+    if (isOver(loss)) return;
     const { fencedSinceMs } = this.#lossTimes.get(loss.storeId)!;
     const isFenced = this.#rules.isFencedLong(nowMs - fencedSinceMs, this.#options.leaseMs);
     if (isFenced && !includesStore(loss.fencedBy, this.#storeId)) this.#putLoss({ ...loss, fencedBy: unionOf(loss.fencedBy, [this.#storeId]) });
@@ -355,10 +359,8 @@ export class MemberTable {
   /** Clears the losses that count no longer: what their stores held is in the bucket, and they can acknowledge nothing more. */
   #clear(): void {
     if (!this.isFull) return;
-    const open = this.#openLosses;
-    if (open.length === 0) return;
-    const lostCount = open.filter((loss) => loss.wasFull).length;
-    if (!this.#rules.mayClear(lostCount, this.acksMin)) return;
+    const open = this.#openLosses.filter((loss) => loss.wasFull);
+    if (open.length === 0 || !this.#rules.mayClear(open.length, this.acksMin)) return;
     const cleared = open.filter((loss) => this.#mayClear(loss));
     for (const loss of cleared) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
   }
@@ -396,7 +398,7 @@ export class MemberTable {
   noteFlushed(storeId: StoreId, incarnation: number, nowMs: number): Changes {
     return this.#change(nowMs, () => {
       const loss = this.#losses.get(storeId);
-      if (loss === undefined || loss.isCleared || loss.incarnation !== incarnation) return;
+      if (loss === undefined || isOver(loss) || loss.incarnation !== incarnation) return;
       this.#putLoss({ ...loss, flushedBy: unionOf(loss.flushedBy, [this.#storeId]) });
     });
   }
@@ -456,19 +458,32 @@ export class MemberTable {
 
   /**
    * Removes a dead member whose loss is cleared. `isForced`: an operator's word that its machine is gone for good. What only it held is given up, and
-   * losses of older stores under its name with it. Throws FORGET_REFUSED.
+   * losses of older stores under its name with it. Where a majority is gone nobody is declared dead any more (step.ts), so the word is taken for any member
+   * that this node does not hear. Throws FORGET_REFUSED.
    */
   forget(name: string, { isForced }: { readonly isForced: boolean }, nowMs: number): Changes {
     const entry = this.#entries.get(name);
     const open = this.#openLosses.filter((loss) => loss.member === name);
     if (entry === undefined && open.length === 0) throw forgetRefused(name, "no such member is known");
     if (name === this.#name && open.length === 0) throw forgetRefused(name, "it is this node");
-    if (entry !== undefined && entry.status !== "dead" && open.length === 0) throw forgetRefused(name, `it is ${this.#stateOf(entry)}: stop it first, and wait until it is declared dead`);
+    const isUnheard = entry !== undefined && name !== this.#name && isLive(entry) && this.#isUnheard(entry, nowMs);
+    const isGivenUp = isForced && isUnheard && open.length === 0;
+    if (entry !== undefined && entry.status !== "dead" && open.length === 0 && !isGivenUp) {
+      const isCutOff = "it does not answer, and this node, out of contact with a majority, declares nobody dead: bring others back, or say --force where its machine is gone for good";
+      throw forgetRefused(name, isUnheard ? isCutOff : `it is ${this.#stateOf(entry)}: stop it first, and wait until it is declared dead`);
+    }
     if (!isForced && open.some((loss) => loss.wasFull)) throw forgetRefused(name, "its loss is not cleared: others may lack what it held. Wait until the survivors have flushed, or say --force where its machine is gone for good");
     return this.#change(nowMs, () => {
-      for (const loss of open) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
-      if (entry?.status === "dead") this.#putForgotten(entry);
+      if (isGivenUp) this.#put({ ...entry, status: "dead" });
+      for (const loss of this.#openLosses) if (loss.member === name) this.#putLoss({ ...loss, isCleared: true, fencedBy: NOBODY, flushedBy: NOBODY });
+      const own = this.#entries.get(name);
+      if (own?.status === "dead") this.#putForgotten(own);
     });
+  }
+
+  /** For longer than a lease neither the member nor a majority has answered this node. */
+  #isUnheard({ storeId }: Entry, nowMs: number): boolean {
+    return nowMs - this.#startMs > this.#options.leaseMs && !this.isInContact(nowMs) && !this.#contact.isHeard(storeId, nowMs);
   }
 
   // ---- the disk
@@ -632,6 +647,7 @@ export class MemberTable {
       acksMin: this.acksMin,
       listAfterMs: this.#listAfterMs,
       fault: this.fault,
+      hasMoreLosses: this.#hasMoreLosses,
       digest: this.digest,
       stateOf: (entry) => this.#stateOf(entry),
       memberOfStore: (store) => this.#memberOfStore.get(store),
@@ -716,7 +732,10 @@ export class MemberTable {
     if (entry !== undefined && entry.storeId === loss.storeId && loss.incarnation > entry.incarnation + INCARNATION_JUMP_MAX) {
       return this.#refuse(loss.member, "INCARNATION_JUMP", `its store is said to be lost at incarnation ${loss.incarnation}, and ${entry.incarnation} is known`);
     }
-    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropClearedLoss(loss)) return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    if (known === undefined && this.#losses.size >= LOSSES_MAX && !this.#dropLossThatIsOver(loss)) {
+      if (!isOver(loss)) this.#hasMoreLosses = true;
+      return this.#refuse(loss.member, "TABLE_FULL", `${LOSSES_MAX} lost stores are known`);
+    }
     this.#losses.set(joined.storeId, joined);
     const isNew = known === undefined || known.incarnation !== joined.incarnation;
     const isNewlyCleared = joined.isCleared && (isNew || !known.isCleared);
@@ -736,14 +755,14 @@ export class MemberTable {
   }
 
   /**
-   * Makes room for one that is lost now. The cleared loss with the smallest store id goes: nodes that do so apart agree in the end on which are left. False:
-   * none is cleared, or the new one is the smallest itself.
+   * Makes room for one that is lost now. Of those that are over, the loss with the smallest store id goes: nodes that do so apart agree in the end on which
+   * are left. False: none is over, or the new one is the smallest itself.
    */
-  #dropClearedLoss(coming: Loss): boolean {
-    let smallest: Loss | undefined = coming.isCleared ? coming : undefined;
+  #dropLossThatIsOver(coming: Loss): boolean {
+    let smallest: Loss | undefined = isOver(coming) ? coming : undefined;
     for (const loss of this.#losses.values()) {
       const entry = this.#entries.get(loss.member);
-      if (loss.isCleared && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
+      if (isOver(loss) && (isReplaced(loss, entry) || entry!.status === "forgotten") && (smallest === undefined || loss.storeId < smallest.storeId)) smallest = loss;
     }
     if (smallest === undefined || smallest === coming) return false;
     this.#dropLoss(smallest);

@@ -15,6 +15,8 @@ export interface ViewSource {
   readonly acksMin: number;
   readonly listAfterMs: number;
   readonly fault: OwnFault | undefined;
+  /** More stores are lost than the table holds. */
+  readonly hasMoreLosses: boolean;
   readonly digest: string;
   stateOf(entry: Entry): MemberState;
   memberOfStore(store: StoreId): string | undefined;
@@ -103,5 +105,6 @@ function queriesRefusedBecause(source: ViewSource): string | undefined {
   if (source.fault !== undefined) return source.fault.message;
   const state = source.stateOf(source.own);
   if (state === "left") return "it has left the cluster";
-  return state === "joining" ? "it has not joined the cluster" : undefined;
+  if (state === "joining") return "it has not joined the cluster";
+  return source.hasMoreLosses ? "more stores are lost than it can remember: accept the losses (pyromesh cluster forget --force), and start it again" : undefined;
 }

@@ -49,6 +49,8 @@ describe("head on a store that drops every unsynced write", function () {
         const pushed = new Set<number>();
         /** Released, and not pushed since. */
         const released = new Set<number>();
+        /** A release of them is under way. */
+        const releasing = new Set<number>();
         /** A release of them was refused and may have been kept, or they were pushed again after one. */
         const perhapsReleased = new Set<number>();
         /** What sealed segments hold, as the bucket and the local files would. */
@@ -170,7 +172,7 @@ describe("head on a store that drops every unsynced write", function () {
                   ({ isDuplicate }) => {
                     answered.add(number);
                     // A copy of its own. What was pushed again is held already, or what was in doubt when it was answered is in the bucket.
-                    if (!isDuplicate && !released.has(number)) perhapsReleased.delete(number);
+                    if (!isDuplicate && !released.has(number) && !releasing.has(number)) perhapsReleased.delete(number);
                   },
                   () => undefined,
                 );
@@ -202,7 +204,9 @@ describe("head on a store that drops every unsynced write", function () {
             case "release": {
               const doubted = step.numbers.filter((number) => !perhapsReleased.has(number));
               for (const number of doubted) perhapsReleased.add(number);
+              for (const number of step.numbers) releasing.add(number);
               const count = await head.release(step.numbers.map((number) => inTwoWindows(number).identity)).catch(() => undefined);
+              releasing.clear();
               if (count !== undefined) for (const number of doubted) perhapsReleased.delete(number);
               for (const number of step.numbers) if (released.has(number)) expect(head.entry(inTwoWindows(number).identity), "it is gone").equal(undefined);
               check();

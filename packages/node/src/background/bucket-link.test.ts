@@ -419,6 +419,22 @@ describe("bucket link", () => {
       expect(world.keysOf("get").length - before, "one that ran, and one after it").to.equal(2);
     });
 
+    it("a reader that joins a LIST of the newest windows which has not begun makes it one of everything", async () => {
+      await world.own(seg(0));
+      const link = await world.start();
+      const scopes: string[] = [];
+      const { catalog } = world;
+      const refresh = catalog.refresh.bind(catalog);
+      catalog.refresh = (by, options) => {
+        scopes.push(options?.scope?.kind ?? "all");
+        return refresh(by, options);
+      };
+      const running = link.refresh(signal);
+      world.timers.shift()!.run(); // waits for the one that runs
+      await Promise.all([running, link.refreshForReader(signal)]);
+      expect(scopes).to.deep.equal(["all", "all"]);
+    });
+
     it("a reader that goes away is answered at once, and the LIST goes on for the others", async () => {
       await world.own(seg(0));
       const link = await world.start();

@@ -125,6 +125,7 @@ export class BucketLink {
   /** The LIST under way, and the one that begins when it has ended. */
   #listing: Promise<void> | undefined;
   #nextListing: Promise<void> | undefined;
+  #isNextWhole = false;
   #timer: Timer | undefined;
   #toldGaps = "";
 
@@ -235,10 +236,13 @@ export class BucketLink {
     for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
   }
 
-  /** One LIST at a time. Callers that ask while one runs share the next. */
-  #list(what: { readonly isWhole: boolean }): Promise<void> {
+  /** One LIST at a time. Callers that ask while one runs share the next, which lists everything where one of them asked for that. */
+  #list({ isWhole }: { readonly isWhole: boolean }): Promise<void> {
+    this.#isNextWhole ||= isWhole;
     const begin = (): Promise<void> => {
       this.#nextListing = undefined;
+      const what = { isWhole: this.#isNextWhole };
+      this.#isNextWhole = false;
       const listing = this.#listOnce(what).finally(() => {
         if (this.#listing === listing) this.#listing = undefined;
       });

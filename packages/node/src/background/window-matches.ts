@@ -54,7 +54,11 @@ export class WindowMatches {
       this.#indexes.set(object.key, index);
     } else {
       known.object = object;
-      if (object.isUploaded) known.kept.clear();
+      if (object.isUploaded && known.kept.size > 0) {
+        // Records that came again while it waited were compared with it, and held on. Now they are to be released: they are compared anew.
+        known.kept.clear();
+        known.comparedSeq = 0;
+      }
     }
     for (let at = 0; at < identities.length; at += IDENTITY_BYTES) this.#insert(firstOf(identities, at), secondOf(identities, at), index!); // given above
     return this.#objects[index!]!; // just put, or known

@@ -103,6 +103,11 @@ describe("pyromesh cluster", () => {
     expect([exitCode, notes]).to.deep.equal([0, "a is draining: it takes no more pushes and flushes what it holds\na: 5 records to flush, 0 kept for others, 0 B to upload\n"]);
   });
 
+  it("resume: takes it back", async () => {
+    const { out, calls } = await runCommand(["cluster", "resume"], { replies: [reply({ resumed: "a" })] });
+    expect([out, calls[0]!.url]).to.deep.equal(["it takes pushes again\n", "http://127.0.0.1:4040/api/v1/cluster/resume"]);
+  });
+
   it("an answer of something else is refused", async () => {
     const { exitCode, notes } = await runCommand(["cluster", "status"], { replies: [reply({ hello: 1 }), reply(GOOD)] });
     expect([exitCode, notes]).to.satisfy(([code, text]: [number, string]) => code === 1 && text.includes("is this a Pyromesh?"));

@@ -1,5 +1,5 @@
 /**
- * `pyromesh cluster`: what a node sees of its cluster, whether the next node may be stopped, and the operator's words: forget, leave, drain.
+ * `pyromesh cluster`: what a node sees of its cluster, whether the next node may be stopped, and the operator's words: forget, leave, drain, resume.
  *
  * The words are answered to peers on the node's own machine only, or at its `--admin-addr`: run them there.
  */
@@ -23,7 +23,7 @@ interface Flags extends ConnectionFlags {
 
 export const addCluster: AddCommand = (program, modules, done) => {
   const { terminal } = modules;
-  const command = program.command("cluster").description("look at the cluster; forget, leave or drain a member");
+  const command = program.command("cluster").description("look at the cluster; forget, leave, drain or resume a member");
 
   addConnectionFlags(command.command("status").description("members, what each holds, and what is lost").option("--json", "as the API answers it")).action(async (flags: Flags) => {
     const client = openClient(flags, modules);
@@ -68,6 +68,12 @@ export const addCluster: AddCommand = (program, modules, done) => {
     await client.command("/api/v1/cluster/drain");
     terminal.note(`${self} is draining: it takes no more pushes and flushes what it holds\n`);
     if (flags.wait !== false) await waitFor(client, self, modules, (health) => health.ownRecords === 0 && health.keptRecords === 0 && health.backlogBytes === 0);
+    done(0);
+  });
+
+  addConnectionFlags(command.command("resume").description("take a drain back, or a leave that has not ended: this node takes pushes again")).action(async (flags: Flags) => {
+    await openClient(flags, modules).command("/api/v1/cluster/resume");
+    terminal.out("it takes pushes again\n");
     done(0);
   });
 };

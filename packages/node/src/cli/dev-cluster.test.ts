@@ -69,6 +69,8 @@ describe("pyromesh dev", () => {
     ]);
     expect(new Set(configs.map(({ bucket }) => bucket))).to.deep.equal(new Set(["file://./data/dev/bucket"]));
     expect(configs.map(({ join, clusterName, flushIntervalMs }) => [join.length, clusterName, flushIntervalMs])).to.deep.equal([[3, "dev", 5000], [3, "dev", 5000], [3, "dev", 5000]]);
+    expect(configs.every(({ isSelfProfiling }) => isSelfProfiling)).to.equal(true);
+    expect(configOf(devNodeArgs({ ...OPTIONS, flags: ["--self-profile", "false"] }, 0)).isSelfProfiling).to.equal(false);
   });
 
   it("says where the page is once all are ready, and ends when all have ended", async () => {
@@ -128,9 +130,10 @@ describe("pyromesh dev", () => {
 
 function configOf([, ...args]: readonly string[]): ReturnType<typeof loadConfig> {
   const flags = new Map<string, string[]>();
-  for (let at = 0; at < args.length; at += 2) {
+  for (let at = 0; at < args.length; at++) {
     const key = args[at]!.slice(2).replaceAll("-", "_");
-    flags.set(key, [...(flags.get(key) ?? []), args[at + 1]!]);
+    const value = args[at + 1]?.startsWith("--") === false ? args[++at]! : "true";
+    flags.set(key, [...(flags.get(key) ?? []), value]);
   }
   return loadConfig({ flags, env: {}, readFile: () => "" });
 }

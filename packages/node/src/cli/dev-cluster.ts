@@ -3,7 +3,7 @@
  *
  *   node i    HTTP httpPort + i, cluster clusterPort + i, data in DIR/i + 1       bucket  DIR/bucket
  *
- * Any node is a seed of any other, so they start at the same moment. One that ends by itself, or is killed, does not end the others: that is what
+ * Each profiles itself, so that the first page has a flame graph on it. Any node is a seed of any other, so they start at the same moment. One that ends by itself, or is killed, does not end the others: that is what
  * the cluster is for. One that ends before all were ready does: the start has failed.
  */
 import type { Clock } from "@pyromesh/base";
@@ -82,6 +82,7 @@ export function devNodeArgs({ nodeCount, dir, httpPort, clusterPort, flags }: De
     ...["--cluster-addr", `127.0.0.1:${clusterPort + index}`],
     ...["--bucket", `file://${dir}/bucket`],
     ...joins,
+    "--self-profile",
     ...flags,
   ];
 }

@@ -4,7 +4,7 @@
  *   1. the list            names this store's id, no lost store, and no fewer acks than this node's entry; this node is active        else none of its records is looked at
  *   2. the record          its identity and fingerprint are its body's, its tenant id is one, its time lies above the tenant's floor
  *   3. head.append         resolves after the sync
- *   4. contact             asked again, as are the store's id and the acks in force: any of them may have changed during the sync
+ *   4. contact             asked again, as are the store's id, the lost stores and the acks in force: any of them may have changed during the sync
  *
  * What must stay true: "kept" is said only of what is synced, under the store id that the list names, by a node in contact (design 5.4, 5.8). A
  * record that is in the head already is kept, under whatever list it came with first, unless that list promised more acks.
@@ -41,6 +41,13 @@ export interface AppendHandlerModules {
   readonly metrics: Metrics;
 }
 
+interface CheckedList {
+  /** Of its stores, in hex. */
+  readonly ids: readonly string[];
+  /** Undefined: records under this list are taken now. */
+  readonly refusal: AppendRefusal | undefined;
+}
+
 export class AppendHandler {
   readonly #peerBytesMax: number;
   readonly #modules: AppendHandlerModules;
@@ -66,7 +73,7 @@ export class AppendHandler {
     this.#bytesOf.set(from.name, bytes);
     try {
       const records = decodeAppend(message);
-      const checked = new Map<StoreList, AppendRefusal | undefined>();
+      const checked = new Map<StoreList, CheckedList>();
       const outcomes = await Promise.all(records.map((record) => this.#keep(from, record, checked)));
       this.#count(outcomes);
       return encodeAppendAnswer({ storeId: this.#modules.cluster.view.self.storeId, outcomes });
@@ -77,10 +84,10 @@ export class AppendHandler {
     }
   }
 
-  async #keep(from: PeerIdentity, { list, bytes }: SentRecord, checked: Map<StoreList, AppendRefusal | undefined>): Promise<AppendOutcome> {
-    if (!checked.has(list)) checked.set(list, this.#refusalOf(list));
-    const refusal = checked.get(list);
-    if (refusal !== undefined) return refusal;
+  async #keep(from: PeerIdentity, { list, bytes }: SentRecord, checked: Map<StoreList, CheckedList>): Promise<AppendOutcome> {
+    let known = checked.get(list);
+    if (known === undefined) checked.set(list, (known = this.#check(list)));
+    if (known.refusal !== undefined) return known.refusal;
     const { floorOf, head } = this.#modules;
     const { storeId } = this.#modules.cluster.view.self;
     try {
@@ -88,7 +95,7 @@ export class AppendHandler {
       const floorMs = floorOf(parseTenantId(record.tenant));
       if (record.timeMs < floorMs) return { code: "BELOW_FLOOR", message: `its time, ${record.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}` };
       const { keptStores } = await head.append(record, list.stores);
-      return this.#lateRefusal(storeId, list, keptStores) ?? (keptStores === undefined ? "kept" : "kept-before");
+      return this.#lateRefusal(storeId, list, known.ids, keptStores) ?? (keptStores === undefined ? "kept" : "kept-before");
     } catch (thrown) {
       const code = thrown instanceof CodedError ? thrown.code : "APPEND_FAILED";
       // A corrupt record and a tenant id that is none come from a member that is broken, or lies. The rest passes, and the sender says it.
@@ -97,23 +104,31 @@ export class AppendHandler {
     }
   }
 
+  #check(list: StoreList): CheckedList {
+    const ids = list.stores.map(toHex);
+    return { ids, refusal: this.#refusalOf(list, ids) };
+  }
+
   /** Undefined: records under this list are taken now. */
-  #refusalOf({ stores, acks }: StoreList): AppendRefusal | undefined {
+  #refusalOf({ acks }: StoreList, ids: readonly string[]): AppendRefusal | undefined {
     const { cluster, refusesBecause } = this.#modules;
     const { self } = cluster.view;
-    const ids = stores.map(toHex);
     if (!ids.includes(self.storeId)) return { code: "STORE_NOT_LISTED", message: `${self.name} has the store ${self.storeId} now, which the record's list does not name: the disk is another one` };
     if (self.state !== "active") return { code: "NODE_NOT_ACTIVE", message: `${self.name} is ${self.state}, and keeps no new records` };
     const reason = refusesBecause();
     if (reason !== undefined) return { code: "NOT_TAKING_WRITES", message: `${self.name} takes no records now: ${reason}` };
     if (acks < self.acksHeld) return tooFew(self.name, acks, self.acksHeld);
-    const lost = ids.find((id) => cluster.isLost(id));
-    if (lost !== undefined) return { code: "STORE_LOST", message: `the list names the store ${lost}, which ${self.name} knows as lost` };
+    return this.#namesLost(ids);
+  }
+
+  #namesLost(ids: readonly string[]): AppendRefusal | undefined {
+    const { cluster } = this.#modules;
+    for (const id of ids) if (cluster.isLost(id)) return { code: "STORE_LOST", message: `the list names the store ${id}, which ${this.#self} knows as lost` };
     return undefined;
   }
 
   /** What must hold after the sync as well. */
-  #lateRefusal(storeId: string, { acks }: StoreList, keptStores: readonly Uint8Array[] | undefined): AppendRefusal | undefined {
+  #lateRefusal(storeId: string, { acks }: StoreList, ids: readonly string[], keptStores: readonly Uint8Array[] | undefined): AppendRefusal | undefined {
     const { cluster } = this.#modules;
     const { self } = cluster.view;
     if (self.storeId !== storeId) return { code: "STORE_NOT_LISTED", message: `${self.name} took a new store id meanwhile` };
@@ -121,7 +136,8 @@ export class AppendHandler {
     if (acks < self.acksHeld) return tooFew(self.name, acks, self.acksHeld);
     // Queries trust the record's first list, under which more stores may fail than would lose it under this one.
     if (keptStores !== undefined && majorityOf(keptStores.length) > acks) return tooFew(self.name, acks, majorityOf(keptStores.length));
-    return undefined;
+    // This store says of a loss that it has flushed what was synced before it learned of it. This record was not, and the sender may still count the lost store's ack.
+    return this.#namesLost(ids);
   }
 
   #log(peer: string, error: unknown): void {

@@ -49,10 +49,10 @@ describe("node cluster admin", () => {
     const admin = new NodeClusterAdmin({ cluster: () => cluster, commands: undefined, health });
     expect(admin.status()).to.include({ clusterName: undefined, selfName: "solo", replication: 1, acks: 1, isInContact: true });
     expect(admin.status().members[0]).to.include({ share: 1, isSelf: true });
-    for (const ask of [admin.forget("x", { isForced: false }), admin.leave(), admin.drain()]) {
+    for (const ask of [admin.forget("x", { isForced: false }), admin.leave(), admin.drain(), admin.resume()]) {
       expect(await ask.then(() => "taken", (error: Error) => error.message)).to.match(/^this node has no cluster, so there is/);
     }
   });
 });
 
-const NO_COMMANDS: ClusterCommands = { forget: () => Promise.resolve(), leave: () => Promise.resolve(), drain: () => Promise.resolve() };
+const NO_COMMANDS: ClusterCommands = { forget: () => Promise.resolve(), leave: () => Promise.resolve(), drain: () => Promise.resolve(), resume: () => Promise.resolve() };

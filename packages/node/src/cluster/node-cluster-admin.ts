@@ -15,6 +15,7 @@ export interface ClusterCommands {
   forget(name: string, options: { readonly isForced: boolean }): Promise<void>;
   leave(): Promise<void>;
   drain(): Promise<void>;
+  resume(): Promise<void>;
 }
 
 export interface NodeClusterAdminModules {
@@ -80,6 +81,10 @@ export class NodeClusterAdmin implements ClusterAdmin {
 
   async drain(): Promise<void> {
     await this.#commands("nobody who takes its pushes: POST /flush puts what it holds into the bucket").drain();
+  }
+
+  async resume(): Promise<void> {
+    await this.#commands("nothing to take back").resume();
   }
 
   #commands(whatIsMissing: string): ClusterCommands {

@@ -51,9 +51,8 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       break;
     }
     case "disk is replaced":
-      // One store at most is lost in a history: with two, what was acked by both may be gone, as promised.
-      if (!world.isDiskReplaced) machine.wipe();
-      world.isDiskReplaced = true;
+      if (!world.isFewer) machine.wipe();
+      world.isFewer = true;
       break;
     case "all nodes are restarted":
       for (const one of machines) {
@@ -65,7 +64,8 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       world.addMachine();
       break;
     case "a member leaves":
-      world.leaving.add(machine);
+      if (!world.isFewer) world.leaving.add(machine);
+      world.isFewer = true;
       while (!world.isEnding && world.leaving.has(machine)) {
         await askToLeave(world, machine);
         await scheduler.wait(3_000);

@@ -38,8 +38,11 @@ export class World {
   readonly machines: Machine[];
   /** Members that an operator told to leave, and that have not left yet. */
   readonly leaving: Set<Machine> = new Set();
-  /** A machine's disk was replaced by an empty one. */
-  isDiskReplaced = false;
+  /**
+   * A machine's disk was replaced by an empty one, or a member told to leave: one of the two, once a history. With two lost stores, what both acknowledged may
+   * be gone; and the one that is left of two members is no majority, so that nobody joins without an operator's word.
+   */
+  isFewer = false;
   readonly ledger: Ledger;
   /** Which machine a request goes to. */
   readonly #route: Chance;
@@ -155,6 +158,8 @@ export class World {
    */
   mayHaveForgotten(fate: Fate): boolean {
     if (!fate.isOnce || fate.part.timeMs !== undefined) return false;
+    // The members that a key is placed on keep it in memory, and other ones when the ring has changed: any fault may do that (COMPAT.md).
+    if (this.isCluster && !this.faults.isQuiet) return true;
     const { deathCount } = this;
     const before = this.#deathsAtSend.get(fate);
     this.#deathsAtSend.set(fate, deathCount);

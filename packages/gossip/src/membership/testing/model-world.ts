@@ -1138,6 +1138,7 @@ export class ModelWorld {
   }
 
   #askEveryone(isLive: boolean): void {
+    for (const d of this.nodes) if (this.isOn(d)) this.#save(d, true);
     const up = this.nodes.filter((d) => d.exists && d.isUp && d.table.own.status === "alive");
     for (const d of up) {
       this.#step++;

@@ -1,6 +1,7 @@
 /** The records of one tenant in a view of a head: their identities by series, with what two stores compare. */
 import type { Turns } from "@pyromesh/base";
 import type { RecordColumns } from "@pyromesh/head";
+import { IdentitySet } from "@pyromesh/profile";
 
 /** What a store says of one series. Equal counts and sums: the same records. */
 export interface SeriesDigests {
@@ -86,11 +87,9 @@ export class TenantView implements SeriesDigests {
   /** The records that have one of these identities, 16 bytes each, by index. */
   *recordsWith(identities: Uint8Array): Generator<number> {
     if (identities.length === 0) return;
-    const wanted = new Set<string>();
-    const given = Buffer.from(identities.buffer, identities.byteOffset, identities.byteLength);
-    for (let at = 0; at < given.length; at += 16) wanted.add(given.toString("latin1", at, at + 16));
-    const own = Buffer.from(this.#columns.identities.buffer, this.#columns.identities.byteOffset, this.#columns.identities.byteLength);
-    for (const record of this.records()) if (wanted.has(own.toString("latin1", record * 16, record * 16 + 16))) yield record;
+    const wanted = new IdentitySet({ except: identities });
+    const own = this.#columns.identities;
+    for (const record of this.records()) if (wanted.has(own, record * 16)) yield record;
   }
 
   /** 16 bytes; a view. */
