@@ -259,9 +259,9 @@ export class Membership {
     });
   }
 
-  #onMessage({ name }: LinkedPeer, bytes: Uint8Array): void {
+  #onMessage({ name, storeId }: LinkedPeer, bytes: Uint8Array): void {
     const message = this.#decode(name, bytes);
-    if (message !== undefined) this.#step({ kind: "message", from: name, message });
+    if (message !== undefined) this.#step({ kind: "message", from: name, storeId, message });
   }
 
   #onGossip(bytes: Uint8Array): void {

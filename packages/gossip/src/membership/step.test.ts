@@ -199,6 +199,24 @@ describe("membership in a world of nodes", () => {
     expect(world.verdicts).to.have.length(0);
   });
 
+  it("an answer of another store under a member's name is no contact, and a probe with another's entry teaches nothing", () => {
+    const world = settled(2);
+    const { core } = world.member("node-0");
+    world.crash("node-1", { isSilent: true });
+    world.runFor(6 * SECOND);
+    expect(core.table.isInContact(world.nowMs)).to.equal(false);
+    const { own } = world.member("node-1").core.table;
+    for (const storeId of ["f0".repeat(16), own.storeId]) {
+      world.runFor(SECOND);
+      const heartbeat = world.lastProbeOf.get("node-0")!;
+      core.step({ kind: "message", from: "node-1", storeId, message: { kind: "ack", heartbeat, isContact: true, digest: core.table.digest.slice(0, 16) } }, world.nowMs);
+      expect(core.table.isInContact(world.nowMs), storeId).to.equal(storeId === own.storeId);
+    }
+    const refused = core.step({ kind: "message", from: "node-1", storeId: own.storeId, message: { kind: "probe", entry: { ...own, name: "node-9" }, heartbeat: 1, digest: "00".repeat(8) } }, world.nowMs);
+    expect(refused.map(({ kind }) => kind)).to.deep.equal(["refused"]);
+    expect(core.table.entry("node-9")).to.equal(undefined);
+  });
+
   it("a disk that takes 3 s for a sync makes nobody look dead", () => {
     const world = settled(5, { persistMs: 3000 });
     const slow = world.member("node-1");

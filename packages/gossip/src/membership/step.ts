@@ -21,6 +21,7 @@
  * - What arrives may be late, repeated or out of order.
  */
 import type { Random } from "@pyromesh/base";
+import type { StoreId } from "@pyromesh/ring";
 import { DETECTOR_SETTINGS, Detector, type DetectorAction, type DetectorSettings } from "./detector.ts";
 import { NEWS_SETTINGS, NewsQueue, type NewsSettings } from "./dissemination.ts";
 import type { Entry } from "./entry.ts";
@@ -28,7 +29,7 @@ import { OwnHeartbeats, relayId } from "./heartbeats.ts";
 import type { Loss } from "./losses.ts";
 import type { Changes, MemberTable, Refusal } from "./member-table.ts";
 import type { Accusation, MembershipMessage } from "./messages.ts";
-import { Relay, type RelayMember, type RelayMessage, type WordTaker } from "./relay.ts";
+import { Relay, type RelayMember, type WordTaker } from "./relay.ts";
 import { newsOfEntry, newsOfLoss } from "./table-message.ts";
 
 export interface MembershipSettings {
@@ -58,7 +59,8 @@ export const MEMBERSHIP_SETTINGS: MembershipSettings = {
 
 export type MembershipEvent =
   | { readonly kind: "tick" }
-  | { readonly kind: "message"; readonly from: string; readonly message: MembershipMessage }
+  /** `from` and `storeId`: as the link's handshake proved. */
+  | { readonly kind: "message"; readonly from: string; readonly storeId: StoreId; readonly message: MembershipMessage }
   | { readonly kind: "gossip"; readonly message: MembershipMessage }
   | { readonly kind: "link-up"; readonly member: string }
   /** The last link to it is closed. `isOwnDoing`: this node closed it. */
@@ -202,7 +204,7 @@ export class MembershipCore {
         this.#tick(nowMs);
         break;
       case "message":
-        this.#take(event.from, event.message, nowMs);
+        this.#take(event.from, event.storeId, event.message, nowMs);
         break;
       case "gossip":
         if (event.message.kind === "news") this.#takeNews("gossip", "", event.message, nowMs);
@@ -285,12 +287,12 @@ export class MembershipCore {
 
   // ---- what arrives
 
-  #take(from: string, message: MembershipMessage, nowMs: number): void {
+  #take(from: string, storeId: StoreId, message: MembershipMessage, nowMs: number): void {
     switch (message.kind) {
       case "probe":
-        return this.#onProbe(from, message.entry, message.heartbeat, message.digest, nowMs);
+        return this.#onProbe(from, storeId, message.entry, message.heartbeat, message.digest, nowMs);
       case "ack":
-        return this.#onAck(from, message.heartbeat, message.isContact, message.digest, nowMs);
+        return this.#onAck(from, storeId, message.heartbeat, message.isContact, message.digest, nowMs);
       case "help":
         return this.#detect(nowMs, (actions) => this.#detector.onHelpAsked(from, message.subject, nowMs, actions));
       case "helped":
@@ -300,7 +302,7 @@ export class MembershipCore {
       case "news":
         return this.#takeNews("member", from, message, nowMs);
       case "relay":
-        return this.#onRelay(from, message, nowMs);
+        return this.#relay.take(relayId(storeId), message.relay, nowMs, this.#wordTaker);
       case "digest":
         return this.#compare(from, message.digest, nowMs);
       case "buckets":
@@ -310,8 +312,8 @@ export class MembershipCore {
     }
   }
 
-  #onProbe(from: string, entry: Entry, heartbeat: number, digest: string, nowMs: number): void {
-    if (entry.name !== from) return this.#refuse(from, { member: entry.name, code: "ENTRY_MALFORMED", reason: "a probe carried the entry of another member" });
+  #onProbe(from: string, storeId: StoreId, entry: Entry, heartbeat: number, digest: string, nowMs: number): void {
+    if (entry.name !== from || entry.storeId !== storeId) return this.#refuse(from, { member: entry.name, code: "ENTRY_MALFORMED", reason: "a probe carried the entry of another member or store" });
     const { isContact, reason, afterVersion, changes } = this.table.onProbe(entry, nowMs);
     this.#apply(changes, "member", from, nowMs);
     if (isContact) this.#relay.hear(relayId(entry.storeId), heartbeat, nowMs);
@@ -342,14 +344,13 @@ export class MembershipCore {
     if (this.#isPersisted) this.#send(name, { kind: "news", entries, losses, accusations: [] });
   }
 
-  #onAck(from: string, heartbeat: number, isContact: boolean, digest: string, nowMs: number): void {
+  #onAck(from: string, storeId: StoreId, heartbeat: number, isContact: boolean, digest: string, nowMs: number): void {
     this.#detect(nowMs, (actions) => this.#detector.onAnswer(from, nowMs, actions));
-    const entry = this.table.entry(from);
     const sentMs = this.#beats.sentMs(heartbeat);
     if (sentMs !== undefined) this.#effects.push({ kind: "answered", roundTripMs: nowMs - sentMs });
-    if (isContact && entry !== undefined && sentMs !== undefined) {
-      this.#onHeard(from, entry.storeId, sentMs);
-      this.#relay.noteWord(relayId(entry.storeId), sentMs);
+    if (isContact && sentMs !== undefined) {
+      this.#onHeard(from, storeId, sentMs);
+      this.#relay.noteWord(relayId(storeId), sentMs);
     }
     if (!isContact && this.#asks.has(from)) this.#askAgain.add(from);
     this.#compare(from, digest, nowMs);
@@ -640,12 +641,6 @@ export class MembershipCore {
     members.set(self, own);
     const roster = [...members.values()].filter((member) => member !== undefined).sort((a, b) => a.id - b.id);
     this.#relay.setRoster(roster, self);
-  }
-
-  #onRelay(from: string, { relay }: { readonly relay: RelayMessage }, nowMs: number): void {
-    const sender = this.table.entry(from);
-    if (sender === undefined) return;
-    this.#relay.take(relayId(sender.storeId), relay, nowMs, this.#wordTaker);
   }
 
   #heardMs(name: string): number {

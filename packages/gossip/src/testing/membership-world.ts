@@ -58,6 +58,8 @@ export class MembershipWorld {
   readonly verdicts: { readonly by: string; readonly of: string; readonly atMs: number }[] = [];
   readonly suspicions: { readonly by: string; readonly of: string; readonly atMs: number }[] = [];
   refutedCount: number = 0;
+  /** The heartbeat of each member's last probe. */
+  readonly lastProbeOf: Map<string, number> = new Map();
   /** Called after each step of a member in which its view changed. */
   onViewChanged: ((member: WorldMember) => void) | undefined;
 
@@ -251,10 +253,11 @@ export class MembershipWorld {
 
   #send(member: WorldMember, to: string, message: MembershipMessage): void {
     member.sentCount++;
+    if (message.kind === "probe") this.lastProbeOf.set(member.name, message.heartbeat);
     if (this.counted.has(member.name)) member.sentBytes += encodeMembershipMessage(message).length + FRAME_BYTES;
     const other = this.members.get(to);
     if (other === undefined || !other.isUp || !this.#isLinked(member.name, to)) return;
-    this.#deliver(other, { kind: "message", from: member.name, message });
+    this.#deliver(other, { kind: "message", from: member.name, storeId: member.storeId, message });
   }
 
   #deliver(to: WorldMember, event: MembershipEvent): void {
