@@ -212,6 +212,12 @@ export class Membership {
     await this.#persisted();
   }
 
+  /** Takes `beginLeave` back: records are taken again. Resolves when that is on disk. Rejects LEAVE_REFUSED once it has left. */
+  async cancelLeave(): Promise<void> {
+    this.#change((nowMs) => this.#table.stay(nowMs));
+    await this.#persisted();
+  }
+
   /** Call it when all that this node held was read in the bucket. Resolves when several members have on disk that it left. Rejects LEAVE_REFUSED, or with the signal's reason. */
   async finishLeave(signal: AbortSignal): Promise<void> {
     this.#change((nowMs) => this.#table.left(nowMs));

@@ -6,7 +6,7 @@
  *   stop    in reverse
  */
 import type { AtomicFile, Clock, Logger, Metrics, Random } from "@pyromesh/base";
-import { CodedError, toHex } from "@pyromesh/base";
+import { toHex } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import { decodeClusterState, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
 import type { PeerNetwork } from "@pyromesh/gossip";
@@ -235,8 +235,8 @@ export class JoinedCluster implements Cluster {
     await this.membership.beginLeave();
   }
 
-  cancelLeaving(): Promise<void> {
-    return Promise.reject(new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: "a member that leaves goes on leaving: start it again when it has left, and it joins anew" }));
+  async cancelLeaving(): Promise<void> {
+    await this.membership.cancelLeave();
   }
 
   finishLeaving(signal: AbortSignal): Promise<void> {
