@@ -356,6 +356,15 @@ describe("membership: the table", () => {
       expect(a.view(NO_SUSPECTS).members.map((member) => member.name)).deep.equal(["n0", "n1"]);
     });
 
+    // An operator asked twice: the second command ended the first one's wait for others to know, and was refused itself (sim --nodes 5, seed 910017).
+    it("asked for again once it is over goes on: it is not refused", () => {
+      const tables = openCluster(3);
+      const [, , c] = tables as [MemberTable, MemberTable, MemberTable];
+      c.leave(0);
+      c.left(0);
+      expect([c.leave(0).isViewChanged, c.left(0).isViewChanged, c.own.status]).deep.equal([false, false, "left"]);
+    });
+
     it("that a member has left is never told alone", () => {
       const tables = openCluster(3);
       const [a, , c] = tables as [MemberTable, MemberTable, MemberTable];

@@ -425,10 +425,10 @@ export class MemberTable {
     });
   }
 
-  /** From now on this node takes no records. Throws LEAVE_REFUSED. */
+  /** From now on this node takes no records. Once it is leaving, or has left, asking again changes nothing. Throws LEAVE_REFUSED. */
   leave(nowMs: number): Changes {
     const own = this.#own;
-    if (own.status === "leaving") return NO_CHANGES;
+    if (own.status === "leaving" || own.status === "left") return NO_CHANGES;
     if (!this.isFull || own.status !== "alive") throw leaveRefused("it has not joined the cluster");
     const others = [...this.#entries.values()].filter((entry) => entry.name !== this.#name);
     const dead = others.find((entry) => entry.status === "dead");
