@@ -22,8 +22,11 @@ const BATCH_BYTES = 512 * 1024;
 const UNDERWAY_MAX = 4;
 const QUEUE_BYTES_MAX = 16 * 2 ** 20;
 const QUEUE_COUNT_MAX = 4096;
-/** A peer that keeps up takes what waits every few milliseconds. One that does not sets the rate of pushes, and this how long each of them takes. */
-const WAIT_MAX_MS = 500;
+/**
+ * A peer that keeps up takes what waits every few milliseconds. One that does not sets the rate of pushes, and this how long each of them takes. It is longer than
+ * a healthy peer is ever late: of three members with one gone, a record that one of the others does not take is a push that fails.
+ */
+const WAIT_MAX_MS = 2_000;
 /** A body between peers has 64 MiB at most (PROTOCOL.md). No profile that is within the limits becomes as large. */
 export const RECORD_BYTES_MAX: number = 48 * 2 ** 20;
 /** A store that is only busy has answered by then: it refuses what it cannot sync within its own queue. */

@@ -312,7 +312,7 @@ describe("replicator: batches", () => {
     expect(underwayMax).within(2, 4);
   });
 
-  it("a member that does not keep up takes no more than what it can within half a second: the rest fails at once", async () => {
+  it("a member that does not keep up takes no more than what it can within two seconds: the rest fails", async () => {
     const world = worldOf(["a", "b", "c"]);
     for (const name of ["b", "c"]) world.cluster.delay("a", name, 400);
     const outcomes: string[] = [];
@@ -328,7 +328,7 @@ describe("replicator: batches", () => {
     await pass(world.clock, 5_000);
     expect(outcomes).length(300);
     expect(outcomes.filter((outcome) => outcome === "kept").length).within(20, 250);
-    expect(latestMs).below(1_500);
+    expect(latestMs, "16 MiB wait, which are 3.2 s at its rate").below(3_000);
   });
 
   it("beyond what may wait for one member its records fail at once, the others keep them", async () => {
