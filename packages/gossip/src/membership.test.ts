@@ -109,6 +109,23 @@ describe("membership over links", () => {
     }
   });
 
+  it("leave: of all at once it is refused to the first that is done, which is active again; then another may leave", async () => {
+    const [a, b, c] = (await startThree()) as [RigNode, RigNode, RigNode];
+    await rig.until(() => areReady(3), 10 * SECOND);
+    await Promise.all([a, b, c].map(({ membership }) => membership.beginLeave()));
+    await rig.pass(SECOND);
+    const never = new AbortController().signal;
+    expect(await a.membership.finishLeave(never).catch((error: { code: string }) => error.code)).to.equal("LEAVE_REFUSED");
+    await a.membership.cancelLeave();
+    await rig.pass(SECOND);
+    let isOver = false;
+    const left = b.membership.finishLeave(never).then(() => (isOver = true));
+    await rig.until(() => isOver, 10 * SECOND);
+    await left;
+    await rig.pass(SECOND);
+    expect([a.membership.view.self.state, a.membership.view.writesRefusedBecause, a.membership.isInContact]).to.deep.equal(["active", undefined, true]);
+  });
+
   it("leave: it is refused while another member is dead", async () => {
     const [a] = await startThree();
     await rig.until(() => areReady(3), 10 * SECOND);

@@ -55,6 +55,7 @@ import { Reader } from "./read/reader.ts";
 import { recheckObject } from "./read/recheck-object.ts";
 import { SegmentSource } from "./read/segment-source.ts";
 import { UnreadableObjects } from "./read/unreadable-objects.ts";
+import { notReadyBecause } from "./process/readiness.ts";
 import { StartProgress } from "./process/start-progress.ts";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
@@ -565,11 +566,7 @@ export class Node {
     if (this.#phase === "stopping") return "stopping";
     if (this.#phase === "starting") return this.#progress.words;
     const { link, member, writeHealth } = this.#replayed;
-    const { state } = member?.cluster.view.self ?? {};
-    if (state === "leaving" || state === "left") return `${state === "leaving" ? "leaving" : "it has left"} the cluster`;
-    if (of === "queries") return undefined;
-    const reason = link.waitsBecause ?? writeHealth.refusesBecause;
-    return reason === undefined ? undefined : `writes: ${reason}; queries are answered`;
+    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
   }
 
   #makeAdmin(): NodeAdmin {

@@ -1,6 +1,4 @@
-import { unavailable } from "@pyromesh/base";
-import type { CodedError } from "@pyromesh/base";
-import { silentLogger } from "@pyromesh/base";
+import { CodedError, silentLogger, unavailable } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { FakeClusterWorld } from "../testing/fake-cluster.ts";
@@ -14,6 +12,7 @@ describe("leaving", () => {
   let world: FakeClusterWorld;
   let steps: string[];
   let flush: () => Promise<void>;
+  let finish: () => Promise<void>;
   let heldCount: number;
   let leaving: Leaving;
 
@@ -23,6 +22,7 @@ describe("leaving", () => {
     steps = [];
     heldCount = 0;
     flush = async () => {};
+    finish = async () => void steps.push("left");
     leaving = new Leaving({
       membership: {
         get view() {
@@ -30,7 +30,7 @@ describe("leaving", () => {
         },
         startLeaving: async () => void steps.push("leaving"),
         cancelLeaving: async () => void steps.push("active"),
-        finishLeaving: async () => void steps.push("left"),
+        finishLeaving: () => finish(),
       },
       flush: {
         flush: async () => {
@@ -83,6 +83,12 @@ describe("leaving", () => {
   it("drained, it stays, and may be used again", async () => {
     await leaving.drain(never);
     await leaving.resume();
+    expect(steps).deep.equal(["leaving", "flush", "active"]);
+  });
+
+  it("is active again where all others began to leave meanwhile: a cluster of which all leave would take no push any more", async () => {
+    finish = () => Promise.reject(new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: "it is the last full member" }));
+    expect(await leaving.leave(never).catch((error: CodedError) => error.code)).equal("LEAVE_REFUSED");
     expect(steps).deep.equal(["leaving", "flush", "active"]);
   });
 

@@ -44,13 +44,19 @@ export class Leaving {
     this.#modules = modules;
   }
 
-  /** Resolves when it has left. Rejects LEAVE_REFUSED where it may not, and stays LEAVING where `signal` aborts: called again, it goes on. */
+  /**
+   * Resolves when it has left. Rejects LEAVE_REFUSED where it may not, and is active again where that shows only at the end: all others may have begun to leave meanwhile, and
+   * a cluster of which all leave would take no push any more. It stays LEAVING where `signal` aborts: called again, it goes on.
+   */
   async leave(signal: AbortSignal): Promise<void> {
     const { logger, membership } = this.#modules;
     const refusal = leaveRefusedBecause(membership.view);
     if (refusal !== undefined) throw new CodedError({ code: "LEAVE_REFUSED", kind: "failed_precondition", message: `${membership.view.self.name} may not leave: ${refusal}` });
     await this.drain(signal);
-    await membership.finishLeaving(signal);
+    await membership.finishLeaving(signal).catch(async (error: unknown) => {
+      if (error instanceof CodedError && error.code === "LEAVE_REFUSED") await this.resume();
+      throw error;
+    });
     logger.info("left the cluster");
   }
 
