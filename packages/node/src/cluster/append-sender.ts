@@ -10,7 +10,7 @@
  *       ▲                                                           │ asked with an empty request, after 100 ms, 200, ... 1 s
  *       └───────────────────────────any answer──────────────────────┘
  *
- * Bounded: QUEUE_BYTES_MAX and QUEUE_COUNT_MAX of records that wait, beyond which a record fails at once (PEER_BUSY). One alone may be larger.
+ * Bounded: QUEUE_BYTES_MAX and QUEUE_COUNT_MAX of records that wait (one alone may be larger), for WAIT_MAX_MS. Beyond it a record fails with PEER_BUSY.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable } from "@pyromesh/base";
 import type { Clock, Timer } from "@pyromesh/base";
@@ -22,6 +22,11 @@ const BATCH_BYTES = 512 * 1024;
 const UNDERWAY_MAX = 4;
 const QUEUE_BYTES_MAX = 16 * 2 ** 20;
 const QUEUE_COUNT_MAX = 4096;
+/**
+ * A peer that keeps up takes what waits every few milliseconds. One that does not sets the rate of pushes, and this how long each of them takes. It is longer than
+ * a healthy peer is ever late: of three members with one gone, a record that one of the others does not take is a push that fails.
+ */
+const WAIT_MAX_MS = 2_000;
 /** A body between peers has 64 MiB at most (PROTOCOL.md). No profile that is within the limits becomes as large. */
 export const RECORD_BYTES_MAX: number = 48 * 2 ** 20;
 /** A store that is only busy has answered by then: it refuses what it cannot sync within its own queue. */
@@ -44,6 +49,8 @@ export class Sending {
   readonly storeId: string;
   /** Lent until the record is encoded: see `keepOwnBytes`. */
   bytes: Uint8Array;
+  /** When it was given to its sender, by the monotonic clock. */
+  queuedMs = 0;
   readonly #onOutcome: (failure: CodedError | undefined) => void;
   #state: "waiting" | "sent" | "ended" = "waiting";
 
@@ -94,15 +101,20 @@ export class AppendSender {
     return this.#probing === undefined;
   }
 
+  /** Nothing waits to be sent. */
+  get isIdle(): boolean {
+    return this.#waiting.length === 0;
+  }
+
   /** `isForced`: also to a silent member, because too few other stores are left. */
   send(sending: Sending, isForced: boolean): void {
     const size = sending.bytes.length;
     if (size > RECORD_BYTES_MAX) return sending.end(tooLarge(size));
     if (this.#isStopped) return sending.end(this.#stoppedError());
     if (!isForced && !this.isAnswering) return sending.end(unavailable("PEER_SILENT", `${this.#member} did not answer the last requests`));
-    if (this.#waiting.length >= QUEUE_COUNT_MAX || (this.#waitingBytes > 0 && this.#waitingBytes + size > QUEUE_BYTES_MAX)) {
-      return sending.end(unavailable("PEER_BUSY", `${this.#waitingBytes} bytes of records already wait to be sent to ${this.#member}`));
-    }
+    const nowMs = this.#modules.clock.monotonicMs();
+    if (this.#isFull(size, nowMs)) return sending.end(unavailable("PEER_BUSY", `${this.#waitingBytes} bytes of records already wait to be sent to ${this.#member}`));
+    sending.queuedMs = nowMs;
     this.#waiting.push(sending);
     this.#waitingBytes += size;
     this.#schedule();
@@ -126,6 +138,12 @@ export class AppendSender {
     for (const sending of this.#takeAll()) sending.end(this.#stoppedError());
   }
 
+  #isFull(sizeBytes: number, nowMs: number): boolean {
+    const [first] = this.#waiting;
+    if (first === undefined) return false;
+    return this.#waiting.length >= QUEUE_COUNT_MAX || this.#waitingBytes + sizeBytes > QUEUE_BYTES_MAX || nowMs - first.queuedMs > WAIT_MAX_MS;
+  }
+
   #schedule(): void {
     if (this.#isScheduled || !this.#maySend()) return;
     this.#isScheduled = true;
@@ -146,6 +164,7 @@ export class AppendSender {
   async #sendBatch(): Promise<void> {
     const { clock } = this.#modules;
     const batch = this.#takeBatch();
+    if (batch.length === 0) return;
     this.#underwayCount++;
     this.#slow ??= clock.after(SLOW_MS, () => this.#noteSilence());
     try {
@@ -197,8 +216,9 @@ export class AppendSender {
     }
   }
 
-  /** Up to BATCH_BYTES, or one that is larger alone. */
+  /** Up to BATCH_BYTES, or one that is larger alone, of those that have not waited for too long. */
   #takeBatch(): Sending[] {
+    this.#endStale();
     let bytes = 0;
     let count = 0;
     for (const sending of this.#waiting) {
@@ -208,6 +228,14 @@ export class AppendSender {
     }
     this.#waitingBytes -= bytes;
     return this.#waiting.splice(0, count);
+  }
+
+  #endStale(): void {
+    const nowMs = this.#modules.clock.monotonicMs();
+    const fresh = this.#waiting.findIndex(({ queuedMs }) => nowMs - queuedMs <= WAIT_MAX_MS);
+    const stale = this.#waiting.splice(0, fresh < 0 ? this.#waiting.length : fresh);
+    for (const { bytes } of stale) this.#waitingBytes -= bytes.length;
+    for (const sending of stale) sending.end(unavailable("PEER_BUSY", `${this.#member} has not taken the record within ${WAIT_MAX_MS} ms`));
   }
 
   #takeAll(): Sending[] {

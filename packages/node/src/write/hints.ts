@@ -123,7 +123,9 @@ export class Hints {
     while (waiting.identities.size > 0 && !this.#isStopped) {
       const known = cluster.view.members.find(({ name }) => name === member);
       if (known === undefined || cluster.isLost(known.storeId)) return this.#endAll(waiting);
-      let hasFailed = known.state !== "active" || !senders.of(member).isAnswering;
+      // Pushes go first: a member that is busy with them is sent no more.
+      const { isAnswering, isIdle } = senders.of(member);
+      let hasFailed = known.state !== "active" || !isAnswering || !isIdle;
       if (!hasFailed) {
         const chunk = [...waiting.identities].slice(0, CHUNK_COUNT);
         const outcomes = await Promise.all(chunk.map((key) => this.#sendOne(key, known)));

@@ -312,6 +312,25 @@ describe("replicator: batches", () => {
     expect(underwayMax).within(2, 4);
   });
 
+  it("a member that does not keep up takes no more than what it can within two seconds: the rest fails", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    for (const name of ["b", "c"]) world.cluster.delay("a", name, 400);
+    const outcomes: string[] = [];
+    let latestMs = 0;
+    for (let series = 0; series < 300; series++) {
+      const atMs = world.clock.monotonicMs();
+      void world.of("a").push(recordOf({ series, sizeBytes: 100_000 })).then((outcome) => {
+        outcomes.push(codeOf(outcome));
+        if (outcome === "kept") latestMs = Math.max(latestMs, world.clock.monotonicMs() - atMs);
+      });
+      if (series % 3 === 2) await pass(world.clock, 10);
+    }
+    await pass(world.clock, 5_000);
+    expect(outcomes).length(300);
+    expect(outcomes.filter((outcome) => outcome === "kept").length).within(20, 250);
+    expect(latestMs, "16 MiB wait, which are 3.2 s at its rate").below(3_000);
+  });
+
   it("beyond what may wait for one member its records fail at once, the others keep them", async () => {
     const world = worldOf(["a", "b", "c"]);
     world.cluster.stop("c");
