@@ -30,7 +30,7 @@ function summary({ clusterName, selfName, members, replication, acks, isInContac
     queriesRefusedBecause === undefined ? undefined : `It answers no queries: ${queriesRefusedBecause}.`,
   ].flatMap((text) => (text === undefined ? [] : [`<p class="bad">${escapeHtml(text)}</p>`]));
   const active = members.filter(({ state }) => state === "active").length;
-  return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is kept by ${replication}, and a push is answered once ${acks} have it on disk.</p>${problems.join("")}`;
+  return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is kept by ${replication}, and a push is answered once ${acks} ${acks === 1 ? "has" : "have"} it on disk.</p>${problems.join("")}`;
 }
 
 function verdict({ mayStop, reasons }: ClusterHealth): string {

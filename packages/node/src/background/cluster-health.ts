@@ -45,7 +45,7 @@ export function clusterHealth(view: ClusterView, reports: ReadonlyMap<string, Me
   });
   const because = members.flatMap(({ name, problems }) => problems.map((problem) => `${name}: ${problem}`));
   for (const { isCleared, member, storeId } of view.lostStores) if (!isCleared) because.push(`store ${storeId} of ${member} is lost and not cleared: what it held is being flushed by others`);
-  const fullCount = view.members.filter(({ state }) => state === "active").length;
-  if (fullCount <= view.acks) because.push(`there are ${fullCount} full members, and a push needs ${view.acks} of them: with one fewer none would be taken`);
+  const activeCount = view.members.filter(({ state }) => state === "active").length;
+  if (activeCount <= view.acks) because.push(`with one node fewer no push would be taken: a push needs ${view.acks} active ${view.acks === 1 ? "member" : "members"}, and there ${activeCount === 1 ? "is" : "are"} ${activeCount}`);
   return { mayStopOne: because.length === 0, because, members };
 }

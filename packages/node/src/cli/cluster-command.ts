@@ -127,7 +127,7 @@ function statusText(status: StatusReply, health: HealthReply): string {
   const active = status.members.filter(({ state }) => state === "active").length;
   const lines = [
     status.cluster === null ? `${status.self} is alone: it has no cluster` : `cluster ${status.cluster}, as ${status.self} (*) sees it: ${active} of ${status.members.length} members active`,
-    `a record is kept by ${status.replication}, and a push is answered once ${status.acks} have it on disk`,
+    `a record is kept by ${status.replication}, and a push is answered once ${status.acks} ${status.acks === 1 ? "has" : "have"} it on disk`,
     ...(status.isInContact ? [] : ["this node is out of contact with the majority: it takes no pushes"]),
     ...(status.writesRefusedBecause === null ? [] : [`it takes no pushes: ${status.writesRefusedBecause}`]),
     ...(status.queriesRefusedBecause === null ? [] : [`it answers no queries: ${status.queriesRefusedBecause}`]),

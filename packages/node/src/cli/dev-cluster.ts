@@ -3,8 +3,8 @@
  *
  *   node i    HTTP httpPort + i, cluster clusterPort + i, data in DIR/i + 1       bucket  DIR/bucket
  *
- * Each profiles itself, so that the first page has a flame graph on it. Any node is a seed of any other, so they start at the same moment. One that ends by itself, or is killed, does not end the others: that is what
- * the cluster is for. One that ends before all were ready does: the start has failed.
+ * Each profiles itself, so that the first page has a flame graph on it. Any node is a seed of any other, so they start at the same moment. One that ends by
+ * itself, or is killed, does not end the others: that is what the cluster is for. One that ends before all were ready does: the start has failed.
  */
 import type { Clock } from "@pyromesh/base";
 import { devLine } from "./dev-log.ts";
@@ -55,7 +55,9 @@ export async function runDevCluster(options: DevClusterOptions, modules: DevClus
   const allEnded = Promise.all(
     nodes.map(async ({ index, name, process }) => {
       const how = await process.ended;
-      terminal.note(devLine({ name, index }, `ended: ${how}`, terminal.isNoteTty));
+      // Of one that was killed to see what happens: how it comes back, in another terminal.
+      const again = isReady && !signal.aborted ? `; it is started again by: pyromesh ${devNodeArgs(options, index).join(" ")}` : "";
+      terminal.note(devLine({ name, index }, `ended: ${how}${again}`, terminal.isNoteTty));
       if (isReady || giveUp.signal.aborted) return;
       hasFailed = true;
       stopAll();
