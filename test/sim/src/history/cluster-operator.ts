@@ -66,7 +66,7 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       // 2. One copy is lost, and the others that have it do not answer: no query may do without them.
       const rest = others.filter((one) => one !== late);
       machine.wipe();
-      await cutFor(world, between(rest, [machine, late]), lengthMs);
+      await cutFor(world, [...between(rest, [machine, late]), ...(chance.isTrue(0.5) ? between([machine], [late]) : [])], lengthMs);
       break;
     }
     case "all others restart while a member is cut off": {
