@@ -19,11 +19,11 @@ import { Catalog, ObjectReader, PlacedSource, SealedReads } from "@pyromesh/bloc
 import type { ObjectSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
-import { ClusterRelease } from "./background/cluster-release.ts";
-import { dueAfterMsOf } from "./background/due-time.ts";
-import { Leaving } from "./background/leaving.ts";
-import { MemberCommands } from "./background/member-commands.ts";
-import { SegmentMemory } from "./background/segment-memory.ts";
+import { ClusterRelease } from "./member/cluster-release.ts";
+import { dueAfterMsOf } from "./member/due-time.ts";
+import { Leaving } from "./member/leaving.ts";
+import { MemberCommands } from "./member/member-commands.ts";
+import { SegmentMemory } from "./release/segment-memory.ts";
 import { aloneCluster } from "./cluster/alone.ts";
 import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
 import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
