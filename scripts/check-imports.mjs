@@ -46,7 +46,7 @@ const ROOMS = {
   block: ["bucket", "segment", "listing", "catalog", "objects"],
   api: ["proto", "print", "ports", "bodies", "read", "write", "admin", "listener"],
   gossip: ["membership", "links", "libp2p"],
-  node: ["process", "cluster", "compute", "background", "read", "write", "config", ".", "cli"],
+  node: ["process", "cluster", "compute", "background", "release", "member", "read", "write", "config", ".", "cli"],
 };
 
 const NETWORK = ["net", "http", "https", "http2", "tls", "dgram", "dns", "dns/promises"];

@@ -1,4 +1,5 @@
 /** `npm run bench -- <name> [options]`: runs a benchmark by its name. */
+import { runClusterCommand } from "./cluster/command.ts";
 import { runCommitsCommand } from "./commits/command.ts";
 import { runContentionCommand } from "./contention/command.ts";
 import { runDuelCommand } from "./duel/command.ts";
@@ -8,6 +9,7 @@ import { runSectionsCommand } from "./sections/command.ts";
 import { runLayoutsCommand } from "./sections/layouts-command.ts";
 
 const BENCHES: Readonly<Record<string, (args: readonly string[]) => Promise<number>>> = {
+  cluster: runClusterCommand,
   commits: runCommitsCommand,
   contention: runContentionCommand,
   duel: runDuelCommand,

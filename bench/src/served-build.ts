@@ -19,8 +19,8 @@ export class ServedBuild {
     this.url = url;
   }
 
-  /** `flags` are those of `pyromesh serve`, `nodeFlags` those of Node.js. */
-  static async start(dir: string, { flags = [], nodeFlags = [] }: { readonly flags?: readonly string[]; readonly nodeFlags?: readonly string[] }): Promise<ServedBuild> {
+  /** `flags` are those of `pyromesh serve`, `nodeFlags` those of Node.js. `onLog` is given the lines of the log once it listens. */
+  static async start(dir: string, { flags = [], nodeFlags = [], onLog }: { readonly flags?: readonly string[]; readonly nodeFlags?: readonly string[]; readonly onLog?: (line: string) => void }): Promise<ServedBuild> {
     const dataDir = mkdtempSync(path.join(tmpdir(), "pyromesh-bench-"));
     const serve = ["serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
     const env = { ...process.env, UV_THREADPOOL_SIZE: "16" }; // bin/pyromesh.js sets the same
@@ -28,7 +28,8 @@ export class ServedBuild {
     for await (const line of createInterface({ input: child.stderr })) {
       const found = /"url":"(http:[^"]+)".*"msg":"listening"/.exec(line);
       if (found === null) continue;
-      child.stderr.resume();
+      if (onLog === undefined) child.stderr.resume();
+      else createInterface({ input: child.stderr }).on("line", onLog);
       // It listens before it is ready, and refuses pushes until it is.
       while ((await fetch(`${found[1]!}/ready`)).status !== 200) await sleep(20);
       return new ServedBuild(child, dataDir, found[1]!);
@@ -41,8 +42,14 @@ export class ServedBuild {
     return this.#process.pid!; // it has been spawned
   }
 
+  /** As `kill -9` does. The data directory goes with `stop`. */
+  async kill(): Promise<void> {
+    this.#process.kill("SIGKILL");
+    await once(this.#process, "exit");
+  }
+
   async stop(): Promise<void> {
-    if (this.#process.exitCode === null) {
+    if (this.#process.exitCode === null && this.#process.signalCode === null) {
       this.#process.kill();
       await once(this.#process, "exit");
     }

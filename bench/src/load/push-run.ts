@@ -39,12 +39,15 @@ export interface PushRunResult {
   readonly flush: { readonly elapsedMs: number; readonly cpuMs: number | undefined; readonly status: number } | undefined;
 }
 
-const PUSH_PATH = "/push.v1.PusherService/Push";
+/** `HttpClient`, or several of them in turn. */
+export type PushClient = Pick<HttpClient, "post" | "close">;
+
+export const PUSH_PATH = "/push.v1.PusherService/Push";
 const FAILURES_TOLD_MAX = 5;
 
 export async function runPushes(
   options: PushRunOptions,
-  modules: { readonly generator: PushGenerator; readonly client: HttpClient; readonly progress: (line: string) => void },
+  modules: { readonly generator: PushGenerator; readonly client: PushClient; readonly progress: (line: string) => void },
 ): Promise<PushRunResult> {
   const { generator, client, progress } = modules;
   const { pushCount } = generator.workload;
@@ -130,7 +133,7 @@ export async function runPushes(
   };
 }
 
-async function flushNow(client: HttpClient, pids: readonly number[], before: ProcessCost | undefined): Promise<PushRunResult["flush"]> {
+async function flushNow(client: PushClient, pids: readonly number[], before: ProcessCost | undefined): Promise<PushRunResult["flush"]> {
   const startMs = performance.now();
   const { status } = await client.post("/flush", "application/json", new Uint8Array(0));
   const after = before === undefined ? undefined : readProcessCost(pids);
@@ -139,7 +142,7 @@ async function flushNow(client: HttpClient, pids: readonly number[], before: Pro
 
 // --- bodies -------------------------------------------------------------------------------------------------------------
 
-interface ReadyBody {
+export interface ReadyBody {
   readonly bytes: Uint8Array;
   readonly compressed: Uint8Array;
   /** Size of the uncompressed pprof. */
@@ -152,7 +155,7 @@ const gzipAsync = promisify(gzip);
 const COMPRESSING_COUNT = 16;
 
 /** Encodes pushes from `from` on, up to `aheadBytes`. With gzip level 1, as profilers do. */
-async function makeBatch(generator: PushGenerator, from: number, aheadBytes: number): Promise<ReadyBody[]> {
+export async function makeBatch(generator: PushGenerator, from: number, aheadBytes: number): Promise<ReadyBody[]> {
   const batch: ReadyBody[] = [];
   let batchBytes = 0;
   while (from + batch.length < generator.workload.pushCount && batchBytes < aheadBytes) {

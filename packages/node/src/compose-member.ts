@@ -6,18 +6,18 @@ import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Catalog, LocalFiles, ObjectSource } from "@pyromesh/block";
 import type { Head } from "@pyromesh/head";
 import type { BucketLink } from "./background/bucket-link.ts";
-import { ClusterRelease } from "./background/cluster-release.ts";
-import type { ClusterReleaseOptions } from "./background/cluster-release.ts";
 import type { Flusher } from "./background/flusher.ts";
 import type { Generations } from "./background/generations.ts";
-import { Leaving } from "./background/leaving.ts";
-import { MemberCommands } from "./background/member-commands.ts";
-import type { SegmentMemory } from "./background/segment-memory.ts";
 import type { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { Compute } from "./compute/compute.ts";
+import { ClusterRelease } from "./member/cluster-release.ts";
+import type { ClusterReleaseOptions } from "./member/cluster-release.ts";
+import { Leaving } from "./member/leaving.ts";
+import { MemberCommands } from "./member/member-commands.ts";
 import type { ClusterHeads } from "./read/heads/cluster-heads.ts";
 import { clusterReading } from "./read/heads/cluster-reading.ts";
 import { serveHolder } from "./read/heads/holder-requests.ts";
+import type { SegmentMemory } from "./release/segment-memory.ts";
 
 export interface MemberModules {
   readonly cluster: JoinedCluster;

@@ -15,7 +15,7 @@ import type { PeerNetwork } from "@pyromesh/gossip";
 import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
-import { dueAfterMsOf } from "./background/due-time.ts";
+import { dueAfterMsOf } from "./member/due-time.ts";
 import { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";

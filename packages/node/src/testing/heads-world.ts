@@ -21,9 +21,9 @@ import { MemoryCheckpoint, MemoryDisk, MemoryFile } from "@pyromesh/head/testing
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS, parseProfileType, PprofWriter, WINDOW_MS, windowStartOf } from "@pyromesh/profile";
 import { Generations } from "../background/generations.ts";
-import { MatchMemory } from "../background/match-memory.ts";
-import { Matcher } from "../background/matcher.ts";
-import { ReleasedInto } from "../background/released-into.ts";
+import { MatchMemory } from "../release/match-memory.ts";
+import { Matcher } from "../release/matcher.ts";
+import { ReleasedInto } from "../release/released-into.ts";
 import { toldSegment } from "../background/told-segment.ts";
 import type { Compute } from "../compute/compute.ts";
 import { WorkerCompute } from "../compute/worker-compute.ts";

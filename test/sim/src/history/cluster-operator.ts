@@ -7,6 +7,9 @@ import { NoAnswer } from "../world/sim-network.ts";
 import { SKEW_MS_MAX } from "../world/world.ts";
 import type { World } from "../world/world.ts";
 
+/** For so long at most a member does not keep up before a store is lost. */
+const LATE_MS_MAX = 6_000;
+
 /** `machine` is the one that the fault happens to. Resolves when it is over. */
 export async function runClusterFault(world: World, fault: ClusterFault, machine: Machine, lengthMs: number): Promise<void> {
   const { machines, peers, scheduler } = world;
@@ -54,6 +57,26 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       if (!world.isFewer) machine.wipe();
       world.isFewer = true;
       break;
+    case "a store is lost that one member did not keep up with": {
+      if (world.isFewer) break;
+      world.isFewer = true;
+      // 1. What is pushed now is not on this member, and each further copy counts.
+      const late = other;
+      await cutFor(world, between([late], others.concat(machine)), Math.min(lengthMs, LATE_MS_MAX));
+      // 2. One copy is lost, and the others that have it do not answer: no query may do without them.
+      const rest = others.filter((one) => one !== late);
+      machine.wipe();
+      await cutFor(world, [...between(rest, [machine, late]), ...(chance.isTrue(0.5) ? between([machine], [late]) : [])], lengthMs);
+      break;
+    }
+    case "all others restart while a member is cut off": {
+      // It learns of none of the segments into which their records go, and they remember none.
+      const restarts = scheduler.wait(lengthMs / 2).then(() => {
+        for (const one of others) if (one !== other || chance.isTrue(0.5)) one.crash("kill");
+      });
+      await Promise.all([cutFor(world, between([machine], others), lengthMs), restarts]);
+      break;
+    }
     case "all nodes are restarted":
       for (const one of machines) {
         await one.restart();
@@ -71,6 +94,11 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
         await scheduler.wait(3_000);
       }
   }
+}
+
+/** Both directions of each pair. */
+function between(some: readonly Machine[], others: readonly Machine[]): readonly (readonly [from: string, to: string])[] {
+  return some.flatMap((a) => others.flatMap((b) => [[a.host, b.host] as const, [b.host, a.host] as const]));
 }
 
 /** Also a member that leaves and was restarted is asked again. One that may not leave now stays. */

@@ -16,14 +16,14 @@ import type { Catalog, LocalFiles, ObjectSource, WindowRef } from "@pyromesh/blo
 import type { Head } from "@pyromesh/head";
 import type { Cluster } from "../cluster/ports.ts";
 import { Announcer } from "./announcer.ts";
-import { Audit } from "./audit.ts";
+import { Audit } from "../release/audit.ts";
 import { ClusterFlush } from "./cluster-flush.ts";
 import { FlushDemand } from "./flush-demand.ts";
-import type { Flusher } from "./flusher.ts";
+import type { Flusher } from "../background/flusher.ts";
 import { HealthService } from "./health-service.ts";
 import { LossFlush } from "./loss-flush.ts";
-import { Matcher } from "./matcher.ts";
-import type { SegmentMemory } from "./segment-memory.ts";
+import { Matcher } from "../release/matcher.ts";
+import type { SegmentMemory } from "../release/segment-memory.ts";
 import { StatusService } from "./status-service.ts";
 import { StoreFlush } from "./store-flush.ts";
 import { Takeover } from "./takeover.ts";

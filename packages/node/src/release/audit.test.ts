@@ -7,7 +7,7 @@ import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { Audit } from "./audit.ts";
 import { ReleasedInto } from "./released-into.ts";
-import { toldSegment } from "./told-segment.ts";
+import { toldSegment } from "../background/told-segment.ts";
 
 const never = new AbortController().signal;
 const STORE = "0f".repeat(16);

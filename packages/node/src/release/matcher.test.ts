@@ -11,7 +11,7 @@ import { pass, settle } from "../testing/settle.ts";
 import { MatchMemory } from "./match-memory.ts";
 import { Matcher } from "./matcher.ts";
 import { ReleasedInto } from "./released-into.ts";
-import { toldSegment } from "./told-segment.ts";
+import { toldSegment } from "../background/told-segment.ts";
 
 const never = new AbortController().signal;
 const TENANT = "a" as TenantId; // one that the API would take

@@ -4,7 +4,7 @@ import type { HeardObject } from "@pyromesh/block";
 import { expect } from "chai";
 import { IdentityLookup } from "./identity-lookup.ts";
 import { MatchMemory } from "./match-memory.ts";
-import { toldSegment } from "./told-segment.ts";
+import { toldSegment } from "../background/told-segment.ts";
 import { WINDOW_OBJECTS_MAX, WindowMatches } from "./window-matches.ts";
 
 const random = seededRandom(5);

@@ -7,7 +7,7 @@ import type { Clock } from "@pyromesh/base";
 import type { Head } from "@pyromesh/head";
 import type { FlushAnswer } from "../cluster/flush-message.ts";
 import type { FlushDemand } from "./flush-demand.ts";
-import type { Flusher } from "./flusher.ts";
+import type { Flusher } from "../background/flusher.ts";
 
 export interface StoreFlushModules {
   readonly head: Pick<Head, "nextSeq" | "oldestSeq" | "stats">;

@@ -19,7 +19,7 @@ import type { Cluster } from "../cluster/ports.ts";
 import { openStatusAnswer, packStatusRequest, STATUS_COUNT_MAX } from "../cluster/status-message.ts";
 import type { RecordStatus, StatusWindow } from "../cluster/status-message.ts";
 import type { FlushDemand } from "./flush-demand.ts";
-import type { Matcher } from "./matcher.ts";
+import type { Matcher } from "../release/matcher.ts";
 import { planTakeover } from "./takeover-plan.ts";
 import type { FlusherStatus, TakeoverReason, TakeoverView } from "./takeover-plan.ts";
 

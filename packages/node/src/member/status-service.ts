@@ -13,9 +13,9 @@ import type { Head } from "@pyromesh/head";
 import type { Peers } from "../cluster/ports.ts";
 import { openStatusRequest, packStatusAnswer } from "../cluster/status-message.ts";
 import type { RecordStatus, StatusAnswer, StatusRequest, StatusWindow } from "../cluster/status-message.ts";
-import type { MatchMemory } from "./match-memory.ts";
-import type { ReleasedInto } from "./released-into.ts";
-import type { WindowMatches } from "./window-matches.ts";
+import type { MatchMemory } from "../release/match-memory.ts";
+import type { ReleasedInto } from "../release/released-into.ts";
+import type { WindowMatches } from "../release/window-matches.ts";
 
 export interface StatusServiceModules {
   readonly head: Pick<Head, "entry" | "storeId">;

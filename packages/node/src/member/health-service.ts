@@ -7,7 +7,7 @@ import type { NodeHealth } from "../cluster/health-message.ts";
 import type { Cluster } from "../cluster/ports.ts";
 import { clusterHealth } from "./cluster-health.ts";
 import type { ClusterHealth, MemberReport } from "./cluster-health.ts";
-import type { Flusher } from "./flusher.ts";
+import type { Flusher } from "../background/flusher.ts";
 import type { Takeover } from "./takeover.ts";
 
 export interface HealthServiceModules {

@@ -3,7 +3,7 @@ import type { HeardObject } from "@pyromesh/block";
 import { ManualClock } from "@pyromesh/block/testing";
 import { expect } from "chai";
 import { ReleasedInto } from "./released-into.ts";
-import { toldSegment } from "./told-segment.ts";
+import { toldSegment } from "../background/told-segment.ts";
 
 const HOUR_MS = 3_600_000;
 

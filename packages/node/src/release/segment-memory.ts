@@ -6,7 +6,7 @@ import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
 import { MatchMemory } from "./match-memory.ts";
 import { ReleasedInto } from "./released-into.ts";
-import type { SegmentListener } from "./segment-listener.ts";
+import type { SegmentListener } from "../background/segment-listener.ts";
 
 export interface SegmentMemoryOptions {
   /** Of the memory of identities. 0: none are kept, as on a node that is alone and is asked for none. */
