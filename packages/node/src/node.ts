@@ -496,7 +496,10 @@ export class Node {
 
   #notReadyBecause(of: "queries" | undefined): string | undefined {
     if (this.#phase === "stopping") return "stopping";
-    if (this.#phase === "starting") return this.#progress.words;
+    if (this.#phase === "starting") {
+      const refusal = this.#engines?.member?.cluster.refusedBecause;
+      return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
+    }
     const { link, member, writeHealth } = this.#replayed;
     return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
   }
