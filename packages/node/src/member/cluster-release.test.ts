@@ -133,6 +133,25 @@ describe("flush, release and takeover", function () {
     expect([await world.inBucket(VALUES), await takeovers()]).deep.equal([[1, 1, 1, 1, 1], [0, 0, 0]]);
   });
 
+  // Seed 26 of the simulator, three nodes and no fault: a push had reached ranks 1 and 2 when a flush was asked for, and rank 0 a few milliseconds later.
+  it("a record that reaches rank 0 after it was asked, and before the cut, is left to it", async () => {
+    await world.put([1], ALL, ["b", "c"]);
+    let isAsked = false;
+    let arrival: Promise<void> | undefined;
+    world.cluster.onRequest = (from, to, method) => {
+      if (from === "b" && to === "a" && method === "status") isAsked = true;
+      return undefined;
+    };
+    world.bucket.schedule(({ operation }) => {
+      if (operation === "list" && isAsked) arrival ??= world.put([1], ALL, ["a"]);
+      return undefined;
+    });
+    await world.until(isFlushed, "it is flushed");
+    await arrival;
+    expect(arrival, "it came while the bucket was listed").not.equal(undefined);
+    expect([await world.inBucket([1]), await takeovers()]).deep.equal([[1], [0, 0, 0]]);
+  });
+
   it("two that take over at once put two copies into the bucket, and both heads are empty", async () => {
     await world.put(VALUES, ALL);
     await world.kill("a");

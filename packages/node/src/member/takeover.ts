@@ -1,10 +1,11 @@
 /**
  * The takeover: what another store should have flushed is flushed by this one. `takeover-plan.ts` (pure) has the rule; this file asks, looks and cuts.
  *
- *   due ──▶ ask the lower ranks ──▶ match the segments that it names ──▶ plan ──▶ LIST ──▶ match ──▶ cut what is left ──▶ sealed and uploaded as any cut
+ *   due ──▶ ask the lower ranks ──▶ match the segments that they name ──▶ plan ──▶ LIST ──▶ match ──▶ ask again ──▶ cut what is left ──▶ sealed and uploaded as any cut
  *
  * What must stay true: nothing is taken over before a LIST that began after the decision, and a match with all that it shows: what is in the bucket is not put there
- * again. While the bucket cannot be listed, records stay where they are: they are durable, and would not get into the bucket sooner.
+ * again. The second question is for what rank 0 did not know: where a flush was asked for, a push may be under way that reaches it a moment later. While the bucket
+ * cannot be listed, records stay where they are: they are durable, and would not get into the bucket sooner.
  *
  * Bounds: a round takes `STATUS_COUNT_MAX` records at most, and cuts at most `cutBytesMax` of them; the rest waits until that cut is sealed. One round at a time.
  */
@@ -127,14 +128,21 @@ export class Takeover {
   async round(signal: AbortSignal): Promise<void> {
     const overdue = await this.#overdue();
     if (overdue.length === 0) return;
-    const statuses = await this.#ask(overdue, signal);
-    await this.#matchNamed(statuses, signal);
-    const reasons = this.#plan(overdue, statuses);
-    if (reasons.size === 0) return;
-    const windows = windowsOf(reasons.keys());
+    const before = await this.#planned(overdue, signal);
+    if (before.size === 0) return;
+    const windows = windowsOf(before.keys());
     await this.#modules.list(windows, signal);
     await this.#matchWindows(windows, signal);
-    await this.#cut(reasons, signal);
+    const again = overdue.filter(({ entry }) => before.get(entry) === "unknown" && this.#modules.head.has(entry.identity));
+    const still = again.length === 0 ? before : await this.#planned(again, signal);
+    await this.#cut(new Map([...before].filter(([entry, reason]) => reason !== "unknown" || still.has(entry))), signal);
+  }
+
+  /** Those of the records that are to be taken over, by what the lower ranks say now. */
+  async #planned(overdue: readonly Overdue[], signal: AbortSignal): Promise<ReadonlyMap<HeadEntry, TakeoverReason>> {
+    const statuses = await this.#ask(overdue, signal);
+    await this.#matchNamed(statuses, signal);
+    return this.#plan(overdue, statuses);
   }
 
   /** Records past their due time, and those that are asked for. */

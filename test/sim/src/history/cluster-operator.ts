@@ -1,5 +1,6 @@
 /** Faults of the members of a cluster, and of the network between them. Each ends by itself. */
 import { stateOf } from "../check/check-cluster.ts";
+import type { Chance } from "../world/chance.ts";
 import type { ClusterFault } from "../world/faults.ts";
 import { at } from "../world/machine.ts";
 import type { Machine } from "../world/machine.ts";
@@ -7,8 +8,8 @@ import { NoAnswer } from "../world/sim-network.ts";
 import { SKEW_MS_MAX } from "../world/world.ts";
 import type { World } from "../world/world.ts";
 
-/** For so long at most a member does not keep up before a store is lost. */
-const LATE_MS_MAX = 6_000;
+/** Within the lease, while both are in contact with the others still. */
+const TAKEN_BY_TWO_MS_MAX = 5_000;
 
 /** `machine` is the one that the fault happens to. Resolves when it is over. */
 export async function runClusterFault(world: World, fault: ClusterFault, machine: Machine, lengthMs: number): Promise<void> {
@@ -57,18 +58,11 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       if (!world.isFewer) machine.wipe();
       world.isFewer = true;
       break;
-    case "a store is lost that one member did not keep up with": {
+    case "a store is lost and the other copies do not answer":
       if (world.isFewer) break;
       world.isFewer = true;
-      // 1. What is pushed now is not on this member, and each further copy counts.
-      const late = other;
-      await cutFor(world, between([late], others.concat(machine)), Math.min(lengthMs, LATE_MS_MAX));
-      // 2. One copy is lost, and the others that have it do not answer: no query may do without them.
-      const rest = others.filter((one) => one !== late);
-      machine.wipe();
-      await cutFor(world, [...between(rest, [machine, late]), ...(chance.isTrue(0.5) ? between([machine], [late]) : [])], lengthMs);
+      await loseCopies(world, chance, { lost: machine, keeper: other, lengthMs });
       break;
-    }
     case "all others restart while a member is cut off": {
       // It learns of none of the segments into which their records go, and they remember none.
       const restarts = scheduler.wait(lengthMs / 2).then(() => {
@@ -94,6 +88,23 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
         await scheduler.wait(3_000);
       }
   }
+}
+
+/**
+ * Two stores take what no other one gets. Then the one has an empty disk, and the other one can neither flush nor answer: no query may do without both, whoever answers it.
+ */
+async function loseCopies(world: World, chance: Chance, { lost, keeper, lengthMs }: { readonly lost: Machine; readonly keeper: Machine; readonly lengthMs: number }): Promise<void> {
+  const rest = world.machines.filter((one) => one !== lost && one !== keeper);
+  keeper.disk.isSealedFolderShut = true;
+  await cutFor(world, between([lost, keeper], rest), Math.min(lengthMs, TAKEN_BY_TWO_MS_MAX));
+  lost.wipe();
+  if (chance.isTrue(0.3)) await cutFor(world, between([lost, keeper], rest).concat(between([lost], [keeper])), 5_000);
+  // The keeper lets the lost one's successor join, and hands nothing on to the others.
+  const ways = between([keeper], rest);
+  for (const [from, to] of ways) world.peers.cut(from, to);
+  await untilReady(world, lost);
+  await cutFor(world, ways.concat(between([keeper], [lost])), lengthMs);
+  keeper.disk.isSealedFolderShut = false;
 }
 
 /** Both directions of each pair. */

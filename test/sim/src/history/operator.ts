@@ -1,4 +1,5 @@
 /** What happens to the node from outside: `POST /flush` at random times, and the faults of the whole node. */
+import { parseObjectKey } from "@pyromesh/block";
 import type { ScheduledFault } from "../world/faults.ts";
 import { runClusterFault } from "./cluster-operator.ts";
 import { checkBounds } from "../check/check-bounds.ts";
@@ -89,9 +90,10 @@ async function runFault(world: World, { fault, atMs, lengthMs }: ScheduledFault)
 }
 
 /** Takes one of the bucket's segments, which the seed draws, and makes it vanish or have the bytes of another one for `lengthMs`. */
-async function spoilObject({ bucket, chance, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
+async function spoilObject({ bucket, chance, isCluster, scheduler }: World, fault: "bucket hides an object" | "bucket mixes up two objects", lengthMs: number): Promise<void> {
   const keys: string[] = [];
   for await (const page of bucket.contents.list("v1/", {}, new AbortController().signal)) keys.push(...page.map(({ key }) => key).filter((key) => key.endsWith(".seg")));
+  if (isCluster && fault === "bucket hides an object") keys.splice(0, keys.length, ...missedByAll(keys));
   if (keys.length === 0) return;
   const own = chance.stream(`${fault} ${scheduler.nowMs}`);
   const key = own.pick(keys);
@@ -101,4 +103,15 @@ async function spoilObject({ bucket, chance, scheduler }: World, fault: "bucket 
   await scheduler.wait(lengthMs);
   bucket.hidden.delete(key);
   bucket.mixedUp.delete(key);
+}
+
+/** Segments that another one of the same store follows, so that every member sees a hole. That the last one was there only its own store knows, which may be down. */
+function missedByAll(keys: readonly string[]): string[] {
+  const last = new Map<string, number>();
+  const named = keys.flatMap((key) => {
+    const meta = parseObjectKey(key);
+    return meta?.kind === "segment" ? [{ key, ordinal: meta.ordinal, of: `${meta.storeId}/${meta.windowStartMs}/${meta.tenant}` }] : [];
+  });
+  for (const { of, ordinal } of named) last.set(of, Math.max(ordinal, last.get(of) ?? 0));
+  return named.filter(({ of, ordinal }) => ordinal < last.get(of)!).map(({ key }) => key); // each is in the map
 }

@@ -62,7 +62,7 @@ const CLUSTER_FAULTS = {
   "machine is suspended": 1,
   "wall clock jumps": 2,
   "disk is replaced": 1,
-  "a store is lost that one member did not keep up with": 1,
+  "a store is lost and the other copies do not answer": 1,
   "all others restart while a member is cut off": 1,
   "all nodes are restarted": 1,
   "a node joins": 1,
@@ -82,7 +82,7 @@ const QUIET_CLUSTER_SHARE = 0.08;
 const KIND_SHARE = 0.3;
 
 /** Faults that last up to 30 s instead of 10 s: the checks during them need longer (CALM_MS of check-others-go-on.ts), or members that take one for dead and flush what it took. */
-const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost that one member did not keep up with", "all others restart while a member is cut off"]);
+const LONG: ReadonlySet<TimedFault> = new Set(["bucket forbids a tenant", "sealed folder takes no file", "a store is lost and the other copies do not answer", "all others restart while a member is cut off"]);
 
 export interface ScheduledFault {
   readonly fault: TimedFault;
