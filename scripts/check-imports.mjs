@@ -72,8 +72,8 @@ const ENGINES = [
 
 /**
  * What the two ends of the composition may import: `serve` and the simulator reach a node through compose-node.ts and world.ts, and make
- * worlds; the parts of a node are put together in compose-node.ts and node.ts alone (tests of the engines and their worlds in `testing` are free). Patterns of files below packages/node/src, and of
- * other packages.
+ * worlds; the parts of a node are put together in compose-node.ts, node.ts and compose-member.ts alone (tests of the engines and their worlds
+ * in `testing` are free). Patterns of files below packages/node/src, and of other packages.
  */
 const NODE_ENDS = [
   { file: "serve.ts", files: /^(compose-node|world|real-world)\.ts$|^(process|config)\//, packages: /^@pyromesh\/base$/ },

@@ -115,6 +115,8 @@ describe("joining a cluster", function () {
       await nodes[0].logged(new RegExp(`refused.*${words.source}|${words.source}.*refused`));
       for (const node of nodes) expect(await states(node)).to.deep.equal(["node-0 active", "node-1 active"]);
       expect(await pushNumbered(stranger, 1, Date.now())).to.equal(503);
+      // One with a bucket of its own founded that, and is ready to be joined there.
+      if (settings.bucket === undefined) expect(await (await fetch(`${stranger.url}/ready`)).text()).to.match(/^not ready: joining the cluster .*; the last that was tried: .*secret/);
       await push(nodes[0], 1);
     });
   }

@@ -1,5 +1,5 @@
 /**
- * Three times the load that the cluster takes. First as many pushes as it answers with a fixed number in flight, which is the rate at which nothing is
+ * Three times the load that the cluster takes. First as many pushes as it answers with four times `--in-flight` in flight, which is the rate at which nothing is
  * refused. Then pushes at three times that rate, whatever is answered. What was acknowledged must be there once, and what was not must not be there twice.
  */
 import { HttpClient } from "../load/http-client.ts";
@@ -29,7 +29,10 @@ export interface OverloadFigures {
 }
 
 const MB = 2 ** 20;
-const SUSTAINED_PUSH_COUNT = 2_000;
+/** The first half compiles the code of three nodes; the second half is measured. */
+const SUSTAINED_PUSH_COUNT = 4_000;
+/** Times as many in flight as of the other parts: the nodes are busy all the time. */
+const SATURATION = 4;
 const FACTOR = 3;
 /** An open run has many requests that wait. */
 const SOCKET_COUNT_MAX = 1_024;
@@ -57,15 +60,18 @@ export async function measureOverload(dir: string, shape: ClusterShape, { genera
     };
     progress("pushing what is accepted");
     const first = await makeBatch(new PushGenerator({ ...workload, pushCount: SUSTAINED_PUSH_COUNT }, generator.programs), 0, Infinity);
-    const firstMs = performance.now();
     let next = 0;
+    let halfMs = 0;
     const worker = async (): Promise<void> => {
-      while (next < first.length) await send(first, 0, next++, []);
+      while (next < first.length) {
+        if (next === first.length / 2) halfMs = performance.now();
+        await send(first, 0, next++, []);
+      }
     };
-    await Promise.all(Array.from({ length: inFlightCount }, worker));
-    const sustainedPerSecond = (first.length / (performance.now() - firstMs)) * 1000;
+    await Promise.all(Array.from({ length: inFlightCount * SATURATION }, worker));
+    const sustainedPerSecond = (first.length / 2 / (performance.now() - halfMs)) * 1000;
     client.close();
-    if (refused.length + unsure.length > 0) throw new Error(`${inFlightCount} in flight are too many already: ${[...answers].join(" ")}`);
+    if (refused.length + unsure.length > 0) throw new Error(`${inFlightCount * SATURATION} in flight are too many already: ${[...answers].join(" ")}`);
     answers.clear();
 
     const offeredPerSecond = sustainedPerSecond * FACTOR;

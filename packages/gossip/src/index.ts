@@ -1,23 +1,9 @@
+/** What the node uses: membership, requests between members, and the network port that the simulator implements. The rest of the package is its own. */
 export { CHANNELS, FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 export type { Channel, LinkListener, PeerEndpoint, PeerHandlers, PeerLink, PeerNetwork, PeerNetworkOptions } from "./links/peer-network.ts";
-export { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
-export type { ClusterState } from "./membership/cluster-state.ts";
-export type { Entry, EntryStatus, OwnEntry } from "./membership/entry.ts";
-export type { Loss } from "./membership/losses.ts";
-export { MemberTable } from "./membership/member-table.ts";
-export type { Changes, MemberTableOptions, ProbeAnswer, Refusal, RefusalCode } from "./membership/member-table.ts";
-export type { OwnFault } from "./membership/own-fault.ts";
-export type { TableMessage } from "./membership/table-message.ts";
-export { METHODS as PEER_METHODS } from "./links/frame.ts";
-export type { PeerMethod } from "./links/frame.ts";
 export { PROTOCOL_MAX, PROTOCOL_MIN } from "./links/handshake.ts";
-export type { LinkedPeer, ProvenLink } from "./links/link-session.ts";
 export { PeerLinks } from "./links/peer-links.ts";
-export type { LinkUser, PeerLinksModules, PeerLinksOptions } from "./links/peer-links.ts";
-export { PEER_BUDGET } from "./links/peer-budget.ts";
-export type { PeerBudget } from "./links/peer-budget.ts";
 export { PeerRequests } from "./links/requests.ts";
-export type { PeerHandler, PeerIdentity, PeerRequestOptions } from "./links/requests.ts";
 export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
 export { Membership } from "./membership.ts";
-export type { MembershipLinks, MembershipOptions, MembershipShellModules, StateFile } from "./membership.ts";
+export { decodeClusterState } from "./membership/cluster-state.ts";

@@ -15,61 +15,50 @@ import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
 import { assert, CodedError, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader, PlacedSource, SealedReads } from "@pyromesh/block";
-import type { ObjectSource } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
-import { ClusterRelease } from "./member/cluster-release.ts";
-import { dueAfterMsOf } from "./member/due-time.ts";
-import { Leaving } from "./member/leaving.ts";
-import { MemberCommands } from "./member/member-commands.ts";
-import { SegmentMemory } from "./release/segment-memory.ts";
-import { aloneCluster } from "./cluster/alone.ts";
-import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
-import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
-import { ClusterHeads } from "./read/heads/cluster-heads.ts";
-import { Holder } from "./read/heads/holder.ts";
-import { serveHolder } from "./read/heads/holder-requests.ts";
-import { sealedPeers } from "./read/heads/sealed-peers.ts";
-import type { Cluster } from "./cluster/ports.ts";
-import type { FoundHealth } from "./cluster/shown-health.ts";
-import { AppendHandler } from "./cluster/append-handler.ts";
-import { AppendSenders } from "./cluster/append-senders.ts";
-import { ArrivalRegister } from "./cluster/arrival-register.ts";
-import { HeldAcks } from "./cluster/held-acks.ts";
-import type { BuildInfo } from "./process/build-info.ts";
-import type { Compute, InsertedRecord } from "./compute/compute.ts";
-import type { Config } from "./config/config.ts";
-import type { DiskSpace } from "./process/data-disk.ts";
-import { limitsFor, printLimits } from "./config/limits.ts";
-import type { LimitsInForce } from "./config/limits.ts";
-import { printAddress } from "./config/setting.ts";
-import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
-import { AMPLE_MEMORY } from "./process/memory-plan.ts";
-import type { MemoryPlan } from "./process/memory-plan.ts";
-import { ByteBudget } from "./read/read-ahead.ts";
-import { spanAbove } from "./read/read-plan.ts";
-import { QueuedSource } from "./read/queued-source.ts";
-import type { Pin } from "./read/query-scanner.ts";
-import { Reader } from "./read/reader.ts";
-import { recheckObject } from "./read/recheck-object.ts";
-import { SegmentSource } from "./read/segment-source.ts";
-import { UnreadableObjects } from "./read/unreadable-objects.ts";
-import { notReadyBecause } from "./process/readiness.ts";
-import { StartProgress } from "./process/start-progress.ts";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
+import { aloneCluster } from "./cluster/alone.ts";
+import { HeldAcks } from "./cluster/held-acks.ts";
+import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
+import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
+import type { Cluster } from "./cluster/ports.ts";
+import type { FoundHealth } from "./cluster/shown-health.ts";
+import { composeMember } from "./compose-member.ts";
+import type { Member, MemberModules } from "./compose-member.ts";
+import type { Compute, InsertedRecord } from "./compute/compute.ts";
+import type { Config } from "./config/config.ts";
+import { limitsFor, printLimits } from "./config/limits.ts";
+import type { LimitsInForce } from "./config/limits.ts";
+import { printConfig, printConfigDiff, printDefaultConfig, printRuntimeConfig } from "./config/print-config.ts";
+import { printAddress } from "./config/setting.ts";
+import { dueAfterMsOf } from "./member/due-time.ts";
+import type { BuildInfo } from "./process/build-info.ts";
+import type { DiskSpace } from "./process/data-disk.ts";
+import { AMPLE_MEMORY } from "./process/memory-plan.ts";
+import type { MemoryPlan } from "./process/memory-plan.ts";
+import { notReadyBecause } from "./process/readiness.ts";
+import { StartProgress } from "./process/start-progress.ts";
+import { sealedPeers } from "./read/heads/sealed-peers.ts";
+import type { Pin } from "./read/query-scanner.ts";
+import { QueuedSource } from "./read/queued-source.ts";
+import { ByteBudget } from "./read/read-ahead.ts";
+import { spanAbove } from "./read/read-plan.ts";
+import { Reader } from "./read/reader.ts";
+import { recheckObject } from "./read/recheck-object.ts";
+import { SegmentSource } from "./read/segment-source.ts";
+import { UnreadableObjects } from "./read/unreadable-objects.ts";
+import { SegmentMemory } from "./release/segment-memory.ts";
 import { ActiveSeries } from "./write/active-series.ts";
-import { ArrivalAgreement } from "./write/arrival-agreement.ts";
 import { ArrivalTimes } from "./write/arrival-times.ts";
 import { ClusterUsage } from "./write/cluster-usage.ts";
-import { Hints } from "./write/hints.ts";
-import { Placement } from "./write/placement.ts";
-import { Replicator } from "./write/replicator.ts";
 import { WriteHealth } from "./write/write-health.ts";
-import { Writer } from "./write/writer.ts";
+import { writePath } from "./write/write-path.ts";
+import type { Writer } from "./write/writer.ts";
 
 /** How often the log says how far the replay is. */
 const REPLAY_LOG_INTERVAL_MS = 1_000;
@@ -132,13 +121,6 @@ interface Engines {
   readonly writeHealth: WriteHealth;
   readonly writer: Writer;
   readonly reader: Reader;
-}
-
-/** What a member of a cluster has besides. */
-interface Member {
-  readonly cluster: JoinedCluster;
-  readonly release: ClusterRelease;
-  readonly commands: MemberCommands;
 }
 
 /** What the replay leaves behind. */
@@ -399,48 +381,26 @@ export class Node {
       },
       { head, compute, bucket: link.guarded, local, catalog, generations, ...(segmentMemory && { listener: segmentMemory }), clock, uploadClock: bucketClock, logger, metrics },
     );
-    const senders = new AppendSenders({ cluster, clock });
-    this.#closers.push(() => Promise.resolve(senders.stop()));
-    const placement = new Placement({ cluster, storeId: () => head.storeId, limitsOf: (tenant) => limitsFor(this.#limits, tenant), silent: () => senders.silent });
-    const register = new ArrivalRegister({}, { clock });
-    cluster.peers.handle("arrival", async (_from, body) => register.handle(body));
-    const hints = new Hints({}, { cluster, head, senders, clock, logger, metrics });
-    this.#closers.push(() => Promise.resolve(hints.stop()));
+    const writing = writePath({
+      ...this.#modules,
+      activeSeries,
+      arrivalTimes,
+      cluster,
+      head,
+      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
+      floorOf: (tenant) => catalog.floorOf(tenant),
+      openGeneration: () => generations.open,
+      refusesBecause: () => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause),
+    });
+    this.#closers.push(() => Promise.resolve(writing.stop()));
     const heldAcks = new HeldAcks(head.sealed().map(({ key }) => key), { cluster, head });
     flusher.onProgress(() => heldAcks.refresh());
     if (joined !== undefined) this.usage.start(joined);
     this.#closers.push(() => Promise.resolve(this.usage.stop()));
-    const floorOf = (tenant: TenantId): number => catalog.floorOf(tenant);
-    const refusesBecause = (): string | undefined => (this.#phase === "stopping" ? "it is stopping" : link.waitsBecause);
-    const appends = new AppendHandler({}, { cluster, head, floorOf, refusesBecause, clock, logger, metrics });
-    cluster.peers.handle("append", (from, body) => appends.handle(from, body));
-    const writer = new Writer({
-      activeSeries,
-      arrivalTimes,
-      arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
-      cluster,
-      compute,
-      head,
-      clock,
-      replicator: new Replicator({
-        cluster,
-        head,
-        senders,
-        placement,
-        onUnkept: (identity, member) => hints.note(identity, member),
-        clock,
-        metrics,
-      }),
-      limitsFor: (tenant) => limitsFor(this.#limits, tenant),
-      floorOf,
-      openGeneration: () => generations.open,
-      refusesBecause,
-    });
-    const member = joined && segmentMemory && this.#composeMember(joined, { segmentMemory, catalog, flusher, head, link, local, source });
-    const heads = member && segmentMemory && this.#composeHeads(member, { segmentMemory, catalog, generations, head, link, local });
+    const member = joined && segmentMemory && this.#composeMember(joined, { segmentMemory, catalog, flusher, generations, head, link, local, source });
     const reader = new Reader({
       clock,
-      heads,
+      heads: member?.heads,
       compute,
       segments: new SegmentSource({ objects, unreadable }),
       unreadable,
@@ -457,45 +417,17 @@ export class Node {
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { cluster, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer, reader };
+    return { cluster, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
   }
 
-  #composeMember(
-    cluster: JoinedCluster,
-    { segmentMemory, link, ...parts }: Pick<Engines, "catalog" | "flusher" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory; readonly source: ObjectSource },
-  ): Member {
-    const { clock, lastRefusals, logger, metrics } = this.#modules;
-    const { head } = parts;
-    const release = new ClusterRelease(
-      { dueAfterMs: dueAfterMsOf(this.#config.flushIntervalMs), cutBytesMax: () => Math.min(this.#config.flushSizeBytes, head.cutBytesMax) },
-      { ...parts, cluster, segments: segmentMemory, list: (windows, signal) => link.listWindows(windows, signal), isWritable: () => this.#notReadyBecause(undefined) === undefined, ...(lastRefusals && { lastRefusals }), clock, logger, metrics },
+  #composeMember(cluster: JoinedCluster, parts: Pick<MemberModules, "catalog" | "flusher" | "generations" | "head" | "link" | "local" | "segmentMemory" | "source">): Member {
+    const { flushIntervalMs, flushSizeBytes } = this.#config;
+    const member = composeMember(
+      { dueAfterMs: dueAfterMsOf(flushIntervalMs), cutBytesMax: () => Math.min(flushSizeBytes, parts.head.cutBytesMax) },
+      { ...this.#modules, ...parts, cluster, isWritable: () => this.#notReadyBecause(undefined) === undefined, onLeft: () => this.#modules.onLeft?.(), stopped: this.#stopped.signal },
     );
-    const leaving = new Leaving({ membership: cluster, flush: release.flush, isEmpty: () => release.isEmpty, clock, logger });
-    const commands = new MemberCommands({ cluster, leaving, onLeft: () => this.#modules.onLeft?.(), logger, stopped: this.#stopped.signal });
-    return { cluster, release, commands };
-  }
-
-  #composeHeads(
-    { cluster, release }: Member,
-    { segmentMemory, catalog, generations, head, link, local }: Pick<Engines, "catalog" | "generations" | "head" | "link" | "local"> & { readonly segmentMemory: SegmentMemory },
-  ): ClusterHeads {
-    const { clock, compute, metrics, random } = this.#modules;
-    const holder = new Holder(
-      { bootId: cluster.view.self.bootId },
-      { clock, random, compute, head, generations, catalog, matcher: release.matcher, releasedInto: segmentMemory.releasedInto, membersDigest: () => cluster.view.digest, metrics },
-    );
-    this.#closers.push(async () => holder.views.stop());
-    const sealedReads = new SealedReads({}, { catalog, localFiles: local });
-    serveHolder({ peers: cluster.peers, holder: () => holder, sealedReads: () => sealedReads });
-    return new ClusterHeads({
-      clock,
-      cluster,
-      holder,
-      metrics,
-      addByMeta: (heard, origin) => catalog.addByMeta(heard, origin),
-      refresh: (signal) => link.refreshForReader(signal),
-      listBeganMs: (fromMs) => link.listBeganMs(fromMs),
-    });
+    this.#closers.push(() => Promise.resolve(member.stopReading()));
+    return member;
   }
 
   #onListed(): void {
@@ -564,7 +496,10 @@ export class Node {
 
   #notReadyBecause(of: "queries" | undefined): string | undefined {
     if (this.#phase === "stopping") return "stopping";
-    if (this.#phase === "starting") return this.#progress.words;
+    if (this.#phase === "starting") {
+      const refusal = this.#engines?.member?.cluster.refusedBecause;
+      return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
+    }
     const { link, member, writeHealth } = this.#replayed;
     return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
   }

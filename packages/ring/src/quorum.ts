@@ -4,8 +4,3 @@
 export function majorityOf(count: number): number {
   return Math.floor(count / 2) + 1;
 }
-
-/** How many of `count` may fail while a majority answers. */
-export function toleratedFailures(count: number): number {
-  return Math.max(0, count - majorityOf(count));
-}

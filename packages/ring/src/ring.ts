@@ -17,7 +17,7 @@ import { tokensOf } from "./tokens.ts";
 
 /** A point is a token times 2^14 and its member's index: it sorts as a double, and a double holds it exactly. */
 const INDEX_BITS = 14;
-export const RING_MEMBERS_MAX: number = 2 ** INDEX_BITS;
+const RING_MEMBERS_MAX: number = 2 ** INDEX_BITS;
 const TOKEN_SPACE = 2 ** 32;
 
 export class Ring {

@@ -141,6 +141,11 @@ export class PeerLinks {
     return [...this.#current.values()].map(({ peer }) => peer);
   }
 
+  /** Why the last link was refused, by this side or by the other; undefined: none was. */
+  get lastRefusal(): string | undefined {
+    return this.#refusals.last;
+  }
+
   isLinked(member: string): boolean {
     return this.#current.has(member);
   }

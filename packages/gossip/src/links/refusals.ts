@@ -18,6 +18,7 @@ export class Refusals {
   readonly #counts = new Map<RefusalReason, number>();
   /** Peer and reason -> when it was logged, oldest first. */
   readonly #loggedMs = new Map<string, number>();
+  #last: string | undefined;
 
   constructor({ clock, logger, metrics }: { readonly clock: Clock; readonly logger: Logger; readonly metrics: Metrics }) {
     this.#clock = clock;
@@ -25,8 +26,14 @@ export class Refusals {
     metrics.readCounter("pyromesh_peer_refusals_total", "Links between members that were refused or closed, by either side, by reason.", () => [...this.#counts].map(([reason, value]) => ({ labels: { reason }, value })));
   }
 
+  /** The sentence of the last refusal; undefined: there was none. */
+  get last(): string | undefined {
+    return this.#last;
+  }
+
   /** `peer`: what names it in the log. */
   note(reason: RefusalReason, peer: string, sentence: string, fields: Readonly<Record<string, unknown>>): void {
+    this.#last = sentence;
     this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
     const key = `${peer} ${reason}`;
     const nowMs = this.#clock.monotonicMs();

@@ -93,7 +93,7 @@ describe("pyromesh dev", () => {
     while (world.out === "") await new Promise((resolve) => setImmediate(resolve));
     world.processes[1]!.end("SIGKILL");
     await new Promise((resolve) => setImmediate(resolve));
-    expect(world.notes).to.include("node-2 | ended: SIGKILL; it is started again by: pyromesh serve --node-name node-2 --data-dir ./data/dev/2 ");
+    expect(world.notes).to.include("node-2 | ended: SIGKILL; in this folder it is started again by: pyromesh serve --node-name node-2 --data-dir ./data/dev/2 ");
     expect(world.processes[0]!.stops).to.equal(0);
     world.stopping.abort();
     expect(await running).to.equal(0);

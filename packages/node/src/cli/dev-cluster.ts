@@ -56,7 +56,7 @@ export async function runDevCluster(options: DevClusterOptions, modules: DevClus
     nodes.map(async ({ index, name, process }) => {
       const how = await process.ended;
       // Of one that was killed to see what happens: how it comes back, in another terminal.
-      const again = isReady && !signal.aborted ? `; it is started again by: pyromesh ${devNodeArgs(options, index).join(" ")}` : "";
+      const again = isReady && !signal.aborted ? `; in this folder it is started again by: pyromesh ${devNodeArgs(options, index).join(" ")}` : "";
       terminal.note(devLine({ name, index }, `ended: ${how}${again}`, terminal.isNoteTty));
       if (isReady || giveUp.signal.aborted) return;
       hasFailed = true;

@@ -183,6 +183,11 @@ export class JoinedCluster implements Cluster {
     });
   }
 
+  /** Why it is not known to others yet, as far as one of them has said so. */
+  get refusedBecause(): string | undefined {
+    return this.view.self.state === "joining" ? this.#links.lastRefusal : undefined;
+  }
+
   async stop(): Promise<void> {
     this.#mark?.stop();
     this.membership.stop();

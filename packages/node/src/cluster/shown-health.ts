@@ -1,7 +1,7 @@
 /** What `/api/v1/cluster/health` shows, of what the members said of themselves. */
 import type { ClusterHealth as ShownHealth } from "@pyromesh/api";
 
-/** As `background/cluster-health.ts` makes it. */
+/** As `member/cluster-health.ts` makes it. */
 export interface FoundHealth {
   readonly mayStopOne: boolean;
   readonly because: readonly string[];
