@@ -9,7 +9,10 @@ import { expect } from "chai";
 const main = path.join(path.dirname(fileURLToPath(import.meta.url)), "dist/main.js");
 
 /** Seeds that once failed, each with what it found. */
-const REGRESSIONS = [];
+const REGRESSIONS = [
+  { seed: 26, nodes: 3, story: "a takeover asks again: a record that reached rank 0 a moment later is flushed once" },
+  { seed: 41, nodes: 5, story: "a list of fewer stores than its acks is not sent: the push is refused for now, and not for good" },
+];
 
 /** A process of its own, since it takes the real clock away from whoever runs in it. */
 function runSim(...args) {
@@ -77,9 +80,9 @@ describe("simulator", function () {
     expect(status, lines.join("\n")).to.equal(0);
   });
 
-  for (const { seed, story } of REGRESSIONS) {
+  for (const { seed, nodes, story } of REGRESSIONS) {
     it(`seed ${seed}: ${story}`, async () => {
-      const [report] = await reportsOf(seed, 1);
+      const [report] = await reportsOf(seed, 1, "--nodes", String(nodes));
       expect(report.failure).to.equal(undefined);
     });
   }

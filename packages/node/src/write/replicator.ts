@@ -187,7 +187,8 @@ class Replication implements Keeping {
     if (this.#round < ROUNDS_MAX) {
       const failed = new Set(this.#failures.map(({ rank }) => rank.member));
       const next = this.#modules.placement.without(this.#record, failed);
-      if (next.ranks.some(({ storeId }) => !this.#asked.has(storeId))) return this.#send(next);
+      // A list of fewer stores than its acks is malformed: nobody would take it.
+      if (next.ranks.length >= next.acks && next.ranks.some(({ storeId }) => !this.#asked.has(storeId))) return this.#send(next);
     }
     this.#answer(this.#tooFew(count));
   }
