@@ -187,6 +187,11 @@ export class Membership {
     this.#change((nowMs) => this.#table.noteBucketReplication(replication, nowMs));
   }
 
+  /** What `noteBucketReplication` was told last, in this process or an earlier one. */
+  get bucketReplication(): number | undefined {
+    return this.#table.bucketReplication;
+  }
+
   /** What the bucket should say of replication and does not: put it there, then call `noteBucketReplication`. Look again after each change. */
   get wantedReplication(): number | undefined {
     return this.#table.wantedReplication;

@@ -607,6 +607,11 @@ export class MemberTable {
     return this.#digest.text;
   }
 
+  /** What the bucket was last seen to hold of replication; undefined: it was never read. */
+  get bucketReplication(): number | undefined {
+    return this.#replication.bucket;
+  }
+
   /** Of 256 buckets of the table, 8 bytes each. */
   get bucketDigests(): Uint8Array {
     return this.#digest.buckets;

@@ -4,15 +4,19 @@
  *
  *   read ──► noteBucketReplication ──► wantedReplication? ──put──► read again
  *
- * What must stay true: what is noted was read from the bucket, so an operator's lower value is seen, and a put whose outcome is unknown is not taken for done.
+ * What must stay true: what is noted was read from the bucket, so an operator's lower value is seen, and a put whose outcome is unknown is not taken for done. A lower
+ * value than the one before counts only when a second read, well after the first, shows it too: one LIST of a bucket may be late, and under a lower value
+ * this node would say that it holds records under fewer acks.
  */
 import { messageOf } from "@pyromesh/base";
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import { putReplication, readReplication } from "@pyromesh/block";
 import type { Bucket } from "@pyromesh/block";
 
-/** Also where no LIST comes: an operator's lower value is in force within a minute. */
+/** Also where no LIST comes: an operator's lower value is in force within two minutes. */
 const INTERVAL_MS = 60_000;
+/** Between the two reads that a lower value needs: longer than a LIST is late. */
+const LOWER_MS = 30_000;
 /** While the bucket was never read, which keeps pushes out, or a value waits to be put. */
 const RETRY_MS = 2_000;
 
@@ -20,6 +24,8 @@ const RETRY_MS = 2_000;
 export interface MarkedMembership {
   /** What the bucket should say and does not. */
   readonly wantedReplication: number | undefined;
+  /** What was noted last, in this process or an earlier one; undefined: nothing was. */
+  readonly bucketReplication: number | undefined;
   noteBucketReplication(replication: number): void;
   onChange(listener: () => void): () => void;
 }
@@ -38,6 +44,8 @@ export class ReplicationMark {
   #syncing: Promise<void> | undefined;
   #timer: Timer | undefined;
   #isRead = false;
+  /** When a read first showed less than is known; undefined: the last one did not. */
+  #lowerSinceMs: number | undefined;
   #unfollow: () => void = () => {};
 
   constructor(modules: ReplicationMarkModules) {
@@ -70,22 +78,33 @@ export class ReplicationMark {
     const { bucket, clock, logger, membership } = this.#modules;
     const { signal } = this.#stopped;
     try {
-      membership.noteBucketReplication(await readReplication(bucket, signal));
+      this.#note(await readReplication(bucket, signal));
       this.#isRead = true;
       const wanted = membership.wantedReplication;
       if (wanted === undefined) return;
       await putReplication(bucket, wanted, clock.nowMs(), signal);
-      membership.noteBucketReplication(await readReplication(bucket, signal));
+      this.#note(await readReplication(bucket, signal));
       logger.info("the replication in the bucket rose", { replication: wanted });
     } catch (error) {
       if (!signal.aborted) logger.warn("the replication in the bucket could not be read or raised; it is tried again", { reason: messageOf(error) });
     }
   }
 
+  #note(replication: number): void {
+    const { clock, membership } = this.#modules;
+    const { bucketReplication: known } = membership;
+    if (known !== undefined && replication < known) {
+      this.#lowerSinceMs ??= clock.monotonicMs();
+      if (clock.monotonicMs() - this.#lowerSinceMs < LOWER_MS) return;
+    }
+    this.#lowerSinceMs = undefined;
+    membership.noteBucketReplication(replication);
+  }
+
   #syncLater(): void {
     if (this.#stopped.signal.aborted) return;
     const { clock, membership } = this.#modules;
     this.#timer?.cancel();
-    this.#timer = clock.after(this.#isRead && membership.wantedReplication === undefined ? INTERVAL_MS : RETRY_MS, () => void this.sync());
+    this.#timer = clock.after(this.#lowerSinceMs !== undefined ? LOWER_MS : this.#isRead && membership.wantedReplication === undefined ? INTERVAL_MS : RETRY_MS, () => void this.sync());
   }
 }
