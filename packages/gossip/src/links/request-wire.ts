@@ -124,7 +124,7 @@ export class RequestWire {
     const waiting = [...this.#sent.values()];
     this.#sent.clear();
     for (const { reply, reject } of waiting) {
-      if (reply !== undefined) this.#load.replyBytes -= reply.length;
+      if (reply !== undefined) this.#load.add("replyBytes", -reply.length);
       reject(error);
     }
     this.#abandoned.clear();
@@ -151,13 +151,13 @@ export class RequestWire {
     if (length > this.#budget.bodyBytesMax) throw malformed(`a reply of ${length} bytes`);
     sent.isErrorReply = kind === "error";
     if (isWhole) return this.#settle(id, sent, bytes);
-    if (this.#load.replyBytes + length > this.#budget.bytesMax) {
+    if (this.#load.isFull("replyBytes", length, this.#budget)) {
       this.#sent.delete(id);
       this.#abandoned.set(id, { bytes: undefined, length, filledBytes: bytes.length });
       sent.queue.cancel(sent.outgoing);
       return sent.reject(busy(`replies of ${this.#link.peer.name} with ${this.#load.replyBytes} bytes are on their way`));
     }
-    this.#load.replyBytes += length;
+    this.#load.add("replyBytes", length);
     sent.reply = { bytes: new Uint8Array(length), length, filledBytes: 0 };
     fill(sent.reply, bytes);
   }
@@ -168,7 +168,7 @@ export class RequestWire {
     if (assembly === undefined) throw malformed("the rest of a reply that never began");
     if (!fill(assembly, bytes)) return;
     if (sent === undefined) return void this.#abandoned.delete(id);
-    this.#load.replyBytes -= assembly.length;
+    this.#load.add("replyBytes", -assembly.length);
     sent.reply = undefined;
     this.#settle(id, sent, assembly.bytes!);
   }
@@ -182,7 +182,7 @@ export class RequestWire {
   }
 
   #abandon(id: number, reply: Assembly): void {
-    this.#load.replyBytes -= reply.length;
+    this.#load.add("replyBytes", -reply.length);
     reply.bytes = undefined;
     this.#abandoned.set(id, reply);
     this.#checkAbandoned();
@@ -196,12 +196,12 @@ export class RequestWire {
 
   #takeRequest(channel: Channel, { method, id, length, bytes }: BodyFrame & { kind: "request" }): void {
     if (this.#taken.has(id)) throw malformed("two requests with one id");
-    const { countMax, bytesMax, bodyBytesMax } = this.#budget;
+    const { countMax, bodyBytesMax } = this.#budget;
     if (length > bodyBytesMax) throw malformed(`a request of ${length} bytes`);
     const load = this.#load;
     const isWhole = bytes.length === length;
     if (this.#taken.size >= countMax * 2 || this.#queueOf(channel).length > countMax * 4) return this.#link.refuse("over-budget", "it sent more requests than its budget allows, and takes no replies");
-    const isRefused = load.takenCount >= countMax || load.takenBytes + length > bytesMax;
+    const isRefused = load.takenCount >= countMax || load.isFull("takenBytes", length, this.#budget);
     const assembly: Assembly = { bytes: isRefused || isWhole ? undefined : new Uint8Array(length), length, filledBytes: 0 };
     if (isRefused) {
       if (!isWhole) {
@@ -210,8 +210,8 @@ export class RequestWire {
       }
       return this.#answer(channel, id, "error", encodeError(busy(`${load.takenCount} requests of this member with ${load.takenBytes} bytes are not answered yet`)), nothing);
     }
-    load.takenCount++;
-    load.takenBytes += length;
+    load.add("takenCount", 1);
+    load.add("takenBytes", length);
     const taken: Taken = { method, channel, length, heldBytes: length, assembly, controller: new AbortController() };
     this.#taken.set(id, taken);
     if (isWhole) void this.#run(id, taken, bytes);
@@ -245,7 +245,7 @@ export class RequestWire {
     });
     if (this.#isEnded) return; // `end` has given the bytes back
     if (signal.aborted) return this.#finish(id, taken);
-    this.#load.takenBytes += reply.length - taken.heldBytes; // the request's body is of no use any more
+    this.#load.add("takenBytes", reply.length - taken.heldBytes); // the request's body is of no use any more
     taken.heldBytes = reply.length;
     this.#answer(taken.channel, id, kind, reply, () => {
       if (!this.#isEnded) this.#finish(id, taken);
@@ -264,8 +264,8 @@ export class RequestWire {
     this.#taken.delete(id);
     if (taken.controller === undefined) return;
     taken.controller = undefined;
-    this.#load.takenCount--;
-    this.#load.takenBytes -= taken.heldBytes;
+    this.#load.add("takenCount", -1);
+    this.#load.add("takenBytes", -taken.heldBytes);
   }
 }
 

@@ -212,6 +212,29 @@ describe("requests between members", () => {
       expect(await Promise.all([one, other])).to.deep.equal(["ok", "ok"]);
     });
 
+    it("the bytes of all peers together are bounded too, each way, and are given back", async () => {
+      const rig = LinkRig.inMemory();
+      const budget = { ...BUDGET, allBytesMax: 1500 };
+      const a = await rig.start("a", { budget });
+      const others = await Promise.all(["b", "c"].map((name) => rig.start(name)));
+      const held: (() => void)[] = [];
+      for (const { requests } of others) {
+        requests.handle("scan", async () => {
+          await new Promise<void>((resolve) => held.push(resolve));
+          return NOTHING;
+        });
+      }
+      const first = [a.requests.request("b", "scan", new Uint8Array(900), TIMEOUT), a.requests.request("c", "scan", new Uint8Array(600), TIMEOUT)];
+      expect(await outcome(a.requests.request("c", "scan", new Uint8Array(1), TIMEOUT)), "within the budget of c, beyond that of all").to.equal("PEER_BUSY");
+      await turns();
+      for (const release of held.splice(0)) release();
+      await Promise.all(first);
+      const again = a.requests.request("c", "scan", new Uint8Array(900), TIMEOUT);
+      await turns();
+      for (const release of held.splice(0)) release();
+      expect(await outcome(again)).to.equal("ok");
+    });
+
     it("a peer's requests beyond the budget are answered with PEER_BUSY, and never reach the handler", async () => {
       const rig = LinkRig.inMemory();
       const [a, b] = [await rig.start("a"), await rig.start("b", { budget: BUDGET })];

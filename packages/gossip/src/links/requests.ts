@@ -1,13 +1,13 @@
 /**
  * Requests between members: many at a time on one link, each with an id, each side asking and answering. `append` has the channel `push`, all others `read`.
  *
- * Bounds, for each peer: requests under way and bytes of their bodies, in both directions. Beyond them this node's own requests are refused with PEER_BUSY before
+ * Bounds, for each peer: requests under way and bytes of their bodies, in both directions; and their bytes for all peers together. Beyond them this node's own requests are refused with PEER_BUSY before
  * anything is sent, and the peer's are answered with PEER_BUSY. So a peer that is slow or stopped costs no more than that, and the others nothing.
  */
 import { CodedError, messageOf, unavailable, type Clock, type Histogram, type Logger, type Metrics, type Timer } from "@pyromesh/base";
 import { decodeBodyFrame, METHODS, type PeerMethod } from "./frame.ts";
 import type { LinkedPeer, ProvenLink } from "./link-session.ts";
-import { busy, PEER_BUDGET, type PeerBudget, type PeerLoad } from "./peer-budget.ts";
+import { busy, PEER_BUDGET, PeerLoad, type PeerBudget } from "./peer-budget.ts";
 import type { LinkUser, PeerLinks } from "./peer-links.ts";
 import type { Channel } from "./peer-network.ts";
 import { RequestWire, type Sent, type Served } from "./request-wire.ts";
@@ -45,6 +45,8 @@ export class PeerRequests implements LinkUser {
   readonly #budget: PeerBudget;
   readonly #handlers = new Map<PeerMethod, PeerHandler>();
   readonly #wires = new Map<ProvenLink, RequestWire>();
+  /** What is under way with all members. */
+  readonly #all = new PeerLoad();
   /** By the member's name. One with nothing under way is removed with its link. */
   readonly #loads = new Map<string, PeerLoad>();
   readonly #sentSeconds: Histogram;
@@ -129,7 +131,7 @@ export class PeerRequests implements LinkUser {
 
   #loadOf(member: string): PeerLoad {
     let load = this.#loads.get(member);
-    if (load === undefined) this.#loads.set(member, (load = { sentCount: 0, sentBytes: 0, replyBytes: 0, takenCount: 0, takenBytes: 0 }));
+    if (load === undefined) this.#loads.set(member, (load = new PeerLoad(this.#all)));
     return load;
   }
 
@@ -141,18 +143,18 @@ export class PeerRequests implements LinkUser {
   }
 
   async #send(member: string, method: PeerMethod, body: Uint8Array, { timeoutMs, signal }: PeerRequestOptions): Promise<Uint8Array> {
-    const { countMax, bytesMax, bodyBytesMax } = this.#budget;
+    const { countMax, bodyBytesMax } = this.#budget;
     signal?.throwIfAborted();
     if (body.length > bodyBytesMax) throw new CodedError({ code: "PEER_BODY_TOO_LARGE", kind: "resource_exhausted", message: `a request of ${body.length} bytes to ${member} is longer than ${bodyBytesMax} bytes` });
     const load = this.#loadOf(member);
-    if (load.sentCount >= countMax || load.sentBytes + body.length > bytesMax) throw busy(`${load.sentCount} requests with ${load.sentBytes} bytes to ${member} are not answered yet`);
-    load.sentCount++;
-    load.sentBytes += body.length;
+    if (load.sentCount >= countMax || load.isFull("sentBytes", body.length, this.#budget)) throw busy(`${load.sentCount} requests with ${load.sentBytes} bytes to ${member} are not answered yet`);
+    load.add("sentCount", 1);
+    load.add("sentBytes", body.length);
     try {
       return await this.#exchange(member, method, body, timeoutMs, signal);
     } finally {
-      load.sentCount--;
-      load.sentBytes -= body.length;
+      load.add("sentCount", -1);
+      load.add("sentBytes", -body.length);
       if (load.sentCount === 0) this.#forgetLoad(member);
     }
   }

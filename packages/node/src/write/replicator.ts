@@ -154,7 +154,10 @@ class Replication implements Keeping {
     this.#modules.senders.of(rank.member).send(sending, isForced);
   }
 
-  /** What other members' stores check after the sync holds for this one as well (append-handler.ts). */
+  /**
+   * What other members' stores check after the sync holds for this one as well (append-handler.ts). That a store of the list was lost meanwhile need not be
+   * asked here: this node counts no ack of a store that it knows as lost.
+   */
   #lateRefusal({ acks }: Placed, { storeId }: PlacedRank, keptStores: readonly Uint8Array[] | undefined): CodedError | undefined {
     const { cluster } = this.#modules;
     const { view } = cluster;
