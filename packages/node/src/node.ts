@@ -12,10 +12,10 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, toHex, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
-import { Catalog, ObjectReader, PlacedSource } from "@pyromesh/block";
+import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
 import type { Head, HeadModules } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { BucketLink } from "./background/bucket-link.ts";
@@ -23,6 +23,7 @@ import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { aloneCluster } from "./cluster/alone.ts";
+import { isFirstMember } from "./cluster/founding.ts";
 import { HeldAcks } from "./cluster/held-acks.ts";
 import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
 import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
@@ -147,6 +148,8 @@ export class Node {
   /** Undefined until the head is replayed. */
   #engines: Engines | undefined;
   #phase: "starting" | "ready" | "stopping" = "starting";
+  /** The data directory wrote to its bucket before this start. */
+  #wasMarked = false;
   #replaying: Promise<Engines> | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -201,9 +204,9 @@ export class Node {
     await this.replay();
     const { catalog, flusher, head, link, member, writeHealth } = this.#replayed;
     await writeHealth.start();
-    const wasMarked = head.bucketMark !== undefined;
+    this.#wasMarked = head.bucketMark !== undefined;
     await link.start((words) => this.#progress.begin(words), this.#stopped.signal);
-    if (member !== undefined && this.#stopping === undefined) await this.#join(member, { wasMarked });
+    if (member !== undefined && this.#stopping === undefined) await this.#join(member);
     // A stop that began meanwhile goes on: it must not find the node taking pushes again.
     if (this.#stopping !== undefined) return;
     this.#phase = "ready";
@@ -212,16 +215,33 @@ export class Node {
   }
 
   /** Resolves when this node is a full member of its cluster. */
-  async #join({ cluster, release }: Member, { wasMarked }: { readonly wasMarked: boolean }): Promise<void> {
-    const { head, link } = this.#replayed;
+  async #join({ cluster, release }: Member): Promise<void> {
+    const { link } = this.#replayed;
     this.#checkStore();
     this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
-    const { founder } = link;
-    // A bucket from before there were clusters names no founder: whoever wrote to it goes on, with others that join it.
-    const isFirst = founder === "self" || (founder === "unnamed" && wasMarked) || (this.#config.join.length === 0 && wasMarked);
-    cluster.start({ isFounder: this.#config.isBucketInit || (isFirst && head.bucketMark !== undefined), bucket: link.guarded });
+    cluster.start({ bucket: link.guarded });
+    await this.#foundIfFirst();
     release.start();
     await cluster.joined(this.#stopped.signal);
+  }
+
+  /** At the start, and after each LIST until this node has joined: the bucket may not have answered before. */
+  async #foundIfFirst(): Promise<void> {
+    const { bucket, head, link, member } = this.#engines ?? {};
+    if (bucket === undefined || head === undefined || link === undefined || member?.cluster.mayFound !== true) return;
+    try {
+      const isFirst = isFirstMember({
+        isInit: this.#config.isBucketInit,
+        founder: link.founder,
+        wasMarked: this.#wasMarked,
+        hasJoins: this.#config.join.length > 0,
+        hasData: head.storeCountMin !== undefined || head.givenOrdinalCount > 0,
+        bucketReplication: await readReplication(bucket, this.#stopped.signal),
+      });
+      if (isFirst && member.cluster.mayFound) member.cluster.found();
+    } catch (error) {
+      this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
+    }
   }
 
   /** A loss in the head, or a copied data directory, makes the store take another id. For the other members that is another store, which joins anew: at the next start. */
@@ -433,6 +453,7 @@ export class Node {
   #onListed(): void {
     this.#engines?.member?.cluster.onListed();
     this.#engines?.member?.release.onListed();
+    void this.#foundIfFirst();
     this.#checkStore();
   }
 

@@ -75,7 +75,7 @@ export class JoinedCluster implements Cluster {
   readonly #secrets: ClusterSecrets;
   readonly #modules: JoinedClusterModules;
   /** This store has been full, at some time before. So it founds nothing: where it was forgotten since, it joins anew. */
-  readonly #hasJoined: boolean;
+  #hasJoined: boolean;
   #mark: ReplicationMark | undefined;
 
   private constructor(modules: JoinedClusterModules, parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean }) {
@@ -145,13 +145,26 @@ export class JoinedCluster implements Cluster {
     }
   }
 
-  /** `isFounder`: this node made the bucket's identity, or an operator's word founds the cluster anew. `bucket` refuses a put where it is not the right one. */
-  start({ isFounder, bucket }: { readonly isFounder: boolean; readonly bucket: Bucket }): void {
+  /** `bucket` refuses a put where it is not the right one. */
+  start({ bucket }: { readonly bucket: Bucket }): void {
     const { membership } = this;
-    if (isFounder && !this.#hasJoined) membership.found();
+    membership.onChange(({ self }) => {
+      if (self.state !== "joining") this.#hasJoined = true;
+    });
     membership.start();
     this.#mark = new ReplicationMark({ ...this.#modules, bucket, membership });
     this.#mark.start();
+  }
+
+  /** It has started, and this store has never been full: it may be the first member (founding.ts). */
+  get mayFound(): boolean {
+    return this.#mark !== undefined && !this.#hasJoined;
+  }
+
+  /** It is full without anybody's acknowledgement. */
+  found(): void {
+    this.#hasJoined = true;
+    this.membership.found();
   }
 
   /**
