@@ -328,6 +328,11 @@ export class Head {
     return this.#replayed().holds(identity);
   }
 
+  /** The rank under which a record is on its way into the head; undefined: it is not. Whether it gets there is not known yet. */
+  pendingRank(identity: Uint8Array): number | undefined {
+    return this.#replayed().pending.find(identity)?.place.rank;
+  }
+
   /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
   collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
     return collectPage(this.#replayed(), filter, into, fromSeq);
