@@ -21,12 +21,20 @@ interface MembersBody {
   readonly members?: readonly { readonly name?: string; readonly state?: string }[];
 }
 
-/** True if each node sees all of them as active, and no lost store that is not cleared. */
-export async function checkMembers(world: World): Promise<boolean> {
+/** True if each node sees all of them as active. */
+export async function areActive(world: World): Promise<boolean> {
   for (const machine of world.machines) {
     const body = await membersAt(machine);
     const active = body?.members?.filter(({ state }) => state === "active") ?? [];
     if (active.length !== world.machines.length) return false;
+  }
+  return true;
+}
+
+/** True if each node sees all of them as active, and no lost store that is not cleared. */
+export async function checkMembers(world: World): Promise<boolean> {
+  if (!(await areActive(world))) return false;
+  for (const machine of world.machines) {
     if (/^pyromesh_lost_stores [1-9]/m.test((await machine.metricsText()) ?? "")) return false;
   }
   return true;
