@@ -16,7 +16,7 @@ import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyrom
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
-import type { Head, HeadModules } from "@pyromesh/head";
+import type { FoundNotes, Head, HeadModules } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
@@ -130,6 +130,8 @@ interface Replayed {
   readonly generations: Generations;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
+  /** What left it, as far as it remembers. Undefined: the node is alone. */
+  readonly notes: FoundNotes | undefined;
 }
 
 export class Node {
@@ -356,7 +358,10 @@ export class Node {
       bucketId: () => head.bucketMark?.bucketId ?? "",
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
-    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes }, joined);
+    // What leaves the head of a node alone is not noted: nobody asks for it. Where it becomes a member again, its memory begins anew.
+    const notes = joined && (await head.beginNotes());
+    if (joined === undefined) await head.endNotes();
+    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes, notes }, joined);
     late.engines = engines;
     // After a loss in the head, a file that it does not name may be the only copy of its records.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
@@ -365,7 +370,7 @@ export class Node {
     return engines;
   }
 
-  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed, joined: JoinedCluster | undefined): Engines {
+  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes, notes }: Replayed, joined: JoinedCluster | undefined): Engines {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const httpAddress = printAddress(config.httpAddress);
@@ -390,7 +395,7 @@ export class Node {
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
       { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key), onListed: () => this.#onListed() },
     );
-    const segmentMemory = joined && new SegmentMemory({ identityBytesMax: SEGMENT_IDENTITY_BYTES_MAX }, { clock });
+    const segmentMemory = joined && new SegmentMemory({ identityBytesMax: SEGMENT_IDENTITY_BYTES_MAX, ...(notes && { found: notes }) }, { clock });
     const flusher = new Flusher(
       {
         intervalMs: config.flushIntervalMs,

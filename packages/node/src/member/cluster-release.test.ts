@@ -402,5 +402,10 @@ describe("flush, release and takeover", function () {
     world.bucket.heal();
     await world.until(isFlushed, "it is flushed");
     expect([named("a"), named("b"), named("c")]).deep.equal([[[0, true]], [[0, true]], [[0, true]]]);
+    for (const name of ALL) {
+      await world.of(name).crash();
+      await world.of(name).start();
+    }
+    expect([named("a"), named("b"), named("c")], "after power loss").deep.equal([[[0, true]], [[0, true]], [[0, true]]]);
   });
 });

@@ -157,7 +157,7 @@ export class Matcher {
     // Before the head forgets them: a query in between is told of an object in which it finds nothing new, and no query finds a record nowhere.
     releasedInto.note(object);
     onRelease(object, identities);
-    const count = await head.release(identities);
+    const count = await head.release(identities, releasedInto.noteOf(object));
     this.#released.add({}, count);
     logger.debug("released", { key: object.key, records: count });
   }
