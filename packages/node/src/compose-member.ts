@@ -67,7 +67,7 @@ export function composeMember(options: ClusterReleaseOptions, modules: MemberMod
       localFiles: modules.local,
       matcher: release.matcher,
       releasedInto: segmentMemory.releasedInto,
-      refresh: (signal) => link.refreshForReader(signal),
+      refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
       listBeganMs: (fromMs) => link.listBeganMs(fromMs),
     },
   );

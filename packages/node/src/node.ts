@@ -426,7 +426,7 @@ export class Node {
       unreadable,
       readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
-      refresh: (signal) => link.refreshForReader(signal),
+      refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,

@@ -469,6 +469,20 @@ describe("bucket link", () => {
       expect(scopes).to.deep.equal(["all", "all"]);
     });
 
+    it("a reader of the newest windows has them listed, and no others; one of older windows has everything listed", async () => {
+      await world.own(...Array.from({ length: 30 }, (_, hoursAgo) => seg(0, { hoursAgo })));
+      const link = await world.start();
+      await world.pass(1_000);
+      const beganMs = link.listBeganMs(START_MS);
+      world.bucket.calls.length = 0;
+      await link.refreshForReader(signal, START_MS + 5);
+      expect(link.listBeganMs(START_MS)).to.be.greaterThan(beganMs);
+      expect(link.listBeganMs(START_MS - 9 * WINDOW_MS)).to.equal(beganMs);
+      await world.pass(1_000);
+      await link.refreshForReader(signal, START_MS - 9 * WINDOW_MS);
+      expect(link.listBeganMs(START_MS - 9 * WINDOW_MS)).to.be.greaterThan(beganMs);
+    });
+
     it("a reader that goes away is answered at once, and the LIST goes on for the others", async () => {
       await world.own(seg(0));
       const link = await world.start();

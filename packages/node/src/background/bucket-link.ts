@@ -225,11 +225,13 @@ export class BucketLink {
   }
 
   /**
-   * `refresh` for a query that found an object gone. It does not reject where the bucket is the wrong one: `incompleteBecause` says so
-   * afterwards, and the query is refused for that.
+   * `refresh` for a query of times from `fromMs` on: a LIST of the newest windows where all of its windows are among them, else of everything. It does not reject
+   * where the bucket is the wrong one: `incompleteBecause` says so afterwards, and the query is refused for that.
    */
-  async refreshForReader(caller: AbortSignal): Promise<void> {
-    await this.refresh(caller).catch((error: unknown) => {
+  async refreshForReader(caller: AbortSignal, fromMs: number = -Infinity): Promise<void> {
+    // One window more than the LIST has: the hour may end before it begins.
+    const isNewest = windowStartOf(Math.max(0, fromMs)) > this.#newestFromMs;
+    await untilAborted(this.#list({ isWhole: !isNewest }), caller).catch((error: unknown) => {
       if (!(error instanceof NotOurs)) throw error;
     });
   }
@@ -241,6 +243,11 @@ export class BucketLink {
     const signal = AbortSignal.any([caller, this.#stopped.signal]);
     // A doubt that one leaves is settled by the next LIST of the newest windows.
     for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+  }
+
+  /** The first of the newest windows. */
+  get #newestFromMs(): number {
+    return Math.max(0, windowStartOf(this.#modules.clock.nowMs() - NEWEST_MS));
   }
 
   /** One LIST at a time. Callers that ask while one runs share the next, which lists everything where one of them asked for that. */
@@ -266,7 +273,7 @@ export class BucketLink {
     try {
       await this.#ensureOurs(signal);
       const isWholeDue = isWhole || !this.#isListed || this.#isListOld || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
-      const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
+      const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: this.#newestFromMs };
       const beganMs = clock.monotonicMs();
       const answersBeganMs = (this.#modules.answerClock ?? clock).monotonicMs();
       this.#isInDoubt = await this.#listAndSettle(scope, signal);
