@@ -71,6 +71,10 @@ export function composeMember(options: ClusterReleaseOptions, modules: MemberMod
       listBeganMs: (fromMs) => link.listBeganMs(fromMs),
     },
   );
-  serveHolder({ peers: cluster.peers, holder: () => reading.holder, sealedReads: () => reading.sealedReads });
+  const holder = (): typeof reading.holder => {
+    cluster.checkCompared();
+    return reading.holder;
+  };
+  serveHolder({ peers: cluster.peers, holder, sealedReads: () => reading.sealedReads });
   return { cluster, release, commands: new MemberCommands({ ...modules, leaving }), heads: reading.heads, stopReading: () => reading.holder.views.stop() };
 }

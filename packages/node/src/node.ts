@@ -219,7 +219,7 @@ export class Node {
     const { link } = this.#replayed;
     this.#checkStore();
     this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
-    cluster.start({ bucket: link.guarded });
+    cluster.start({ bucket: link.guarded, onRolledBack: (reason) => void this.#takeNewStore(reason) });
     await this.#foundIfFirst();
     release.start();
     await cluster.joined(this.#stopped.signal);
@@ -241,6 +241,19 @@ export class Node {
       if (isFirst && member.cluster.mayFound) member.cluster.found();
     } catch (error) {
       this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
+    }
+  }
+
+  /** The store lost what it had acknowledged. Under a new id it is another one, and what it lost counts as lost with the former. */
+  async #takeNewStore(reason: string): Promise<void> {
+    const { logger } = this.#modules;
+    logger.error("this store lacks what it acknowledged before, and takes a new id: its former one counts as lost", { reason });
+    try {
+      await this.#engines?.flusher.renumber(reason);
+      this.#checkStore();
+    } catch (error) {
+      // Not compared, it acknowledges and answers nothing; the next start compares again.
+      logger.error("a new store id could not be taken; the node takes no requests until it is started again", { error });
     }
   }
 
@@ -288,6 +301,7 @@ export class Node {
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
+        late.engines?.member?.cluster.noteCommitted();
         // What another store is to flush (rank above 0) is interned when a query or a takeover asks for it.
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
@@ -354,6 +368,7 @@ export class Node {
       heldAcks: head.storeCountMin === undefined ? Infinity : majorityOf(head.storeCountMin),
       hasSealed: head.sealed().length > 0,
       bucketId: () => head.bucketMark?.bucketId ?? "",
+      lastCommit: () => head.lastCommit,
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
     const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes }, joined);
