@@ -537,7 +537,7 @@ export class Node {
       return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
     }
     const { link, member, writeHealth } = this.#replayed;
-    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
+    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
   }
 
   #makeAdmin(): NodeAdmin {

@@ -225,7 +225,17 @@ export class JoinedCluster implements Cluster {
 
   /** Why it is not known to others yet, as far as one of them has said so. */
   get refusedBecause(): string | undefined {
-    return this.view.self.state === "joining" ? this.#links.lastRefusal : undefined;
+    return this.view.self.state === "joining" ? (this.#links.lastRefusal ?? this.membership.seedProblem?.because) : undefined;
+  }
+
+  /**
+   * Why it takes no pushes, where it founded a cluster of its own and those that it is to join do not let it in: its bucket is another one, or its secret. Undefined while others may
+   * still come, and where it needs none.
+   */
+  get isolatedBecause(): string | undefined {
+    const { acks, members } = this.view;
+    const problem = members.length === 1 && acks > 1 ? this.membership.seedProblem : undefined;
+    return problem?.isRefusal === true ? `it is the only member of its cluster, and a record must be kept by ${acks}; those that it is to join are in another one: ${problem.because}` : undefined;
   }
 
   async stop(): Promise<void> {
