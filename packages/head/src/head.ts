@@ -519,6 +519,11 @@ export class Head {
     return row === undefined ? undefined : (await this.read([row.seq]))[0];
   }
 
+  /** The number of the last commit; it and all before it are synced. It never falls, over restarts either, unless commits are lost. */
+  get lastCommit(): number {
+    return this.#replayed().nextCommit - 1;
+  }
+
   /** Every record committed so far has a smaller seq. */
   get nextSeq(): number {
     return this.#replayed().nextSeq;

@@ -221,7 +221,7 @@ export class Node {
     const { link } = this.#replayed;
     this.#checkStore();
     this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
-    cluster.start({ bucket: link.guarded });
+    cluster.start({ bucket: link.guarded, onRolledBack: (reason) => void this.#takeNewStore(reason) });
     await this.#foundIfFirst();
     release.start();
     await cluster.joined(this.#stopped.signal);
@@ -243,6 +243,19 @@ export class Node {
       if (isFirst && member.cluster.mayFound) member.cluster.found();
     } catch (error) {
       this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
+    }
+  }
+
+  /** The store lost what it had acknowledged. Under a new id it is another one, and what it lost counts as lost with the former. */
+  async #takeNewStore(reason: string): Promise<void> {
+    const { logger } = this.#modules;
+    logger.error("this store lacks what it acknowledged before, and takes a new id: its former one counts as lost", { reason });
+    try {
+      await this.#engines?.flusher.renumber(reason);
+      this.#checkStore();
+    } catch (error) {
+      // Not compared, it acknowledges and answers nothing; the next start compares again.
+      logger.error("a new store id could not be taken; the node takes no requests until it is started again", { error });
     }
   }
 
@@ -290,6 +303,7 @@ export class Node {
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
+        late.engines?.member?.cluster.noteCommitted();
         // What another store is to flush (rank above 0) is interned when a query or a takeover asks for it.
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
@@ -356,6 +370,7 @@ export class Node {
       heldAcks: head.storeCountMin === undefined ? Infinity : majorityOf(head.storeCountMin),
       hasSealed: head.sealed().length > 0,
       bucketId: () => head.bucketMark?.bucketId ?? "",
+      lastCommit: () => head.lastCommit,
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
     // What leaves the head of a node alone is not noted: nobody asks for it. Where it becomes a member again, its memory begins anew.
@@ -431,7 +446,7 @@ export class Node {
       unreadable,
       readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
-      refresh: (signal) => link.refreshForReader(signal),
+      refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
@@ -527,7 +542,7 @@ export class Node {
       return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
     }
     const { link, member, writeHealth } = this.#replayed;
-    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
+    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
   }
 
   #makeAdmin(): NodeAdmin {

@@ -38,8 +38,9 @@ export interface Cluster {
  * flush        flush now, for `POST /flush`
  * health       what a node says of itself, for `/api/v1/cluster/health`
  * usage        what a node takes of each tenant, for limits that hold for the cluster
+ * progress     the number of a store's last commit
  */
-export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage";
+export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress";
 
 export interface PeerRequestOptions {
   readonly timeoutMs: number;
