@@ -227,6 +227,10 @@ export class JoinedCluster implements Cluster {
     return this.membership.isInContact;
   }
 
+  contact(): Promise<boolean> {
+    return this.membership.contact();
+  }
+
   isLost(storeId: StoreId): boolean {
     return this.membership.isLost(storeId);
   }
