@@ -78,6 +78,11 @@ const LEARN_TIMEOUT_MS = 2000;
 /** Requests to learn that wait. Beyond it they are refused. */
 const LEARNS_MAX = 1024;
 const LEFT_REPEAT_MS = 200;
+/**
+ * Who asks for contact waits so long from when it was lost. Contact that comes back of itself does so in a round trip to a process that may have begun a moment
+ * ago. It is less than what members wait for each other's answers before they take each other for silent (2 s), since an ack may wait for it.
+ */
+const CONTACT_PATIENCE_MS = 1_500;
 
 export class Membership {
   readonly #core: MembershipCore;
@@ -97,6 +102,10 @@ export class Membership {
   #learnNumber = 0;
   #view: ClusterView | undefined;
   #timer: Timer | undefined;
+  /** Since when it is full and not in contact; undefined: it is in contact, or not full. As of the last time that it was looked at, which is at each tick at least. */
+  #outSinceMs: number | undefined;
+  /** Set while anybody waits for contact. */
+  #contactWait: ContactWait | undefined;
   #isWriting = false;
   #isJoining = false;
   #seedProblem: SeedProblem | undefined;
@@ -143,6 +152,7 @@ export class Membership {
     this.#stopped.abort(unavailable("MEMBERSHIP_STOPPED", "this node stops"));
     this.#timer?.cancel();
     this.#listeners.clear();
+    this.#endContactWait(false);
   }
 
   // ---- what others ask
@@ -159,6 +169,38 @@ export class Membership {
 
   get isInContact(): boolean {
     return this.#table.isInContact(this.#nowMs);
+  }
+
+  /**
+   * Resolves with whether this node is in contact: at once where it is, or has not been for CONTACT_PATIENCE_MS; else when it is, or when that time has passed.
+   * All who wait share one promise and one timer.
+   */
+  contact(): Promise<boolean> {
+    this.#lookAtContact();
+    if (this.#contactWait !== undefined) return this.#contactWait.outcome;
+    const nowMs = this.#nowMs;
+    if (this.isInContact) return Promise.resolve(true);
+    const leftMs = this.#outSinceMs === undefined ? 0 : this.#outSinceMs + CONTACT_PATIENCE_MS - nowMs;
+    if (leftMs <= 0 || this.#stopped.signal.aborted) return Promise.resolve(false);
+    let resolve!: (isInContact: boolean) => void;
+    const outcome = new Promise<boolean>((settle) => (resolve = settle));
+    const timer = this.#modules.clock.after(leftMs, () => this.#endContactWait(this.isInContact));
+    this.#contactWait = { outcome, resolve, timer };
+    return outcome;
+  }
+
+  #lookAtContact(): void {
+    const isInContact = this.isInContact;
+    if (isInContact || !this.#table.isFull) this.#outSinceMs = undefined;
+    else this.#outSinceMs ??= this.#nowMs;
+    if (isInContact) this.#endContactWait(true);
+  }
+
+  #endContactWait(isInContact: boolean): void {
+    const wait = this.#contactWait;
+    this.#contactWait = undefined;
+    wait?.timer.cancel();
+    wait?.resolve(isInContact);
   }
 
   isLost(storeId: StoreId): boolean {
@@ -277,6 +319,7 @@ export class Membership {
     if (this.#stopped.signal.aborted) return;
     this.#timer = this.#modules.clock.after(this.#settings.tickMs, () => {
       this.#step({ kind: "tick" });
+      this.#lookAtContact();
       this.#tickLater();
     });
   }
@@ -362,6 +405,7 @@ export class Membership {
           break;
       }
     }
+    if (isViewChanged || this.#contactWait !== undefined) this.#lookAtContact();
     if (isViewChanged) this.#announce();
   }
 
@@ -487,6 +531,12 @@ export class Membership {
     const because = refusal ?? [...unresolved, ...unreached].slice(0, SEEDS_AT_ONCE).join("; ");
     this.#seedProblem = because === "" && addresses.size > 0 ? undefined : { because: because === "" ? "no other node is named to be joined" : because, isRefusal: refusal !== undefined };
   }
+}
+
+interface ContactWait {
+  readonly outcome: Promise<boolean>;
+  readonly resolve: (isInContact: boolean) => void;
+  readonly timer: Timer;
 }
 
 const VERDICT_TEXTS = {

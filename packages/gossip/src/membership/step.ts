@@ -325,16 +325,23 @@ export class MembershipCore {
   }
 
   /**
-   * A founder that gets its first companion is out of contact the moment that the other is full, until that one has answered a probe. So whoever is out of contact
-   * asks who asks it, without waiting for its own turn, and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an
-   * interval, so that two that hear nobody else do not ask each other without an end.
+   * Where somebody else votes than before, this node may be out of contact until that one has answered a probe: a founder that gets its first companion, or
+   * each of three where one came back with an empty disk and its lost store counts as well. So whoever is out of contact asks at once who votes, who asks it,
+   * and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an interval, so that two that hear nobody
+   * else do not ask each other without an end.
    */
   #askBack(member: string, nowMs: number): void {
     const asks = this.#asks.get(member) ?? 0;
     if (asks >= ASKS_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
     this.#asks.set(member, asks + 1);
-    this.#beats.next(this.#published.incarnation, nowMs);
+    if (this.#beats.sentMs(this.#beats.current) !== nowMs) this.#beats.next(this.#published.incarnation, nowMs);
     this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+  }
+
+  /** Who was asked in this interval is not: what is left of its `ASKS_MAX` is for when it asks or answers. In a large cluster one vote costs nobody contact. */
+  #askVoters(nowMs: number): void {
+    if (!this.#detector.isFullMesh || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    for (const name of this.#liveNames()) if (this.table.isMemberFull(name) && !this.#asks.has(name)) this.#askBack(name, nowMs);
   }
 
   #tellVerdict({ name, storeId }: Entry): void {
@@ -463,6 +470,7 @@ export class MembershipCore {
     if (changes.isExchangeDue) this.#isExchangeDue = true;
     this.#isRosterStale = true;
     this.#effects.push({ kind: "view-changed" });
+    this.#askVoters(nowMs);
     this.#tellNews(nowMs);
   }
 

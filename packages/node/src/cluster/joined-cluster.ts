@@ -279,6 +279,10 @@ export class JoinedCluster implements Cluster {
     this.#progress.noteCommitted();
   }
 
+  contact(): Promise<boolean> {
+    return this.membership.contact();
+  }
+
   isLost(storeId: StoreId): boolean {
     return this.membership.isLost(storeId);
   }

@@ -49,7 +49,7 @@ export function writePath(modules: WritePathModules): WritePath {
     writer: new Writer({
       ...modules,
       arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
-      replicator: new Replicator({ ...modules, senders, placement, onUnkept: (identity, member) => hints.note(identity, member) }),
+      replicator: new Replicator({}, { ...modules, senders, placement, onUnkept: (identity, member) => hints.note(identity, member) }),
     }),
     stop: () => {
       hints.stop();
