@@ -33,6 +33,7 @@ import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logg
 import { createLibp2p } from "libp2p";
 import { GOSSIP_BYTES_MAX, type Channel, type PeerEndpoint, type PeerHandlers, type PeerLink, type PeerNetwork, type PeerNetworkOptions } from "../links/peer-network.ts";
 import { StreamLink } from "./stream-link.ts";
+import { sendFewerWindowUpdates } from "./window-updates.ts";
 
 type IncomingConnection = Parameters<NonNullable<NonNullable<NonNullable<Parameters<typeof createLibp2p>[0]>["connectionGater"]>["denyInboundConnection"]>>[0];
 type Node = Awaited<ReturnType<typeof createLibp2p>>;
@@ -287,6 +288,7 @@ class Libp2pEndpoint implements PeerEndpoint {
         connection.abort(new Error("the link ended"));
       },
     };
+    sendFewerWindowUpdates(control);
     const link = new StreamLink(init, { clock: this.#clock });
     this.#links.set(connection.id, link);
     if (!isDialled) this.#incoming.hasLink(connection.remoteAddr);
@@ -298,7 +300,11 @@ class Libp2pEndpoint implements PeerEndpoint {
   /** One after the other: their order is their priority. */
   async #openChannels(link: StreamLink, connection: Connection): Promise<void> {
     try {
-      for (const channel of ["push", "read"] as const) link.attach(channel, await connection.newStream(PROTOCOLS[channel]));
+      for (const channel of ["push", "read"] as const) {
+        const stream = await connection.newStream(PROTOCOLS[channel]);
+        sendFewerWindowUpdates(stream);
+        link.attach(channel, stream);
+      }
     } catch (error) {
       link.end(`a channel was not opened: ${messageOf(error)}`);
     }
@@ -312,6 +318,7 @@ class Libp2pEndpoint implements PeerEndpoint {
 
   #onStream(channel: Channel, stream: StreamLinkControl, connection: Connection): void {
     const link = this.#links.get(connection.id);
+    sendFewerWindowUpdates(stream);
     if (link === undefined || link.isDialled || !link.isAdmitted || !link.attach(channel, stream)) connection.abort(new Error(`the channel ${channel} may not be opened`));
   }
 

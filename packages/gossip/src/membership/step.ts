@@ -101,6 +101,8 @@ const LEFT_TOLD_AT_ONCE = 5;
 const HEARD_AGE_MAX_MS = 120_000;
 /** Probes to one member out of turn, in one interval. */
 const ASKS_MAX = 3;
+/** The same to all members together: what a small cluster needs. In a large one, where all start at once, each would answer a thousand probes with as many of its own. */
+const ASKED_MAX = ASKS_MAX * DETECTOR_SETTINGS.fullMeshMax;
 /** Words that are older are asked for by a probe: the lease would run out before a third way. */
 const WORD_AGE_MAX_MS = 3400;
 
@@ -154,6 +156,7 @@ export class MembershipCore {
   #isInContact: boolean | undefined;
   /** How often members were asked out of turn in this interval. */
   readonly #asks = new Map<string, number>();
+  #askedCount = 0;
   /** Those that are asked again at the next tick. */
   readonly #askAgain = new Set<string>();
   #effects: MembershipEffect[] = [];
@@ -272,6 +275,7 @@ export class MembershipCore {
     this.#nextBeatMs = nowMs + (isRelayed ? relayIntervalMs : detector.probeIntervalMs);
     this.#beats.next(this.#published.incarnation, nowMs);
     this.#asks.clear();
+    this.#askedCount = 0;
     this.#detect(nowMs, (actions) => this.#detector.round(nowMs, actions));
     if (isRelayed && this.table.isFull) this.#relayBeats(nowMs);
   }
@@ -328,12 +332,13 @@ export class MembershipCore {
    * Where somebody else votes than before, this node may be out of contact until that one has answered a probe: a founder that gets its first companion, or
    * each of three where one came back with an empty disk and its lost store counts as well. So whoever is out of contact asks at once who votes, who asks it,
    * and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an interval, so that two that hear nobody
-   * else do not ask each other without an end.
+   * else do not ask each other without an end, and `ASKED_MAX` times all together.
    */
   #askBack(member: string, nowMs: number): void {
     const asks = this.#asks.get(member) ?? 0;
-    if (asks >= ASKS_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    if (asks >= ASKS_MAX || this.#askedCount >= ASKED_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
     this.#asks.set(member, asks + 1);
+    this.#askedCount++;
     if (this.#beats.sentMs(this.#beats.current) !== nowMs) this.#beats.next(this.#published.incarnation, nowMs);
     this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
   }
