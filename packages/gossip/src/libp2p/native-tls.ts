@@ -77,7 +77,7 @@ async function takeSocket(connection: RawConnection, clock: Clock): Promise<Sock
   await clock.nextTurn();
   socket.pause();
   socket.removeAllListeners("data");
-  if (early.length > 0) socket.unshift(Buffer.concat(early));
+  if (early.length > 0) socket.unshift(Buffer.concat(early.splice(0)));
   return socket;
 }
 
