@@ -21,9 +21,10 @@ import type { ClusterShape } from "./served-cluster.ts";
 const USAGE = `usage: npm run bench -- cluster [cost] [idle] [kill] [overload] [options]; all four where none is named
 
   --server DIR       a checkout, built (.)
-  --pushes N         of cost, to each cluster in each round (6000)
+  --pushes N         of cost, to each cluster in each round (20000)
+  --warm N           of cost, pushes that come before those and are not counted (10000)
   --rounds N         of cost (1)
-  --in-flight N      (8)
+  --in-flight N      of cost, to each node; of overload, see there (8)
   --seconds N        of idle and of overload (30)
   --push-rate N      of kill, per second (100)
   --query-rate N     of kill, per second (10)
@@ -38,6 +39,7 @@ interface ClusterOptions {
   readonly parts: readonly string[];
   readonly server: string;
   readonly pushCount: number;
+  readonly warmCount: number;
   readonly roundCount: number;
   readonly inFlightCount: number;
   readonly seconds: number;
@@ -74,7 +76,8 @@ function readOptions(args: readonly string[]): ClusterOptions {
     allowPositionals: true,
     options: {
       server: { type: "string", default: "." },
-      pushes: { type: "string", default: "6000" },
+      pushes: { type: "string", default: "20000" },
+      warm: { type: "string", default: "10000" },
       rounds: { type: "string", default: "1" },
       "in-flight": { type: "string", default: "8" },
       seconds: { type: "string", default: "30" },
@@ -92,6 +95,7 @@ function readOptions(args: readonly string[]): ClusterOptions {
     parts: positionals.length === 0 ? PARTS : positionals,
     server: values.server,
     pushCount: countOf("pushes", values.pushes),
+    warmCount: countOf("warm", values.warm),
     roundCount: countOf("rounds", values.rounds),
     inFlightCount: countOf("in-flight", values["in-flight"]),
     seconds: countOf("seconds", values.seconds),
@@ -113,27 +117,39 @@ const SHAPES: readonly (readonly [string, ClusterShape])[] = [
   ["3 nodes, RF 3", { nodeCount: 3, replication: 3 }],
   ["3 nodes, RF 1", { nodeCount: 3, replication: 1 }],
 ];
+/** Other values than the pushes that are counted have, of the same series. */
+const WARMING_SEED = 2;
 const THREE: ClusterShape = { nodeCount: 3, replication: 3 };
 
 function withFlags(shape: ClusterShape, { flags, nodeFlags }: ClusterOptions): ClusterShape {
   return { ...shape, flags, nodeFlags };
 }
 
-function generatorOf({ corpus }: ClusterOptions, pushCount: number): PushGenerator {
-  return new PushGenerator({ seed: 1, pushCount, podCount: 200, serviceCount: 4, servicePrefix: "load", endMs: Date.now() }, readPrograms(corpus));
+function generatorOf({ corpus }: ClusterOptions, pushCount: number, seed = 1): PushGenerator {
+  return new PushGenerator({ seed, pushCount, podCount: 200, serviceCount: 4, servicePrefix: "load", endMs: Date.now() }, readPrograms(corpus));
 }
 
 async function cost(options: ClusterOptions): Promise<void> {
   for (let round = 0; round < options.roundCount; round++) {
     let one: CostFigures | undefined;
+    const all: CostFigures[] = [];
     for (const [name, shape] of SHAPES) {
-      const figures = await measureCost(options.server, withFlags(shape, options), { generator: generatorOf(options, options.pushCount), inFlightCount: options.inFlightCount, progress });
+      const figures = await measureCost(options.server, withFlags(shape, options), {
+        warming: generatorOf(options, options.warmCount, WARMING_SEED),
+        generator: generatorOf(options, options.pushCount),
+        inFlightCount: options.inFlightCount,
+        progress,
+      });
       one ??= figures;
-      const { cpuMs, cpuInG, pushesPerSecond, p50Ms, p99Ms, bucketRequests, bucketBytes, peerBytes, records, takeoverCount, failedCount } = figures;
+      all.push(figures);
+      const { cpuMs, flushCpuMs, cpuInG, pushesPerSecond, p50Ms, p99Ms, bucketRequests, bucketBytes, peerBytes, records, takeoverCount, failedCount } = figures;
       const more = `${(cpuMs / one.cpuMs).toFixed(2)}x, ${(cpuInG - one.cpuInG).toFixed(2)} G more`;
-      print(`cost      ${name.padEnd(14)} CPU ${cpuMs.toFixed(3)} ms = ${cpuInG.toFixed(2)} G a push (${more}), ${pushesPerSecond.toFixed(0)} pushes/s, p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms, ${failedCount} failed`);
+      print(`cost      ${name.padEnd(14)} CPU ${cpuMs.toFixed(3)} ms = ${cpuInG.toFixed(2)} G a push (${more}), ${flushCpuMs.toFixed(3)} ms of it in the last flush, ${pushesPerSecond.toFixed(0)} pushes/s, p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms, ${failedCount} failed`);
       print(`          a push: ${bucketRequests.toFixed(4)} requests and ${bucketBytes.toFixed(0)} bytes to the bucket, ${peerBytes.toFixed(0)} bytes between nodes, ${records.toFixed(3)} records in segments; ${takeoverCount} records taken over`);
     }
+    const [alone, thrice, once] = all as [CostFigures, CostFigures, CostFigures]; // one for each of SHAPES
+    const gMs = Math.min(...all.map(({ cpuMs, cpuInG }) => cpuMs / cpuInG));
+    print(`          RF 3 minus RF 1: ${(thrice.cpuMs - once.cpuMs).toFixed(3)} ms = ${((thrice.cpuMs - once.cpuMs) / gMs).toFixed(2)} G a push (G ${gMs.toFixed(3)} ms, the least of the three); RF 1 to one node: ${(once.cpuMs / alone.cpuMs).toFixed(2)}x`);
   }
 }
 

@@ -18,13 +18,14 @@ interface WindowedStream {
 /** `StreamState.Established`. In other states an update also carries a flag that opens the stream, or ends a pause. */
 const ESTABLISHED = 3;
 
-/** Call it once for a stream. */
-export function sendFewerWindowUpdates(stream: object): void {
-  if (!isWindowed(stream)) return;
+/** Call it once for a stream, which it returns. */
+export function sendFewerWindowUpdates<S extends object>(stream: S): S {
+  if (!isWindowed(stream)) return stream;
   const send = stream.sendWindowUpdate.bind(stream);
   stream.sendWindowUpdate = () => {
     if (stream.state !== ESTABLISHED || stream.recvWindowCapacity <= stream.recvWindow / 2) send();
   };
+  return stream;
 }
 
 function isWindowed(stream: object): stream is WindowedStream {

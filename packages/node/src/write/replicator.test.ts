@@ -5,6 +5,7 @@ import type { ClusterView } from "@pyromesh/ring";
 import { verifiedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import fc from "fast-check";
+import { decodeAppend } from "../cluster/append-message.ts";
 import { FakeClusterWorld, pass, recordOf, StoreNode } from "../testing/index.ts";
 
 interface World {
@@ -487,6 +488,65 @@ describe("replicator: batches", () => {
     const large = (series: number): EncodedRecord => recordOf({ series, sizeBytes: 500_000 });
     for (let series = 0; series < 60; series++) expect(await world.of("a").push(large(series))).equal("kept");
     expect(await world.of("a").metrics.text()).include('pyromesh_push_ack_failures_total{reason="PEER_BUSY"}');
+  });
+});
+
+describe("replicator: pushes that are being made ready", () => {
+  afterEach(() => {
+    for (const node of started.splice(0)) node.stop();
+  });
+
+  const requestsOf = (world: World, name: string): number[] => {
+    const counts: number[] = [];
+    const { peers } = world.of(name).cluster;
+    const request = peers.request.bind(peers);
+    peers.request = (member, method, body, options) => {
+      if (method === "append" && member === "b") counts.push(decodeAppend(body).length);
+      return request(member, method, body, options);
+    };
+    return counts;
+  };
+
+  it("records wait for those of pushes that were announced, and go with them in one request", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    const { senders } = world.of("a");
+    senders.announce();
+    senders.announce();
+    const first = world.of("a").push(recordOf({ series: 1 }));
+    senders.arrived();
+    await turn();
+    expect(counts).deep.equal([]);
+    const second = world.of("a").push(recordOf({ series: 2 }));
+    senders.arrived();
+    expect(await Promise.all([first, second])).deep.equal(["kept", "kept"]);
+    expect(counts).deep.equal([2]);
+  });
+
+  it("a push that is alone waits for nothing", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    const { senders } = world.of("a");
+    senders.announce();
+    const pushed = world.of("a").push(recordOf({ series: 1 }));
+    senders.arrived();
+    expect(await pushed).equal("kept");
+    expect(counts).deep.equal([1]);
+  });
+
+  it("an announced push that does not come holds others up for 4 ms, and no more than seven of them", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    world.of("a").senders.announce();
+    const one = world.of("a").push(recordOf({ series: 1 }));
+    await pass(world.clock, 3);
+    expect(counts).deep.equal([]);
+    await pass(world.clock, 1);
+    expect(counts).deep.equal([1]);
+    expect(await one).equal("kept");
+    const eight = Array.from({ length: 8 }, (_, index) => world.of("a").push(recordOf({ series: 2 + index })));
+    expect(await Promise.all(eight)).deep.equal(eight.map(() => "kept"));
+    expect(counts).deep.equal([1, 8]);
   });
 });
 

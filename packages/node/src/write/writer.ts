@@ -31,9 +31,9 @@ import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
 
-/** What the writer needs of the head. */
+/** What the writer needs of the head, and of the senders to other members. */
 export interface AnnouncedAppends {
-  /** Says that an append is being prepared, which a commit may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
+  /** Says that an append is being prepared, which a commit or a request may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
   announce(): void;
   arrived(): void;
 }
