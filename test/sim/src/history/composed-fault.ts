@@ -187,7 +187,7 @@ class Composed {
     await joined.ready(READY_WITHIN_MS);
     const ways = between(rest, [holder, joined]);
     cut(world, ways);
-    await this.#push(this.#chance.between(2_000, 4_000));
+    await this.#push(this.#chance.between(500, 3_000), 300);
     const asking = this.#askAt([reader], 3_000, 50);
     await scheduler.wait(this.#chance.between(0, 1_000));
     heal(world, between([reader], rest));
@@ -195,14 +195,16 @@ class Composed {
     heal(world, [...ways, ...waysOfReader]);
   }
 
-  /** Answers of a member come late, when what they say is no longer so. */
+  /** Answers of a member come late, when what they say is no longer so; often one member has many questions under way. */
   async #slowAnswers(): Promise<void> {
     const world = this.#world;
-    const others = this.#allBut(this.#machine);
-    const moreMs = this.#chance.between(20, 1_500);
-    for (const { host } of others) for (const [from, to] of [[host, this.#machine.host], [this.#machine.host, host]] as const) world.peers.slow(from, to, moreMs);
-    await Promise.all([this.#askAt(world.machines, this.#lengthMs), this.#push(this.#lengthMs), this.#flushes(this.#lengthMs)]);
-    for (const { host } of others) for (const [from, to] of [[host, this.#machine.host], [this.#machine.host, host]] as const) world.peers.slow(from, to, 0);
+    const { peers } = world;
+    const ways = between([this.#machine], this.#allBut(this.#machine));
+    const moreMs = this.#chance.between(20, 1_000);
+    const asked = this.#chance.isTrue(0.5) ? [this.#other] : world.machines;
+    for (const [from, to] of ways) peers.slow(from, to, moreMs);
+    await Promise.all([this.#askAt(asked, this.#lengthMs, 200), this.#push(this.#lengthMs), this.#flushes(this.#lengthMs)]);
+    for (const [from, to] of ways) peers.slow(from, to, 0);
   }
 
   /** A node joins; another one, which took records with one more store and no other, leaves and is thrown away; then that store is silent. */
@@ -270,8 +272,8 @@ class Composed {
   }
 
   /** Resolves after `lengthMs`; the pushes may be under way longer. */
-  async #push(lengthMs: number): Promise<void> {
-    await this.#repeat(lengthMs, 800, () => {
+  async #push(lengthMs: number, pauseMsMax = 800): Promise<void> {
+    await this.#repeat(lengthMs, pauseMsMax, () => {
       const push = drawPush(this.#world, this.#chance, `composed/${this.#machine.name}/${++this.#pushCount}`);
       this.#world.notePush(push);
       return sendUntilAnswered(this.#world, this.#chance, push);
