@@ -26,13 +26,13 @@ export async function searchBase(firstPerSecond: number, tryRate: (perSecond: nu
     return isTaken;
   };
   let taken = firstPerSecond;
-  let refused: number | undefined;
+  let refused = Infinity;
   while (!(await run(taken))) {
     refused = taken;
     taken *= SHRINKING;
     if (taken < LEAST_PER_SECOND) throw new Error(`not even ${refused.toFixed(1)} pushes a second are taken`);
   }
-  while (refused === undefined) {
+  while (refused === Infinity) {
     const next = taken * GROWTH;
     if (await run(next)) taken = next;
     else refused = next;

@@ -6,6 +6,7 @@
  *   --minutes M     simulated time with faults; 1 by default
  *   --nodes N       how many nodes: 1 by default, which is a node without a cluster; 3 or more make a cluster over one bucket
  *   --jobs J        processes at once; 1 by default
+ *   --fault NAME    only seeds that have this fault of the whole node: a part of its name (world/faults.ts). The others are skipped
  *   --verbose       prints every event
  *   --planted       puts each fault of planted/ into a copy of the product and looks for it
  *   --only NAME     with --planted: only faults whose file name contains NAME
@@ -22,6 +23,7 @@ import { runPlanted } from "./planted.ts";
 import { printFailure, printSummary } from "./report.ts";
 import type { SeedReport } from "./run-seed.ts";
 import { runSeed } from "./run-seed.ts";
+import { scheduledOf } from "./world/faults.ts";
 import { forbidEscapes } from "./world/no-escape.ts";
 
 /** The run ends after this many failures: mostly they have one cause. */
@@ -41,6 +43,7 @@ const { values } = parseArgs({
     verbose: { type: "boolean", default: false },
     planted: { type: "boolean", default: false },
     only: { type: "string" },
+    fault: { type: "string" },
     /** For the jobs of a parent process: the distance between two seeds of this job. Reports are printed as JSON. */
     step: { type: "string" },
   },
@@ -53,7 +56,7 @@ const nodeCount = Number(values.nodes);
 const lengthMs = Number(values.minutes) * 60_000;
 
 if (values.planted) {
-  process.exitCode = await runPlanted({ only: values.only, firstSeed: values.seed === undefined ? 1 : firstSeed, jobCount: Math.max(1, Number(values.jobs)) });
+  process.exitCode = await runPlanted({ only: values.only, fault: values.fault, firstSeed: values.seed === undefined ? 1 : firstSeed, jobCount: Math.max(1, Number(values.jobs)) });
 } else if (values.step !== undefined) {
   forbidEscapes();
   await runSeeds(Number(values.step), (report) => {
@@ -84,7 +87,9 @@ if (values.planted) {
 
 /** Stops when `take` returns false. */
 async function runSeeds(step: number, take: (report: SeedReport) => boolean): Promise<void> {
+  const { fault } = values;
   for (let at = 0; at < seedCount; at += step) {
+    if (fault !== undefined && !scheduledOf(firstSeed + at, { isCluster: nodeCount > 1, lengthMs }).some((name) => name.includes(fault))) continue;
     const report = await runSeed({ seed: firstSeed + at, lengthMs, nodeCount, print: values.verbose ? (line) => console.log(line) : undefined });
     if (!take(report)) return;
   }
@@ -94,6 +99,7 @@ async function runJobs(take: (report: SeedReport) => boolean): Promise<void> {
   const main = fileURLToPath(import.meta.url);
   const jobs = Array.from({ length: jobCount }, (_, at) => {
     const args = ["--enable-source-maps", main, "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(seedCount - at), "--minutes", values.minutes, "--nodes", values.nodes];
+    if (values.fault !== undefined) args.push("--fault", values.fault);
     return spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   });
   await Promise.all(

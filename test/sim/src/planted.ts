@@ -15,6 +15,8 @@ import type { SeedReport } from "./run-seed.ts";
 const ROOT = path.resolve(fileURLToPath(import.meta.url), "../../../..");
 const PATCHES = path.join(ROOT, "test/sim/planted");
 const SEED_COUNT_MAX = 1_000;
+/** After so many seeds the run says that it goes on. */
+const PROGRESS_COUNT = 50;
 
 export interface Planted {
   readonly name: string;
@@ -24,19 +26,29 @@ export interface Planted {
   readonly nodeCount: number;
 }
 
-/** Returns the exit code: 0 when all were found. `only` is a part of a name; undefined runs all. */
-export async function runPlanted({ only, firstSeed, jobCount }: { readonly only: string | undefined; readonly firstSeed: number; readonly jobCount: number }): Promise<number> {
+export interface PlantedOptions {
+  /** Parts of names, with commas between them; undefined runs all. */
+  readonly only: string | undefined;
+  /** Only seeds that have this fault of the whole node (see main.ts): a quick look whether the history shows what is planted. */
+  readonly fault: string | undefined;
+  readonly firstSeed: number;
+  readonly jobCount: number;
+}
+
+/** Returns the exit code: 0 when all were found. */
+export async function runPlanted({ only, fault, firstSeed, jobCount }: PlantedOptions): Promise<number> {
+  const parts = only?.split(",");
   const planted = readdirSync(PATCHES)
-    .filter((file) => file.endsWith(".patch") && (only === undefined || file.includes(only)))
+    .filter((file) => file.endsWith(".patch") && (parts === undefined || parts.some((part) => file.includes(part))))
     .sort()
     .map(readPatch);
   let missedCount = 0;
-  for (const fault of planted) {
+  for (const [at, one] of planted.entries()) {
     const copy = makeCopy();
     try {
-      const problem = plant(copy, fault.name) ?? (await find(copy, fault, firstSeed, jobCount));
+      const problem = plant(copy, one.name) ?? (await find(copy, one, { fault, firstSeed, jobCount }));
       if (!problem.startsWith("found")) missedCount++;
-      console.log(`${fault.name}: ${problem}`);
+      console.log(`${at + 1} of ${planted.length}: ${one.name}: ${problem}`);
     } finally {
       rmSync(copy, { recursive: true, force: true });
     }
@@ -80,12 +92,12 @@ function plant(copy: string, name: string): string | undefined {
   return built.status === 0 ? undefined : `NOT PLANTED: it does not compile: ${built.stdout.trim().split("\n")[0]}`;
 }
 
-async function find(copy: string, { checkers, nodeCount }: Planted, firstSeed: number, jobCount: number): Promise<string> {
+async function find(copy: string, { checkers, name, nodeCount }: Planted, { fault, firstSeed, jobCount }: Omit<PlantedOptions, "only">): Promise<string> {
   const others = new Map<string, number>();
   let count = 0;
   let found: SeedReport | undefined;
   const jobs = Array.from({ length: jobCount }, (_, at) =>
-    spawn(process.execPath, [path.join(copy, "test/sim/dist/main.js"), "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(SEED_COUNT_MAX - at), "--nodes", String(nodeCount)], { stdio: ["ignore", "pipe", "ignore"] }),
+    spawn(process.execPath, [path.join(copy, "test/sim/dist/main.js"), "--step", String(jobCount), "--seed", String(firstSeed + at), "--seeds", String(SEED_COUNT_MAX - at), "--nodes", String(nodeCount), ...(fault === undefined ? [] : ["--fault", fault])], { stdio: ["ignore", "pipe", "ignore"] }),
   );
   await Promise.all(
     jobs.map(async (job) => {
@@ -93,6 +105,7 @@ async function find(copy: string, { checkers, nodeCount }: Planted, firstSeed: n
         if (found !== undefined) break;
         const report = JSON.parse(line) as SeedReport;
         count++;
+        if (count % PROGRESS_COUNT === 0) console.error(`${name}: not found in ${count} seeds so far`);
         if (report.failure === undefined) continue;
         if (checkers.includes(report.failure.checker)) {
           found = report;

@@ -200,6 +200,26 @@ describe("matcher", () => {
     expect(held()).deep.equal([]);
   });
 
+  // A record came again to the store that had just sealed it. Its segment was uploaded while a query's comparison waited for another object, and the record counted in the head and in the
+  // segment (sim --nodes 3, the fault "pushes come again while the bucket is slow").
+  it("a record that came again is released though its segment was uploaded in the middle of the comparison", async () => {
+    const [waiting, other] = [await store(0, [1], false), await store(1, [2])];
+    await hold(9); // so that the window is read
+    await matcher.match([catalog.get(waiting)!, catalog.get(other)!], never);
+    await hold(1, 2);
+    bucket.schedule(({ key, operation }) => (operation === "getRange" && key === other ? { kind: "slow", delayMs: 1_000 } : undefined));
+    const matching = matcher.match([catalog.get(waiting)!, catalog.get(other)!], never);
+    await settle();
+    const common = { tenant: TENANT, windowStartMs: WINDOW_MS, level: 0, minTimeMs: WINDOW_MS, maxTimeMs: WINDOW_MS + 1000, storeId: STORE, ordinal: 0 } as const;
+    memory.add(toldSegment(common, { sizeBytes: catalog.get(waiting)!.sizeBytes, isUploaded: true }), record(1).identity);
+    await store(0, [1], true);
+    await pass(clock, 10_000);
+    expect([[...(await matching)], held()]).deep.equal([[], [9]]);
+    await hold(1);
+    await matcher.match([catalog.get(waiting)!], never);
+    expect(held()).deep.equal([9]);
+  });
+
   it("while the bucket is down nothing is released and a query hears why; afterwards the background goes on by itself", async () => {
     await hold(1);
     const key = await store(0, [1]);

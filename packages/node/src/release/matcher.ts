@@ -131,13 +131,21 @@ export class Matcher {
   async #matchWindow(objects: readonly CatalogEntry[], untilSeq: number, kept: Set<string>, signal: AbortSignal): Promise<void> {
     const { head, memory } = this.#modules;
     const window = memory.windowOf(objects[0]!.meta); // the caller leaves out windows without any
-    // 1. What was not read yet is read, and compared with all that the head holds.
-    const unread = objects.filter((object) => !isMatched(window.of(object.key), object));
-    await Promise.all(unread.map(async (object) => this.#match(window, await this.#ask(object, signal))));
-    // 2. What came later is compared with all that was read.
-    await this.#matchLate(window, objects, untilSeq, signal);
-    for (const { key, place } of objects) {
-      if (place !== "bucket") for (const identity of window.of(key)?.kept ?? []) if (head.has(Buffer.from(identity, "latin1"))) kept.add(identity);
+    for (let left = objects; left.length > 0; ) {
+      // 1. What was not read yet is read, and compared with all that the head holds.
+      const unread = left.filter((object) => !isMatched(window.of(object.key), object));
+      await Promise.all(unread.map(async (object) => this.#match(window, await this.#ask(object, signal))));
+      // 2. What came later is compared with all that was read.
+      await this.#matchLate(window, left, untilSeq, signal);
+      // 3. What was held on because of an object that was uploaded meanwhile is to be released now: it is compared anew. At most once, since that object is in the bucket then.
+      const uploaded: CatalogEntry[] = [];
+      for (const object of left) {
+        if (object.place === "bucket") continue;
+        const matched = window.of(object.key);
+        if (matched?.object.isUploaded) uploaded.push({ ...object, place: "bucket" });
+        else for (const identity of matched?.kept ?? []) if (head.has(Buffer.from(identity, "latin1"))) kept.add(identity);
+      }
+      left = uploaded;
     }
   }
 
@@ -180,9 +188,12 @@ export class Matcher {
     const filter = { tenant, startMs: windowStartMs, endMs: windowStartMs + WINDOW_MS - 1, admits: () => true, untilSeq };
     const suspects = new Map<MatchedObject, Uint8Array[]>();
     const compared = new Map<MatchedObject, CatalogEntry>();
+    const before = new Map<MatchedObject, HeardObject>();
     for (const object of objects) {
       const matched = window.of(object.key);
-      if (matched !== undefined) compared.set(matched, object);
+      if (matched === undefined) continue;
+      compared.set(matched, object);
+      before.set(matched, matched.object);
     }
     for (let fromSeq: number | undefined = [...compared.keys()].reduce((least, { comparedSeq }) => Math.min(least, comparedSeq), Infinity); fromSeq !== undefined && fromSeq < untilSeq; ) {
       const late = new RecordColumns();
@@ -202,7 +213,8 @@ export class Matcher {
       signal.throwIfAborted();
     }
     for (const [matched, found] of suspects) await this.#verify(matched, compared.get(matched)!, found, signal); // it was asked for
-    for (const matched of compared.keys()) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
+    // One that was uploaded meanwhile is to be compared anew.
+    for (const [matched, object] of before) if (matched.object === object) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
   }
 
   /** The records are in the object by their fingerprints: it is read again. */
@@ -211,8 +223,9 @@ export class Matcher {
     const { object, identities } = await this.#ask(entry, signal);
     const read = new IdentityLookup(identities);
     const held = found.filter((identity) => read.has(identity) && head.has(identity));
-    if (!object.isUploaded) for (const identity of held) matched.kept.add(textOf(identity));
-    else if (held.length > 0) await this.#release(object, held);
+    if (object.isUploaded) {
+      if (held.length > 0) await this.#release(object, held);
+    } else if (!matched.object.isUploaded) for (const identity of held) matched.kept.add(textOf(identity));
   }
 
   // --- reading -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@
 import { drawPush, sendUntilAnswered } from "../history/pusher.ts";
 import { ask } from "../history/querier.ts";
 import type { QuestionKind } from "../history/querier.ts";
-import { askToLeave } from "../history/cluster-operator.ts";
+import { askToLeave } from "../history/leave-request.ts";
 import { flush } from "../history/operator.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { Chance } from "../world/chance.ts";
@@ -34,6 +34,8 @@ export async function checkHealed(world: World): Promise<void> {
   }
   peers.healAll();
   bucket.availability = "up";
+  bucket.unreachableFrom.clear();
+  bucket.moreMsMax = 0;
   bucket.hidden.clear();
   bucket.mixedUp.clear();
   bucket.forbiddenPrefix = undefined;

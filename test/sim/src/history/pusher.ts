@@ -16,7 +16,7 @@ import type { Part, Stack } from "./part.ts";
 const TRIES_MAX = 8;
 const TIMEOUT_MS = 15_000;
 
-interface Push {
+export interface Push {
   readonly fates: readonly Fate[];
   readonly request: SimRequest;
   readonly name: string;
@@ -30,6 +30,7 @@ export async function runPusher(world: World, name: string): Promise<void> {
   const open: Promise<boolean>[] = [];
   for (let count = 0; !world.isEnding; count++) {
     const push = drawPush(world, chance, `${name}/${count}`);
+    world.notePush(push);
     // Some of the time the client sends the next push before the last one was answered.
     const sending = sendUntilAnswered(world, chance, push);
     world.watch(sending);
@@ -57,7 +58,8 @@ export async function sendUntilAnswered(world: World, chance: Chance, push: Push
   }
 }
 
-async function sendOnce(world: World, { fates, request, name }: Push, goneAfterMs: number): Promise<"acked" | "refused" | "open"> {
+/** One try, at any member. */
+export async function sendOnce(world: World, { fates, request, name }: Push, goneAfterMs: number): Promise<"acked" | "refused" | "open"> {
   const { journal } = world;
   const machine = world.nextMachine();
   for (const fate of fates) fate.sent(world.wallMs, { mayBeForgotten: world.mayHaveForgotten(fate) });

@@ -3,7 +3,7 @@
  * (swarm testing). Whether a fault of one call occurs is drawn where the call is made; faults of the whole node are drawn at the beginning, each
  * with its time and length.
  */
-import type { Chance } from "./chance.ts";
+import { Chance } from "./chance.ts";
 import type { Journal } from "./journal.ts";
 
 /** Faults of one call: the greatest share of calls that have it. A seed draws its own share below it. */
@@ -62,15 +62,31 @@ const CLUSTER_FAULTS = {
   "machine is suspended": 1,
   "wall clock jumps": 2,
   "disk is replaced": 1,
-  "a store is lost and the other copies do not answer": 1,
-  "all others restart while a member is cut off": 1,
   "all nodes are restarted": 1,
   "a node joins": 1,
   "a member leaves": 1,
 } as const;
 
+/**
+ * Of a cluster too: several faults in an order that chance alone seldom brings about, once a minute at most. The share of seeds that have each: some take half a
+ * minute, so a history with many of them would have little else.
+ */
+const COMPOSED_FAULTS = {
+  "a store is lost and the other copies do not answer": 0.3,
+  "all others restart while a member is cut off": 0.3,
+  "two members are cut apart, and then the third is silent": 0.1,
+  "pushes come again while the bucket is slow": 0.1,
+  "a loss is cleared, and then who flushed is silent": 0.1,
+  "a node joins while a member is cut off": 0.1,
+  "a member is slow while segments are flushed": 0.1,
+  "a machine is replaced, and then another one is silent": 0.1,
+  "a disk is replaced while its machine is cut off": 0.1,
+  "a member is cut off, and then another one": 0.1,
+} as const;
+
 export type CallFault = keyof typeof CALL_FAULTS | keyof typeof PEER_CALL_FAULTS;
-export type ClusterFault = keyof typeof CLUSTER_FAULTS;
+export type ComposedFault = keyof typeof COMPOSED_FAULTS;
+export type ClusterFault = keyof typeof CLUSTER_FAULTS | ComposedFault;
 export type TimedFault = keyof typeof TIMED_FAULTS | ClusterFault;
 export type Fault = CallFault | TimedFault;
 
@@ -91,6 +107,35 @@ export interface ScheduledFault {
   readonly lengthMs: number;
 }
 
+/** The faults of the whole node that a seed has, as its `Faults` draws them. */
+export function scheduledOf(seed: number, drawn: Drawn): readonly TimedFault[] {
+  const chance = new Chance(seed, "faults");
+  return drawsQuiet(chance, drawn) ? [] : drawTimed(chance, drawn).map(({ fault }) => fault);
+}
+
+interface Drawn {
+  readonly isCluster: boolean;
+  readonly lengthMs: number;
+}
+
+function drawsQuiet(chance: Chance, { isCluster }: Drawn): boolean {
+  return chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE);
+}
+
+function drawTimed(chance: Chance, { isCluster, lengthMs }: Drawn): readonly ScheduledFault[] {
+  const kinds: (readonly [fault: TimedFault, countMax: number, share: number])[] = [];
+  for (const [fault, countMax] of Object.entries(isCluster ? { ...TIMED_FAULTS, ...CLUSTER_FAULTS } : TIMED_FAULTS) as [TimedFault, number][]) kinds.push([fault, countMax, KIND_SHARE]);
+  if (isCluster) for (const [fault, share] of Object.entries(COMPOSED_FAULTS) as [ComposedFault, number][]) kinds.push([fault, 1, share]);
+  const scheduled: ScheduledFault[] = [];
+  for (const [fault, countMax, share] of kinds) {
+    const own = chance.stream(fault);
+    if (!own.isTrue(share)) continue;
+    const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));
+    for (let i = 0; i < count; i++) scheduled.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, LONG.has(fault) ? 30_000 : 10_000) });
+  }
+  return scheduled.sort((a, b) => a.atMs - b.atMs);
+}
+
 export class Faults {
   readonly scheduled: readonly ScheduledFault[];
   /** How often each fault occurred. */
@@ -104,24 +149,18 @@ export class Faults {
   /** This seed has no fault at all. */
   readonly isQuiet: boolean;
 
-  constructor(chance: Chance, { isCluster, lengthMs }: { readonly isCluster: boolean; readonly lengthMs: number }, { journal, nowMs }: { readonly journal: Journal; readonly nowMs: () => number }) {
+  constructor(chance: Chance, drawn: Drawn, { journal, nowMs }: { readonly journal: Journal; readonly nowMs: () => number }) {
     this.#nowMs = nowMs;
     this.#chance = chance;
     this.#journal = journal;
-    const isQuiet = (this.isQuiet = chance.isTrue(isCluster ? QUIET_CLUSTER_SHARE : QUIET_SHARE));
+    const { isCluster } = drawn;
+    const isQuiet = (this.isQuiet = drawsQuiet(chance, drawn));
     for (const [fault, rateMax] of Object.entries(isCluster ? { ...CALL_FAULTS, ...PEER_CALL_FAULTS } : CALL_FAULTS) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
       if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });
     }
-    const scheduled: ScheduledFault[] = [];
-    for (const [fault, countMax] of Object.entries(isCluster ? { ...TIMED_FAULTS, ...CLUSTER_FAULTS } : TIMED_FAULTS) as [TimedFault, number][]) {
-      const own = chance.stream(fault);
-      if (!own.isTrue(KIND_SHARE) || isQuiet) continue;
-      const count = own.int(1, Math.max(1, Math.round((countMax * lengthMs) / 60_000)));
-      for (let i = 0; i < count; i++) scheduled.push({ fault, atMs: own.between(0, lengthMs), lengthMs: own.between(100, LONG.has(fault) ? 30_000 : 10_000) });
-    }
-    this.scheduled = scheduled.sort((a, b) => a.atMs - b.atMs);
+    this.scheduled = isQuiet ? [] : drawTimed(chance, drawn);
   }
 
   /** Draws whether the fault occurs in this call, and counts it if so. */

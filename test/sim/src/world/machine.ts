@@ -41,11 +41,14 @@ export class Machine {
   #life: Life | undefined;
   #node: ComposedNode | undefined;
   #runCount = 0;
+  #isRemoved = false;
   /** Runs that have ended, by a crash or a stop. */
   deathCount = 0;
   #metrics: Metrics = new Metrics();
   /** True from the end of a start until the run ends. */
   isReady = false;
+  /** Once it has left the cluster it is thrown away, and does not join anew. */
+  isToGo = false;
 
   /** `member`: undefined where the node is alone. */
   constructor(world: World, member?: MemberInit) {
@@ -115,15 +118,16 @@ export class Machine {
       network: this.network.openFor(life),
       openPeerNetwork: async () => peers.openFor(life),
       disk: this.#disk.openFor(life),
-      openBucket: async () => bucket.openFor(life),
+      openBucket: async () => bucket.openFor({ life, host: this.host }),
       openThreads: () => simThreads(life, chance.stream(`threads of ${life.name}`), { scheduler, faults, journal, random }),
       compression: inPlaceCompression((step) => void scheduler.after(chance.delay(0.2), life, step)),
       machine: { coreCount: 2, memoryBytes: MEMORY_BYTES, openFilesMax: undefined },
       onLeft: () => {
         this.#note(life, "has left the cluster");
         this.#world.leaving.delete(this);
+        if (this.isToGo) this.#world.removeMachine(this);
         // It joins anew.
-        this.#world.watch(this.restart());
+        else this.#world.watch(this.restart());
       },
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
@@ -161,6 +165,20 @@ export class Machine {
     this.crash("power");
     this.#disk = new SimDisk(this.#stream(`disk ${++this.#diskCount}`), this.#world);
     this.#world.journal.note("machine", `${this.name} has an empty disk`);
+  }
+
+  /** It is gone for good, disk and all. */
+  remove(): void {
+    this.crash("power");
+    this.#isRemoved = true;
+    this.#world.journal.note("machine", `${this.name} is thrown away`);
+  }
+
+  /** Resolves when the node is ready, or after so long. */
+  async ready(withinMs: number): Promise<void> {
+    const { scheduler } = this.#world;
+    const endMs = scheduler.nowMs + withinMs;
+    while (!this.isReady && !this.#isRemoved && scheduler.nowMs < endMs) await scheduler.wait(500);
   }
 
   /** SIGSTOP and SIGCONT, or a suspended machine. Nothing happens while it is down or paused. */
@@ -211,7 +229,7 @@ export class Machine {
   #startLater(): void {
     const { chance, scheduler } = this.#world;
     void scheduler.wait(chance.stream(this.#named(`pause ${this.#runCount}`)).between(50, 3_000)).then(() => {
-      if (this.#life === undefined) this.start();
+      if (this.#life === undefined && !this.#isRemoved) this.start();
     });
   }
 

@@ -22,6 +22,12 @@ export interface SimBucketModules {
   readonly fail: (error: Error) => void;
 }
 
+/** One run of a node. */
+export interface BucketUser {
+  readonly life: Life;
+  readonly host: string;
+}
+
 const IDENTITY_KEY = "pyromesh-bucket.json";
 
 /** How far back a stale LIST looks, at most. */
@@ -34,6 +40,10 @@ export class SimBucket {
   readonly #chance: Chance;
   readonly #modules: SimBucketModules;
   availability: "up" | "unreachable" | "503" = "up";
+  /** Hosts of machines that cannot reach it. */
+  readonly unreachableFrom: Set<string> = new Set();
+  /** Each call takes up to so much longer. */
+  moreMsMax = 0;
   /** Keys that cannot be read or listed: as if someone had deleted them, and will restore them. */
   readonly hidden: Set<string> = new Set();
   /** Key -> the key whose bytes are read in its place. */
@@ -59,8 +69,8 @@ export class SimBucket {
   }
 
   /** The bucket as one run of the node sees it. */
-  openFor(life: Life): Bucket {
-    const call = <T>(name: string, signal: AbortSignal, faults: CallFaults, effect: () => Promise<T>): Promise<T> => this.#call(life, name, signal, faults, effect);
+  openFor(run: BucketUser): Bucket {
+    const call = <T>(name: string, signal: AbortSignal, faults: CallFaults, effect: () => Promise<T>): Promise<T> => this.#call(run, name, signal, faults, effect);
     const objects = this.#objects;
     return {
       name: "sim:",
@@ -69,8 +79,8 @@ export class SimBucket {
       get: (key, signal) => call(`get ${key}`, signal, GET, () => objects.get(this.#foundAs(key), signal)),
       getRange: (key, offset, lengthBytes, signal) => (lengthBytes === 0 ? Promise.resolve(new Uint8Array(0)) : call(`get ${key} ${offset}+${lengthBytes}`, signal, GET, () => objects.getRange(this.#foundAs(key), offset, lengthBytes, signal))),
       head: (key, signal) => call(`head ${key}`, signal, GET, () => objects.head(this.#foundAs(key), signal)),
-      put: (key, bytes, options, signal) => this.#put(life, key, bytes, options, signal),
-      list: (prefix, options, signal) => this.#list(life, prefix, options, signal),
+      put: (key, bytes, options, signal) => this.#put(run, key, bytes, options, signal),
+      list: (prefix, options, signal) => this.#list(run, prefix, options, signal),
       delete: (key, signal) => call(`delete ${key}`, signal, {}, () => objects.delete(key, signal)),
       close: () => Promise.resolve(),
     };
@@ -81,10 +91,10 @@ export class SimBucket {
     return this.hidden.has(key) ? `${key}.hidden` : (this.mixedUp.get(key) ?? key);
   }
 
-  async #put(life: Life, key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
+  async #put(run: BucketUser, key: string, bytes: Uint8Array, options: PutOptions, signal: AbortSignal): Promise<{ readonly isCreated: boolean }> {
     const copy = Uint8Array.from(bytes);
     const isForbidden = this.forbiddenPrefix !== undefined && key.startsWith(this.forbiddenPrefix);
-    const put = this.#call(life, `put ${key}`, signal, PUT, async () => {
+    const put = this.#call(run, `put ${key}`, signal, PUT, async () => {
       if (isForbidden) throw new BucketError("BUCKET_FORBIDDEN", key, `the bucket does not let us put ${key}`);
       // A caller that gives up does not stop a put that was sent.
       const outcome = await this.#objects.put(key, copy, options, NEVER);
@@ -114,7 +124,7 @@ export class SimBucket {
    * The pages are followed by the product's own code, as those of S3 are. Fails the seed when a LIST ends well and lacks what was there when
    * it began.
    */
-  async *#list(life: Life, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
+  async *#list(run: BucketUser, prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
     const { faults, scheduler } = this.#modules;
     const asOfMs = faults.comes("bucket list is stale") ? scheduler.nowMs - this.#chance.between(0, STALE_MS_MAX) : Infinity;
     // Pages are short, so that other events happen between two of them.
@@ -126,7 +136,7 @@ export class SimBucket {
       // A token is the number of its page, which makes it unlike the others of this LIST, and the key after which to go on.
       const from = token === undefined ? startAfter : token.slice(token.indexOf(" ") + 1);
       const tokenAfter = (key: string): string => `${++pageCount} ${key}`;
-      return this.#call(life, `list ${prefix} after ${from}`, signal, LIST, async () => {
+      return this.#call(run, `list ${prefix} after ${from}`, signal, LIST, async () => {
         // No token, or the one that was sent: neither leads on.
         if (faults.comes("bucket list loses its place")) return { objects: [], isTruncated: true, nextToken: token };
         if (faults.comes("bucket list page is empty")) return { objects: [], isTruncated: true, nextToken: tokenAfter(from) };
@@ -145,7 +155,7 @@ export class SimBucket {
   }
 
   /** The effect happens in the middle of the call, even if the caller gives up or dies meanwhile; the reply may be lost. */
-  #call<T>(life: Life, name: string, signal: AbortSignal, kinds: CallFaults, effect: () => Promise<T>): Promise<T> {
+  #call<T>({ host, life }: BucketUser, name: string, signal: AbortSignal, kinds: CallFaults, effect: () => Promise<T>): Promise<T> {
     const { scheduler, faults, journal } = this.#modules;
     const chance = this.#chance;
     return new Promise((resolve, reject) => {
@@ -163,7 +173,7 @@ export class SimBucket {
       const fail = (why: string): void => settle(why, () => reject(new BucketError("BUCKET_UNAVAILABLE", name, `the bucket could not ${name}: ${why}; it may work again later`)));
 
       if (this.availability === "503") return void scheduler.after(chance.delay(3), life, () => fail("503"));
-      if (this.availability === "unreachable") {
+      if (this.availability === "unreachable" || this.unreachableFrom.has(host)) {
         // Some calls hang until a timeout, some fail at once.
         if (chance.isTrue(0.5)) scheduler.after(chance.between(100, 10_000), life, () => fail("timeout"));
         else scheduler.after(chance.delay(3), life, () => fail("connection refused"));
@@ -171,7 +181,7 @@ export class SimBucket {
       }
       if (kinds.fails !== undefined && faults.comes(kinds.fails)) return void scheduler.after(chance.delay(5), life, () => fail("500"));
       const isLost = kinds.isKeptAndFails !== undefined && faults.comes(kinds.isKeptAndFails);
-      const slowMs = kinds.isSlow !== undefined && faults.comes(kinds.isSlow) ? faults.slowMs() : 0;
+      const slowMs = (kinds.isSlow !== undefined && faults.comes(kinds.isSlow) ? faults.slowMs() : 0) + (this.moreMsMax > 0 ? chance.between(0, this.moreMsMax) : 0);
       const wayMs = chance.delay(4) + slowMs;
       scheduler.after(wayMs, WORLD, () => {
         effect().then(

@@ -30,8 +30,8 @@ export class SimPeerNetwork {
   readonly #modules: SimPeerNetworkModules;
   readonly #endpoints = new Map<string, SimEndpoint>();
   readonly #links = new Set<SimLink>();
-  /** "from to", two hosts: nothing passes. */
-  readonly #cuts = new Set<string>();
+  /** "from to", two hosts: by how many faults it is cut. Nothing passes. */
+  readonly #cuts = new Map<string, number>();
   /** "from to" -> how much longer a frame takes. */
   readonly #slowMs = new Map<string, number>();
 
@@ -57,13 +57,18 @@ export class SimPeerNetwork {
 
   // --- faults -----------------------------------------------------------------------------------------------------------
 
-  /** From now on nothing passes from one host to the other. */
+  /** From now on nothing passes from one host to the other, until each fault that cut the way has healed it. */
   cut(from: string, to: string): void {
-    this.#cuts.add(`${from} ${to}`);
+    const way = `${from} ${to}`;
+    this.#cuts.set(way, (this.#cuts.get(way) ?? 0) + 1);
   }
 
   heal(from: string, to: string): void {
-    if (!this.#cuts.delete(`${from} ${to}`)) return;
+    const way = `${from} ${to}`;
+    const count = this.#cuts.get(way) ?? 0;
+    if (count > 1) this.#cuts.set(way, count - 1);
+    if (count !== 1) return;
+    this.#cuts.delete(way);
     for (const link of this.#linksFrom(from, to)) link.goOn();
   }
 
@@ -84,8 +89,9 @@ export class SimPeerNetwork {
 
   /** Ends the faults of ways. A link that was lost silently stays so. */
   healAll(): void {
-    for (const way of [...this.#cuts]) {
+    for (const way of [...this.#cuts.keys()]) {
       const [from, to] = way.split(" ") as [string, string];
+      this.#cuts.set(way, 1);
       this.heal(from, to);
     }
     this.#slowMs.clear();

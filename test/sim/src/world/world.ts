@@ -4,6 +4,7 @@ import type { Fate } from "../check/ledger.ts";
 import type { CheckContext } from "../check/check-answer.ts";
 import { Violation } from "../check/violation.ts";
 import { drawSettings } from "../history/settings.ts";
+import type { Push } from "../history/pusher.ts";
 import type { Question } from "../history/querier.ts";
 import type { Settings } from "../history/settings.ts";
 import { Chance } from "./chance.ts";
@@ -27,6 +28,8 @@ export interface WorldOptions {
 /** How far the wall clock of a member of a cluster may be off, jumps included. */
 export const SKEW_MS_MAX = 20_000;
 
+const LAST_PUSHES_MAX = 30;
+
 export class World {
   readonly chance: Chance;
   readonly scheduler: Scheduler;
@@ -47,6 +50,10 @@ export class World {
   /** Which machine a request goes to. */
   readonly #route: Chance;
   readonly #lengthMs: number;
+  /** Machines that were ever there. */
+  #machineCount: number;
+  /** Deaths of machines that are no more. */
+  #removedDeathCount = 0;
   #checkedCount = 0;
   #ackCount = 0;
   #flushCount = 0;
@@ -73,6 +80,7 @@ export class World {
     this.peers = new SimPeerNetwork(chance.stream("peers"), { scheduler, faults, journal });
     this.ledger = new Ledger(nodeCount > 1 ? { skewMsMax: SKEW_MS_MAX, isSeenKept: false } : { skewMsMax: 0, isSeenKept: true });
     this.#route = chance.stream("route");
+    this.#machineCount = nodeCount;
     this.machines = nodeCount > 1 ? this.#members(nodeCount) : [new Machine(this)];
   }
 
@@ -87,11 +95,19 @@ export class World {
   }
 
   /** Starts one more node, which joins. */
-  addMachine(): void {
-    const number = this.machines.length + 1;
+  addMachine(): Machine {
+    const number = ++this.#machineCount;
     const machine = this.#member(number, this.machines.map(({ host }) => `${host}:${CLUSTER_PORT}`));
     this.machines.push(machine);
     machine.start();
+    return machine;
+  }
+
+  /** Nobody asks it any more. */
+  removeMachine(machine: Machine): void {
+    this.machines.splice(this.machines.indexOf(machine), 1);
+    machine.remove();
+    this.#removedDeathCount += machine.deathCount;
   }
 
   get isCluster(): boolean {
@@ -105,7 +121,7 @@ export class World {
 
   /** Runs of all nodes that have ended. */
   get deathCount(): number {
-    return this.machines.reduce((sum, { deathCount }) => sum + deathCount, 0);
+    return this.machines.reduce((sum, { deathCount }) => sum + deathCount, this.#removedDeathCount);
   }
 
   /** Segments wait on some machine for their upload. */
@@ -139,6 +155,15 @@ export class World {
 
   nextAck(): Promise<void> {
     return new Promise((resolve) => this.#ackWaiters.push(resolve));
+  }
+
+  /** The last pushes of any client of which a node recognises each part by its own time: a client may send them again. */
+  readonly lastPushes: Push[] = [];
+
+  notePush(push: Push): void {
+    if (!push.fates.every(({ isOnce, part }) => isOnce && part.timeMs !== undefined)) return;
+    this.lastPushes.push(push);
+    if (this.lastPushes.length > LAST_PUSHES_MAX) this.lastPushes.shift();
   }
 
   /** The last query of any client. Others repeat it, so that equal queries are in flight at once. */
