@@ -340,7 +340,7 @@ export class MembershipCore {
     this.#asks.set(member, asks + 1);
     this.#askedCount++;
     if (this.#beats.sentMs(this.#beats.current) !== nowMs) this.#beats.next(this.#published.incarnation, nowMs);
-    this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+    this.#send(member, this.#ownProbe());
   }
 
   /** Who was asked in this interval is not: what is left of its `ASKS_MAX` is for when it asks or answers. In a large cluster one vote costs nobody contact. */
@@ -563,10 +563,13 @@ export class MembershipCore {
 
   #doActions(nowMs: number): void {
     if (this.#actions.length === 0) return;
+    // One message for all members of a round: it is encoded once.
+    let probe: MembershipMessage | undefined;
     for (const action of this.#actions.splice(0)) {
       switch (action.kind) {
         case "probe":
-          this.#send(action.member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+          probe ??= this.#ownProbe();
+          this.#send(action.member, probe);
           break;
         case "ask-helper":
           this.#send(action.helper, { kind: "help", subject: action.subject });
@@ -669,7 +672,8 @@ export class MembershipCore {
     // Not where nothing can help: too few members are left that are not suspected.
     if (freshCount >= needed || this.#relay.gridSize < needed) return;
     const count = Math.min(Math.ceil(voters.length / 4), Math.ceil((needed - freshCount) * 1.25));
-    for (const name of draw(stale, count, this.#random)) this.#send(name, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+    const probe = this.#ownProbe();
+    for (const name of draw(stale, count, this.#random)) this.#send(name, probe);
   }
 
   // ---- helpers
@@ -685,6 +689,10 @@ export class MembershipCore {
   /** 0.75 to 1.25. */
   #jitter(): number {
     return 0.75 + this.#random.float() / 2;
+  }
+
+  #ownProbe(): MembershipMessage {
+    return { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest };
   }
 
   #send(to: string, message: MembershipMessage): void {
