@@ -82,7 +82,7 @@ const LEFT_REPEAT_MS = 200;
  * Who asks for contact waits so long from when it was lost. Contact that comes back of itself does so in a round trip to a process that may have begun a moment
  * ago. It is less than what members wait for each other's answers before they take each other for silent (2 s), since an ack may wait for it.
  */
-const CONTACT_PATIENCE_MS = 1_500;
+const CONTACT_WAIT_MS = 1_500;
 
 export class Membership {
   readonly #core: MembershipCore;
@@ -172,7 +172,7 @@ export class Membership {
   }
 
   /**
-   * Resolves with whether this node is in contact: at once where it is, or has not been for CONTACT_PATIENCE_MS; else when it is, or when that time has passed.
+   * Resolves with whether this node is in contact: at once where it is, or has not been for CONTACT_WAIT_MS; else when it is, or when that time has passed.
    * All who wait share one promise and one timer.
    */
   contact(): Promise<boolean> {
@@ -180,7 +180,7 @@ export class Membership {
     if (this.#contactWait !== undefined) return this.#contactWait.outcome;
     const nowMs = this.#nowMs;
     if (this.isInContact) return Promise.resolve(true);
-    const leftMs = this.#outSinceMs === undefined ? 0 : this.#outSinceMs + CONTACT_PATIENCE_MS - nowMs;
+    const leftMs = this.#outSinceMs === undefined ? 0 : this.#outSinceMs + CONTACT_WAIT_MS - nowMs;
     if (leftMs <= 0 || this.#stopped.signal.aborted) return Promise.resolve(false);
     let resolve!: (isInContact: boolean) => void;
     const outcome = new Promise<boolean>((settle) => (resolve = settle));
