@@ -71,6 +71,12 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       await Promise.all([cutFor(world, between([machine], others), lengthMs), restarts]);
       break;
     }
+    case "members are upgraded":
+      for (const one of machines) {
+        await one.upgrade();
+        await untilReady(world, one);
+      }
+      break;
     case "all nodes are restarted":
       for (const one of machines) {
         await one.restart();

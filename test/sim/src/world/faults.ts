@@ -71,6 +71,7 @@ const CLUSTER_FAULTS = {
   "all others restart while a member is cut off": 1,
   "all nodes are restarted": 1,
   "a node joins": 1,
+  "members are upgraded": 1,
   "a member leaves": 1,
 } as const;
 
