@@ -6,4 +6,6 @@ export { PeerLinks } from "./links/peer-links.ts";
 export { PeerRequests } from "./links/requests.ts";
 export { loadLibp2pNetwork } from "./libp2p/load-libp2p.ts";
 export { Membership } from "./membership.ts";
+export { announced, formatsOf } from "./membership/announced-formats.ts";
+export type { AnnouncedFormats } from "./membership/announced-formats.ts";
 export { decodeClusterState } from "./membership/cluster-state.ts";

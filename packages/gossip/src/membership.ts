@@ -9,7 +9,7 @@
  * What must stay true: one event at a time, in the order in which it came; the listeners of a change are called in the turn of the change.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, type Counter, type Histogram, type Logger, type Metrics, type Random, type Timer } from "@pyromesh/base";
-import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
+import type { ClusterView, FormatHolder, MemberFormats, MemberState, StoreId } from "@pyromesh/ring";
 import type { RefusalCode } from "./links/handshake.ts";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
@@ -244,6 +244,17 @@ export class Membership {
   /** What replication the bucket holds: read at the start, and with each LIST. */
   noteBucketReplication(replication: number): void {
     this.#change((nowMs) => this.#table.noteBucketReplication(replication, nowMs));
+  }
+
+  /** See `MemberTable.promise`. Resolves when it is on disk: only then does it count. */
+  async promise(formats: MemberFormats): Promise<void> {
+    this.#change((nowMs) => this.#table.promise(formats, nowMs));
+    await this.#persisted();
+  }
+
+  /** Why a node that says this of itself may not be a member here; undefined: it may. */
+  formatsApart(other: Pick<FormatHolder, "name" | "formats">): string | undefined {
+    return this.#table.formatsApart(other);
   }
 
   /** What `noteBucketReplication` was told last, in this process or an earlier one. */

@@ -5,6 +5,7 @@ import type { DiskUse } from "./disk/disk-budget.ts";
 import type { DiskPlan } from "./disk/disk-plan.ts";
 import type { StoreOpener } from "./entries/store.ts";
 import type { Checkpoint } from "./recovery/checkpoint.ts";
+import type { VersionMark } from "./recovery/format-file.ts";
 import type { Cut } from "./state/cut.ts";
 import type { SealedSegment } from "./state/sealing.ts";
 import type { OrdinalName } from "./state/store-identity.ts";
@@ -29,6 +30,8 @@ export interface HeadModules {
   readonly opener: StoreOpener;
   readonly checkpoint: Checkpoint;
   readonly quarantineFile: AtomicFile;
+  /** Which versions of formats the data directory may hold; asked once. `isFresh`: it held nothing before. Absent: all of them. */
+  readonly versionsOf?: (store: { readonly isFresh: boolean }) => VersionMark;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;

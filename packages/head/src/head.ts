@@ -14,6 +14,7 @@
  */
 import type { Histogram } from "@pyromesh/base";
 import { assert, CodedError, invalidArgument, toHex, Turns, unavailable } from "@pyromesh/base";
+import { recordVersions } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { DiskAccount } from "./disk/disk-account.ts";
 import { RECORDS_ONLY } from "./disk/disk-plan.ts";
@@ -23,6 +24,8 @@ import { encodeNotesMark, STORE_ID_BYTES } from "./entries/meta-entry.ts";
 import type { BucketMark } from "./entries/meta-entry.ts";
 import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
 import type { OrderedStore, StoreOp } from "./entries/store.ts";
+import { USUAL_VERSIONS } from "./recovery/format-file.ts";
+import type { HeldVersions, VersionMark } from "./recovery/format-file.ts";
 import { findStore } from "./recovery/found-store.ts";
 import type { FoundStore } from "./recovery/found-store.ts";
 import { planSetAside, readLivePage } from "./recovery/live-records.ts";
@@ -76,6 +79,7 @@ export class Head {
   #notes: FoundNotes & { readonly hasMark: boolean } = NO_NOTES;
   #isClosed = false;
   readonly #dueAfterMs: number;
+  readonly #versions: VersionMark | undefined;
 
   private constructor(options: HeadOptions, modules: HeadModules, parts: { readonly store: OrderedStore; readonly quarantine: Quarantine; readonly found: FoundStore }) {
     const { diskBudgetBytes, inForceBytes = diskBudgetBytes, diskPlan = RECORDS_ONLY, diskUse, dueAfterMs = DUE_AFTER_MS, ...limits } = options;
@@ -108,6 +112,8 @@ export class Head {
     this.#quarantine = parts.quarantine;
     this.#found = parts.found;
     this.#identity = parts.found.identity;
+    const { structure, checkpoint } = parts.found;
+    this.#versions = modules.versionsOf?.({ isFresh: structure.isEmpty && structure.storeMark === undefined && checkpoint === undefined });
 
     const { metrics } = modules;
     metrics.gauge("pyromesh_head_bytes", "Bytes of records in the head: open and cut, not yet sealed.", [], (gauge) => gauge.set({}, this.stats.openBytes + this.stats.cutBytes));
@@ -231,6 +237,8 @@ export class Head {
    */
   append(record: EncodedRecord, stores: readonly Uint8Array[] = NO_STORES): Promise<Appended> {
     const state = this.#replayed();
+    const raising = this.#versions?.raise(recordVersions(record.bytes) ?? {});
+    if (raising !== undefined) return raising.then(() => this.append(record, stores), (cause: unknown) => Promise.reject(unavailable("HEAD_WRITE_FAILED", "the file that says which versions the data directory holds could not be written", cause)));
     const held = this.#duplicateOf(record.identity, stores);
     if (held !== undefined) return Promise.resolve(held);
     const pending = state.pending.find(record.identity);
@@ -244,6 +252,16 @@ export class Head {
     const append = this.#queue.push(record, place, entryBytes);
     state.pending.add(append);
     return append.promise;
+  }
+
+  /** Which versions of formats the data directory may hold. */
+  get heldVersions(): HeldVersions {
+    return this.#versions?.held ?? USUAL_VERSIONS;
+  }
+
+  /** Resolves when the data directory says that it may hold these too; an earlier build refuses it from then on. Before they are written, and before they are promised to others. */
+  async holdVersions(versions: HeldVersions): Promise<void> {
+    await this.#versions?.raise(versions);
   }
 
   /**

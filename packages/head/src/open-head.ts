@@ -6,14 +6,22 @@ import { Head } from "./head.ts";
 import type { HeadModules, HeadOptions } from "./head-modules.ts";
 import { folderDisk } from "./head-disk.ts";
 import type { FolderDiskOptions, HeadDisk } from "./head-disk.ts";
-import { checkHeadFormat, writeHeadFormat } from "./recovery/format-file.ts";
+import { checkHeadFormat, highest, USUAL_VERSIONS, VersionMark, writeHeadFormat } from "./recovery/format-file.ts";
+import type { HeldVersions } from "./recovery/format-file.ts";
 
-export interface OpenHeadModules extends Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile" | "measureDisk"> {
+export interface OpenHeadModules extends Omit<HeadModules, "opener" | "checkpoint" | "quarantineFile" | "measureDisk" | "versionsOf"> {
   /** Ends the opening. */
   readonly signal?: AbortSignal | undefined;
 }
 
-export interface OpenHeadOptions extends HeadOptions, FolderDiskOptions {}
+export interface OpenOptions extends HeadOptions {
+  /** The newest versions that this build reads of what a data directory holds besides the head's own entries. Absent: the usual ones. */
+  readonly readVersions?: HeldVersions;
+  /** What is written to it from the start, without asking; what a fresh directory may hold at first. Absent: the usual ones. */
+  readonly writtenVersions?: HeldVersions;
+}
+
+export interface OpenHeadOptions extends OpenOptions, FolderDiskOptions {}
 
 /** A head in a folder. As `openHeadOn`. */
 export function openHead({ dir, sealedDir, ...options }: OpenHeadOptions, modules: OpenHeadModules): Promise<Head> {
@@ -21,9 +29,9 @@ export function openHead({ dir, sealedDir, ...options }: OpenHeadOptions, module
 }
 
 /** Throws `HEAD_FORMAT_NEWER`, and `HEAD_LOCKED` when another process holds the disk. Call `replay` next. */
-export async function openHeadOn(disk: HeadDisk, options: HeadOptions, { signal, ...modules }: OpenHeadModules): Promise<Head> {
+export async function openHeadOn(disk: HeadDisk, { readVersions = USUAL_VERSIONS, writtenVersions = USUAL_VERSIONS, ...options }: OpenOptions, { signal, ...modules }: OpenHeadModules): Promise<Head> {
   // 1. Before anything is touched.
-  const format = await checkHeadFormat(disk);
+  const found = await checkHeadFormat(disk, readVersions);
   const budget = await findBudget(disk, options, modules);
   const diskPlan = planOpening({ budgetBytes: options.diskBudgetBytes, inForceBytes: budget.inForceBytes });
   await disk.prepare();
@@ -34,6 +42,7 @@ export async function openHeadOn(disk: HeadDisk, options: HeadOptions, { signal,
       { ...options, ...budget, diskPlan },
       {
         ...modules,
+        versionsOf: ({ isFresh }) => new VersionMark(disk, found === undefined && isFresh ? writtenVersions : highest(found?.held ?? USUAL_VERSIONS, writtenVersions)),
         opener: disk.opener({ writeBufferBytes: diskPlan.writeBufferBytes, signal }),
         checkpoint,
         quarantineFile: disk.quarantineFile,
@@ -46,12 +55,16 @@ export async function openHeadOn(disk: HeadDisk, options: HeadOptions, { signal,
   }
   // 2. Before the replay writes the first entry of this format.
   try {
-    if (format !== FORMAT_VERSION) await writeHeadFormat(disk);
+    if (found?.head !== FORMAT_VERSION || !areEqual(found.held, head.heldVersions)) await writeHeadFormat(disk, head.heldVersions);
   } catch (cause) {
     await head.close();
     throw cause;
   }
   return head;
+}
+
+function areEqual(a: HeldVersions, b: HeldVersions): boolean {
+  return [...Object.keys(a), ...Object.keys(b)].every((name) => a[name] === b[name]);
 }
 
 /** What the disk allows of the configured budget. The folders are measured only where the free space is known. */

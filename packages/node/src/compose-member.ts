@@ -9,6 +9,7 @@ import type { BucketLink } from "./background/bucket-link.ts";
 import type { Flusher } from "./background/flusher.ts";
 import type { Generations } from "./background/generations.ts";
 import type { JoinedCluster } from "./cluster/joined-cluster.ts";
+import type { WrittenVersions } from "./cluster/version-gate.ts";
 import type { Compute } from "./compute/compute.ts";
 import { ClusterRelease } from "./member/cluster-release.ts";
 import type { ClusterReleaseOptions } from "./member/cluster-release.ts";
@@ -31,6 +32,7 @@ export interface MemberModules {
   readonly source: ObjectSource;
   /** The flusher's listener. */
   readonly segmentMemory: SegmentMemory;
+  readonly versions: WrittenVersions;
   readonly compute: Compute;
   readonly clock: Clock;
   readonly random: Random;
@@ -75,6 +77,6 @@ export function composeMember(options: ClusterReleaseOptions, modules: MemberMod
     cluster.checkCompared();
     return reading.holder;
   };
-  serveHolder({ peers: cluster.peers, holder, sealedReads: () => reading.sealedReads });
+  serveHolder({ peers: cluster.peers, versions: modules.versions, holder, sealedReads: () => reading.sealedReads });
   return { cluster, release, commands: new MemberCommands({ ...modules, leaving }), heads: reading.heads, stopReading: () => reading.holder.views.stop() };
 }

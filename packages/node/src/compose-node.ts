@@ -16,6 +16,7 @@ import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import { dueAfterMsOf } from "./member/due-time.ts";
+import { BUILD_FORMATS, heldVersions } from "./cluster/build-formats.ts";
 import { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";
@@ -49,7 +50,7 @@ const WORKERS_MAX = 8;
 export async function composeNode(config: Config, world: World): Promise<ComposedNode> {
   await world.disk.prepare();
   // Before anything in it is touched, which a later format may not bear.
-  await inDataDir(config, () => checkHeadFormat(world.disk.head));
+  await inDataDir(config, () => checkHeadFormat(world.disk.head, heldVersions(world.formats ?? BUILD_FORMATS, "reads")));
   return new ComposedNode(config, world);
 }
 
@@ -127,6 +128,9 @@ export class ComposedNode {
   #makeNode(compute: WorkerCompute): Node {
     const config = this.#config;
     const { clock, disk, metrics, openBucket } = this.#world;
+    const formats = this.#world.formats ?? BUILD_FORMATS;
+    // A member writes the oldest versions at first: it does not know yet what the others read.
+    const versions = { readVersions: heldVersions(formats, "reads"), writtenVersions: heldVersions(formats, config.clusterName === undefined ? "reads" : "writesFrom") };
     const space = new DataDisk({ metrics, measure: () => disk.measure() });
     return new Node(config, {
       ...this.#world,
@@ -141,7 +145,7 @@ export class ComposedNode {
       onHopeless: (error) => this.#world.endProcess(error),
       openHead: (hooks) =>
         inDataDir(config, () =>
-          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes, dueAfterMs: dueAfterMsOf(config.flushIntervalMs) }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
+          openHeadOn(disk.head, { diskBudgetBytes: config.headDiskBudgetBytes, dueAfterMs: dueAfterMsOf(config.flushIntervalMs), ...versions }, { ...this.#world, ...hooks, measureFree: async () => (await space.measure())?.freeBytes }),
         ),
     });
   }

@@ -12,7 +12,7 @@
  * Clock, random, bucket, compute and the head's store are passed in; `serve` gives the real ones.
  */
 import type { NodeAdmin, ProfileSink, QuarantineEntry } from "@pyromesh/api";
-import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyromesh/base";
+import { assert, CodedError, messageOf, toHex, Turns, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
@@ -23,11 +23,14 @@ import { Flusher } from "./background/flusher.ts";
 import { Generations } from "./background/generations.ts";
 import { rowSource } from "./background/row-source.ts";
 import { aloneCluster } from "./cluster/alone.ts";
+import { BUILD_FORMATS, memberFormats } from "./cluster/build-formats.ts";
+import type { BuildFormats } from "./cluster/build-formats.ts";
 import { isFirstMember } from "./cluster/founding.ts";
 import { HeldAcks } from "./cluster/held-acks.ts";
 import type { JoinedCluster, OwnStore } from "./cluster/joined-cluster.ts";
 import { NodeClusterAdmin } from "./cluster/node-cluster-admin.ts";
 import type { Cluster } from "./cluster/ports.ts";
+import { VersionGate } from "./cluster/version-gate.ts";
 import type { FoundHealth } from "./cluster/shown-health.ts";
 import { composeMember } from "./compose-member.ts";
 import type { Member, MemberModules } from "./compose-member.ts";
@@ -88,6 +91,8 @@ export interface NodeModules {
   /** The node cannot go on, and its process ends: the next start puts it right. */
   readonly onHopeless?: (error: Error) => void;
   readonly buildInfo: BuildInfo;
+  /** Absent: those of this build. */
+  readonly formats?: BuildFormats;
   /** Absent: that of a process that lacks no memory. */
   readonly memory?: MemoryPlan;
   /** Times LISTs, the age of the bucket's identity, and the pauses between tries of an upload. Absent: `clock`. */
@@ -107,6 +112,7 @@ export interface OpenedNodeModules extends Omit<NodeModules, "openBucket" | "ope
 /** The parts that exist once the head is replayed. */
 interface Engines {
   readonly cluster: Cluster;
+  readonly versions: VersionGate;
   /** Undefined: the node is alone. */
   readonly member: Member | undefined;
   readonly bucket: Bucket;
@@ -225,6 +231,7 @@ export class Node {
     await this.#foundIfFirst();
     release.start();
     await cluster.joined(this.#stopped.signal);
+    await untilAborted(this.#replayed.versions.start(), this.#stopped.signal);
   }
 
   /** At the start, and after each LIST until this node has joined: the bucket may not have answered before. */
@@ -371,6 +378,7 @@ export class Node {
       hasSealed: head.sealed().length > 0,
       bucketId: () => head.bucketMark?.bucketId ?? "",
       lastCommit: () => head.lastCommit,
+      formats: memberFormats(this.#modules.formats ?? BUILD_FORMATS, head.heldVersions),
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
     // What leaves the head of a node alone is not noted: nobody asks for it. Where it becomes a member again, its memory begins anew.
@@ -392,9 +400,11 @@ export class Node {
     const cluster: Cluster =
       joined ??
       aloneCluster(
-        { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version },
+        { name: httpAddress, clusterName: config.clusterName ?? "", bootId: toHex(random.bytes(16)), httpAddress, build: this.#modules.buildInfo.version, formats: this.#modules.formats },
         () => head.storeId,
       );
+    const versions = new VersionGate({ ...this.#modules, cluster, head, promise: joined && ((formats) => joined.promise(formats)) });
+    this.#closers.push(() => Promise.resolve(versions.stop()));
     const catalog = new Catalog({}, { bucket, logger });
     const { objectCacheBytes, readAheadBytes, windowBytesMax } = this.#modules.memory ?? AMPLE_MEMORY;
     const source = new PlacedSource({ bucket, localFiles: local, ...(joined !== undefined && { peers: sealedPeers(() => cluster) }) });
@@ -419,7 +429,7 @@ export class Node {
           return Math.min(config.flushSizeBytes, head.cutBytesMax);
         },
       },
-      { head, compute, bucket: link.guarded, local, catalog, generations, ...(segmentMemory && { listener: segmentMemory }), clock, uploadClock: bucketClock, logger, metrics },
+      { head, compute, bucket: link.guarded, local, catalog, generations, versions, ...(segmentMemory && { listener: segmentMemory }), clock, uploadClock: bucketClock, logger, metrics },
     );
     const writing = writePath({
       ...this.#modules,
@@ -427,6 +437,7 @@ export class Node {
       arrivalTimes,
       cluster,
       head,
+      versions,
       limitsFor: (tenant) => limitsFor(this.#limits, tenant),
       floorOf: (tenant) => catalog.floorOf(tenant),
       openGeneration: () => generations.open,
@@ -437,7 +448,7 @@ export class Node {
     flusher.onProgress(() => heldAcks.refresh());
     if (joined !== undefined) this.usage.start(joined);
     this.#closers.push(() => Promise.resolve(this.usage.stop()));
-    const member = joined && segmentMemory && this.#composeMember(joined, { segmentMemory, catalog, flusher, generations, head, link, local, source });
+    const member = joined && segmentMemory && this.#composeMember(joined, { segmentMemory, catalog, flusher, generations, head, link, local, source, versions });
     const reader = new Reader({
       clock,
       heads: member?.heads,
@@ -457,10 +468,10 @@ export class Node {
     });
     compute.readBackFrom(rowSource(head, generations));
     const writeHealth = new WriteHealth({ head, clock, logger, measureDisk: this.#modules.measureDisk ?? (() => Promise.resolve(undefined)) });
-    return { cluster, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
+    return { cluster, versions, member, bucket, local, head, generations, catalog, flusher, heldAcks, link, objects, unreadable, writeHealth, writer: writing.writer, reader };
   }
 
-  #composeMember(cluster: JoinedCluster, parts: Pick<MemberModules, "catalog" | "flusher" | "generations" | "head" | "link" | "local" | "segmentMemory" | "source">): Member {
+  #composeMember(cluster: JoinedCluster, parts: Pick<MemberModules, "catalog" | "flusher" | "generations" | "head" | "link" | "local" | "segmentMemory" | "source" | "versions">): Member {
     const { flushIntervalMs, flushSizeBytes } = this.#config;
     const member = composeMember(
       { dueAfterMs: dueAfterMsOf(flushIntervalMs), cutBytesMax: () => Math.min(flushSizeBytes, parts.head.cutBytesMax) },
@@ -566,6 +577,7 @@ export class Node {
       tenantLimits: (tenant) => printLimits(limitsFor(this.#limits, tenant)),
       cluster: new NodeClusterAdmin({
         cluster: () => this.#replayed.cluster,
+        formats: () => this.#replayed.versions.inForce,
         commands: this.#modules.openCluster === undefined ? undefined : () => this.#replayed.member!.commands, // a node with `openCluster` has it once it is replayed
         health: (signal) => this.#replayed.member?.release.health.ask(signal) ?? Promise.resolve(this.#health()),
       }),

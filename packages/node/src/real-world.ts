@@ -15,6 +15,8 @@ import { openFilesLimit } from "./process/open-files.ts";
 import { loadPages } from "./process/pages.ts";
 import { ProcessProfiler } from "./process/process-profiler.ts";
 import { setV8Flags } from "./process/v8-flags.ts";
+import { BUILD_FORMATS } from "./cluster/build-formats.ts";
+import type { BuildFormats } from "./cluster/build-formats.ts";
 import type { World } from "./world.ts";
 
 /** `load` reads the settings anew, with another text in the configuration file. */
@@ -41,6 +43,7 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
     compression: threadPoolCompression,
     machine: { coreCount: availableParallelism(), memoryBytes: memoryLimitBytes(), openFilesMax: openFilesLimit(), firstAddress: firstAddress() },
     buildInfo: readBuildInfo(),
+    formats: formatsOfBuild(),
     configFile: { readFile: (path) => readFile(path, "utf8"), load },
     pages: loadPages(fileURLToPath(new URL("../../ui/dist/", import.meta.url))),
     profiler: new ProcessProfiler({ clock }),
@@ -51,6 +54,16 @@ export function realWorld(config: Config, load: (fileText: string) => Config): W
 function firstAddress(): string | undefined {
   const all = Object.values(networkInterfaces()).flatMap((addresses) => addresses ?? []);
   return all.find(({ address, internal }) => !internal && !address.startsWith("fe80:") && !address.startsWith("169.254."))?.address;
+}
+
+/** An earlier build, as far as others can tell: `record=1` reads and writes no newer records. Only tests set it. */
+function formatsOfBuild(): BuildFormats {
+  const formats = { ...BUILD_FORMATS };
+  for (const one of (process.env["PYROMESH_TEST_FORMATS"] ?? "").split(",")) {
+    const [name, version] = one.split("=");
+    if (name === "record") formats.record = { writesFrom: Math.min(formats.record.writesFrom, Number(version)), reads: Number(version) };
+  }
+  return formats;
 }
 
 /** How many times as fast as written LISTs and tries of an upload follow one another. Only tests set it. */

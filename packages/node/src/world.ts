@@ -9,6 +9,7 @@ import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pa
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import type { PeerNetwork } from "@pyromesh/gossip";
+import type { BuildFormats } from "./cluster/build-formats.ts";
 import type { WorkerThreads } from "./compute/worker-threads.ts";
 import type { Config } from "./config/config.ts";
 import type { BuildInfo } from "./process/build-info.ts";
@@ -36,6 +37,8 @@ export interface World {
   readonly compression: Compression;
   readonly machine: Machine;
   readonly buildInfo: BuildInfo;
+  /** Which versions of formats it writes and reads. Absent: those of this build. Tests of upgrades give those of an earlier one. */
+  readonly formats?: BuildFormats;
   /** The configuration file, read again while the node runs. Absent: the limits do not change. */
   readonly configFile?: ConfigFile;
   /** Absent: no web page. */

@@ -73,7 +73,7 @@ export { DEFAULT_ACCEPTANCE_WINDOW, DEFAULT_PROFILE_LIMITS } from "./labels/limi
 export type { AcceptanceWindow, ProfileLimits } from "./labels/limits.ts";
 export { PprofWriter } from "./pprof/pprof-write.ts";
 export type { Frame, PprofHead } from "./pprof/pprof-write.ts";
-export { encodedRecordOf, recordFingerprint, recordHeader, recordIdentity } from "./record/record.ts";
+export { encodedRecordOf, RECORD_VERSION, RECORD_VERSION_MIN, recordFingerprint, recordHeader, recordIdentity, recordVersions } from "./record/record.ts";
 export type { RecordHeader } from "./record/record.ts";
 export { verifiedRecord } from "./record/record-check.ts";
 export { decodeRecord, RecordDecoder } from "./record/record-decode.ts";

@@ -6,6 +6,8 @@
  * and who is sent a record; what counts as acknowledged or as complete is checked against the view of the moment in which it is counted.
  */
 
+import type { MemberFormats } from "./formats.ts";
+
 /** A store id: 32 lower-case hex digits. Random, and made with each data directory: an empty disk under an old name is a new store. */
 export type StoreId = string;
 
@@ -40,6 +42,8 @@ export interface Member {
   /** Versions of the peer protocol that it speaks, both inclusive. */
   readonly protocolMin: number;
   readonly protocolMax: number;
+  /** Which versions it reads, writes and has promised. */
+  readonly formats: MemberFormats;
   readonly build: string;
   /** The smallest number of acks under which its store holds anything that is not flushed. */
   readonly acksHeld: number;

@@ -1,4 +1,6 @@
 export type { ClusterView, LostStore, Member, MemberState, StoreId } from "./cluster-view.ts";
+export { FORMATS, formatsApart, formatsInForce, readByFull, supportOf } from "./formats.ts";
+export type { Format, FormatHolder, FormatInForce, FormatSupport, MemberFormats } from "./formats.ts";
 export { majorityOf } from "./quorum.ts";
 export { isInRun, replicaSet } from "./replica-set.ts";
 export type { PlacementKey, ReplicaSet } from "./replica-set.ts";

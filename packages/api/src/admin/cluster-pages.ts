@@ -7,7 +7,7 @@ import { colorMark, percent, ringSvg } from "./ring-picture.ts";
 const REFRESH = { refreshSeconds: 10 };
 
 export function membersPage(status: ClusterStatus, health: ClusterHealth): ApiReply {
-  return htmlPage("Members", `${summary(status)}${verdict(health)}${memberTable(status, health)}${refusals(health)}${lostStores(status)}`, REFRESH);
+  return htmlPage("Members", `${summary(status)}${verdict(health)}${heldBack(status)}${memberTable(status, health)}${refusals(health)}${lostStores(status)}`, REFRESH);
 }
 
 /** `slices`: of `ringSlices`. */
@@ -19,7 +19,7 @@ export function ringPage(status: ClusterStatus, health: ClusterHealth, slices: r
 export function memberlistPage(status: ClusterStatus): ApiReply {
   const digest = `<p>Digest of this table: <code>${escapeHtml(status.digest)}</code>. Members with equal digests know the same.</p>`;
   const gone = status.gone.length === 0 ? "" : `<h2>Left and forgotten</h2>${entryTable(status.gone)}`;
-  return htmlPage("Memberlist", `${summary(status)}${digest}${entryTable(status.members)}${gone}${lostStores(status)}`, REFRESH);
+  return htmlPage("Memberlist", `${summary(status)}${digest}${heldBack(status)}${entryTable(status.members)}${gone}${lostStores(status)}`, REFRESH);
 }
 
 function summary({ clusterName, selfName, members, replication, acks, isInContact, writesRefusedBecause, queriesRefusedBecause }: ClusterStatus): string {
@@ -31,6 +31,12 @@ function summary({ clusterName, selfName, members, replication, acks, isInContac
   ].flatMap((text) => (text === undefined ? [] : [`<p class="bad">${escapeHtml(text)}</p>`]));
   const active = members.filter(({ state }) => state === "active").length;
   return `<p>Cluster <b>${escapeHtml(clusterName)}</b> as <b>${escapeHtml(selfName)}</b> sees it: ${active} of ${members.length} members active. A record is kept by ${replication}, and a push is answered once ${acks} ${acks === 1 ? "has" : "have"} it on disk.</p>${problems.join("")}`;
+}
+
+/** Formats that are written in an older version than this build could. */
+function heldBack({ formats }: ClusterStatus): string {
+  const items = formats.filter(({ newest, version }) => version < newest).map(({ format, heldBackBy, newest, version }) => `<li>${escapeHtml(`${format}: version ${version} is written, not ${newest}${heldBackBy.length === 0 ? ", until a majority has said that it reads it" : `, which ${heldBackBy.join(", ")} cannot read`}`)}</li>`);
+  return items.length === 0 ? "" : `<p>The members have different builds, so older formats are written:</p><ul>${items.join("")}</ul>`;
 }
 
 function verdict({ mayStop, reasons }: ClusterHealth): string {
@@ -67,7 +73,7 @@ function refusals({ members }: ClusterHealth): string {
 
 function entryTable(members: readonly MemberStatus[]): string {
   return htmlTable(
-    ["member", "state", "incarnation", "cluster", "store", "boot", "protocol", "tokens", "held under acks", "build"],
+    ["member", "state", "incarnation", "cluster", "store", "boot", "protocol", "formats", "tokens", "held under acks", "build"],
     members.map((member) => [
       escapeHtml(member.name),
       stateText(member),
@@ -76,6 +82,7 @@ function entryTable(members: readonly MemberStatus[]): string {
       `<code>${escapeHtml(member.storeId)}</code>`,
       `<code>${escapeHtml(member.bootId)}</code>`,
       number(`${member.protocolMin}-${member.protocolMax}`),
+      escapeHtml(Object.entries(member.formats).map(([format, { reads }]) => `${format} ${reads}`).join(", ")),
       number(String(member.tokens)),
       number(String(member.acksHeld)),
       escapeHtml(member.build),

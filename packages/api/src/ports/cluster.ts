@@ -33,11 +33,22 @@ export interface ClusterStatus {
   readonly queriesRefusedBecause: string | undefined;
   /** Over the member table: members with equal digests know the same. */
   readonly digest: string;
+  /** In which version this node writes each format. */
+  readonly formats: readonly FormatStatus[];
   /** By name. */
   readonly members: readonly MemberStatus[];
   /** Those that left and those that were forgotten, as far as they are remembered. */
   readonly gone: readonly MemberStatus[];
   readonly lostStores: readonly LostStoreStatus[];
+}
+
+export interface FormatStatus {
+  readonly format: string;
+  readonly version: number;
+  /** What it could write among members of its own build. */
+  readonly newest: number;
+  /** Members that do not read that, by name. */
+  readonly heldBackBy: readonly string[];
 }
 
 export interface MemberStatus {
@@ -58,6 +69,8 @@ export interface MemberStatus {
   readonly incarnation: number;
   readonly protocolMin: number;
   readonly protocolMax: number;
+  /** By format: which versions it writes, reads and has promised the others to read. */
+  readonly formats: Readonly<Record<string, { readonly writesFrom: number; readonly reads: number; readonly promised: number }>>;
   readonly build: string;
   readonly acksHeld: number;
 }

@@ -10,6 +10,10 @@ export class FakeClusterAdmin implements ClusterAdmin {
     isInContact: true,
     writesRefusedBecause: undefined,
     queriesRefusedBecause: undefined,
+    formats: [
+      { format: "record", version: 1, newest: 2, heldBackBy: ["node-2"] },
+      { format: "segment", version: 1, newest: 1, heldBackBy: [] },
+    ],
     digest: "00112233445566778899aabbccddeeff",
     members: [fakeMember("node-1", { isSelf: true, zone: "a", share: 0.5 }), fakeMember("node-2", { zone: "b", share: 0.5, isSuspect: true }), fakeMember("node-3", { zone: "c", state: "dead", share: 0 })],
     gone: [fakeMember("node-0", { state: "left" })],
@@ -73,6 +77,7 @@ export function fakeMember(name: string, fields: Partial<MemberStatus> = {}): Me
     incarnation: 1,
     protocolMin: 1,
     protocolMax: 1,
+    formats: { record: { writesFrom: 1, reads: name === "node-2" ? 1 : 2, promised: 1 }, segment: { writesFrom: 1, reads: 1, promised: 1 } },
     build: "0.1.0",
     acksHeld: 2,
     ...fields,

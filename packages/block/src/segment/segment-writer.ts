@@ -55,7 +55,8 @@ function brotliOptions(raw: Uint8Array, quality: number): BrotliOptions {
   };
 }
 
-export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[]): Uint8Array {
+export function buildSegment(meta: SegmentMeta, datasets: readonly DatasetInput[], version: number = FORMAT_VERSION): Uint8Array {
+  assert(version === FORMAT_VERSION, "a version of segments that this build writes");
   const sorted = [...datasets].sort((a, b) => compareText(a.service, b.service));
   sorted.forEach(({ service, sections }, i) => {
     assert(i === 0 || sorted[i - 1]!.service !== service, "a service has one dataset in a segment");

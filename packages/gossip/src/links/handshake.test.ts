@@ -104,9 +104,19 @@ describe("handshake", () => {
         const dialled = new Handshake({ ...sideOf("b", {}), role: "dialled", peerId: "peer-a" });
         dialled.begin();
         for (const before of framesOfDialler.slice(0, i)) dialled.take(before);
-        expect(codeOf(dialled.take(frame.subarray(0, length)))).to.equal("malformed");
+        const isBeforeFormats = frame[0] === 3 && length === INTRODUCTION_BYTES_BEFORE_FORMATS;
+        expect(codeOf(dialled.take(frame.subarray(0, length)))).to.equal(isBeforeFormats ? "judge" : "malformed");
       }
     }
+  });
+
+  it("an introduction of a build that announced no formats is taken: golden bytes", () => {
+    const { framesOfDialler } = run(sideOf("a", {}), sideOf("b", {}));
+    const dialled = new Handshake({ ...sideOf("b", {}), role: "dialled", peerId: "peer-a" });
+    dialled.begin();
+    for (const frame of framesOfDialler.slice(0, 2)) dialled.take(frame);
+    const step = dialled.take(Buffer.from(GOLDEN_BEFORE_FORMATS, "hex"));
+    expect(step).to.deep.equal({ kind: "judge", introduction: { ...introductionOf("a"), formats: "", promises: "" } });
   });
 
   it("bytes after the last field are ignored: later versions may add fields", () => {
@@ -136,15 +146,18 @@ const GOLDEN: readonly string[] = [
   "015059524f01010c746573742d636c7573746572c5d4953cc5eadef48a47196712054094c92711faa324d4f59e9ca1f5e7e4325a",
   "02010d20fcef4ccc0c45886e22b97d85427f35591735c322acf7f9e7cfc36dfcf295",
   "0201474ddcce445abd8e6ede182523e4c78988e612c9a61e57bf8b80d969e64c50d7",
-  "03016220626262626262626262626262626262626262626262626262626262626262626206622d626f6f74066275636b6574076275696c642031",
-  "03016120616161616161616161616161616161616161616161616161616161616161616106612d626f6f74066275636b6574076275696c642031",
+  "03016220626262626262626262626262626262626262626262626262626262626262626206622d626f6f74066275636b6574076275696c6420310401020303020103",
+  "03016120616161616161616161616161616161616161616161616161616161616161616106612d626f6f74066275636b6574076275696c6420310401020303020103",
   "04",
 ];
+
+const GOLDEN_BEFORE_FORMATS = "03016120616161616161616161616161616161616161616161616161616161616161616106612d626f6f74066275636b6574076275696c642031";
+const INTRODUCTION_BYTES_BEFORE_FORMATS = GOLDEN_BEFORE_FORMATS.length / 2;
 
 type Side = Omit<HandshakeOptions, "role" | "peerId">;
 
 function introductionOf(name: string): Introduction {
-  return { name, storeId: name.repeat(32), bootId: `${name}-boot`, bucketId: "bucket", build: "build 1" };
+  return { name, storeId: name.repeat(32), bootId: `${name}-boot`, bucketId: "bucket", build: "build 1", formats: "01020303", promises: "0103" };
 }
 
 function sideOf(name: string, changes: Partial<Side>): Side {

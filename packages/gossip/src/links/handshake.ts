@@ -14,10 +14,11 @@
  *   hello         0x01   "PYRO"   uvarint version min   uvarint version max   text cluster name   32 bytes nonce
  *   proof         0x02   u8 count (0: no secret, at most 2)   count x 32 bytes
  *   introduction  0x03   text member name   text store id   text boot id   text bucket id ("": not known)   text build
+ *                        bytes formats   bytes promises (membership/announced-formats.ts; not sent by builds from before them)
  *   welcome       0x04
  *   refusal       0x05   u8 code (REFUSALS)   text sentence
  *
- * A text is a uvarint length and UTF-8. Bytes after the last field are ignored, so that later versions can add fields.
+ * A text is a uvarint length and UTF-8, bytes have their length before them. Bytes after the last field are ignored, so that later versions can add fields.
  *
  * A proof is HMAC-SHA-256 under each of the side's secrets of: a label, the side's role, the two hellos as they were sent, the two peer ids. So it is
  * of use on no other link (both nonces are fresh, and the encryption of the link proves the peer ids), not to the other role (a proof cannot be
@@ -27,7 +28,8 @@
  * This file decides only. `PeerLinks` sends the frames, keeps the time-out and judges introductions.
  */
 import { createHmac, timingSafeEqual } from "node:crypto";
-import { ByteReader, ByteWriter, compareBytes, CorruptionError, encodeUtf8 } from "@pyromesh/base";
+import { ByteReader, ByteWriter, compareBytes, CorruptionError, encodeUtf8, toHex } from "@pyromesh/base";
+import { type AnnouncedFormats, faultOfFormats, NO_PROMISES } from "../membership/announced-formats.ts";
 
 /** The versions of the peer protocol that this build speaks. History: PROTOCOL.md. */
 export const PROTOCOL_MIN: number = 1;
@@ -45,7 +47,7 @@ export interface Refusal {
   readonly sentence: string;
 }
 
-export interface Introduction {
+export interface Introduction extends AnnouncedFormats {
   readonly name: string;
   readonly storeId: string;
   readonly bootId: string;
@@ -222,8 +224,8 @@ function encodeHello({ protocolMin, protocolMax, clusterName, nonce }: Handshake
   return new ByteWriter().u8(KIND.hello).raw(MAGIC).uvarint(protocolMin).uvarint(protocolMax).text(clusterName).raw(nonce).finish();
 }
 
-function encodeIntroduction({ name, storeId, bootId, bucketId, build }: Introduction): Uint8Array {
-  return new ByteWriter().u8(KIND.introduction).text(name).text(storeId).text(bootId).text(bucketId).text(build).finish();
+function encodeIntroduction({ name, storeId, bootId, bucketId, build, formats, promises }: Introduction): Uint8Array {
+  return new ByteWriter().u8(KIND.introduction).text(name).text(storeId).text(bootId).text(bucketId).text(build).prefixed(Buffer.from(formats, "hex")).prefixed(Buffer.from(promises, "hex")).finish();
 }
 
 function decodeIntroduction(reader: ByteReader): Introduction {
@@ -231,7 +233,15 @@ function decodeIntroduction(reader: ByteReader): Introduction {
   const [storeId, bootId, bucketId, build] = [readText(reader, ID_LENGTH_MAX), readText(reader, ID_LENGTH_MAX), readText(reader, ID_LENGTH_MAX), readText(reader, ID_LENGTH_MAX)];
   if (name === "") reader.fail("a member's name", "none");
   if (!/^[0-9a-f]{32}$/.test(storeId)) reader.fail("a store id of 32 hex digits", JSON.stringify(storeId.slice(0, 64)));
-  return { name, storeId, bootId, bucketId, build };
+  const formats = readAnnouncement(reader);
+  return { name, storeId, bootId, bucketId, build, ...formats };
+}
+
+function readAnnouncement(reader: ByteReader): AnnouncedFormats {
+  if (reader.remaining === 0) return { formats: "", promises: NO_PROMISES };
+  const formats = { formats: toHex(reader.prefixed()), promises: toHex(reader.prefixed()) };
+  const fault = faultOfFormats(formats);
+  return fault === undefined ? formats : reader.fail("versions of formats", fault);
 }
 
 function readText(reader: ByteReader, bytesMax: number): string {

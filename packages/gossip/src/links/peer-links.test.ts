@@ -167,6 +167,21 @@ describe("links between members", () => {
       });
     }
 
+    it("versions of formats that are apart: a sentence on both sides, by whoever sees it", async () => {
+      const rig = LinkRig.inMemory();
+      const said = { formats: "0101", promises: "01" };
+      const a = await rig.start("a", { modules: { formats: { own: () => ({ formats: "0102", promises: "02" }), apart: (name, theirs) => (theirs.formats === said.formats ? `reads too little, ${name}` : undefined) } } });
+      const b = await rig.start("b", { modules: { formats: { own: () => said, apart: () => undefined } } });
+      for (const [one, other] of [[a, b], [b, a]] as const) {
+        const error = await one.links.connect(other.address, never).catch((thrown: unknown) => thrown);
+        expect(error).to.have.property("code", "PEER_REFUSED");
+        expect(error).to.have.property("message").that.includes("it reads too little, b");
+        expect(error).to.have.nested.property("details.reason", "incompatible-version");
+      }
+      const before = await rig.start("c", { modules: { formats: { own: () => ({ formats: "", promises: "" }), apart: () => undefined } } }); // as a build that announces nothing
+      expect((await a.links.connect(before.address, never)).name).to.equal("c");
+    });
+
     it("a node that dials itself is told so, without a line in the log", async () => {
       const log: string[] = [];
       const clock = new ManualClock();

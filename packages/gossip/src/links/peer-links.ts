@@ -11,6 +11,7 @@
  * What must stay true: nothing of a link reaches anybody before its handshake is over; a member's name, its store and its peer id each belong to one link in use.
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, untilAborted, type Clock, type Logger, type Metrics, type Random } from "@pyromesh/base";
+import { type AnnouncedFormats, NO_PROMISES } from "../membership/announced-formats.ts";
 import { Handshake, NONCE_BYTES, PROTOCOL_MAX, PROTOCOL_MIN, type Introduction, type Refusal } from "./handshake.ts";
 import { isPreferred, LinkSession, type LinkedPeer, type ProvenLink, type SessionOwner } from "./link-session.ts";
 import type { Channel, PeerEndpoint, PeerLink, PeerNetwork } from "./peer-network.ts";
@@ -40,6 +41,8 @@ export interface PeerLinksModules {
   readonly secrets: () => readonly Uint8Array[];
   /** "" while it is not known; then it is not compared. */
   readonly bucketId: () => string;
+  /** What this node says of the formats that it reads and writes, and why another one that says `theirs` may not be a member; undefined: it may. Absent: nothing is said, and nobody refused. */
+  readonly formats?: { readonly own: () => AnnouncedFormats; readonly apart: (name: string, theirs: AnnouncedFormats) => string | undefined };
   /** Where a member is dialled, `host:port`; undefined: it has no address, and is not dialled. */
   readonly addressOf: (member: string) => string | undefined;
 }
@@ -365,7 +368,7 @@ export class PeerLinks {
       ownPeerId: this.peerId,
       peerId: link.peerId,
       secrets: secrets(),
-      introduction: { name, storeId, bootId, bucketId: bucketId(), build },
+      introduction: { name, storeId, bootId, bucketId: bucketId(), build, ...(this.#modules.formats?.own() ?? { formats: "", promises: NO_PROMISES }) },
     });
     const session = new LinkSession({ link, handshake, ownNonce: nonce, owner: this.#owner }, { clock });
     this.#sessions.add(session);
@@ -381,7 +384,7 @@ export class PeerLinks {
     return waiting;
   }
 
-  async #judge(session: LinkSession, { name, storeId, bootId, bucketId }: Introduction): Promise<Refusal | undefined> {
+  async #judge(session: LinkSession, { name, storeId, bootId, bucketId, formats, promises }: Introduction): Promise<Refusal | undefined> {
     const own = this.#options;
     const ownBucketId = this.#modules.bucketId();
     if (bootId === own.bootId && storeId === own.storeId) return { code: "self", sentence: "it is the same node" };
@@ -390,6 +393,8 @@ export class PeerLinks {
     // Once linked it would be taken for a member of this cluster, whichever bucket it turns out to have.
     if (bucketId === "" || ownBucketId === "") return { code: "bucket-unknown", sentence: `${bucketId === "" ? name : own.name} has not heard from its bucket yet, and joins nobody before it has` };
     if (bucketId !== ownBucketId) return { code: "other-bucket", sentence: "the two have different buckets: all members of a cluster share one, set by --bucket" };
+    const apart = this.#modules.formats?.apart(name, { formats, promises });
+    if (apart !== undefined) return { code: "incompatible-version", sentence: `it ${apart}` };
     for (const other of [...this.#current.values()]) {
       const { peer } = other;
       const isSame = peer.name === name && peer.storeId === storeId && peer.bootId === bootId && peer.peerId === session.link.peerId;

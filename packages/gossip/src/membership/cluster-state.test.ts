@@ -37,9 +37,14 @@ describe("membership: the state on disk", () => {
     expect(decodeClusterState(encodeClusterState(unknown))).deep.equal(unknown);
   });
 
-  it("version 1 stays readable: golden bytes", () => {
-    expect(toHex(encodeClusterState(STATE))).equal(GOLDEN_1);
-    expect(decodeClusterState(Buffer.from(GOLDEN_1, "hex"))).deep.equal(STATE);
+  it("is written as version 2: golden bytes", () => {
+    expect(toHex(encodeClusterState(STATE))).equal(GOLDEN_2);
+    expect(decodeClusterState(Buffer.from(GOLDEN_2, "hex"))).deep.equal(STATE);
+  });
+
+  it("version 1 stays readable: golden bytes, in which members announce no formats", () => {
+    const entries = STATE.entries.map((entry) => ({ ...entry, formats: "", promises: "" }));
+    expect(decodeClusterState(Buffer.from(GOLDEN_1, "hex"))).deep.equal({ ...STATE, entries });
   });
 
   it("is refused when it is cut at any byte, and when any bit of it is another", () => {
@@ -65,8 +70,8 @@ describe("membership: the state on disk", () => {
 
   it("another version is named", () => {
     const bytes = encodeClusterState(STATE);
-    bytes[4] = 2;
-    expect(() => decodeClusterState(bytes)).throw(/version 2, of another build/);
+    bytes[4] = 3;
+    expect(() => decodeClusterState(bytes)).throw(/version 3, of another build/);
   });
 
   it("a restart goes on from it: a higher incarnation, still full, whom it fenced is fenced", () => {
@@ -82,6 +87,8 @@ describe("membership: the state on disk", () => {
   });
 });
 
+const GOLDEN_2 = 
+  "50594d43020000008e01000003030305616c7068610000000000000000000000000000000100000000000000010700010100020a616c7068613a373934360a616c7068613a343034300477657374800101010474657374000a01010101010101010101050101010101046265746100000000000000000000000000000002000000000000000101020001000209626574613a3739343609626574613a34303430008001010104746573740200000000000000000000000000000001000000000000000000000000000000030a010101010101010101010501010101010567616d6d610000000000000000000000000000000300000000000000010104010202020a67616d6d613a373934360a67616d6d613a3430343000800101010474657374000a01010101010101010101050101010101020462657461000000000000000000000000000000020102000001000000000000000000000000000000010200000000000000000000000000000001000000000000000000000000000000030564656c746100000000000000000000000000000004010103010000b1443558";
 const GOLDEN_1 =
   "50594d43010000005b01000003030305616c7068610000000000000000000000000000000100000000000000010700010100020a616c7068613a3739" +
   "34360a616c7068613a343034300477657374800101010474657374000462657461000000000000000000000000000000020000000000000001010200" +

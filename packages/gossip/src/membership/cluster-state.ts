@@ -1,16 +1,16 @@
 /**
  * What a member keeps on disk of the cluster: its table, whole. One file, replaced as a whole and synced before anything in it counts.
  *
- *   magic "PYMC" · version (u32 = 1) · length of what follows (u32) · body · CRC-32 of all before it (u32)
+ *   magic "PYMC" · version (u32 = 2) · length of what follows (u32) · body · CRC-32 of all before it (u32)
  *   body: replication · replication of the bucket, plus one (0: unknown) · entries (count, then each) · losses (count, then each)
  *
- * Entries and losses: table-bytes.ts. History: 1, the first.
+ * Entries and losses: table-bytes.ts. History: 1, the first. 2: entries have the formats that their members announce; version 1 is read, and written on as 2.
  */
 import { ByteReader, ByteWriter, CorruptionError, crc32 } from "@pyromesh/base";
 import type { Entry } from "./entry.ts";
 import { LOSSES_MAX, MEMBERS_MAX, TABLE_BYTES_MAX } from "./limits.ts";
 import type { Loss } from "./losses.ts";
-import { readEntry, readLoss, writeEntry, writeLoss } from "./table-bytes.ts";
+import { readEntry, readLoss, TABLE_BYTES_VERSION, writeEntry, writeLoss } from "./table-bytes.ts";
 
 export interface ClusterState {
   readonly replication: number;
@@ -19,7 +19,7 @@ export interface ClusterState {
   readonly losses: readonly Loss[];
 }
 
-export const CLUSTER_STATE_VERSION = 1;
+export const CLUSTER_STATE_VERSION: number = TABLE_BYTES_VERSION;
 
 export function encodeClusterState(state: ClusterState): Uint8Array {
   const body = new ByteWriter(4096);
@@ -43,7 +43,7 @@ export function decodeClusterState(bytes: Uint8Array): ClusterState {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   if (view.getUint32(0, true) !== MAGIC) fail(0, "the state of a member", "something else");
   const version = view.getUint32(4, true);
-  if (version !== CLUSTER_STATE_VERSION) fail(4, `version ${CLUSTER_STATE_VERSION}`, `version ${version}, of another build`);
+  if (version < 1 || version > CLUSTER_STATE_VERSION) fail(4, `version 1 to ${CLUSTER_STATE_VERSION}`, `version ${version}, of another build`);
   const length = view.getUint32(8, true);
   if (length !== bytes.length - HEADER_BYTES - CRC_BYTES) fail(8, `${bytes.length - HEADER_BYTES - CRC_BYTES} bytes of body`, `${length}`);
   const end = bytes.length - CRC_BYTES;
@@ -52,7 +52,7 @@ export function decodeClusterState(bytes: Uint8Array): ClusterState {
   const reader = new ByteReader(bytes.subarray(HEADER_BYTES, end), OBJECT);
   const replication = reader.uvarint();
   const bucket = reader.uvarint();
-  const entries = readMany(reader, MEMBERS_MAX, readEntry);
+  const entries = readMany(reader, MEMBERS_MAX, (from) => readEntry(from, version));
   const losses = readMany(reader, LOSSES_MAX, readLoss);
   if (reader.remaining > 0) reader.fail("the end", `${reader.remaining} more bytes`);
   return { replication, bucketReplication: bucket === 0 ? undefined : bucket - 1, entries, losses };

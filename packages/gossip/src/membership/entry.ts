@@ -6,6 +6,7 @@
  * joined field by field, so that the order in which a node hears of them does not matter. Only the member raises its incarnation.
  */
 import type { StoreId } from "@pyromesh/ring";
+import { type AnnouncedFormats, faultOfFormats, joinPromises } from "./announced-formats.ts";
 import { MEMBERS_MAX, TOKEN_COUNT_MAX } from "./limits.ts";
 import { isStoreSet, unionOf } from "./store-set.ts";
 
@@ -13,7 +14,7 @@ import { isStoreSet, unionOf } from "./store-set.ts";
 export const STATUSES = ["alive", "leaving", "dead", "left", "forgotten"] as const;
 export type EntryStatus = (typeof STATUSES)[number];
 
-export interface Entry {
+export interface Entry extends AnnouncedFormats {
   readonly name: string;
   readonly storeId: StoreId;
   /** Of the process: 16 hex digits, another one after each start. */
@@ -40,7 +41,7 @@ export interface Entry {
 }
 
 /** What a node says of itself at its start. The table adds the rest. */
-export type OwnEntry = Pick<Entry, "name" | "storeId" | "bootId" | "clusterAddress" | "httpAddress" | "zone" | "tokenCount" | "protocolMin" | "protocolMax" | "build">;
+export type OwnEntry = Pick<Entry, "name" | "storeId" | "bootId" | "clusterAddress" | "httpAddress" | "zone" | "tokenCount" | "protocolMin" | "protocolMax" | "formats" | "promises" | "build">;
 
 export function isLive(entry: Entry): boolean {
   return entry.status === "alive" || entry.status === "leaving";
@@ -73,12 +74,15 @@ export function joinEntries(a: Entry, b: Entry): Entry {
   if (order !== 0) {
     if (later.storeId !== earlier.storeId) return later;
     // A verdict of "gone" is about the store's joining, not about its incarnation: it holds for all later ones, until the store joins anew.
-    return later.goneJoins >= earlier.goneJoins ? later : { ...later, goneJoins: earlier.goneJoins };
+    const promises = joinPromises(later.promises, earlier.promises);
+    const isAsIs = later.goneJoins >= earlier.goneJoins && promises === later.promises;
+    return isAsIs ? later : { ...later, goneJoins: Math.max(later.goneJoins, earlier.goneJoins), promises };
   }
   const said = saysTheSame(a, b) || saidOf(a) >= saidOf(b) ? a : b;
   const claimsFull = a.claimsFull || b.claimsFull;
   const joined: Entry = {
     ...said,
+    promises: joinPromises(a.promises, b.promises),
     status: statusOrder(a.status) >= statusOrder(b.status) ? a.status : b.status,
     claimsFull,
     joins: Math.max(a.joins, b.joins),
@@ -107,12 +111,13 @@ function saysTheSame(a: Entry, b: Entry): boolean {
     a.tokenCount === b.tokenCount &&
     a.protocolMin === b.protocolMin &&
     a.protocolMax === b.protocolMax &&
+    a.formats === b.formats &&
     a.build === b.build
   );
 }
 
 function saidOf(entry: Entry): string {
-  return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.build]);
+  return JSON.stringify([entry.bootId, entry.clusterAddress, entry.httpAddress, entry.zone, entry.tokenCount, entry.protocolMin, entry.protocolMax, entry.formats, entry.build]);
 }
 
 /** Of one incarnation and store. Of who acknowledged it the number is compared: `joined` is made from `a`. */
@@ -123,6 +128,7 @@ function isSameEntry(a: Entry, joined: Entry): boolean {
     a.joins === joined.joins &&
     a.goneJoins === joined.goneJoins &&
     a.acksHeld === joined.acksHeld &&
+    a.promises === joined.promises &&
     a.acknowledgedBy.length === joined.acknowledgedBy.length &&
     saysTheSame(a, joined)
   );
@@ -139,6 +145,8 @@ export function faultOfEntry(entry: Entry): string | undefined {
   if (!isWhole(entry.acksHeld, 1, ACKS_MAX)) return "its number of acks is out of range";
   if (!isWhole(entry.tokenCount, 1, TOKEN_COUNT_MAX)) return `it has not 1 to ${TOKEN_COUNT_MAX} tokens`;
   if (!isWhole(entry.protocolMin, 1, entry.protocolMax) || !isWhole(entry.protocolMax, 1, 0xffff)) return "its protocol versions are out of range";
+  const fault = faultOfFormats(entry);
+  if (fault !== undefined) return fault;
   if (!isText(entry.clusterAddress, 300) || !isText(entry.httpAddress, 300) || !isText(entry.zone, 255) || !isText(entry.build, 255)) return "a text of it is too long";
   if (entry.claimsFull && entry.acknowledgedBy.length > 0) return "it names who acknowledged it, and is full";
   if (!isSetOfStores(entry.acknowledgedBy)) return "who acknowledged it is no set of store ids";

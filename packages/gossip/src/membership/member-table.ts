@@ -9,7 +9,8 @@
  * - Conclusions come from whole messages only (table-message.ts).
  */
 import { assert, CodedError } from "@pyromesh/base";
-import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
+import { formatsApart, readByFull, type FormatHolder, type ClusterView, type MemberFormats, type MemberState, type StoreId } from "@pyromesh/ring";
+import { announced, formatsOf, joinPromises } from "./announced-formats.ts";
 import type { ClusterState } from "./cluster-state.ts";
 import { Contact } from "./contact.ts";
 import { areSame, compareEntries, type Entry, faultOfEntry, isInCluster, isLive, joinEntries, NOBODY, type OwnEntry, STATUSES } from "./entry.ts";
@@ -184,6 +185,7 @@ export class MemberTable {
         goneJoins: isSameStore ? old.goneJoins : 0,
         acknowledgedBy: NOBODY,
         acksHeld: this.#replication.acksHeld,
+        promises: isSameStore ? joinPromises(this.#options.self.promises, old.promises) : this.#options.self.promises,
       });
       this.#fullVersion = claimsFull ? this.#persistVersion : 0;
     });
@@ -401,6 +403,36 @@ export class MemberTable {
       if (loss === undefined || isOver(loss) || loss.incarnation !== incarnation) return;
       this.#putLoss({ ...loss, flushedBy: unionOf(loss.flushedBy, [this.#storeId]) });
     });
+  }
+
+  /**
+   * From now on this node acknowledges nobody who does not read these versions (package ring, formats.ts). The data directory must say already that it may hold them. Only of a
+   * full member: others do not count, and do not know everybody.
+   */
+  promise(formats: MemberFormats, nowMs: number): Changes {
+    const own = this.#own;
+    const promises = joinPromises(own.promises, announced(formats).promises);
+    if (!this.isFull || promises === own.promises) return NO_CHANGES;
+    return this.#change(nowMs, () => {
+      this.#put({ ...this.#own, promises });
+      this.#drafting.isExchangeDue = true;
+    });
+  }
+
+  /** Why a node that says this of itself may not be a member here, in words that go on after "it"; undefined: it may. */
+  formatsApart(other: Pick<FormatHolder, "name" | "formats">): string | undefined {
+    if (!this.isFull) return undefined; // it knows neither who is there nor what is written
+    return formatsApart(formatsOf(this.#own), this.#readByFull(other.name), other.formats);
+  }
+
+  #readByFull(besides?: string): readonly number[] {
+    const inCluster: FormatHolder[] = [];
+    for (const entry of this.#entries.values()) if (isInCluster(entry)) inCluster.push(this.#formatHolder(entry));
+    return readByFull(this.#formatHolder(this.#own), inCluster, besides);
+  }
+
+  #formatHolder(entry: Entry): FormatHolder {
+    return { name: entry.name, storeId: entry.storeId, state: this.#stateOf(entry), formats: formatsOf(entry) };
   }
 
   /** The fewest acks under which this store holds anything that is not flushed; Infinity: it holds nothing. */
@@ -711,10 +743,11 @@ export class MemberTable {
     else this.#joiners.delete(put.name);
     const isAnother = old === undefined || old.incarnation !== put.incarnation || old.storeId !== put.storeId || old.status !== put.status;
     if (isAnother) draft.members.add(put.name);
+    if (old !== undefined && old.promises !== put.promises) draft.isExchangeDue = true;
     // Readers list first after: a store that they did not know, or know anew (it may hold less than before); one that holds nothing more; and acks that rose.
     if (old === undefined || old.bootId !== put.bootId || (put.status === "left" && old.status !== "left") || put.acksHeld > old.acksHeld) draft.isListDue = true;
     if (put.status === "dead" || put.status === "forgotten") this.#lose(put);
-    if (isAnother || old.claimsFull !== put.claimsFull || old.joins !== put.joins || old.goneJoins !== put.goneJoins || old.acksHeld !== put.acksHeld) this.#mustPersist(put.name);
+    if (isAnother || old.claimsFull !== put.claimsFull || old.joins !== put.joins || old.goneJoins !== put.goneJoins || old.acksHeld !== put.acksHeld || old.promises !== put.promises) this.#mustPersist(put.name);
     draft.entries.add(put.name);
     this.#digest.entryChanged(put.name);
     this.#electorate = undefined;
@@ -814,9 +847,13 @@ export class MemberTable {
     // It does not fall while the node runs as it should. An operator may lower the bucket's replication, or a data directory of one node joins.
     else if (acksHeld < this.#own.acksHeld) this.#put({ ...this.#own, acksHeld, incarnation: this.#own.incarnation + 1, acknowledgedBy: NOBODY });
     if (this.#joiners.size === 0 || !this.#rules.mayAnswer(this.isFull)) return;
+    // Who joins is not full, so it is the same for all of them. Asked only where one is to be acknowledged: it looks at every member.
+    let readBy: readonly number[] | undefined;
     for (const name of [...this.#joiners]) {
       const entry = this.#entries.get(name)!;
       if (name === this.#name || includesStore(entry.acknowledgedBy, this.#storeId)) continue;
+      readBy ??= this.#readByFull();
+      if (!this.#rules.mayAcknowledge(formatsApart(formatsOf(this.#own), readBy, formatsOf(entry)) !== undefined)) continue;
       this.#put({ ...entry, acknowledgedBy: unionOf(entry.acknowledgedBy, [this.#storeId]) });
       this.#drafting.isExchangeDue = true;
     }
@@ -875,7 +912,8 @@ export class MemberTable {
       const entry = this.#entries.get(name);
       if (entry === undefined) continue; // it made room
       const news = newsOfEntry(entry);
-      if (news !== entry) isExchangeDue = true;
+      // Promises alone are in each entry, and few of its changes are of them: `promise` and `#put` say when.
+      if (news === undefined || entry.goneJoins > 0 || entry.acknowledgedBy.length > 0) isExchangeDue = true;
       if (news !== undefined) entries.push(news);
     }
     const losses: Loss[] = [];

@@ -23,6 +23,8 @@ const ENTRY: Entry = {
   tokenCount: 128,
   protocolMin: 1,
   protocolMax: 1,
+  formats: "010202020303",
+  promises: "010203",
   build: "0.1.0",
 };
 const LOSS: Loss = { member: "node-2", storeId: STORES[1]!, incarnation: 2 ** 40, acksHeld: 2, wasFull: true, goneJoins: 0, isCleared: false, fencedBy: STORES.slice(0, 2), flushedBy: [] };
@@ -52,6 +54,15 @@ describe("messages of membership", () => {
     const bytes = Object.fromEntries(MESSAGES.map((message, at) => [`${at} ${message.kind}`, Buffer.from(encodeMembershipMessage(message)).toString("hex")]));
     if (process.env["PYROMESH_WRITE_GOLDEN"] === "1") writeFileSync(GOLDEN, `${JSON.stringify(bytes, undefined, 2)}\n`);
     expect(bytes).to.deep.equal(JSON.parse(readFileSync(GOLDEN, "utf8")));
+  });
+
+  it("protocol 1: those of builds that announced no formats are read, and their entries have none", () => {
+    const bytes = JSON.parse(readFileSync(new URL("../../src/membership/messages-golden-1-before-formats.json", import.meta.url), "utf8")) as Record<string, string>;
+    const withoutFormats = (entry: Entry): Entry => ({ ...entry, formats: "", promises: "" });
+    for (const [at, message] of MESSAGES.entries()) {
+      const expected = "entries" in message ? { ...message, entries: message.entries.map(withoutFormats) } : "entry" in message ? { ...message, entry: withoutFormats(message.entry) } : message;
+      expect(comparable(decodeMembershipMessage(Buffer.from(bytes[`${at} ${message.kind}`]!, "hex"))!)).to.deep.equal(comparable(expected));
+    }
   });
 
   it("one that ends early is refused, wherever it ends", () => {

@@ -8,7 +8,8 @@
  *   9 table      entries, losses, bucket digests of the sender or no bytes, number of the `buckets` that it answers or 0
  *
  *   entry        [name, store, boot, incarnation, status, claims full, joins, gone joins, stores that acknowledged, acks held,
- *                 cluster address, http address, zone, tokens, protocol min, protocol max, build]
+ *                 cluster address, http address, zone, tokens, protocol min, protocol max, build,
+ *                 formats, promises: bytes of announced-formats.ts; an entry without them is of an earlier build]
  *   loss         [member, store, incarnation, acks held, was full, gone joins, is cleared, stores that fenced, stores that flushed]
  *   accusation   [subject, incarnation, accuser]
  *   store        16 bytes; a set of stores: their bytes one after the other, ascending
@@ -20,6 +21,7 @@
  */
 import { CodedError, messageOf, toHex } from "@pyromesh/base";
 import { Packr } from "msgpackr";
+import { FORMAT_COUNT_MAX } from "./announced-formats.ts";
 import { faultOfEntry, STATUSES, type Entry } from "./entry.ts";
 import { MEMBERS_MAX, LOSSES_MAX } from "./limits.ts";
 import { faultOfLoss, type Loss } from "./losses.ts";
@@ -118,7 +120,7 @@ function messageFrom(kind: MembershipMessage["kind"], fields: Fields): Membershi
 }
 
 function fieldsOfEntry(entry: Entry): unknown[] {
-  const { name, storeId, bootId, incarnation, status, claimsFull, joins, goneJoins, acknowledgedBy, acksHeld, clusterAddress, httpAddress, zone, tokenCount, protocolMin, protocolMax, build } = entry;
+  const { name, storeId, bootId, incarnation, status, claimsFull, joins, goneJoins, acknowledgedBy, acksHeld, clusterAddress, httpAddress, zone, tokenCount, protocolMin, protocolMax, build, formats, promises } = entry;
   return [
     name,
     bytesOfHex(storeId),
@@ -137,6 +139,8 @@ function fieldsOfEntry(entry: Entry): unknown[] {
     protocolMin,
     protocolMax,
     build,
+    bytesOfHex(formats),
+    bytesOfHex(promises),
   ];
 }
 
@@ -159,6 +163,8 @@ function entryFrom(fields: Fields): Entry {
     protocolMin: fields.whole(),
     protocolMax: fields.whole(),
     build: fields.text(),
+    formats: fields.laterHex(FORMAT_COUNT_MAX * 2),
+    promises: fields.laterHex(FORMAT_COUNT_MAX),
   };
   const fault = faultOfEntry(entry);
   if (fault !== undefined) throw malformed(`an entry: ${fault}`);
@@ -271,6 +277,14 @@ class Fields {
     const value = this.#next();
     if (!(value instanceof Uint8Array) || (length !== undefined && value.length !== length)) throw this.#wrong(length === undefined ? "bytes" : `${length} bytes`);
     return value;
+  }
+
+  /** Bytes that an earlier build does not send, in hex. */
+  laterHex(lengthMax: number): string {
+    if (this.#at >= this.#values.length) return "";
+    const bytes = this.bytes();
+    if (bytes.length > lengthMax) throw this.#wrong(`at most ${lengthMax} bytes`);
+    return toHex(bytes);
   }
 
   bytesOrNone(length: number): Uint8Array {

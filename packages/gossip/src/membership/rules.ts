@@ -9,6 +9,8 @@ export interface MembershipRules {
   isGone(joins: number, goneJoins: number): boolean;
   /** Only full members vote. */
   votes(isFull: boolean): boolean;
+  /** A full member acknowledges nobody who does not read what it has promised to, or may have written what another member does not read. */
+  mayAcknowledge(isApart: boolean): boolean;
   /** Only a full member acknowledges entries and answers probes for contact: a fresh store knows nothing of whom its name's last store fenced. */
   mayAnswer(isSelfFull: boolean): boolean;
   /** A member that is dead here gets no answer until it refutes with a higher incarnation. */
@@ -34,6 +36,7 @@ export interface MembershipRules {
 export const RULES: MembershipRules = {
   isGone: (joins, goneJoins) => goneJoins >= joins,
   votes: (isFull) => isFull,
+  mayAcknowledge: (isApart) => !isApart,
   mayAnswer: (isSelfFull) => isSelfFull,
   fences: (isDeadHere) => isDeadHere,
   isJoined: (acknowledged, voters, silent) => voters > 0 && 2 * acknowledged > voters + silent,

@@ -4,6 +4,7 @@
  *
  *   entry  name · store id (16) · boot id (8) · incarnation · status (1) · flags (1: bit 0 claims to be full) · joins · goneJoins · acksHeld
  *          · cluster address · HTTP address · zone · tokens · protocolMin · protocolMax · build · acknowledgedBy
+ *          · formats · promises (announced-formats.ts; length before each; not in version 1)
  *   loss   member · store id (16) · incarnation · acksHeld · flags (1: bit 0 was full, bit 1 cleared) · goneJoins · fencedBy · flushedBy
  */
 import { type ByteReader, type ByteWriter, toHex } from "@pyromesh/base";
@@ -12,6 +13,10 @@ import { type Entry, faultOfEntry, NOBODY, STATUSES } from "./entry.ts";
 import { faultOfLoss, type Loss } from "./losses.ts";
 import { isStoreSet } from "./store-set.ts";
 
+/** 2: entries have formats and promises. */
+export const TABLE_BYTES_VERSION = 2;
+const VERSION_WITH_FORMATS = 2;
+
 export function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.text(entry.name).raw(fromHex(entry.storeId)).raw(fromHex(entry.bootId)).uvarint(entry.incarnation);
   writer.u8(STATUSES.indexOf(entry.status)).u8(entry.claimsFull ? CLAIMS_FULL : 0);
@@ -19,6 +24,7 @@ export function writeEntry(writer: ByteWriter, entry: Entry): void {
   writer.text(entry.clusterAddress).text(entry.httpAddress).text(entry.zone);
   writer.uvarint(entry.tokenCount).uvarint(entry.protocolMin).uvarint(entry.protocolMax).text(entry.build);
   writeStores(writer, entry.acknowledgedBy);
+  writer.prefixed(fromHex(entry.formats)).prefixed(fromHex(entry.promises));
 }
 
 export function writeLoss(writer: ByteWriter, loss: Loss): void {
@@ -29,7 +35,7 @@ export function writeLoss(writer: ByteWriter, loss: Loss): void {
 }
 
 /** Throws `CorruptionError` where it is not an entry. */
-export function readEntry(reader: ByteReader): Entry {
+export function readEntry(reader: ByteReader, version: number = TABLE_BYTES_VERSION): Entry {
   const entry: Entry = {
     name: reader.text(),
     storeId: toHex(reader.raw(STORE_ID_BYTES)),
@@ -48,6 +54,8 @@ export function readEntry(reader: ByteReader): Entry {
     protocolMax: reader.uvarint(),
     build: reader.text(),
     acknowledgedBy: readStores(reader),
+    formats: version < VERSION_WITH_FORMATS ? "" : toHex(reader.prefixed()),
+    promises: version < VERSION_WITH_FORMATS ? "" : toHex(reader.prefixed()),
   };
   const fault = faultOfEntry(entry);
   return fault === undefined ? entry : reader.fail("an entry", `one that is refused: ${fault}`);

@@ -5,9 +5,10 @@
  * have learned by itself, from one member. They carry no conclusions.
  *
  * A whole message holds everything that its sender knew at one moment and its receiver did not. Only there do conclusions travel: who acknowledged, who
- * fenced, who flushed, what is cleared, who has left, who is forgotten. So a node that counts another's vote knows everything that the other knew when it
+ * fenced, who flushed, what is cleared, who has left, who is forgotten, which versions of formats are promised. So a node that counts another's vote knows everything that the other knew when it
  * voted; each majority is counted among members that include the voter's own.
  */
+import { NO_PROMISES } from "./announced-formats.ts";
 import { type Entry, NOBODY } from "./entry.ts";
 import type { Loss } from "./losses.ts";
 
@@ -22,8 +23,8 @@ export const NO_NEWS: TableMessage = { isWhole: false, entries: [], losses: [] }
 /** What of an entry may travel alone; undefined: nothing. */
 export function newsOfEntry(entry: Entry): Entry | undefined {
   if (entry.status === "left" || entry.status === "forgotten") return undefined;
-  if (entry.goneJoins === 0 && entry.acknowledgedBy.length === 0) return entry;
-  return { ...entry, goneJoins: 0, acknowledgedBy: NOBODY };
+  if (entry.goneJoins === 0 && entry.acknowledgedBy.length === 0 && entry.promises === NO_PROMISES) return entry;
+  return { ...entry, goneJoins: 0, acknowledgedBy: NOBODY, promises: NO_PROMISES };
 }
 
 export function newsOfLoss(loss: Loss): Loss {

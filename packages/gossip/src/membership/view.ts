@@ -1,5 +1,6 @@
 /** Makes the view, by which the rest of the node decides, of what the table knows. */
 import type { ClusterView, LostStore, Member, MemberState, StoreId } from "@pyromesh/ring";
+import { formatsOf } from "./announced-formats.ts";
 import { type Entry, isInCluster } from "./entry.ts";
 import { isOver, isReplaced, type Loss } from "./losses.ts";
 import type { OwnFault } from "./own-fault.ts";
@@ -65,6 +66,7 @@ function memberOf(source: ViewSource, entry: Entry, isSuspect: boolean): Member 
     tokenCount: entry.tokenCount,
     protocolMin: entry.protocolMin,
     protocolMax: entry.protocolMax,
+    formats: formatsOf(entry),
     build: entry.build,
     acksHeld: entry.acksHeld,
   };

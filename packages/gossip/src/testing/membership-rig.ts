@@ -75,7 +75,7 @@ export class MembershipRig {
     const membership = await Membership.open(
       {
         table: {
-          self: { name, storeId, bootId, clusterAddress: address, httpAddress: "10.0.0.1:4040", zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, build: "test" },
+          self: { name, storeId, bootId, clusterAddress: address, httpAddress: "10.0.0.1:4040", zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, formats: "", promises: "", build: "test" },
           clusterName: "test",
           leaseMs: 5000,
           replication,

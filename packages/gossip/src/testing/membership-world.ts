@@ -195,7 +195,7 @@ export class MembershipWorld {
   }
 
   #ownEntry(name: string, storeId: string): OwnEntry {
-    return { name, storeId, bootId: bootIdOf(0), clusterAddress: `${name}:7946`, httpAddress: `${name}:4040`, zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, build: "0.1.0" };
+    return { name, storeId, bootId: bootIdOf(0), clusterAddress: `${name}:7946`, httpAddress: `${name}:4040`, zone: "", tokenCount: 128, protocolMin: 1, protocolMax: 1, formats: "", promises: "", build: "0.1.0" };
   }
 
   #tickLater(member: WorldMember): void {

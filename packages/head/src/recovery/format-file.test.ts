@@ -7,6 +7,7 @@ import { Metrics, seededRandom, silentLogger, systemClock, toHex } from "@pyrome
 import { folderDisk } from "../head-disk.ts";
 import type { HeadDisk } from "../head-disk.ts";
 import { openHead, openHeadOn } from "../open-head.ts";
+import { USUAL_VERSIONS } from "./format-file.ts";
 import type { Head } from "../head.ts";
 import { makeRecord, numberOf, replayHead } from "../testing/fixtures.ts";
 
@@ -68,6 +69,49 @@ describe("the format file", function () {
   });
 
   // An earlier build must never open a directory that may hold an entry of this format: the file comes before the first of them.
+  /** Of a member that is to write record version 1 at first. */
+  const openAsMember = (reads = 2): Promise<Head> => {
+    const modules = { clock: systemClock, random: seededRandom(7), logger: silentLogger, metrics: new Metrics() };
+    const versions = { readVersions: { ...USUAL_VERSIONS, record: reads }, writtenVersions: { ...USUAL_VERSIONS, record: 1 } };
+    return openHeadOn(folderDisk({ dir }, modules), { diskBudgetBytes: 1 << 30, ...versions }, modules);
+  };
+  /** Bytes that begin as those of a record of this version. */
+  const recordOfVersion = (number: number, version: number): ReturnType<typeof makeRecord> => makeRecord(number, { bytes: Uint8Array.from([0x50, 0x4d, 0x52, 0x43, version, ...Array.from({ length: 26 }, () => 0), 2, ...Array.from({ length: 10 }, () => 2)]) });
+
+  it("names the versions that are not usual, is raised before the first newer record is kept, and never falls", async () => {
+    const head = await openAsMember();
+    await replayHead(head);
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\nrecord 1\n");
+    await head.append(recordOfVersion(1, 1));
+    expect(head.heldVersions["record"]).equal(1);
+    const appends = [2, 3].map((number) => head.append(recordOfVersion(number, 2)));
+    await Promise.all(appends);
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
+    await head.holdVersions({ segment: 2 });
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\nsegment 2\n");
+    await head.close();
+    const before = await everything();
+    expect(await codeOf(openAsMember()), "segments of version 2 are not read").equal("HEAD_FORMAT_NEWER");
+    expect(await codeOf(openAsMember(1)), "nor records of version 2").equal("HEAD_FORMAT_NEWER");
+    expect(await everything()).deep.equal(before);
+  });
+
+  it("a format that this build does not know is refused, whatever its version; lines of other kinds are ignored", async () => {
+    await fill();
+    await writeFile(formatPath(), "pyromesh head format 3\nwritten by: somebody\n");
+    await (await open()).close();
+    await writeFile(formatPath(), "pyromesh head format 3\nindex 1\n");
+    expect(await codeOf(open())).equal("HEAD_FORMAT_NEWER");
+  });
+
+  it("a directory that says nothing of versions is one of before: it may hold what was usual", async () => {
+    await fill();
+    expect(await codeOf(openAsMember(1))).equal("HEAD_FORMAT_NEWER");
+    const head = await openAsMember();
+    expect(head.heldVersions).deep.include({ record: 2 });
+    await head.close();
+  });
+
   it("that cannot be written ends the start, before anything is written in this format; the next start finds all of it, unlocked", async () => {
     await fill();
     await writeFile(formatPath(), "pyromesh head format 2\n");

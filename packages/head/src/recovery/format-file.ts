@@ -1,11 +1,14 @@
 /**
- * The file `format` beside LevelDB: which format the data directory is in, told without opening it.
+ * The file `format` beside LevelDB: which formats the data directory may hold, told without opening it.
  *
  *   pyromesh head format 4
+ *   record 1                    a line for each format of which it holds another version than is usual for this head format
  *
- * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later
- * format must be recognised before that. Later formats may add lines and keep the first. Format 1 has no such file: the entry `m/store`
- * names its format.
+ * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later format must be recognised
+ * before that. Later head formats may add other lines and keep the first. Format 1 has no such file: the entry `m/store` names its format.
+ *
+ * What must stay true: the file is written before the first byte of a newer version is, and before this node promises other members to read that version
+ * (package ring, formats.ts). So an earlier build refuses the directory, and what it would not read is not in a directory that it takes.
  */
 import { join } from "node:path";
 import { CodedError, encodeUtf8 } from "@pyromesh/base";
@@ -18,28 +21,92 @@ export interface FormatPlace {
   readonly formatFile: AtomicFile;
 }
 
-/** The format that the file names; undefined where the file is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER`. */
-export async function checkHeadFormat({ formatFile, place }: FormatPlace): Promise<number | undefined> {
+/** By the name of the format; those of package ring, except "head". */
+export type HeldVersions = Readonly<Record<string, number>>;
+
+/** What a directory may hold whose file has no lines for them: what builds wrote before there were such lines. */
+export const USUAL_VERSIONS: HeldVersions = { record: 2, normalisation: 2, segment: 1, partial: 1 };
+
+export interface FoundFormat {
+  readonly head: number;
+  readonly held: HeldVersions;
+}
+
+/** What the file says; undefined where it is missing or cannot be read as one. Changes nothing. Throws `HEAD_FORMAT_NEWER` where that is more than `reads`. */
+export async function checkHeadFormat({ formatFile, place }: FormatPlace, reads: HeldVersions = USUAL_VERSIONS): Promise<FoundFormat | undefined> {
   const bytes = await formatFile.read();
-  const found = bytes === undefined ? null : FIRST_LINE.exec(Buffer.from(bytes).toString("latin1"));
-  if (found === null) return undefined;
-  const version = Number(found[1]);
-  if (version > FORMAT_VERSION) throw formatNewer(version, join(place, "format"));
-  return version;
+  const text = bytes === undefined ? "" : Buffer.from(bytes).toString("latin1");
+  const first = FIRST_LINE.exec(text);
+  if (first === null) return undefined;
+  const head = Number(first[1]);
+  const path = join(place, "format");
+  if (head > FORMAT_VERSION) throw formatNewer("head format", head, FORMAT_VERSION, path);
+  const held: Record<string, number> = { ...USUAL_VERSIONS };
+  for (const [, name, version] of text.slice(first[0].length, TEXT_LENGTH_MAX).matchAll(LINE)) held[name!] = Number(version);
+  for (const [name, version] of Object.entries(held)) if (version > (reads[name] ?? 0)) throw formatNewer(`data of format "${name}"`, version, reads[name] ?? 0, path);
+  return { head, held };
+}
+
+/** What the directory may hold, in memory and in its file. */
+export class VersionMark {
+  readonly #place: FormatPlace;
+  #held: HeldVersions;
+  #raising: Promise<void> | undefined;
+
+  /** `held`: what the file says. */
+  constructor(place: FormatPlace, held: HeldVersions) {
+    this.#place = place;
+    this.#held = held;
+  }
+
+  get held(): HeldVersions {
+    return this.#held;
+  }
+
+  /** Undefined: the directory may hold these versions. Otherwise it may once the promise resolves. Rejects as a write of the file does; then ask again. */
+  raise(wanted: HeldVersions): Promise<void> | undefined {
+    if (this.#holds(wanted)) return undefined;
+    return (this.#raising ?? Promise.resolve()).then(async () => {
+      if (this.#holds(wanted)) return;
+      this.#raising ??= this.#write(highest(this.#held, wanted)).finally(() => (this.#raising = undefined));
+      await this.#raising;
+      await this.raise(wanted);
+    });
+  }
+
+  async #write(held: HeldVersions): Promise<void> {
+    await writeHeadFormat(this.#place, held);
+    this.#held = held;
+  }
+
+  #holds(wanted: HeldVersions): boolean {
+    for (const name in wanted) if (wanted[name]! > (this.#held[name] ?? 0)) return false;
+    return true;
+  }
+}
+
+export function highest(a: HeldVersions, b: HeldVersions): HeldVersions {
+  const both: Record<string, number> = { ...a };
+  for (const [name, version] of Object.entries(b)) both[name] = Math.max(version, both[name] ?? 0);
+  return both;
 }
 
 /** Call it while the store's lock is held. */
-export async function writeHeadFormat({ formatFile }: FormatPlace): Promise<void> {
-  await formatFile.write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n`));
+export async function writeHeadFormat({ formatFile }: FormatPlace, held: HeldVersions): Promise<void> {
+  const lines = Object.entries(held).filter(([name, version]) => version !== USUAL_VERSIONS[name]);
+  await formatFile.write(encodeUtf8(`pyromesh head format ${FORMAT_VERSION}\n${lines.map(([name, version]) => `${name} ${version}\n`).join("")}`));
 }
 
 const FIRST_LINE = /^pyromesh head format (\d{1,9})\r?\n/;
+const LINE = /^([a-z-]{1,40}) (\d{1,9})\r?$/gm;
+/** What lies behind is ignored. */
+const TEXT_LENGTH_MAX = 4096;
 
-function formatNewer(version: number, path: string): CodedError {
+function formatNewer(what: string, version: number, versionMax: number, path: string): CodedError {
   return new CodedError({
     code: "HEAD_FORMAT_NEWER",
     kind: "failed_precondition",
-    message: `${path} says that the data directory has head format ${version}, this version reads up to ${FORMAT_VERSION}: run the newer version on it; nothing was changed`,
-    details: { path, version, versionMax: FORMAT_VERSION },
+    message: `${path} says that the data directory has ${what} ${what === "head format" ? "" : "of version "}${version}, this version reads up to ${versionMax}: run the newer version on it; nothing was changed`,
+    details: { path, version, versionMax },
   });
 }

@@ -19,6 +19,7 @@ import { CodedError, messageOf, within } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics } from "@pyromesh/base";
 import type { Bucket, Catalog, HeardObject, LocalFiles } from "@pyromesh/block";
 import type { Cut, EntryFilter, Head, RenamedSegment, SealedCut, SealedSegment } from "@pyromesh/head";
+import type { WrittenVersions } from "../cluster/version-gate.ts";
 import type { Compute } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import { planFlush, UNSEALED_COUNT_MAX } from "./flush-plan.ts";
@@ -39,6 +40,7 @@ export interface FlusherModules {
   readonly local: LocalFiles;
   readonly catalog: Catalog;
   readonly generations: Generations;
+  readonly versions: WrittenVersions;
   /** Absent: nobody asks for this store's segments. */
   readonly listener?: SegmentListener;
   readonly clock: Clock;

@@ -9,6 +9,7 @@ import { Generations } from "./generations.ts";
 import { OrdinalLock } from "./ordinal-lock.ts";
 import { Sealer, writeAndRead } from "./sealer.ts";
 import { NO_LISTENER } from "./segment-listener.ts";
+import { NEWEST_VERSIONS } from "../cluster/version-gate.ts";
 
 const signal = new AbortController().signal;
 const CUT = { cutId: 1 } as Cut; // the sealer asks nothing else of it
@@ -24,12 +25,13 @@ describe("sealer", () => {
     generations.turn(CUT.cutId);
     const head = {
       nextOrdinals: async () => ordinals,
+      holdVersions: async () => {},
       cutIdentities: () => identities,
       isSealed: () => false,
       seal: async (cutId: number) => void sealed.push(cutId),
     } as unknown as Head; // what a seal asks of it
     const compute = { build: async () => [] } as unknown as Compute; // workers that hold no rows of the cut
-    return new Sealer({ head, compute, local: {} as LocalFiles, generations, ordinalLock: new OrdinalLock(), listener: NO_LISTENER, logger: silentLogger }, signal).seal(CUT);
+    return new Sealer({ head, compute, local: {} as LocalFiles, generations, versions: NEWEST_VERSIONS, ordinalLock: new OrdinalLock(), listener: NO_LISTENER, logger: silentLogger }, signal).seal(CUT);
   };
 
   beforeEach(() => {

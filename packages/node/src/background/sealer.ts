@@ -10,6 +10,7 @@ import type { LocalFiles, SegmentMeta } from "@pyromesh/block";
 import { buildSegment, bytesSource, readIdentities, segmentKey } from "@pyromesh/block";
 import type { Cut, Head, LivePage, NewSegment, OrdinalName } from "@pyromesh/head";
 import { WINDOW_MS } from "@pyromesh/profile";
+import type { WrittenVersions } from "../cluster/version-gate.ts";
 import type { Compute, Generation } from "../compute/compute.ts";
 import { crashPoint } from "../process/crash-point.ts";
 import type { Generations } from "./generations.ts";
@@ -26,6 +27,7 @@ export interface SealerModules {
   readonly compute: Compute;
   readonly local: LocalFiles;
   readonly generations: Generations;
+  readonly versions: WrittenVersions;
   readonly ordinalLock: OrdinalLock;
   readonly listener: SegmentListener;
   readonly logger: Logger;
@@ -134,7 +136,9 @@ export class Sealer {
       recordCount: datasets.reduce((sum, { recordCount }) => sum + recordCount, 0),
       sources: [{ storeId, firstOrdinal: ordinal, lastOrdinal: ordinal }],
     };
-    const bytes = buildSegment(meta, datasets);
+    const version = this.#modules.versions.versionOf("segment");
+    await this.#modules.head.holdVersions({ segment: version });
+    const bytes = buildSegment(meta, datasets, version);
     const key = segmentKey(meta);
     written.push(key);
     const read = await writeAndRead(local, key, bytes, this.#signal);

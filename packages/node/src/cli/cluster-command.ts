@@ -134,10 +134,15 @@ function statusText(status: StatusReply, health: HealthReply): string {
     "",
     textTable(["MEMBER", "STATE", "ZONE", "HTTP", "CLUSTER", "SHARE", "TO FLUSH", "KEPT FOR OTHERS", "TO UPLOAD", "TAKEOVERS", "BUILD"], rows),
     "",
+    ...(status.formats ?? []).filter(({ newest, version }) => version < newest).map(heldBackText),
     ...status.gone.map(({ name, state }) => `${state === "left" ? "left" : "forgotten"}: ${name}`),
     ...status.lostStores.map(({ member, storeId, isCleared }) => `lost store of ${member}: ${storeId}, ${isCleared ? "cleared: nothing of it is missing" : "not cleared: it counts as one that does not answer"}`),
   ];
   return `${lines.join("\n")}\n${healthText(health)}`;
+}
+
+function heldBackText({ format, heldBackBy, newest, version }: NonNullable<StatusReply["formats"]>[number]): string {
+  return `held back: ${format} is written in version ${version}, not ${newest}, ${heldBackBy.length === 0 ? "until a majority has said that it reads it" : `until all read it; not yet: ${heldBackBy.join(", ")}`}`;
 }
 
 function healthText({ mayStop, reasons }: HealthReply): string {

@@ -11,6 +11,8 @@ export interface StatusReply {
   readonly isInContact: boolean;
   readonly writesRefusedBecause: string | null;
   readonly queriesRefusedBecause: string | null;
+  /** Undefined: a node of an earlier build answered. */
+  readonly formats?: readonly { readonly format: string; readonly version: number; readonly newest: number; readonly heldBackBy: readonly string[] }[] | undefined;
   readonly members: readonly MemberReply[];
   readonly gone: readonly MemberReply[];
   readonly lostStores: readonly { readonly member: string; readonly storeId: string; readonly isCleared: boolean }[];
@@ -62,6 +64,7 @@ const STATUS: z.ZodType<StatusReply> = z.object({
   isInContact: z.boolean(),
   writesRefusedBecause: z.string().nullable(),
   queriesRefusedBecause: z.string().nullable(),
+  formats: z.array(z.object({ format: z.string(), version: z.number(), newest: z.number(), heldBackBy: z.array(z.string()) })).optional(),
   members: z.array(MEMBER),
   gone: z.array(MEMBER),
   lostStores: z.array(z.object({ member: z.string(), storeId: z.string(), isCleared: z.boolean() })),

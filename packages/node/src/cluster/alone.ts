@@ -4,6 +4,8 @@
  */
 import { toHex, unavailable } from "@pyromesh/base";
 import type { ClusterView, Member, StoreId } from "@pyromesh/ring";
+import { BUILD_FORMATS, heldVersions, memberFormats } from "./build-formats.ts";
+import type { BuildFormats } from "./build-formats.ts";
 import type { Cluster, Peers } from "./ports.ts";
 
 export interface AloneOptions {
@@ -13,6 +15,8 @@ export interface AloneOptions {
   readonly bootId: string;
   readonly httpAddress: string;
   readonly build: string;
+  /** Absent: those of this build. */
+  readonly formats?: BuildFormats | undefined;
 }
 
 /** `storeId`: this store's, 16 bytes, which changes where a loss makes it take a new one. */
@@ -42,7 +46,7 @@ const NO_PEERS: Peers = {
   handle: () => {},
 };
 
-function viewOf({ name, clusterName, bootId, httpAddress, build }: AloneOptions, storeId: StoreId): ClusterView {
+function viewOf({ name, clusterName, bootId, httpAddress, build, formats = BUILD_FORMATS }: AloneOptions, storeId: StoreId): ClusterView {
   const self: Member = {
     name,
     storeId,
@@ -56,6 +60,7 @@ function viewOf({ name, clusterName, bootId, httpAddress, build }: AloneOptions,
     tokenCount: 1,
     protocolMin: 1,
     protocolMax: 1,
+    formats: memberFormats(formats, heldVersions(formats, "reads")),
     build,
     acksHeld: 1,
   };

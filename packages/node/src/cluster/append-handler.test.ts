@@ -60,6 +60,15 @@ describe("append: records of another member", () => {
   });
   const sent = (series: number): SentRecord => ({ list, bytes: recordOf({ series }).bytes });
 
+  it("in a version that this build does not read are refused with what it reads; the others are kept", async () => {
+    const { self } = world.self.view;
+    const formats = self.formats.map((support, at) => (at === 0 ? { writesFrom: 1, reads: 1, promised: 1 } : support)); // of an earlier build
+    world.self.update({ self: { ...self, formats } });
+    const older = { list, bytes: recordOf({ series: 2, recordVersion: 1 }).bytes };
+    expect(await world.send(sent(1), older)).deep.equal(["RECORD_NEWER", "kept"]);
+    expect(await world.metrics.text()).to.include('pyromesh_peer_records_refused_total{reason="RECORD_NEWER"} 1');
+  });
+
   it("are kept, each under its list, and the answer comes after the sync of all", async () => {
     let synced!: () => void;
     const sync = new Promise<void>((resolve) => (synced = resolve));

@@ -15,8 +15,9 @@
 import { CodedError, messageOf, parseTenantId, toHex, unavailable } from "@pyromesh/base";
 import type { Clock, Counter, Logger, Metrics, TenantId } from "@pyromesh/base";
 import type { EncodedRecord } from "@pyromesh/profile";
-import { verifiedRecord } from "@pyromesh/profile";
-import { majorityOf } from "@pyromesh/ring";
+import { recordVersions, verifiedRecord } from "@pyromesh/profile";
+import { FORMATS, majorityOf, supportOf } from "@pyromesh/ring";
+import type { Format } from "@pyromesh/ring";
 import { decodeAppend, encodeAppendAnswer } from "./append-message.ts";
 import type { AppendOutcome, AppendRefusal, SentRecord, StoreList } from "./append-message.ts";
 import type { Cluster, PeerIdentity } from "./ports.ts";
@@ -92,6 +93,7 @@ export class AppendHandler {
     const { floorOf, head } = this.#modules;
     const { storeId } = this.#modules.cluster.view.self;
     try {
+      this.#checkVersions(bytes);
       const record = verifiedRecord(bytes, `a record of ${from.name}`);
       const floorMs = floorOf(parseTenantId(record.tenant));
       if (record.timeMs < floorMs) return { code: "BELOW_FLOOR", message: `its time, ${record.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}` };
@@ -101,9 +103,23 @@ export class AppendHandler {
     } catch (thrown) {
       const code = thrown instanceof CodedError ? thrown.code : "APPEND_FAILED";
       // A corrupt record and a tenant id that is none come from a member that is broken, or lies. The rest passes, and the sender says it.
-      if (code === "CORRUPTION" || code === "TENANT_ID_INVALID" || code === "APPEND_FAILED") this.#log(from.name, thrown);
+      if (code === "CORRUPTION" || code === "TENANT_ID_INVALID" || code === "RECORD_NEWER" || code === "APPEND_FAILED") this.#log(from.name, thrown);
       return { code, message: messageOf(thrown) };
     }
+  }
+
+  /** Throws RECORD_NEWER. Members write only what all read, so the sender does not know this one, or knows another build of it. */
+  #checkVersions(bytes: Uint8Array): void {
+    const versions = recordVersions(bytes);
+    if (versions === undefined) return; // it is refused for that
+    this.#checkVersion("record", versions.record);
+    this.#checkVersion("normalisation", versions.normalisation);
+  }
+
+  #checkVersion(format: Format, version: number): void {
+    const { self } = this.#modules.cluster.view;
+    const { reads } = supportOf(self.formats, FORMATS.indexOf(format));
+    if (version > reads) throw new CodedError({ code: "RECORD_NEWER", kind: "failed_precondition", message: `the record has ${format} version ${version}, and ${self.name} reads up to ${reads}: run a newer build there`, details: { format, version, versionMax: reads } });
   }
 
   #check(list: StoreList): CheckedList {

@@ -6,11 +6,12 @@
  *   stop    in reverse
  */
 import type { AtomicFile, Clock, Logger, Metrics, Random } from "@pyromesh/base";
-import { toHex, unavailable } from "@pyromesh/base";
+import { CodedError, toHex, unavailable } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
-import { decodeClusterState, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
+import { announced, decodeClusterState, formatsOf, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
 import type { PeerNetwork } from "@pyromesh/gossip";
-import type { ClusterView, StoreId } from "@pyromesh/ring";
+import { FORMATS, supportOf } from "@pyromesh/ring";
+import type { ClusterView, MemberFormats, StoreId } from "@pyromesh/ring";
 import { ClusterSecrets } from "./cluster-secrets.ts";
 import { openMemberIdentity } from "./member-identity.ts";
 import type { Cluster, Peers } from "./ports.ts";
@@ -49,6 +50,8 @@ export interface OwnStore {
   readonly bucketId: () => string;
   /** The number of the head's last commit. */
   readonly lastCommit: () => number;
+  /** What this build writes and reads, and what the data directory may hold already. */
+  readonly formats: MemberFormats;
 }
 
 export interface JoinedClusterStart {
@@ -114,7 +117,7 @@ export class JoinedCluster implements Cluster {
     });
   }
 
-  /** Rejects CLUSTER_LISTEN_FAILED, NODE_NAME_DIFFERS, CLUSTER_SECRET_INVALID, and where what the data directory keeps of the cluster is damaged. */
+  /** Rejects CLUSTER_LISTEN_FAILED, NODE_NAME_DIFFERS, CLUSTER_SECRET_INVALID, CLUSTER_BUILD_OLDER, and where what the data directory keeps of the cluster is damaged. */
   static async open(options: JoinedClusterOptions, store: OwnStore, modules: JoinedClusterModules): Promise<JoinedCluster> {
     const { clock, keyFile, logger, metrics, network, random, stateFile } = modules;
     const secrets = await ClusterSecrets.open({ clock, logger, load: modules.loadSecrets });
@@ -126,12 +129,13 @@ export class JoinedCluster implements Cluster {
     const late: { membership?: Membership } = {};
     const links = await PeerLinks.open(
       { host: options.host, port: options.port, privateKey: identity.seed, clusterName: options.clusterName, name: identity.name, storeId, bootId, build: options.build },
-      { network, clock, random, logger, metrics, secrets: () => secrets.inForce, bucketId: store.bucketId, addressOf: (member) => late.membership?.addressOf(member) },
+      { network, clock, random, logger, metrics, secrets: () => secrets.inForce, bucketId: store.bucketId, addressOf: (member) => late.membership?.addressOf(member), formats: { own: () => announced(late.membership?.view.self.formats ?? store.formats), apart: (name, theirs) => late.membership?.formatsApart({ name, formats: formatsOf(theirs) }) } },
     );
     try {
       const clusterAddress = options.advertised(links.port);
       const state = await stateFile.read();
       const before = state === undefined ? undefined : decodeClusterState(state).entries.find(({ name }) => name === identity.name);
+      checkPromises(before?.storeId === storeId ? formatsOf(before) : [], store.formats);
       // A node that was alone took its records under one ack.
       const heldAcks = Math.min(store.heldAcks, store.hasSealed ? (before?.acksHeld ?? 1) : Infinity);
       const membership = await Membership.open(
@@ -147,6 +151,7 @@ export class JoinedCluster implements Cluster {
               tokenCount: options.tokenCount,
               protocolMin: PROTOCOL_MIN,
               protocolMax: PROTOCOL_MAX,
+              ...announced(store.formats),
               build: options.build,
             },
             clusterName: options.clusterName,
@@ -246,6 +251,11 @@ export class JoinedCluster implements Cluster {
     await this.#links.stop();
   }
 
+  /** See `MemberTable.promise`. */
+  promise(formats: MemberFormats): Promise<void> {
+    return this.membership.promise(formats);
+  }
+
   /** Call it after each LIST: an operator may have lowered what stands in the bucket. */
   onListed(): void {
     void this.#mark?.sync();
@@ -319,5 +329,18 @@ export class JoinedCluster implements Cluster {
 
   forget(name: string, options: { readonly isForced: boolean }): Promise<void> {
     return this.membership.forget(name, options);
+  }
+}
+
+/**
+ * Others may send what this store has promised to read. The data directory says so too, and is refused before anything is opened, unless its file was changed by hand.
+ * Throws CLUSTER_BUILD_OLDER.
+ */
+function checkPromises(before: MemberFormats, formats: MemberFormats): void {
+  for (const [at, { promised }] of before.entries()) {
+    const { reads } = supportOf(formats, at);
+    if (promised <= reads) continue;
+    const format = FORMATS[at] ?? "a format that this build does not know";
+    throw new CodedError({ code: "CLUSTER_BUILD_OLDER", kind: "failed_precondition", message: `this store has told the cluster that it reads version ${promised} of ${format}, and this build reads up to ${reads}: run the newer build on it` });
   }
 }

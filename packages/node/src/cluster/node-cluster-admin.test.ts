@@ -13,7 +13,7 @@ describe("node cluster admin", () => {
   it("shares of the active members are the whole ring; a dead one has none", () => {
     const world = new FakeClusterWorld(["a", "b", "c"], { clock: new ManualClock() });
     world.updateMember("b", { state: "dead" });
-    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), commands: () => NO_COMMANDS, health });
+    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), formats: () => [], commands: () => NO_COMMANDS, health });
     const { members, selfName, clusterName } = admin.status();
     expect([selfName, clusterName, members.filter(({ isSelf }) => isSelf).length]).to.deep.equal(["a", world.of("a").view.clusterName, 1]);
     expect(members.reduce((sum, { share }) => sum + share, 0)).to.be.closeTo(1, 1e-9);
@@ -22,7 +22,7 @@ describe("node cluster admin", () => {
 
   it("slices go to the members by their shares", () => {
     const world = new FakeClusterWorld(["a", "b", "c"], { clock: new ManualClock() });
-    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), commands: () => NO_COMMANDS, health });
+    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), formats: () => [], commands: () => NO_COMMANDS, health });
     const slices = admin.ringSlices(7200);
     for (const [index, { share }] of admin.status().members.entries()) expect(slices.filter((owner) => owner === index).length / 7200).to.be.closeTo(share, 0.01);
     for (const name of ["a", "b", "c"]) world.updateMember(name, { state: "dead" });
@@ -31,7 +31,7 @@ describe("node cluster admin", () => {
 
   it("health: what members said, and what keeps the next from being stopped", async () => {
     const world = new FakeClusterWorld(["a", "b"], { clock: new ManualClock() });
-    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), commands: () => NO_COMMANDS, health });
+    const admin = new NodeClusterAdmin({ cluster: () => world.of("a"), formats: () => [], commands: () => NO_COMMANDS, health });
     const { signal } = new AbortController();
     expect(await admin.health(signal)).to.deep.equal({
       mayStop: false,
@@ -41,7 +41,7 @@ describe("node cluster admin", () => {
         { name: "b", problems: ["it is dead"], ownRecords: undefined, keptRecords: undefined, backlogBytes: undefined, takeovers: undefined, lastRefusals: [] },
       ],
     });
-    expect(await new NodeClusterAdmin({ cluster: () => world.of("a"), commands: undefined, health }).health(signal)).to.include({ mayStop: true });
+    expect(await new NodeClusterAdmin({ cluster: () => world.of("a"), formats: () => [], commands: undefined, health }).health(signal)).to.include({ mayStop: true });
   });
 
   it("health: callers at the same time share one round, and each may go away", async () => {
@@ -50,6 +50,7 @@ describe("node cluster admin", () => {
     const answers: ((found: typeof HEALTH) => void)[] = [];
     const admin = new NodeClusterAdmin({
       cluster: () => world.of("a"),
+      formats: () => [],
       commands: () => NO_COMMANDS,
       health: () => {
         rounds++;
@@ -71,7 +72,7 @@ describe("node cluster admin", () => {
 
   it("a node alone has the whole ring, and nobody to forget or to leave", async () => {
     const cluster = aloneCluster({ name: "solo", clusterName: "", bootId: "b", httpAddress: "127.0.0.1:4040", build: "x" }, () => new Uint8Array(16));
-    const admin = new NodeClusterAdmin({ cluster: () => cluster, commands: undefined, health });
+    const admin = new NodeClusterAdmin({ cluster: () => cluster, formats: () => [], commands: undefined, health });
     expect(admin.status()).to.include({ clusterName: undefined, selfName: "solo", replication: 1, acks: 1, isInContact: true });
     expect(admin.status().members[0]).to.include({ share: 1, isSelf: true });
     for (const ask of [admin.forget("x", { isForced: false }), admin.leave(), admin.drain(), admin.resume()]) {

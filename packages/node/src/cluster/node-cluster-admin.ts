@@ -4,8 +4,8 @@
  */
 import type { ClusterAdmin, ClusterHealth, ClusterStatus, MemberStatus } from "@pyromesh/api";
 import { CodedError, untilAborted } from "@pyromesh/base";
-import { RingOfView } from "@pyromesh/ring";
-import type { Member, Ring } from "@pyromesh/ring";
+import { FORMATS, RingOfView, supportOf } from "@pyromesh/ring";
+import type { FormatInForce, Member, Ring } from "@pyromesh/ring";
 import type { Cluster } from "./ports.ts";
 import { shownHealth } from "./shown-health.ts";
 import type { FoundHealth } from "./shown-health.ts";
@@ -21,6 +21,7 @@ export interface ClusterCommands {
 export interface NodeClusterAdminModules {
   /** Throws while the node has not joined yet, or has not opened its store. */
   readonly cluster: () => Cluster;
+  readonly formats: () => readonly FormatInForce[];
   /** Undefined: the node is alone. */
   readonly commands: (() => ClusterCommands) | undefined;
   readonly health: (signal: AbortSignal) => Promise<FoundHealth>;
@@ -52,6 +53,7 @@ export class NodeClusterAdmin implements ClusterAdmin {
       writesRefusedBecause: view.writesRefusedBecause,
       queriesRefusedBecause: view.queriesRefusedBecause,
       digest: view.digest,
+      formats: this.#modules.formats().map(({ format, heldBackBy, version }, at) => ({ format, version, newest: supportOf(view.self.formats, at).reads, heldBackBy })),
       members: view.members.map(shown),
       gone: view.gone.map(shown),
       lostStores: view.lostStores,
@@ -104,6 +106,6 @@ function sharesByName(ring: Ring): ReadonlyMap<string, number> {
 }
 
 function memberStatus(member: Member, isSelf: boolean, share: number): MemberStatus {
-  const { name, state, isSuspect, zone, clusterAddress, httpAddress, tokenCount, storeId, bootId, incarnation, protocolMin, protocolMax, build, acksHeld } = member;
-  return { name, state, isSelf, isSuspect, zone, clusterAddress, httpAddress, tokens: tokenCount, share, storeId, bootId, incarnation, protocolMin, protocolMax, build, acksHeld };
+  const { name, state, isSuspect, zone, clusterAddress, httpAddress, tokenCount, storeId, bootId, incarnation, protocolMin, protocolMax, formats, build, acksHeld } = member;
+  return { name, state, isSelf, isSuspect, zone, clusterAddress, httpAddress, tokens: tokenCount, share, storeId, bootId, incarnation, protocolMin, protocolMax, formats: Object.fromEntries(FORMATS.map((format, at) => [format, supportOf(formats, at)])), build, acksHeld };
 }

@@ -105,7 +105,7 @@ export class ComputeEngine {
     const { tenant, labels, profileId, fallbackTimeNs, idempotencyKey, nowMs, ingest, settings, generation } = task;
     const nonce = this.#modules.random.bytes(16);
     // Fields are named one by one, here and along this path: an object spread makes V8 create a hidden class a push.
-    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings };
+    const input: PushInput = { tenant, labels, pprof: this.#inflate(task), profileId, fallbackTimeNs, idempotencyKey, nonce, nowMs, ingest, limits: settings, window: settings, recordVersion: settings.recordVersion };
     const onRecord = (record: EncodedRecord, view: RecordView): void => void rows.push(this.#preIntern(generation, record, view));
     try {
       return { records: encodePush(input, { room, onRecord }), rows };

@@ -50,7 +50,10 @@ export interface BuiltDataset extends Omit<DatasetInput, "sections"> {
 }
 
 /** What a tenant's pushes are checked against. Equal settings should be one object: each object is sent to a worker once. */
-export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {}
+export interface EncodeSettings extends ProfileLimits, AcceptanceWindow {
+  /** In which version records are written. Absent: the newest. */
+  readonly recordVersion?: number;
+}
 
 /** As `PushInput`, but the pprof may still be compressed, or text. */
 export interface EncodeTask extends Omit<PushInput, "nonce" | "limits" | "window"> {

@@ -7,11 +7,11 @@
  *
  * A peer's partial is not opened on the main thread either: its checksum is checked there, and a worker checks all else as it opens it.
  */
-import { sharedBytes } from "@pyromesh/base";
+import { assert, sharedBytes } from "@pyromesh/base";
 import type { Interrupt } from "@pyromesh/profile";
 import type { ScanPartial } from "./compute.ts";
 import { partialBytes } from "./merge-partials.ts";
-import { checkPeerPartial, decodePartial, encodePartial, readCounts, withChecksum } from "./partial-format.ts";
+import { checkPeerPartial, decodePartial, encodePartial, PARTIAL_VERSION, readCounts, withChecksum } from "./partial-format.ts";
 import { sharedCopy } from "./shared-copy.ts";
 
 /**
@@ -40,8 +40,9 @@ export function unpackPartial(partial: ScanPartial, interrupt?: Interrupt): Scan
   return partial.packed === undefined ? partial : decodePartial(partial.packed, interrupt);
 }
 
-/** The bytes that a peer is sent. */
-export function encodeForPeer(partial: ScanPartial): Uint8Array {
+/** The bytes that a peer is sent, in the version that all members read. */
+export function encodeForPeer(partial: ScanPartial, version: number = PARTIAL_VERSION): Uint8Array {
+  assert(version === PARTIAL_VERSION, "a version of partial answers that this build writes");
   return withChecksum(partial.packed ?? encodePartial(partial));
 }
 

@@ -12,9 +12,11 @@ export interface AnyRecord {
   readonly value?: number;
   /** About how large it is to be, where that matters. */
   readonly sizeBytes?: number;
+  /** Absent: the newest. */
+  readonly recordVersion?: number;
 }
 
-export function recordOf({ series, tenant = "anonymous", service = "shop", timeMs = 1_700_000_000_000, value = 1, sizeBytes = 0 }: AnyRecord): EncodedRecord {
+export function recordOf({ series, tenant = "anonymous", service = "shop", timeMs = 1_700_000_000_000, value = 1, sizeBytes = 0, recordVersion }: AnyRecord): EncodedRecord {
   const cpu = { type: "cpu", unit: "nanoseconds" };
   const writer = new PprofWriter({ sampleTypes: [cpu], periodType: cpu, period: 1, timeNs: BigInt(timeMs) * 1_000_000n, durationNs: 0n });
   writer.sample([writer.frame(`work${"k".repeat(sizeBytes)}`), writer.frame("main")], [value]);
@@ -27,6 +29,7 @@ export function recordOf({ series, tenant = "anonymous", service = "shop", timeM
     nowMs: timeMs,
     limits: { ...DEFAULT_PROFILE_LIMITS, symbolLengthBytesMax: 0 },
     window: { rejectOlderThanMs: 0, rejectNewerThanMs: 0 },
+    recordVersion,
   });
   return { ...record!, bytes: record!.bytes.slice() };
 }

@@ -13,6 +13,7 @@ import { CodedError, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { ClusterView, Member, StoreId } from "@pyromesh/ring";
 import type { Cluster, PeerHandler, PeerMethod, PeerRequestOptions, Peers } from "../cluster/ports.ts";
+import { BUILD_FORMATS, heldVersions, memberFormats } from "../cluster/build-formats.ts";
 
 export interface FakeClusterOptions {
   /** Absent: as many as there are members, at most 3. */
@@ -240,6 +241,7 @@ function memberOf(name: string, zone: string): Member {
     tokenCount: 128,
     protocolMin: 1,
     protocolMax: 1,
+    formats: memberFormats(BUILD_FORMATS, heldVersions(BUILD_FORMATS, "reads")),
     build: "test",
     acksHeld: 1,
   };

@@ -35,6 +35,7 @@ import { SegmentSource } from "../read/segment-source.ts";
 import { UnreadableObjects } from "../read/unreadable-objects.ts";
 import { clusterReading } from "../read/heads/cluster-reading.ts";
 import type { Holder } from "../read/heads/holder.ts";
+import { NEWEST_VERSIONS } from "../cluster/version-gate.ts";
 import { serveHolder } from "../read/heads/holder-requests.ts";
 import { sealedPeers } from "../read/heads/sealed-peers.ts";
 import { FakeClusterWorld } from "./fake-cluster.ts";
@@ -246,7 +247,7 @@ export class StoreMember {
       { ...modules, cluster, compute, head, generations, catalog, localFiles: files, matcher: { match: (objects, signal) => this.matcher.match(objects, signal) }, releasedInto, refresh: () => this.#list(), listBeganMs: () => this.#listBeganMs },
     );
     this.holder = reading.holder;
-    serveHolder({ peers: cluster.peers, holder: () => reading.holder, sealedReads: () => reading.sealedReads });
+    serveHolder({ peers: cluster.peers, versions: NEWEST_VERSIONS, holder: () => reading.holder, sealedReads: () => reading.sealedReads });
     const { heads } = reading;
     this.reader = new Reader({
       clock,

@@ -23,6 +23,7 @@ import { FakeClusterWorld } from "./fake-cluster.ts";
 import type { FakeCluster } from "./fake-cluster.ts";
 import { openLocalCompute } from "./local-compute.ts";
 import { pass, passUntil, settle } from "./settle.ts";
+import { NEWEST_VERSIONS } from "../cluster/version-gate.ts";
 
 export const FLUSH_INTERVAL_MS = 10_000;
 export const DUE_AFTER_MS = 20_000;
@@ -197,7 +198,7 @@ export class ReleaseMember {
 
     this.catalog = new Catalog({}, { bucket, logger: silentLogger });
     this.segments = new SegmentMemory({ identityBytesMax: 2 ** 20, found }, modules);
-    this.flusher = new Flusher({ intervalMs: FLUSH_INTERVAL_MS, sizeBytes: 2 ** 26 }, { ...modules, head: this.head, compute, bucket, local, catalog: this.catalog, generations, listener: this.segments, uploadClock: clock });
+    this.flusher = new Flusher({ intervalMs: FLUSH_INTERVAL_MS, sizeBytes: 2 ** 26 }, { ...modules, head: this.head, compute, bucket, local, catalog: this.catalog, generations, versions: NEWEST_VERSIONS, listener: this.segments, uploadClock: clock });
     for (const segment of this.head.sealed()) this.flusher.resumeSealed(segment);
     this.release = new ClusterRelease(
       { dueAfterMs: DUE_AFTER_MS, cutBytesMax: () => 2 ** 20 },

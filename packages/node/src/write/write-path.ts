@@ -21,7 +21,7 @@ import { Replicator } from "./replicator.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits, WriterModules } from "./writer.ts";
 
-export interface WritePathModules extends Pick<WriterModules, "activeSeries" | "arrivalTimes" | "compute" | "floorOf" | "openGeneration" | "refusesBecause"> {
+export interface WritePathModules extends Pick<WriterModules, "activeSeries" | "arrivalTimes" | "compute" | "floorOf" | "openGeneration" | "refusesBecause" | "versions"> {
   readonly cluster: Cluster;
   readonly head: Head;
   readonly limitsFor: (tenant: string) => WriterLimits & PlacementLimits;

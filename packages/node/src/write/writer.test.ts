@@ -1,7 +1,7 @@
 import { ANONYMOUS, CodedError, Metrics, seededRandom, toHex } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/block/testing";
 import type { EncodedRecord, Label } from "@pyromesh/profile";
-import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName } from "@pyromesh/profile";
+import { decodeRecord, DEFAULT_PROFILE_LIMITS, fingerprintOf, labelValue, PprofWriter, printLabels, profileOfAppName, recordVersions } from "@pyromesh/profile";
 import type { ArrivedProfile } from "@pyromesh/api";
 import { expect } from "chai";
 import { aloneCluster } from "../cluster/alone.ts";
@@ -13,6 +13,8 @@ import { ArrivalTimes } from "./arrival-times.ts";
 import type { PlacedRecord } from "./placement.ts";
 import { Writer } from "./writer.ts";
 import type { WriterLimits } from "./writer.ts";
+import { NEWEST_VERSIONS } from "../cluster/version-gate.ts";
+import type { Format } from "@pyromesh/ring";
 
 const signal = new AbortController().signal;
 const ALONE = { name: "a", clusterName: "", bootId: "", httpAddress: "", build: "" };
@@ -50,6 +52,8 @@ class World {
   unread: Promise<void> | undefined;
   /** Records that were encoded and not yet given back. */
   pooledCount = 0;
+  /** What is written in another version than the newest. */
+  versions: Partial<Record<Format, number>> = {};
   readonly writer: Writer;
 
   #cluster(): Cluster {
@@ -63,6 +67,7 @@ class World {
     this.agree = agree;
     this.writer = new Writer({
       cluster: this.#cluster(),
+      versions: { versionOf: (format) => this.versions[format] ?? NEWEST_VERSIONS.versionOf(format) },
       compute: this.#countPooled(openLocalCompute({ random: seededRandom(1) })),
       head: {
         announce: () => void this.announcedCount++,
@@ -170,6 +175,21 @@ describe("writer: placement", () => {
     });
     expect(placed).to.have.length(5);
     expect(new Set(placed).size, "three endpoints with a session, one without").to.equal(4);
+  });
+});
+
+describe("writer: versions of records", () => {
+  it("a push is written in the version that all members read, and its records have the same identities in the next one", async () => {
+    const world = new World();
+    world.versions = { record: 1 };
+    await world.push(profile(["/a", "/b"]));
+    const older = [...world.kept.keys()];
+    expect([...world.kept.values()].map(({ bytes }) => recordVersions(bytes)!.record)).deep.equal([1, 1]);
+    world.kept.clear();
+    world.versions = {};
+    await world.push(profile(["/a", "/b"]));
+    expect([...world.kept.values()].map(({ bytes }) => recordVersions(bytes)!.record)).deep.equal([2, 2]);
+    expect([...world.kept.keys()]).deep.equal(older);
   });
 });
 

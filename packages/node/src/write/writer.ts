@@ -18,9 +18,10 @@
 import { CodedError, messageOf, Turns, unavailable } from "@pyromesh/base";
 import type { Clock, TenantId } from "@pyromesh/base";
 import type { ArrivedProfile, Caller, ProfileSink, PushOutcome } from "@pyromesh/api";
-import { labelSetKey, refusal } from "@pyromesh/profile";
+import { labelSetKey, RECORD_VERSION, refusal } from "@pyromesh/profile";
 import type { EncodedRecord } from "@pyromesh/profile";
 import type { Cluster } from "../cluster/ports.ts";
+import type { WrittenVersions } from "../cluster/version-gate.ts";
 import { NO_GENERATION } from "../compute/compute.ts";
 import type { Compute, EncodeSettings, Generation } from "../compute/compute.ts";
 import type { ActiveSeries, Announced } from "./active-series.ts";
@@ -40,6 +41,7 @@ export interface AnnouncedAppends {
 
 export interface WriterModules {
   readonly cluster: Cluster;
+  readonly versions: WrittenVersions;
   readonly compute: Compute;
   readonly head: AnnouncedAppends;
   readonly replicator: { keep(record: EncodedRecord, caller: Caller): Keeping };
@@ -69,6 +71,8 @@ const PROFILES_AT_ONCE_MAX = 256;
 
 export class Writer implements ProfileSink {
   readonly #modules: WriterModules;
+  /** Settings for records of another version than the newest: while members of two versions work together. */
+  readonly #olderSettings = new WeakMap<WriterLimits, EncodeSettings>();
   #inFlightCount = 0;
   readonly #settled: (() => void)[] = [];
 
@@ -231,6 +235,15 @@ export class Writer implements ProfileSink {
     }
   }
 
+  /** The same object for the same limits and version, so that workers are sent it once. */
+  #settingsOf(limits: WriterLimits): EncodeSettings {
+    const recordVersion = this.#modules.versions.versionOf("record");
+    if (recordVersion === RECORD_VERSION) return limits;
+    let settings = this.#olderSettings.get(limits);
+    if (settings?.recordVersion !== recordVersion) this.#olderSettings.set(limits, (settings = { ...limits, recordVersion }));
+    return settings;
+  }
+
   #encodeAt(fallbackTimeMs: number, nowMs: number, tenant: TenantId, profile: ArrivedProfile, limits: WriterLimits): Promise<readonly EncodedRecord[]> {
     const { cluster, compute, openGeneration } = this.#modules;
     return compute.encode({
@@ -243,7 +256,7 @@ export class Writer implements ProfileSink {
       idempotencyKey: profile.idempotencyKey,
       nowMs,
       ingest: profile.ingest,
-      settings: limits,
+      settings: this.#settingsOf(limits),
       // Among several members most records have their rank 0 elsewhere, and rows that are pre-interned in vain cost more than to decode the others once more.
       generation: cluster.view.members.length === 1 ? openGeneration() : NO_GENERATION,
     });

@@ -9,6 +9,7 @@ import { normalize } from "../record/normalize.ts";
 import { PprofDecoder } from "./pprof-decode.ts";
 import { RecordEncoder } from "../record/record-encode.ts";
 import { splitSamples } from "./split-samples.ts";
+import { RECORD_VERSION } from "../record/record.ts";
 
 /** The length of each push, and the most that its kernel takes: so that no column is longer than it has to be. */
 const INPUT_BYTES = 1024;
@@ -109,7 +110,7 @@ function encodeAll(decoder: PprofDecoder, encoder: RecordEncoder, { bytes, spyNa
     for (const { samples, labels: own } of split.groups) {
       const { sampleSpan, spans, sampleTrace, traces, sampleCount: mergedCount } = split;
       const columns = sampleTypes.map((_, column) => column);
-      const common = { tenant: "t", timeNs, durationNs, period, periodType, sampleTypes, profileId: undefined, idempotencyKey: undefined, nonce: undefined };
+      const common = { version: RECORD_VERSION, tenant: "t", timeNs, durationNs, period, periodType, sampleTypes, profileId: undefined, idempotencyKey: undefined, nonce: undefined };
       const record = encoder.encode(kernel, { ...common, labels: [...labels, ...own], samples, mergedCount, columns, sampleSpan, spans, sampleTrace, traces });
       encoded.push(Buffer.from(record.bytes).toString("latin1"));
     }

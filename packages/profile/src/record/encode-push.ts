@@ -21,6 +21,7 @@ import type { NormalizedTypes } from "./normalize.ts";
 import { columnTotal } from "../dataset/packed-row.ts";
 import { PprofDecoder } from "../pprof/pprof-decode.ts";
 import type { PprofKernel } from "../pprof/pprof-kernel.ts";
+import { RECORD_VERSION } from "./record.ts";
 import type { RecordUse } from "./record-encode.ts";
 import { RecordEncoder } from "./record-encode.ts";
 import type { EncodedRecord } from "../model/record-view.ts";
@@ -48,6 +49,8 @@ export interface PushInput {
   readonly ingest?: IngestQuirks | undefined;
   readonly limits: ProfileLimits;
   readonly window: AcceptanceWindow;
+  /** In which version the records are written. Absent: the newest. */
+  readonly recordVersion?: number | undefined;
 }
 
 /** Clients of /ingest without a clock count from 1970, so a time in the first year after it is no time. */
@@ -102,6 +105,7 @@ const RECORD_BYTES_MAX = 64 * 1024 * 1024;
 
 /** What all records of one push share. */
 interface Common {
+  readonly version: number;
   readonly tenant: string;
   readonly timeNs: bigint;
   readonly durationNs: bigint;
@@ -153,6 +157,7 @@ function commonOf(input: PushInput, types: NormalizedTypes): Common {
   checkTime(time, input.nowMs, input.window);
   const hasKey = input.idempotencyKey !== undefined || input.profileId !== undefined;
   return {
+    version: input.recordVersion ?? RECORD_VERSION,
     tenant: input.tenant,
     timeNs: time,
     durationNs: decoder.durationNs,
@@ -212,6 +217,7 @@ function encodeGroup(
       encoder.encode(
         kernel,
         {
+          version: common.version,
           tenant: common.tenant,
           timeNs: common.timeNs,
           durationNs: common.durationNs,

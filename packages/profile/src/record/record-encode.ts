@@ -21,6 +21,9 @@ import {
   RECORD_MAGIC,
   RECORD_OFFSET,
   RECORD_VERSION,
+  STORE_COUNT_AT,
+  STORES_AT,
+  VERSION_WITH_STORES,
   writeUint32,
 } from "./record.ts";
 import type { EncodedRecord, RecordView, ValueColumn } from "../model/record-view.ts";
@@ -29,6 +32,8 @@ import { grown } from "../model/scratch.ts";
 
 /** Which part of a push becomes a record. The push's columns lie in the kernel's memory, with equal samples merged. */
 export interface RecordDraft {
+  /** In which version the record is written; RECORD.md has them. Identity and body are the same in all. */
+  readonly version: number;
   readonly tenant: string;
   /** Sorted, with `service_name`. */
   readonly labels: Labels;
@@ -90,7 +95,9 @@ export class RecordEncoder {
     const service = labelValue(draft.labels, LABEL_SERVICE_NAME) ?? "";
     const frontBytes = this.#putFront(draft, service);
     const bodyFrom = FRONT_BYTES_MAX - frontBytes;
-    const start = bodyFrom - RECORD_OFFSET.body;
+    const { version } = draft;
+    assert(version === RECORD_VERSION || version === VERSION_WITH_STORES, "a version of records that this build writes");
+    const start = bodyFrom - (version === VERSION_WITH_STORES ? STORES_AT : RECORD_OFFSET.body);
     if (start < 0) throw frontTooLong(frontBytes);
     out.set(this.#front.subarray(0, frontBytes), bodyFrom);
     let end = kernel.encodeColumns(FRONT_BYTES_MAX, draft.samples, draft.mergedCount, draft.columns);
@@ -106,11 +113,12 @@ export class RecordEncoder {
     const identity = identityOf(out.subarray(bodyFrom, end));
     const fingerprint = this.#fingerprint();
     writeUint32(out, start, RECORD_MAGIC);
-    out[start + RECORD_OFFSET.version] = RECORD_VERSION;
+    out[start + RECORD_OFFSET.version] = version;
     out[start + RECORD_OFFSET.flags] = 0;
     writeUint32(out, start + RECORD_OFFSET.bodyLength, end - bodyFrom);
     out.set(identity, start + RECORD_OFFSET.identity);
-    putInt64(out, start + RECORD_OFFSET.fingerprint, fingerprint);
+    if (version === VERSION_WITH_STORES) out[start + STORE_COUNT_AT] = 0;
+    else putInt64(out, start + RECORD_OFFSET.fingerprint, fingerprint);
     writeUint32(out, start + RECORD_OFFSET.crc, crc32(out.subarray(start + RECORD_OFFSET.bodyLength, end)));
     const bytes = use.room(end - start);
     bytes.set(out.subarray(start, end));

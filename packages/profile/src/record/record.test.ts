@@ -12,7 +12,7 @@ import { NORMALISATION_VERSION } from "../model/identity.ts";
 import { DEFAULT_PROFILE_LIMITS } from "../labels/limits.ts";
 import { PprofWriter } from "../pprof/pprof-write.ts";
 import type { EncodedRecord, RecordView } from "../model/record-view.ts";
-import { bodyOffset, encodedRecordOf, RECORD_MAGIC, RECORD_OFFSET, RECORD_VERSION, recordFingerprint, recordHeader, writeUint32 } from "./record.ts";
+import { bodyOffset, encodedRecordOf, RECORD_MAGIC, RECORD_OFFSET, RECORD_VERSION, recordFingerprint, recordHeader, writeUint32, recordVersions } from "./record.ts";
 import { recordSeries } from "./record-series.ts";
 import { decodeRecord, RecordDecoder } from "./record-decode.ts";
 import { encodeView } from "../testing/encode-view.ts";
@@ -316,8 +316,18 @@ describe("record", () => {
       expect(recordSums([encodedRecordOf(bytes)], new Set()), name).deep.equal(recordSums([record], new Set()));
       expect(recordFingerprint(bytes), name).equal(record.fingerprint);
     }
+    // What is written for members that read no newer one: the bytes that the build before wrote.
+    expect(Buffer.from(encodePush({ ...smallPush(), recordVersion: 1 })[0]!.bytes).toString("hex")).equal(Buffer.from(golden("record-1-2.bin")).toString("hex"));
     // The same push must have these bytes and this identity for ever, or a version must rise.
     expect(Buffer.from(golden(current)).toString("hex")).equal(Buffer.from(record.bytes).toString("hex"));
+  });
+
+  it("of both versions that are written, a push has the same identities, and its record says which it is in", () => {
+    const records = [1, 2].map((recordVersion) => encodePush({ ...smallPush(), recordVersion })[0]!);
+    expect(records.map(({ bytes }) => recordVersions(bytes))).deep.equal([1, 2].map((record) => ({ record, normalisation: NORMALISATION_VERSION })));
+    expect(beside(records[0]!)).deep.equal(beside(records[1]!));
+    expect(saying(decodeRecord(records[0]!.bytes, "1"))).deep.equal(saying(decodeRecord(records[1]!.bytes, "2")));
+    expect(recordVersions(new Uint8Array(60))).equal(undefined);
   });
 
   it("a version that is not known is refused", () => {

@@ -25,12 +25,14 @@ import type { EncodedRecord } from "../model/record-view.ts";
 /** "PMRC" read as a little-endian number. */
 export const RECORD_MAGIC = 0x4352_4d50;
 export const RECORD_VERSION = 2;
+/** The oldest version that is still written, where another member reads no newer one. */
+export const RECORD_VERSION_MIN = 1;
 export const RECORD_OFFSET = { version: 4, flags: 5, crc: 6, bodyLength: 10, identity: 14, fingerprint: 30, body: 38 } as const;
 
 /** Version 1 is read for ever. */
-const VERSION_WITH_STORES = 1;
-const STORE_COUNT_AT = 30;
-const STORES_AT = 31;
+export const VERSION_WITH_STORES = 1;
+export const STORE_COUNT_AT = 30;
+export const STORES_AT = 31;
 const STORE_ID_BYTES = 16;
 
 /** Flags of the field `keys` of the body: which of these follow. */
@@ -79,6 +81,14 @@ export function recordFingerprint(bytes: Uint8Array, object = "a record"): bigin
   if (bytes[RECORD_OFFSET.version] !== VERSION_WITH_STORES) return readUint64(bytes, RECORD_OFFSET.fingerprint);
   const { service, labels } = seriesPlaces(new FrontReader(bytes, object, bodyFrom + 1));
   return fingerprintOfBytes(Buffer.concat([bytes.subarray(service.from, service.to), bytes.subarray(labels.from, labels.to)]));
+}
+
+/** The versions in which a record is written; undefined: these are no bytes of a record. Checks nothing else. */
+export function recordVersions(bytes: Uint8Array): { readonly record: number; readonly normalisation: number } | undefined {
+  if (bytes.length < STORES_AT || readUint32(bytes, 0) !== RECORD_MAGIC) return undefined;
+  const record = bytes[RECORD_OFFSET.version]!;
+  const bodyFrom = record === VERSION_WITH_STORES ? STORES_AT + STORE_ID_BYTES * bytes[STORE_COUNT_AT]! : RECORD_OFFSET.body;
+  return bodyFrom < bytes.length ? { record, normalisation: bytes[bodyFrom]! } : undefined;
 }
 
 /** A record that was read from a store, with the fields that `EncodedRecord` has beside the bytes. */

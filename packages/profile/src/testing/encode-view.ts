@@ -2,6 +2,7 @@
 import { PprofKernel } from "../pprof/pprof-kernel.ts";
 import { RecordEncoder } from "../record/record-encode.ts";
 import type { EncodedRecord, RecordView } from "../model/record-view.ts";
+import { RECORD_VERSION } from "../record/record.ts";
 
 const INPUT_BYTES = 1 << 20;
 
@@ -34,5 +35,5 @@ export function encodeView(view: RecordView, clock: { readonly idempotencyKey: s
     else new Float64Array(columns.sums.buffer, at, sampleCount).set(values.subarray(0, sampleCount));
   }
   const samples = columns.list.subarray(0, sampleCount);
-  return new RecordEncoder().encode(kernel, { ...view, ...clock, samples, mergedCount: sampleCount, columns: view.values.map((_, t) => t) });
+  return new RecordEncoder().encode(kernel, { ...view, ...clock, version: RECORD_VERSION, samples, mergedCount: sampleCount, columns: view.values.map((_, t) => t) });
 }

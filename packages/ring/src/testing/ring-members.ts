@@ -16,6 +16,7 @@ export function testMember(name: string, fields: Partial<Member> = {}): Member {
     tokenCount: TOKEN_COUNT_DEFAULT,
     protocolMin: 1,
     protocolMax: 1,
+    formats: [],
     build: "test",
     acksHeld: 1,
     ...fields,

@@ -43,6 +43,8 @@ export async function checkHealed(world: World): Promise<void> {
   const chance = world.chance.stream("healed");
   const flushedWithinMs = FLUSHED_WITHIN_MS + deadlyCallMs(world);
 
+  // One of an earlier build that has left, or was forgotten, is refused once the others write what it cannot read.
+  for (const machine of machines) await machine.upgrade();
   await until(world, flushedWithinMs, "rid of those that leave", async () => {
     for (const machine of world.leaving) await askToLeave(world, machine);
     return world.leaving.size === 0;

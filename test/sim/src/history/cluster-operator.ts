@@ -57,6 +57,12 @@ export async function runClusterFault(world: World, fault: ClusterFault, machine
       if (!world.isFewer) machine.wipe();
       world.isFewer = true;
       break;
+    case "members are upgraded":
+      for (const one of machines) {
+        await one.upgrade();
+        await one.ready(READY_WITHIN_MS);
+      }
+      break;
     case "all nodes are restarted":
       for (const one of machines) {
         await one.restart();

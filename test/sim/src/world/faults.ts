@@ -64,6 +64,7 @@ const CLUSTER_FAULTS = {
   "disk is replaced": 1,
   "all nodes are restarted": 1,
   "a node joins": 1,
+  "members are upgraded": 1,
   "a member leaves": 1,
 } as const;
 

@@ -5,8 +5,8 @@
 import { inPlaceCompression } from "@pyromesh/api/testing";
 import { fasterClock, Metrics } from "@pyromesh/base";
 import type { Logger } from "@pyromesh/base";
-import { composeNode, loadConfig } from "pyromesh";
-import type { ComposedNode, Config, World as NodeWorld } from "pyromesh";
+import { BUILD_FORMATS, composeNode, loadConfig } from "pyromesh";
+import type { BuildFormats, ComposedNode, Config, World as NodeWorld } from "pyromesh";
 import { Violation } from "../check/violation.ts";
 import type { Settings } from "../history/settings.ts";
 import type { Chance } from "./chance.ts";
@@ -26,7 +26,12 @@ export interface MemberInit {
   readonly join: readonly string[];
   /** How far its wall clock is ahead. */
   readonly skewMs: number;
+  /** It begins with an earlier build. */
+  readonly isEarlier: boolean;
 }
+
+/** Of an earlier build: it writes records of version 1, and refuses newer ones, from others and on its disk. */
+const EARLIER_FORMATS: BuildFormats = { ...BUILD_FORMATS, record: { writesFrom: 1, reads: 1 } };
 
 export class Machine {
   /** "" where the node is alone. */
@@ -49,12 +54,17 @@ export class Machine {
   isReady = false;
   /** Once it has left the cluster it is thrown away, and does not join anew. */
   isToGo = false;
+  /** Its next start is one of the earlier build. */
+  isEarlier: boolean;
+  /** This run, or the last one, is of the earlier build. */
+  #runsEarlier = false;
 
   /** `member`: undefined where the node is alone. */
   constructor(world: World, member?: MemberInit) {
     this.#world = world;
     this.#member = member;
     this.name = member?.name ?? "";
+    this.isEarlier = member?.isEarlier ?? false;
     this.host = member?.host ?? "127.0.0.1";
     this.time = { epochMs: world.settings.epochMs + (member?.skewMs ?? 0), suspendedMs: 0 };
     this.network = new SimNetwork(this.#stream("network"), world);
@@ -109,6 +119,7 @@ export class Machine {
     const clock = simClock(scheduler, life, this.time);
     const random = chance.stream(life.name).asRandom();
     const metrics = (this.#metrics = new Metrics());
+    this.#runsEarlier = this.isEarlier;
     return {
       clock,
       bucketClock: fasterClock(clock, settings.bucketSpeed),
@@ -129,6 +140,7 @@ export class Machine {
         // It joins anew.
         else this.#world.watch(this.restart());
       },
+      ...(this.isEarlier && { formats: EARLIER_FORMATS }),
       buildInfo: { version: "0", revision: "", buildDate: "", nodeVersion: "" },
       endProcess: (error) => {
         this.#note(life, `ends itself: ${error.message}`);
@@ -195,6 +207,16 @@ export class Machine {
     this.#note(life, "goes on");
   }
 
+  /** The same, and it starts again as the newer build. */
+  async upgrade(): Promise<void> {
+    this.isEarlier = false;
+    if (!this.#runsEarlier) return;
+    this.#world.journal.note("machine", `${this.name} is upgraded`);
+    // One that is just starting takes no SIGTERM yet.
+    if (this.#node === undefined) this.crash("kill");
+    else await this.restart();
+  }
+
   /** Stops the node by SIGTERM. It starts again up to 3 s later. */
   async restart(): Promise<void> {
     await this.stop();
@@ -235,7 +257,9 @@ export class Machine {
 
   #logger(life: Life): Logger {
     const say = (level: string) => (message: string, fields?: object) => {
-      if (!life.isOver) this.#world.journal.note(this.#named("node"), `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
+      if (life.isOver) return;
+      if (fields !== undefined && "error" in fields && codeOf(fields.error) === "RECORD_NEWER") this.#world.fail(new Violation("no-error", "a member was sent a record that its build does not read"));
+      this.#world.journal.note(this.#named("node"), `${level}: ${message}${fields === undefined ? "" : ` ${describe(fields)}`}`);
     };
     const logger: Logger = { debug: () => {}, info: say("info"), warn: say("warn"), error: say("error"), with: () => logger };
     return logger;
@@ -268,6 +292,10 @@ function configOf(settings: Settings, member: MemberInit | undefined): Config {
   const given = new Map(Object.entries(flags).map(([key, value]) => [key, [value]]));
   if (member !== undefined) given.set("join", [...member.join]);
   return loadConfig({ flags: given, env: {}, readFile: () => "" });
+}
+
+function codeOf(error: unknown): unknown {
+  return typeof error === "object" && error !== null && "code" in error ? error.code : undefined;
 }
 
 function describe(fields: object): string {

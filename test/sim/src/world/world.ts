@@ -29,6 +29,8 @@ export interface WorldOptions {
 export const SKEW_MS_MAX = 20_000;
 
 const LAST_PUSHES_MAX = 30;
+/** The share of clusters whose members begin as an earlier build, to be upgraded one by one. A node that joins is of the newer one. */
+const EARLIER_SHARE = 0.25;
 
 export class World {
   readonly chance: Chance;
@@ -86,18 +88,20 @@ export class World {
 
   #members(count: number): Machine[] {
     const join = Array.from({ length: count }, (_, at) => `${hostOf(at + 1)}:${CLUSTER_PORT}`);
-    return join.map((_, at) => this.#member(at + 1, join));
+    // An upgrade restarts every member, which a history without faults has none of.
+    const isEarlier = !this.faults.isQuiet && this.chance.stream("builds").isTrue(EARLIER_SHARE);
+    return join.map((_, at) => this.#member(at + 1, join, isEarlier));
   }
 
-  #member(number: number, join: readonly string[]): Machine {
+  #member(number: number, join: readonly string[], isEarlier: boolean): Machine {
     const skewMs = Math.round(this.chance.stream(`skew of n${number}`).between(-SKEW_MS_MAX / 4, SKEW_MS_MAX / 4));
-    return new Machine(this, { name: `n${number}`, host: hostOf(number), join, skewMs });
+    return new Machine(this, { name: `n${number}`, host: hostOf(number), join, skewMs, isEarlier });
   }
 
   /** Starts one more node, which joins. */
   addMachine(): Machine {
     const number = ++this.#machineCount;
-    const machine = this.#member(number, this.machines.map(({ host }) => `${host}:${CLUSTER_PORT}`));
+    const machine = this.#member(number, this.machines.map(({ host }) => `${host}:${CLUSTER_PORT}`), false);
     this.machines.push(machine);
     machine.start();
     return machine;

@@ -268,6 +268,8 @@ export class ModelWorld {
           tokenCount: 128,
           protocolMin: 1,
           protocolMax: 1,
+          formats: "",
+          promises: "",
           build: "model",
         },
         clusterName: "model",

@@ -1,10 +1,14 @@
 /** Member tables for tests: small names, store ids that show their number, a disk that is never late. */
-import type { StoreId } from "@pyromesh/ring";
+import { FORMATS, type StoreId } from "@pyromesh/ring";
+import { announced, type AnnouncedFormats } from "../announced-formats.ts";
 import type { ClusterState } from "../cluster-state.ts";
 import { type Entry, NOBODY, type OwnEntry } from "../entry.ts";
 import type { Loss } from "../losses.ts";
 import { type Changes, MemberTable, type MemberTableOptions } from "../member-table.ts";
 import type { TableMessage } from "../table-message.ts";
+
+/** Of a build that reads version 1 of every format. */
+export const FORMATS_1: AnnouncedFormats = announced(FORMATS.map(() => ({ writesFrom: 1, reads: 1, promised: 1 })));
 
 export const LEASE_MS = 5000;
 
@@ -21,6 +25,7 @@ export function ownEntry(name: string, storeNumber: number, bootNumber = 1): Own
     tokenCount: 128,
     protocolMin: 1,
     protocolMax: 1,
+    ...FORMATS_1,
     build: "test",
   };
 }

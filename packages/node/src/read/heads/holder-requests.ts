@@ -1,6 +1,7 @@
 /** What other members ask of this node's store for their queries: each request is a message (messages.ts) and a call of `Holder` or `SealedReads`. */
 import type { SealedReads } from "@pyromesh/block";
 import type { Peers } from "../../cluster/ports.ts";
+import type { WrittenVersions } from "../../cluster/version-gate.ts";
 import { encodeForPeer } from "../../compute/packed-partial.ts";
 import { tooLarge } from "../query-refusals.ts";
 import type { Holder } from "./holder.ts";
@@ -16,19 +17,20 @@ import {
 
 export interface HolderRequestsModules {
   readonly peers: Peers;
+  readonly versions: WrittenVersions;
   /** Throws while there is none, as during a start, and the request is refused with that error. */
   readonly holder: () => Holder;
   readonly sealedReads: () => SealedReads;
 }
 
 /** Call it once. */
-export function serveHolder({ peers, holder, sealedReads }: HolderRequestsModules): void {
+export function serveHolder({ peers, versions, holder, sealedReads }: HolderRequestsModules): void {
   peers.handle("digest", async ({ name }, body, signal) => packDigestAnswer(await holder().digest(name, openDigestRequest(body), signal)));
   peers.handle("identities", async ({ name }, body) => packIdentityLists(await holder().identities(name, openIdentitiesRequest(body))));
   peers.handle("scan", async ({ name }, body, signal) => {
     const partial = await holder().scanMerged(name, openScanRequest(body), signal);
     if (partial === undefined) return NO_PARTIAL;
-    const bytes = encodeForPeer(partial);
+    const bytes = encodeForPeer(partial, versions.versionOf("partial"));
     // As from a segment that is too large: the same question again is refused again.
     if (bytes.length > PARTIAL_BYTES_MAX) throw tooLarge(PARTIAL_BYTES_MAX);
     return bytes;
