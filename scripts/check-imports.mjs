@@ -61,10 +61,10 @@ const MUST_NOT_TOUCH = {
 
 /** Libraries that only one file may import: to replace one means to change that file. */
 const ENGINES = [
-  { name: "libp2p", matches: /^(libp2p|@libp2p\/.*|@chainsafe\/libp2p.*)$/ },
+  { name: "libp2p", matches: /^(libp2p|@libp2p\/(?!tls(\/|$)).*|@chainsafe\/libp2p.*)$/ },
+  { name: "libp2p's TLS", matches: /^@libp2p\/tls(\/|$)/ },
   { name: "LevelDB", matches: /^(classic-level|level|abstract-level)$/ },
   { name: "the S3 client", matches: /^(@aws-sdk|@smithy)\// },
-  { name: "prom-client", matches: /^prom-client$/ },
   { name: "pino", matches: /^pino$/ },
   { name: "@datadog/pprof", matches: /^@datadog\/pprof$/ },
   { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },

@@ -1,13 +1,18 @@
 /**
  * The chaos run: a cluster of real processes under load and faults, and a ledger of what was acknowledged against what queries say.
  *
- *   npm run chaos -- [--nodes 3] [--faults kill,wipe,pause,...|all] [--count 20] [--seed N] [--pushers 8] [--queriers 2] [--bucket s3|file] [--json]
+ *   npm run chaos -- [--nodes 3] [--faults kill,wipe,pause,...|all] [--count 20] [--seed N] [--pushers 8] [--queriers 2] [--bucket s3|file] [--json] [--log-dir DIR]
  *   npm run chaos -- --urls http://a:4040,http://b:4040 --kill 'ssh {host} systemctl kill -s KILL pyromesh' [--count 5] [--pause-between 30]
  *
  * The second form runs against a cluster that is there: `--kill` is a command that kills one member ({url}, {host} and {port} are filled in); what starts it
  * again is the operator's supervisor. Exit code 1 where an answer was wrong or the cluster did not heal.
+ *
+ * A request that fails at a live member is counted, and shown by what it was answered, though it is sent again and then succeeds. One that was under way to a
+ * member when that was killed or paused is counted apart. `--log-dir`: the members' logs, and `events.txt`, in which each failure stands between the events around it.
  */
 import { spawn } from "node:child_process";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { openBucketProxy } from "./bucket-proxy.mjs";
@@ -22,13 +27,17 @@ const WRONG_SHOWN_MAX = 20;
 const FAILURES_SHOWN_MAX = 15;
 
 /** Resolves with the report. `radosgw`: a running S3 server (see startRadosgw of the block package); undefined: a folder is the bucket. */
-export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, seed = Date.now() % 1e9, pusherCount = 4, querierCount = 2, pauseMs = 20, radosgw, print = () => {}, restMs = 1_000 }) {
+export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, seed = Date.now() % 1e9, pusherCount = 4, querierCount = 2, pauseMs = 20, radosgw, print = () => {}, restMs = 1_000, logDir }) {
   const random = seeded(seed);
   const ledger = new Ledger();
   const proxy = radosgw === undefined ? undefined : await openBucketProxy(radosgw.endpoint, { random });
   const bucketName = await radosgw?.makeBucket();
+  const events = [];
+  if (logDir !== undefined) mkdirSync(logDir, { recursive: true });
   const cluster = await openCluster({
     nodeCount,
+    onEvent: (event) => void events.push(event),
+    onLog: (name, line) => logDir !== undefined && appendFileSync(path.join(logDir, `${name}.log`), `${line}\n`),
     bucket: radosgw === undefined ? "" : `s3://${bucketName}?endpoint=${proxy.endpoint}&region=us-east-1&path-style=true`,
     env: radosgw === undefined ? {} : { AWS_ACCESS_KEY_ID: radosgw.accessKey, AWS_SECRET_ACCESS_KEY: radosgw.secretKey },
   });
@@ -36,7 +45,7 @@ export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, se
   const down = new Set();
   const wrong = [];
   const urls = () => cluster.names.filter((name) => !down.has(name)).map((name) => cluster.member(name).url);
-  const load = startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong: (words) => wrong.push(...words) });
+  const load = startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong: (words) => wrong.push(...words), wasTakenAway: cluster.wasTakenAway });
   const done = [];
   let failure;
   try {
@@ -58,10 +67,19 @@ export async function runChaos({ nodeCount = 3, faults = ["kill"], count = 5, se
   await load.stop();
   const receipts = failure === undefined ? await finalAnswers({ ledger, cluster, startMs, wrong }).catch((error) => ((failure = error), [])) : [];
   const report = reportOf({ seed, done, ledger, wrong, receipts, failure });
+  if (logDir !== undefined) writeFileSync(path.join(logDir, "events.txt"), `${timeline({ events, ledger, cluster }).join("\n")}\n`);
   if (failure !== undefined || wrong.length > 0) for (const name of cluster.names) print(`--- ${name}\n${(cluster.member(name).process?.log ?? []).slice(-40).join("\n")}`);
   await cluster.close();
   await proxy?.stop();
   return report;
+}
+
+/** What happened to members and which requests failed, in order, by the clock of the logs. A request stands where it was sent. */
+function timeline({ events, ledger, cluster }) {
+  const nameOf = (url) => cluster.names.find((name) => cluster.member(name).url === url);
+  const failed = ledger.failedRequests.map(({ kind, words, sentMs, failedMs, url }) => ({ atMs: sentMs, text: `    ${kind} to ${nameOf(url)} failed after ${Math.round(failedMs - sentMs)} ms: ${words}` }));
+  const lines = [...events.map(({ atMs, name, what }) => ({ atMs, text: `${name} ${what}` })), ...failed].sort((a, b) => a.atMs - b.atMs);
+  return lines.map(({ atMs, text }) => `${new Date(performance.timeOrigin + atMs).toISOString()} ${text}`);
 }
 
 /** Asks every member for everything, at the end, until each has answered. */
@@ -96,6 +114,8 @@ function reportOf({ seed, done, ledger, wrong, receipts, failure }) {
     wrongAnswers: wrong.length,
     failedPushes: ledger.failures.push,
     failedQueries: ledger.failures.query,
+    cutOffPushes: ledger.cutOff.push,
+    cutOffQueries: ledger.cutOff.query,
     failures: ledger.failureKinds().slice(0, FAILURES_SHOWN_MAX),
     longestGapMs: { push: Math.round(ledger.longestGapMs.push), query: Math.round(ledger.longestGapMs.query) },
     receipts,
@@ -134,11 +154,12 @@ async function runAgainst({ urls, kill, count, betweenMs, pusherCount, querierCo
 }
 
 export function printReport(report) {
-  const { acked, lost, doubled, refused, unknown, failedPushes, failedQueries, longestGapMs, wrongAnswers, faults, seed } = report;
+  const { acked, lost, doubled, refused, unknown, failedPushes, failedQueries, cutOffPushes, cutOffQueries, longestGapMs, wrongAnswers, faults, seed } = report;
   const lines = [
     `seed ${seed}, ${faults} faults, ${report.pushes} pushes`,
     `acked ${acked}  lost ${lost}  doubled ${doubled}  refused ${refused}  unknown ${unknown}  wrong answers ${wrongAnswers}`,
-    `requests that failed: ${failedPushes} pushes, ${failedQueries} queries; longest gap: pushes ${longestGapMs.push} ms, queries ${longestGapMs.query} ms`,
+    `requests to live members that failed: ${failedPushes} pushes, ${failedQueries} queries; under way to a member that was killed or paused: ${cutOffPushes} pushes, ${cutOffQueries} queries`,
+    `longest gap between two answers: pushes ${longestGapMs.push} ms, queries ${longestGapMs.query} ms`,
     ...report.failures.map((words) => `  ${words}`),
     ...report.wrong.map((words) => `WRONG ${words}`),
     ...(report.failure === undefined ? [] : [`FAILED ${report.failure}`]),
@@ -179,6 +200,7 @@ export async function main(argv) {
       bucket: { type: "string", default: "s3" },
       urls: { type: "string" },
       kill: { type: "string" },
+      "log-dir": { type: "string" },
       "pause-between": { type: "string", default: "30" },
       json: { type: "boolean", default: false },
     },
@@ -196,7 +218,7 @@ export async function main(argv) {
     const { startRadosgw, RADOSGW_MISSING } = await import("@pyromesh/block/testing");
     const radosgw = values.bucket === "s3" ? await startRadosgw() : undefined;
     if (values.bucket === "s3" && radosgw === undefined) throw new Error(RADOSGW_MISSING);
-    report = await runChaos({ ...common, nodeCount: Number(values.nodes), faults, radosgw, pauseMs: Number(values.pause), ...(values.seed === undefined ? {} : { seed: Number(values.seed) }) });
+    report = await runChaos({ ...common, nodeCount: Number(values.nodes), faults, radosgw, pauseMs: Number(values.pause), logDir: values["log-dir"], ...(values.seed === undefined ? {} : { seed: Number(values.seed) }) });
     await radosgw?.stop();
   }
   process.stdout.write(values.json ? `${JSON.stringify(report, undefined, 2)}\n` : `${printReport(report)}\n`);

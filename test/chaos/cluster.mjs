@@ -12,8 +12,11 @@ import { Links, openLinkProxy } from "./link-proxy.mjs";
 
 const READY_TIMEOUT_MS = 60_000;
 
-/** `bucket`: the setting; "": a folder that the members share. `env`: credentials. Resolves when every member is ready. */
-export async function openCluster({ nodeCount, bucket, env = {}, flushInterval = "2s", bucketSpeed = 10, flags = [] }) {
+/**
+ * `bucket`: the setting; "": a folder that the members share. `env`: credentials. `onEvent({ atMs, name, what })`: a member was killed, starts, is ready, ...;
+ * `onLog(name, line)`: a line of its log. Resolves when every member is ready.
+ */
+export async function openCluster({ nodeCount, bucket, env = {}, flushInterval = "2s", bucketSpeed = 10, flags = [], onEvent = () => {}, onLog = () => {} }) {
   const dir = mkdtempSync(path.join(tmpdir(), "pyromesh-chaos-"));
   const links = new Links();
   const names = Array.from({ length: nodeCount }, (_, index) => `node-${index + 1}`);
@@ -24,14 +27,18 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
   for (const name of names) {
     const [clusterPort, httpPort] = await freePorts(2);
     const proxy = await openLinkProxy({ member: name, targetPort: clusterPort, links, pidsOf });
-    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}` });
+    members.set(name, { name, clusterPort, httpPort, proxy, dataDir: path.join(dir, name), process: undefined, url: `http://127.0.0.1:${httpPort}`, takenAwayMs: -Infinity, isPaused: false });
   }
+  const byUrl = new Map([...members.values()].map((member) => [member.url, member]));
+  const note = (name, what) => onEvent({ atMs: performance.now(), name, what });
   const start = async (name) => {
     const member = members.get(name);
     mkdirSync(member.dataDir, { recursive: true });
     const joins = [...members.values()].filter((other) => other !== member).flatMap(({ proxy }) => ["--join", `127.0.0.1:${proxy.port}`]);
+    note(name, "starts");
     member.process = await spawnNode({
       dataDir: member.dataDir,
+      onLine: (line) => onLog(name, line),
       bucketSpeed,
       env,
       flags: [
@@ -47,28 +54,41 @@ export async function openCluster({ nodeCount, bucket, env = {}, flushInterval =
     names,
     member: (name) => members.get(name),
     isUp: (name) => members.get(name).process !== undefined && !members.get(name).process.hasExited(),
+    /** The member at this URL was killed or paused at some time since `sinceMs`: no request under way to it was one to a live node. */
+    wasTakenAway: (url, sinceMs) => byUrl.get(url).isPaused || byUrl.get(url).takenAwayMs >= sinceMs,
     start,
     /** kill -9. `wipe`: the data dir goes too. */
     async kill(name, { wipe = false } = {}) {
       const member = members.get(name);
+      note(name, wipe ? "is killed, and its data dir goes" : "is killed");
+      member.takenAwayMs = performance.now();
       await member.process?.kill();
       member.process = undefined;
       if (wipe && existsSync(member.dataDir)) rmSync(member.dataDir, { recursive: true, force: true });
     },
     async stop(name) {
       const member = members.get(name);
+      note(name, "is stopped");
       const how = await member.process?.stop();
       member.process = undefined;
       return how;
     },
-    pause: (name) => process.kill(members.get(name).process.pid, "SIGSTOP"),
-    resume: (name) => process.kill(members.get(name).process.pid, "SIGCONT"),
+    pause(name) {
+      note(name, "is paused");
+      members.get(name).isPaused = true;
+      process.kill(members.get(name).process.pid, "SIGSTOP");
+    },
+    resume(name) {
+      note(name, "is resumed");
+      process.kill(members.get(name).process.pid, "SIGCONT");
+      Object.assign(members.get(name), { isPaused: false, takenAwayMs: performance.now() });
+    },
     /** Resolves when each of these members says that it is ready. Rejects with what the late ones say. */
     async ready(which = names, timeoutMs = READY_TIMEOUT_MS) {
       const deadlineMs = performance.now() + timeoutMs;
       for (;;) {
         const states = await Promise.all(which.map((name) => readiness(members.get(name))));
-        if (states.every(({ isReady }) => isReady)) return;
+        if (states.every(({ isReady }) => isReady)) return which.forEach((name) => note(name, "is ready"));
         if (performance.now() > deadlineMs) throw new Error(`not ready after ${timeoutMs} ms: ${states.map(({ words }, at) => `${which[at]}: ${words}`).join("; ")}`);
         await sleep(50);
       }

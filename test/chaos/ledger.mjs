@@ -8,6 +8,7 @@
  */
 export const SERVICE_COUNT = 16;
 const FAILURE_KINDS_MAX = 200;
+const FAILED_MAX = 2_000;
 
 export class Ledger {
   /** n -> { state, ackedAtMs } */
@@ -18,8 +19,11 @@ export class Ledger {
   ackedCount = 0;
   unknownCount = 0;
   refusedCount = 0;
-  /** Requests that were answered neither 2xx nor 4xx, by kind and member. */
+  /** Requests to live members that were not answered 200, however often they were sent again. */
   failures = { push: 0, query: 0 };
+  /** Requests under way to a member that was killed or paused just then. */
+  cutOff = { push: 0, query: 0 };
+  #failed = [];
   #lastSuccess = new Map();
   longestGapMs = { push: 0, query: 0 };
 
@@ -54,10 +58,20 @@ export class Ledger {
   }
 
   /** `words`: what was answered; equal ones are counted together. */
-  failed(kind, words) {
+  failed(kind, words, { sentMs, url, wasCutOff = false } = {}) {
+    if (wasCutOff) {
+      this.cutOff[kind]++;
+      return;
+    }
     this.failures[kind]++;
+    if (this.#failed.length < FAILED_MAX) this.#failed.push({ kind, words, sentMs, failedMs: performance.now(), url });
     const name = `${kind}: ${words}`;
     if (this.#failureKinds.size < FAILURE_KINDS_MAX || this.#failureKinds.has(name)) this.#failureKinds.set(name, (this.#failureKinds.get(name) ?? 0) + 1);
+  }
+
+  /** The first FAILED_MAX of those that failed: { kind, words, sentMs, failedMs, url }. */
+  get failedRequests() {
+    return this.#failed;
   }
 
   /** What failed requests were answered, the most frequent first. */

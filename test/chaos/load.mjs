@@ -9,8 +9,11 @@ import { SERVICE_COUNT } from "./ledger.mjs";
 const REQUEST_TIMEOUT_MS = 10_000;
 const PUSH_TRIES_MAX = 5;
 
-/** `urls()`: the members that are meant to answer now. Returns { stop }, which resolves when every client has ended. */
-export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong }) {
+/**
+ * `urls()`: the members that are meant to answer now. `wasTakenAway(url, sinceMs)`: a request under way to it since then was cut off on purpose, and its failure
+ * counts apart. Returns { stop }, which resolves when every client has ended.
+ */
+export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, startMs, random, onWrong, wasTakenAway = () => false }) {
   let isStopping = false;
   const draw = () => {
     const all = urls();
@@ -18,13 +21,14 @@ export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, st
   };
   const pusher = async () => {
     while (!isStopping) {
-      await pushOnce(ledger, draw, startMs);
+      await pushOnce({ ledger, draw, startMs, wasTakenAway });
       await sleep(pauseMs * (0.5 + random()));
     }
   };
   const querier = async () => {
     while (!isStopping) {
-      await queryOnce({ ledger, url: draw(), service: Math.floor(random() * SERVICE_COUNT), startMs, onWrong });
+      const url = draw();
+      if (url !== undefined) await queryOnce({ ledger, url, service: Math.floor(random() * SERVICE_COUNT), startMs, onWrong, wasTakenAway });
       await sleep(pauseMs * 3 * (0.5 + random()));
     }
   };
@@ -37,7 +41,7 @@ export function startLoad({ ledger, urls, pusherCount, querierCount, pauseMs, st
   };
 }
 
-async function pushOnce(ledger, draw, startMs) {
+async function pushOnce({ ledger, draw, startMs, wasTakenAway }) {
   const n = ledger.begin();
   const labels = [
     { name: "__name__", value: "process_cpu" },
@@ -49,6 +53,7 @@ async function pushOnce(ledger, draw, startMs) {
   for (let tries = 0; tries < PUSH_TRIES_MAX; tries++) {
     const url = draw();
     if (url === undefined) return;
+    const sentMs = performance.now();
     const { status, text } = await post(`${url}/push.v1.PusherService/Push`, body)
       .then(async (reply) => ({ status: reply.status, text: await reply.text() }))
       .catch((error) => ({ status: undefined, text: String(error.cause ?? error) }));
@@ -57,14 +62,14 @@ async function pushOnce(ledger, draw, startMs) {
       ledger.succeeded("push");
       return;
     }
-    ledger.failed("push", `${status ?? "no answer"} ${shortened(text)}`);
+    ledger.failed("push", `${status ?? "no answer"} ${shortened(text)}`, { sentMs, url, wasCutOff: status === undefined && wasTakenAway(url, sentMs) });
     if (status !== undefined && status >= 400 && status < 500 && tries === 0) return ledger.refused(n);
     await sleep(100);
   }
 }
 
 /** Asks one member for one service (undefined: all), and compares a complete answer with the ledger. Resolves with { status, recordCount, identitySum }. */
-export async function queryOnce({ ledger, url, service, startMs, onWrong = () => {}, timeoutMs = REQUEST_TIMEOUT_MS }) {
+export async function queryOnce({ ledger, url, service, startMs, onWrong = () => {}, timeoutMs = REQUEST_TIMEOUT_MS, wasTakenAway = () => false }) {
   const sentMs = performance.now();
   const message = {
     profileTypeID: "process_cpu:cpu:nanoseconds:cpu:nanoseconds",
@@ -79,11 +84,11 @@ export async function queryOnce({ ledger, url, service, startMs, onWrong = () =>
     reply = await post(`${url}/querier.v1.QuerierService/SelectMergeStacktraces`, JSON.stringify(message), timeoutMs);
     text = await reply.text();
   } catch (error) {
-    ledger.failed("query", `no answer ${shortened(String(error.cause ?? error))}`);
+    ledger.failed("query", `no answer ${shortened(String(error.cause ?? error))}`, { sentMs, url, wasCutOff: wasTakenAway(url, sentMs) });
     return { status: undefined, text: String(error) };
   }
   if (reply.status !== 200) {
-    ledger.failed("query", `${reply.status} ${shortened(text)}`);
+    ledger.failed("query", `${reply.status} ${shortened(text)}`, { sentMs, url });
     return { status: reply.status, text };
   }
   ledger.succeeded("query");

@@ -32,7 +32,7 @@ describe("golden data dirs", function () {
     const head = path.join(data.dir, "data/head");
     cpSync(fileURLToPath(new URL("a09efd0/data", import.meta.url)), path.join(data.dir, "data"), { recursive: true });
     rmSync(path.join(data.dir, "data/sealed"), { recursive: true });
-    writeFileSync(path.join(head, "format"), "pyromesh head format 4\n");
+    writeFileSync(path.join(head, "format"), "pyromesh head format 5\n");
     const table = path.join(head, "db", readdirSync(path.join(head, "db")).find((name) => name.endsWith(".ldb")));
     writeFileSync(table, readFileSync(table).map((byte, at) => (at === 20 ? byte ^ 1 : byte)));
     const everything = () =>

@@ -48,9 +48,9 @@ export async function untilReady(node) {
 
 /**
  * Resolves when the node listens, which may be long before it is ready. `bucketSpeed`: LISTs and upload retries run so many times as
- * often as usual.
+ * often as usual. `onLine` is called with each line of its log.
  */
-export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1, openFilesMax }) {
+export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1, openFilesMax, onLine = () => {} }) {
   const serving = [process.execPath, BIN, "serve", "--data-dir", dataDir, "--http-addr", "127.0.0.1:0", "--limits.ingestion-rate-mb", "0", ...flags];
   const [command, ...args] = openFilesMax === undefined ? serving : ["sh", "-c", `ulimit -n ${openFilesMax} && exec "$0" "$@"`, ...serving];
   const child = spawn(command, args, {
@@ -69,6 +69,7 @@ export async function spawnNode({ dataDir, flags = [], env = {}, bucketSpeed = 1
   const url = await new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(new Error(`not listening after ${READY_TIMEOUT_MS} ms:\n${log.join("\n")}`)), READY_TIMEOUT_MS);
     createInterface({ input: child.stderr }).on("line", (line) => {
+      onLine(line);
       log.push(line);
       if (log.length > 500) log.shift();
       for (const onLine of watchers) onLine(line);

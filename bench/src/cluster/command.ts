@@ -14,15 +14,17 @@ import type { CostFigures } from "./cost.ts";
 import { measureCost } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measureKill } from "./kill.ts";
+import type { LoadFigures } from "./overload.ts";
 import { measureOverload } from "./overload.ts";
 import type { ClusterShape } from "./served-cluster.ts";
 
 const USAGE = `usage: npm run bench -- cluster [cost] [idle] [kill] [overload] [options]; all four where none is named
 
   --server DIR       a checkout, built (.)
-  --pushes N         of cost, to each cluster in each round (6000)
+  --pushes N         of cost, to each cluster in each round (20000)
+  --warm N           of cost, pushes that come before those and are not counted (10000)
   --rounds N         of cost (1)
-  --in-flight N      (8)
+  --in-flight N      of cost, to each node; of overload, see there (8)
   --seconds N        of idle and of overload (30)
   --push-rate N      of kill, per second (100)
   --query-rate N     of kill, per second (10)
@@ -37,6 +39,7 @@ interface ClusterOptions {
   readonly parts: readonly string[];
   readonly server: string;
   readonly pushCount: number;
+  readonly warmCount: number;
   readonly roundCount: number;
   readonly inFlightCount: number;
   readonly seconds: number;
@@ -73,7 +76,8 @@ function readOptions(args: readonly string[]): ClusterOptions {
     allowPositionals: true,
     options: {
       server: { type: "string", default: "." },
-      pushes: { type: "string", default: "6000" },
+      pushes: { type: "string", default: "20000" },
+      warm: { type: "string", default: "10000" },
       rounds: { type: "string", default: "1" },
       "in-flight": { type: "string", default: "8" },
       seconds: { type: "string", default: "30" },
@@ -91,6 +95,7 @@ function readOptions(args: readonly string[]): ClusterOptions {
     parts: positionals.length === 0 ? PARTS : positionals,
     server: values.server,
     pushCount: countOf("pushes", values.pushes),
+    warmCount: countOf("warm", values.warm),
     roundCount: countOf("rounds", values.rounds),
     inFlightCount: countOf("in-flight", values["in-flight"]),
     seconds: countOf("seconds", values.seconds),
@@ -112,27 +117,39 @@ const SHAPES: readonly (readonly [string, ClusterShape])[] = [
   ["3 nodes, RF 3", { nodeCount: 3, replication: 3 }],
   ["3 nodes, RF 1", { nodeCount: 3, replication: 1 }],
 ];
+/** Other values than the pushes that are counted have, of the same series. */
+const WARMING_SEED = 2;
 const THREE: ClusterShape = { nodeCount: 3, replication: 3 };
 
 function withFlags(shape: ClusterShape, { flags, nodeFlags }: ClusterOptions): ClusterShape {
   return { ...shape, flags, nodeFlags };
 }
 
-function generatorOf({ corpus }: ClusterOptions, pushCount: number): PushGenerator {
-  return new PushGenerator({ seed: 1, pushCount, podCount: 200, serviceCount: 4, servicePrefix: "load", endMs: Date.now() }, readPrograms(corpus));
+function generatorOf({ corpus }: ClusterOptions, pushCount: number, seed = 1): PushGenerator {
+  return new PushGenerator({ seed, pushCount, podCount: 200, serviceCount: 4, servicePrefix: "load", endMs: Date.now() }, readPrograms(corpus));
 }
 
 async function cost(options: ClusterOptions): Promise<void> {
   for (let round = 0; round < options.roundCount; round++) {
     let one: CostFigures | undefined;
+    const all: CostFigures[] = [];
     for (const [name, shape] of SHAPES) {
-      const figures = await measureCost(options.server, withFlags(shape, options), { generator: generatorOf(options, options.pushCount), inFlightCount: options.inFlightCount, progress });
+      const figures = await measureCost(options.server, withFlags(shape, options), {
+        warming: generatorOf(options, options.warmCount, WARMING_SEED),
+        generator: generatorOf(options, options.pushCount),
+        inFlightCount: options.inFlightCount,
+        progress,
+      });
       one ??= figures;
-      const { cpuMs, cpuInG, pushesPerSecond, p50Ms, p99Ms, bucketRequests, bucketBytes, peerBytes, records, takeoverCount, failedCount } = figures;
+      all.push(figures);
+      const { cpuMs, flushCpuMs, cpuInG, pushesPerSecond, p50Ms, p99Ms, bucketRequests, bucketBytes, peerBytes, records, takeoverCount, failedCount } = figures;
       const more = `${(cpuMs / one.cpuMs).toFixed(2)}x, ${(cpuInG - one.cpuInG).toFixed(2)} G more`;
-      print(`cost      ${name.padEnd(14)} CPU ${cpuMs.toFixed(3)} ms = ${cpuInG.toFixed(2)} G a push (${more}), ${pushesPerSecond.toFixed(0)} pushes/s, p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms, ${failedCount} failed`);
+      print(`cost      ${name.padEnd(14)} CPU ${cpuMs.toFixed(3)} ms = ${cpuInG.toFixed(2)} G a push (${more}), ${flushCpuMs.toFixed(3)} ms of it in the last flush, ${pushesPerSecond.toFixed(0)} pushes/s, p50 ${p50Ms.toFixed(1)}, p99 ${p99Ms.toFixed(1)} ms, ${failedCount} failed`);
       print(`          a push: ${bucketRequests.toFixed(4)} requests and ${bucketBytes.toFixed(0)} bytes to the bucket, ${peerBytes.toFixed(0)} bytes between nodes, ${records.toFixed(3)} records in segments; ${takeoverCount} records taken over`);
     }
+    const [alone, thrice, once] = all as [CostFigures, CostFigures, CostFigures]; // one for each of SHAPES
+    const gMs = Math.min(...all.map(({ cpuMs, cpuInG }) => cpuMs / cpuInG));
+    print(`          RF 3 minus RF 1: ${(thrice.cpuMs - once.cpuMs).toFixed(3)} ms = ${((thrice.cpuMs - once.cpuMs) / gMs).toFixed(2)} G a push (G ${gMs.toFixed(3)} ms, the least of the three); RF 1 to one node: ${(once.cpuMs / alone.cpuMs).toFixed(2)}x`);
   }
 }
 
@@ -153,10 +170,18 @@ async function kill(options: ClusterOptions): Promise<void> {
 
 async function overload(options: ClusterOptions): Promise<void> {
   const figures = await measureOverload(options.server, withFlags(THREE, options), { generator: generatorOf(options, 1), inFlightCount: options.inFlightCount, seconds: options.seconds, progress });
-  const { sustainedPerSecond, offeredPerSecond, acceptedPerSecond, answers, acceptedP50Ms, acceptedP99Ms, deaths, residentMb, mismatches } = figures;
-  print(`overload  ${sustainedPerSecond.toFixed(0)} pushes/s without refusals; of ${offeredPerSecond.toFixed(0)}/s accepted ${acceptedPerSecond.toFixed(0)}/s = ${((acceptedPerSecond / sustainedPerSecond) * 100).toFixed(0)} %, p50 ${acceptedP50Ms.toFixed(0)}, p99 ${acceptedP99Ms.toFixed(0)} ms`);
-  print(`          answers ${[...answers].map(([status, count]) => `${status}: ${count}`).join(", ")}; ${deaths} verdicts of death; ${residentMb.toFixed(0)} MB resident, all nodes; ${mismatches.length} sums lost or doubled`);
+  const { base, notTaken, deaths, residentMb, mismatches } = figures;
+  print(`overload  base: ${ratesOf(base)}`);
+  print(`          not taken: ${ratesOf(notTaken)}`);
+  print(`          three times the base: ${ratesOf(figures.overload)}`);
+  print(`          accepted ${((figures.overload.acceptedPerSecond / base.acceptedPerSecond) * 100).toFixed(0)} % of the base; ${deaths} verdicts of death; ${residentMb.toFixed(0)} MB resident, all nodes; ${mismatches.length} sums lost or doubled`);
   for (const text of mismatches.slice(0, 5)) print(`          ${text}`);
+}
+
+function ratesOf({ offeredPerSecond, acceptedPerSecond, answers, acceptedP50Ms, acceptedP99Ms, servedP99Ms, generatorLateP99Ms, generatorCpuShare }: LoadFigures): string {
+  const told = [...answers].map(([status, count]) => `${status}: ${count}`).join(", ");
+  const generator = `generator ${(generatorCpuShare * 100).toFixed(0)} % of the CPU, p99 ${generatorLateP99Ms.toFixed(0)} ms late`;
+  return `of ${offeredPerSecond.toFixed(0)}/s accepted ${acceptedPerSecond.toFixed(0)}/s, p50 ${acceptedP50Ms.toFixed(0)}, p99 ${acceptedP99Ms.toFixed(0)} ms (by the nodes' clocks below ${servedP99Ms.toFixed(0)} ms); answers ${told}; ${generator}`;
 }
 
 function print(line: string): void {

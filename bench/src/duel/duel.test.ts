@@ -21,7 +21,7 @@ describe("bench duel", function () {
     expect([status, err]).to.deep.equal([0, "60 of 60 pushed to each\n60 of 60 pushed to each\n"]);
     const round = String.raw`one +CPU \d+\.\d{4} ms a push = 1\.000 .* 0 failed\ntwo +CPU \d+\.\d{4} ms a push = \d+\.\d{3} .* 0 failed\n`;
     const spread = String.raw`\d+\.\d{3} \(\d+\.\d{3} to \d+\.\d{3}\)`;
-    expect(out).to.match(new RegExp(`^(${round}){2}two to one, median of 2 rounds \\(least to most\\): CPU ${spread}, pushes/s ${spread}, p99 ${spread}\n$`));
+    expect(out).to.match(new RegExp(`^(${round}){2}two to one, median of 2 rounds \\(least to most\\): CPU ${spread}, in its turns ${spread}, pushes/s ${spread}, p99 ${spread}\n$`));
   });
 
   it("prints its usage for wrong options", () => {

@@ -183,9 +183,11 @@ function measureGunzip(batch: readonly ReadyBody[]): number {
   const bodies = batch.slice(0, GUNZIP_BODY_COUNT_MAX);
   let bestMs = Infinity;
   for (let round = 0; round < 5; round++) {
-    const startMs = performance.now();
+    // CPU, as that of the servers: by the clock a busy machine would make the unit as long as it likes.
+    const start = process.cpuUsage();
     for (const { compressed } of bodies) gunzipSync(compressed);
-    bestMs = Math.min(bestMs, performance.now() - startMs);
+    const { user, system } = process.cpuUsage(start);
+    bestMs = Math.min(bestMs, (user + system) / 1000);
   }
   return bestMs / bodies.length;
 }

@@ -51,6 +51,31 @@ describe("membership over links", () => {
     expect(membership.view.members.find(({ name }) => name === "c")?.clusterAddress).to.equal("10.0.0.1:7009");
   });
 
+  it("who asks for contact a moment after it was lost waits until it is back; 1.5 s after, nobody waits any more", async () => {
+    const a = await rig.start("a", { isFounder: true, port: 7001 });
+    expect(await a.membership.contact()).to.equal(true);
+    await rig.start("b", { seeds: ["10.0.0.1:7001"] });
+    await rig.until(() => areReady(2), 10 * SECOND);
+    const disk = await rig.end("b");
+    expect(await rig.until(() => !a.membership.isInContact, 10 * SECOND)).to.be.above(0);
+    let outcome: boolean | undefined;
+    void a.membership.contact().then((isInContact) => (outcome = isInContact));
+    await rig.pass(1_000);
+    expect(outcome).to.equal(undefined);
+    await rig.pass(600);
+    expect(outcome).to.equal(false);
+    expect(await a.membership.contact()).to.equal(false);
+    await rig.start("b", { seeds: ["10.0.0.1:7001"], port: 7002, disk });
+    await rig.until(() => areReady(2), 20 * SECOND);
+    expect(await a.membership.contact()).to.equal(true);
+    await rig.end("b");
+    await rig.until(() => !a.membership.isInContact, 10 * SECOND);
+    void a.membership.contact().then((isInContact) => (outcome = isInContact));
+    await rig.start("b", { seeds: ["10.0.0.1:7001"], port: 7003, disk });
+    await rig.until(() => a.membership.isInContact, 10 * SECOND);
+    expect(outcome).to.equal(true);
+  });
+
   it("listeners hear of each change with the view of it, until they end it", async () => {
     const a = await rig.start("a", { isFounder: true, port: 7001 });
     const counts: number[] = [];

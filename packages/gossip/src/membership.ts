@@ -10,6 +10,7 @@
  */
 import { CodedError, messageOf, retryDelayMs, unavailable, within, type Clock, type Counter, type Histogram, type Logger, type Metrics, type Random, type Timer } from "@pyromesh/base";
 import type { ClusterView, MemberState, StoreId } from "@pyromesh/ring";
+import type { RefusalCode } from "./links/handshake.ts";
 import type { LinkedPeer } from "./links/link-session.ts";
 import { FRAME_BYTES_MAX, GOSSIP_BYTES_MAX } from "./links/peer-network.ts";
 import { decodeClusterState, encodeClusterState } from "./membership/cluster-state.ts";
@@ -47,6 +48,12 @@ export interface MembershipOptions {
   readonly settings?: MembershipSettings;
 }
 
+/** `isRefusal`: a node answered, and either side refused the other. */
+export interface SeedProblem {
+  readonly because: string;
+  readonly isRefusal: boolean;
+}
+
 export interface MembershipShellModules {
   readonly clock: Clock;
   readonly random: Random;
@@ -62,11 +69,20 @@ export interface MembershipShellModules {
 const SEEDS_AT_ONCE = 3;
 /** Between attempts to reach a seed, for ever. The first are short, so that nodes started together find each other at once. */
 const JOIN_RETRY = { firstMs: 200, maxMs: 30_000 };
+/** Some five seconds. */
+const JOIN_TRIES_BEFORE_WARNING = 6;
+/** Refusals that say nothing of the settings. */
+const PASSING_REFUSALS: ReadonlySet<string> = new Set<RefusalCode>(["self", "busy", "timeout", "bucket-unknown"]);
 const STATE_RETRY = { firstMs: 100, maxMs: 5000 };
 const LEARN_TIMEOUT_MS = 2000;
 /** Requests to learn that wait. Beyond it they are refused. */
 const LEARNS_MAX = 1024;
 const LEFT_REPEAT_MS = 200;
+/**
+ * Who asks for contact waits so long from when it was lost. Contact that comes back of itself does so in a round trip to a process that may have begun a moment
+ * ago. It is less than what members wait for each other's answers before they take each other for silent (2 s), since an ack may wait for it.
+ */
+const CONTACT_WAIT_MS = 1_500;
 
 export class Membership {
   readonly #core: MembershipCore;
@@ -86,8 +102,13 @@ export class Membership {
   #learnNumber = 0;
   #view: ClusterView | undefined;
   #timer: Timer | undefined;
+  /** Since when it is full and not in contact; undefined: it is in contact, or not full. As of the last time that it was looked at, which is at each tick at least. */
+  #outSinceMs: number | undefined;
+  /** Set while anybody waits for contact. */
+  #contactWait: ContactWait | undefined;
   #isWriting = false;
   #isJoining = false;
+  #seedProblem: SeedProblem | undefined;
   /** Events that came while one was handled. */
   readonly #events: MembershipEvent[] = [];
   #isStepping = false;
@@ -131,6 +152,7 @@ export class Membership {
     this.#stopped.abort(unavailable("MEMBERSHIP_STOPPED", "this node stops"));
     this.#timer?.cancel();
     this.#listeners.clear();
+    this.#endContactWait(false);
   }
 
   // ---- what others ask
@@ -149,6 +171,38 @@ export class Membership {
     return this.#table.isInContact(this.#nowMs);
   }
 
+  /**
+   * Resolves with whether this node is in contact: at once where it is, or has not been for CONTACT_WAIT_MS; else when it is, or when that time has passed.
+   * All who wait share one promise and one timer.
+   */
+  contact(): Promise<boolean> {
+    this.#lookAtContact();
+    if (this.#contactWait !== undefined) return this.#contactWait.outcome;
+    const nowMs = this.#nowMs;
+    if (this.isInContact) return Promise.resolve(true);
+    const leftMs = this.#outSinceMs === undefined ? 0 : this.#outSinceMs + CONTACT_WAIT_MS - nowMs;
+    if (leftMs <= 0 || this.#stopped.signal.aborted) return Promise.resolve(false);
+    let resolve!: (isInContact: boolean) => void;
+    const outcome = new Promise<boolean>((settle) => (resolve = settle));
+    const timer = this.#modules.clock.after(leftMs, () => this.#endContactWait(this.isInContact));
+    this.#contactWait = { outcome, resolve, timer };
+    return outcome;
+  }
+
+  #lookAtContact(): void {
+    const isInContact = this.isInContact;
+    if (isInContact || !this.#table.isFull) this.#outSinceMs = undefined;
+    else this.#outSinceMs ??= this.#nowMs;
+    if (isInContact) this.#endContactWait(true);
+  }
+
+  #endContactWait(isInContact: boolean): void {
+    const wait = this.#contactWait;
+    this.#contactWait = undefined;
+    wait?.timer.cancel();
+    wait?.resolve(isInContact);
+  }
+
   isLost(storeId: StoreId): boolean {
     return this.#table.isLost(storeId);
   }
@@ -160,6 +214,11 @@ export class Membership {
   /** Only the node's operator can help: it stops taking requests. */
   get fault(): OwnFault | undefined {
     return this.#table.fault;
+  }
+
+  /** Why not every seed of the last try was reached; undefined: each was, or none was tried yet. Nodes that dial this one do not count. */
+  get seedProblem(): SeedProblem | undefined {
+    return this.#seedProblem;
   }
 
   /** How slow this node takes itself to be, 0 to 7. */
@@ -260,6 +319,7 @@ export class Membership {
     if (this.#stopped.signal.aborted) return;
     this.#timer = this.#modules.clock.after(this.#settings.tickMs, () => {
       this.#step({ kind: "tick" });
+      this.#lookAtContact();
       this.#tickLater();
     });
   }
@@ -345,6 +405,7 @@ export class Membership {
           break;
       }
     }
+    if (isViewChanged || this.#contactWait !== undefined) this.#lookAtContact();
     if (isViewChanged) this.#announce();
   }
 
@@ -418,14 +479,17 @@ export class Membership {
   async #join(): Promise<void> {
     if (this.#isJoining) return;
     this.#isJoining = true;
-    const { clock, random, links, logger } = this.#modules;
+    const { clock, random, links, logger, seeds } = this.#modules;
     for (let failureCount = 1; links.linked.length === 0 && !this.#stopped.signal.aborted; failureCount++) {
       await this.#dialSeeds().catch((error: unknown) => logger.warn("the seeds could not be read", { error: messageOf(error) }));
       if (links.linked.length > 0) break;
+      // Nodes that start together miss each other at first.
+      if (failureCount === JOIN_TRIES_BEFORE_WARNING && (await seeds().catch(() => [])).length > 0) logger.warn("no member to join was reached yet; it is tried for ever", { reason: this.#seedProblem?.because ?? "" });
       const delayMs = retryDelayMs(failureCount, JOIN_RETRY) * (0.5 + random.float() / 2);
       await clock.sleep(delayMs, this.#stopped.signal).catch(() => undefined);
     }
     this.#isJoining = false;
+    this.#seedProblem = undefined;
   }
 
   /** Some of the addresses of all seeds, at the same time. */
@@ -434,12 +498,14 @@ export class Membership {
     const { signal } = this.#stopped;
     const own = this.#options.table.self.clusterAddress;
     const addresses = new Set<string>();
+    const unresolved: string[] = [];
     for (const seed of await seeds()) {
       const at = seed.lastIndexOf(":");
       const host = seed.slice(0, at).replace(/^\[|\]$/g, "");
       try {
         for (const address of await links.resolve(host, signal)) addresses.add(`${address.includes(":") ? `[${address}]` : address}${seed.slice(at)}`);
       } catch (error) {
+        unresolved.push(`${seed} has no address (${messageOf(error)})`);
         logger.debug("a seed's name could not be resolved", { seed, error: messageOf(error) });
       }
     }
@@ -449,16 +515,28 @@ export class Membership {
       const other = i + Math.floor(random.float() * (drawn.length - i));
       [drawn[i], drawn[other]] = [drawn[other]!, drawn[i]!];
     }
+    let refusal: string | undefined;
+    const unreached: string[] = [];
     await Promise.all(
       drawn.slice(0, SEEDS_AT_ONCE).map(async (address) => {
         try {
           await links.connect(address, signal);
         } catch (error) {
+          if (error instanceof CodedError && error.code === "PEER_REFUSED" && !PASSING_REFUSALS.has(String(error.details["reason"]))) refusal = error.message;
+          unreached.push(messageOf(error));
           logger.debug("a seed was not reached", { address, error: messageOf(error) });
         }
       }),
     );
+    const because = refusal ?? [...unresolved, ...unreached].slice(0, SEEDS_AT_ONCE).join("; ");
+    this.#seedProblem = because === "" && addresses.size > 0 ? undefined : { because: because === "" ? "no other node is named to be joined" : because, isRefusal: refusal !== undefined };
   }
+}
+
+interface ContactWait {
+  readonly outcome: Promise<boolean>;
+  readonly resolve: (isInContact: boolean) => void;
+  readonly timer: Timer;
 }
 
 const VERDICT_TEXTS = {

@@ -18,8 +18,8 @@ import type { EncodedRecord } from "@pyromesh/profile";
 import { DiskAccount } from "./disk/disk-account.ts";
 import { RECORDS_ONLY } from "./disk/disk-plan.ts";
 import type { HeadModules, HeadOptions, HeadStats, NewSegment, ReplayReport } from "./head-modules.ts";
-import { commitKey, META_TRIAL, quarantinedKey, rangeOf, recordKey } from "./entries/keys.ts";
-import { STORE_ID_BYTES } from "./entries/meta-entry.ts";
+import { commitKey, META_NOTES, META_TRIAL, noteKey, quarantinedKey, rangeOf, recordKey } from "./entries/keys.ts";
+import { encodeNotesMark, STORE_ID_BYTES } from "./entries/meta-entry.ts";
 import type { BucketMark } from "./entries/meta-entry.ts";
 import { decodeRecordEntry, isNameKept, NAME_BYTES_MAX, RecordEntryEncoder, recordEntryBytes } from "./entries/record-entry.ts";
 import type { OrderedStore, StoreOp } from "./entries/store.ts";
@@ -41,6 +41,7 @@ import type { EntryFilter } from "./state/entry-filter.ts";
 import { isOwnFilter, matcherOf } from "./state/entry-filter.ts";
 import { groupCommitOps, planGroupCommit, withOwnBytes } from "./state/group-commit.ts";
 import { planRelease } from "./state/leaving.ts";
+import type { FoundNotes, LeavingNote } from "./state/notes.ts";
 import { duplicateOf, placeIn } from "./state/placing.ts";
 import { collectPage } from "./state/record-columns.ts";
 import type { CollectFilter, RecordColumns } from "./state/record-columns.ts";
@@ -50,7 +51,7 @@ import { digestOf, entryOf, pinOf, replicaPage, selectPage } from "./state/selec
 import type { EntryPage, HeadEntry, HeadPin, TenantFilter } from "./state/selection.ts";
 import type { HeadState } from "./state/state.ts";
 import type { OrdinalName, StoreIdentity, StoreOrdinal } from "./state/store-identity.ts";
-import { StoreWriter, whenAbsent, whenPresent } from "./store/store-writer.ts";
+import { StoreWriter, whenAbsent, whenPresent, whenSame } from "./store/store-writer.ts";
 import { WriteQueue } from "./store/write-queue.ts";
 import type { Appended, PendingAppend } from "./store/write-queue.ts";
 
@@ -71,6 +72,8 @@ export class Head {
   /** Undefined until replayed. */
   #state: HeadState | undefined;
   #ownSinceMs: number | undefined;
+  /** Those that the start found, until they are asked for. */
+  #notes: FoundNotes & { readonly hasMark: boolean } = NO_NOTES;
   #isClosed = false;
   readonly #dueAfterMs: number;
 
@@ -172,6 +175,9 @@ export class Head {
     this.#found = undefined;
     const { clock, logger } = this.#modules;
     const startMs = clock.monotonicMs();
+    const { hasNotesMark: hasMark, isEmpty, notes: entries } = found.structure;
+    // Of a store that has written nothing yet nothing has left.
+    this.#notes = { entries, hasMark, isWhole: !found.plan.isDamaged && (hasMark || (isEmpty && found.checkpoint === undefined)) };
     const { state, repairing, quarantines, ...report } = await recover({ store: this.#writer.store, ...found }, { clock, logger, visit, onProgress });
 
     // 1. The loss is reported before it is repaired, so that the start after a crash in between finds it again.
@@ -328,6 +334,11 @@ export class Head {
     return this.#replayed().holds(identity);
   }
 
+  /** The rank under which a record is on its way into the head; undefined: it is not. Whether it gets there is not known yet. */
+  pendingRank(identity: Uint8Array): number | undefined {
+    return this.#replayed().pending.find(identity)?.place.rank;
+  }
+
   /** Adds a page of the records that match, open or cut. Returns the seq at which the next page begins; undefined: this was the last. */
   collect(filter: CollectFilter, into: RecordColumns, fromSeq = 0): number | undefined {
     return collectPage(this.#replayed(), filter, into, fromSeq);
@@ -343,19 +354,19 @@ export class Head {
   /**
    * These records are in the bucket, whoever put them there: forgets those that it holds, open or cut, and gives their disk back. Resolves
    * with how many there were. One that is still on its way into the head is none of them. Done in batches: where one is refused, those
-   * before it stay released.
+   * before it stay released. `note`: of the object that has them. It is kept with the first record that leaves, and not where there is none.
    */
-  async release(identities: readonly Uint8Array[]): Promise<number> {
+  async release(identities: readonly Uint8Array[], note?: LeavingNote): Promise<number> {
     let count = 0;
     for (let at = 0; at < identities.length; at += RELEASE_COUNT_MAX) {
-      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX));
+      count += await this.#release(identities.slice(at, at + RELEASE_COUNT_MAX), count === 0 ? note : undefined);
     }
     return count;
   }
 
-  #release(identities: readonly Uint8Array[]): Promise<number> {
+  #release(identities: readonly Uint8Array[], note: LeavingNote | undefined): Promise<number> {
     return this.#job(async (state) => {
-      const release = planRelease(state, identities);
+      const release = planRelease(state, identities, note);
       if (release === undefined) return 0;
       await this.#write(release, () => {
         if (state.own.recordCount === 0) this.#ownSinceMs = undefined;
@@ -460,11 +471,38 @@ export class Head {
     return this.#job(async () => this.#write(this.#identity.planBucket(mark, this.#modules.random.bytes(STORE_ID_BYTES))));
   }
 
-  /** The segment is in the bucket: the head answers for it no longer. An unknown key does nothing. */
-  unseal(segmentKey: string): Promise<void> {
+  /** The segment is in the bucket: the head answers for it no longer, and keeps the note of it. An unknown key does nothing. */
+  unseal(segmentKey: string, note?: LeavingNote): Promise<void> {
     return this.#job(async (state) => {
-      const change = planUnseal(state, segmentKey);
+      const change = planUnseal(state, segmentKey, note);
       if (change !== undefined) await this.#writer.write(change);
+    });
+  }
+
+  /**
+   * From now on `release` and `unseal` are given notes. Resolves with those that the store has, once that is on disk. Call it once, after the replay and before
+   * anything leaves.
+   */
+  beginNotes(): Promise<FoundNotes> {
+    return this.#job(async () => {
+      const { entries, hasMark, isWhole } = this.#notes;
+      this.#notes = { ...NO_NOTES, hasMark: true };
+      if (!hasMark) {
+        const mark = encodeNotesMark();
+        await this.#writer.write({ ops: [{ kind: "put", ...mark }], probe: whenSame(mark), apply: () => {} });
+      }
+      return { entries, isWhole };
+    });
+  }
+
+  /** Nothing is noted: forgets the notes that the store has, which would say less than the truth from now on. Writes nothing where there are none. */
+  endNotes(): Promise<void> {
+    return this.#job(async () => {
+      const { entries, hasMark } = this.#notes;
+      this.#notes = NO_NOTES;
+      if (!hasMark && entries.size === 0) return;
+      const keys = [META_NOTES, ...Array.from(entries.keys(), noteKey)];
+      await this.#writer.write({ ops: keys.map((key) => ({ kind: "delete", key })), probe: whenAbsent(META_NOTES), apply: () => {} });
     });
   }
 
@@ -479,6 +517,11 @@ export class Head {
   async readRecord(identity: Uint8Array): Promise<EncodedRecord | undefined> {
     const row = this.#replayed().rowOf(identity);
     return row === undefined ? undefined : (await this.read([row.seq]))[0];
+  }
+
+  /** The number of the last commit; it and all before it are synced. It never falls, over restarts either, unless commits are lost. */
+  get lastCommit(): number {
+    return this.#replayed().nextCommit - 1;
   }
 
   /** Every record committed so far has a smaller seq. */
@@ -699,6 +742,7 @@ const DUE_AFTER_MS = 30_000;
 /** Records that one batch releases: appends wait for it. */
 const RELEASE_COUNT_MAX = 1024;
 const NO_STORES: readonly Uint8Array[] = [];
+const NO_NOTES = { entries: new Map<string, Uint8Array>(), isWhole: false, hasMark: false };
 
 function copyOf({ key, bytes }: SealedSegment): SealedSegment {
   return { key, bytes: Uint8Array.from(bytes) };

@@ -17,6 +17,7 @@ export { openHead, openHeadOn } from "./open-head.ts";
 export type { OpenHeadModules, OpenHeadOptions } from "./open-head.ts";
 export type { QuarantineEntry } from "./recovery/quarantine.ts";
 export type { ReplayedRecord, ReplayProgress } from "./recovery/record-intake.ts";
+export type { FoundNotes, LeavingNote } from "./state/notes.ts";
 export type { SealedSegment } from "./state/sealing.ts";
 export type { OrdinalName, StoreOrdinal, WindowOrdinal } from "./state/store-identity.ts";
 export type { BatchOptions, KeyRange, OpenedStore, OrderedStore, StoreEntry, StoreLoss, StoreOp, StoreOpener } from "./entries/store.ts";

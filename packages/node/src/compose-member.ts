@@ -67,10 +67,14 @@ export function composeMember(options: ClusterReleaseOptions, modules: MemberMod
       localFiles: modules.local,
       matcher: release.matcher,
       releasedInto: segmentMemory.releasedInto,
-      refresh: (signal) => link.refreshForReader(signal),
+      refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
       listBeganMs: (fromMs) => link.listBeganMs(fromMs),
     },
   );
-  serveHolder({ peers: cluster.peers, holder: () => reading.holder, sealedReads: () => reading.sealedReads });
+  const holder = (): typeof reading.holder => {
+    cluster.checkCompared();
+    return reading.holder;
+  };
+  serveHolder({ peers: cluster.peers, holder, sealedReads: () => reading.sealedReads });
   return { cluster, release, commands: new MemberCommands({ ...modules, leaving }), heads: reading.heads, stopReading: () => reading.holder.views.stop() };
 }

@@ -16,7 +16,7 @@ import { assert, CodedError, messageOf, toHex, Turns, unavailable } from "@pyrom
 import type { Clock, Logger, Metrics, Random, TenantId } from "@pyromesh/base";
 import type { Bucket, LocalFiles } from "@pyromesh/block";
 import { Catalog, ObjectReader, PlacedSource, readReplication } from "@pyromesh/block";
-import type { Head, HeadModules } from "@pyromesh/head";
+import type { FoundNotes, Head, HeadModules } from "@pyromesh/head";
 import { majorityOf } from "@pyromesh/ring";
 import { BucketLink } from "./background/bucket-link.ts";
 import { Flusher } from "./background/flusher.ts";
@@ -130,6 +130,8 @@ interface Replayed {
   readonly generations: Generations;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
+  /** What left it, as far as it remembers. Undefined: the node is alone. */
+  readonly notes: FoundNotes | undefined;
 }
 
 export class Node {
@@ -219,7 +221,7 @@ export class Node {
     const { link } = this.#replayed;
     this.#checkStore();
     this.#progress.begin(`joining the cluster ${cluster.view.clusterName}: a majority of its members must know this node`);
-    cluster.start({ bucket: link.guarded });
+    cluster.start({ bucket: link.guarded, onRolledBack: (reason) => void this.#takeNewStore(reason) });
     await this.#foundIfFirst();
     release.start();
     await cluster.joined(this.#stopped.signal);
@@ -241,6 +243,19 @@ export class Node {
       if (isFirst && member.cluster.mayFound) member.cluster.found();
     } catch (error) {
       this.#modules.logger.debug("whether this node is the first of its cluster is not known yet: the bucket did not answer", { reason: messageOf(error) });
+    }
+  }
+
+  /** The store lost what it had acknowledged. Under a new id it is another one, and what it lost counts as lost with the former. */
+  async #takeNewStore(reason: string): Promise<void> {
+    const { logger } = this.#modules;
+    logger.error("this store lacks what it acknowledged before, and takes a new id: its former one counts as lost", { reason });
+    try {
+      await this.#engines?.flusher.renumber(reason);
+      this.#checkStore();
+    } catch (error) {
+      // Not compared, it acknowledges and answers nothing; the next start compares again.
+      logger.error("a new store id could not be taken; the node takes no requests until it is started again", { error });
     }
   }
 
@@ -288,6 +303,7 @@ export class Node {
     const head = await openHead({
       signal,
       onCommitted: (entries) => {
+        late.engines?.member?.cluster.noteCommitted();
         // What another store is to flush (rank above 0) is interned when a query or a takeover asks for it.
         const records: InsertedRecord[] = [];
         for (const { rank, record } of entries) if (rank === 0) records.push(record);
@@ -354,9 +370,13 @@ export class Node {
       heldAcks: head.storeCountMin === undefined ? Infinity : majorityOf(head.storeCountMin),
       hasSealed: head.sealed().length > 0,
       bucketId: () => head.bucketMark?.bucketId ?? "",
+      lastCommit: () => head.lastCommit,
     });
     if (joined !== undefined) this.#closers.push(() => joined.stop());
-    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes }, joined);
+    // What leaves the head of a node alone is not noted: nobody asks for it. Where it becomes a member again, its memory begins anew.
+    const notes = joined && (await head.beginNotes());
+    if (joined === undefined) await head.endNotes();
+    const engines = this.#compose(bucket, local, { head, generations, activeSeries, arrivalTimes, notes }, joined);
     late.engines = engines;
     // After a loss in the head, a file that it does not name may be the only copy of its records.
     await this.#resumeSealed(engines, { hasLoss: quarantinedCount > 0 });
@@ -365,7 +385,7 @@ export class Node {
     return engines;
   }
 
-  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes }: Replayed, joined: JoinedCluster | undefined): Engines {
+  #compose(bucket: Bucket, local: LocalFiles, { head, generations, activeSeries, arrivalTimes, notes }: Replayed, joined: JoinedCluster | undefined): Engines {
     const { clock, bucketClock = clock, compute, logger, metrics, random } = this.#modules;
     const config = this.#config;
     const httpAddress = printAddress(config.httpAddress);
@@ -390,7 +410,7 @@ export class Node {
       { setting: config.bucket, clusterName: config.clusterName, isInit: config.isBucketInit, isCreatable: !config.bucket.startsWith("s3://") },
       { bucket, catalog, head, clock: bucketClock, answerClock: clock, random, logger, metrics, renumber: (reason) => flusher.renumber(reason), forgetObject: (key) => objects.forget(key), onListed: () => this.#onListed() },
     );
-    const segmentMemory = joined && new SegmentMemory({ identityBytesMax: SEGMENT_IDENTITY_BYTES_MAX }, { clock });
+    const segmentMemory = joined && new SegmentMemory({ identityBytesMax: SEGMENT_IDENTITY_BYTES_MAX, ...(notes && { found: notes }) }, { clock });
     const flusher = new Flusher(
       {
         intervalMs: config.flushIntervalMs,
@@ -426,7 +446,7 @@ export class Node {
       unreadable,
       readAheadBudget: new ByteBudget(readAheadBytes, { groupBytesMax: windowBytesMax }),
       pin: (tenants, startMs, endMs) => this.#pin(tenants, startMs, endMs),
-      refresh: (signal) => link.refreshForReader(signal),
+      refresh: (signal, fromMs) => link.refreshForReader(signal, fromMs),
       queryBytesMaxOf: (tenant) => limitsFor(this.#limits, tenant).queryBytesMax,
       quarantine: () => head.quarantine(),
       incompleteBecause: () => link.incompleteBecause,
@@ -522,7 +542,7 @@ export class Node {
       return refusal === undefined ? this.#progress.words : `${this.#progress.words}; the last that was tried: ${refusal}`;
     }
     const { link, member, writeHealth } = this.#replayed;
-    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause });
+    return notReadyBecause(of, { view: member?.cluster.view, ownReason: link.waitsBecause ?? writeHealth.refusesBecause ?? member?.cluster.isolatedBecause });
   }
 
   #makeAdmin(): NodeAdmin {

@@ -10,6 +10,8 @@ export class MemoryBucket implements Bucket {
   readonly name: string = "memory:";
   readonly #clock: Clock;
   readonly #objects = new Map<string, { readonly bytes: Uint8Array; readonly lastModifiedMs: number }>();
+  /** All keys in order; undefined after they changed, until a LIST wants them. Never changed in place: a LIST under way goes on with its own. */
+  #sortedKeys: readonly string[] | undefined;
 
   constructor(modules: { readonly clock: Clock }) {
     this.#clock = modules.clock;
@@ -44,6 +46,7 @@ export class MemoryBucket implements Bucket {
     checkKey(key);
     checkObjectSize(this.name, key, bytes.length);
     if (options.ifAbsent === true && this.#objects.has(key)) return { isCreated: false };
+    if (!this.#objects.has(key)) this.#sortedKeys = undefined;
     // Not `bytes.slice()`: of a Buffer that is a view, not a copy.
     this.#objects.set(key, { bytes: new Uint8Array(bytes), lastModifiedMs: this.#clock.nowMs() });
     return { isCreated: true };
@@ -51,8 +54,12 @@ export class MemoryBucket implements Bucket {
 
   async *list(prefix: string, options: ListOptions, signal: AbortSignal): AsyncIterable<readonly BucketObject[]> {
     const { startAfter = "", limit = Infinity } = options;
-    const keys = [...this.#objects.keys()].filter((key) => key.startsWith(prefix) && compareText(key, startAfter) > 0).sort(compareText);
-    const wanted = keys.slice(0, limit);
+    const sorted = (this.#sortedKeys ??= [...this.#objects.keys()].sort(compareText));
+    // Keys with one prefix lie together.
+    const isAfterPrefix = compareText(startAfter, prefix) >= 0;
+    const first = firstWhere(sorted, (key) => (isAfterPrefix ? compareText(key, startAfter) > 0 : compareText(key, prefix) >= 0));
+    const wanted: string[] = [];
+    for (let at = first; at < sorted.length && wanted.length < limit && sorted[at]!.startsWith(prefix); at++) wanted.push(sorted[at]!);
     for (let at = 0; at < wanted.length; at += PAGE_LENGTH_MAX) {
       signal.throwIfAborted();
       const page: BucketObject[] = [];
@@ -68,7 +75,7 @@ export class MemoryBucket implements Bucket {
   async delete(key: string, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     checkKey(key);
-    this.#objects.delete(key);
+    if (this.#objects.delete(key)) this.#sortedKeys = undefined;
   }
 
   async close(): Promise<void> {}
@@ -80,4 +87,16 @@ export class MemoryBucket implements Bucket {
     if (object === undefined) throw objectNotFound(this.name, key);
     return object;
   }
+}
+
+/** The index of the first key for which `isIt` holds, as for all behind it. */
+function firstWhere(keys: readonly string[], isIt: (key: string) => boolean): number {
+  let low = 0;
+  let high = keys.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isIt(keys[middle]!)) high = middle;
+    else low = middle + 1;
+  }
+  return low;
 }

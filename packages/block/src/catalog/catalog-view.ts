@@ -138,6 +138,11 @@ export class CatalogView {
     return { kind: "added" };
   }
 
+  /** This node has read the object in the bucket: as if a LIST had shown it. Where it vanishes, it is missing. */
+  confirm(key: string): void {
+    if (this.#entries.get(key)?.entry.place === "bucket") this.#heard.delete(key);
+  }
+
   /** Drops what this member told of and no LIST has shown: it is gone, and so are the segments that waited at it. Returns how many. */
   forgetHeardFrom(origin: Origin): number {
     const keys = [...this.#heard.keysOf(origin)];

@@ -86,6 +86,11 @@ export class Catalog {
     return this.#view.addByMeta(heard, origin);
   }
 
+  /** This node has itself read the object in the bucket: as if a LIST had shown it. */
+  confirm(key: string): void {
+    this.#view.confirm(key);
+  }
+
   /** Drops what this member told of and no LIST has shown. Returns how many. */
   forgetHeardFrom(origin: Origin): number {
     return this.#view.forgetHeardFrom(origin);

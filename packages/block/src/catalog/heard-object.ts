@@ -2,6 +2,7 @@
  * An object that another member told of, before any LIST showed it. Pure: what is checked of such a message.
  *
  *   heard ──► a LIST shows it ──────────────────► as any other entry
+ *        ├──► this node reads it in the bucket ──► the same
  *        └──► two whole LISTs of its window, both begun after it was heard and one after the other had ended, do not show it ──► dropped
  *
  * What must stay true: hearsay is not trusted. It adds something to read, and takes nothing away: a heard block hides its sources only once a LIST

@@ -26,13 +26,14 @@ import { gossipsub } from "@chainsafe/libp2p-gossipsub";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
 import { noise } from "@libp2p/noise";
 import { tcp } from "@libp2p/tcp";
-import { tls } from "@libp2p/tls";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logger, type Timer } from "@pyromesh/base";
 import { createLibp2p } from "libp2p";
 import { GOSSIP_BYTES_MAX, type Channel, type PeerEndpoint, type PeerHandlers, type PeerLink, type PeerNetwork, type PeerNetworkOptions } from "../links/peer-network.ts";
+import { nativeTls } from "./native-tls.ts";
 import { StreamLink } from "./stream-link.ts";
+import { sendFewerWindowUpdates } from "./window-updates.ts";
 
 type IncomingConnection = Parameters<NonNullable<NonNullable<NonNullable<Parameters<typeof createLibp2p>[0]>["connectionGater"]>["denyInboundConnection"]>>[0];
 type Node = Awaited<ReturnType<typeof createLibp2p>>;
@@ -96,7 +97,7 @@ export class Libp2pNetwork implements PeerNetwork {
         start: false,
         addresses: { listen: [ipAddress(ip!, port).toString()] },
         transports: [tcp()],
-        connectionEncrypters: [tls(), noise()],
+        connectionEncrypters: [nativeTls({ clock: this.#clock }), noise()],
         streamMuxers: [
           yamux({
             maxInboundStreams: STREAMS_MAX,
@@ -277,7 +278,7 @@ class Libp2pEndpoint implements PeerEndpoint {
       peerId: connection.remotePeer.toString(),
       isDialled,
       remoteAddress,
-      control,
+      control: sendFewerWindowUpdates(control),
       onAdmitted: (admitted: StreamLink) => {
         this.#gate.admit(connection);
         if (isDialled) void this.#openChannels(admitted, connection);
@@ -298,7 +299,7 @@ class Libp2pEndpoint implements PeerEndpoint {
   /** One after the other: their order is their priority. */
   async #openChannels(link: StreamLink, connection: Connection): Promise<void> {
     try {
-      for (const channel of ["push", "read"] as const) link.attach(channel, await connection.newStream(PROTOCOLS[channel]));
+      for (const channel of ["push", "read"] as const) link.attach(channel, sendFewerWindowUpdates(await connection.newStream(PROTOCOLS[channel])));
     } catch (error) {
       link.end(`a channel was not opened: ${messageOf(error)}`);
     }
@@ -312,7 +313,7 @@ class Libp2pEndpoint implements PeerEndpoint {
 
   #onStream(channel: Channel, stream: StreamLinkControl, connection: Connection): void {
     const link = this.#links.get(connection.id);
-    if (link === undefined || link.isDialled || !link.isAdmitted || !link.attach(channel, stream)) connection.abort(new Error(`the channel ${channel} may not be opened`));
+    if (link === undefined || link.isDialled || !link.isAdmitted || !link.attach(channel, sendFewerWindowUpdates(stream))) connection.abort(new Error(`the channel ${channel} may not be opened`));
   }
 
   #onConnectionClosed(connection: Connection): void {

@@ -127,7 +127,7 @@ describe("handshake", () => {
     const { frames } = run(sideOf("a", {}), sideOf("b", {}));
     expect(frames.map(toHex)).to.deep.equal(GOLDEN);
     expect(toHex(framesOf(new Handshake({ ...sideOf("a", {}), role: "dialler", peerId: "peer-b" }).refuse({ code: "busy", sentence: "no" }))[0]!)).to.equal("0508026e6f");
-    expect(REFUSALS.slice(0, 11)).to.deep.equal(["malformed", "wrong-cluster", "wrong-secret", "missing-secret", "incompatible-version", "other-bucket", "same-store", "same-name", "busy", "self", "timeout"]);
+    expect(REFUSALS.slice(0, 12)).to.deep.equal(["malformed", "wrong-cluster", "wrong-secret", "missing-secret", "incompatible-version", "other-bucket", "same-store", "same-name", "busy", "self", "timeout", "bucket-unknown"]);
   });
 });
 

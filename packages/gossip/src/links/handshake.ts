@@ -36,7 +36,7 @@ export const PROTOCOL_MAX: number = 1;
 export const NONCE_BYTES: number = 32;
 
 /** Their index is their number on the wire: append only. */
-export const REFUSALS = ["malformed", "wrong-cluster", "wrong-secret", "missing-secret", "incompatible-version", "other-bucket", "same-store", "same-name", "busy", "self", "timeout"] as const;
+export const REFUSALS = ["malformed", "wrong-cluster", "wrong-secret", "missing-secret", "incompatible-version", "other-bucket", "same-store", "same-name", "busy", "self", "timeout", "bucket-unknown"] as const;
 export type RefusalCode = (typeof REFUSALS)[number];
 
 export interface Refusal {
@@ -49,7 +49,7 @@ export interface Introduction {
   readonly name: string;
   readonly storeId: string;
   readonly bootId: string;
-  /** "": the node could not read it yet. */
+  /** "": the node could not read it yet, and is linked to nobody. */
   readonly bucketId: string;
   readonly build: string;
 }

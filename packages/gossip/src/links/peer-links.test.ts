@@ -176,11 +176,20 @@ describe("links between members", () => {
       expect(log).to.deep.equal([]);
     });
 
-    it("a bucket that one side does not know yet is not compared", async () => {
-      const rig = LinkRig.inMemory();
-      const [a, b] = [await rig.start("a"), await rig.start("b", { modules: { bucketId: () => "" } })];
-      expect((await a.links.connect(b.address, never)).name).to.equal("b");
-    });
+    for (const [bucketId, outcome] of [["bucket-1", "linked"], ["bucket-2", "other-bucket"]] as const) {
+      it(`a node that does not know its bucket yet is linked to nobody: once it does, and it is ${bucketId}, it is ${outcome}`, async () => {
+        const log: string[] = [];
+        const clock = new ManualClock();
+        const rig = new LinkRig({ clock, network: new MemoryNetwork({ clock }), logger: loggerTo(log) });
+        let known = "";
+        const [a, b] = [await rig.start("a"), await rig.start("b", { modules: { bucketId: () => known } })];
+        for (const [from, to] of [[a, b], [b, a]] as const) expect(await refusalOf(from.links.connect(to.address, never))).to.match(/^bucket-unknown by/);
+        expect([a.links.linked, b.links.linked, log]).to.deep.equal([[], [], []]);
+        known = bucketId;
+        const after = await a.links.connect(b.address, never).then(() => "linked", (error: unknown) => (error as CodedError).details["reason"]);
+        expect(after).to.equal(outcome);
+      });
+    }
   });
 
   describe("hostile peers", () => {

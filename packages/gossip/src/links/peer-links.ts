@@ -387,7 +387,9 @@ export class PeerLinks {
     if (bootId === own.bootId && storeId === own.storeId) return { code: "self", sentence: "it is the same node" };
     if (storeId === own.storeId) return { code: "same-store", sentence: `${own.name} has the same store: a data directory was copied, and only one of the two may run` };
     if (name === own.name) return { code: "same-name", sentence: `another node of this cluster is named ${JSON.stringify(name)}: give each its own --node-name` };
-    if (bucketId !== "" && ownBucketId !== "" && bucketId !== ownBucketId) return { code: "other-bucket", sentence: "the two have different buckets: all members of a cluster share one, set by --bucket" };
+    // Once linked it would be taken for a member of this cluster, whichever bucket it turns out to have.
+    if (bucketId === "" || ownBucketId === "") return { code: "bucket-unknown", sentence: `${bucketId === "" ? name : own.name} has not heard from its bucket yet, and joins nobody before it has` };
+    if (bucketId !== ownBucketId) return { code: "other-bucket", sentence: "the two have different buckets: all members of a cluster share one, set by --bucket" };
     for (const other of [...this.#current.values()]) {
       const { peer } = other;
       const isSame = peer.name === name && peer.storeId === storeId && peer.bootId === bootId && peer.peerId === session.link.peerId;
@@ -446,10 +448,10 @@ export class PeerLinks {
     const waiting = this.#dialled.get(session);
     const { peerId, remoteAddress } = session.link;
     const { code } = refusal;
-    // A node whose list of seeds has its own address dials itself at each start: no news.
-    const isSelf = code === "self";
+    // A node whose list of seeds has its own address dials itself at each start, and nodes that start together find each other before they have read their bucket: no news.
+    const isNews = code !== "self" && code !== "bucket-unknown";
     const sentence = isByPeer ? `the node at ${remoteAddress} refused this one: ${refusal.sentence}` : `the node at ${remoteAddress} was refused: ${refusal.sentence}`;
-    if (!isSelf) this.#refusals.note(code, peerId, sentence, { peerId, address: remoteAddress, isByPeer });
+    if (isNews) this.#refusals.note(code, peerId, sentence, { peerId, address: remoteAddress, isByPeer });
     waiting?.reject(new CodedError({ code: "PEER_REFUSED", kind: "failed_precondition", message: sentence, details: { reason: code, isByPeer } }));
   }
 

@@ -14,6 +14,8 @@ export class Contact {
   readonly #sentMs = new Map<StoreId, number>();
   /** Contact holds until then, while the electorate stays: answers only prolong it. */
   #untilMs = -Infinity;
+  /** Out of contact: so many answers must come, while the electorate stays, before looking at all voters again can find a majority. */
+  #missingCount = 0;
 
   constructor(leaseMs: number) {
     this.#leaseMs = leaseMs;
@@ -22,7 +24,9 @@ export class Contact {
   /** The store answered a probe that this node sent at `sentMs`. Answers may come late and in any order. */
   heard(store: StoreId, sentMs: number): void {
     const last = this.#sentMs.get(store);
-    if (last === undefined || last < sentMs) this.#sentMs.set(store, sentMs);
+    if (last !== undefined && last >= sentMs) return;
+    this.#sentMs.set(store, sentMs);
+    this.#missingCount--;
   }
 
   isHeard(store: StoreId, nowMs: number): boolean {
@@ -33,7 +37,10 @@ export class Contact {
   /** `self` counts where it is a voter. */
   isInContact(electorate: Electorate, self: StoreId, nowMs: number): boolean {
     if (nowMs <= this.#untilMs) return true;
-    if (!electorate.isMajority((store) => store === self || this.isHeard(store, nowMs))) return false;
+    if (this.#missingCount > 0) return false;
+    const heardCount = electorate.voters.reduce((count, store) => (store === self || this.isHeard(store, nowMs) ? count + 1 : count), 0);
+    this.#missingCount = electorate.needed - heardCount;
+    if (this.#missingCount > 0) return false;
     const sent = electorate.voters.map((store) => (store === self ? Infinity : (this.#sentMs.get(store) ?? -Infinity))).sort((a, b) => b - a);
     this.#untilMs = sent[electorate.needed - 1]! + this.#leaseMs;
     return true;
@@ -42,10 +49,11 @@ export class Contact {
   /** Others vote now. */
   electorateChanged(): void {
     this.#untilMs = -Infinity;
+    this.#missingCount = 0;
   }
 
   forget(store: StoreId): void {
     this.#sentMs.delete(store);
-    this.#untilMs = -Infinity;
+    this.electorateChanged();
   }
 }

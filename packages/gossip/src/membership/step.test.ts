@@ -56,6 +56,26 @@ describe("membership in a world of nodes", () => {
     }
   });
 
+  it("wiped: a member that comes back with an empty disk costs the two others less than 0.1 s of contact, though they need its answer from then on", () => {
+    for (const isDead of [false, true]) {
+      for (let seed = 1; seed <= 20; seed++) {
+        const world = settled(3, { seed });
+        world.crash("node-2", { isSilent: false });
+        world.runFor(isDead ? 4 * SECOND + 37 * seed : 500 + 37 * seed);
+        world.restart("node-2", { isWiped: true });
+        for (const name of ["node-0", "node-1"]) world.link("node-2", name);
+        const outMs = new Map([["node-0", 0], ["node-1", 0]]);
+        for (let stepMs = 0; stepMs < 4 * SECOND; stepMs += 5) {
+          for (const [name, ms] of outMs) if (!world.member(name).core.table.isInContact(world.nowMs)) outMs.set(name, ms + 5);
+          world.runFor(5);
+        }
+        expect(isReady(world), `seed ${seed}`).to.equal(true);
+        expect(world.member("node-0").core.table.electorate.needed, "the lost store counts, silent").to.equal(3);
+        for (const [name, ms] of outMs) expect(ms, `seed ${seed}, ${name}`).to.be.below(100);
+      }
+    }
+  });
+
   it("start: nodes that know only one seed find each other through it", () => {
     const world = new MembershipWorld({ seed: 3 });
     for (const name of ["a", "b", "c", "d", "e"]) world.addFresh(name, { isFounder: name === "a", joinAddressCount: 2 });

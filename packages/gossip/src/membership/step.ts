@@ -101,6 +101,8 @@ const LEFT_TOLD_AT_ONCE = 5;
 const HEARD_AGE_MAX_MS = 120_000;
 /** Probes to one member out of turn, in one interval. */
 const ASKS_MAX = 3;
+/** The same to all members together: what a small cluster needs. In a large one, where all start at once, each would answer a thousand probes with as many of its own. */
+const ASKED_MAX = ASKS_MAX * DETECTOR_SETTINGS.fullMeshMax;
 /** Words that are older are asked for by a probe: the lease would run out before a third way. */
 const WORD_AGE_MAX_MS = 3400;
 
@@ -154,6 +156,7 @@ export class MembershipCore {
   #isInContact: boolean | undefined;
   /** How often members were asked out of turn in this interval. */
   readonly #asks = new Map<string, number>();
+  #askedCount = 0;
   /** Those that are asked again at the next tick. */
   readonly #askAgain = new Set<string>();
   #effects: MembershipEffect[] = [];
@@ -272,6 +275,7 @@ export class MembershipCore {
     this.#nextBeatMs = nowMs + (isRelayed ? relayIntervalMs : detector.probeIntervalMs);
     this.#beats.next(this.#published.incarnation, nowMs);
     this.#asks.clear();
+    this.#askedCount = 0;
     this.#detect(nowMs, (actions) => this.#detector.round(nowMs, actions));
     if (isRelayed && this.table.isFull) this.#relayBeats(nowMs);
   }
@@ -325,16 +329,24 @@ export class MembershipCore {
   }
 
   /**
-   * A founder that gets its first companion is out of contact the moment that the other is full, until that one has answered a probe. So whoever is out of contact
-   * asks who asks it, without waiting for its own turn, and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an
-   * interval, so that two that hear nobody else do not ask each other without an end.
+   * Where somebody else votes than before, this node may be out of contact until that one has answered a probe: a founder that gets its first companion, or
+   * each of three where one came back with an empty disk and its lost store counts as well. So whoever is out of contact asks at once who votes, who asks it,
+   * and again at the next tick where the answer was none yet (it is being written): each member `ASKS_MAX` times an interval, so that two that hear nobody
+   * else do not ask each other without an end, and `ASKED_MAX` times all together.
    */
   #askBack(member: string, nowMs: number): void {
     const asks = this.#asks.get(member) ?? 0;
-    if (asks >= ASKS_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    if (asks >= ASKS_MAX || this.#askedCount >= ASKED_MAX || !this.table.isFull || this.table.isInContact(nowMs)) return;
     this.#asks.set(member, asks + 1);
-    this.#beats.next(this.#published.incarnation, nowMs);
-    this.#send(member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+    this.#askedCount++;
+    if (this.#beats.sentMs(this.#beats.current) !== nowMs) this.#beats.next(this.#published.incarnation, nowMs);
+    this.#send(member, this.#ownProbe());
+  }
+
+  /** Who was asked in this interval is not: what is left of its `ASKS_MAX` is for when it asks or answers. In a large cluster one vote costs nobody contact. */
+  #askVoters(nowMs: number): void {
+    if (!this.#detector.isFullMesh || !this.table.isFull || this.table.isInContact(nowMs)) return;
+    for (const name of this.#liveNames()) if (this.table.isMemberFull(name) && !this.#asks.has(name)) this.#askBack(name, nowMs);
   }
 
   #tellVerdict({ name, storeId }: Entry): void {
@@ -463,6 +475,7 @@ export class MembershipCore {
     if (changes.isExchangeDue) this.#isExchangeDue = true;
     this.#isRosterStale = true;
     this.#effects.push({ kind: "view-changed" });
+    this.#askVoters(nowMs);
     this.#tellNews(nowMs);
   }
 
@@ -550,10 +563,13 @@ export class MembershipCore {
 
   #doActions(nowMs: number): void {
     if (this.#actions.length === 0) return;
+    // One message for all members of a round: it is encoded once.
+    let probe: MembershipMessage | undefined;
     for (const action of this.#actions.splice(0)) {
       switch (action.kind) {
         case "probe":
-          this.#send(action.member, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+          probe ??= this.#ownProbe();
+          this.#send(action.member, probe);
           break;
         case "ask-helper":
           this.#send(action.helper, { kind: "help", subject: action.subject });
@@ -656,7 +672,8 @@ export class MembershipCore {
     // Not where nothing can help: too few members are left that are not suspected.
     if (freshCount >= needed || this.#relay.gridSize < needed) return;
     const count = Math.min(Math.ceil(voters.length / 4), Math.ceil((needed - freshCount) * 1.25));
-    for (const name of draw(stale, count, this.#random)) this.#send(name, { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest });
+    const probe = this.#ownProbe();
+    for (const name of draw(stale, count, this.#random)) this.#send(name, probe);
   }
 
   // ---- helpers
@@ -672,6 +689,10 @@ export class MembershipCore {
   /** 0.75 to 1.25. */
   #jitter(): number {
     return 0.75 + this.#random.float() / 2;
+  }
+
+  #ownProbe(): MembershipMessage {
+    return { kind: "probe", entry: this.#published, heartbeat: this.#beats.current, digest: this.#ownDigest };
   }
 
   #send(to: string, message: MembershipMessage): void {

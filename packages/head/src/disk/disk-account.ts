@@ -46,7 +46,7 @@ export class DiskAccount {
     this.#budget = new DiskBudget(budget, plan);
     this.#watch = modules.measure === undefined ? undefined : this.#watchOver(modules.measure);
     const { metrics } = modules;
-    metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second.", [], (gauge) => gauge.set({}, this.#budget.measuredBytes ?? this.knownBytes));
+    metrics.gauge("pyromesh_head_disk_bytes", "Bytes that the folders of the head and of sealed segments hold, measured each second while it writes.", [], (gauge) => gauge.set({}, this.#budget.measuredBytes ?? this.knownBytes));
     metrics.gauge("pyromesh_head_disk_budget_bytes", "Bytes that the folders of the head and of sealed segments may hold: --head-disk-budget, or less until the disk has room for it.", [], (gauge) => gauge.set({}, this.#budget.inForceBytes));
   }
 
@@ -78,11 +78,13 @@ export class DiskAccount {
   /** Records of this size in total were written. */
   wroteRecords(bytes: number): void {
     this.#budget.wrote(bytes);
+    this.#watch?.noteWrite();
   }
 
   setSealedBytes(bytes: number): void {
     this.#budget.wrote(Math.max(0, bytes - this.#sealedBytes));
     this.#sealedBytes = bytes;
+    this.#watch?.noteWrite();
   }
 
   /** Why a record of this size is refused; undefined where it is taken. */
@@ -114,6 +116,7 @@ export class DiskAccount {
       clock,
       logger,
       measure: () => this.#find(measure),
+      mayRest: () => !this.#budget.isShort,
       onBegin: () => this.#budget.beginMeasuring(),
       onMeasured: (found, begun) => {
         this.#budget.measured(found, begun);

@@ -42,6 +42,7 @@ describe("the watch over the head's disk", () => {
         manual.nowMs += tookMs;
         return use;
       },
+      mayRest: () => true,
       onBegin: () => 7,
       onMeasured: (found, begun) => {
         expect([found, begun]).to.deep.equal([use, 7]);
@@ -76,6 +77,7 @@ describe("the watch over the head's disk", () => {
         measureCount++;
         return use;
       },
+      mayRest: () => true,
       onBegin: () => 7,
       onMeasured: (...measured) => void found.push(measured),
       onFailed: () => {},
@@ -89,6 +91,30 @@ describe("the watch over the head's disk", () => {
     await watch.stop();
   });
 
+  it("rests where nothing is written and it finds the same again and again, until something is written", async () => {
+    const manual = manualClock();
+    let mayRest = true;
+    const watch = new DiskWatch({ clock: manual.clock, logger: silentLogger, measure: async () => use, mayRest: () => mayRest, onBegin: () => 0, onMeasured: () => {}, onFailed: () => {} });
+    const pass = async (count: number): Promise<number[]> => {
+      for (let at = 0; at < count; at++) {
+        manual.fire();
+        await turn();
+      }
+      return manual.delays.splice(0);
+    };
+    await watch.start();
+    expect(await pass(6)).to.deep.equal([1000, 1000, 1000, 1000, 1000, 10_000, 10_000]);
+    watch.noteWrite();
+    watch.noteWrite();
+    expect(manual.delays.splice(0), "the next one comes as soon as ever").to.deep.equal([1000]);
+    expect(await pass(5)).to.deep.equal([1000, 1000, 1000, 1000, 10_000]);
+    watch.hurry();
+    expect(manual.delays.splice(0)).to.deep.equal([100]);
+    mayRest = false;
+    expect(await pass(2), "while the disk allows less than the budget").to.deep.equal([1000, 1000]);
+    await watch.stop();
+  });
+
   it("a measurement that fails is said once, and tried again", async () => {
     const manual = manualClock();
     const lines: { level: string; message: string; fields: object }[] = [];
@@ -97,6 +123,7 @@ describe("the watch over the head's disk", () => {
       clock: manual.clock,
       logger: listeningLogger(lines),
       measure: () => Promise.reject(new Error("EACCES")),
+      mayRest: () => true,
       onBegin: () => 0,
       onMeasured: () => {},
       onFailed: () => failedCount++,

@@ -1,6 +1,8 @@
 /**
  * Measures the head's folders each second, off the hot path. After a measurement that took longer than 100 ms (ten thousand sealed segments
  * in an outage) the next one waits ten times as long, 5 s at most.
+ *
+ * It rests where nothing is written and a few measurements found the same: then it looks every 10 s only, until the head writes again.
  */
 import type { Clock, Logger, Timer } from "@pyromesh/base";
 import type { DiskFound, DiskUse } from "./disk-budget.ts";
@@ -9,6 +11,8 @@ export interface DiskWatchModules {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly measure: () => Promise<DiskFound>;
+  /** False while what is found matters although the head writes nothing. */
+  readonly mayRest: () => boolean;
   /** Called at the start of each measurement; what it returns is given to `onMeasured`. */
   readonly onBegin: () => number;
   readonly onMeasured: (found: DiskFound, begun: number) => void;
@@ -20,6 +24,9 @@ export class DiskWatch {
   #timer: Timer | undefined;
   #measuring: Promise<void> = Promise.resolve();
   #isHurried = false;
+  /** The last measurement, and how many in a row found the same without a write before them. */
+  #found: DiskFound | undefined;
+  #sameCount = 0;
   #isStopped = false;
   /** The log says so once, until a measurement succeeds. */
   #hasFailed = false;
@@ -46,6 +53,13 @@ export class DiskWatch {
     if (this.#timer !== undefined) this.#schedule(HURRIED_MS);
   }
 
+  /** The head wrote or deleted something. */
+  noteWrite(): void {
+    const isResting = this.#isResting;
+    this.#sameCount = 0;
+    if (isResting && this.#timer !== undefined && !this.#isHurried && !this.#isStopped) this.#schedule(INTERVAL_MS);
+  }
+
   async stop(): Promise<void> {
     this.#isStopped = true;
     this.#timer?.cancel();
@@ -57,17 +71,30 @@ export class DiskWatch {
     const startMs = clock.monotonicMs();
     try {
       const begun = onBegin();
-      const use = await measure();
-      if (!this.#isStopped) onMeasured(use, begun);
+      const found = await measure();
+      this.#compare(found);
+      if (!this.#isStopped) onMeasured(found, begun);
       this.#hasFailed = false;
     } catch (error) {
       if (!this.#hasFailed) logger.warn("the head's folders could not be measured; until they can, the disk budget counts records and sealed segments only", { error });
       this.#hasFailed = true;
+      this.#sameCount = 0;
       onFailed();
     }
     if (this.#isStopped) return;
     const tookMs = clock.monotonicMs() - startMs;
-    this.#schedule(this.#isHurried ? Math.max(HURRIED_MS, tookMs) : Math.max(INTERVAL_MS, Math.min(INTERVAL_MS_MAX, 10 * tookMs)));
+    if (this.#isHurried) return this.#schedule(Math.max(HURRIED_MS, tookMs));
+    this.#schedule(this.#isResting ? REST_MS : Math.max(INTERVAL_MS, Math.min(INTERVAL_MS_MAX, 10 * tookMs)));
+  }
+
+  #compare(found: DiskFound): void {
+    const before = this.#found;
+    this.#found = found;
+    this.#sameCount = before?.storeBytes === found.storeBytes && before.otherBytes === found.otherBytes ? this.#sameCount + 1 : 0;
+  }
+
+  get #isResting(): boolean {
+    return this.#sameCount >= SAME_COUNT && this.#modules.mayRest();
   }
 
   #schedule(delayMs: number): void {
@@ -82,5 +109,8 @@ export class DiskWatch {
 
 const INTERVAL_MS = 1000;
 const INTERVAL_MS_MAX = 5000;
+/** Measurements that find the same before it rests: LevelDB goes on merging for a while after the last write. */
+const SAME_COUNT = 5;
+const REST_MS = 10_000;
 /** The interval while pushes are refused because the disk budget is used up. */
 const HURRIED_MS = 100;

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { expect } from "chai";
 import fc from "fast-check";
 import { compareBytes } from "@pyromesh/base";
-import { commitKey, cutKey, formerOrdinalKey, KEY_PREFIXES, META_BUCKET, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, META_TRIAL, ordinalKey, parseKey, printKey, quarantinedKey, recordKey, sealedKey } from "./keys.ts";
+import { commitKey, cutKey, formerOrdinalKey, KEY_PREFIXES, META_BUCKET, META_NOTES, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, META_TRIAL, ordinalKey, parseKey, printKey, quarantinedKey, recordKey, sealedKey } from "./keys.ts";
 
 describe("keys", () => {
   it("numbers sort as bytes, over all of 2^53", () => {
@@ -41,7 +41,7 @@ describe("keys", () => {
   it("KEYS.md names every prefix and every meta key, and no other", async () => {
     const page = await readFile(new URL("../../KEYS.md", import.meta.url), "utf8");
     const rows = [...page.matchAll(/^\| `([a-z]\/[a-z-]*)/gm)].map((match) => match[1]!);
-    const metas = [META_STORE, META_RETIRED, META_ORDINAL_FLOOR, META_BUCKET, META_TRIAL].map((key) => Buffer.from(key).toString());
+    const metas = [META_STORE, META_RETIRED, META_ORDINAL_FLOOR, META_BUCKET, META_NOTES, META_TRIAL].map((key) => Buffer.from(key).toString());
     const { meta: _, ...others } = KEY_PREFIXES;
     expect(rows.sort()).deep.equal([...Object.values(others), ...metas].sort());
   });

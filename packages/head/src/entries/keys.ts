@@ -3,6 +3,7 @@
  *
  *   r/<u64>            record                    g/<u64>   commit entry           c/<u64>  cut
  *   s/<text>           sealed segment            q/<u64>   corrupt record's bytes m/<text> what is said of the whole store
+ *   n/<text>           note of an object that records went into
  *   o/<tenant>/<i64>                   next ordinal of a window
  *   l/<store id, hex>/<tenant>/<i64>   the same, under a store id that this store had before
  *
@@ -17,6 +18,7 @@ export const KEY_PREFIXES = {
   commit: "g/",
   formerOrdinal: "l/",
   meta: "m/",
+  note: "n/",
   ordinal: "o/",
   quarantined: "q/",
   record: "r/",
@@ -28,6 +30,7 @@ export type KeyKind = keyof typeof KEY_PREFIXES;
 export const META_STORE: Uint8Array = encodeUtf8("m/store");
 export const META_RETIRED: Uint8Array = encodeUtf8("m/retired");
 export const META_ORDINAL_FLOOR: Uint8Array = encodeUtf8("m/ordinal-floor");
+export const META_NOTES: Uint8Array = encodeUtf8("m/notes");
 export const META_BUCKET: Uint8Array = encodeUtf8("m/bucket");
 
 /** Has no value: a write that tries the disk deletes it. */
@@ -37,6 +40,7 @@ export const recordKey = (seq: number): Uint8Array => numberKey("record", seq);
 export const commitKey = (commit: number): Uint8Array => numberKey("commit", commit);
 export const cutKey = (cutId: number): Uint8Array => numberKey("cut", cutId);
 export const quarantinedKey = (seq: number): Uint8Array => numberKey("quarantined", seq);
+export const noteKey = (objectKey: string): Uint8Array => encodeUtf8(KEY_PREFIXES.note + objectKey);
 export const sealedKey = (segmentKey: string): Uint8Array => encodeUtf8(KEY_PREFIXES.sealed + segmentKey);
 
 export const ordinalKey = (tenant: string, windowStartMs: number): Uint8Array => windowEnd(`${KEY_PREFIXES.ordinal}${tenant}/`, windowStartMs);
@@ -55,7 +59,7 @@ function windowEnd(text: string, windowStartMs: number): Uint8Array {
 /** What a key means, or undefined for one that no version of this program wrote. */
 export type ParsedKey =
   | { readonly kind: "record" | "commit" | "cut" | "quarantined"; readonly number: number }
-  | { readonly kind: "sealed" | "meta"; readonly text: string }
+  | { readonly kind: "sealed" | "note" | "meta"; readonly text: string }
   | { readonly kind: "ordinal"; readonly tenant: string; readonly windowStartMs: number }
   | { readonly kind: "formerOrdinal"; readonly storeId: string; readonly tenant: string; readonly windowStartMs: number };
 
@@ -71,6 +75,7 @@ export function parseKey(key: Uint8Array): ParsedKey | undefined {
       return number === undefined || number > MAX_NUMBER ? undefined : { kind, number: Number(number) };
     }
     case "sealed":
+    case "note":
     case "meta":
       return { kind, text: decodeUtf8(key.subarray(2)) };
     case "ordinal":
@@ -112,6 +117,7 @@ export function printKey(key: Uint8Array): string {
   if (parsed === undefined) return `0x${Buffer.from(key.subarray(0, 64)).toString("hex")}`;
   switch (parsed.kind) {
     case "sealed":
+    case "note":
     case "meta":
       return KEY_PREFIXES[parsed.kind] + parsed.text;
     case "ordinal":

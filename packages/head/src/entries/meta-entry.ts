@@ -1,20 +1,21 @@
 /**
  * Entries about the whole store, under `m/`, and the next ordinal of a window, under `o/`.
  *
- *   m/store           | crc32 | format version u8, 2 or 3 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
+ *   m/store           | crc32 | format version u8, 2 to 4 | store id 16 | is first format u8 | count uvarint | former store ids, 16 each |
  *                     format 1: | crc32 | 1 | store id 16 |
  *   m/bucket          | crc32 | version u8 | bucket id text | cluster name text |
+ *   m/notes           | crc32 | version u8 |        there: every object that records went into since then has a note
  *   m/retired         | crc32 | ranges of commit numbers whose content left this store on purpose |
  *   m/ordinal-floor   | crc32 | uvarint: no new ordinal is below it |      written by format 1 only
  *   o/... and l/...   | crc32 | uvarint: next ordinal |
  */
 import { ByteReader, ByteWriter, CodedError } from "@pyromesh/base";
 import { unwrap, wrap } from "./checksum-envelope.ts";
-import { formerOrdinalKey, META_BUCKET, META_RETIRED, META_ORDINAL_FLOOR, META_STORE, ordinalKey } from "./keys.ts";
+import { formerOrdinalKey, META_BUCKET, META_NOTES, META_RETIRED, META_ORDINAL_FLOOR, META_STORE, ordinalKey } from "./keys.ts";
 import { NumberRanges } from "./number-ranges.ts";
 import type { StoreEntry } from "./store.ts";
 
-export const FORMAT_VERSION = 3;
+export const FORMAT_VERSION = 4;
 export const STORE_ID_BYTES = 16;
 
 export interface StoreMark {
@@ -68,6 +69,17 @@ export function decodeBucketMark(value: Uint8Array): BucketMark {
   const version = reader.u8();
   if (version !== 1) reader.fail("version 1", `${version}`);
   return { bucketId: reader.text(), clusterName: reader.text() };
+}
+
+export function encodeNotesMark(): StoreEntry {
+  return wrapped(META_NOTES, new ByteWriter().u8(1));
+}
+
+/** Throws `CorruptionError`. */
+export function checkNotesMark(value: Uint8Array): void {
+  const reader = new ByteReader(unwrap(META_NOTES, value), "entry m/notes");
+  const version = reader.u8();
+  if (version !== 1) reader.fail("version 1", `${version}`);
 }
 
 export function encodeRetired(retired: NumberRanges): StoreEntry {

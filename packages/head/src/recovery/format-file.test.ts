@@ -50,7 +50,7 @@ describe("the format file", function () {
   it("of a later format: refused, and not a byte changes, also where a table is damaged that would be repaired", async () => {
     await fill();
     expect(await harmTables()).greaterThan(0);
-    await writeFile(formatPath(), "pyromesh head format 4\nand more lines\n");
+    await writeFile(formatPath(), "pyromesh head format 5\nand more lines\n");
     const before = await everything();
     expect(await codeOf(open())).equal("HEAD_FORMAT_NEWER");
     expect(await everything()).deep.equal(before);
@@ -84,7 +84,7 @@ describe("the format file", function () {
   it("is made with the directory, and again where it is missing or cannot be read", async () => {
     await fill();
     const wanted = await readFile(formatPath(), "utf8");
-    expect(wanted).equal("pyromesh head format 3\n");
+    expect(wanted).equal("pyromesh head format 4\n");
     for (const text of [undefined, "", "noise", "pyromesh head format 1\n", "pyromesh head format 2\n"]) {
       if (text === undefined) await rm(formatPath());
       else await writeFile(formatPath(), text);
@@ -119,7 +119,7 @@ describe("the format file", function () {
     await head.close();
     const again = await replayHead(await open());
     expect([again.replayed.length, again.quarantinedCount]).deep.equal([10, 0]);
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\n");
     await again.head.close();
   });
 
@@ -133,6 +133,6 @@ describe("the format file", function () {
     const [cut] = head.cuts();
     expect((await head.nextOrdinals(cut!.cutId))!.map(({ ordinal }) => ordinal)).deep.equal([1]);
     await head.close();
-    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 3\n");
+    expect(await readFile(formatPath(), "utf8")).equal("pyromesh head format 4\n");
   });
 });

@@ -1,7 +1,7 @@
 /**
  * The file `format` beside LevelDB: which format the data directory is in, told without opening it.
  *
- *   pyromesh head format 3
+ *   pyromesh head format 4
  *
  * Opening a store takes its lock, salvages its tables and may repair it, and each of these changes files. So a directory of a later
  * format must be recognised before that. Later formats may add lines and keep the first. Format 1 has no such file: the entry `m/store`

@@ -11,8 +11,8 @@ import type { Commit } from "../entries/commit-entry.ts";
 import { decodeCut } from "../entries/cut-entry.ts";
 import type { CutEntry } from "../entries/cut-entry.ts";
 import { unwrap } from "../entries/checksum-envelope.ts";
-import { commitKey, cutKey, KEY_PREFIXES, META_BUCKET, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "../entries/keys.ts";
-import { decodeBucketMark, decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "../entries/meta-entry.ts";
+import { commitKey, cutKey, KEY_PREFIXES, META_BUCKET, META_NOTES, META_ORDINAL_FLOOR, META_RETIRED, META_STORE, parseKey, printKey, sealedKey } from "../entries/keys.ts";
+import { checkNotesMark, decodeBucketMark, decodeNextOrdinal, decodeOrdinalFloor, decodeRetired, decodeStoreMark } from "../entries/meta-entry.ts";
 import type { BucketMark, StoreMark } from "../entries/meta-entry.ts";
 import { NumberRanges } from "../entries/number-ranges.ts";
 import type { OrderedStore } from "../entries/store.ts";
@@ -25,6 +25,10 @@ export interface Structure {
   readonly commits: Map<number, Commit>;
   readonly cuts: Map<number, CutEntry>;
   readonly sealed: Map<string, Uint8Array>;
+  /** By the key of the object that records went into: the caller's bytes. */
+  readonly notes: Map<string, Uint8Array>;
+  /** The store has kept notes of all that left it since the mark was written. */
+  hasNotesMark: boolean;
   readonly ordinals: WindowOrdinals;
   /** By store id in hex. */
   readonly formerOrdinals: Map<string, WindowOrdinals>;
@@ -46,6 +50,8 @@ export async function readStructure(store: OrderedStore, lastCommit: number, log
     commits: new Map(),
     cuts: new Map(),
     sealed: new Map(),
+    notes: new Map(),
+    hasNotesMark: false,
     ordinals: new Map(),
     formerOrdinals: new Map(),
     ordinalFloor: 0,
@@ -109,6 +115,7 @@ async function askForMissing(structure: Structure, store: OrderedStore, lastComm
     await ask(META_RETIRED);
     await ask(META_ORDINAL_FLOOR);
     await ask(META_BUCKET);
+    await ask(META_NOTES);
   }
   for (const { from, to } of missingCommits(structure, lastCommit)) {
     for (let number = from; number <= to && askCount < ASK_COUNT_MAX; number++) await ask(commitKey(number));
@@ -135,6 +142,9 @@ function takeEntry(structure: Structure, key: Uint8Array, value: Uint8Array, log
       case "sealed":
         structure.sealed.set(parsed.text, Uint8Array.from(unwrap(key, value)));
         return;
+      case "note":
+        structure.notes.set(parsed.text, Uint8Array.from(unwrap(key, value)));
+        return;
       case "ordinal":
       case "formerOrdinal": {
         const { tenant, windowStartMs } = parsed;
@@ -150,7 +160,10 @@ function takeEntry(structure: Structure, key: Uint8Array, value: Uint8Array, log
       case "meta":
         if (parsed.text === "store") structure.storeMark = decodeStoreMark(value);
         else if (parsed.text === "bucket") structure.bucketMark = decodeBucketMark(value);
-        else if (parsed.text === "retired") structure.retired = decodeRetired(value);
+        else if (parsed.text === "notes") {
+          checkNotesMark(value);
+          structure.hasNotesMark = true;
+        } else if (parsed.text === "retired") structure.retired = decodeRetired(value);
         else if (parsed.text === "ordinal-floor") structure.ordinalFloor = decodeOrdinalFloor(value);
         else break;
         return;

@@ -14,6 +14,8 @@ import { widenSpan } from "../entries/time-span.ts";
 import type { TimeSpan } from "../entries/time-span.ts";
 import { whenAbsent } from "../store/store-writer.ts";
 import type { Change } from "./change.ts";
+import { noteOps } from "./notes.ts";
+import type { LeavingNote } from "./notes.ts";
 import type { CommitSlots, HeadState } from "./state.ts";
 
 export interface Leaving {
@@ -56,8 +58,8 @@ export interface Release extends Change {
   readonly lastSeq: number;
 }
 
-/** Undefined where the head holds none of them. */
-export function planRelease(state: HeadState, identities: readonly Uint8Array[]): Release | undefined {
+/** Undefined where the head holds none of them. `note`: of the object that has them now. */
+export function planRelease(state: HeadState, identities: readonly Uint8Array[], note?: LeavingNote): Release | undefined {
   const found = new Map<number, string>();
   let bytes = 0;
   for (const identity of identities) {
@@ -76,7 +78,7 @@ export function planRelease(state: HeadState, identities: readonly Uint8Array[])
     bytes,
     firstSeq,
     lastSeq,
-    ops: releaseOps(leaving, retired),
+    ops: releaseOps(leaving, retired, note),
     probe: whenAbsent(recordKey(firstSeq)),
     apply: () => {
       state.retired = retired;
@@ -87,7 +89,8 @@ export function planRelease(state: HeadState, identities: readonly Uint8Array[])
   };
 }
 
-function* releaseOps({ ops, retired: numbers }: Leaving, retired: NumberRanges): Generator<StoreOp, void> {
+function* releaseOps({ ops, retired: numbers }: Leaving, retired: NumberRanges, note: LeavingNote | undefined): Generator<StoreOp, void> {
+  if (note !== undefined) yield* noteOps(note);
   yield* ops;
   if (numbers.length > 0) yield { kind: "put", ...encodeRetired(retired) };
 }

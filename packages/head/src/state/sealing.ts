@@ -15,6 +15,8 @@ import type { Change } from "./change.ts";
 import { seqsOfRun } from "./cut-change.ts";
 import { planLeaving } from "./leaving.ts";
 import type { Leaving } from "./leaving.ts";
+import { noteOps } from "./notes.ts";
+import type { LeavingNote } from "./notes.ts";
 import type { RecordStats } from "./record-stats.ts";
 import type { HeadState, SealState } from "./state.ts";
 
@@ -79,11 +81,11 @@ export function planRename(state: HeadState, fromKey: string, { key, bytes }: Se
   };
 }
 
-/** Forgets a segment; undefined where it is unknown. */
-export function planUnseal(state: HeadState, segmentKey: string): Change | undefined {
+/** Forgets a segment; undefined where it is unknown. `note`: of the segment, which is in the bucket. */
+export function planUnseal(state: HeadState, segmentKey: string, note?: LeavingNote): Change | undefined {
   if (!state.sealed.has(segmentKey)) return undefined;
   const key = sealedKey(segmentKey);
-  const ops: StoreOp[] = [{ kind: "delete", key }];
+  const ops: StoreOp[] = [...(note === undefined ? [] : noteOps(note)), { kind: "delete", key }];
   let { retired } = state;
   const found = sealOf(state, segmentKey);
   const left: SealState | undefined = found && { ...found.seal, segmentKeys: found.seal.segmentKeys.filter((kept) => kept !== segmentKey) };

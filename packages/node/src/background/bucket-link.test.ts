@@ -64,11 +64,12 @@ class World {
   readonly forgotten: string[] = [];
   /** What the link waits for: the next LIST, which only the test starts. */
   timers: { readonly delayMs: number; readonly run: () => void; isCancelled: boolean }[] = [];
+  #aheadMs = 0;
   catalog!: Catalog;
   link!: BucketLink;
 
   readonly #clock: Clock = {
-    nowMs: () => this.#time.nowMs(),
+    nowMs: () => this.#time.nowMs() + this.#aheadMs,
     nowNs: () => this.#time.nowNs(),
     monotonicMs: () => this.#time.monotonicMs(),
     nextTurn: () => this.#time.nextTurn(),
@@ -100,6 +101,11 @@ class World {
   async pass(ms: number): Promise<void> {
     this.#time.advance(ms);
     await settle();
+  }
+
+  /** The machine was suspended for so long: its wall clock was set when it went on, and its monotonic one stood still. */
+  setWallClock(aheadMs: number): void {
+    this.#aheadMs = aheadMs;
   }
 
   /** The LIST that the next timer starts, to its end. */
@@ -199,6 +205,34 @@ describe("bucket link", () => {
       expect(world.keysOf("put")).to.deep.equal([]);
       await link.start(() => {}, signal);
       expect(await put()).to.equal("done");
+    });
+
+    for (const what of ["stood still", "was suspended, and its monotonic clock with it"] as const) {
+      it(`a node that ${what} uploads nothing before it has listed everything again: what expired meanwhile would come back`, async () => {
+        await world.own(seg(0), seg(0, { hoursAgo: 9 }));
+        const link = await world.start();
+        const put = (ordinal: number): Promise<unknown> => codeOf(link.guarded.put(seg(ordinal), Buffer.from("x"), {}, signal));
+        expect(await put(1)).to.equal("done");
+        if (what === "stood still") await world.pass(20 * 60_000);
+        else world.setWallClock(20 * 60_000);
+        await world.memory.delete(seg(0, { hoursAgo: 9 }), signal);
+        world.bucket.calls.length = 0;
+        expect(await put(2)).to.equal("BUCKET_UNAVAILABLE");
+        expect(world.keysOf("put")).to.deep.equal([]);
+        await settle();
+        expect(await put(2)).to.equal("done");
+        const order = world.bucket.calls.map(({ operation }) => operation);
+        expect(order.indexOf("put"), "the LIST comes first").to.be.greaterThan(order.indexOf("list"));
+        expect(world.catalog.get(seg(0, { hoursAgo: 9 })), "of everything").to.equal(undefined);
+      });
+    }
+
+    it("uploads go on while single LISTs fail", async () => {
+      await world.own(seg(0));
+      const link = await world.start();
+      world.bucket.schedule(({ operation }) => (operation === "list" ? { kind: "status", status: 503 } : undefined));
+      await world.pass(2 * 60_000);
+      expect(await codeOf(link.guarded.put(seg(1), Buffer.from("x"), {}, signal))).to.equal("done");
     });
 
     it("nothing is uploaded to another bucket, and uploads go on when the right one is back", async () => {
@@ -433,6 +467,20 @@ describe("bucket link", () => {
       world.timers.shift()!.run(); // waits for the one that runs
       await Promise.all([running, link.refreshForReader(signal)]);
       expect(scopes).to.deep.equal(["all", "all"]);
+    });
+
+    it("a reader of the newest windows has them listed, and no others; one of older windows has everything listed", async () => {
+      await world.own(...Array.from({ length: 30 }, (_, hoursAgo) => seg(0, { hoursAgo })));
+      const link = await world.start();
+      await world.pass(1_000);
+      const beganMs = link.listBeganMs(START_MS);
+      world.bucket.calls.length = 0;
+      await link.refreshForReader(signal, START_MS + 5);
+      expect(link.listBeganMs(START_MS)).to.be.greaterThan(beganMs);
+      expect(link.listBeganMs(START_MS - 9 * WINDOW_MS)).to.equal(beganMs);
+      await world.pass(1_000);
+      await link.refreshForReader(signal, START_MS - 9 * WINDOW_MS);
+      expect(link.listBeganMs(START_MS - 9 * WINDOW_MS)).to.be.greaterThan(beganMs);
     });
 
     it("a reader that goes away is answered at once, and the LIST goes on for the others", async () => {

@@ -6,8 +6,8 @@
  *               seems to be missing is listed again at once
  *   gaps        missing segments. Queries over their windows are refused until the segments are restored or their loss is accepted
  *
- * What must stay true: the identity is read before a LIST is believed and before anything is uploaded. A fresh data dir takes no push
- * before it has a bucket. While the bucket is the wrong one, or its folder is gone, queries are refused with the reason. All of this
+ * What must stay true: the identity is read before a LIST is believed and before anything is uploaded, and a LIST that is not old. A fresh data dir
+ * takes no push before it has a bucket. While the bucket is the wrong one, or its folder is gone, queries are refused with the reason. All of this
  * ends by itself when the right bucket is back.
  */
 import { CodedError, messageOf, retryDelayMs, toHex, Turns, unavailable, untilAborted, within } from "@pyromesh/base";
@@ -82,6 +82,11 @@ const ANSWER_TIMEOUT_MS = 2_000;
 /** An upload reads the identity again where it was last read longer ago than this. */
 const IDENTITY_AGE_MS_MAX = 5_000;
 /**
+ * Nothing is uploaded while the last LIST ended longer ago than this: the process stood still, its machine was suspended, or the bucket was out of reach. What was compacted
+ * or expired meanwhile must not come back. Three of the newest windows' LISTs, so that one which fails holds up no upload.
+ */
+const UPLOAD_LIST_AGE_MS_MAX = 3 * LIST_INTERVAL_MS;
+/**
  * LISTs of a window in doubt, one after the other. A vanished segment takes three: the first misses it, the second misses it again and it leaves the
  * catalog, the third finds a hole at its ordinal. The fourth covers what was uploaded meanwhile. A window that is still in doubt is listed
  * again after `RETRY_MS`.
@@ -110,6 +115,8 @@ export class BucketLink {
   #identifiedMs = -Infinity;
   #wasIdentified = false;
   #wholeListMs = -Infinity;
+  /** When the last LIST ended well, by both clocks: the monotonic one stands still with a suspended machine. Not when it began, or a bucket that is listed slowly would take no upload. */
+  #listed = { monotonicMs: -Infinity, wallMs: -Infinity };
   /** When the last LIST of the newest windows began that ended well, and with which window: by the clock of the answers. */
   #newestList = { beganMs: -Infinity, fromWindowMs: Infinity };
   /** The same of the last LIST of everything. */
@@ -218,11 +225,13 @@ export class BucketLink {
   }
 
   /**
-   * `refresh` for a query that found an object gone. It does not reject where the bucket is the wrong one: `incompleteBecause` says so
-   * afterwards, and the query is refused for that.
+   * `refresh` for a query of times from `fromMs` on: a LIST of the newest windows where all of its windows are among them, else of everything. It does not reject
+   * where the bucket is the wrong one: `incompleteBecause` says so afterwards, and the query is refused for that.
    */
-  async refreshForReader(caller: AbortSignal): Promise<void> {
-    await this.refresh(caller).catch((error: unknown) => {
+  async refreshForReader(caller: AbortSignal, fromMs: number = -Infinity): Promise<void> {
+    // One window more than the LIST has: the hour may end before it begins.
+    const isNewest = windowStartOf(Math.max(0, fromMs)) > this.#newestFromMs;
+    await untilAborted(this.#list({ isWhole: !isNewest }), caller).catch((error: unknown) => {
       if (!(error instanceof NotOurs)) throw error;
     });
   }
@@ -234,6 +243,11 @@ export class BucketLink {
     const signal = AbortSignal.any([caller, this.#stopped.signal]);
     // A doubt that one leaves is settled by the next LIST of the newest windows.
     for (const { tenant, windowStartMs } of windows) await this.#modules.catalog.refresh(signal, { own: () => this.#ownOrdinals(), scope: { kind: "window", tenant, windowStartMs } });
+  }
+
+  /** The first of the newest windows. */
+  get #newestFromMs(): number {
+    return Math.max(0, windowStartOf(this.#modules.clock.nowMs() - NEWEST_MS));
   }
 
   /** One LIST at a time. Callers that ask while one runs share the next, which lists everything where one of them asked for that. */
@@ -258,14 +272,15 @@ export class BucketLink {
     const { signal } = this.#stopped;
     try {
       await this.#ensureOurs(signal);
-      const isWholeDue = isWhole || !this.#isListed || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
-      const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: Math.max(0, windowStartOf(clock.nowMs() - NEWEST_MS)) };
+      const isWholeDue = isWhole || !this.#isListed || this.#isListOld || clock.monotonicMs() - this.#wholeListMs >= WHOLE_LIST_INTERVAL_MS;
+      const scope: ListScope = isWholeDue ? { kind: "all" } : { kind: "since", windowStartMs: this.#newestFromMs };
       const beganMs = clock.monotonicMs();
       const answersBeganMs = (this.#modules.answerClock ?? clock).monotonicMs();
       this.#isInDoubt = await this.#listAndSettle(scope, signal);
       if (scope.kind === "since") this.#newestList = { beganMs: answersBeganMs, fromWindowMs: scope.windowStartMs };
       else this.#wholeListBeganMs = answersBeganMs;
       if (isWholeDue) this.#wholeListMs = beganMs;
+      this.#listed = { monotonicMs: clock.monotonicMs(), wallMs: clock.nowMs() };
       this.#isListed = true;
       this.#isFailing = false;
       this.#incomplete = undefined;
@@ -334,6 +349,21 @@ export class BucketLink {
     };
   }
 
+  /** A wall clock that was set forward makes it old as well, which costs a LIST; one that was set back changes nothing. */
+  get #isListOld(): boolean {
+    const { clock } = this.#modules;
+    const { monotonicMs, wallMs } = this.#listed;
+    return Math.max(clock.monotonicMs() - monotonicMs, clock.nowMs() - wallMs) > UPLOAD_LIST_AGE_MS_MAX;
+  }
+
+  /** Begins the LIST that the timer would begin later. */
+  #listNow(): void {
+    if (this.#timer === undefined) return; // as in `#listSooner`
+    this.#timer.cancel();
+    this.#timer = undefined;
+    this.#listAndContinue();
+  }
+
   /** Sets the next LIST anew. Called when an upload found that the bucket is the wrong one: the LIST then comes after `RETRY_MS` instead of a minute. */
   #listSooner(): void {
     if (this.#timer === undefined) return; // a LIST is under way and sets the next one, or the node has not started
@@ -342,17 +372,21 @@ export class BucketLink {
   }
 
   #listLater(): void {
-    const { clock, logger } = this.#modules;
+    const { clock } = this.#modules;
     if (this.#stopped.signal.aborted) return;
     const delayMs = this.#incomplete !== undefined || (this.#isInDoubt && !this.#isFailing) ? RETRY_MS : this.#isFailing ? RETRY_MS_MAX : LIST_INTERVAL_MS;
     this.#timer = clock.after(delayMs, () => {
       this.#timer = undefined;
-      this.#list({ isWhole: false })
-        .catch((error: unknown) => {
-          if (!this.#stopped.signal.aborted) logger.warn("the bucket could not be listed", { reason: messageOf(error) });
-        })
-        .finally(() => this.#listLater());
+      this.#listAndContinue();
     });
+  }
+
+  #listAndContinue(): void {
+    this.#list({ isWhole: false })
+      .catch((error: unknown) => {
+        if (!this.#stopped.signal.aborted) this.#modules.logger.warn("the bucket could not be listed", { reason: messageOf(error) });
+      })
+      .finally(() => this.#listLater());
   }
 
   // --- its identity -----------------------------------------------------------------------------------------------
@@ -366,6 +400,10 @@ export class BucketLink {
   async #ensureOursLately(signal: AbortSignal): Promise<void> {
     // Only a LIST shows that this data directory was copied or rolled back. Until then it might upload a segment under an ordinal that is taken.
     if (!this.#isListed) throw new BucketError("BUCKET_UNAVAILABLE", "", "nothing is uploaded before the bucket was listed once since the start");
+    if (this.#isListOld) {
+      this.#listNow();
+      throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded before the bucket was listed again: the last listing ended more than ${UPLOAD_LIST_AGE_MS_MAX / 60_000} minutes ago, since this node stood still or the bucket was out of reach`);
+    }
     if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {
       await untilAborted(this.#ensureOurs(this.#stopped.signal), signal);

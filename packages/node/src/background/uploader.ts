@@ -388,9 +388,9 @@ export class Uploader {
   }
 
   async #unseal(waiting: Waiting): Promise<void> {
-    const { catalog, head, local } = this.#modules;
+    const { catalog, head, listener, local } = this.#modules;
     const { key, entry } = waiting;
-    await head.unseal(key);
+    await head.unseal(key, entry.isLost ? undefined : listener.noteOf(toldOf(waiting, true)));
     crashPoint("flush-after-unseal");
     this.#done(waiting);
     if (entry.isLost) return;
@@ -478,21 +478,21 @@ export class Uploader {
    * crash before that, the next start finds the file corrupt again and quarantines its time a second time, rather than never.
    */
   async #lose(waiting: Waiting, corruption: string): Promise<void> {
-    const { catalog, countFailure, head, logger } = this.#modules;
+    const { catalog, countFailure, head, listener, logger } = this.#modules;
     const { key, meta, entry } = waiting;
     countFailure("check");
     if (await this.#isInBucket(key, entry)) {
       logger.warn("a sealed segment is corrupt on disk; the bucket has it whole", { key, corruption });
       this.#stored(waiting);
       await this.#setAside(key);
-      await head.unseal(key);
+      await head.unseal(key, listener.noteOf(toldOf(waiting, true)));
       this.#done(waiting);
       return;
     }
     if (!waiting.isQuarantined) await head.addQuarantine(`sealed segment ${key} ${corruption}`, meta.minTimeMs, meta.maxTimeMs);
     waiting.isQuarantined = true;
     catalog.remove(key);
-    this.#modules.listener.lost(toldOf(waiting, false));
+    listener.lost(toldOf(waiting, false));
     await this.#setAside(key);
     const lost = { ...entry, isLost: true };
     await head.reseal({ key, bytes: encodeSealedEntry(lost) });

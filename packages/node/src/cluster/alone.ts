@@ -26,6 +26,7 @@ export function aloneCluster(options: AloneOptions, storeId: () => Uint8Array): 
       return view;
     },
     isInContact: true,
+    contact: () => Promise.resolve(true),
     onChange: () => () => {},
     isLost: () => false,
     isMajority: (answered) => answered.has(view.self.storeId),

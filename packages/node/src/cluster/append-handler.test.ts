@@ -124,6 +124,24 @@ describe("append: records of another member", () => {
     expect(world.kept).deep.equal([]);
   });
 
+  it("that were synced while contact was lost a moment ago are acknowledged when it is back, and not where anything else changed while it waited", async () => {
+    const turn = (): Promise<void> => new Promise((resolve) => void setImmediate(resolve));
+    world.onAppend = () => world.self.loseContact();
+    let outcome: readonly string[] | undefined;
+    void world.send(sent(1)).then((outcomes) => (outcome = outcomes));
+    await turn();
+    expect([outcome, world.kept.length]).deep.equal([undefined, 1]);
+    world.self.isInContact = true;
+    await turn();
+    expect(outcome).deep.equal(["kept"]);
+    void world.send(sent(2)).then((outcomes) => (outcome = outcomes));
+    await turn();
+    world.lose("c");
+    world.self.isInContact = true;
+    await turn();
+    expect(outcome).deep.equal(["STORE_LOST"]);
+  });
+
   it("that were synced while contact was lost, another store id taken or the replication raised are not acknowledged", async () => {
     const changes: [string, () => void][] = [
       ["OUT_OF_CONTACT", () => (world.self.isInContact = false)],

@@ -4,7 +4,8 @@
  *   1. the list            names this store's id, no lost store, and no fewer acks than this node's entry; this node is active        else none of its records is looked at
  *   2. the record          its identity and fingerprint are its body's, its tenant id is one, its time lies above the tenant's floor
  *   3. head.append         resolves after the sync
- *   4. contact             asked again, as are the store's id, the lost stores and the acks in force: any of them may have changed during the sync
+ *   4. contact             waited for where it was lost a moment ago, for a second or two; then asked, as are the store's id, the lost stores and the acks in force:
+ *                          any of them may have changed during the sync
  *
  * What must stay true: "kept" is said only of what is synced, under the store id that the list names, by a node in contact (design 5.4, 5.8). A
  * record that is in the head already is kept, under whatever list it came with first, unless that list promised more acks.
@@ -95,6 +96,7 @@ export class AppendHandler {
       const floorMs = floorOf(parseTenantId(record.tenant));
       if (record.timeMs < floorMs) return { code: "BELOW_FLOOR", message: `its time, ${record.timeMs} ms after 1970, lies below the tenant's floor, ${floorMs}` };
       const { keptStores } = await head.append(record, list.stores);
+      if (!this.#modules.cluster.isInContact) await this.#modules.cluster.contact();
       return this.#lateRefusal(storeId, list, known.ids, keptStores) ?? (keptStores === undefined ? "kept" : "kept-before");
     } catch (thrown) {
       const code = thrown instanceof CodedError ? thrown.code : "APPEND_FAILED";

@@ -1,8 +1,9 @@
 /**
- * Sends one member records to keep. Those that come while a request is under way go into the next one together, so that under load there is one request
- * for each of the peer's group commits, and without load none waits:
+ * Sends one member records to keep. Those that come while a request is under way go into the next one together, as do those of pushes that this node is at work
+ * on: under load there is one request, and one commit of the peer, for several records. Without load none waits:
  *
- *   nothing under way                      the records of this turn go at once
+ *   nothing under way, no other push       the records of this turn go at once
+ *   nothing under way, others announced    they wait until those have arrived, for GATHER_MS_MAX, or until GATHER_COUNT_MAX wait
  *   under way, less than a batch waits     they wait for the answer
  *   under way, a batch waits               it goes too, up to UNDERWAY_MAX requests
  *
@@ -20,6 +21,9 @@ import type { Peers } from "./ports.ts";
 
 const BATCH_BYTES = 512 * 1024;
 const UNDERWAY_MAX = 4;
+/** As those of the head's own commits (write-queue.ts of the package head): the pushes that are waited for are the same. */
+const GATHER_COUNT_MAX = 8;
+const GATHER_MS_MAX = 4;
 const QUEUE_BYTES_MAX = 16 * 2 ** 20;
 const QUEUE_COUNT_MAX = 4096;
 /**
@@ -38,6 +42,8 @@ const PROBE_PAUSE = { firstMs: 100, maxMs: 1_000 };
 export interface AppendSenderModules {
   readonly peers: Pick<Peers, "request">;
   readonly clock: Clock;
+  /** Pushes are being made ready whose records may go to this member. `noteArrived` is called when it becomes false. */
+  readonly areMoreExpected: () => boolean;
   /** Called when `isAnswering` has changed. */
   readonly onChange: () => void;
 }
@@ -86,6 +92,8 @@ export class AppendSender {
   #waitingBytes = 0;
   #underwayCount = 0;
   #isScheduled = false;
+  /** Ends the wait for announced pushes. Set while records wait for them. */
+  #gathering: Timer | undefined;
   /** Fires when nothing has answered for SLOW_MS. Set while a request is under way. */
   #slow: Timer | undefined;
   /** Set while the member is silent: ends the probing. */
@@ -130,10 +138,16 @@ export class AppendSender {
     this.#modules.onChange();
   }
 
+  /** No push is being made ready any more. */
+  noteArrived(): void {
+    this.#schedule();
+  }
+
   /** The member is gone, or this node stops: what waits fails, and nothing more is sent. Requests under way end as the network has it. */
   stop(): void {
     this.#isStopped = true;
     this.#slow?.cancel();
+    this.#gathering?.cancel();
     this.#probing?.abort();
     for (const sending of this.#takeAll()) sending.end(this.#stoppedError());
   }
@@ -145,18 +159,35 @@ export class AppendSender {
   }
 
   #schedule(): void {
-    if (this.#isScheduled || !this.#maySend()) return;
+    if (this.#isScheduled) return;
+    if (!this.#maySend()) return this.#awaitGathering();
     this.#isScheduled = true;
     // What comes in the same turn goes along.
     void Promise.resolve().then(() => {
       this.#isScheduled = false;
       while (this.#maySend()) void this.#sendBatch();
+      this.#awaitGathering();
     });
+  }
+
+  #awaitGathering(): void {
+    if (this.#gathering !== undefined || !this.#isGathering()) return;
+    this.#gathering = this.#modules.clock.after(GATHER_MS_MAX, () => {
+      this.#gathering = undefined;
+      this.#schedule();
+    });
+  }
+
+  /** What waits is worth a wait of some milliseconds: more is on its way. */
+  #isGathering(): boolean {
+    const [first] = this.#waiting;
+    if (first === undefined || this.#underwayCount > 0 || !this.#modules.areMoreExpected()) return false;
+    return this.#waiting.length < GATHER_COUNT_MAX && this.#waitingBytes < BATCH_BYTES && this.#modules.clock.monotonicMs() - first.queuedMs < GATHER_MS_MAX;
   }
 
   #maySend(): boolean {
     if (this.#waiting.length === 0) return false;
-    if (this.#underwayCount === 0) return true;
+    if (this.#underwayCount === 0) return !this.#isGathering();
     const isBatch = this.#waitingBytes >= BATCH_BYTES || this.#waiting.length >= APPEND_COUNT_MAX;
     return isBatch && this.isAnswering && this.#underwayCount < UNDERWAY_MAX;
   }
@@ -165,6 +196,8 @@ export class AppendSender {
     const { clock } = this.#modules;
     const batch = this.#takeBatch();
     if (batch.length === 0) return;
+    this.#gathering?.cancel();
+    this.#gathering = undefined;
     this.#underwayCount++;
     this.#slow ??= clock.after(SLOW_MS, () => this.#noteSilence());
     try {

@@ -1,4 +1,5 @@
 /** The senders to all members that records were sent to, and which of them do not answer. One of a member that went from the view is dropped. */
+import { assert } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { ClusterView } from "@pyromesh/ring";
 import { AppendSender } from "./append-sender.ts";
@@ -13,6 +14,8 @@ export class AppendSenders {
   readonly #modules: AppendSendersModules;
   readonly #senders = new Map<string, AppendSender>();
   #silent: ReadonlySet<string> = NONE;
+  /** Pushes announced and not arrived. */
+  #expectedCount = 0;
   #view: ClusterView;
   readonly #unfollow: () => void;
 
@@ -26,9 +29,20 @@ export class AppendSenders {
     let sender = this.#senders.get(member);
     if (sender === undefined) {
       const { clock, cluster } = this.#modules;
-      this.#senders.set(member, (sender = new AppendSender(member, { peers: cluster.peers, clock, onChange: () => this.#noteSilent() })));
+      this.#senders.set(member, (sender = new AppendSender(member, { peers: cluster.peers, clock, areMoreExpected: () => this.#expectedCount > 0, onChange: () => this.#noteSilent() })));
     }
     return sender;
+  }
+
+  /** A push is being made ready: what is sent meanwhile waits a little for its records, so that one request takes both. */
+  announce(): void {
+    this.#expectedCount++;
+  }
+
+  /** Once for each `announce`: its records were given to their senders, or will not come. */
+  arrived(): void {
+    assert(this.#expectedCount > 0, "arrived() follows announce()");
+    if (--this.#expectedCount === 0) for (const sender of this.#senders.values()) sender.noteArrived();
   }
 
   /** Names of members whose last request failed. The same object until that changes. */

@@ -6,7 +6,7 @@
  *   stop    in reverse
  */
 import type { AtomicFile, Clock, Logger, Metrics, Random } from "@pyromesh/base";
-import { toHex } from "@pyromesh/base";
+import { toHex, unavailable } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import { decodeClusterState, Membership, PeerLinks, PeerRequests, PROTOCOL_MAX, PROTOCOL_MIN } from "@pyromesh/gossip";
 import type { PeerNetwork } from "@pyromesh/gossip";
@@ -15,6 +15,7 @@ import { ClusterSecrets } from "./cluster-secrets.ts";
 import { openMemberIdentity } from "./member-identity.ts";
 import type { Cluster, Peers } from "./ports.ts";
 import { ReplicationMark } from "./replication-mark.ts";
+import { StoreProgress } from "./store-progress.ts";
 
 export interface JoinedClusterOptions {
   readonly clusterName: string;
@@ -46,6 +47,15 @@ export interface OwnStore {
   readonly hasSealed: boolean;
   /** "" while it is not known. */
   readonly bucketId: () => string;
+  /** The number of the head's last commit. */
+  readonly lastCommit: () => number;
+}
+
+export interface JoinedClusterStart {
+  /** Refuses a put where it is not the right bucket. */
+  readonly bucket: Bucket;
+  /** Others know of commits that the head has not got: the store is to take a new id. */
+  readonly onRolledBack: (reason: string) => void;
 }
 
 export interface JoinedClusterModules {
@@ -67,6 +77,7 @@ const LEASE_MS = 5_000;
 const BOOT_ID_BYTES = 8;
 /** Contact changes with time alone, so it is looked at. */
 const CONTACT_LOOK_MS = 50;
+const NOT_COMPARED = "it has not heard from a majority of the members yet how far they know its store: a data directory that was rolled back lacks what it acknowledged";
 
 export class JoinedCluster implements Cluster {
   readonly peers: Peers;
@@ -77,15 +88,30 @@ export class JoinedCluster implements Cluster {
   /** This store has been full, at some time before. So it founds nothing: where it was forgotten since, it joins anew. */
   #hasJoined: boolean;
   #mark: ReplicationMark | undefined;
+  readonly #progress: StoreProgress;
+  #onRolledBack: (reason: string) => void = () => {};
+  /** Of the view, while this store was not compared with what others know of it. */
+  #uncompared: { readonly of: ClusterView; readonly view: ClusterView } | undefined;
 
-  private constructor(modules: JoinedClusterModules, parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean }) {
-    const { membership, links, secrets, hasJoined } = parts;
+  private constructor(
+    modules: JoinedClusterModules,
+    parts: { readonly membership: Membership; readonly links: PeerLinks; readonly secrets: ClusterSecrets; readonly hasJoined: boolean; readonly lastCommit: () => number },
+  ) {
+    const { membership, links, secrets, hasJoined, lastCommit } = parts;
     this.#modules = modules;
     this.#hasJoined = hasJoined;
     this.membership = membership;
     this.#links = links;
     this.#secrets = secrets;
     this.peers = new PeerRequests({ ...modules, links });
+    const { clock, logger } = modules;
+    this.#progress = new StoreProgress({
+      cluster: { peers: this.peers, isMajority: (answered) => membership.isMajority(answered), onChange: (listener) => membership.onChange(listener), get view() { return membership.view; } },
+      lastCommit,
+      onRolledBack: (reason) => this.#onRolledBack(reason),
+      clock,
+      logger,
+    });
   }
 
   /** Rejects CLUSTER_LISTEN_FAILED, NODE_NAME_DIFFERS, CLUSTER_SECRET_INVALID, and where what the data directory keeps of the cluster is damaged. */
@@ -137,7 +163,7 @@ export class JoinedCluster implements Cluster {
       late.membership = membership;
       logger.info("the cluster port listens", { member: identity.name, address: clusterAddress, cluster: options.clusterName });
       const hasJoined = before?.storeId === storeId && (before.claimsFull || before.goneJoins > 0);
-      return new JoinedCluster(modules, { membership, links, secrets, hasJoined });
+      return new JoinedCluster(modules, { membership, links, secrets, hasJoined, lastCommit: store.lastCommit });
     } catch (error) {
       await links.stop();
       secrets.stop();
@@ -145,13 +171,14 @@ export class JoinedCluster implements Cluster {
     }
   }
 
-  /** `bucket` refuses a put where it is not the right one. */
-  start({ bucket }: { readonly bucket: Bucket }): void {
+  start({ bucket, onRolledBack }: JoinedClusterStart): void {
     const { membership } = this;
+    this.#onRolledBack = onRolledBack;
     membership.onChange(({ self }) => {
       if (self.state !== "joining") this.#hasJoined = true;
     });
     membership.start();
+    this.#progress.start();
     this.#mark = new ReplicationMark({ ...this.#modules, bucket, membership });
     this.#mark.start();
   }
@@ -198,11 +225,22 @@ export class JoinedCluster implements Cluster {
 
   /** Why it is not known to others yet, as far as one of them has said so. */
   get refusedBecause(): string | undefined {
-    return this.view.self.state === "joining" ? this.#links.lastRefusal : undefined;
+    return this.view.self.state === "joining" ? (this.#links.lastRefusal ?? this.membership.seedProblem?.because) : undefined;
+  }
+
+  /**
+   * Why it takes no pushes, where it founded a cluster of its own and those that it is to join do not let it in: its bucket is another one, or its secret. Undefined while others may
+   * still come, and where it needs none.
+   */
+  get isolatedBecause(): string | undefined {
+    const { acks, members } = this.view;
+    const problem = members.length === 1 && acks > 1 ? this.membership.seedProblem : undefined;
+    return problem?.isRefusal === true ? `it is the only member of its cluster, and a record must be kept by ${acks}; those that it is to join are in another one: ${problem.because}` : undefined;
   }
 
   async stop(): Promise<void> {
     this.#mark?.stop();
+    this.#progress.stop();
     this.membership.stop();
     this.#secrets.stop();
     await this.#links.stop();
@@ -216,15 +254,33 @@ export class JoinedCluster implements Cluster {
   // --- as the rest of the node sees it ------------------------------------------------------------------------------
 
   get view(): ClusterView {
-    return this.membership.view;
+    const of = this.membership.view;
+    if (this.#progress.isCompared || of.queriesRefusedBecause !== undefined) return of;
+    if (this.#uncompared?.of !== of) this.#uncompared = { of, view: { ...of, queriesRefusedBecause: NOT_COMPARED } };
+    return this.#uncompared.view;
   }
 
   onChange(listener: (view: ClusterView) => void): () => void {
-    return this.membership.onChange(listener);
+    return this.membership.onChange(() => listener(this.view));
   }
 
+  /** Not before this store was compared with what others know of it, either. */
   get isInContact(): boolean {
-    return this.membership.isInContact;
+    return this.#progress.isCompared && this.membership.isInContact;
+  }
+
+  /** Throws STORE_NOT_COMPARED while this store may lack what it acknowledged before this start. */
+  checkCompared(): void {
+    if (!this.#progress.isCompared) throw unavailable("STORE_NOT_COMPARED", `${this.view.self.name} answers no query yet: ${NOT_COMPARED}`);
+  }
+
+  /** Call it when the head has committed something. */
+  noteCommitted(): void {
+    this.#progress.noteCommitted();
+  }
+
+  contact(): Promise<boolean> {
+    return this.membership.contact();
   }
 
   isLost(storeId: StoreId): boolean {

@@ -13,6 +13,11 @@ export interface Cluster {
   onChange(listener: (view: ClusterView) => void): () => void;
   /** A majority of the full members answered probes that this node sent within the lease. Ask it after each wait. */
   readonly isInContact: boolean;
+  /**
+   * Resolves with whether this node is in contact: at once where it is, and where it has not been for longer than a moment (membership.ts says how long). In
+   * between it waits: votes change hands when a member comes back with an empty disk, and the first answer of who votes now takes a round trip.
+   */
+  contact(): Promise<boolean>;
   /** The store is lost, cleared or not. */
   isLost(storeId: StoreId): boolean;
   /** These stores, with this node's own where it is among them, are a majority of the full members and of lost stores that were replaced. */
@@ -38,8 +43,9 @@ export interface Cluster {
  * flush        flush now, for `POST /flush`
  * health       what a node says of itself, for `/api/v1/cluster/health`
  * usage        what a node takes of each tenant, for limits that hold for the cluster
+ * progress     the number of a store's last commit
  */
-export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage";
+export type PeerMethod = "append" | "status" | "digest" | "identities" | "scan" | "release-pin" | "sealed" | "announce" | "arrival" | "flush" | "health" | "usage" | "progress";
 
 export interface PeerRequestOptions {
   readonly timeoutMs: number;

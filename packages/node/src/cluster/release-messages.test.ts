@@ -1,4 +1,4 @@
-/** The messages of flush and release: announce, status, flush, health. */
+/** The messages of flush and release, and of what a store remembers of others: announce, status, flush, health, progress. */
 import { createHash } from "node:crypto";
 import { CodedError, parseTenantId, seededRandom } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
@@ -6,6 +6,7 @@ import { expect } from "chai";
 import { ANNOUNCED_COUNT_MAX, openAnnouncement, packAnnouncement } from "./announce-message.ts";
 import { openFlushAnswer, openFlushRequest, packFlushAnswer, packFlushRequest } from "./flush-message.ts";
 import { openHealth, packHealth } from "./health-message.ts";
+import { openProgress, openProgressAnswer, packProgress, packProgressAnswer } from "./progress-message.ts";
 import { openStatusAnswer, openStatusRequest, packStatusAnswer, packStatusRequest, STATUS_COUNT_MAX } from "./status-message.ts";
 import type { RecordStatus } from "./status-message.ts";
 
@@ -34,6 +35,8 @@ const MESSAGES: readonly { readonly name: string; readonly bytes: Uint8Array; re
   { name: "flush request", bytes: packFlushRequest({ timeoutMs: 30_000 }), open: openFlushRequest, golden: "2e5e4e944c2638f5afb0b7169dcfd89b" },
   { name: "flush answer", bytes: packFlushAnswer({ segmentCount: 3, bytes: 4096 }), open: openFlushAnswer, golden: "bf796c7aa934240e611e9708f07b46e0" },
   { name: "health answer", bytes: packHealth(health), open: openHealth, golden: "597026ef4a8a8c41526d6ce49aef6969" },
+  { name: "progress request", bytes: packProgress(70_000), open: openProgress, golden: "d50f264fedc52c06843f1b24906255cd" },
+  { name: "progress answer", bytes: packProgressAnswer(2 ** 40), open: openProgressAnswer, golden: "45e41db51147d7406eb64e848c894241" },
 ];
 
 function codeOf(open: () => unknown): string {

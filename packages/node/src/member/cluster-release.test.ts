@@ -152,6 +152,21 @@ describe("flush, release and takeover", function () {
     expect([await world.inBucket([1]), await takeovers()]).deep.equal([[1], [0, 0, 0]]);
   });
 
+  // Seed 92119 of the simulator, three nodes and no fault: a flush was asked for while the write of rank 0 was under way.
+  it("a record that is on its way to the disk of rank 0 is left to it", async () => {
+    await world.put([1], ALL, ["b", "c"]);
+    let isWritten: () => void = () => {};
+    world.of("a").disk.onBatch = () => new Promise<void>((resolve) => (isWritten = resolve));
+    const arrival = world.put([1], ALL, ["a"]);
+    await world.pass(DUE_AFTER_MS + FLUSH_INTERVAL_MS);
+    expect([await world.inBucket([1]), await takeovers()]).deep.equal([[0], [0, 0, 0]]);
+    world.of("a").disk.onBatch = undefined;
+    isWritten();
+    await arrival;
+    await world.until(isFlushed, "it is flushed");
+    expect([await world.inBucket([1]), await takeovers()]).deep.equal([[1], [0, 0, 0]]);
+  });
+
   it("two that take over at once put two copies into the bucket, and both heads are empty", async () => {
     await world.put(VALUES, ALL);
     await world.kill("a");
@@ -387,5 +402,10 @@ describe("flush, release and takeover", function () {
     world.bucket.heal();
     await world.until(isFlushed, "it is flushed");
     expect([named("a"), named("b"), named("c")]).deep.equal([[[0, true]], [[0, true]], [[0, true]]]);
+    for (const name of ALL) {
+      await world.of(name).crash();
+      await world.of(name).start();
+    }
+    expect([named("a"), named("b"), named("c")], "after power loss").deep.equal([[[0, true]], [[0, true]], [[0, true]]]);
   });
 });

@@ -74,8 +74,11 @@ export class ClusterRelease {
     this.#audit = new Audit({ ...modules, releasedInto });
     this.matcher = new Matcher({ ...modules, memory, releasedInto, onRelease: (object, identities) => this.#audit.noteReleased(object, identities) });
     this.takeover = new Takeover(options, { ...modules, demand, matcher: this.matcher, takeOver: (identities) => flusher.takeOver(identities) });
-    const hurryTakeover = (): void => this.takeover.hurry();
-    this.storeFlush = new StoreFlush({ ...modules, demand, hurryTakeover });
+    const hurry = (): void => {
+      this.matcher.retryNow();
+      this.takeover.hurry();
+    };
+    this.storeFlush = new StoreFlush({ ...modules, demand, hurry });
     this.flush = new ClusterFlush({ cluster, storeFlush: this.storeFlush });
     this.health = new HealthService({ ...modules, takeover: this.takeover });
     this.#announcer = new Announcer({ ...modules, waiting: () => flusher.sealedHere(), onLearned: (keys) => this.matcher.noteLearned(keys) });
@@ -86,7 +89,7 @@ export class ClusterRelease {
       isFlushedBefore: (seq) => flusher.isFlushedBefore(seq),
       hurry: () => {
         flusher.hurry();
-        hurryTakeover();
+        hurry();
       },
     });
     this.#status = new StatusService({ ...modules, memory, releasedInto });

@@ -2,7 +2,7 @@
  * What this store says of records that others keep as well (`status`), so that they do not flush what is on its way to the bucket, or there already.
  *
  * What must stay true: "buffered" is said only of a record that this store flushes: of rank 0 by its own entry, or in a cut. Where two stores each take the other for rank 0,
- * neither says it, and the due times decide.
+ * neither says it, and the due times decide. One that is still on its way to this disk counts as if it were there: it is in a moment, or it is unknown when it is asked for again.
  *
  * Bound: an answer reads the identities of at most `SEALED_READS_MAX` sealed files that are not known; of the others it says nothing, and who asks finds them in the bucket.
  */
@@ -18,7 +18,7 @@ import type { ReleasedInto } from "../release/released-into.ts";
 import type { WindowMatches } from "../release/window-matches.ts";
 
 export interface StatusServiceModules {
-  readonly head: Pick<Head, "entry" | "storeId">;
+  readonly head: Pick<Head, "entry" | "pendingRank" | "storeId">;
   readonly releasedInto: Pick<ReleasedInto, "within">;
   readonly memory: MatchMemory;
   readonly local: Pick<LocalFiles, "source">;
@@ -52,8 +52,10 @@ export class StatusService {
   }
 
   #statusOf(identity: Uint8Array, matches: WindowMatches | undefined): RecordStatus {
-    const entry = this.#modules.head.entry(identity);
-    if (entry !== undefined) return { kind: entry.rank === 0 || entry.cutId !== undefined ? "buffered" : "held" };
+    const { head } = this.#modules;
+    const entry = head.entry(identity);
+    const rank = entry === undefined ? head.pendingRank(identity) : entry.rank;
+    if (rank !== undefined) return { kind: rank === 0 || entry?.cutId !== undefined ? "buffered" : "held" };
     const found = matches?.objectsWith(identity)[0];
     return found === undefined ? { kind: "unknown" } : { kind: "segment", segment: found.object };
   }

@@ -13,8 +13,8 @@ export interface StoreFlushModules {
   readonly head: Pick<Head, "nextSeq" | "oldestSeq" | "stats">;
   readonly flusher: Pick<Flusher, "flush" | "isFlushedBefore">;
   readonly demand: FlushDemand;
-  /** See `Takeover.hurry`. */
-  readonly hurryTakeover: () => void;
+  /** What others are to flush, or have flushed, is looked at now: see `Takeover.hurry` and `Matcher.retryNow`. */
+  readonly hurry: () => void;
   readonly clock: Clock;
 }
 
@@ -36,14 +36,14 @@ export class StoreFlush {
    * yet; it goes on in the background.
    */
   async flush(timeoutMs: number, signal: AbortSignal): Promise<FlushAnswer> {
-    const { clock, demand, flusher, head, hurryTakeover } = this.#modules;
+    const { clock, demand, flusher, head, hurry } = this.#modules;
     const seq = head.nextSeq;
     const endDemand = demand.add(seq);
     let wait: Wait | undefined;
     try {
       // What is not sealed or uploaded in time is named by the flusher.
       const own = flusher.flush(timeoutMs, signal);
-      hurryTakeover();
+      hurry();
       const done = new Promise<void>((resolve) => this.#waits.add((wait = { seq, resolve })));
       this.look();
       const lateError = (): CodedError => this.#timeoutError(timeoutMs);

@@ -89,7 +89,7 @@ export interface QueryScannerModules {
   /** Absent: the node has no cluster, and its own memory is all that is not in objects. */
   readonly heads?: ClusterHeads | undefined;
   /** Lists the bucket again, by a LIST that begins after the call. */
-  readonly refresh: (signal: AbortSignal) => Promise<void>;
+  readonly refresh: (signal: AbortSignal, fromMs: number) => Promise<void>;
   /** Bytes of segments that one query of the tenant may read; 0: any. Of several tenants the smallest holds. */
   readonly queryBytesMaxOf: (tenant: TenantId) => number;
   readonly quarantine: () => readonly QuarantinedSpan[];
@@ -163,7 +163,7 @@ export class QueryScanner {
         sources.heads?.release();
         pin.release();
       }
-      if (isVanished(again)) await this.#modules.refresh(signal);
+      if (isVanished(again)) await this.#modules.refresh(signal, scope.startMs);
     }
   }
 

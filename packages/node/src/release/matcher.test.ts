@@ -89,6 +89,34 @@ describe("matcher", () => {
     expect([before > 0, reads() - before, held()]).deep.equal([true, 0, [2]]);
   });
 
+  it("what could not be read is tried again at once where somebody waits for it", async () => {
+    await hold(1);
+    bucket.schedule(() => ({ kind: "status", status: 503 }));
+    await store(0, [1]).catch(() => undefined);
+    bucket.heal();
+    await store(0, [1]);
+    bucket.schedule(({ operation }) => (operation === "getRange" ? { kind: "status", status: 503 } : undefined));
+    matcher.look();
+    await settle();
+    await pass(clock, 20_000);
+    bucket.heal();
+    await settle();
+    expect(held(), "the next try is seconds away").deep.equal([1]);
+    matcher.retryNow();
+    await settle();
+    expect(held()).deep.equal([]);
+  });
+
+  it("an object that it has read in the bucket is no hearsay: that it vanished is noticed", async () => {
+    await hold(1, 2);
+    const key = await store(0, [1]);
+    matcher.look();
+    await settle();
+    await bucket.delete(key, never);
+    for (let list = 0; list < 3; list++) await catalog.refresh(never);
+    expect(catalog.gaps.map(({ gaps }) => gaps.holes)).deep.equal([[{ first: 0, last: 0 }]]);
+  });
+
   it("an object into which nothing was released is not named", async () => {
     await hold(2);
     await store(0, [1]);

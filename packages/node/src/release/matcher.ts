@@ -25,7 +25,7 @@ import type { MatchedObject, WindowMatches } from "./window-matches.ts";
 
 export interface MatcherModules {
   readonly head: Pick<Head, "collect" | "has" | "nextSeq" | "release" | "windows">;
-  readonly catalog: Pick<Catalog, "get" | "plan">;
+  readonly catalog: Pick<Catalog, "confirm" | "get" | "plan">;
   readonly source: ObjectSource;
   readonly memory: MatchMemory;
   readonly releasedInto: ReleasedInto;
@@ -87,6 +87,16 @@ export class Matcher {
   look(): void {
     this.#isLookDue = true;
     if (!this.#isLooking) void this.#look();
+  }
+
+  /** Tries again now what could not be read: somebody waits for it. The pauses between later tries are as they were. */
+  retryNow(): void {
+    for (const [key, failure] of this.#failures) {
+      if (failure.timer === undefined) continue;
+      failure.timer.cancel();
+      this.#retry(key, failure);
+    }
+    this.#readOn();
   }
 
   /** The catalog has learned of these objects. */
@@ -165,7 +175,7 @@ export class Matcher {
     // Before the head forgets them: a query in between is told of an object in which it finds nothing new, and no query finds a record nowhere.
     releasedInto.note(object);
     onRelease(object, identities);
-    const count = await head.release(identities);
+    const count = await head.release(identities, releasedInto.noteOf(object));
     this.#released.add({}, count);
     logger.debug("released", { key: object.key, records: count });
   }
@@ -244,6 +254,7 @@ export class Matcher {
         const range = { sizeBytes, read: (offset: number, lengthBytes: number, reading: AbortSignal) => source.read(object, offset, lengthBytes, reading) };
         const { footer, identities } = await readIdentityBytes(range, key, shared);
         checkMeta(object, footer.meta);
+        if (place === "bucket") this.#modules.catalog.confirm(key);
         return { object: { key, sizeBytes, meta: footer.meta, isUploaded: place === "bucket" }, identities };
       },
       signal,
@@ -283,7 +294,7 @@ export class Matcher {
   }
 
   async #readOne(object: CatalogEntry): Promise<void> {
-    const { catalog, clock, logger, memory } = this.#modules;
+    const { clock, logger, memory } = this.#modules;
     const { key } = object;
     const { signal } = this.#stopped;
     try {
@@ -294,11 +305,7 @@ export class Matcher {
       const failure = { count: (this.#failures.get(key)?.count ?? 0) + 1, timer: undefined as Timer | undefined };
       const waitMs = retryDelayMs(failure.count, RETRY);
       failure.timer = clock.after(waitMs, () => {
-        failure.timer = undefined;
-        const known = catalog.get(key);
-        // A LIST has shown that it is not there.
-        if (known === undefined) this.#failures.delete(key);
-        else this.#enqueue(known);
+        this.#retry(key, failure);
         this.#readOn();
       });
       this.#failures.set(key, failure);
@@ -307,6 +314,14 @@ export class Matcher {
       this.#reading.delete(key);
       this.#readOn();
     }
+  }
+
+  #retry(key: string, failure: Failure): void {
+    failure.timer = undefined;
+    const known = this.#modules.catalog.get(key);
+    // A LIST has shown that it is not there.
+    if (known === undefined) this.#failures.delete(key);
+    else this.#enqueue(known);
   }
 }
 

@@ -62,4 +62,67 @@ describe("released into", () => {
     expect(ordinals(["a"], 0, 0)).deep.equal([]);
     expect(released.sinceMs).above(notedMs);
   });
+
+  describe("after a restart", () => {
+    let disk: Map<string, Uint8Array>;
+    beforeEach(() => {
+      disk = new Map();
+      released = new ReleasedInto({ countMax: 3, found: { entries: disk, isWhole: true } }, { clock });
+    });
+    /** As a batch of the head. */
+    const leave = (object: HeardObject): void => {
+      released.note(object);
+      const { key, bytes, forgotten } = released.noteOf(object);
+      for (const old of forgotten) disk.delete(old);
+      disk.set(key, bytes);
+    };
+    const restart = (isWhole = true): void => {
+      released = new ReleasedInto({ countMax: 3, found: { entries: disk, isWhole } }, { clock });
+    };
+    /** How far back it says that it remembers. */
+    const remembersMs = (): number => clock.monotonicMs() - released.sinceMs;
+
+    it("it names what the disk has, and remembers as far back as before", () => {
+      expect(remembersMs(), "nothing has left a new store").equal(24 * HOUR_MS - 600_000);
+      leave(segment(1));
+      leave(segment(2, { hour: 1 }));
+      restart();
+      expect([ordinals(["a"], 0, 1), remembersMs()]).deep.equal([[1, 2], 24 * HOUR_MS - 600_000]);
+      expect(released.within(["a"], 0, 0)).deep.equal([segment(1)]);
+    });
+
+    it("a block is named with its sources", () => {
+      const { meta } = segment(1);
+      const block = { key: "v1/a/block", sizeBytes: 7, isUploaded: true, meta: { ...meta, level: 1, recordCount: 9, sources: [{ storeId: "0f".repeat(16), firstOrdinal: 1, lastOrdinal: 8 }] } };
+      leave(block);
+      restart();
+      expect(released.within(["a"], 0, 0)).deep.equal([block]);
+    });
+
+    it("what was forgotten leaves the disk with the next note", () => {
+      for (const ordinal of [1, 2, 3, 4]) leave(segment(ordinal));
+      expect(disk.size).equal(3);
+      released.forget(segment(2).key);
+      leave(segment(5));
+      expect([...disk.keys()]).deep.equal([segment(3).key, segment(4).key, segment(5).key]);
+    });
+
+    it("it begins anew where the disk may lack a note, is at its bound, has noise, or seems a day old", () => {
+      leave(segment(1));
+      restart(false);
+      expect([ordinals(["a"], 0, 0), remembersMs()], "still named").deep.equal([[1], 0]);
+      leave(segment(2));
+      leave(segment(3));
+      restart();
+      expect([ordinals(["a"], 0, 0), remembersMs()], "at its bound").deep.equal([[1, 2, 3], 0]);
+      disk.delete(segment(3).key);
+      disk.set(segment(2).key, Uint8Array.of(1, 2));
+      restart();
+      expect([ordinals(["a"], 0, 0), remembersMs()], "noise").deep.equal([[1], 0]);
+      disk.delete(segment(2).key);
+      clock.advance(25 * HOUR_MS);
+      restart();
+      expect([ordinals(["a"], 0, 0), remembersMs()], "a day old").deep.equal([[], 0]);
+    });
+  });
 });

@@ -2,21 +2,31 @@
  * The objects into which this store released or sealed records: a query whose plan lacks one of them would find the records neither there nor here, so the
  * digest round names them (design 10.2).
  *
- * What must stay true: an object is noted in the turn in which the head forgets its records. After a restart nothing is remembered: `sinceMs` says so, and a
- * reader that has not listed the bucket since then lists first.
+ * What must stay true: an object is noted in the turn in which the head forgets its records, and on disk in the batch in which it does (`noteOf`). So after a restart the
+ * store names it again, and the answer does not depend on whether a LIST shows it already. Where the notes of the disk may lack one, the memory begins anew: `sinceMs`
+ * says so, and a reader that has not listed the bucket since then lists first.
  *
- * Bound: 24 h and `countMax` objects, some 700 bytes each. At the bound those noted longest ago are forgotten, and `sinceMs` moves on to their time. A segment that waits for
- * its upload is not forgotten: no LIST shows it. The disk budget bounds how many there are.
+ * Bound: 24 h and `countMax` objects, some 700 bytes each in memory and 500 on disk. At the bound those noted longest ago are forgotten, and `sinceMs` moves on: after 24 h to a
+ * time after which a LIST shows them for sure, at `countMax` to their own time, so that there a LIST must not be late. A segment that waits for its upload is not forgotten: no
+ * LIST shows it. The disk budget bounds how many there are.
  */
 import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
+import type { FoundNotes, LeavingNote } from "@pyromesh/head";
+import { decodeObjectNote, encodeObjectNote } from "./object-note.ts";
 
 export interface ReleasedIntoOptions {
   readonly countMax?: number;
+  /** What the disk has, of an earlier process. Absent: nothing is known of what left before. */
+  readonly found?: FoundNotes;
 }
 
 const COUNT_MAX = 50_000;
 const KEPT_MS = 24 * 3_600_000;
+/** How long after its put a LIST may not show an object yet: S3 shows it at once, and what copies a bucket or stands before it may be late. */
+const LIST_LATE_MS_MAX = 600_000;
+/** Notes that one write takes from the disk. What is left goes with the next. */
+const ERASED_COUNT_MAX = 256;
 
 interface Noted {
   readonly object: HeardObject;
@@ -30,18 +40,20 @@ export class ReleasedInto {
   readonly #noted = new Map<string, Noted>();
   /** Keys by tenant and window. */
   readonly #windows = new Map<string, Map<number, Set<string>>>();
-  #sinceMs: number;
+  /** Keys of which the disk may have a note that is needed no more. */
+  readonly #erasable = new Set<string>();
+  #sinceMs = -Infinity;
 
-  constructor({ countMax = COUNT_MAX }: ReleasedIntoOptions, { clock }: { readonly clock: Clock }) {
+  constructor({ countMax = COUNT_MAX, found }: ReleasedIntoOptions, { clock }: { readonly clock: Clock }) {
     this.#clock = clock;
     this.#countMax = countMax;
-    this.#sinceMs = clock.monotonicMs();
+    if (found === undefined || !this.#restore(found)) this.#sinceMs = clock.monotonicMs();
   }
 
   /** By this node's monotonic clock: every object into which records went since then is remembered. */
   get sinceMs(): number {
     this.#expire();
-    return this.#sinceMs;
+    return Math.max(this.#sinceMs, this.#clock.monotonicMs() - KEPT_MS + LIST_LATE_MS_MAX);
   }
 
   get count(): number {
@@ -50,28 +62,27 @@ export class ReleasedInto {
 
   /** Again for an object that takes more records, or that was uploaded meanwhile. */
   note(object: HeardObject): void {
-    this.forget(object.key);
-    this.#noted.set(object.key, { object, atMs: this.#clock.monotonicMs() });
-    const { tenant, windowStartMs } = object.meta;
-    let windows = this.#windows.get(tenant);
-    if (windows === undefined) this.#windows.set(tenant, (windows = new Map()));
-    const keys = windows.get(windowStartMs);
-    if (keys === undefined) windows.set(windowStartMs, new Set([object.key]));
-    else keys.add(object.key);
+    this.#remove(object.key);
+    this.#erasable.delete(object.key);
+    this.#add(object, this.#clock.monotonicMs());
     this.#expire();
+  }
+
+  /** What the disk keeps of an object of the bucket. It goes into the batch in which records leave for the object: `Head.release`, `Head.unseal`. */
+  noteOf(object: HeardObject): LeavingNote {
+    const forgotten: string[] = [];
+    for (const key of this.#erasable) {
+      if (forgotten.length >= ERASED_COUNT_MAX) break;
+      if (key !== object.key) forgotten.push(key);
+    }
+    // Where the batch is refused they stay on disk, and the next start finds them again.
+    for (const key of forgotten) this.#erasable.delete(key);
+    return { key: object.key, bytes: encodeObjectNote({ object, atMs: Math.floor(this.#clock.nowMs()) }), forgotten };
   }
 
   /** It can be planned no more: the segment was lost, and the bucket says so by a mark. */
   forget(key: string): void {
-    const noted = this.#noted.get(key);
-    if (noted === undefined) return;
-    this.#noted.delete(key);
-    const { tenant, windowStartMs } = noted.object.meta;
-    const windows = this.#windows.get(tenant);
-    const keys = windows?.get(windowStartMs);
-    keys?.delete(key);
-    if (keys?.size === 0) windows?.delete(windowStartMs);
-    if (windows?.size === 0) this.#windows.delete(tenant);
+    if (this.#remove(key)) this.#erasable.add(key);
   }
 
   /** All that are remembered, the one noted longest ago first. */
@@ -90,6 +101,53 @@ export class ReleasedInto {
       }
     }
     return found;
+  }
+
+  /**
+   * Takes in what the disk has. False where the notes may lack an object of the last 24 h. The monotonic clock begins anew with a process or a machine, so ages are by the
+   * wall clock: one that seems older than 24 h may be due to a wrong clock.
+   */
+  #restore({ entries, isWhole }: FoundNotes): boolean {
+    const [nowMs, wallMs] = [this.#clock.monotonicMs(), this.#clock.nowMs()];
+    const found: Noted[] = [];
+    let isSound = isWhole && entries.size < this.#countMax;
+    for (const [key, bytes] of entries) {
+      try {
+        const { object, atMs } = decodeObjectNote(bytes);
+        found.push({ object, atMs: nowMs - Math.max(0, wallMs - atMs) });
+      } catch {
+        isSound = false; // of a later version, or not what was written
+        this.#erasable.add(key);
+      }
+    }
+    found.sort((a, b) => a.atMs - b.atMs);
+    for (const { object, atMs } of found) this.#add(object, atMs);
+    const count = this.#noted.size;
+    this.#expire();
+    return isSound && this.#noted.size === count;
+  }
+
+  #add(object: HeardObject, atMs: number): void {
+    this.#noted.set(object.key, { object, atMs });
+    const { tenant, windowStartMs } = object.meta;
+    let windows = this.#windows.get(tenant);
+    if (windows === undefined) this.#windows.set(tenant, (windows = new Map()));
+    const keys = windows.get(windowStartMs);
+    if (keys === undefined) windows.set(windowStartMs, new Set([object.key]));
+    else keys.add(object.key);
+  }
+
+  #remove(key: string): boolean {
+    const noted = this.#noted.get(key);
+    if (noted === undefined) return false;
+    this.#noted.delete(key);
+    const { tenant, windowStartMs } = noted.object.meta;
+    const windows = this.#windows.get(tenant);
+    const keys = windows?.get(windowStartMs);
+    keys?.delete(key);
+    if (keys?.size === 0) windows?.delete(windowStartMs);
+    if (windows?.size === 0) this.#windows.delete(tenant);
+    return true;
   }
 
   #expire(): void {

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "@pyromesh/base";
 import type { HeardObject } from "@pyromesh/block";
+import type { FoundNotes, LeavingNote } from "@pyromesh/head";
 import { MatchMemory } from "./match-memory.ts";
 import { ReleasedInto } from "./released-into.ts";
 import type { SegmentListener } from "../background/segment-listener.ts";
@@ -11,6 +12,8 @@ import type { SegmentListener } from "../background/segment-listener.ts";
 export interface SegmentMemoryOptions {
   /** Of the memory of identities. 0: none are kept, as on a node that is alone and is asked for none. */
   readonly identityBytesMax: number;
+  /** What the disk remembers of earlier processes. Absent: nothing is known of what left before. */
+  readonly found?: FoundNotes;
 }
 
 export class SegmentMemory implements SegmentListener {
@@ -19,8 +22,8 @@ export class SegmentMemory implements SegmentListener {
   readonly #keepsIdentities: boolean;
   readonly #listeners: ((segment: HeardObject) => void)[] = [];
 
-  constructor({ identityBytesMax }: SegmentMemoryOptions, modules: { readonly clock: Clock }) {
-    this.releasedInto = new ReleasedInto({}, modules);
+  constructor({ identityBytesMax, ...options }: SegmentMemoryOptions, modules: { readonly clock: Clock }) {
+    this.releasedInto = new ReleasedInto(options, modules);
     this.matches = new MatchMemory({ bytesMax: identityBytesMax });
     this.#keepsIdentities = identityBytesMax > 0;
   }
@@ -36,6 +39,10 @@ export class SegmentMemory implements SegmentListener {
 
   uploaded(segment: HeardObject): void {
     this.#note(segment);
+  }
+
+  noteOf(segment: HeardObject): LeavingNote {
+    return this.releasedInto.noteOf(segment);
   }
 
   renamed(fromKey: string, segment: HeardObject): void {

@@ -138,7 +138,9 @@ export class FakeCluster implements Cluster {
   readonly #listeners = new Set<(view: ClusterView) => void>();
   readonly #handlers = new Map<PeerMethod, PeerHandler>();
   #view: ClusterView;
-  isInContact = true;
+  #isInContact = true;
+  /** Set: contact was lost a moment ago, and who asks for it waits. */
+  #contactWait: { readonly outcome: Promise<boolean>; readonly resolve: (isInContact: boolean) => void } | undefined;
   /** What was noted, in order. */
   readonly held: number[] = [];
   readonly flushed: { readonly storeId: StoreId; readonly incarnation: number }[] = [];
@@ -165,6 +167,29 @@ export class FakeCluster implements Cluster {
   updateMember(name: string, change: Partial<Member>): void {
     const members = this.#view.members.map((member) => (member.name === name ? { ...member, ...change } : member));
     this.update({ members, self: members.find((member) => member.name === this.#view.self.name)! });
+  }
+
+  get isInContact(): boolean {
+    return this.#isInContact;
+  }
+
+  /** False: it has been out of contact for long. */
+  set isInContact(isInContact: boolean) {
+    this.#isInContact = isInContact;
+    this.#contactWait?.resolve(isInContact);
+    this.#contactWait = undefined;
+  }
+
+  /** Contact is lost now: who asks for it waits until it is set again. */
+  loseContact(): void {
+    this.#isInContact = false;
+    let resolve!: (isInContact: boolean) => void;
+    const outcome = new Promise<boolean>((settle) => (resolve = settle));
+    this.#contactWait = { outcome, resolve };
+  }
+
+  contact(): Promise<boolean> {
+    return this.#contactWait?.outcome ?? Promise.resolve(this.#isInContact);
   }
 
   onChange(listener: (view: ClusterView) => void): () => void {

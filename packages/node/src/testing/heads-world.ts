@@ -14,7 +14,7 @@ import type { Answer } from "@pyromesh/api";
 import { Metrics, silentLogger, toHex } from "@pyromesh/base";
 import type { TenantId } from "@pyromesh/base";
 import { buildSegment, Catalog, describeGap, MemoryBucket, ObjectReader, parseObjectKey, PlacedSource, segmentKey } from "@pyromesh/block";
-import type { SegmentMeta } from "@pyromesh/block";
+import type { SegmentKey, SegmentMeta } from "@pyromesh/block";
 import { FaultyBucket } from "@pyromesh/block/testing";
 import { Head } from "@pyromesh/head";
 import { MemoryCheckpoint, MemoryDisk, MemoryFile } from "@pyromesh/head/testing";
@@ -204,7 +204,6 @@ export class StoreMember {
     const compute = (this.#compute = this.#world.makeCompute());
     const generations = (this.#generations = new Generations((generation) => compute.drop(generation)));
     const catalog = (this.catalog = new Catalog({}, { bucket, logger: silentLogger }));
-    const releasedInto = (this.releasedInto = new ReleasedInto({}, { clock }));
     this.#listBeganMs = -Infinity;
     const opening = Head.open(
       { diskBudgetBytes: 2 ** 30, gatherMsMax: 0 },
@@ -231,6 +230,7 @@ export class StoreMember {
         await compute.settle();
       }),
     );
+    const releasedInto = (this.releasedInto = new ReleasedInto({ found: await this.#world.run(this.head.beginNotes()) }, { clock }));
     for (const { key, bytes } of this.head.sealed()) this.#noteSealed(key, Number(Buffer.from(bytes).toString()));
     const head = this.head;
     const storeId = toHex(head.storeId);
@@ -290,6 +290,11 @@ export class StoreMember {
     this.#world.cluster.resume(this.name);
   }
 
+  /** It ran alone for a while, and noted nothing. */
+  forgetNotes(): Promise<void> {
+    return this.#world.run(this.head.endNotes());
+  }
+
   get storeId(): string {
     return toHex(this.head.storeId);
   }
@@ -334,7 +339,7 @@ export class StoreMember {
     await this.#world.run(this.#world.bucket.put(sealed.key, bytes, {}, never));
     this.catalog.replace({ ...entry, place: "bucket" });
     this.#noted(sealed.key, entry.sizeBytes, true);
-    await this.#world.run(this.head.unseal(sealed.key));
+    await this.#world.run(this.head.unseal(sealed.key, this.releasedInto.noteOf(toldSegment(parseSegment(sealed.key), { sizeBytes: entry.sizeBytes, isUploaded: true }))));
     return true;
   }
 
@@ -365,16 +370,20 @@ export class StoreMember {
   }
 
   #noteSealed(key: string, sizeBytes: number): void {
-    const named = parseObjectKey(key);
-    if (named?.kind !== "segment") throw new Error(`${key} is no segment`);
+    const named = parseSegment(key);
     this.catalog.add({ key, meta: named, sizeBytes, place: "local", path: this.files.pathOf(key) });
     this.#noted(key, sizeBytes, false);
   }
 
   #noted(key: string, sizeBytes: number, isUploaded: boolean): void {
-    const named = parseObjectKey(key);
-    if (named?.kind === "segment") this.releasedInto.note(toldSegment(named, { sizeBytes, isUploaded }));
+    this.releasedInto.note(toldSegment(parseSegment(key), { sizeBytes, isUploaded }));
   }
+}
+
+function parseSegment(key: string): SegmentKey {
+  const named = parseObjectKey(key);
+  if (named?.kind !== "segment") throw new Error(`${key} is no segment`);
+  return named;
 }
 
 export function serviceOf(number: number): string {

@@ -192,10 +192,11 @@ export class ReleaseMember {
     });
     for (const { cutId, isTakeover } of this.head.cuts()) if (isTakeover) generations.leave(cutId);
     compute.readBackFrom(rowSource(this.head, generations));
+    const found = await this.head.beginNotes();
     cluster.updateMember(this.name, { storeId: toHex(this.head.storeId), bootId: `boot ${this.#startCount} of ${this.name}` });
 
     this.catalog = new Catalog({}, { bucket, logger: silentLogger });
-    this.segments = new SegmentMemory({ identityBytesMax: 2 ** 20 }, modules);
+    this.segments = new SegmentMemory({ identityBytesMax: 2 ** 20, found }, modules);
     this.flusher = new Flusher({ intervalMs: FLUSH_INTERVAL_MS, sizeBytes: 2 ** 26 }, { ...modules, head: this.head, compute, bucket, local, catalog: this.catalog, generations, listener: this.segments, uploadClock: clock });
     for (const segment of this.head.sealed()) this.flusher.resumeSealed(segment);
     this.release = new ClusterRelease(

@@ -3,6 +3,7 @@
  * replicator of its own. Records are synced when the test says so, or at once.
  */
 import { CodedError, Metrics, silentLogger, toHex } from "@pyromesh/base";
+import type { Caller } from "@pyromesh/api";
 import type { EncodedRecord } from "@pyromesh/profile";
 import { AppendHandler } from "../cluster/append-handler.ts";
 import { AppendSenders } from "../cluster/append-senders.ts";
@@ -13,6 +14,8 @@ import type { PlacementLimits } from "../write/placement.ts";
 import { Replicator } from "../write/replicator.ts";
 import type { Keeping } from "../write/replicator.ts";
 import type { FakeCluster, FakeClusterWorld } from "./fake-cluster.ts";
+
+const NOBODY_LEAVES: Caller = { throwIfAborted: () => {} };
 
 export interface HeldRecord {
   readonly record: EncodedRecord;
@@ -39,7 +42,8 @@ export class StoreNode {
     readRecord: async (identity) => this.held.get(toHex(identity))?.record,
   };
 
-  constructor(world: FakeClusterWorld, name: string) {
+  /** `patienceMs`: of its replicator; 0: it waits for nothing to pass. */
+  constructor(world: FakeClusterWorld, name: string, { patienceMs = 0 }: { readonly patienceMs?: number } = {}) {
     this.name = name;
     this.cluster = world.of(name);
     const { cluster, head, metrics } = this;
@@ -56,15 +60,15 @@ export class StoreNode {
       this.unkept.push({ identity: toHex(identity), member });
       this.hints.note(identity, member);
     };
-    this.replicator = new Replicator({ cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
+    this.replicator = new Replicator({ patienceMs }, { cluster, head, placement: this.placement, senders: this.senders, onUnkept, clock: world.clock, metrics });
     const handler = new AppendHandler({}, { cluster, head, floorOf: () => 0, refusesBecause: () => undefined, clock: world.clock, logger: silentLogger, metrics });
     cluster.peers.handle("append", (from, body) => handler.handle(from, body));
   }
 
   /** As a push does: the bytes of the record are overwritten as soon as it says that nobody reads them. */
-  async push(record: EncodedRecord): Promise<"kept" | CodedError> {
+  async push(record: EncodedRecord, caller: Caller = NOBODY_LEAVES): Promise<"kept" | CodedError> {
     const lent = { ...record, bytes: record.bytes.slice() };
-    const keeping: Keeping = this.replicator.keep(lent);
+    const keeping: Keeping = this.replicator.keep(lent, caller);
     const outcome = await keeping.kept.then(
       () => "kept" as const,
       (thrown: unknown) => {
@@ -74,6 +78,7 @@ export class StoreNode {
     );
     if (keeping.unread === undefined) lent.bytes.fill(0);
     else void keeping.unread.then(() => lent.bytes.fill(0));
+    if (outcome === "kept" && !this.cluster.isInContact) await this.cluster.contact();
     return outcome === "kept" && !this.cluster.isInContact ? new CodedError({ code: "OUT_OF_CONTACT", kind: "unavailable", message: "" }) : outcome;
   }
 

@@ -1,9 +1,11 @@
 import { CodedError, toHex, unavailable } from "@pyromesh/base";
 import { ManualClock } from "@pyromesh/base/testing";
 import type { EncodedRecord } from "@pyromesh/profile";
+import type { ClusterView } from "@pyromesh/ring";
 import { verifiedRecord } from "@pyromesh/profile";
 import { expect } from "chai";
 import fc from "fast-check";
+import { decodeAppend } from "../cluster/append-message.ts";
 import { FakeClusterWorld, pass, recordOf, StoreNode } from "../testing/index.ts";
 
 interface World {
@@ -17,10 +19,10 @@ interface World {
 
 const started: StoreNode[] = [];
 
-function worldOf(names: readonly string[], replication?: number): World {
+function worldOf(names: readonly string[], replication?: number, { patienceMs = 0 }: { readonly patienceMs?: number } = {}): World {
   const clock = new ManualClock();
   const cluster = new FakeClusterWorld(names, { clock, ...(replication === undefined ? {} : { replication }) });
-  const nodes = new Map(names.map((name) => [name, new StoreNode(cluster, name)]));
+  const nodes = new Map(names.map((name) => [name, new StoreNode(cluster, name, { patienceMs })]));
   started.push(...nodes.values());
   const of = (name: string): StoreNode => nodes.get(name)!;
   return { clock, cluster, nodes, of, holders: (record) => names.filter((name) => of(name).has(record)) };
@@ -274,6 +276,155 @@ describe("replicator: members that fail", () => {
   });
 });
 
+describe("replicator: what passes by itself", () => {
+  const PATIENCE_MS = 2_000;
+  const patientWorld = (names: readonly string[] = ["a", "b", "c"]): World => worldOf(names, undefined, { patienceMs: PATIENCE_MS });
+  const lost = (world: World, name: string): Partial<ClusterView> => ({
+    lostStores: [{ member: name, storeId: world.cluster.storeIdOf(name), incarnation: 1, acksHeld: 2, isCleared: false, isReplaced: false, fencedBy: [], flushedBy: [] }],
+  });
+  /** The outcome and how long it took, by the clock that the test moves. */
+  const pushed = async (world: World, record: EncodedRecord, { afterMs = 0, then = () => {} }: { readonly afterMs?: number; readonly then?: () => void } = {}): Promise<readonly [string, number]> => {
+    const sentMs = world.clock.monotonicMs();
+    let outcome: readonly [string, number] | undefined;
+    void world.of("a").push(record).then((ended) => (outcome = [codeOf(ended), world.clock.monotonicMs() - sentMs]));
+    await pass(world.clock, afterMs);
+    then();
+    for (let passedMs = afterMs; outcome === undefined && passedMs < 10_000; passedMs += 10) await pass(world.clock, 10);
+    return outcome!;
+  };
+  afterEach(() => {
+    for (const node of started.splice(0)) node.stop();
+  });
+
+  it("a list that names a store that another one knows as lost is made anew within the push, before this node has heard of the loss", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "c");
+    world.cluster.of("b").update(lost(world, "c"));
+    const record = recordOf({ series: 1 });
+    const [outcome, tookMs] = await pushed(world, record);
+    expect(outcome).equal("kept");
+    expect(tookMs).below(300);
+    expect(world.of("b").held.get(toHex(record.identity))!.stores.map(toHex), "b keeps it under a list without the lost store").not.include(world.cluster.storeIdOf("c"));
+  });
+
+  it("a store that another one still takes for lost, and that has just begun anew, costs no push: b hears of its return a moment later", async () => {
+    const world = patientWorld();
+    world.cluster.of("b").update(lost(world, "c"));
+    world.cluster.of("c").isInContact = false;
+    const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 250, then: () => world.cluster.of("b").update({ lostStores: [] }) });
+    expect(outcome).equal("kept");
+    expect(tookMs).below(1_000);
+  });
+
+  it("a store that is out of contact for a moment says so when it is in contact again, and not before", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "c");
+    world.cluster.of("b").loseContact();
+    const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 700, then: () => (world.cluster.of("b").isInContact = true) });
+    expect([outcome, tookMs < 720, tookMs >= 700]).deep.equal(["kept", true, true]);
+  });
+
+  it("this node itself likewise", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "c");
+    world.cluster.of("a").loseContact();
+    const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }), { afterMs: 700, then: () => (world.cluster.of("a").isInContact = true) });
+    expect([outcome, tookMs < 720, tookMs >= 700]).deep.equal(["kept", true, true]);
+  });
+
+  it("a link that is made anew costs no push", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "b");
+    world.cluster.cut("a", "c");
+    const record = recordOf({ series: 1 });
+    const [outcome, tookMs] = await pushed(world, record, { afterMs: 600, then: () => world.cluster.heal() });
+    expect(outcome).equal("kept");
+    expect(tookMs).below(1_300);
+    await turn();
+    for (const name of world.holders(record)) expect(verifiedRecord(world.of(name).held.get(toHex(record.identity))!.record.bytes).identity).deep.equal(record.identity);
+  });
+
+  it("members that a view has lost for a moment are waited for", async () => {
+    const world = patientWorld();
+    for (const name of ["b", "c"]) world.cluster.of("a").updateMember(name, { state: "dead" });
+    const [outcome] = await pushed(world, recordOf({ series: 1 }), { afterMs: 500, then: () => world.cluster.of("a").updateMember("b", { state: "active" }) });
+    expect(outcome).equal("kept");
+  });
+
+  it("what does not pass is refused after two seconds, and says why", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "b");
+    world.cluster.cut("a", "c");
+    const [outcome, tookMs] = await pushed(world, recordOf({ series: 1 }));
+    expect(outcome).equal("NOT_ENOUGH_ACKS");
+    expect(tookMs).within(PATIENCE_MS, PATIENCE_MS + 700);
+  });
+
+  it("who is full or busy is not asked again, and a node that has been out of contact for long waits for nothing", async () => {
+    const world = patientWorld();
+    for (const name of ["b", "c"]) world.of(name).onSync = () => Promise.reject(unavailable("HEAD_FULL", "no room"));
+    expect(await pushed(world, recordOf({ series: 1 }))).deep.equal(["NOT_ENOUGH_ACKS", 10]);
+    const cutOff = patientWorld();
+    for (const name of ["b", "c"]) cutOff.cluster.cut("a", name);
+    cutOff.cluster.of("a").isInContact = false;
+    const [outcome, tookMs] = await pushed(cutOff, recordOf({ series: 1 }));
+    expect([outcome, tookMs <= 110]).deep.equal(["NOT_ENOUGH_ACKS", true]);
+  });
+
+  it("a caller that leaves ends the waiting of its push", async () => {
+    const world = patientWorld();
+    world.cluster.cut("a", "b");
+    world.cluster.cut("a", "c");
+    const left = new AbortController();
+    let outcome: string | undefined;
+    void world.of("a").push(recordOf({ series: 1 }), left.signal).then((ended) => (outcome = codeOf(ended)));
+    await pass(world.clock, 350);
+    left.abort();
+    await pass(world.clock, 500);
+    expect(outcome).equal("NOT_ENOUGH_ACKS");
+  });
+
+  it("no more records wait than their count and bytes allow: further ones fail at once, and room that was given back is used", async () => {
+    for (const [sizeBytes, waitingMax] of [[100, 1_024], [1_000_000, 16]] as const) {
+      const world = patientWorld();
+      world.cluster.cut("a", "b");
+      world.cluster.cut("a", "c");
+      for (let round = 0; round < 2; round++) {
+        const codes: string[] = [];
+        for (let series = 0; series < waitingMax + 50; series++) void world.of("a").push(recordOf({ series, sizeBytes })).then((ended) => codes.push(codeOf(ended)));
+        await pass(world.clock, 10);
+        expect(codes.length, `${sizeBytes} bytes each, round ${round}`).within(50, 55);
+        await pass(world.clock, 10_000);
+        expect(codes).length(waitingMax + 50);
+      }
+    }
+  });
+
+  it("the ack of a store that the latest list does not name does not count: nobody who keeps the record under that list has looked whether it is lost", async () => {
+    const world = patientWorld(["a", "b", "c", "d", "e"]);
+    const { cluster } = world;
+    const record = Array.from({ length: 100 }, (_, series) => recordOf({ series })).find((each) => !world.of("a").placement.of(each).ranks.some(({ isSelf }) => isSelf))!;
+    const [first, ...rest] = world.of("a").placement.of(record).ranks.map(({ member }) => member);
+    const other = ["b", "c", "d", "e"].find((name) => name !== first && !rest.includes(name))!;
+    for (const name of [...rest, other]) cluster.cut("a", name);
+    world.of("a").onSync = () => Promise.reject(unavailable("OUT_OF_CONTACT", "for the test"));
+    let outcome: string | undefined;
+    void world.of("a").push(record).then((ended) => (outcome = codeOf(ended)));
+    await pass(world.clock, 50);
+    expect(world.holders(record)).deep.equal([first]);
+    // It leaves, so lists do not name it any more. One of the others is reached again.
+    cluster.of("a").updateMember(first!, { state: "leaving" });
+    cluster.heal();
+    for (const name of rest) cluster.cut("a", name);
+    await pass(world.clock, 1_200);
+    expect(world.holders(record)).have.members([first, other]);
+    expect(outcome, "two stores keep it, and only one of them is in the latest list").equal(undefined);
+    cluster.heal();
+    await pass(world.clock, 1_000);
+    expect(outcome).equal("kept");
+  });
+});
+
 describe("replicator: batches", () => {
   afterEach(() => {
     for (const node of started.splice(0)) node.stop();
@@ -340,13 +491,72 @@ describe("replicator: batches", () => {
   });
 });
 
+describe("replicator: pushes that are being made ready", () => {
+  afterEach(() => {
+    for (const node of started.splice(0)) node.stop();
+  });
+
+  const requestsOf = (world: World, name: string): number[] => {
+    const counts: number[] = [];
+    const { peers } = world.of(name).cluster;
+    const request = peers.request.bind(peers);
+    peers.request = (member, method, body, options) => {
+      if (method === "append" && member === "b") counts.push(decodeAppend(body).length);
+      return request(member, method, body, options);
+    };
+    return counts;
+  };
+
+  it("records wait for those of pushes that were announced, and go with them in one request", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    const { senders } = world.of("a");
+    senders.announce();
+    senders.announce();
+    const first = world.of("a").push(recordOf({ series: 1 }));
+    senders.arrived();
+    await turn();
+    expect(counts).deep.equal([]);
+    const second = world.of("a").push(recordOf({ series: 2 }));
+    senders.arrived();
+    expect(await Promise.all([first, second])).deep.equal(["kept", "kept"]);
+    expect(counts).deep.equal([2]);
+  });
+
+  it("a push that is alone waits for nothing", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    const { senders } = world.of("a");
+    senders.announce();
+    const pushed = world.of("a").push(recordOf({ series: 1 }));
+    senders.arrived();
+    expect(await pushed).equal("kept");
+    expect(counts).deep.equal([1]);
+  });
+
+  it("an announced push that does not come holds others up for 4 ms, and no more than seven of them", async () => {
+    const world = worldOf(["a", "b", "c"]);
+    const counts = requestsOf(world, "a");
+    world.of("a").senders.announce();
+    const one = world.of("a").push(recordOf({ series: 1 }));
+    await pass(world.clock, 3);
+    expect(counts).deep.equal([]);
+    await pass(world.clock, 1);
+    expect(counts).deep.equal([1]);
+    expect(await one).equal("kept");
+    const eight = Array.from({ length: 8 }, (_, index) => world.of("a").push(recordOf({ series: 2 + index })));
+    expect(await Promise.all(eight)).deep.equal(eight.map(() => "kept"));
+    expect(counts).deep.equal([1, 8]);
+  });
+});
+
 describe("replicator: what 200 means", () => {
   const NAMES = ["a", "b", "c", "d", "e"];
   afterEach(() => {
     for (const node of started.splice(0)) node.stop();
   });
 
-  it("whatever fails, a push that is kept is synced by as many distinct stores as must ack", async () => {
+  for (const patienceMs of [0, 2_000]) it(`whatever fails, a push that is kept is synced by as many distinct stores as must ack, with a patience of ${patienceMs} ms`, async () => {
     const step = fc.oneof(
       { weight: 6, arbitrary: fc.record({ kind: fc.constant("push" as const), node: fc.constantFrom(...NAMES), series: fc.nat(20) }) },
       fc.record({ kind: fc.constantFrom("cut", "cutOneWay") as fc.Arbitrary<"cut" | "cutOneWay">, a: fc.constantFrom(...NAMES), b: fc.constantFrom(...NAMES) }),
@@ -357,7 +567,7 @@ describe("replicator: what 200 means", () => {
     );
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
-        const world = worldOf(NAMES, 3);
+        const world = worldOf(NAMES, 3, { patienceMs });
         const losing = new Set<string>();
         world.cluster.onAnswer = (from) => {
           if (losing.has(from)) throw unavailable("PEER_UNREACHABLE", "the answer is lost");

@@ -113,6 +113,32 @@ describe("write health", () => {
     expect(health.refusesBecause).to.equal(undefined);
   });
 
+  it("looks at a disk with plenty of room every 5 s, and each second again once there is less, or a write was refused", async () => {
+    const looks: number[] = [];
+    let bytes = 2000 * MIB;
+    const measureDisk = () => {
+      looks.push(clock.monotonicMs());
+      return Promise.resolve({ freeBytes: bytes, sizeBytes: 3000 * MIB });
+    };
+    const roomy = new WriteHealth({ head, clock, logger: silentLogger, measureDisk });
+    const since = clock.monotonicMs();
+    const secondsOf = (): number[] => looks.splice(0).map((ms) => (ms - since) / 1000);
+    await roomy.start();
+    await pass(10);
+    expect(secondsOf()).to.deep.equal([0, 5, 10]);
+    await pass(1);
+    head.refuseWrite();
+    expect(roomy.refusesBecause).to.equal("the disk refused a write");
+    await pass(2);
+    expect(secondsOf()).to.deep.equal([12, 13]);
+    head.isStoreSound = true;
+    bytes = 500 * MIB;
+    await pass(10);
+    expect(secondsOf()).to.have.length(10);
+    expect(roomy.refusesBecause).to.equal(undefined);
+    await roomy.stop();
+  });
+
   it("a used up disk budget is told, until there is room for a cut", async () => {
     head.roomBytes = 1000;
     expect(health.refusesBecause).to.equal("the budget is used up");

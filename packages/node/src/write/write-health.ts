@@ -61,6 +61,7 @@ export class WriteHealth {
   #timer: Timer | undefined;
   #checking: Promise<void> = Promise.resolve();
   #isStopped = false;
+  #isChecking = false;
   #failedTryCount = 0;
   #tryAtMs = 0;
 
@@ -86,10 +87,19 @@ export class WriteHealth {
   }
 
   #check(): Promise<void> {
+    this.#isChecking = true;
     this.#checking = this.#look().finally(() => {
-      if (!this.#isStopped) this.#timer = this.#modules.clock.after(CHECK_INTERVAL_MS, () => void this.#check());
+      this.#isChecking = false;
+      this.#schedule();
     });
     return this.#checking;
+  }
+
+  #schedule(): void {
+    if (this.#isStopped || this.#isChecking) return;
+    this.#timer?.cancel();
+    const hasPlenty = this.#state.kind === "taking" && this.#freeBytes !== undefined && this.#freeBytes >= PLENTY_BYTES;
+    this.#timer = this.#modules.clock.after(hasPlenty ? PLENTY_INTERVAL_MS : CHECK_INTERVAL_MS, () => void this.#check());
   }
 
   async #look(): Promise<void> {
@@ -125,6 +135,7 @@ export class WriteHealth {
     const { refusal, lacks } = this.#view();
     const after = nextWriteState(before, { nowMs, refusal, lacks });
     this.#state = after;
+    if (before.kind !== after.kind) this.#schedule();
     if (before.kind === "taking" && after.kind === "refusing") logger.warn("writes are refused, and /ready says so", { reason: after.reason });
     if (before.kind === "refusing" && after.kind === "taking") logger.info("writes are taken again", { afterMs: Math.round(nowMs - before.sinceMs) });
   }
@@ -142,6 +153,9 @@ export class WriteHealth {
 }
 
 const CHECK_INTERVAL_MS = 1_000;
+/** With so much free, and no write refused, the disk is looked at less often: it is not full within that time at less than 200 MB/s, and a push that it refuses says so before. */
+const PLENTY_BYTES = 2 ** 30;
+const PLENTY_INTERVAL_MS = 5_000;
 /** How long nothing must be refused before `/ready` says so. A disk that is almost full takes one write and refuses the next; load balancers ask every few seconds. */
 const QUIET_MS = 3_000;
 const TRY_PAUSE = { firstMs: 1_000, maxMs: 10_000 };

@@ -48,8 +48,19 @@ export function writePath(modules: WritePathModules): WritePath {
   return {
     writer: new Writer({
       ...modules,
+      // Both wait a little for the records of a push that is being made ready.
+      head: {
+        announce: () => {
+          head.announce();
+          senders.announce();
+        },
+        arrived: () => {
+          head.arrived();
+          senders.arrived();
+        },
+      },
       arrivalAgreement: new ArrivalAgreement({ cluster, placement, register }),
-      replicator: new Replicator({ ...modules, senders, placement, onUnkept: (identity, member) => hints.note(identity, member) }),
+      replicator: new Replicator({}, { ...modules, senders, placement, onUnkept: (identity, member) => hints.note(identity, member) }),
     }),
     stop: () => {
       hints.stop();

@@ -42,6 +42,8 @@ class World {
   /** Appends that the head waits for. */
   announcedCount = 0;
   isInContact = true;
+  /** What `Cluster.contact` of its node does. */
+  contact: () => Promise<boolean> = () => Promise.resolve(this.isInContact);
   /** What the members of a cluster agree on. */
   readonly agree: ((tenant: string, key: string, timeMs: number) => Promise<number>) | undefined;
   /** When nobody reads the bytes of a record any more, where that is later than when it is kept. */
@@ -53,7 +55,7 @@ class World {
   #cluster(): Cluster {
     const isInContact = (): boolean => this.isInContact;
     const cluster = this.agree === undefined ? aloneCluster(ALONE, () => new Uint8Array(16)) : new FakeClusterWorld(["a", "b"], { clock: this.clock }).of("a");
-    return Object.defineProperty(cluster, "isInContact", { get: isInContact });
+    return Object.defineProperties(cluster, { isInContact: { get: isInContact }, contact: { value: () => this.contact() } });
   }
 
   /** `agree`: the node is a member of a cluster. */
@@ -178,6 +180,21 @@ describe("writer: contact", () => {
     const thrown = await world.push(profile(["a"])).catch((error: unknown) => error);
     expect(thrown).instanceOf(CodedError).with.property("code", "OUT_OF_CONTACT");
     expect([world.kept.size, world.pooledCount]).deep.equal([1, 0]);
+  });
+
+  it("contact that was lost a moment ago is waited for, and the push is answered when it is back", async () => {
+    const world = new World();
+    world.isInContact = false;
+    let back!: (isInContact: boolean) => void;
+    world.contact = () => new Promise((resolve) => (back = resolve));
+    let outcome: unknown;
+    const pushed = world.push(profile(["a"])).then((ended) => (outcome = ended));
+    while (back === undefined) await new Promise((resolve) => void setImmediate(resolve));
+    expect([outcome, world.kept.size]).deep.equal([undefined, 1]);
+    world.isInContact = true;
+    back(true);
+    await pushed;
+    expect(outcome).deep.equal([]);
   });
 
   it("one whose profiles were all refused for what they are is told so, in contact or not", async () => {

@@ -9,7 +9,8 @@
  *   4. keep                                replicator.keep sends each record to the stores that its place on the ring names, this node's head
  *                                          among them or not, and resolves when enough have synced it; one of the same identity is kept once
  *   5. insert the rows                     compute.insert, called by the commit hook of the head that has rank 0 before its append resolves
- *   6. answer, if in contact               a node that a majority may have fenced by now answers 200 to nothing (design 5.8)
+ *   6. answer, if in contact               a node that a majority may have fenced by now answers 200 to nothing (design 5.8). Where contact was lost a moment ago it is
+ *                                          waited for: the client would have to do the same, and agents drop what was refused
  *
  * Step 5 comes after the sync: a row that queries count before it is durable could be counted and then lost. It comes before the append resolves, so that
  * the next query counts every acknowledged profile. A crash in between loses nothing: the replay inserts what the head holds.
@@ -30,9 +31,9 @@ import type { Keeping } from "./replicator.ts";
 import type { SeriesLimits } from "./series-limit.ts";
 import { foldSessions } from "./session-label.ts";
 
-/** What the writer needs of the head. */
+/** What the writer needs of the head, and of the senders to other members. */
 export interface AnnouncedAppends {
-  /** Says that an append is being prepared, which a commit may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
+  /** Says that an append is being prepared, which a commit or a request may wait for. One `arrived` must follow: when the append was made, or when it will not come. */
   announce(): void;
   arrived(): void;
 }
@@ -41,7 +42,7 @@ export interface WriterModules {
   readonly cluster: Cluster;
   readonly compute: Compute;
   readonly head: AnnouncedAppends;
-  readonly replicator: { keep(record: EncodedRecord): Keeping };
+  readonly replicator: { keep(record: EncodedRecord, caller: Caller): Keeping };
   readonly clock: Clock;
   readonly activeSeries: ActiveSeries;
   readonly arrivalTimes: ArrivalTimes;
@@ -92,6 +93,7 @@ export class Writer implements ProfileSink {
       } else {
         await this.#pushAll(tenant, profiles, { labelSets, announced }, caller, refused);
       }
+      if (refused.length < profiles.length && !this.#modules.cluster.isInContact) await this.#modules.cluster.contact();
       if (refused.length < profiles.length && !this.#modules.cluster.isInContact) throw unavailable("OUT_OF_CONTACT", "this node is out of contact with a majority of the members, which may have given it up: send it again, it counts once");
       if (refused.length === 0) return { acceptedCount: profiles.length, refused };
       // One that this node could not take is an error of the whole push: the client sends it again, and what was kept counts once.
@@ -162,7 +164,7 @@ export class Writer implements ProfileSink {
         caller.throwIfAborted();
         checkFloor(records, floorOf(tenant));
         const admitted = activeSeries.admit(tenant, records, limits, labelSet);
-        keepings = admitted.records.map((record) => replicator.keep(record));
+        keepings = admitted.records.map((record) => replicator.keep(record, caller));
         hasArrived = true;
         head.arrived();
         await (keepings.length === 1 ? keepings[0]!.kept : allOf(keepings));

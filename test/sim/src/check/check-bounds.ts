@@ -56,7 +56,7 @@ export async function checkIdle(world: World): Promise<void> {
 
 async function check(world: World, maxima: Readonly<Record<string, number>>, when: string): Promise<void> {
   for (const machine of world.machines) {
-    const text = await machine.metricsText();
+    const text = await machine.metricsText((name) => name in maxima);
     for (const [, name, value] of (text ?? "").matchAll(/^(\w+)(?:\{[^}]*\})? (\S+)$/gm)) {
       const max = maxima[name!];
       if (max !== undefined && Number(value) > max) throw new Violation("bounded", `${name}${at(machine)} is ${value}${when}, at most ${max} is allowed`);

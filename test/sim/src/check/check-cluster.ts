@@ -5,7 +5,7 @@ import { at } from "../world/machine.ts";
 import type { Machine } from "../world/machine.ts";
 import { NoAnswer } from "../world/sim-network.ts";
 import type { World } from "../world/world.ts";
-import { areReady, until } from "./check-healed.ts";
+import { areReady, deadlyCallMs, until } from "./check-healed.ts";
 import { Violation } from "./violation.ts";
 
 const FORMED_WITHIN_MS = 30_000;
@@ -21,13 +21,21 @@ interface MembersBody {
   readonly members?: readonly { readonly name?: string; readonly state?: string }[];
 }
 
-/** True if each node sees all of them as active, and no lost store that is not cleared. */
-export async function checkMembers(world: World): Promise<boolean> {
+/** True if each node sees all of them as active. */
+export async function areActive(world: World): Promise<boolean> {
   for (const machine of world.machines) {
     const body = await membersAt(machine);
     const active = body?.members?.filter(({ state }) => state === "active") ?? [];
     if (active.length !== world.machines.length) return false;
-    if (/^pyromesh_lost_stores [1-9]/m.test((await machine.metricsText()) ?? "")) return false;
+  }
+  return true;
+}
+
+/** True if each node sees all of them as active, and no lost store that is not cleared. */
+export async function checkMembers(world: World): Promise<boolean> {
+  if (!(await areActive(world))) return false;
+  for (const machine of world.machines) {
+    if (/^pyromesh_lost_stores [1-9]/m.test((await machine.metricsText((name) => name === "pyromesh_lost_stores")) ?? "")) return false;
   }
   return true;
 }
@@ -50,9 +58,10 @@ async function membersAt({ network }: Machine): Promise<MembersBody | undefined>
 /** Everything of a tenant is counted alike by every node. */
 export async function checkReceipts(world: World, tenant: string, when: string): Promise<void> {
   const asked = { tenant, type: 1, startMs: world.settings.epochMs - 2 * HOUR_MS - 1, endMs: Math.floor(world.wallMs) + 2 * HOUR_MS, service: undefined, pod: undefined };
+  const withinMs = RECEIPTS_WITHIN_MS + deadlyCallMs(world);
   const found = new Map<string, Machine>();
   for (const machine of world.machines) {
-    await until(world, RECEIPTS_WITHIN_MS, `answering${at(machine)}`, async () => {
+    await until(world, withinMs, `answering${at(machine)}`, async () => {
       const receipt = await answerOf(world, `${when}:`, { kind: "flame graph", asked, allowPartial: false }, { goneAfterMs: Infinity, machine });
       if (receipt !== undefined) found.set(`${receipt.records} records, ${receipt.hash}`, machine);
       return receipt !== undefined;
@@ -78,7 +87,7 @@ export async function checkCopies({ bucket, faults, machines }: World): Promise<
     }
   }
   for (const machine of machines) {
-    const dead = /^pyromesh_membership_verdicts_total\{verdict="declared-dead"\} ([1-9]\d*)/m.exec((await machine.metricsText()) ?? "");
+    const dead = /^pyromesh_membership_verdicts_total\{verdict="declared-dead"\} ([1-9]\d*)/m.exec((await machine.metricsText((name) => name === "pyromesh_membership_verdicts_total")) ?? "");
     if (dead !== null) throw new Violation("no-false-death", `${dead[1]} members were declared dead${at(machine)}, though nothing failed`);
   }
 }

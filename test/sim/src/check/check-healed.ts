@@ -11,7 +11,7 @@ import { NoAnswer } from "../world/sim-network.ts";
 import type { Chance } from "../world/chance.ts";
 import type { Machine } from "../world/machine.ts";
 import type { World } from "../world/world.ts";
-import { checkCopies, checkMembers, checkReceipts } from "./check-cluster.ts";
+import { areActive, checkCopies, checkMembers, checkReceipts } from "./check-cluster.ts";
 import { checkBucket } from "./check-bucket.ts";
 import { checkIdle } from "./check-bounds.ts";
 import { Violation } from "./violation.ts";
@@ -19,8 +19,8 @@ import { Violation } from "./violation.ts";
 const READY_WITHIN_MS = 60_000;
 const PUSHED_WITHIN_MS = 30_000;
 const FLUSHED_WITHIN_MS = 120_000;
-/** A build that was running when two threads died is refused for ten minutes (compute/deadly-calls.ts), so a flush may take that much longer. */
-const DEADLY_BUILD_MS = 620_000;
+/** A build or a query that was running when two threads died is refused for ten minutes (compute/deadly-calls.ts). */
+const DEADLY_CALL_MS = 620_000;
 /** The share of histories that end with another start: a start is a twentieth of a history's work, and most histories have several. */
 const RESTART_SHARE = 1 / 3;
 const HOUR_MS = 3_600_000;
@@ -41,13 +41,15 @@ export async function checkHealed(world: World): Promise<void> {
   bucket.forbiddenPrefix = undefined;
   journal.note("world", "heals");
   const chance = world.chance.stream("healed");
-  const flushedWithinMs = FLUSHED_WITHIN_MS + (faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
+  const flushedWithinMs = FLUSHED_WITHIN_MS + deadlyCallMs(world);
 
   await until(world, flushedWithinMs, "rid of those that leave", async () => {
     for (const machine of world.leaving) await askToLeave(world, machine);
     return world.leaving.size === 0;
   });
   await until(world, READY_WITHIN_MS, "ready", () => areReady(world));
+  // Who comes back brings records that fewer stores hold than an ack needs: they are in the answers from then on, so the flush must take them as well.
+  if (world.isCluster) await until(world, READY_WITHIN_MS, "a cluster in which every member is active", () => areActive(world));
   for (const tenant of settings.tenants) {
     let isAcked = false;
     for (let i = 0; !isAcked && i < 20; i++) {
@@ -77,8 +79,7 @@ export async function checkHealed(world: World): Promise<void> {
 /** Queries everything of every tenant as stacks, which shows how often each part is counted, and of one tenant in a way that shows only sums or names. */
 async function askAll(world: World, chance: Chance, when: string): Promise<void> {
   const { epochMs, tenants } = world.settings;
-  // A question that was at work when two threads died is refused for as long as a build is.
-  const withinMs = READY_WITHIN_MS + (world.faults.threadDeathCount > 1 ? DEADLY_BUILD_MS : 0);
+  const withinMs = READY_WITHIN_MS + deadlyCallMs(world);
   const askFor = async (kind: QuestionKind, tenant: string): Promise<void> => {
     // Text has only samples of the second type.
     const asked = { tenant, type: 1, startMs: epochMs - 2 * HOUR_MS - 1, endMs: Math.floor(world.wallMs) + 2 * HOUR_MS, service: undefined, pod: undefined };
@@ -87,6 +88,11 @@ async function askAll(world: World, chance: Chance, when: string): Promise<void>
   for (const tenant of tenants) await askFor(chance.pick(["flame graph", "pprof"]), tenant);
   if (world.isCluster) await checkReceipts(world, chance.pick(tenants), when);
   await askFor(chance.pick(["series", "labels"]), chance.pick(tenants));
+}
+
+/** How much longer a flush or an answer may take because its call was running when threads died. */
+export function deadlyCallMs({ faults }: World): number {
+  return faults.threadDeathCount > 1 ? DEADLY_CALL_MS : 0;
 }
 
 export async function areReady(world: World): Promise<boolean> {

@@ -336,6 +336,6 @@ class Composed {
   async #untilLostStores(machine: Machine, pattern: RegExp): Promise<void> {
     const { scheduler } = this.#world;
     const endMs = scheduler.nowMs + CLEARED_WITHIN_MS;
-    while (scheduler.nowMs < endMs && !pattern.test((await machine.metricsText()) ?? "")) await scheduler.wait(200);
+    while (scheduler.nowMs < endMs && !pattern.test((await machine.metricsText((name) => name === "pyromesh_lost_stores")) ?? "")) await scheduler.wait(200);
   }
 }

@@ -96,7 +96,7 @@ export async function answerOf(world: World, name: string, question: Question, {
       checkPods(expected, readNames(reply.body), isPartial, context);
   }
   world.noteChecked();
-  return { records, hash: reply.headers["x-pyromesh-receipt"] };
+  return { records, hash: reply.headers["x-pyromesh-identity-sum"] };
 }
 
 /**

@@ -36,11 +36,6 @@ const PEER_CALL_FAULTS = {
   "peer frame is slow": 0.02,
 } as const;
 
-/**
- * A member that was restarted takes its first LIST for all that was in the bucket before it (decision 0021). A bucket whose LISTs are late breaks that: README.md.
- */
-const NOT_OF_CLUSTERS: ReadonlySet<CallFault> = new Set(["bucket list is stale"]);
-
 /** Faults of the whole node, which last for a while or happen at one moment: how often a minute has them at most. */
 const TIMED_FAULTS = {
   "disk is full": 2,
@@ -163,7 +158,7 @@ export class Faults {
     for (const [fault, rateMax] of Object.entries(isCluster ? { ...CALL_FAULTS, ...PEER_CALL_FAULTS } : CALL_FAULTS) as [CallFault, number][]) {
       // Each kind draws from a stream of its own, even whether the seed has it: so a new kind does not change the others.
       const own = chance.stream(fault);
-      if (own.isTrue(KIND_SHARE) && !isQuiet && !(isCluster && NOT_OF_CLUSTERS.has(fault))) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });
+      if (own.isTrue(KIND_SHARE) && !isQuiet) this.#rates.set(fault, { rate: rateMax * own.float() ** 2, chance: own });
     }
     this.scheduled = isQuiet ? [] : drawTimed(chance, drawn);
   }

@@ -143,10 +143,10 @@ export class Machine {
     return "code" in error && error.code === "STORE_ID_CHANGED" && this.#world.faults.counts.has("bucket mixes up two objects");
   }
 
-  /** Undefined while the node is down, or if it goes down meanwhile. */
-  async metricsText(): Promise<string | undefined> {
+  /** These metrics of the node; undefined while it is down, or if it goes down meanwhile. The whole page costs as much as ten pushes. */
+  async metricsText(isWanted: (name: string) => boolean): Promise<string | undefined> {
     const life = this.#life;
-    return life === undefined ? undefined : Promise.race([this.#metrics.text(), life.ended.then(() => undefined)]);
+    return life === undefined ? undefined : Promise.race([this.#metrics.text(isWanted), life.ended.then(() => undefined)]);
   }
 
   /** Ends the run by SIGKILL or power loss. The node starts again up to 3 s later. */

@@ -49,12 +49,24 @@ export interface Pause {
 /** The life of what exists as long as the world does: clients, the disk, the bucket. */
 export const WORLD: Life = new Life("world");
 
-interface Event {
+class Event implements Pending {
   /** Whole microseconds. */
   atUs: number;
   tie: number;
   readonly life: Life;
+  /** Undefined: cancelled. */
   run: (() => void) | undefined;
+
+  constructor(atUs: number, tie: number, life: Life, run: () => void) {
+    this.atUs = atUs;
+    this.tie = tie;
+    this.life = life;
+    this.run = run;
+  }
+
+  cancel(): void {
+    this.run = undefined;
+  }
 }
 
 /** More events than any history of a minute has. At the bound the run fails, since something repeats for ever. */
@@ -77,6 +89,11 @@ export class Scheduler {
     return this.#nowUs / 1000;
   }
 
+  /** The same in whole microseconds. */
+  get nowUs(): number {
+    return this.#nowUs;
+  }
+
   get eventCount(): number {
     return this.#eventCount;
   }
@@ -85,9 +102,9 @@ export class Scheduler {
   after(delayMs: number, life: Life, run: () => void): Pending {
     // Rounded up to a microsecond, so that a caller which waited and reads the clock never finds that less than its delay has passed.
     const atUs = this.#nowUs + Math.max(0, Math.ceil(delayMs * 1000));
-    const event: Event = { atUs, tie: this.#chance.uint32(), life, run };
+    const event = new Event(atUs, this.#chance.uint32(), life, run);
     push(this.#heap, event);
-    return { cancel: () => (event.run = undefined) };
+    return event;
   }
 
   /** Resolves after `delayMs`; never if `life` ends before. */

@@ -2,6 +2,7 @@
  * A bucket on a simulated network. A call takes some time and takes effect at a moment within it; it may fail before that moment or after
  * it. The bucket outlives the runs of a node: what a dead node requested may still take effect.
  */
+import { setMaxListeners } from "node:events";
 import { BucketError, MemoryBucket, pagedList } from "@pyromesh/block";
 import type { Bucket, BucketObject, ListOptions, Page, PageRequest, PutOptions } from "@pyromesh/block";
 import type { Clock } from "@pyromesh/base";
@@ -169,6 +170,7 @@ export class SimBucket {
         run();
       };
       const onAbort = (): void => settle("given up", () => reject(signal.reason as Error));
+      setMaxListeners(0, signal); // a query reads many ranges under one signal; each takes its listener away again
       signal.addEventListener("abort", onAbort, { once: true });
       const fail = (why: string): void => settle(why, () => reject(new BucketError("BUCKET_UNAVAILABLE", name, `the bucket could not ${name}: ${why}; it may work again later`)));
 

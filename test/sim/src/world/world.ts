@@ -70,7 +70,7 @@ export class World {
     const { chance } = this;
     this.scheduler = new Scheduler(chance.stream("scheduler"));
     const { scheduler } = this;
-    this.journal = new Journal({ nowMs: () => scheduler.nowMs, print });
+    this.journal = new Journal({ nowUs: () => scheduler.nowUs, print });
     const { journal } = this;
     this.settings = drawSettings(chance.stream("settings"), lengthMs);
     this.faults = new Faults(chance.stream("faults"), { lengthMs, isCluster: nodeCount > 1 }, { journal, nowMs: () => scheduler.nowMs });

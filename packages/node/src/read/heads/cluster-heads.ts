@@ -39,7 +39,7 @@ export interface ClusterHeadsModules {
   readonly holder: Holder;
   readonly addByMeta: (heard: HeardObject, origin: Origin) => HeardOutcome;
   /** Lists the bucket, by a LIST that begins after the call. */
-  readonly refresh: (signal: AbortSignal) => Promise<void>;
+  readonly refresh: (signal: AbortSignal, fromMs: number) => Promise<void>;
   /** When the last complete LIST began of all windows that may hold this time and later ones, by the monotonic clock; -Infinity: there was none. */
   readonly listBeganMs: (fromMs: number) => number;
 }
@@ -102,7 +102,7 @@ export class ClusterHeads {
     /** Stores whose sealed segments are left out of the plan: they are dead or suspect, or did not answer. */
     const silent = new Set(cluster.view.members.filter(({ state, isSuspect }) => state === "dead" || isSuspect).map(({ storeId }) => storeId));
     const peerBytes = new PeerBytes(question.peerBytesMax);
-    let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(signal) : undefined;
+    let unlisted = this.#isListOld(startMs, this.#listNeededMs([])) ? await this.#list(startMs, signal) : undefined;
     for (let round = 1; ; round++) {
       signal.throwIfAborted();
       if (unlisted !== undefined && !allowPartial) throw incomplete(unlisted);
@@ -120,7 +120,7 @@ export class ClusterHeads {
         const isLacking = this.#isOtherPlan(outcome.answers, plan, entries, silent) || isPlanShort;
         const isListOld = unlisted === undefined && (isUploadUnseen || this.#isListOld(startMs, this.#listNeededMs(outcome.answers)));
         if ((isLacking || isListOld) && round < ROUNDS_MAX) {
-          if (isListOld) unlisted = await this.#list(signal);
+          if (isListOld) unlisted = await this.#list(startMs, signal);
           continue;
         }
         const missing = [
@@ -150,9 +150,9 @@ export class ClusterHeads {
   }
 
   /** Lists the bucket. Returns why that failed. */
-  async #list(signal: AbortSignal): Promise<string | undefined> {
+  async #list(fromMs: number, signal: AbortSignal): Promise<string | undefined> {
     try {
-      await this.#modules.refresh(signal);
+      await this.#modules.refresh(signal, fromMs);
       return undefined;
     } catch (error) {
       if (signal.aborted) throw error;
