@@ -220,6 +220,17 @@ describe("matcher", () => {
     expect(held()).deep.equal([9]);
   });
 
+  it("a record that came again is released though the query planned its segment as one that waits, and it was uploaded before the comparison", async () => {
+    const key = await store(0, [1], false);
+    const planned = catalog.get(key)!;
+    await hold(1);
+    await matcher.match([planned], never);
+    await store(0, [1], true);
+    const common = { tenant: TENANT, windowStartMs: WINDOW_MS, level: 0, minTimeMs: WINDOW_MS, maxTimeMs: WINDOW_MS + 1000, storeId: STORE, ordinal: 0 } as const;
+    memory.add(toldSegment(common, { sizeBytes: planned.sizeBytes, isUploaded: true }), record(1).identity);
+    expect([[...(await matcher.match([planned], never))], held()]).deep.equal([[], []]);
+  });
+
   it("while the bucket is down nothing is released and a query hears why; afterwards the background goes on by itself", async () => {
     await hold(1);
     const key = await store(0, [1]);

@@ -213,8 +213,11 @@ export class Matcher {
       signal.throwIfAborted();
     }
     for (const [matched, found] of suspects) await this.#verify(matched, compared.get(matched)!, found, signal); // it was asked for
-    // One that was uploaded meanwhile is to be compared anew.
-    for (const [matched, object] of before) if (matched.object === object) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
+    // One that was uploaded meanwhile, or before by what the caller does not know yet, is to be compared anew, as an object of the bucket.
+    for (const [matched, object] of before) {
+      const isAsItIs = matched.object === object && object.isUploaded === (compared.get(matched)!.place === "bucket"); // both maps have it
+      if (isAsItIs) matched.comparedSeq = Math.max(matched.comparedSeq, untilSeq);
+    }
   }
 
   /** The records are in the object by their fingerprints: it is read again. */

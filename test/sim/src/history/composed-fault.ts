@@ -173,7 +173,10 @@ class Composed {
     await Promise.all([cutFor(world, between([keeper], [lost, ...rest]), 6_000), this.#askAt([lost], 5_000)]);
   }
 
-  /** A member that was cut off hears again of one that does not know it: a store that joined meanwhile may hold what no other one has that answers. */
+  /**
+   * A member that was cut off hears again of one that does not know it: a store that joined meanwhile may hold what no other one has that answers. It is cut off so shortly that its
+   * links still stand; a new link would bring what the other one knows of members before any answer.
+   */
   async #joinUnseen(): Promise<void> {
     const world = this.#world;
     const { scheduler } = world;
@@ -184,12 +187,13 @@ class Composed {
     const waysOfReader = between([reader], [holder, joined]);
     cut(world, waysOfReader);
     cut(world, between([reader], rest));
-    await joined.ready(READY_WITHIN_MS);
+    const endMs = scheduler.nowMs + READY_WITHIN_MS;
+    while (!joined.isReady && scheduler.nowMs < endMs) await scheduler.wait(50);
     const ways = between(rest, [holder, joined]);
     cut(world, ways);
-    await this.#push(this.#chance.between(500, 3_000), 300);
-    const asking = this.#askAt([reader], 3_000, 50);
-    await scheduler.wait(this.#chance.between(0, 1_000));
+    await this.#push(this.#chance.between(100, 1_000), 100);
+    const asking = this.#askAt([reader], 2_000, 60);
+    await scheduler.wait(this.#chance.between(0, 200));
     heal(world, between([reader], rest));
     await asking;
     heal(world, [...ways, ...waysOfReader]);
