@@ -14,6 +14,7 @@ import type { CostFigures } from "./cost.ts";
 import { measureCost } from "./cost.ts";
 import { measureIdle } from "./idle.ts";
 import { measureKill } from "./kill.ts";
+import type { LoadFigures } from "./overload.ts";
 import { measureOverload } from "./overload.ts";
 import type { ClusterShape } from "./served-cluster.ts";
 
@@ -153,10 +154,18 @@ async function kill(options: ClusterOptions): Promise<void> {
 
 async function overload(options: ClusterOptions): Promise<void> {
   const figures = await measureOverload(options.server, withFlags(THREE, options), { generator: generatorOf(options, 1), inFlightCount: options.inFlightCount, seconds: options.seconds, progress });
-  const { sustainedPerSecond, offeredPerSecond, acceptedPerSecond, answers, acceptedP50Ms, acceptedP99Ms, deaths, residentMb, mismatches } = figures;
-  print(`overload  ${sustainedPerSecond.toFixed(0)} pushes/s without refusals; of ${offeredPerSecond.toFixed(0)}/s accepted ${acceptedPerSecond.toFixed(0)}/s = ${((acceptedPerSecond / sustainedPerSecond) * 100).toFixed(0)} %, p50 ${acceptedP50Ms.toFixed(0)}, p99 ${acceptedP99Ms.toFixed(0)} ms`);
-  print(`          answers ${[...answers].map(([status, count]) => `${status}: ${count}`).join(", ")}; ${deaths} verdicts of death; ${residentMb.toFixed(0)} MB resident, all nodes; ${mismatches.length} sums lost or doubled`);
+  const { base, notTaken, deaths, residentMb, mismatches } = figures;
+  print(`overload  base: ${ratesOf(base)}`);
+  print(`          not taken: ${ratesOf(notTaken)}`);
+  print(`          three times the base: ${ratesOf(figures.overload)}`);
+  print(`          accepted ${((figures.overload.acceptedPerSecond / base.acceptedPerSecond) * 100).toFixed(0)} % of the base; ${deaths} verdicts of death; ${residentMb.toFixed(0)} MB resident, all nodes; ${mismatches.length} sums lost or doubled`);
   for (const text of mismatches.slice(0, 5)) print(`          ${text}`);
+}
+
+function ratesOf({ offeredPerSecond, acceptedPerSecond, answers, acceptedP50Ms, acceptedP99Ms, servedP99Ms, generatorLateP99Ms, generatorCpuShare }: LoadFigures): string {
+  const told = [...answers].map(([status, count]) => `${status}: ${count}`).join(", ");
+  const generator = `generator ${(generatorCpuShare * 100).toFixed(0)} % of the CPU, p99 ${generatorLateP99Ms.toFixed(0)} ms late`;
+  return `of ${offeredPerSecond.toFixed(0)}/s accepted ${acceptedPerSecond.toFixed(0)}/s, p50 ${acceptedP50Ms.toFixed(0)}, p99 ${acceptedP99Ms.toFixed(0)} ms (by the nodes' clocks below ${servedP99Ms.toFixed(0)} ms); answers ${told}; ${generator}`;
 }
 
 function print(line: string): void {
