@@ -65,6 +65,7 @@ const ENGINES = [
   { name: "libp2p's TLS", matches: /^@libp2p\/tls(\/|$)/ },
   { name: "LevelDB", matches: /^(classic-level|level|abstract-level)$/ },
   { name: "the S3 client", matches: /^(@aws-sdk|@smithy)\// },
+  { name: "prom-client", matches: /^prom-client$/ },
   { name: "pino", matches: /^pino$/ },
   { name: "@datadog/pprof", matches: /^@datadog\/pprof$/ },
   { name: "@pyroscope/nodejs", matches: /^@pyroscope\/nodejs$/ },

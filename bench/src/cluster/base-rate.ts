@@ -26,21 +26,22 @@ export async function searchBase(firstPerSecond: number, tryRate: (perSecond: nu
     return isTaken;
   };
   let taken = firstPerSecond;
-  let refused = Infinity;
+  let refused: number | undefined;
   while (!(await run(taken))) {
     refused = taken;
     taken *= SHRINKING;
     if (taken < LEAST_PER_SECOND) throw new Error(`not even ${refused.toFixed(1)} pushes a second are taken`);
   }
-  while (refused === Infinity) {
+  while (refused === undefined) {
     const next = taken * GROWTH;
     if (await run(next)) taken = next;
     else refused = next;
   }
+  let above: number = refused;
   for (let halving = 0; halving < HALVINGS; halving++) {
-    const next = (taken + refused) / 2;
+    const next: number = (taken + above) / 2;
     if (await run(next)) taken = next;
-    else refused = next;
+    else above = next;
   }
   return trials;
 }

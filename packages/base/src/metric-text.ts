@@ -12,7 +12,7 @@ export type MetricLabels = Readonly<Record<string, string>>;
 export interface MetricHead {
   readonly name: string;
   readonly help: string;
-  readonly type: "counter" | "gauge" | "histogram" | "summary";
+  readonly type: "counter" | "histogram" | "summary";
 }
 
 export interface MetricLine {
@@ -30,20 +30,14 @@ export function printMetric({ name, help, type }: MetricHead, lines: Iterable<Me
 }
 
 function printLabels(labels: MetricLine["labels"]): string {
-  let printed = "";
-  for (const name of Object.keys(labels)) printed += `${printed === "" ? "" : ","}${name}="${escapeValue(`${labels[name]}`)}"`;
-  return printed === "" ? "" : `{${printed}}`;
+  const printed = Object.entries(labels).map(([name, value]) => `${name}="${escape(`${value}`).replaceAll('"', '\\"')}"`);
+  return printed.length === 0 ? "" : `{${printed.join(",")}}`;
 }
 
 function printValue(value: number): string {
   if (value === Infinity) return "+Inf";
   if (value === -Infinity) return "-Inf";
   return `${value}`;
-}
-
-/** Seldom does a value have anything to escape. */
-function escapeValue(text: string): string {
-  return /[\\\n"]/.test(text) ? escape(text).replaceAll('"', '\\"') : text;
 }
 
 function escape(text: string): string {

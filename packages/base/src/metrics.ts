@@ -1,11 +1,14 @@
 /**
  * The metrics of a node, and the page that they make: each metric is a block of lines, in the order in which the metrics were made.
- * What they hold is in metric-values.ts and histogram.ts; metric-text.ts prints it.
+ *
+ * prom-client keeps the counters and gauges that are set here and prints their blocks. Only this file imports it. The blocks of a
+ * histogram, and of counters and summaries that are kept elsewhere, are printed by metric-text.ts: prom-client has no metric whose
+ * values are read when the page is made.
  */
+import * as prom from "prom-client";
 import { assert } from "./assert.ts";
 import { HistogramCounts } from "./histogram.ts";
 import { printMetric, type MetricHead, type MetricLabels, type MetricLine } from "./metric-text.ts";
-import { MetricValues } from "./metric-values.ts";
 
 export interface Counter {
   add(labels: MetricLabels, value?: number): void;
@@ -34,13 +37,14 @@ interface SummaryValue {
 
 /** One a node. Names begin with `pyromesh_`, or with `process_` and `nodejs_` where other programs have the same metric. */
 export class Metrics {
+  readonly #registry = new prom.Registry();
   /** By name: prints the block of a metric. As many as the program makes metrics. */
-  readonly #blocks = new Map<string, () => string | Promise<string>>();
+  readonly #blocks = new Map<string, () => Promise<string>>();
 
   counter(name: string, help: string, labelNames: readonly string[] = []): Counter {
-    const values = new MetricValues(labelNames);
-    this.#addBlock({ name, help, type: "counter" }, () => values.lines(name));
-    return { add: (labels, value = 1) => values.add(labels, value) };
+    this.#addPromClientBlock(name);
+    const inner = new prom.Counter({ name, help, labelNames: [...labelNames], registers: [this.#registry] });
+    return { add: (labels, value = 1) => inner.inc(labels, value) };
   }
 
   /** A counter whose values are kept elsewhere and only rise: `read` is called at each scrape. */
@@ -59,14 +63,19 @@ export class Metrics {
 
   /** `collect` is called at each scrape to set the value. */
   gauge(name: string, help: string, labelNames: readonly string[] = [], collect?: (gauge: Gauge) => void | Promise<void>): Gauge {
-    const values = new MetricValues(labelNames);
-    const head: MetricHead = { name, help, type: "gauge" };
-    const print = (): string => printMetric(head, values.lines(name));
-    this.#add(name, () => {
-      const collected = collect?.(values);
-      return collected === undefined ? print() : collected.then(print);
+    this.#addPromClientBlock(name);
+    const handle: Gauge = {
+      set: (labels, value) => inner.set(labels, value),
+      remove: (labels) => inner.remove(labels),
+    };
+    const inner = new prom.Gauge({
+      name,
+      help,
+      labelNames: [...labelNames],
+      registers: [this.#registry],
+      ...(collect === undefined ? {} : { collect: () => collect(handle) }),
     });
-    return values;
+    return handle;
   }
 
   histogram(name: string, help: string, labelNames: readonly string[], buckets: readonly number[]): Histogram {
@@ -75,18 +84,21 @@ export class Metrics {
     return counts;
   }
 
-  /** The page, in the Prometheus text format: a blank line between two blocks. `isWanted`: only these metrics. */
-  async text(isWanted?: (name: string) => boolean): Promise<string> {
-    const prints: Promise<string>[] = [];
-    for (const [name, print] of this.#blocks) if (isWanted === undefined || isWanted(name)) prints.push(Promise.resolve(print()));
-    return `${(await Promise.all(prints)).join("\n\n")}\n`;
+  /** The page, in the Prometheus text format: a blank line between two blocks. `isWanted`: only these metrics; no other is read. */
+  async text(isWanted: (name: string) => boolean = () => true): Promise<string> {
+    const blocks = await Promise.all([...this.#blocks].flatMap(([name, print]) => (isWanted(name) ? [print()] : [])));
+    return `${blocks.join("\n\n")}\n`;
+  }
+
+  #addPromClientBlock(name: string): void {
+    this.#add(name, () => this.#registry.getSingleMetricAsString(name));
   }
 
   #addBlock(head: MetricHead, lines: () => Iterable<MetricLine>): void {
-    this.#add(head.name, () => printMetric(head, lines()));
+    this.#add(head.name, async () => printMetric(head, lines()));
   }
 
-  #add(name: string, print: () => string | Promise<string>): void {
+  #add(name: string, print: () => Promise<string>): void {
     assert(!this.#blocks.has(name), `the metric ${name} has already been registered`);
     this.#blocks.set(name, print);
   }

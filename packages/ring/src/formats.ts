@@ -11,7 +11,7 @@
  * What must stay true: whoever becomes full reads what anybody writes. A member becomes full when a majority of the full ones has acknowledged it, and two
  * majorities share a member. That one either promised first, and did not acknowledge it; or it acknowledged it first, and did not promise what it does not read.
  *
- * A promise never falls: what was written cannot be unwritten. docs/decisions/0023-rolling-upgrades.md argues for the rule.
+ * A promise never falls: what was written cannot be unwritten. docs/decisions/0024-rolling-upgrades.md argues for the rule.
  */
 import type { Member, StoreId } from "./cluster-view.ts";
 
