@@ -94,6 +94,7 @@ const SCRATCH = "scratch of one synchronous call: nothing in it is read before i
 const MEMO = "answers of a pure function, remembered: another node gets the same one";
 const MODULE_STATE = {
   "packages/base/src/shared-bytes.ts": { companions: MEMO },
+  "packages/gossip/src/membership/announced-formats.ts": { parsed: MEMO },
   "packages/base/src/random.ts": { drawn: "of the real world's chance", drawnUsed: "of the real world's chance" },
   "packages/profile/src/labels/label-set-key.ts": { low: SCRATCH, high: SCRATCH },
   "packages/profile/src/record/record-series.ts": { low: SCRATCH, high: SCRATCH },

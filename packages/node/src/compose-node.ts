@@ -16,7 +16,7 @@ import { MeteredBucket } from "@pyromesh/block";
 import { checkHeadFormat, openHeadOn } from "@pyromesh/head";
 import { WorkerCompute } from "./compute/worker-compute.ts";
 import { dueAfterMsOf } from "./member/due-time.ts";
-import { BUILD_FORMATS, heldVersions } from "./cluster/build-formats.ts";
+import { BUILD_FORMATS, heldVersions } from "./process/build-formats.ts";
 import { JoinedCluster } from "./cluster/joined-cluster.ts";
 import type { OwnStore } from "./cluster/joined-cluster.ts";
 import { advertisedClusterAddress, advertisedHttpAddress } from "./config/advertised-address.ts";

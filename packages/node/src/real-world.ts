@@ -15,8 +15,8 @@ import { openFilesLimit } from "./process/open-files.ts";
 import { loadPages } from "./process/pages.ts";
 import { ProcessProfiler } from "./process/process-profiler.ts";
 import { setV8Flags } from "./process/v8-flags.ts";
-import { BUILD_FORMATS } from "./cluster/build-formats.ts";
-import type { BuildFormats } from "./cluster/build-formats.ts";
+import { BUILD_FORMATS } from "./process/build-formats.ts";
+import type { BuildFormats } from "./process/build-formats.ts";
 import type { World } from "./world.ts";
 
 /** `load` reads the settings anew, with another text in the configuration file. */

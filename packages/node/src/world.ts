@@ -9,7 +9,7 @@ import type { ApiServerModules, ApiServerOptions, Compression, DebugProfiler, Pa
 import type { Clock, Logger, Metrics, Random } from "@pyromesh/base";
 import type { Bucket } from "@pyromesh/block";
 import type { PeerNetwork } from "@pyromesh/gossip";
-import type { BuildFormats } from "./cluster/build-formats.ts";
+import type { BuildFormats } from "./process/build-formats.ts";
 import type { WorkerThreads } from "./compute/worker-threads.ts";
 import type { Config } from "./config/config.ts";
 import type { BuildInfo } from "./process/build-info.ts";

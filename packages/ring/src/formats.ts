@@ -13,8 +13,6 @@
  *
  * A promise never falls: what was written cannot be unwritten. docs/decisions/0024-rolling-upgrades.md argues for the rule.
  */
-import type { Member, StoreId } from "./cluster-view.ts";
-
 /**
  * Append only: the place is the number on the wire. A member that does not know a format reads version 0 of it, so one that is added later is written from
  * version 0 on: there, 0 is to do without it.
@@ -35,7 +33,13 @@ export interface FormatSupport {
 export type MemberFormats = readonly FormatSupport[];
 
 /** What the rule needs to know of a member. */
-export type FormatHolder = Pick<Member, "name" | "storeId" | "state" | "formats">;
+export interface FormatHolder {
+  readonly name: string;
+  readonly storeId: string;
+  /** `MemberState`. One that is joining is not full. */
+  readonly state: string;
+  readonly formats: MemberFormats;
+}
 
 export interface FormatInForce {
   readonly format: Format;
@@ -48,7 +52,7 @@ export interface FormatInForce {
 }
 
 /** `members`: all that count, `self` among them. `isMajority`: these stores, with this node's own where it is among them, are a majority of the full members. */
-export function formatsInForce(self: FormatHolder, members: readonly FormatHolder[], isMajority: (stores: ReadonlySet<StoreId>) => boolean): readonly FormatInForce[] {
+export function formatsInForce(self: FormatHolder, members: readonly FormatHolder[], isMajority: (stores: ReadonlySet<string>) => boolean): readonly FormatInForce[] {
   return FORMATS.map((format, at): FormatInForce => {
     const own = supportOf(self.formats, at);
     const ofMajority = highest(members.map(({ formats }) => supportOf(formats, at).promised), (version) => isMajority(storesThat(members, at, version)));
@@ -100,6 +104,6 @@ function highest(versions: readonly number[], isEnough: (version: number) => boo
   return [...new Set(versions)].sort((a, b) => b - a).find(isEnough) ?? 0;
 }
 
-function storesThat(members: readonly FormatHolder[], at: number, promised: number): ReadonlySet<StoreId> {
+function storesThat(members: readonly FormatHolder[], at: number, promised: number): ReadonlySet<string> {
   return new Set(members.filter(({ formats }) => supportOf(formats, at).promised >= promised).map(({ storeId }) => storeId));
 }

@@ -4,8 +4,8 @@
  */
 import { toHex, unavailable } from "@pyromesh/base";
 import type { ClusterView, Member, StoreId } from "@pyromesh/ring";
-import { BUILD_FORMATS, heldVersions, memberFormats } from "./build-formats.ts";
-import type { BuildFormats } from "./build-formats.ts";
+import { BUILD_FORMATS, heldVersions, memberFormats } from "../process/build-formats.ts";
+import type { BuildFormats } from "../process/build-formats.ts";
 import type { Cluster, Peers } from "./ports.ts";
 
 export interface AloneOptions {

@@ -4,6 +4,8 @@ import type { ClusterView, Member, MemberFormats } from "@pyromesh/ring";
 import { FORMATS } from "@pyromesh/ring";
 import { expect } from "chai";
 import { FakeClusterWorld } from "../testing/fake-cluster.ts";
+import { PARTIAL_VERSION } from "../compute/partial-format.ts";
+import { BUILD_FORMATS } from "../process/build-formats.ts";
 import { VersionGate } from "./version-gate.ts";
 
 const RECORD = FORMATS.indexOf("record");
@@ -23,13 +25,13 @@ class Rig {
 
   constructor() {
     this.set({ a: formatsOf(2), b: formatsOf(1), c: formatsOf(2) });
-    const rig = this;
+    const viewNow = (): ClusterView => this.view;
     this.gate = new VersionGate({
       cluster: {
         get view() {
-          return rig.view;
+          return viewNow();
         },
-        isMajority: (stores) => rig.view.members.filter(({ storeId }) => stores.has(storeId)).length >= 2,
+        isMajority: (stores) => this.view.members.filter(({ storeId }) => stores.has(storeId)).length >= 2,
         onChange: (listener) => {
           this.#listener = listener;
           return () => (this.#listener = () => {});
@@ -63,6 +65,10 @@ class Rig {
 }
 
 describe("the gate on new versions", () => {
+  it("partial answers are announced in the version in which they are written", () => {
+    expect(BUILD_FORMATS.partial).to.deep.equal({ writesFrom: PARTIAL_VERSION, reads: PARTIAL_VERSION });
+  });
+
   it("while a member does not read the newer version nothing is promised, and the older one is written", async () => {
     const rig = new Rig();
     await rig.gate.start();

@@ -13,7 +13,7 @@
 import type { Clock, Gauge, Logger, Metrics, Timer } from "@pyromesh/base";
 import { FORMATS, formatsInForce, supportOf } from "@pyromesh/ring";
 import type { Format, FormatInForce, MemberFormats } from "@pyromesh/ring";
-import { BUILD_FORMATS } from "./build-formats.ts";
+import { BUILD_FORMATS } from "../process/build-formats.ts";
 import type { Cluster } from "./ports.ts";
 
 /** What a writer asks. */

@@ -13,7 +13,7 @@ import { CodedError, unavailable, untilAborted } from "@pyromesh/base";
 import type { Clock } from "@pyromesh/base";
 import type { ClusterView, Member, StoreId } from "@pyromesh/ring";
 import type { Cluster, PeerHandler, PeerMethod, PeerRequestOptions, Peers } from "../cluster/ports.ts";
-import { BUILD_FORMATS, heldVersions, memberFormats } from "../cluster/build-formats.ts";
+import { BUILD_FORMATS, heldVersions, memberFormats } from "../process/build-formats.ts";
 
 export interface FakeClusterOptions {
   /** Absent: as many as there are members, at most 3. */
