@@ -32,6 +32,7 @@ import { multiaddr, type Multiaddr } from "@multiformats/multiaddr";
 import { CodedError, messageOf, unavailable, untilAborted, type Clock, type Logger, type Timer } from "@pyromesh/base";
 import { createLibp2p } from "libp2p";
 import { GOSSIP_BYTES_MAX, type Channel, type PeerEndpoint, type PeerHandlers, type PeerLink, type PeerNetwork, type PeerNetworkOptions } from "../links/peer-network.ts";
+import { withJoinedWrites } from "./joined-writes.ts";
 import { StreamLink } from "./stream-link.ts";
 import { sendFewerWindowUpdates } from "./window-updates.ts";
 
@@ -97,7 +98,7 @@ export class Libp2pNetwork implements PeerNetwork {
         start: false,
         addresses: { listen: [ipAddress(ip!, port).toString()] },
         transports: [tcp()],
-        connectionEncrypters: [tls(), noise()],
+        connectionEncrypters: [withJoinedWrites(tls()), withJoinedWrites(noise())],
         streamMuxers: [
           yamux({
             maxInboundStreams: STREAMS_MAX,
