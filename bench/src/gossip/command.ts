@@ -10,9 +10,9 @@
  *
  * The same seed gives the same figures on any machine.
  */
-import { writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
-import { MembershipWorld, nameOf } from "@pyromesh/gossip/testing";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { isDeepStrictEqual, parseArgs } from "node:util";
+import { MEMBERSHIP_SETTINGS, MembershipWorld, nameOf } from "@pyromesh/gossip/testing";
 import { figuresOf, type Figures } from "./figures.ts";
 import { printScale } from "./report.ts";
 
@@ -23,12 +23,16 @@ const USAGE = `usage: npm run bench -- gossip [options]
   --calm-hours H,H   simulated hours at 5 % loss, for each size (24,0.5,0.02)
   --split-minutes N,N  for each size (10,10,2)
   --quick            a tenth of the trials
+  --keep FILE        results are kept there: sizes may be measured one at a time, and the table has all that were
+                     measured with the same seed, trials and constants
   --out FILE         where the table is written (docs/cluster-scale.md); - for nowhere
 `;
 
 export interface ScaleOptions {
   readonly seed: number;
   readonly isQuick: boolean;
+  /** The constants of membership. */
+  readonly settings: typeof MEMBERSHIP_SETTINGS;
 }
 
 export interface ScaleResult {
@@ -57,19 +61,31 @@ export async function runGossipCommand(args: readonly string[]): Promise<number>
       "calm-hours": { type: "string", default: "24,0.5,0.02" },
       "split-minutes": { type: "string", default: "10,10,2" },
       quick: { type: "boolean", default: false },
+      keep: { type: "string" },
       out: { type: "string", default: "docs/cluster-scale.md" },
     },
   });
-  const options: ScaleOptions = { seed: Number(values.seed), isQuick: values.quick };
+  const options: ScaleOptions = { seed: Number(values.seed), isQuick: values.quick, settings: MEMBERSHIP_SETTINGS };
   const calmHours = values["calm-hours"].split(",").map(Number);
   const splitMinutes = values["split-minutes"].split(",").map(Number);
-  const results: ScaleResult[] = [];
+  let results = values.keep === undefined ? [] : readKept(values.keep, options);
   for (const [at, text] of values.sizes.split(",").entries()) {
-    results.push(measure(Number(text), { calmHours: calmHours[at] ?? 0.02, splitMinutes: splitMinutes[at] ?? 2, ...options }));
+    const result = measure(Number(text), { calmHours: calmHours[at] ?? 0.02, splitMinutes: splitMinutes[at] ?? 2, ...options });
+    results = [...results.filter(({ size }) => size !== result.size), result].sort((a, b) => a.size - b.size);
+    if (values.keep !== undefined) writeFileSync(values.keep, JSON.stringify({ ...options, results }));
     if (values.out !== "-") writeFileSync(values.out, printScale(results, options)); // after each size: the largest takes long
   }
   process.stdout.write(printScale(results, options));
   return 0;
+}
+
+/** None where they were measured in another way. */
+function readKept(file: string, options: ScaleOptions): readonly ScaleResult[] {
+  if (!existsSync(file)) return [];
+  const { results, ...kept } = JSON.parse(readFileSync(file, "utf8"), (_, value: unknown) => (value === null ? undefined : value)) as ScaleOptions & { readonly results: readonly ScaleResult[] }; // this program wrote it
+  if (isDeepStrictEqual(kept, options)) return results;
+  process.stderr.write(`${file} has results of another seed, other trials or other constants: they are left out\n`);
+  return [];
 }
 
 const LOSS = 0.05;

@@ -2,7 +2,7 @@
 import type { Figures } from "./figures.ts";
 import type { ScaleOptions, ScaleResult } from "./command.ts";
 
-export function printScale(results: readonly ScaleResult[], { seed }: ScaleOptions): string {
+export function printScale(results: readonly ScaleResult[], { seed, settings }: ScaleOptions): string {
   const rows: [string, (result: ScaleResult) => string][] = [
     ["messages that a member sends per second, idle", ({ idle }) => idle.messagesPerSecond.toFixed(1)],
     ["bytes that a member sends per second, idle", ({ idle }) => Math.round(idle.bytesPerSecond).toLocaleString("en-US")],
@@ -12,7 +12,7 @@ export function printScale(results: readonly ScaleResult[], { seed }: ScaleOptio
     ["a machine is gone, at 5 % loss, until a member holds it for dead: p50, p99", ({ crashSilent }) => print(crashSilent)],
     ["a process ends and its links close, at 5 % loss: p50, p99", ({ crashClosed }) => print(crashClosed)],
     ["others declared dead meanwhile", ({ falseDeathsInCrashes }) => String(falseDeathsInCrashes)],
-    ["calm at 5 % loss: simulated hours; suspicions; false deaths", ({ calm }) => `${calm.hours}; ${calm.suspicionCount}; ${calm.deathCount}`],
+    ["calm at 5 % loss: simulated hours (of each member); suspicions; false deaths", ({ calm }) => `${calm.hours}; ${calm.suspicionCount.toLocaleString("en-US")}; ${calm.deathCount}`],
     ["two halves for minutes: how long; declared dead", ({ split }) => `${split.minutes} min; ${split.deathCount}`],
     ["after the heal, until all are in contact", ({ split }) => seconds(split.inContactMs)],
     ["after the heal, until all know the same and suspect nobody", ({ split }) => seconds(split.convergedMs)],
@@ -30,8 +30,16 @@ export function printScale(results: readonly ScaleResult[], { seed }: ScaleOptio
     "",
     `Trials: ${results.map(({ size, change, crashCount }) => `${change.count} changes and ${crashCount} crashes of each kind at ${size.toLocaleString("en-US")} members`).join(", ")}.`,
     "",
+    `The constants: ${constantsOf(settings)} (\`MEMBERSHIP_SETTINGS\` in \`packages/gossip/src/membership/step.ts\`).`,
+    "",
   ];
   return lines.join("\n");
+}
+
+function constantsOf({ detector, news, ...own }: ScaleOptions["settings"]): string {
+  return Object.entries({ ...detector, ...news, ...own })
+    .map(([name, value]) => `${name} ${value}`)
+    .join(", ");
 }
 
 function print({ p50, p99 }: Figures): string {

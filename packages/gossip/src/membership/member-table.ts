@@ -578,6 +578,10 @@ export class MemberTable {
     return this.#losses.values();
   }
 
+  loss(storeId: StoreId): Loss | undefined {
+    return this.#losses.get(storeId);
+  }
+
   isMemberFull(name: string): boolean {
     const entry = this.#entries.get(name);
     return entry !== undefined && this.#isFull(entry);

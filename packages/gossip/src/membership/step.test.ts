@@ -261,6 +261,16 @@ describe("membership in a world of nodes", () => {
     expect(world.verdicts.every(({ of }) => of === "node-3")).to.equal(true);
   });
 
+  /** Each asked back whoever asked it, so that all asked all: 950 messages a member. */
+  it("a large cluster that starts at once is in contact within 4 s, and nobody sends more than 4 messages to each other one for it", function () {
+    this.timeout(60_000);
+    const world = new MembershipWorld({ seed: 1 });
+    world.addSettled(200);
+    world.runFor(4 * SECOND);
+    for (const { core, name } of world.live) expect(core.table.isInContact(world.nowMs), name).to.equal(true);
+    expect(Math.max(...world.live.map(({ sentCount }) => sentCount))).to.be.below(800);
+  });
+
   it("a large cluster of which two fifths are cut off: the rest is in contact again before they are forgotten, and all is one after the heal", function () {
     this.timeout(120_000);
     const world = settled(40);

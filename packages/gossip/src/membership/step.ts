@@ -352,8 +352,8 @@ export class MembershipCore {
   #tellVerdict({ name, storeId }: Entry): void {
     const known = this.table.entry(name);
     const entries = known === undefined ? [] : [newsOfEntry(known)].filter((news) => news !== undefined);
-    const losses = [...this.table.losses].filter((loss) => loss.storeId === storeId).map(newsOfLoss);
-    if (this.#isPersisted) this.#send(name, { kind: "news", entries, losses, accusations: [] });
+    const loss = this.table.loss(storeId);
+    if (this.#isPersisted) this.#send(name, { kind: "news", entries, losses: loss === undefined ? [] : [newsOfLoss(loss)], accusations: [] });
   }
 
   #onAck(from: string, storeId: StoreId, heartbeat: number, isContact: boolean, digest: string, nowMs: number): void {
@@ -546,9 +546,11 @@ export class MembershipCore {
         if (news !== undefined) entries.push(news);
         return;
       }
-      case "l":
-        for (const loss of this.table.losses) if (loss.storeId === subject) losses.push(newsOfLoss(loss));
+      case "l": {
+        const loss = this.table.loss(subject);
+        if (loss !== undefined) losses.push(newsOfLoss(loss));
         return;
+      }
       default:
         for (const accuser of this.#detector.accusersOf(subject)) accusations.push({ subject, incarnation: this.table.entry(subject)?.incarnation ?? 0, accuser });
     }
