@@ -356,14 +356,6 @@ export class BucketLink {
     return Math.max(clock.monotonicMs() - monotonicMs, clock.nowMs() - wallMs) > UPLOAD_LIST_AGE_MS_MAX;
   }
 
-  /** Begins the LIST that the timer would begin later. */
-  #listNow(): void {
-    if (this.#timer === undefined) return; // as in `#listSooner`
-    this.#timer.cancel();
-    this.#timer = undefined;
-    this.#listAndContinue();
-  }
-
   /** Sets the next LIST anew. Called when an upload found that the bucket is the wrong one: the LIST then comes after `RETRY_MS` instead of a minute. */
   #listSooner(): void {
     if (this.#timer === undefined) return; // a LIST is under way and sets the next one, or the node has not started
@@ -400,9 +392,12 @@ export class BucketLink {
   async #ensureOursLately(signal: AbortSignal): Promise<void> {
     // Only a LIST shows that this data directory was copied or rolled back. Until then it might upload a segment under an ordinal that is taken.
     if (!this.#isListed) throw new BucketError("BUCKET_UNAVAILABLE", "", "nothing is uploaded before the bucket was listed once since the start");
+    // A LIST that ended well calls this too, and finds itself new.
     if (this.#isListOld) {
-      this.#listNow();
-      throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded before the bucket was listed again: the last listing ended more than ${UPLOAD_LIST_AGE_MS_MAX / 60_000} minutes ago, since this node stood still or the bucket was out of reach`);
+      await untilAborted(this.#list({ isWhole: true }), signal).catch((error: unknown) => {
+        signal.throwIfAborted();
+        throw new BucketError("BUCKET_UNAVAILABLE", "", `nothing is uploaded before the bucket was listed again, since this node stood still or the bucket was out of reach: ${messageOf(error)}`, error);
+      });
     }
     if (this.#modules.clock.monotonicMs() - this.#identifiedMs < IDENTITY_AGE_MS_MAX) return;
     try {

@@ -137,6 +137,24 @@ describe("how far a store has got, as others remember it", () => {
     expect(requests() - before).equal(6);
   });
 
+  it("of a large cluster, a majority that was told nothing is not enough", async () => {
+    const names = Array.from({ length: 15 }, (_, number) => `node-${String(number).padStart(2, "0")}`);
+    world = new FakeClusterWorld(names, { clock });
+    const [first] = names.map((name) => start(name, 1));
+    await pass(clock, 3_000);
+    commit(first!, 5);
+    await pass(clock, 1_000);
+    first!.progress.stop();
+    // It told node-01 to node-06. The other eight are a majority with it.
+    for (const witness of names.slice(1, 7)) world.cut("node-00", witness);
+    const rolledBack = start("node-00", 3);
+    await pass(clock, 2_000);
+    expect([rolledBack.progress.isCompared, rolledBack.rolledBack]).deep.equal([false, []]);
+    world.heal();
+    await pass(clock, 500);
+    expect(rolledBack.rolledBack).length(1);
+  });
+
   it("a member of the version before remembers nothing, and is no obstacle", async () => {
     const a = start("a", 3);
     await pass(clock, 1_000);

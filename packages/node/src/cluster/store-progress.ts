@@ -8,7 +8,7 @@
  *
  * What must stay true:
  *   - only synced commits are told, so what a loss of power takes from the disk is never taken for a rollback;
- *   - this store acknowledges nothing and answers no query before it has compared with a majority of the full members since its start.
+ *   - this store acknowledges nothing and answers no query before it has compared with a majority of the full members, and with half of those whom it tells of its commits, since its start.
  *
  * Not noticed: commits of which no member that is there heard, which are those of the last second before the end, or all where the others started anew meanwhile; a rollback that
  * lost no commit; and the rollback of a node that has the cluster for itself.
@@ -35,7 +35,7 @@ const INTERVAL_MS = 1_000;
 /** Until a majority was compared with: pushes wait for it. */
 const RETRY_MS = 200;
 const TIMEOUT_MS = 2_000;
-/** Members that are told of each step, once a majority was compared with: all of them in clusters of up to seven. */
+/** Members that are told of each step: all of them in clusters of up to seven. */
 const WITNESSES_MAX = 6;
 
 export class StoreProgress {
@@ -116,14 +116,29 @@ export class StoreProgress {
 
   /** The members that have not heard of the last commit. */
   #due(): readonly Member[] {
-    const { cluster, lastCommit } = this.#modules;
-    const { members, self } = cluster.view;
-    const others = members.filter(({ name, state }) => name !== self.name && state !== "dead");
-    const commit = lastCommit();
-    return (this.isCompared ? witnessesOf(self.name, others) : others).filter(({ bootId, name }) => {
-      const told = this.#told.get(name);
-      return told?.bootId !== bootId || told.commit < commit;
+    const commit = this.#modules.lastCommit();
+    const witnesses = new Set(this.#witnesses);
+    // Each member is asked once after a start: one that was told by an earlier process may be no witness any more.
+    return this.#others.filter((member) => {
+      if (!witnesses.has(member) && this.#compared.has(member.storeId)) return false;
+      const told = this.#told.get(member.name);
+      return told?.bootId !== member.bootId || told.commit < commit;
     });
+  }
+
+  get #others(): readonly Member[] {
+    const { members, self } = this.#modules.cluster.view;
+    return members.filter(({ name, state }) => name !== self.name && state !== "dead" && state !== "joining");
+  }
+
+  /** Those that are told of each step: those that follow this one in the order of names, as on a ring, so that the members of a large cluster have different ones. */
+  get #witnesses(): readonly Member[] {
+    const others = this.#others;
+    if (others.length <= WITNESSES_MAX) return others;
+    const { name } = this.#modules.cluster.view.self;
+    const sorted = [...others].sort((a, b) => (a.name < b.name ? -1 : 1));
+    const first = Math.max(0, sorted.findIndex((member) => member.name > name));
+    return [...sorted.slice(first), ...sorted.slice(0, first)].slice(0, WITNESSES_MAX);
   }
 
   async #tellAll(): Promise<void> {
@@ -159,7 +174,10 @@ export class StoreProgress {
   #compare(): void {
     const { cluster } = this.#modules;
     if (this.#isCompared || this.#isRolledBack || !this.#isStarted) return;
-    this.#isCompared = cluster.isMajority(new Set([...this.#compared, cluster.view.self.storeId]));
+    if (!cluster.isMajority(new Set([...this.#compared, cluster.view.self.storeId]))) return;
+    // In a large cluster a majority may hold none of those that were told.
+    const witnesses = this.#witnesses;
+    this.#isCompared = 2 * witnesses.filter(({ storeId }) => this.#compared.has(storeId)).length >= witnesses.length;
   }
 
   #rolledBack(member: string, known: number): void {
@@ -169,13 +187,4 @@ export class StoreProgress {
     const { lastCommit, onRolledBack } = this.#modules;
     onRolledBack(`${member} knows of commit ${known} of this store, and its last one is ${lastCommit()}: the data directory was rolled back, or a copy of it has run elsewhere`);
   }
-}
-
-/** Those that follow the name in the order of names, as on a ring: the members of a large cluster have different ones. */
-function witnessesOf(name: string, others: readonly Member[]): readonly Member[] {
-  if (others.length <= WITNESSES_MAX) return others;
-  const sorted = [...others].sort((a, b) => (a.name < b.name ? -1 : 1));
-  const first = sorted.findIndex((member) => member.name > name);
-  const from = first === -1 ? 0 : first;
-  return [...sorted.slice(from), ...sorted.slice(0, from)].slice(0, WITNESSES_MAX);
 }
